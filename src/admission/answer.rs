@@ -1,0 +1,257 @@
+//! The answer: an `AdmissionReview` with a response.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use json_patch::Patch;
+use serde::Serialize;
+
+use super::review::{API_VERSION, KIND, Request};
+use crate::rules::{Finding, Level};
+
+/// HTTP's "unprocessable content", which the API server passes on to the user.
+const UNPROCESSABLE: u16 = 422;
+/// The status reason with which kubectl lists the causes one by one.
+const REASON: &str = "Invalid";
+
+/// What to answer, with everything that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    kind: String,
+    name: String,
+    namespace: String,
+    findings: Vec<Finding>,
+    patch: Option<Patch>,
+}
+
+/// The decision in one word, as logs, metrics and audit annotations have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Allowed, nothing to say.
+    Allow,
+    /// Allowed, with warnings.
+    Warn,
+    /// Refused.
+    Deny,
+}
+
+impl Verdict {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Warn => "warn",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl Answer {
+    /// "Allowed", with nothing to say.
+    pub fn allow(request: &Request<'_>) -> Self {
+        Self::new(request, Vec::new())
+    }
+
+    /// The answer that these findings make: refused if one of them denies.
+    pub fn new(request: &Request<'_>, findings: Vec<Finding>) -> Self {
+        // A new pod of a controller has no name yet, but what its name will begin with.
+        let metadata = request.object.as_ref().map(|object| &object.metadata);
+        let name = [
+            request.name.as_deref(),
+            metadata.and_then(|metadata| metadata.name.as_deref()),
+            metadata.and_then(|metadata| metadata.generate_name.as_deref()),
+        ];
+        let name = name.into_iter().flatten().find(|name| !name.is_empty());
+        Self {
+            kind: request.kind.kind.clone().into_owned(),
+            name: name.unwrap_or_default().to_owned(),
+            namespace: request.namespace.clone().unwrap_or_default().into_owned(),
+            findings,
+            patch: None,
+        }
+    }
+
+    /// The same answer with changes to make to the object. An empty patch is none.
+    #[must_use]
+    pub fn with_patch(mut self, patch: Patch) -> Self {
+        self.patch = Some(patch).filter(|patch| !patch.is_empty());
+        self
+    }
+
+    /// Everything that was found, in the order of the rules.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The decision in one word.
+    pub fn verdict(&self) -> Verdict {
+        match self.findings.iter().map(|finding| finding.level).max() {
+            Some(Level::Deny) => Verdict::Deny,
+            Some(Level::Warn) => Verdict::Warn,
+            Some(Level::Off) | None => Verdict::Allow,
+        }
+    }
+
+    /// The object's name, or what it will begin with; may be empty.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The object's namespace; may be empty.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Everything that denies, in one sentence for people.
+    pub fn message(&self) -> String {
+        let denied: Vec<String> = self
+            .denied()
+            .map(|finding| {
+                format!(
+                    "{}: {} [{}]",
+                    finding.field,
+                    finding.sentence(),
+                    finding.code
+                )
+            })
+            .collect();
+        format!(
+            "nadmit refuses {} \"{}/{}\": {}",
+            self.kind.to_lowercase(),
+            self.namespace,
+            self.name,
+            denied.join("; ")
+        )
+    }
+
+    /// The bytes of the `AdmissionReview` that carries this answer to the call `uid`.
+    pub fn to_json(&self, uid: &str) -> Vec<u8> {
+        let review = ReviewOut {
+            api_version: API_VERSION,
+            kind: KIND,
+            response: ResponseOut {
+                uid,
+                allowed: self.verdict() != Verdict::Deny,
+                status: (self.verdict() == Verdict::Deny).then(|| self.status()),
+                warnings: self.warnings(),
+                audit_annotations: (!self.findings.is_empty()).then(|| AuditOut {
+                    decision: self.verdict().name(),
+                    findings: self.codes().join(","),
+                }),
+                patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
+                patch: self
+                    .patch
+                    .as_ref()
+                    .map(|patch| STANDARD.encode(serde_json::to_vec(patch).unwrap_or_default())),
+            },
+        };
+        // Texts, numbers and lists of them: writing them to memory cannot fail.
+        serde_json::to_vec(&review).unwrap_or_default()
+    }
+
+    /// The codes of the findings, each once, in order.
+    pub fn codes(&self) -> Vec<&'static str> {
+        let mut codes: Vec<&'static str> = Vec::new();
+        for finding in &self.findings {
+            if !codes.contains(&finding.code) {
+                codes.push(finding.code);
+            }
+        }
+        codes
+    }
+
+    /// What the API server passes to the client as warnings. Control characters would make it
+    /// drop the whole line.
+    fn warnings(&self) -> Vec<String> {
+        self.findings
+            .iter()
+            .filter(|finding| finding.level == Level::Warn)
+            .map(|finding| {
+                format!(
+                    "[{}] {}: {}",
+                    finding.code,
+                    finding.field,
+                    finding.sentence()
+                )
+            })
+            .map(|line| line.replace(char::is_control, " "))
+            .collect()
+    }
+
+    fn denied(&self) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(|finding| finding.level == Level::Deny)
+    }
+
+    fn status(&self) -> StatusOut<'_> {
+        let causes = self.denied().map(|finding| CauseOut {
+            reason: finding.code,
+            field: &finding.field,
+            message: finding.sentence(),
+        });
+        StatusOut {
+            status: "Failure",
+            message: self.message(),
+            reason: REASON,
+            code: UNPROCESSABLE,
+            details: DetailsOut {
+                name: &self.name,
+                kind: &self.kind,
+                causes: causes.collect(),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ReviewOut<'a> {
+    #[serde(rename = "apiVersion")]
+    api_version: &'a str,
+    kind: &'a str,
+    response: ResponseOut<'a>,
+}
+
+#[derive(Serialize)]
+struct ResponseOut<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<StatusOut<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(rename = "auditAnnotations", skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<AuditOut>,
+    #[serde(rename = "patchType", skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+}
+
+#[derive(Serialize)]
+struct StatusOut<'a> {
+    status: &'a str,
+    message: String,
+    reason: &'a str,
+    code: u16,
+    details: DetailsOut<'a>,
+}
+
+#[derive(Serialize)]
+struct DetailsOut<'a> {
+    name: &'a str,
+    kind: &'a str,
+    causes: Vec<CauseOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct CauseOut<'a> {
+    reason: &'a str,
+    field: &'a str,
+    message: String,
+}
+
+/// The API server puts the webhook's name before each key.
+#[derive(Serialize)]
+struct AuditOut {
+    decision: &'static str,
+    findings: String,
+}

@@ -1,0 +1,226 @@
+//! The decision: which rules see a request, and what becomes of their findings.
+
+use super::{
+    answer::Answer,
+    object::Object,
+    review::{Operation, Request},
+};
+use crate::{
+    catalog::{Catalog, Mode},
+    rules::{
+        Check, Finding, Level, Lookup, PodSubject, Policy, Report, UpdateSubject,
+        subject::{Change, Origin},
+    },
+};
+
+/// Which of the two webhooks was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Webhook {
+    /// `POST /validate`
+    Validate,
+    /// `POST /mutate`
+    Mutate,
+}
+
+/// How fresh the catalog is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// It may lag behind its origin: something's absence proves nothing.
+    Cached,
+    /// What [`Decision::Confirm`] asked for was looked up at the origin and is in it.
+    Confirmed,
+}
+
+/// What to do about a review.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Answer this.
+    Answer(Answer),
+    /// Write these records first; answer only when they are safe.
+    Plan(Plan),
+    /// Look these up at their origin, then decide again with [`Evidence::Confirmed`]: a denial
+    /// rests on their absence.
+    Confirm(Vec<Lookup>),
+}
+
+/// Records to write, and the answer that may leave after that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What to write, all or none.
+    pub records: Vec<Record>,
+    /// What to answer when they are safe.
+    pub answer: Answer,
+}
+
+/// A record of an allocation. There is no kind of it yet: nothing allocates, so no plan is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {}
+
+/// Decides about one request. Pure: the same request, catalog, policy and evidence give the same
+/// decision.
+///
+/// # Guarantees
+/// - With [`Evidence::Confirmed`] the decision is never [`Decision::Confirm`].
+/// - What nadmit has no rule for is allowed, and so are DELETE and CONNECT.
+/// - An update is judged for what it changes; nothing that is being deleted is ever refused.
+pub fn decide(
+    webhook: Webhook,
+    request: &Request<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+    evidence: Evidence,
+) -> Decision {
+    if webhook == Webhook::Mutate {
+        return Decision::Answer(Answer::allow(request));
+    }
+    let findings = findings(request, catalog, policy);
+    if evidence == Evidence::Cached {
+        let lookups = unconfirmed(&findings);
+        if !lookups.is_empty() {
+            return Decision::Confirm(lookups);
+        }
+    }
+    Decision::Answer(Answer::new(request, findings))
+}
+
+/// What must be looked up before these findings may deny.
+fn unconfirmed(findings: &[Finding]) -> Vec<Lookup> {
+    let mut lookups: Vec<Lookup> = Vec::new();
+    for finding in findings
+        .iter()
+        .filter(|finding| finding.level == Level::Deny)
+    {
+        if let Some(lookup) = &finding.rests_on
+            && !lookups.contains(lookup)
+        {
+            lookups.push(lookup.clone());
+        }
+    }
+    lookups
+}
+
+/// Dispatch by resource and subresource.
+fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let resource = (&*request.resource.group, &*request.resource.resource);
+    let subresource = request.subresource.as_deref().unwrap_or_default();
+    match (resource, subresource, request.operation) {
+        (("", "pods"), "", Operation::Create) => pod_create(request, catalog, policy),
+        // Annotations can be changed through the status, too.
+        (("", "pods"), "" | "status", Operation::Update) => pod_update(request, catalog, policy),
+        _ => Vec::new(),
+    }
+}
+
+fn pod_create(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let Some(pod) = judged(request) else {
+        return Vec::new();
+    };
+    pod_findings(request, pod, catalog, policy)
+}
+
+fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let (Some(after), Some(before)) = (judged(request), &request.old_object) else {
+        return Vec::new();
+    };
+    if after.metadata.annotations == before.metadata.annotations {
+        return Vec::new();
+    }
+    let Some(loudest) = loudest(request, catalog, policy) else {
+        return Vec::new();
+    };
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let annotations = [&before.metadata.annotations, &after.metadata.annotations];
+    let change = |origin, [before, after]: [Option<_>; 2]| Change {
+        origin,
+        before,
+        after,
+    };
+    let subject = UpdateSubject {
+        namespace,
+        policy,
+        changes: vec![
+            change(
+                Origin::default_network(policy),
+                annotations.map(|a| a.default_network.as_deref()),
+            ),
+            change(
+                Origin::networks(namespace),
+                annotations.map(|a| a.networks.as_deref()),
+            ),
+        ],
+    };
+    let mut report = Report::new(policy, loudest);
+    for (rule, level) in policy.active_rules() {
+        if let Check::Update(check) = rule.check {
+            report.begin(rule, level);
+            check(&subject, &mut report);
+        }
+    }
+    let mut findings = report.into_findings();
+    // What was wrong before may stay wrong; only what the update makes worse counts.
+    let known = pod_findings(request, before, catalog, policy);
+    let news = pod_findings(request, after, catalog, policy)
+        .into_iter()
+        .filter(|finding| {
+            !known
+                .iter()
+                .any(|k| (k.code, &k.message) == (finding.code, &finding.message))
+        });
+    findings.extend(news);
+    findings
+}
+
+/// The pod under review, unless it is none to judge: being deleted, or the kubelet's own copy of
+/// a static pod, which runs whatever is answered.
+fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
+    let pod = request.object.as_ref()?;
+    let left_alone = pod.metadata.deletion_timestamp.is_some() || pod.metadata.annotations.mirror;
+    (!left_alone).then_some(pod)
+}
+
+/// How loudly rules may speak in the request's namespace; `None` where they are silent.
+fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    if policy.excluded_namespaces.contains(namespace) {
+        return None;
+    }
+    match catalog
+        .namespace(namespace)
+        .and_then(|namespace| namespace.mode)
+    {
+        Some(Mode::Off) => None,
+        Some(Mode::Warn) => Some(Level::Warn),
+        Some(Mode::Deny) | None => Some(Level::Deny),
+    }
+}
+
+fn pod_findings(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let annotations = &pod.metadata.annotations;
+    if annotations.networks.is_none() && annotations.default_network.is_none() {
+        return Vec::new();
+    }
+    let Some(loudest) = loudest(request, catalog, policy) else {
+        return Vec::new();
+    };
+    let subject = PodSubject::new(
+        request.namespace.as_deref().unwrap_or_default(),
+        pod.pod_spec().host_network.unwrap_or(false),
+        annotations.networks.as_deref(),
+        annotations.default_network.as_deref(),
+        policy,
+        catalog,
+    );
+    let mut report = Report::new(policy, loudest);
+    for (rule, level) in policy.active_rules() {
+        if let Check::Pod(check) = rule.check {
+            report.begin(rule, level);
+            check(&subject, &mut report);
+        }
+    }
+    report.into_findings()
+}

@@ -1,0 +1,18 @@
+//! One review in, one decision out: pure and synchronous.
+//!
+//! [`Review::parse`] reads the bytes of an `AdmissionReview`, [`decide`] says what to answer, and
+//! [`Answer::to_json`] writes the bytes that go back. Whoever calls this brings the catalog and the
+//! settings, makes the look-ups that a [`Decision::Confirm`] asks for, and carries out a
+//! [`Decision::Plan`]; nothing in here knows of sockets, clocks or clusters.
+
+mod answer;
+mod decide;
+mod object;
+mod review;
+
+pub use self::{
+    answer::{Answer, Verdict},
+    decide::{Decision, Evidence, Plan, Record, Webhook, decide},
+    object::{Metadata, Object, PodSpec},
+    review::{Operation, Request, Review, ReviewError},
+};

@@ -1,0 +1,215 @@
+//! The question: an `AdmissionReview` of `admission.k8s.io/v1`, borrowed from its bytes.
+//!
+//! Types of our own: kube's buffer the whole review and write a patch as a list of numbers. These
+//! read only what decides, in one pass, and leave the rest where it is.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::object::Object;
+
+/// The only version of the review that nadmit speaks.
+pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
+/// The kind of the object that carries question and answer.
+pub(super) const KIND: &str = "AdmissionReview";
+
+/// A review that was read.
+#[derive(Debug)]
+pub struct Review<'a> {
+    /// What is asked.
+    pub request: Request<'a>,
+}
+
+/// What the API server asks (`AdmissionRequest`).
+#[derive(Debug, Deserialize)]
+pub struct Request<'a> {
+    /// Names this one call; the answer echoes it.
+    #[serde(borrow)]
+    pub uid: Cow<'a, str>,
+    /// The kind of the object under review.
+    #[serde(borrow, default)]
+    pub kind: Kind<'a>,
+    /// The resource under review.
+    #[serde(borrow)]
+    pub resource: Resource<'a>,
+    /// Its subresource: `status`, `binding`; empty or absent for the resource itself.
+    #[serde(borrow, default, rename = "subResource")]
+    pub subresource: Option<Cow<'a, str>>,
+    /// The object's name; absent where the server has not made one yet, and in collections.
+    #[serde(borrow, default)]
+    pub name: Option<Cow<'a, str>>,
+    /// The object's namespace.
+    #[serde(borrow, default)]
+    pub namespace: Option<Cow<'a, str>>,
+    /// What is done to it.
+    pub operation: Operation,
+    /// Who does it.
+    #[serde(borrow, default, rename = "userInfo")]
+    pub user_info: UserInfo<'a>,
+    /// The object as it will be; absent on DELETE.
+    #[serde(borrow, default)]
+    pub object: Option<Object<'a>>,
+    /// The object as it was; absent on CREATE.
+    #[serde(borrow, default, rename = "oldObject")]
+    pub old_object: Option<Object<'a>>,
+    /// Whether nothing will be persisted.
+    #[serde(default, rename = "dryRun")]
+    pub dry_run: Option<bool>,
+}
+
+/// Group, version and kind.
+#[derive(Debug, Default, Deserialize)]
+pub struct Kind<'a> {
+    /// The kind.
+    #[serde(borrow, default)]
+    pub kind: Cow<'a, str>,
+}
+
+/// Group, version and plural name.
+#[derive(Debug, Deserialize)]
+pub struct Resource<'a> {
+    /// The API group; empty for the core.
+    #[serde(borrow, default)]
+    pub group: Cow<'a, str>,
+    /// The plural name.
+    #[serde(borrow)]
+    pub resource: Cow<'a, str>,
+}
+
+/// Who made the request.
+#[derive(Debug, Default, Deserialize)]
+pub struct UserInfo<'a> {
+    /// The user's name: `system:serviceaccount:NAMESPACE:NAME` for a ServiceAccount.
+    #[serde(borrow, default)]
+    pub username: Cow<'a, str>,
+}
+
+/// What is done to the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted.
+    Delete,
+    /// It is connected to (`exec`, `port-forward`).
+    Connect,
+}
+
+impl Operation {
+    /// The word in reviews, logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+/// Why bytes are no review. Each is the caller's mistake and becomes a 400 with this sentence.
+#[derive(Debug, Error)]
+pub enum ReviewError {
+    /// Not JSON.
+    #[error("the body is not JSON: {0}; send an AdmissionReview of {API_VERSION}")]
+    NotJson(#[source] serde_json::Error),
+    /// JSON, but of another kind.
+    #[error("the body is {0}, not an AdmissionReview; send kind {KIND} of {API_VERSION}")]
+    OtherKind(String),
+    /// An AdmissionReview of another version.
+    #[error(
+        "AdmissionReview is of version {0:?}; nadmit speaks {API_VERSION} (set \
+         admissionReviewVersions: [\"v1\"] in the webhook configuration)"
+    )]
+    OtherVersion(String),
+    /// An AdmissionReview without a request.
+    #[error("the AdmissionReview has no request; put the question under \"request\"")]
+    NoRequest,
+    /// A request that does not have what every request has.
+    #[error("the AdmissionReview's request cannot be read: {0}")]
+    Request(#[source] serde_json::Error),
+}
+
+/// The outermost object.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default, rename = "apiVersion")]
+    api_version: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    request: Option<Request<'a>>,
+}
+
+/// The same, without a look at the request: for the message when the first did not fit.
+#[derive(Deserialize)]
+struct Cover<'a> {
+    #[serde(borrow, default, rename = "apiVersion")]
+    api_version: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request: Option<&'a RawValue>,
+}
+
+impl<'a> Review<'a> {
+    /// Reads a review.
+    ///
+    /// # Errors
+    /// When the bytes are no `AdmissionReview` of v1 with a request; the error says which of these.
+    pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
+        match serde_json::from_slice::<Envelope<'a>>(body) {
+            Ok(envelope) => {
+                check_type(envelope.kind.as_deref(), envelope.api_version.as_deref())?;
+                let request = envelope.request.ok_or(ReviewError::NoRequest)?;
+                Ok(Self { request })
+            }
+            Err(error) => Err(explain(body, error)),
+        }
+    }
+}
+
+fn check_type(kind: Option<&str>, api_version: Option<&str>) -> Result<(), ReviewError> {
+    if kind != Some(KIND) {
+        let other = kind.map_or("an object without a kind".to_owned(), |k| {
+            format!("kind {k:?}")
+        });
+        return Err(ReviewError::OtherKind(other));
+    }
+    match api_version {
+        Some(API_VERSION) => Ok(()),
+        other => Err(ReviewError::OtherVersion(
+            other.unwrap_or_default().to_owned(),
+        )),
+    }
+}
+
+/// The most telling reason why `body` did not read.
+fn explain(body: &[u8], error: serde_json::Error) -> ReviewError {
+    if !error.is_data() {
+        return ReviewError::NotJson(error);
+    }
+    let Ok(cover) = serde_json::from_slice::<Cover<'_>>(body) else {
+        return ReviewError::OtherKind("JSON of another shape".to_owned());
+    };
+    let text = |raw: Option<&RawValue>| -> Option<String> {
+        raw.map(|raw| serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned()))
+    };
+    if let Err(other) = check_type(
+        text(cover.kind).as_deref(),
+        text(cover.api_version).as_deref(),
+    ) {
+        return other;
+    }
+    if cover.request.is_none() {
+        ReviewError::NoRequest
+    } else {
+        ReviewError::Request(error)
+    }
+}

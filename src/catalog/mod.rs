@@ -1,0 +1,194 @@
+//! The read model: which networks, namespaces and pods there are.
+//!
+//! A [`Catalog`] is a value. A source builds one and publishes it whole; whoever decides reads one
+//! and never sees half of a change. Every look-up on the good path is by hash: it costs the same
+//! at ten networks and at ten thousand. Searches ([`Catalog::homes_of`] aside) are for messages
+//! only, on the way to a denial.
+
+mod namespace;
+mod pod;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+pub use self::{
+    namespace::{Mode, Namespace},
+    pod::Pod,
+};
+use crate::network::Network;
+
+/// How alike two names must be to suggest one for the other (Jaro-Winkler, 0 to 1).
+const LIKENESS: f64 = 0.8;
+
+/// The networks, namespaces and pods at one moment.
+#[derive(Debug, Default, Clone)]
+pub struct Catalog {
+    namespaces: HashMap<Box<str>, Namespace>,
+    homes: HashMap<Box<str>, BTreeSet<Box<str>>>,
+    networks: usize,
+    pods: usize,
+}
+
+impl Catalog {
+    /// A catalog of these objects. Of two with the same name in the same namespace the later one
+    /// counts.
+    pub fn new(
+        namespaces: impl IntoIterator<Item = (Box<str>, Option<Mode>)>,
+        networks: impl IntoIterator<Item = Arc<Network>>,
+        pods: impl IntoIterator<Item = Arc<Pod>>,
+    ) -> Self {
+        let mut catalog = Self::default();
+        for (name, mode) in namespaces {
+            let namespace = catalog.namespaces.entry(name).or_default();
+            namespace.declared = true;
+            namespace.mode = mode;
+        }
+        for network in networks {
+            catalog.insert_network(network);
+        }
+        for pod in pods {
+            let namespace = catalog.namespaces.entry(pod.namespace.clone()).or_default();
+            if namespace.pods.insert(pod.name.clone(), pod).is_none() {
+                catalog.pods += 1;
+            }
+        }
+        catalog
+    }
+
+    fn insert_network(&mut self, network: Arc<Network>) {
+        self.homes
+            .entry(network.name.clone())
+            .or_default()
+            .insert(network.namespace.clone());
+        let namespace = self
+            .namespaces
+            .entry(network.namespace.clone())
+            .or_default();
+        if namespace
+            .networks
+            .insert(network.name.clone(), network)
+            .is_none()
+        {
+            self.networks += 1;
+        }
+    }
+
+    /// The network `name` of `namespace`.
+    pub fn network(&self, namespace: &str, name: &str) -> Option<&Arc<Network>> {
+        self.namespaces.get(namespace)?.networks.get(name)
+    }
+
+    /// What is known of a namespace: it was declared, or something lives in it.
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// The pod `name` of `namespace`.
+    pub fn pod(&self, namespace: &str, name: &str) -> Option<&Arc<Pod>> {
+        self.namespaces.get(namespace)?.pods.get(name)
+    }
+
+    /// The namespaces that have a network of this name, in alphabetical order.
+    pub fn homes_of(&self, network: &str) -> impl Iterator<Item = &str> {
+        self.homes
+            .get(network)
+            .into_iter()
+            .flatten()
+            .map(|namespace| &**namespace)
+    }
+
+    /// The network of `namespace` whose name is most like `name`, if one is like it.
+    pub fn similar_network(&self, namespace: &str, name: &str) -> Option<&str> {
+        let networks = self.namespaces.get(namespace)?.networks.keys();
+        most_alike(name, networks.map(|candidate| &**candidate))
+    }
+
+    /// The names of a namespace's networks in alphabetical order.
+    pub fn network_names(&self, namespace: &str) -> Vec<&str> {
+        let found = self.namespaces.get(namespace);
+        let mut names: Vec<&str> = found
+            .into_iter()
+            .flat_map(|n| n.networks.keys())
+            .map(|name| &**name)
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// How many networks there are.
+    pub fn network_count(&self) -> usize {
+        self.networks
+    }
+
+    /// How many namespaces there are.
+    pub fn namespace_count(&self) -> usize {
+        self.namespaces.len()
+    }
+
+    /// How many pods there are.
+    pub fn pod_count(&self) -> usize {
+        self.pods
+    }
+}
+
+/// The candidate most like `text`, if one is like it: for "did you mean".
+pub fn most_alike<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(candidate, text), candidate))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        // By name where two are equally alike, so that the same question has one answer.
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(networks: &[(&str, &str)]) -> Catalog {
+        let networks = networks
+            .iter()
+            .map(|(ns, name)| Arc::new(Network::new(ns, name, None)));
+        Catalog::new([("db".into(), Some(Mode::Warn))], networks, [])
+    }
+
+    #[test]
+    fn a_network_is_found_in_its_namespace_only() {
+        let catalog = catalog(&[("db", "storage"), ("web", "storage"), ("web", "front")]);
+        assert!(catalog.network("db", "storage").is_some());
+        assert!(catalog.network("db", "front").is_none());
+        assert_eq!(
+            catalog.homes_of("storage").collect::<Vec<_>>(),
+            ["db", "web"]
+        );
+        assert_eq!(catalog.network_names("web"), ["front", "storage"]);
+        assert_eq!((catalog.network_count(), catalog.namespace_count()), (3, 2));
+    }
+
+    #[test]
+    fn the_most_alike_name_is_suggested_and_nothing_far_off() {
+        let catalog = catalog(&[
+            ("db", "macvlan-conf"),
+            ("db", "macvlan-config-2"),
+            ("db", "zoo"),
+        ]);
+        assert_eq!(
+            catalog.similar_network("db", "macvlan-cnf"),
+            Some("macvlan-conf")
+        );
+        assert_eq!(catalog.similar_network("db", "storage"), None);
+        assert_eq!(catalog.similar_network("absent", "macvlan-cnf"), None);
+    }
+
+    #[test]
+    fn a_namespace_may_lower_the_levels() {
+        let catalog = catalog(&[("web", "front")]);
+        assert_eq!(
+            catalog.namespace("db").and_then(|n| n.mode),
+            Some(Mode::Warn)
+        );
+        assert_eq!(catalog.namespace("web").and_then(|n| n.mode), None);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the catalog keeps of a pod: only what speaks of networks.
+
+/// A pod that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its UID; manifests have none.
+    pub uid: Option<Box<str>>,
+    /// The annotation `k8s.v1.cni.cncf.io/networks`, as written.
+    pub networks: Option<Box<str>>,
+    /// The annotation `k8s.v1.cni.cncf.io/network-status`, as written.
+    pub network_status: Option<Box<str>>,
+}

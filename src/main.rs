@@ -1,0 +1,3 @@
+//! The binary: see [`nadmit::cli`].
+
+fn main() {}

@@ -1,0 +1,180 @@
+//! Requested addresses: `192.0.2.5/24`, `2001:db8::5/64`, or without a prefix.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use thiserror::Error;
+
+/// One element of `ips`: an address and, where written, its prefix length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AddressRequest {
+    /// The address; never an IPv4-mapped IPv6 address.
+    pub address: IpAddr,
+    /// The prefix length in bits, if one was written.
+    pub prefix: Option<u8>,
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AddressError {
+    /// Not an address at all.
+    #[error("is not an IP address")]
+    Address,
+    /// An IPv4 number with a leading zero, which could mean octal.
+    #[error("has a number with a leading zero")]
+    LeadingZero,
+    /// An IPv6 zone (`%eth0`), which has no meaning here.
+    #[error("has a zone (%...)")]
+    Zone,
+    /// White space in or around it.
+    #[error("has white space in it")]
+    Space,
+    /// The part behind `/` is no number of bits for this family.
+    #[error("has a prefix length that is not a number from 0 to {0}")]
+    Prefix(u8),
+    /// `::ffff:192.0.2.1`: two notations for one address, which two checks would see as different.
+    #[error("is an IPv4 address written as an IPv6 one")]
+    Mapped,
+}
+
+impl AddressRequest {
+    /// Parses as Go's `net.ParseCIDR` and `net.ParseIP` do, which Multus uses, with one exception:
+    /// IPv4-mapped IPv6 addresses are refused (Go takes them for IPv4).
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address = parse_address(address)?;
+        let prefix = prefix
+            .map(|bits| parse_prefix(bits, width(address)))
+            .transpose()?;
+        if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+            return Err(AddressError::Mapped);
+        }
+        Ok(Self { address, prefix })
+    }
+
+    /// The first address of the subnet that the prefix describes; `None` without a prefix.
+    pub fn network(&self) -> Option<IpAddr> {
+        let prefix = u32::from(self.prefix?);
+        Some(match self.address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
+            }
+        })
+    }
+}
+
+impl fmt::Display for AddressRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.prefix {
+            Some(prefix) => write!(f, "{}/{prefix}", self.address),
+            None => self.address.fmt(f),
+        }
+    }
+}
+
+/// The bits of an address of this family.
+pub fn width(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// Parses a plain address as Go's `net.ParseIP` does.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub fn parse_address(text: &str) -> Result<IpAddr, AddressError> {
+    text.parse().map_err(|_| fault(text))
+}
+
+fn parse_prefix(text: &str, bits: u8) -> Result<u8, AddressError> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let value = digits.then(|| text.parse::<u32>().ok()).flatten();
+    value
+        .and_then(|value| u8::try_from(value).ok())
+        .filter(|&value| value <= bits)
+        .ok_or(AddressError::Prefix(bits))
+}
+
+/// The likeliest reason why `text` is no address.
+fn fault(text: &str) -> AddressError {
+    if text.contains(char::is_whitespace) {
+        return AddressError::Space;
+    }
+    if text.contains('%') {
+        return AddressError::Zone;
+    }
+    let numbers: Vec<&str> = text.split('.').collect();
+    let octets = numbers.len() == 4
+        && numbers
+            .iter()
+            .all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    if octets && numbers.iter().any(|n| n.len() > 1 && n.starts_with('0')) {
+        return AddressError::LeadingZero;
+    }
+    AddressError::Address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_with_and_without_prefix() {
+        for text in [
+            "192.0.2.5/24",
+            "192.0.2.5",
+            "2001:db8::5/64",
+            "2001:db8::5",
+            "0.0.0.0/0",
+        ] {
+            let parsed = AddressRequest::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(parsed.to_string(), text);
+        }
+        assert_eq!(
+            AddressRequest::parse("10.0.0.1/024").map(|a| a.prefix),
+            Ok(Some(24))
+        );
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused_with_its_reason() {
+        for (text, reason) in [
+            ("", AddressError::Address),
+            ("10.0.0.256", AddressError::Address),
+            ("10.0.0", AddressError::Address),
+            ("10.0.0.01/24", AddressError::LeadingZero),
+            ("fe80::1%eth0/64", AddressError::Zone),
+            (" 10.0.0.1", AddressError::Space),
+            ("10.0.0.1/33", AddressError::Prefix(32)),
+            ("10.0.0.1/+8", AddressError::Prefix(32)),
+            ("10.0.0.1/", AddressError::Prefix(32)),
+            ("2001:db8::1/129", AddressError::Prefix(128)),
+            ("10.0.0.1/8/8", AddressError::Prefix(32)),
+            ("::ffff:10.0.0.1/120", AddressError::Mapped),
+        ] {
+            assert_eq!(AddressRequest::parse(text), Err(reason), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let network = |text| AddressRequest::parse(text).ok().and_then(|a| a.network());
+        assert_eq!(network("192.0.2.5/24"), "192.0.2.0".parse().ok());
+        assert_eq!(network("192.0.2.5/0"), "0.0.0.0".parse().ok());
+        assert_eq!(network("2001:db8::5/64"), "2001:db8::".parse().ok());
+        assert_eq!(network("2001:db8::5/0"), "::".parse().ok());
+        assert_eq!(network("192.0.2.5"), None);
+    }
+}

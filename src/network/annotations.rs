@@ -1,0 +1,22 @@
+//! The annotation and label keys that nadmit reads, each named in this one place.
+
+/// A pod's additional networks (spec, section 4.1).
+pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+
+/// The network of a pod's `eth0`, instead of the cluster's own. Known to Multus only.
+pub const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
+
+/// What a pod really got (spec, section 5). Multus writes it through `pods/status`.
+pub const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+
+/// The device plugin resource behind a network, on a NAD (spec, section 3.2.2).
+pub const RESOURCE_NAME: &str = "k8s.v1.cni.cncf.io/resourceName";
+
+/// Set by the kubelet on the API's copy of a static pod.
+pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
+/// On a NAD: the address pool that serves it.
+pub const ADDRESS_POOL: &str = "nadmit.io/address-pool";
+
+/// On a namespace: how nadmit treats the pods in it (`deny`, `warn` or `off`).
+pub const MODE_LABEL: &str = "nadmit.io/mode";

@@ -1,0 +1,65 @@
+//! A network: one `NetworkAttachmentDefinition`.
+
+use super::cni::{ConfigError, NetworkConfig};
+
+/// A `NetworkAttachmentDefinition`, parsed once when its source loads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The namespace it lives in.
+    pub namespace: Box<str>,
+    /// Its name in that namespace.
+    pub name: Box<str>,
+    /// What its `spec.config` says.
+    pub config: ConfigState,
+    /// The device plugin resource behind it (annotation `k8s.v1.cni.cncf.io/resourceName`).
+    pub resource_name: Option<Box<str>>,
+    /// The address pool that serves it (annotation `nadmit.io/address-pool`).
+    pub address_pool: Option<Box<str>>,
+}
+
+/// The state of a NAD's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigState {
+    /// No spec or an empty config: the configuration is a file on each node (spec, section 3.4),
+    /// which nobody but the node can check.
+    OnNode,
+    /// A configuration that Multus would load.
+    Loaded(NetworkConfig),
+    /// A configuration that would fail every pod.
+    Broken(ConfigError),
+}
+
+impl ConfigState {
+    /// Reads `spec.config`.
+    pub fn read(config: Option<&str>) -> Self {
+        match config {
+            None => Self::OnNode,
+            Some(text) if text.is_empty() => Self::OnNode,
+            Some(text) => match NetworkConfig::parse(text) {
+                Ok(config) => Self::Loaded(config),
+                Err(error) => Self::Broken(error),
+            },
+        }
+    }
+
+    /// The configuration, where there is one that loads.
+    pub fn loaded(&self) -> Option<&NetworkConfig> {
+        match self {
+            Self::Loaded(config) => Some(config),
+            Self::OnNode | Self::Broken(_) => None,
+        }
+    }
+}
+
+impl Network {
+    /// A network with this configuration and no annotations.
+    pub fn new(namespace: &str, name: &str, config: Option<&str>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+            config: ConfigState::read(config),
+            resource_name: None,
+            address_pool: None,
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! JSON as Go's decoder reads it, each value knowing where it stood.
+//!
+//! Multus and the CNI plugins decode with Go's `encoding/json`: member names in any case, the last
+//! of repeated members, `null` as absent. serde's derive can express neither that nor places, so
+//! annotation and NAD configuration are read through this small layer. `serde_json` does the
+//! parsing; a [`Node`] is a slice of the text that it found to be one value.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::text::{Span, Spanned};
+
+/// A text that is no JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct SyntaxError {
+    /// What the parser stumbled over, in words, without a place.
+    pub reason: String,
+    /// The byte at which it stumbled.
+    pub at: u32,
+}
+
+/// What sort of value a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
+impl Kind {
+    /// The kind with its article, for messages: "a list".
+    pub fn described(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::List => "a list",
+            Self::Object => "an object",
+        }
+    }
+}
+
+/// One JSON value in its text.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'a> {
+    text: &'a str,
+    start: usize,
+}
+
+/// One member of an object.
+#[derive(Debug, Clone)]
+pub struct Member<'a> {
+    /// The name as written, escapes resolved.
+    pub name: Spanned<Cow<'a, str>>,
+    /// The value.
+    pub value: Node<'a>,
+}
+
+impl<'a> Node<'a> {
+    /// Reads a whole text as one value.
+    ///
+    /// # Errors
+    /// When the text is not exactly one JSON value.
+    pub fn document(text: &'a str) -> Result<Self, SyntaxError> {
+        let raw: &RawValue =
+            serde_json::from_str(text).map_err(|error| SyntaxError::new(&error, text))?;
+        // `raw` is a slice of `text`: leading white space is all that lies between their starts.
+        let start = Span::of(raw.get(), text).map_or(0, |span| span.start as usize);
+        Ok(Self {
+            text: raw.get(),
+            start,
+        })
+    }
+
+    /// The value's text.
+    pub fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// Where the value stands in the document.
+    pub fn span(self) -> Span {
+        Span::new(self.start, self.start + self.text.len())
+    }
+
+    /// What sort of value this is.
+    pub fn kind(self) -> Kind {
+        match self.text.as_bytes().first() {
+            Some(b'n') => Kind::Null,
+            Some(b't' | b'f') => Kind::Boolean,
+            Some(b'"') => Kind::String,
+            Some(b'[') => Kind::List,
+            Some(b'{') => Kind::Object,
+            _ => Kind::Number,
+        }
+    }
+
+    /// Whether the value is `null`.
+    pub fn is_null(self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    /// The string's content, if this is one. As in Go, an escape that is half of a surrogate pair
+    /// becomes U+FFFD.
+    pub fn string(self) -> Option<Cow<'a, str>> {
+        if self.kind() != Kind::String {
+            return None;
+        }
+        let inner = self.text.get(1..self.text.len().checked_sub(1)?)?;
+        if !inner.contains('\\') {
+            return Some(Cow::Borrowed(inner));
+        }
+        match serde_json::from_str(self.text) {
+            Ok(text) => Some(Cow::Owned(text)),
+            Err(_) => lossy(self.text).map(Cow::Owned),
+        }
+    }
+
+    /// The string and its place (quotes not included), if this is one.
+    pub fn spanned_string(self) -> Option<Spanned<Cow<'a, str>>> {
+        let value = self.string()?;
+        Some(Spanned {
+            value,
+            span: Span::new(self.start + 1, self.start + self.text.len() - 1),
+        })
+    }
+
+    /// The boolean, if this is one.
+    pub fn boolean(self) -> Option<bool> {
+        match self.text {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The number as Go's `int` takes it: no fraction, no exponent, 64 bits.
+    pub fn integer(self) -> Option<i64> {
+        if self.kind() != Kind::Number {
+            return None;
+        }
+        self.text.parse().ok()
+    }
+
+    /// The elements, if this is a list.
+    pub fn elements(self) -> Option<Vec<Node<'a>>> {
+        if self.kind() != Kind::List {
+            return None;
+        }
+        let raws: Vec<&'a RawValue> = serde_json::from_str(self.text).ok()?;
+        Some(raws.into_iter().map(|raw| self.child(raw)).collect())
+    }
+
+    /// The members in their order, repeated ones included, if this is an object.
+    pub fn members(self) -> Option<Vec<Member<'a>>> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        let Pairs(pairs) = serde_json::from_str(self.text).ok()?;
+        let mut members = Vec::with_capacity(pairs.len());
+        let mut behind = self.start;
+        for (name, raw) in pairs {
+            let value = self.child(raw);
+            // Between the value before and this one stand a comma, the name and a colon: the
+            // first quote there opens the name.
+            let between = &self.text[behind - self.start..value.start - self.start];
+            let open = behind + between.find('"').unwrap_or(0);
+            let close = behind + between.rfind('"').unwrap_or(between.len());
+            behind = value.start + value.text.len();
+            members.push(Member {
+                name: Spanned {
+                    value: name,
+                    span: Span::new(open + 1, close),
+                },
+                value,
+            });
+        }
+        Some(members)
+    }
+
+    fn child(self, raw: &'a RawValue) -> Self {
+        let offset = Span::of(raw.get(), self.text).map_or(0, |span| span.start as usize);
+        Self {
+            text: raw.get(),
+            start: self.start + offset,
+        }
+    }
+}
+
+/// Finds a member as Go's decoder does: any case, the last one that is not `null`.
+pub fn find<'m, 'a>(members: &'m [Member<'a>], name: &str) -> Option<&'m Member<'a>> {
+    members
+        .iter()
+        .rev()
+        .find(|m| folds_to(&m.name.value, name) && !m.value.is_null())
+}
+
+/// Whether `text` names the field `canonical` to Go's decoder, which folds case as Unicode's
+/// simple folding does: besides ASCII, `ſ` (U+017F) is an `s` and the Kelvin sign (U+212A) a `k`.
+pub fn folds_to(text: &str, canonical: &str) -> bool {
+    if text == canonical {
+        return true;
+    }
+    if text.is_ascii() {
+        return text.eq_ignore_ascii_case(canonical);
+    }
+    let fold = |c: char| match c {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    text.chars().map(fold).eq(canonical.chars().map(fold))
+}
+
+impl SyntaxError {
+    fn new(error: &serde_json::Error, text: &str) -> Self {
+        let line_start: usize = text
+            .split_inclusive('\n')
+            .take(error.line().saturating_sub(1))
+            .map(str::len)
+            .sum();
+        let at = (line_start + error.column().saturating_sub(1)).min(text.len());
+        let words = error.to_string();
+        let reason = words
+            .rsplit_once(" at line ")
+            .map_or(words.as_str(), |(reason, _)| reason);
+        Self {
+            reason: reason.to_owned(),
+            at: Span::new(at, at).start,
+        }
+    }
+}
+
+/// An object's members with their names, in order.
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    pairs.push((name, map.next_value()?));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A member's name, borrowed where it has no escapes. Bytes rather than text, so that half a
+/// surrogate pair in an escape is no error.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(Name(String::from_utf8_lossy(bytes)))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(
+                    String::from_utf8_lossy(bytes).into_owned(),
+                )))
+            }
+        }
+        deserializer.deserialize_bytes(Visitor)
+    }
+}
+
+/// The content of a string literal with an escape that no text can hold.
+fn lossy(literal: &str) -> Option<String> {
+    let mut deserializer = serde_json::Deserializer::from_str(literal);
+    let Name(text) = Name::deserialize(&mut deserializer).ok()?;
+    Some(text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> Node<'_> {
+        Node::document(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn members_keep_order_repetition_and_place() {
+        let text = r#" {"a": 1, "é\n" : [2], "a":null} "#;
+        let members = document(text).members().unwrap_or_default();
+        let seen: Vec<_> = members
+            .iter()
+            .map(|m| {
+                (
+                    &text[m.name.span.start as usize..m.name.span.end as usize],
+                    m.value.text(),
+                )
+            })
+            .collect();
+        assert_eq!(seen, [("a", "1"), (r"é\n", "[2]"), ("a", "null")]);
+        assert_eq!(members[1].name.value, "é\n");
+        let list = members[1].value.elements().unwrap_or_default();
+        let span = list[0].span();
+        assert_eq!(&text[span.start as usize..span.end as usize], "2");
+    }
+
+    #[test]
+    fn go_finds_members_in_any_case_and_the_last_that_is_not_null() {
+        let members = document(r#"{"ips":1,"IPs":2,"ipſ":3,"ips":null}"#)
+            .members()
+            .unwrap_or_default();
+        assert_eq!(find(&members, "ips").map(|m| m.value.text()), Some("3"));
+        assert!(folds_to("\u{212a}ey", "key"));
+        assert!(!folds_to("ipé", "ips"));
+    }
+
+    #[test]
+    fn numbers_are_integers_only_as_go_takes_them() {
+        assert_eq!(document("42").integer(), Some(42));
+        assert_eq!(document("-1").integer(), Some(-1));
+        for not in ["1.0", "1e2", "9223372036854775808", "\"1\""] {
+            assert_eq!(document(not).integer(), None, "{not}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_replaced_not_refused() {
+        let text = document(r#""a\ud800b""#).string().unwrap_or_default();
+        assert!(text.starts_with('a') && text.ends_with('b') && text.contains('\u{fffd}'));
+        assert_eq!(
+            document(r#"{"\ud800":1}"#).members().map(|m| m.len()),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_says_where() {
+        let error = Node::document("[\n  {,}]").map(|_| ()).unwrap_err();
+        assert_eq!(error.at, 5, "{error}");
+        assert!(Node::document("[1] x").is_err());
+        assert!(Node::document("").is_err());
+    }
+
+    #[test]
+    fn deep_nesting_is_no_danger() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(document(&deep).elements().map(|e| e.len()), Some(1));
+    }
+}

@@ -1,0 +1,165 @@
+//! Hardware addresses: Ethernet MACs and InfiniBand GUIDs.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// An Ethernet address of 6 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Whether the group bit is set: multicast and broadcast, which Linux refuses for an interface.
+    pub fn is_multicast(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+
+    /// Whether all bytes are zero, which Linux refuses for an interface.
+    pub fn is_zero(self) -> bool {
+        self.0 == [0; 6]
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What Multus's parser (Go's `net.ParseMAC`) takes for a hardware address: 6, 8 or 20 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HardwareAddress {
+    /// 6 bytes: an Ethernet address.
+    Ethernet(Mac),
+    /// 8 bytes: an EUI-64 or an InfiniBand GUID.
+    Eui64([u8; 8]),
+    /// 20 bytes: an IP-over-InfiniBand link-layer address.
+    Infiniband([u8; 20]),
+}
+
+/// Why a text is no hardware address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HardwareAddressError {
+    /// Neither pairs of hexadecimal digits joined by `:` or `-`, nor groups of four by `.`.
+    #[error("is not written as pairs of hexadecimal digits joined by \":\" (or \"-\")")]
+    Form,
+    /// Right in form, but of another number of bytes.
+    #[error("has {0} bytes")]
+    Length(usize),
+}
+
+impl HardwareAddress {
+    /// Parses as Go's `net.ParseMAC` does: `:` or `-` between pairs, or `.` between groups of four
+    /// digits; 6, 8 or 20 bytes.
+    ///
+    /// # Errors
+    /// When form or length are others.
+    pub fn parse(text: &str) -> Result<Self, HardwareAddressError> {
+        let (buffer, length) = bytes(text).ok_or(HardwareAddressError::Form)?;
+        let bytes = buffer
+            .get(..length)
+            .ok_or(HardwareAddressError::Length(length))?;
+        if let Ok(mac) = <[u8; 6]>::try_from(bytes) {
+            return Ok(Self::Ethernet(Mac(mac)));
+        }
+        if let Ok(eui) = <[u8; 8]>::try_from(bytes) {
+            return Ok(Self::Eui64(eui));
+        }
+        match <[u8; 20]>::try_from(bytes) {
+            Ok(address) => Ok(Self::Infiniband(address)),
+            Err(_) => Err(HardwareAddressError::Length(length)),
+        }
+    }
+
+    /// The address in bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ethernet(mac) => &mac.0,
+            Self::Eui64(bytes) => bytes,
+            Self::Infiniband(bytes) => bytes,
+        }
+    }
+}
+
+/// The bytes of a text of the right form, and how many there were (more than the buffer holds are
+/// counted, not kept).
+fn bytes(text: &str) -> Option<([u8; 20], usize)> {
+    let (separator, digits) = match text.bytes().find(|b| !b.is_ascii_hexdigit())? {
+        separator @ (b':' | b'-') => (separator, 2),
+        b'.' => (b'.', 4),
+        _ => return None,
+    };
+    let mut buffer = [0; 20];
+    let mut length = 0;
+    for group in text.split(separator as char) {
+        if group.len() != digits || !group.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        for pair in group.as_bytes().chunks(2) {
+            let pair = std::str::from_utf8(pair).ok()?;
+            if let Some(slot) = buffer.get_mut(length) {
+                *slot = u8::from_str_radix(pair, 16).ok()?;
+            }
+            length += 1;
+        }
+    }
+    Some((buffer, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ethernet(text: &str) -> Mac {
+        match HardwareAddress::parse(text) {
+            Ok(HardwareAddress::Ethernet(mac)) => mac,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn three_ways_to_write_one_mac() {
+        let mac = Mac([0xca, 0xfe, 0xc0, 0xff, 0xee, 0]);
+        assert_eq!(ethernet("CA:FE:C0:FF:EE:00"), mac);
+        assert_eq!(ethernet("ca-fe-c0-ff-ee-00"), mac);
+        assert_eq!(ethernet("cafe.c0ff.ee00"), mac);
+        assert_eq!(mac.to_string(), "ca:fe:c0:ff:ee:00");
+    }
+
+    #[test]
+    fn other_lengths_and_forms() {
+        assert!(matches!(
+            HardwareAddress::parse("24:8a:07:03:00:8d:ae:2f"),
+            Ok(HardwareAddress::Eui64(_))
+        ));
+        assert_eq!(
+            HardwareAddress::parse("02:00"),
+            Err(HardwareAddressError::Length(2))
+        );
+        assert_eq!(
+            HardwareAddress::parse(&["00"; 21].join(":")),
+            Err(HardwareAddressError::Length(21))
+        );
+        for bad in [
+            "",
+            "0200000000",
+            "02:00:00:00:00:0g",
+            "02:00-00:00:00:00",
+            "2:0:0:0:0:1",
+            ":",
+        ] {
+            assert_eq!(
+                HardwareAddress::parse(bad),
+                Err(HardwareAddressError::Form),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The JSON format: a list of objects, read as Multus's decoder (Go's `encoding/json`) does.
+
+use std::borrow::Cow;
+
+use super::{Annotation, Bandwidth, Fault, FaultKind, Format, PortMapping, Selection};
+use crate::network::{
+    address::{self, AddressRequest},
+    interface,
+    json::{Member, Node, folds_to},
+    mac::HardwareAddress,
+    name,
+    text::{Parsed, Span, Spanned},
+};
+
+/// The members that Multus reads, by the names in the spec and in its own types.
+pub const KEYS: [&str; 13] = [
+    "name",
+    "namespace",
+    "ips",
+    "mac",
+    "interface",
+    "infiniband-guid",
+    "portMappings",
+    "bandwidth",
+    "default-route",
+    "cni-args",
+    "ipam-claim-reference",
+    "deviceID",
+    OBSOLETE_INTERFACE,
+];
+
+/// What `interface` was called before Multus 3.2; still read where `interface` is absent.
+pub const OBSOLETE_INTERFACE: &str = "interfaceRequest";
+
+/// The field that a member's name means to Go's decoder, in any case.
+pub fn canonical(name: &str) -> Option<&'static str> {
+    KEYS.into_iter().find(|key| folds_to(name, key))
+}
+
+pub(super) fn parse(text: &str) -> Annotation<'_> {
+    let mut reader = Reader::default();
+    let selections = reader.annotation(text);
+    Annotation {
+        text,
+        format: Format::Json,
+        selections,
+        faults: reader.faults,
+    }
+}
+
+/// Reads values and collects what the decoder would refuse, with its path.
+#[derive(Default)]
+struct Reader {
+    faults: Vec<Fault>,
+    path: String,
+}
+
+type Text<'a> = Spanned<Cow<'a, str>>;
+
+impl Reader {
+    fn annotation<'a>(&mut self, text: &'a str) -> Vec<Selection<'a>> {
+        let document = match Node::document(text) {
+            Ok(document) => document,
+            Err(error) => {
+                let span = Span {
+                    start: error.at,
+                    end: error.at,
+                };
+                self.fault(span, FaultKind::Syntax(error.reason));
+                return Vec::new();
+            }
+        };
+        if document.is_null() {
+            return Vec::new();
+        }
+        let Some(elements) = self.list(document, "a list of objects") else {
+            return Vec::new();
+        };
+        let mut selections = Vec::with_capacity(elements.len());
+        for (index, element) in elements.into_iter().enumerate() {
+            self.at(format_args!("[{index}]"), |reader| {
+                if element.is_null() {
+                    reader.fault(element.span(), FaultKind::NullSelection);
+                } else if let Some(members) = reader.object(element, "an object") {
+                    selections.push(reader.selection(index, element.span(), members));
+                }
+            });
+        }
+        selections
+    }
+
+    /// Goes through the members in their order: to Go's decoder the last one counts, and `null`
+    /// leaves a text as it was but empties a list or an object.
+    fn selection<'a>(
+        &mut self,
+        index: usize,
+        span: Span,
+        members: Vec<Member<'a>>,
+    ) -> Selection<'a> {
+        let mut found = Selection {
+            index,
+            span,
+            ..Selection::default()
+        };
+        let mut obsolete_interface = None;
+        for member in &members {
+            let Some(key) = canonical(&member.name.value) else {
+                continue;
+            };
+            let value = member.value;
+            self.at(format_args!(".{key}"), |reader| match key {
+                "name" => reader.text(value, &mut found.name, name::subdomain),
+                "namespace" => reader.text(value, &mut found.namespace, name::label),
+                "interface" => reader.text(value, &mut found.interface, interface::check),
+                OBSOLETE_INTERFACE => {
+                    reader.text(value, &mut obsolete_interface, interface::check);
+                }
+                "mac" => reader.text(value, &mut found.mac, HardwareAddress::parse),
+                "infiniband-guid" => {
+                    reader.text(value, &mut found.infiniband_guid, HardwareAddress::parse);
+                }
+                "ipam-claim-reference" => reader.plain_text(value, &mut found.ipam_claim),
+                "deviceID" => reader.plain_text(value, &mut found.device_id),
+                "ips" => found.ips = reader.texts(value, AddressRequest::parse),
+                "default-route" => {
+                    found.default_route = reader.texts(value, address::parse_address)
+                }
+                "portMappings" => found.port_mappings = reader.port_mappings(value),
+                "bandwidth" => reader.bandwidth(value, &mut found.bandwidth),
+                "cni-args" => {
+                    found.cni_args = (!value.is_null())
+                        .then(|| reader.object(value, "an object").map(|_| value))
+                        .flatten();
+                }
+                _ => {}
+            });
+        }
+        if found.interface.is_none() {
+            found.interface = obsolete_interface;
+        }
+        found.members = members;
+        found
+    }
+
+    fn port_mappings<'a>(&mut self, value: Node<'a>) -> Option<Spanned<Vec<PortMapping<'a>>>> {
+        if value.is_null() {
+            return None;
+        }
+        let elements = self.list(value, "a list of objects")?;
+        let mut mappings = Vec::with_capacity(elements.len());
+        for (index, element) in elements.into_iter().enumerate() {
+            self.at(format_args!("[{index}]"), |reader| {
+                let Some(members) = reader.object(element, "an object") else {
+                    return;
+                };
+                let mut mapping = PortMapping {
+                    span: element.span(),
+                    ..PortMapping::default()
+                };
+                for member in &members {
+                    let field = ["hostPort", "containerPort", "protocol", "hostIP"]
+                        .into_iter()
+                        .find(|field| folds_to(&member.name.value, field));
+                    let Some(field) = field else { continue };
+                    reader.at(format_args!(".{field}"), |reader| match field {
+                        "hostPort" => reader.integer(member.value, &mut mapping.host_port),
+                        "containerPort" => {
+                            reader.integer(member.value, &mut mapping.container_port)
+                        }
+                        "protocol" => reader.plain_text(member.value, &mut mapping.protocol),
+                        _ => reader.plain_text(member.value, &mut mapping.host_ip),
+                    });
+                }
+                mappings.push(mapping);
+            });
+        }
+        Some(Spanned {
+            value: mappings,
+            span: value.span(),
+        })
+    }
+
+    /// A repeated `bandwidth` is merged into the one before, as Go does with a pointer to a
+    /// structure.
+    fn bandwidth(&mut self, value: Node<'_>, found: &mut Option<Spanned<Bandwidth>>) {
+        if value.is_null() {
+            *found = None;
+            return;
+        }
+        let Some(members) = self.object(value, "an object") else {
+            return;
+        };
+        let mut merged = found.take().map(|before| before.value).unwrap_or_default();
+        for member in &members {
+            let fields = [
+                ("ingressRate", &mut merged.ingress_rate),
+                ("ingressBurst", &mut merged.ingress_burst),
+                ("egressRate", &mut merged.egress_rate),
+                ("egressBurst", &mut merged.egress_burst),
+            ];
+            for (name, field) in fields {
+                if folds_to(&member.name.value, name) {
+                    self.at(format_args!(".{name}"), |reader| {
+                        reader.integer(member.value, field)
+                    });
+                }
+            }
+        }
+        *found = Some(Spanned {
+            value: merged,
+            span: value.span(),
+        });
+    }
+
+    /// A text member. `null` leaves what was there, the empty text counts as absent.
+    fn text<'a, T, E>(
+        &mut self,
+        value: Node<'a>,
+        found: &mut Option<Parsed<'a, T, E>>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) {
+        let mut text = None;
+        self.plain_text(value, &mut text);
+        match text {
+            Some(text) => *found = Some(Parsed::new(text, parse)),
+            None if value.is_null() => {}
+            None => *found = None,
+        }
+    }
+
+    fn plain_text<'a>(&mut self, value: Node<'a>, found: &mut Option<Text<'a>>) {
+        match value.spanned_string() {
+            Some(text) => *found = Some(text).filter(|text| !text.value.is_empty()),
+            None if value.is_null() => {}
+            None => self.kind(value, "a string"),
+        }
+    }
+
+    /// A list of texts; to Go a `null` element is an empty text.
+    fn texts<'a, T, E>(
+        &mut self,
+        value: Node<'a>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Spanned<Vec<Parsed<'a, T, E>>>> {
+        if value.is_null() {
+            return None;
+        }
+        let elements = self.list(value, "a list of strings")?;
+        let mut texts = Vec::with_capacity(elements.len());
+        for (index, element) in elements.into_iter().enumerate() {
+            let text = match element.spanned_string() {
+                Some(text) => text,
+                None if element.is_null() => Spanned {
+                    value: Cow::Borrowed(""),
+                    span: element.span(),
+                },
+                None => {
+                    self.at(format_args!("[{index}]"), |reader| {
+                        reader.kind(element, "a string")
+                    });
+                    continue;
+                }
+            };
+            texts.push(Parsed::new(text, &parse));
+        }
+        Some(Spanned {
+            value: texts,
+            span: value.span(),
+        })
+    }
+
+    fn integer(&mut self, value: Node<'_>, found: &mut Option<Spanned<i64>>) {
+        match value.integer() {
+            Some(number) => {
+                *found = Some(Spanned {
+                    value: number,
+                    span: value.span(),
+                })
+            }
+            None if value.is_null() => {}
+            None if value.kind() == super::Kind::Number => {
+                self.fault(value.span(), FaultKind::NotWhole);
+            }
+            None => self.kind(value, "a whole number"),
+        }
+    }
+
+    fn list<'a>(&mut self, value: Node<'a>, expected: &'static str) -> Option<Vec<Node<'a>>> {
+        let elements = value.elements();
+        if elements.is_none() {
+            self.kind(value, expected);
+        }
+        elements
+    }
+
+    fn object<'a>(&mut self, value: Node<'a>, expected: &'static str) -> Option<Vec<Member<'a>>> {
+        let members = value.members();
+        if members.is_none() {
+            self.kind(value, expected);
+        }
+        members
+    }
+
+    fn kind(&mut self, value: Node<'_>, expected: &'static str) {
+        self.fault(
+            value.span(),
+            FaultKind::Kind {
+                expected,
+                found: value.kind(),
+            },
+        );
+    }
+
+    fn fault(&mut self, span: Span, kind: FaultKind) {
+        self.faults.push(Fault {
+            path: self.path.clone(),
+            span,
+            kind,
+        });
+    }
+
+    /// Runs `read` one step further down the path.
+    fn at(&mut self, step: std::fmt::Arguments<'_>, read: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        // Writing to a String cannot fail.
+        let _ = std::fmt::Write::write_fmt(&mut self.path, step);
+        read(self);
+        self.path.truncate(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Kind, *};
+
+    fn only(text: &str) -> Selection<'_> {
+        let annotation = Annotation::parse(text);
+        assert_eq!(annotation.faults, [], "{text}");
+        annotation
+            .selections
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| panic!("{text}: no selection"))
+    }
+
+    fn faults(text: &str) -> Vec<(String, FaultKind)> {
+        Annotation::parse(text)
+            .faults
+            .into_iter()
+            .map(|f| (f.path, f.kind))
+            .collect()
+    }
+
+    #[test]
+    fn every_key_of_the_spec_is_read() {
+        let s = only(
+            r#"[{"name":"n","namespace":"ns","interface":"eth1","ips":["192.0.2.5/24"],
+                "mac":"02:00:00:00:00:01","infiniband-guid":"24:8a:07:03:00:8d:ae:2f",
+                "portMappings":[{"hostPort":80,"containerPort":8080,"protocol":"tcp"}],
+                "bandwidth":{"ingressRate":2048,"ingressBurst":300},
+                "default-route":["192.0.2.1"],"cni-args":{"a":1},"ipam-claim-reference":"c",
+                "deviceID":"0000:00:01.0","example.com/x":1}]"#,
+        );
+        assert_eq!((s.network_name(), s.namespace_or("own")), (Some("n"), "ns"));
+        assert_eq!(s.interface_name(), "eth1");
+        assert_eq!(s.ips.as_ref().map(|ips| ips.value.len()), Some(1));
+        assert!(s.mac.is_some() && s.infiniband_guid.is_some() && s.cni_args.is_some());
+        let mapping = &s
+            .port_mappings
+            .as_ref()
+            .unwrap_or_else(|| panic!("ports"))
+            .value[0];
+        assert_eq!(mapping.host_port.as_ref().map(|p| p.value), Some(80));
+        let rate = s
+            .bandwidth
+            .as_ref()
+            .and_then(|b| b.value.ingress_rate.as_ref());
+        assert_eq!(rate.map(|r| r.value), Some(2048));
+        assert_eq!(s.default_route.as_ref().map(|r| r.value.len()), Some(1));
+        assert_eq!(s.ipam_claim.as_ref().map(|c| &*c.value), Some("c"));
+        assert_eq!(s.members.len(), 13);
+    }
+
+    #[test]
+    fn keys_are_read_in_any_case_and_the_last_counts() {
+        let s = only(r#"[{"NAME":"a","name":"b","Name":null,"ips":["10.0.0.1"],"IPS":null}]"#);
+        assert_eq!(s.network_name(), Some("b"));
+        assert!(s.ips.is_none(), "null empties a list");
+    }
+
+    #[test]
+    fn the_obsolete_interface_key_counts_where_the_new_one_is_absent() {
+        assert_eq!(
+            only(r#"[{"name":"n","interfaceRequest":"foo0"}]"#).interface_name(),
+            "foo0"
+        );
+        let both = only(r#"[{"name":"n","interface":"a","interfaceRequest":"b"}]"#);
+        assert_eq!(both.interface_name(), "a");
+    }
+
+    #[test]
+    fn a_repeated_bandwidth_is_merged() {
+        let s =
+            only(r#"[{"name":"n","bandwidth":{"ingressRate":1},"bandwidth":{"egressRate":2}}]"#);
+        let merged = s.bandwidth.unwrap_or_else(|| panic!("bandwidth")).value;
+        assert!(merged.ingress_rate.is_some() && merged.egress_rate.is_some());
+    }
+
+    #[test]
+    fn what_the_decoder_refuses_is_a_fault_with_its_path_and_the_rest_is_still_read() {
+        let text = r#"[{"name":1,"ips":"10.0.0.1","mac":"zz"},{"name":"b","portMappings":[{"hostPort":"80"}]}]"#;
+        let annotation = Annotation::parse(text);
+        let paths: Vec<_> = annotation.faults.iter().map(|f| &*f.path).collect();
+        assert_eq!(
+            paths,
+            ["[0].name", "[0].ips", "[1].portMappings[0].hostPort"]
+        );
+        assert!(
+            annotation.selections[0]
+                .mac
+                .as_ref()
+                .is_some_and(|mac| mac.value.is_err())
+        );
+        assert_eq!(annotation.selections[1].network_name(), Some("b"));
+    }
+
+    #[test]
+    fn numbers_must_be_whole() {
+        assert_eq!(
+            faults(r#"[{"name":"n","bandwidth":{"ingressRate":1.5}}]"#),
+            [("[0].bandwidth.ingressRate".to_owned(), FaultKind::NotWhole)]
+        );
+    }
+
+    #[test]
+    fn the_list_itself_may_be_wrong() {
+        let kind = |found| FaultKind::Kind {
+            expected: "a list of objects",
+            found,
+        };
+        assert_eq!(
+            faults(r#"{"name":"n"}"#),
+            [(String::new(), kind(Kind::Object))]
+        );
+        assert_eq!(faults(r#""net1""#), [(String::new(), kind(Kind::String))]);
+        assert_eq!(
+            faults("[null]"),
+            [("[0]".to_owned(), FaultKind::NullSelection)]
+        );
+        assert!(matches!(&*faults("[adsf]"), [(_, FaultKind::Syntax(_))]));
+        assert!(matches!(
+            &*faults(r#"[{"name":"n"}] x"#),
+            [(_, FaultKind::Syntax(_))]
+        ));
+        assert_eq!(faults("[]"), []);
+    }
+}

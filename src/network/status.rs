@@ -1,0 +1,62 @@
+//! The annotation `k8s.v1.cni.cncf.io/network-status`: what a pod really got (spec, section 5).
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// One attachment of a running pod, as the CNI side reported it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AttachmentStatus {
+    /// The network: `namespace/name`, or the cluster network's own name.
+    pub name: String,
+    /// The interface inside the pod.
+    #[serde(default)]
+    pub interface: Option<String>,
+    /// The addresses, without prefix.
+    #[serde(default)]
+    pub ips: Vec<IpAddr>,
+    /// The MAC, as written.
+    #[serde(default)]
+    pub mac: Option<String>,
+    /// Whether this is the pod's default network.
+    #[serde(default)]
+    pub default: bool,
+    /// The gateways of the default route; present only on the attachment that got it.
+    #[serde(default, rename = "default-route")]
+    pub default_route: Option<Vec<IpAddr>>,
+}
+
+/// A network-status that is not what the spec says.
+#[derive(Debug, Error)]
+#[error("the annotation network-status cannot be read: {0}")]
+pub struct StatusError(#[from] serde_json::Error);
+
+/// Reads the annotation's value.
+///
+/// # Errors
+/// When it is not a JSON list of the objects that the spec describes.
+pub fn parse(text: &str) -> Result<Vec<AttachmentStatus>, StatusError> {
+    Ok(serde_json::from_str(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_element_with_the_default_route_is_known_by_the_key() {
+        let status = parse(
+            r#"[{"name":"cluster","interface":"eth0","ips":["10.1.0.7"],"default":true,"dns":{}},
+                {"name":"db/storage-net","interface":"net1","ips":["192.0.2.205"],
+                 "mac":"ca:fe:c0:ff:ee:00","default-route":["192.0.2.1"],"mtu":9000}]"#,
+        )
+        .unwrap_or_else(|e| panic!("{e}"));
+        assert!(status[0].default && status[0].default_route.is_none());
+        assert_eq!(
+            status[1].default_route.as_deref(),
+            Some(&["192.0.2.1".parse().unwrap_or_else(|e| panic!("{e}"))][..])
+        );
+        assert!(parse("{}").is_err());
+    }
+}

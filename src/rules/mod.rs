@@ -1,0 +1,23 @@
+//! What nadmit checks: one rule, one code, one small file.
+//!
+//! - [`registry`] lists the rules; [`Rule`] says what a rule is.
+//! - [`level`] and [`policy`] say how loudly each speaks: by profile, configuration and namespace.
+//! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
+//! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
+//! - [`pod`] and [`update`] hold the rules themselves.
+
+pub mod finding;
+pub mod level;
+pub mod pod;
+pub mod policy;
+pub mod registry;
+pub mod subject;
+pub mod update;
+
+pub use self::{
+    finding::{Finding, Lookup, Place, Report},
+    level::{Level, Levels, Profile},
+    policy::Policy,
+    registry::{Check, Example, RULES, Rule},
+    subject::{Attachment, PodSubject, UpdateSubject},
+};

@@ -1,0 +1,128 @@
+//! The settings that rules and decisions read.
+
+use std::collections::HashSet;
+
+use thiserror::Error;
+
+use super::{
+    level::{Level, Profile},
+    registry::{RULES, Rule},
+};
+
+/// The namespace in which Multus runs and finds cluster networks, by default.
+const MULTUS_NAMESPACE: &str = "kube-system";
+/// The namespace that Multus never isolates, unless others are named.
+const GLOBAL_NAMESPACE: &str = "default";
+
+/// How nadmit is set: what `nadmit.yaml` says, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    levels: Box<[Level]>,
+    profile: Profile,
+    /// Whether a pod may use only networks of its own namespace (Multus's `namespaceIsolation`).
+    pub namespace_isolation: bool,
+    /// The namespaces whose networks every pod may use all the same (Multus's `globalNamespaces`).
+    pub global_namespaces: HashSet<Box<str>>,
+    /// The namespaces whose pods are not checked.
+    pub excluded_namespaces: HashSet<Box<str>>,
+    /// Whether attachments may not change after creation.
+    pub immutable_attachments: bool,
+    /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
+    pub multus_namespace: Box<str>,
+}
+
+/// A rule code that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no rule \"{code}\"{}", .similar.map_or(String::new(), |s| format!("; did you mean \"{s}\"?")))]
+pub struct UnknownRule {
+    /// The code as written.
+    pub code: String,
+    /// The most alike code, if one is like it.
+    pub similar: Option<&'static str>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::of(Profile::Default)
+    }
+}
+
+impl Policy {
+    /// The settings of a profile, nothing changed.
+    pub fn of(profile: Profile) -> Self {
+        Self {
+            levels: RULES.iter().map(|rule| rule.levels.of(profile)).collect(),
+            profile,
+            namespace_isolation: true,
+            global_namespaces: HashSet::from([GLOBAL_NAMESPACE.into()]),
+            excluded_namespaces: HashSet::new(),
+            immutable_attachments: true,
+            multus_namespace: MULTUS_NAMESPACE.into(),
+        }
+    }
+
+    /// The profile that the levels started from.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Sets the level of one rule.
+    ///
+    /// # Errors
+    /// When there is no such rule; with a suggestion, if one is alike.
+    pub fn set_level(&mut self, code: &str, level: Level) -> Result<(), UnknownRule> {
+        match RULES.iter().position(|rule| rule.code == code) {
+            Some(index) => {
+                self.levels[index] = level;
+                Ok(())
+            }
+            None => Err(UnknownRule {
+                code: code.to_owned(),
+                similar: similar_code(code),
+            }),
+        }
+    }
+
+    /// The rules that speak, each with its level.
+    pub fn active_rules(&self) -> impl Iterator<Item = (&'static Rule, Level)> {
+        let all = RULES.iter().copied().zip(self.levels.iter().copied());
+        all.filter(|(_, level)| *level > Level::Off)
+    }
+
+    /// Whether a pod of namespace `own` may use the networks of `other` (Multus's rule).
+    pub fn may_use(&self, own: &str, other: &str) -> bool {
+        !self.namespace_isolation || own == other || self.global_namespaces.contains(other)
+    }
+}
+
+/// The code most like `code`, if one is like it.
+pub fn similar_code(code: &str) -> Option<&'static str> {
+    crate::catalog::most_alike(code, RULES.iter().map(|rule| rule.code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_code_is_named_with_a_suggestion() {
+        let error = Policy::default()
+            .set_level("unknown-netwrok", Level::Warn)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no rule \"unknown-netwrok\"; did you mean \"unknown-network\"?"
+        );
+        let error = Policy::default().set_level("zzz", Level::Warn).unwrap_err();
+        assert_eq!(error.to_string(), "there is no rule \"zzz\"");
+    }
+
+    #[test]
+    fn isolation_spares_the_own_and_the_global_namespaces() {
+        let mut policy = Policy::default();
+        assert!(policy.may_use("db", "db") && policy.may_use("db", "default"));
+        assert!(!policy.may_use("db", "web"));
+        policy.namespace_isolation = false;
+        assert!(policy.may_use("db", "web"));
+    }
+}

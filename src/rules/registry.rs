@@ -1,0 +1,60 @@
+//! The registry: every rule there is, in the order in which they speak.
+
+use super::{
+    finding::Report,
+    level::Levels,
+    //pod,
+    subject::{PodSubject, UpdateSubject},
+    //update,
+};
+
+/// A rule: what it is called, how loudly it speaks, how it is explained, and how it checks.
+#[derive(Debug)]
+pub struct Rule {
+    /// The stable code, by which configuration, output and documentation name the rule.
+    pub code: &'static str,
+    /// The level in each profile.
+    pub levels: Levels,
+    /// One line: what is wrong with what the rule finds.
+    pub summary: &'static str,
+    /// Why it is wrong, what happens without nadmit, and the source of the rule.
+    pub explanation: &'static str,
+    /// Manifests in which the rule finds something.
+    pub wrong: Example,
+    /// The same, mended: no rule finds anything.
+    pub right: Example,
+    /// The check itself.
+    pub check: Check,
+}
+
+/// An example in YAML: networks and one pod, or for an update the pod before and after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Example(pub &'static str);
+
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug)]
+pub enum Check {
+    /// The annotations of a pod: when it is created, and when they change.
+    Pod(fn(&PodSubject<'_>, &mut Report<'_>)),
+    /// What an update makes of a pod.
+    Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
+}
+
+/// All rules. A rule's place here is its place in every output.
+pub static RULES: &[&Rule] = &[
+    //    &pod::malformed_annotation::RULE,
+    //    &pod::invalid_network_name::RULE,
+    //    &pod::invalid_interface_name::RULE,
+    //    &pod::duplicate_interface::RULE,
+    //    &pod::invalid_ip::RULE,
+    //    &pod::ip_without_prefix::RULE,
+    //    &pod::invalid_mac::RULE,
+    //    &pod::unknown_network::RULE,
+    //    &pod::cross_namespace_network::RULE,
+    //    &update::attachments_changed::RULE,
+];
+
+/// The rule of this code.
+pub fn find(code: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.code == code)
+}

@@ -1,0 +1,253 @@
+//! What a rule looks at.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    catalog::Catalog,
+    network::{Annotation, Network, Selection, Span, annotations},
+};
+
+use super::{finding::Place, policy::Policy};
+
+/// The interface of the cluster network, which the default network's annotation replaces.
+const CLUSTER_INTERFACE: &str = "eth0";
+
+/// A pod's annotations, parsed, each selection resolved against the catalog.
+#[derive(Debug)]
+pub struct PodSubject<'a> {
+    /// The pod's namespace.
+    pub namespace: &'a str,
+    /// Whether it uses the node's own network.
+    pub host_network: bool,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The networks there are.
+    pub catalog: &'a Catalog,
+    /// The annotations that ask for networks, those that the pod has.
+    pub requests: Vec<Request<'a>>,
+}
+
+/// One of the annotations by which a pod asks for networks.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Which annotation it is.
+    pub origin: Origin<'a>,
+    /// Its value, parsed.
+    pub annotation: Annotation<'a>,
+    /// Its selections, resolved, in their order.
+    pub networks: Vec<Resolution<'a>>,
+}
+
+/// One of the two annotations, as it reads in one pod.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The annotation's key.
+    pub key: &'static str,
+    /// The namespace in which names without one are looked up.
+    pub home: &'a str,
+}
+
+/// What a selection's name leads to.
+#[derive(Debug, Clone)]
+pub enum Resolution<'a> {
+    /// A network.
+    Found(&'a Arc<Network>),
+    /// No network of that name in that namespace.
+    Missing,
+    /// A network (or not) in a namespace that the pod may not use.
+    Forbidden,
+    /// The name is none, so there is nothing to look up.
+    Unnamed,
+}
+
+/// A selection resolved: what was asked, and the network it leads to.
+#[derive(Debug, Clone, Copy)]
+pub struct Attachment<'s, 'a> {
+    /// The annotation it stands in.
+    pub request: &'s Request<'a>,
+    /// What was asked.
+    pub selection: &'s Selection<'a>,
+    /// What its name leads to.
+    pub resolution: &'s Resolution<'a>,
+}
+
+/// A pod before and after an update.
+#[derive(Debug)]
+pub struct UpdateSubject<'a> {
+    /// The pod's namespace.
+    pub namespace: &'a str,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The annotation by each key: before, after.
+    pub changes: Vec<Change<'a>>,
+}
+
+/// One annotation before and after an update.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// Which annotation it is.
+    pub origin: Origin<'a>,
+    /// Its value before; `None` if there was none.
+    pub before: Option<&'a str>,
+    /// Its value after; `None` if there is none.
+    pub after: Option<&'a str>,
+}
+
+impl<'a> PodSubject<'a> {
+    /// Resolves a pod's annotations.
+    pub fn new(
+        namespace: &'a str,
+        host_network: bool,
+        networks: Option<&'a str>,
+        default_network: Option<&'a str>,
+        policy: &'a Policy,
+        catalog: &'a Catalog,
+    ) -> Self {
+        let default_network = default_network.map(|text| (Origin::default_network(policy), text));
+        // Multus ignores the empty text here, and fails on it in the default network's annotation.
+        let networks = networks
+            .filter(|text| !text.is_empty())
+            .map(|text| (Origin::networks(namespace), text));
+        let requests = default_network
+            .into_iter()
+            .chain(networks)
+            .map(|(origin, text)| {
+                let annotation = Annotation::parse(text);
+                let resolve = |selection| resolve(selection, &origin, namespace, policy, catalog);
+                let networks = annotation.selections.iter().map(resolve).collect();
+                Request {
+                    origin,
+                    annotation,
+                    networks,
+                }
+            });
+        Self {
+            namespace,
+            host_network,
+            policy,
+            catalog,
+            requests: requests.collect(),
+        }
+    }
+
+    /// Every selection of every annotation, resolved.
+    pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
+        self.requests.iter().flat_map(Request::attachments)
+    }
+}
+
+impl<'a> Origin<'a> {
+    /// The additional networks of a pod in `namespace`.
+    pub fn networks(namespace: &'a str) -> Self {
+        Self {
+            key: annotations::NETWORKS,
+            home: namespace,
+        }
+    }
+
+    /// The network of a pod's `eth0`.
+    pub fn default_network(policy: &'a Policy) -> Self {
+        Self {
+            key: annotations::DEFAULT_NETWORK,
+            home: &policy.multus_namespace,
+        }
+    }
+
+    /// The name of the interface behind a selection, requested or automatic.
+    pub fn interface<'s>(&self, selection: &'s Selection<'_>) -> Cow<'s, str> {
+        match (self.key, &selection.interface) {
+            (annotations::DEFAULT_NETWORK, None) => Cow::Borrowed(CLUSTER_INTERFACE),
+            _ => selection.interface_name(),
+        }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The selections, resolved.
+    pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
+        let pairs = self.annotation.selections.iter().zip(&self.networks);
+        pairs.map(|(selection, resolution)| Attachment {
+            request: self,
+            selection,
+            resolution,
+        })
+    }
+
+    /// The place of the whole annotation.
+    pub fn place(&self) -> Place<'a> {
+        Place {
+            field: field(self.origin.key, ""),
+            at: None,
+        }
+    }
+
+    /// A place in the annotation: the path from the list (`[0].ips`), and the part of the text.
+    pub fn place_at(&self, path: &str, span: Span) -> Place<'a> {
+        Place {
+            field: field(self.origin.key, path),
+            at: Some((span, self.annotation.text)),
+        }
+    }
+}
+
+impl<'s, 'a> Attachment<'s, 'a> {
+    /// The network, if it was found.
+    pub fn network(&self) -> Option<&'a Network> {
+        match self.resolution {
+            Resolution::Found(network) => Some(network),
+            _ => None,
+        }
+    }
+
+    /// The namespace in which the network is looked up.
+    pub fn namespace(&self) -> &'s str {
+        self.selection.namespace_or(self.request.origin.home)
+    }
+
+    /// The interface inside the pod.
+    pub fn interface(&self) -> Cow<'s, str> {
+        self.request.origin.interface(self.selection)
+    }
+
+    /// The place of a member (`ips[1]`; empty for the whole selection).
+    pub fn place(&self, member: &str, span: Span) -> Place<'a> {
+        let dot = if member.is_empty() { "" } else { "." };
+        self.request
+            .place_at(&format!("[{}]{dot}{member}", self.selection.index), span)
+    }
+}
+
+/// The path of an annotation's field.
+pub fn field(key: &str, path: &str) -> String {
+    format!("metadata.annotations[{key}]{path}")
+}
+
+fn resolve<'a>(
+    selection: &Selection<'_>,
+    request: &Origin<'_>,
+    own: &str,
+    policy: &Policy,
+    catalog: &'a Catalog,
+) -> Resolution<'a> {
+    let fits = selection
+        .namespace
+        .as_ref()
+        .is_none_or(|name| name.value.is_ok());
+    let Some(name) = selection
+        .name
+        .as_ref()
+        .filter(|name| name.value.is_ok() && fits)
+    else {
+        return Resolution::Unnamed;
+    };
+    let namespace = selection.namespace_or(request.home);
+    // Multus does not isolate namespaces for the default network.
+    let isolated = request.key == annotations::NETWORKS;
+    if isolated && !policy.may_use(own, namespace) {
+        return Resolution::Forbidden;
+    }
+    match catalog.network(namespace, &name.text) {
+        Some(network) => Resolution::Found(network),
+        None => Resolution::Missing,
+    }
+}

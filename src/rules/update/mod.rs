@@ -1,0 +1,1 @@
+//! Rules on what an update makes of a pod.
