@@ -6,6 +6,7 @@
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
 //! - [`pod`] and [`update`] hold the rules themselves.
 
+mod examples;
 pub mod finding;
 pub mod level;
 pub mod pod;

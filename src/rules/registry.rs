@@ -3,9 +3,9 @@
 use super::{
     finding::Report,
     level::Levels,
-    //pod,
+    pod,
     subject::{PodSubject, UpdateSubject},
-    //update,
+    update,
 };
 
 /// A rule: what it is called, how loudly it speaks, how it is explained, and how it checks.
@@ -27,9 +27,16 @@ pub struct Rule {
     pub check: Check,
 }
 
-/// An example in YAML: networks and one pod, or for an update the pod before and after it.
+/// An example as YAML documents: networks and one pod, or for an update the pod before and after.
 #[derive(Debug, Clone, Copy)]
-pub struct Example(pub &'static str);
+pub struct Example(pub &'static [&'static str]);
+
+impl Example {
+    /// The documents as one file.
+    pub fn yaml(self) -> String {
+        self.0.join("---\n")
+    }
+}
 
 /// What a rule looks at.
 #[derive(Clone, Copy, Debug)]
@@ -42,16 +49,19 @@ pub enum Check {
 
 /// All rules. A rule's place here is its place in every output.
 pub static RULES: &[&Rule] = &[
-    //    &pod::malformed_annotation::RULE,
-    //    &pod::invalid_network_name::RULE,
-    //    &pod::invalid_interface_name::RULE,
-    //    &pod::duplicate_interface::RULE,
-    //    &pod::invalid_ip::RULE,
-    //    &pod::ip_without_prefix::RULE,
-    //    &pod::invalid_mac::RULE,
-    //    &pod::unknown_network::RULE,
-    //    &pod::cross_namespace_network::RULE,
-    //    &update::attachments_changed::RULE,
+    &pod::malformed_annotation::RULE,
+    &pod::null_selection::RULE,
+    &pod::invalid_network_name::RULE,
+    &pod::qualified_name::RULE,
+    &pod::invalid_namespace::RULE,
+    &pod::invalid_interface_name::RULE,
+    &pod::duplicate_interface::RULE,
+    &pod::invalid_ip::RULE,
+    &pod::ip_without_prefix::RULE,
+    &pod::invalid_mac::RULE,
+    &pod::unknown_network::RULE,
+    &pod::cross_namespace_network::RULE,
+    &update::attachments_changed::RULE,
 ];
 
 /// The rule of this code.

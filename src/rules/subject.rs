@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     catalog::Catalog,
-    network::{Annotation, Network, Selection, Span, annotations},
+    network::{Annotation, Format, Network, Selection, Span, annotations},
 };
 
 use super::{finding::Place, policy::Policy};
@@ -207,6 +207,14 @@ impl<'s, 'a> Attachment<'s, 'a> {
     /// The interface inside the pod.
     pub fn interface(&self) -> Cow<'s, str> {
         self.request.origin.interface(self.selection)
+    }
+
+    /// The member's name in a path: the short format has none, there the whole element is meant.
+    pub fn member(&self, name: &'static str) -> &'static str {
+        match self.request.annotation.format {
+            Format::Short => "",
+            Format::Json => name,
+        }
     }
 
     /// The place of a member (`ips[1]`; empty for the whole selection).

@@ -9,6 +9,7 @@
 //! is there to be checked, so that one look shows every mistake.
 
 pub mod json;
+pub mod meaning;
 mod print;
 mod short;
 

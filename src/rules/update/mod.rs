@@ -1,1 +1,3 @@
 //! Rules on what an update makes of a pod.
+
+pub mod attachments_changed;

@@ -1,0 +1,63 @@
+//! `duplicate-interface`: two attachments want one interface.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use crate::rules::{
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{MACVLAN_CONF, pod},
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "duplicate-interface",
+    levels: Levels::FAILS,
+    summary: "Two attachments have the same interface name",
+    explanation: "Each attachment needs an interface of its own. Multus names them net1, net2, … \
+        by the place in the list and does not step aside for a name that was given to another \
+        element: \"net2\" on the first element collides with the automatic name of the second. The \
+        second attachment fails and the pod stays in ContainerCreating. Source: the spec, section \
+        4.1.2.1.5; executed with Multus v4.3.0.",
+    wrong: Example(&[MACVLAN_CONF, pod!("macvlan-conf@net2,macvlan-conf")]),
+    right: Example(&[MACVLAN_CONF, pod!("macvlan-conf@net3,macvlan-conf")]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    let mut taken: HashMap<Cow<'_, str>, Attachment<'_, '_>> = HashMap::new();
+    for attachment in subject.attachments() {
+        let name = attachment.interface();
+        match taken.get(&name) {
+            Some(first) => collide(*first, attachment, &name, report),
+            None => {
+                taken.insert(name, attachment);
+            }
+        }
+    }
+}
+
+fn collide(
+    first: Attachment<'_, '_>,
+    second: Attachment<'_, '_>,
+    name: &str,
+    report: &mut Report<'_>,
+) {
+    let written = second.selection.interface.as_ref();
+    let place = match written {
+        Some(text) => second.place(second.member("interface"), text.span),
+        None => second.place("", second.selection.span),
+    };
+    let automatic = if written.is_none() {
+        ", its automatic name,"
+    } else {
+        ""
+    };
+    report.add(
+        place,
+        format!(
+            "the interface \"{name}\"{automatic} is already that of element {} ({})",
+            first.selection.index,
+            first.selection.network_name().unwrap_or("without a name"),
+        ),
+        "give one of the two another interface name, or none",
+    );
+}

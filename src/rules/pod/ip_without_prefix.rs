@@ -1,0 +1,71 @@
+//! `ip-without-prefix`: an address whose network is not said, where the plugin asks for it.
+
+use crate::{
+    network::{Network, address, ipam::Ipam},
+    rules::{
+        Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{STORAGE_NET, pod},
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "ip-without-prefix",
+    levels: Levels::FAILS,
+    summary: "A requested address has no prefix length, and the IPAM plugin asks for one",
+    explanation: "The spec lets an address stand without its prefix length, but the plugin may ask \
+        for it. static does, with or without the capability \"ips\", and so does whereabouts \
+        without a range: the plugin fails and the pod stays in ContainerCreating. Source: the \
+        spec, section 4.1.2.1.3; executed with static v1.9.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205"]}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(ipam) = attachment.network().and_then(asks_for_prefix) else {
+            continue;
+        };
+        let Some(ips) = &attachment.selection.ips else {
+            continue;
+        };
+        for (index, written) in ips.value.iter().enumerate() {
+            let Some(request) = written.ok().filter(|ip| ip.prefix.is_none()) else {
+                continue;
+            };
+            let example = if address::width(request.address) == 32 {
+                24
+            } else {
+                64
+            };
+            report.add(
+                attachment.place(&format!("ips[{index}]"), written.span),
+                format!(
+                    "{:?} has no prefix length, without which IPAM {} fails",
+                    written.text,
+                    ipam.name()
+                ),
+                format!(
+                    "add the network's, such as \"{}/{example}\"",
+                    request.address
+                ),
+            );
+        }
+    }
+}
+
+fn asks_for_prefix(network: &Network) -> Option<&Ipam> {
+    let ipam = network.config.loaded()?.ipam()?;
+    match ipam {
+        Ipam::Static(_) => Some(ipam),
+        Ipam::Whereabouts(found) if found.ranges.is_empty() => Some(ipam),
+        _ => None,
+    }
+}

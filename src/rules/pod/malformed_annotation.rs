@@ -1,0 +1,106 @@
+//! `malformed-annotation`: Multus's decoder refuses the whole text.
+
+use crate::{
+    network::{
+        annotations,
+        json::Kind,
+        selection::{Fault, FaultKind},
+    },
+    rules::{
+        Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{STORAGE_NET, pod},
+        subject::Request,
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "malformed-annotation",
+    levels: Levels::FAILS,
+    summary: "The annotation cannot be read as a list of networks",
+    explanation: "The annotation has one of two formats, never both: names joined by commas \
+        (net-a,net-b), or a JSON list of objects ([{\"name\": \"net-a\"}]). Multus takes any text \
+        that holds [, { or \" for JSON. Where it cannot decode it, no network of the pod is \
+        attached and the pod stays in ContainerCreating. Source: the multi-network spec, section \
+        4.1; Multus, parsePodNetworkAnnotation.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": "192.0.2.205/24"}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+const TWO_FORMATS: &str =
+    "write a JSON list of objects ([{\"name\": \"my-network\"}]), or names joined by commas";
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for request in &subject.requests {
+        for fault in &request.annotation.faults {
+            // A null element has a rule of its own.
+            if let Some((message, help)) = describe(fault) {
+                report.add(request.place_at(&fault.path, fault.span), message, help);
+            }
+        }
+        check_count(request, report);
+    }
+}
+
+/// The default network is one: Multus refuses several, and crashes on none.
+fn check_count(request: &Request<'_>, report: &mut Report<'_>) {
+    let annotation = &request.annotation;
+    let count = annotation.selections.len();
+    let default_network = request.origin.key == annotations::DEFAULT_NETWORK;
+    if !default_network || count == 1 || !annotation.faults.is_empty() {
+        return;
+    }
+    report.add(
+        request.place(),
+        format!("the annotation names {count} networks for one interface"),
+        "name exactly one network, or remove the annotation",
+    );
+}
+
+fn describe(fault: &Fault) -> Option<(String, String)> {
+    let what = match fault.path.as_str() {
+        "" => "the annotation".to_owned(),
+        path => format!("\"{}\"", path.trim_start_matches('.')),
+    };
+    Some(match &fault.kind {
+        FaultKind::NullSelection => return None,
+        FaultKind::Syntax(reason) => (
+            format!("the annotation is not JSON: {reason}"),
+            TWO_FORMATS.to_owned(),
+        ),
+        FaultKind::Kind { expected, found } => (
+            format!("{what} is {}, but has to be {expected}", found.described()),
+            help_for_kind(&fault.path, expected, *found),
+        ),
+        FaultKind::NotWhole => (
+            format!("{what} is not a whole number"),
+            "write digits only, such as 8080".to_owned(),
+        ),
+        FaultKind::Slashes => (
+            format!("{what} has more than one \"/\""),
+            "write namespace/name".to_owned(),
+        ),
+        FaultKind::Ats => (
+            format!("{what} has more than one \"@\""),
+            "write name@interface".to_owned(),
+        ),
+    })
+}
+
+fn help_for_kind(path: &str, expected: &str, found: Kind) -> String {
+    match (expected, found) {
+        ("a list of strings", Kind::String) => "put the value in brackets: [\"...\"]".to_owned(),
+        ("a list of objects", Kind::Object) => "put the object in brackets: [{...}]".to_owned(),
+        ("a whole number", Kind::String) => "write the number without quotes".to_owned(),
+        ("a string", Kind::Number | Kind::Boolean) => "put the value in quotes: \"...\"".to_owned(),
+        _ if path.is_empty() => TWO_FORMATS.to_owned(),
+        _ => format!("write {expected}"),
+    }
+}

@@ -1,0 +1,41 @@
+//! `null-selection`: an element that is `null` crashes Multus.
+
+use crate::{
+    network::selection::FaultKind,
+    rules::{
+        Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{STORAGE_NET, pod},
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "null-selection",
+    levels: Levels::FAILS,
+    summary: "An element of the annotation is null",
+    explanation: "A null in the list, often left over by a template, makes Multus v4.3.0 crash \
+        (nil pointer dereference) when the pod starts. Source: executed with Multus v4.3.0.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(r#"[null, {"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for request in &subject.requests {
+        for fault in &request.annotation.faults {
+            if fault.kind == FaultKind::NullSelection {
+                report.add(
+                    request.place_at(&fault.path, fault.span),
+                    "the element is null, on which Multus crashes",
+                    "remove it, or write an object with a \"name\"",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `qualified-name`: `{"name": "namespace/name"}`, which only the short format has.
+
+use crate::{
+    network::{Format, name},
+    rules::{
+        Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{MACVLAN_CONF, pod},
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "qualified-name",
+    levels: Levels::FAILS,
+    summary: "\"name\" holds a namespace, too",
+    explanation: "namespace/name is the short format's notation. In the JSON format the namespace \
+        has a key of its own; Multus would look for a network whose name holds a \"/\", find none, \
+        and the pod would stay in ContainerCreating. Source: the spec, section 4.1.2; executed \
+        with Multus v4.3.0.",
+    wrong: Example(&[MACVLAN_CONF, pod!(r#"[{"name": "db/macvlan-conf"}]"#)]),
+    right: Example(&[
+        MACVLAN_CONF,
+        pod!(r#"[{"namespace": "db", "name": "macvlan-conf"}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let (Some((namespace, network)), Some(written)) =
+            (split(attachment), &attachment.selection.name)
+        else {
+            continue;
+        };
+        report.add(
+            attachment.place("name", written.span),
+            format!("{:?} is a namespace and a name in one", written.text),
+            format!("write \"namespace\": \"{namespace}\", \"name\": \"{network}\""),
+        );
+    }
+}
+
+/// Namespace and name, if a selection in JSON holds both in its `name`.
+pub(super) fn split<'s>(attachment: Attachment<'s, '_>) -> Option<(&'s str, &'s str)> {
+    if attachment.request.annotation.format == Format::Short {
+        return None;
+    }
+    let (namespace, network) = attachment.selection.network_name()?.split_once('/')?;
+    (name::label(namespace).is_ok() && name::subdomain(network).is_ok())
+        .then_some((namespace, network))
+}

@@ -1,0 +1,96 @@
+//! `attachments-changed`: an edit that does nothing.
+
+use crate::{
+    network::{
+        Annotation, Selection,
+        selection::meaning::{Difference, Meaning},
+    },
+    rules::{
+        Check, Example, Levels, Place, Report, Rule, UpdateSubject,
+        examples::{MACVLAN_CONF, pod},
+        subject::{Change, field},
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "attachments-changed",
+    levels: Levels::MISLEADS,
+    summary: "The networks of a pod that exists are edited",
+    explanation: "Multus attaches networks when a pod's sandbox is made. Editing the annotation \
+        later changes nothing in the running pod: the API would show networks that the pod does \
+        not have. The rule compares what is asked, not the text, so that re-applying the same \
+        manifest is no change; the annotation network-status may change at any time. Where a \
+        controller attaches networks to running pods (multus-dynamic-networks-controller), set \
+        immutableAttachments: false. Source: multus-dynamic-networks-controller issue 66.",
+    wrong: Example(&[
+        MACVLAN_CONF,
+        pod!("macvlan-conf"),
+        pod!("macvlan-conf,macvlan-conf"),
+    ]),
+    right: Example(&[
+        MACVLAN_CONF,
+        pod!("macvlan-conf"),
+        pod!(r#"[{"name": "macvlan-conf"}]"#),
+    ]),
+    check: Check::Update(check),
+};
+
+const HELP: &str = "editing attaches and detaches nothing; delete the pod and create it again with \
+                    the new annotation";
+
+fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
+    if !subject.policy.immutable_attachments {
+        return;
+    }
+    for change in &subject.changes {
+        if let Some(what) = describe(change) {
+            let place = Place {
+                field: field(change.origin.key, ""),
+                at: None,
+            };
+            report.add(
+                place,
+                format!("the pod's networks may not change: {what}"),
+                HELP,
+            );
+        }
+    }
+}
+
+/// What changed in meaning, in words; `None` if nothing did.
+fn describe(change: &Change<'_>) -> Option<String> {
+    let [before, after] = [change.before, change.after].map(Option::unwrap_or_default);
+    if before == after {
+        return None;
+    }
+    let [before, after] = [before, after].map(parse);
+    let faulty = [&before, &after].iter().any(|side| !side.faults.is_empty());
+    if faulty {
+        return Some("the annotation is another".to_owned());
+    }
+    let interface = |s: &Selection<'_>| change.origin.interface(s).into_owned();
+    let meaning = |side: &Annotation<'_>| Meaning::of(side, change.origin.home, interface);
+    let differences = meaning(&before).differences(&meaning(&after));
+    let words: Vec<String> = differences.iter().map(in_words).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// No annotation and an empty one ask for the same: nothing.
+fn parse(text: &str) -> Annotation<'_> {
+    Annotation::parse(if text.is_empty() { "[]" } else { text })
+}
+
+fn in_words(difference: &Difference) -> String {
+    match difference {
+        Difference::Added { interface, network } => {
+            format!("{interface} ({network}) is added")
+        }
+        Difference::Removed { interface, network } => {
+            format!("{interface} ({network}) is removed")
+        }
+        Difference::Changed { interface, keys } => {
+            format!("{} of {interface} is changed", keys.join(" and "))
+        }
+    }
+}
