@@ -4,13 +4,12 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     catalog::Catalog,
-    network::{Annotation, Format, Network, Selection, Span, annotations},
+    network::{
+        Annotation, Format, Network, Selection, Span, annotations, interface, selection::Fault,
+    },
 };
 
 use super::{finding::Place, policy::Policy};
-
-/// The interface of the cluster network, which the default network's annotation replaces.
-const CLUSTER_INTERFACE: &str = "eth0";
 
 /// A pod's annotations, parsed, each selection resolved against the catalog.
 #[derive(Debug)]
@@ -156,7 +155,7 @@ impl<'a> Origin<'a> {
     /// The name of the interface behind a selection, requested or automatic.
     pub fn interface<'s>(&self, selection: &'s Selection<'_>) -> Cow<'s, str> {
         match (self.key, &selection.interface) {
-            (annotations::DEFAULT_NETWORK, None) => Cow::Borrowed(CLUSTER_INTERFACE),
+            (annotations::DEFAULT_NETWORK, None) => Cow::Borrowed(interface::CLUSTER),
             _ => selection.interface_name(),
         }
     }
@@ -223,6 +222,11 @@ impl<'s, 'a> Attachment<'s, 'a> {
         self.request
             .place_at(&format!("[{}]{dot}{member}", self.selection.index), span)
     }
+}
+
+/// Whether a fault is that `cni-args` itself is no object, of which a rule of its own speaks.
+pub fn is_cni_args(fault: &Fault) -> bool {
+    fault.path.ends_with(".cni-args")
 }
 
 /// The path of an annotation's field.
