@@ -5,11 +5,12 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{
     catalog::Catalog,
     network::{
-        Annotation, Format, Network, Selection, Span, annotations, interface, selection::Fault,
+        Annotation, Format, Network, Selection, Span, annotations, cni::Capability, interface,
+        selection::Fault,
     },
 };
 
-use super::{finding::Place, policy::Policy};
+use super::{finding::Place, level::Levels, policy::Policy};
 
 /// A pod's annotations, parsed, each selection resolved against the catalog.
 #[derive(Debug)]
@@ -206,6 +207,15 @@ impl<'s, 'a> Attachment<'s, 'a> {
     /// The interface inside the pod.
     pub fn interface(&self) -> Cow<'s, str> {
         self.request.origin.interface(self.selection)
+    }
+
+    /// How grave a request is that the plugin behind `capability` would refuse: without the
+    /// capability it never gets there, and is lost instead.
+    pub fn gravity(&self, capability: Capability) -> Levels {
+        match self.network().and_then(|network| network.config.loaded()) {
+            Some(config) if !config.has(capability) => Levels::MISLEADS,
+            _ => Levels::FAILS,
+        }
     }
 
     /// The member's name in a path: the short format has none, there the whole element is meant.

@@ -1,7 +1,7 @@
 //! `invalid-bandwidth`: a limit that the plugin refuses or that limits to nothing.
 
 use crate::{
-    network::{Network, Spanned},
+    network::{Network, Spanned, cni::Capability},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{BANDWIDTH_NET, pod},
@@ -59,7 +59,8 @@ fn check_positive(
     let Some(limit) = limit.as_ref().filter(|limit| limit.value <= 0) else {
         return;
     };
-    report.add(
+    report.add_lesser(
+        attachment.gravity(Capability::Bandwidth),
         attachment.place(&format!("bandwidth.{key}"), limit.span),
         format!("{key} is {}, but has to be above zero", limit.value),
         "write a number above zero, or leave the limit out",
@@ -81,7 +82,8 @@ fn check_pair(
         }
         _ => return,
     };
-    report.add(
+    report.add_lesser(
+        attachment.gravity(Capability::Bandwidth),
         attachment.place(&format!("bandwidth.{direction}{there}"), given.span),
         format!("{direction}{there} stands without {direction}{lacking}"),
         format!("add \"{direction}{lacking}\""),

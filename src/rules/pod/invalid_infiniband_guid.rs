@@ -1,7 +1,7 @@
 //! `invalid-infiniband-guid`: a GUID that is none.
 
 use crate::{
-    network::HardwareAddress,
+    network::{HardwareAddress, cni::Capability},
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
         examples::{IB_NET, pod},
@@ -31,13 +31,19 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(written) = &attachment.selection.infiniband_guid else {
             continue;
         };
+        // What does not parse at all is refused by Multus itself.
+        let gravity = match written.value {
+            Ok(_) => attachment.gravity(Capability::InfinibandGuid),
+            Err(_) => Levels::FAILS,
+        };
         let fault = match &written.value {
             Ok(HardwareAddress::Eui64(bytes)) if bytes.iter().any(|byte| *byte != 0) => continue,
             Ok(HardwareAddress::Eui64(_)) => "is all zeros".to_owned(),
             Ok(other) => format!("has {} bytes, not eight", other.as_bytes().len()),
             Err(error) => error.to_string(),
         };
-        report.add(
+        report.add_lesser(
+            gravity,
             attachment.place("infiniband-guid", written.span),
             format!("{:?} is no InfiniBand GUID: it {fault}", written.text),
             "write eight bytes, such as \"24:8a:07:03:00:8d:ae:2e\"",

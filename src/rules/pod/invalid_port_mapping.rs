@@ -1,7 +1,7 @@
 //! `invalid-port-mapping`: a port or protocol that cannot be mapped.
 
 use crate::{
-    network::{Spanned, address, selection::PortMapping},
+    network::{Spanned, address, cni::Capability, selection::PortMapping},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{PORTMAP_NET, pod},
@@ -76,7 +76,8 @@ fn check_port(
         Some(port) => (format!("{key} {} is not a port", port.value), port.span),
     };
     let place = attachment.place(&format!("{path}.{key}"), span);
-    report.add(
+    report.add_lesser(
+        attachment.gravity(Capability::PortMappings),
         place,
         message,
         format!("write \"{key}\": a number from 1 to 65535"),
@@ -98,7 +99,8 @@ fn check_protocol(
     {
         return;
     }
-    report.add(
+    report.add_lesser(
+        attachment.gravity(Capability::PortMappings),
         attachment.place(&format!("{path}.protocol"), protocol.span),
         format!("ports of protocol {:?} cannot be mapped", protocol.value),
         "write \"tcp\", \"udp\" or \"sctp\"",
@@ -117,7 +119,8 @@ fn check_host_ip(
     let Err(error) = address::parse_address(&host_ip.value) else {
         return;
     };
-    report.add(
+    report.add_lesser(
+        attachment.gravity(Capability::PortMappings),
         attachment.place(&format!("{path}.hostIP"), host_ip.span),
         format!("{:?} {error}", host_ip.value),
         "write an address of the node, or leave hostIP out for all of them",
