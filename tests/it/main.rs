@@ -4,16 +4,23 @@
 //! speaks to the running server, is a binary of its own.
 
 mod annotations;
+mod architecture;
 mod profiles;
 mod support;
+mod tour;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials: Vec<Trial> = [annotations::trials(), profiles::trials()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let trials: Vec<Trial> = [
+        tour::trials(),
+        architecture::trials(),
+        annotations::trials(),
+        profiles::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
