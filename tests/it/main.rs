@@ -6,7 +6,9 @@
 mod annotations;
 mod architecture;
 mod profiles;
+mod properties;
 mod support;
+mod targets;
 mod tour;
 
 use libtest_mimic::{Arguments, Trial};
@@ -18,6 +20,7 @@ fn main() {
         architecture::trials(),
         annotations::trials(),
         profiles::trials(),
+        properties::trials(),
     ]
     .into_iter()
     .flatten()
