@@ -5,6 +5,7 @@
 
 mod annotations;
 mod architecture;
+mod examples;
 mod profiles;
 mod properties;
 mod support;
@@ -18,6 +19,7 @@ fn main() {
     let trials: Vec<Trial> = [
         tour::trials(),
         architecture::trials(),
+        examples::trials(),
         annotations::trials(),
         profiles::trials(),
         properties::trials(),
