@@ -19,6 +19,7 @@ pub mod catalog;
 //pub mod cli;
 //pub mod config;
 //pub mod manifests;
+pub mod document;
 pub mod network;
 pub mod rules;
 //pub mod server;
