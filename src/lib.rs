@@ -17,7 +17,7 @@
 pub mod admission;
 pub mod catalog;
 //pub mod cli;
-//pub mod config;
+pub mod config;
 pub mod document;
 pub mod manifests;
 pub mod network;

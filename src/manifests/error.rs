@@ -28,7 +28,7 @@ pub enum ManifestFault {
     #[error("{0}")]
     Syntax(String),
     /// A value of another sort than it has to be.
-    #[error("{field} is {}, but has to be {expected}{}", found.described(), quotes(*expected, *found))]
+    #[error("{field} is {}, but has to be {expected}{}", found.described(), quotes(expected, *found))]
     Kind {
         /// The path of the value.
         field: String,
