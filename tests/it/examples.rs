@@ -17,8 +17,12 @@ use crate::support;
 pub(crate) fn trials() -> Vec<Trial> {
     let examples = RULES.iter().copied().flat_map(|rule| {
         [
-            Trial::test(format!("examples::{}::wrong", rule.code), move || wrong(rule)),
-            Trial::test(format!("examples::{}::right", rule.code), move || right(rule)),
+            Trial::test(format!("examples::{}::wrong", rule.code), move || {
+                wrong(rule)
+            }),
+            Trial::test(format!("examples::{}::right", rule.code), move || {
+                right(rule)
+            }),
         ]
     });
     let page = Trial::test("docs::rules_page_is_current", rules_page);
@@ -28,13 +32,24 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn wrong(rule: &'static Rule) -> Result<(), Failed> {
     let answer = judged(rule, rule.wrong)?;
-    let found = answer.findings().iter().any(|finding| finding.code == rule.code);
-    if found { Ok(()) } else { Err(format!("not found, but\n{}", support::lines(&answer)).into()) }
+    let found = answer
+        .findings()
+        .iter()
+        .any(|finding| finding.code == rule.code);
+    if found {
+        Ok(())
+    } else {
+        Err(format!("not found, but\n{}", support::lines(&answer)).into())
+    }
 }
 
 fn right(rule: &'static Rule) -> Result<(), Failed> {
     let answer = judged(rule, rule.right)?;
-    if answer.findings().is_empty() { Ok(()) } else { Err(support::lines(&answer).into()) }
+    if answer.findings().is_empty() {
+        Ok(())
+    } else {
+        Err(support::lines(&answer).into())
+    }
 }
 
 fn codes_are_unique() -> Result<(), Failed> {
@@ -42,7 +57,11 @@ fn codes_are_unique() -> Result<(), Failed> {
     codes.sort_unstable();
     let count = codes.len();
     codes.dedup();
-    if codes.len() == count { Ok(()) } else { Err("a code stands twice".into()) }
+    if codes.len() == count {
+        Ok(())
+    } else {
+        Err("a code stands twice".into())
+    }
 }
 
 /// The answer to an example: its networks are the catalog, its pod is created, or, of two pods, the
@@ -70,8 +89,11 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
 }
 
 fn object_of(pod: &PodManifest) -> Value {
-    let annotations: Map<String, Value> =
-        pod.annotations.iter().map(|(key, text)| (key.to_string(), json!(text.value))).collect();
+    let annotations: Map<String, Value> = pod
+        .annotations
+        .iter()
+        .map(|(key, text)| (key.to_string(), json!(text.value)))
+        .collect();
     let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
     json!({
         "metadata": {"name": name, "namespace": pod.namespace, "annotations": annotations},
@@ -88,9 +110,11 @@ fn rules_page() -> Result<(), Failed> {
     if fs::read_to_string(&path).unwrap_or_default() == page {
         return Ok(());
     }
-    Err("docs/rules.md is not what the registry says; NADMIT_UPDATE=1 cargo test --test it docs \
+    Err(
+        "docs/rules.md is not what the registry says; NADMIT_UPDATE=1 cargo test --test it docs \
          writes it anew"
-        .into())
+            .into(),
+    )
 }
 
 fn page() -> Result<String, Failed> {

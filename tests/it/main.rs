@@ -6,6 +6,7 @@
 mod annotations;
 mod architecture;
 mod examples;
+mod kube_types;
 mod profiles;
 mod properties;
 mod support;
@@ -19,6 +20,7 @@ fn main() {
     let trials: Vec<Trial> = [
         tour::trials(),
         architecture::trials(),
+        kube_types::trials(),
         examples::trials(),
         annotations::trials(),
         profiles::trials(),
