@@ -17,8 +17,9 @@
 pub mod admission;
 pub mod catalog;
 //pub mod cli;
-//pub mod config;
-//pub mod manifests;
+pub mod config;
+pub mod document;
+pub mod manifests;
 pub mod network;
 pub mod rules;
 //pub mod server;

@@ -217,10 +217,13 @@ fn pod_findings(
     );
     let mut report = Report::new(policy, loudest);
     for (rule, level) in policy.active_rules() {
-        if let Check::Pod(check) = rule.check {
-            report.begin(rule, level);
-            check(&subject, &mut report);
-        }
+        let check = match rule.check {
+            Check::Pod(check) if !subject.host_network => check,
+            Check::HostNetworkPod(check) if subject.host_network => check,
+            _ => continue,
+        };
+        report.begin(rule, level);
+        check(&subject, &mut report);
     }
     report.into_findings()
 }

@@ -131,6 +131,9 @@ pub enum ReviewError {
     /// An AdmissionReview without a request.
     #[error("the AdmissionReview has no request; put the question under \"request\"")]
     NoRequest,
+    /// A CREATE or UPDATE without the object it is about.
+    #[error("the request is {0} but has no {1}; put the object under \"{1}\"")]
+    NoObject(&'static str, &'static str),
     /// A request that does not have what every request has.
     #[error("the AdmissionReview's request cannot be read: {0}")]
     Request(#[source] serde_json::Error),
@@ -165,9 +168,14 @@ impl<'a> Review<'a> {
     /// When the bytes are no `AdmissionReview` of v1 with a request; the error says which of these.
     pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
         match serde_json::from_slice::<Envelope<'a>>(body) {
+            // serde takes a list for a structure, too.
+            Ok(_) if !body.trim_ascii_start().starts_with(b"{") => {
+                Err(ReviewError::OtherKind("JSON of another shape".to_owned()))
+            }
             Ok(envelope) => {
                 check_type(envelope.kind.as_deref(), envelope.api_version.as_deref())?;
                 let request = envelope.request.ok_or(ReviewError::NoRequest)?;
+                check_objects(&request)?;
                 Ok(Self { request })
             }
             Err(error) => Err(explain(body, error)),
@@ -188,6 +196,22 @@ fn check_type(kind: Option<&str>, api_version: Option<&str>) -> Result<(), Revie
             other.unwrap_or_default().to_owned(),
         )),
     }
+}
+
+fn check_objects(request: &Request<'_>) -> Result<(), ReviewError> {
+    let (object, old) = match request.operation {
+        Operation::Create => (true, false),
+        Operation::Update => (true, true),
+        Operation::Delete | Operation::Connect => (false, false),
+    };
+    let name = request.operation.name();
+    if object && request.object.is_none() {
+        return Err(ReviewError::NoObject(name, "object"));
+    }
+    if old && request.old_object.is_none() {
+        return Err(ReviewError::NoObject(name, "oldObject"));
+    }
+    Ok(())
 }
 
 /// The most telling reason why `body` did not read.
@@ -211,5 +235,65 @@ fn explain(body: &[u8], error: serde_json::Error) -> ReviewError {
         ReviewError::NoRequest
     } else {
         ReviewError::Request(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentence(body: &str) -> String {
+        match Review::parse(body.as_bytes()) {
+            Ok(_) => panic!("{body} is no review"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_decides_is_read_and_the_rest_passed_over() {
+        let body = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{
+            "uid":"u-1","kind":{"group":"","version":"v1","kind":"Pod"},"extra":[1,{"a":2}],
+            "resource":{"group":"","version":"v1","resource":"pods"},"subResource":"status",
+            "name":"db-0","namespace":"db","operation":"UPDATE","userInfo":{"username":"me"},
+            "object":{"metadata":{"annotations":{"a":"b","k8s.v1.cni.cncf.io/networks":"[\"x\"]"}},
+                      "spec":{"hostNetwork":true}},
+            "oldObject":{"metadata":{"annotations":null}},"dryRun":true}}"#;
+        let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+        let request = review.request;
+        assert_eq!(
+            (&*request.uid, request.operation),
+            ("u-1", Operation::Update)
+        );
+        assert_eq!(request.subresource.as_deref(), Some("status"));
+        let object = request.object.unwrap_or_default();
+        assert_eq!(
+            object.metadata.annotations.networks.as_deref(),
+            Some(r#"["x"]"#)
+        );
+        assert_eq!(object.pod_spec().host_network, Some(true));
+    }
+
+    #[test]
+    fn each_mistake_has_its_sentence() {
+        assert!(sentence("").starts_with("the body is not JSON"));
+        assert!(sentence("{").starts_with("the body is not JSON"));
+        assert!(sentence("[]").starts_with("the body is JSON of another shape"));
+        assert!(sentence("{}").contains("an object without a kind"));
+        assert!(sentence(r#"{"kind":"Pod"}"#).contains("kind \"Pod\""));
+        assert!(sentence(r#"{"kind":7}"#).contains("kind \"7\""));
+        let v1beta1 =
+            r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{}}"#;
+        assert!(sentence(v1beta1).contains("admissionReviewVersions"));
+        let v1 = |rest: &str| {
+            sentence(&format!(
+                r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"{rest}}}"#
+            ))
+        };
+        assert!(v1("").contains("has no request"));
+        assert!(v1(r#","request":{}"#).contains("missing field `uid`"));
+        let create =
+            r#","request":{"uid":"u","resource":{"resource":"pods"},"operation":"CREATE"}"#;
+        assert!(v1(create).contains("CREATE but has no object"));
+        assert!(v1(&create.replace("CREATE", "MOVE")).contains("unknown variant"));
     }
 }

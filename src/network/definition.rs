@@ -33,8 +33,7 @@ impl ConfigState {
     /// Reads `spec.config`.
     pub fn read(config: Option<&str>) -> Self {
         match config {
-            None => Self::OnNode,
-            Some(text) if text.is_empty() => Self::OnNode,
+            None | Some("") => Self::OnNode,
             Some(text) => match NetworkConfig::parse(text) {
                 Ok(config) => Self::Loaded(config),
                 Err(error) => Self::Broken(error),

@@ -7,9 +7,11 @@ use thiserror::Error;
 /// The longest interface name in bytes: Linux's `IFNAMSIZ` less the closing zero.
 pub const MAX_LENGTH: usize = 15;
 
-/// Interfaces that every pod has before its first additional network: the cluster network's and
-/// the loopback.
-pub const RESERVED: [&str; 2] = ["eth0", "lo"];
+/// The interface of the cluster network, or of the default network that a pod names instead.
+pub const CLUSTER: &str = "eth0";
+
+/// Interfaces that every pod has before its first additional network.
+pub const RESERVED: [&str; 2] = [CLUSTER, "lo"];
 
 /// Why a text is no interface name (Linux, `dev_valid_name`; Multus asks for less).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -31,6 +31,110 @@ spec:
      "ipam": {"type": "whereabouts", "range": "198.51.100.0/24"}}
 "#;
 
+/// Mapped ports: bridge and portmap.
+pub(super) const PORTMAP_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: portmap-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "portmap-net", "plugins": [
+      {"type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.0/24"}},
+      {"type": "portmap", "capabilities": {"portMappings": true}}]}
+"#;
+
+/// Limited bandwidth.
+pub(super) const BANDWIDTH_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: bandwidth-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "bandwidth-net", "plugins": [
+      {"type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.0/24"}},
+      {"type": "bandwidth", "capabilities": {"bandwidth": true}}]}
+"#;
+
+/// InfiniBand.
+pub(super) const IB_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: ib-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "ib-net", "type": "ib-sriov", "capabilities": {"infinibandGUID": true}}
+"#;
+
+/// A network whose name has a dot, and the same without.
+pub(super) const DOTTED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: storage.v2, namespace: db}
+spec:
+  config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp"}}'
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: storage-v2, namespace: db}
+spec:
+  config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp"}}'
+"#;
+
+/// A configuration that libcni refuses.
+pub(super) const BROKEN_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: broken-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "broken-net", "plugins": []}
+"#;
+
+/// A bridge without capabilities.
+pub(super) const BRIDGE_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: bridge-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.0/24"}}
+"#;
+
+/// ipvlan.
+pub(super) const IPVLAN_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: ipvlan-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "type": "ipvlan", "ipam": {"type": "dhcp"}}
+"#;
+
+/// Addresses of a DHCP server.
+pub(super) const DHCP_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: dhcp-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "dhcp"}}
+"#;
+
+/// A configured address with its gateway.
+pub(super) const CONFIGURED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: configured-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static",
+     "addresses": [{"address": "192.0.2.10/24", "gateway": "192.0.2.1"}]}}
+"#;
+
+/// A pod on the node's own network.
+pub(super) const HOST_NETWORK_POD: &str = r#"apiVersion: v1
+kind: Pod
+metadata:
+  name: node-agent
+  namespace: db
+  annotations:
+    k8s.v1.cni.cncf.io/networks: macvlan-conf
+spec:
+  hostNetwork: true
+  containers: [{name: app, image: registry.example/app:1}]
+"#;
+
 /// A pod in namespace `db` whose annotation `k8s.v1.cni.cncf.io/networks` is the text given.
 macro_rules! pod {
     ($networks:literal) => {

@@ -112,8 +112,8 @@ impl<'p> Report<'p> {
         self.push(self.level, place, message.into(), help.into(), Some(lookup));
     }
 
-    /// Adds a finding that is less grave than the rule's others: never louder than `levels` say
-    /// for the profile, nor than the rule itself.
+    /// Adds a finding that may be less grave than the rule's others: never louder than `levels`
+    /// say for the profile, nor than the rule itself.
     pub fn add_lesser(
         &mut self,
         levels: Levels,

@@ -43,24 +43,56 @@ impl Example {
 pub enum Check {
     /// The annotations of a pod: when it is created, and when they change.
     Pod(fn(&PodSubject<'_>, &mut Report<'_>)),
+    /// The same of a pod on the node's own network, of which no other rule speaks.
+    HostNetworkPod(fn(&PodSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
 
 /// All rules. A rule's place here is its place in every output.
 pub static RULES: &[&Rule] = &[
+    // The text.
     &pod::malformed_annotation::RULE,
     &pod::null_selection::RULE,
+    &pod::invalid_cni_args::RULE,
     &pod::invalid_network_name::RULE,
     &pod::qualified_name::RULE,
     &pod::invalid_namespace::RULE,
+    &pod::fragile_name::RULE,
+    &pod::keys::UNKNOWN_KEY,
+    &pod::keys::REPEATED_KEY,
+    &pod::keys::KEY_CASE,
+    &pod::keys::OBSOLETE_KEY,
+    &pod::empty_request::RULE,
     &pod::invalid_interface_name::RULE,
+    &pod::reserved_interface_name::RULE,
     &pod::duplicate_interface::RULE,
     &pod::invalid_ip::RULE,
-    &pod::ip_without_prefix::RULE,
+    &pod::unusable_ip::RULE,
+    &pod::duplicate_ip::RULE,
     &pod::invalid_mac::RULE,
+    &pod::invalid_infiniband_guid::RULE,
+    &pod::invalid_port_mapping::RULE,
+    &pod::invalid_bandwidth::RULE,
+    &pod::default_route::INVALID,
+    &pod::default_route::CONFLICT,
+    &pod::default_route::MOVED,
+    &pod::ips_with_claim::RULE,
+    // The networks.
     &pod::unknown_network::RULE,
     &pod::cross_namespace_network::RULE,
+    &pod::broken_network::RULE,
+    &pod::ip_without_prefix::RULE,
+    &pod::ips::NO_ADDRESS,
+    &pod::ips::TWO_FAMILIES,
+    &pod::ips::IGNORED,
+    &pod::ips::UNTRACKED,
+    &pod::ips::REPLACED,
+    &pod::mac_unsupported::RULE,
+    &pod::capability::MISSING,
+    &pod::capability::FALLBACK,
+    // The pod and its updates.
+    &pod::host_network::RULE,
     &update::attachments_changed::RULE,
 ];
 

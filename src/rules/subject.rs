@@ -4,13 +4,13 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     catalog::Catalog,
-    network::{Annotation, Format, Network, Selection, Span, annotations},
+    network::{
+        Annotation, Format, Network, Selection, Span, annotations, cni::Capability, interface,
+        selection::Fault,
+    },
 };
 
-use super::{finding::Place, policy::Policy};
-
-/// The interface of the cluster network, which the default network's annotation replaces.
-const CLUSTER_INTERFACE: &str = "eth0";
+use super::{finding::Place, level::Levels, policy::Policy};
 
 /// A pod's annotations, parsed, each selection resolved against the catalog.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl<'a> Origin<'a> {
     /// The name of the interface behind a selection, requested or automatic.
     pub fn interface<'s>(&self, selection: &'s Selection<'_>) -> Cow<'s, str> {
         match (self.key, &selection.interface) {
-            (annotations::DEFAULT_NETWORK, None) => Cow::Borrowed(CLUSTER_INTERFACE),
+            (annotations::DEFAULT_NETWORK, None) => Cow::Borrowed(interface::CLUSTER),
             _ => selection.interface_name(),
         }
     }
@@ -209,6 +209,15 @@ impl<'s, 'a> Attachment<'s, 'a> {
         self.request.origin.interface(self.selection)
     }
 
+    /// How grave a request is that the plugin behind `capability` would refuse: without the
+    /// capability it never gets there, and is lost instead.
+    pub fn gravity(&self, capability: Capability) -> Levels {
+        match self.network().and_then(|network| network.config.loaded()) {
+            Some(config) if !config.has(capability) => Levels::MISLEADS,
+            _ => Levels::FAILS,
+        }
+    }
+
     /// The member's name in a path: the short format has none, there the whole element is meant.
     pub fn member(&self, name: &'static str) -> &'static str {
         match self.request.annotation.format {
@@ -223,6 +232,11 @@ impl<'s, 'a> Attachment<'s, 'a> {
         self.request
             .place_at(&format!("[{}]{dot}{member}", self.selection.index), span)
     }
+}
+
+/// Whether a fault is that `cni-args` itself is no object, of which a rule of its own speaks.
+pub fn is_cni_args(fault: &Fault) -> bool {
+    fault.path.ends_with(".cni-args")
 }
 
 /// The path of an annotation's field.

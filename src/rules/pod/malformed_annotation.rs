@@ -9,7 +9,7 @@ use crate::{
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
         examples::{STORAGE_NET, pod},
-        subject::Request,
+        subject::{Request, is_cni_args},
     },
 };
 
@@ -40,7 +40,10 @@ const TWO_FORMATS: &str =
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         for fault in &request.annotation.faults {
-            // A null element has a rule of its own.
+            // Null elements and cni-args have rules of their own.
+            if is_cni_args(fault) {
+                continue;
+            }
             if let Some((message, help)) = describe(fault) {
                 report.add(request.place_at(&fault.path, fault.span), message, help);
             }

@@ -1,14 +1,34 @@
 //! Rules on a pod's annotations: when it is created, and when they change.
+//!
+//! One rule a file, but where several rules read the same thing in different ways: [`keys`],
+//! [`default_route`], [`capability`] and [`ips`].
 
+pub mod broken_network;
+pub mod capability;
 pub mod cross_namespace_network;
+pub mod default_route;
 pub mod duplicate_interface;
+pub mod duplicate_ip;
+pub mod empty_request;
+pub mod fragile_name;
+pub mod host_network;
+pub mod invalid_bandwidth;
+pub mod invalid_cni_args;
+pub mod invalid_infiniband_guid;
 pub mod invalid_interface_name;
 pub mod invalid_ip;
 pub mod invalid_mac;
 pub mod invalid_namespace;
 pub mod invalid_network_name;
+pub mod invalid_port_mapping;
 pub mod ip_without_prefix;
+pub mod ips;
+pub mod ips_with_claim;
+pub mod keys;
+pub mod mac_unsupported;
 pub mod malformed_annotation;
 pub mod null_selection;
 pub mod qualified_name;
+pub mod reserved_interface_name;
 pub mod unknown_network;
+pub mod unusable_ip;

@@ -1,0 +1,107 @@
+//! The keys of `nadmit.yaml`: this table is the one place that knows them.
+
+use crate::{
+    document::{Entry, Node},
+    rules::{Level, Policy, Profile},
+};
+
+use super::reading::Reading;
+
+/// How alike two keys must be to suggest one for the other (Jaro-Winkler, 0 to 1).
+const LIKENESS: f64 = 0.8;
+
+/// A key.
+pub(super) struct Key {
+    /// What it is called.
+    pub name: &'static str,
+    /// Takes its value; reports what is wrong with it.
+    pub read: fn(&mut Reading, &str, &Node<'_>),
+}
+
+/// All keys, in the order in which they are applied.
+pub(super) static KEYS: &[Key] = &[
+    Key {
+        name: "profile",
+        read: profile,
+    },
+    Key {
+        name: "rules",
+        read: rules,
+    },
+    Key {
+        name: "namespaceIsolation",
+        read: |reading, key, value| {
+            if let Some(value) = reading.boolean(key, value) {
+                reading.policy.namespace_isolation = value;
+            }
+        },
+    },
+    Key {
+        name: "globalNamespaces",
+        read: |reading, key, value| {
+            // Of none at all Multus makes its own default, which the policy already has.
+            let namespaces = reading.namespaces(key, value);
+            if !namespaces.is_empty() {
+                reading.policy.global_namespaces = namespaces;
+            }
+        },
+    },
+    Key {
+        name: "excludedNamespaces",
+        read: |reading, key, value| {
+            reading.policy.excluded_namespaces = reading.namespaces(key, value);
+        },
+    },
+    Key {
+        name: "immutableAttachments",
+        read: |reading, key, value| {
+            if let Some(value) = reading.boolean(key, value) {
+                reading.policy.immutable_attachments = value;
+            }
+        },
+    },
+    Key {
+        name: "multusNamespace",
+        read: |reading, key, value| {
+            if let Some(namespace) = reading.namespace(key, value) {
+                reading.policy.multus_namespace = namespace;
+            }
+        },
+    },
+];
+
+fn profile(reading: &mut Reading, key: &str, value: &Node<'_>) {
+    let names = Profile::ALL.map(Profile::name);
+    if let Some(profile) = reading.choice(key, value, "a profile", "profiles", &names) {
+        reading.policy = Policy::of(profile);
+    }
+}
+
+fn rules(reading: &mut Reading, key: &str, value: &Node<'_>) {
+    let Some(entries) = value.entries() else {
+        return reading.wrong_kind(value, key, "an object of rules and their levels");
+    };
+    let levels = [Level::Off, Level::Warn, Level::Deny].map(Level::name);
+    for Entry { key: code, value } in reading.unique(key, entries) {
+        let field = format!("{key}.{code}", code = code.string().unwrap_or_default());
+        let level = reading.choice(&field, value, "a level", "levels", &levels);
+        // A level that is none does not hide that the rule is none either.
+        let level = level.unwrap_or(Level::Deny);
+        let Some(code_text) = code.string() else {
+            reading.wrong_kind(code, "this key", "the code of a rule");
+            continue;
+        };
+        if let Err(error) = reading.policy.set_level(code_text, level) {
+            reading.fault(code, error.into());
+        }
+    }
+}
+
+/// The key most like `text`, if one is like it.
+pub(super) fn similar(text: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .map(|key| (strsim::jaro_winkler(key.name, text), key.name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,169 @@
+//! The state of reading `nadmit.yaml`, and the questions that the keys ask of their values.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    document::{Entry, Node, Position, SyntaxError},
+    network::name,
+    rules::Policy,
+};
+
+use super::{
+    Config, ConfigError, ConfigErrors, ConfigFault,
+    keys::{KEYS, similar},
+};
+
+/// The state of reading one file.
+pub(super) struct Reading {
+    file: Arc<str>,
+    /// The settings so far.
+    pub(super) policy: Policy,
+    errors: Vec<ConfigError>,
+}
+
+impl Reading {
+    /// The defaults.
+    pub(super) fn new(file: &str) -> Self {
+        Self {
+            file: file.into(),
+            policy: Policy::default(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The configuration, if nothing was wrong.
+    pub(super) fn finish(mut self) -> Result<Config, ConfigErrors> {
+        if self.errors.is_empty() {
+            let policy = self.policy;
+            return Ok(Config { policy });
+        }
+        let place = |error: &ConfigError| (error.position.line, error.position.column);
+        self.errors.sort_by_key(place);
+        Err(ConfigErrors(self.errors))
+    }
+
+    /// Reports keys that do not exist, and those given twice.
+    pub(super) fn check_keys(&mut self, entries: &[Entry<'_>]) {
+        for Entry { key, .. } in self.unique("", entries) {
+            let text = key.string();
+            if !KEYS.iter().any(|known| Some(known.name) == text) {
+                let fault = ConfigFault::UnknownKey {
+                    key: text.unwrap_or(key.kind().described()).to_owned(),
+                    similar: text.and_then(similar),
+                };
+                self.fault(key, fault);
+            }
+        }
+    }
+
+    /// The entries, each key once; a second one is reported.
+    pub(super) fn unique<'n, 'a>(
+        &mut self,
+        parent: &str,
+        entries: &'n [Entry<'a>],
+    ) -> Vec<&'n Entry<'a>> {
+        let mut seen = HashSet::new();
+        let mut unique = Vec::new();
+        for entry in entries {
+            match entry.key.string() {
+                Some(key) if !seen.insert(key) => {
+                    let dot = if parent.is_empty() { "" } else { "." };
+                    let key = format!("{parent}{dot}{key}");
+                    self.fault(&entry.key, ConfigFault::Repeated { key });
+                }
+                _ => unique.push(entry),
+            }
+        }
+        unique
+    }
+
+    /// The boolean that has to be there.
+    pub(super) fn boolean(&mut self, key: &str, value: &Node<'_>) -> Option<bool> {
+        if value.boolean().is_none() {
+            self.wrong_kind(value, key, "true or false");
+        }
+        value.boolean()
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: std::str::FromStr>(
+        &mut self,
+        key: &str,
+        value: &Node<'_>,
+        expected: &'static str,
+        plural: &str,
+        names: &[&str],
+    ) -> Option<T> {
+        let Some(text) = value.string() else {
+            self.wrong_kind(value, key, expected);
+            return None;
+        };
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            let fault = ConfigFault::Choice {
+                key: key.to_owned(),
+                found: text.to_owned(),
+                choices: format!("{plural} are {}", names.join(", ")),
+            };
+            self.fault(value, fault);
+        }
+        parsed
+    }
+
+    /// A list of namespaces.
+    pub(super) fn namespaces(&mut self, key: &str, value: &Node<'_>) -> HashSet<Box<str>> {
+        let elements = value.elements();
+        if elements.is_none() {
+            self.wrong_kind(value, key, "a list of namespaces");
+        }
+        let elements = elements.unwrap_or_default().iter();
+        elements
+            .filter_map(|element| self.namespace(key, element))
+            .collect()
+    }
+
+    /// The name of a namespace.
+    pub(super) fn namespace(&mut self, key: &str, value: &Node<'_>) -> Option<Box<str>> {
+        let Some(text) = value.string() else {
+            self.wrong_kind(value, key, "the name of a namespace, in quotes");
+            return None;
+        };
+        if let Err(error) = name::label(text) {
+            let fault = ConfigFault::Namespace {
+                key: key.to_owned(),
+                text: text.to_owned(),
+                error,
+            };
+            self.fault(value, fault);
+        }
+        Some(text.into())
+    }
+
+    /// Reports a value of another sort than it has to be.
+    pub(super) fn wrong_kind(&mut self, node: &Node<'_>, key: &str, expected: &'static str) {
+        let fault = ConfigFault::Kind {
+            key: key.to_owned(),
+            expected,
+            found: node.kind(),
+        };
+        self.fault(node, fault);
+    }
+
+    /// Reports what is wrong at `node`.
+    pub(super) fn fault(&mut self, node: &Node<'_>, fault: ConfigFault) {
+        self.error(node.place.position, fault);
+    }
+
+    /// Reports a text that is no YAML.
+    pub(super) fn syntax_error(&mut self, error: SyntaxError) {
+        self.error(error.position, ConfigFault::Syntax(error.reason));
+    }
+
+    fn error(&mut self, position: Position, fault: ConfigFault) {
+        self.errors.push(ConfigError {
+            file: Arc::clone(&self.file),
+            position,
+            fault,
+        });
+    }
+}

@@ -1,0 +1,245 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn only(text: &str) -> Node<'_> {
+    let mut documents = read(text, "a.yaml", Booleans::Yaml11);
+    let document = documents.next().expect("a document").expect("no error");
+    assert_eq!(documents.next(), None);
+    document
+}
+
+fn errors(text: &str, name: &str) -> Vec<(usize, usize, String)> {
+    let results = read(text, name, Booleans::Yaml11).filter_map(Result::err);
+    results
+        .map(|e| (e.position.line, e.position.column, e.reason))
+        .collect()
+}
+
+/// The raw text of the value of `key`, its line and its column.
+fn raw<'t>(text: &'t str, root: &Node<'_>, key: &str) -> (&'t str, usize, usize) {
+    let place = root.get(key).expect("the key").place;
+    let (start, end) = (place.span.start as usize, place.span.end as usize);
+    let Position { line, column } = place.position;
+    (&text[start..end], line, column)
+}
+
+#[test]
+fn a_scalar_has_the_place_of_its_raw_text_in_every_style() {
+    let text = "\
+plain: some text
+single: 'it''s'
+double: \"tab\\tbed\"
+ünï: ä
+literal: |
+  one
+  two
+folded: >-
+  one
+  two
+multi: one
+  two
+";
+    let root = only(text);
+    assert_eq!(raw(text, &root, "plain"), ("some text", 1, 8));
+    assert_eq!(raw(text, &root, "single"), ("'it''s'", 2, 9));
+    assert_eq!(raw(text, &root, "double"), ("\"tab\\tbed\"", 3, 9));
+    assert_eq!(raw(text, &root, "ünï"), ("ä", 4, 6));
+    assert_eq!(raw(text, &root, "literal"), ("one\n  two\n", 6, 3));
+    assert_eq!(raw(text, &root, "folded"), ("one\n  two\n", 9, 3));
+    assert_eq!(raw(text, &root, "multi"), ("one\n  two", 11, 8));
+    let value = |key| root.get(key).and_then(Node::string);
+    assert_eq!(value("single"), Some("it's"));
+    assert_eq!(value("literal"), Some("one\ntwo\n"));
+    assert_eq!(value("folded"), Some("one two"));
+}
+
+#[test]
+fn places_count_from_the_beginning_of_the_file() {
+    let text = "a: 1\n---\n# ü\nb: x\n---\nc: y\n";
+    let roots: Vec<_> = read(text, "", Booleans::Yaml12).flatten().collect();
+    assert_eq!(raw(text, &roots[1], "b"), ("x", 4, 4));
+    assert_eq!(raw(text, &roots[2], "c"), ("y", 6, 4));
+}
+
+#[test]
+fn json_is_read_as_json_with_its_places() {
+    let text = "{\n\t\"a\": \"x\\/y\",\n\t\"b\": [true, null, 1e5]\n}\n";
+    for name in ["a.json", "a.yaml"] {
+        let root = read(text, name, Booleans::Yaml12).next();
+        let root = root.expect("a document").expect("no error");
+        assert_eq!(raw(text, &root, "a"), ("\"x\\/y\"", 2, 7));
+        assert_eq!(root.get("a").and_then(Node::string), Some("x/y"));
+        let kinds = |node: &Node<'_>| node.elements().map(|e| e.iter().map(Node::kind).collect());
+        let expected = vec![Kind::Boolean, Kind::Null, Kind::Number];
+        assert_eq!(root.get("b").and_then(kinds), Some(expected));
+    }
+    let entries = only(text).entries().map(|e| e[1].key.place.position);
+    assert_eq!(entries, Some(Position { line: 3, column: 2 }));
+}
+
+#[test]
+fn yaml_in_braces_is_yaml() {
+    assert_eq!(only("{a: b}").get("a").and_then(Node::string), Some("b"));
+    let both = "{\"a\": 1}\n---\n{\"b\": 2}\n";
+    assert_eq!(read(both, "a.yaml", Booleans::Yaml11).count(), 2);
+}
+
+#[test]
+fn an_error_has_its_place_and_leaves_the_other_documents_alone() {
+    let text = "a: 1\n---\nb: \"open\nc: 2\n---\nd: [1\n---\ne: 3\n";
+    let read: Vec<_> = read(text, "a.yaml", Booleans::Yaml11).collect();
+    assert!(read[0].is_ok() && read[3].is_ok());
+    let reason = "invalid indentation in multiline quoted scalar".to_owned();
+    assert_eq!(errors(text, "a.yaml")[0], (4, 1, reason));
+    assert_eq!(
+        errors(text, "a.yaml")[1].0,
+        6,
+        "{:?}",
+        errors(text, "a.yaml")
+    );
+    let (line, column, reason) = errors("{\n  \"a\": 1,\n}", "a.json").remove(0);
+    assert_eq!((line, column), (3, 1));
+    assert!(reason.starts_with("the text is not JSON: "), "{reason}");
+}
+
+#[test]
+fn empty_texts_have_no_documents() {
+    for text in [
+        "",
+        "\n",
+        "# only a comment",
+        "---\n---\n",
+        "~\n",
+        "\u{feff}",
+    ] {
+        for name in ["a.yaml", "a.json"] {
+            assert_eq!(read(text, name, Booleans::Yaml11).count(), 0, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn on_and_off_are_booleans_in_yaml_1_1_only() {
+    let kind = |booleans| read("off", "", booleans).flatten().next().map(|n| n.kind());
+    assert_eq!(kind(Booleans::Yaml11), Some(Kind::Boolean));
+    assert_eq!(kind(Booleans::Yaml12), Some(Kind::String));
+}
+
+#[test]
+fn aliases_and_merges_are_expanded_and_tags_passed_over() {
+    let root = only("a: &x {b: c}\nd: *x\ne:\n  <<: *x\nf: !Ref [g]\n");
+    for key in ["a", "d", "e"] {
+        let inner = root.get(key).and_then(|node| node.get("b"));
+        assert_eq!(inner.and_then(Node::string), Some("c"), "{key}");
+    }
+    assert_eq!(
+        root.get("d").map(|n| n.place),
+        root.get("a").map(|n| n.place)
+    );
+    assert_eq!(root.get("f").map(Node::kind), Some(Kind::List));
+}
+
+#[test]
+fn one_configuration_may_be_shared_by_many() {
+    let mut text = String::from("- &x {spec: {config: '{}'}}\n");
+    text.push_str(&"- *x\n".repeat(10_000));
+    assert_eq!(only(&text).elements().map(<[_]>::len), Some(10_001));
+}
+
+#[test]
+fn bombs_are_errors() {
+    let mut laughs = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
+    for n in 1..12 {
+        let list = vec![format!("*a{}", n - 1); 9].join(", ");
+        laughs.push_str(&format!("a{n}: &a{n} [{list}]\n"));
+    }
+    let escaped = format!("a: &a \"\\t{}\"\nb: [", "x".repeat(100_000));
+    let copies = format!("{escaped}{}]\n", "*a, ".repeat(10_000));
+    let block = (0..1_000).map(|depth| format!("{}a:\n", " ".repeat(depth)));
+    for text in [laughs, copies, "[".repeat(100_000), block.collect()] {
+        assert_eq!(errors(&text, "a.yaml").len(), 1, "{:.40}", text);
+    }
+    let nested = format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
+    assert_eq!(errors(&nested, "a.json").len(), 1);
+}
+
+#[test]
+fn the_deepest_documents_fit_on_a_small_stack() {
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(99), close.repeat(99));
+    let thread = std::thread::Builder::new().stack_size(1 << 21);
+    let read_both = move || {
+        only(&deep("[", "]"));
+        let text = deep("{\"a\":", "}");
+        assert!(read(&text, "a.json", Booleans::Yaml12).all(|d| d.is_ok()));
+    };
+    thread
+        .spawn(read_both)
+        .expect("a thread")
+        .join()
+        .expect("no overflow");
+}
+
+#[test]
+fn what_a_message_quotes_cannot_steer_a_terminal() {
+    let (_, _, reason) = errors("a: \u{1b}[31m\n", "a.yaml").remove(0);
+    assert!(!reason.contains(char::is_control), "{reason:?}");
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("---\n"),
+        Just("...\n"),
+        Just("- "),
+        Just("a: "),
+        Just("&a "),
+        Just("*a "),
+        Just("<<: *a\n"),
+        Just("|\n"),
+        Just(">-\n  "),
+        Just("\""),
+        Just("'"),
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(", "),
+        Just("\n"),
+        Just("  "),
+        Just("\t"),
+        Just("# ü"),
+        Just("!!binary "),
+        Just("!x "),
+        Just("%YAML 1.2\n"),
+        Just("? "),
+        Just("\u{feff}"),
+        Just("\r"),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+fn within(text: &str, node: &Node<'_>) -> bool {
+    let span = node.place.span.start as usize..node.place.span.end as usize;
+    text.get(span).is_some()
+        && node
+            .elements()
+            .unwrap_or_default()
+            .iter()
+            .all(|e| within(text, e))
+        && node
+            .entries()
+            .unwrap_or_default()
+            .iter()
+            .all(|e| within(text, &e.key) && within(text, &e.value))
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_every_place_is_in_it(text in prop_oneof![hostile(), any::<String>()]) {
+        for name in ["a.yaml", "a.json"] {
+            for document in read(&text, name, Booleans::Yaml11) {
+                prop_assert!(document.map_or(true, |node| within(&text, &node)));
+            }
+        }
+    }
+}

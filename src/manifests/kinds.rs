@@ -1,0 +1,198 @@
+//! The kinds that are read, and how.
+
+use crate::{
+    document::Node,
+    network::{ConfigState, NameError, Network, annotations, name},
+};
+
+use super::{
+    Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, PodManifest, PodName,
+    reading::Reading,
+};
+
+/// The namespace of what names none, as for kubectl.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// A kind that is read.
+pub(super) struct KnownKind {
+    /// `kind`
+    pub name: &'static str,
+    /// `apiVersion`
+    pub api_version: &'static str,
+    /// Reads an object of this kind; reports what is wrong.
+    pub read: fn(&mut Reading, &Node<'_>) -> Option<Manifest>,
+}
+
+/// All of them.
+pub(super) static KINDS: &[KnownKind] = &[
+    KnownKind {
+        name: "NetworkAttachmentDefinition",
+        api_version: "k8s.cni.cncf.io/v1",
+        read: network,
+    },
+    KnownKind {
+        name: "Namespace",
+        api_version: "v1",
+        read: namespace,
+    },
+    KnownKind {
+        name: "Pod",
+        api_version: "v1",
+        read: pod,
+    },
+];
+
+/// Keys and values of annotations or labels.
+type Texts = Vec<(Box<str>, Located<Box<str>>)>;
+
+fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
+    let metadata = reading.object_in(node, "metadata");
+    let name = required_name(reading, node, metadata, name::subdomain);
+    let namespace = namespace_of(reading, metadata);
+    let annotations = texts(reading, metadata, "metadata.annotations");
+    let value = |key: &str| {
+        let found = annotations.iter().find(|(k, _)| &**k == key);
+        found
+            .map(|(_, text)| text.value.clone())
+            .filter(|text| !text.is_empty())
+    };
+    let config = config(reading, node);
+    let network = Network {
+        namespace,
+        name: name?.into(),
+        config: ConfigState::read(config.and_then(Node::string)),
+        resource_name: value(annotations::RESOURCE_NAME),
+        address_pool: value(annotations::ADDRESS_POOL),
+    };
+    let config = config.map(|config| config.place);
+    Some(Manifest::Network(NetworkManifest { network, config }))
+}
+
+fn config<'n, 'a>(reading: &mut Reading, node: &'n Node<'a>) -> Option<&'n Node<'a>> {
+    let config = reading.object_in(node, "spec")?.get("config")?;
+    if config.string().is_none() {
+        let fault = ManifestFault::ConfigNotText {
+            field: reading.field("spec.config"),
+            found: config.kind(),
+        };
+        reading.fault(config, fault);
+    }
+    Some(config)
+}
+
+fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
+    let metadata = reading.object_in(node, "metadata");
+    let name = required_name(reading, node, metadata, name::label);
+    let labels = texts(reading, metadata, "metadata.labels").into_iter();
+    let mut modes = labels.filter(|(key, _)| &**key == annotations::MODE_LABEL);
+    Some(Manifest::Namespace(NamespaceManifest {
+        name: name?.into(),
+        mode: modes.next().map(|(_, text)| text),
+    }))
+}
+
+fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
+    let metadata = reading.object_in(node, "metadata");
+    let name = pod_name(reading, node, metadata);
+    Some(Manifest::Pod(PodManifest {
+        namespace: namespace_of(reading, metadata),
+        annotations: texts(reading, metadata, "metadata.annotations"),
+        host_network: host_network(reading, node),
+        name: name?,
+    }))
+}
+
+fn pod_name(
+    reading: &mut Reading,
+    node: &Node<'_>,
+    metadata: Option<&Node<'_>>,
+) -> Option<PodName> {
+    let prefix = metadata.and_then(|metadata| metadata.get("generateName"));
+    if let (Some(metadata), Some(_)) = (metadata, prefix)
+        && metadata.get("name").is_none()
+    {
+        let text = reading.text_in(metadata, "metadata.generateName")?;
+        return Some(PodName::Generated(text.into()));
+    }
+    let name = required_name(reading, node, metadata, name::subdomain)?;
+    Some(PodName::Given(name.into()))
+}
+
+fn host_network(reading: &mut Reading, node: &Node<'_>) -> bool {
+    let spec = reading.object_in(node, "spec");
+    let Some(value) = spec.and_then(|spec| spec.get("hostNetwork")) else {
+        return false;
+    };
+    if value.boolean().is_none() {
+        reading.wrong_kind(value, "spec.hostNetwork", "true or false");
+    }
+    value.boolean().unwrap_or_default()
+}
+
+fn required_name<'n>(
+    reading: &mut Reading,
+    node: &Node<'_>,
+    metadata: Option<&'n Node<'_>>,
+    check: fn(&str) -> Result<(), NameError>,
+) -> Option<&'n str> {
+    const FIELD: &str = "metadata.name";
+    let value = metadata.and_then(|metadata| metadata.get("name"));
+    let (Some(metadata), Some(_)) = (metadata, value) else {
+        let instead = "`name:` under `metadata:`".to_owned();
+        reading.missing(metadata.unwrap_or(node), FIELD, instead);
+        return None;
+    };
+    checked_name(reading, metadata, FIELD, check)
+}
+
+fn namespace_of(reading: &mut Reading, metadata: Option<&Node<'_>>) -> Box<str> {
+    let given = metadata.filter(|m| m.get("namespace").is_some_and(|n| n.string() != Some("")));
+    given
+        .and_then(|given| checked_name(reading, given, "metadata.namespace", name::label))
+        .unwrap_or(DEFAULT_NAMESPACE)
+        .into()
+}
+
+fn checked_name<'n>(
+    reading: &mut Reading,
+    metadata: &'n Node<'_>,
+    path: &str,
+    check: fn(&str) -> Result<(), NameError>,
+) -> Option<&'n str> {
+    let text = reading.text_in(metadata, path)?;
+    let Err(error) = check(text) else {
+        return Some(text);
+    };
+    let fault = ManifestFault::Name {
+        field: reading.field(path),
+        text: text.to_owned(),
+        error,
+    };
+    let place = metadata.get(path.trim_start_matches("metadata."));
+    reading.fault(place.unwrap_or(metadata), fault);
+    None
+}
+
+/// Annotations or labels. A value that is null is empty, as for the API server.
+fn texts(reading: &mut Reading, metadata: Option<&Node<'_>>, path: &str) -> Texts {
+    let map = metadata.and_then(|metadata| reading.object_in(metadata, path));
+    let mut texts = Texts::new();
+    for entry in map.and_then(Node::entries).unwrap_or_default() {
+        let Some(key) = entry.key.string() else {
+            continue;
+        };
+        match entry.value.string() {
+            Some(text) => texts.push((key.into(), located(text, &entry.value))),
+            None if entry.value.is_null() => texts.push((key.into(), located("", &entry.value))),
+            None => reading.wrong_kind(&entry.value, &format!("{path}[{key}]"), "a string"),
+        }
+    }
+    texts
+}
+
+fn located(text: &str, node: &Node<'_>) -> Located<Box<str>> {
+    Located {
+        value: text.into(),
+        place: node.place,
+    }
+}

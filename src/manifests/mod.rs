@@ -1,0 +1,115 @@
+//! Kubernetes manifests: text in, objects out, each knowing where it stood.
+//!
+//! Three kinds are read: `NetworkAttachmentDefinition`, `Namespace` and `Pod`, single or in lists.
+//! Other kinds are other people's, and passed over. An object of these three that Kubernetes would
+//! not take is an error with its place, and leaves the other objects of its file alone. A network
+//! whose *configuration* is broken is no error here: Kubernetes takes it, and the rules speak of
+//! it.
+
+mod error;
+mod kinds;
+mod list;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    document::{self, Booleans},
+    network::Network,
+};
+
+use self::reading::Reading;
+
+pub use self::error::{ManifestError, ManifestFault};
+pub use crate::document::Place;
+
+/// What a file of manifests holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// The objects that could be read, in their order.
+    pub objects: Vec<Located<Manifest>>,
+    /// What is wrong, in the order of the text. Of very many errors only the first are listed.
+    pub errors: Vec<ManifestError>,
+}
+
+/// Something read from a file, and where it stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    /// What was read.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// An object of a kind that nadmit knows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Manifest {
+    /// A `NetworkAttachmentDefinition`.
+    Network(NetworkManifest),
+    /// A `Namespace`.
+    Namespace(NamespaceManifest),
+    /// A `Pod`.
+    Pod(PodManifest),
+}
+
+/// A `NetworkAttachmentDefinition` in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkManifest {
+    /// The network.
+    pub network: Network,
+    /// Where the value of `spec.config` stands, if there is one.
+    pub config: Option<Place>,
+}
+
+/// A `Namespace` in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceManifest {
+    /// Its name.
+    pub name: Box<str>,
+    /// The text of its label `nadmit.io/mode`, if it has one.
+    pub mode: Option<Located<Box<str>>>,
+}
+
+/// A `Pod` in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodManifest {
+    /// Its namespace; `default` if the file names none.
+    pub namespace: Box<str>,
+    /// What it is called.
+    pub name: PodName,
+    /// Whether it uses the node's own network.
+    pub host_network: bool,
+    /// Its annotations: keys and values in their order.
+    pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
+}
+
+/// What a pod in a file is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodName {
+    /// Its name.
+    Given(Box<str>),
+    /// The beginning of the name that the API server will make (`metadata.generateName`).
+    Generated(Box<str>),
+}
+
+impl PodManifest {
+    /// The value of an annotation, if the pod has it.
+    pub fn annotation(&self, key: &str) -> Option<&Located<Box<str>>> {
+        let mut values = self.annotations.iter().filter(|(k, _)| &**k == key);
+        values.next().map(|(_, value)| value)
+    }
+}
+
+/// Reads the manifests in `text`, which is the content of the file called `name`.
+///
+/// The name stands in the errors; if it ends in `.json`, the text has to be JSON.
+pub fn read(text: &str, name: &str) -> Read {
+    let mut reading = Reading::new(name);
+    for document in document::read(text, name, Booleans::Yaml11) {
+        match document {
+            Ok(node) => reading.object(&node, None),
+            Err(error) => reading.syntax_error(error),
+        }
+    }
+    reading.finish()
+}

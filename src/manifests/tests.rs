@@ -1,0 +1,308 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::network::{ConfigState, Position};
+
+const NAD: &str = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n";
+
+fn errors(text: &str) -> Vec<String> {
+    let read = read(text, "a.yaml");
+    assert_eq!(read.objects, [], "{text}");
+    read.errors.iter().map(ToString::to_string).collect()
+}
+
+fn networks(read: &Read) -> Vec<String> {
+    let networks = read
+        .objects
+        .iter()
+        .filter_map(|object| match &object.value {
+            Manifest::Network(manifest) => Some(&manifest.network),
+            _ => None,
+        });
+    networks
+        .map(|n| format!("{}/{}", n.namespace, n.name))
+        .collect()
+}
+
+fn pod(text: &str) -> PodManifest {
+    let read = read(text, "pod.yaml");
+    assert_eq!(read.errors, []);
+    match &read.objects[0].value {
+        Manifest::Pod(pod) => pod.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_network_is_read_with_its_annotations_and_the_place_of_its_configuration() {
+    let text = format!(
+        "# a network\n---\n{NAD}metadata:\n  name: storage\n  namespace: db\n  annotations:\n    \
+         nadmit.io/address-pool: blue\n    k8s.v1.cni.cncf.io/resourceName: intel.com/sriov\nspec:\n  \
+         config: |\n    {{\"type\": \"macvlan\"}}\n"
+    );
+    let read = read(&text, "nets.yaml");
+    let [
+        Located {
+            value: Manifest::Network(manifest),
+            place,
+        },
+    ] = &read.objects[..]
+    else {
+        panic!("{read:?}")
+    };
+    assert_eq!(place.position, Position { line: 3, column: 1 });
+    let network = &manifest.network;
+    assert_eq!((&*network.namespace, &*network.name), ("db", "storage"));
+    assert_eq!(network.address_pool.as_deref(), Some("blue"));
+    assert_eq!(network.resource_name.as_deref(), Some("intel.com/sriov"));
+    assert!(matches!(network.config, ConfigState::Loaded(_)));
+    let config = manifest.config.expect("a place");
+    assert_eq!(
+        config.position,
+        Position {
+            line: 13,
+            column: 5
+        }
+    );
+    let raw = &text[config.span.start as usize..config.span.end as usize];
+    assert_eq!(raw, "{\"type\": \"macvlan\"}\n");
+}
+
+#[test]
+fn a_broken_configuration_is_the_rules_business_and_none_is_the_nodes() {
+    let state = |spec: &str| {
+        let read = read(&format!("{NAD}metadata: {{name: net}}\n{spec}"), "a.yaml");
+        match &read.objects[0].value {
+            Manifest::Network(manifest) => manifest.network.config.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(matches!(
+        state("spec: {config: '{'}"),
+        ConfigState::Broken(_)
+    ));
+    for none in [
+        "",
+        "spec: {}",
+        "spec: {config: ''}",
+        "spec:",
+        "spec: {config: }",
+    ] {
+        assert_eq!(state(none), ConfigState::OnNode, "{none}");
+    }
+}
+
+#[test]
+fn lists_of_all_sorts_are_read_nested_ones_too() {
+    let nad = |name: &str| {
+        format!(
+            "{{apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: {{name: {name}}}}}"
+        )
+    };
+    let text = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {}\n- apiVersion: v1\n  kind: List\n  items: [{}]\n\
+         ---\napiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinitionList\nitems:\n\
+         - metadata: {{name: c, namespace: db}}\n- {}\n---\nkind: List\nitems:\n",
+        nad("a"),
+        nad("b"),
+        nad("d")
+    );
+    let read = read(&text, "a.yaml");
+    assert_eq!(read.errors, []);
+    assert_eq!(
+        networks(&read),
+        ["default/a", "default/b", "db/c", "default/d"]
+    );
+}
+
+#[test]
+fn json_manifests_are_read() {
+    let text = "{\n\t\"apiVersion\": \"v1\", \"kind\": \"PodList\", \"items\": [\n\t\t{\"metadata\": {\"name\": \"p\",\n\t\t\"annotations\": {\"k8s.v1.cni.cncf.io/networks\": \"[{\\\"name\\\": \\\"n\\\"}]\"}}}]}";
+    let pod = pod(text);
+    let networks = pod.annotation("k8s.v1.cni.cncf.io/networks").expect("it");
+    assert_eq!(&*networks.value, "[{\"name\": \"n\"}]");
+    assert_eq!(
+        networks.place.position,
+        Position {
+            line: 4,
+            column: 50
+        }
+    );
+}
+
+#[test]
+fn a_pods_annotations_know_their_places() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    a: net-a,net-b\n    b: \"net-c\"\n    c:\nspec:\n  hostNetwork: true\n";
+    let pod = pod(text);
+    assert_eq!(pod.name, PodName::Given("p".into()));
+    assert_eq!((&*pod.namespace, pod.host_network), ("default", true));
+    let raw = |key| {
+        let place = pod.annotation(key).expect("it").place;
+        (
+            place.position.line,
+            place.position.column,
+            &text[place.span.start as usize..place.span.end as usize],
+        )
+    };
+    assert_eq!(raw("a"), (6, 8, "net-a,net-b"));
+    assert_eq!(raw("b"), (7, 8, "\"net-c\""));
+    assert_eq!(pod.annotation("c").map(|c| &*c.value), Some(""));
+}
+
+#[test]
+fn a_pod_may_leave_its_name_to_the_api_server() {
+    let pod = pod("apiVersion: v1\nkind: Pod\nmetadata: {generateName: web-, namespace: db}\n");
+    assert_eq!(pod.name, PodName::Generated("web-".into()));
+}
+
+#[test]
+fn a_namespaces_mode_is_kept_as_written() {
+    let text = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: db\n  labels: {nadmit.io/mode: wran}\n";
+    let read = read(text, "a.yaml");
+    let Manifest::Namespace(namespace) = &read.objects[0].value else {
+        panic!("{read:?}")
+    };
+    let mode = namespace.mode.as_ref().expect("the label");
+    assert_eq!((&*mode.value, mode.place.position.column), ("wran", 28));
+}
+
+#[test]
+fn other_peoples_objects_are_passed_over() {
+    for text in [
+        "apiVersion: v1\nkind: ConfigMap\ndata: {a: 1, a: 2}\n",
+        "apiVersion: example.com/v1\nkind: Pod\n",
+        "apiVersion: example.com/v1\nkind: PodList\nitems: 5\n",
+        "rules: {}\n",
+        "kind: [Pod]\n",
+        "- a\n",
+        "just text\n",
+    ] {
+        assert_eq!(errors(text), [] as [String; 0], "{text}");
+    }
+}
+
+#[test]
+fn what_kubernetes_would_not_take_is_an_error_that_says_what_to_write() {
+    let cases = [
+        (
+            format!("{NAD}metadata: {{name: net}}\nspec:\n  config: {{type: macvlan}}\n"),
+            "a.yaml:5:11: spec.config is an object, but has to be a string with JSON in it: write \
+             `config: |` and the JSON indented below it",
+        ),
+        (
+            format!("{NAD}spec: {{}}\n"),
+            "a.yaml:1:1: metadata.name is missing: write `name:` under `metadata:`",
+        ),
+        (
+            format!("{NAD}metadata:\n  namespace: db\n"),
+            "a.yaml:4:3: metadata.name is missing: write `name:` under `metadata:`",
+        ),
+        (
+            format!("{NAD}metadata: {{name: 5}}\n"),
+            "a.yaml:3:18: metadata.name is a number, but has to be a string: put it in quotes",
+        ),
+        (
+            format!("{NAD}metadata: {{name: Net}}\n"),
+            "a.yaml:3:18: metadata.name \"Net\" contains 'N', which no name may have",
+        ),
+        (
+            format!("{NAD}metadata: {{name: net, namespace: a.b}}\n"),
+            "a.yaml:3:34: metadata.namespace \"a.b\" contains '.', which no name may have",
+        ),
+        (
+            format!("{NAD}metadata: {{name: net, name: met}}\n"),
+            "a.yaml:3:23: metadata.name is given twice: keep one of them",
+        ),
+        (
+            "kind: Pod\nmetadata: {name: p}\n".to_owned(),
+            "a.yaml:1:1: apiVersion is missing: write `apiVersion: v1`",
+        ),
+        (
+            "apiVersion: v2\nkind: Pod\n".to_owned(),
+            "a.yaml:1:13: apiVersion is \"v2\", but a Pod is read as `apiVersion: v1` only",
+        ),
+        (
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: db, labels: {nadmit.io/mode: off}}"
+                .to_owned(),
+            "a.yaml:3:47: metadata.labels[nadmit.io/mode] is a boolean, but has to be a string: \
+             put it in quotes",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: []\n".to_owned(),
+            "a.yaml:3:11: metadata is a list, but has to be an object",
+        ),
+        (
+            "apiVersion: v1\nkind: List\nitems: [{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {hostNetwork: 1}}]\n"
+                .to_owned(),
+            "a.yaml:3:78: items[0].spec.hostNetwork is a number, but has to be true or false",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(errors(&text)[0], expected);
+    }
+}
+
+#[test]
+fn one_bad_document_leaves_the_others_of_its_file() {
+    let good = |name: &str| format!("{NAD}metadata: {{name: {name}}}\n");
+    let bad = format!("{NAD}metadata: {{name: [}}\n");
+    let wrong = format!("{NAD}metadata: {{name: 1}}\n");
+    let text = [good("a"), bad, good("b"), wrong, good("c")].join("---\n");
+    let read = read(&text, "a.yaml");
+    assert_eq!(networks(&read), ["default/a", "default/b", "default/c"]);
+    let lines: Vec<usize> = read.errors.iter().map(|e| e.position.line).collect();
+    assert_eq!(lines, [7, 15]);
+}
+
+#[test]
+fn errors_beyond_reading_are_not_listed() {
+    let read = read(&"---\n@\n".repeat(1_000), "a.yaml");
+    assert_eq!(read.errors.len(), 101);
+    assert_eq!(read.errors[100].fault, ManifestFault::More);
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "---\n",
+        "apiVersion: v1\n",
+        "kind: Pod\n",
+        "kind: List\n",
+        "kind: PodList\n",
+        "items:\n",
+        "- ",
+        "  ",
+        "metadata:\n",
+        "metadata: {",
+        "name: ",
+        "p\n",
+        "}\n",
+        "&a ",
+        "*a\n",
+        "<<: *a\n",
+        "annotations:\n",
+        "spec: ",
+        "config: |\n",
+        "{",
+        "\"",
+        "1\n",
+        "\n",
+        "[",
+        "]",
+        "apiVersion: k8s.cni.cncf.io/v1\n",
+        "kind: NetworkAttachmentDefinition\n",
+    ];
+    prop::collection::vec(prop::sample::select(WORDS), 0..40).prop_map(|w| w.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in any::<Vec<u8>>()) {
+        read(&String::from_utf8_lossy(&bytes), "a.yaml");
+    }
+
+    #[test]
+    fn no_words_panic(text in hostile()) {
+        read(&text, "a.yaml");
+        read(&text, "a.json");
+    }
+}

@@ -1,0 +1,218 @@
+//! The rules on requests that no plugin says it takes: `missing-capability` and
+//! `capability-by-fallback`.
+//!
+//! A plugin gets a request only where its own entry has the capability. `ips` and `mac` have a
+//! second way, which Multus always uses: the environment variable `CNI_ARGS`. What is taken that
+//! way was seen by executing the plugins.
+
+use crate::{
+    network::{
+        Selection, Span,
+        cni::{Capability, NetworkConfig},
+        ipam::Ipam,
+    },
+    rules::{
+        Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{BRIDGE_NET, PORTMAP_NET, STORAGE_NET, pod},
+    },
+};
+
+/// `missing-capability`
+pub const MISSING: Rule = Rule {
+    code: "missing-capability",
+    levels: Levels::MISLEADS,
+    summary: "No plugin of the network takes what is asked for, so it is lost",
+    explanation: "portMappings, bandwidth and infiniband-guid reach a plugin only where its own \
+        entry in the network's configuration has the capability ({\"portMappings\": true}). \
+        Without it the pod starts and the request is lost without a word; the spec wants the \
+        attachment to fail. capabilities at the top of a list or inside \"ipam\" count for \
+        nothing. Source: the spec, section 4.1.2.1; CNI conventions; executed with Multus v4.3.0.",
+    wrong: Example(&[
+        BRIDGE_NET,
+        pod!(
+            r#"[{"name": "bridge-net", "portMappings": [{"hostPort": 8080, "containerPort": 80}]}]"#
+        ),
+    ]),
+    right: Example(&[
+        PORTMAP_NET,
+        pod!(
+            r#"[{"name": "portmap-net", "portMappings": [{"hostPort": 8080, "containerPort": 80}]}]"#
+        ),
+    ]),
+    check: Check::Pod(missing),
+};
+
+/// `capability-by-fallback`
+pub const FALLBACK: Rule = Rule {
+    code: "capability-by-fallback",
+    levels: Levels::SPEC,
+    summary: "ips or mac are asked for without the capability, and work by a fallback only",
+    explanation: "No plugin of the network has the capability \"ips\" (or \"mac\"), but Multus \
+        passes both in the variable CNI_ARGS, too, where static, host-local, bridge, macvlan, \
+        tuning and sriov find them. So it works today, against the spec, and with addresses \
+        appended to the configured ones instead of replacing them. Source: the spec, section \
+        4.1.2.1; executed with the plugins v1.9.",
+    wrong: Example(&[
+        BRIDGE_NET,
+        pod!(r#"[{"name": "bridge-net", "mac": "02:5e:00:00:00:01"}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "mac": "02:5e:00:00:00:01"}]"#),
+    ]),
+    check: Check::Pod(fallback),
+};
+
+/// Plugins that take a MAC from CNI_ARGS.
+const MAC_BY_ARGS: [&str; 4] = ["bridge", "macvlan", "tuning", "sriov"];
+/// Plugins that nadmit knows to take a MAC in neither way.
+const NO_MAC: [&str; 2] = ["vlan", "host-device"];
+
+/// A request that was made, and its key in the annotation.
+struct Asked {
+    capability: Capability,
+    key: &'static str,
+    span: Span,
+}
+
+fn asked(selection: &Selection<'_>) -> Vec<Asked> {
+    let some = |capability, key, span: Option<Span>| {
+        span.map(|span| Asked {
+            capability,
+            key,
+            span,
+        })
+    };
+    let ips = selection.ips.as_ref().filter(|ips| !ips.value.is_empty());
+    let ports = selection
+        .port_mappings
+        .as_ref()
+        .filter(|ports| !ports.value.is_empty());
+    [
+        some(Capability::Ips, "ips", ips.map(|ips| ips.span)),
+        some(
+            Capability::Mac,
+            "mac",
+            selection.mac.as_ref().map(|mac| mac.span),
+        ),
+        some(
+            Capability::PortMappings,
+            "portMappings",
+            ports.map(|ports| ports.span),
+        ),
+        some(
+            Capability::Bandwidth,
+            "bandwidth",
+            selection.bandwidth.as_ref().map(|b| b.span),
+        ),
+        some(
+            Capability::InfinibandGuid,
+            "infiniband-guid",
+            selection.infiniband_guid.as_ref().map(|guid| guid.span),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Requests without their capability, with the attachment's configuration.
+fn each_without<'s>(
+    subject: &'s PodSubject<'_>,
+    mut check: impl FnMut(Attachment<'s, '_>, &NetworkConfig, Asked),
+) {
+    for attachment in subject.attachments() {
+        let Some(config) = attachment
+            .network()
+            .and_then(|network| network.config.loaded())
+        else {
+            continue;
+        };
+        for asked in asked(attachment.selection) {
+            if !config.has(asked.capability) {
+                check(attachment, config, asked);
+            }
+        }
+    }
+}
+
+fn missing(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    each_without(subject, |attachment, config, asked| {
+        let place = attachment.place(asked.key, asked.span);
+        let capability = asked.capability;
+        let network = attachment.selection.network_name().unwrap_or_default();
+        let help = format!(
+            "add \"capabilities\": {{\"{capability}\": true}} to the plugin of network \
+             \"{network}\" that takes it, or remove \"{}\"",
+            asked.key
+        );
+        let message = format!(
+            "no plugin of network \"{network}\" has the capability \"{capability}\": the request \
+             is lost"
+        );
+        match capability {
+            Capability::Ips => {}
+            // Not seen by execution: said, but denied in strict only.
+            Capability::Mac if has_plugin(config, &NO_MAC) && !takes_mac(config) => {
+                report.add_lesser(Levels::SPEC, place, message, help);
+            }
+            Capability::Mac => {}
+            _ => report.add(place, message, help),
+        }
+    });
+}
+
+fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    each_without(subject, |attachment, config, asked| {
+        let taken_by = match asked.capability {
+            Capability::Ips => config.ipam().filter(|ipam| takes_ips(ipam)).map(Ipam::name),
+            Capability::Mac => mac_taker(config),
+            _ => None,
+        };
+        let Some(taken_by) = taken_by else { return };
+        let network = attachment.selection.network_name().unwrap_or_default();
+        report.add(
+            attachment.place(asked.key, asked.span),
+            format!(
+                "network \"{network}\" lacks the capability \"{}\"; {taken_by} takes \"{}\" by a \
+                 fallback (CNI_ARGS) only",
+                asked.capability, asked.key
+            ),
+            format!(
+                "add \"capabilities\": {{\"{}\": true}} to the network's {} plugin",
+                asked.capability,
+                if asked.capability == Capability::Ips {
+                    "first"
+                } else {
+                    taken_by
+                },
+            ),
+        );
+    });
+}
+
+fn takes_ips(ipam: &Ipam) -> bool {
+    match ipam {
+        Ipam::Static(_) | Ipam::HostLocal(_) => true,
+        // Without a range it acts as static.
+        Ipam::Whereabouts(found) => found.ranges.is_empty(),
+        Ipam::Dhcp(_) | Ipam::Other(_) => false,
+    }
+}
+
+fn has_plugin(config: &NetworkConfig, kinds: &[&str]) -> bool {
+    config
+        .plugins
+        .iter()
+        .any(|plugin| kinds.contains(&&*plugin.kind))
+}
+
+fn takes_mac(config: &NetworkConfig) -> bool {
+    mac_taker(config).is_some()
+}
+
+/// The plugin that takes a MAC from CNI_ARGS.
+fn mac_taker(config: &NetworkConfig) -> Option<&str> {
+    let mut kinds = config.plugins.iter().map(|plugin| &*plugin.kind);
+    kinds.find(|kind| MAC_BY_ARGS.contains(kind))
+}

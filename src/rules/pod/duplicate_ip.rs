@@ -1,0 +1,62 @@
+//! `duplicate-ip`: one address twice on one network.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use crate::rules::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{STORAGE_NET, pod},
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "duplicate-ip",
+    levels: Levels::MISLEADS,
+    summary: "One pod asks for an address twice on one network",
+    explanation: "Two interfaces of one pod with one address on one network answer for each other; \
+        the same address twice on one interface is refused by Linux. Neither is seen before the \
+        container runs. Source: Linux, RTM_NEWADDR.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(
+            r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}, {"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#
+        ),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(
+            r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}, {"name": "storage-net", "ips": ["192.0.2.206/24"]}]"#
+        ),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    let mut taken: HashMap<(&str, &str, IpAddr), String> = HashMap::new();
+    for attachment in subject.attachments() {
+        let (Some(ips), Some(name)) = (
+            &attachment.selection.ips,
+            attachment.selection.network_name(),
+        ) else {
+            continue;
+        };
+        for (index, written) in ips.value.iter().enumerate() {
+            let Some(request) = written.ok() else {
+                continue;
+            };
+            let here = format!("[{}].ips[{index}]", attachment.selection.index);
+            let key = (attachment.namespace(), name, request.address);
+            if let Some(first) = taken.get(&key) {
+                report.add(
+                    attachment.place(&format!("ips[{index}]"), written.span),
+                    format!(
+                        "{} is asked for twice on network \"{name}\": also by {first}",
+                        request.address
+                    ),
+                    "ask for it once",
+                );
+            } else {
+                taken.insert(key, here);
+            }
+        }
+    }
+}

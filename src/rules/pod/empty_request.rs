@@ -1,0 +1,64 @@
+//! `empty-request`: a key that asks for nothing.
+
+use crate::{
+    network::{
+        json::{Kind, Member},
+        selection::json::canonical,
+    },
+    rules::{
+        Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{MACVLAN_CONF, pod},
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "empty-request",
+    levels: Levels::SPEC,
+    summary: "A key is there, but asks for nothing",
+    explanation: "The spec wants at least one element in ips and portMappings, a limit in \
+        bandwidth, and a value in mac, interface, infiniband-guid and ipam-claim-reference. Multus \
+        reads the empty value as absent, so that a template's empty variable is lost without a \
+        word. Source: the spec, section 4.1.2.1.",
+    wrong: Example(&[
+        MACVLAN_CONF,
+        pod!(r#"[{"name": "macvlan-conf", "ips": []}]"#),
+    ]),
+    right: Example(&[MACVLAN_CONF, pod!(r#"[{"name": "macvlan-conf"}]"#)]),
+    check: Check::Pod(check),
+};
+
+const LISTS: [&str; 2] = ["ips", "portMappings"];
+const TEXTS: [&str; 4] = [
+    "mac",
+    "interface",
+    "infiniband-guid",
+    "ipam-claim-reference",
+];
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        for member in &attachment.selection.members {
+            let Some(key) = canonical(&member.name.value) else {
+                continue;
+            };
+            if is_empty(key, member) {
+                report.add(
+                    attachment.place(key, member.value.span()),
+                    format!("\"{key}\" is empty and asks for nothing"),
+                    "remove it, or write what you ask for",
+                );
+            }
+        }
+    }
+}
+
+fn is_empty(key: &str, member: &Member<'_>) -> bool {
+    let value = member.value;
+    match value.kind() {
+        Kind::List => LISTS.contains(&key) && value.elements().is_some_and(|list| list.is_empty()),
+        Kind::String => TEXTS.contains(&key) && value.string().is_some_and(|text| text.is_empty()),
+        Kind::Object => key == "bandwidth" && value.members().is_some_and(|all| all.is_empty()),
+        _ => false,
+    }
+}

@@ -1,0 +1,279 @@
+//! The rules on what a network's IPAM plugin makes of requested addresses: `ips-ignored`,
+//! `ips-untracked`, `ips-two-families`, `no-address`, `replaced-addresses`.
+
+use crate::{
+    network::{
+        AddressRequest, Selection,
+        cni::{Capability, NetworkConfig},
+        ipam::{Ipam, StaticIpam},
+        json::find,
+    },
+    rules::{
+        Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{BRIDGE_NET, CONFIGURED_NET, DHCP_NET, MACVLAN_CONF, STORAGE_NET, pod},
+    },
+};
+
+/// `ips-ignored`
+pub const IGNORED: Rule = Rule {
+    code: "ips-ignored",
+    levels: Levels::MISLEADS,
+    summary: "Addresses are asked for on a network that gives none, or its own",
+    explanation: "With IPAM dhcp the DHCP server outside of the cluster gives the address; \"ips\" \
+        is not passed on, and the pod runs with another address than asked for. A network without \
+        IPAM gives its interface no address at all, which is only warned of (a VM may read the \
+        annotation itself). Source: executed with dhcp v1.9.",
+    wrong: Example(&[
+        DHCP_NET,
+        pod!(r#"[{"name": "dhcp-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    right: Example(&[DHCP_NET, pod!(r#"[{"name": "dhcp-net"}]"#)]),
+    check: Check::Pod(ignored),
+};
+
+/// `ips-untracked`
+pub const UNTRACKED: Rule = Rule {
+    code: "ips-untracked",
+    levels: Levels::MISLEADS,
+    summary: "An address is asked for on a Whereabouts network with a range",
+    explanation: "Whereabouts gives the pod the next address of its range all the same, and the \
+        requested one beside it, without writing it down: another pod may be given the same \
+        address later. Source: executed with Whereabouts v0.9.4; whereabouts issues 15 and 394.",
+    wrong: Example(&[
+        MACVLAN_CONF,
+        pod!(r#"[{"name": "macvlan-conf", "ips": ["192.0.2.205/27"]}]"#),
+    ]),
+    right: Example(&[MACVLAN_CONF, pod!(r#"[{"name": "macvlan-conf"}]"#)]),
+    check: Check::Pod(untracked),
+};
+
+/// `ips-two-families`
+pub const TWO_FAMILIES: Rule = Rule {
+    code: "ips-two-families",
+    levels: Levels::FAILS,
+    summary: "IPv4 and IPv6 addresses are asked for on a host-local network",
+    explanation: "host-local looks for each requested address in every one of its ranges and fails \
+        when a range has another family: two families always fail. Source: executed with \
+        host-local v1.9.",
+    wrong: Example(&[
+        BRIDGE_NET,
+        pod!(r#"[{"name": "bridge-net", "ips": ["198.51.100.5", "2001:db8::5"]}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24", "2001:db8::5/64"]}]"#),
+    ]),
+    check: Check::Pod(two_families),
+};
+
+/// `no-address`
+pub const NO_ADDRESS: Rule = Rule {
+    code: "no-address",
+    levels: Levels::FAILS,
+    summary: "A static network has no address, and none is asked for",
+    explanation: "IPAM static gives the addresses that are configured or asked for. With neither \
+        the plugin fails (\"IPAM plugin returned missing IP config\") and the pod stays in \
+        ContainerCreating. Source: executed with static and macvlan v1.9.",
+    wrong: Example(&[STORAGE_NET, pod!("storage-net")]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(no_address),
+};
+
+/// `replaced-addresses`
+pub const REPLACED: Rule = Rule {
+    code: "replaced-addresses",
+    levels: Levels::ADVICE,
+    summary: "Requested addresses take the place of the network's configured ones",
+    explanation: "With the capability \"ips\", requested addresses replace those in the network's \
+        configuration, and the gateways that were configured with them are lost. Source: executed \
+        with static v1.9.",
+    wrong: Example(&[
+        CONFIGURED_NET,
+        pod!(r#"[{"name": "configured-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    right: Example(&[CONFIGURED_NET, pod!(r#"[{"name": "configured-net"}]"#)]),
+    check: Check::Pod(replaced),
+};
+
+/// Attachments with a configuration that loads.
+fn each<'s, 'a: 's>(
+    subject: &'s PodSubject<'a>,
+) -> impl Iterator<Item = (Attachment<'s, 'a>, &'a NetworkConfig)> {
+    subject
+        .attachments()
+        .filter_map(|attachment| Some((attachment, attachment.network()?.config.loaded()?)))
+}
+
+/// The requested addresses, if at least one was written.
+fn requested<'s, 'a>(attachment: Attachment<'s, 'a>) -> Option<Requested<'s, 'a>> {
+    let ips = attachment
+        .selection
+        .ips
+        .as_ref()
+        .filter(|ips| !ips.value.is_empty())?;
+    let parsed = ips.value.iter().filter_map(|ip| ip.ok().copied()).collect();
+    Some(Requested {
+        attachment,
+        span: ips.span,
+        parsed,
+    })
+}
+
+struct Requested<'s, 'a> {
+    attachment: Attachment<'s, 'a>,
+    span: crate::network::Span,
+    parsed: Vec<AddressRequest>,
+}
+
+impl<'a> Requested<'_, 'a> {
+    fn place(&self) -> crate::rules::Place<'a> {
+        self.attachment.place("ips", self.span)
+    }
+}
+
+fn ignored(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for (attachment, config) in each(subject) {
+        let Some(ips) = requested(attachment) else {
+            continue;
+        };
+        match config.ipam() {
+            Some(Ipam::Dhcp(_)) => report.add(
+                ips.place(),
+                "the network's addresses come from a DHCP server; \"ips\" is ignored",
+                "remove \"ips\" and set the address in the DHCP server, or use a network with IPAM \
+                 static",
+            ),
+            None if makes_plain_interfaces(config) => report.add_lesser(
+                Levels::SPEC,
+                ips.place(),
+                "the network has no IPAM: the interface gets none of these addresses",
+                "add \"ipam\": {\"type\": \"static\"} to the network, or remove \"ips\"",
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Plugins of which nadmit knows that addresses come by IPAM alone.
+fn makes_plain_interfaces(config: &NetworkConfig) -> bool {
+    const KINDS: [&str; 5] = ["macvlan", "ipvlan", "bridge", "vlan", "host-device"];
+    config
+        .main()
+        .is_some_and(|plugin| KINDS.contains(&&*plugin.kind))
+}
+
+fn untracked(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for (attachment, config) in each(subject) {
+        let Some(ips) = requested(attachment) else {
+            continue;
+        };
+        let Some(Ipam::Whereabouts(found)) = config.ipam() else {
+            continue;
+        };
+        let Some(range) = found.ranges.first() else {
+            continue;
+        };
+        report.add(
+            ips.place(),
+            format!(
+                "Whereabouts gives an address of {} all the same, and these beside it without \
+                 keeping them for this pod",
+                range.range
+            ),
+            "remove \"ips\", or use a network with IPAM static for chosen addresses",
+        );
+    }
+}
+
+fn two_families(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for (attachment, config) in each(subject) {
+        let Some(ips) = requested(attachment) else {
+            continue;
+        };
+        let v4 = ips.parsed.iter().filter(|ip| ip.address.is_ipv4()).count();
+        let mixed = v4 > 0 && v4 < ips.parsed.len();
+        if mixed && matches!(config.ipam(), Some(Ipam::HostLocal(_))) {
+            report.add(
+                ips.place(),
+                "host-local fails on requested addresses of two families",
+                "ask for one family, or use a network with IPAM static",
+            );
+        }
+    }
+}
+
+fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for (attachment, config) in each(subject) {
+        let Some(Ipam::Static(StaticIpam { addresses })) = config.ipam() else {
+            continue;
+        };
+        let pool = attachment
+            .network()
+            .is_some_and(|network| network.address_pool.is_some());
+        if !addresses.is_empty() || pool || asks_for_addresses(attachment.selection) {
+            continue;
+        }
+        let name = attachment.selection.network_name().unwrap_or_default();
+        report.add(
+            attachment.place("", attachment.selection.span),
+            format!("network \"{name}\" has no address to give: its IPAM is static, with none configured"),
+            format!("ask for one: [{{\"name\": \"{name}\", \"ips\": [\"192.0.2.205/24\"]}}]"),
+        );
+    }
+}
+
+/// Whether addresses come by `ips` or by `cni-args`. A faulty request counts: other rules speak of
+/// it.
+fn asks_for_addresses(selection: &Selection<'_>) -> bool {
+    let by_ips = selection
+        .ips
+        .as_ref()
+        .is_some_and(|ips| !ips.value.is_empty());
+    let by_args = || {
+        let args = selection.cni_args?.members()?;
+        let cni = find(&args, "cni")?.value.members()?;
+        let ips = find(&cni, "ips")?;
+        Some(ips.value.elements().is_none_or(|ips| !ips.is_empty()))
+    };
+    let malformed = selection.members.iter().any(|member| {
+        crate::network::json::folds_to(&member.name.value, "ips")
+            && !member.value.is_null()
+            && member.value.elements().is_none()
+    });
+    by_ips || malformed || by_args().unwrap_or(false)
+}
+
+fn replaced(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for (attachment, config) in each(subject) {
+        let Some(ips) = requested(attachment) else {
+            continue;
+        };
+        let Some(Ipam::Static(StaticIpam { addresses })) = config.ipam() else {
+            continue;
+        };
+        if addresses.is_empty() || !config.has(Capability::Ips) {
+            continue;
+        }
+        let gateways = addresses
+            .iter()
+            .filter(|address| address.gateway.is_some())
+            .count();
+        let lost = if gateways > 0 {
+            ", and their gateways are lost"
+        } else {
+            ""
+        };
+        let configured: Vec<&str> = addresses.iter().map(|address| &*address.address).collect();
+        report.add(
+            ips.place(),
+            format!(
+                "these addresses replace the network's own ({}){lost}",
+                configured.join(", ")
+            ),
+            "write all addresses that the pod needs into \"ips\", or leave it out",
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! `ips-with-claim`: two sources for one attachment's addresses.
+
+use crate::rules::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{STORAGE_NET, pod},
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "ips-with-claim",
+    levels: Levels::SPEC,
+    summary: "ips and ipam-claim-reference stand together",
+    explanation: "An IPAM claim holds the addresses of an attachment; asking for others beside it \
+        is an error to the spec. Multus itself does not look. Source: the spec, section \
+        4.1.2.1.11.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(
+            r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "ipam-claim-reference": "db-0"}]"#
+        ),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let selection = attachment.selection;
+        let asked = selection
+            .ips
+            .as_ref()
+            .is_some_and(|ips| !ips.value.is_empty());
+        let Some(claim) = selection.ipam_claim.as_ref().filter(|_| asked) else {
+            continue;
+        };
+        report.add(
+            attachment.place("ipam-claim-reference", claim.span),
+            format!(
+                "the claim \"{}\" and \"ips\" both say which addresses to give",
+                claim.value
+            ),
+            "keep one of the two",
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Annotations with known verdicts: what Multus v4.3.0 does with them when executed, and what an
+//! admission check should say. One trial a case, each with its own isolation settings.
+
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    catalog::Catalog,
+    network::{Network, annotations},
+    rules::{Policy, Profile},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::support;
+
+const CASES: &str = include_str!("../fixtures/cases/annotations.json");
+
+/// Cases in which a rule decides otherwise than the case expects, each with the reason.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    (
+        "multus-default-route",
+        "warn",
+        "default-route-moved reminds whoever moves the default route",
+    ),
+    (
+        "probe-default-route-v4-v6",
+        "warn",
+        "default-route-moved, as above",
+    ),
+    (
+        "spec-4.1.2",
+        "deny",
+        "ip-without-prefix: the network's IPAM is static, which fails without",
+    ),
+    (
+        "spec-4.1.2-nocap",
+        "allow",
+        "the plugin is none that nadmit knows: it may take ips and mac",
+    ),
+    (
+        "spec-4.1.2.1.8.1",
+        "deny",
+        "no-address: the network's IPAM is static, with no address at all",
+    ),
+    ("spec-4.1.2.1.10.1", "deny", "no-address, as above"),
+    (
+        "spec-4.1.2.1.11-both",
+        "warn",
+        "ips-with-claim: Multus starts the pod; denied in strict",
+    ),
+    (
+        "spec-ips-empty",
+        "warn",
+        "empty-request: Multus starts the pod; denied in strict",
+    ),
+    (
+        "probe-nad-caps-in-ipam",
+        "warn",
+        "capability-by-fallback: static takes ips by CNI_ARGS",
+    ),
+    (
+        "probe-nad-caps-top-of-conflist",
+        "warn",
+        "capability-by-fallback, as above",
+    ),
+    (
+        "probe-nad-type-and-plugins",
+        "allow",
+        "the network's own matter; its pods get what type says",
+    ),
+];
+
+/// One case.
+#[derive(Deserialize, Clone)]
+pub(crate) struct Case {
+    id: String,
+    namespace: String,
+    annotation: Option<String>,
+    default_network: Option<String>,
+    networks: Vec<CaseNetwork>,
+    namespace_isolation: bool,
+    global_namespaces: Option<Vec<Box<str>>>,
+    pub(crate) multus: String,
+    expected: String,
+}
+
+#[derive(Deserialize, Clone)]
+struct CaseNetwork {
+    namespace: String,
+    name: String,
+    config: Option<String>,
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    serde_json::from_str(CASES).unwrap_or_else(|error| panic!("annotations.json: {error}"))
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let known = |case: &Case| DIFFERENCES.iter().find(|(id, ..)| *id == case.id);
+    let cases = cases();
+    for (id, ..) in DIFFERENCES {
+        assert!(cases.iter().any(|case| case.id == *id), "no case {id}");
+    }
+    cases
+        .into_iter()
+        .map(|case| {
+            let expected =
+                known(&case).map_or(case.expected.clone(), |(_, ours, _)| (*ours).into());
+            Trial::test(format!("annotations::{}", case.id), move || {
+                run(&case, &expected)
+            })
+        })
+        .collect()
+}
+
+fn run(case: &Case, expected: &str) -> Result<(), Failed> {
+    let (verdict, said) = case.verdict(Profile::Default)?;
+    if verdict == expected {
+        return Ok(());
+    }
+    Err(format!("expected {expected}, got {verdict}\n{said}").into())
+}
+
+impl Case {
+    /// The verdict in a profile, and what was said.
+    pub(crate) fn verdict(&self, profile: Profile) -> Result<(String, String), Failed> {
+        let networks = self.networks.iter().map(|network| {
+            Arc::new(Network::new(
+                &network.namespace,
+                &network.name,
+                network.config.as_deref(),
+            ))
+        });
+        let catalog = Catalog::new([], networks, []);
+        let mut policy = Policy::of(profile);
+        policy.namespace_isolation = self.namespace_isolation;
+        if let Some(global) = &self.global_namespaces {
+            policy.global_namespaces = global.iter().cloned().collect();
+        }
+        let mut pod =
+            json!({"metadata": {"name": "p", "namespace": self.namespace, "annotations": {}}});
+        let given = [
+            (annotations::NETWORKS, &self.annotation),
+            (annotations::DEFAULT_NETWORK, &self.default_network),
+        ];
+        for (key, value) in given {
+            if let Some(value) = value {
+                pod["metadata"]["annotations"][key] = json!(value);
+            }
+        }
+        let answer = support::answer(&support::create(&pod), &catalog, &policy)?;
+        Ok((answer.verdict().name().to_owned(), support::lines(&answer)))
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}

@@ -1,0 +1,131 @@
+//! Every rule's own examples: in the wrong one the rule finds something, in the right one no rule
+//! does. What it says is in docs/rules.md, which is made from the same.
+
+use std::{fs, path::Path, sync::Arc};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    admission::Answer,
+    catalog::Catalog,
+    manifests::{self, Manifest, PodManifest, PodName},
+    rules::{Check, Example, Policy, Profile, RULES, Rule},
+};
+use serde_json::{Map, Value, json};
+
+use crate::support;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let examples = RULES.iter().copied().flat_map(|rule| {
+        [
+            Trial::test(format!("examples::{}::wrong", rule.code), move || wrong(rule)),
+            Trial::test(format!("examples::{}::right", rule.code), move || right(rule)),
+        ]
+    });
+    let page = Trial::test("docs::rules_page_is_current", rules_page);
+    let codes = Trial::test("examples::codes_are_unique", codes_are_unique);
+    examples.chain([page, codes]).collect()
+}
+
+fn wrong(rule: &'static Rule) -> Result<(), Failed> {
+    let answer = judged(rule, rule.wrong)?;
+    let found = answer.findings().iter().any(|finding| finding.code == rule.code);
+    if found { Ok(()) } else { Err(format!("not found, but\n{}", support::lines(&answer)).into()) }
+}
+
+fn right(rule: &'static Rule) -> Result<(), Failed> {
+    let answer = judged(rule, rule.right)?;
+    if answer.findings().is_empty() { Ok(()) } else { Err(support::lines(&answer).into()) }
+}
+
+fn codes_are_unique() -> Result<(), Failed> {
+    let mut codes: Vec<&str> = RULES.iter().map(|rule| rule.code).collect();
+    codes.sort_unstable();
+    let count = codes.len();
+    codes.dedup();
+    if codes.len() == count { Ok(()) } else { Err("a code stands twice".into()) }
+}
+
+/// The answer to an example: its networks are the catalog, its pod is created, or, of two pods, the
+/// first is updated to the second.
+fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
+    let read = manifests::read(&example.yaml(), "example.yaml");
+    if let Some(error) = read.errors.first() {
+        return Err(error.to_string().into());
+    }
+    let (mut networks, mut pods) = (Vec::new(), Vec::new());
+    for object in read.objects {
+        match object.value {
+            Manifest::Network(found) => networks.push(Arc::new(found.network)),
+            Manifest::Pod(pod) => pods.push(object_of(&pod)),
+            Manifest::Namespace(_) => {}
+        }
+    }
+    let body = match (&rule.check, &*pods) {
+        (Check::Update(_), [before, after]) => support::update(before, after),
+        (_, [pod]) => support::create(pod),
+        _ => return Err(format!("{} pods", pods.len()).into()),
+    };
+    let catalog = Catalog::new([], networks, []);
+    Ok(support::answer(&body, &catalog, &Policy::default())?)
+}
+
+fn object_of(pod: &PodManifest) -> Value {
+    let annotations: Map<String, Value> =
+        pod.annotations.iter().map(|(key, text)| (key.to_string(), json!(text.value))).collect();
+    let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+    json!({
+        "metadata": {"name": name, "namespace": pod.namespace, "annotations": annotations},
+        "spec": {"hostNetwork": pod.host_network},
+    })
+}
+
+fn rules_page() -> Result<(), Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+    let page = page()?;
+    if std::env::var_os("NADMIT_UPDATE").is_some() {
+        fs::write(&path, &page)?;
+    }
+    if fs::read_to_string(&path).unwrap_or_default() == page {
+        return Ok(());
+    }
+    Err("docs/rules.md is not what the registry says; NADMIT_UPDATE=1 cargo test --test it docs \
+         writes it anew"
+        .into())
+}
+
+fn page() -> Result<String, Failed> {
+    let mut page = String::from(
+        "# Rules\n\nThis page is made from the registry (`src/rules/registry.rs`); \
+         `nadmit explain CODE` shows the same. Levels are those of the profiles: `default` denies \
+         what fails and what silently does something else than was asked, `multus` only what \
+         Multus, the plugin or Linux would fail, `strict` keeps to the spec. Some findings of a \
+         rule are less grave than its level; the text says which.\n\n\
+         | code | default | multus | strict | what is wrong |\n|---|---|---|---|---|\n",
+    );
+    for rule in RULES {
+        let [default, multus, strict] = Profile::ALL.map(|profile| rule.levels.of(profile));
+        page += &format!(
+            "| [`{0}`](#{0}) | {default} | {multus} | {strict} | {1} |\n",
+            rule.code, rule.summary
+        );
+    }
+    for rule in RULES {
+        let said = judged(rule, rule.wrong)?;
+        let said: Vec<String> = said
+            .findings()
+            .iter()
+            .map(|f| format!("{} {} {}: {}", f.level, f.code, f.field, f.sentence()))
+            .collect();
+        page += &format!(
+            "\n## {}\n\n{}.\n\n{}\n\nWrong:\n\n```yaml\n{}```\n\n```text\n{}\n```\n\nRight:\n\n\
+             ```yaml\n{}```\n",
+            rule.code,
+            rule.summary,
+            rule.explanation,
+            rule.wrong.yaml(),
+            said.join("\n"),
+            rule.right.yaml(),
+        );
+    }
+    Ok(page)
+}

@@ -1,0 +1,31 @@
+//! nadmit's own tests, apart from those beside the code: one named trial a case.
+//!
+//! `cargo test --test it NAME` runs the trials whose name holds NAME. The conformance suite, which
+//! speaks to the running server, is a binary of its own.
+
+mod annotations;
+mod architecture;
+mod examples;
+mod profiles;
+mod properties;
+mod support;
+mod targets;
+mod tour;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials: Vec<Trial> = [
+        tour::trials(),
+        architecture::trials(),
+        examples::trials(),
+        annotations::trials(),
+        profiles::trials(),
+        properties::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}

@@ -1,0 +1,41 @@
+//! The profile `multus` denies nothing that Multus and the plugins would start.
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::rules::Profile;
+
+use crate::annotations::{Case, cases};
+
+/// Cases that Multus's parser takes, but in which the plugin or Linux fails afterwards.
+const FAIL_LATER: &[(&str, &str)] = &[
+    ("spec-4.1.2", "static refuses an address without its prefix"),
+    ("spec-4.1.2.1.8.1", "static has no address to give"),
+    ("spec-4.1.2.1.10.1", "static has no address to give"),
+    (
+        "spec-portmap-range",
+        "static has no address to give, and portmap refuses port 0",
+    ),
+    ("spec-portmap-proto", "static has no address to give"),
+    ("probe-if-lo", "the pod has an interface lo already"),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let cases = cases();
+    for (id, _) in FAIL_LATER {
+        assert!(cases.iter().any(|case| case.id() == *id), "no case {id}");
+    }
+    let trial = |case: Case| {
+        Trial::test(format!("profiles::multus::{}", case.id()), move || {
+            multus(&case)
+        })
+    };
+    cases.into_iter().map(trial).collect()
+}
+
+fn multus(case: &Case) -> Result<(), Failed> {
+    let (verdict, said) = case.verdict(Profile::Multus)?;
+    let starts = case.multus == "allow" && !FAIL_LATER.iter().any(|(id, _)| *id == case.id());
+    if starts == (verdict != "deny") {
+        return Ok(());
+    }
+    Err(format!("Multus says {}, the profile {verdict}\n{said}", case.multus).into())
+}

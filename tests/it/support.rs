@@ -1,0 +1,56 @@
+//! What several trials need: a review of a pod, and the decision about it.
+
+use nadmit::{
+    admission::{Answer, Decision, Evidence, Review, Webhook, decide},
+    catalog::Catalog,
+    rules::Policy,
+};
+use serde_json::{Value, json};
+
+/// The bytes of an AdmissionReview for the creation of `pod`.
+pub(crate) fn create(pod: &Value) -> Vec<u8> {
+    review(json!({"operation": "CREATE", "object": pod}), pod)
+}
+
+/// The bytes of an AdmissionReview for an update of a pod.
+pub(crate) fn update(before: &Value, after: &Value) -> Vec<u8> {
+    review(
+        json!({"operation": "UPDATE", "object": after, "oldObject": before}),
+        after,
+    )
+}
+
+fn review(mut request: Value, pod: &Value) -> Vec<u8> {
+    request["uid"] = json!("test");
+    request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
+    request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+    request["name"] = pod["metadata"]["name"].clone();
+    request["namespace"] = pod["metadata"]["namespace"].clone();
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request,
+    });
+    review.to_string().into_bytes()
+}
+
+/// What `/validate` answers, everything confirmed.
+pub(crate) fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Result<Answer, String> {
+    let review = Review::parse(body).map_err(|error| error.to_string())?;
+    match decide(
+        Webhook::Validate,
+        &review.request,
+        catalog,
+        policy,
+        Evidence::Confirmed,
+    ) {
+        Decision::Answer(answer) => Ok(answer),
+        other => Err(format!("no answer, but {other:?}")),
+    }
+}
+
+/// The findings of an answer, a line each.
+pub(crate) fn lines(answer: &Answer) -> String {
+    let line = |f: &nadmit::rules::Finding| {
+        format!("{} {} {}: {}\n", f.level, f.code, f.field, f.sentence())
+    };
+    answer.findings().iter().map(line).collect()
+}

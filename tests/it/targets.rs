@@ -1,0 +1,138 @@
+//! What must hold for any input: the bodies of the fuzz targets, which the tests run, too.
+//!
+//! Each takes bytes from outside and panics where a promise is broken.
+
+use std::sync::{Arc, LazyLock};
+
+use nadmit::{
+    admission::{Decision, Evidence, Review, Webhook, decide},
+    catalog::{Catalog, Mode},
+    network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
+    rules::{Policy, Profile},
+};
+
+/// Networks of every kind, so that the rules on networks have something to look at.
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+    let config = |name, config| Arc::new(Network::new("db", name, config));
+    let networks = [
+        config(
+            "a",
+            Some(r#"{"type":"macvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}"#),
+        ),
+        config("b", Some(r#"{"type":"ipvlan","ipam":{"type":"dhcp"}}"#)),
+        config(
+            "c",
+            Some(r#"{"type":"bridge","ipam":{"type":"host-local","subnet":"10.1.0.0/16"}}"#),
+        ),
+        config(
+            "d",
+            Some(r#"{"type":"macvlan","ipam":{"type":"whereabouts","range":"10.2.0.0/16"}}"#),
+        ),
+        config("e", Some(r#"{"plugins":[]}"#)),
+        config("f", None),
+        config("g", Some(r#"{"type":"macvlan"}"#)),
+    ];
+    Catalog::new([("web".into(), Some(Mode::Warn))], networks, [])
+});
+
+/// An annotation of any bytes: parsed without a panic, every place inside the text, and what was
+/// printed means the same as what was read.
+pub(crate) fn annotation(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let annotation = Annotation::parse(text);
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    for selection in &annotation.selections {
+        assert!(selection.span.start <= selection.span.end && selection.span.end <= length);
+    }
+    for fault in &annotation.faults {
+        assert!(fault.span.end <= length);
+        let _ = Position::of(fault.span.start, text);
+    }
+    if !annotation.faults.is_empty() {
+        return;
+    }
+    let printed = annotation.to_string();
+    let again = Annotation::parse(&printed);
+    assert_eq!(again.faults, [], "{text:?} printed as {printed:?}");
+    let differences = meaning(&annotation).differences(&meaning(&again));
+    assert_eq!(differences, [], "{text:?} printed as {printed:?}");
+    assert_eq!(again.to_string(), printed, "printing is settled");
+}
+
+fn meaning(annotation: &Annotation<'_>) -> Meaning {
+    Meaning::of(annotation, "db", |s: &Selection<'_>| {
+        s.interface_name().into_owned()
+    })
+}
+
+/// A NAD's configuration of any bytes: read without a panic, its fault inside the text.
+pub(crate) fn nad_config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let ConfigState::Broken(error) = ConfigState::read(Some(text)) {
+        assert!(
+            error.span.end as usize <= text.len(),
+            "{error} at {:?}",
+            error.span
+        );
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+/// A review of any bytes: an error with a sentence, or an answer that echoes the uid; in every
+/// profile, by either webhook, and the same each time.
+pub(crate) fn review(data: &[u8]) {
+    let review = match Review::parse(data) {
+        Ok(review) => review,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    for profile in Profile::ALL {
+        let policy = Policy::of(profile);
+        for webhook in [Webhook::Validate, Webhook::Mutate] {
+            let decide = |evidence| decide(webhook, &review.request, &CATALOG, &policy, evidence);
+            let decision = decide(Evidence::Confirmed);
+            assert_eq!(decision, decide(Evidence::Confirmed));
+            let Decision::Answer(answer) = decision else {
+                panic!("asked again: {decision:?}")
+            };
+            let _ = decide(Evidence::Cached);
+            let json: serde_json::Value =
+                serde_json::from_slice(&answer.to_json(&review.request.uid)).unwrap();
+            assert_eq!(json["response"]["uid"], *review.request.uid);
+            for finding in answer.findings() {
+                assert!(
+                    !finding.message.is_empty() && !finding.help.is_empty(),
+                    "{finding:?}"
+                );
+            }
+        }
+    }
+}
+
+/// An annotation of any bytes in a review: every rule sees it.
+pub(crate) fn rules(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let pod = |networks: &str| {
+        serde_json::json!({"metadata": {"name": "p", "annotations": {
+            "k8s.v1.cni.cncf.io/networks": networks, "v1.multus-cni.io/default-network": networks,
+        }}})
+    };
+    for operation in ["CREATE", "UPDATE"] {
+        let body = serde_json::json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "u", "resource": {"group": "", "resource": "pods"}, "namespace": "db",
+                "operation": operation, "object": pod(text), "oldObject": pod("a@x,b@y"),
+            },
+        });
+        review(body.to_string().as_bytes());
+    }
+}
