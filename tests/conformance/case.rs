@@ -1,0 +1,158 @@
+//! A case file: one question, and the answer that is right.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::expect::Expect;
+
+/// The networks that a case finds unless it wants others.
+pub(crate) const MANIFESTS: &str = "tests/conformance/manifests";
+
+/// What a case file holds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Case {
+    /// One sentence: what holds.
+    pub(crate) about: String,
+    /// The folder to serve, from the root of the crate; [`MANIFESTS`] if absent.
+    pub(crate) manifests: Option<PathBuf>,
+    /// How it is sent.
+    pub(crate) request: Sending,
+    /// A captured review to send, by its name in `tests/fixtures/reviews`.
+    pub(crate) review: Option<String>,
+    /// Changes to that review: an RFC 6902 patch.
+    pub(crate) patch: Option<json_patch::Patch>,
+    /// Changes to that review: an RFC 7386 merge patch, made before `patch`.
+    pub(crate) merge: Option<Value>,
+    /// A pod to wrap into a review.
+    pub(crate) pod: Option<Pod>,
+    /// That pod as it was before; the review is then of an UPDATE (a DELETE without `pod`).
+    pub(crate) old: Option<Pod>,
+    /// What the review says beside the pod.
+    pub(crate) admission: Admission,
+    /// A body that is sent as it is.
+    pub(crate) body: Option<Body>,
+    /// The right answer.
+    pub(crate) expect: Expect,
+}
+
+/// How a request is sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sending {
+    /// The path, with its parameters.
+    pub(crate) path: String,
+    /// The method.
+    pub(crate) method: String,
+    /// Headers beside `content-type: application/json`; `null` takes one away.
+    pub(crate) headers: BTreeMap<String, Option<String>>,
+    /// Further options of curl.
+    pub(crate) curl: Vec<String>,
+    /// How often it is sent, one after the other, by one curl.
+    pub(crate) times: usize,
+}
+
+/// A pod in short.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Pod {
+    /// Its name: `app-0` unless it has a `generate_name`.
+    pub(crate) name: Option<String>,
+    /// What its name will begin with.
+    pub(crate) generate_name: Option<String>,
+    /// Its namespace; `db` if absent.
+    pub(crate) namespace: Option<String>,
+    /// The annotation `k8s.v1.cni.cncf.io/networks`.
+    pub(crate) networks: Option<String>,
+    /// The annotation `v1.multus-cni.io/default-network`.
+    pub(crate) default_network: Option<String>,
+    /// Other annotations.
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Its labels.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// When its deletion was asked for.
+    pub(crate) deletion_timestamp: Option<String>,
+    /// Members of its spec beside one container.
+    pub(crate) spec: serde_json::Map<String, Value>,
+}
+
+/// What a review says beside the object. Absent members are what follows from the pods given.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Admission {
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    pub(crate) operation: Option<String>,
+    /// `status`, `resize` and the like.
+    pub(crate) subresource: Option<String>,
+    /// Who asks.
+    pub(crate) user: Option<String>,
+    /// Whether nothing will be persisted.
+    pub(crate) dry_run: bool,
+}
+
+/// A body as it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Body {
+    /// This text.
+    Text(String),
+    /// These bytes.
+    Base64(String),
+    /// A right review of exactly this many bytes, most of them in an annotation.
+    ReviewOfBytes(usize),
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self {
+            path: "/validate".to_owned(),
+            method: "POST".to_owned(),
+            headers: BTreeMap::new(),
+            curl: Vec::new(),
+            times: 1,
+        }
+    }
+}
+
+impl Case {
+    /// Reads a case file.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+        let case: Self =
+            serde_saphyr::from_str(&text).with_context(|| format!("{}", file.display()))?;
+        case.check()
+            .with_context(|| format!("{}", file.display()))?;
+        Ok(case)
+    }
+
+    /// The folder to serve.
+    pub(crate) fn manifests(&self) -> &Path {
+        self.manifests.as_deref().unwrap_or(Path::new(MANIFESTS))
+    }
+
+    /// That one question is asked, and that it says what the answer is.
+    fn check(&self) -> Result<()> {
+        ensure!(
+            !self.about.is_empty(),
+            "\"about\" is empty; write what holds"
+        );
+        let pod = self.pod.is_some() || self.old.is_some();
+        let questions = [pod, self.review.is_some(), self.body.is_some()];
+        ensure!(
+            questions.into_iter().filter(|asked| *asked).count() <= 1,
+            "more than one of \"pod\", \"review\" and \"body\"; write one"
+        );
+        ensure!(
+            self.review.is_some() || (self.patch.is_none() && self.merge.is_none()),
+            "\"patch\" and \"merge\" change a \"review\", but there is none"
+        );
+        self.expect.check()
+    }
+}

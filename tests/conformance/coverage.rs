@@ -1,0 +1,36 @@
+//! `coverage`: no rule without a case and an example.
+
+use std::{collections::BTreeSet, path::Path};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::rules::RULES;
+
+use crate::{case::Case, examples::WRONG};
+
+/// The two trials.
+pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
+    let expected: BTreeSet<String> = cases
+        .iter()
+        .flat_map(|case| case.expect.denied.iter().chain(&case.expect.warned))
+        .map(|told| told.code.clone())
+        .collect();
+    let example = |code: &str| Path::new(WRONG).join(format!("{code}.yaml")).is_file();
+    [
+        trial("every_rule_has_a_case", move |code| expected.contains(code)),
+        trial("every_rule_has_an_example", example),
+    ]
+}
+
+fn trial(name: &str, covers: impl Fn(&str) -> bool + Send + 'static) -> Trial {
+    Trial::test(format!("coverage::{name}"), move || {
+        let bare = RULES.iter().map(|rule| rule.code);
+        let bare: Vec<&str> = bare.filter(|code| !covers(code)).collect();
+        if bare.is_empty() {
+            return Ok(());
+        }
+        Err(Failed::from(format!(
+            "these rules have none: {}",
+            bare.join(", ")
+        )))
+    })
+}

@@ -1,0 +1,90 @@
+//! `examples`: the pods in `deploy/examples` get the answer that their folder says.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::{
+    case::Sending,
+    expect::{Expect, Told},
+    question::Question,
+    review,
+    suite::{Asked, Suite, entries, stem},
+};
+
+const EXAMPLES: &str = "deploy/examples";
+/// Pods that are allowed without a word.
+const RIGHT: &str = "deploy/examples/pods/right";
+/// Pods that break one rule each; the file's name is its code.
+pub(crate) const WRONG: &str = "deploy/examples/pods/wrong";
+
+/// One trial for each pod.
+pub(crate) fn trials(suite: &Suite) -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    for file in entries(Path::new(RIGHT))? {
+        let asked = asked(&file, Expect::allowed());
+        trials.push(suite.trial(format!("examples::right::{}", stem(&file)), asked));
+    }
+    for file in entries(Path::new(WRONG))? {
+        let code = stem(&file);
+        let asked = asked(&file, broken(&code));
+        trials.push(suite.trial(format!("examples::wrong::{code}"), asked));
+    }
+    Ok(trials)
+}
+
+/// What is expected of a pod that breaks one rule: a denial, or a warning if that is its level.
+fn broken(code: &str) -> Expect {
+    let rule = nadmit::rules::registry::find(code);
+    let level = rule.map(|rule| rule.levels.of(Default::default()));
+    if level != Some(nadmit::rules::Level::Warn) {
+        return Expect::denied(&[code]);
+    }
+    Expect {
+        warned: vec![Told {
+            code: code.to_owned(),
+            ..Told::default()
+        }],
+        ..Expect::allowed()
+    }
+}
+
+fn asked(file: &Path, expect: Expect) -> Result<Asked> {
+    let pod = read(file)?;
+    let before = before(file, &pod)?;
+    let review = review::wrap([Some(pod), before], &Default::default(), &stem(file));
+    Ok(Asked {
+        source: file.to_owned(),
+        about: "An example is answered as its folder and name say.".to_owned(),
+        manifests: EXAMPLES.into(),
+        sending: Sending::default(),
+        question: Question::ask(&review)?,
+        expect,
+    })
+}
+
+/// The right pod of the same name: a wrong one is then an edit of it.
+fn before(file: &Path, pod: &Value) -> Result<Option<Value>> {
+    if file.parent() != Some(Path::new(WRONG)) {
+        return Ok(None);
+    }
+    let right: Vec<PathBuf> = entries(Path::new(RIGHT))?;
+    for file in right {
+        let before = read(&file)?;
+        let same = |key| before["metadata"][key] == pod["metadata"][key];
+        if same("name") && same("namespace") {
+            return Ok(Some(before));
+        }
+    }
+    Ok(None)
+}
+
+fn read(file: &Path) -> Result<Value> {
+    let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+    serde_saphyr::from_str(&text).with_context(|| format!("{}", file.display()))
+}

@@ -1,0 +1,280 @@
+//! The right answer, and how the one that came differs from it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+
+use crate::{
+    answer::{Cause, Response, Review},
+    curl::{Exchange, HttpAnswer},
+    question::{Named, Question},
+};
+
+/// What is expected of an answer. What is absent is expected to be absent: an answer that denies
+/// or warns of more than is written here is wrong.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expect {
+    /// Whether the request is allowed. If not, `denied` says why.
+    pub(crate) allowed: Option<bool>,
+    /// The causes of the denial, in any order.
+    pub(crate) denied: Vec<Told>,
+    /// The warnings, in any order.
+    pub(crate) warned: Vec<Told>,
+    /// Parts of the status message.
+    pub(crate) message: Vec<String>,
+    /// The HTTP status; 200 if absent. With another there is no review.
+    pub(crate) status: Option<u16>,
+    /// Parts of the sentence that comes instead of a review.
+    pub(crate) says: Vec<String>,
+    /// Headers of the answer, by their names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// `1.1` or `2`.
+    pub(crate) http: Option<String>,
+    /// How many connections were opened.
+    pub(crate) connections: Option<u32>,
+    /// How curl ends where there is no answer at all, and parts of what it says then (`says`).
+    pub(crate) curl_exit: Option<i32>,
+}
+
+/// One finding: a cause or a warning.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Told {
+    /// The rule's code.
+    pub(crate) code: String,
+    /// The whole field path.
+    pub(crate) field: Option<String>,
+    /// Parts of the sentence.
+    pub(crate) says: Vec<String>,
+}
+
+/// What is wrong with an answer, one line each.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(pub(crate) Vec<String>);
+
+impl Faults {
+    fn unless(&mut self, holds: bool, fault: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(fault());
+        }
+    }
+
+    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, expected: T, got: T) {
+        let fault = || format!("{what}: expected {expected:?}, got {got:?}");
+        if expected != got {
+            self.0.push(fault());
+        }
+    }
+
+    fn parts(&mut self, what: &str, expected: &[String], got: &str) {
+        for part in expected {
+            self.unless(got.contains(part), || {
+                format!("{what}: expected {part:?} in it, got {got:?}")
+            });
+        }
+    }
+}
+
+impl Expect {
+    /// Allowed, nothing said.
+    pub(crate) fn allowed() -> Self {
+        Self {
+            allowed: Some(true),
+            ..Self::default()
+        }
+    }
+
+    /// Denied for these codes.
+    pub(crate) fn denied(codes: &[&str]) -> Self {
+        let told = |code: &&str| Told {
+            code: (*code).to_owned(),
+            ..Told::default()
+        };
+        Self {
+            allowed: Some(false),
+            denied: codes.iter().map(told).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// That enough is expected for an answer to be wrong.
+    pub(crate) fn check(&self) -> Result<()> {
+        let review = self.status.is_none() && self.curl_exit.is_none();
+        ensure!(
+            review == self.allowed.is_some(),
+            "write either \"allowed\", or \"status\" or \"curl_exit\" of a request without a review"
+        );
+        ensure!(
+            self.allowed.unwrap_or(true) == self.denied.is_empty(),
+            "\"denied\" goes with \"allowed: false\", and only with it"
+        );
+        Ok(())
+    }
+
+    /// Compares what came with what is expected.
+    pub(crate) fn judge(&self, question: &Question, exchange: &Exchange) -> Faults {
+        let mut faults = Faults::default();
+        faults.equal("curl's exit", self.curl_exit.unwrap_or(0), exchange.exit);
+        if self.curl_exit.is_some() {
+            faults.parts("curl", &self.says, &exchange.complaint);
+            return faults;
+        }
+        if let Some(connections) = self.connections {
+            faults.equal("connections", connections, exchange.connections);
+        }
+        for answer in &exchange.answers {
+            self.judge_http(question, answer, &mut faults);
+        }
+        faults
+    }
+
+    fn judge_http(&self, question: &Question, answer: &HttpAnswer, faults: &mut Faults) {
+        let status = self.status.unwrap_or(200);
+        faults.equal("HTTP status", status, answer.status);
+        if let Some(version) = &self.http {
+            faults.equal("HTTP version", version.as_str(), &answer.version);
+        }
+        for (name, value) in &self.headers {
+            let got = answer.header(name);
+            faults.equal(&format!("header {name}"), Some(value.as_str()), got);
+        }
+        let content_type = answer.header("content-type").unwrap_or_default();
+        let body = String::from_utf8_lossy(&answer.body);
+        if status != 200 {
+            faults.unless(content_type.starts_with("text/plain"), || {
+                format!("content-type: expected plain text, got {content_type:?}")
+            });
+            faults.parts("the sentence", &self.says, &body);
+            faults.equal("lines of the answer", 1, body.lines().count());
+            return;
+        }
+        faults.equal("content-type", "application/json", content_type);
+        match serde_json::from_slice::<Review>(&answer.body) {
+            Ok(review) => self.judge_review(question, &review, faults),
+            Err(error) => faults
+                .0
+                .push(format!("the body is no AdmissionReview: {error}")),
+        }
+    }
+
+    fn judge_review(&self, question: &Question, review: &Review, faults: &mut Faults) {
+        let response = &review.response;
+        faults.equal("kind", "AdmissionReview", &review.kind);
+        faults.equal("apiVersion", "admission.k8s.io/v1", &review.api_version);
+        faults.equal("uid", question.uid.as_deref(), Some(response.uid.as_str()));
+        faults.equal("patch", None, response.patch.as_deref());
+        faults.equal("patchType", None, response.patch_type.as_deref());
+        if let Some(allowed) = self.allowed {
+            faults.equal("allowed", allowed, response.allowed);
+        }
+        let causes = causes(response);
+        compare("denied", &self.denied, &causes, faults);
+        let warnings: Vec<Cause> = response.warnings.iter().map(|line| warning(line)).collect();
+        compare("warned", &self.warned, &warnings, faults);
+        judge_status(question.object.as_ref(), response, faults);
+        let message = response
+            .status
+            .as_ref()
+            .map(|status| status.message.as_str());
+        faults.parts("status.message", &self.message, message.unwrap_or_default());
+        judge_audit(&causes, &warnings, response, faults);
+    }
+}
+
+fn causes(response: &Response) -> Vec<Cause> {
+    let details = response.status.as_ref().map(|status| &status.details);
+    details
+        .map(|details| details.causes.clone())
+        .unwrap_or_default()
+}
+
+/// A warning is a line: `[code] field: sentence`.
+fn warning(line: &str) -> Cause {
+    let parts = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "));
+    let (code, rest) = parts.unwrap_or(("", line));
+    let (field, message) = rest.split_once(": ").unwrap_or(("", rest));
+    Cause {
+        reason: code.to_owned(),
+        field: field.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// Each finding that is expected has come, and no other.
+fn compare(what: &str, expected: &[Told], got: &[Cause], faults: &mut Faults) {
+    let mut left: Vec<&Cause> = got.iter().collect();
+    for told in expected {
+        match left.iter().position(|cause| told.fits(cause)) {
+            Some(index) => {
+                left.remove(index);
+            }
+            None => faults.0.push(format!("{what}: expected {told:?}")),
+        }
+    }
+    let unexpected = left
+        .into_iter()
+        .map(|cause| format!("{what}: got {cause:?}"));
+    faults.0.extend(unexpected);
+}
+
+impl Told {
+    fn fits(&self, cause: &Cause) -> bool {
+        self.code == cause.reason
+            && self
+                .field
+                .as_ref()
+                .is_none_or(|field| *field == cause.field)
+            && self.says.iter().all(|part| cause.message.contains(part))
+    }
+}
+
+/// What holds for every status, whatever the case expects.
+fn judge_status(object: Option<&Named>, response: &Response, faults: &mut Faults) {
+    faults.equal("a status", !response.allowed, response.status.is_some());
+    let Some(status) = &response.status else {
+        return;
+    };
+    faults.equal("status.status", "Failure", &status.status);
+    faults.equal("status.reason", "Invalid", &status.reason);
+    faults.equal("status.code", 422, status.code);
+    let got = Named {
+        kind: status.details.kind.clone(),
+        name: status.details.name.clone(),
+    };
+    faults.equal("status.details", object, Some(&got));
+    for Cause {
+        reason,
+        field,
+        message,
+    } in &status.details.causes
+    {
+        let words = format!("{field}: {message} [{reason}]");
+        faults.unless(status.message.contains(&words), || {
+            format!(
+                "status.message: expected {words:?} in it, got {:?}",
+                status.message
+            )
+        });
+    }
+}
+
+/// The audit log names the decision and each code once.
+fn judge_audit(denied: &[Cause], warned: &[Cause], response: &Response, faults: &mut Faults) {
+    let decision = match (denied, warned) {
+        ([], []) => None,
+        ([], _) => Some("warn"),
+        _ => Some("deny"),
+    };
+    let audit = |key: &str| response.audit_annotations.get(key).map(String::as_str);
+    faults.equal("audit annotation decision", decision, audit("decision"));
+    let mut codes: Vec<&str> = denied.iter().chain(warned).map(|c| &*c.reason).collect();
+    let mut told: Vec<&str> = audit("findings").map_or(Vec::new(), |t| t.split(',').collect());
+    codes.sort_unstable();
+    codes.dedup();
+    told.sort_unstable();
+    faults.equal("audit annotation findings", codes, told);
+}
