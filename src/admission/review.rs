@@ -116,6 +116,9 @@ impl Operation {
 /// Why bytes are no review. Each is the caller's mistake and becomes a 400 with this sentence.
 #[derive(Debug, Error)]
 pub enum ReviewError {
+    /// Not UTF-8, as JSON has to be.
+    #[error("the body is not JSON: {0}; send an AdmissionReview of {API_VERSION}")]
+    NotText(#[source] std::str::Utf8Error),
     /// Not JSON.
     #[error("the body is not JSON: {0}; send an AdmissionReview of {API_VERSION}")]
     NotJson(#[source] serde_json::Error),
@@ -167,9 +170,11 @@ impl<'a> Review<'a> {
     /// # Errors
     /// When the bytes are no `AdmissionReview` of v1 with a request; the error says which of these.
     pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
-        match serde_json::from_slice::<Envelope<'a>>(body) {
+        // Checked as a whole once, texts need not be checked one by one.
+        let text = std::str::from_utf8(body).map_err(ReviewError::NotText)?;
+        match serde_json::from_str::<Envelope<'a>>(text) {
             // serde takes a list for a structure, too.
-            Ok(_) if !body.trim_ascii_start().starts_with(b"{") => {
+            Ok(_) if !text.trim_ascii_start().starts_with('{') => {
                 Err(ReviewError::OtherKind("JSON of another shape".to_owned()))
             }
             Ok(envelope) => {
@@ -178,7 +183,7 @@ impl<'a> Review<'a> {
                 check_objects(&request)?;
                 Ok(Self { request })
             }
-            Err(error) => Err(explain(body, error)),
+            Err(error) => Err(explain(text, error)),
         }
     }
 }
@@ -215,11 +220,11 @@ fn check_objects(request: &Request<'_>) -> Result<(), ReviewError> {
 }
 
 /// The most telling reason why `body` did not read.
-fn explain(body: &[u8], error: serde_json::Error) -> ReviewError {
+fn explain(body: &str, error: serde_json::Error) -> ReviewError {
     if !error.is_data() {
         return ReviewError::NotJson(error);
     }
-    let Ok(cover) = serde_json::from_slice::<Cover<'_>>(body) else {
+    let Ok(cover) = serde_json::from_str::<Cover<'_>>(body) else {
         return ReviewError::OtherKind("JSON of another shape".to_owned());
     };
     let text = |raw: Option<&RawValue>| -> Option<String> {
