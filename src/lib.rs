@@ -23,4 +23,4 @@ pub mod manifests;
 pub mod network;
 pub mod rules;
 //pub mod server;
-//pub mod sources;
+pub mod sources;

@@ -1,0 +1,210 @@
+//! A folder of manifests, polled.
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::{
+    sync::Mutex,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+
+use super::{
+    FolderStatus, SourceError,
+    scan::{Scan, Scanned},
+};
+
+/// How a folder is watched.
+#[derive(Debug, Clone, Copy)]
+pub struct FolderOptions {
+    /// The time between two scans.
+    pub interval: Duration,
+    /// What the time is; it is compared with the time stamps of files.
+    pub clock: fn() -> SystemTime,
+}
+
+impl Default for FolderOptions {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2),
+            clock: SystemTime::now,
+        }
+    }
+}
+
+/// Feeds the catalog from the manifests in a folder. Clones share one state.
+///
+/// Scans are single-flight: one at a time, and everybody who asks while one runs shares the next.
+#[derive(Clone)]
+pub struct FolderSource {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: FolderOptions,
+    catalog: Arc<ArcSwapOption<Catalog>>,
+    status: ArcSwap<FolderStatus>,
+    /// How many scans have begun.
+    begun: AtomicU64,
+    /// The lock belongs to the scan, not to who asked for it: a caller that gives up does not end
+    /// the scan, and nobody takes it for finished.
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    folder: Scanned,
+    /// The number of the last scan that ended, and what came of it.
+    ended: u64,
+    outcome: Result<(), SourceError>,
+}
+
+impl FolderSource {
+    /// A source that feeds `catalog` from `folder`. Nothing is read yet: [`Self::refresh`] does.
+    ///
+    /// # Errors
+    /// When the folder is not there.
+    pub fn open(
+        folder: impl Into<PathBuf>,
+        options: FolderOptions,
+        catalog: Arc<ArcSwapOption<Catalog>>,
+    ) -> Result<Self, SourceError> {
+        let folder = folder.into();
+        let name = || folder.display().to_string();
+        match std::fs::metadata(&folder) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(SourceError::NoFolder { folder: name() }),
+            Err(_) => return Err(SourceError::Missing { folder: name() }),
+        }
+        let state = State {
+            folder: Scanned::new(folder, options.clock),
+            ended: 0,
+            outcome: Ok(()),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                options,
+                catalog,
+                status: ArcSwap::default(),
+                begun: AtomicU64::new(0),
+                state: Arc::new(Mutex::new(state)),
+            }),
+        })
+    }
+
+    /// What there is to say of the folder, as of the last scan.
+    pub fn status(&self) -> Arc<FolderStatus> {
+        self.shared.status.load_full()
+    }
+
+    /// How many scans have begun.
+    pub fn scans(&self) -> u64 {
+        self.shared.begun.load(Ordering::SeqCst)
+    }
+
+    /// Brings the catalog up to date: afterwards it is at least as fresh as the folder was at the
+    /// call. The first call publishes the first catalog.
+    ///
+    /// Errors in files do not count here: the state of a file with errors *is* its last good one.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. The catalog stays what it was, and nothing is confirmed.
+    pub async fn refresh(&self) -> Result<(), SourceError> {
+        let asked = self.shared.begun.load(Ordering::SeqCst);
+        let mut state = Arc::clone(&self.shared.state).lock_owned().await;
+        if state.ended > asked {
+            // A scan that began after the question has ended while this call waited.
+            return state.outcome.clone();
+        }
+        let name = state.folder.root().display().to_string();
+        let shared = Arc::clone(&self.shared);
+        let scan = tokio::task::spawn_blocking(move || {
+            let number = shared.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let outcome = shared.scan(&mut state.folder);
+            state.ended = number;
+            state.outcome.clone_from(&outcome);
+            outcome
+        });
+        scan.await.unwrap_or_else(|error| {
+            Err(SourceError::Interrupted {
+                folder: name,
+                reason: error.to_string(),
+            })
+        })
+    }
+
+    /// Keeps the catalog up to date until `cancel`.
+    pub async fn run(self, cancel: CancellationToken) {
+        let mut ticks = interval(self.shared.options.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            // What went wrong is in the log and in the status; the next tick tries again.
+            let _ = self.refresh().await;
+        }
+    }
+}
+
+impl Shared {
+    /// Scans the folder, publishes what is new and reports what is wrong.
+    fn scan(&self, folder: &mut Scanned) -> Result<(), SourceError> {
+        let (scan, outcome) = match folder.scan() {
+            Ok(scan) => (scan, Ok(())),
+            Err(error) => {
+                let errors = vec![error.clone()];
+                let scan = Scan {
+                    errors,
+                    ..Scan::default()
+                };
+                (scan, Err(error))
+            }
+        };
+        tracing::debug!(folder = %folder.root().display(), read = scan.read, "scanned");
+        let status = folder.status(scan.errors);
+        self.report(&status);
+        // An empty folder has a catalog too.
+        let first = outcome.is_ok() && self.catalog.load().is_none();
+        if let Some(catalog) = scan.catalog.or_else(|| first.then(|| folder.catalog())) {
+            tracing::info!(
+                folder = %folder.root().display(),
+                files = status.files,
+                networks = catalog.network_count(),
+                "the catalog is new"
+            );
+            self.catalog.store(Some(Arc::new(catalog)));
+        }
+        self.status.store(Arc::new(status));
+        outcome
+    }
+
+    /// Logs the errors that were not there before.
+    fn report(&self, status: &FolderStatus) {
+        let before = self.status.load();
+        if **before == *status {
+            return;
+        }
+        let known: HashSet<String> = before.all_errors().map(ToString::to_string).collect();
+        for error in status.all_errors().map(ToString::to_string) {
+            if !known.contains(&error) {
+                tracing::warn!("{error}");
+            }
+        }
+        for mended in before.faulty.iter().map(|report| &report.file) {
+            if !status.faulty.iter().any(|report| report.file == *mended) {
+                tracing::info!(file = %mended, "the errors are gone");
+            }
+        }
+    }
+}

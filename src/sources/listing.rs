@@ -1,0 +1,135 @@
+//! Which files of a folder are manifests.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{SourceError, text::Fingerprint};
+
+/// What the names of manifests end in.
+const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
+
+/// The manifests of a folder and of the folders in it.
+///
+/// Hidden files and folders are no manifests; among them are `..data` and the folder that it leads
+/// to, in which the kubelet keeps the files of a mounted `ConfigMap`: they are read through the
+/// symbolic links beside them. What can be reached on two ways is listed once, under the first
+/// path in the alphabet; so a loop of links ends where it comes to what was seen.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Each file by its name.
+    pub files: BTreeMap<String, Listed>,
+    /// What could not be read.
+    pub errors: Vec<SourceError>,
+    /// The folders of which that is so: what is in them is unknown, not gone.
+    pub unknown: Vec<PathBuf>,
+}
+
+/// A file in a listing.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its fingerprint; `None` if there is nothing to take one of, as where a link leads nowhere.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl Listing {
+    /// Lists the manifests in `root`.
+    ///
+    /// # Errors
+    /// When `root` itself cannot be read.
+    pub(super) fn of(root: &Path) -> Result<Self, SourceError> {
+        let mut walk = Walk::default();
+        let listed = fs::metadata(root).and_then(|found| {
+            walk.seen.insert(Fingerprint::of(&found).identity());
+            walk.folder(root)
+        });
+        match listed {
+            Ok(()) => Ok(walk.listing),
+            Err(error) => Err(folder_error(root, &error)),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Walk {
+    listing: Listing,
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Walk {
+    fn folder(&mut self, folder: &Path) -> io::Result<()> {
+        let names = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name()));
+        let mut names = names.collect::<io::Result<Vec<_>>>()?;
+        names.sort_unstable();
+        for name in names.iter().filter(|name| !is_hidden(name)) {
+            self.entry(folder.join(name));
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: PathBuf) {
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                if self.seen.insert(Fingerprint::of(&found).identity()) {
+                    self.subfolder(path);
+                }
+            }
+            Ok(found) if found.is_file() && is_manifest(&path) => {
+                let fingerprint = Fingerprint::of(&found);
+                if self.seen.insert(fingerprint.identity()) {
+                    self.file(path, Some(fingerprint));
+                }
+            }
+            Ok(_) => {}
+            // Gone since it was listed, or a link that leads nowhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if is_manifest(&path) && fs::symlink_metadata(&path).is_ok() {
+                    self.file(path, None);
+                }
+            }
+            Err(_) if is_manifest(&path) => self.file(path, None),
+            Err(error) => self.unknown(path, &error),
+        }
+    }
+
+    fn file(&mut self, path: PathBuf, fingerprint: Option<Fingerprint>) {
+        let name = path.display().to_string();
+        let listed = Listed { path, fingerprint };
+        self.listing.files.insert(name, listed);
+    }
+
+    fn subfolder(&mut self, folder: PathBuf) {
+        match self.folder(&folder) {
+            Ok(()) => {}
+            // Deleted since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.unknown(folder, &error),
+        }
+    }
+
+    fn unknown(&mut self, folder: PathBuf, error: &io::Error) {
+        self.listing.errors.push(folder_error(&folder, error));
+        self.listing.unknown.push(folder);
+    }
+}
+
+fn folder_error(folder: &Path, error: &io::Error) -> SourceError {
+    SourceError::Folder {
+        folder: folder.display().to_string(),
+        reason: error.to_string(),
+    }
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let suffix = path.extension().and_then(OsStr::to_str);
+    suffix.is_some_and(|suffix| SUFFIXES.contains(&suffix))
+}

@@ -1,0 +1,32 @@
+//! What feeds the catalog.
+//!
+//! [`FolderSource`] keeps a catalog of the manifests in a folder and publishes it whole whenever
+//! it changes. [`WatchedFile`] is the same idea for a single text, `nadmit.yaml` for one. Both
+//! poll: inotify does not see how the kubelet swaps the symbolic links of a mounted `ConfigMap`, nor
+//! what happens on network file systems.
+//!
+//! Guarantees:
+//! - Whatever happens in the folder, the server goes on. Of a file with errors the last good state
+//!   stays, and so does that of a folder that vanishes; what was deleted goes.
+//! - Every error is reported with its place: in the log once, and in [`FolderStatus`] while it
+//!   lasts.
+//! - After [`FolderSource::refresh`] the catalog is as fresh as the folder was at the call.
+
+mod error;
+mod file;
+mod folder;
+mod listing;
+mod objects;
+mod scan;
+mod status;
+#[cfg(test)]
+mod tests;
+mod text;
+mod watched_file;
+
+pub use self::{
+    error::SourceError,
+    folder::{FolderOptions, FolderSource},
+    status::{FileReport, FolderStatus},
+    watched_file::WatchedFile,
+};

@@ -1,0 +1,103 @@
+//! What the catalog takes from one file.
+
+use std::sync::Arc;
+
+use crate::{
+    catalog::{Mode, Pod},
+    manifests::{Located, Manifest, NamespaceManifest, PodManifest, PodName},
+    network::{Network, annotations},
+};
+
+use super::SourceError;
+
+/// The objects of one file, each with the line where it begins.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub networks: Vec<(Arc<Network>, usize)>,
+    pub namespaces: Vec<(Namespace, usize)>,
+    pub pods: Vec<(Arc<Pod>, usize)>,
+}
+
+/// A namespace and how its pods are treated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Namespace {
+    pub name: Box<str>,
+    pub mode: Option<Mode>,
+}
+
+impl Objects {
+    /// Takes over manifests; remarks on what is wrong with them to the catalog only.
+    pub(super) fn of(
+        manifests: Vec<Located<Manifest>>,
+        file: &str,
+        remarks: &mut Vec<SourceError>,
+    ) -> Self {
+        let mut objects = Self::default();
+        for Located { value, place } in manifests {
+            let line = place.position.line;
+            match value {
+                Manifest::Network(manifest) => {
+                    objects.networks.push((Arc::new(manifest.network), line));
+                }
+                Manifest::Namespace(manifest) => {
+                    objects
+                        .namespaces
+                        .push((namespace(manifest, file, remarks), line));
+                }
+                Manifest::Pod(manifest) => {
+                    let pod = pod(manifest).map(|pod| (Arc::new(pod), line));
+                    objects.pods.extend(pod);
+                }
+            }
+        }
+        objects
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.networks.len() + self.namespaces.len() + self.pods.len()
+    }
+
+    /// Whether a catalog of these would be the same as one of `other`: lines do not count.
+    pub(super) fn mean_the_same_as(&self, other: &Self) -> bool {
+        same(&self.networks, &other.networks)
+            && same(&self.namespaces, &other.namespaces)
+            && same(&self.pods, &other.pods)
+    }
+}
+
+fn same<T: PartialEq>(left: &[(T, usize)], right: &[(T, usize)]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(l, r)| l.0 == r.0)
+}
+
+fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceError>) -> Namespace {
+    let label = manifest.mode.as_ref();
+    let mode = label.and_then(|label| label.value.parse().ok());
+    if let (Some(label), None) = (label, mode) {
+        remarks.push(SourceError::Mode {
+            file: file.to_owned(),
+            position: label.place.position,
+            namespace: manifest.name.to_string(),
+            text: label.value.to_string(),
+        });
+    }
+    let name = manifest.name;
+    Namespace { name, mode }
+}
+
+/// A pod without a name is one that does not exist yet.
+fn pod(manifest: PodManifest) -> Option<Pod> {
+    let text = |key| manifest.annotation(key).map(|text| text.value.clone());
+    let networks = text(annotations::NETWORKS);
+    let network_status = text(annotations::NETWORK_STATUS);
+    let PodName::Given(name) = manifest.name else {
+        return None;
+    };
+    Some(Pod {
+        namespace: manifest.namespace,
+        name,
+        uid: None,
+        networks,
+        network_status,
+    })
+}

@@ -1,0 +1,184 @@
+//! The folder as it was last read, and how a scan brings it up to date.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use crate::catalog::Catalog;
+
+use super::{
+    FileReport, FolderStatus, SourceError,
+    file::FileState,
+    listing::{Listed, Listing},
+};
+
+/// How often a scan begins anew because a mounted `ConfigMap` was swapped under it.
+const SWAPS: usize = 3;
+
+/// The files of a folder, each with its last good state.
+pub(super) struct Scanned {
+    root: PathBuf,
+    clock: fn() -> SystemTime,
+    files: BTreeMap<String, FileState>,
+    duplicates: Vec<SourceError>,
+}
+
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// How many files were read, the others being the same as before.
+    pub read: usize,
+    /// The catalog, if it is another one than before.
+    pub catalog: Option<Catalog>,
+    /// The folders that could not be read.
+    pub errors: Vec<SourceError>,
+}
+
+impl Scanned {
+    /// Nothing read yet.
+    pub(super) fn new(root: PathBuf, clock: fn() -> SystemTime) -> Self {
+        Self {
+            root,
+            clock,
+            files: BTreeMap::new(),
+            duplicates: Vec::new(),
+        }
+    }
+
+    /// The folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Reads what changed since the last scan.
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read; then everything stays as it was.
+    pub(super) fn scan(&mut self) -> Result<Scan, SourceError> {
+        let (mut read, mut changed) = (0, false);
+        let mut errors = Vec::new();
+        for _ in 0..=SWAPS {
+            let generation = self.generation();
+            let listing = Listing::of(&self.root)?;
+            errors = listing.errors;
+            changed |= self.forget_deleted(&listing.files, &listing.unknown);
+            for (name, listed) in listing.files {
+                let (was_read, differs) = self.file(name, listed);
+                read += usize::from(was_read);
+                changed |= differs;
+            }
+            if self.generation() == generation {
+                break;
+            }
+        }
+        if changed || read > 0 {
+            self.duplicates = self.find_duplicates();
+        }
+        let catalog = changed.then(|| self.catalog());
+        Ok(Scan {
+            read,
+            catalog,
+            errors,
+        })
+    }
+
+    /// Where the kubelet's link to the present files of a mounted `ConfigMap` leads, if this is
+    /// one. While it changes, some files are of the old state and some of the new.
+    fn generation(&self) -> Option<PathBuf> {
+        fs::read_link(self.root.join("..data")).ok()
+    }
+
+    /// Reads a file again if it may have changed; says whether it was read, and whether its
+    /// objects are others than before.
+    fn file(&mut self, name: String, listed: Listed) -> (bool, bool) {
+        let before = self.files.remove(&name);
+        let (state, outcome) = match before {
+            Some(state) if state.is_current(&listed) => (state, (false, false)),
+            before => {
+                let (state, differs) = FileState::read(before, &name, listed.path, self.clock);
+                (state, (true, differs))
+            }
+        };
+        self.files.insert(name, state);
+        outcome
+    }
+
+    /// Drops files that are gone; says whether any object went with them.
+    fn forget_deleted(&mut self, listed: &BTreeMap<String, Listed>, unknown: &[PathBuf]) -> bool {
+        let mut lost = false;
+        self.files.retain(|name, state| {
+            let stays = listed.contains_key(name)
+                || unknown.iter().any(|folder| state.path.starts_with(folder));
+            lost |= !stays && state.objects.len() > 0;
+            stays
+        });
+        lost
+    }
+
+    /// A catalog of all files. Of two definitions of an object that in the later file counts.
+    pub(super) fn catalog(&self) -> Catalog {
+        let objects = || self.files.values().map(|state| &state.objects);
+        Catalog::new(
+            objects()
+                .flat_map(|o| &o.namespaces)
+                .map(|(namespace, _)| (namespace.name.clone(), namespace.mode)),
+            objects()
+                .flat_map(|o| &o.networks)
+                .map(|(network, _)| Arc::clone(network)),
+            objects()
+                .flat_map(|o| &o.pods)
+                .map(|(pod, _)| Arc::clone(pod)),
+        )
+    }
+
+    fn find_duplicates(&self) -> Vec<SourceError> {
+        let mut seen = HashMap::new();
+        let mut found = Vec::new();
+        for (file, state) in &self.files {
+            let objects = &state.objects;
+            let networks = objects.networks.iter();
+            let networks = networks.map(|(n, line)| ("network", &*n.namespace, &n.name, *line));
+            let namespaces = objects.namespaces.iter();
+            let namespaces = namespaces.map(|(n, line)| ("namespace", "", &n.name, *line));
+            let pods = objects.pods.iter();
+            let pods = pods.map(|(p, line)| ("pod", &*p.namespace, &p.name, *line));
+            for (kind, namespace, name, line) in networks.chain(namespaces).chain(pods) {
+                let before = seen.insert((kind, namespace, name), (file, line));
+                if let Some((first_file, first_line)) = before {
+                    let slash = if namespace.is_empty() { "" } else { "/" };
+                    found.push(SourceError::Duplicate {
+                        object: format!("{kind} {namespace}{slash}{name}"),
+                        first: format!("{first_file}:{first_line}"),
+                        second: format!("{file}:{line}"),
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    /// What there is to say of the folder after a scan.
+    pub(super) fn status(&self, mut folders: Vec<SourceError>) -> FolderStatus {
+        folders.extend(self.duplicates.iter().cloned());
+        let faulty = self
+            .files
+            .iter()
+            .filter(|(_, state)| !state.errors.is_empty());
+        let report = |(name, state): (&String, &FileState)| FileReport {
+            file: name.clone(),
+            objects: state.objects.len(),
+            last_good: state.good,
+            errors: state.errors.clone(),
+        };
+        FolderStatus {
+            files: self.files.len(),
+            objects: self.files.values().map(|state| state.objects.len()).sum(),
+            faulty: faulty.map(report).collect(),
+            errors: folders,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Reading a file as a text, and telling cheaply whether it changed.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::network::Position;
+
+use super::SourceError;
+
+/// The largest file that is read. An object in Kubernetes has at most 1.5 MiB.
+pub(super) const MAX_BYTES: u64 = 16 << 20;
+
+/// How long after a write another one may leave the same time stamp: file systems count time in
+/// ticks, some in whole seconds.
+const TICK: Duration = Duration::from_secs(2);
+
+/// What tells a file from its earlier states without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    modified: (i64, i64),
+    changed: (i64, i64),
+    size: u64,
+    inode: u64,
+    device: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of a file (of what a symbolic link leads to, if the file is one).
+    pub(super) fn of(file: &Metadata) -> Self {
+        Self {
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+            size: file.size(),
+            inode: file.ino(),
+            device: file.dev(),
+        }
+    }
+
+    /// What it is, whatever it is called.
+    pub(super) fn identity(self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    /// Whether a later write is bound to change the fingerprint. A file read within a tick of its
+    /// last change may be written once more in that tick (git calls such files racy).
+    pub(super) fn is_settled(self, read_at: SystemTime) -> bool {
+        let (seconds, _) = self.modified.max(self.changed);
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        let changed = UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
+        changed + TICK < read_at
+    }
+}
+
+/// A text as it was read.
+pub(super) struct Text {
+    pub content: String,
+    pub fingerprint: Fingerprint,
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+/// When it cannot be read, is too large or no UTF-8; the error calls it `name`.
+pub(super) fn read(path: &Path, name: &str) -> Result<Text, SourceError> {
+    let (bytes, fingerprint) = read_bytes(path).map_err(|error| SourceError::File {
+        file: name.to_owned(),
+        reason: error.to_string(),
+    })?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let file = name.to_owned();
+        return Err(SourceError::TooLarge { file });
+    }
+    let content = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+        SourceError::NotUtf8 {
+            file: name.to_owned(),
+            position: Position::of(u32::MAX, &before),
+        }
+    })?;
+    Ok(Text {
+        content,
+        fingerprint,
+    })
+}
+
+fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, Fingerprint)> {
+    // Opening a pipe would wait for its writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let file = File::open(path)?;
+    // Of the open file, so that fingerprint and content belong together.
+    let fingerprint = Fingerprint::of(&file.metadata()?);
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok((bytes, fingerprint))
+}
