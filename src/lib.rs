@@ -21,5 +21,5 @@ pub mod catalog;
 //pub mod manifests;
 pub mod network;
 pub mod rules;
-//pub mod server;
+pub mod server;
 //pub mod sources;
