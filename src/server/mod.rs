@@ -25,6 +25,8 @@ mod review;
 mod routes;
 mod run;
 mod state;
+#[cfg(test)]
+mod tests;
 mod timeout;
 pub mod tls;
 

@@ -5,6 +5,8 @@
 //! somebody else put there is used or complained of, never overwritten.
 
 mod pair;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
