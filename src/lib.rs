@@ -16,11 +16,11 @@
 
 pub mod admission;
 pub mod catalog;
-//pub mod cli;
+pub mod cli;
 pub mod config;
 pub mod document;
 pub mod manifests;
 pub mod network;
 pub mod rules;
-//pub mod server;
+pub mod server;
 pub mod sources;

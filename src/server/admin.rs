@@ -1,0 +1,81 @@
+//! The listener for operators: alive, ready, metrics. Plain HTTP and read-only, so that probes and
+//! scrapers need no certificate; it shows no object of anybody's.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+    routing::get,
+};
+use http::{HeaderValue, StatusCode, header};
+use prometheus_client::encoding::text::encode;
+
+use super::{lifecycle::Lifecycle, reject::text, review::Reviewer};
+
+/// What `/metrics` answers with.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the listener shows.
+#[derive(Clone)]
+struct Admin {
+    reviewer: Arc<Reviewer>,
+    lifecycle: Lifecycle,
+}
+
+/// `GET /livez`, `/readyz` and `/metrics`.
+pub(super) fn routes(reviewer: Arc<Reviewer>, lifecycle: Lifecycle) -> Router {
+    Router::new()
+        .route("/livez", get(alive).fallback(other_method))
+        .route("/readyz", get(ready).fallback(other_method))
+        .route("/metrics", get(metrics).fallback(other_method))
+        .fallback(other_path)
+        .with_state(Admin {
+            reviewer,
+            lifecycle,
+        })
+}
+
+async fn alive() -> Response {
+    text(StatusCode::OK, "ok")
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    if admin.lifecycle.is_draining() {
+        let line = "draining: the server was told to end";
+        return text(StatusCode::SERVICE_UNAVAILABLE, line);
+    }
+    if admin.reviewer.state.catalog.load().is_none() {
+        let line = "the catalog of networks is not loaded yet";
+        return text(StatusCode::SERVICE_UNAVAILABLE, line);
+    }
+    text(StatusCode::OK, "ok")
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut page = String::new();
+    if encode(&mut page, &admin.reviewer.state.registry).is_err() {
+        let line = "the metrics could not be written";
+        return text(StatusCode::INTERNAL_SERVER_ERROR, line);
+    }
+    let mut response = Response::new(Body::from(page));
+    let open_metrics = HeaderValue::from_static(OPEN_METRICS);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, open_metrics);
+    response
+}
+
+async fn other_method(request: Request) -> Response {
+    let line = format!("{} is not allowed here; GET it", request.method());
+    text(StatusCode::METHOD_NOT_ALLOWED, line)
+}
+
+async fn other_path(request: Request) -> Response {
+    let line = format!(
+        "there is nothing at {:?}; GET /livez, /readyz or /metrics",
+        request.uri().path()
+    );
+    text(StatusCode::NOT_FOUND, line)
+}

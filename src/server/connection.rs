@@ -1,0 +1,200 @@
+//! One connection, from the first byte to the last.
+
+use std::{
+    any::Any, convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration,
+};
+
+use axum::{Router, body::Body, response::Response};
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Version, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+};
+use tower::Service;
+
+use super::{
+    clock::{Timed, Turns, Waits},
+    lifecycle::Lifecycle,
+    log,
+    metrics::Metrics,
+    options::Limits,
+    reject::{Reason, Reject},
+};
+
+/// The bytes that are read at once, and so the most that one request's head may have. The API
+/// server's heads have a few hundred.
+const BUFFER: usize = 64 << 10;
+/// The same for HTTP/2, where heads are counted unpacked.
+const HEAD: u32 = 16 << 10;
+/// How often an HTTP/2 caller is asked whether it is still there, and how long it may take to say.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What speaks over the connections of one listener.
+pub(super) struct Speaker {
+    router: Router,
+    limits: Limits,
+    lifecycle: Lifecycle,
+    metrics: Arc<Metrics>,
+    http1: auto::Builder<TokioExecutor>,
+    http2: auto::Builder<TokioExecutor>,
+}
+
+/// The version of HTTP, as agreed in the TLS handshake (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What the requests of one connection share.
+struct Caller {
+    speaker: Arc<Speaker>,
+    protocol: Protocol,
+    turns: Arc<Turns>,
+    /// Told when a request of HTTP/2 has been answered.
+    answered: Notify,
+}
+
+impl Speaker {
+    pub(super) fn new(
+        router: Router,
+        limits: Limits,
+        lifecycle: Lifecycle,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let builder = builder(&limits);
+        Self {
+            router,
+            limits,
+            lifecycle,
+            metrics,
+            http1: builder.clone().http1_only(),
+            http2: builder.http2_only(),
+        }
+    }
+
+    /// Serves requests until the caller leaves, dawdles, or the server ends.
+    pub(super) async fn serve<S>(self: Arc<Self>, stream: S, protocol: Protocol)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let turns = Arc::<Turns>::default();
+        let waits = Waits {
+            idle: self.limits.idle,
+            head: (protocol == Protocol::Http1).then_some(self.limits.header),
+        };
+        let stream = TokioIo::new(Timed::new(stream, turns.clone(), waits));
+        let caller = Arc::new(Caller {
+            speaker: self.clone(),
+            protocol,
+            turns,
+            answered: Notify::new(),
+        });
+        let builder = match protocol {
+            Protocol::Http1 => &self.http1,
+            Protocol::Http2 => &self.http2,
+        };
+        let service = {
+            let caller = caller.clone();
+            service_fn(move |request| caller.clone().answer(request))
+        };
+        let mut connection = pin!(builder.serve_connection(stream, service));
+        let outcome = tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = caller.farewell() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    outcome = connection => outcome,
+                    () = self.lifecycle.ended.cancelled() => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(error = %error, "a connection failed");
+        }
+    }
+}
+
+impl Caller {
+    /// Answers one request; a panic ends the request, not the process.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
+        let version = request.version();
+        let _turn = match self.protocol {
+            Protocol::Http1 => Some(self.turns.begin()),
+            Protocol::Http2 => {
+                self.turns.begin_for_good();
+                None
+            }
+        };
+        let mut router = self.speaker.router.clone();
+        let answer = AssertUnwindSafe(async move { router.call(request).await });
+        let mut response = match answer.catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Err(panic) => self.speaker.panicked(version, &*panic),
+        };
+        if self.speaker.lifecycle.is_draining() {
+            self.part(version, &mut response);
+        }
+        Ok(response)
+    }
+
+    /// Asks the caller to connect elsewhere.
+    fn part(&self, version: Version, response: &mut Response<Body>) {
+        if version == Version::HTTP_2 {
+            self.answered.notify_one();
+        } else {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+    }
+
+    /// When to say that no more requests are taken. HTTP/1 can only say so with an answer, or by
+    /// closing the door in the face of a request that may be on its way: it waits for the end of
+    /// the grace period. HTTP/2 says it aside, but not before a first request that may come.
+    async fn farewell(&self) {
+        let lifecycle = &self.speaker.lifecycle;
+        if self.protocol == Protocol::Http1 {
+            return lifecycle.closing.cancelled().await;
+        }
+        lifecycle.draining.cancelled().await;
+        if self.turns.is_untouched() {
+            tokio::select! {
+                () = self.answered.notified() => {}
+                () = lifecycle.closing.cancelled() => {}
+            }
+        }
+    }
+}
+
+impl Speaker {
+    fn panicked(&self, version: Version, panic: &(dyn Any + Send)) -> Response {
+        log::panicked(panic);
+        self.metrics.rejected(Reason::Panic);
+        let sentence = "the server failed to answer this request; its log says more";
+        Reject::new(Reason::Panic, sentence).response(version != Version::HTTP_2)
+    }
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        // The stream keeps the time: see `clock`.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(HEAD)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}

@@ -1,0 +1,121 @@
+//! The counters of reviews: the hot ones.
+//!
+//! A look-up by labels hashes four texts under a lock. So each counter is looked up once and kept
+//! in a table, by the numbers of its labels; those that never count do not show.
+
+use std::{array, sync::OnceLock};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+
+use crate::admission::{Operation, Request, Verdict, Webhook};
+
+/// The resources that are counted by name; all others are `other`, the last.
+const RESOURCES: [&str; 6] = [
+    "pods",
+    "pods/status",
+    "pods/binding",
+    "bindings",
+    "network-attachment-definitions",
+    "other",
+];
+const WEBHOOKS: usize = 2;
+const OPERATIONS: usize = 4;
+const VERDICTS: usize = 3;
+
+/// Reviews by webhook, resource, operation and decision.
+#[derive(Debug)]
+pub(super) struct ReviewCounters {
+    family: Family<Labels, Counter>,
+    kept: [OnceLock<Counter>; WEBHOOKS * RESOURCES.len() * OPERATIONS * VERDICTS],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Labels {
+    webhook: &'static str,
+    resource: &'static str,
+    operation: &'static str,
+    decision: &'static str,
+}
+
+impl Default for ReviewCounters {
+    fn default() -> Self {
+        Self {
+            family: Family::default(),
+            kept: array::from_fn(|_| OnceLock::new()),
+        }
+    }
+}
+
+impl ReviewCounters {
+    /// What to register.
+    pub(super) fn family(&self) -> Family<Labels, Counter> {
+        self.family.clone()
+    }
+
+    pub(super) fn count(&self, webhook: Webhook, request: &Request<'_>, verdict: Verdict) {
+        let resource = resource_index(request);
+        let mut index = webhook_index(webhook);
+        index = index * RESOURCES.len() + resource;
+        index = index * OPERATIONS + operation_index(request.operation);
+        index = index * VERDICTS + verdict_index(verdict);
+        let counter = self.kept[index].get_or_init(|| {
+            self.family.get_or_create_owned(&Labels {
+                webhook: webhook_name(webhook),
+                resource: RESOURCES[resource],
+                operation: request.operation.name(),
+                decision: verdict.name(),
+            })
+        });
+        counter.inc();
+    }
+}
+
+/// The webhook's word in metrics and logs.
+pub(in crate::server) fn webhook_name(webhook: Webhook) -> &'static str {
+    match webhook {
+        Webhook::Validate => "validate",
+        Webhook::Mutate => "mutate",
+    }
+}
+
+/// The place of the request's resource in [`RESOURCES`].
+fn resource_index(request: &Request<'_>) -> usize {
+    let group = &*request.resource.group;
+    let resource = &*request.resource.resource;
+    let subresource = request.subresource.as_deref().unwrap_or_default();
+    match (group, resource, subresource) {
+        ("", "pods", "") => 0,
+        ("", "pods", "status") => 1,
+        ("", "pods", "binding") => 2,
+        ("", "bindings", "") => 3,
+        ("k8s.cni.cncf.io", "network-attachment-definitions", "") => 4,
+        _ => 5,
+    }
+}
+
+pub(super) fn webhook_index(webhook: Webhook) -> usize {
+    match webhook {
+        Webhook::Validate => 0,
+        Webhook::Mutate => 1,
+    }
+}
+
+fn operation_index(operation: Operation) -> usize {
+    match operation {
+        Operation::Create => 0,
+        Operation::Update => 1,
+        Operation::Delete => 2,
+        Operation::Connect => 3,
+    }
+}
+
+fn verdict_index(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Allow => 0,
+        Verdict::Warn => 1,
+        Verdict::Deny => 2,
+    }
+}

@@ -1,0 +1,41 @@
+//! The glue: HTTPS in front, a decision behind, and everything a server owes its operators.
+//!
+//! A request goes through these files in this order, and nothing else touches it:
+//!
+//! 1. [`tls`] shakes hands; `connection` speaks HTTP and cuts who dawdles (`clock`).
+//! 2. `routes` tells the two webhooks from everything else; `reject` words each refusal.
+//! 3. `review` reads the body (`body`), decides, has look-ups confirmed ([`Confirm`]), answers.
+//! 4. [`metrics`] counts it and `log` tells it.
+//!
+//! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it.
+
+mod admin;
+mod body;
+mod clock;
+mod confirm;
+mod connection;
+mod error;
+mod lifecycle;
+mod listener;
+mod log;
+pub mod metrics;
+mod options;
+mod reject;
+mod review;
+mod routes;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timeout;
+pub mod tls;
+
+pub use self::{
+    confirm::{Confirm, ConfirmError},
+    error::ServeError,
+    lifecycle::Shutdown,
+    metrics::Metrics,
+    options::{Certificates, Identity, Limits, ServeOptions},
+    run::{Server, serve},
+    state::State,
+};

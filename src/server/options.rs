@@ -1,0 +1,126 @@
+//! What can be set: where to listen, which certificate to show, how long to wait for anybody.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use jiff::Timestamp;
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Where the webhooks are served over HTTPS (`--listen`).
+    pub listen: SocketAddr,
+    /// Where health and metrics are served over plain HTTP (`--admin-listen`).
+    pub admin_listen: Option<SocketAddr>,
+    /// The certificates, ours and the callers'.
+    pub certificates: Certificates,
+    /// The limits.
+    pub limits: Limits,
+    /// The one wall clock: it judges and dates certificates.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Which certificates are shown and asked for.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// The server's own.
+    pub identity: Identity,
+    /// The authorities of callers; without it nobody is asked who they are (`--client-ca`).
+    pub client_ca: Option<PathBuf>,
+    /// How often the files are read for changes.
+    pub reload_interval: Duration,
+}
+
+/// Where the server's own certificate and key come from.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// `tls.crt` and `tls.key` of this directory (`--cert-dir`), made there if they are absent.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The names and addresses for which a certificate is made.
+        names: Vec<String>,
+    },
+    /// These two PEM files.
+    Files {
+        /// The certificate, with those that lead to its authority (`--tls-cert`).
+        cert: PathBuf,
+        /// Its key (`--tls-key`).
+        key: PathBuf,
+    },
+}
+
+/// How much and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The bytes of one body. An API object has at most 3 MiB and an UPDATE carries two.
+    pub body_bytes: usize,
+    /// Reviews that are worked on at once.
+    pub reviews: usize,
+    /// Connections that are open at once.
+    pub connections: usize,
+    /// Streams of one HTTP/2 connection that are open at once.
+    pub streams: u32,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// From the first to the last byte of an HTTP/1 request's head.
+    pub header: Duration,
+    /// From the head of a request to the last byte of its body.
+    pub body: Duration,
+    /// Between two requests of a connection. The API server keeps idle connections for 90 s and
+    /// must be the one who closes them: else a request may meet a closed door.
+    pub idle: Duration,
+    /// How long a draining server still takes connections and requests.
+    pub drain_grace: Duration,
+    /// How long it then waits for what is in progress.
+    pub drain_limit: Duration,
+}
+
+impl Default for Certificates {
+    /// A certificate made in `certs`, for this host only.
+    fn default() -> Self {
+        Self {
+            identity: Identity::Directory {
+                path: "certs".into(),
+                names: Identity::local_names(),
+            },
+            client_ca: None,
+            reload_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Identity {
+    /// How this host calls itself.
+    pub fn local_names() -> Vec<String> {
+        ["localhost", "127.0.0.1", "::1"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 8 << 20,
+            reviews: 256,
+            connections: 1024,
+            streams: 128,
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            idle: Duration::from_secs(120),
+            drain_grace: Duration::from_secs(5),
+            drain_limit: Duration::from_secs(25),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_outlives_the_api_servers_patience() {
+        assert!(Limits::default().idle > Duration::from_secs(90));
+    }
+}

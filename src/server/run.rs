@@ -1,0 +1,190 @@
+//! Bind, run, drain: a server from start to end.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::{
+    ServeError, ServeOptions, Shutdown, State, admin,
+    connection::Speaker,
+    lifecycle::Lifecycle,
+    listener::{Listener, Tls},
+    options::Limits,
+    review::{Decide, Reviewer},
+    routes,
+    tls::{self, Reloader},
+};
+use crate::admission;
+
+/// The connections of the admin listener that are open at once.
+const ADMIN_CONNECTIONS: usize = 64;
+/// How long a head may take there.
+const ADMIN_HEADER: Duration = Duration::from_secs(5);
+/// How long connections that were dropped may take to notice.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// A server that is bound to its addresses, with its certificate loaded, but accepts nothing yet.
+pub struct Server {
+    webhooks: Listener,
+    admin: Option<Listener>,
+    reloader: Reloader,
+    reload_interval: Duration,
+    limits: Limits,
+    lifecycle: Lifecycle,
+    admin_lifecycle: Lifecycle,
+}
+
+/// Binds, and serves until `shutdown` says otherwise.
+///
+/// # Errors
+/// When an address or a certificate cannot be used: before anything is served.
+pub async fn serve(
+    options: ServeOptions,
+    state: State,
+    shutdown: Shutdown,
+) -> Result<(), ServeError> {
+    Server::bind(options, state).await?.run(shutdown).await;
+    Ok(())
+}
+
+impl Server {
+    /// Loads the certificate, making one if that was asked for, and binds the addresses.
+    ///
+    /// # Errors
+    /// When one of them cannot be used; the error names the flag or the file.
+    pub async fn bind(options: ServeOptions, state: State) -> Result<Self, ServeError> {
+        Self::bind_with(options, state, admission::decide).await
+    }
+
+    pub(super) async fn bind_with(
+        options: ServeOptions,
+        state: State,
+        decide: Decide,
+    ) -> Result<Self, ServeError> {
+        let limits = options.limits;
+        let metrics = state.metrics.clone();
+        let (acceptor, reloader) =
+            tls::open(&options.certificates, options.clock, metrics.clone())?;
+        let socket = bind("--listen", options.listen).await?;
+        let admin_socket = match options.admin_listen {
+            Some(address) => Some(bind("--admin-listen", address).await?),
+            None => None,
+        };
+        let reviewer = Arc::new(Reviewer::new(state, limits.clone(), decide));
+        let (lifecycle, admin_lifecycle) = (Lifecycle::default(), Lifecycle::default());
+        let listener = |socket, router, limits: Limits, lifecycle: &Lifecycle, tls| Listener {
+            socket,
+            connections: limits.connections,
+            speaker: Arc::new(Speaker::new(
+                router,
+                limits,
+                lifecycle.clone(),
+                metrics.clone(),
+            )),
+            tls,
+            lifecycle: lifecycle.clone(),
+            metrics: metrics.clone(),
+        };
+        let admin = admin_socket.map(|socket| {
+            let router = admin::routes(reviewer.clone(), lifecycle.clone());
+            let limits = admin_limits(&limits);
+            listener(socket, router, limits, &admin_lifecycle, None)
+        });
+        let router = routes::webhooks(reviewer);
+        let tls = Some(Tls {
+            acceptor,
+            limit: limits.handshake,
+        });
+        Ok(Self {
+            webhooks: listener(socket, router, limits.clone(), &lifecycle, tls),
+            admin,
+            reloader,
+            reload_interval: options.certificates.reload_interval,
+            limits,
+            lifecycle,
+            admin_lifecycle,
+        })
+    }
+
+    /// Where the webhooks are served: the port that the system chose, if it was left to choose.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.webhooks.socket.local_addr()
+    }
+
+    /// Where health and metrics are served, if anywhere.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn admin_address(&self) -> io::Result<Option<SocketAddr>> {
+        let admin = self.admin.as_ref();
+        admin.map(|admin| admin.socket.local_addr()).transpose()
+    }
+
+    /// Serves until `shutdown` says otherwise and what was in progress then is done.
+    pub async fn run(self, shutdown: Shutdown) {
+        self.tell_where();
+        let (tasks, admin_tasks) = (TaskTracker::new(), TaskTracker::new());
+        let reload_end = self.lifecycle.ended.clone();
+        tokio::spawn(self.reloader.run(self.reload_interval, reload_end));
+        tokio::spawn(self.webhooks.run(tasks.clone()));
+        if let Some(admin) = self.admin {
+            tokio::spawn(admin.run(admin_tasks));
+        }
+        shutdown.draining().await;
+        tokio::select! {
+            () = drain(&self.lifecycle, &self.limits, &tasks) => {}
+            () = shutdown.aborted() => warn!("ended at once, as told"),
+        }
+        tasks.close();
+        self.lifecycle.end();
+        self.admin_lifecycle.end();
+        let _ = timeout(AFTERMATH, tasks.wait()).await;
+    }
+
+    fn tell_where(&self) {
+        let admin = self.admin_address().ok().flatten();
+        info!(
+            listen = self.address().ok().map(tracing::field::display),
+            admin_listen = admin.map(tracing::field::display),
+            "serving"
+        );
+    }
+}
+
+/// The steps from the first signal to the end.
+async fn drain(lifecycle: &Lifecycle, limits: &Limits, tasks: &TaskTracker) {
+    info!(grace = ?limits.drain_grace, "draining");
+    lifecycle.drain();
+    sleep(limits.drain_grace).await;
+    lifecycle.close();
+    tasks.close();
+    if timeout(limits.drain_limit, tasks.wait()).await.is_err() {
+        warn!(open = tasks.len(), limit = ?limits.drain_limit, "connections were cut");
+    }
+    info!("drained");
+}
+
+fn admin_limits(limits: &Limits) -> Limits {
+    Limits {
+        connections: ADMIN_CONNECTIONS,
+        header: ADMIN_HEADER.min(limits.header),
+        ..limits.clone()
+    }
+}
+
+async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| ServeError::Listen {
+        flag,
+        address,
+        source,
+    })
+}

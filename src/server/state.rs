@@ -1,0 +1,23 @@
+//! What the server reads: the catalog and the settings as last published, and whom to ask.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use prometheus_client::registry::Registry;
+
+use super::{Confirm, Metrics};
+use crate::{catalog::Catalog, rules::Policy};
+
+/// What the server shares with those who feed it.
+pub struct State {
+    /// The catalog; `None` until a source has loaded it for the first time.
+    pub catalog: Arc<ArcSwapOption<Catalog>>,
+    /// The settings.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// Makes the look-ups before a denial that rests on an absence.
+    pub confirmer: Arc<dyn Confirm>,
+    /// Where the server counts.
+    pub metrics: Arc<Metrics>,
+    /// What `/metrics` shows. Sources register theirs before it comes here.
+    pub registry: Registry,
+}

@@ -1,0 +1,175 @@
+//! Certificates: changed while connections are open, broken, and asked of callers.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::support::*;
+
+fn shown(caller: &Caller) -> Vec<u8> {
+    caller.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+async fn shown_to_new(server: &Running) -> Vec<u8> {
+    shown(&server.connect(&[]).await)
+}
+
+/// Signs a new certificate with the server's own CA, by somebody else's hand.
+fn exchange(server: &Running) -> (String, String) {
+    let read = |name| fs::read_to_string(server.certs(name)).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(read("ca.key").as_bytes()).unwrap();
+    let authority = CertificateDer::from_pem_slice(read("ca.crt").as_bytes()).unwrap();
+    let issuer = Issuer::from_ca_cert_der(&authority, KeyPair::try_from(&key).unwrap()).unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let cert = params.signed_by(&key, &issuer).unwrap();
+    (cert.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn keys_are_readable_by_their_owner_only() {
+    let server = Setup::default().start().await;
+    for (name, mode) in [("ca.key", 0o600), ("tls.key", 0o600), ("", 0o700)] {
+        let permissions = fs::metadata(server.certs(name)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, mode, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_live_on() {
+    let server = Setup::default().start().await;
+    let mut caller = server.http1().await;
+    assert_eq!(caller.ask("/validate").await.status, 200);
+    let old = shown_to_new(&server).await;
+    let expiry = "nadmit_certificate_expiry_timestamp_seconds";
+    let before = server.metric(expiry).await;
+
+    let (cert, key) = exchange(&server);
+    fs::write(server.certs("tls.key"), key).unwrap();
+    fs::write(server.certs("tls.crt"), &cert).unwrap();
+    eventually(async || shown_to_new(&server).await != old).await;
+    let new = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+    assert_eq!(shown_to_new(&server).await, new.to_vec());
+    assert_eq!(caller.ask("/validate").await.status, 200);
+    assert!(server.metric(expiry).await > before);
+}
+
+#[tokio::test]
+async fn a_broken_certificate_is_counted_and_the_old_one_stays() {
+    let server = Setup::default().start().await;
+    let old = shown_to_new(&server).await;
+    let failures = "nadmit_certificate_reload_failures_total";
+    let (cert, key) = exchange(&server);
+    let broken: [&dyn Fn(); 3] = [
+        // It does not fit the key.
+        &|| fs::write(server.certs("tls.crt"), &cert).unwrap(),
+        &|| fs::write(server.certs("tls.crt"), "no certificate").unwrap(),
+        &|| fs::remove_file(server.certs("tls.crt")).unwrap(),
+    ];
+    for break_it in broken {
+        let before = server.metric(failures).await;
+        break_it();
+        eventually(async || server.metric(failures).await > before).await;
+        assert_eq!(shown_to_new(&server).await, old);
+    }
+    fs::write(server.certs("tls.key"), key).unwrap();
+    fs::write(server.certs("tls.crt"), cert).unwrap();
+    eventually(async || shown_to_new(&server).await != old).await;
+}
+
+#[tokio::test]
+async fn a_swap_of_the_kubelets_symlink_is_noticed() {
+    let server = Setup::default().start().await;
+    let old = shown_to_new(&server).await;
+    let (cert, key) = exchange(&server);
+    let data = server.certs("..data_new");
+    fs::create_dir(&data).unwrap();
+    for (name, pem) in [("tls.crt", cert), ("tls.key", key)] {
+        fs::write(data.join(name), pem).unwrap();
+        fs::remove_file(server.certs(name)).unwrap();
+        std::os::unix::fs::symlink(Path::new("..data").join(name), server.certs(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("..data_new", server.certs("..data")).unwrap();
+    eventually(async || shown_to_new(&server).await != old).await;
+}
+
+/// How many days ago it is, for the server of the next test.
+static DAYS_AGO: AtomicI64 = AtomicI64::new(350);
+
+#[tokio::test]
+async fn a_certificate_of_its_own_is_renewed_while_it_runs() {
+    let clock = || {
+        let ago = SignedDuration::from_hours(24 * DAYS_AGO.load(Ordering::Relaxed));
+        Timestamp::now() - ago
+    };
+    let server = Setup {
+        clock,
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let old = shown_to_new(&server).await;
+    DAYS_AGO.store(0, Ordering::Relaxed);
+    eventually(async || shown_to_new(&server).await != old).await;
+}
+
+struct Authority(Issuer<'static, KeyPair>, String);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self(Issuer::new(params, key), pem)
+    }
+
+    fn caller(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &self.0).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        (cert.der().clone(), key.into())
+    }
+}
+
+/// With TLS 1.3 a caller learns that it was refused when it reads.
+async fn is_admitted(
+    server: &Running,
+    identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+) -> bool {
+    let Ok(mut caller) = server.try_connect(&[], identity).await else {
+        return false;
+    };
+    let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    caller.write_all(request).await.is_ok() && caller.read_u8().await.is_ok()
+}
+
+#[tokio::test]
+async fn callers_show_a_certificate_of_the_authority_that_is_named_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("client-ca.crt");
+    let (first, second) = (Authority::new(), Authority::new());
+    fs::write(&path, &first.1).unwrap();
+    let setup = Setup {
+        client_ca: Some(path.clone()),
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    assert!(!is_admitted(&server, None).await);
+    assert!(is_admitted(&server, Some(first.caller())).await);
+    assert!(!is_admitted(&server, Some(second.caller())).await);
+
+    fs::write(&path, &second.1).unwrap();
+    eventually(async || is_admitted(&server, Some(second.caller())).await).await;
+    assert!(!is_admitted(&server, Some(first.caller())).await);
+}

@@ -1,0 +1,156 @@
+//! Who may keep a connection, and how long.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+use super::support::*;
+use crate::server::Limits;
+
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_millis(600);
+
+fn impatient() -> Limits {
+    Limits {
+        header: SHORT,
+        idle: LONG,
+        ..limits()
+    }
+}
+
+fn setup(limits: Limits) -> Setup {
+    Setup {
+        limits,
+        ..Setup::default()
+    }
+}
+
+#[tokio::test]
+async fn idleness_longer_than_a_head_may_take_does_no_harm_and_then_ends() {
+    let server = setup(impatient()).start().await;
+    let mut caller = server.http1().await;
+    for _ in 0..2 {
+        assert_eq!(caller.ask("/validate").await.status, 200);
+        sleep(SHORT * 3).await;
+    }
+    assert_eq!(caller.ask("/validate").await.status, 200);
+    let begun = Instant::now();
+    while !caller.0.is_closed() {
+        assert!(begun.elapsed() < LONG * 4);
+        sleep(SHORT / 10).await;
+    }
+    assert!(begun.elapsed() >= LONG - SHORT);
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_cut_the_first_time_and_later() {
+    let server = setup(impatient()).start().await;
+    for warm in [false, true] {
+        let mut caller = server.connect(&[]).await;
+        if warm {
+            let length = REVIEW.len();
+            let request = format!(
+                "POST /validate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                 content-length: {length}\r\n\r\n{REVIEW}"
+            );
+            caller.write_all(request.as_bytes()).await.unwrap();
+            let mut some = [0; 64];
+            assert!(caller.read(&mut some).await.unwrap() > 0);
+            sleep(SHORT * 2).await;
+        }
+        let begun = Instant::now();
+        let mut cut = false;
+        while !cut {
+            assert!(begun.elapsed() < LONG, "it was let trickle");
+            cut = caller.write_all(b"P").await.is_err();
+            let mut some = [0; 1024];
+            if let Ok(read) = timeout(SHORT / 5, caller.read(&mut some)).await {
+                cut |= read.map_or(true, |bytes| bytes == 0);
+            }
+        }
+        assert!(begun.elapsed() >= SHORT);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_long_to_answer_is_not_idle() {
+    let told = std::sync::Arc::new(tokio::sync::Notify::new());
+    let setup = Setup {
+        limits: Limits {
+            idle: SHORT,
+            ..impatient()
+        },
+        decide: unless_found,
+        confirmer: std::sync::Arc::new(Origin::Waits(told.clone())),
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    let mut caller = server.http1().await;
+    let asked = tokio::spawn(async move { caller.ask("/validate").await });
+    sleep(SHORT * 3).await;
+    told.notify_one();
+    assert_eq!(asked.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn an_http2_caller_who_asks_nothing_is_let_go_and_one_who_asked_may_idle() {
+    let server = setup(impatient()).start().await;
+    let silent = server.http2().await;
+    let mut asking = server.http2().await;
+    let uri = format!("https://localhost:{}/validate", server.address.port());
+    assert_eq!(
+        asking
+            .send_request(post(&uri, REVIEW))
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    sleep(LONG + SHORT).await;
+    assert!(silent.is_closed());
+    assert_eq!(
+        asking
+            .send_request(post(&uri, REVIEW))
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn hands_must_be_shaken_in_time_and_in_tls() {
+    let limits = Limits {
+        handshake: SHORT,
+        ..limits()
+    };
+    let server = setup(limits).start().await;
+    for bytes in ["", "GET / HTTP/1.1\r\n\r\n"] {
+        let mut caller = TcpStream::connect(server.address).await.unwrap();
+        caller.write_all(bytes.as_bytes()).await.unwrap();
+        let mut end = Vec::new();
+        let _ = timeout(LONG, caller.read_to_end(&mut end))
+            .await
+            .expect("it was kept");
+    }
+    eventually(async || server.metric("nadmit_tls_handshake_failures_total").await == Some(2.0))
+        .await;
+}
+
+#[tokio::test]
+async fn connections_over_the_cap_wait_for_a_place() {
+    let limits = Limits {
+        connections: 1,
+        ..limits()
+    };
+    let server = setup(limits).start().await;
+    let first = server.http1().await;
+    assert!(timeout(SHORT, server.connect(&[])).await.is_err());
+    drop(first);
+    let second = timeout(LONG * 4, server.connect(&[])).await;
+    assert!(second.is_ok());
+}

@@ -1,0 +1,127 @@
+//! How a server ends without failing anybody.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+use super::support::*;
+use crate::server::Limits;
+
+const SOON: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_millis(400);
+
+fn graceful() -> Setup {
+    Setup {
+        limits: Limits {
+            drain_grace: GRACE,
+            ..limits()
+        },
+        ..Setup::default()
+    }
+}
+
+#[tokio::test]
+async fn while_draining_it_serves_on_and_asks_callers_to_leave() {
+    let mut server = graceful().start().await;
+    let mut open = server.http1().await;
+    assert_eq!(open.ask("/validate").await.header("connection"), "");
+    assert_eq!(server.get("/readyz").await.status, 200);
+    server.shutdown.drain();
+    eventually(async || server.get("/readyz").await.status == 503).await;
+    assert_eq!(server.get("/livez").await.status, 200);
+
+    for caller in [&mut open, &mut server.http1().await] {
+        let reply = caller.ask("/validate").await;
+        assert_eq!((reply.status, reply.header("connection")), (200, "close"));
+    }
+    assert!(!server.task.is_finished(), "the grace is not over");
+    timeout(SOON, &mut server.task).await.unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_up_the_end() {
+    let mut server = Setup::default().start().await;
+    let mut used = server.http1().await;
+    let unused = server.http1().await;
+    assert_eq!(used.ask("/validate").await.status, 200);
+    server.shutdown.drain();
+    timeout(SOON, &mut server.task).await.unwrap().unwrap();
+    eventually(async || used.0.is_closed() && unused.0.is_closed()).await;
+}
+
+#[tokio::test]
+async fn what_is_in_progress_is_finished() {
+    let told = Arc::new(Notify::new());
+    let setup = Setup {
+        decide: unless_found,
+        confirmer: Arc::new(Origin::Waits(told.clone())),
+        ..Setup::default()
+    };
+    let mut server = setup.start().await;
+    let mut caller = server.http1().await;
+    let asked = tokio::spawn(async move { caller.ask("/validate").await });
+    eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
+    server.shutdown.drain();
+    sleep(Duration::from_millis(50)).await;
+    assert!(!server.task.is_finished());
+    told.notify_one();
+    let reply = asked.await.unwrap();
+    assert_eq!((reply.status, reply.header("connection")), (200, "close"));
+    timeout(SOON, &mut server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_the_limit_is_cut_and_so_is_everything_when_told_twice() {
+    for told_twice in [false, true] {
+        let never = Arc::new(Notify::new());
+        let drain_limit = Duration::from_millis(if told_twice { 60_000 } else { 100 });
+        let setup = Setup {
+            limits: Limits {
+                drain_limit,
+                ..limits()
+            },
+            decide: unless_found,
+            confirmer: Arc::new(Origin::Waits(never)),
+            ..Setup::default()
+        };
+        let mut server = setup.start().await;
+        let mut caller = server.http1().await;
+        let asked = caller.0.send_request(post("/validate", REVIEW));
+        let asked = tokio::spawn(asked);
+        eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
+        server.shutdown.drain();
+        if told_twice {
+            sleep(Duration::from_millis(50)).await;
+            assert!(!server.task.is_finished());
+            server.shutdown.abort();
+        }
+        timeout(SOON, &mut server.task).await.unwrap().unwrap();
+        assert!(asked.await.unwrap().is_err());
+    }
+}
+
+#[tokio::test]
+async fn http2_callers_are_told_to_go_away_at_once_or_after_their_first_request() {
+    let server = graceful().start().await;
+    let uri = format!("https://localhost:{}/validate", server.address.port());
+    let mut old = server.http2().await;
+    assert_eq!(
+        old.send_request(post(&uri, REVIEW)).await.unwrap().status(),
+        200
+    );
+    server.shutdown.drain();
+    eventually(async || old.is_closed()).await;
+    assert!(!server.task.is_finished(), "the grace is not over");
+    let mut new = server.http2().await;
+    assert_eq!(
+        new.send_request(post(&uri, REVIEW)).await.unwrap().status(),
+        200
+    );
+    eventually(async || new.is_closed()).await;
+    assert!(!server.task.is_finished(), "the grace is not over");
+}

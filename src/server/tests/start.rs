@@ -1,0 +1,94 @@
+//! A start that fails says which flag or file to mend.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use super::support::*;
+use crate::server::{Identity, ServeOptions, Server};
+
+async fn complaint(options: ServeOptions) -> String {
+    let state = state(Arc::new(Origin::Answers));
+    match Server::bind(options, state).await {
+        Ok(_) => "none".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named_with_its_flag() {
+    let server = Setup::default().start().await;
+    let taken = server.address;
+    let directory = server.directory.path();
+    let listen = ServeOptions {
+        listen: taken,
+        ..options(directory)
+    };
+    assert_eq!(
+        complaint(listen).await,
+        format!("--listen {taken}: address already in use; choose another address with --listen")
+    );
+    let admin_listen = ServeOptions {
+        admin_listen: Some(taken),
+        ..options(directory)
+    };
+    let said = complaint(admin_listen).await;
+    assert!(
+        said.starts_with(&format!("--admin-listen {taken}: ")),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_named_with_its_flag() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    complaint(options(directory.path())).await;
+    fs::write(file("empty"), "").unwrap();
+    let (cert, key) = (file("certs/tls.crt"), file("certs/tls.key"));
+    let (ca_cert, absent, empty) = (file("certs/ca.crt"), file("absent"), file("empty"));
+
+    let cases: [(&PathBuf, &PathBuf, Option<&PathBuf>, &str); 6] = [
+        (&cert, &key, None, "none"),
+        (
+            &absent,
+            &key,
+            None,
+            "--tls-cert: DIR/absent cannot be read (No such file",
+        ),
+        (
+            &cert,
+            &empty,
+            None,
+            "--tls-key: DIR/empty holds no PEM private key",
+        ),
+        (
+            &ca_cert,
+            &key,
+            None,
+            "--tls-cert: DIR/certs/ca.crt does not fit the key in DIR/certs/",
+        ),
+        (
+            &cert,
+            &key,
+            Some(&empty),
+            "--client-ca: DIR/empty holds no PEM certificate",
+        ),
+        (
+            &cert,
+            &key,
+            Some(&absent),
+            "--client-ca: DIR/absent cannot be read",
+        ),
+    ];
+    for (cert, key, client_ca, says) in cases {
+        let mut options = options(directory.path());
+        options.certificates.identity = Identity::Files {
+            cert: cert.clone(),
+            key: key.clone(),
+        };
+        options.certificates.client_ca = client_ca.cloned();
+        let said = complaint(options)
+            .await
+            .replace(directory.path().to_str().unwrap(), "DIR");
+        assert!(said.starts_with(says), "{said}");
+    }
+}

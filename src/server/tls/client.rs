@@ -1,0 +1,98 @@
+//! Who may call: the authorities of client certificates, exchangeable while the server runs.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, UnixTime},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+
+use super::{
+    error::{CertificateError, Problem},
+    load::Source,
+    provider,
+};
+
+/// Checks client certificates against the authorities of one moment.
+#[derive(Debug)]
+pub(super) struct Verifier(Arc<dyn ClientCertVerifier>);
+
+/// Checks client certificates against the authorities of now.
+#[derive(Debug)]
+pub(super) struct Authorities(ArcSwap<Verifier>);
+
+impl Verifier {
+    pub(super) fn new(
+        source: &Source,
+        authorities: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, CertificateError> {
+        let unusable = |error: String| source.error(Problem::Certificate(error));
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots
+                .add(authority)
+                .map_err(|error| unusable(error.to_string()))?;
+        }
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map(Self)
+            .map_err(|error| unusable(error.to_string()))
+    }
+}
+
+impl Authorities {
+    pub(super) fn new(verifier: Verifier) -> Self {
+        Self(ArcSwap::from_pointee(verifier))
+    }
+
+    pub(super) fn replace(&self, verifier: Verifier) {
+        self.0.store(Arc::new(verifier));
+    }
+}
+
+impl ClientCertVerifier for Authorities {
+    /// No hints: they could not change with the authorities, and callers have one certificate.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verifier = self.0.load();
+        verifier
+            .0
+            .verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.load().0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.load().0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.load().0.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,88 @@
+//! Files that nadmit makes: written whole or not at all, keys readable by their owner only, and
+//! marked, so that nobody else's are ever overwritten.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+/// The first line of every file that nadmit makes. PEM readers skip what stands before the PEM.
+const MARK: &str = "# Made by nadmit, which remakes it when its time has come.\n";
+/// Readable by the owner only.
+pub(super) const SECRET: u32 = 0o600;
+/// Readable by everybody.
+pub(super) const PUBLIC: u32 = 0o644;
+/// Enterable by the owner only.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+
+/// Whether nadmit made a file with these contents.
+pub(super) fn is_marked(contents: &[u8]) -> bool {
+    contents.starts_with(MARK.as_bytes())
+}
+
+/// Makes a directory, with those above it, if it is absent.
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE_DIRECTORY)
+        .create(path)
+}
+
+/// Writes a marked file: whoever reads it sees the old contents or the new, never a part.
+pub(super) fn write(path: &Path, pem: &str, mode: u32) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    remove_if_present(&new)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&new)?;
+    file.write_all(MARK.as_bytes())?;
+    file.write_all(pem.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_directory(path)
+}
+
+/// What an earlier attempt may have left.
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) if directory != Path::new("") => File::open(directory)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_replaced_whole_and_never_readable_by_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/er/tls.key");
+        make_directory(path.parent().unwrap()).unwrap();
+        fs::write(path.with_file_name("tls.key.new"), "left by a crash").unwrap();
+        for pem in ["one", "two"] {
+            write(&path, pem, SECRET).unwrap();
+            let contents = fs::read(&path).unwrap();
+            assert!(is_marked(&contents) && contents.ends_with(pem.as_bytes()));
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, SECRET);
+        }
+        let names = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(names, 1, "nothing else is left behind");
+    }
+}

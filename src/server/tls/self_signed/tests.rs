@@ -1,0 +1,184 @@
+//! What is made, what is kept, and what is never touched.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use jiff::SignedDuration;
+use tempfile::TempDir;
+
+use super::*;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// A directory, and the names that are asked for.
+struct Place(TempDir, Vec<String>);
+
+impl Place {
+    fn new() -> Self {
+        let names = names(&["localhost", "127.0.0.1", "::1", "nadmit.kube-system.svc"]);
+        Self(tempfile::tempdir().unwrap(), names)
+    }
+
+    fn ensure(&self, now: Timestamp) -> Result<Made, CertificateError> {
+        ensure(self.0.path(), &self.1, now)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Every file with its contents.
+    fn contents(&self) -> Vec<(String, String)> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+            .into_iter()
+            .map(|name| (name.clone(), self.read(&name)))
+            .collect()
+    }
+}
+
+#[test]
+fn what_was_made_is_good_and_is_used_again() {
+    let place = Place::new();
+    assert_eq!(place.ensure(now()).unwrap(), Made::Authority);
+    let made = place.contents();
+    let names: Vec<&str> = made.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
+    for (name, mode) in [("ca.key", 0o600), ("tls.key", 0o600), ("ca.crt", 0o644)] {
+        let permissions = fs::metadata(place.path(name)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, mode, "{name}");
+    }
+    for later in [DAY, DAY * 300] {
+        assert_eq!(place.ensure(now() + later).unwrap(), Made::Nothing);
+    }
+    assert_eq!(place.contents(), made);
+}
+
+#[test]
+fn a_certificate_is_remade_in_its_last_month_and_its_ca_in_its_last_year() {
+    let place = Place::new();
+    place.ensure(now()).unwrap();
+    let authority = place.read("ca.crt");
+    for years in 1..9 {
+        let made = place.ensure(now() + DAY * (345 * years)).unwrap();
+        assert_eq!(made, Made::Certificate, "after {years} years");
+        assert_eq!(place.read("ca.crt"), authority);
+    }
+    let made = place.ensure(now() + DAY * (365 * 9 + 30)).unwrap();
+    assert_eq!(made, Made::Authority);
+    assert_ne!(place.read("ca.crt"), authority);
+}
+
+#[test]
+fn other_names_or_damage_make_a_new_certificate_under_the_same_ca() {
+    let mut place = Place::new();
+    place.ensure(now()).unwrap();
+    let authority = place.read("ca.crt");
+    place.1.push("nadmit.other.svc".to_owned());
+    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
+    let cut = place.read("tls.crt")[..200].to_owned();
+    fs::write(place.path("tls.crt"), cut).unwrap();
+    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
+    fs::remove_file(place.path("tls.key")).unwrap();
+    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
+    assert_eq!(place.read("ca.crt"), authority);
+    fs::remove_file(place.path("ca.key")).unwrap();
+    assert_eq!(
+        place.ensure(now()).unwrap(),
+        Made::Nothing,
+        "it is not needed yet"
+    );
+    fs::remove_file(place.path("ca.crt")).unwrap();
+    assert_eq!(place.ensure(now()).unwrap(), Made::Authority);
+}
+
+/// What nadmit made, without the mark: as good as somebody else's.
+fn foreign(place: &Place, files: &[&str]) {
+    for name in files {
+        let text = place.read(name);
+        let pem = &text[text.find("-----BEGIN").unwrap()..];
+        fs::write(place.path(name), pem).unwrap();
+    }
+}
+
+#[test]
+fn somebody_elses_certificate_is_used_as_it_is_whatever_it_says() {
+    let mut place = Place::new();
+    place.ensure(now()).unwrap();
+    foreign(&place, &["tls.crt", "tls.key"]);
+    fs::remove_file(place.path("ca.crt")).unwrap();
+    place.1 = names(&["elsewhere.example"]);
+    let before = place.contents();
+    assert_eq!(place.ensure(now() + DAY * 900).unwrap(), Made::Nothing);
+    assert_eq!(place.contents(), before);
+}
+
+#[test]
+fn somebody_elses_files_that_cannot_be_used_are_named_and_left_alone() {
+    let cases: [(&[(&str, &str)], &str); 4] = [
+        (
+            &[("tls.crt", "x"), ("tls.key", "x")],
+            "tls.crt holds no PEM certificate",
+        ),
+        (&[("tls.crt", "x")], "tls.crt is there without"),
+        (&[("tls.key", "x")], "tls.key is there without"),
+        (
+            &[("ca.crt", "x"), ("ca.key", "x")],
+            "ca.crt holds no PEM certificate",
+        ),
+    ];
+    for (files, says) in cases {
+        let place = Place::new();
+        for (name, text) in files {
+            fs::write(place.path(name), text).unwrap();
+        }
+        let before = place.contents();
+        let error = place.ensure(now()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("--cert-dir: ") && error.contains(says),
+            "{error}"
+        );
+        assert_eq!(place.contents(), before);
+    }
+}
+
+#[test]
+fn somebody_elses_ca_signs_if_it_can() {
+    let place = Place::new();
+    place.ensure(now()).unwrap();
+    foreign(&place, &["ca.crt", "ca.key"]);
+    fs::remove_file(place.path("tls.crt")).unwrap();
+    let authority = place.read("ca.crt");
+    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
+    assert_eq!(place.ensure(now()).unwrap(), Made::Nothing);
+    fs::remove_file(place.path("tls.crt")).unwrap();
+    let error = place.ensure(now() + DAY * 4000).unwrap_err().to_string();
+    assert!(error.contains("it has expired"), "{error}");
+    fs::copy(place.path("tls.key"), place.path("ca.key")).unwrap();
+    let error = place.ensure(now()).unwrap_err().to_string();
+    assert!(error.contains("does not fit the key"), "{error}");
+    assert_eq!(place.read("ca.crt"), authority);
+}
+
+#[test]
+fn a_name_that_no_certificate_can_have_is_named() {
+    let mut place = Place::new();
+    place.1 = names(&["not a name"]);
+    let error = place.ensure(now()).unwrap_err().to_string();
+    assert!(error.contains("\"not a name\""), "{error}");
+}
