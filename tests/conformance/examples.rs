@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     case::Sending,
-    expect::{Expect, Told},
+    expect::Expect,
     question::Question,
     review,
     suite::{Asked, Suite, entries, stem},
@@ -32,26 +32,10 @@ pub(crate) fn trials(suite: &Suite) -> Result<Vec<Trial>> {
     }
     for file in entries(Path::new(WRONG))? {
         let code = stem(&file);
-        let asked = asked(&file, broken(&code));
+        let asked = asked(&file, Expect::found(&code));
         trials.push(suite.trial(format!("examples::wrong::{code}"), asked));
     }
     Ok(trials)
-}
-
-/// What is expected of a pod that breaks one rule: a denial, or a warning if that is its level.
-fn broken(code: &str) -> Expect {
-    let rule = nadmit::rules::registry::find(code);
-    let level = rule.map(|rule| rule.levels.of(Default::default()));
-    if level != Some(nadmit::rules::Level::Warn) {
-        return Expect::denied(&[code]);
-    }
-    Expect {
-        warned: vec![Told {
-            code: code.to_owned(),
-            ..Told::default()
-        }],
-        ..Expect::allowed()
-    }
 }
 
 fn asked(file: &Path, expect: Expect) -> Result<Asked> {

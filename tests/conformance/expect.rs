@@ -22,6 +22,10 @@ pub(crate) struct Expect {
     pub(crate) denied: Vec<Told>,
     /// The warnings, in any order.
     pub(crate) warned: Vec<Told>,
+    /// A code that is denied or warned of, whatever else is warned of. Not for case files: they say
+    /// which.
+    #[serde(skip)]
+    pub(crate) found: Option<String>,
     /// Parts of the status message.
     pub(crate) message: Vec<String>,
     /// The HTTP status; 200 if absent. With another there is no review.
@@ -99,6 +103,14 @@ impl Expect {
         }
     }
 
+    /// This code is found, and nothing else is denied.
+    pub(crate) fn found(code: &str) -> Self {
+        Self {
+            found: Some(code.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// That enough is expected for an answer to be wrong.
     pub(crate) fn check(&self) -> Result<()> {
         let review = self.status.is_none() && self.curl_exit.is_none();
@@ -170,9 +182,13 @@ impl Expect {
             faults.equal("allowed", allowed, response.allowed);
         }
         let causes = causes(response);
-        compare("denied", &self.denied, &causes, faults);
         let warnings: Vec<Cause> = response.warnings.iter().map(|line| warning(line)).collect();
-        compare("warned", &self.warned, &warnings, faults);
+        if let Some(code) = &self.found {
+            find(code, &causes, &warnings, faults);
+        } else {
+            compare("denied", &self.denied, &causes, faults);
+            compare("warned", &self.warned, &warnings, faults);
+        }
         judge_status(question.object.as_ref(), response, faults);
         let message = response
             .status
@@ -219,6 +235,19 @@ fn compare(what: &str, expected: &[Told], got: &[Cause], faults: &mut Faults) {
         .into_iter()
         .map(|cause| format!("{what}: got {cause:?}"));
     faults.0.extend(unexpected);
+}
+
+/// This code has come, and no other denies.
+fn find(code: &str, denied: &[Cause], warned: &[Cause], faults: &mut Faults) {
+    let told = denied.iter().chain(warned);
+    let codes: Vec<&str> = told.map(|cause| cause.reason.as_str()).collect();
+    faults.unless(codes.contains(&code), || {
+        format!("expected {code} among the findings, got {codes:?}")
+    });
+    let others = denied.iter().filter(|cause| cause.reason != code);
+    faults
+        .0
+        .extend(others.map(|cause| format!("denied: got {cause:?}")));
 }
 
 impl Told {
