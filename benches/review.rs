@@ -48,15 +48,21 @@ fn review(annotation: &str) -> Vec<u8> {
     review.to_string().into_bytes()
 }
 
-const RIGHT: &str =
-    r#"[{"name":"net-3","ips":["192.0.2.205/24"],"mac":"02:5e:00:00:00:01"},{"name":"net-4","ips":["198.51.100.7/24"]}]"#;
+const RIGHT: &str = r#"[{"name":"net-3","ips":["192.0.2.205/24"],"mac":"02:5e:00:00:00:01"},{"name":"net-4","ips":["198.51.100.7/24"]}]"#;
 const WRONG: &str = r#"[{"name":"net-33","ips":["192.0.2.305/24"],"mac":"02:5e:00:00:00"}]"#;
 
 fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Vec<u8> {
     let review = Review::parse(body).expect("a review");
-    let decision =
-        decide(Webhook::Validate, &review.request, catalog, policy, Evidence::Confirmed);
-    let Decision::Answer(answer) = decision else { unreachable!("confirmed") };
+    let decision = decide(
+        Webhook::Validate,
+        &review.request,
+        catalog,
+        policy,
+        Evidence::Confirmed,
+    );
+    let Decision::Answer(answer) = decision else {
+        unreachable!("confirmed")
+    };
     answer.to_json(&review.request.uid)
 }
 
@@ -87,9 +93,11 @@ fn without_networks(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn skip(bencher: Bencher<'_, '_>) {
     let body = review(RIGHT);
-    bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
-        serde_json::from_slice::<serde::de::IgnoredAny>(black_box(&body)).expect("JSON")
-    });
+    bencher
+        .counter(BytesCount::of_slice(&body))
+        .bench_local(|| {
+            serde_json::from_slice::<serde::de::IgnoredAny>(black_box(&body)).expect("JSON")
+        });
 }
 
 /// Reading alone.
@@ -98,5 +106,11 @@ fn parse(bencher: Bencher<'_, '_>) {
     let body = review(RIGHT);
     bencher
         .counter(BytesCount::of_slice(&body))
-        .bench_local(|| Review::parse(black_box(&body)).expect("a review").request.uid.len());
+        .bench_local(|| {
+            Review::parse(black_box(&body))
+                .expect("a review")
+                .request
+                .uid
+                .len()
+        });
 }

@@ -1,3 +1,11 @@
 //! The binary: see [`nadmit::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Reviews are many small allocations on several threads, which this allocator is good at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    nadmit::cli::run()
+}

@@ -94,10 +94,11 @@ impl Reject {
 impl From<ReviewError> for Reject {
     fn from(error: ReviewError) -> Self {
         let reason = match error {
-            ReviewError::NotJson(_) => Reason::NotJson,
+            ReviewError::NotText(_) | ReviewError::NotJson(_) => Reason::NotJson,
             ReviewError::OtherKind(_)
             | ReviewError::OtherVersion(_)
             | ReviewError::NoRequest
+            | ReviewError::NoObject(..)
             | ReviewError::Request(_) => Reason::NotReview,
         };
         Self::new(reason, error.to_string())

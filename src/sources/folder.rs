@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    fmt,
     path::PathBuf,
     sync::{
         Arc,
@@ -48,6 +49,14 @@ impl Default for FolderOptions {
 #[derive(Clone)]
 pub struct FolderSource {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for FolderSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FolderSource")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
 }
 
 struct Shared {

@@ -1,0 +1,54 @@
+//! `nadmit certs`: a certificate authority and a server certificate, made in a folder.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::server::{
+    Identity,
+    tls::{Made, self_signed},
+};
+
+/// Where, and for whom.
+#[derive(Debug, Args)]
+pub(super) struct CertsArgs {
+    /// The folder
+    #[arg(
+        long,
+        env = "NADMIT_CERT_DIR",
+        default_value = "certs",
+        value_name = "DIR"
+    )]
+    cert_dir: PathBuf,
+    /// A host name or address that the certificate is for; may be given more than once
+    /// [default: localhost, 127.0.0.1 and ::1]
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Makes what is not there yet, and says what it did.
+///
+/// # Errors
+/// When the folder cannot be written, or holds files of somebody else that cannot be used.
+pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
+    let names = if args.names.is_empty() {
+        Identity::local_names()
+    } else {
+        args.names.clone()
+    };
+    let folder = args.cert_dir.display();
+    match self_signed::ensure(&args.cert_dir, &names, super::clock())? {
+        Made::Nothing => anstream::println!("{folder}: a good certificate is there already"),
+        Made::Certificate => {
+            anstream::println!(
+                "{folder}: made tls.crt and tls.key for {}",
+                names.join(", ")
+            );
+        }
+        Made::Authority => anstream::println!(
+            "{folder}: made ca.crt and ca.key, tls.crt and tls.key for {}",
+            names.join(", ")
+        ),
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! `nadmit demo`: the server on the examples, asked real questions, its answers as a reader would
+//! like to see them.
+
+mod scenes;
+mod show;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use self::scenes::SCENES;
+use super::{https::Client, serve, standalone::Standalone, welcome};
+use crate::{
+    catalog::Catalog,
+    rules::Policy,
+    server::{Certificates, Identity, Limits, ServeOptions, Server, Shutdown},
+    sources::FolderSource,
+};
+
+/// How to show it.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// End after the examples instead of serving on
+    #[arg(long)]
+    once: bool,
+    /// Where to serve; another port is chosen if this one is taken
+    #[arg(
+        long,
+        env = "NADMIT_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8443"
+    )]
+    listen: SocketAddr,
+}
+
+/// Runs the demonstration in a temporary folder of its own.
+///
+/// # Errors
+/// When the folder cannot be made or no port is free.
+pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(demo(args))
+}
+
+async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
+    let folder = tempfile::Builder::new()
+        .prefix("nadmit-demo-")
+        .tempdir()
+        .context("no temporary folder can be made; set TMPDIR")?;
+    let manifests = folder.path().join("manifests");
+    let certs = folder.path().join("certs");
+    scenes::unpack(&manifests)?;
+    let demonstration = Demonstration {
+        manifests,
+        certs,
+        catalog: Arc::new(ArcSwapOption::empty()),
+    };
+    let bound = match demonstration.bind(args.listen).await {
+        Ok(bound) => bound,
+        // The port is taken: any other will do.
+        Err(_) => demonstration.bind((args.listen.ip(), 0).into()).await?,
+    };
+    let Bound {
+        server,
+        source,
+        stop,
+    } = bound;
+    let (webhooks, admin) = (server.address()?, server.admin_address()?);
+    let shutdown = Shutdown::new();
+    tokio::spawn(serve::end_on_signals(shutdown.clone())?);
+    tokio::spawn(source.run(stop.clone()));
+    let serving = tokio::spawn(server.run(shutdown.clone()));
+    let ca = demonstration.certs.join("ca.crt");
+    play(webhooks, &ca).await?;
+    if args.once {
+        shutdown.drain();
+    } else {
+        let place = welcome::Place {
+            webhooks,
+            admin,
+            manifests: &demonstration.manifests,
+            ca: Some(ca),
+        };
+        welcome::print(&place, demonstration.catalog.load().as_deref());
+        anstream::println!("Edit the manifests in that folder and ask again; Ctrl-C ends it.");
+    }
+    serving.await?;
+    stop.cancel();
+    Ok(())
+}
+
+/// What the demonstration serves.
+struct Demonstration {
+    manifests: PathBuf,
+    certs: PathBuf,
+    catalog: Arc<ArcSwapOption<Catalog>>,
+}
+
+/// A server that has its addresses, and what feeds it.
+struct Bound {
+    server: Server,
+    source: FolderSource,
+    stop: CancellationToken,
+}
+
+impl Demonstration {
+    async fn bind(&self, listen: SocketAddr) -> anyhow::Result<Bound> {
+        let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
+        let Standalone {
+            source,
+            state,
+            stop,
+        } = Standalone::open(&self.manifests, self.catalog.clone(), policy).await?;
+        let identity = Identity::Directory {
+            path: self.certs.clone(),
+            names: Identity::local_names(),
+        };
+        let options = ServeOptions {
+            listen,
+            admin_listen: Some((listen.ip(), 0).into()),
+            certificates: Certificates {
+                identity,
+                ..Certificates::default()
+            },
+            limits: Limits {
+                drain_grace: Duration::ZERO,
+                ..Limits::default()
+            },
+            clock: super::clock,
+        };
+        Ok(Bound {
+            server: Server::bind(options, state).await?,
+            source,
+            stop,
+        })
+    }
+}
+
+/// Sends every scene's review over HTTPS and shows the answer.
+async fn play(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
+    let mut client = Client::connect(address, ca)
+        .await
+        .context("the demo's own server")?;
+    anstream::println!("{}", show::opening());
+    for scene in SCENES {
+        let mut asked = scene.review()?;
+        let body = std::mem::take(&mut asked.body);
+        let (status, answer) = client.post("/validate", body).await?;
+        anstream::println!("{}", show::scene(scene, &asked, status, &answer)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! What the demonstration asks: pods of the examples, in reviews as a real API server sent them.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    manifests::{self, Manifest, PodManifest, PodName},
+    network::annotations::NETWORKS,
+};
+
+/// One question.
+pub(super) struct Scene {
+    /// What the reader should look at.
+    pub(super) title: &'static str,
+    captured: &'static str,
+    before: Option<&'static str>,
+    pod: &'static str,
+}
+
+/// A review to send.
+pub(super) struct Asked {
+    /// Its bytes.
+    pub(super) body: Vec<u8>,
+    /// The pod, `namespace/name`.
+    pub(super) pod: String,
+    /// The annotation that it is about.
+    pub(super) annotation: String,
+}
+
+macro_rules! example {
+    ($file:literal) => {
+        include_str!(concat!("../../../deploy/examples/", $file))
+    };
+}
+
+macro_rules! captured {
+    ($file:literal) => {
+        include_str!(concat!(
+            "../../../tests/fixtures/reviews/",
+            $file,
+            ".validate.json"
+        ))
+    };
+}
+
+const fn create(title: &'static str, pod: &'static str) -> Scene {
+    Scene {
+        title,
+        captured: captured!("pod-create-name"),
+        before: None,
+        pod,
+    }
+}
+
+/// The questions, in their order.
+pub(super) const SCENES: &[Scene] = &[
+    create(
+        "An address and a MAC of its own choice",
+        example!("pods/right/static-ip-and-mac.yaml"),
+    ),
+    create(
+        "A letter is missing",
+        example!("pods/wrong/unknown-network.yaml"),
+    ),
+    create(
+        "A text where a list has to be",
+        example!("pods/wrong/malformed-annotation.yaml"),
+    ),
+    create(
+        "No prefix length",
+        example!("pods/wrong/ip-without-prefix.yaml"),
+    ),
+    create(
+        "Two interfaces of one name",
+        example!("pods/wrong/duplicate-interface.yaml"),
+    ),
+    create(
+        "Another namespace's network",
+        example!("pods/wrong/cross-namespace-network.yaml"),
+    ),
+    create(
+        "It works, but has a consequence",
+        example!("pods/wrong/default-route-moved.yaml"),
+    ),
+    Scene {
+        title: "A running pod is edited",
+        captured: captured!("pod-update-annotations"),
+        before: Some(example!("pods/right/short-format.yaml")),
+        pod: example!("pods/wrong/attachments-changed.yaml"),
+    },
+];
+
+/// The networks and namespaces that the demonstration serves.
+const MANIFESTS: &[(&str, &str)] = &[
+    ("namespaces.yaml", example!("namespaces.yaml")),
+    ("bridge.yaml", example!("networks/bridge.yaml")),
+    ("dhcp.yaml", example!("networks/dhcp.yaml")),
+    ("host-local.yaml", example!("networks/host-local.yaml")),
+    ("ipvlan.yaml", example!("networks/ipvlan.yaml")),
+    ("on-node.yaml", example!("networks/on-node.yaml")),
+    (
+        "overlapping-ranges.yaml",
+        example!("networks/overlapping-ranges.yaml"),
+    ),
+    ("sriov.yaml", example!("networks/sriov.yaml")),
+    ("static.yaml", example!("networks/static.yaml")),
+    (
+        "whereabouts-dual-stack.yaml",
+        example!("networks/whereabouts-dual-stack.yaml"),
+    ),
+    ("whereabouts.yaml", example!("networks/whereabouts.yaml")),
+];
+
+/// Writes the networks and namespaces into a folder.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn unpack(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (name, text) in MANIFESTS {
+        let path = folder.join(name);
+        std::fs::write(&path, text)
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+impl Scene {
+    /// The captured review, asked about this scene's pod.
+    ///
+    /// # Errors
+    /// When an example is no pod; the tests keep that from happening.
+    pub(super) fn review(&self) -> anyhow::Result<Asked> {
+        let pod = read_pod(self.pod)?;
+        let mut review: Value = serde_json::from_str(self.captured)?;
+        let request = &mut review["request"];
+        place(request, "object", &pod);
+        if let Some(before) = self.before {
+            place(request, "oldObject", &read_pod(before)?);
+        }
+        let PodName::Given(name) = &pod.name else {
+            anyhow::bail!("the pod has no name")
+        };
+        request["name"] = json!(name);
+        request["namespace"] = json!(pod.namespace);
+        let annotation = pod.annotation(NETWORKS).map(|text| text.value.to_string());
+        Ok(Asked {
+            body: review.to_string().into_bytes(),
+            pod: format!("{}/{name}", pod.namespace),
+            annotation: annotation.unwrap_or_default(),
+        })
+    }
+}
+
+/// Puts what matters of the pod into the captured object.
+fn place(request: &mut Value, field: &str, pod: &PodManifest) {
+    let annotations: Map<String, Value> = pod
+        .annotations
+        .iter()
+        .map(|(key, text)| (key.to_string(), json!(text.value)))
+        .collect();
+    let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+    let metadata = &mut request[field]["metadata"];
+    metadata["name"] = json!(name);
+    metadata["namespace"] = json!(pod.namespace);
+    metadata["annotations"] = Value::Object(annotations);
+}
+
+fn read_pod(text: &str) -> anyhow::Result<PodManifest> {
+    let read = manifests::read(text, "example.yaml");
+    if let Some(error) = read.errors.into_iter().next() {
+        return Err(error.into());
+    }
+    let pods = read
+        .objects
+        .into_iter()
+        .filter_map(|object| match object.value {
+            Manifest::Pod(pod) => Some(pod),
+            _ => None,
+        });
+    pods.last().context("the example has no pod")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scene_has_its_review() {
+        for scene in SCENES {
+            let asked = scene
+                .review()
+                .unwrap_or_else(|e| panic!("{}: {e:#}", scene.title));
+            assert!(!asked.annotation.is_empty());
+        }
+    }
+}

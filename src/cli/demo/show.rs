@@ -1,0 +1,120 @@
+//! One question and its answer, on a terminal.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::scenes::{Asked, Scene};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const RED: Style = AnsiColor::Red.on_default().bold();
+
+/// What the demonstration is.
+pub(super) fn opening() -> String {
+    format!(
+        "{BOLD}nadmit{BOLD:#} is asked about pods, over HTTPS, as an API server asks. Today each of \
+         the denied ones\nwould be accepted, and hang in ContainerCreating or run without what it \
+         asked for.\n"
+    )
+}
+
+/// The pod's annotation with carets under what is wrong, and the decision.
+///
+/// # Errors
+/// When the answer is no AdmissionReview.
+pub(super) fn scene(
+    scene: &Scene,
+    asked: &Asked,
+    status: StatusCode,
+    answer: &[u8],
+) -> anyhow::Result<String> {
+    anyhow::ensure!(
+        status == StatusCode::OK,
+        "{status}: {}",
+        String::from_utf8_lossy(answer)
+    );
+    let review: Value = serde_json::from_slice(answer).context("the answer is no JSON")?;
+    let response = &review["response"];
+    let denied = said(&response["status"]["details"]["causes"], |cause| {
+        let [code, message] = ["reason", "message"].map(|key| cause[key].as_str());
+        Some((code?.to_owned(), message?.to_owned()))
+    });
+    let warned = said(&response["warnings"], |warning| {
+        let (code, rest) = warning.as_str()?.strip_prefix('[')?.split_once("] ")?;
+        // Behind the code stands the field, which the carets show.
+        let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
+        Some((code.to_owned(), message.to_owned()))
+    });
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
+        scene.title, asked.pod
+    );
+    let columns = denied
+        .iter()
+        .chain(&warned)
+        .filter_map(|(_, message)| column(message));
+    out += &annotation(&asked.annotation, &columns.collect::<Vec<_>>());
+    let allowed = response["allowed"].as_bool().unwrap_or(false);
+    let (color, word) = match (allowed, warned.is_empty()) {
+        (false, _) => (RED, "denied"),
+        (true, false) => (YELLOW, "allowed, with a warning"),
+        (true, true) => (GREEN, "allowed"),
+    };
+    let _ = writeln!(out, "  {color}{word}{color:#}");
+    for (code, message) in denied.iter().chain(&warned) {
+        let (what, help) = message
+            .split_once("): ")
+            .map_or((&**message, ""), |(a, b)| (a, b));
+        let what = what.split(" (column ").next().unwrap_or(what);
+        let _ = writeln!(out, "    {what} {DIM}[{code}]{DIM:#}");
+        if !help.is_empty() {
+            let _ = writeln!(out, "    {GREEN}->{GREEN:#} {help}");
+        }
+    }
+    Ok(out)
+}
+
+type Said = Vec<(String, String)>;
+
+fn said(list: &Value, read: impl Fn(&Value) -> Option<(String, String)>) -> Said {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(read)
+        .collect()
+}
+
+/// The column that a message names.
+fn column(message: &str) -> Option<usize> {
+    message
+        .split_once("(column ")?
+        .1
+        .split_once(')')?
+        .0
+        .parse()
+        .ok()
+}
+
+/// The annotation, indented, with a caret under each column.
+fn annotation(text: &str, columns: &[usize]) -> String {
+    let mut out = String::new();
+    for line in text.trim_end().lines() {
+        let _ = writeln!(out, "  {line}");
+    }
+    if let Some(last) = columns.iter().max() {
+        let carets: String = (1..=*last)
+            .map(|at| if columns.contains(&at) { '^' } else { ' ' })
+            .collect();
+        let _ = writeln!(out, "  {RED}{carets}{RED:#}");
+    }
+    out
+}

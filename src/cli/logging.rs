@@ -1,0 +1,53 @@
+//! Where log lines go, and in which form.
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// How to log.
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// The form of log lines, which go to standard error
+    #[arg(long, env = "NADMIT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Pretty)]
+    log_format: LogFormat,
+    /// What to log: a level, or directives such as "info,nadmit::server=debug"
+    #[arg(
+        long,
+        env = "NADMIT_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    log: String,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Pretty,
+    /// One JSON object a line
+    Json,
+}
+
+impl LogArgs {
+    /// Starts logging for the whole process.
+    ///
+    /// # Errors
+    /// When the filter cannot be read.
+    pub(super) fn start(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::builder().parse(&self.log).with_context(|| {
+            format!(
+                "--log {:?} is no filter; write a level such as \"info\"",
+                self.log
+            )
+        })?;
+        let logs = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Pretty => logs.with_target(false).init(),
+            LogFormat::Json => logs.json().flatten_event(true).init(),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line: thin. It builds sources, settings and server, and says what is going on.
+
+mod certs;
+mod demo;
+mod explain;
+mod https;
+mod live_config;
+mod logging;
+mod serve;
+mod standalone;
+mod welcome;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Admission control for Kubernetes secondary networks.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nadmit",
+    version,
+    about,
+    max_term_width = 100,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the webhooks over HTTPS
+    Serve(serve::ServeArgs),
+    /// Show what nadmit does: starts it on examples and sends it real reviews
+    Demo(demo::DemoArgs),
+    /// Explain a rule by its code, or list all rules
+    Explain(explain::ExplainArgs),
+    /// Make a certificate authority and a server certificate
+    Certs(certs::CertsArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Parses the arguments and carries out the command.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Certs(args) => certs::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "nadmit", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let bold = anstyle::AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{bold}error:{bold:#} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The one wall clock.
+fn clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

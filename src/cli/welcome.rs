@@ -1,0 +1,89 @@
+//! What a newcomer reads when the server has started: where it is, and a command to try.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anstyle::Style;
+use serde_json::json;
+
+use crate::{catalog::Catalog, network::annotations};
+
+const BOLD: Style = Style::new().bold();
+
+/// Where the server can be reached.
+pub(super) struct Place<'a> {
+    /// The webhooks.
+    pub(super) webhooks: SocketAddr,
+    /// Health and metrics.
+    pub(super) admin: Option<SocketAddr>,
+    /// The folder that it reads.
+    pub(super) manifests: &'a Path,
+    /// The CA to check it by, if nadmit made its certificate.
+    pub(super) ca: Option<PathBuf>,
+}
+
+/// Prints the place, what is known, and a command that works as it is printed.
+pub(super) fn print(place: &Place<'_>, catalog: Option<&Catalog>) {
+    let (networks, namespaces) = catalog.map_or((0, 0), |catalog| {
+        (catalog.network_count(), catalog.namespace_count())
+    });
+    anstream::println!("{BOLD}nadmit {}{BOLD:#}", env!("CARGO_PKG_VERSION"));
+    anstream::println!(
+        "networks   {networks} in {namespaces} namespaces, from {}",
+        place.manifests.display()
+    );
+    anstream::println!("webhooks   https://{}/validate and /mutate", place.webhooks);
+    if let Some(admin) = place.admin {
+        anstream::println!("admin      http://{admin}/livez, /readyz and /metrics");
+    }
+    anstream::println!("\nAsk it about a pod:\n\n{}\n", curl(place));
+}
+
+/// A review of a pod with a network that does not exist, sent by curl.
+fn curl(place: &Place<'_>) -> String {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "1",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "operation": "CREATE",
+            "namespace": "db",
+            "name": "db-0",
+            "object": {"metadata": {"annotations": {annotations::NETWORKS: "macvlan-cnf"}}},
+        },
+    });
+    let trust = match &place.ca {
+        Some(ca) => format!("--cacert {}", quoted(&ca.display().to_string())),
+        // The authority of a given certificate is not known here.
+        None => "--insecure".to_owned(),
+    };
+    format!(
+        "curl {trust} https://{}/validate -H 'Content-Type: application/json' -d '{review}'",
+        place.webhooks
+    )
+}
+
+/// A word for the shell, in quotes only where it needs them.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_with_special_characters_are_quoted() {
+        assert_eq!(quoted("certs/ca.crt"), "certs/ca.crt");
+        assert_eq!(quoted("it's here"), r"'it'\''s here'");
+    }
+}
