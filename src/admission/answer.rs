@@ -100,25 +100,31 @@ impl Answer {
         &self.namespace
     }
 
-    /// Everything that denies, in one sentence for people.
+    /// Everything that denies, for people, in one line.
     pub fn message(&self) -> String {
-        let denied: Vec<String> = self
-            .denied()
-            .map(|finding| {
-                format!(
-                    "{}: {} [{}]",
-                    finding.field,
-                    finding.sentence(),
-                    finding.code
-                )
-            })
-            .collect();
+        let denied: Vec<&Finding> = self.denied().collect();
+        let said = |finding: &Finding| {
+            format!(
+                "{}: {} [{}]",
+                finding.field,
+                finding.sentence(),
+                finding.code
+            )
+        };
+        let all = match &*denied {
+            [one] => said(one),
+            many => many
+                .iter()
+                .enumerate()
+                .map(|(index, finding)| format!("({}) {}", index + 1, said(finding)))
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
         format!(
-            "nadmit refuses {} \"{}/{}\": {}",
+            "nadmit refuses {} \"{}/{}\": {all}",
             self.kind.to_lowercase(),
             self.namespace,
-            self.name,
-            denied.join("; ")
+            self.name
         )
     }
 

@@ -209,7 +209,7 @@ fn pod_findings(
     };
     let subject = PodSubject::new(
         request.namespace.as_deref().unwrap_or_default(),
-        pod.pod_spec().host_network.unwrap_or(false),
+        pod.spec.host_network,
         annotations.networks.as_deref(),
         annotations.default_network.as_deref(),
         policy,

@@ -13,6 +13,6 @@ mod review;
 pub use self::{
     answer::{Answer, Verdict},
     decide::{Decision, Evidence, Plan, Record, Webhook, decide},
-    object::{Metadata, Object, PodSpec},
+    object::{Metadata, Object, Spec},
     review::{Operation, Request, Review, ReviewError},
 };

@@ -1,10 +1,10 @@
-//! The object under review: its metadata, and the rest unread until somebody asks.
+//! The object under review: of its metadata and spec what decides, the rest passed over.
 
 use std::borrow::Cow;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -16,9 +16,9 @@ pub struct Object<'a> {
     /// What every object has.
     #[serde(borrow, default)]
     pub metadata: Metadata<'a>,
-    /// Its spec, unread.
-    #[serde(borrow, default)]
-    spec: Option<&'a RawValue>,
+    /// What decides in its spec.
+    #[serde(default)]
+    pub spec: Spec,
 }
 
 /// The part of an object's metadata that decides.
@@ -49,21 +49,67 @@ pub struct Annotations<'a> {
     pub mirror: bool,
 }
 
-/// The part of a pod's spec that decides.
-#[derive(Debug, Default, Deserialize)]
-pub struct PodSpec {
-    /// Whether the pod uses the node's own network; Multus then ignores its annotation.
-    #[serde(default, rename = "hostNetwork")]
-    pub host_network: Option<bool>,
+/// The part of a spec that decides, read in the same pass as the rest. What is of another kind, or of
+/// another shape, reads as the default: whether a pod is one, the API server checks.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Spec {
+    /// Whether a pod uses the node's own network; Multus then ignores its annotation.
+    pub host_network: bool,
 }
 
-impl Object<'_> {
-    /// Reads the spec as a pod's. What does not fit reads as the default: the API server checks
-    /// pods, nadmit need not.
-    pub fn pod_spec(&self) -> PodSpec {
-        self.spec
-            .and_then(|spec| serde_json::from_str(spec.get()).ok())
-            .unwrap_or_default()
+impl<'de> Deserialize<'de> for Spec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Spec;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spec, A::Error> {
+                let mut spec = Spec::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    if key == "hostNetwork" {
+                        let value: &RawValue = map.next_value()?;
+                        spec.host_network = value.get() == "true";
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(spec)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Spec, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Spec::default())
+            }
+
+            fn visit_unit<E>(self) -> Result<Spec, E> {
+                Ok(Spec::default())
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Spec, E> {
+                Ok(Spec::default())
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Spec, E> {
+                Ok(Spec::default())
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Spec, E> {
+                Ok(Spec::default())
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Spec, E> {
+                Ok(Spec::default())
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Spec, E> {
+                Ok(Spec::default())
+            }
+        }
+        deserializer.deserialize_any(Members)
     }
 }
 

@@ -275,7 +275,7 @@ mod tests {
             object.metadata.annotations.networks.as_deref(),
             Some(r#"["x"]"#)
         );
-        assert_eq!(object.pod_spec().host_network, Some(true));
+        assert!(object.spec.host_network);
     }
 
     #[test]

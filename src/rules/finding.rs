@@ -1,5 +1,7 @@
 //! What a rule says, and the report that collects it.
 
+use std::fmt;
+
 use crate::network::{Position, Span};
 
 use super::{
@@ -18,7 +20,7 @@ pub struct Finding {
     /// The field: `metadata.annotations[k8s.v1.cni.cncf.io/networks][0].ips[1]`.
     pub field: String,
     /// Line and column inside the annotation, where the finding has a place there.
-    pub position: Option<Position>,
+    pub position: Option<Spot>,
     /// The bytes of the annotation that it speaks of.
     pub span: Option<Span>,
     /// What is wrong: one sentence without a closing stop.
@@ -27,6 +29,26 @@ pub struct Finding {
     pub help: String,
     /// What must be looked up afresh before this may deny: it rests on something's absence.
     pub rests_on: Option<Lookup>,
+}
+
+/// A position, and whether its text has one line only, so that the column says it all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    /// Line and column in the annotation.
+    pub position: Position,
+    /// Whether there is but one line.
+    pub one_line: bool,
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { line, column } = self.position;
+        if self.one_line {
+            write!(f, "column {column}")
+        } else {
+            write!(f, "line {line}, column {column}")
+        }
+    }
 }
 
 /// Something to look up at its origin, past every cache.
@@ -50,7 +72,11 @@ pub struct Place<'a> {
     pub at: Option<(Span, &'a str)>,
 }
 
-/// Collects findings, of one rule after the other.
+/// The most findings of one level in a report: more would be read by nobody, and an annotation that
+/// is all mistakes must not cost more than its own size.
+const MOST: usize = 100;
+
+/// Collects findings, of one rule after the other: of each level the first hundred.
 #[derive(Debug)]
 pub struct Report<'p> {
     policy: &'p Policy,
@@ -58,23 +84,17 @@ pub struct Report<'p> {
     rule: &'static str,
     level: Level,
     findings: Vec<Finding>,
+    /// Of warnings, and of denials.
+    counts: [usize; 2],
 }
 
 impl Finding {
-    /// Message and help in one line, with the position where there is one.
+    /// Message, position where there is one, and help in one line.
     pub fn sentence(&self) -> String {
-        match self.position {
-            Some(Position { line: 1, column }) => {
-                format!("{} (column {column}): {}", self.message, self.help)
-            }
-            Some(Position { line, column }) => {
-                format!(
-                    "{} (line {line}, column {column}): {}",
-                    self.message, self.help
-                )
-            }
-            None => format!("{}: {}", self.message, self.help),
-        }
+        let position = self
+            .position
+            .map_or(String::new(), |position| format!(" ({position})"));
+        format!("{}{position}; {}", self.message, self.help)
     }
 }
 
@@ -87,6 +107,7 @@ impl<'p> Report<'p> {
             rule: "",
             level: Level::Off,
             findings: Vec::new(),
+            counts: [0; 2],
         }
     }
 
@@ -135,16 +156,30 @@ impl<'p> Report<'p> {
         help: String,
         rests_on: Option<Lookup>,
     ) {
+        let count = &mut self.counts[usize::from(level == Level::Deny)];
+        if *count == MOST {
+            return;
+        }
+        *count += 1;
         self.findings.push(Finding {
             code: self.rule,
             level,
             field: place.field,
-            position: place.at.map(|(span, text)| Position::of(span.start, text)),
+            position: place.at.map(|(span, text)| Spot {
+                position: Position::of(span.start, text),
+                one_line: !text.trim_end().contains('\n'),
+            }),
             span: place.at.map(|(span, _)| span),
             message,
             help,
             rests_on,
         });
+    }
+
+    /// Whether a finding at the rule's own level would be one too many: a rule whose words are dear
+    /// to find need not look further.
+    pub fn is_full(&self) -> bool {
+        self.counts[usize::from(self.level == Level::Deny)] == MOST
     }
 
     /// All findings, in the order in which the rules spoke.

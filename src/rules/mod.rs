@@ -16,7 +16,7 @@ pub mod subject;
 pub mod update;
 
 pub use self::{
-    finding::{Finding, Lookup, Place, Report},
+    finding::{Finding, Lookup, Place, Report, Spot},
     level::{Level, Levels, Profile},
     policy::Policy,
     registry::{Check, Example, RULES, Rule},

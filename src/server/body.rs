@@ -83,17 +83,22 @@ fn too_slow(limit: Duration) -> Reject {
     Reject::new(Reason::BodyTimeout, sentence)
 }
 
-/// Throws away what is left of a body, so that the next request of the connection can be read.
-/// Says whether it came to its end; if not, the connection is of no further use.
+/// Throws away what is left of a body, so that the next request of the connection can be read, and
+/// so that callers who read no answer before they have sent everything get theirs (curl over
+/// HTTP/2 takes an earlier end of the stream for an error).
+///
+/// Says whether the connection is of further use.
 pub(super) async fn discard(
     body: &mut Body,
     version: Version,
     headers: &HeaderMap,
     limits: &Limits,
 ) -> bool {
-    if version == Version::HTTP_2 {
-        return true;
-    }
+    drain(body, headers, limits).await || version == Version::HTTP_2
+}
+
+/// Reads a body to its end; says whether it came to it.
+async fn drain(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> bool {
     let most = limits.body_bytes as u64 * DISCARDED;
     // Who waits for "100 Continue" has not sent it, and shall not be told to.
     if headers.contains_key(header::EXPECT) || body.size_hint().lower() > most {

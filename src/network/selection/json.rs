@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Annotation, Bandwidth, Fault, FaultKind, Format, PortMapping, Selection};
+use super::{Annotation, Bandwidth, Fault, FaultKind, Format, Given, PortMapping, Selection};
 use crate::network::{
     address::{self, AddressRequest},
     interface,
@@ -97,17 +97,22 @@ impl Reader {
         span: Span,
         members: Vec<Member<'a>>,
     ) -> Selection<'a> {
+        let members: Vec<Given<'a>> = members
+            .into_iter()
+            .map(|member| Given {
+                key: canonical(&member.name.value),
+                member,
+            })
+            .collect();
         let mut found = Selection {
             index,
             span,
             ..Selection::default()
         };
         let mut obsolete_interface = None;
-        for member in &members {
-            let Some(key) = canonical(&member.name.value) else {
-                continue;
-            };
-            let value = member.value;
+        for given in &members {
+            let Some(key) = given.key else { continue };
+            let value = given.member.value;
             self.at(format_args!(".{key}"), |reader| match key {
                 "name" => reader.text(value, &mut found.name, name::subdomain),
                 "namespace" => reader.text(value, &mut found.namespace, name::label),

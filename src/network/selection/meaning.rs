@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Annotation, Bandwidth, PortMapping, Selection, json::canonical};
-use crate::network::{json::Member, mac::HardwareAddress, text::Parsed};
+use super::{Annotation, Bandwidth, Given, PortMapping, Selection};
+use crate::network::{mac::HardwareAddress, text::Parsed};
 
 /// What is asked for each interface, by the interface's name.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,8 +173,8 @@ fn attributes(selection: &Selection<'_>, home: &str) -> Attributes {
         "deviceID",
         selection.device_id.as_ref().map(|id| json!(id.value)),
     );
-    let foreign = |m: &&Member<'_>| canonical(&m.name.value).is_none() && !m.value.is_null();
-    for member in selection.members.iter().filter(foreign) {
+    let foreign = |given: &&Given<'_>| given.key.is_none() && !given.member.value.is_null();
+    for Given { member, .. } in selection.members.iter().filter(foreign) {
         put(
             &member.name.value,
             serde_json::from_str(member.value.text()).ok(),

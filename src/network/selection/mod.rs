@@ -24,6 +24,10 @@ use super::{
     text::{Parsed, Span, Spanned},
 };
 
+/// The most bytes that all annotations of an object may have together (Kubernetes,
+/// `TotalAnnotationSizeLimitB`).
+pub const LONGEST: usize = 256 << 10;
+
 /// Which of the two formats an annotation is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -81,7 +85,16 @@ pub struct Selection<'a> {
     pub device_id: Option<Spanned<Cow<'a, str>>>,
     /// The JSON members as written, in order, unknown and repeated ones included; empty in the
     /// short format.
-    pub members: Vec<Member<'a>>,
+    pub members: Vec<Given<'a>>,
+}
+
+/// One member of a selection, as written, and the key that Go's decoder takes it for.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    /// The member.
+    pub member: Member<'a>,
+    /// The key as the spec writes it; `None` if Multus does not know it.
+    pub key: Option<&'static str>,
 }
 
 /// A name in a selection.
@@ -142,6 +155,8 @@ pub enum FaultKind {
     NotWhole,
     /// An element that is `null`: Multus crashes on it.
     NullSelection,
+    /// More bytes than all annotations of an object may have together.
+    TooLong(usize),
     /// A short element with more than one `/`.
     Slashes,
     /// A short element with more than one `@`.
@@ -151,10 +166,28 @@ pub enum FaultKind {
 impl<'a> Annotation<'a> {
     /// Parses an annotation's value. See the module's documentation for what that means.
     pub fn parse(text: &'a str) -> Self {
+        if text.len() > LONGEST {
+            return Self::too_long(text);
+        }
         if text.contains(['[', '{', '"']) {
             json::parse(text)
         } else {
             short::parse(text)
+        }
+    }
+
+    /// No API server stores this, so nobody needs it read.
+    fn too_long(text: &'a str) -> Self {
+        let fault = Fault {
+            path: String::new(),
+            span: Span::new(0, text.len()),
+            kind: FaultKind::TooLong(text.len()),
+        };
+        Self {
+            text,
+            format: Format::Short,
+            selections: Vec::new(),
+            faults: vec![fault],
         }
     }
 }

@@ -44,7 +44,8 @@ fn short(selection: &Selection<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn json(selection: &Selection<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('{')?;
-    for (index, member) in selection.members.iter().enumerate() {
+    for (index, given) in selection.members.iter().enumerate() {
+        let member = &given.member;
         if index > 0 {
             f.write_char(',')?;
         }

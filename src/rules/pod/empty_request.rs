@@ -3,7 +3,7 @@
 use crate::{
     network::{
         json::{Kind, Member},
-        selection::json::canonical,
+        selection::Given,
     },
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
@@ -38,10 +38,8 @@ const TEXTS: [&str; 4] = [
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
-        for member in &attachment.selection.members {
-            let Some(key) = canonical(&member.name.value) else {
-                continue;
-            };
+        for Given { member, key } in &attachment.selection.members {
+            let Some(key) = *key else { continue };
             if is_empty(key, member) {
                 report.add(
                     attachment.place(key, member.value.span()),

@@ -7,6 +7,7 @@ use crate::{
         cni::{Capability, NetworkConfig},
         ipam::{Ipam, StaticIpam},
         json::find,
+        selection::Given,
     },
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
@@ -238,10 +239,8 @@ fn asks_for_addresses(selection: &Selection<'_>) -> bool {
         let ips = find(&cni, "ips")?;
         Some(ips.value.elements().is_none_or(|ips| !ips.is_empty()))
     };
-    let malformed = selection.members.iter().any(|member| {
-        crate::network::json::folds_to(&member.name.value, "ips")
-            && !member.value.is_null()
-            && member.value.elements().is_none()
+    let malformed = selection.members.iter().any(|Given { member, key }| {
+        *key == Some("ips") && !member.value.is_null() && member.value.elements().is_none()
     });
     by_ips || malformed || by_args().unwrap_or(false)
 }

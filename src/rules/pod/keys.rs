@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 
 use crate::{
-    network::{
-        json::Member,
-        selection::json::{KEYS, OBSOLETE_INTERFACE, canonical},
+    network::selection::{
+        Given,
+        json::{KEYS, OBSOLETE_INTERFACE},
     },
     rules::{
         Attachment, Check, Example, Levels, Place, PodSubject, Report, Rule,
@@ -108,27 +108,27 @@ fn renamed(key: &str) -> Option<&'static str> {
         .map(|(_, new)| new)
 }
 
-fn each_member(subject: &PodSubject<'_>, mut check: impl FnMut(Attachment<'_, '_>, &Member<'_>)) {
+fn each_member(subject: &PodSubject<'_>, mut check: impl FnMut(Attachment<'_, '_>, &Given<'_>)) {
     for attachment in subject.attachments() {
-        for member in &attachment.selection.members {
-            check(attachment, member);
+        for given in &attachment.selection.members {
+            check(attachment, given);
         }
     }
 }
 
-fn place<'a>(attachment: Attachment<'_, 'a>, member: &Member<'_>) -> Place<'a> {
-    attachment.place(&member.name.value, member.name.span)
+fn place<'a>(attachment: Attachment<'_, 'a>, given: &Given<'_>) -> Place<'a> {
+    attachment.place(&given.member.name.value, given.member.name.span)
 }
 
 fn unknown(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    each_member(subject, |attachment, member| {
-        let key = &*member.name.value;
+    each_member(subject, |attachment, given| {
+        let key = &*given.member.name.value;
         let foreign = key.contains('.');
-        if foreign || canonical(key).is_some() || renamed(key).is_some() {
+        if given.key.is_some() || foreign || renamed(key).is_some() {
             return;
         }
         report.add(
-            place(attachment, member),
+            place(attachment, given),
             format!("Multus does not know the key {key:?} and passes over it"),
             unknown_help(key),
         );
@@ -153,12 +153,11 @@ fn unknown_help(key: &str) -> String {
 fn repeated(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
         let mut seen: HashSet<&str> = HashSet::new();
-        for member in &attachment.selection.members {
-            let written = &*member.name.value;
-            let key = canonical(written).unwrap_or(written);
+        for given in &attachment.selection.members {
+            let key = given.key.unwrap_or(&given.member.name.value);
             if !seen.insert(key) {
                 report.add(
-                    place(attachment, member),
+                    place(attachment, given),
                     format!("the key \"{key}\" stands here for the second time"),
                     "keep one of the two; Multus reads the last",
                 );
@@ -168,13 +167,13 @@ fn repeated(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 fn case(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    each_member(subject, |attachment, member| {
-        let written = &*member.name.value;
-        let Some(key) = canonical(written).filter(|key| *key != written) else {
+    each_member(subject, |attachment, given| {
+        let written = &*given.member.name.value;
+        let Some(key) = given.key.filter(|key| *key != written) else {
             return;
         };
         report.add(
-            place(attachment, member),
+            place(attachment, given),
             format!("the key \"{written}\" is read by Multus only, because Go ignores case"),
             format!("write \"{key}\""),
         );
@@ -182,17 +181,16 @@ fn case(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 fn obsolete(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    each_member(subject, |attachment, member| {
-        let written = &*member.name.value;
+    each_member(subject, |attachment, given| {
+        let written = &*given.member.name.value;
         let Some(key) = renamed(written) else { return };
-        let read = canonical(written).is_some();
-        let message = if read {
+        let message = if given.key.is_some() {
             format!("the key \"{written}\" is obsolete")
         } else {
             format!("the key \"{written}\" is obsolete and no longer read")
         };
         report.add(
-            place(attachment, member),
+            place(attachment, given),
             message,
             format!("write \"{key}\""),
         );

@@ -4,7 +4,7 @@ use crate::{
     network::{
         annotations,
         json::Kind,
-        selection::{Fault, FaultKind},
+        selection::{Fault, FaultKind, LONGEST},
     },
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
@@ -81,6 +81,12 @@ fn describe(fault: &Fault) -> Option<(String, String)> {
         FaultKind::Kind { expected, found } => (
             format!("{what} is {}, but has to be {expected}", found.described()),
             help_for_kind(&fault.path, expected, *found),
+        ),
+        FaultKind::TooLong(bytes) => (
+            format!(
+                "the annotation has {bytes} bytes; an object's annotations have at most {LONGEST}"
+            ),
+            "ask for fewer networks".to_owned(),
         ),
         FaultKind::NotWhole => (
             format!("{what} is not a whole number"),

@@ -28,6 +28,9 @@ const NAMED: usize = 5;
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let (Resolution::Missing, Some(name)) = (attachment.resolution, &attachment.selection.name)
         else {
             continue;

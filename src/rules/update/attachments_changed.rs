@@ -51,7 +51,7 @@ fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
             };
             report.add(
                 place,
-                format!("the pod's networks may not change: {what}"),
+                format!("the networks of an existing pod may not change ({what})"),
                 HELP,
             );
         }
@@ -90,7 +90,8 @@ fn in_words(difference: &Difference) -> String {
             format!("{interface} ({network}) is removed")
         }
         Difference::Changed { interface, keys } => {
-            format!("{} of {interface} is changed", keys.join(" and "))
+            let verb = if keys.len() == 1 { "is" } else { "are" };
+            format!("{} of {interface} {verb} changed", keys.join(" and "))
         }
     }
 }

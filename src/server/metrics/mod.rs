@@ -205,7 +205,7 @@ mod tests {
         ] {
             let body = format!(
                 r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u",
-                "resource":{{"group":"{group}","resource":"{resource}"}},"operation":"CREATE"}}}}"#
+                "resource":{{"group":"{group}","resource":"{resource}"}},"operation":"CREATE","object":{{}}}}}}"#
             );
             let review = Review::parse(body.as_bytes()).unwrap();
             let answer = Answer::allow(&review.request);
