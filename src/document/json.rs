@@ -3,7 +3,7 @@
 //! YAML's parser would read most JSON, but not say what is wrong with the rest as JSON's does, and
 //! kubectl reads what begins with `{` as JSON.
 
-use super::{Entry, Kind, MAX_DEPTH, Node, Place, SyntaxError, Value};
+use super::{Entry, Kind, MAX_DEPTH, MAX_NODES, Node, Place, SyntaxError, Value};
 use crate::network::{Position, Span, json};
 
 /// Reads a whole text as one JSON object; `None` if it does not begin as one.
@@ -17,47 +17,67 @@ fn document(text: &str) -> Result<Node<'_>, SyntaxError> {
         reason: format!("the text is not JSON: {}", error.reason),
         position: Position::of(error.at, text),
     })?;
-    let mut lines = Lines {
+    let mut cursor = Cursor {
         text,
         offset: 0,
-        line: 1,
-        line_start: 0,
+        position: Position { line: 1, column: 1 },
     };
-    node(root, &mut lines, 0)
+    if separators(root.text()) > MAX_NODES {
+        return Err(SyntaxError::too_large(cursor.place(root.span())));
+    }
+    node(root, &mut cursor, 0)
+}
+
+/// How many commas and colons stand outside of the strings: so many values it has at most, give
+/// or take those that stand alone.
+fn separators(json: &str) -> usize {
+    let (mut count, mut in_string, mut escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b':' if !in_string => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// A place in the text that moves forward only, so that finding all positions costs one pass.
-struct Lines<'a> {
+struct Cursor<'a> {
     text: &'a str,
     offset: usize,
-    line: usize,
-    line_start: usize,
+    position: Position,
 }
 
-impl Lines<'_> {
+impl Cursor<'_> {
     fn place(&mut self, span: Span) -> Place {
         let start = span.start as usize;
-        for (index, _) in self.text[self.offset..start].match_indices('\n') {
-            self.line += 1;
-            self.line_start = self.offset + index + 1;
-        }
+        let passed = &self.text[self.offset..start];
         self.offset = start;
+        let line = match passed.rsplit_once('\n') {
+            Some((lines, line)) => {
+                self.position.line += lines.matches('\n').count() + 1;
+                self.position.column = 1;
+                line
+            }
+            None => passed,
+        };
+        self.position.column += line.chars().count();
         Place {
             span,
-            position: Position {
-                line: self.line,
-                column: self.text[self.line_start..start].chars().count() + 1,
-            },
+            position: self.position,
         }
     }
 }
 
 fn node<'a>(
     source: json::Node<'a>,
-    lines: &mut Lines<'_>,
+    cursor: &mut Cursor<'_>,
     depth: usize,
 ) -> Result<Node<'a>, SyntaxError> {
-    let place = lines.place(source.span());
+    let place = cursor.place(source.span());
     if depth > MAX_DEPTH {
         return Err(SyntaxError::too_deep(place));
     }
@@ -68,12 +88,12 @@ fn node<'a>(
         Kind::String => Value::String(source.string().unwrap_or_default()),
         Kind::List => {
             let elements = source.elements().unwrap_or_default().into_iter();
-            let nodes = elements.map(|element| node(element, lines, depth + 1));
+            let nodes = elements.map(|element| node(element, cursor, depth + 1));
             Value::List(nodes.collect::<Result<_, _>>()?)
         }
         Kind::Object => {
             let members = source.members().unwrap_or_default().into_iter();
-            let entries = members.map(|member| entry(member, lines, depth + 1));
+            let entries = members.map(|member| entry(member, cursor, depth + 1));
             Value::Object(entries.collect::<Result<_, _>>()?)
         }
     };
@@ -82,7 +102,7 @@ fn node<'a>(
 
 fn entry<'a>(
     member: json::Member<'a>,
-    lines: &mut Lines<'_>,
+    cursor: &mut Cursor<'_>,
     depth: usize,
 ) -> Result<Entry<'a>, SyntaxError> {
     // The span of a JSON name is without its quotes; a node's place has them.
@@ -92,9 +112,9 @@ fn entry<'a>(
         inner.end as usize + 1,
     );
     let key = Node {
-        place: lines.place(span),
+        place: cursor.place(span),
         value: Value::String(member.name.value),
     };
-    let value = node(member.value, lines, depth)?;
+    let value = node(member.value, cursor, depth)?;
     Ok(Entry { key, value })
 }

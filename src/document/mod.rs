@@ -52,6 +52,11 @@ impl SyntaxError {
     fn too_deep(place: Place) -> Self {
         Self::at(place, "the document nests too deep")
     }
+
+    fn too_large(place: Place) -> Self {
+        let reason = "the document is too large: split it, or use fewer aliases";
+        Self::at(place, reason)
+    }
 }
 
 /// Which words are booleans.
@@ -65,6 +70,9 @@ pub enum Booleans {
 
 /// How deep a document may nest. Kubernetes's own kinds stay under 45.
 const MAX_DEPTH: usize = 100;
+/// How many values a document may have, aliases expanded: ten thousand networks in one list have
+/// half of it.
+const MAX_NODES: usize = 500_000;
 /// The most documents that are read from one text.
 const MAX_DOCUMENTS: usize = 100_000;
 

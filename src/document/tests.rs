@@ -160,6 +160,9 @@ fn bombs_are_errors() {
     for text in [laughs, copies, "[".repeat(100_000), block.collect()] {
         assert_eq!(errors(&text, "a.yaml").len(), 1, "{:.40}", text);
     }
+    let flat = format!("{{{}\"b\":\"\\\",\"}}", "\"a\":1,".repeat(300_000));
+    let (_, _, reason) = errors(&flat, "a.json").remove(0);
+    assert!(reason.starts_with("the document is too large"), "{reason}");
     let nested = format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
     assert_eq!(errors(&nested, "a.json").len(), 1);
 }

@@ -10,16 +10,13 @@ use serde_saphyr::granit_parser::{
 };
 
 use super::{
-    Booleans, Entry, MAX_DEPTH, Node, Place, SyntaxError, Value,
+    Booleans, Entry, MAX_DEPTH, MAX_NODES, Node, Place, SyntaxError, Value,
     merge::{Pairs, is_merge_key},
     scalar,
     split::Chunk,
 };
 use crate::network::{Position, Span};
 
-/// How many values a document may have, aliases expanded: ten thousand networks in one list have
-/// a fifth of it.
-const MAX_NODES: usize = 1_000_000;
 /// How much text aliases may add to a document.
 const MAX_COPIED: usize = 32 << 20;
 
@@ -132,7 +129,7 @@ impl<'a> Builder<'a> {
     fn put(&mut self, node: Node<'a>, anchor: usize, merge: bool) -> Result<(), SyntaxError> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(too_large(node.place));
+            return Err(SyntaxError::too_large(node.place));
         }
         if anchor > 0 {
             let copy = self.counted(&node, 0)?;
@@ -171,7 +168,7 @@ impl<'a> Builder<'a> {
             self.copied += text.len();
         }
         if self.nodes > MAX_NODES || self.copied > MAX_COPIED {
-            return Err(too_large(node.place));
+            return Err(SyntaxError::too_large(node.place));
         }
         let value = match &node.value {
             Value::List(elements) => {
@@ -217,11 +214,4 @@ impl<'a> Builder<'a> {
             position: self.position(error.marker()),
         }
     }
-}
-
-fn too_large(place: Place) -> SyntaxError {
-    SyntaxError::at(
-        place,
-        "the document is too large: split it, or use fewer aliases",
-    )
 }

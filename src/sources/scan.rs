@@ -25,6 +25,9 @@ pub(super) struct Scanned {
     clock: fn() -> SystemTime,
     files: BTreeMap<String, FileState>,
     duplicates: Vec<SourceError>,
+    /// Whether the files say something else than the last catalog. It outlives a scan that fails
+    /// half way.
+    changed: bool,
 }
 
 /// What a scan found.
@@ -46,6 +49,7 @@ impl Scanned {
             clock,
             files: BTreeMap::new(),
             duplicates: Vec::new(),
+            changed: false,
         }
     }
 
@@ -59,25 +63,24 @@ impl Scanned {
     /// # Errors
     /// When the folder itself cannot be read; then everything stays as it was.
     pub(super) fn scan(&mut self) -> Result<Scan, SourceError> {
-        let (mut read, mut changed) = (0, false);
+        let mut read = 0;
         let mut errors = Vec::new();
         for _ in 0..=SWAPS {
             let generation = self.generation();
             let listing = Listing::of(&self.root)?;
             errors = listing.errors;
-            changed |= self.forget_deleted(&listing.files, &listing.unknown);
+            self.forget_deleted(&listing.files, &listing.unknown);
             for (name, listed) in listing.files {
-                let (was_read, differs) = self.file(name, listed);
-                read += usize::from(was_read);
-                changed |= differs;
+                read += usize::from(self.file(name, listed));
             }
             if self.generation() == generation {
                 break;
             }
         }
-        if changed || read > 0 {
+        if self.changed || read > 0 {
             self.duplicates = self.find_duplicates();
         }
+        let changed = std::mem::take(&mut self.changed);
         let catalog = changed.then(|| self.catalog());
         Ok(Scan {
             read,
@@ -92,31 +95,30 @@ impl Scanned {
         fs::read_link(self.root.join("..data")).ok()
     }
 
-    /// Reads a file again if it may have changed; says whether it was read, and whether its
-    /// objects are others than before.
-    fn file(&mut self, name: String, listed: Listed) -> (bool, bool) {
+    /// Reads a file again if it may have changed; says whether it was read.
+    fn file(&mut self, name: String, listed: Listed) -> bool {
+        if self
+            .files
+            .get(&name)
+            .is_some_and(|state| state.is_current(&listed))
+        {
+            return false;
+        }
         let before = self.files.remove(&name);
-        let (state, outcome) = match before {
-            Some(state) if state.is_current(&listed) => (state, (false, false)),
-            before => {
-                let (state, differs) = FileState::read(before, &name, listed.path, self.clock);
-                (state, (true, differs))
-            }
-        };
+        let (state, differs) = FileState::read(before, &name, listed.path, self.clock);
+        self.changed |= differs;
         self.files.insert(name, state);
-        outcome
+        true
     }
 
-    /// Drops files that are gone; says whether any object went with them.
-    fn forget_deleted(&mut self, listed: &BTreeMap<String, Listed>, unknown: &[PathBuf]) -> bool {
-        let mut lost = false;
+    /// Drops files that are gone.
+    fn forget_deleted(&mut self, listed: &BTreeMap<String, Listed>, unknown: &[PathBuf]) {
         self.files.retain(|name, state| {
             let stays = listed.contains_key(name)
                 || unknown.iter().any(|folder| state.path.starts_with(folder));
-            lost |= !stays && state.objects.len() > 0;
+            self.changed |= !stays && state.objects.len() > 0;
             stays
         });
-        lost
     }
 
     /// A catalog of all files. Of two definitions of an object that in the later file counts.
