@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
 use tokio::{
     net::TcpListener,
     time::{sleep, timeout},
@@ -61,10 +62,32 @@ impl Server {
         Self::bind_with(options, state, admission::decide).await
     }
 
+    /// The same server with other webhooks in the place of ours: what a handler costs is measured
+    /// against one that does nothing, everything around it being equal.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub async fn bind_routes(
+        options: ServeOptions,
+        state: State,
+        routes: Router,
+    ) -> Result<Self, ServeError> {
+        Self::bind_all(options, state, admission::decide, |_| routes).await
+    }
+
     pub(super) async fn bind_with(
         options: ServeOptions,
         state: State,
         decide: Decide,
+    ) -> Result<Self, ServeError> {
+        Self::bind_all(options, state, decide, routes::webhooks).await
+    }
+
+    async fn bind_all(
+        options: ServeOptions,
+        state: State,
+        decide: Decide,
+        routes: impl FnOnce(Arc<Reviewer>) -> Router,
     ) -> Result<Self, ServeError> {
         let limits = options.limits;
         let metrics = state.metrics.clone();
@@ -95,7 +118,7 @@ impl Server {
             let limits = admin_limits(&limits);
             listener(socket, router, limits, &admin_lifecycle, None)
         });
-        let router = routes::webhooks(reviewer);
+        let router = routes(reviewer);
         let tls = Some(Tls {
             acceptor,
             limit: limits.handshake,

@@ -1,0 +1,74 @@
+//! The server that does nothing: nadmit's own, with a handler that reads the body and answers a
+//! constant.
+
+use std::{fs, io::Write as _, path::Path, sync::Arc};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use axum::{Router, body::Bytes, http::header, routing::post};
+use futures_util::future::BoxFuture;
+use nadmit::{
+    rules::{Lookup, Policy},
+    server::{
+        Certificates, Confirm, ConfirmError, Identity, Metrics, ServeOptions, Server, Shutdown,
+        State, metrics,
+    },
+};
+
+/// Makes this program the baseline; the folder follows.
+pub(crate) const FLAG: &str = "--serve-baseline";
+/// The answer's file in that folder.
+pub(crate) const ANSWER: &str = "answer.json";
+
+struct Nothing;
+
+impl Confirm for Nothing {
+    fn confirm<'a>(&'a self, _: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Serves until the process is ended.
+pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
+    let answer = Bytes::from(fs::read(folder.join(ANSWER))?);
+    let handler = move |body: Bytes| {
+        let answer = answer.clone();
+        async move {
+            std::hint::black_box(body);
+            ([(header::CONTENT_TYPE, "application/json")], answer)
+        }
+    };
+    let mut registry = metrics::registry();
+    let catalog = Arc::new(ArcSwapOption::empty());
+    let state = State {
+        metrics: Metrics::register(&mut registry, catalog.clone()),
+        catalog,
+        policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
+        confirmer: Arc::new(Nothing),
+        registry,
+    };
+    let identity = Identity::Directory {
+        path: folder.join("certs"),
+        names: Identity::local_names(),
+    };
+    let options = ServeOptions {
+        listen: ([127, 0, 0, 1], 0).into(),
+        admin_listen: None,
+        certificates: Certificates {
+            identity,
+            ..Certificates::default()
+        },
+        limits: nadmit::server::Limits::default(),
+        clock: jiff::Timestamp::now,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let routes = Router::new().route("/validate", post(handler));
+        let server = Server::bind_routes(options, state, routes).await?;
+        println!("https://{}", server.address()?);
+        std::io::stdout().flush()?;
+        server.run(Shutdown::new()).await;
+        Ok(())
+    })
+}

@@ -1,0 +1,101 @@
+//! wrk, the load generator: how it is called, and what it says.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::Context as _;
+
+use super::child::Child;
+
+/// What one load measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// Median latency in milliseconds.
+    pub(crate) p50: f64,
+    /// 99th percentile of latency in milliseconds.
+    pub(crate) p99: f64,
+    /// CPU time of the server a request, in microseconds.
+    pub(crate) cpu: f64,
+}
+
+/// Whether wrk can be called.
+pub(crate) fn is_there() -> bool {
+    let mut command = Command::new("wrk");
+    command
+        .arg("-v")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
+
+/// Writes the script that posts the file.
+pub(crate) fn script(folder: &Path, body: &Path) -> anyhow::Result<PathBuf> {
+    let path = folder.join("post.lua");
+    let text = format!(
+        "local file = assert(io.open(\"{}\", \"rb\"))\n\
+         wrk.method = \"POST\"\nwrk.body = file:read(\"*a\")\n\
+         wrk.headers[\"Content-Type\"] = \"application/json\"\n",
+        body.display()
+    );
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// Loads a server for some seconds.
+pub(crate) fn load(server: &Child, script: &Path, seconds: u32) -> anyhow::Result<Load> {
+    let before = server.cpu_seconds()?;
+    let output = Command::new("wrk")
+        .args([
+            "-t",
+            "1",
+            "-c",
+            "64",
+            "--latency",
+            "-d",
+            &format!("{seconds}s"),
+            "-s",
+        ])
+        .arg(script)
+        .arg(format!("{}/validate?timeout=10s", server.url))
+        .output()
+        .context("wrk")?;
+    let cpu = server.cpu_seconds()? - before;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    anyhow::ensure!(!text.contains("Non-2xx"), "answers other than 200:\n{text}");
+    let requests = text
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .split_once(" requests in ")?
+                .0
+                .parse::<f64>()
+                .ok()
+        })
+        .with_context(|| format!("wrk said:\n{text}"))?;
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.map(str::trim)
+            .with_context(|| format!("no {name} in:\n{text}"))
+    };
+    Ok(Load {
+        rate: value("Requests/sec:")?.parse()?,
+        p50: milliseconds(value("50%")?)?,
+        p99: milliseconds(value("99%")?)?,
+        cpu: cpu * 1e6 / requests,
+    })
+}
+
+/// `910.00us`, `1.20ms`, `1.05s`.
+fn milliseconds(text: &str) -> anyhow::Result<f64> {
+    let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0), ("m", 60_000.0)];
+    let found = units.iter().find_map(|(unit, factor)| {
+        Some(text.strip_suffix(unit)?.trim().parse::<f64>().ok()? * factor)
+    });
+    found.with_context(|| format!("{text:?} is no time"))
+}
