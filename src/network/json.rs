@@ -113,6 +113,19 @@ impl<'a> Node<'a> {
         self.kind() == Kind::Null
     }
 
+    /// Whether this is a string, list or object without content.
+    pub fn is_empty(self) -> bool {
+        let inner = self
+            .text
+            .get(1..self.text.len().saturating_sub(1))
+            .unwrap_or_default();
+        match self.kind() {
+            Kind::String => inner.is_empty(),
+            Kind::List | Kind::Object => inner.trim_ascii().is_empty(),
+            _ => false,
+        }
+    }
+
     /// The string's content, if this is one. As in Go, an escape that is half of a surrogate pair
     /// becomes U+FFFD.
     pub fn string(self) -> Option<Cow<'a, str>> {

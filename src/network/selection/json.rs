@@ -1,6 +1,6 @@
 //! The JSON format: a list of objects, read as Multus's decoder (Go's `encoding/json`) does.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use super::{Annotation, Bandwidth, Fault, FaultKind, Format, Given, PortMapping, Selection};
 use crate::network::{
@@ -52,7 +52,15 @@ pub(super) fn parse(text: &str) -> Annotation<'_> {
 #[derive(Default)]
 struct Reader {
     faults: Vec<Fault>,
-    path: String,
+    path: Vec<Step>,
+}
+
+/// One step of a path. Paths become texts only when there is a fault to tell.
+enum Step {
+    /// Into an element.
+    Index(usize),
+    /// Into a member.
+    Key(&'static str),
 }
 
 type Text<'a> = Spanned<Cow<'a, str>>;
@@ -78,7 +86,7 @@ impl Reader {
         };
         let mut selections = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
-            self.at(format_args!("[{index}]"), |reader| {
+            self.at(Step::Index(index), |reader| {
                 if element.is_null() {
                     reader.fault(element.span(), FaultKind::NullSelection);
                 } else if let Some(members) = reader.object(element, "an object") {
@@ -113,7 +121,7 @@ impl Reader {
         for given in &members {
             let Some(key) = given.key else { continue };
             let value = given.member.value;
-            self.at(format_args!(".{key}"), |reader| match key {
+            self.at(Step::Key(key), |reader| match key {
                 "name" => reader.text(value, &mut found.name, name::subdomain),
                 "namespace" => reader.text(value, &mut found.namespace, name::label),
                 "interface" => reader.text(value, &mut found.interface, interface::check),
@@ -154,7 +162,7 @@ impl Reader {
         let elements = self.list(value, "a list of objects")?;
         let mut mappings = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
-            self.at(format_args!("[{index}]"), |reader| {
+            self.at(Step::Index(index), |reader| {
                 let Some(members) = reader.object(element, "an object") else {
                     return;
                 };
@@ -167,7 +175,7 @@ impl Reader {
                         .into_iter()
                         .find(|field| folds_to(&member.name.value, field));
                     let Some(field) = field else { continue };
-                    reader.at(format_args!(".{field}"), |reader| match field {
+                    reader.at(Step::Key(field), |reader| match field {
                         "hostPort" => reader.integer(member.value, &mut mapping.host_port),
                         "containerPort" => {
                             reader.integer(member.value, &mut mapping.container_port)
@@ -205,7 +213,7 @@ impl Reader {
             ];
             for (name, field) in fields {
                 if folds_to(&member.name.value, name) {
-                    self.at(format_args!(".{name}"), |reader| {
+                    self.at(Step::Key(name), |reader| {
                         reader.integer(member.value, field)
                     });
                 }
@@ -260,7 +268,7 @@ impl Reader {
                     span: element.span(),
                 },
                 None => {
-                    self.at(format_args!("[{index}]"), |reader| {
+                    self.at(Step::Index(index), |reader| {
                         reader.kind(element, "a string")
                     });
                     continue;
@@ -318,19 +326,26 @@ impl Reader {
 
     fn fault(&mut self, span: Span, kind: FaultKind) {
         self.faults.push(Fault {
-            path: self.path.clone(),
+            path: self.path.iter().map(Step::to_string).collect(),
             span,
             kind,
         });
     }
 
     /// Runs `read` one step further down the path.
-    fn at(&mut self, step: std::fmt::Arguments<'_>, read: impl FnOnce(&mut Self)) {
-        let length = self.path.len();
-        // Writing to a String cannot fail.
-        let _ = std::fmt::Write::write_fmt(&mut self.path, step);
+    fn at(&mut self, step: Step, read: impl FnOnce(&mut Self)) {
+        self.path.push(step);
         read(self);
-        self.path.truncate(length);
+        self.path.pop();
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "[{index}]"),
+            Self::Key(key) => write!(f, ".{key}"),
+        }
     }
 }
 

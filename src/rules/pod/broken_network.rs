@@ -29,18 +29,21 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let place = || attachment.place(attachment.member("name"), name.span);
-        let full_name = format!("{}/{}", network.namespace, network.name);
+        let full_name = || format!("{}/{}", network.namespace, network.name);
         match &network.config {
             ConfigState::Loaded(_) => {}
             ConfigState::Broken(error) => report.add(
                 place(),
-                format!("network \"{full_name}\" cannot start any pod: {error}"),
+                format!("network \"{}\" cannot start any pod: {error}", full_name()),
                 "mend its spec.config, or name another network",
             ),
             ConfigState::OnNode => report.add_lesser(
                 Levels::ADVICE,
                 place(),
-                format!("network \"{full_name}\" has no spec.config: its configuration is a file on each node"),
+                format!(
+                    "network \"{}\" has no spec.config: its configuration is a file on each node",
+                    full_name()
+                ),
                 "make sure that the file is on every node that may run the pod",
             ),
         }

@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    let mut taken: HashMap<(&str, &str, IpAddr), String> = HashMap::new();
+    let mut taken: HashMap<(&str, &str, IpAddr), (usize, usize)> = HashMap::new();
     for attachment in subject.attachments() {
         let (Some(ips), Some(name)) = (
             &attachment.selection.ips,
@@ -43,19 +43,19 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let Some(request) = written.ok() else {
                 continue;
             };
-            let here = format!("[{}].ips[{index}]", attachment.selection.index);
             let key = (attachment.namespace(), name, request.address);
-            if let Some(first) = taken.get(&key) {
+            let here = (attachment.selection.index, index);
+            let (element, other) = *taken.entry(key).or_insert(here);
+            if (element, other) != here {
                 report.add(
                     attachment.place(&format!("ips[{index}]"), written.span),
                     format!(
-                        "{} is asked for twice on network \"{name}\": also by {first}",
+                        "{} is asked for twice on network \"{name}\": also by \
+                         [{element}].ips[{other}]",
                         request.address
                     ),
                     "ask for it once",
                 );
-            } else {
-                taken.insert(key, here);
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::{
         AddressRequest, Selection,
         cni::{Capability, NetworkConfig},
         ipam::{Ipam, StaticIpam},
-        json::find,
+        json::{Kind, find},
         selection::Given,
     },
     rules::{
@@ -229,20 +229,25 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 /// Whether addresses come by `ips` or by `cni-args`. A faulty request counts: other rules speak of
 /// it.
 fn asks_for_addresses(selection: &Selection<'_>) -> bool {
-    let by_ips = selection
-        .ips
-        .as_ref()
-        .is_some_and(|ips| !ips.value.is_empty());
+    let by_ips = || {
+        selection
+            .ips
+            .as_ref()
+            .is_some_and(|ips| !ips.value.is_empty())
+    };
     let by_args = || {
         let args = selection.cni_args?.members()?;
         let cni = find(&args, "cni")?.value.members()?;
         let ips = find(&cni, "ips")?;
-        Some(ips.value.elements().is_none_or(|ips| !ips.is_empty()))
+        Some(!ips.value.is_empty())
     };
-    let malformed = selection.members.iter().any(|Given { member, key }| {
-        *key == Some("ips") && !member.value.is_null() && member.value.elements().is_none()
-    });
-    by_ips || malformed || by_args().unwrap_or(false)
+    let malformed = || {
+        selection.members.iter().any(|Given { member, key }| {
+            let kind = member.value.kind();
+            *key == Some("ips") && kind != Kind::Null && kind != Kind::List
+        })
+    };
+    by_ips() || by_args().unwrap_or(false) || malformed()
 }
 
 fn replaced(subject: &PodSubject<'_>, report: &mut Report<'_>) {
