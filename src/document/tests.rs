@@ -99,7 +99,7 @@ fn an_error_has_its_place_and_leaves_the_other_documents_alone() {
         errors(text, "a.yaml")
     );
     let (line, column, reason) = errors("{\n  \"a\": 1,\n}", "a.json").remove(0);
-    assert_eq!((line, column), (3, 1));
+    assert_eq!((line, column), (2, 9), "the comma, not the brace");
     assert!(reason.starts_with("the text is not JSON: "), "{reason}");
 }
 

@@ -250,6 +250,15 @@ impl SyntaxError {
         let reason = words
             .rsplit_once(" at line ")
             .map_or(words.as_str(), |(reason, _)| reason);
+        // In an object serde_json complains of the brace behind the comma.
+        let before = text.get(..at).unwrap_or_default().trim_ascii_end();
+        if reason.contains("must be a string") && before.ends_with(',') {
+            let comma = before.len() - 1;
+            return Self {
+                reason: "trailing comma".into(),
+                at: Span::new(comma, comma).start,
+            };
+        }
         Self {
             reason: reason.to_owned(),
             at: Span::new(at, at).start,
@@ -381,6 +390,8 @@ mod tests {
     fn a_syntax_error_says_where() {
         let error = Node::document("[\n  {,}]").map(|_| ()).unwrap_err();
         assert_eq!(error.at, 5, "{error}");
+        let error = Node::document(r#"[{"a": 1 ,}]"#).map(|_| ()).unwrap_err();
+        assert_eq!((&*error.reason, error.at), ("trailing comma", 9));
         assert!(Node::document("[1] x").is_err());
         assert!(Node::document("").is_err());
     }

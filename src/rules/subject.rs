@@ -173,6 +173,14 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// Whether the decoder refuses the member at this path: then its absence says nothing more.
+    pub fn is_faulty(&self, path: &str) -> bool {
+        self.annotation
+            .faults
+            .iter()
+            .any(|fault| fault.path == path)
+    }
+
     /// The place of the whole annotation.
     pub fn place(&self) -> Place<'a> {
         Place {

@@ -38,6 +38,12 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 fn missing(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
+    if attachment
+        .request
+        .is_faulty(&format!("[{}].name", attachment.selection.index))
+    {
+        return;
+    }
     let help = match attachment.request.annotation.format {
         Format::Short => "remove the comma that has no name beside it, or name a network",
         Format::Json => "add \"name\": \"my-network\"",

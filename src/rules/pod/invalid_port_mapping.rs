@@ -70,7 +70,12 @@ fn check_port(
     mapping: &PortMapping<'_>,
     report: &mut Report<'_>,
 ) {
+    let faulty = || {
+        let path = format!("[{}].{path}.{key}", attachment.selection.index);
+        attachment.request.is_faulty(&path)
+    };
     let (message, span) = match port {
+        None if faulty() => return,
         None => (format!("the mapping has no {key}"), mapping.span),
         Some(port) if (1..=65535).contains(&port.value) => return,
         Some(port) => (format!("{key} {} is not a port", port.value), port.span),
