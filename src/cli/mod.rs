@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the webhooks over HTTPS
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Show what nadmit does: starts it on examples and sends it real reviews
     Demo(demo::DemoArgs),
     /// Explain a rule by its code, or list all rules
@@ -49,7 +49,7 @@ enum Command {
 /// Parses the arguments and carries out the command.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Certs(args) => certs::run(&args),

@@ -7,6 +7,7 @@ mod annotations;
 mod architecture;
 mod examples;
 mod kube_types;
+mod process;
 mod profiles;
 mod properties;
 mod support;
@@ -21,6 +22,7 @@ fn main() {
         tour::trials(),
         architecture::trials(),
         kube_types::trials(),
+        process::trials(),
         examples::trials(),
         annotations::trials(),
         profiles::trials(),

@@ -210,7 +210,8 @@ fn layout() -> Result<(), Failed> {
         let findings = |text: &str| {
             let pod = json!({"metadata": {"name": "p", "namespace": "db",
                 "annotations": {"k8s.v1.cni.cncf.io/networks": text}}});
-            let answer = support::answer(&support::create(&pod), &catalog, &policy).unwrap();
+            let answer =
+                support::answer(&support::create(&pod), &catalog, &policy).expect("an answer");
             let mut seen: Vec<_> = answer
                 .findings()
                 .iter()

@@ -103,7 +103,7 @@ pub(crate) fn review(data: &[u8]) {
             };
             let _ = decide(Evidence::Cached);
             let json: serde_json::Value =
-                serde_json::from_slice(&answer.to_json(&review.request.uid)).unwrap();
+                serde_json::from_slice(&answer.to_json(&review.request.uid)).expect("JSON");
             assert_eq!(json["response"]["uid"], *review.request.uid);
             for finding in answer.findings() {
                 assert!(

@@ -173,14 +173,14 @@ fn read_pod(text: &str) -> anyhow::Result<PodManifest> {
     if let Some(error) = read.errors.into_iter().next() {
         return Err(error.into());
     }
-    let pods = read
+    let mut pods = read
         .objects
         .into_iter()
         .filter_map(|object| match object.value {
             Manifest::Pod(pod) => Some(pod),
             _ => None,
         });
-    pods.last().context("the example has no pod")
+    pods.next_back().context("the example has no pod")
 }
 
 #[cfg(test)]

@@ -71,10 +71,10 @@ pub(super) fn scene(
     };
     let _ = writeln!(out, "  {color}{word}{color:#}");
     for (code, message) in denied.iter().chain(&warned) {
-        let (what, help) = message
-            .split_once("): ")
-            .map_or((&**message, ""), |(a, b)| (a, b));
-        let what = what.split(" (column ").next().unwrap_or(what);
+        // What is wrong, perhaps with its column, and behind a semicolon what to write instead.
+        let (what, rest) = message.split_once(" (column ").unwrap_or(("", message));
+        let (before, help) = rest.split_once("; ").unwrap_or((rest, ""));
+        let what = if what.is_empty() { before } else { what };
         let _ = writeln!(out, "    {what} {DIM}[{code}]{DIM:#}");
         if !help.is_empty() {
             let _ = writeln!(out, "    {GREEN}->{GREEN:#} {help}");
