@@ -135,9 +135,15 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
         before,
         after,
     };
+    let labels = catalog
+        .namespace(namespace)
+        .map(|namespace| namespace.labels);
+    let launcher = before.metadata.labels.virt_launcher;
     let subject = UpdateSubject {
         namespace,
         policy,
+        may_change: labels.unwrap_or_default().mutable_attachments
+            || policy.may_change_attachments(&request.user_info.username, launcher),
         changes: vec![
             change(
                 Origin::default_network(policy),
@@ -186,7 +192,7 @@ fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<
     }
     match catalog
         .namespace(namespace)
-        .and_then(|namespace| namespace.mode)
+        .and_then(|namespace| namespace.labels.mode)
     {
         Some(Mode::Off) => None,
         Some(Mode::Warn) => Some(Level::Warn),

@@ -13,6 +13,6 @@ mod review;
 pub use self::{
     answer::{Answer, Verdict},
     decide::{Decision, Evidence, Plan, Record, Webhook, decide},
-    object::{Metadata, Object, Spec},
+    object::{Annotations, Labels, Metadata, Object, Spec},
     review::{Operation, Request, Review, ReviewError},
 };

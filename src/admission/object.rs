@@ -36,6 +36,9 @@ pub struct Metadata<'a> {
     /// The annotations that nadmit reads.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
     pub annotations: Annotations<'a>,
+    /// The labels that nadmit reads.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub labels: Labels,
 }
 
 /// The annotations that nadmit reads, each as written.
@@ -47,6 +50,41 @@ pub struct Annotations<'a> {
     pub default_network: Option<Cow<'a, str>>,
     /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
+}
+
+/// The labels that nadmit reads.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// Whether the pod is one in which KubeVirt runs a virtual machine.
+    pub virt_launcher: bool,
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Known;
+        impl<'de> Visitor<'de> for Known {
+            type Value = Labels;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+                let mut labels = Labels::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    if key == annotations::KUBEVIRT_LABEL {
+                        let value = map.next_value::<Option<Text<'de>>>()?;
+                        labels.virt_launcher =
+                            value.is_some_and(|Text(role)| role == annotations::VIRT_LAUNCHER);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(labels)
+            }
+        }
+        deserializer.deserialize_map(Known)
+    }
 }
 
 /// The part of a spec that decides, read in the same pass as the rest. What is of another kind, or of

@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use self::{
-    namespace::{Mode, Namespace},
+    namespace::{Labels, Mode, Namespace},
     pod::Pod,
 };
 use crate::network::Network;
@@ -35,15 +35,15 @@ impl Catalog {
     /// A catalog of these objects. Of two with the same name in the same namespace the later one
     /// counts.
     pub fn new(
-        namespaces: impl IntoIterator<Item = (Box<str>, Option<Mode>)>,
+        namespaces: impl IntoIterator<Item = (Box<str>, Labels)>,
         networks: impl IntoIterator<Item = Arc<Network>>,
         pods: impl IntoIterator<Item = Arc<Pod>>,
     ) -> Self {
         let mut catalog = Self::default();
-        for (name, mode) in namespaces {
+        for (name, labels) in namespaces {
             let namespace = catalog.namespaces.entry(name).or_default();
             namespace.declared = true;
-            namespace.mode = mode;
+            namespace.labels = labels;
         }
         for network in networks {
             catalog.insert_network(network);
@@ -151,7 +151,11 @@ mod tests {
         let networks = networks
             .iter()
             .map(|(ns, name)| Arc::new(Network::new(ns, name, None)));
-        Catalog::new([("db".into(), Some(Mode::Warn))], networks, [])
+        let labels = Labels {
+            mode: Some(Mode::Warn),
+            ..Labels::default()
+        };
+        Catalog::new([("db".into(), labels)], networks, [])
     }
 
     #[test]
@@ -186,9 +190,9 @@ mod tests {
     fn a_namespace_may_lower_the_levels() {
         let catalog = catalog(&[("web", "front")]);
         assert_eq!(
-            catalog.namespace("db").and_then(|n| n.mode),
+            catalog.namespace("db").and_then(|n| n.labels.mode),
             Some(Mode::Warn)
         );
-        assert_eq!(catalog.namespace("web").and_then(|n| n.mode), None);
+        assert_eq!(catalog.namespace("web").and_then(|n| n.labels.mode), None);
     }
 }

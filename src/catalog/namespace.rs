@@ -10,8 +10,8 @@ use crate::network::Network;
 pub struct Namespace {
     /// Whether the Namespace object itself was seen.
     pub declared: bool,
-    /// Its label `nadmit.io/mode`, if it has one.
-    pub mode: Option<Mode>,
+    /// What its labels say to nadmit.
+    pub labels: Labels,
     pub(super) networks: HashMap<Box<str>, Arc<Network>>,
     pub(super) pods: HashMap<Box<str>, Arc<Pod>>,
 }
@@ -21,6 +21,15 @@ impl Namespace {
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.pods.values()
     }
+}
+
+/// What a namespace's labels say to nadmit.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Labels {
+    /// `nadmit.io/mode`, if it is there.
+    pub mode: Option<Mode>,
+    /// `nadmit.io/attachments: mutable`: the attachments of running pods may change.
+    pub mutable_attachments: bool,
 }
 
 /// How the pods of a namespace are treated (label `nadmit.io/mode`).

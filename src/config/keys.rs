@@ -61,6 +61,18 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "ownUsers",
+        read: |reading, key, value| {
+            reading.policy.own_users = reading.users(key, value);
+        },
+    },
+    Key {
+        name: "kubevirtUsers",
+        read: |reading, key, value| {
+            reading.policy.kubevirt_users = reading.users(key, value);
+        },
+    },
+    Key {
         name: "multusNamespace",
         read: |reading, key, value| {
             if let Some(namespace) = reading.namespace(key, value) {

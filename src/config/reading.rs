@@ -122,6 +122,25 @@ impl Reading {
             .collect()
     }
 
+    /// A list of user names.
+    pub(super) fn users(&mut self, key: &str, value: &Node<'_>) -> HashSet<Box<str>> {
+        const EXPECTED: &str = "a list of user names, such as [\"system:serviceaccount:ns:name\"]";
+        let Some(elements) = value.elements() else {
+            self.wrong_kind(value, key, EXPECTED);
+            return HashSet::new();
+        };
+        let mut users = HashSet::new();
+        for element in elements {
+            match element.string() {
+                Some(user) => {
+                    users.insert(user.into());
+                }
+                None => self.wrong_kind(element, key, "a user name, in quotes"),
+            }
+        }
+        users
+    }
+
     /// The name of a namespace.
     pub(super) fn namespace(&mut self, key: &str, value: &Node<'_>) -> Option<Box<str>> {
         let Some(text) = value.string() else {

@@ -83,11 +83,15 @@ fn config<'n, 'a>(reading: &mut Reading, node: &'n Node<'a>) -> Option<&'n Node<
 fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     let metadata = reading.object_in(node, "metadata");
     let name = required_name(reading, node, metadata, name::label);
-    let labels = texts(reading, metadata, "metadata.labels").into_iter();
-    let mut modes = labels.filter(|(key, _)| &**key == annotations::MODE_LABEL);
+    let labels = texts(reading, metadata, "metadata.labels");
+    let label = |key: &str| {
+        let mut found = labels.iter().filter(|(k, _)| &**k == key);
+        found.next().map(|(_, text)| text.clone())
+    };
     Some(Manifest::Namespace(NamespaceManifest {
         name: name?.into(),
-        mode: modes.next().map(|(_, text)| text),
+        mode: label(annotations::MODE_LABEL),
+        attachments: label(annotations::ATTACHMENTS_LABEL),
     }))
 }
 

@@ -68,6 +68,8 @@ pub struct NamespaceManifest {
     pub name: Box<str>,
     /// The text of its label `nadmit.io/mode`, if it has one.
     pub mode: Option<Located<Box<str>>>,
+    /// The text of its label `nadmit.io/attachments`, if it has one.
+    pub attachments: Option<Located<Box<str>>>,
 }
 
 /// A `Pod` in a file.

@@ -20,3 +20,13 @@ pub const ADDRESS_POOL: &str = "nadmit.io/address-pool";
 
 /// On a namespace: how nadmit treats the pods in it (`deny`, `warn` or `off`).
 pub const MODE_LABEL: &str = "nadmit.io/mode";
+
+/// On a namespace: whether the attachments of its running pods may change (`mutable`), because
+/// something there attaches networks to them, or not (`immutable`, the default).
+pub const ATTACHMENTS_LABEL: &str = "nadmit.io/attachments";
+
+/// On a pod: what KubeVirt calls its role.
+pub const KUBEVIRT_LABEL: &str = "kubevirt.io";
+
+/// The role of the pod in which a virtual machine runs.
+pub const VIRT_LAUNCHER: &str = "virt-launcher";

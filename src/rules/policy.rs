@@ -14,6 +14,14 @@ const MULTUS_NAMESPACE: &str = "kube-system";
 /// The namespace that Multus never isolates, unless others are named.
 const GLOBAL_NAMESPACE: &str = "default";
 
+/// nadmit's own ServiceAccount, as it is installed.
+const OWN_USER: &str = "system:serviceaccount:nadmit:nadmit";
+/// KubeVirt's controller, as KubeVirt and OpenShift Virtualization install it.
+const KUBEVIRT_USERS: [&str; 2] = [
+    "system:serviceaccount:kubevirt:kubevirt-controller",
+    "system:serviceaccount:openshift-cnv:kubevirt-controller",
+];
+
 /// How nadmit is set: what `nadmit.yaml` says, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -27,6 +35,12 @@ pub struct Policy {
     pub excluded_namespaces: HashSet<Box<str>>,
     /// Whether attachments may not change after creation.
     pub immutable_attachments: bool,
+    /// The users who may change the attachments of any running pod: nadmit's own ServiceAccount, which
+    /// puts addresses in.
+    pub own_users: HashSet<Box<str>>,
+    /// The users who may change those of KubeVirt's launcher pods: its controller, which hot-plugs
+    /// interfaces.
+    pub kubevirt_users: HashSet<Box<str>>,
     /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
 }
@@ -57,6 +71,8 @@ impl Policy {
             global_namespaces: HashSet::from([GLOBAL_NAMESPACE.into()]),
             excluded_namespaces: HashSet::new(),
             immutable_attachments: true,
+            own_users: HashSet::from([OWN_USER.into()]),
+            kubevirt_users: KUBEVIRT_USERS.into_iter().map(Into::into).collect(),
             multus_namespace: MULTUS_NAMESPACE.into(),
         }
     }
@@ -87,6 +103,11 @@ impl Policy {
     pub fn active_rules(&self) -> impl Iterator<Item = (&'static Rule, Level)> {
         let all = RULES.iter().copied().zip(self.levels.iter().copied());
         all.filter(|(_, level)| *level > Level::Off)
+    }
+
+    /// Whether `user` may change the attachments of a running pod.
+    pub fn may_change_attachments(&self, user: &str, virt_launcher: bool) -> bool {
+        self.own_users.contains(user) || (virt_launcher && self.kubevirt_users.contains(user))
     }
 
     /// Whether a pod of namespace `own` may use the networks of `other` (Multus's rule).

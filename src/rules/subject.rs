@@ -78,6 +78,9 @@ pub struct UpdateSubject<'a> {
     pub namespace: &'a str,
     /// The settings.
     pub policy: &'a Policy,
+    /// Whether who asks may change attachments: nadmit itself, KubeVirt hot-plugging an interface, or
+    /// anybody in a namespace that is opted out.
+    pub may_change: bool,
     /// The annotation by each key: before, after.
     pub changes: Vec<Change<'a>>,
 }

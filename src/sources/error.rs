@@ -59,11 +59,15 @@ pub enum SourceError {
     Manifest(#[from] ManifestError),
     /// A namespace whose label says nothing that is known.
     #[error(
-        "{file}:{}:{}: the label nadmit.io/mode of namespace {namespace} is {text:?}, which is \
-         taken for no label: write deny, warn or off",
+        "{file}:{}:{}: the label {label} of namespace {namespace} is {text:?}, which is taken for \
+         no label: write {expected}",
         .position.line, .position.column
     )]
-    Mode {
+    Label {
+        /// The label.
+        label: &'static str,
+        /// What it may be.
+        expected: &'static str,
         /// The file.
         file: String,
         /// The label's place.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    catalog::{Mode, Pod},
+    catalog::{Labels, Pod},
     manifests::{Located, Manifest, NamespaceManifest, PodManifest, PodName},
     network::{Network, annotations},
 };
@@ -22,7 +22,7 @@ pub(super) struct Objects {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Namespace {
     pub name: Box<str>,
-    pub mode: Option<Mode>,
+    pub labels: Labels,
 }
 
 impl Objects {
@@ -71,18 +71,36 @@ fn same<T: PartialEq>(left: &[(T, usize)], right: &[(T, usize)]) -> bool {
 }
 
 fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceError>) -> Namespace {
-    let label = manifest.mode.as_ref();
-    let mode = label.and_then(|label| label.value.parse().ok());
-    if let (Some(label), None) = (label, mode) {
-        remarks.push(SourceError::Mode {
-            file: file.to_owned(),
-            position: label.place.position,
-            namespace: manifest.name.to_string(),
-            text: label.value.to_string(),
-        });
-    }
     let name = manifest.name;
-    Namespace { name, mode }
+    let mut unknown = |label, expected, written: &Located<Box<str>>| {
+        remarks.push(SourceError::Label {
+            label,
+            expected,
+            file: file.to_owned(),
+            position: written.place.position,
+            namespace: name.to_string(),
+            text: written.value.to_string(),
+        });
+    };
+    let mut labels = Labels::default();
+    if let Some(written) = &manifest.mode {
+        labels.mode = written.value.parse().ok();
+        if labels.mode.is_none() {
+            unknown(annotations::MODE_LABEL, "deny, warn or off", written);
+        }
+    }
+    if let Some(written) = &manifest.attachments {
+        match &*written.value {
+            "mutable" => labels.mutable_attachments = true,
+            "immutable" => {}
+            _ => unknown(
+                annotations::ATTACHMENTS_LABEL,
+                "mutable or immutable",
+                written,
+            ),
+        }
+    }
+    Namespace { name, labels }
 }
 
 /// A pod without a name is one that does not exist yet.

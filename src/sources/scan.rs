@@ -127,7 +127,7 @@ impl Scanned {
         Catalog::new(
             objects()
                 .flat_map(|o| &o.namespaces)
-                .map(|(namespace, _)| (namespace.name.clone(), namespace.mode)),
+                .map(|(namespace, _)| (namespace.name.clone(), namespace.labels)),
             objects()
                 .flat_map(|o| &o.networks)
                 .map(|(network, _)| Arc::clone(network)),

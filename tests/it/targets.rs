@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use nadmit::{
     admission::{Decision, Evidence, Review, Webhook, decide},
-    catalog::{Catalog, Mode},
+    catalog::{Catalog, Labels, Mode},
     network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
     rules::{Policy, Profile},
 };
@@ -32,7 +32,11 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         config("f", None),
         config("g", Some(r#"{"type":"macvlan"}"#)),
     ];
-    Catalog::new([("web".into(), Some(Mode::Warn))], networks, [])
+    let labels = Labels {
+        mode: Some(Mode::Warn),
+        ..Labels::default()
+    };
+    Catalog::new([("web".into(), labels)], networks, [])
 });
 
 /// An annotation of any bytes: parsed without a panic, every place inside the text, and what was

@@ -22,7 +22,9 @@ pub const RULE: Rule = Rule {
         not have. The rule compares what is asked, not the text, so that re-applying the same \
         manifest is no change; the annotation network-status may change at any time. Where a \
         controller attaches networks to running pods (multus-dynamic-networks-controller), set \
-        immutableAttachments: false. Source: multus-dynamic-networks-controller issue 66.",
+        immutableAttachments: false, or label the namespace nadmit.io/attachments: mutable. \
+        nadmit's own ServiceAccount and, for launcher pods, KubeVirt's controller may change them \
+        (ownUsers, kubevirtUsers). Source: multus-dynamic-networks-controller issue 66.",
     wrong: Example(&[
         MACVLAN_CONF,
         pod!("macvlan-conf"),
@@ -40,7 +42,7 @@ const HELP: &str = "editing attaches and detaches nothing; delete the pod and cr
                     the new annotation";
 
 fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
-    if !subject.policy.immutable_attachments {
+    if !subject.policy.immutable_attachments || subject.may_change {
         return;
     }
     for change in &subject.changes {

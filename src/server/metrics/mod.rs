@@ -229,7 +229,11 @@ mod tests {
         let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
         Metrics::register(&mut registry, catalog.clone());
         assert!(!scrape(&registry).contains("catalog_networks"));
-        catalog.store(Some(Arc::new(Catalog::new([("db".into(), None)], [], []))));
+        catalog.store(Some(Arc::new(Catalog::new(
+            [("db".into(), crate::catalog::Labels::default())],
+            [],
+            [],
+        ))));
         let text = scrape(&registry);
         assert!(text.contains("\nnadmit_catalog_namespaces 1\n"), "{text}");
         assert!(text.contains("\nnadmit_catalog_pods 0\n"), "{text}");

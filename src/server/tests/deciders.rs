@@ -33,7 +33,8 @@ impl Confirm for Origin {
                 Self::Fails => return Err(ConfirmError::new("the origin is away")),
                 Self::Waits(told) => told.notified().await,
                 Self::Publishes(catalog) => {
-                    let fresh = Catalog::new([("db".into(), None)], [], []);
+                    let fresh =
+                        Catalog::new([("db".into(), crate::catalog::Labels::default())], [], []);
                     let catalog = catalog.lock().unwrap();
                     catalog.as_ref().unwrap().store(Some(Arc::new(fresh)));
                 }

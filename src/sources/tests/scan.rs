@@ -216,10 +216,10 @@ fn namespaces_and_pods_come_along() {
     let mut fixture = Fixture::new(&[(
         "a.yaml",
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: web, labels: {nadmit.io/mode: \"off\"}}\n\
-         ---\napiVersion: v1\nkind: Namespace\nmetadata: {name: db, labels: {nadmit.io/mode: of}}\n\
+         ---\napiVersion: v1\nkind: Namespace\nmetadata: {name: db, labels: {nadmit.io/mode: of, nadmit.io/attachments: no-way}}\n\
          ---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {k8s.v1.cni.cncf.io/networks: x}}\n",
     )]);
-    let mode = |name: &str| fixture.catalog.namespace(name).and_then(|n| n.mode);
+    let mode = |name: &str| fixture.catalog.namespace(name).and_then(|n| n.labels.mode);
     assert_eq!(mode("web"), Some(crate::catalog::Mode::Off));
     assert_eq!(mode("db"), None);
     let pod = fixture.catalog.pod("default", "p").expect("the pod");
@@ -228,7 +228,9 @@ fn namespaces_and_pods_come_along() {
         fixture.errors(),
         [
             "a.yaml:7:47: the label nadmit.io/mode of namespace db is \"of\", which is taken for no \
-          label: write deny, warn or off"
+          label: write deny, warn or off",
+            "a.yaml:7:74: the label nadmit.io/attachments of namespace db is \"no-way\", which is \
+             taken for no label: write mutable or immutable",
         ]
     );
 }
