@@ -7,6 +7,7 @@ mod annotations;
 mod architecture;
 mod examples;
 mod kube_types;
+mod match_conditions;
 mod process;
 mod profiles;
 mod properties;
@@ -22,6 +23,7 @@ fn main() {
         tour::trials(),
         architecture::trials(),
         kube_types::trials(),
+        match_conditions::trials(),
         process::trials(),
         examples::trials(),
         annotations::trials(),
