@@ -82,6 +82,8 @@ pub(crate) struct Case {
     namespace_isolation: bool,
     global_namespaces: Option<Vec<Box<str>>>,
     pub(crate) multus: String,
+    #[serde(default)]
+    pub(crate) spec_objects: bool,
     expected: String,
 }
 

@@ -1,4 +1,5 @@
-//! The profile `multus` denies nothing that Multus and the plugins would start.
+//! The profile `multus` denies nothing that Multus and the plugins would start, and `strict` all that
+//! the spec objects to.
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::rules::Profile;
@@ -18,9 +19,15 @@ const FAIL_LATER: &[(&str, &str)] = &[
     ("probe-if-lo", "the pod has an interface lo already"),
 ];
 
+/// Cases to which the spec objects, and of which nadmit cannot know.
+const BEYOND_KNOWLEDGE: &[(&str, &str)] = &[(
+    "spec-4.1.2-nocap",
+    "the plugin is none that nadmit knows: it may take ips and mac",
+)];
+
 pub(crate) fn trials() -> Vec<Trial> {
     let cases = cases();
-    for (id, _) in FAIL_LATER {
+    for (id, _) in FAIL_LATER.iter().chain(BEYOND_KNOWLEDGE) {
         assert!(cases.iter().any(|case| case.id() == *id), "no case {id}");
     }
     let trial = |case: Case| {
@@ -28,7 +35,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             multus(&case)
         })
     };
-    cases.into_iter().map(trial).collect()
+    let strict = cases
+        .clone()
+        .into_iter()
+        .filter(|case| case.spec_objects)
+        .map(|case| {
+            Trial::test(format!("profiles::strict::{}", case.id()), move || {
+                strict(&case)
+            })
+        });
+    strict.chain(cases.into_iter().map(trial)).collect()
 }
 
 fn multus(case: &Case) -> Result<(), Failed> {
@@ -38,4 +54,13 @@ fn multus(case: &Case) -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("Multus says {}, the profile {verdict}\n{said}", case.multus).into())
+}
+
+fn strict(case: &Case) -> Result<(), Failed> {
+    let (verdict, said) = case.verdict(Profile::Strict)?;
+    let known = !BEYOND_KNOWLEDGE.iter().any(|(id, _)| *id == case.id());
+    if known == (verdict == "deny") {
+        return Ok(());
+    }
+    Err(format!("the spec objects, strict says {verdict}\n{said}").into())
 }
