@@ -8,10 +8,15 @@ use super::{
 use crate::{
     catalog::{Catalog, Mode},
     rules::{
-        Check, Finding, Level, Lookup, PodSubject, Policy, Report, UpdateSubject,
+        Check, Finding, Level, Lookup, NetworkSubject, PodSubject, Policy, Report, UpdateSubject,
         subject::{Change, Origin},
     },
 };
+
+/// The API group of `NetworkAttachmentDefinitions`.
+const NAD_GROUP: &str = "k8s.cni.cncf.io";
+/// Their plural name.
+const NAD_RESOURCE: &str = "network-attachment-definitions";
 
 /// Which of the two webhooks was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,8 +112,51 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         (("", "pods"), "", Operation::Create) => pod_create(request, catalog, policy),
         // Annotations can be changed through the status, too.
         (("", "pods"), "" | "status", Operation::Update) => pod_update(request, catalog, policy),
+        ((NAD_GROUP, NAD_RESOURCE), "", Operation::Create | Operation::Update) => {
+            network(request, catalog, policy)
+        }
         _ => Vec::new(),
     }
+}
+
+/// The findings on a network's own configuration; of an update only those that are new.
+fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+        return Vec::new();
+    };
+    let findings = |object: &Object<'_>| {
+        let subject = NetworkSubject {
+            namespace: request.namespace.as_deref().unwrap_or_default(),
+            name: object.metadata.name.as_deref().unwrap_or_default(),
+            config: object.spec.config.as_deref(),
+            odd_config: object.spec.odd_config,
+            policy,
+            catalog,
+        };
+        let mut report = Report::new(policy, loudest);
+        for (rule, level) in policy.active_rules() {
+            if let Check::Network(check) = rule.check {
+                report.begin(rule, level);
+                check(&subject, &mut report);
+            }
+        }
+        report.into_findings()
+    };
+    match &request.old_object {
+        None => findings(after),
+        Some(before) if before.spec == after.spec => Vec::new(),
+        Some(before) => only_news(findings(after), &findings(before)),
+    }
+}
+
+/// What was wrong before may stay wrong; only what an update makes worse counts.
+fn only_news(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
+    findings.retain(|finding| {
+        !known
+            .iter()
+            .any(|k| (k.code, &k.message) == (finding.code, &finding.message))
+    });
+    findings
 }
 
 fn pod_create(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
@@ -163,16 +211,11 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
         }
     }
     let mut findings = report.into_findings();
-    // What was wrong before may stay wrong; only what the update makes worse counts.
     let known = pod_findings(request, before, catalog, policy);
-    let news = pod_findings(request, after, catalog, policy)
-        .into_iter()
-        .filter(|finding| {
-            !known
-                .iter()
-                .any(|k| (k.code, &k.message) == (finding.code, &finding.message))
-        });
-    findings.extend(news);
+    findings.extend(only_news(
+        pod_findings(request, after, catalog, policy),
+        &known,
+    ));
     findings
 }
 

@@ -17,8 +17,8 @@ pub struct Object<'a> {
     #[serde(borrow, default)]
     pub metadata: Metadata<'a>,
     /// What decides in its spec.
-    #[serde(default)]
-    pub spec: Spec,
+    #[serde(borrow, default)]
+    pub spec: Spec<'a>,
 }
 
 /// The part of an object's metadata that decides.
@@ -90,64 +90,80 @@ impl<'de> Deserialize<'de> for Labels {
 /// The part of a spec that decides, read in the same pass as the rest. What is of another kind, or of
 /// another shape, reads as the default: whether a pod is one, the API server checks.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Spec {
+pub struct Spec<'a> {
     /// Whether a pod uses the node's own network; Multus then ignores its annotation.
     pub host_network: bool,
+    /// A network's configuration, if it is a text.
+    pub config: Option<Cow<'a, str>>,
+    /// A network's configuration as JSON, if it is there and no text: a mistake that others than the
+    /// API server, which has a schema, may meet.
+    pub odd_config: Option<&'a str>,
 }
 
-impl<'de> Deserialize<'de> for Spec {
+impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Spec;
+        struct Members<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
+            type Value = Spec<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spec, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spec<'a>, A::Error> {
                 let mut spec = Spec::default();
                 while let Some(Text(key)) = map.next_key()? {
-                    if key == "hostNetwork" {
-                        let value: &RawValue = map.next_value()?;
-                        spec.host_network = value.get() == "true";
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
+                    match &*key {
+                        "hostNetwork" => {
+                            let value: &RawValue = map.next_value()?;
+                            spec.host_network = value.get() == "true";
+                        }
+                        "config" => {
+                            let value: &'de RawValue = map.next_value()?;
+                            let text = serde_json::from_str::<Option<Text<'de>>>(value.get());
+                            match text {
+                                Ok(text) => spec.config = text.map(|Text(text)| text),
+                                Err(_) => spec.odd_config = Some(value.get()),
+                            }
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
                     }
                 }
                 Ok(spec)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Spec, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Spec<'a>, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Spec::default())
             }
 
-            fn visit_unit<E>(self) -> Result<Spec, E> {
+            fn visit_unit<E>(self) -> Result<Spec<'a>, E> {
                 Ok(Spec::default())
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Spec, E> {
+            fn visit_bool<E>(self, _: bool) -> Result<Spec<'a>, E> {
                 Ok(Spec::default())
             }
 
-            fn visit_i64<E>(self, _: i64) -> Result<Spec, E> {
+            fn visit_i64<E>(self, _: i64) -> Result<Spec<'a>, E> {
                 Ok(Spec::default())
             }
 
-            fn visit_u64<E>(self, _: u64) -> Result<Spec, E> {
+            fn visit_u64<E>(self, _: u64) -> Result<Spec<'a>, E> {
                 Ok(Spec::default())
             }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Spec, E> {
+            fn visit_f64<E>(self, _: f64) -> Result<Spec<'a>, E> {
                 Ok(Spec::default())
             }
 
-            fn visit_str<E>(self, _: &str) -> Result<Spec, E> {
+            fn visit_str<E>(self, _: &str) -> Result<Spec<'a>, E> {
                 Ok(Spec::default())
             }
         }
-        deserializer.deserialize_any(Members)
+        deserializer.deserialize_any(Members(std::marker::PhantomData))
     }
 }
 

@@ -64,7 +64,12 @@ fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         resource_name: value(annotations::RESOURCE_NAME),
         address_pool: value(annotations::ADDRESS_POOL),
     };
-    let config = config.map(|config| config.place);
+    let config = config.and_then(|config| {
+        Some(Located {
+            value: config.string()?.into(),
+            place: config.place,
+        })
+    });
     Some(Manifest::Network(NetworkManifest { network, config }))
 }
 

@@ -57,8 +57,8 @@ pub enum Manifest {
 pub struct NetworkManifest {
     /// The network.
     pub network: Network,
-    /// Where the value of `spec.config` stands, if there is one.
-    pub config: Option<Place>,
+    /// The text of `spec.config`, if there is one.
+    pub config: Option<Located<Box<str>>>,
 }
 
 /// A `Namespace` in a file.

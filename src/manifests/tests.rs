@@ -56,7 +56,7 @@ fn a_network_is_read_with_its_annotations_and_the_place_of_its_configuration() {
     assert_eq!(network.address_pool.as_deref(), Some("blue"));
     assert_eq!(network.resource_name.as_deref(), Some("intel.com/sriov"));
     assert!(matches!(network.config, ConfigState::Loaded(_)));
-    let config = manifest.config.expect("a place");
+    let config = manifest.config.as_ref().expect("a place").place;
     assert_eq!(
         config.position,
         Position {

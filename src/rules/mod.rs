@@ -4,11 +4,14 @@
 //! - [`level`] and [`policy`] say how loudly each speaks: by profile, configuration and namespace.
 //! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
-//! - [`pod`] and [`update`] hold the rules themselves.
+//! - [`network_subject`] is the same for a network's own configuration.
+//! - [`pod`], [`update`] and [`network`] hold the rules themselves.
 
 mod examples;
 pub mod finding;
 pub mod level;
+pub mod network;
+pub mod network_subject;
 pub mod pod;
 pub mod policy;
 pub mod registry;
@@ -18,6 +21,7 @@ pub mod update;
 pub use self::{
     finding::{Finding, Lookup, Place, Report, Spot},
     level::{Level, Levels, Profile},
+    network_subject::NetworkSubject,
     policy::Policy,
     registry::{Check, Example, RULES, Rule},
     subject::{Attachment, PodSubject, UpdateSubject},

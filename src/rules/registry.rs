@@ -3,6 +3,8 @@
 use super::{
     finding::Report,
     level::Levels,
+    network,
+    network_subject::NetworkSubject,
     pod,
     subject::{PodSubject, UpdateSubject},
     update,
@@ -27,7 +29,8 @@ pub struct Rule {
     pub check: Check,
 }
 
-/// An example as YAML documents: networks and one pod, or for an update the pod before and after.
+/// An example as YAML documents: networks and one pod, for an update the pod before and after, for a
+/// network other networks and, last, the one in question.
 #[derive(Debug, Clone, Copy)]
 pub struct Example(pub &'static [&'static str]);
 
@@ -45,6 +48,8 @@ pub enum Check {
     Pod(fn(&PodSubject<'_>, &mut Report<'_>)),
     /// The same of a pod on the node's own network, of which no other rule speaks.
     HostNetworkPod(fn(&PodSubject<'_>, &mut Report<'_>)),
+    /// A network: when it is created, and when its configuration changes.
+    Network(fn(&NetworkSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -91,6 +96,8 @@ pub static RULES: &[&Rule] = &[
     &pod::mac_unsupported::RULE,
     &pod::capability::MISSING,
     &pod::capability::FALLBACK,
+    // A network's own configuration.
+    &network::invalid_config::RULE,
     // The pod and its updates.
     &pod::host_network::RULE,
     &update::attachments_changed::RULE,

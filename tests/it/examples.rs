@@ -74,16 +74,24 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     let (mut networks, mut pods) = (Vec::new(), Vec::new());
     for object in read.objects {
         match object.value {
-            Manifest::Network(found) => networks.push(Arc::new(found.network)),
+            Manifest::Network(found) => networks.push(found),
             Manifest::Pod(pod) => pods.push(object_of(&pod)),
             Manifest::Namespace(_) => {}
         }
     }
     let body = match (&rule.check, &*pods) {
+        (Check::Network(_), []) => {
+            let network = networks.pop().ok_or("no network")?;
+            support::create_network(
+                &network.network,
+                network.config.as_ref().map(|text| &*text.value),
+            )
+        }
         (Check::Update(_), [before, after]) => support::update(before, after),
         (_, [pod]) => support::create(pod),
         _ => return Err(format!("{} pods", pods.len()).into()),
     };
+    let networks = networks.into_iter().map(|found| Arc::new(found.network));
     let catalog = Catalog::new([], networks, []);
     Ok(support::answer(&body, &catalog, &Policy::default())?)
 }

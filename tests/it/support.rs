@@ -3,6 +3,7 @@
 use nadmit::{
     admission::{Answer, Decision, Evidence, Review, Webhook, decide},
     catalog::Catalog,
+    network::Network,
     rules::Policy,
 };
 use serde_json::{Value, json};
@@ -20,12 +21,29 @@ pub(crate) fn update(before: &Value, after: &Value) -> Vec<u8> {
     )
 }
 
+/// The bytes of an AdmissionReview for the creation of a network.
+pub(crate) fn create_network(network: &Network, config: Option<&str>) -> Vec<u8> {
+    let object = json!({
+        "metadata": {"name": network.name, "namespace": network.namespace},
+        "spec": {"config": config},
+    });
+    let mut request = json!({"operation": "CREATE", "object": object});
+    request["kind"] = json!({"kind": "NetworkAttachmentDefinition"});
+    request["resource"] =
+        json!({"group": "k8s.cni.cncf.io", "resource": "network-attachment-definitions"});
+    wrap(request, &object)
+}
+
 fn review(mut request: Value, pod: &Value) -> Vec<u8> {
-    request["uid"] = json!("test");
     request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
     request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
-    request["name"] = pod["metadata"]["name"].clone();
-    request["namespace"] = pod["metadata"]["namespace"].clone();
+    wrap(request, pod)
+}
+
+fn wrap(mut request: Value, object: &Value) -> Vec<u8> {
+    request["uid"] = json!("test");
+    request["name"] = object["metadata"]["name"].clone();
+    request["namespace"] = object["metadata"]["namespace"].clone();
     let review = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request,
     });

@@ -1,0 +1,108 @@
+//! What a rule on networks looks at: one configuration's text, and the other networks.
+
+use crate::{
+    catalog::Catalog,
+    network::{
+        Span,
+        json::{Member, Node},
+    },
+};
+
+use super::{finding::Place, policy::Policy};
+
+/// A network as it was written.
+#[derive(Debug)]
+pub struct NetworkSubject<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// `spec.config`, if it is a text.
+    pub config: Option<&'a str>,
+    /// `spec.config` as JSON, if it is there and no text.
+    pub odd_config: Option<&'a str>,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The networks there are; this one may be among them, as it was.
+    pub catalog: &'a Catalog,
+}
+
+/// One plugin's object in a configuration.
+#[derive(Debug, Clone)]
+pub struct PluginText<'a> {
+    /// Its path from the configuration: empty for a single configuration, `.plugins[0]` in a list.
+    pub path: String,
+    /// Its members.
+    pub members: Vec<Member<'a>>,
+    /// The whole object.
+    pub node: Node<'a>,
+    /// Its `type`; empty if there is none.
+    pub kind: String,
+}
+
+impl<'a> NetworkSubject<'a> {
+    /// The configuration as one JSON object, if it is one.
+    pub fn document(&self) -> Option<(Node<'a>, Vec<Member<'a>>)> {
+        let node = Node::document(self.config.filter(|text| !text.is_empty())?).ok()?;
+        Some((node, node.members()?))
+    }
+
+    /// The plugins' objects, in their order: with `type` and `plugins`, `type` wins.
+    pub fn plugins(&self) -> Vec<PluginText<'a>> {
+        let Some((node, members)) = self.document() else {
+            return Vec::new();
+        };
+        let single = kind(&members);
+        if !single.is_empty() {
+            return vec![PluginText {
+                path: String::new(),
+                members,
+                node,
+                kind: single,
+            }];
+        }
+        let list = crate::network::json::find(&members, "plugins").and_then(|m| m.value.elements());
+        let list = list.unwrap_or_default().into_iter().enumerate();
+        list.filter_map(|(index, node)| {
+            let members = node.members()?;
+            let kind = kind(&members);
+            Some(PluginText {
+                path: format!(".plugins[{index}]"),
+                members,
+                node,
+                kind,
+            })
+        })
+        .collect()
+    }
+
+    /// The place of `spec.config` as a whole.
+    pub fn place_of_config(&self) -> Place<'a> {
+        Place {
+            field: "spec.config".to_owned(),
+            at: None,
+        }
+    }
+
+    /// A place in the configuration: the path from its object (`.ipam.range`), and the part of the
+    /// text.
+    pub fn place(&self, path: &str, span: Span) -> Place<'a> {
+        Place {
+            field: format!("spec.config{path}"),
+            at: self.config.map(|text| (span, text)),
+        }
+    }
+}
+
+impl<'a> PluginText<'a> {
+    /// The `ipam` object's members and its node, if there is one.
+    pub fn ipam(&self) -> Option<(Node<'a>, Vec<Member<'a>>)> {
+        let node = crate::network::json::find(&self.members, "ipam")?.value;
+        Some((node, node.members()?))
+    }
+}
+
+fn kind(members: &[Member<'_>]) -> String {
+    let found = crate::network::json::find(members, "type").and_then(|m| m.value.string());
+    found.unwrap_or_default().into_owned()
+}
