@@ -12,10 +12,16 @@ use crate::{
     suite::{Asked, Suite, entries, stem},
 };
 
-/// The edits of a pod's networks. All other reviews are allowed without a word.
-const EDITS: [&str; 2] = [
-    "pod-apply-serverside-update.validate",
-    "pod-update-annotations.validate",
+/// The reviews that are refused, and why. All others are allowed without a word.
+const REFUSED: [(&str, &str); 3] = [
+    // The networks of pods that exist are edited.
+    (
+        "pod-apply-serverside-update.validate",
+        "attachments-changed",
+    ),
+    ("pod-update-annotations.validate", "attachments-changed"),
+    // The configuration is {}.
+    ("nad-create-dryrun.validate", "invalid-network-config"),
 ];
 
 /// One trial for each captured review, sent to the webhook that it was sent to.
@@ -35,11 +41,8 @@ fn asked(file: &Path, name: &str) -> Result<Asked> {
     } else {
         "validate"
     };
-    let expect = if EDITS.contains(&name) {
-        Expect::denied(&["attachments-changed"])
-    } else {
-        Expect::allowed()
-    };
+    let refused = REFUSED.iter().find(|(refused, _)| *refused == name);
+    let expect = refused.map_or_else(Expect::allowed, |(_, code)| Expect::denied(&[*code]));
     Ok(Asked {
         source: file.to_owned(),
         about: "A request of a real API server is answered.".to_owned(),
