@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::out;
 use crate::server::{
     Identity,
     tls::{Made, self_signed},
@@ -38,17 +39,19 @@ pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
     };
     let folder = args.cert_dir.display();
     match self_signed::ensure(&args.cert_dir, &names, super::clock())? {
-        Made::Nothing => anstream::println!("{folder}: a good certificate is there already"),
+        Made::Nothing => out::line(format_args!(
+            "{folder}: a good certificate is there already"
+        )),
         Made::Certificate => {
-            anstream::println!(
+            out::line(format_args!(
                 "{folder}: made tls.crt and tls.key for {}",
                 names.join(", ")
-            );
+            ));
         }
-        Made::Authority => anstream::println!(
+        Made::Authority => out::line(format_args!(
             "{folder}: made ca.crt and ca.key, tls.crt and tls.key for {}",
             names.join(", ")
-        ),
+        )),
     }
     Ok(())
 }

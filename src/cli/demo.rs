@@ -17,7 +17,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use self::scenes::SCENES;
-use super::{https::Client, serve, standalone::Standalone, welcome};
+use super::{https::Client, out, serve, standalone::Standalone, welcome};
 use crate::{
     catalog::Catalog,
     rules::Policy,
@@ -92,7 +92,9 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
             ca: Some(ca),
         };
         welcome::print(&place, demonstration.catalog.load().as_deref());
-        anstream::println!("Edit the manifests in that folder and ask again; Ctrl-C ends it.");
+        out::line(format_args!(
+            "Edit the manifests in that folder and ask again; Ctrl-C ends it."
+        ));
     }
     serving.await?;
     stop.cancel();
@@ -151,12 +153,12 @@ async fn play(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
     let mut client = Client::connect(address, ca)
         .await
         .context("the demo's own server")?;
-    anstream::println!("{}", show::opening());
+    out::line(show::opening());
     for scene in SCENES {
         let mut asked = scene.review()?;
         let body = std::mem::take(&mut asked.body);
         let (status, answer) = client.post("/validate", body).await?;
-        anstream::println!("{}", show::scene(scene, &asked, status, &answer)?);
+        out::line(show::scene(scene, &asked, status, &answer)?);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use clap::Args;
 
+use super::out;
 use crate::rules::{Level, Profile, RULES, Rule, policy::similar_code, registry};
 
 /// Which rule to explain.
@@ -28,11 +29,11 @@ const DIM: Style = Style::new().dimmed();
 /// When there is no such rule; the error suggests one.
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     let Some(code) = &args.code else {
-        anstream::print!("{}", list());
+        out::text(list());
         return Ok(());
     };
     match registry::find(code) {
-        Some(rule) => anstream::print!("{}", explanation(rule)),
+        Some(rule) => out::text(explanation(rule)),
         None => bail!(
             "there is no rule \"{code}\"{}; `nadmit explain --list` shows all",
             similar_code(code).map_or(String::new(), |s| format!("; did you mean \"{s}\"?")),

@@ -6,6 +6,7 @@ mod explain;
 mod https;
 mod live_config;
 mod logging;
+mod out;
 mod serve;
 mod standalone;
 mod welcome;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Admission control for Kubernetes secondary networks.
+/// The arguments.
 #[derive(Debug, Parser)]
 #[command(
     name = "nadmit",
@@ -54,7 +55,9 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "nadmit", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "nadmit", &mut script);
+            out::text(String::from_utf8_lossy(&script));
             Ok(())
         }
     };

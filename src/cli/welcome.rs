@@ -8,6 +8,7 @@ use std::{
 use anstyle::Style;
 use serde_json::json;
 
+use super::out;
 use crate::{catalog::Catalog, network::annotations};
 
 const BOLD: Style = Style::new().bold();
@@ -29,16 +30,24 @@ pub(super) fn print(place: &Place<'_>, catalog: Option<&Catalog>) {
     let (networks, namespaces) = catalog.map_or((0, 0), |catalog| {
         (catalog.network_count(), catalog.namespace_count())
     });
-    anstream::println!("{BOLD}nadmit {}{BOLD:#}", env!("CARGO_PKG_VERSION"));
-    anstream::println!(
+    out::line(format_args!(
+        "{BOLD}nadmit {}{BOLD:#}",
+        env!("CARGO_PKG_VERSION")
+    ));
+    out::line(format_args!(
         "networks   {networks} in {namespaces} namespaces, from {}",
         place.manifests.display()
-    );
-    anstream::println!("webhooks   https://{}/validate and /mutate", place.webhooks);
+    ));
+    out::line(format_args!(
+        "webhooks   https://{}/validate and /mutate",
+        place.webhooks
+    ));
     if let Some(admin) = place.admin {
-        anstream::println!("admin      http://{admin}/livez, /readyz and /metrics");
+        out::line(format_args!(
+            "admin      http://{admin}/livez, /readyz and /metrics"
+        ));
     }
-    anstream::println!("\nAsk it about a pod:\n\n{}\n", curl(place));
+    out::line(format_args!("\nAsk it about a pod:\n\n{}\n", curl(place)));
 }
 
 /// A review of a pod with a network that does not exist, sent by curl.
