@@ -31,6 +31,9 @@ pub struct Plugin {
     pub kind: Box<str>,
     /// The requests of a pod that it says it takes.
     pub capabilities: Capabilities,
+    /// Whether its `args` are no object (`null` is none): Multus crashes when it merges a pod's
+    /// `cni-args` into them.
+    pub odd_args: bool,
     /// How its interface gets addresses, if the plugin has an `ipam` section with a type.
     pub ipam: Option<Ipam>,
 }
@@ -280,8 +283,18 @@ fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin
     Ok(Plugin {
         kind,
         capabilities: capabilities(members)?,
+        odd_args: odd_args(members),
         ipam: ipam.as_deref().and_then(Ipam::read),
     })
+}
+
+/// Multus reads `args` as a map's key: in its exact case, and `null` is there.
+fn odd_args(members: &[Member<'_>]) -> bool {
+    let args = members
+        .iter()
+        .rev()
+        .find(|member| member.name.value == "args");
+    args.is_some_and(|args| args.value.kind() != Kind::Object)
 }
 
 fn capabilities(members: &[Member<'_>]) -> Result<Capabilities, ConfigError> {
