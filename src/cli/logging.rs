@@ -1,5 +1,7 @@
 //! Where log lines go, and in which form.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -43,6 +45,7 @@ impl LogArgs {
         })?;
         let logs = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Pretty => logs.with_target(false).init(),

@@ -94,7 +94,7 @@ pub(super) const SCENES: &[Scene] = &[
 
 /// The networks and namespaces that the demonstration serves.
 const MANIFESTS: &[(&str, &str)] = &[
-    ("namespaces.yaml", example!("namespaces.yaml")),
+    ("namespaces.yaml", example!("networks/namespaces.yaml")),
     ("bridge.yaml", example!("networks/bridge.yaml")),
     ("dhcp.yaml", example!("networks/dhcp.yaml")),
     ("host-local.yaml", example!("networks/host-local.yaml")),
