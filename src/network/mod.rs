@@ -21,6 +21,7 @@ pub mod ipam;
 pub mod json;
 pub mod mac;
 pub mod name;
+pub mod range;
 pub mod selection;
 pub mod status;
 pub mod text;
@@ -31,6 +32,7 @@ pub use self::{
     interface::InterfaceError,
     mac::{HardwareAddress, Mac},
     name::NameError,
+    range::{Range, Subnet, Window},
     selection::{Annotation, Format, Selection},
     text::{Parsed, Position, Span, Spanned},
 };

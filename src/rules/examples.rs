@@ -147,3 +147,16 @@ macro_rules! pod {
     };
 }
 pub(super) use pod;
+
+/// The network `storage-net` of namespace `db`, whose configuration is the text given.
+macro_rules! network {
+    ($config:literal) => {
+        concat!(
+            "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n",
+            "metadata: {name: storage-net, namespace: db}\nspec:\n  config: |\n    ",
+            $config,
+            "\n"
+        )
+    };
+}
+pub(super) use network;

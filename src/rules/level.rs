@@ -96,6 +96,9 @@ impl Levels {
     /// Worth a word, never a denial.
     pub const ADVICE: Self = Self::new(Level::Warn, Level::Warn, Level::Warn);
 
+    /// Silent unless the configuration asks for it: right in some clusters only.
+    pub const OFF: Self = Self::new(Level::Off, Level::Off, Level::Off);
+
     const fn new(multus: Level, default: Level, strict: Level) -> Self {
         Self {
             multus,

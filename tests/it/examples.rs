@@ -8,7 +8,7 @@ use nadmit::{
     admission::Answer,
     catalog::Catalog,
     manifests::{self, Manifest, PodManifest, PodName},
-    rules::{Check, Example, Policy, Profile, RULES, Rule},
+    rules::{Check, Example, Level, Levels, Policy, Profile, RULES, Rule},
 };
 use serde_json::{Map, Value, json};
 
@@ -93,7 +93,11 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     };
     let networks = networks.into_iter().map(|found| Arc::new(found.network));
     let catalog = Catalog::new([], networks, []);
-    Ok(support::answer(&body, &catalog, &Policy::default())?)
+    let mut policy = Policy::default();
+    if rule.levels == Levels::OFF {
+        policy.set_level(rule.code, Level::Warn)?;
+    }
+    Ok(support::answer(&body, &catalog, &policy)?)
 }
 
 fn object_of(pod: &PodManifest) -> Value {

@@ -8,6 +8,7 @@ mod architecture;
 mod examples;
 mod kube_types;
 mod match_conditions;
+mod networks;
 mod process;
 mod profiles;
 mod properties;
@@ -27,6 +28,7 @@ fn main() {
         process::trials(),
         examples::trials(),
         annotations::trials(),
+        networks::trials(),
         profiles::trials(),
         properties::trials(),
     ]

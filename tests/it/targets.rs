@@ -8,7 +8,7 @@ use nadmit::{
     admission::{Decision, Evidence, Review, Webhook, decide},
     catalog::{Catalog, Labels, Mode},
     network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
-    rules::{Policy, Profile},
+    rules::{Finding, Level, Policy, Profile},
 };
 
 /// Networks of every kind, so that the rules on networks have something to look at.
@@ -71,7 +71,8 @@ fn meaning(annotation: &Annotation<'_>) -> Meaning {
     })
 }
 
-/// A NAD's configuration of any bytes: read without a panic, its fault inside the text.
+/// A NAD's configuration of any bytes: read without a panic, its fault inside the text. Every rule
+/// sees it, and what Multus refuses is denied when the network is created.
 pub(crate) fn nad_config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -83,7 +84,45 @@ pub(crate) fn nad_config(data: &[u8]) {
             error.span
         );
         assert!(!error.to_string().is_empty());
+        let findings = network_findings(text);
+        let found = |f: &Finding| (f.code, f.level) == ("invalid-network-config", Level::Deny);
+        assert!(
+            findings.iter().any(found),
+            "{text}: {error}, but {findings:?}"
+        );
+    } else {
+        let _ = network_findings(text);
     }
+}
+
+/// What the rules say of a network with this configuration, each place inside the text.
+fn network_findings(config: &str) -> Vec<Finding> {
+    let body = serde_json::json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "u", "operation": "CREATE", "namespace": "db",
+            "resource": {"group": "k8s.cni.cncf.io", "resource": "network-attachment-definitions"},
+            "object": {"metadata": {"name": "n"}, "spec": {"config": config}},
+        },
+    });
+    let body = body.to_string();
+    review(body.as_bytes());
+    let review = Review::parse(body.as_bytes()).expect("a review");
+    let policy = Policy::default();
+    let decision = decide(
+        Webhook::Validate,
+        &review.request,
+        &CATALOG,
+        &policy,
+        Evidence::Confirmed,
+    );
+    let Decision::Answer(answer) = decision else {
+        panic!("asked again: {decision:?}")
+    };
+    for span in answer.findings().iter().filter_map(|f| f.span) {
+        assert!(span.start <= span.end && span.end as usize <= config.len());
+    }
+    answer.findings().to_vec()
 }
 
 /// A review of any bytes: an error with a sentence, or an answer that echoes the uid; in every

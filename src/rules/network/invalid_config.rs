@@ -1,8 +1,11 @@
 //! `invalid-network-config`: Multus or libcni would refuse the configuration.
+//!
+//! [`NetworkConfig::parse`](crate::network::cni::NetworkConfig::parse) stops at the first fault,
+//! because a pod cares for no more; whoever writes the network gets all of them.
 
 use crate::{
     network::{
-        cni::{ConfigFault, NetworkConfig},
+        cni::{ConfigFault, is_cni_name},
         json::Node,
     },
     rules::{
@@ -11,6 +14,8 @@ use crate::{
     },
 };
 
+use super::fields::{Fields, Value};
+
 /// The rule.
 pub const RULE: Rule = Rule {
     code: "invalid-network-config",
@@ -18,12 +23,16 @@ pub const RULE: Rule = Rule {
     summary: "A network's configuration could not start any pod",
     explanation: "spec.config is a text: one JSON object, with the type of a plugin or a list of \
         plugins. What Multus or libcni refuse (some forms, like an empty \"plugins\", crash Multus) \
-        leaves every pod that names the network in ContainerCreating. Source: the spec, section \
-        3.4; libcni v1.3; executed with Multus v4.3.0.",
+        leaves every pod that names the network in ContainerCreating. args that are no object \
+        crash Multus only when a pod brings cni-args: only warned of in multus. Source: the spec, \
+        section 3.4; libcni v1.3; executed with Multus v4.3.0.",
     wrong: Example(&[BROKEN_NET]),
     right: Example(&[MACVLAN_CONF]),
     check: Check::Network(check),
 };
+
+/// Switches of a list, which libcni reads as booleans or as texts.
+const SWITCHES: [&str; 3] = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     if let Some(odd) = subject.odd_config {
@@ -38,15 +47,270 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(text) = subject.config.filter(|text| !text.is_empty()) else {
         return;
     };
-    if let Err(error) = NetworkConfig::parse(text) {
-        let help = match error.fault {
-            ConfigFault::Syntax(_) => "write one JSON object",
-            ConfigFault::Kind { .. } => "write a value of that kind",
-            ConfigFault::NoPlugin => "add \"type\": \"macvlan\", or a list of \"plugins\"",
-            ConfigFault::EmptyPlugins => "add a plugin: {\"type\": \"macvlan\"}",
-            ConfigFault::NoType(_) => "add \"type\": the name of the plugin's binary",
-            ConfigFault::Name(_) => "write a name of these characters, or leave it out",
+    match Node::document(text) {
+        Err(error) => {
+            let span = crate::network::Span {
+                start: error.at,
+                end: error.at,
+            };
+            let fault = ConfigFault::Syntax(error.reason);
+            report.add(subject.place("", span), fault.to_string(), help(&fault));
+        }
+        Ok(node) => match Fields::document(subject) {
+            Some(document) => check_document(&document, report),
+            None => {
+                let fault = ConfigFault::Kind {
+                    what: "the configuration".into(),
+                    expected: "an object",
+                    found: node.kind(),
+                };
+                report.add(
+                    subject.place("", node.span()),
+                    fault.to_string(),
+                    help(&fault),
+                );
+            }
+        },
+    }
+}
+
+fn check_document(document: &Fields<'_, '_>, report: &mut Report<'_>) {
+    check_text(document, "name", report);
+    check_text(document, "cniVersion", report);
+    if let Some(name) = document.text("name").filter(|name| !is_cni_name(name)) {
+        let fault = ConfigFault::Name(name.into());
+        report.add(document.place("name"), fault.to_string(), help(&fault));
+    }
+    if document.text("type").is_some() {
+        return check_plugin(document, report);
+    }
+    check_text(document, "type", report);
+    let Some(list) = document.value("plugins") else {
+        if !document.has("type") || document.value("type").is_some_and(|t| t.node.is_empty()) {
+            let fault = ConfigFault::NoPlugin;
+            report.add(document.own_place(), fault.to_string(), help(&fault));
+        }
+        return;
+    };
+    check_list(&list, report);
+    for switch in SWITCHES {
+        check_switch(document, switch, report);
+    }
+}
+
+fn check_list(list: &Value<'_, '_>, report: &mut Report<'_>) {
+    let Some(elements) = list.node.elements() else {
+        return wrong_kind(list, "\"plugins\"", "a list of objects", report);
+    };
+    if elements.is_empty() {
+        let fault = ConfigFault::EmptyPlugins;
+        report.add(list.place(), fault.to_string(), help(&fault));
+    }
+    for (index, element) in list.elements().iter().enumerate() {
+        let Some(plugin) = element.fields() else {
+            wrong_kind(
+                element,
+                &format!("\"plugins[{index}]\""),
+                "an object",
+                report,
+            );
+            continue;
         };
-        report.add(subject.place("", error.span), error.to_string(), help);
+        if plugin.text("type").is_some() {
+            check_plugin(&plugin, report);
+        } else if plugin.value("type").is_none_or(|kind| kind.node.is_empty()) {
+            let fault = ConfigFault::NoType(index);
+            report.add(plugin.own_place(), fault.to_string(), help(&fault));
+        } else {
+            check_text(&plugin, "type", report);
+        }
+    }
+}
+
+/// What must hold for every plugin, whatever it does.
+fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    if let Some(ipam) = plugin.value("ipam")
+        && ipam.fields().is_none()
+    {
+        wrong_kind(&ipam, "\"ipam\"", "an object", report);
+    }
+    if let Some(args) = plugin.value("args")
+        && args.fields().is_none()
+    {
+        report.add_lesser(
+            Levels::MISLEADS,
+            args.place(),
+            format!(
+                "\"args\" is {}: a pod with cni-args crashes Multus",
+                args.node.kind().described()
+            ),
+            "write an object: {\"cni\": {}}",
+        );
+    }
+    let Some(capabilities) = plugin.value("capabilities") else {
+        return;
+    };
+    let Some(entries) = capabilities.node.members() else {
+        return wrong_kind(
+            &capabilities,
+            "\"capabilities\"",
+            "an object of booleans",
+            report,
+        );
+    };
+    for entry in entries {
+        if entry.value.boolean().is_none() && !entry.value.is_null() {
+            let fault = ConfigFault::Kind {
+                what: format!(
+                    "the capability {}",
+                    super::fields::quoted(&entry.name.value)
+                )
+                .into(),
+                expected: "true or false",
+                found: entry.value.kind(),
+            };
+            let mut place = capabilities.place();
+            if let Some((span, _)) = &mut place.at {
+                *span = entry.value.span();
+            }
+            report.add(place, fault.to_string(), help(&fault));
+        }
+    }
+}
+
+/// libcni reads these by their exact names, and takes a boolean or its text in any case.
+fn check_switch(document: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
+    let mut members = document.members().iter().rev();
+    let Some(member) = members.find(|member| member.name.value == key) else {
+        return;
+    };
+    let word = member.value.string();
+    let fits = member.value.boolean().is_some()
+        || word.is_some_and(|word| {
+            ["true", "false"]
+                .iter()
+                .any(|w| word.eq_ignore_ascii_case(w))
+        });
+    if !fits {
+        let place = document
+            .subject()
+            .place(&format!(".{key}"), member.value.span());
+        report.add(
+            place,
+            format!("{key} is neither true nor false"),
+            "write true or false",
+        );
+    }
+}
+
+fn check_text(fields: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
+    if let Some(value) = fields.value(key)
+        && value.node.string().is_none()
+    {
+        wrong_kind(&value, &format!("\"{key}\""), "a string", report);
+    }
+}
+
+fn wrong_kind(value: &Value<'_, '_>, what: &str, expected: &'static str, report: &mut Report<'_>) {
+    let fault = ConfigFault::Kind {
+        what: what.into(),
+        expected,
+        found: value.node.kind(),
+    };
+    report.add(value.place(), fault.to_string(), help(&fault));
+}
+
+fn help(fault: &ConfigFault) -> &'static str {
+    match fault {
+        ConfigFault::Syntax(_) => "write one JSON object",
+        ConfigFault::Kind { .. } => "write a value of that kind",
+        ConfigFault::NoPlugin => "add \"type\": \"macvlan\", or a list of \"plugins\"",
+        ConfigFault::EmptyPlugins => "add a plugin: {\"type\": \"macvlan\"}",
+        ConfigFault::NoType(_) => "add \"type\": the name of the plugin's binary",
+        ConfigFault::Name(_) => "write a name of these characters, or leave it out",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        catalog::Catalog,
+        network::cni::NetworkConfig,
+        rules::{Finding, Level, NetworkSubject, Policy, Report},
+    };
+
+    use super::{RULE, check};
+
+    fn findings(text: &str) -> Vec<Finding> {
+        let (policy, catalog) = (Policy::default(), Catalog::default());
+        let subject = NetworkSubject {
+            namespace: "db",
+            name: "n",
+            config: Some(text),
+            odd_config: None,
+            policy: &policy,
+            catalog: &catalog,
+        };
+        let mut report = Report::new(&policy, Level::Deny);
+        report.begin(&RULE, Level::Deny);
+        check(&subject, &mut report);
+        report.into_findings()
+    }
+
+    #[test]
+    fn every_fault_is_said_in_its_place() {
+        let found = findings(
+            r#"{"name": "a/b", "cniVersion": 1, "disableCheck": "yes", "plugins": [null,
+                {"type": 5}, {"type": "x", "ipam": [], "capabilities": {"ips": "true"}},
+                {"type": "x", "capabilities": ["ips"], "args": []}, {}]}"#,
+        );
+        let fields: Vec<&str> = found
+            .iter()
+            .map(|f| f.field.strip_prefix("spec.config").unwrap_or_default())
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                ".cniVersion",
+                ".name",
+                ".plugins[0]",
+                ".plugins[1].type",
+                ".plugins[2].ipam",
+                ".plugins[2].capabilities",
+                ".plugins[3].args",
+                ".plugins[3].capabilities",
+                ".plugins[4]",
+                ".disableCheck",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_first_look_refuses_is_found_here_too() {
+        for text in [
+            "{",
+            "",
+            "[]",
+            "null",
+            "{}",
+            r#"{"type":""}"#,
+            r#"{"type":null}"#,
+            r#"{"type":1}"#,
+            r#"{"type":1,"plugins":[{"type":"x"}]}"#,
+            r#"{"type":"","plugins":[]}"#,
+            r#"{"plugins":null}"#,
+            r#"{"plugins":{}}"#,
+            r#"{"plugins":[[]]}"#,
+            r#"{"plugins":[{"type":""}]}"#,
+            r#"{"plugins":[{"type":{}}]}"#,
+            r#"{"type":"x","name":"-"}"#,
+            r#"{"type":"x","name":[]}"#,
+            r#"{"type":"x","cniVersion":0.3}"#,
+            r#"{"type":"x","ipam":5}"#,
+            r#"{"type":"x","capabilities":{"a":1}}"#,
+        ] {
+            let refused = !text.is_empty() && NetworkConfig::parse(text).is_err();
+            assert_eq!(refused, !findings(text).is_empty(), "{text}");
+        }
     }
 }

@@ -3,4 +3,18 @@
 //! Each looks at the configuration's text, so that what it finds has a place there. What Multus and
 //! libcni refuse altogether is [`invalid_config`]; the others speak of what a plugin makes of it.
 
+pub mod cni_version;
+pub mod config_on_node;
+mod fields;
+pub mod gateway_outside_subnet;
+pub mod ignored_capabilities;
 pub mod invalid_config;
+pub mod ipam_dhcp;
+pub mod ipam_host_local;
+pub mod ipam_static;
+pub mod plugin;
+pub mod plugin_order;
+mod routes;
+pub mod type_and_plugins;
+pub mod unknown_plugin;
+pub mod whereabouts;

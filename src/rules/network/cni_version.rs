@@ -1,0 +1,54 @@
+//! `invalid-cni-version`: a version of the CNI specification that there is not.
+
+use crate::rules::{
+    Check, Example, Levels, NetworkSubject, Report, Rule,
+    examples::{MACVLAN_CONF, network},
+};
+
+use super::fields::{Fields, alternatives, quoted};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "invalid-cni-version",
+    levels: Levels::FAILS,
+    summary: "cniVersion is none of the versions of the CNI specification",
+    explanation: "Each plugin compares cniVersion with the versions that it knows and fails on any \
+        other (\"incompatible CNI versions\"). There are 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 \
+        and 1.1.0; without one it is 0.1.0. Source: CNI specification; cni, pkg/version.",
+    wrong: Example(&[network!(
+        r#"{"cniVersion": "1.2.0", "type": "macvlan", "ipam": {"type": "dhcp"}}"#
+    )]),
+    right: Example(&[MACVLAN_CONF]),
+    check: Check::Network(check),
+};
+
+const KNOWN: [&str; 7] = [
+    "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
+];
+
+/// Whether a configuration's version allows one address of each family only: those before 0.3.0,
+/// and none.
+pub(super) fn is_before_0_3_0(subject: &NetworkSubject<'_>) -> bool {
+    let document = Fields::document(subject);
+    let version = document
+        .as_ref()
+        .and_then(|document| document.text("cniVersion"));
+    version.is_none_or(|version| KNOWN[..2].contains(&&*version))
+}
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(document) = Fields::document(subject) else {
+        return;
+    };
+    let Some(version) = document.text("cniVersion") else {
+        return;
+    };
+    if KNOWN.contains(&&*version) {
+        return;
+    }
+    report.add(
+        document.place("cniVersion"),
+        format!("there is no CNI version {}", quoted(&version)),
+        format!("write {}", alternatives(&KNOWN)),
+    );
+}

@@ -1,0 +1,336 @@
+//! A configuration's objects, read field by field: each value with its path and its place.
+//!
+//! Keys are found as Go's decoder finds them. A rule first has the kinds of all fields checked by a
+//! table ([`Fields::check_kinds`]) and then reads what is of the right kind.
+
+use std::borrow::Cow;
+
+use crate::{
+    network::{
+        json::{Kind, Member, Node, find},
+        range::RangeError,
+    },
+    rules::{Levels, NetworkSubject, Place, Report},
+};
+
+/// An object and where it stands.
+#[derive(Clone)]
+pub(super) struct Fields<'s, 'a> {
+    subject: &'s NetworkSubject<'a>,
+    path: String,
+    node: Node<'a>,
+    members: Vec<Member<'a>>,
+}
+
+/// A value and where it stands.
+pub(super) struct Value<'s, 'a> {
+    subject: &'s NetworkSubject<'a>,
+    path: String,
+    /// The value.
+    pub(super) node: Node<'a>,
+}
+
+/// What a field has to hold for Go to decode it.
+#[derive(Clone, Copy)]
+pub(super) enum Sort {
+    Text,
+    Integer,
+    Unsigned,
+    Boolean,
+    Texts,
+    Object,
+    Objects,
+    /// An object of strings.
+    TextMap,
+}
+
+use Sort::{Boolean, Integer, Object, Objects, Text, TextMap, Texts, Unsigned};
+
+impl Sort {
+    fn described(self) -> &'static str {
+        match self {
+            Text => "a string",
+            Integer => "a whole number",
+            Unsigned => "a whole number, not negative",
+            Boolean => "true or false",
+            Texts => "a list of strings",
+            Object => "an object",
+            Objects => "a list of objects",
+            TextMap => "an object of strings",
+        }
+    }
+
+    fn fits(self, node: Node<'_>) -> bool {
+        match self {
+            Text => node.kind() == Kind::String,
+            Integer => node.integer().is_some(),
+            Unsigned => node.kind() == Kind::Number && node.text().parse::<u64>().is_ok(),
+            Boolean => node.kind() == Kind::Boolean,
+            Texts | Objects => node.kind() == Kind::List,
+            Object | TextMap => node.kind() == Kind::Object,
+        }
+    }
+}
+
+impl<'s, 'a> Fields<'s, 'a> {
+    /// The plugins' objects with their types.
+    pub(super) fn plugins(subject: &'s NetworkSubject<'a>) -> Vec<(String, Self)> {
+        let plugins = subject.plugins().into_iter();
+        let read = |plugin: crate::rules::network_subject::PluginText<'a>| {
+            let fields = Self {
+                subject,
+                path: plugin.path,
+                node: plugin.node,
+                members: plugin.members,
+            };
+            (plugin.kind, fields)
+        };
+        plugins.map(read).collect()
+    }
+
+    /// The `ipam` objects of this type.
+    pub(super) fn ipams(subject: &'s NetworkSubject<'a>, kind: &str) -> Vec<Self> {
+        let plugins = Self::plugins(subject).into_iter();
+        let ipams = plugins.filter_map(|(_, plugin)| plugin.object("ipam"));
+        ipams
+            .filter(|ipam| ipam.text("type").is_some_and(|found| found == kind))
+            .collect()
+    }
+
+    /// The whole configuration.
+    pub(super) fn document(subject: &'s NetworkSubject<'a>) -> Option<Self> {
+        let (node, members) = subject.document()?;
+        Some(Self {
+            subject,
+            path: String::new(),
+            node,
+            members,
+        })
+    }
+
+    /// The network that it is of.
+    pub(super) fn subject(&self) -> &'s NetworkSubject<'a> {
+        self.subject
+    }
+
+    /// The members as written.
+    pub(super) fn members(&self) -> &[Member<'a>] {
+        &self.members
+    }
+
+    /// The field's value; `null` is none.
+    pub(super) fn value(&self, key: &str) -> Option<Value<'s, 'a>> {
+        let member = find(&self.members, key)?;
+        Some(Value {
+            subject: self.subject,
+            path: format!("{}.{key}", self.path),
+            node: member.value,
+        })
+    }
+
+    /// Whether the field is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        find(&self.members, key).is_some()
+    }
+
+    /// The field's text; an empty one is none.
+    pub(super) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        find(&self.members, key)?
+            .value
+            .string()
+            .filter(|text| !text.is_empty())
+    }
+
+    /// The field's whole number.
+    pub(super) fn integer(&self, key: &str) -> Option<i64> {
+        find(&self.members, key)?.value.integer()
+    }
+
+    /// Whether the field is `true`.
+    pub(super) fn is_true(&self, key: &str) -> bool {
+        find(&self.members, key).is_some_and(|member| member.value.boolean() == Some(true))
+    }
+
+    /// The field's object.
+    pub(super) fn object(&self, key: &str) -> Option<Self> {
+        self.value(key)?.fields()
+    }
+
+    /// The elements of the field's list.
+    pub(super) fn list(&self, key: &str) -> Vec<Value<'s, 'a>> {
+        self.value(key)
+            .map(|value| value.elements())
+            .unwrap_or_default()
+    }
+
+    /// The objects in the field's list.
+    pub(super) fn objects(&self, key: &str) -> Vec<Self> {
+        let list = self.list(key).into_iter();
+        list.filter_map(|value| value.fields()).collect()
+    }
+
+    /// The place of the object.
+    pub(super) fn own_place(&self) -> Place<'a> {
+        self.subject.place(&self.path, self.node.span())
+    }
+
+    /// The place of a field's value, or of the object that lacks it.
+    pub(super) fn place(&self, key: &str) -> Place<'a> {
+        match self.value(key) {
+            Some(value) => value.place(),
+            None => self.own_place(),
+        }
+    }
+
+    /// The place of a member's name.
+    pub(super) fn place_of_name(&self, member: &Member<'_>) -> Place<'a> {
+        let path = format!("{}.{}", self.path, short(&member.name.value));
+        self.subject.place(&path, member.name.span)
+    }
+
+    /// Finds the fields that Go could not decode: by their names, what each has to be.
+    pub(super) fn check_kinds(&self, table: &[(&str, Sort)], report: &mut Report<'_>) {
+        for (key, sort) in table {
+            let Some(value) = self.value(key) else {
+                continue;
+            };
+            if !sort.fits(value.node) {
+                value.wrong_kind(key, *sort, report);
+                continue;
+            }
+            let (parts, part) = match sort {
+                Texts => (value.elements(), Text),
+                Objects => (value.elements(), Object),
+                TextMap => (value.fields().map(Fields::values).unwrap_or_default(), Text),
+                _ => continue,
+            };
+            for inner in parts {
+                if !inner.node.is_null() && !part.fits(inner.node) {
+                    inner.wrong_kind(&format!("an element of {key}"), part, report);
+                }
+            }
+        }
+    }
+
+    fn values(self) -> Vec<Value<'s, 'a>> {
+        let (subject, path) = (self.subject, self.path);
+        let members = self.members.into_iter();
+        members
+            .map(|member| Value {
+                subject,
+                path: format!("{path}.{}", short(&member.name.value)),
+                node: member.value,
+            })
+            .collect()
+    }
+
+    /// Finds a text that is none of those that the plugin knows.
+    pub(super) fn check_word(&self, key: &str, words: &[&str], report: &mut Report<'_>) {
+        let Some(text) = self.text(key) else { return };
+        if words.contains(&&*text) {
+            return;
+        }
+        report.add(
+            self.place(key),
+            format!("{key} {} is none that the plugin knows", quoted(&text)),
+            format!("write {}", alternatives(words)),
+        );
+    }
+
+    /// Finds a number outside of what the plugin takes.
+    pub(super) fn check_number(
+        &self,
+        key: &str,
+        range: std::ops::RangeInclusive<i64>,
+        report: &mut Report<'_>,
+    ) {
+        let Some(number) = self.integer(key).filter(|number| !range.contains(number)) else {
+            return;
+        };
+        let help = match (range.start(), range.end()) {
+            (from, &i64::MAX) => format!("write {from} or more"),
+            (from, to) => format!("write a number from {from} to {to}"),
+        };
+        report.add(
+            self.place(key),
+            format!("{key} {number} is out of range"),
+            help,
+        );
+    }
+}
+
+impl<'s, 'a> Value<'s, 'a> {
+    /// Its place.
+    pub(super) fn place(&self) -> Place<'a> {
+        self.subject.place(&self.path, self.node.span())
+    }
+
+    /// The object, if this is one.
+    pub(super) fn fields(&self) -> Option<Fields<'s, 'a>> {
+        Some(Fields {
+            subject: self.subject,
+            path: self.path.clone(),
+            node: self.node,
+            members: self.node.members()?,
+        })
+    }
+
+    /// The elements, if this is a list.
+    pub(super) fn elements(&self) -> Vec<Self> {
+        let elements = self.node.elements().unwrap_or_default();
+        let element = |(index, node)| Self {
+            subject: self.subject,
+            path: format!("{}[{index}]", self.path),
+            node,
+        };
+        elements.into_iter().enumerate().map(element).collect()
+    }
+
+    /// Says that this is of the wrong kind.
+    pub(super) fn wrong_kind(&self, what: &str, sort: Sort, report: &mut Report<'_>) {
+        let expected = sort.described();
+        let found = match self.node.kind() {
+            Kind::Number => short(self.node.text()).into_owned(),
+            kind => kind.described().to_owned(),
+        };
+        report.add(
+            self.place(),
+            format!("{what} is {found}, but has to be {expected}"),
+            format!("write {expected}"),
+        );
+    }
+}
+
+/// How grave a text is that is no address or subnet to nadmit: an IPv4 address in IPv6 notation
+/// passes Go's parser, everything else fails there.
+pub(super) fn gravity(error: RangeError) -> Levels {
+    match error {
+        RangeError::Address(crate::network::AddressError::Mapped) => Levels::ADVICE,
+        _ => Levels::FAILS,
+    }
+}
+
+/// A text in quotes, shortened if it is long.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{:?}", short(text))
+}
+
+/// The most characters of a text that a message repeats.
+const SHORT: usize = 80;
+
+fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHORT) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+    }
+}
+
+/// "a", "b" or "c".
+pub(super) fn alternatives(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match &*words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [all @ .., last] => format!("{} or {last}", all.join(", ")),
+    }
+}

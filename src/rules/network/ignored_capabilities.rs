@@ -1,0 +1,75 @@
+//! `ignored-capabilities`: capabilities where nobody reads them.
+
+use crate::{
+    network::cni::Capability,
+    rules::{
+        Check, Example, Levels, NetworkSubject, Report, Rule,
+        examples::{STORAGE_NET, network},
+    },
+};
+
+use super::fields::{Fields, quoted};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "ignored-capabilities",
+    levels: Levels::ADVICE,
+    summary: "capabilities stand where nobody reads them",
+    explanation: "Multus reads capabilities on a plugin's own object only: beside its \"type\". At \
+        the top of a list or inside \"ipam\" they count for nothing, and so do names in another \
+        case than CNI's. OpenShift's SimpleMacvlan writes a list inside \"ipam\". Source: libcni, \
+        injectRuntimeConfig; executed with Multus v4.3.0.",
+    wrong: Example(&[network!(
+        r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "capabilities": {"ips": true}}}"#
+    )]),
+    right: Example(&[STORAGE_NET]),
+    check: Check::Network(check),
+};
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let plugins = Fields::plugins(subject);
+    if let Some(document) = Fields::document(subject)
+        && document.text("type").is_none()
+        && !plugins.is_empty()
+        && document.has("capabilities")
+    {
+        report.add(
+            document.place("capabilities"),
+            "capabilities at the top of a list are read by nobody",
+            "move them to the plugin that takes them, beside its \"type\"",
+        );
+    }
+    for (_, plugin) in plugins {
+        if let Some(ipam) = plugin.object("ipam")
+            && ipam.has("capabilities")
+        {
+            report.add(
+                ipam.place("capabilities"),
+                "capabilities inside \"ipam\" are read by nobody",
+                "move them out of \"ipam\", beside the plugin's \"type\"",
+            );
+        }
+        check_case(&plugin, report);
+    }
+}
+
+/// A map's keys, unlike a struct's fields, are compared in their exact case.
+fn check_case(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    let Some(capabilities) = plugin.object("capabilities") else {
+        return;
+    };
+    for member in capabilities.members() {
+        let written = &*member.name.value;
+        let meant = Capability::ALL
+            .into_iter()
+            .map(Capability::name)
+            .find(|name| name.eq_ignore_ascii_case(written) && *name != written);
+        if let Some(meant) = meant {
+            report.add(
+                capabilities.place_of_name(member),
+                format!("there is no capability {}", quoted(written)),
+                format!("write \"{meant}\""),
+            );
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! `invalid-host-local-ipam`: ranges that host-local refuses.
+
+use std::{cmp::Reverse, net::IpAddr};
+
+use crate::{
+    network::{Subnet, Window, address::parse_address},
+    rules::{
+        Check, Example, Levels, NetworkSubject, Report, Rule,
+        examples::{BRIDGE_NET, network},
+    },
+};
+
+use super::{
+    cni_version::is_before_0_3_0,
+    fields::{Fields, Sort::Text, gravity, quoted},
+    routes::{check_address, check_one_a_family, check_routes},
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "invalid-host-local-ipam",
+    levels: Levels::FAILS,
+    summary: "IPAM host-local refuses its ranges",
+    explanation: "host-local needs at least one range; a subnet is written without host bits and \
+        is no smaller than /30 or /126; rangeStart and rangeEnd lie in it, in order; a set has \
+        ranges of one family; no two overlap, in one set or in two. Before CNI version 0.3.0 there \
+        is one set of each family. Anything else fails every pod. Source: host-local v1.9, \
+        Range.Canonicalize, RangeSet.Canonicalize, LoadIPAMConfig.",
+    wrong: Example(&[network!(
+        r#"{"cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.5/24"}}"#
+    )]),
+    right: Example(&[BRIDGE_NET]),
+    check: Check::Network(check),
+};
+
+/// A range that host-local takes, and the set that it is in.
+struct Range<'s, 'a> {
+    set: usize,
+    fields: Fields<'s, 'a>,
+    window: Window,
+}
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    for (_, plugin) in Fields::plugins(subject) {
+        let Some(ipam) = plugin.object("ipam") else {
+            continue;
+        };
+        if ipam.text("type").is_some_and(|kind| kind == "host-local") {
+            let at_run_time = plugin
+                .object("capabilities")
+                .is_some_and(|capabilities| capabilities.is_true("ipRanges"));
+            check_ipam(&ipam, at_run_time, report);
+        }
+    }
+}
+
+fn check_ipam(ipam: &Fields<'_, '_>, at_run_time: bool, report: &mut Report<'_>) {
+    ipam.check_kinds(&[("dataDir", Text), ("resolvConf", Text)], report);
+    check_routes(ipam, report);
+    let sets = sets(ipam, report);
+    if sets.is_empty() && !at_run_time && ipam.value("ranges").is_none_or(|r| r.node.is_empty()) {
+        report.add(
+            ipam.own_place(),
+            "host-local has no range",
+            "add \"subnet\": \"198.51.100.0/24\"",
+        );
+    }
+    let mut ranges = Vec::new();
+    for (set, objects) in sets.into_iter().enumerate() {
+        let mut family = None;
+        for fields in objects {
+            let Some(window) = check_range(&fields, report) else {
+                continue;
+            };
+            let v4 = window.is_ipv4();
+            if *family.get_or_insert(v4) != v4 {
+                report.add(
+                    fields.place("subnet"),
+                    "a set has ranges of one family",
+                    "write it into a set of its own: [[{...}], [{...}]]",
+                );
+                continue;
+            }
+            ranges.push(Range {
+                set,
+                fields,
+                window,
+            });
+        }
+    }
+    check_families(ipam, &ranges, report);
+    check_overlaps(ranges, report);
+}
+
+/// The sets of ranges: the older form, a range in `ipam` itself, is the first.
+fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Fields<'s, 'a>>> {
+    let mut sets = Vec::new();
+    if ipam.has("subnet") {
+        sets.push(vec![ipam.clone()]);
+    }
+    if let Some(ranges) = ipam.value("ranges")
+        && ranges.node.elements().is_none()
+    {
+        report.add(
+            ranges.place(),
+            "ranges is not a list of sets",
+            "write a list of lists: [[{\"subnet\": \"198.51.100.0/24\"}]]",
+        );
+    }
+    for set in ipam.list("ranges") {
+        let elements = set.elements();
+        if elements.is_empty() {
+            report.add(
+                set.place(),
+                "a set of ranges has to be a list with a range in it",
+                "write [{\"subnet\": \"198.51.100.0/24\"}]",
+            );
+            continue;
+        }
+        let mut objects = Vec::new();
+        for element in elements {
+            match element.fields() {
+                Some(fields) => objects.push(fields),
+                None => report.add(
+                    element.place(),
+                    "a range is not an object",
+                    "write {\"subnet\": \"198.51.100.0/24\"}",
+                ),
+            }
+        }
+        sets.push(objects);
+    }
+    sets
+}
+
+/// What host-local checks of one range; its addresses, if it takes it.
+fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<Window> {
+    const BOUNDS: [&str; 2] = ["rangeStart", "rangeEnd"];
+    range.check_kinds(
+        &[
+            ("subnet", Text),
+            ("rangeStart", Text),
+            ("rangeEnd", Text),
+            ("gateway", Text),
+        ],
+        report,
+    );
+    for key in BOUNDS.into_iter().chain(["gateway"]) {
+        check_address(range, key, report);
+    }
+    let Some(value) = range.value("subnet") else {
+        report.add(
+            range.own_place(),
+            "the range has no subnet",
+            "add \"subnet\": \"198.51.100.0/24\"",
+        );
+        return None;
+    };
+    let text = value.node.string()?;
+    let subnet = match Subnet::parse(&text) {
+        Ok(subnet) => subnet,
+        Err(error) => {
+            report.add_lesser(
+                gravity(error),
+                value.place(),
+                format!("subnet {} {error}", quoted(&text)),
+                "write a subnet, such as 198.51.100.0/24",
+            );
+            return None;
+        }
+    };
+    let Some(hosts) = subnet.hosts() else {
+        report.add(
+            value.place(),
+            format!("subnet {subnet} is too small to give addresses"),
+            format!("write a prefix of at most {}", subnet.width() - 2),
+        );
+        return None;
+    };
+    if subnet.has_host_bits() {
+        report.add(
+            value.place(),
+            format!("subnet {} has host bits", quoted(&text)),
+            format!("write \"{subnet}\""),
+        );
+    }
+    let [start, end] = BOUNDS.map(|key| bound(range, key, subnet, report));
+    let (start, end) = (
+        start?.unwrap_or(hosts.first()),
+        end?.unwrap_or(last(subnet, hosts)),
+    );
+    let window = Window::new(start, end);
+    if window.is_none() {
+        report.add(
+            range.place("rangeEnd"),
+            format!("the range ends at {end}, before it starts at {start}"),
+            "write rangeStart and rangeEnd in their order",
+        );
+    }
+    window
+}
+
+/// host-local gives the last address of an IPv6 subnet, too.
+fn last(subnet: Subnet, hosts: Window) -> IpAddr {
+    if hosts.is_ipv4() {
+        hosts.last()
+    } else {
+        subnet.window().last()
+    }
+}
+
+/// A bound inside the subnet; `None` if there is a wrong one, `Some(None)` without one.
+fn bound(
+    range: &Fields<'_, '_>,
+    key: &str,
+    subnet: Subnet,
+    report: &mut Report<'_>,
+) -> Option<Option<IpAddr>> {
+    let Some(text) = range.text(key) else {
+        return Some(None);
+    };
+    let address = parse_address(&text).ok()?;
+    if subnet.window().contains(address) {
+        return Some(Some(address));
+    }
+    report.add(
+        range.place(key),
+        format!("{key} {address} is not in {subnet}"),
+        format!("write an address of {subnet}"),
+    );
+    None
+}
+
+fn check_families(ipam: &Fields<'_, '_>, ranges: &[Range<'_, '_>], report: &mut Report<'_>) {
+    if !is_before_0_3_0(ipam.subject()) {
+        return;
+    }
+    let mut firsts: Vec<&Range<'_, '_>> = ranges.iter().collect();
+    firsts.dedup_by_key(|range| range.set);
+    let each = firsts.into_iter().filter_map(|range| {
+        let value = range.fields.value("subnet")?;
+        Some((range.window.is_ipv4(), value))
+    });
+    check_one_a_family(each, report);
+}
+
+/// Sorted by their starts, only the one that reaches farthest so far can overlap the next.
+fn check_overlaps(mut ranges: Vec<Range<'_, '_>>, report: &mut Report<'_>) {
+    ranges.sort_by_key(|range| (range.window.sort_key(), Reverse(range.window.count())));
+    let mut farthest: Option<Window> = None;
+    for range in &ranges {
+        if let Some(common) = farthest.and_then(|window| window.common(range.window)) {
+            report.add(
+                range.fields.place("subnet"),
+                format!("{} overlaps another range in {common}", range.window),
+                "set rangeStart and rangeEnd so that each address is in one range",
+            );
+        }
+        let farther = farthest.is_none_or(|window| {
+            window.is_ipv4() != range.window.is_ipv4() || window.last() < range.window.last()
+        });
+        if farther {
+            farthest = Some(range.window);
+        }
+    }
+}

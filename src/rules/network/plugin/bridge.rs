@@ -1,0 +1,81 @@
+//! bridge.
+
+use crate::rules::Report;
+
+use super::super::fields::{
+    Fields,
+    Sort::{Boolean, Integer, Objects, Text},
+};
+
+/// VLANs that a port may be a member of.
+const TRUNKED: std::ops::RangeInclusive<i64> = 1..=4094;
+
+pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    plugin.check_kinds(
+        &[
+            ("bridge", Text),
+            ("isGateway", Boolean),
+            ("isDefaultGateway", Boolean),
+            ("forceAddress", Boolean),
+            ("ipMasq", Boolean),
+            ("mtu", Integer),
+            ("hairpinMode", Boolean),
+            ("promiscMode", Boolean),
+            ("vlan", Integer),
+            ("vlanTrunk", Objects),
+            ("preserveDefaultVlan", Boolean),
+            ("macspoofchk", Boolean),
+            ("enabledad", Boolean),
+            ("disableContainerInterface", Boolean),
+            ("portIsolation", Boolean),
+        ],
+        report,
+    );
+    plugin.check_number("vlan", 0..=4094, report);
+    for trunk in plugin.objects("vlanTrunk") {
+        check_trunk(&trunk, report);
+    }
+    if plugin.is_true("hairpinMode") && plugin.is_true("promiscMode") {
+        report.add(
+            plugin.place("promiscMode"),
+            "hairpinMode and promiscMode exclude each other",
+            "set one of the two to false",
+        );
+    }
+    let ipam = plugin.object("ipam");
+    if plugin.is_true("disableContainerInterface")
+        && ipam.is_some_and(|ipam| ipam.text("type").is_some())
+    {
+        report.add(
+            plugin.place("ipam"),
+            "an interface that is disabled (disableContainerInterface) can have no address",
+            "remove \"ipam\" or disableContainerInterface",
+        );
+    }
+}
+
+fn check_trunk(trunk: &Fields<'_, '_>, report: &mut Report<'_>) {
+    const KEYS: [&str; 3] = ["minID", "maxID", "id"];
+    trunk.check_kinds(&KEYS.map(|key| (key, Integer)), report);
+    for key in KEYS {
+        trunk.check_number(key, TRUNKED, report);
+    }
+    match (trunk.has("minID"), trunk.has("maxID")) {
+        (true, false) | (false, true) => report.add(
+            trunk.own_place(),
+            "of minID and maxID one is missing",
+            "write both, or \"id\" for one VLAN",
+        ),
+        _ => {}
+    }
+    let ends = (trunk.integer("minID"), trunk.integer("maxID"));
+    if let (Some(min), Some(max)) = ends
+        && min > max
+    {
+        report.add(
+            trunk.place("maxID"),
+            format!("maxID {max} is below minID {min}"),
+            "write the lower number as minID",
+        );
+    }
+}

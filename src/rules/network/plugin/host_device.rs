@@ -1,0 +1,49 @@
+//! host-device.
+
+use crate::rules::{Levels, Report};
+
+use super::{
+    super::fields::{Fields, Sort::Text, quoted},
+    check_mac,
+};
+
+/// The ways to name the device, in the order in which the plugin looks.
+const WAYS: [&str; 4] = ["device", "hwaddr", "kernelpath", "pciBusID"];
+
+pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    plugin.check_kinds(&WAYS.map(|key| (key, Text)), report);
+    let given: Vec<&str> = WAYS.into_iter().filter(|key| plugin.has(key)).collect();
+    match &*given {
+        // Multus puts the device in where the network has a resource.
+        [] => report.add_lesser(
+            Levels::ADVICE,
+            plugin.own_place(),
+            "host-device names no device: it fails, unless a device plugin's resource gives one",
+            "add \"device\", \"hwaddr\", \"kernelpath\" or \"pciBusID\"",
+        ),
+        [_] => {}
+        [first, others @ ..] => {
+            for other in others {
+                report.add_lesser(
+                    Levels::ADVICE,
+                    plugin.place(other),
+                    format!("{other} is passed over, because {first} names the device"),
+                    "name the device in one way",
+                );
+            }
+        }
+    }
+    if !plugin.has("device") {
+        check_mac(plugin, "hwaddr", report);
+    }
+    let path = plugin.text("kernelpath");
+    if let (Some(path), Some(&"kernelpath")) = (path, given.first())
+        && !path.starts_with("/sys/devices/")
+    {
+        report.add(
+            plugin.place("kernelpath"),
+            format!("kernelpath {} is not below /sys/devices/", quoted(&path)),
+            "write an absolute path that begins with /sys/devices/",
+        );
+    }
+}

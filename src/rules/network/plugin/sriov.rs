@@ -1,0 +1,102 @@
+//! sriov.
+
+use crate::rules::{Levels, Report};
+
+use super::{
+    super::fields::{
+        Fields,
+        Sort::{Integer, Text},
+        quoted,
+    },
+    check_mac,
+};
+
+pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    plugin.check_kinds(
+        &[
+            ("deviceID", Text),
+            ("vlan", Integer),
+            ("vlanQoS", Integer),
+            ("vlanProto", Text),
+            ("mac", Text),
+            ("spoofchk", Text),
+            ("trust", Text),
+            ("link_state", Text),
+            ("min_tx_rate", Integer),
+            ("max_tx_rate", Integer),
+        ],
+        report,
+    );
+    plugin.check_number("vlan", 0..=4094, report);
+    plugin.check_number("vlanQoS", 0..=7, report);
+    plugin.check_number("min_tx_rate", 0..=i64::MAX, report);
+    plugin.check_number("max_tx_rate", 0..=i64::MAX, report);
+    plugin.check_word("link_state", &["auto", "enable", "disable"], report);
+    check_mac(plugin, "mac", report);
+    check_vlan(plugin, report);
+    check_switch(plugin, "spoofchk", report);
+    check_switch(plugin, "trust", report);
+    let rates = (plugin.integer("min_tx_rate"), plugin.integer("max_tx_rate"));
+    // 0 is no limit.
+    if let (Some(min), Some(max @ 1..)) = rates
+        && min > max
+    {
+        report.add(
+            plugin.place("min_tx_rate"),
+            format!("min_tx_rate {min} is above max_tx_rate {max}, which Linux refuses"),
+            "write a lower min_tx_rate, or a higher max_tx_rate",
+        );
+    }
+}
+
+/// What needs a VLAN.
+fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    let mut outer = false;
+    if let Some(protocol) = plugin.text("vlanProto") {
+        outer = protocol.eq_ignore_ascii_case("802.1ad");
+        if !outer && !protocol.eq_ignore_ascii_case("802.1q") {
+            report.add(
+                plugin.place("vlanProto"),
+                format!(
+                    "vlanProto {} is none that the plugin knows",
+                    quoted(&protocol)
+                ),
+                "write \"802.1q\" or \"802.1ad\"",
+            );
+        }
+    }
+    let quality = plugin.integer("vlanQoS").unwrap_or(0) != 0;
+    let (needs, key) = match plugin.integer("vlan") {
+        Some(0) => (
+            quality || outer,
+            if outer { "vlanProto" } else { "vlanQoS" },
+        ),
+        Some(_) => return,
+        None if plugin.has("vlan") => return,
+        None if plugin.has("vlanQoS") => (true, "vlanQoS"),
+        None => (plugin.has("vlanProto"), "vlanProto"),
+    };
+    if needs {
+        report.add(
+            plugin.place(key),
+            format!("{key} needs a vlan"),
+            format!("add \"vlan\": a number from 1 to 4094, or remove {key}"),
+        );
+    }
+}
+
+/// The plugin takes every word but "on" for off.
+fn check_switch(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
+    let Some(word) = plugin
+        .text(key)
+        .filter(|word| word != "on" && word != "off")
+    else {
+        return;
+    };
+    report.add_lesser(
+        Levels::MISLEADS,
+        plugin.place(key),
+        format!("{key} {} counts as off", quoted(&word)),
+        "write \"on\" or \"off\"",
+    );
+}

@@ -1,0 +1,32 @@
+//! vlan.
+
+use crate::rules::Report;
+
+use super::super::fields::{
+    Fields,
+    Sort::{Boolean, Integer, Text},
+};
+
+pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    plugin.check_kinds(
+        &[
+            ("master", Text),
+            ("vlanId", Integer),
+            ("mtu", Integer),
+            ("linkInContainer", Boolean),
+        ],
+        report,
+    );
+    if plugin
+        .value("master")
+        .is_none_or(|master| master.node.is_empty())
+    {
+        report.add(
+            plugin.place("master"),
+            "vlan has no master",
+            "add \"master\": the node's interface that carries the VLAN",
+        );
+    }
+    plugin.check_number("vlanId", 0..=4094, report);
+    plugin.check_number("mtu", 0..=i64::MAX, report);
+}

@@ -1,0 +1,42 @@
+//! `plugin-order`: a plugin that changes an interface, before there is one.
+
+use crate::rules::{
+    Check, Example, Levels, NetworkSubject, Report, Rule,
+    examples::{STORAGE_NET, network},
+};
+
+use super::fields::Fields;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "plugin-order",
+    levels: Levels::FAILS,
+    summary: "A plugin that changes an interface is the first of its network",
+    explanation: "tuning, sbr, bandwidth, portmap, firewall and vrf work on what the plugin before \
+        them made; as the first or only one they fail (\"must be called as chained plugin\", \
+        \"missing prevResult\"). Source: the plugins v1.9.",
+    wrong: Example(&[network!(
+        r#"{"cniVersion": "0.3.1", "plugins": [{"type": "tuning"}, {"type": "macvlan", "ipam": {"type": "dhcp"}}]}"#
+    )]),
+    right: Example(&[STORAGE_NET]),
+    check: Check::Network(check),
+};
+
+/// Plugins that fail without a result before them.
+const CHAINED: [&str; 6] = ["tuning", "sbr", "bandwidth", "portmap", "firewall", "vrf"];
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let plugins = Fields::plugins(subject);
+    let Some((kind, plugin)) = plugins.first() else {
+        return;
+    };
+    if CHAINED.contains(&&**kind) {
+        report.add(
+            plugin.place("type"),
+            format!("{kind} is the first plugin, so there is no interface yet"),
+            format!(
+                "put a plugin that makes one before it: {{\"type\": \"macvlan\"}}, then {kind}"
+            ),
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! Addresses, routes and DNS, as static, host-local and Whereabouts all write them.
+
+use crate::{
+    network::{
+        Subnet,
+        address::{AddressError, parse_address},
+    },
+    rules::{Levels, Report},
+};
+
+use super::fields::{
+    Fields,
+    Sort::{Integer, Object, Objects, Text, Texts},
+    gravity, quoted,
+};
+
+/// Finds routes that the plugin cannot read.
+pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
+    ipam.check_kinds(&[("routes", Objects)], report);
+    for route in ipam.objects("routes") {
+        route.check_kinds(
+            &[
+                ("dst", Text),
+                ("gw", Text),
+                ("mtu", Integer),
+                ("advmss", Integer),
+                ("priority", Integer),
+                ("table", Integer),
+                ("scope", Integer),
+            ],
+            report,
+        );
+        match route.value("dst") {
+            None => report.add_lesser(
+                Levels::ADVICE,
+                route.own_place(),
+                "the route leads nowhere: it has no dst",
+                "add \"dst\": the subnet, 0.0.0.0/0 for everything",
+            ),
+            Some(dst) => {
+                if let Some(text) = dst.node.string()
+                    && let Err(error) = Subnet::parse(&text)
+                {
+                    report.add_lesser(
+                        gravity(error),
+                        dst.place(),
+                        format!("dst {} {error}", quoted(&text)),
+                        "write a subnet, such as 192.0.2.0/24",
+                    );
+                }
+            }
+        }
+        check_address(&route, "gw", report);
+    }
+}
+
+/// Finds DNS settings that the plugin cannot read.
+pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
+    ipam.check_kinds(&[("dns", Object)], report);
+    let Some(dns) = ipam.object("dns") else {
+        return;
+    };
+    dns.check_kinds(
+        &[
+            ("nameservers", Texts),
+            ("domain", Text),
+            ("search", Texts),
+            ("options", Texts),
+        ],
+        report,
+    );
+    for server in dns.list("nameservers") {
+        let Some(text) = server.node.string() else {
+            continue;
+        };
+        if let Err(error) = parse_address(&text) {
+            // Passed on as it is.
+            report.add_lesser(
+                Levels::ADVICE,
+                server.place(),
+                format!("the nameserver {} {error}", quoted(&text)),
+                "write an IP address",
+            );
+        }
+    }
+}
+
+/// Finds configured addresses that the plugin cannot read.
+pub(super) fn check_addresses(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
+    ipam.check_kinds(&[("addresses", Objects)], report);
+    for entry in ipam.objects("addresses") {
+        entry.check_kinds(&[("address", Text), ("gateway", Text)], report);
+        check_address(&entry, "gateway", report);
+        match entry.value("address") {
+            None => report.add(
+                entry.own_place(),
+                "the entry has no address",
+                "add \"address\": an address with its prefix length",
+            ),
+            Some(value) => {
+                if let Some(text) = value.node.string()
+                    && let Err(error) = Subnet::parse(&text)
+                {
+                    report.add_lesser(
+                        gravity(error),
+                        value.place(),
+                        format!("{} {error}", quoted(&text)),
+                        "write an address with its prefix length, such as 192.0.2.5/24",
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Finds a text that is no address where the plugin wants one; an empty one is none to Go.
+pub(super) fn check_address(fields: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
+    let Some(text) = fields.text(key) else { return };
+    let Err(error) = parse_address(&text) else {
+        return;
+    };
+    let levels = match error {
+        AddressError::Mapped => Levels::ADVICE,
+        _ => Levels::FAILS,
+    };
+    report.add_lesser(
+        levels,
+        fields.place(key),
+        format!("{key} {} {error}", quoted(&text)),
+        "write an IP address without a prefix length",
+    );
+}
+
+/// Finds several addresses or sets of one family where the CNI version has room for one: `families`
+/// says of each, in their order, whether it is of IPv4, and what stands there.
+pub(super) fn check_one_a_family<'s, 'a>(
+    each: impl IntoIterator<Item = (bool, super::fields::Value<'s, 'a>)>,
+    report: &mut Report<'_>,
+) where
+    'a: 's,
+{
+    let mut seen = [false; 2];
+    for (v4, value) in each {
+        let slot = &mut seen[usize::from(v4)];
+        if *slot {
+            report.add(
+                value.place(),
+                "a CNI version below 0.3.0 has room for one address of a family",
+                "write \"cniVersion\": \"0.3.1\" or later",
+            );
+        }
+        *slot = true;
+    }
+}

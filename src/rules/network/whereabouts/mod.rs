@@ -1,0 +1,155 @@
+//! The rules on IPAM whereabouts, one file a rule; `ranges` reads what they look at.
+//!
+//! Whereabouts looks at little when it loads a configuration: bounds that mean nothing are passed
+//! over, bad excludes fail later. nadmit is stricter on purpose.
+
+pub mod exclude;
+pub mod network_name;
+pub mod no_address;
+pub mod overlap;
+pub mod range;
+pub mod slice;
+pub mod unknown_key;
+
+use std::net::IpAddr;
+
+use crate::{
+    network::{Range, Subnet, Window, address::parse_address, range::RangeError},
+    rules::NetworkSubject,
+};
+
+use super::fields::{Fields, Value};
+
+/// The name in `type`.
+const KIND: &str = "whereabouts";
+
+/// One range as written: the object that it stands in, and what it means.
+struct RangeText<'s, 'a> {
+    fields: Fields<'s, 'a>,
+    value: Value<'s, 'a>,
+    text: String,
+    parsed: Result<Range, RangeError>,
+}
+
+/// One entry of `exclude`.
+struct Exclude<'s, 'a> {
+    value: Value<'s, 'a>,
+    text: String,
+    parsed: Result<Window, RangeError>,
+}
+
+/// What a bound comes to.
+enum Bound {
+    Absent,
+    Inside(IpAddr),
+    Unparsable,
+    Outside,
+}
+
+fn ipams<'s, 'a>(subject: &'s NetworkSubject<'a>) -> Vec<Fields<'s, 'a>> {
+    Fields::ipams(subject, KIND)
+}
+
+/// The ranges of an `ipam` object; a top-level one is the first.
+fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeText<'s, 'a>> {
+    let objects = [ipam.clone()].into_iter().chain(ipam.objects("ipRanges"));
+    let read = |fields: Fields<'s, 'a>| {
+        let text = fields.text("range")?.into_owned();
+        let value = fields.value("range")?;
+        let parsed = Range::parse(&text);
+        Some(RangeText {
+            fields,
+            value,
+            text,
+            parsed,
+        })
+    };
+    objects.filter_map(read).collect()
+}
+
+impl<'s, 'a> RangeText<'s, 'a> {
+    fn subnet(&self) -> Option<Subnet> {
+        self.parsed.ok().map(|range| range.subnet)
+    }
+
+    /// `range_start` or `range_end`.
+    fn bound(&self, key: &str) -> Bound {
+        let (Some(text), Some(subnet)) = (self.fields.text(key), self.subnet()) else {
+            return Bound::Absent;
+        };
+        match parse_address(&text) {
+            Err(_) => Bound::Unparsable,
+            Ok(address) if subnet.window().contains(address) => Bound::Inside(address),
+            Ok(_) => Bound::Outside,
+        }
+    }
+
+    /// First and last address by the dash or by the bounds, those that count.
+    fn bounds(&self) -> [Option<IpAddr>; 2] {
+        if let Ok(Range {
+            bounds: Some((first, last)),
+            ..
+        }) = self.parsed
+        {
+            return [Some(first), Some(last)];
+        }
+        ["range_start", "range_end"].map(|key| match self.bound(key) {
+            Bound::Inside(address) => Some(address),
+            _ => None,
+        })
+    }
+
+    /// The addresses that Whereabouts gives, excludes apart: never the subnet's first and last. As
+    /// there, bounds the wrong way round count for nothing.
+    fn window(&self) -> Option<Window> {
+        let hosts = self.subnet()?.hosts()?;
+        let [first, last] = self.bounds();
+        let asked = Window::new(first.unwrap_or(hosts.first()), last.unwrap_or(hosts.last()));
+        match asked {
+            Some(asked) => hosts.common(asked),
+            None => Some(hosts),
+        }
+    }
+
+    /// Whether the bounds are the wrong way round.
+    fn is_inverted(&self) -> bool {
+        let [Some(first), Some(last)] = self.bounds() else {
+            return false;
+        };
+        Window::new(first, last).is_none()
+    }
+
+    fn excludes(&self) -> Vec<Exclude<'s, 'a>> {
+        let list = self.fields.list("exclude").into_iter();
+        list.filter_map(|value| {
+            let text = value.node.string()?.into_owned();
+            let parsed = excluded(&text);
+            Some(Exclude {
+                value,
+                text,
+                parsed,
+            })
+        })
+        .collect()
+    }
+}
+
+/// A subnet, host bits and all, or an address alone.
+fn excluded(text: &str) -> Result<Window, RangeError> {
+    match Subnet::parse(text) {
+        Ok(subnet) => Ok(subnet.window()),
+        Err(RangeError::NoPrefix) => {
+            let address = parse_address(text)?;
+            Window::new(address, address).ok_or(RangeError::NoPrefix)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A number of addresses with its noun.
+fn addresses(count: u128) -> String {
+    match count {
+        1 => "1 address".to_owned(),
+        count => format!("{count} addresses"),
+    }
+}

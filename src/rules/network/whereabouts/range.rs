@@ -1,0 +1,186 @@
+//! `invalid-whereabouts-range`: a range that Whereabouts cannot use, or uses otherwise than it reads.
+
+use crate::{
+    network::{address::AddressError, range::RangeError},
+    rules::{
+        Check, Example, Levels, NetworkSubject, Report, Rule,
+        examples::{MACVLAN_CONF, network},
+    },
+};
+
+use super::{
+    super::{
+        fields::{
+            Fields,
+            Sort::{Boolean, Integer, Object, Objects, Text, Texts},
+            quoted,
+        },
+        routes::{check_address, check_addresses, check_dns, check_routes},
+    },
+    Bound, RangeText, addresses, ipams, ranges,
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "invalid-whereabouts-range",
+    levels: Levels::FAILS,
+    summary: "Whereabouts cannot use a range, or uses it otherwise than it reads",
+    explanation: "A range is a subnet (192.0.2.192/27) or first-last/prefix; /31, /32, /127 and \
+        /128 are too small, because the first and the last address are never given. gateway, \
+        addresses, routes and dns have to be readable, too. range_start and range_end that are no \
+        address, outside of the subnet, or the wrong way round are passed over by Whereabouts, \
+        which then gives addresses of the whole subnet: warned of in multus. Source: Whereabouts \
+        v0.9.4, LoadIPAMConfig and IterateForAssignment, executed.",
+    wrong: Example(&[network!(
+        r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.300/27"}}"#
+    )]),
+    right: Example(&[MACVLAN_CONF]),
+    check: Check::Network(check),
+};
+
+const BOUNDS: [&str; 2] = ["range_start", "range_end"];
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    for ipam in ipams(subject) {
+        check_kinds(&ipam, report);
+        check_address(&ipam, "gateway", report);
+        check_addresses(&ipam, report);
+        check_routes(&ipam, report);
+        check_dns(&ipam, report);
+        for entry in ipam.objects("ipRanges") {
+            check_entry(&entry, report);
+        }
+        for range in ranges(&ipam) {
+            check_range(&range, report);
+        }
+    }
+}
+
+fn check_kinds(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
+    ipam.check_kinds(
+        &[
+            ("range", Text),
+            ("range_start", Text),
+            ("range_end", Text),
+            ("exclude", Texts),
+            ("ipRanges", Objects),
+            ("network_name", Text),
+            ("gateway", Text),
+            ("enable_overlapping_ranges", Boolean),
+            ("node_slice_size", Text),
+            ("sleep_for_race", Integer),
+            ("leader_lease_duration", Integer),
+            ("leader_renew_deadline", Integer),
+            ("leader_retry_period", Integer),
+            ("log_file", Text),
+            ("log_level", Text),
+            ("kubernetes", Object),
+            ("configuration_path", Text),
+            ("reconciler_cron_expression", Text),
+        ],
+        report,
+    );
+}
+
+fn check_entry(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
+    entry.check_kinds(
+        &[
+            ("range", Text),
+            ("range_start", Text),
+            ("range_end", Text),
+            ("exclude", Texts),
+        ],
+        report,
+    );
+    if entry
+        .value("range")
+        .is_none_or(|range| range.node.is_empty())
+    {
+        report.add(
+            entry.place("range"),
+            "the entry has no range",
+            "add \"range\": \"192.0.2.192/27\"",
+        );
+    }
+}
+
+fn check_range(range: &RangeText<'_, '_>, report: &mut Report<'_>) {
+    let parsed = match range.parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            return report.add_lesser(
+                sloppy(error),
+                range.value.place(),
+                format!("range {} {error}", quoted(&range.text)),
+                "write a subnet (192.0.2.192/27), or first-last/prefix \
+                 (192.0.2.200-192.0.2.210/27)",
+            );
+        }
+    };
+    let subnet = parsed.subnet;
+    if subnet.host_bits() < 2 {
+        return report.add(
+            range.value.place(),
+            format!("range {subnet} is too small: its first and last address are never given"),
+            format!("write a prefix of at most {}", subnet.width() - 2),
+        );
+    }
+    if parsed.bounds.is_some() {
+        for key in BOUNDS.into_iter().filter(|key| range.fields.has(key)) {
+            report.add_lesser(
+                Levels::ADVICE,
+                range.fields.place(key),
+                format!("{key} is passed over, because the range has bounds of its own"),
+                format!("remove {key}"),
+            );
+        }
+    } else {
+        for key in BOUNDS {
+            check_bound(range, key, report);
+        }
+    }
+    if range.is_inverted() {
+        let place = match parsed.bounds {
+            Some(_) => range.value.place(),
+            None => range.fields.place("range_end"),
+        };
+        report.add_lesser(
+            Levels::MISLEADS,
+            place,
+            format!("the range ends before it starts, so {}", whole(range)),
+            "write the lower address first",
+        );
+    }
+}
+
+fn check_bound(range: &RangeText<'_, '_>, key: &str, report: &mut Report<'_>) {
+    let fault = match range.bound(key) {
+        Bound::Absent | Bound::Inside(_) => return,
+        Bound::Unparsable => "is not an IP address",
+        Bound::Outside => "is outside of the range",
+    };
+    let text = range.fields.text(key).unwrap_or_default();
+    report.add_lesser(
+        Levels::MISLEADS,
+        range.fields.place(key),
+        format!("{key} {} {fault}, so {}", quoted(&text), whole(range)),
+        range.subnet().map_or_else(
+            || format!("remove {key}"),
+            |subnet| format!("write an address of {subnet}"),
+        ),
+    );
+}
+
+/// What happens where a bound counts for nothing.
+fn whole(range: &RangeText<'_, '_>) -> String {
+    let given = range.window().map_or(0, |window| window.count());
+    format!("it is passed over: {} are given", addresses(given))
+}
+
+/// Whereabouts reads leading zeros and IPv4 in IPv6 notation, which others read otherwise.
+fn sloppy(error: RangeError) -> Levels {
+    match error {
+        RangeError::Address(AddressError::LeadingZero | AddressError::Mapped) => Levels::MISLEADS,
+        _ => Levels::FAILS,
+    }
+}
