@@ -17,7 +17,7 @@ use crate::{
     suite::{Asked, Suite, entries, stem},
 };
 
-const EXAMPLES: &str = "deploy/examples";
+const EXAMPLES: &str = "deploy/examples/networks";
 /// Pods that are allowed without a word.
 const RIGHT: &str = "deploy/examples/pods/right";
 /// Pods that break one rule each; the file's name is its code.

@@ -9,6 +9,7 @@ mod examples;
 mod kube_types;
 mod match_conditions;
 mod networks;
+mod plugins;
 mod process;
 mod profiles;
 mod properties;
@@ -25,6 +26,7 @@ fn main() {
         architecture::trials(),
         kube_types::trials(),
         match_conditions::trials(),
+        plugins::trials(),
         process::trials(),
         examples::trials(),
         annotations::trials(),

@@ -1,0 +1,195 @@
+//! A network namespace of the test's own, and the plugins run in it as libcni does.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio, id},
+    sync::Mutex,
+};
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+
+/// Where Debian puts the plugins.
+const PLUGINS: &str = "/usr/lib/cni";
+/// How long a plugin may take, as `timeout` reads it.
+const PATIENCE: &str = "20";
+
+/// A veth pair whose one end is the plugins' master.
+pub(super) struct Host {
+    /// The interface on which networks are made.
+    pub(super) master: String,
+    /// The name of the bridge that plugins may make.
+    pub(super) bridge: String,
+    state: tempfile::TempDir,
+    /// Interfaces and addresses are one resource: one plugin at a time.
+    one_at_a_time: Mutex<()>,
+}
+
+impl Host {
+    /// Whether plugins can be run here.
+    pub(super) fn is_possible() -> bool {
+        let root = fs::metadata("/proc/self")
+            .is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
+        root && Path::new(PLUGINS).join("macvlan").exists() && Self::can_make_interfaces()
+    }
+
+    fn can_make_interfaces() -> bool {
+        let name = format!("ndp{}", id() % 100_000);
+        let made = ip(&[
+            "link",
+            "add",
+            &name,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            &format!("{name}p"),
+        ]);
+        made.is_ok() && ip(&["link", "del", &name]).is_ok()
+    }
+
+    /// Makes the interfaces.
+    pub(super) fn new() -> Result<Self, Failed> {
+        let number = id() % 100_000;
+        let (master, bridge) = (format!("ndm{number}"), format!("ndb{number}"));
+        let peer = format!("{master}p");
+        ip(&[
+            "link", "add", &master, "type", "veth", "peer", "name", &peer,
+        ])?;
+        ip(&["link", "set", &master, "up"])?;
+        ip(&["link", "set", &peer, "up"])?;
+        let state = tempfile::tempdir()?;
+        Ok(Self {
+            master,
+            bridge,
+            state,
+            one_at_a_time: Mutex::new(()),
+        })
+    }
+
+    /// Runs a configuration's plugins one after the other, and takes their work back; the outer
+    /// error is the test's, the inner one the plugins'.
+    pub(super) fn add(&self, id: &str, config: &str) -> Result<Result<(), String>, Failed> {
+        let _alone = self
+            .one_at_a_time
+            .lock()
+            .map_err(|_| "another trial panicked")?;
+        let config: Value = serde_json::from_str(config)?;
+        let version = config.get("cniVersion").cloned().unwrap_or(json!("0.1.0"));
+        let plugins = match config.get("plugins").and_then(Value::as_array) {
+            Some(list) => list.clone(),
+            None => vec![config.clone()],
+        };
+        // Of its own: what a plugin leaves behind is nobody else's matter.
+        let namespace = Namespace::new()?;
+        let (mut done, mut result, mut outcome) = (Vec::new(), None, Ok(()));
+        for plugin in plugins {
+            let mut plugin = plugin;
+            plugin["cniVersion"] = version.clone();
+            plugin["name"] = json!("nadmit-it");
+            if let Some(ipam) = plugin.get_mut("ipam").and_then(Value::as_object_mut) {
+                if ipam.get("type") == Some(&json!("host-local")) {
+                    ipam.insert(
+                        "dataDir".into(),
+                        json!(self.state.path().display().to_string()),
+                    );
+                }
+            }
+            if let Some(result) = &result {
+                plugin["prevResult"] = Value::clone(result);
+            }
+            match namespace.exec("ADD", id, &plugin)? {
+                Ok(output) => result = serde_json::from_str(&output).ok(),
+                Err(error) => outcome = Err(error),
+            }
+            done.push(plugin);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        for plugin in done.iter().rev() {
+            // What was not made cannot be taken back.
+            let _ = namespace.exec("DEL", id, plugin)?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// A network namespace that goes when this is dropped.
+struct Namespace(String);
+
+impl Namespace {
+    fn new() -> Result<Self, Failed> {
+        let name = format!("nadmit-it-{}", id() % 100_000);
+        ip(&["netns", "add", &name])?;
+        Ok(Self(name))
+    }
+
+    fn exec(
+        &self,
+        command: &str,
+        id: &str,
+        config: &Value,
+    ) -> Result<Result<String, String>, Failed> {
+        let kind = config
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let path = Path::new(PLUGINS).join(kind);
+        if kind.is_empty() || kind.contains('/') || !path.exists() {
+            return Ok(Err(format!("there is no plugin {kind:?}")));
+        }
+        let mut process = Command::new("timeout")
+            .arg(PATIENCE)
+            .arg(path)
+            .env("CNI_COMMAND", command)
+            .env("CNI_CONTAINERID", format!("nadmit-{id}"))
+            .env("CNI_NETNS", format!("/var/run/netns/{}", self.0))
+            .env("CNI_IFNAME", "net1")
+            .env("CNI_PATH", PLUGINS)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut input = process.stdin.take().ok_or("no standard input")?;
+        // A plugin may refuse before it has read everything.
+        let _ = input.write_all(config.to_string().as_bytes());
+        drop(input);
+        let output = process.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(if output.status.success() {
+            Ok(said)
+        } else {
+            Err(said)
+        })
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = ip(&["netns", "del", &self.0]);
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // They may be gone already, or were never made.
+        let _ = ip(&["link", "del", &self.master]);
+        let _ = ip(&["link", "del", &self.bridge]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<(), Failed> {
+    let output = Command::new("ip").args(arguments).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "ip {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    )
+    .into())
+}
