@@ -10,6 +10,7 @@ use super::{
     policy::Policy,
     registry::Check,
     subject::{PodSubject, UpdateSubject},
+    workload::{MachineSubject, TemplateSubject},
 };
 
 /// How loudly rules may speak of what lives in `namespace`; `None` where they are silent.
@@ -55,6 +56,39 @@ pub fn judge_update(subject: &UpdateSubject<'_>, loudest: Level) -> Vec<Finding>
     report.into_findings()
 }
 
+/// What the rules on pods and on templates say of a workload's template: fields begin with the
+/// template's path, and nothing is louder than the settings let it be of workloads.
+pub fn judge_template(subject: &TemplateSubject<'_>, loudest: Level) -> Vec<Finding> {
+    let policy = subject.pod.policy;
+    let loudest = loudest.min(policy.workload_level);
+    if loudest == Level::Off || subject.pod.requests.is_empty() {
+        return Vec::new();
+    }
+    let mut report = Report::new(policy, loudest);
+    run_pod_rules(&subject.pod, &mut report);
+    for (rule, level) in policy.active_rules() {
+        if let Check::Template(check) = rule.check
+            && !subject.pod.host_network
+        {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
+    let mut findings = report.into_findings();
+    for finding in &mut findings {
+        finding.field.insert_str(0, subject.kind.template);
+    }
+    findings
+}
+
+/// What the rules say of the networks of KubeVirt's machine.
+pub fn judge_machine(subject: &MachineSubject<'_>, loudest: Level) -> Vec<Finding> {
+    match loudest.min(subject.policy.workload_level) {
+        Level::Off => Vec::new(),
+        loudest => subject.judge(loudest),
+    }
+}
+
 /// The findings that were not there before: what was wrong may stay wrong, and only what an update
 /// makes worse counts.
 pub fn only_news(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
@@ -67,7 +101,19 @@ pub fn only_news(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> 
 }
 
 fn run_pod_rules(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    run_pod_rules_of(subject, report, |_| true);
+}
+
+/// Those of the rules on pods that are `wanted`.
+pub(super) fn run_pod_rules_of(
+    subject: &PodSubject<'_>,
+    report: &mut Report<'_>,
+    wanted: fn(&str) -> bool,
+) {
     for (rule, level) in subject.policy.active_rules() {
+        if !wanted(rule.code) {
+            continue;
+        }
         let check = match rule.check {
             Check::Pod(check) if !subject.host_network => check,
             Check::HostNetworkPod(check) if subject.host_network => check,

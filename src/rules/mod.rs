@@ -6,6 +6,7 @@
 //! - [`judge`] runs the registry on a subject.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
 //! - [`network_subject`] is the same for a network's own configuration.
+//! - [`workload`] is about what makes pods: their templates.
 //! - [`pod`], [`update`] and [`network`] hold the rules themselves.
 
 mod examples;
@@ -19,6 +20,7 @@ pub mod policy;
 pub mod registry;
 pub mod subject;
 pub mod update;
+pub mod workload;
 
 pub use self::{
     finding::{Finding, Lookup, Place, Report, Spot},
