@@ -4,6 +4,7 @@ use super::{
     answer::Answer,
     object::Object,
     review::{Operation, Request},
+    workload::Template,
 };
 use crate::{
     catalog::Catalog,
@@ -116,8 +117,27 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         ((NAD_GROUP, NAD_RESOURCE), "", Operation::Create | Operation::Update) => {
             network(request, catalog, policy)
         }
+        ((group, resource), "", Operation::Create | Operation::Update) => {
+            match Template::of(group, resource) {
+                Some(template) => workload(template, request, catalog, policy),
+                None => Vec::new(),
+            }
+        }
         _ => Vec::new(),
     }
+}
+
+/// The findings on a workload's template, or on a virtual machine's networks.
+fn workload(
+    template: Template,
+    request: &Request<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+        return Vec::new();
+    };
+    template.findings(request, after, loudest, catalog, policy)
 }
 
 /// The findings on a network's own configuration; of an update only those that are new.

@@ -23,6 +23,9 @@ struct Decoded {
     offsets: Vec<u32>,
 }
 
+/// What an escape stands for, and how long it is.
+type Escape = (Option<char>, usize);
+
 /// The forms in which a string may be written.
 const FORMS: [fn(&Scalar<'_>) -> Option<Decoded>; 5] = [plain, single, double, literal, folded];
 
@@ -98,12 +101,12 @@ impl Decoded {
 }
 
 fn plain(scalar: &Scalar<'_>) -> Option<Decoded> {
-    flow(scalar.raw, scalar.offset, |_, _| None)
+    flow(scalar.raw, scalar.offset, |_| None)
 }
 
 fn single(scalar: &Scalar<'_>) -> Option<Decoded> {
     let inner = scalar.raw.strip_prefix('\'')?.strip_suffix('\'')?;
-    flow(inner, scalar.offset + 1, |rest, _| {
+    flow(inner, scalar.offset + 1, |rest| {
         rest.starts_with("''").then_some((Some('\''), 2))
     })
 }
@@ -115,7 +118,7 @@ fn double(scalar: &Scalar<'_>) -> Option<Decoded> {
 
 /// What an escape stands for, and how long it is; `None` where none begins. One that joins two
 /// lines stands for nothing.
-fn escape(rest: &str, _: usize) -> Option<(Option<char>, usize)> {
+fn escape(rest: &str) -> Option<Escape> {
     let letter = rest.strip_prefix('\\')?.chars().next()?;
     let plain = |c| Some((Some(c), 1 + letter.len_utf8()));
     match letter {
@@ -145,13 +148,13 @@ fn escape(rest: &str, _: usize) -> Option<(Option<char>, usize)> {
     }
 }
 
-fn number(rest: &str, digits: usize) -> Option<(Option<char>, usize)> {
+fn number(rest: &str, digits: usize) -> Option<Escape> {
     let code = u32::from_str_radix(rest.get(2..2 + digits)?, 16).ok()?;
     Some((Some(char::from_u32(code)?), 2 + digits))
 }
 
 /// JSON's way to write a character beyond 16 bits: two escapes.
-fn pair(rest: &str) -> Option<(Option<char>, usize)> {
+fn pair(rest: &str) -> Option<Escape> {
     let unit = |at: usize| u16::from_str_radix(rest.get(at..at + 4)?, 16).ok();
     let units = [unit(2)?, unit(8).filter(|_| rest.get(6..8) == Some("\\u"))?];
     let c = char::decode_utf16(units).next()?.ok()?;
@@ -169,14 +172,10 @@ fn newline(text: &str) -> Option<usize> {
 
 /// Plain and quoted scalars: a line break is a space, several are one less, and the white space
 /// around them is none.
-fn flow(
-    raw: &str,
-    offset: usize,
-    escape: fn(&str, usize) -> Option<(Option<char>, usize)>,
-) -> Option<Decoded> {
+fn flow(raw: &str, offset: usize, escape: fn(&str) -> Option<Escape>) -> Option<Decoded> {
     let (mut out, mut blanks, mut at) = (Decoded::default(), Decoded::default(), 0);
     while let Some(c) = raw[at..].chars().next() {
-        if let Some((meaning, length)) = escape(&raw[at..], at) {
+        if let Some((meaning, length)) = escape(&raw[at..]) {
             out.append(&mut blanks);
             if let Some(c) = meaning {
                 out.push(c, offset + at);
@@ -269,14 +268,13 @@ fn block(scalar: &Scalar<'_>, folded: bool) -> Decoded {
             continue;
         }
         let blank = body.starts_with([' ', '\t']);
-        match last {
-            Some((place, before)) if folded && !before && !blank => {
-                if empty.text.is_empty() {
-                    out.push(' ', place);
-                }
+        if let Some((place, before)) = last {
+            let joined = folded && !before && !blank;
+            if !joined {
+                out.push('\n', place);
+            } else if empty.text.is_empty() {
+                out.push(' ', place);
             }
-            Some((place, _)) => out.push('\n', place),
-            None => {}
         }
         out.append(&mut empty);
         for (inside, c) in body.char_indices() {

@@ -17,8 +17,15 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
     // A wrong network in the examples would be served with them.
     let of_networks =
         |code: &str| registry::find(code).is_some_and(|r| matches!(r.check, Check::Network(_)));
+    // Templates are not pods; `tests/it` checks these.
+    let of_workloads = |code: &str| {
+        let path = Path::new("deploy/examples/workloads/wrong");
+        path.join(format!("{code}.yaml")).is_file()
+    };
     let example = move |code: &str| {
-        of_networks(code) || Path::new(WRONG).join(format!("{code}.yaml")).is_file()
+        of_networks(code)
+            || of_workloads(code)
+            || Path::new(WRONG).join(format!("{code}.yaml")).is_file()
     };
     [
         trial("every_rule_has_a_case", move |code| expected.contains(code)),
