@@ -12,10 +12,12 @@
 //! 2. [`network`] parses the annotation, each value knowing where it stood.
 //! 3. [`catalog`] is the read model of the networks; [`sources`] feed it from [`manifests`].
 //! 4. [`rules`] say what is wrong, each with a stable code, at a level that [`config`] may change.
-//! 5. [`server`] is the glue: TLS, limits, health, metrics. [`cli`] starts it.
+//! 5. [`check`] does the same offline, on files.
+//! 6. [`server`] is the glue: TLS, limits, health, metrics. [`cli`] starts it.
 
 pub mod admission;
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod document;

@@ -4,11 +4,13 @@ use super::{
     answer::Answer,
     object::Object,
     review::{Operation, Request},
+    workload::Template,
 };
 use crate::{
-    catalog::{Catalog, Mode},
+    catalog::Catalog,
     rules::{
-        Check, Finding, Level, Lookup, NetworkSubject, PodSubject, Policy, Report, UpdateSubject,
+        Finding, Level, Lookup, NetworkSubject, PodSubject, Policy, UpdateSubject,
+        judge::{self, judge_network, judge_pod, judge_update, only_news},
         subject::{Change, Origin},
     },
 };
@@ -115,8 +117,27 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         ((NAD_GROUP, NAD_RESOURCE), "", Operation::Create | Operation::Update) => {
             network(request, catalog, policy)
         }
+        ((group, resource), "", Operation::Create | Operation::Update) => {
+            match Template::of(group, resource) {
+                Some(template) => workload(template, request, catalog, policy),
+                None => Vec::new(),
+            }
+        }
         _ => Vec::new(),
     }
+}
+
+/// The findings on a workload's template, or on a virtual machine's networks.
+fn workload(
+    template: Template,
+    request: &Request<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+        return Vec::new();
+    };
+    template.findings(request, after, loudest, catalog, policy)
 }
 
 /// The findings on a network's own configuration; of an update only those that are new.
@@ -133,30 +154,13 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             policy,
             catalog,
         };
-        let mut report = Report::new(policy, loudest);
-        for (rule, level) in policy.active_rules() {
-            if let Check::Network(check) = rule.check {
-                report.begin(rule, level);
-                check(&subject, &mut report);
-            }
-        }
-        report.into_findings()
+        judge_network(&subject, loudest)
     };
     match &request.old_object {
         None => findings(after),
         Some(before) if before.spec == after.spec => Vec::new(),
         Some(before) => only_news(findings(after), &findings(before)),
     }
-}
-
-/// What was wrong before may stay wrong; only what an update makes worse counts.
-fn only_news(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
-    findings.retain(|finding| {
-        !known
-            .iter()
-            .any(|k| (k.code, &k.message) == (finding.code, &finding.message))
-    });
-    findings
 }
 
 fn pod_create(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
@@ -203,14 +207,7 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
             ),
         ],
     };
-    let mut report = Report::new(policy, loudest);
-    for (rule, level) in policy.active_rules() {
-        if let Check::Update(check) = rule.check {
-            report.begin(rule, level);
-            check(&subject, &mut report);
-        }
-    }
-    let mut findings = report.into_findings();
+    let mut findings = judge_update(&subject, loudest);
     let known = pod_findings(request, before, catalog, policy);
     findings.extend(only_news(
         pod_findings(request, after, catalog, policy),
@@ -230,17 +227,7 @@ fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
 /// How loudly rules may speak in the request's namespace; `None` where they are silent.
 fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    if policy.excluded_namespaces.contains(namespace) {
-        return None;
-    }
-    match catalog
-        .namespace(namespace)
-        .and_then(|namespace| namespace.labels.mode)
-    {
-        Some(Mode::Off) => None,
-        Some(Mode::Warn) => Some(Level::Warn),
-        Some(Mode::Deny) | None => Some(Level::Deny),
-    }
+    judge::loudest(namespace, catalog, policy)
 }
 
 fn pod_findings(
@@ -264,15 +251,5 @@ fn pod_findings(
         policy,
         catalog,
     );
-    let mut report = Report::new(policy, loudest);
-    for (rule, level) in policy.active_rules() {
-        let check = match rule.check {
-            Check::Pod(check) if !subject.host_network => check,
-            Check::HostNetworkPod(check) if subject.host_network => check,
-            _ => continue,
-        };
-        report.begin(rule, level);
-        check(&subject, &mut report);
-    }
-    report.into_findings()
+    judge_pod(&subject, loudest)
 }

@@ -9,10 +9,11 @@ mod answer;
 mod decide;
 mod object;
 mod review;
+mod workload;
 
 pub use self::{
     answer::{Answer, Verdict},
     decide::{Decision, Evidence, Plan, Record, Webhook, decide},
-    object::{Annotations, Labels, Metadata, Object, Spec},
+    object::{Annotations, Labels, Metadata, Object, Raw, Spec},
     review::{Operation, Request, Review, ReviewError},
 };

@@ -98,6 +98,65 @@ pub struct Spec<'a> {
     /// A network's configuration as JSON, if it is there and no text: a mistake that others than the
     /// API server, which has a schema, may meet.
     pub odd_config: Option<&'a str>,
+    /// A workload's template.
+    pub template: Option<Raw<'a>>,
+    /// A `CronJob`'s template of jobs.
+    pub job_template: Option<Raw<'a>>,
+    /// How many pods a workload has.
+    pub replicas: Option<Raw<'a>>,
+    /// How many of a job's pods run at once.
+    pub parallelism: Option<Raw<'a>>,
+    /// How many of a job's pods have to succeed.
+    pub completions: Option<Raw<'a>>,
+    /// How a Deployment's pods are replaced.
+    pub strategy: Option<Raw<'a>>,
+    /// Whether a `CronJob`'s runs may overlap.
+    pub concurrency: Option<Raw<'a>>,
+    /// A virtual machine's networks.
+    pub networks: Option<Raw<'a>>,
+}
+
+/// A value as the JSON it was written in. Read where it decides, and with leave to be anything: what
+/// it has to be, the API server checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The value, if it is of this kind.
+    pub fn read<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.0).ok()
+    }
+
+    /// Its member `type`.
+    pub(super) fn kind(self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Typed {
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        self.read::<Typed>().map(|typed| typed.kind)
+    }
+
+    /// Of a machine's networks those of Multus: the place in the list, and the name.
+    pub(super) fn multus_names(self) -> Vec<(usize, String)> {
+        #[derive(Deserialize)]
+        struct Source {
+            multus: Multus,
+        }
+        #[derive(Deserialize)]
+        struct Multus {
+            #[serde(rename = "networkName")]
+            name: String,
+        }
+        let networks: Vec<&'a RawValue> = self.read().unwrap_or_default();
+        let names = networks.into_iter().enumerate();
+        names
+            .filter_map(|(index, network)| {
+                let source: Source = serde_json::from_str(network.get()).ok()?;
+                Some((index, source.multus.name))
+            })
+            .collect()
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
@@ -126,6 +185,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
                                 Err(_) => spec.odd_config = Some(value.get()),
                             }
                         }
+                        "template" => spec.template = raw(&mut map)?,
+                        "jobTemplate" => spec.job_template = raw(&mut map)?,
+                        "replicas" => spec.replicas = raw(&mut map)?,
+                        "parallelism" => spec.parallelism = raw(&mut map)?,
+                        "completions" => spec.completions = raw(&mut map)?,
+                        "strategy" => spec.strategy = raw(&mut map)?,
+                        "concurrencyPolicy" => spec.concurrency = raw(&mut map)?,
+                        "networks" => spec.networks = raw(&mut map)?,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -165,6 +232,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
         }
         deserializer.deserialize_any(Members(std::marker::PhantomData))
     }
+}
+
+/// A member's value as it is written; of `null`, nothing.
+fn raw<'de: 'a, 'a, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Raw<'a>>, A::Error> {
+    let value: &'de RawValue = map.next_value()?;
+    Ok(Some(Raw(value.get())).filter(|raw| raw.0 != "null"))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {

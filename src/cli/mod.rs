@@ -1,6 +1,7 @@
 //! The command line: thin. It builds sources, settings and server, and says what is going on.
 
 mod certs;
+mod check;
 mod demo;
 mod explain;
 mod https;
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Serve the webhooks over HTTPS
     Serve(Box<serve::ServeArgs>),
+    /// Check manifests offline, as the server would: files, folders, or standard input
+    Check(check::CheckArgs),
     /// Show what nadmit does: starts it on examples and sends it real reviews
     Demo(demo::DemoArgs),
     /// Explain a rule by its code, or list all rules
@@ -51,6 +54,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
+        Command::Check(args) => return check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Certs(args) => certs::run(&args),
@@ -64,11 +68,15 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let bold = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{bold}error:{bold:#} {error:#}");
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_error(error: &anyhow::Error) {
+    let bold = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{bold}error:{bold:#} {error:#}");
 }
 
 /// The one wall clock.

@@ -73,6 +73,15 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "workloads",
+        read: |reading, key, value| {
+            let levels = [Level::Off, Level::Warn, Level::Deny].map(Level::name);
+            if let Some(level) = reading.choice(key, value, "a level", "levels", &levels) {
+                reading.policy.workload_level = level;
+            }
+        },
+    },
+    Key {
         name: "multusNamespace",
         read: |reading, key, value| {
             if let Some(namespace) = reading.namespace(key, value) {

@@ -135,7 +135,7 @@ rules: {}
             "nadmit.yaml:5:21: namespaceIsolation is a string, but has to be true or false",
             "nadmit.yaml:6:1: there is no key \"zzz\"; the keys are profile, rules, \
              namespaceIsolation, globalNamespaces, excludedNamespaces, immutableAttachments, ownUsers, kubevirtUsers, \
-             multusNamespace",
+             workloads, multusNamespace",
             "nadmit.yaml:8:10: profile is \"loose\"; profiles are default, multus, strict",
             "nadmit.yaml:9:1: rules is given twice: keep one of them",
         ]

@@ -84,7 +84,7 @@ fn node<'a>(
     let value = match source.kind() {
         Kind::Null => Value::Null,
         Kind::Boolean => Value::Boolean(source.boolean().unwrap_or_default()),
-        Kind::Number => Value::Number,
+        Kind::Number => Value::Number(source.integer()),
         Kind::String => Value::String(source.string().unwrap_or_default()),
         Kind::List => {
             let elements = source.elements().unwrap_or_default().into_iter();

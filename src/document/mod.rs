@@ -11,6 +11,7 @@ mod json;
 mod merge;
 mod node;
 mod scalar;
+mod scalar_map;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,10 @@ mod yaml;
 
 use thiserror::Error;
 
-pub use self::node::{Entry, Node, Value};
+pub use self::{
+    node::{Entry, Node, Value},
+    scalar_map::ScalarMap,
+};
 pub use crate::network::{Position, Span, json::Kind};
 
 /// A part of a file: its bytes, and where an editor shows them.

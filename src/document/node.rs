@@ -20,8 +20,8 @@ pub enum Value<'a> {
     Null,
     /// A boolean.
     Boolean(bool),
-    /// A number; nothing here needs its value.
-    Number,
+    /// A number: its value, if it is a whole one in decimal digits.
+    Number(Option<i64>),
     /// A string, escapes and folding resolved.
     String(Cow<'a, str>),
     /// A list.
@@ -45,7 +45,7 @@ impl<'a> Node<'a> {
         match &self.value {
             Value::Null => Kind::Null,
             Value::Boolean(_) => Kind::Boolean,
-            Value::Number => Kind::Number,
+            Value::Number(_) => Kind::Number,
             Value::String(_) => Kind::String,
             Value::List(_) => Kind::List,
             Value::Object(_) => Kind::Object,
@@ -69,6 +69,14 @@ impl<'a> Node<'a> {
     pub fn boolean(&self) -> Option<bool> {
         match &self.value {
             Value::Boolean(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if this is one.
+    pub fn integer(&self) -> Option<i64> {
+        match &self.value {
+            Value::Number(value) => *value,
             _ => None,
         }
     }

@@ -20,11 +20,11 @@ pub(super) fn value<'a>(
         None if plain && null() => Value::Null,
         None if plain => match boolean(&text, booleans) {
             Some(value) => Value::Boolean(value),
-            None if is_number(&text) => Value::Number,
+            None if is_number(&text) => Value::Number(text.parse().ok()),
             None => Value::String(text),
         },
         Some(Some("null")) => Value::Null,
-        Some(Some("int" | "float")) => Value::Number,
+        Some(Some("int" | "float")) => Value::Number(text.parse().ok()),
         Some(Some("bool")) => Value::Boolean(boolean(&text, booleans).unwrap_or_default()),
         _ => Value::String(text),
     }
@@ -111,10 +111,10 @@ mod tests {
     #[test]
     fn only_plain_and_untagged_scalars_are_guessed() {
         let read = |plain, tag| value(Cow::Borrowed("5"), plain, tag, Booleans::Yaml11);
-        assert_eq!(read(true, None), Value::Number);
+        assert_eq!(read(true, None), Value::Number(Some(5)));
         assert_eq!(read(false, None), Value::String("5".into()));
         assert_eq!(read(true, Some(Some("str"))), Value::String("5".into()));
         assert_eq!(read(true, Some(None)), Value::String("5".into()));
-        assert_eq!(read(false, Some(Some("int"))), Value::Number);
+        assert_eq!(read(false, Some(Some("int"))), Value::Number(Some(5)));
     }
 }

@@ -90,7 +90,9 @@ fn an_error_has_its_place_and_leaves_the_other_documents_alone() {
     let text = "a: 1\n---\nb: \"open\nc: 2\n---\nd: [1\n---\ne: 3\n";
     let read: Vec<_> = read(text, "a.yaml", Booleans::Yaml11).collect();
     assert!(read[0].is_ok() && read[3].is_ok());
-    let reason = "invalid indentation in multiline quoted scalar".to_owned();
+    let reason = "invalid indentation in multiline quoted scalar: indent this line of the quoted \
+                  text deeper than its key";
+    let reason = reason.to_owned();
     assert_eq!(errors(text, "a.yaml")[0], (4, 1, reason));
     assert_eq!(
         errors(text, "a.yaml")[1].0,

@@ -210,8 +210,18 @@ impl<'a> Builder<'a> {
     fn syntax_error(&self, error: &ScanError) -> SyntaxError {
         SyntaxError {
             // The text may quote the file, and ends up in terminals and logs.
-            reason: error.info().replace(char::is_control, "\u{fffd}"),
+            reason: reason(&error.info().replace(char::is_control, "\u{fffd}")),
             position: self.position(error.marker()),
         }
+    }
+}
+
+/// What the parser stumbled over, with what to write instead where kubectl's parser is more lenient.
+fn reason(info: &str) -> String {
+    match info {
+        "invalid indentation in multiline quoted scalar" => {
+            format!("{info}: indent this line of the quoted text deeper than its key")
+        }
+        _ => info.to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, PodManifest, PodName,
-    reading::Reading,
+    reading::Reading, workloads,
 };
 
 /// The namespace of what names none, as for kubectl.
@@ -19,6 +19,8 @@ pub(super) struct KnownKind {
     pub name: &'static str,
     /// `apiVersion`
     pub api_version: &'static str,
+    /// Whether it is none of the catalog's, but makes pods.
+    pub workload: bool,
     /// Reads an object of this kind; reports what is wrong.
     pub read: fn(&mut Reading, &Node<'_>) -> Option<Manifest>,
 }
@@ -28,22 +30,73 @@ pub(super) static KINDS: &[KnownKind] = &[
     KnownKind {
         name: "NetworkAttachmentDefinition",
         api_version: "k8s.cni.cncf.io/v1",
+        workload: false,
         read: network,
     },
     KnownKind {
         name: "Namespace",
         api_version: "v1",
+        workload: false,
         read: namespace,
     },
     KnownKind {
         name: "Pod",
         api_version: "v1",
+        workload: false,
         read: pod,
+    },
+    KnownKind {
+        name: "Deployment",
+        api_version: "apps/v1",
+        workload: true,
+        read: workloads::deployment,
+    },
+    KnownKind {
+        name: "ReplicaSet",
+        api_version: "apps/v1",
+        workload: true,
+        read: workloads::replica_set,
+    },
+    KnownKind {
+        name: "StatefulSet",
+        api_version: "apps/v1",
+        workload: true,
+        read: workloads::stateful_set,
+    },
+    KnownKind {
+        name: "DaemonSet",
+        api_version: "apps/v1",
+        workload: true,
+        read: workloads::daemon_set,
+    },
+    KnownKind {
+        name: "Job",
+        api_version: "batch/v1",
+        workload: true,
+        read: workloads::job,
+    },
+    KnownKind {
+        name: "CronJob",
+        api_version: "batch/v1",
+        workload: true,
+        read: workloads::cron_job,
+    },
+    KnownKind {
+        name: "ReplicationController",
+        api_version: "v1",
+        workload: true,
+        read: workloads::replication_controller,
+    },
+    KnownKind {
+        name: "VirtualMachine",
+        api_version: "kubevirt.io/v1",
+        workload: true,
+        read: workloads::virtual_machine,
     },
 ];
 
 /// Keys and values of annotations or labels.
-type Texts = Vec<(Box<str>, Located<Box<str>>)>;
+pub(super) type Texts = Vec<(Box<str>, Located<Box<str>>)>;
 
 fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     let metadata = reading.object_in(node, "metadata");
@@ -106,12 +159,12 @@ fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     Some(Manifest::Pod(PodManifest {
         namespace: namespace_of(reading, metadata),
         annotations: texts(reading, metadata, "metadata.annotations"),
-        host_network: host_network(reading, node),
+        host_network: host_network(reading, node, ""),
         name: name?,
     }))
 }
 
-fn pod_name(
+pub(super) fn pod_name(
     reading: &mut Reading,
     node: &Node<'_>,
     metadata: Option<&Node<'_>>,
@@ -127,13 +180,14 @@ fn pod_name(
     Some(PodName::Given(name.into()))
 }
 
-fn host_network(reading: &mut Reading, node: &Node<'_>) -> bool {
-    let spec = reading.object_in(node, "spec");
+/// `spec.hostNetwork` of a pod, or of the template at this path.
+pub(super) fn host_network(reading: &mut Reading, node: &Node<'_>, path: &str) -> bool {
+    let spec = reading.object_in(node, &format!("{path}spec"));
     let Some(value) = spec.and_then(|spec| spec.get("hostNetwork")) else {
         return false;
     };
     if value.boolean().is_none() {
-        reading.wrong_kind(value, "spec.hostNetwork", "true or false");
+        reading.wrong_kind(value, &format!("{path}spec.hostNetwork"), "true or false");
     }
     value.boolean().unwrap_or_default()
 }
@@ -154,7 +208,7 @@ fn required_name<'n>(
     checked_name(reading, metadata, FIELD, check)
 }
 
-fn namespace_of(reading: &mut Reading, metadata: Option<&Node<'_>>) -> Box<str> {
+pub(super) fn namespace_of(reading: &mut Reading, metadata: Option<&Node<'_>>) -> Box<str> {
     let given = metadata.filter(|m| m.get("namespace").is_some_and(|n| n.string() != Some("")));
     given
         .and_then(|given| checked_name(reading, given, "metadata.namespace", name::label))
@@ -183,7 +237,7 @@ fn checked_name<'n>(
 }
 
 /// Annotations or labels. A value that is null is empty, as for the API server.
-fn texts(reading: &mut Reading, metadata: Option<&Node<'_>>, path: &str) -> Texts {
+pub(super) fn texts(reading: &mut Reading, metadata: Option<&Node<'_>>, path: &str) -> Texts {
     let map = metadata.and_then(|metadata| reading.object_in(metadata, path));
     let mut texts = Texts::new();
     for entry in map.and_then(Node::entries).unwrap_or_default() {

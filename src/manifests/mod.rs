@@ -1,7 +1,9 @@
 //! Kubernetes manifests: text in, objects out, each knowing where it stood.
 //!
-//! Three kinds are read: `NetworkAttachmentDefinition`, `Namespace` and `Pod`, single or in lists.
-//! Other kinds are other people's, and passed over. An object of these three that Kubernetes would
+//! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace` and `Pod`,
+//! single or in lists. [`read_all`] also reads what makes pods: workloads with their templates, and
+//! KubeVirt's virtual machines.
+//! Other kinds are other people's, and passed over. An object of these that Kubernetes would
 //! not take is an error with its place, and leaves the other objects of its file alone. A network
 //! whose *configuration* is broken is no error here: Kubernetes takes it, and the rules speak of
 //! it.
@@ -12,6 +14,7 @@ mod list;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod workloads;
 
 use crate::{
     document::{self, Booleans},
@@ -50,6 +53,10 @@ pub enum Manifest {
     Namespace(NamespaceManifest),
     /// A `Pod`.
     Pod(PodManifest),
+    /// A workload: what makes pods from a template.
+    Workload(WorkloadManifest),
+    /// KubeVirt's `VirtualMachine`.
+    VirtualMachine(VirtualMachineManifest),
 }
 
 /// A `NetworkAttachmentDefinition` in a file.
@@ -85,6 +92,49 @@ pub struct PodManifest {
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
+/// A workload in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadManifest {
+    /// `Deployment`, `CronJob` and so on.
+    pub kind: &'static str,
+    /// Its namespace; `default` if the file names none.
+    pub namespace: Box<str>,
+    /// Its name, or what its name will begin with.
+    pub name: Box<str>,
+    /// How many pods it makes, as far as it says.
+    pub scale: ScaleManifest,
+    /// Whether the pods use the node's own network.
+    pub host_network: bool,
+    /// The template's annotations: keys and values in their order.
+    pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
+}
+
+/// What a workload says of how many pods it makes; what it does not say is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScaleManifest {
+    /// `spec.replicas`
+    pub replicas: Option<i64>,
+    /// A job's `spec.parallelism`
+    pub parallelism: Option<i64>,
+    /// A job's `spec.completions`
+    pub completions: Option<i64>,
+    /// A Deployment's `spec.strategy.type`
+    pub strategy: Option<Box<str>>,
+    /// A `CronJob`'s `spec.concurrencyPolicy`
+    pub concurrency: Option<Box<str>>,
+}
+
+/// A `VirtualMachine` in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualMachineManifest {
+    /// Its namespace; `default` if the file names none.
+    pub namespace: Box<str>,
+    /// Its name, or what its name will begin with.
+    pub name: Box<str>,
+    /// Its Multus networks: the place in the list of its networks, and `multus.networkName`.
+    pub networks: Vec<(usize, Located<Box<str>>)>,
+}
+
 /// What a pod in a file is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PodName {
@@ -106,7 +156,16 @@ impl PodManifest {
 ///
 /// The name stands in the errors; if it ends in `.json`, the text has to be JSON.
 pub fn read(text: &str, name: &str) -> Read {
-    let mut reading = Reading::new(name);
+    read_kinds(text, name, false)
+}
+
+/// The same, workloads and virtual machines included.
+pub fn read_all(text: &str, name: &str) -> Read {
+    read_kinds(text, name, true)
+}
+
+fn read_kinds(text: &str, name: &str, workloads: bool) -> Read {
+    let mut reading = Reading::new(name, workloads);
     for document in document::read(text, name, Booleans::Yaml11) {
         match document {
             Ok(node) => reading.object(&node, None),

@@ -16,6 +16,8 @@ const MAX_ERRORS: usize = 100;
 /// What was read so far.
 pub(super) struct Reading {
     file: Arc<str>,
+    /// Whether workloads are read, too.
+    workloads: bool,
     /// Where in a list the present object stands: `items[3].`, or nothing.
     prefix: String,
     objects: Vec<Located<Manifest>>,
@@ -25,8 +27,9 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Nothing yet.
-    pub(super) fn new(file: &str) -> Self {
+    pub(super) fn new(file: &str, workloads: bool) -> Self {
         Self {
+            workloads,
             file: file.into(),
             prefix: String::new(),
             objects: Vec::new(),
@@ -55,7 +58,9 @@ impl Reading {
         };
         if let Some(element) = list::element_kind(kind, node) {
             self.list(node, element);
-        } else if let Some(known) = KINDS.iter().find(|known| known.name == kind) {
+        } else if let Some(known) = KINDS.iter().find(|known| known.name == kind)
+            && (self.workloads || !known.workload)
+        {
             self.known(node, known, implied.is_some());
         }
     }
@@ -149,7 +154,11 @@ impl Reading {
             if !seen.insert(key) {
                 let field = match path {
                     "" => key.to_owned(),
-                    "metadata.annotations" | "metadata.labels" => format!("{path}[{key}]"),
+                    _ if path.ends_with("metadata.annotations")
+                        || path.ends_with("metadata.labels") =>
+                    {
+                        format!("{path}[{key}]")
+                    }
                     _ => format!("{path}.{key}"),
                 };
                 let field = self.field(&field);

@@ -3,12 +3,15 @@
 //! - [`registry`] lists the rules; [`Rule`] says what a rule is.
 //! - [`level`] and [`policy`] say how loudly each speaks: by profile, configuration and namespace.
 //! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
+//! - [`judge`] runs the registry on a subject.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
 //! - [`network_subject`] is the same for a network's own configuration.
+//! - [`workload`] is about what makes pods: their templates.
 //! - [`pod`], [`update`] and [`network`] hold the rules themselves.
 
 mod examples;
 pub mod finding;
+pub mod judge;
 pub mod level;
 pub mod network;
 pub mod network_subject;
@@ -17,6 +20,7 @@ pub mod policy;
 pub mod registry;
 pub mod subject;
 pub mod update;
+pub mod workload;
 
 pub use self::{
     finding::{Finding, Lookup, Place, Report, Spot},

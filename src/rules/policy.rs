@@ -41,6 +41,8 @@ pub struct Policy {
     /// The users who may change those of KubeVirt's launcher pods: its controller, which hot-plugs
     /// interfaces.
     pub kubevirt_users: HashSet<Box<str>>,
+    /// How loudly rules may speak of the templates of workloads, whose pods are judged once more.
+    pub workload_level: Level,
     /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
 }
@@ -73,6 +75,7 @@ impl Policy {
             immutable_attachments: true,
             own_users: HashSet::from([OWN_USER.into()]),
             kubevirt_users: KUBEVIRT_USERS.into_iter().map(Into::into).collect(),
+            workload_level: Level::Warn,
             multus_namespace: MULTUS_NAMESPACE.into(),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     pod,
     subject::{PodSubject, UpdateSubject},
     update,
+    workload::{self, TemplateSubject},
 };
 
 /// A rule: what it is called, how loudly it speaks, how it is explained, and how it checks.
@@ -50,6 +51,8 @@ pub enum Check {
     HostNetworkPod(fn(&PodSubject<'_>, &mut Report<'_>)),
     /// A network: when it is created, and when its configuration changes.
     Network(fn(&NetworkSubject<'_>, &mut Report<'_>)),
+    /// The template of a workload, beside what the rules on pods say of it.
+    Template(fn(&TemplateSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -118,6 +121,8 @@ pub static RULES: &[&Rule] = &[
     &network::whereabouts::network_name::RULE,
     &network::whereabouts::unknown_key::RULE,
     &network::gateway_outside_subnet::RULE,
+    // What makes pods.
+    &workload::fixed_address::RULE,
     // The pod and its updates.
     &pod::host_network::RULE,
     &update::attachments_changed::RULE,

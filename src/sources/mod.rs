@@ -17,6 +17,7 @@ mod file;
 mod folder;
 mod listing;
 mod objects;
+mod once;
 mod scan;
 mod status;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod watched_file;
 pub use self::{
     error::SourceError,
     folder::{FolderOptions, FolderSource},
+    once::{catalog_of, files_in, read_file, read_stream},
     status::{FileReport, FolderStatus},
     watched_file::WatchedFile,
 };

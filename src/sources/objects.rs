@@ -48,6 +48,8 @@ impl Objects {
                     let pod = pod(manifest).map(|pod| (Arc::new(pod), line));
                     objects.pods.extend(pod);
                 }
+                // The catalog has no use for them.
+                Manifest::Workload(_) | Manifest::VirtualMachine(_) => {}
             }
         }
         objects

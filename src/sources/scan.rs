@@ -14,6 +14,7 @@ use super::{
     FileReport, FolderStatus, SourceError,
     file::FileState,
     listing::{Listed, Listing},
+    objects::Objects,
 };
 
 /// How often a scan begins anew because a mounted `ConfigMap` was swapped under it.
@@ -123,18 +124,7 @@ impl Scanned {
 
     /// A catalog of all files. Of two definitions of an object that in the later file counts.
     pub(super) fn catalog(&self) -> Catalog {
-        let objects = || self.files.values().map(|state| &state.objects);
-        Catalog::new(
-            objects()
-                .flat_map(|o| &o.namespaces)
-                .map(|(namespace, _)| (namespace.name.clone(), namespace.labels)),
-            objects()
-                .flat_map(|o| &o.networks)
-                .map(|(network, _)| Arc::clone(network)),
-            objects()
-                .flat_map(|o| &o.pods)
-                .map(|(pod, _)| Arc::clone(pod)),
-        )
+        catalog(self.files.values().map(|state| &state.objects))
     }
 
     fn find_duplicates(&self) -> Vec<SourceError> {
@@ -183,4 +173,20 @@ impl Scanned {
             errors: folders,
         }
     }
+}
+
+/// A catalog of objects; of two definitions the later counts.
+pub(super) fn catalog<'o>(objects: impl Iterator<Item = &'o Objects> + Clone) -> Catalog {
+    let objects = || objects.clone();
+    Catalog::new(
+        objects()
+            .flat_map(|o| &o.namespaces)
+            .map(|(namespace, _)| (namespace.name.clone(), namespace.labels)),
+        objects()
+            .flat_map(|o| &o.networks)
+            .map(|(network, _)| Arc::clone(network)),
+        objects()
+            .flat_map(|o| &o.pods)
+            .map(|(pod, _)| Arc::clone(pod)),
+    )
 }

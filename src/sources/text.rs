@@ -71,21 +71,29 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Text, SourceError> {
         file: name.to_owned(),
         reason: error.to_string(),
     })?;
+    let content = decode(bytes, name)?;
+    Ok(Text {
+        content,
+        fingerprint,
+    })
+}
+
+/// Bytes as a text.
+///
+/// # Errors
+/// When they are too many or no UTF-8.
+pub(super) fn decode(bytes: Vec<u8>, name: &str) -> Result<String, SourceError> {
     if bytes.len() as u64 > MAX_BYTES {
         let file = name.to_owned();
         return Err(SourceError::TooLarge { file });
     }
-    let content = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(&error.as_bytes()[..valid]);
         SourceError::NotUtf8 {
             file: name.to_owned(),
             position: Position::of(u32::MAX, &before),
         }
-    })?;
-    Ok(Text {
-        content,
-        fingerprint,
     })
 }
 

@@ -19,8 +19,15 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
         |code: &str| registry::find(code).is_some_and(|r| matches!(r.check, Check::Network(_)));
     // The servers run with the default settings.
     let silent = |code: &str| registry::find(code).is_some_and(|r| r.levels == Levels::OFF);
+    // Templates are not pods; `tests/it` checks these.
+    let of_workloads = |code: &str| {
+        let path = Path::new("deploy/examples/workloads/wrong");
+        path.join(format!("{code}.yaml")).is_file()
+    };
     let example = move |code: &str| {
-        of_networks(code) || Path::new(WRONG).join(format!("{code}.yaml")).is_file()
+        of_networks(code)
+            || of_workloads(code)
+            || Path::new(WRONG).join(format!("{code}.yaml")).is_file()
     };
     [
         trial("every_rule_has_a_case", move |code| {

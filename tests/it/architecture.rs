@@ -44,6 +44,17 @@ const ROOMS: &[Room] = &[
     pure("config", &["network", "rules", "document"]),
     pure("manifests", &["network", "document"]),
     worldly("sources", &["network", "catalog", "manifests"]),
+    worldly(
+        "check",
+        &[
+            "network",
+            "catalog",
+            "rules",
+            "document",
+            "manifests",
+            "sources",
+        ],
+    ),
     worldly("server", &["catalog", "rules", "admission", "config"]),
     worldly(
         "cli",
@@ -55,6 +66,7 @@ const ROOMS: &[Room] = &[
             "config",
             "manifests",
             "sources",
+            "check",
             "server",
         ],
     ),

@@ -67,6 +67,9 @@ fn codes_are_unique() -> Result<(), Failed> {
 /// The answer to an example: its networks are the catalog, its pod is created, or, of two pods, the
 /// first is updated to the second.
 fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
+    if let Check::Template(_) = rule.check {
+        return judged_template(example);
+    }
     let read = manifests::read(&example.yaml(), "example.yaml");
     if let Some(error) = read.errors.first() {
         return Err(error.to_string().into());
@@ -76,7 +79,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         match object.value {
             Manifest::Network(found) => networks.push(found),
             Manifest::Pod(pod) => pods.push(object_of(&pod)),
-            Manifest::Namespace(_) => {}
+            _ => {}
         }
     }
     let body = match (&rule.check, &*pods) {
@@ -98,6 +101,22 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         policy.set_level(rule.code, Level::Warn)?;
     }
     Ok(support::answer(&body, &catalog, &policy)?)
+}
+
+/// The same of a workload, which is the last of the documents.
+fn judged_template(example: Example) -> Result<Answer, Failed> {
+    let Some((workload, networks)) = example.0.split_last() else {
+        return Err("no document".into());
+    };
+    let read = manifests::read(&networks.join("---\n"), "example.yaml");
+    let networks = read.objects.into_iter().filter_map(|o| match o.value {
+        Manifest::Network(found) => Some(Arc::new(found.network)),
+        _ => None,
+    });
+    let catalog = Catalog::new([], networks, []);
+    let object: Value = serde_saphyr::from_str(workload)?;
+    let body = support::create_deployment(&object);
+    Ok(support::answer(&body, &catalog, &Policy::default())?)
 }
 
 fn object_of(pod: &PodManifest) -> Value {

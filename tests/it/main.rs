@@ -5,6 +5,7 @@
 
 mod annotations;
 mod architecture;
+mod check;
 mod examples;
 mod kube_types;
 mod match_conditions;
@@ -24,6 +25,7 @@ fn main() {
     let trials: Vec<Trial> = [
         tour::trials(),
         architecture::trials(),
+        check::trials(),
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),

@@ -34,6 +34,15 @@ pub(crate) fn create_network(network: &Network, config: Option<&str>) -> Vec<u8>
     wrap(request, &object)
 }
 
+/// The bytes of an AdmissionReview for the creation of a Deployment.
+pub(crate) fn create_deployment(object: &Value) -> Vec<u8> {
+    let request = json!({
+        "operation": "CREATE", "object": object, "kind": {"kind": "Deployment"},
+        "resource": {"group": "apps", "resource": "deployments"},
+    });
+    wrap(request, object)
+}
+
 fn review(mut request: Value, pod: &Value) -> Vec<u8> {
     request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
     request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});

@@ -1,0 +1,59 @@
+//! Commands of a GitHub workflow: each becomes a note beside its line of a pull request.
+
+use std::fmt::Write as _;
+
+use crate::rules::Level;
+
+use super::Outcome;
+
+/// A command a remark.
+pub(super) fn tell(outcome: &Outcome) -> String {
+    let mut out = String::new();
+    for remark in &outcome.remarks {
+        let place = outcome.location(remark);
+        let command = match remark.level {
+            Level::Deny => "error",
+            _ => "warning",
+        };
+        let stop = if remark.help.is_empty() { "" } else { "; " };
+        let said = format!("{}{stop}{}", remark.message, remark.help);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "::{command} file={},line={},endLine={},col={}",
+            property(outcome.name(remark)),
+            place.start.line,
+            place.end.line,
+            place.start.column,
+        );
+        // GitHub takes columns within one line only.
+        if place.end.line == place.start.line && place.end.column > place.start.column {
+            let _ = write!(out, ",endColumn={}", place.end.column);
+        }
+        let _ = writeln!(out, ",title={}::{}", property(remark.code), data(&said));
+    }
+    out
+}
+
+/// A message as a workflow command takes it.
+fn data(text: &str) -> String {
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
+}
+
+/// A property's value, which ends at a comma or a colon.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_command_is_escaped() {
+        assert_eq!(property("a:b,c%\n"), "a%3Ab%2Cc%25%0A");
+        assert_eq!(data("a: b,\r\n"), "a: b,%0D%0A");
+    }
+}

@@ -1,0 +1,180 @@
+//! For people: the line, a caret under the place, what is wrong, what to write instead.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::rules::Level;
+
+use super::{Outcome, Remark};
+
+const BOLD: Style = Style::new().bold();
+const FRAME: Style = AnsiColor::Blue.on_default().bold();
+
+/// How many characters of a line are shown.
+const WIDTH: usize = 100;
+/// How many of them stand before the place, in a line that is longer.
+const BEFORE: usize = 40;
+
+/// All remarks, and a line that sums them up.
+pub(super) fn tell(outcome: &Outcome) -> String {
+    let mut out = String::new();
+    for remark in &outcome.remarks {
+        one(outcome, remark, &mut out);
+    }
+    sum(outcome, &mut out);
+    out
+}
+
+fn style(level: Level) -> Style {
+    let color = match level {
+        Level::Deny => AnsiColor::Red,
+        _ => AnsiColor::Yellow,
+    };
+    color.on_default().bold()
+}
+
+fn one(outcome: &Outcome, remark: &Remark, out: &mut String) {
+    let color = style(remark.level);
+    let (level, code) = (remark.level, remark.code);
+    let place = outcome.location(remark);
+    let gutter = place.start.line.to_string().len();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{color}{level}[{code}]{color:#}{BOLD}: {}{BOLD:#}",
+        printable(&remark.message)
+    );
+    let _ = writeln!(
+        out,
+        "{:gutter$}{FRAME}-->{FRAME:#} {}:{}:{}{}",
+        "",
+        printable(outcome.name(remark)),
+        place.start.line,
+        place.start.column,
+        about(remark),
+    );
+    let text = outcome.text(remark);
+    if let Some(line) = text.lines().nth(place.start.line - 1) {
+        let shown = Shown::of(line, place.start.column - 1, carets(outcome, remark, line));
+        let _ = writeln!(out, "{:gutter$} {FRAME}|{FRAME:#}", "");
+        let _ = writeln!(
+            out,
+            "{FRAME}{} |{FRAME:#} {}",
+            place.start.line,
+            shown.text.trim_end()
+        );
+        let _ = writeln!(
+            out,
+            "{:gutter$} {FRAME}|{FRAME:#} {}{color}{}{color:#}{}",
+            "",
+            " ".repeat(shown.before),
+            "^".repeat(shown.carets),
+            spaced(&remark.field),
+        );
+    }
+    if !remark.help.is_empty() {
+        let _ = writeln!(
+            out,
+            "{:gutter$} {FRAME}={FRAME:#} {BOLD}help{BOLD:#}: {}",
+            "",
+            printable(&remark.help)
+        );
+    }
+    out.push('\n');
+}
+
+fn about(remark: &Remark) -> String {
+    if remark.object.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", printable(&remark.object))
+}
+
+fn spaced(field: &str) -> String {
+    if field.is_empty() {
+        return String::new();
+    }
+    format!(" {}", printable(field))
+}
+
+/// How many characters the place has on its first line.
+fn carets(outcome: &Outcome, remark: &Remark, line: &str) -> usize {
+    let place = outcome.location(remark);
+    let end = if place.end.line == place.start.line {
+        place.end.column
+    } else {
+        line.trim_end().chars().count() + 1
+    };
+    end.saturating_sub(place.start.column).max(1)
+}
+
+/// The part of a line that is shown.
+struct Shown {
+    text: String,
+    /// How many characters stand before the place.
+    before: usize,
+    carets: usize,
+}
+
+impl Shown {
+    fn of(line: &str, before: usize, carets: usize) -> Self {
+        let line = printable(line);
+        let length = line.chars().count();
+        if length <= WIDTH {
+            return Self {
+                text: line,
+                before,
+                carets,
+            };
+        }
+        let first = before.saturating_sub(BEFORE).min(length);
+        let dots = |is_cut: bool| if is_cut { "…" } else { "" };
+        let text: String = line.chars().skip(first).take(WIDTH).collect();
+        let carets = carets.min(WIDTH.saturating_sub(before - first)).max(1);
+        Self {
+            text: format!("{}{text}{}", dots(first > 0), dots(first + WIDTH < length)),
+            before: before - first + usize::from(first > 0),
+            carets,
+        }
+    }
+}
+
+/// Files may hold what steers a terminal; a tab is shown as wide as it is counted.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\t' | '\n' => ' ',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+fn sum(outcome: &Outcome, out: &mut String) {
+    let many = |count: usize, word: &str| match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    };
+    let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
+    let read = format!(
+        "{} in {}",
+        many(outcome.objects, "object"),
+        many(outcome.files.len(), "file")
+    );
+    let (color, said) = if denials + warnings == 0 {
+        (
+            AnsiColor::Green.on_default().bold(),
+            "no finding".to_owned(),
+        )
+    } else {
+        let level = if denials > 0 {
+            Level::Deny
+        } else {
+            Level::Warn
+        };
+        let said = format!("{}, {}", many(denials, "denial"), many(warnings, "warning"));
+        (style(level), said)
+    };
+    let _ = writeln!(out, "{color}{said}{color:#} ({read})");
+}

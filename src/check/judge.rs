@@ -1,0 +1,359 @@
+//! All that was read, judged as one world.
+
+use crate::{
+    catalog::Catalog,
+    manifests::{
+        self, Located, Manifest, NetworkManifest, PodManifest, PodName, VirtualMachineManifest,
+        WorkloadManifest,
+    },
+    network::{Span, annotations},
+    rules::{
+        Finding, Level, Lookup, NetworkSubject, PodSubject, Policy,
+        judge::{judge_machine, judge_network, judge_pod, judge_template, loudest},
+        workload::{MachineSubject, Scale, TemplateSubject, WorkloadKind, machine},
+    },
+    sources::{self, SourceError},
+};
+
+use super::{
+    File, Outcome, Remark,
+    place::{Strings, span_at},
+    remark::INVALID_MANIFEST,
+};
+
+/// How a run differs from the server.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether a network may be unknown in a namespace of which no network was read at all.
+    ///
+    /// The networks of a repository of applications are often somewhere else; without this their
+    /// absence is only warned of.
+    pub strict_networks: bool,
+}
+
+/// An annotation or another text of an object.
+type Texts = [(Box<str>, Located<Box<str>>)];
+
+/// Judges what was read. Pure, but for what the files already are.
+pub fn run(files: Vec<File>, policy: &Policy, options: Options) -> Outcome {
+    let mut remarks = Vec::new();
+    let mut read = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        match &file.text {
+            Ok(text) => {
+                let found = manifests::read_all(text, &file.name);
+                remarks.extend(found.errors.iter().map(|error| {
+                    let span = span_at(error.position, text);
+                    invalid(index, Level::Deny, span, error.fault.to_string())
+                }));
+                read.push(found.objects);
+            }
+            Err(error) => {
+                remarks.push(unreadable(index, error));
+                read.push(Vec::new());
+            }
+        }
+    }
+    let names = files.iter().map(|file| &*file.name);
+    let (catalog, labels) = sources::catalog_of(names.zip(read.iter().cloned()));
+    remarks.extend(labels.iter().filter_map(|label| of_label(label, &files)));
+    let world = World {
+        catalog: &catalog,
+        policy,
+        options,
+    };
+    let mut objects = 0;
+    for (index, (file, found)) in files.iter().zip(&read).enumerate() {
+        let text = file.text.as_deref().unwrap_or_default();
+        objects += found.len();
+        for object in found {
+            world.judge(index, text, object, &mut remarks);
+        }
+    }
+    remarks.sort_by_key(|remark| (remark.file, remark.span.start));
+    Outcome {
+        files,
+        objects,
+        remarks,
+    }
+}
+
+fn invalid(file: usize, level: Level, span: Span, message: String) -> Remark {
+    Remark {
+        file,
+        code: INVALID_MANIFEST,
+        level,
+        object: String::new(),
+        field: String::new(),
+        span,
+        message,
+        help: String::new(),
+    }
+}
+
+/// A file of which nothing could be read.
+fn unreadable(file: usize, error: &SourceError) -> Remark {
+    let message = match error {
+        SourceError::NotUtf8 { position, .. } => format!(
+            "the text is not UTF-8 from line {}, column {}: save it as UTF-8",
+            position.line, position.column
+        ),
+        other => other.to_string(),
+    };
+    invalid(file, Level::Deny, Span::default(), message)
+}
+
+/// A namespace's label that says nothing.
+fn of_label(error: &SourceError, files: &[File]) -> Option<Remark> {
+    let SourceError::Label {
+        label,
+        expected,
+        file,
+        position,
+        text,
+        ..
+    } = error
+    else {
+        return None;
+    };
+    let index = files.iter().position(|known| known.name == *file)?;
+    let span = span_at(*position, files[index].text.as_deref().unwrap_or_default());
+    let message =
+        format!("the label {label} is {text:?}, which is taken for no label: write {expected}");
+    Some(invalid(index, Level::Warn, span, message))
+}
+
+/// What everything is judged against.
+struct World<'w> {
+    catalog: &'w Catalog,
+    policy: &'w Policy,
+    options: Options,
+}
+
+impl World<'_> {
+    fn judge(&self, file: usize, text: &str, object: &Located<Manifest>, out: &mut Vec<Remark>) {
+        let mut strings = Strings::new(text);
+        // Where an object as a whole begins, for what has no place of its own.
+        let whole = span_at(object.place.position, text);
+        let (name, findings): (String, Vec<(Finding, Span)>) = match &object.value {
+            Manifest::Network(network) => (
+                name("network", &network.network.namespace, &network.network.name),
+                self.network(network, whole, &mut strings),
+            ),
+            Manifest::Pod(pod) => {
+                let (PodName::Given(given) | PodName::Generated(given)) = &pod.name;
+                let name = name("pod", &pod.namespace, given);
+                (name, self.pod(pod, whole, &mut strings))
+            }
+            Manifest::Workload(workload) => (
+                name(
+                    &workload.kind.to_lowercase(),
+                    &workload.namespace,
+                    &workload.name,
+                ),
+                self.workload(workload, whole, &mut strings),
+            ),
+            Manifest::VirtualMachine(machine) => (
+                name("virtualmachine", &machine.namespace, &machine.name),
+                self.machine(machine, whole, &mut strings),
+            ),
+            Manifest::Namespace(_) => return,
+        };
+        out.extend(findings.into_iter().map(|(finding, span)| Remark {
+            file,
+            code: finding.code,
+            level: finding.level,
+            object: name.clone(),
+            field: finding.field,
+            span,
+            message: finding.message,
+            help: finding.help,
+        }));
+    }
+
+    fn network(
+        &self,
+        manifest: &NetworkManifest,
+        whole: Span,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        let network = &manifest.network;
+        let Some(loudest) = loudest(&network.namespace, self.catalog, self.policy) else {
+            return Vec::new();
+        };
+        let subject = NetworkSubject {
+            namespace: &network.namespace,
+            name: &network.name,
+            config: manifest.config.as_ref().map(|config| &*config.value),
+            odd_config: None,
+            policy: self.policy,
+            catalog: self.catalog,
+        };
+        let findings = judge_network(&subject, loudest).into_iter();
+        let placed = findings.map(|finding| {
+            let config = manifest.config.as_ref();
+            let in_config = finding.field.starts_with("spec.config");
+            let span = config
+                .filter(|_| in_config)
+                .map_or(whole, |config| strings.span(config, finding.span));
+            (finding, span)
+        });
+        placed.collect()
+    }
+
+    fn pod(
+        &self,
+        pod: &PodManifest,
+        whole: Span,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        // The kubelet runs its own, whatever is answered.
+        if pod.annotation(annotations::MIRROR_POD).is_some() {
+            return Vec::new();
+        }
+        let Some(loudest) = loudest(&pod.namespace, self.catalog, self.policy) else {
+            return Vec::new();
+        };
+        let subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
+        let findings = judge_pod(&subject, loudest);
+        self.placed(findings, "", &pod.annotations, whole, strings)
+    }
+
+    fn workload(
+        &self,
+        workload: &WorkloadManifest,
+        whole: Span,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        let namespace = &workload.namespace;
+        let (Some(loudest), Some(kind)) = (
+            loudest(namespace, self.catalog, self.policy),
+            WorkloadKind::of_kind(workload.kind),
+        ) else {
+            return Vec::new();
+        };
+        let subject = TemplateSubject {
+            pod: self.subject(namespace, workload.host_network, &workload.annotations),
+            kind,
+            scale: Scale {
+                replicas: workload.scale.replicas,
+                parallelism: workload.scale.parallelism,
+                completions: workload.scale.completions,
+                strategy: workload.scale.strategy.as_deref(),
+                concurrency: workload.scale.concurrency.as_deref(),
+            },
+        };
+        let findings = judge_template(&subject, loudest);
+        self.placed(
+            findings,
+            kind.template,
+            &workload.annotations,
+            whole,
+            strings,
+        )
+    }
+
+    fn machine(
+        &self,
+        manifest: &VirtualMachineManifest,
+        whole: Span,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        let Some(loudest) = loudest(&manifest.namespace, self.catalog, self.policy) else {
+            return Vec::new();
+        };
+        let networks = manifest.networks.iter();
+        let subject = MachineSubject {
+            namespace: &manifest.namespace,
+            networks: networks.map(|(i, name)| (*i, &*name.value)).collect(),
+            policy: self.policy,
+            catalog: self.catalog,
+        };
+        let mut findings = judge_machine(&subject, loudest);
+        self.soften(&mut findings);
+        let placed = findings.into_iter().map(|finding| {
+            let mut networks = manifest.networks.iter();
+            let named = networks.find(|(index, _)| finding.field == machine::field(*index));
+            let span = named.map_or(whole, |(_, name)| strings.span(name, None));
+            (finding, span)
+        });
+        placed.collect()
+    }
+
+    fn subject<'s>(
+        &'s self,
+        namespace: &'s str,
+        host_network: bool,
+        texts: &'s Texts,
+    ) -> PodSubject<'s> {
+        let text = |key| text_of(texts, key).map(|text| &*text.value);
+        PodSubject::new(
+            namespace,
+            host_network,
+            text(annotations::NETWORKS),
+            text(annotations::DEFAULT_NETWORK),
+            self.policy,
+            self.catalog,
+        )
+    }
+
+    /// The findings on annotations, each with its place in the file.
+    fn placed(
+        &self,
+        mut findings: Vec<Finding>,
+        template: &str,
+        texts: &Texts,
+        whole: Span,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        self.soften(&mut findings);
+        let placed = findings.into_iter().map(|finding| {
+            let key = finding.field.strip_prefix(template).and_then(annotation);
+            let text = key.and_then(|key| text_of(texts, key));
+            let span = text.map_or(whole, |text| strings.span(text, finding.span));
+            (finding, span)
+        });
+        placed.collect()
+    }
+
+    /// Where no network of a namespace was read, those that are missing are likely somewhere else:
+    /// that is only warned of.
+    fn soften(&self, findings: &mut [Finding]) {
+        if self.options.strict_networks {
+            return;
+        }
+        for finding in findings {
+            let Some(Lookup::Network { namespace, name }) = &finding.rests_on else {
+                continue;
+            };
+            if self.catalog.network_names(namespace).is_empty() {
+                finding.level = finding.level.min(Level::Warn);
+                if self.catalog.homes_of(name).next().is_none() {
+                    finding.help = format!(
+                        "no network of \"{namespace}\" is among what was read: check its \
+                         manifests, too, or deny this with --strict-networks"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn name(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{kind} {namespace}/{name}")
+}
+
+/// The annotation that a field is in.
+fn annotation(field: &str) -> Option<&str> {
+    let (key, _) = field
+        .strip_prefix("metadata.annotations[")?
+        .split_once(']')?;
+    Some(key)
+}
+
+fn text_of<'t>(texts: &'t Texts, key: &str) -> Option<&'t Located<Box<str>>> {
+    texts
+        .iter()
+        .find(|(known, _)| &**known == key)
+        .map(|(_, text)| text)
+}

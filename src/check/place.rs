@@ -1,0 +1,69 @@
+//! From a finding's place in a string to its place in the file.
+
+use std::collections::HashMap;
+
+use crate::{
+    document::ScalarMap,
+    manifests::Located,
+    network::{Position, Span},
+};
+
+/// The strings of one object that findings speak of, mapped to the file when the first one does.
+pub(super) struct Strings<'f> {
+    file: &'f str,
+    maps: HashMap<u32, Option<ScalarMap>>,
+}
+
+impl<'f> Strings<'f> {
+    /// Of the file with this text.
+    pub(super) fn new(file: &'f str) -> Self {
+        Self {
+            file,
+            maps: HashMap::new(),
+        }
+    }
+
+    /// The bytes of the file that are these bytes of the string; without any, or where the string is
+    /// written in a way that cannot be followed, all of the string.
+    pub(super) fn span(&mut self, string: &Located<Box<str>>, part: Option<Span>) -> Span {
+        let whole = string.place.span;
+        let Some(part) = part else {
+            return first_line(whole, self.file);
+        };
+        let map = self
+            .maps
+            .entry(whole.start)
+            .or_insert_with(|| ScalarMap::new(self.file, string.place, &string.value));
+        match map {
+            Some(map) => Span::new(
+                map.offset(part.start as usize),
+                map.offset(part.end.max(part.start) as usize),
+            ),
+            None => first_line(whole, self.file),
+        }
+    }
+}
+
+/// The part of a span that is on its first line.
+fn first_line(span: Span, text: &str) -> Span {
+    let (start, end) = (span.start as usize, span.end as usize);
+    let part = text.get(start..end).unwrap_or_default();
+    let line = part.lines().next().unwrap_or_default();
+    Span::new(start, start + line.trim_end().len())
+}
+
+/// The byte at a position, and nothing behind it.
+pub(super) fn span_at(position: Position, text: &str) -> Span {
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines
+        .by_ref()
+        .take(position.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let line = lines.next().unwrap_or_default();
+    let column = line
+        .char_indices()
+        .nth(position.column.saturating_sub(1))
+        .map_or(line.trim_end().len(), |(at, _)| at);
+    Span::new(before + column, before + column)
+}

@@ -1,0 +1,91 @@
+//! What a run says.
+
+use crate::{
+    network::{Position, Span},
+    rules::{Level, RULES},
+};
+
+use super::File;
+
+/// The code of what is wrong with a manifest itself: no rule's, for without the manifest there is
+/// nothing that a rule could judge.
+pub const INVALID_MANIFEST: &str = "invalid-manifest";
+
+/// A finding, and its place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Which of the run's files it is about.
+    pub file: usize,
+    /// The rule's code, or [`INVALID_MANIFEST`].
+    pub code: &'static str,
+    /// Denied or warned of.
+    pub level: Level,
+    /// The object: `pod db/db-0`; empty for a file of which none was read.
+    pub object: String,
+    /// The field's path; empty where there is none.
+    pub field: String,
+    /// The bytes of the file.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead; empty where the message says it.
+    pub help: String,
+}
+
+/// A remark's place as editors count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Location {
+    pub start: Position,
+    /// Behind the last character.
+    pub end: Position,
+}
+
+/// What a run found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The files that were read.
+    pub files: Vec<File>,
+    /// How many objects in them were judged.
+    pub objects: usize,
+    /// Everything that was found: by file, then by place.
+    pub remarks: Vec<Remark>,
+}
+
+impl Outcome {
+    /// How many remarks are of this level.
+    pub fn count(&self, level: Level) -> usize {
+        self.remarks.iter().filter(|r| r.level == level).count()
+    }
+
+    /// Whether something is denied.
+    pub fn is_denied(&self) -> bool {
+        self.count(Level::Deny) > 0
+    }
+
+    /// The name of a remark's file.
+    pub(super) fn name(&self, remark: &Remark) -> &str {
+        self.files.get(remark.file).map_or("", |file| &file.name)
+    }
+
+    /// The text of a remark's file.
+    pub(super) fn text(&self, remark: &Remark) -> &str {
+        let file = self.files.get(remark.file);
+        file.and_then(|file| file.text.as_deref().ok())
+            .unwrap_or_default()
+    }
+
+    /// Where a remark is.
+    pub(super) fn location(&self, remark: &Remark) -> Location {
+        let text = self.text(remark);
+        Location {
+            start: Position::of(remark.span.start, text),
+            end: Position::of(remark.span.end.max(remark.span.start), text),
+        }
+    }
+}
+
+/// In one line what a code means.
+pub(super) fn summary(code: &str) -> &'static str {
+    let rule = RULES.iter().find(|rule| rule.code == code);
+    rule.map_or("A manifest cannot be read", |rule| rule.summary)
+}

@@ -1,0 +1,428 @@
+//! Where each character of a string stands in the file, whatever the string is written in.
+//!
+//! A finding knows its place in an annotation's text, and that text is a scalar of a YAML or JSON
+//! file: plain, quoted in one way or the other, a block, or a folded block. The map is made by
+//! decoding the scalar once more, with the place of every character written down, and it counts
+//! only if what comes out is what the parser read. So it is never wrong, only, for a form that
+//! nobody thought of, absent. It is made for findings only, which are rare.
+
+use super::Place;
+
+/// The place in the file of every byte of a string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalarMap {
+    /// For each byte of the string where its character begins in the file, and behind the last the
+    /// end.
+    offsets: Vec<u32>,
+}
+
+/// A string half decoded.
+#[derive(Default)]
+struct Decoded {
+    text: String,
+    offsets: Vec<u32>,
+}
+
+/// What an escape stands for, and how long it is.
+type Escape = (Option<char>, usize);
+
+/// The forms in which a string may be written.
+const FORMS: [fn(&Scalar<'_>) -> Option<Decoded>; 5] = [plain, single, double, literal, folded];
+
+/// A scalar as it stands in the file.
+struct Scalar<'t> {
+    raw: &'t str,
+    offset: usize,
+    indent: usize,
+    /// The breaks of the empty lines with which a block begins: its place is behind them.
+    breaks: Vec<usize>,
+}
+
+impl ScalarMap {
+    /// The map of the string `decoded`, which stands at `place` in `file`; `None` if the two do not
+    /// fit.
+    pub fn new(file: &str, place: Place, decoded: &str) -> Option<Self> {
+        let (start, end) = (place.span.start as usize, place.span.end as usize);
+        let scalar = Scalar {
+            raw: file.get(start..end)?,
+            offset: start,
+            // A block's place begins behind the indentation of its first line.
+            indent: place.position.column.saturating_sub(1),
+            breaks: empty_lines(
+                &file[..start],
+                decoded.len() - decoded.trim_start_matches('\n').len(),
+            ),
+        };
+        let maps = FORMS.iter().filter_map(|form| form(&scalar));
+        let mut fitting = maps.filter_map(|found| found.cut_to(decoded));
+        fitting.next().map(|offsets| Self { offsets })
+    }
+
+    /// Where in the file the character at this byte of the string begins; its escape, if it is
+    /// written as one. Behind the string's end: where its last character ends.
+    pub fn offset(&self, byte: usize) -> usize {
+        let last = self.offsets.len().saturating_sub(1);
+        self.offsets.get(byte.min(last)).map_or(0, |o| *o as usize)
+    }
+}
+
+impl Decoded {
+    fn push(&mut self, c: char, offset: usize) {
+        self.text.push(c);
+        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+        self.offsets.extend((0..c.len_utf8()).map(|_| offset));
+    }
+
+    fn append(&mut self, other: &mut Self) {
+        self.text.push_str(&other.text);
+        self.offsets.append(&mut other.offsets);
+        other.text.clear();
+    }
+
+    /// The offsets of exactly this text. Blocks are decoded with all line breaks at their end,
+    /// of which some are cut off.
+    fn cut_to(mut self, text: &str) -> Option<Vec<u32>> {
+        let rest = self.text.strip_prefix(text)?;
+        if rest.chars().any(|c| c != '\n') {
+            return None;
+        }
+        let end = text
+            .chars()
+            .next_back()
+            .map_or(0, |c| text.len() - c.len_utf8());
+        let behind = match self.offsets.get(text.len()).or(self.offsets.last()) {
+            Some(next) if text.len() < self.text.len() => *next,
+            _ => self.offsets.get(end).map_or(0, |last| last + 1),
+        };
+        self.offsets.truncate(text.len());
+        self.offsets.push(behind);
+        Some(self.offsets)
+    }
+}
+
+fn plain(scalar: &Scalar<'_>) -> Option<Decoded> {
+    flow(scalar.raw, scalar.offset, |_| None)
+}
+
+fn single(scalar: &Scalar<'_>) -> Option<Decoded> {
+    let inner = scalar.raw.strip_prefix('\'')?.strip_suffix('\'')?;
+    flow(inner, scalar.offset + 1, |rest| {
+        rest.starts_with("''").then_some((Some('\''), 2))
+    })
+}
+
+fn double(scalar: &Scalar<'_>) -> Option<Decoded> {
+    let inner = scalar.raw.strip_prefix('"')?.strip_suffix('"')?;
+    flow(inner, scalar.offset + 1, escape)
+}
+
+/// What an escape stands for, and how long it is; `None` where none begins. One that joins two
+/// lines stands for nothing.
+fn escape(rest: &str) -> Option<Escape> {
+    let letter = rest.strip_prefix('\\')?.chars().next()?;
+    let plain = |c| Some((Some(c), 1 + letter.len_utf8()));
+    match letter {
+        '0' => plain('\0'),
+        'a' => plain('\u{7}'),
+        'b' => plain('\u{8}'),
+        't' | '\t' => plain('\t'),
+        'n' => plain('\n'),
+        'v' => plain('\u{b}'),
+        'f' => plain('\u{c}'),
+        'r' => plain('\r'),
+        'e' => plain('\u{1b}'),
+        'N' => plain('\u{85}'),
+        '_' => plain('\u{a0}'),
+        'L' => plain('\u{2028}'),
+        'P' => plain('\u{2029}'),
+        ' ' | '"' | '/' | '\\' | '\'' => plain(letter),
+        'x' => number(rest, 2),
+        'u' => number(rest, 4).or_else(|| pair(rest)),
+        'U' => number(rest, 8),
+        '\n' | '\r' => {
+            let line = 1 + newline(&rest[1..])?;
+            let blank = rest[line..].len() - rest[line..].trim_start_matches([' ', '\t']).len();
+            Some((None, line + blank))
+        }
+        _ => None,
+    }
+}
+
+fn number(rest: &str, digits: usize) -> Option<Escape> {
+    let code = u32::from_str_radix(rest.get(2..2 + digits)?, 16).ok()?;
+    Some((Some(char::from_u32(code)?), 2 + digits))
+}
+
+/// JSON's way to write a character beyond 16 bits: two escapes.
+fn pair(rest: &str) -> Option<Escape> {
+    let unit = |at: usize| u16::from_str_radix(rest.get(at..at + 4)?, 16).ok();
+    let units = [unit(2)?, unit(8).filter(|_| rest.get(6..8) == Some("\\u"))?];
+    let c = char::decode_utf16(units).next()?.ok()?;
+    Some((Some(c), 12))
+}
+
+/// The length of the line break with which `text` begins.
+fn newline(text: &str) -> Option<usize> {
+    match text.as_bytes() {
+        [b'\r', b'\n', ..] => Some(2),
+        [b'\r' | b'\n', ..] => Some(1),
+        _ => None,
+    }
+}
+
+/// Plain and quoted scalars: a line break is a space, several are one less, and the white space
+/// around them is none.
+fn flow(raw: &str, offset: usize, escape: fn(&str) -> Option<Escape>) -> Option<Decoded> {
+    let (mut out, mut blanks, mut at) = (Decoded::default(), Decoded::default(), 0);
+    while let Some(c) = raw[at..].chars().next() {
+        if let Some((meaning, length)) = escape(&raw[at..]) {
+            out.append(&mut blanks);
+            if let Some(c) = meaning {
+                out.push(c, offset + at);
+            }
+            at += length;
+        } else if matches!(c, ' ' | '\t') {
+            blanks.push(c, offset + at);
+            at += 1;
+        } else if newline(&raw[at..]).is_some() {
+            blanks = Decoded::default();
+            at = fold(raw, at, offset, &mut out);
+        } else {
+            out.append(&mut blanks);
+            out.push(c, offset + at);
+            at += c.len_utf8();
+        }
+    }
+    out.append(&mut blanks);
+    Some(out)
+}
+
+/// Reads line breaks and the white space between and behind them; returns where the text goes on.
+fn fold(raw: &str, mut at: usize, offset: usize, out: &mut Decoded) -> usize {
+    let first = at;
+    let mut breaks = 0;
+    while let Some(length) = newline(&raw[at..]) {
+        if breaks > 0 {
+            out.push('\n', offset + at);
+        }
+        breaks += 1;
+        at += length;
+        at += raw[at..].len() - raw[at..].trim_start_matches([' ', '\t']).len();
+    }
+    if breaks == 1 {
+        out.push(' ', offset + first);
+    }
+    at
+}
+
+/// The breaks of at most so many empty lines at the end of `before`, whose last line is not whole.
+fn empty_lines(before: &str, most: usize) -> Vec<usize> {
+    let mut rest = before.trim_end_matches(' ');
+    let mut breaks = Vec::new();
+    while breaks.len() < most {
+        let Some(end) = rest.strip_suffix('\n') else {
+            break;
+        };
+        rest = end.trim_end_matches(['\r', ' ']);
+        if !rest.ends_with('\n') {
+            break;
+        }
+        breaks.push(end.strip_suffix('\r').unwrap_or(end).len());
+    }
+    breaks.reverse();
+    breaks
+}
+
+fn literal(scalar: &Scalar<'_>) -> Option<Decoded> {
+    Some(block(scalar, false))
+}
+
+fn folded(scalar: &Scalar<'_>) -> Option<Decoded> {
+    Some(block(scalar, true))
+}
+
+/// Blocks: the indentation is cut off; a folded one joins lines that begin with no white space.
+fn block(scalar: &Scalar<'_>, folded: bool) -> Decoded {
+    let (mut out, mut empty) = (Decoded::default(), Decoded::default());
+    // The break behind the last line with content, and whether that line began with a blank.
+    let mut last: Option<(usize, bool)> = None;
+    let mut at = 0;
+    for place in &scalar.breaks {
+        out.push('\n', *place);
+    }
+    for (index, line) in scalar.raw.split_inclusive('\n').enumerate() {
+        let content = line.trim_end_matches(['\n', '\r']);
+        let spaces = content.len() - content.trim_start_matches(' ').len();
+        let cut = if index == 0 {
+            0
+        } else {
+            spaces.min(scalar.indent)
+        };
+        let (start, body) = (scalar.offset + at + cut, &content[cut..]);
+        let end = scalar.offset + at + content.len();
+        at += line.len();
+        if body.is_empty() {
+            if content.len() < line.len() {
+                empty.push('\n', end);
+            }
+            continue;
+        }
+        let blank = body.starts_with([' ', '\t']);
+        if let Some((place, before)) = last {
+            let joined = folded && !before && !blank;
+            if !joined {
+                out.push('\n', place);
+            } else if empty.text.is_empty() {
+                out.push(' ', place);
+            }
+        }
+        out.append(&mut empty);
+        for (inside, c) in body.char_indices() {
+            out.push(c, start + inside);
+        }
+        last = Some((end, blank));
+    }
+    if let Some((place, _)) = last {
+        out.push('\n', place);
+    }
+    out.append(&mut empty);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::document::{Booleans, read};
+
+    /// The file as a tree, the string under the key `a` and its map.
+    fn mapped(file: &str, name: &str) -> (String, ScalarMap) {
+        let document = read(file, name, Booleans::Yaml11).next();
+        let root = document.map(|d| d.unwrap_or_else(|e| panic!("{e}: {file:?}")));
+        let root = root.unwrap_or_else(|| panic!("no document: {file:?}"));
+        let node = root.get("a").unwrap_or_else(|| panic!("no key: {file:?}"));
+        let text = node
+            .string()
+            .unwrap_or_else(|| panic!("{node:?}: {file:?}"));
+        let map = ScalarMap::new(file, node.place, text);
+        let map = map.unwrap_or_else(|| panic!("{:?} is not {text:?} in {file:?}", node.place));
+        (text.to_owned(), map)
+    }
+
+    /// Every character of the string is in the file where the map says, or its escape is, or, where
+    /// lines were joined, the line break.
+    fn check(file: &str, name: &str) -> String {
+        let (text, map) = mapped(file, name);
+        let mut before = 0;
+        for (byte, c) in text.char_indices() {
+            let at = map.offset(byte);
+            let there = file[at..].chars().next();
+            let fits = there == Some(c)
+                || there == Some('\\')
+                || (matches!(c, ' ' | '\n') && matches!(there, Some('\n' | '\r')));
+            assert!(fits, "{c:?} at {byte} is {there:?} at {at} of {file:?}");
+            assert!(byte == 0 || at > before, "{byte} goes back in {file:?}");
+            before = at;
+        }
+        assert!(map.offset(text.len()) > before || text.is_empty());
+        text
+    }
+
+    #[test]
+    fn every_form_is_mapped() {
+        for (file, text) in [
+            ("a: x\n", "x"),
+            ("a: x y\n   z\n\n   w # c\n", "x y z\nw"),
+            ("a: 'it''s\n\n\n  so'\n", "it's\n\nso"),
+            ("a: \"x \\\n    y\\u00fc\\n\\\"\" \n", "x yü\n\""),
+            ("a: |\n  x\n   y\n\n  z\nb: 1\n", "x\n y\n\nz\n"),
+            ("a: |-  # why\n  'x'\n", "'x'"),
+            ("a: |2+\n    x\n\n", "  x\n\n"),
+            (
+                "a: >\n  x\n  y\n\n  z\n    more\n  w\n",
+                "x y\nz\n  more\nw\n",
+            ),
+            ("a: |\n\n  x\n", "\nx\n"),
+            ("a: >-\n\n\n  x\n  y\n", "\n\nx y"),
+            ("a: |\r\n  x\r\n  y\r\n", "x\ny\n"),
+            ("a: !!str \"x\"\n", "x"),
+            ("a: &b\n  'x'\n", "x"),
+            ("b: {c: &d 'x y'}\na: *d\n", "x y"),
+        ] {
+            assert_eq!(check(file, "f.yaml"), text);
+        }
+        let json = "{\"a\": \"x\\ud83d\\ude00\\\"\\u00fcü\"}";
+        assert_eq!(check(json, "f.json"), "x😀\"üü");
+    }
+
+    /// An annotation's text: JSON, or the short format, on one line or on several.
+    fn text() -> impl Strategy<Value = String> {
+        let word = "[a-z0-9ü'\"\\\\ 😀#:@/.-]{0,12}";
+        let member = ("[a-z]{1,6}", word).prop_map(|(name, value)| {
+            let value = serde_json::to_string(&value).unwrap_or_default();
+            format!("\"{name}\": {value}")
+        });
+        let gap = prop::sample::select(vec![" ", "\n", "\n  ", "\n\n", "\n    \n"]);
+        (prop::collection::vec((member, gap), 1..5)).prop_map(|members| {
+            let mut text = String::from("[{");
+            for (member, gap) in members {
+                text.push_str(&member);
+                text.push(',');
+                text.push_str(gap);
+            }
+            text.push_str("\"z\": 1}]");
+            text
+        })
+    }
+
+    fn indented(text: &str, indent: usize) -> String {
+        let spaces = " ".repeat(indent);
+        let lines = text.split('\n').map(|line| match line.trim() {
+            "" => String::new(),
+            _ => format!("{spaces}{line}"),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Line breaks of a quoted text are doubled, and what would be folded away is not generated.
+    fn quoted(text: &str, indent: usize) -> String {
+        indented(&text.replace('\n', "\n\n"), indent)
+            .trim_start()
+            .to_owned()
+    }
+
+    proptest! {
+        #[test]
+        fn every_character_is_found(text in text(), indent in 1_usize..6, chomp in "[+-]?", tail in "\n{1,3}") {
+            let one_line = text.replace('\n', " ");
+            check(&format!("a: '{}'\n", one_line.replace('\'', "''")), "f.yaml");
+            check(&format!("a: '{}'\n", quoted(&text, indent).replace('\'', "''")), "f.yaml");
+            let escaped = serde_json::to_string(&text).unwrap_or_default();
+            prop_assert_eq!(&check(&format!("a: {escaped}\n"), "f.yaml"), &text);
+            prop_assert_eq!(&check(&format!("{{\"b\": [1],\n \"a\": {escaped}}}"), "f.json"), &text);
+            for style in ["|", ">"] {
+                let block = indented(&text, indent);
+                check(&format!("b: 1\na: {style}{chomp}\n{block}{tail}c: 2\n"), "f.yaml");
+                check(&format!("a: {style}{indent}{chomp} # why\n{block}{tail}"), "f.yaml");
+            }
+        }
+
+        #[test]
+        fn plain_texts_too(words in prop::collection::vec("[a-zü][a-z0-9/@.ü-]{0,9},?", 1..6), gap in "( {1,2}|\n {1,4}|\n\n  )") {
+            let text = words.join(&gap);
+            check(&format!("a: p{text}\nb: 1\n"), "f.yaml");
+        }
+
+        #[test]
+        fn nothing_panics(file in "\\PC{0,40}", start in 0_usize..50, end in 0_usize..50, text in "\\PC{0,9}") {
+            let place = Place {
+                span: crate::network::Span::new(start, end),
+                position: crate::network::Position { line: 1, column: 3 },
+            };
+            if let Some(map) = ScalarMap::new(&file, place, &text) {
+                map.offset(99);
+            }
+        }
+    }
+}

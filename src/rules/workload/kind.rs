@@ -1,0 +1,177 @@
+//! The workloads: where their template is, and whether two of its pods can be there at once.
+
+/// A kind of workload.
+#[derive(Debug)]
+pub struct WorkloadKind {
+    /// `kind`
+    pub kind: &'static str,
+    /// The API group; empty for the core.
+    pub group: &'static str,
+    /// The plural name.
+    pub resource: &'static str,
+    /// The path of the template, with its last dot.
+    pub template: &'static str,
+    /// Why two pods of the template can be there at once, in words; `None` if they cannot.
+    pub two_pods: fn(&Scale<'_>) -> Option<&'static str>,
+}
+
+/// What a workload says of how many pods it makes; what it does not say is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scale<'a> {
+    /// `spec.replicas`
+    pub replicas: Option<i64>,
+    /// A job's `spec.parallelism`
+    pub parallelism: Option<i64>,
+    /// A job's `spec.completions`
+    pub completions: Option<i64>,
+    /// A Deployment's `spec.strategy.type`
+    pub strategy: Option<&'a str>,
+    /// A `CronJob`'s `spec.concurrencyPolicy`
+    pub concurrency: Option<&'a str>,
+}
+
+const TEMPLATE: &str = "spec.template.";
+
+/// All of them.
+pub static KINDS: &[WorkloadKind] = &[
+    WorkloadKind {
+        kind: "Deployment",
+        group: "apps",
+        resource: "deployments",
+        template: TEMPLATE,
+        two_pods: deployment,
+    },
+    WorkloadKind {
+        kind: "ReplicaSet",
+        group: "apps",
+        resource: "replicasets",
+        template: TEMPLATE,
+        two_pods: replicas,
+    },
+    WorkloadKind {
+        kind: "StatefulSet",
+        group: "apps",
+        resource: "statefulsets",
+        template: TEMPLATE,
+        // With one replica there is never a second pod: the set waits for the old one's end.
+        two_pods: replicas,
+    },
+    WorkloadKind {
+        kind: "DaemonSet",
+        group: "apps",
+        resource: "daemonsets",
+        template: TEMPLATE,
+        two_pods: |_| Some("a DaemonSet has a pod on every node"),
+    },
+    WorkloadKind {
+        kind: "Job",
+        group: "batch",
+        resource: "jobs",
+        template: TEMPLATE,
+        two_pods: job,
+    },
+    WorkloadKind {
+        kind: "CronJob",
+        group: "batch",
+        resource: "cronjobs",
+        template: "spec.jobTemplate.spec.template.",
+        two_pods: cron_job,
+    },
+    WorkloadKind {
+        kind: "ReplicationController",
+        group: "",
+        resource: "replicationcontrollers",
+        template: TEMPLATE,
+        two_pods: replicas,
+    },
+];
+
+impl WorkloadKind {
+    /// The workload of this `kind`.
+    pub fn of_kind(kind: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|known| known.kind == kind)
+    }
+
+    /// The workload of this group and plural name.
+    pub fn of_resource(group: &str, resource: &str) -> Option<&'static Self> {
+        KINDS
+            .iter()
+            .find(|known| known.group == group && known.resource == resource)
+    }
+}
+
+fn replicas(scale: &Scale<'_>) -> Option<&'static str> {
+    (scale.replicas? > 1).then_some("there is more than one replica")
+}
+
+/// A rolling update makes the new pod beside the old one, or, without a surge, while the old one is
+/// still ending; only `Recreate` waits until it has ended.
+fn deployment(scale: &Scale<'_>) -> Option<&'static str> {
+    const ROLLING: &str = "a rolling update makes the new pod before the old one has ended";
+    let rolling = || (scale.strategy != Some("Recreate")).then_some(ROLLING);
+    replicas(scale).or_else(rolling)
+}
+
+fn job(scale: &Scale<'_>) -> Option<&'static str> {
+    let more = |number: Option<i64>| number.is_some_and(|number| number > 1);
+    if more(scale.parallelism) && scale.completions != Some(1) {
+        return Some("the job runs several pods at once");
+    }
+    more(scale.completions).then_some("the job makes several pods")
+}
+
+/// Runs overlap, or the last is still ending when the next begins; only `Forbid` rules that out.
+fn cron_job(scale: &Scale<'_>) -> Option<&'static str> {
+    let overlapping = scale.concurrency != Some("Forbid");
+    let runs = overlapping.then_some("a run may begin before the last has ended");
+    job(scale).or(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_have_two_pods() {
+        let two = |kind: &str, scale: Scale<'_>| {
+            let found = WorkloadKind::of_kind(kind).map(|kind| (kind.two_pods)(&scale));
+            found.unwrap_or_else(|| panic!("{kind}")).is_some()
+        };
+        let none = Scale::default();
+        let of = |replicas| Scale {
+            replicas: Some(replicas),
+            ..none
+        };
+        for kind in ["StatefulSet", "ReplicaSet", "ReplicationController"] {
+            assert!(!two(kind, none) && !two(kind, of(1)) && !two(kind, of(0)));
+            assert!(two(kind, of(2)));
+        }
+        let recreate = |scale| Scale {
+            strategy: Some("Recreate"),
+            ..scale
+        };
+        assert!(two("Deployment", none) && two("Deployment", of(1)));
+        assert!(!two("Deployment", recreate(of(1))) && two("Deployment", recreate(of(2))));
+        assert!(two("DaemonSet", none));
+        let job = |parallelism, completions| Scale {
+            parallelism,
+            completions,
+            ..none
+        };
+        assert!(!two("Job", none) && !two("Job", job(Some(3), Some(1))));
+        assert!(two("Job", job(Some(3), None)) && two("Job", job(None, Some(3))));
+        let forbid = |scale| Scale {
+            concurrency: Some("Forbid"),
+            ..scale
+        };
+        assert!(two("CronJob", none) && !two("CronJob", forbid(none)));
+        assert!(two("CronJob", forbid(job(Some(2), Some(2)))));
+    }
+
+    #[test]
+    fn a_workload_is_found_by_its_resource() {
+        let found = WorkloadKind::of_resource("batch", "cronjobs");
+        assert_eq!(found.map(|kind| kind.kind), Some("CronJob"));
+        assert!(WorkloadKind::of_resource("apps", "cronjobs").is_none());
+    }
+}

@@ -1,0 +1,27 @@
+//! What makes pods: workloads with a template, and KubeVirt's virtual machines.
+//!
+//! A template is judged by the rules on pods, as a warning unless the settings say otherwise, for its
+//! pods are judged again when they are made; [`fixed_address`] is what only a template can have
+//! wrong. A virtual machine is judged by the annotation that KubeVirt will write for it.
+
+pub mod fixed_address;
+pub mod kind;
+pub mod machine;
+
+pub use self::{
+    kind::{Scale, WorkloadKind},
+    machine::MachineSubject,
+};
+
+use super::subject::PodSubject;
+
+/// What a rule on templates looks at.
+#[derive(Debug)]
+pub struct TemplateSubject<'a> {
+    /// The pod that the template describes.
+    pub pod: PodSubject<'a>,
+    /// What makes pods from it.
+    pub kind: &'static WorkloadKind,
+    /// How many.
+    pub scale: Scale<'a>,
+}

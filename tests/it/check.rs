@@ -1,0 +1,333 @@
+//! `nadmit check`: what it says of files, where, in which form, and with which exit code.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    check::{self, File, Format, Options, Outcome},
+    rules::{Level, Policy},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let snapshots = Format::ALL.into_iter().map(|format| {
+        Trial::test(format!("check::format::{}", format.name()), move || {
+            snapshot(format)
+        })
+    });
+    let others = [
+        Trial::test("check::carets_are_under_the_very_place", carets),
+        Trial::test("check::sarif_names_known_rules", sarif),
+        Trial::test("check::right_examples_have_no_finding", right_examples),
+        Trial::test("check::wrong_examples_have_their_code", wrong_examples),
+        Trial::test("check::seed_examples_have_their_verdict", seeds),
+        Trial::test("check::fragments_have_their_verdict", fragments),
+        Trial::test("check::networks_elsewhere_are_warned_of", elsewhere),
+        Trial::test("check::exit_codes", exit_codes),
+    ];
+    snapshots.chain(others).collect()
+}
+
+/// Checks what is below these paths, seen from the repository.
+fn checked(paths: &[&str]) -> Result<Outcome, Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let paths: Vec<PathBuf> = paths.iter().map(|path| root.join(path)).collect();
+    let mut files = check::gather(&paths, |_, _| {})?;
+    for file in &mut files {
+        let prefix = format!("{}/", root.display());
+        file.name = file.name.trim_start_matches(&prefix).to_owned();
+    }
+    Ok(check::run(files, &Policy::default(), Options::default()))
+}
+
+/// Checks one text.
+fn text(name: &str, text: &str, options: Options) -> Outcome {
+    let file = File {
+        name: name.to_owned(),
+        text: Ok(text.to_owned()),
+    };
+    check::run(vec![file], &Policy::default(), options)
+}
+
+/// Each remark: level, code and the text under the caret.
+fn said(outcome: &Outcome) -> Vec<(Level, &'static str, String)> {
+    let one = |r: &check::Remark| {
+        let file = &outcome.files[r.file];
+        let text = file.text.as_deref().unwrap_or_default();
+        let part = text.get(r.span.start as usize..r.span.end as usize);
+        (r.level, r.code, part.unwrap_or_default().to_owned())
+    };
+    outcome.remarks.iter().map(one).collect()
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), Failed> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+    }
+}
+
+/// The form of a run over `tests/fixtures/check`; `NADMIT_UPDATE=1` writes it anew.
+fn snapshot(format: Format) -> Result<(), Failed> {
+    let told = format.tell(&checked(&["tests/fixtures/check"])?);
+    let told = anstream::adapter::strip_str(&told).to_string();
+    let told = told.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    // The rules of the registry are in their own page; here it matters who spoke.
+    let told = match format {
+        Format::Sarif => without_rules(&told)?,
+        _ => told,
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/snapshots")
+        .join(format!("check.{}", format.name()));
+    if std::env::var_os("NADMIT_UPDATE").is_some() {
+        fs::write(&path, &told)?;
+    }
+    same(&told, &fs::read_to_string(&path).unwrap_or_default())
+}
+
+fn without_rules(sarif: &str) -> Result<String, Failed> {
+    let mut log: serde_json::Value = serde_json::from_str(sarif)?;
+    log["runs"][0]["tool"]["driver"]["rules"] = serde_json::json!([]);
+    for result in log["runs"][0]["results"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        result["ruleIndex"] = serde_json::json!(0);
+    }
+    Ok(format!("{log:#}\n"))
+}
+
+/// Every result's rule is the one at its index.
+fn sarif() -> Result<(), Failed> {
+    let told = Format::Sarif.tell(&checked(&["tests/fixtures/check"])?);
+    let log: serde_json::Value = serde_json::from_str(&told)?;
+    let run = &log["runs"][0];
+    let results = run["results"].as_array().ok_or("no results")?;
+    for result in results {
+        let index = result["ruleIndex"].as_u64().ok_or("no index")?;
+        let rule = &run["tool"]["driver"]["rules"][usize::try_from(index)?];
+        same(&rule["id"], &result["ruleId"])?;
+    }
+    if results.is_empty() {
+        return Err("no results".into());
+    }
+    Ok(())
+}
+
+fn carets() -> Result<(), Failed> {
+    let found = said(&checked(&["tests/fixtures/check"])?);
+    let texts: Vec<(&str, &str)> = found.iter().map(|(_, c, text)| (*c, &**text)).collect();
+    for expected in [
+        ("unknown-network", "storage-nett"),
+        ("unknown-key", "it''s"),
+        ("ip-without-prefix", "192.0.2.205"),
+        ("invalid-mac", "CA:FE"),
+        ("invalid-ip", "192.0.2.206/40"),
+        ("reserved-interface-name", "eth0"),
+        ("unknown-network", "front-net"),
+        ("invalid-ip", "192.0.2.300/24"),
+        ("fixed-address-in-template", "[\"192.0.2.207/24\"]"),
+        ("fixed-address-in-template", "02:5e:00:00:00:07"),
+        ("unknown-network", "db/storage-nt"),
+    ] {
+        if !texts.contains(&expected) {
+            return Err(format!("no {expected:?} in {texts:#?}").into());
+        }
+    }
+    Ok(())
+}
+
+const NETWORKS: [&str; 2] = [
+    "deploy/examples/namespaces.yaml",
+    "deploy/examples/networks",
+];
+
+fn right_examples() -> Result<(), Failed> {
+    let [namespaces, networks] = NETWORKS;
+    let outcome = checked(&[
+        namespaces,
+        networks,
+        "deploy/examples/pods/right",
+        "deploy/examples/workloads/right",
+    ])?;
+    same(&said(&outcome), &Vec::new())
+}
+
+/// A file's name is the code that is found in it.
+fn wrong_examples() -> Result<(), Failed> {
+    let [namespaces, networks] = NETWORKS;
+    for folder in [
+        "deploy/examples/pods/wrong",
+        "deploy/examples/workloads/wrong",
+    ] {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))? {
+            let path = entry?.path();
+            let code = path.file_stem().unwrap_or_default().to_string_lossy();
+            // That one is about an edit.
+            if code == "attachments-changed" {
+                continue;
+            }
+            let path = path.display().to_string();
+            let found = said(&checked(&[namespaces, networks, &path])?);
+            if !found.iter().any(|(_, found, _)| *found == code) {
+                return Err(format!("{code} is not among {found:#?}").into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is said of the configurations that people paste from documentation.
+fn seeds() -> Result<(), Failed> {
+    let folder = "tests/fixtures/seed-examples";
+    let verdict = |name: &str| Ok::<_, Failed>(said(&checked(&[&format!("{folder}/{name}")])?));
+    let line = |name: &str| -> Result<Vec<(usize, usize)>, Failed> {
+        let outcome = checked(&[&format!("{folder}/{name}")])?;
+        let told: serde_json::Value = serde_json::from_str(&Format::Json.tell(&outcome))?;
+        let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default() as usize;
+        let findings = told["findings"].as_array().cloned().unwrap_or_default();
+        let places = findings
+            .iter()
+            .map(|f| (number(&f["line"]), number(&f["column"])));
+        Ok(places.collect())
+    };
+    // The configuration is an object: the caret is at its brace.
+    same(
+        &verdict("fast-ipam-nad-config-as-object.yaml")?,
+        &vec![(Level::Deny, "invalid-manifest", String::new())],
+    )?;
+    same(
+        &line("fast-ipam-nad-config-as-object.yaml")?,
+        &vec![(7, 11)],
+    )?;
+    // Alone, its network is somewhere else.
+    same(
+        &verdict("pod-fast-ipam.yaml")?,
+        &vec![(Level::Warn, "unknown-network", "wb-ipam".to_owned())],
+    )?;
+    same(&line("pod-fast-ipam.yaml")?, &vec![(7, 51)])?;
+    // The closing line of the quoted text is not indented deeper than its key.
+    same(
+        &verdict("pod-static-mac-ip.yaml")?,
+        &vec![(Level::Deny, "invalid-manifest", String::new())],
+    )?;
+    same(&line("pod-static-mac-ip.yaml")?, &vec![(12, 5)])
+}
+
+/// Fragments of configurations, each as the configuration of a network: the place of the slip.
+fn fragments() -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed-examples");
+    let lines = fs::read_to_string(folder.join("ipam-fragments.jsonl"))?;
+    let list = fs::read_to_string(folder.join("static-mac-ip.json"))?;
+    let mut texts = vec![(list, "<name>".to_owned())];
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        let config = line["text"].as_str().ok_or("no text")?.to_owned();
+        let comma = config.contains(",}");
+        // Alone, a fragment has no plugin; of the trailing comma JSON's parser speaks first.
+        texts.push((config, if comma { ",}" } else { "{\"ipam\"" }.to_owned()));
+    }
+    for (config, under) in texts {
+        let block: String = config.lines().map(|line| format!("    {line}\n")).collect();
+        let manifest = format!(
+            "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
+             metadata: {{name: a}}\nspec:\n  config: |-\n{block}"
+        );
+        let outcome = text("a.yaml", &manifest, Options::default());
+        let remark = outcome.remarks.first().ok_or("nothing is found")?;
+        same(&remark.code, &"invalid-network-config")?;
+        let place = remark.span.start as usize;
+        let there = manifest.get(place..).unwrap_or_default();
+        let there = there.trim_start_matches('"');
+        if !there.starts_with(&under) {
+            return Err(format!("{under:?} is not at {there:?}: {}", remark.message).into());
+        }
+    }
+    Ok(())
+}
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n    \
+                   k8s.v1.cni.cncf.io/networks: net-a\n";
+
+fn elsewhere() -> Result<(), Failed> {
+    let level = |strict_networks, more: &str| {
+        let outcome = text(
+            "a.yaml",
+            &format!("{POD}---\n{more}"),
+            Options { strict_networks },
+        );
+        outcome.remarks.first().map(|remark| remark.level)
+    };
+    same(&level(false, ""), &Some(Level::Warn))?;
+    same(&level(true, ""), &Some(Level::Deny))?;
+    let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: \
+                   {name: b}\n";
+    same(&level(false, network), &Some(Level::Deny))
+}
+
+fn nadmit(arguments: &[&str], input: &str) -> Result<Output, Failed> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+        .args(arguments)
+        .env_remove("NADMIT_CONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // It may end without reading.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    Ok(child.wait_with_output()?)
+}
+
+fn exit_codes() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("nadmit.yaml");
+    fs::write(&config, "rules: {unknown-network: off}\n")?;
+    let mistaken = folder.path().join("mistaken.yaml");
+    fs::write(&mistaken, "rulez: {}\n")?;
+    let (config, mistaken) = (config.display().to_string(), mistaken.display().to_string());
+    let cases: [(&[&str], &str, i32, &str); 10] = [
+        (&["check", "-"], "", 0, "no finding"),
+        (&["check", "-"], POD, 0, "<stdin>:6:34"),
+        (&["check", "--strict-networks", "-"], POD, 1, "1 denial"),
+        (&["check", "--config", &config, "-"], POD, 0, "no finding"),
+        (
+            &["check", "--format", "github", "-"],
+            "a: [",
+            1,
+            "::error file=<stdin>,line=",
+        ),
+        (
+            &["check", "--profile", "strict", "-"],
+            POD,
+            0,
+            "unknown-network",
+        ),
+        (&["check"], "", 2, "PATH"),
+        (&["check", "--format", "xml", "-"], "", 2, "sarif"),
+        (&["check", "/nowhere"], "", 2, "/nowhere"),
+        (
+            &["check", "--config", &mistaken, "-"],
+            "",
+            2,
+            "mistaken.yaml:1:1",
+        ),
+    ];
+    for (arguments, input, code, expected) in cases {
+        let output = nadmit(arguments, input)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(code) || !said.contains(expected) {
+            return Err(format!("{arguments:?}: {}\n{said}", output.status).into());
+        }
+    }
+    Ok(())
+}
