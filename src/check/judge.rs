@@ -157,6 +157,24 @@ impl World<'_> {
                 name("virtualmachine", &machine.namespace, &machine.name),
                 self.machine(machine, whole, &mut strings),
             ),
+            Manifest::Operator(networks) => {
+                let findings = networks.iter().flat_map(|(index, network)| {
+                    let mut findings = self.network(network, whole, &mut strings);
+                    for (finding, _) in &mut findings {
+                        let field = format!("spec.additionalNetworks[{index}].rawCNIConfig");
+                        finding.field = finding.field.replacen("spec.config", &field, 1);
+                    }
+                    findings
+                });
+                (
+                    "network.operator.openshift.io".to_owned(),
+                    findings.collect(),
+                )
+            }
+            Manifest::Configuration(config) => (
+                "CNI configuration".to_owned(),
+                self.configuration(config, &mut strings),
+            ),
             Manifest::Namespace(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
@@ -196,6 +214,30 @@ impl World<'_> {
             let span = config
                 .filter(|_| in_config)
                 .map_or(whole, |config| strings.span(config, finding.span));
+            (finding, span)
+        });
+        placed.collect()
+    }
+
+    /// A configuration that stands alone: of it the field is the path in it.
+    fn configuration(
+        &self,
+        config: &Located<Box<str>>,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        let subject = NetworkSubject {
+            namespace: "",
+            name: "",
+            config: Some(&config.value),
+            odd_config: None,
+            policy: self.policy,
+            catalog: self.catalog,
+        };
+        let findings = judge_network(&subject, Level::Deny).into_iter();
+        let placed = findings.map(|mut finding| {
+            let path = finding.field.trim_start_matches("spec.config");
+            finding.field = path.trim_start_matches('.').to_owned();
+            let span = strings.span(config, finding.span);
             (finding, span)
         });
         placed.collect()

@@ -10,7 +10,6 @@ use super::{
 };
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
-const HOME: &str = "https://github.com/nadmit/nadmit";
 
 /// The run as a log of SARIF.
 pub(super) fn tell(outcome: &Outcome) -> String {
@@ -25,7 +24,6 @@ pub(super) fn tell(outcome: &Outcome) -> String {
             "tool": {"driver": {
                 "name": "nadmit",
                 "version": env!("CARGO_PKG_VERSION"),
-                "informationUri": HOME,
                 "rules": codes.iter().map(|code| rule(code)).collect::<Vec<_>>(),
             }},
             // Columns are counted in characters, not in units of UTF-16.

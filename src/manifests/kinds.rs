@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, PodManifest, PodName,
-    reading::Reading, workloads,
+    operator, reading::Reading, workloads,
 };
 
 /// The namespace of what names none, as for kubectl.
@@ -86,6 +86,12 @@ pub(super) static KINDS: &[KnownKind] = &[
         api_version: "v1",
         workload: true,
         read: workloads::replication_controller,
+    },
+    KnownKind {
+        name: "Network",
+        api_version: "operator.openshift.io/v1",
+        workload: true,
+        read: operator::network,
     },
     KnownKind {
         name: "VirtualMachine",

@@ -11,6 +11,7 @@
 mod error;
 mod kinds;
 mod list;
+mod operator;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,11 @@ pub enum Manifest {
     Workload(WorkloadManifest),
     /// KubeVirt's `VirtualMachine`.
     VirtualMachine(VirtualMachineManifest),
+    /// OpenShift's `Network`, from which its operator makes networks: each with its place in
+    /// `spec.additionalNetworks`.
+    Operator(Vec<(usize, NetworkManifest)>),
+    /// A CNI configuration that stands alone, as the files on nodes do.
+    Configuration(Located<Box<str>>),
 }
 
 /// A `NetworkAttachmentDefinition` in a file.
@@ -159,7 +165,8 @@ pub fn read(text: &str, name: &str) -> Read {
     read_kinds(text, name, false)
 }
 
-/// The same, workloads and virtual machines included.
+/// The same, and what else holds networks or makes pods: workloads, virtual machines, OpenShift's
+/// `Network`, and CNI configurations in JSON that stand alone.
 pub fn read_all(text: &str, name: &str) -> Read {
     read_kinds(text, name, true)
 }
@@ -168,7 +175,10 @@ fn read_kinds(text: &str, name: &str, workloads: bool) -> Read {
     let mut reading = Reading::new(name, workloads);
     for document in document::read(text, name, Booleans::Yaml11) {
         match document {
-            Ok(node) => reading.object(&node, None),
+            Ok(node) => match operator::configuration(&node, text).filter(|_| workloads) {
+                Some(found) => reading.found(found, node.place),
+                None => reading.object(&node, None),
+            },
             Err(error) => reading.syntax_error(error),
         }
     }

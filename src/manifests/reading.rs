@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use crate::document::{Node, Position, SyntaxError};
 
 use super::{
-    Located, Manifest, ManifestError, ManifestFault, Read,
+    Located, Manifest, ManifestError, ManifestFault, Place, Read,
     kinds::{KINDS, KnownKind},
     list,
 };
@@ -65,6 +65,11 @@ impl Reading {
         }
     }
 
+    /// Takes something that is no object of Kubernetes.
+    pub(super) fn found(&mut self, value: Manifest, place: Place) {
+        self.objects.push(Located { value, place });
+    }
+
     fn list(&mut self, node: &Node<'_>, element: Option<&'static KnownKind>) {
         let Some(items) = node.get("items") else {
             return;
@@ -81,10 +86,10 @@ impl Reading {
     }
 
     fn known(&mut self, node: &Node<'_>, kind: &'static KnownKind, implied: bool) {
-        let faults = self.faults;
         if !self.is_version_of(node, kind, implied) {
             return;
         }
+        let faults = self.faults;
         self.repeated_keys(node, "");
         let manifest = (kind.read)(self, node);
         if let (Some(value), true) = (manifest, faults == self.faults) {
@@ -100,7 +105,8 @@ impl Reading {
             None => {
                 let instead = format!("`apiVersion: {}`", kind.api_version);
                 self.missing(node, "apiVersion", instead);
-                return false;
+                // What it is meant to be is plain: who checks wants to hear of the rest, too.
+                return self.workloads;
             }
             Some(version) => version,
         };

@@ -49,7 +49,14 @@ impl Objects {
                     objects.pods.extend(pod);
                 }
                 // The catalog has no use for them.
-                Manifest::Workload(_) | Manifest::VirtualMachine(_) => {}
+                Manifest::Workload(_)
+                | Manifest::VirtualMachine(_)
+                | Manifest::Configuration(_) => {}
+                // The operator makes networks of them.
+                Manifest::Operator(networks) => {
+                    let made = networks.into_iter().map(|(_, made)| Arc::new(made.network));
+                    objects.networks.extend(made.map(|network| (network, line)));
+                }
             }
         }
         objects

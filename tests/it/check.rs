@@ -207,6 +207,20 @@ fn seeds() -> Result<(), Failed> {
         &line("fast-ipam-nad-config-as-object.yaml")?,
         &vec![(7, 11)],
     )?;
+    same(
+        &line("static-mac-ip.json")?,
+        // No name that libcni would take.
+        &vec![(3, 11)],
+    )?;
+    same(&verdict("cno-dhcp-shim.yaml")?, &Vec::new())?;
+    // Both slips: `cniVersion` for `apiVersion`, and the quote that does not close.
+    same(
+        &verdict("cno-whereabouts-dual-stack-broken.yaml")?
+            .iter()
+            .map(|said| said.1)
+            .collect::<Vec<_>>(),
+        &vec!["invalid-manifest", "invalid-network-config"],
+    )?;
     // Alone, its network is somewhere else.
     same(
         &verdict("pod-fast-ipam.yaml")?,
