@@ -810,7 +810,7 @@ fn any_members() -> Result<(), Failed> {
     });
     let ipam = prop::collection::vec((prop::sample::select(KEYS), value.clone()), 0..8);
     let ipam = (prop::sample::select(&IPAMS), ipam);
-    run(2000, (value, ipam), |(value, (kind, members))| {
+    run(300, (value, ipam), |(value, (kind, members))| {
         targets::nad_config(value.to_string().as_bytes());
         let mut ipam: Value = members
             .into_iter()
@@ -823,14 +823,14 @@ fn any_members() -> Result<(), Failed> {
     })
 }
 
-/// Mistakes without end, as large as a configuration gets: the answer is bounded, and comes.
+/// Mistakes without end, in configurations of a quarter of a megabyte and more: the answer is bounded, and comes.
 fn large() -> Result<(), Failed> {
     let many = |text: &str, count: usize| vec![text; count].join(",");
-    let excludes = many("\"10.0.0.0/25\"", 60_000);
-    let ranges = many(r#"{"range":"10.0.0.0/24"}"#, 40_000);
-    let sets = many(r#"[{"subnet":"10.0.0.0/24"}]"#, 35_000);
-    let keys = many(r#""rangestart":1"#, 60_000);
-    let plugins = many(r#"{"type":"bridge","vlan":-1}"#, 35_000);
+    let excludes = many("\"10.0.0.0/25\"", 15_000);
+    let ranges = many(r#"{"range":"10.0.0.0/24"}"#, 10_000);
+    let sets = many(r#"[{"subnet":"10.0.0.0/24"}]"#, 9_000);
+    let keys = many(r#""rangestart":1"#, 15_000);
+    let plugins = many(r#"{"type":"bridge","vlan":-1}"#, 9_000);
     for config in [
         format!(
             r#"{{"type":"x","ipam":{{"type":"whereabouts","range":"10.0.0.0/24","exclude":[{excludes}]}}}}"#

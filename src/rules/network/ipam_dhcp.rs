@@ -45,7 +45,6 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 ("provide", Objects),
                 ("request", Objects),
                 ("priority", Integer),
-                ("broadcast", Boolean),
             ],
             report,
         );

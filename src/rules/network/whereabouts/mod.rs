@@ -100,15 +100,14 @@ impl<'s, 'a> RangeText<'s, 'a> {
     }
 
     /// The addresses that Whereabouts gives, excludes apart: never the subnet's first and last. As
-    /// there, bounds the wrong way round count for nothing.
+    /// there, a start that is none of them counts for nothing, nor does an end before the start.
     fn window(&self) -> Option<Window> {
         let hosts = self.subnet()?.hosts()?;
         let [first, last] = self.bounds();
-        let asked = Window::new(first.unwrap_or(hosts.first()), last.unwrap_or(hosts.last()));
-        match asked {
-            Some(asked) => hosts.common(asked),
-            None => Some(hosts),
-        }
+        let first = first.filter(|first| hosts.contains(*first));
+        let rest = Window::new(first.unwrap_or(hosts.first()), hosts.last())?;
+        let last = last.filter(|last| rest.contains(*last));
+        Window::new(rest.first(), last.unwrap_or(rest.last()))
     }
 
     /// Whether the bounds are the wrong way round.

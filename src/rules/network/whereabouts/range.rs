@@ -29,7 +29,7 @@ pub const RULE: Rule = Rule {
         /128 are too small, because the first and the last address are never given. gateway, \
         addresses, routes and dns have to be readable, too. range_start and range_end that are no \
         address, outside of the subnet, or the wrong way round are passed over by Whereabouts, \
-        which then gives addresses of the whole subnet: warned of in multus. Source: Whereabouts \
+        which then gives other addresses than were meant: only warned of in multus. Source: Whereabouts \
         v0.9.4, LoadIPAMConfig and IterateForAssignment, executed.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.300/27"}}"#
@@ -147,7 +147,10 @@ fn check_range(range: &RangeText<'_, '_>, report: &mut Report<'_>) {
         report.add_lesser(
             Levels::MISLEADS,
             place,
-            format!("the range ends before it starts, so {}", whole(range)),
+            format!(
+                "the range ends before it starts, so its end {}",
+                passed_over(range)
+            ),
             "write the lower address first",
         );
     }
@@ -163,7 +166,11 @@ fn check_bound(range: &RangeText<'_, '_>, key: &str, report: &mut Report<'_>) {
     report.add_lesser(
         Levels::MISLEADS,
         range.fields.place(key),
-        format!("{key} {} {fault}, so {}", quoted(&text), whole(range)),
+        format!(
+            "{key} {} {fault}, so it {}",
+            quoted(&text),
+            passed_over(range)
+        ),
         range.subnet().map_or_else(
             || format!("remove {key}"),
             |subnet| format!("write an address of {subnet}"),
@@ -172,9 +179,9 @@ fn check_bound(range: &RangeText<'_, '_>, key: &str, report: &mut Report<'_>) {
 }
 
 /// What happens where a bound counts for nothing.
-fn whole(range: &RangeText<'_, '_>) -> String {
+fn passed_over(range: &RangeText<'_, '_>) -> String {
     let given = range.window().map_or(0, |window| window.count());
-    format!("it is passed over: {} are given", addresses(given))
+    format!("is passed over: {} are given", addresses(given))
 }
 
 /// Whereabouts reads leading zeros and IPv4 in IPv6 notation, which others read otherwise.
