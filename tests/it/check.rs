@@ -144,25 +144,23 @@ fn carets() -> Result<(), Failed> {
     Ok(())
 }
 
-const NETWORKS: [&str; 2] = [
-    "deploy/examples/namespaces.yaml",
-    "deploy/examples/networks",
-];
+const NETWORKS: &str = "deploy/examples/networks";
 
 fn right_examples() -> Result<(), Failed> {
-    let [namespaces, networks] = NETWORKS;
     let outcome = checked(&[
-        namespaces,
-        networks,
+        NETWORKS,
         "deploy/examples/pods/right",
         "deploy/examples/workloads/right",
     ])?;
-    same(&said(&outcome), &Vec::new())
+    // Istio's network is a file on the node, and the seed's network_name is what it is.
+    let known = ["config-on-node", "fragile-network-name"];
+    let mut found = said(&outcome);
+    found.retain(|(level, code, _)| *level != Level::Warn || !known.contains(&&**code));
+    same(&found, &Vec::new())
 }
 
 /// A file's name is the code that is found in it.
 fn wrong_examples() -> Result<(), Failed> {
-    let [namespaces, networks] = NETWORKS;
     for folder in [
         "deploy/examples/pods/wrong",
         "deploy/examples/workloads/wrong",
@@ -175,7 +173,7 @@ fn wrong_examples() -> Result<(), Failed> {
                 continue;
             }
             let path = path.display().to_string();
-            let found = said(&checked(&[namespaces, networks, &path])?);
+            let found = said(&checked(&[NETWORKS, &path])?);
             if !found.iter().any(|(_, found, _)| *found == code) {
                 return Err(format!("{code} is not among {found:#?}").into());
             }

@@ -89,13 +89,12 @@ impl Host {
             let mut plugin = plugin;
             plugin["cniVersion"] = version.clone();
             plugin["name"] = json!("nadmit-it");
-            if let Some(ipam) = plugin.get_mut("ipam").and_then(Value::as_object_mut) {
-                if ipam.get("type") == Some(&json!("host-local")) {
-                    ipam.insert(
-                        "dataDir".into(),
-                        json!(self.state.path().display().to_string()),
-                    );
-                }
+            let ipam = plugin.get_mut("ipam").and_then(Value::as_object_mut);
+            if let Some(ipam) = ipam.filter(|ipam| ipam.get("type") == Some(&json!("host-local"))) {
+                ipam.insert(
+                    "dataDir".into(),
+                    json!(self.state.path().display().to_string()),
+                );
             }
             if let Some(result) = &result {
                 plugin["prevResult"] = Value::clone(result);
