@@ -30,7 +30,7 @@ pub enum Webhook {
 /// How fresh the catalog is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// It may lag behind its origin: something's absence proves nothing.
+    /// It may lag behind its origin: what it says of other objects may be over.
     Cached,
     /// What [`Decision::Confirm`] asked for was looked up at the origin and is in it.
     Confirmed,
@@ -44,7 +44,7 @@ pub enum Decision {
     /// Write these records first; answer only when they are safe.
     Plan(Plan),
     /// Look these up at their origin, then decide again with [`Evidence::Confirmed`]: a denial
-    /// rests on their absence.
+    /// rests on what is not certain.
     Confirm(Vec<Lookup>),
 }
 
@@ -130,6 +130,7 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             name: object.metadata.name.as_deref().unwrap_or_default(),
             config: object.spec.config.as_deref(),
             odd_config: object.spec.odd_config,
+            resource_name: object.metadata.annotations.resource_name.as_deref(),
             policy,
             catalog,
         };

@@ -48,6 +48,8 @@ pub struct Annotations<'a> {
     pub networks: Option<Cow<'a, str>>,
     /// `v1.multus-cni.io/default-network`
     pub default_network: Option<Cow<'a, str>>,
+    /// `k8s.v1.cni.cncf.io/resourceName`, on a network.
+    pub resource_name: Option<Cow<'a, str>>,
     /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
 }
@@ -183,6 +185,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                     match &*key {
                         annotations::NETWORKS => found.networks = value(&mut map)?,
                         annotations::DEFAULT_NETWORK => found.default_network = value(&mut map)?,
+                        annotations::RESOURCE_NAME => found.resource_name = value(&mut map)?,
                         annotations::MIRROR_POD => {
                             map.next_value::<IgnoredAny>()?;
                             found.mirror = true;

@@ -7,17 +7,22 @@
 
 mod namespace;
 mod pod;
+mod supplies;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
+use self::supplies::Supplies;
 pub use self::{
     namespace::{Labels, Mode, Namespace},
     pod::Pod,
 };
-use crate::network::Network;
+use crate::network::{
+    Network,
+    supply::{Interval, Supply},
+};
 
 /// How alike two names must be to suggest one for the other (Jaro-Winkler, 0 to 1).
 const LIKENESS: f64 = 0.8;
@@ -29,6 +34,8 @@ pub struct Catalog {
     homes: HashMap<Box<str>, BTreeSet<Box<str>>>,
     networks: usize,
     pods: usize,
+    /// Made when the first rule asks: of the many catalogs that are published, few are asked.
+    supplies: OnceLock<Supplies>,
 }
 
 impl Catalog {
@@ -103,6 +110,12 @@ impl Catalog {
     pub fn similar_network(&self, namespace: &str, name: &str) -> Option<&str> {
         let networks = self.namespaces.get(namespace)?.networks.keys();
         most_alike(name, networks.map(|candidate| &**candidate))
+    }
+
+    /// The networks that give out addresses of `interval`, with what they give.
+    pub fn suppliers(&self, interval: Interval) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
+        let supplies = || Supplies::of(self.namespaces.values().flat_map(|n| n.networks.values()));
+        self.supplies.get_or_init(supplies).within(interval)
     }
 
     /// The names of a namespace's networks in alphabetical order.

@@ -23,6 +23,7 @@ pub mod mac;
 pub mod name;
 pub mod selection;
 pub mod status;
+pub mod supply;
 pub mod text;
 
 pub use self::{

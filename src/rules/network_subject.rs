@@ -1,10 +1,14 @@
 //! What a rule on networks looks at: one configuration's text, and the other networks.
 
+use std::sync::Arc;
+
 use crate::{
     catalog::Catalog,
     network::{
-        Span,
+        Network, Span,
+        cni::{NetworkConfig, Plugin},
         json::{Member, Node},
+        supply::{Interval, Supply},
     },
 };
 
@@ -21,6 +25,8 @@ pub struct NetworkSubject<'a> {
     pub config: Option<&'a str>,
     /// `spec.config` as JSON, if it is there and no text.
     pub odd_config: Option<&'a str>,
+    /// The device plugin resource behind it.
+    pub resource_name: Option<&'a str>,
     /// The settings.
     pub policy: &'a Policy,
     /// The networks there are; this one may be among them, as it was.
@@ -45,6 +51,27 @@ impl<'a> NetworkSubject<'a> {
     pub fn document(&self) -> Option<(Node<'a>, Vec<Member<'a>>)> {
         let node = Node::document(self.config.filter(|text| !text.is_empty())?).ok()?;
         Some((node, node.members()?))
+    }
+
+    /// The configuration as Multus and libcni load it, if they do.
+    pub fn parsed(&self) -> Option<NetworkConfig> {
+        NetworkConfig::parse(self.config.filter(|text| !text.is_empty())?).ok()
+    }
+
+    /// What other networks give out of `interval`.
+    pub fn other_suppliers(
+        &self,
+        interval: Interval,
+    ) -> impl Iterator<Item = (&'a Arc<Network>, &'a Supply)> {
+        let own = (self.namespace, self.name);
+        let suppliers = self.catalog.suppliers(interval);
+        suppliers.filter(move |(network, _)| (&*network.namespace, &*network.name) != own)
+    }
+
+    /// Whether nothing shows that this network's plugin and the `other` network's are on different
+    /// wires.
+    pub fn same_wire(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
+        own.wire == theirs.wire && self.resource_name == other.resource_name.as_deref()
     }
 
     /// The plugins' objects, in their order: with `type` and `plugins`, `type` wins.

@@ -98,6 +98,9 @@ pub static RULES: &[&Rule] = &[
     &pod::capability::FALLBACK,
     // A network's own configuration.
     &network::invalid_config::RULE,
+    // Networks among each other.
+    &network::overlapping_ranges::RULE,
+    &network::duplicate_static_address::RULE,
     // The pod and its updates.
     &pod::host_network::RULE,
     &update::attachments_changed::RULE,

@@ -8,6 +8,7 @@ mod architecture;
 mod examples;
 mod kube_types;
 mod match_conditions;
+mod networks;
 mod process;
 mod profiles;
 mod properties;
@@ -24,6 +25,7 @@ fn main() {
         architecture::trials(),
         kube_types::trials(),
         match_conditions::trials(),
+        networks::trials(),
         process::trials(),
         examples::trials(),
         annotations::trials(),

@@ -3,4 +3,6 @@
 //! Each looks at the configuration's text, so that what it finds has a place there. What Multus and
 //! libcni refuse altogether is [`invalid_config`]; the others speak of what a plugin makes of it.
 
+pub mod duplicate_static_address;
 pub mod invalid_config;
+pub mod overlapping_ranges;
