@@ -8,7 +8,8 @@ use super::{
 use crate::{
     catalog::{Catalog, Mode},
     rules::{
-        Check, Finding, Level, Lookup, NetworkSubject, PodSubject, Policy, Report, UpdateSubject,
+        Check, Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
+        Report, UpdateSubject,
         subject::{Change, Origin},
     },
 };
@@ -66,7 +67,7 @@ pub enum Record {}
 ///
 /// # Guarantees
 /// - With [`Evidence::Confirmed`] the decision is never [`Decision::Confirm`].
-/// - What nadmit has no rule for is allowed, and so are DELETE and CONNECT.
+/// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused.
 pub fn decide(
     webhook: Webhook,
@@ -115,6 +116,9 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         ((NAD_GROUP, NAD_RESOURCE), "", Operation::Create | Operation::Update) => {
             network(request, catalog, policy)
         }
+        ((NAD_GROUP, NAD_RESOURCE), "", Operation::Delete) => {
+            network_deleted(request, catalog, policy)
+        }
         _ => Vec::new(),
     }
 }
@@ -146,8 +150,61 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
     match &request.old_object {
         None => findings(after),
         Some(before) if before.spec == after.spec => Vec::new(),
-        Some(before) => only_news(findings(after), &findings(before)),
+        Some(before) => {
+            let mut found = only_news(findings(after), &findings(before));
+            let after = Some(after);
+            found.extend(network_use(request, before, after, catalog, policy));
+            found
+        }
     }
+}
+
+/// The findings on a network's deletion. One that was asked for before goes on.
+fn network_deleted(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let old = request.old_object.as_ref();
+    match old.filter(|old| old.metadata.deletion_timestamp.is_none()) {
+        Some(old) => network_use(request, old, None, catalog, policy),
+        None => Vec::new(),
+    }
+}
+
+/// The findings on a network that pods use, when it changes or, without an `after`, is deleted.
+fn network_use(
+    request: &Request<'_>,
+    before: &Object<'_>,
+    after: Option<&Object<'_>>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let terminating = catalog
+        .namespace(namespace)
+        .is_some_and(|namespace| namespace.labels.terminating);
+    if terminating || policy.may_pull_networks(&request.user_info.username) {
+        return Vec::new();
+    }
+    let Some(loudest) = loudest(request, catalog, policy) else {
+        return Vec::new();
+    };
+    let name = before.metadata.name.as_deref().unwrap_or_default();
+    let subject = NetworkUseSubject {
+        namespace,
+        name,
+        before: before.spec.config.as_deref(),
+        after: after.and_then(|after| after.spec.config.as_deref()),
+        users: catalog.users(namespace, name, &policy.multus_namespace),
+    };
+    let mut report = Report::new(policy, loudest);
+    for (rule, level) in policy.active_rules() {
+        let check = match rule.check {
+            Check::NetworkDelete(check) if after.is_none() => check,
+            Check::NetworkUpdate(check) if after.is_some() => check,
+            _ => continue,
+        };
+        report.begin(rule, level);
+        check(&subject, &mut report);
+    }
+    report.into_findings()
 }
 
 /// What was wrong before may stay wrong; only what an update makes worse counts.

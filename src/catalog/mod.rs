@@ -8,17 +8,18 @@
 mod namespace;
 mod pod;
 mod supplies;
+mod users;
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, OnceLock},
 };
 
-use self::supplies::Supplies;
 pub use self::{
     namespace::{Labels, Mode, Namespace},
     pod::Pod,
 };
+use self::{supplies::Supplies, users::Users};
 use crate::network::{
     Network,
     supply::{Interval, Supply},
@@ -36,6 +37,7 @@ pub struct Catalog {
     pods: usize,
     /// Made when the first rule asks: of the many catalogs that are published, few are asked.
     supplies: OnceLock<Supplies>,
+    users: OnceLock<Users>,
 }
 
 impl Catalog {
@@ -116,6 +118,14 @@ impl Catalog {
     pub fn suppliers(&self, interval: Interval) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
         let supplies = || Supplies::of(self.namespaces.values().flat_map(|n| n.networks.values()));
         self.supplies.get_or_init(supplies).within(interval)
+    }
+
+    /// The pods that use a network, ordered by namespace and name. `default_home` is the namespace
+    /// in which pods' default networks are looked up.
+    pub fn users(&self, namespace: &str, name: &str, default_home: &str) -> Vec<&Arc<Pod>> {
+        let users = || Users::of(self.namespaces.values().flat_map(Namespace::pods));
+        let users = self.users.get_or_init(users);
+        users.of_network(namespace, name, default_home)
     }
 
     /// The names of a namespace's networks in alphabetical order.

@@ -73,6 +73,12 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "operatorUsers",
+        read: |reading, key, value| {
+            reading.policy.operator_users = reading.users(key, value);
+        },
+    },
+    Key {
         name: "multusNamespace",
         read: |reading, key, value| {
             if let Some(namespace) = reading.namespace(key, value) {

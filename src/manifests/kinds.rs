@@ -94,6 +94,10 @@ fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         found.next().map(|(_, text)| text.clone())
     };
     Some(Manifest::Namespace(NamespaceManifest {
+        terminating: phase(node) == Some("Terminating")
+            || metadata
+                .and_then(|metadata| metadata.get("deletionTimestamp"))
+                .is_some_and(|time| !time.is_null()),
         name: name?.into(),
         mode: label(annotations::MODE_LABEL),
         attachments: label(annotations::ATTACHMENTS_LABEL),
@@ -107,8 +111,14 @@ fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         namespace: namespace_of(reading, metadata),
         annotations: texts(reading, metadata, "metadata.annotations"),
         host_network: host_network(reading, node),
+        finished: matches!(phase(node), Some("Succeeded" | "Failed")),
         name: name?,
     }))
+}
+
+/// `status.phase`, which nobody writes by hand: another shape is none.
+fn phase<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    node.get("status")?.get("phase")?.string()
 }
 
 fn pod_name(

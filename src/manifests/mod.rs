@@ -66,6 +66,8 @@ pub struct NetworkManifest {
 pub struct NamespaceManifest {
     /// Its name.
     pub name: Box<str>,
+    /// Whether its deletion has been asked for.
+    pub terminating: bool,
     /// The text of its label `nadmit.io/mode`, if it has one.
     pub mode: Option<Located<Box<str>>>,
     /// The text of its label `nadmit.io/attachments`, if it has one.
@@ -81,6 +83,8 @@ pub struct PodManifest {
     pub name: PodName,
     /// Whether it uses the node's own network.
     pub host_network: bool,
+    /// Whether it has ended: its phase is Succeeded or Failed.
+    pub finished: bool,
     /// Its annotations: keys and values in their order.
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }

@@ -61,6 +61,13 @@ pub enum Lookup {
         /// Its name.
         name: Box<str>,
     },
+    /// Which pods use this network, and is its namespace being deleted?
+    NetworkUsers {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its name.
+        name: Box<str>,
+    },
 }
 
 /// Where a finding is.

@@ -4,7 +4,8 @@
 //! - [`level`] and [`policy`] say how loudly each speaks: by profile, configuration and namespace.
 //! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
-//! - [`network_subject`] is the same for a network's own configuration.
+//! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
+//!   it.
 //! - [`pod`], [`update`] and [`network`] hold the rules themselves.
 
 mod examples;
@@ -12,6 +13,7 @@ pub mod finding;
 pub mod level;
 pub mod network;
 pub mod network_subject;
+pub mod network_use;
 pub mod pod;
 pub mod policy;
 pub mod registry;
@@ -22,6 +24,7 @@ pub use self::{
     finding::{Finding, Lookup, Place, Report, Spot},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
+    network_use::NetworkUseSubject,
     policy::Policy,
     registry::{Check, Example, RULES, Rule},
     subject::{Attachment, PodSubject, UpdateSubject},

@@ -22,6 +22,12 @@ const KUBEVIRT_USERS: [&str; 2] = [
     "system:serviceaccount:openshift-cnv:kubevirt-controller",
 ];
 
+/// What Kubernetes itself deletes with: whole namespaces, and what belonged to objects that are gone.
+const CLEANERS: [&str; 2] = [
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+];
+
 /// How nadmit is set: what `nadmit.yaml` says, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -41,6 +47,8 @@ pub struct Policy {
     /// The users who may change those of KubeVirt's launcher pods: its controller, which hot-plugs
     /// interfaces.
     pub kubevirt_users: HashSet<Box<str>>,
+    /// The users who may delete and change networks that pods use: operators that make them.
+    pub operator_users: HashSet<Box<str>>,
     /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
 }
@@ -73,6 +81,7 @@ impl Policy {
             immutable_attachments: true,
             own_users: HashSet::from([OWN_USER.into()]),
             kubevirt_users: KUBEVIRT_USERS.into_iter().map(Into::into).collect(),
+            operator_users: HashSet::new(),
             multus_namespace: MULTUS_NAMESPACE.into(),
         }
     }
@@ -108,6 +117,12 @@ impl Policy {
     /// Whether `user` may change the attachments of a running pod.
     pub fn may_change_attachments(&self, user: &str, virt_launcher: bool) -> bool {
         self.own_users.contains(user) || (virt_launcher && self.kubevirt_users.contains(user))
+    }
+
+    /// Whether `user` may delete and change networks that pods use: Kubernetes's own cleaners, and
+    /// operators.
+    pub fn may_pull_networks(&self, user: &str) -> bool {
+        CLEANERS.contains(&user) || self.operator_users.contains(user)
     }
 
     /// Whether a pod of namespace `own` may use the networks of `other` (Multus's rule).

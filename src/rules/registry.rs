@@ -5,6 +5,7 @@ use super::{
     level::Levels,
     network,
     network_subject::NetworkSubject,
+    network_use::NetworkUseSubject,
     pod,
     subject::{PodSubject, UpdateSubject},
     update,
@@ -30,7 +31,8 @@ pub struct Rule {
 }
 
 /// An example as YAML documents: networks and one pod, for an update the pod before and after, for a
-/// network other networks and, last, the one in question.
+/// network other networks and, last, the one in question (if it changes, before and after). Where a
+/// network is in use, the pods are those that exist.
 #[derive(Debug, Clone, Copy)]
 pub struct Example(pub &'static [&'static str]);
 
@@ -50,6 +52,10 @@ pub enum Check {
     HostNetworkPod(fn(&PodSubject<'_>, &mut Report<'_>)),
     /// A network: when it is created, and when its configuration changes.
     Network(fn(&NetworkSubject<'_>, &mut Report<'_>)),
+    /// A network that is deleted, and who uses it.
+    NetworkDelete(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
+    /// A network that is changed, and who uses it.
+    NetworkUpdate(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -101,6 +107,8 @@ pub static RULES: &[&Rule] = &[
     // Networks among each other.
     &network::overlapping_ranges::RULE,
     &network::duplicate_static_address::RULE,
+    &network::in_use::DELETED,
+    &network::in_use::CHANGED,
     // The pod and its updates.
     &pod::host_network::RULE,
     &update::attachments_changed::RULE,

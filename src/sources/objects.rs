@@ -82,7 +82,10 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
             text: written.value.to_string(),
         });
     };
-    let mut labels = Labels::default();
+    let mut labels = Labels {
+        terminating: manifest.terminating,
+        ..Labels::default()
+    };
     if let Some(written) = &manifest.mode {
         labels.mode = written.value.parse().ok();
         if labels.mode.is_none() {
@@ -103,10 +106,14 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
     Namespace { name, labels }
 }
 
-/// A pod without a name is one that does not exist yet.
+/// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.
 fn pod(manifest: PodManifest) -> Option<Pod> {
+    if manifest.finished {
+        return None;
+    }
     let text = |key| manifest.annotation(key).map(|text| text.value.clone());
     let networks = text(annotations::NETWORKS);
+    let default_network = text(annotations::DEFAULT_NETWORK);
     let network_status = text(annotations::NETWORK_STATUS);
     let PodName::Given(name) = manifest.name else {
         return None;
@@ -115,7 +122,9 @@ fn pod(manifest: PodManifest) -> Option<Pod> {
         namespace: manifest.namespace,
         name,
         uid: None,
+        host_network: manifest.host_network,
         networks,
+        default_network,
         network_status,
     })
 }

@@ -6,7 +6,12 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
-use nadmit::{admission::Verdict, catalog::Catalog, network::Network, rules::Policy};
+use nadmit::{
+    admission::{Decision, Evidence, Review, Verdict, Webhook, decide},
+    catalog::{Catalog, Pod},
+    network::Network,
+    rules::{Level, Lookup, Policy},
+};
 
 use crate::support;
 
@@ -22,7 +27,78 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("networks::ten_thousand_in_one_range", || {
             compare(|_| "10.0.0.0/8".to_owned(), "10.7.7.0/24", 10)
         }),
+        Trial::test("networks::no_denial_for_pods_in_a_cache_only", unconfirmed),
+        Trial::test("networks::operators_may_delete_what_is_in_use", operators),
     ]
+}
+
+/// A network and a hundred thousand pods, every hundredth of which uses it.
+fn in_use() -> (Network, Catalog) {
+    let pod = |i: usize| {
+        Arc::new(Pod {
+            namespace: "db".into(),
+            name: format!("db-{i}").into(),
+            uid: None,
+            host_network: false,
+            networks: Some(format!("net-{}", i % 100).into()),
+            default_network: None,
+            network_status: None,
+        })
+    };
+    let network = Network::new("db", "net-7", Some(r#"{"type": "macvlan"}"#));
+    (network, Catalog::new([], [], (0..100_000).map(pod)))
+}
+
+fn unconfirmed() -> Result<(), Failed> {
+    let (network, catalog) = in_use();
+    let body = support::delete_network(&network, None);
+    let review = Review::parse(&body)?;
+    let ask = |policy: &Policy, evidence| {
+        decide(
+            Webhook::Validate,
+            &review.request,
+            &catalog,
+            policy,
+            evidence,
+        )
+    };
+    let lookup = Lookup::NetworkUsers {
+        namespace: "db".into(),
+        name: "net-7".into(),
+    };
+    let mut policy = Policy::default();
+    if ask(&policy, Evidence::Cached) != Decision::Confirm(vec![lookup]) {
+        return Err("denied without a look".into());
+    }
+    let Decision::Answer(answer) = ask(&policy, Evidence::Confirmed) else {
+        return Err("confirmed, and no answer".into());
+    };
+    let begun = Instant::now();
+    ask(&policy, Evidence::Confirmed);
+    println!("second look: {:?}", begun.elapsed());
+    if !answer
+        .message()
+        .contains("1000 pods: db/db-10007, db/db-1007, ")
+    {
+        return Err(answer.message().into());
+    }
+    policy.set_level("network-in-use", Level::Warn)?;
+    match ask(&policy, Evidence::Cached) {
+        Decision::Answer(answer) if answer.verdict() == Verdict::Warn => Ok(()),
+        other => Err(format!("a warning needs no look, but {other:?}").into()),
+    }
+}
+
+fn operators() -> Result<(), Failed> {
+    let (network, catalog) = in_use();
+    let mut policy = Policy::default();
+    // The reviews made here name no user.
+    policy.operator_users.insert("".into());
+    let answer = support::answer(&support::delete_network(&network, None), &catalog, &policy)?;
+    match answer.verdict() {
+        Verdict::Allow => Ok(()),
+        _ => Err(support::lines(&answer).into()),
+    }
 }
 
 /// Checks a network of another name against ten thousand others; `denied` is how many of them it

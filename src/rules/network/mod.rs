@@ -4,5 +4,6 @@
 //! libcni refuse altogether is [`invalid_config`]; the others speak of what a plugin makes of it.
 
 pub mod duplicate_static_address;
+pub mod in_use;
 pub mod invalid_config;
 pub mod overlapping_ranges;
