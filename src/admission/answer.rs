@@ -123,8 +123,10 @@ impl Answer {
                 .collect::<Vec<_>>()
                 .join(" "),
         };
+        // What belongs to the whole cluster has no namespace.
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
         format!(
-            "nadmit refuses {} \"{}/{}\": {all}",
+            "nadmit refuses {} \"{}{slash}{}\": {all}",
             self.kind.to_lowercase(),
             self.namespace,
             self.name

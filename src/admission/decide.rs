@@ -1,5 +1,9 @@
 //! The decision: which rules see a request, and what becomes of their findings.
 
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
 use super::{
     answer::Answer,
     object::Object,
@@ -7,9 +11,12 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Mode},
+    network::operator::{self, AdditionalNetwork},
     rules::{
         Check, Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
         Report, UpdateSubject,
+        network_subject::ConfigOrigin,
+        operator::{ConfigMapSubject, OperatorSubject},
         subject::{Change, Origin},
     },
 };
@@ -18,6 +25,12 @@ use crate::{
 const NAD_GROUP: &str = "k8s.cni.cncf.io";
 /// Their plural name.
 const NAD_RESOURCE: &str = "network-attachment-definitions";
+
+/// The plural name of the object that OpenShift's network operator takes its settings from.
+const OPERATOR_RESOURCE: &str = "networks";
+
+/// With so many findings the additional networks behind are not looked at any more.
+const MOST: usize = 100;
 
 /// Which of the two webhooks was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,6 +132,12 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         ((NAD_GROUP, NAD_RESOURCE), "", Operation::Delete) => {
             network_deleted(request, catalog, policy)
         }
+        ((operator::GROUP, OPERATOR_RESOURCE), "", Operation::Create | Operation::Update) => {
+            additional_networks(request, catalog, policy)
+        }
+        (("", "configmaps"), "", Operation::Create | Operation::Update) => {
+            config_map(request, catalog, policy)
+        }
         _ => Vec::new(),
     }
 }
@@ -130,6 +149,8 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
     };
     let findings = |object: &Object<'_>| {
         let subject = NetworkSubject {
+            origin: ConfigOrigin::Config,
+            siblings: None,
             namespace: request.namespace.as_deref().unwrap_or_default(),
             name: object.metadata.name.as_deref().unwrap_or_default(),
             config: object.spec.config.as_deref(),
@@ -138,14 +159,7 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             policy,
             catalog,
         };
-        let mut report = Report::new(policy, loudest);
-        for (rule, level) in policy.active_rules() {
-            if let Check::Network(check) = rule.check {
-                report.begin(rule, level);
-                check(&subject, &mut report);
-            }
-        }
-        report.into_findings()
+        network_findings(&subject, loudest)
     };
     match &request.old_object {
         None => findings(after),
@@ -156,6 +170,95 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             found.extend(network_use(request, before, after, catalog, policy));
             found
         }
+    }
+}
+
+fn network_findings(subject: &NetworkSubject<'_>, loudest: Level) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, loudest);
+    for (rule, level) in subject.policy.active_rules() {
+        if let Check::Network(check) = rule.check {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
+    report.into_findings()
+}
+
+/// The findings on what OpenShift's operator will make networks of; of an update only those that are
+/// new.
+fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let Some(after) = judged(request) else {
+        return Vec::new();
+    };
+    let findings = |object: &Object<'_>| {
+        let entries = operator::read(object.spec.additional_networks.unwrap_or_default());
+        let siblings = entries.iter().filter_map(AdditionalNetwork::network);
+        let siblings = Catalog::new([], siblings.map(Arc::new), []);
+        let mut report = Report::new(policy, Level::Deny);
+        for (rule, level) in policy.active_rules() {
+            if let Check::Operator(check) = rule.check {
+                report.begin(rule, level);
+                check(&OperatorSubject { entries: &entries }, &mut report);
+            }
+        }
+        let mut found = report.into_findings();
+        for entry in &entries {
+            let loudest = loudest_in(&entry.namespace, catalog, policy);
+            let (Some(loudest), Some(config)) = (loudest, entry.config.as_deref()) else {
+                continue;
+            };
+            if found.len() >= MOST {
+                break;
+            }
+            let field = entry.field(entry.source);
+            let subject = NetworkSubject {
+                namespace: &entry.namespace,
+                name: &entry.name,
+                origin: if entry.rendered {
+                    ConfigOrigin::Rendered(&field)
+                } else {
+                    ConfigOrigin::Text(&field)
+                },
+                config: Some(config),
+                odd_config: None,
+                resource_name: None,
+                siblings: Some(&siblings),
+                policy,
+                catalog,
+            };
+            found.extend(network_findings(&subject, loudest));
+        }
+        found
+    };
+    match &request.old_object {
+        None => findings(after),
+        Some(before) if before.spec == after.spec => Vec::new(),
+        Some(before) => only_news(findings(after), &findings(before)),
+    }
+}
+
+/// The findings on a `ConfigMap`; of an update only those that are new.
+fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+        return Vec::new();
+    };
+    let findings = |object: &Object<'_>| {
+        let subject = ConfigMapSubject {
+            name: object.metadata.name.as_deref().unwrap_or_default(),
+            data: object.data.map_or("", RawValue::get),
+        };
+        let mut report = Report::new(policy, loudest);
+        for (rule, level) in policy.active_rules() {
+            if let Check::ConfigMap(check) = rule.check {
+                report.begin(rule, level);
+                check(&subject, &mut report);
+            }
+        }
+        report.into_findings()
+    };
+    match &request.old_object {
+        None => findings(after),
+        Some(before) => only_news(findings(after), &findings(before)),
     }
 }
 
@@ -287,7 +390,14 @@ fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
 
 /// How loudly rules may speak in the request's namespace; `None` where they are silent.
 fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
-    let namespace = request.namespace.as_deref().unwrap_or_default();
+    loudest_in(
+        request.namespace.as_deref().unwrap_or_default(),
+        catalog,
+        policy,
+    )
+}
+
+fn loudest_in(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Level> {
     if policy.excluded_namespaces.contains(namespace) {
         return None;
     }

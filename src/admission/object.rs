@@ -19,6 +19,9 @@ pub struct Object<'a> {
     /// What decides in its spec.
     #[serde(borrow, default)]
     pub spec: Spec<'a>,
+    /// The `data` of a `ConfigMap`, as JSON.
+    #[serde(borrow, default)]
+    pub data: Option<&'a RawValue>,
 }
 
 /// The part of an object's metadata that decides.
@@ -100,6 +103,8 @@ pub struct Spec<'a> {
     /// A network's configuration as JSON, if it is there and no text: a mistake that others than the
     /// API server, which has a schema, may meet.
     pub odd_config: Option<&'a str>,
+    /// The additional networks of OpenShift's operator, as JSON.
+    pub additional_networks: Option<&'a str>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
@@ -127,6 +132,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
                                 Ok(text) => spec.config = text.map(|Text(text)| text),
                                 Err(_) => spec.odd_config = Some(value.get()),
                             }
+                        }
+                        "additionalNetworks" => {
+                            let value: &'de RawValue = map.next_value()?;
+                            spec.additional_networks = Some(value.get());
                         }
                         _ => {
                             map.next_value::<IgnoredAny>()?;

@@ -22,6 +22,7 @@ pub use self::{
 use self::{supplies::Supplies, users::Users};
 use crate::network::{
     Network,
+    operator::Daemons,
     supply::{Interval, Supply},
 };
 
@@ -35,6 +36,7 @@ pub struct Catalog {
     homes: HashMap<Box<str>, BTreeSet<Box<str>>>,
     networks: usize,
     pods: usize,
+    operator: Option<Daemons>,
     /// Made when the first rule asks: of the many catalogs that are published, few are asked.
     supplies: OnceLock<Supplies>,
     users: OnceLock<Users>,
@@ -64,6 +66,18 @@ impl Catalog {
             }
         }
         catalog
+    }
+
+    /// The same catalog in a cluster where OpenShift's operator runs these daemons.
+    #[must_use]
+    pub fn with_operator(mut self, daemons: Option<Daemons>) -> Self {
+        self.operator = daemons;
+        self
+    }
+
+    /// Which daemons OpenShift's operator runs, if there is such an operator.
+    pub fn operator(&self) -> Option<Daemons> {
+        self.operator
     }
 
     fn insert_network(&mut self, network: Arc<Network>) {

@@ -79,6 +79,12 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "whereaboutsNamespaces",
+        read: |reading, key, value| {
+            reading.policy.whereabouts_namespaces = reading.namespaces(key, value);
+        },
+    },
+    Key {
         name: "multusNamespace",
         read: |reading, key, value| {
             if let Some(namespace) = reading.namespace(key, value) {

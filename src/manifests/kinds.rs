@@ -2,12 +2,12 @@
 
 use crate::{
     document::Node,
-    network::{ConfigState, NameError, Network, annotations, name},
+    network::{ConfigState, NameError, Network, annotations, name, operator},
 };
 
 use super::{
-    Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, PodManifest, PodName,
-    reading::Reading,
+    Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, OperatorManifest,
+    PodManifest, PodName, reading::Reading,
 };
 
 /// The namespace of what names none, as for kubectl.
@@ -34,6 +34,11 @@ pub(super) static KINDS: &[KnownKind] = &[
         name: "Namespace",
         api_version: "v1",
         read: namespace,
+    },
+    KnownKind {
+        name: "Network",
+        api_version: "operator.openshift.io/v1",
+        read: operator,
     },
     KnownKind {
         name: "Pod",
@@ -102,6 +107,42 @@ fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         mode: label(annotations::MODE_LABEL),
         attachments: label(annotations::ATTACHMENTS_LABEL),
     }))
+}
+
+/// The additional networks are read from JSON, as in a review. Numbers are of no account in a
+/// catalog, and read as 0.
+fn operator(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
+    let metadata = reading.object_in(node, "metadata");
+    required_name(reading, node, metadata, name::subdomain)?;
+    let spec = reading.object_in(node, "spec");
+    let list = spec.and_then(|spec| spec.get("additionalNetworks"));
+    if let Some(list) = list.filter(|list| list.elements().is_none()) {
+        reading.wrong_kind(list, "spec.additionalNetworks", "a list");
+    }
+    let text = list.map_or_else(String::new, |list| json(list).to_string());
+    let elements = list.and_then(Node::elements).unwrap_or_default();
+    let config = |entry: &Node<'_>| entry.get("rawCNIConfig").map(|config| config.place);
+    Some(Manifest::Operator(OperatorManifest {
+        entries: operator::read(&text),
+        configs: elements.iter().map(config).collect(),
+    }))
+}
+
+fn json(node: &Node<'_>) -> serde_json::Value {
+    use crate::document::Value;
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Boolean(value) => (*value).into(),
+        Value::Number => 0.into(),
+        Value::String(text) => text.as_ref().into(),
+        Value::List(elements) => elements.iter().map(json).collect(),
+        Value::Object(entries) => {
+            let pair = |entry: &crate::document::Entry<'_>| {
+                Some((entry.key.string()?.to_owned(), json(&entry.value)))
+            };
+            entries.iter().filter_map(pair).collect()
+        }
+    }
 }
 
 fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {

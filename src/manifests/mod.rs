@@ -1,7 +1,8 @@
 //! Kubernetes manifests: text in, objects out, each knowing where it stood.
 //!
-//! Three kinds are read: `NetworkAttachmentDefinition`, `Namespace` and `Pod`, single or in lists.
-//! Other kinds are other people's, and passed over. An object of these three that Kubernetes would
+//! Four kinds are read: `NetworkAttachmentDefinition`, `Namespace`, `Pod` and the `Network` of OpenShift's
+//! operator, single or in lists.
+//! Other kinds are other people's, and passed over. An object of these that Kubernetes would
 //! not take is an error with its place, and leaves the other objects of its file alone. A network
 //! whose *configuration* is broken is no error here: Kubernetes takes it, and the rules speak of
 //! it.
@@ -15,7 +16,7 @@ mod tests;
 
 use crate::{
     document::{self, Booleans},
-    network::Network,
+    network::{Network, operator::AdditionalNetwork},
 };
 
 use self::reading::Reading;
@@ -50,6 +51,8 @@ pub enum Manifest {
     Namespace(NamespaceManifest),
     /// A `Pod`.
     Pod(PodManifest),
+    /// A `Network` of OpenShift's Cluster Network Operator.
+    Operator(OperatorManifest),
 }
 
 /// A `NetworkAttachmentDefinition` in a file.
@@ -72,6 +75,15 @@ pub struct NamespaceManifest {
     pub mode: Option<Located<Box<str>>>,
     /// The text of its label `nadmit.io/attachments`, if it has one.
     pub attachments: Option<Located<Box<str>>>,
+}
+
+/// A `Network` of OpenShift's Cluster Network Operator in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorManifest {
+    /// Its additional networks.
+    pub entries: Vec<AdditionalNetwork>,
+    /// Where the `rawCNIConfig` of each entry stands, by the entry's index; `None` without one.
+    pub configs: Vec<Option<Place>>,
 }
 
 /// A `Pod` in a file.

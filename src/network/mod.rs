@@ -21,6 +21,7 @@ pub mod ipam;
 pub mod json;
 pub mod mac;
 pub mod name;
+pub mod operator;
 pub mod selection;
 pub mod status;
 pub mod supply;

@@ -61,6 +61,8 @@ pub enum Lookup {
         /// Its name.
         name: Box<str>,
     },
+    /// What is the `Network` of OpenShift's operator?
+    NetworkOperator,
     /// Which pods use this network, and is its namespace being deleted?
     NetworkUsers {
         /// Its namespace.

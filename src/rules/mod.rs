@@ -6,7 +6,7 @@
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
 //! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
 //!   it.
-//! - [`pod`], [`update`] and [`network`] hold the rules themselves.
+//! - [`pod`], [`update`], [`network`] and [`operator`] hold the rules themselves.
 
 mod examples;
 pub mod finding;
@@ -14,6 +14,7 @@ pub mod level;
 pub mod network;
 pub mod network_subject;
 pub mod network_use;
+pub mod operator;
 pub mod pod;
 pub mod policy;
 pub mod registry;

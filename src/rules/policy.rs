@@ -22,6 +22,8 @@ const KUBEVIRT_USERS: [&str; 2] = [
     "system:serviceaccount:openshift-cnv:kubevirt-controller",
 ];
 
+/// Where Whereabouts runs: upstream's manifests, and OpenShift.
+const WHEREABOUTS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
 /// What Kubernetes itself deletes with: whole namespaces, and what belonged to objects that are gone.
 const CLEANERS: [&str; 2] = [
     "system:serviceaccount:kube-system:namespace-controller",
@@ -49,6 +51,8 @@ pub struct Policy {
     pub kubevirt_users: HashSet<Box<str>>,
     /// The users who may delete and change networks that pods use: operators that make them.
     pub operator_users: HashSet<Box<str>>,
+    /// The namespaces in which Whereabouts runs: networks with slices belong there.
+    pub whereabouts_namespaces: HashSet<Box<str>>,
     /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
 }
@@ -82,6 +86,7 @@ impl Policy {
             own_users: HashSet::from([OWN_USER.into()]),
             kubevirt_users: KUBEVIRT_USERS.into_iter().map(Into::into).collect(),
             operator_users: HashSet::new(),
+            whereabouts_namespaces: WHEREABOUTS_NAMESPACES.into_iter().map(Into::into).collect(),
             multus_namespace: MULTUS_NAMESPACE.into(),
         }
     }

@@ -6,6 +6,7 @@ use super::{
     network,
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
+    operator::{self, ConfigMapSubject, OperatorSubject},
     pod,
     subject::{PodSubject, UpdateSubject},
     update,
@@ -56,6 +57,10 @@ pub enum Check {
     NetworkDelete(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
     /// A network that is changed, and who uses it.
     NetworkUpdate(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
+    /// The additional networks of OpenShift's operator.
+    Operator(fn(&OperatorSubject<'_>, &mut Report<'_>)),
+    /// A `ConfigMap`.
+    ConfigMap(fn(&ConfigMapSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -107,6 +112,10 @@ pub static RULES: &[&Rule] = &[
     // Networks among each other.
     &network::overlapping_ranges::RULE,
     &network::duplicate_static_address::RULE,
+    &network::missing_daemon::DAEMON,
+    &network::missing_daemon::SLICES,
+    &operator::invalid_additional_network::RULE,
+    &operator::invalid_reconciler_schedule::RULE,
     &network::in_use::DELETED,
     &network::in_use::CHANGED,
     // The pod and its updates.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     catalog::{Labels, Pod},
     manifests::{Located, Manifest, NamespaceManifest, PodManifest, PodName},
-    network::{Network, annotations},
+    network::{Network, annotations, operator::AdditionalNetwork},
 };
 
 use super::SourceError;
@@ -16,6 +16,8 @@ pub(super) struct Objects {
     pub networks: Vec<(Arc<Network>, usize)>,
     pub namespaces: Vec<(Namespace, usize)>,
     pub pods: Vec<(Arc<Pod>, usize)>,
+    /// The additional networks of each operator's `Network`.
+    pub operators: Vec<(Vec<Arc<Network>>, usize)>,
 }
 
 /// A namespace and how its pods are treated.
@@ -44,6 +46,15 @@ impl Objects {
                         .namespaces
                         .push((namespace(manifest, file, remarks), line));
                 }
+                Manifest::Operator(manifest) => {
+                    let networks = manifest
+                        .entries
+                        .iter()
+                        .filter_map(AdditionalNetwork::network);
+                    objects
+                        .operators
+                        .push((networks.map(Arc::new).collect(), line));
+                }
                 Manifest::Pod(manifest) => {
                     let pod = pod(manifest).map(|pod| (Arc::new(pod), line));
                     objects.pods.extend(pod);
@@ -55,7 +66,7 @@ impl Objects {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.networks.len() + self.namespaces.len() + self.pods.len()
+        self.networks.len() + self.namespaces.len() + self.pods.len() + self.operators.len()
     }
 
     /// Whether a catalog of these would be the same as one of `other`: lines do not count.
@@ -63,6 +74,7 @@ impl Objects {
         same(&self.networks, &other.networks)
             && same(&self.namespaces, &other.namespaces)
             && same(&self.pods, &other.pods)
+            && same(&self.operators, &other.operators)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, network::operator::Daemons};
 
 use super::{
     FileReport, FolderStatus, SourceError,
@@ -121,20 +121,32 @@ impl Scanned {
         });
     }
 
-    /// A catalog of all files. Of two definitions of an object that in the later file counts.
+    /// A catalog of all files. Of two definitions of an object that in the later file counts, and a
+    /// network of its own more than what an operator would make.
     pub(super) fn catalog(&self) -> Catalog {
         let objects = || self.files.values().map(|state| &state.objects);
+        let operators = || {
+            objects()
+                .flat_map(|o| &o.operators)
+                .map(|(networks, _)| networks)
+        };
+        let additional = || operators().flatten();
+        let daemons = Daemons::of(additional().map(|network| &**network));
+        let daemons = operators().next().is_some().then_some(daemons);
         Catalog::new(
             objects()
                 .flat_map(|o| &o.namespaces)
                 .map(|(namespace, _)| (namespace.name.clone(), namespace.labels)),
-            objects()
-                .flat_map(|o| &o.networks)
-                .map(|(network, _)| Arc::clone(network)),
+            additional().cloned().chain(
+                objects()
+                    .flat_map(|o| &o.networks)
+                    .map(|(network, _)| Arc::clone(network)),
+            ),
             objects()
                 .flat_map(|o| &o.pods)
                 .map(|(pod, _)| Arc::clone(pod)),
         )
+        .with_operator(daemons)
     }
 
     fn find_duplicates(&self) -> Vec<SourceError> {

@@ -20,7 +20,11 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
             let check = rule.check;
             matches!(
                 check,
-                Check::Network(_) | Check::NetworkDelete(_) | Check::NetworkUpdate(_)
+                Check::Network(_)
+                    | Check::NetworkDelete(_)
+                    | Check::NetworkUpdate(_)
+                    | Check::Operator(_)
+                    | Check::ConfigMap(_)
             )
         })
     };

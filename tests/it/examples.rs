@@ -8,7 +8,10 @@ use nadmit::{
     admission::Answer,
     catalog::{Catalog, Pod},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
-    network::annotations,
+    network::{
+        Network, annotations,
+        operator::{self, AdditionalNetwork, Daemons},
+    },
     rules::{Check, Example, Policy, Profile, RULES, Rule},
 };
 use serde_json::{Map, Value, json};
@@ -73,17 +76,24 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     if let Some(error) = read.errors.first() {
         return Err(error.to_string().into());
     }
-    let (mut networks, mut pods) = (Vec::new(), Vec::new());
+    let (mut networks, mut pods, mut operator) = (Vec::new(), Vec::new(), None);
     for object in read.objects {
         match object.value {
             Manifest::Network(found) => networks.push(found),
             Manifest::Pod(pod) => pods.push(pod),
             Manifest::Namespace(_) => {}
+            Manifest::Operator(found) => operator = Some(found),
         }
     }
     let config = |network: &NetworkManifest| network.config.as_ref().map(|text| text.value.clone());
     let objects: Vec<Value> = pods.iter().map(object_of).collect();
     let body = match (&rule.check, &*objects) {
+        (Check::Operator(_), _) => {
+            support::create_other(&last_document(example)?, operator::GROUP, "networks")
+        }
+        (Check::ConfigMap(_), _) => {
+            support::create_other(&last_document(example)?, "", "configmaps")
+        }
         (Check::NetworkDelete(_), _) => {
             let network = networks.last().ok_or("no network")?;
             support::delete_network(&network.network, config(network).as_deref())
@@ -106,9 +116,18 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         Check::NetworkDelete(_) | Check::NetworkUpdate(_) => pods.iter().map(running).collect(),
         _ => Vec::new(),
     };
-    let networks = networks.into_iter().map(|found| Arc::new(found.network));
-    let catalog = Catalog::new([], networks, running);
+    let additional = operator.iter().flat_map(|operator| &operator.entries);
+    let additional: Vec<Network> = additional.filter_map(AdditionalNetwork::network).collect();
+    let daemons = operator.is_some().then(|| Daemons::of(&additional));
+    let networks = networks.into_iter().map(|found| found.network);
+    let networks = additional.into_iter().chain(networks).map(Arc::new);
+    let catalog = Catalog::new([], networks, running).with_operator(daemons);
     Ok(support::answer(&body, &catalog, &Policy::default())?)
+}
+
+fn last_document(example: Example) -> Result<Value, Failed> {
+    let text = example.0.last().ok_or("no document")?;
+    Ok(serde_saphyr::from_str(text)?)
 }
 
 fn running(pod: &PodManifest) -> Arc<Pod> {

@@ -9,6 +9,7 @@ mod examples;
 mod kube_types;
 mod match_conditions;
 mod networks;
+mod openshift;
 mod process;
 mod profiles;
 mod properties;
@@ -26,6 +27,7 @@ fn main() {
         kube_types::trials(),
         match_conditions::trials(),
         networks::trials(),
+        openshift::trials(),
         process::trials(),
         examples::trials(),
         annotations::trials(),

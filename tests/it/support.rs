@@ -44,6 +44,14 @@ pub(crate) fn delete_network(network: &Network, config: Option<&str>) -> Vec<u8>
     network_review(json!({"operation": "DELETE", "oldObject": object}), &object)
 }
 
+/// The bytes of an AdmissionReview for the creation of an object of another resource.
+pub(crate) fn create_other(object: &Value, group: &str, resource: &str) -> Vec<u8> {
+    let mut request = json!({"operation": "CREATE", "object": object});
+    request["kind"] = json!({"group": group, "kind": object["kind"]});
+    request["resource"] = json!({"group": group, "resource": resource});
+    wrap(request, object)
+}
+
 fn network_object(network: &Network, config: Option<&str>) -> Value {
     json!({
         "metadata": {"name": network.name, "namespace": network.namespace},

@@ -6,4 +6,5 @@
 pub mod duplicate_static_address;
 pub mod in_use;
 pub mod invalid_config;
+pub mod missing_daemon;
 pub mod overlapping_ranges;
