@@ -98,22 +98,30 @@ impl Interval {
         })
     }
 
-    /// What is left of it on both sides of `hole`.
-    fn without(self, hole: Self) -> impl Iterator<Item = Self> {
-        let cut = self.overlap(hole);
-        let below = match cut {
-            None => Some(self),
-            Some(cut) if cut.first > self.first => Some(Self {
-                first: self.first,
-                last: same_family(self.first, bits(cut.first) - 1),
-            }),
-            Some(_) => None,
-        };
-        let above = cut.filter(|cut| cut.last < self.last).map(|cut| Self {
-            first: same_family(self.first, bits(cut.last) + 1),
+    /// What is left of it between these holes.
+    fn without(self, holes: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut holes: Vec<Self> = holes.filter_map(|hole| self.overlap(hole)).collect();
+        holes.sort_unstable();
+        let mut left = Vec::new();
+        // The first address not yet dealt with; `None` behind the last.
+        let mut next = Some(bits(self.first));
+        for hole in holes {
+            let Some(first) = next.filter(|next| *next <= bits(hole.last)) else {
+                continue;
+            };
+            if first < bits(hole.first) {
+                left.push(Self {
+                    first: same_family(self.first, first),
+                    last: same_family(self.first, bits(hole.first) - 1),
+                });
+            }
+            next = (hole.last < self.last).then(|| bits(hole.last) + 1);
+        }
+        left.extend(next.map(|first| Self {
+            first: same_family(self.first, first),
             last: self.last,
-        });
-        below.into_iter().chain(above)
+        }));
+        left
     }
 }
 
@@ -190,18 +198,12 @@ fn given(ipam: &WhereaboutsIpam, range: &WhereaboutsRange) -> Option<(Interval, 
         first: first.unwrap_or(inner.first),
         last: last.unwrap_or(inner.last),
     };
-    let mut left: Vec<Interval> = inner.overlap(bounds).into_iter().collect();
-    for hole in range
+    let holes = range
         .exclude
         .iter()
-        .filter_map(|text| Interval::of_cidr(text.trim()))
-    {
-        left = left
-            .into_iter()
-            .flat_map(|part| part.without(hole))
-            .collect();
-    }
-    Some((subnet, left))
+        .filter_map(|text| Interval::of_cidr(text.trim()));
+    let given = inner.overlap(bounds).map(|inner| inner.without(holes));
+    Some((subnet, given.unwrap_or_default()))
 }
 
 fn bits(address: IpAddr) -> u128 {
@@ -241,6 +243,25 @@ mod tests {
         assert_eq!(
             supplies(r#"{"type":"whereabouts","range":"2001:db8::/64"}"#),
             ["2001:db8::1 to 2001:db8::ffff:ffff:ffff:fffe"]
+        );
+    }
+
+    #[test]
+    fn excludes_may_overlap_and_reach_out() {
+        assert_eq!(
+            supplies(
+                r#"{"type":"whereabouts","range":"10.0.0.0/24","exclude":["10.0.0.64/26",
+                    "10.0.0.0/28","10.0.0.80/28","10.0.0.200","10.0.0.128/26","10.0.0.255"]}"#
+            ),
+            [
+                "10.0.0.16 to 10.0.0.63",
+                "10.0.0.192 to 10.0.0.199",
+                "10.0.0.201 to 10.0.0.254"
+            ]
+        );
+        assert_eq!(
+            supplies(r#"{"type":"whereabouts","range":"::/120","exclude":["::/0","::1"]}"#),
+            [""; 0]
         );
     }
 

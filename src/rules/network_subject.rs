@@ -8,11 +8,16 @@ use crate::{
         Network, Span,
         cni::{NetworkConfig, Plugin},
         json::{Member, Node},
-        supply::{Interval, Supply},
+        supply::{self, Interval, Supply},
     },
 };
 
 use super::{finding::Place, policy::Policy};
+
+/// The most parts of ranges and addresses of one network that are compared with other networks'.
+const MOST_SUPPLIES: usize = 4096;
+/// The most comparisons of one rule on one network.
+pub(super) const MOST_COMPARED: usize = 200_000;
 
 /// A network as it was written.
 #[derive(Debug)]
@@ -71,6 +76,12 @@ impl<'a> NetworkSubject<'a> {
     /// The configuration as Multus and libcni load it, if they do.
     pub fn parsed(&self) -> Option<NetworkConfig> {
         NetworkConfig::parse(self.config.filter(|text| !text.is_empty())?).ok()
+    }
+
+    /// What the configuration gives out; of very much only the first, so that no text makes a review
+    /// dear.
+    pub fn supplies(&self, config: &NetworkConfig) -> impl Iterator<Item = Supply> {
+        supply::of(config).into_iter().take(MOST_SUPPLIES)
     }
 
     /// What other networks give out of `interval`.

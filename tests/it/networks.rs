@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("networks::ten_thousand_in_one_range", || {
             compare(|_| "10.0.0.0/8".to_owned(), "10.7.7.0/24", 10)
         }),
+        Trial::test("networks::no_text_makes_a_review_dear", dear_texts),
         Trial::test("networks::no_denial_for_pods_in_a_cache_only", unconfirmed),
         Trial::test("networks::operators_may_delete_what_is_in_use", operators),
     ]
@@ -131,6 +132,32 @@ fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> Result<(), F
         if (answer.verdict(), found) != (Verdict::Deny, denied) || elapsed > PATIENCE {
             return Err(format!("{found} in {elapsed:?}\n{}", support::lines(&answer)).into());
         }
+    }
+    Ok(())
+}
+
+/// A text as large as etcd takes, against another such: neither makes the review dear.
+fn dear_texts() -> Result<(), Failed> {
+    let list = |item: &str, count| vec![item; count].join(",");
+    let ranges = list(r#"{"range":"10.0.0.0/8"}"#, 20_000);
+    let excludes = (0..40_000).map(|i| format!("\"10.{}.{}.0/30\"", i / 256, i % 256));
+    let excludes = excludes.collect::<Vec<_>>().join(",");
+    let config = |name: &str| {
+        format!(
+            r#"{{"type": "macvlan", "ipam": {{"type": "whereabouts", "network_name": "{name}",
+                "range": "10.0.0.0/8", "exclude": [{excludes}], "ipRanges": [{ranges}]}}}}"#
+        )
+    };
+    let other = Arc::new(Network::new("db", "other", Some(&config("a"))));
+    let catalog = Catalog::new([], [other], []);
+    let own = config("b");
+    let body = support::create_network(&Network::new("web", "own", Some(&own)), Some(&own));
+    let begun = Instant::now();
+    let answer = support::answer(&body, &catalog, &Policy::default())?;
+    let elapsed = begun.elapsed();
+    println!("dear texts: {elapsed:?}");
+    if answer.verdict() != Verdict::Deny || elapsed > Duration::from_secs(10) {
+        return Err(format!("{elapsed:?}\n{}", support::lines(&answer)).into());
     }
     Ok(())
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    network::{
-        Span,
-        json::find,
-        supply::{self, SupplyFrom},
+    network::{Span, json::find, supply::SupplyFrom},
+    rules::{
+        Check, Example, Levels, NetworkSubject, Report, Rule,
+        network_subject::{MOST_COMPARED, PluginText},
     },
-    rules::{Check, Example, Levels, NetworkSubject, Report, Rule, network_subject::PluginText},
 };
 
 /// The most networks that are named.
@@ -61,7 +60,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         return;
     };
     let texts = subject.plugins();
-    for supply in supply::of(&config) {
+    let mut left = MOST_COMPARED;
+    for supply in subject.supplies(&config) {
         let SupplyFrom::Configured { index } = supply.from else {
             continue;
         };
@@ -71,7 +71,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let mut others = BTreeSet::new();
-        for (network, theirs) in subject.other_suppliers(supply.interval) {
+        for (network, theirs) in subject.other_suppliers(supply.interval).take(left) {
+            left -= 1;
             let other = network
                 .config
                 .loaded()

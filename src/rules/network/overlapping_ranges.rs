@@ -8,11 +8,12 @@ use crate::{
         cni::NetworkConfig,
         ipam::{Ipam, WhereaboutsIpam},
         json::{Member, find},
-        supply::{self, Interval, Supply, SupplyFrom},
+        supply::{Interval, Supply, SupplyFrom},
     },
     rules::{
-        Check, Example, Levels, Lookup, NetworkSubject, Report, Rule, examples::MACVLAN_CONF,
-        network_subject::PluginText,
+        Check, Example, Levels, Lookup, NetworkSubject, Report, Rule,
+        examples::MACVLAN_CONF,
+        network_subject::{MOST_COMPARED, PluginText},
     },
 };
 
@@ -96,12 +97,14 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     let plugins = subject.plugins();
     let mut by_range: BTreeMap<(usize, usize), Others<'_>> = BTreeMap::new();
-    for supply in supply::of(&config) {
+    let mut left = MOST_COMPARED;
+    for supply in subject.supplies(&config) {
         let SupplyFrom::Range { index, .. } = supply.from else {
             continue;
         };
         let others = by_range.entry((supply.plugin, index)).or_default();
-        for (network, theirs) in subject.other_suppliers(supply.interval) {
+        for (network, theirs) in subject.other_suppliers(supply.interval).take(left) {
+            left -= 1;
             if let Some(other) = compare(subject, &config, &supply, network, theirs) {
                 let key = (&*network.namespace, &*network.name);
                 let known = others.get(&key);
