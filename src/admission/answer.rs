@@ -54,10 +54,13 @@ impl Answer {
     pub fn new(request: &Request<'_>, findings: Vec<Finding>) -> Self {
         // A new pod of a controller has no name yet, but what its name will begin with.
         let metadata = request.object.as_ref().map(|object| &object.metadata);
+        // One of many that are deleted at once is named by itself only.
+        let deleted = request.old_object.as_ref();
         let name = [
             request.name.as_deref(),
             metadata.and_then(|metadata| metadata.name.as_deref()),
             metadata.and_then(|metadata| metadata.generate_name.as_deref()),
+            deleted.and_then(|object| object.metadata.name.as_deref()),
         ];
         let name = name.into_iter().flatten().find(|name| !name.is_empty());
         Self {
@@ -120,8 +123,10 @@ impl Answer {
                 .collect::<Vec<_>>()
                 .join(" "),
         };
+        // What belongs to the whole cluster has no namespace.
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
         format!(
-            "nadmit refuses {} \"{}/{}\": {all}",
+            "nadmit refuses {} \"{}{slash}{}\": {all}",
             self.kind.to_lowercase(),
             self.namespace,
             self.name

@@ -1,5 +1,7 @@
 //! The decision: which rules see a request, and what becomes of their findings.
 
+use serde_json::value::RawValue;
+
 use super::{
     answer::Answer,
     object::Object,
@@ -8,9 +10,16 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
+    network::operator,
     rules::{
-        Finding, Level, Lookup, NetworkSubject, PodSubject, Policy, UpdateSubject,
-        judge::{self, judge_network, judge_pod, judge_update, only_news},
+        Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
+        UpdateSubject,
+        judge::{
+            self, judge_config_map, judge_network, judge_network_use, judge_operator, judge_pod,
+            judge_update, only_news,
+        },
+        network_subject::ConfigOrigin,
+        operator::ConfigMapSubject,
         subject::{Change, Origin},
     },
 };
@@ -19,6 +28,9 @@ use crate::{
 const NAD_GROUP: &str = "k8s.cni.cncf.io";
 /// Their plural name.
 const NAD_RESOURCE: &str = "network-attachment-definitions";
+
+/// The plural name of the object that OpenShift's network operator takes its settings from.
+const OPERATOR_RESOURCE: &str = "networks";
 
 /// Which of the two webhooks was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +44,7 @@ pub enum Webhook {
 /// How fresh the catalog is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// It may lag behind its origin: something's absence proves nothing.
+    /// It may lag behind its origin: what it says of other objects may be over.
     Cached,
     /// What [`Decision::Confirm`] asked for was looked up at the origin and is in it.
     Confirmed,
@@ -46,7 +58,7 @@ pub enum Decision {
     /// Write these records first; answer only when they are safe.
     Plan(Plan),
     /// Look these up at their origin, then decide again with [`Evidence::Confirmed`]: a denial
-    /// rests on their absence.
+    /// rests on what is not certain.
     Confirm(Vec<Lookup>),
 }
 
@@ -68,7 +80,7 @@ pub enum Record {}
 ///
 /// # Guarantees
 /// - With [`Evidence::Confirmed`] the decision is never [`Decision::Confirm`].
-/// - What nadmit has no rule for is allowed, and so are DELETE and CONNECT.
+/// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused.
 pub fn decide(
     webhook: Webhook,
@@ -117,6 +129,15 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         ((NAD_GROUP, NAD_RESOURCE), "", Operation::Create | Operation::Update) => {
             network(request, catalog, policy)
         }
+        ((NAD_GROUP, NAD_RESOURCE), "", Operation::Delete) => {
+            network_deleted(request, catalog, policy)
+        }
+        ((operator::GROUP, OPERATOR_RESOURCE), "", Operation::Create | Operation::Update) => {
+            additional_networks(request, catalog, policy)
+        }
+        (("", "configmaps"), "", Operation::Create | Operation::Update) => {
+            config_map(request, catalog, policy)
+        }
         ((group, resource), "", Operation::Create | Operation::Update) => {
             match Template::of(group, resource) {
                 Some(template) => workload(template, request, catalog, policy),
@@ -147,10 +168,13 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
     };
     let findings = |object: &Object<'_>| {
         let subject = NetworkSubject {
+            origin: ConfigOrigin::Config,
+            siblings: None,
             namespace: request.namespace.as_deref().unwrap_or_default(),
             name: object.metadata.name.as_deref().unwrap_or_default(),
             config: object.spec.config.as_deref(),
             odd_config: object.spec.odd_config,
+            resource_name: object.metadata.annotations.resource_name.as_deref(),
             policy,
             catalog,
         };
@@ -159,8 +183,84 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
     match &request.old_object {
         None => findings(after),
         Some(before) if before.spec == after.spec => Vec::new(),
+        Some(before) => {
+            let mut found = only_news(findings(after), &findings(before));
+            let after = Some(after);
+            found.extend(network_use(request, before, after, catalog, policy));
+            found
+        }
+    }
+}
+
+/// The findings on what OpenShift's operator will make networks of; of an update only those that are
+/// new.
+fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let Some(after) = judged(request) else {
+        return Vec::new();
+    };
+    let findings = |object: &Object<'_>| {
+        let entries = operator::read(object.spec.additional_networks.unwrap_or_default());
+        judge_operator(&entries, catalog, policy)
+    };
+    match &request.old_object {
+        None => findings(after),
         Some(before) => only_news(findings(after), &findings(before)),
     }
+}
+
+/// The findings on a `ConfigMap`; of an update only those that are new.
+fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+        return Vec::new();
+    };
+    let findings = |object: &Object<'_>| {
+        let subject = ConfigMapSubject {
+            name: object.metadata.name.as_deref().unwrap_or_default(),
+            data: object.data.map_or("", RawValue::get),
+        };
+        judge_config_map(&subject, policy, loudest)
+    };
+    match &request.old_object {
+        None => findings(after),
+        Some(before) => only_news(findings(after), &findings(before)),
+    }
+}
+
+/// The findings on a network's deletion. One that was asked for before goes on.
+fn network_deleted(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+    let old = request.old_object.as_ref();
+    match old.filter(|old| old.metadata.deletion_timestamp.is_none()) {
+        Some(old) => network_use(request, old, None, catalog, policy),
+        None => Vec::new(),
+    }
+}
+
+/// The findings on a network that pods use, when it changes or, without an `after`, is deleted.
+fn network_use(
+    request: &Request<'_>,
+    before: &Object<'_>,
+    after: Option<&Object<'_>>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let known = catalog.namespace(namespace);
+    let terminating = known.is_some_and(|namespace| namespace.labels.terminating);
+    if terminating || policy.may_pull_networks(&request.user_info.username) {
+        return Vec::new();
+    }
+    let Some(loudest) = loudest(request, catalog, policy) else {
+        return Vec::new();
+    };
+    let name = before.metadata.name.as_deref().unwrap_or_default();
+    let subject = NetworkUseSubject {
+        namespace,
+        name,
+        before: before.spec.config.as_deref(),
+        after: after.and_then(|after| after.spec.config.as_deref()),
+        users: catalog.users(namespace, name, &policy.multus_namespace),
+    };
+    judge_network_use(&subject, after.is_none(), policy, loudest)
 }
 
 fn pod_create(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {

@@ -19,6 +19,9 @@ pub struct Object<'a> {
     /// What decides in its spec.
     #[serde(borrow, default)]
     pub spec: Spec<'a>,
+    /// The `data` of a `ConfigMap`, as JSON.
+    #[serde(borrow, default)]
+    pub data: Option<&'a RawValue>,
 }
 
 /// The part of an object's metadata that decides.
@@ -48,6 +51,8 @@ pub struct Annotations<'a> {
     pub networks: Option<Cow<'a, str>>,
     /// `v1.multus-cni.io/default-network`
     pub default_network: Option<Cow<'a, str>>,
+    /// `k8s.v1.cni.cncf.io/resourceName`, on a network.
+    pub resource_name: Option<Cow<'a, str>>,
     /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
 }
@@ -114,6 +119,8 @@ pub struct Spec<'a> {
     pub concurrency: Option<Raw<'a>>,
     /// A virtual machine's networks.
     pub networks: Option<Raw<'a>>,
+    /// The additional networks of OpenShift's operator, as JSON.
+    pub additional_networks: Option<&'a str>,
 }
 
 /// A value as the JSON it was written in. Read where it decides, and with leave to be anything: what
@@ -193,6 +200,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
                         "strategy" => spec.strategy = raw(&mut map)?,
                         "concurrencyPolicy" => spec.concurrency = raw(&mut map)?,
                         "networks" => spec.networks = raw(&mut map)?,
+                        "additionalNetworks" => {
+                            let value: &'de RawValue = map.next_value()?;
+                            spec.additional_networks = Some(value.get());
+                        }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -256,6 +267,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                     match &*key {
                         annotations::NETWORKS => found.networks = value(&mut map)?,
                         annotations::DEFAULT_NETWORK => found.default_network = value(&mut map)?,
+                        annotations::RESOURCE_NAME => found.resource_name = value(&mut map)?,
                         annotations::MIRROR_POD => {
                             map.next_value::<IgnoredAny>()?;
                             found.mirror = true;

@@ -7,17 +7,24 @@
 
 mod namespace;
 mod pod;
+mod supplies;
+mod users;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 pub use self::{
     namespace::{Labels, Mode, Namespace},
     pod::Pod,
 };
-use crate::network::Network;
+use self::{supplies::Supplies, users::Users};
+use crate::network::{
+    Network,
+    operator::Daemons,
+    supply::{Interval, Supply},
+};
 
 /// How alike two names must be to suggest one for the other (Jaro-Winkler, 0 to 1).
 const LIKENESS: f64 = 0.8;
@@ -29,6 +36,10 @@ pub struct Catalog {
     homes: HashMap<Box<str>, BTreeSet<Box<str>>>,
     networks: usize,
     pods: usize,
+    operator: Option<Daemons>,
+    /// Made when the first rule asks: of the many catalogs that are published, few are asked.
+    supplies: OnceLock<Supplies>,
+    users: OnceLock<Users>,
 }
 
 impl Catalog {
@@ -55,6 +66,18 @@ impl Catalog {
             }
         }
         catalog
+    }
+
+    /// The same catalog in a cluster where OpenShift's operator runs these daemons.
+    #[must_use]
+    pub fn with_operator(mut self, daemons: Option<Daemons>) -> Self {
+        self.operator = daemons;
+        self
+    }
+
+    /// Which daemons OpenShift's operator runs, if there is such an operator.
+    pub fn operator(&self) -> Option<Daemons> {
+        self.operator
     }
 
     fn insert_network(&mut self, network: Arc<Network>) {
@@ -103,6 +126,20 @@ impl Catalog {
     pub fn similar_network(&self, namespace: &str, name: &str) -> Option<&str> {
         let networks = self.namespaces.get(namespace)?.networks.keys();
         most_alike(name, networks.map(|candidate| &**candidate))
+    }
+
+    /// The networks that give out addresses of `interval`, with what they give.
+    pub fn suppliers(&self, interval: Interval) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
+        let supplies = || Supplies::of(self.namespaces.values().flat_map(|n| n.networks.values()));
+        self.supplies.get_or_init(supplies).within(interval)
+    }
+
+    /// The pods that use a network, ordered by namespace and name. `default_home` is the namespace
+    /// in which pods' default networks are looked up.
+    pub fn users(&self, namespace: &str, name: &str, default_home: &str) -> Vec<&Arc<Pod>> {
+        let users = || Users::of(self.namespaces.values().flat_map(Namespace::pods));
+        let users = self.users.get_or_init(users);
+        users.of_network(namespace, name, default_home)
     }
 
     /// The names of a namespace's networks in alphabetical order.

@@ -23,13 +23,15 @@ impl Namespace {
     }
 }
 
-/// What a namespace's labels say to nadmit.
+/// What a namespace's labels say to nadmit, and whether it is on its way out.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Labels {
     /// `nadmit.io/mode`, if it is there.
     pub mode: Option<Mode>,
     /// `nadmit.io/attachments: mutable`: the attachments of running pods may change.
     pub mutable_attachments: bool,
+    /// Its deletion has been asked for: everything in it goes.
+    pub terminating: bool,
 }
 
 /// How the pods of a namespace are treated (label `nadmit.io/mode`).

@@ -9,8 +9,12 @@ pub struct Pod {
     pub name: Box<str>,
     /// Its UID; manifests have none.
     pub uid: Option<Box<str>>,
+    /// Whether it is on the node's own network; Multus then ignores its annotations.
+    pub host_network: bool,
     /// The annotation `k8s.v1.cni.cncf.io/networks`, as written.
     pub networks: Option<Box<str>>,
+    /// The annotation `v1.multus-cni.io/default-network`, as written.
+    pub default_network: Option<Box<str>>,
     /// The annotation `k8s.v1.cni.cncf.io/network-status`, as written.
     pub network_status: Option<Box<str>>,
 }

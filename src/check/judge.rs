@@ -3,13 +3,14 @@
 use crate::{
     catalog::Catalog,
     manifests::{
-        self, Located, Manifest, NetworkManifest, PodManifest, PodName, VirtualMachineManifest,
-        WorkloadManifest,
+        self, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest, PodName,
+        VirtualMachineManifest, WorkloadManifest,
     },
     network::{Span, annotations},
     rules::{
         Finding, Level, Lookup, NetworkSubject, PodSubject, Policy,
-        judge::{judge_machine, judge_network, judge_pod, judge_template, loudest},
+        judge::{judge_machine, judge_network, judge_operator, judge_pod, judge_template, loudest},
+        network_subject::ConfigOrigin,
         workload::{MachineSubject, Scale, TemplateSubject, WorkloadKind, machine},
     },
     sources::{self, SourceError},
@@ -157,20 +158,10 @@ impl World<'_> {
                 name("virtualmachine", &machine.namespace, &machine.name),
                 self.machine(machine, whole, &mut strings),
             ),
-            Manifest::Operator(networks) => {
-                let findings = networks.iter().flat_map(|(index, network)| {
-                    let mut findings = self.network(network, whole, &mut strings);
-                    for (finding, _) in &mut findings {
-                        let field = format!("spec.additionalNetworks[{index}].rawCNIConfig");
-                        finding.field = finding.field.replacen("spec.config", &field, 1);
-                    }
-                    findings
-                });
-                (
-                    "network.operator.openshift.io".to_owned(),
-                    findings.collect(),
-                )
-            }
+            Manifest::Operator(operator) => (
+                "network.operator.openshift.io".to_owned(),
+                self.operator(operator, whole, &mut strings),
+            ),
             Manifest::Configuration(config) => (
                 "CNI configuration".to_owned(),
                 self.configuration(config, &mut strings),
@@ -204,6 +195,9 @@ impl World<'_> {
             name: &network.name,
             config: manifest.config.as_ref().map(|config| &*config.value),
             odd_config: None,
+            origin: ConfigOrigin::Config,
+            resource_name: network.resource_name.as_deref(),
+            siblings: None,
             policy: self.policy,
             catalog: self.catalog,
         };
@@ -214,6 +208,28 @@ impl World<'_> {
             let span = config
                 .filter(|_| in_config)
                 .map_or(whole, |config| strings.span(config, finding.span));
+            (finding, span)
+        });
+        placed.collect()
+    }
+
+    fn operator(
+        &self,
+        manifest: &OperatorManifest,
+        whole: Span,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        let findings = judge_operator(&manifest.entries, self.catalog, self.policy).into_iter();
+        let placed = findings.map(|finding| {
+            let texts = manifest.configs.iter().enumerate();
+            let text = texts.filter_map(|(index, text)| Some((index, text.as_ref()?)));
+            let mut of = text.filter(|(index, _)| {
+                let field = format!("spec.additionalNetworks[{index}].rawCNIConfig");
+                finding.field.starts_with(&field)
+            });
+            let span = of
+                .next()
+                .map_or(whole, |(_, text)| strings.span(text, finding.span));
             (finding, span)
         });
         placed.collect()
@@ -230,6 +246,9 @@ impl World<'_> {
             name: "",
             config: Some(&config.value),
             odd_config: None,
+            origin: ConfigOrigin::Config,
+            resource_name: None,
+            siblings: None,
             policy: self.policy,
             catalog: self.catalog,
         };

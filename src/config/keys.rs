@@ -73,6 +73,18 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "operatorUsers",
+        read: |reading, key, value| {
+            reading.policy.operator_users = reading.users(key, value);
+        },
+    },
+    Key {
+        name: "whereaboutsNamespaces",
+        read: |reading, key, value| {
+            reading.policy.whereabouts_namespaces = reading.namespaces(key, value);
+        },
+    },
+    Key {
         name: "workloads",
         read: |reading, key, value| {
             let levels = [Level::Off, Level::Warn, Level::Deny].map(Level::name);

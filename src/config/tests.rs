@@ -44,7 +44,8 @@ fn an_empty_file_is_the_default() {
 fn the_settings_are_read() {
     let policy = policy(
         "namespaceIsolation: false\nglobalNamespaces: [shared, default]\n\
-         excludedNamespaces: [kube-system]\nimmutableAttachments: false\nmultusNamespace: multus\n\
+         excludedNamespaces: [kube-system]\nimmutableAttachments: false\nmultusNamespace: multus\nwhereaboutsNamespaces: [ipam]\n\
+         operatorUsers: [\"system:serviceaccount:sriov:operator\"]\n\
          profile: strict\n",
     );
     assert_eq!(policy.profile(), Profile::Strict);
@@ -53,6 +54,8 @@ fn the_settings_are_read() {
     assert_eq!(policy.global_namespaces.len(), 2);
     assert!(policy.excluded_namespaces.contains("kube-system"));
     assert_eq!(&*policy.multus_namespace, "multus");
+    assert!(policy.whereabouts_namespaces.contains("ipam"));
+    assert!(policy.may_pull_networks("system:serviceaccount:sriov:operator"));
 }
 
 #[test]
@@ -135,7 +138,7 @@ rules: {}
             "nadmit.yaml:5:21: namespaceIsolation is a string, but has to be true or false",
             "nadmit.yaml:6:1: there is no key \"zzz\"; the keys are profile, rules, \
              namespaceIsolation, globalNamespaces, excludedNamespaces, immutableAttachments, ownUsers, kubevirtUsers, \
-             workloads, multusNamespace",
+             operatorUsers, whereaboutsNamespaces, workloads, multusNamespace",
             "nadmit.yaml:8:10: profile is \"loose\"; profiles are default, multus, strict",
             "nadmit.yaml:9:1: rules is given twice: keep one of them",
         ]

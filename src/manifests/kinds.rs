@@ -2,12 +2,12 @@
 
 use crate::{
     document::Node,
-    network::{ConfigState, NameError, Network, annotations, name},
+    network::{ConfigState, NameError, Network, annotations, name, operator},
 };
 
 use super::{
-    Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, PodManifest, PodName,
-    operator, reading::Reading, workloads,
+    Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, OperatorManifest,
+    PodManifest, PodName, reading::Reading, workloads,
 };
 
 /// The namespace of what names none, as for kubectl.
@@ -38,6 +38,12 @@ pub(super) static KINDS: &[KnownKind] = &[
         api_version: "v1",
         workload: false,
         read: namespace,
+    },
+    KnownKind {
+        name: "Network",
+        api_version: "operator.openshift.io/v1",
+        workload: false,
+        read: operator,
     },
     KnownKind {
         name: "Pod",
@@ -86,12 +92,6 @@ pub(super) static KINDS: &[KnownKind] = &[
         api_version: "v1",
         workload: true,
         read: workloads::replication_controller,
-    },
-    KnownKind {
-        name: "Network",
-        api_version: "operator.openshift.io/v1",
-        workload: true,
-        read: operator::network,
     },
     KnownKind {
         name: "VirtualMachine",
@@ -153,10 +153,56 @@ fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         found.next().map(|(_, text)| text.clone())
     };
     Some(Manifest::Namespace(NamespaceManifest {
+        terminating: phase(node) == Some("Terminating")
+            || metadata
+                .and_then(|metadata| metadata.get("deletionTimestamp"))
+                .is_some_and(|time| !time.is_null()),
         name: name?.into(),
         mode: label(annotations::MODE_LABEL),
         attachments: label(annotations::ATTACHMENTS_LABEL),
     }))
+}
+
+/// The additional networks are read from JSON, as in a review. Numbers are of no account in a
+/// catalog, and read as 0.
+fn operator(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
+    let metadata = reading.object_in(node, "metadata");
+    required_name(reading, node, metadata, name::subdomain)?;
+    let spec = reading.object_in(node, "spec");
+    let list = spec.and_then(|spec| spec.get("additionalNetworks"));
+    if let Some(list) = list.filter(|list| list.elements().is_none()) {
+        reading.wrong_kind(list, "spec.additionalNetworks", "a list");
+    }
+    let text = list.map_or_else(String::new, |list| json(list).to_string());
+    let elements = list.and_then(Node::elements).unwrap_or_default();
+    let config = |entry: &Node<'_>| {
+        let config = entry.get("rawCNIConfig")?;
+        Some(Located {
+            value: config.string()?.into(),
+            place: config.place,
+        })
+    };
+    Some(Manifest::Operator(OperatorManifest {
+        entries: operator::read(&text),
+        configs: elements.iter().map(config).collect(),
+    }))
+}
+
+fn json(node: &Node<'_>) -> serde_json::Value {
+    use crate::document::Value;
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Boolean(value) => (*value).into(),
+        Value::Number(number) => number.unwrap_or_default().into(),
+        Value::String(text) => text.as_ref().into(),
+        Value::List(elements) => elements.iter().map(json).collect(),
+        Value::Object(entries) => {
+            let pair = |entry: &crate::document::Entry<'_>| {
+                Some((entry.key.string()?.to_owned(), json(&entry.value)))
+            };
+            entries.iter().filter_map(pair).collect()
+        }
+    }
 }
 
 fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
@@ -166,8 +212,14 @@ fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         namespace: namespace_of(reading, metadata),
         annotations: texts(reading, metadata, "metadata.annotations"),
         host_network: host_network(reading, node, ""),
+        finished: matches!(phase(node), Some("Succeeded" | "Failed")),
         name: name?,
     }))
+}
+
+/// `status.phase`, which nobody writes by hand: another shape is none.
+fn phase<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    node.get("status")?.get("phase")?.string()
 }
 
 pub(super) fn pod_name(

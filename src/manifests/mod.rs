@@ -1,17 +1,17 @@
 //! Kubernetes manifests: text in, objects out, each knowing where it stood.
 //!
-//! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace` and `Pod`,
-//! single or in lists. [`read_all`] also reads what makes pods: workloads with their templates, and
-//! KubeVirt's virtual machines.
+//! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace`, `Pod` and the
+//! `Network` of OpenShift's operator, single or in lists. [`read_all`] also reads what makes pods:
+//! workloads with their templates, and KubeVirt's virtual machines.
 //! Other kinds are other people's, and passed over. An object of these that Kubernetes would
 //! not take is an error with its place, and leaves the other objects of its file alone. A network
 //! whose *configuration* is broken is no error here: Kubernetes takes it, and the rules speak of
 //! it.
 
+mod configuration;
 mod error;
 mod kinds;
 mod list;
-mod operator;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ mod workloads;
 
 use crate::{
     document::{self, Booleans},
-    network::Network,
+    network::{Network, operator::AdditionalNetwork},
 };
 
 use self::reading::Reading;
@@ -58,9 +58,8 @@ pub enum Manifest {
     Workload(WorkloadManifest),
     /// KubeVirt's `VirtualMachine`.
     VirtualMachine(VirtualMachineManifest),
-    /// OpenShift's `Network`, from which its operator makes networks: each with its place in
-    /// `spec.additionalNetworks`.
-    Operator(Vec<(usize, NetworkManifest)>),
+    /// A `Network` of OpenShift's Cluster Network Operator.
+    Operator(OperatorManifest),
     /// A CNI configuration that stands alone, as the files on nodes do.
     Configuration(Located<Box<str>>),
 }
@@ -79,10 +78,21 @@ pub struct NetworkManifest {
 pub struct NamespaceManifest {
     /// Its name.
     pub name: Box<str>,
+    /// Whether its deletion has been asked for.
+    pub terminating: bool,
     /// The text of its label `nadmit.io/mode`, if it has one.
     pub mode: Option<Located<Box<str>>>,
     /// The text of its label `nadmit.io/attachments`, if it has one.
     pub attachments: Option<Located<Box<str>>>,
+}
+
+/// A `Network` of OpenShift's Cluster Network Operator in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorManifest {
+    /// Its additional networks.
+    pub entries: Vec<AdditionalNetwork>,
+    /// The `rawCNIConfig` of each entry, by the entry's index; `None` without one.
+    pub configs: Vec<Option<Located<Box<str>>>>,
 }
 
 /// A `Pod` in a file.
@@ -94,6 +104,8 @@ pub struct PodManifest {
     pub name: PodName,
     /// Whether it uses the node's own network.
     pub host_network: bool,
+    /// Whether it has ended: its phase is Succeeded or Failed.
+    pub finished: bool,
     /// Its annotations: keys and values in their order.
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }
@@ -175,7 +187,7 @@ fn read_kinds(text: &str, name: &str, workloads: bool) -> Read {
     let mut reading = Reading::new(name, workloads);
     for document in document::read(text, name, Booleans::Yaml11) {
         match document {
-            Ok(node) => match operator::configuration(&node, text).filter(|_| workloads) {
+            Ok(node) => match configuration::read(&node, text).filter(|_| workloads) {
                 Some(found) => reading.found(found, node.place),
                 None => reading.object(&node, None),
             },

@@ -34,6 +34,64 @@ fn pod(text: &str) -> PodManifest {
 }
 
 #[test]
+fn the_operators_additional_networks_are_read_with_their_places() {
+    let read = read(
+        "apiVersion: operator.openshift.io/v1\nkind: Network\nmetadata: {name: cluster}\nspec:\n  \
+         additionalNetworks:\n  - name: a\n    type: Raw\n    rawCNIConfig: '{\"type\": \"bridge\"}'\n  \
+         - {name: b, namespace: db, type: SimpleMacvlan, simpleMacvlanConfig: {mtu: 9000}}\n",
+        "cluster.yaml",
+    );
+    let [
+        Located {
+            value: Manifest::Operator(found),
+            ..
+        },
+    ] = &read.objects[..]
+    else {
+        panic!("{read:?}")
+    };
+    let networks = found.entries.iter().filter_map(|entry| entry.network());
+    let networks: Vec<_> = networks
+        .map(|n| format!("{}/{}", n.namespace, n.name))
+        .collect();
+    assert_eq!(networks, ["default/a", "db/b"]);
+    let lines: Vec<_> = found
+        .configs
+        .iter()
+        .map(|text| text.as_ref().map(|t| t.place.position.line))
+        .collect();
+    assert_eq!(lines, [Some(8), None]);
+}
+
+#[test]
+fn another_group_s_network_is_passed_over() {
+    let read = read(
+        "apiVersion: config.openshift.io/v1\nkind: Network\n",
+        "a.yaml",
+    );
+    assert!(read.objects.is_empty() && read.errors.is_empty());
+}
+
+#[test]
+fn what_ends_is_seen() {
+    let read = read(
+        "{apiVersion: v1, kind: Namespace, metadata: {name: a}, status: {phase: Terminating}}\n---\n\
+         {apiVersion: v1, kind: Namespace, metadata: {name: b, deletionTimestamp: x}}\n---\n\
+         {apiVersion: v1, kind: Namespace, metadata: {name: c}, status: {phase: Active}}\n---\n\
+         {apiVersion: v1, kind: Pod, metadata: {name: a}, status: {phase: Failed}}\n---\n\
+         {apiVersion: v1, kind: Pod, metadata: {name: b}, status: {phase: Running}}\n",
+        "a.yaml",
+    );
+    let ends = |object: &Located<Manifest>| match &object.value {
+        Manifest::Namespace(namespace) => namespace.terminating,
+        Manifest::Pod(pod) => pod.finished,
+        other => panic!("{other:?}"),
+    };
+    let ends: Vec<_> = read.objects.iter().map(ends).collect();
+    assert_eq!(ends, [true, true, false, true, false]);
+}
+
+#[test]
 fn a_network_is_read_with_its_annotations_and_the_place_of_its_configuration() {
     let text = format!(
         "# a network\n---\n{NAD}metadata:\n  name: storage\n  namespace: db\n  annotations:\n    \

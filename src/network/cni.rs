@@ -34,6 +34,9 @@ pub struct Plugin {
     /// Whether its `args` are no object (`null` is none): Multus crashes when it merges a pod's
     /// `cni-args` into them.
     pub odd_args: bool,
+    /// The wire its interface is on, as far as the configuration says, for people: of two plugins
+    /// with the same words nothing shows that they are on different ones.
+    pub wire: Box<str>,
     /// How its interface gets addresses, if the plugin has an `ipam` section with a type.
     pub ipam: Option<Ipam>,
 }
@@ -281,6 +284,7 @@ fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin
         ),
     };
     Ok(Plugin {
+        wire: wire(&kind, members),
         kind,
         capabilities: capabilities(members)?,
         odd_args: odd_args(members),
@@ -295,6 +299,28 @@ fn odd_args(members: &[Member<'_>]) -> bool {
         .rev()
         .find(|member| member.name.value == "args");
     args.is_some_and(|args| args.value.kind() != Kind::Object)
+}
+
+fn wire(kind: &str, members: &[Member<'_>]) -> Box<str> {
+    let word = |name| {
+        let found = find(members, name).and_then(|m| m.value.string());
+        found.filter(|text| !text.is_empty())
+    };
+    let mut wire = match (word("master"), word("bridge"), word("device"), kind) {
+        (Some(master), ..) => master.into_owned(),
+        (None, Some(bridge), ..) => format!("bridge {bridge}"),
+        (None, None, _, "bridge") => "bridge cni0".to_owned(),
+        (None, None, Some(device), _) => device.into_owned(),
+        (.., "macvlan" | "ipvlan") => "the interface of the default route".to_owned(),
+        _ => format!("plugin {kind}"),
+    };
+    let vlan = ["vlan", "vlanId"]
+        .into_iter()
+        .find_map(|name| find(members, name)?.value.integer());
+    if let Some(vlan) = vlan.filter(|vlan| *vlan != 0) {
+        wire += &format!(", VLAN {vlan}");
+    }
+    wire.into()
 }
 
 fn capabilities(members: &[Member<'_>]) -> Result<Capabilities, ConfigError> {

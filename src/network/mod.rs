@@ -21,9 +21,11 @@ pub mod ipam;
 pub mod json;
 pub mod mac;
 pub mod name;
+pub mod operator;
 pub mod range;
 pub mod selection;
 pub mod status;
+pub mod supply;
 pub mod text;
 
 pub use self::{

@@ -151,9 +151,14 @@ pub(super) use pod;
 /// The network `storage-net` of namespace `db`, whose configuration is the text given.
 macro_rules! network {
     ($config:literal) => {
+        network!("db", $config)
+    };
+    ($namespace:literal, $config:literal) => {
         concat!(
             "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n",
-            "metadata: {name: storage-net, namespace: db}\nspec:\n  config: |\n    ",
+            "metadata: {name: storage-net, namespace: ",
+            $namespace,
+            "}\nspec:\n  config: |\n    ",
             $config,
             "\n"
         )

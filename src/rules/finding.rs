@@ -27,7 +27,7 @@ pub struct Finding {
     pub message: String,
     /// What to write instead: one sentence without a closing stop. Never empty.
     pub help: String,
-    /// What must be looked up afresh before this may deny: it rests on something's absence.
+    /// What must be looked up afresh before this may deny.
     pub rests_on: Option<Lookup>,
 }
 
@@ -56,6 +56,15 @@ impl fmt::Display for Spot {
 pub enum Lookup {
     /// Does this network exist?
     Network {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its name.
+        name: Box<str>,
+    },
+    /// What is the `Network` of OpenShift's operator?
+    NetworkOperator,
+    /// Which pods use this network, and is its namespace being deleted?
+    NetworkUsers {
         /// Its namespace.
         namespace: Box<str>,
         /// Its name.
@@ -122,8 +131,9 @@ impl<'p> Report<'p> {
         self.push(self.level, place, message.into(), help.into(), None);
     }
 
-    /// Adds a finding that rests on something's absence.
-    pub fn add_unless_found(
+    /// Adds a finding that rests on something's absence, or on another object: it may deny only after
+    /// a fresh look.
+    pub fn add_once_confirmed(
         &mut self,
         lookup: Lookup,
         place: Place<'_>,

@@ -1,17 +1,27 @@
 //! Running the registry on one subject: the one way in which anything is judged, by the server and
 //! offline alike.
 
-use crate::catalog::{Catalog, Mode};
+use std::sync::Arc;
+
+use crate::{
+    catalog::{Catalog, Mode},
+    network::operator::AdditionalNetwork,
+};
 
 use super::{
     finding::{Finding, Report},
     level::Level,
-    network_subject::NetworkSubject,
+    network_subject::{ConfigOrigin, NetworkSubject},
+    network_use::NetworkUseSubject,
+    operator::{ConfigMapSubject, OperatorSubject},
     policy::Policy,
     registry::Check,
     subject::{PodSubject, UpdateSubject},
     workload::{MachineSubject, TemplateSubject},
 };
+
+/// With so many findings the additional networks behind are not looked at any more.
+const MOST: usize = 100;
 
 /// How loudly rules may speak of what lives in `namespace`; `None` where they are silent.
 pub fn loudest(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Level> {
@@ -37,6 +47,88 @@ pub fn judge_network(subject: &NetworkSubject<'_>, loudest: Level) -> Vec<Findin
     let mut report = Report::new(subject.policy, loudest);
     for (rule, level) in subject.policy.active_rules() {
         if let Check::Network(check) = rule.check {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
+    report.into_findings()
+}
+
+/// What the rules say of a network that pods use, when it is deleted or, with an `after`, changed.
+pub fn judge_network_use(
+    subject: &NetworkUseSubject<'_>,
+    deleted: bool,
+    policy: &Policy,
+    loudest: Level,
+) -> Vec<Finding> {
+    let mut report = Report::new(policy, loudest);
+    for (rule, level) in policy.active_rules() {
+        let check = match rule.check {
+            Check::NetworkDelete(check) if deleted => check,
+            Check::NetworkUpdate(check) if !deleted => check,
+            _ => continue,
+        };
+        report.begin(rule, level);
+        check(subject, &mut report);
+    }
+    report.into_findings()
+}
+
+/// What the rules say of the additional networks of OpenShift's operator: of the list, and of each
+/// network that will be made of it.
+pub fn judge_operator(
+    entries: &[AdditionalNetwork],
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
+    let siblings = entries.iter().filter_map(AdditionalNetwork::network);
+    let siblings = Catalog::new([], siblings.map(Arc::new), []);
+    let mut report = Report::new(policy, Level::Deny);
+    for (rule, level) in policy.active_rules() {
+        if let Check::Operator(check) = rule.check {
+            report.begin(rule, level);
+            check(&OperatorSubject { entries }, &mut report);
+        }
+    }
+    let mut found = report.into_findings();
+    for entry in entries {
+        let loudest = loudest(&entry.namespace, catalog, policy);
+        let (Some(loudest), Some(config)) = (loudest, entry.config.as_deref()) else {
+            continue;
+        };
+        if found.len() >= MOST {
+            break;
+        }
+        let field = entry.field(entry.source);
+        let subject = NetworkSubject {
+            namespace: &entry.namespace,
+            name: &entry.name,
+            origin: if entry.rendered {
+                ConfigOrigin::Rendered(&field)
+            } else {
+                ConfigOrigin::Text(&field)
+            },
+            config: Some(config),
+            odd_config: None,
+            resource_name: None,
+            siblings: Some(&siblings),
+            policy,
+            catalog,
+        };
+        found.extend(judge_network(&subject, loudest));
+    }
+    found
+}
+
+/// What the rules on `ConfigMaps` say of one.
+pub fn judge_config_map(
+    subject: &ConfigMapSubject<'_>,
+    policy: &Policy,
+    loudest: Level,
+) -> Vec<Finding> {
+    let mut report = Report::new(policy, loudest);
+    for (rule, level) in policy.active_rules() {
+        if let Check::ConfigMap(check) = rule.check {
             report.begin(rule, level);
             check(subject, &mut report);
         }

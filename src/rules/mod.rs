@@ -8,6 +8,9 @@
 //! - [`network_subject`] is the same for a network's own configuration.
 //! - [`workload`] is about what makes pods: their templates.
 //! - [`pod`], [`update`] and [`network`] hold the rules themselves.
+//! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
+//!   it.
+//! - [`pod`], [`update`], [`network`] and [`operator`] hold the rules themselves.
 
 mod examples;
 pub mod finding;
@@ -15,6 +18,8 @@ pub mod judge;
 pub mod level;
 pub mod network;
 pub mod network_subject;
+pub mod network_use;
+pub mod operator;
 pub mod pod;
 pub mod policy;
 pub mod registry;
@@ -26,6 +31,7 @@ pub use self::{
     finding::{Finding, Lookup, Place, Report, Spot},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
+    network_use::NetworkUseSubject,
     policy::Policy,
     registry::{Check, Example, RULES, Rule},
     subject::{Attachment, PodSubject, UpdateSubject},

@@ -1,14 +1,23 @@
 //! What a rule on networks looks at: one configuration's text, and the other networks.
 
+use std::sync::Arc;
+
 use crate::{
     catalog::Catalog,
     network::{
-        Span,
+        Network, Span,
+        cni::{NetworkConfig, Plugin},
         json::{Member, Node},
+        supply::{self, Interval, Supply},
     },
 };
 
 use super::{finding::Place, policy::Policy};
+
+/// The most parts of ranges and addresses of one network that are compared with other networks'.
+const MOST_SUPPLIES: usize = 4096;
+/// The most comparisons of one rule on one network.
+pub(super) const MOST_COMPARED: usize = 200_000;
 
 /// A network as it was written.
 #[derive(Debug)]
@@ -17,14 +26,31 @@ pub struct NetworkSubject<'a> {
     pub namespace: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// `spec.config`, if it is a text.
+    /// Where its configuration stands.
+    pub origin: ConfigOrigin<'a>,
+    /// `spec.config`, or what stands for it, if it is a text.
     pub config: Option<&'a str>,
     /// `spec.config` as JSON, if it is there and no text.
     pub odd_config: Option<&'a str>,
+    /// The device plugin resource behind it.
+    pub resource_name: Option<&'a str>,
+    /// Of an additional network of OpenShift's operator: all of the same list.
+    pub siblings: Option<&'a Catalog>,
     /// The settings.
     pub policy: &'a Policy,
     /// The networks there are; this one may be among them, as it was.
     pub catalog: &'a Catalog,
+}
+
+/// Where a network's configuration comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigOrigin<'a> {
+    /// `spec.config` of a `NetworkAttachmentDefinition`.
+    Config,
+    /// The text in this field of another object.
+    Text(&'a str),
+    /// It is rendered from the object in this field.
+    Rendered(&'a str),
 }
 
 /// One plugin's object in a configuration.
@@ -45,6 +71,43 @@ impl<'a> NetworkSubject<'a> {
     pub fn document(&self) -> Option<(Node<'a>, Vec<Member<'a>>)> {
         let node = Node::document(self.config.filter(|text| !text.is_empty())?).ok()?;
         Some((node, node.members()?))
+    }
+
+    /// The configuration as Multus and libcni load it, if they do.
+    pub fn parsed(&self) -> Option<NetworkConfig> {
+        NetworkConfig::parse(self.config.filter(|text| !text.is_empty())?).ok()
+    }
+
+    /// What the configuration gives out; of very much only the first, so that no text makes a review
+    /// dear.
+    pub fn supplies(&self, config: &NetworkConfig) -> impl Iterator<Item = Supply> {
+        supply::of(config).into_iter().take(MOST_SUPPLIES)
+    }
+
+    /// What other networks give out of `interval`.
+    pub fn other_suppliers(
+        &self,
+        interval: Interval,
+    ) -> impl Iterator<Item = (&'a Arc<Network>, &'a Supply)> {
+        let own = (self.namespace, self.name);
+        let siblings = self.siblings;
+        let known = self.catalog.suppliers(interval);
+        // As they were, for they are about to change.
+        let known = known.filter(move |(network, _)| {
+            siblings.is_none_or(|s| s.network(&network.namespace, &network.name).is_none())
+        });
+        let listed = siblings
+            .into_iter()
+            .flat_map(move |s| s.suppliers(interval));
+        known
+            .chain(listed)
+            .filter(move |(network, _)| (&*network.namespace, &*network.name) != own)
+    }
+
+    /// Whether nothing shows that this network's plugin and the `other` network's are on different
+    /// wires.
+    pub fn same_wire(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
+        own.wire == theirs.wire && self.resource_name == other.resource_name.as_deref()
     }
 
     /// The plugins' objects, in their order: with `type` and `plugins`, `type` wins.
@@ -76,10 +139,10 @@ impl<'a> NetworkSubject<'a> {
         .collect()
     }
 
-    /// The place of `spec.config` as a whole.
+    /// The place of the configuration as a whole.
     pub fn place_of_config(&self) -> Place<'a> {
         Place {
-            field: "spec.config".to_owned(),
+            field: self.origin.field("spec.config").to_owned(),
             at: None,
         }
     }
@@ -87,10 +150,40 @@ impl<'a> NetworkSubject<'a> {
     /// A place in the configuration: the path from its object (`.ipam.range`), and the part of the
     /// text.
     pub fn place(&self, path: &str, span: Span) -> Place<'a> {
+        let field = self.origin.field("spec.config");
+        if let ConfigOrigin::Rendered(_) = self.origin {
+            return Place {
+                field: format!("{field}{}", unrendered(path)),
+                at: None,
+            };
+        }
         Place {
-            field: format!("spec.config{path}"),
+            field: format!("{field}{path}"),
             at: self.config.map(|text| (span, text)),
         }
+    }
+}
+
+impl<'a> ConfigOrigin<'a> {
+    fn field(self, config: &'a str) -> &'a str {
+        match self {
+            Self::Config => config,
+            Self::Text(field) | Self::Rendered(field) => field,
+        }
+    }
+}
+
+/// The path in `simpleMacvlanConfig` of what is rendered to `path`.
+fn unrendered(path: &str) -> String {
+    let Some(rest) = path.strip_prefix(".ipam") else {
+        return path.to_owned();
+    };
+    let rest = rest
+        .replace("].dst", "].destination")
+        .replace("].gw", "].gateway");
+    match &*rest {
+        "" | ".type" => format!(".ipamConfig{rest}"),
+        _ => format!(".ipamConfig.staticIPAMConfig{rest}"),
     }
 }
 

@@ -22,6 +22,14 @@ const KUBEVIRT_USERS: [&str; 2] = [
     "system:serviceaccount:openshift-cnv:kubevirt-controller",
 ];
 
+/// Where Whereabouts runs: upstream's manifests, and OpenShift.
+const WHEREABOUTS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
+/// What Kubernetes itself deletes with: whole namespaces, and what belonged to objects that are gone.
+const CLEANERS: [&str; 2] = [
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+];
+
 /// How nadmit is set: what `nadmit.yaml` says, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -43,6 +51,10 @@ pub struct Policy {
     pub kubevirt_users: HashSet<Box<str>>,
     /// How loudly rules may speak of the templates of workloads, whose pods are judged once more.
     pub workload_level: Level,
+    /// The users who may delete and change networks that pods use: operators that make them.
+    pub operator_users: HashSet<Box<str>>,
+    /// The namespaces in which Whereabouts runs: networks with slices belong there.
+    pub whereabouts_namespaces: HashSet<Box<str>>,
     /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
 }
@@ -76,6 +88,8 @@ impl Policy {
             own_users: HashSet::from([OWN_USER.into()]),
             kubevirt_users: KUBEVIRT_USERS.into_iter().map(Into::into).collect(),
             workload_level: Level::Warn,
+            operator_users: HashSet::new(),
+            whereabouts_namespaces: WHEREABOUTS_NAMESPACES.into_iter().map(Into::into).collect(),
             multus_namespace: MULTUS_NAMESPACE.into(),
         }
     }
@@ -111,6 +125,12 @@ impl Policy {
     /// Whether `user` may change the attachments of a running pod.
     pub fn may_change_attachments(&self, user: &str, virt_launcher: bool) -> bool {
         self.own_users.contains(user) || (virt_launcher && self.kubevirt_users.contains(user))
+    }
+
+    /// Whether `user` may delete and change networks that pods use: Kubernetes's own cleaners, and
+    /// operators.
+    pub fn may_pull_networks(&self, user: &str) -> bool {
+        CLEANERS.contains(&user) || self.operator_users.contains(user)
     }
 
     /// Whether a pod of namespace `own` may use the networks of `other` (Multus's rule).

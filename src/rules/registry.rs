@@ -5,6 +5,8 @@ use super::{
     level::Levels,
     network,
     network_subject::NetworkSubject,
+    network_use::NetworkUseSubject,
+    operator::{self, ConfigMapSubject, OperatorSubject},
     pod,
     subject::{PodSubject, UpdateSubject},
     update,
@@ -31,7 +33,8 @@ pub struct Rule {
 }
 
 /// An example as YAML documents: networks and one pod, for an update the pod before and after, for a
-/// network other networks and, last, the one in question.
+/// network other networks and, last, the one in question (if it changes, before and after). Where a
+/// network is in use, the pods are those that exist.
 #[derive(Debug, Clone, Copy)]
 pub struct Example(pub &'static [&'static str]);
 
@@ -53,6 +56,14 @@ pub enum Check {
     Network(fn(&NetworkSubject<'_>, &mut Report<'_>)),
     /// The template of a workload, beside what the rules on pods say of it.
     Template(fn(&TemplateSubject<'_>, &mut Report<'_>)),
+    /// A network that is deleted, and who uses it.
+    NetworkDelete(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
+    /// A network that is changed, and who uses it.
+    NetworkUpdate(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
+    /// The additional networks of OpenShift's operator.
+    Operator(fn(&OperatorSubject<'_>, &mut Report<'_>)),
+    /// A `ConfigMap`.
+    ConfigMap(fn(&ConfigMapSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -123,6 +134,15 @@ pub static RULES: &[&Rule] = &[
     &network::gateway_outside_subnet::RULE,
     // What makes pods.
     &workload::fixed_address::RULE,
+    // Networks among each other.
+    &network::overlapping_ranges::RULE,
+    &network::duplicate_static_address::RULE,
+    &network::missing_daemon::DAEMON,
+    &network::missing_daemon::SLICES,
+    &operator::invalid_additional_network::RULE,
+    &operator::invalid_reconciler_schedule::RULE,
+    &network::in_use::DELETED,
+    &network::in_use::CHANGED,
     // The pod and its updates.
     &pod::host_network::RULE,
     &update::attachments_changed::RULE,

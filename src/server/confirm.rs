@@ -1,4 +1,4 @@
-//! The question that goes past every cache, asked before a denial that rests on an absence.
+//! The question that goes past every cache, asked before a denial that rests on what other objects say.
 
 use std::error::Error;
 

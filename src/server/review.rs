@@ -192,9 +192,8 @@ fn not_loaded() -> Reject {
 }
 
 fn unconfirmed(problem: &str) -> Reject {
-    let sentence = format!(
-        "a denial rests on something's absence, which could not be confirmed: {problem}; try again"
-    );
+    let sentence =
+        format!("a denial rests on what could not be looked up afresh: {problem}; try again");
     Reject::new(Reason::LookupFailed, sentence)
 }
 

@@ -14,7 +14,7 @@ pub struct State {
     pub catalog: Arc<ArcSwapOption<Catalog>>,
     /// The settings.
     pub policy: Arc<ArcSwap<Policy>>,
-    /// Makes the look-ups before a denial that rests on an absence.
+    /// Makes the look-ups before a denial that rests on a look-up.
     pub confirmer: Arc<dyn Confirm>,
     /// Where the server counts.
     pub metrics: Arc<Metrics>,

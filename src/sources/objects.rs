@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     catalog::{Labels, Pod},
     manifests::{Located, Manifest, NamespaceManifest, PodManifest, PodName},
-    network::{Network, annotations},
+    network::{Network, annotations, operator::AdditionalNetwork},
 };
 
 use super::SourceError;
@@ -16,6 +16,8 @@ pub(super) struct Objects {
     pub networks: Vec<(Arc<Network>, usize)>,
     pub namespaces: Vec<(Namespace, usize)>,
     pub pods: Vec<(Arc<Pod>, usize)>,
+    /// The additional networks of each operator's `Network`.
+    pub operators: Vec<(Vec<Arc<Network>>, usize)>,
 }
 
 /// A namespace and how its pods are treated.
@@ -44,6 +46,15 @@ impl Objects {
                         .namespaces
                         .push((namespace(manifest, file, remarks), line));
                 }
+                Manifest::Operator(manifest) => {
+                    let networks = manifest
+                        .entries
+                        .iter()
+                        .filter_map(AdditionalNetwork::network);
+                    objects
+                        .operators
+                        .push((networks.map(Arc::new).collect(), line));
+                }
                 Manifest::Pod(manifest) => {
                     let pod = pod(manifest).map(|pod| (Arc::new(pod), line));
                     objects.pods.extend(pod);
@@ -52,11 +63,6 @@ impl Objects {
                 Manifest::Workload(_)
                 | Manifest::VirtualMachine(_)
                 | Manifest::Configuration(_) => {}
-                // The operator makes networks of them.
-                Manifest::Operator(networks) => {
-                    let made = networks.into_iter().map(|(_, made)| Arc::new(made.network));
-                    objects.networks.extend(made.map(|network| (network, line)));
-                }
             }
         }
         objects
@@ -64,7 +70,7 @@ impl Objects {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.networks.len() + self.namespaces.len() + self.pods.len()
+        self.networks.len() + self.namespaces.len() + self.pods.len() + self.operators.len()
     }
 
     /// Whether a catalog of these would be the same as one of `other`: lines do not count.
@@ -72,6 +78,7 @@ impl Objects {
         same(&self.networks, &other.networks)
             && same(&self.namespaces, &other.namespaces)
             && same(&self.pods, &other.pods)
+            && same(&self.operators, &other.operators)
     }
 }
 
@@ -91,7 +98,10 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
             text: written.value.to_string(),
         });
     };
-    let mut labels = Labels::default();
+    let mut labels = Labels {
+        terminating: manifest.terminating,
+        ..Labels::default()
+    };
     if let Some(written) = &manifest.mode {
         labels.mode = written.value.parse().ok();
         if labels.mode.is_none() {
@@ -112,10 +122,14 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
     Namespace { name, labels }
 }
 
-/// A pod without a name is one that does not exist yet.
+/// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.
 fn pod(manifest: PodManifest) -> Option<Pod> {
+    if manifest.finished {
+        return None;
+    }
     let text = |key| manifest.annotation(key).map(|text| text.value.clone());
     let networks = text(annotations::NETWORKS);
+    let default_network = text(annotations::DEFAULT_NETWORK);
     let network_status = text(annotations::NETWORK_STATUS);
     let PodName::Given(name) = manifest.name else {
         return None;
@@ -124,7 +138,9 @@ fn pod(manifest: PodManifest) -> Option<Pod> {
         namespace: manifest.namespace,
         name,
         uid: None,
+        host_network: manifest.host_network,
         networks,
+        default_network,
         network_status,
     })
 }

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, network::operator::Daemons};
 
 use super::{
     FileReport, FolderStatus, SourceError,
@@ -122,7 +122,8 @@ impl Scanned {
         });
     }
 
-    /// A catalog of all files. Of two definitions of an object that in the later file counts.
+    /// A catalog of all files. Of two definitions of an object that in the later file counts, and a
+    /// network of its own more than what an operator would make.
     pub(super) fn catalog(&self) -> Catalog {
         catalog(self.files.values().map(|state| &state.objects))
     }
@@ -178,15 +179,26 @@ impl Scanned {
 /// A catalog of objects; of two definitions the later counts.
 pub(super) fn catalog<'o>(objects: impl Iterator<Item = &'o Objects> + Clone) -> Catalog {
     let objects = || objects.clone();
+    let operators = || {
+        objects()
+            .flat_map(|o| &o.operators)
+            .map(|(networks, _)| networks)
+    };
+    let additional = || operators().flatten();
+    let daemons = Daemons::of(additional().map(|network| &**network));
+    let daemons = operators().next().is_some().then_some(daemons);
     Catalog::new(
         objects()
             .flat_map(|o| &o.namespaces)
             .map(|(namespace, _)| (namespace.name.clone(), namespace.labels)),
-        objects()
-            .flat_map(|o| &o.networks)
-            .map(|(network, _)| Arc::clone(network)),
+        additional().cloned().chain(
+            objects()
+                .flat_map(|o| &o.networks)
+                .map(|(network, _)| Arc::clone(network)),
+        ),
         objects()
             .flat_map(|o| &o.pods)
             .map(|(pod, _)| Arc::clone(pod)),
     )
+    .with_operator(daemons)
 }

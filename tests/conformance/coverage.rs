@@ -15,8 +15,19 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
         .map(|told| told.code.clone())
         .collect();
     // A wrong network in the examples would be served with them.
-    let of_networks =
-        |code: &str| registry::find(code).is_some_and(|r| matches!(r.check, Check::Network(_)));
+    let of_networks = |code: &str| {
+        registry::find(code).is_some_and(|rule| {
+            let check = rule.check;
+            matches!(
+                check,
+                Check::Network(_)
+                    | Check::NetworkDelete(_)
+                    | Check::NetworkUpdate(_)
+                    | Check::Operator(_)
+                    | Check::ConfigMap(_)
+            )
+        })
+    };
     // The servers run with the default settings.
     let silent = |code: &str| registry::find(code).is_some_and(|r| r.levels == Levels::OFF);
     // Templates are not pods; `tests/it` checks these.

@@ -73,7 +73,8 @@ impl Question {
         };
         let name = text("/name")
             .or_else(|| text("/object/metadata/name"))
-            .or_else(|| text("/object/metadata/generateName"));
+            .or_else(|| text("/object/metadata/generateName"))
+            .or_else(|| text("/oldObject/metadata/name"));
         Ok(Self {
             body: Some(body),
             uid: text("/uid"),

@@ -6,8 +6,12 @@ use std::{fs, path::Path, sync::Arc};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::Answer,
-    catalog::Catalog,
-    manifests::{self, Manifest, PodManifest, PodName},
+    catalog::{Catalog, Pod},
+    manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
+    network::{
+        Network, annotations,
+        operator::{self, AdditionalNetwork, Daemons},
+    },
     rules::{Check, Example, Level, Levels, Policy, Profile, RULES, Rule},
 };
 use serde_json::{Map, Value, json};
@@ -65,7 +69,8 @@ fn codes_are_unique() -> Result<(), Failed> {
 }
 
 /// The answer to an example: its networks are the catalog, its pod is created, or, of two pods, the
-/// first is updated to the second.
+/// first is updated to the second. Of a rule on a network the last one is created, deleted, or updated
+/// from the one before it; its pods exist.
 fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     if let Check::Template(_) = rule.check {
         return judged_template(example);
@@ -74,28 +79,52 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     if let Some(error) = read.errors.first() {
         return Err(error.to_string().into());
     }
-    let (mut networks, mut pods) = (Vec::new(), Vec::new());
+    let (mut networks, mut pods, mut operator) = (Vec::new(), Vec::new(), None);
     for object in read.objects {
         match object.value {
             Manifest::Network(found) => networks.push(found),
-            Manifest::Pod(pod) => pods.push(object_of(&pod)),
+            Manifest::Pod(pod) => pods.push(pod),
+            Manifest::Operator(found) => operator = Some(found),
             _ => {}
         }
     }
-    let body = match (&rule.check, &*pods) {
+    let config = |network: &NetworkManifest| network.config.as_ref().map(|text| text.value.clone());
+    let objects: Vec<Value> = pods.iter().map(object_of).collect();
+    let body = match (&rule.check, &*objects) {
+        (Check::Operator(_), _) => {
+            support::create_other(&last_document(example)?, operator::GROUP, "networks")
+        }
+        (Check::ConfigMap(_), _) => {
+            support::create_other(&last_document(example)?, "", "configmaps")
+        }
+        (Check::NetworkDelete(_), _) => {
+            let network = networks.last().ok_or("no network")?;
+            support::delete_network(&network.network, config(network).as_deref())
+        }
+        (Check::NetworkUpdate(_), _) => {
+            let after = networks.pop().ok_or("no network")?;
+            let before = networks.last().ok_or("one network")?;
+            let [before, text] = [before, &after].map(config);
+            support::update_network(&after.network, before.as_deref(), text.as_deref())
+        }
         (Check::Network(_), []) => {
             let network = networks.pop().ok_or("no network")?;
-            support::create_network(
-                &network.network,
-                network.config.as_ref().map(|text| &*text.value),
-            )
+            support::create_network(&network.network, config(&network).as_deref())
         }
         (Check::Update(_), [before, after]) => support::update(before, after),
         (_, [pod]) => support::create(pod),
-        _ => return Err(format!("{} pods", pods.len()).into()),
+        _ => return Err(format!("{} pods", objects.len()).into()),
     };
-    let networks = networks.into_iter().map(|found| Arc::new(found.network));
-    let catalog = Catalog::new([], networks, []);
+    let running = match rule.check {
+        Check::NetworkDelete(_) | Check::NetworkUpdate(_) => pods.iter().map(running).collect(),
+        _ => Vec::new(),
+    };
+    let additional = operator.iter().flat_map(|operator| &operator.entries);
+    let additional: Vec<Network> = additional.filter_map(AdditionalNetwork::network).collect();
+    let daemons = operator.is_some().then(|| Daemons::of(&additional));
+    let networks = networks.into_iter().map(|found| found.network);
+    let networks = additional.into_iter().chain(networks).map(Arc::new);
+    let catalog = Catalog::new([], networks, running).with_operator(daemons);
     let mut policy = Policy::default();
     if rule.levels == Levels::OFF {
         policy.set_level(rule.code, Level::Warn)?;
@@ -117,6 +146,25 @@ fn judged_template(example: Example) -> Result<Answer, Failed> {
     let object: Value = serde_saphyr::from_str(workload)?;
     let body = support::create_deployment(&object);
     Ok(support::answer(&body, &catalog, &Policy::default())?)
+}
+
+fn last_document(example: Example) -> Result<Value, Failed> {
+    let text = example.0.last().ok_or("no document")?;
+    Ok(serde_saphyr::from_str(text)?)
+}
+
+fn running(pod: &PodManifest) -> Arc<Pod> {
+    let text = |key| pod.annotation(key).map(|text| text.value.clone());
+    let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+    Arc::new(Pod {
+        namespace: pod.namespace.clone(),
+        name: name.clone(),
+        uid: None,
+        host_network: pod.host_network,
+        networks: text(annotations::NETWORKS),
+        default_network: text(annotations::DEFAULT_NETWORK),
+        network_status: None,
+    })
 }
 
 fn object_of(pod: &PodManifest) -> Value {

@@ -9,7 +9,9 @@ mod check;
 mod examples;
 mod kube_types;
 mod match_conditions;
+mod neighbours;
 mod networks;
+mod openshift;
 mod plugins;
 mod process;
 mod profiles;
@@ -29,6 +31,8 @@ fn main() {
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),
+        neighbours::trials(),
+        openshift::trials(),
         process::trials(),
         examples::trials(),
         annotations::trials(),

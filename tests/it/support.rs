@@ -23,15 +23,47 @@ pub(crate) fn update(before: &Value, after: &Value) -> Vec<u8> {
 
 /// The bytes of an AdmissionReview for the creation of a network.
 pub(crate) fn create_network(network: &Network, config: Option<&str>) -> Vec<u8> {
-    let object = json!({
+    let object = network_object(network, config);
+    network_review(json!({"operation": "CREATE", "object": object}), &object)
+}
+
+/// The bytes of an AdmissionReview for an update of a network.
+pub(crate) fn update_network(
+    network: &Network,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Vec<u8> {
+    let [before, object] = [before, after].map(|config| network_object(network, config));
+    let request = json!({"operation": "UPDATE", "object": object, "oldObject": before});
+    network_review(request, &object)
+}
+
+/// The bytes of an AdmissionReview for the deletion of a network.
+pub(crate) fn delete_network(network: &Network, config: Option<&str>) -> Vec<u8> {
+    let object = network_object(network, config);
+    network_review(json!({"operation": "DELETE", "oldObject": object}), &object)
+}
+
+/// The bytes of an AdmissionReview for the creation of an object of another resource.
+pub(crate) fn create_other(object: &Value, group: &str, resource: &str) -> Vec<u8> {
+    let mut request = json!({"operation": "CREATE", "object": object});
+    request["kind"] = json!({"group": group, "kind": object["kind"]});
+    request["resource"] = json!({"group": group, "resource": resource});
+    wrap(request, object)
+}
+
+fn network_object(network: &Network, config: Option<&str>) -> Value {
+    json!({
         "metadata": {"name": network.name, "namespace": network.namespace},
         "spec": {"config": config},
-    });
-    let mut request = json!({"operation": "CREATE", "object": object});
+    })
+}
+
+fn network_review(mut request: Value, object: &Value) -> Vec<u8> {
     request["kind"] = json!({"kind": "NetworkAttachmentDefinition"});
     request["resource"] =
         json!({"group": "k8s.cni.cncf.io", "resource": "network-attachment-definitions"});
-    wrap(request, &object)
+    wrap(request, object)
 }
 
 /// The bytes of an AdmissionReview for the creation of a Deployment.

@@ -244,6 +244,9 @@ mod tests {
     fn findings(text: &str) -> Vec<Finding> {
         let (policy, catalog) = (Policy::default(), Catalog::default());
         let subject = NetworkSubject {
+            origin: crate::rules::network_subject::ConfigOrigin::Config,
+            resource_name: None,
+            siblings: None,
             namespace: "db",
             name: "n",
             config: Some(text),

@@ -5,13 +5,17 @@
 
 pub mod cni_version;
 pub mod config_on_node;
+pub mod duplicate_static_address;
 mod fields;
 pub mod gateway_outside_subnet;
 pub mod ignored_capabilities;
+pub mod in_use;
 pub mod invalid_config;
 pub mod ipam_dhcp;
 pub mod ipam_host_local;
 pub mod ipam_static;
+pub mod missing_daemon;
+pub mod overlapping_ranges;
 pub mod plugin;
 pub mod plugin_order;
 mod routes;

@@ -40,7 +40,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             namespace: namespace.into(),
             name: (*name.text).into(),
         };
-        report.add_unless_found(
+        report.add_once_confirmed(
             lookup,
             attachment.place(attachment.member("name"), name.span),
             format!(

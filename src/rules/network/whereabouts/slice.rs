@@ -21,6 +21,7 @@ pub const RULE: Rule = Rule {
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/16"}}"#
     )]),
     right: Example(&[network!(
+        "kube-system",
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/24"}}"#
     )]),
     check: Check::Network(check),

@@ -1,0 +1,314 @@
+//! Which addresses a configuration gives out: the ranges of Whereabouts as Whereabouts draws from
+//! them, and configured addresses.
+//!
+//! Nothing here judges. What does not parse gives nothing; rules on the one network speak of it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{
+    address::{AddressRequest, parse_address, width},
+    cni::NetworkConfig,
+    ipam::{ConfiguredAddress, Ipam, WhereaboutsIpam, WhereaboutsRange},
+};
+
+/// Addresses one behind the other, of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Interval {
+    /// The first.
+    pub first: IpAddr,
+    /// The last, which is not below the first.
+    pub last: IpAddr,
+}
+
+/// Addresses that a network gives out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supply {
+    /// The addresses.
+    pub interval: Interval,
+    /// The index of the plugin whose IPAM gives them.
+    pub plugin: usize,
+    /// What they come from.
+    pub from: SupplyFrom,
+}
+
+/// What addresses come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SupplyFrom {
+    /// One of Whereabouts's ranges.
+    Range {
+        /// Its index in [`WhereaboutsIpam::ranges`].
+        index: usize,
+        /// The subnet, by which Whereabouts names the pool; `None` if each node draws from a slice
+        /// of its own.
+        pool: Option<Interval>,
+    },
+    /// A configured address.
+    Configured {
+        /// Its index among the IPAM's addresses.
+        index: usize,
+    },
+}
+
+impl Interval {
+    /// The addresses of a CIDR; of a plain address that one.
+    pub fn of_cidr(text: &str) -> Option<Self> {
+        let request = AddressRequest::parse(text).ok()?;
+        let Some(prefix) = request.prefix else {
+            return Some(Self::one(request.address));
+        };
+        let first = request.network()?;
+        let host = u32::from(width(first) - prefix);
+        let hosts = u128::MAX.checked_shr(128 - host).unwrap_or(0);
+        Some(Self {
+            first,
+            last: same_family(first, bits(first) | hosts),
+        })
+    }
+
+    /// One address.
+    pub fn one(address: IpAddr) -> Self {
+        Self {
+            first: address,
+            last: address,
+        }
+    }
+
+    /// The addresses that both have.
+    pub fn overlap(self, other: Self) -> Option<Self> {
+        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
+        // Every IPv4 address is below every IPv6 one: of two families nothing is left.
+        (first <= last).then_some(Self { first, last })
+    }
+
+    /// Whether the address lies in it.
+    pub fn holds(self, address: IpAddr) -> bool {
+        self.first <= address && address <= self.last
+    }
+
+    /// Without the first and the last address, which Whereabouts never gives; `None` if nothing
+    /// is left.
+    fn inner(self) -> Option<Self> {
+        let [first, last] = [
+            bits(self.first).checked_add(1)?,
+            bits(self.last).checked_sub(1)?,
+        ];
+        (first <= last).then(|| Self {
+            first: same_family(self.first, first),
+            last: same_family(self.first, last),
+        })
+    }
+
+    /// What is left of it between these holes.
+    fn without(self, holes: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut holes: Vec<Self> = holes.filter_map(|hole| self.overlap(hole)).collect();
+        holes.sort_unstable();
+        let mut left = Vec::new();
+        // The first address not yet dealt with; `None` behind the last.
+        let mut next = Some(bits(self.first));
+        for hole in holes {
+            let Some(first) = next.filter(|next| *next <= bits(hole.last)) else {
+                continue;
+            };
+            if first < bits(hole.first) {
+                left.push(Self {
+                    first: same_family(self.first, first),
+                    last: same_family(self.first, bits(hole.first) - 1),
+                });
+            }
+            next = (hole.last < self.last).then(|| bits(hole.last) + 1);
+        }
+        left.extend(next.map(|first| Self {
+            first: same_family(self.first, first),
+            last: self.last,
+        }));
+        left
+    }
+}
+
+impl std::fmt::Display for Interval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.first == self.last {
+            return self.first.fmt(f);
+        }
+        write!(f, "{} to {}", self.first, self.last)
+    }
+}
+
+/// Everything that a configuration gives out, in the order in which it is written.
+pub fn of(config: &NetworkConfig) -> Vec<Supply> {
+    let mut supplies = Vec::new();
+    for (plugin, part) in config.plugins.iter().enumerate() {
+        match &part.ipam {
+            Some(Ipam::Whereabouts(ipam)) => {
+                for (index, range) in ipam.ranges.iter().enumerate() {
+                    let Some((subnet, given)) = given(ipam, range) else {
+                        continue;
+                    };
+                    let pool = ipam.node_slice_size.is_none().then_some(subnet);
+                    let from = SupplyFrom::Range { index, pool };
+                    supplies.extend(given.into_iter().map(|interval| Supply {
+                        interval,
+                        plugin,
+                        from,
+                    }));
+                }
+                configured(&ipam.addresses, plugin, &mut supplies);
+            }
+            Some(Ipam::Static(ipam)) => configured(&ipam.addresses, plugin, &mut supplies),
+            _ => {}
+        }
+    }
+    supplies
+}
+
+fn configured(addresses: &[ConfiguredAddress], plugin: usize, supplies: &mut Vec<Supply>) {
+    for (index, configured) in addresses.iter().enumerate() {
+        if let Ok(request) = AddressRequest::parse(&configured.address) {
+            supplies.push(Supply {
+                interval: Interval::one(request.address),
+                plugin,
+                from: SupplyFrom::Configured { index },
+            });
+        }
+    }
+}
+
+/// The subnet of a range, and what Whereabouts gives of it: not its first and last address, nothing
+/// outside of start and end, nothing excluded. Where nodes have slices it drops all of that but the
+/// subnet (whereabouts#666).
+fn given(ipam: &WhereaboutsIpam, range: &WhereaboutsRange) -> Option<(Interval, Vec<Interval>)> {
+    let (start, cidr) = match range.range.split_once('-') {
+        Some((start, cidr)) => (Some(start.trim()), cidr.trim()),
+        None => (None, range.range.trim()),
+    };
+    let subnet = Interval::of_cidr(cidr.contains('/').then_some(cidr)?)?;
+    let inner = subnet.inner()?;
+    if ipam.node_slice_size.is_some() {
+        return Some((subnet, vec![inner]));
+    }
+    // What lies outside is ignored there.
+    let inside = |text: Option<&str>| {
+        let address = parse_address(text?.trim()).ok()?;
+        subnet.holds(address).then_some(address)
+    };
+    let end = start.and(cidr.split('/').next());
+    let first = inside(range.range_start.as_deref()).or(inside(start));
+    let last = inside(range.range_end.as_deref()).or(inside(end));
+    let bounds = Interval {
+        first: first.unwrap_or(inner.first),
+        last: last.unwrap_or(inner.last),
+    };
+    let holes = range
+        .exclude
+        .iter()
+        .filter_map(|text| Interval::of_cidr(text.trim()));
+    let given = inner.overlap(bounds).map(|inner| inner.without(holes));
+    Some((subnet, given.unwrap_or_default()))
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// The address of these bits, of the family of `like`.
+fn same_family(like: IpAddr, bits: u128) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn supplies(ipam: &str) -> Vec<String> {
+        let config = NetworkConfig::parse(&format!(r#"{{"type":"macvlan","ipam":{ipam}}}"#));
+        let supplies = of(&config.unwrap_or_else(|e| panic!("{e}")));
+        supplies.iter().map(|s| s.interval.to_string()).collect()
+    }
+
+    #[test]
+    fn a_range_gives_neither_its_ends_nor_what_is_excluded() {
+        assert_eq!(
+            supplies(
+                r#"{"type":"whereabouts","range":"192.0.2.192/27",
+                    "exclude":["192.0.2.192/30","192.0.2.200","192.0.2.222/32"]}"#
+            ),
+            ["192.0.2.196 to 192.0.2.199", "192.0.2.201 to 192.0.2.221"]
+        );
+        assert_eq!(
+            supplies(r#"{"type":"whereabouts","range":"2001:db8::/64"}"#),
+            ["2001:db8::1 to 2001:db8::ffff:ffff:ffff:fffe"]
+        );
+    }
+
+    #[test]
+    fn excludes_may_overlap_and_reach_out() {
+        assert_eq!(
+            supplies(
+                r#"{"type":"whereabouts","range":"10.0.0.0/24","exclude":["10.0.0.64/26",
+                    "10.0.0.0/28","10.0.0.80/28","10.0.0.200","10.0.0.128/26","10.0.0.255"]}"#
+            ),
+            [
+                "10.0.0.16 to 10.0.0.63",
+                "10.0.0.192 to 10.0.0.199",
+                "10.0.0.201 to 10.0.0.254"
+            ]
+        );
+        assert_eq!(
+            supplies(r#"{"type":"whereabouts","range":"::/120","exclude":["::/0","::1"]}"#),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn start_and_end_bound_it_in_both_notations() {
+        for range in [
+            r#""range":"10.0.0.5-10.0.0.9/24""#,
+            r#""range":"10.0.0.77/24","range_start":"10.0.0.5","range_end":"10.0.0.9""#,
+            r#""ipRanges":[{"range":"10.0.0.0/24","range_start":"10.0.0.5","range_end":"10.0.0.9"}]"#,
+        ] {
+            let found = supplies(&format!(r#"{{"type":"whereabouts",{range}}}"#));
+            assert_eq!(found, ["10.0.0.5 to 10.0.0.9"], "{range}");
+        }
+    }
+
+    #[test]
+    fn slices_are_cut_from_the_whole_range() {
+        assert_eq!(
+            supplies(
+                r#"{"type":"whereabouts","range":"10.5.0.0/20","node_slice_size":"/24",
+                    "exclude":["10.5.0.0/24"],"range_start":"10.5.0.9"}"#
+            ),
+            ["10.5.0.1 to 10.5.15.254"]
+        );
+    }
+
+    #[test]
+    fn what_gives_nothing_is_no_supply() {
+        for ipam in [
+            r#"{"type":"whereabouts","range":"10.0.0.0/31"}"#,
+            r#"{"type":"whereabouts","range":"10.0.0.0/99"}"#,
+            r#"{"type":"whereabouts","range":"10.0.0.0"}"#,
+            r#"{"type":"whereabouts","range":"-"}"#,
+            r#"{"type":"whereabouts","range":"10.0.0.9-10.0.0.5/24"}"#,
+            r#"{"type":"dhcp"}"#,
+        ] {
+            assert_eq!(supplies(ipam), [""; 0], "{ipam}");
+        }
+        assert_eq!(
+            supplies(
+                r#"{"type":"static","addresses":[{"address":"192.0.2.5/24"},{"address":"x"}]}"#
+            ),
+            ["192.0.2.5"]
+        );
+        assert_eq!(
+            supplies(r#"{"type":"whereabouts","range":"::/0"}"#),
+            ["::1 to ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"]
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! `duplicate-static-address`: two networks configure the same address on the same wire.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    network::{Span, json::find, supply::SupplyFrom},
+    rules::{
+        Check, Example, Levels, NetworkSubject, Report, Rule,
+        network_subject::{MOST_COMPARED, PluginText},
+    },
+};
+
+/// The most networks that are named.
+const MOST_NAMED: usize = 10;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "duplicate-static-address",
+    levels: Levels::ADVICE,
+    summary: "Two networks on one wire configure the same address",
+    explanation: "Every pod on a network with a configured address gets that address, and nothing \
+        looks whether another has it already. Two networks on the same wire (master, bridge, VLAN \
+        or device) with the same address are two holders of it as soon as each has a pod. It is \
+        only warned of, for the pods may never run at the same time, or replace the address by \
+        their own. Source: the plugin static, which keeps no record.",
+    wrong: Example(&[STATIC_NET, SAME_ADDRESS]),
+    right: Example(&[STATIC_NET, OTHER_ADDRESS]),
+    check: Check::Network(check),
+};
+
+const STATIC_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: gateway-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "gateway-net", "type": "macvlan", "master": "eth1",
+     "ipam": {"type": "static", "addresses": [{"address": "192.0.2.10/24"}]}}
+"#;
+
+const SAME_ADDRESS: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: proxy-net, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "proxy-net", "type": "macvlan", "master": "eth1",
+     "ipam": {"type": "static", "addresses": [{"address": "192.0.2.10/24"}]}}
+"#;
+
+const OTHER_ADDRESS: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: proxy-net, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "proxy-net", "type": "macvlan", "master": "eth1",
+     "ipam": {"type": "static", "addresses": [{"address": "192.0.2.11/24"}]}}
+"#;
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    let texts = subject.plugins();
+    let mut left = MOST_COMPARED;
+    for supply in subject.supplies(&config) {
+        let SupplyFrom::Configured { index } = supply.from else {
+            continue;
+        };
+        let (Some(plugin), Some(text)) =
+            (config.plugins.get(supply.plugin), texts.get(supply.plugin))
+        else {
+            continue;
+        };
+        let mut others = BTreeSet::new();
+        for (network, theirs) in subject.other_suppliers(supply.interval).take(left) {
+            left -= 1;
+            let other = network
+                .config
+                .loaded()
+                .and_then(|c| c.plugins.get(theirs.plugin));
+            let configured = matches!(theirs.from, SupplyFrom::Configured { .. });
+            if configured && other.is_some_and(|other| subject.same_wire([plugin, other], network))
+            {
+                others.insert((&*network.namespace, &*network.name));
+            }
+        }
+        if others.is_empty() {
+            continue;
+        }
+        let named = others.iter().take(MOST_NAMED);
+        let mut names: Vec<String> = named.map(|(ns, name)| format!("{ns}/{name}")).collect();
+        if others.len() > MOST_NAMED {
+            names.push(format!("{} more", others.len() - MOST_NAMED));
+        }
+        let place = configured_text(text, index).map_or_else(
+            || subject.place_of_config(),
+            |(path, span)| subject.place(&path, span),
+        );
+        report.add(
+            place,
+            format!(
+                "the address {} is also configured in {}, on the same wire ({})",
+                supply.interval,
+                names.join(", "),
+                plugin.wire
+            ),
+            "write an address of its own in each, or let pods ask for theirs with \"capabilities\": \
+             {\"ips\": true}",
+        );
+    }
+}
+
+/// The text of an IPAM's address: path and place.
+fn configured_text(plugin: &PluginText<'_>, index: usize) -> Option<(String, Span)> {
+    let (_, members) = plugin.ipam()?;
+    let elements = find(&members, "addresses")?.value.elements()?;
+    let mut addresses = elements
+        .into_iter()
+        .enumerate()
+        .filter_map(|(place, element)| {
+            let members = element.members()?;
+            let text = find(&members, "address")?.value.spanned_string()?;
+            Some((place, text.span))
+        });
+    let (place, span) = addresses.nth(index)?;
+    Some((
+        format!("{}.ipam.addresses[{place}].address", plugin.path),
+        span,
+    ))
+}

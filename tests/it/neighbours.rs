@@ -1,0 +1,166 @@
+//! Rules that compare a network with the others, among very many of them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    admission::{Decision, Evidence, Review, Verdict, Webhook, decide},
+    catalog::{Catalog, Pod},
+    network::Network,
+    rules::{Level, Lookup, Policy},
+};
+
+use crate::support;
+
+/// Longer than a debug build needs on a slow machine, and shorter than any scan by text.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("neighbours::ten_thousand_apart", || {
+            let range = |i: usize| format!("10.{}.{}.0/24", i / 256, i % 256);
+            compare(range, "10.7.7.0/24", 1)
+        }),
+        Trial::test("neighbours::ten_thousand_in_one_range", || {
+            compare(|_| "10.0.0.0/8".to_owned(), "10.7.7.0/24", 10)
+        }),
+        Trial::test("neighbours::no_text_makes_a_review_dear", dear_texts),
+        Trial::test(
+            "neighbours::no_denial_for_pods_in_a_cache_only",
+            unconfirmed,
+        ),
+        Trial::test("neighbours::operators_may_delete_what_is_in_use", operators),
+    ]
+}
+
+/// A network and a hundred thousand pods, every hundredth of which uses it.
+fn in_use() -> (Network, Catalog) {
+    let pod = |i: usize| {
+        Arc::new(Pod {
+            namespace: "db".into(),
+            name: format!("db-{i}").into(),
+            uid: None,
+            host_network: false,
+            networks: Some(format!("net-{}", i % 100).into()),
+            default_network: None,
+            network_status: None,
+        })
+    };
+    let network = Network::new("db", "net-7", Some(r#"{"type": "macvlan"}"#));
+    (network, Catalog::new([], [], (0..100_000).map(pod)))
+}
+
+fn unconfirmed() -> Result<(), Failed> {
+    let (network, catalog) = in_use();
+    let body = support::delete_network(&network, None);
+    let review = Review::parse(&body)?;
+    let ask = |policy: &Policy, evidence| {
+        decide(
+            Webhook::Validate,
+            &review.request,
+            &catalog,
+            policy,
+            evidence,
+        )
+    };
+    let lookup = Lookup::NetworkUsers {
+        namespace: "db".into(),
+        name: "net-7".into(),
+    };
+    let mut policy = Policy::default();
+    if ask(&policy, Evidence::Cached) != Decision::Confirm(vec![lookup]) {
+        return Err("denied without a look".into());
+    }
+    let Decision::Answer(answer) = ask(&policy, Evidence::Confirmed) else {
+        return Err("confirmed, and no answer".into());
+    };
+    let begun = Instant::now();
+    ask(&policy, Evidence::Confirmed);
+    println!("second look: {:?}", begun.elapsed());
+    if !answer
+        .message()
+        .contains("1000 pods: db/db-10007, db/db-1007, ")
+    {
+        return Err(answer.message().into());
+    }
+    policy.set_level("network-in-use", Level::Warn)?;
+    match ask(&policy, Evidence::Cached) {
+        Decision::Answer(answer) if answer.verdict() == Verdict::Warn => Ok(()),
+        other => Err(format!("a warning needs no look, but {other:?}").into()),
+    }
+}
+
+fn operators() -> Result<(), Failed> {
+    let (network, catalog) = in_use();
+    let mut policy = Policy::default();
+    // The reviews made here name no user.
+    policy.operator_users.insert("".into());
+    let answer = support::answer(&support::delete_network(&network, None), &catalog, &policy)?;
+    match answer.verdict() {
+        Verdict::Allow => Ok(()),
+        _ => Err(support::lines(&answer).into()),
+    }
+}
+
+/// Checks a network of another name against ten thousand others; `denied` is how many of them it
+/// is refused for.
+fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> Result<(), Failed> {
+    let config = |range: &str, name: &str| {
+        format!(
+            r#"{{"type": "macvlan", "master": "eth1", "ipam": {{"type": "whereabouts",
+                "range": "{range}", "network_name": "{name}"}}}}"#
+        )
+    };
+    let network = |i| {
+        Arc::new(Network::new(
+            "db",
+            &format!("net-{i}"),
+            Some(&config(&range(i), "shared")),
+        ))
+    };
+    let catalog = Catalog::new([], (0..10_000).map(network), []);
+    let config = config(own, "mine");
+    let network = Network::new("web", "mine", Some(&config));
+    let body = support::create_network(&network, Some(&config));
+    for round in ["first", "second"] {
+        let begun = Instant::now();
+        let answer = support::answer(&body, &catalog, &Policy::default())?;
+        let elapsed = begun.elapsed();
+        println!("{round} look: {elapsed:?}");
+        let found = answer.findings().iter();
+        let found = found.filter(|f| f.code == "overlapping-ranges").count();
+        if (answer.verdict(), found) != (Verdict::Deny, denied) || elapsed > PATIENCE {
+            return Err(format!("{found} in {elapsed:?}\n{}", support::lines(&answer)).into());
+        }
+    }
+    Ok(())
+}
+
+/// A text as large as etcd takes, against another such: neither makes the review dear.
+fn dear_texts() -> Result<(), Failed> {
+    let list = |item: &str, count| vec![item; count].join(",");
+    let ranges = list(r#"{"range":"10.0.0.0/8"}"#, 20_000);
+    let excludes = (0..40_000).map(|i| format!("\"10.{}.{}.0/30\"", i / 256, i % 256));
+    let excludes = excludes.collect::<Vec<_>>().join(",");
+    let config = |name: &str| {
+        format!(
+            r#"{{"type": "macvlan", "ipam": {{"type": "whereabouts", "network_name": "{name}",
+                "range": "10.0.0.0/8", "exclude": [{excludes}], "ipRanges": [{ranges}]}}}}"#
+        )
+    };
+    let other = Arc::new(Network::new("db", "other", Some(&config("a"))));
+    let catalog = Catalog::new([], [other], []);
+    let own = config("b");
+    let body = support::create_network(&Network::new("web", "own", Some(&own)), Some(&own));
+    let begun = Instant::now();
+    let answer = support::answer(&body, &catalog, &Policy::default())?;
+    let elapsed = begun.elapsed();
+    println!("dear texts: {elapsed:?}");
+    if answer.verdict() != Verdict::Deny || elapsed > Duration::from_secs(10) {
+        return Err(format!("{elapsed:?}\n{}", support::lines(&answer)).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The additional networks of OpenShift's operator, and what its documentation's examples yield.
+
+use std::{fs, path::Path};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{catalog::Catalog, manifests, network::operator, rules::Policy};
+use serde_json::{Value, json};
+
+use crate::support;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("openshift::the_dhcp_shim_is_right", dhcp_shim),
+        Trial::test("openshift::the_broken_dual_stack_is_placed", broken),
+        Trial::test("openshift::entries_are_compared_with_each_other", siblings),
+        Trial::test("openshift::a_rendered_field_is_named_as_written", rendered),
+    ]
+}
+
+fn seed(name: &str) -> Result<String, Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed-examples");
+    Ok(fs::read_to_string(folder.join(name))?)
+}
+
+/// What `/validate` says of the object with this YAML, and what is wrong with it as a manifest.
+fn said(yaml: &str) -> Result<(String, Vec<String>), Failed> {
+    let object: Value = serde_saphyr::from_str(yaml)?;
+    let read = manifests::read(yaml, "cno.yaml");
+    let errors = read.errors.iter().map(ToString::to_string).collect();
+    Ok((review(&object)?, errors))
+}
+
+fn review(object: &Value) -> Result<String, Failed> {
+    let body = support::create_other(object, operator::GROUP, "networks");
+    let answer = support::answer(&body, &Catalog::default(), &Policy::default())?;
+    Ok(support::lines(&answer))
+}
+
+fn expect(what: &str, got: &str, parts: &[&str]) -> Result<(), Failed> {
+    let missing: Vec<_> = parts.iter().filter(|part| !got.contains(**part)).collect();
+    if missing.is_empty() && got.is_empty() == parts.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{what}: {missing:?} is not in\n{got}").into())
+}
+
+fn dhcp_shim() -> Result<(), Failed> {
+    let (lines, errors) = said(&seed("cno-dhcp-shim.yaml")?)?;
+    expect("findings", &lines, &[])?;
+    expect("errors", &errors.join("\n"), &[])
+}
+
+/// Two slips: `cniVersion` for `apiVersion`, and a quote that is not closed.
+fn broken() -> Result<(), Failed> {
+    let yaml = seed("cno-whereabouts-dual-stack-broken.yaml")?;
+    let (lines, errors) = said(&yaml)?;
+    expect(
+        "errors",
+        &errors.join("\n"),
+        &["cno.yaml:1:1: apiVersion is missing: write `apiVersion: operator.openshift.io/v1`"],
+    )?;
+    expect(
+        "findings",
+        &lines,
+        &[
+            "deny invalid-network-config spec.additionalNetworks[0].rawCNIConfig: ",
+            "the configuration is not JSON",
+            "(line 3, column",
+        ],
+    )?;
+    let mended = yaml
+        .replace("cniVersion: op", "apiVersion: op")
+        .replace("0.3.1,", "0.3.1\",");
+    let (lines, errors) = said(&mended)?;
+    expect("findings", &lines, &[])?;
+    expect("errors", &errors.join("\n"), &[])
+}
+
+fn list(entries: &Value) -> Value {
+    json!({"kind": "Network", "metadata": {"name": "cluster"}, "spec": {"additionalNetworks": entries}})
+}
+
+fn siblings() -> Result<(), Failed> {
+    let entry = |name: &str, network_name: &str| {
+        let config = json!({"type": "macvlan", "master": "eth1", "ipam": {
+            "type": "whereabouts", "range": "10.0.0.0/24", "network_name": network_name}});
+        json!({"name": name, "type": "Raw", "rawCNIConfig": config.to_string()})
+    };
+    let lines = review(&list(&json!([entry("a", "x"), entry("b", "y")])))?;
+    let parts = [
+        "deny overlapping-ranges spec.additionalNetworks[0].rawCNIConfig.ipam.range: ",
+        "default/b",
+        "deny overlapping-ranges spec.additionalNetworks[1].rawCNIConfig.ipam.range: ",
+        "default/a",
+    ];
+    expect("two names", &lines, &parts)?;
+    expect(
+        "one name",
+        &review(&list(&json!([entry("a", "x"), entry("b", "x")])))?,
+        &[],
+    )
+}
+
+fn rendered() -> Result<(), Failed> {
+    let entry = |name: &str| {
+        json!({"name": name, "type": "SimpleMacvlan", "simpleMacvlanConfig": {"master": "eth1",
+            "ipamConfig": {"type": "Static", "staticIPAMConfig": {
+                "addresses": [{"address": "192.0.2.5/24"}]}}}})
+    };
+    let lines = review(&list(&json!([entry("a"), entry("b")])))?;
+    let field = "warn duplicate-static-address spec.additionalNetworks[0].simpleMacvlanConfig\
+                 .ipamConfig.staticIPAMConfig.addresses[0].address: ";
+    expect("field", &lines, &[field])
+}
