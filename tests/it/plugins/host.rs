@@ -16,7 +16,7 @@ const PLUGINS: &str = "/usr/lib/cni";
 /// How long a plugin may take, as `timeout` reads it.
 const PATIENCE: &str = "20";
 
-/// A veth pair whose one end is the plugins' master.
+/// The names of what the plugins work on.
 pub(super) struct Host {
     /// The interface on which networks are made.
     pub(super) master: String,
@@ -50,16 +50,10 @@ impl Host {
         made.is_ok() && ip(&["link", "del", &name]).is_ok()
     }
 
-    /// Makes the interfaces.
+    /// Chooses names of the test's own.
     pub(super) fn new() -> Result<Self, Failed> {
         let number = id() % 100_000;
         let (master, bridge) = (format!("ndm{number}"), format!("ndb{number}"));
-        let peer = format!("{master}p");
-        ip(&[
-            "link", "add", &master, "type", "veth", "peer", "name", &peer,
-        ])?;
-        ip(&["link", "set", &master, "up"])?;
-        ip(&["link", "set", &peer, "up"])?;
         let state = tempfile::tempdir()?;
         Ok(Self {
             master,
@@ -83,6 +77,7 @@ impl Host {
             None => vec![config.clone()],
         };
         // Of its own: what a plugin leaves behind is nobody else's matter.
+        let _master = Master::new(&self.master)?;
         let namespace = Namespace::new()?;
         let (mut done, mut result, mut outcome) = (Vec::new(), None, Ok(()));
         for plugin in plugins {
@@ -113,6 +108,27 @@ impl Host {
             let _ = namespace.exec("DEL", id, plugin)?;
         }
         Ok(outcome)
+    }
+}
+
+/// A veth pair that goes when this is dropped, at once and with all that was made on it: a namespace's
+/// interfaces go some time after it, and a passthru master takes one alone.
+struct Master<'a>(&'a str);
+
+impl<'a> Master<'a> {
+    fn new(name: &'a str) -> Result<Self, Failed> {
+        let peer = format!("{name}p");
+        ip(&["link", "add", name, "type", "veth", "peer", "name", &peer])?;
+        let master = Self(name);
+        ip(&["link", "set", name, "up"])?;
+        ip(&["link", "set", &peer, "up"])?;
+        Ok(master)
+    }
+}
+
+impl Drop for Master<'_> {
+    fn drop(&mut self) {
+        let _ = ip(&["link", "del", self.0]);
     }
 }
 
@@ -174,8 +190,7 @@ impl Drop for Namespace {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // They may be gone already, or were never made.
-        let _ = ip(&["link", "del", &self.master]);
+        // Perhaps no plugin made it.
         let _ = ip(&["link", "del", &self.bridge]);
     }
 }
