@@ -1,3 +1,5 @@
+//! What `nadmit.yaml` may say, and what is said of its mistakes.
+
 use super::*;
 use crate::rules::{Level, Profile, RULES};
 

@@ -1,3 +1,5 @@
+//! Trees of YAML and JSON: values, places, limits.
+
 use proptest::prelude::*;
 
 use super::*;

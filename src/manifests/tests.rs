@@ -1,3 +1,5 @@
+//! Which objects are read from manifests, and where they stood.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -11,11 +11,11 @@ use nadmit::{
     network::Network,
     rules::{Finding, Level, Policy},
 };
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{support, targets};
+use crate::{properties::run, support, targets};
 
 const CASES: &str = include_str!("../fixtures/cases/networks.json");
 
@@ -96,21 +96,6 @@ fn verdict(case: &Case) -> Result<(), Failed> {
     }
     let said = support::lines(&answer);
     Err(format!("expected {expected}, got {}\n{said}", verdict.name()).into())
-}
-
-fn run<S: Strategy>(
-    cases: u32,
-    strategy: S,
-    check: impl Fn(S::Value) -> Result<(), TestCaseError>,
-) -> Result<(), Failed> {
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    TestRunner::new(config)
-        .run(&strategy, check)
-        .map_err(|error| error.to_string().into())
 }
 
 /// A plugin and its IPAM as their documentation has them, and whether another plugin follows.

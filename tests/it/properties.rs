@@ -55,7 +55,8 @@ fn kept_corpus(name: &str, target: fn(&[u8])) -> Result<(), Failed> {
     }
 }
 
-fn run<S: Strategy>(
+/// Runs a property on generated input.
+pub(crate) fn run<S: Strategy>(
     cases: u32,
     strategy: S,
     check: impl Fn(S::Value) -> Result<(), TestCaseError>,

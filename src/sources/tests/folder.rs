@@ -1,3 +1,5 @@
+//! The folder source as its users see it: published catalogs, refreshes, polling.
+
 use std::{
     convert::Infallible,
     fs,

@@ -1,3 +1,5 @@
+//! One scan after the other: what counts, what stays, what is reported.
+
 use std::{
     fs,
     os::unix::fs::symlink,
