@@ -16,11 +16,13 @@
 //! 6. [`server`] is the glue: TLS, limits, health, metrics. [`cli`] starts it.
 
 pub mod admission;
+pub mod allocation;
 pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod document;
+pub mod ledger;
 pub mod manifests;
 pub mod network;
 pub mod rules;

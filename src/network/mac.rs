@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
 /// An Ethernet address of 6 bytes.
@@ -24,6 +25,23 @@ impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
         write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl Serialize for Mac {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mac {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match HardwareAddress::parse(&text) {
+            Ok(HardwareAddress::Ethernet(mac)) => Ok(mac),
+            Ok(_) => Err(D::Error::custom(format!("{text:?} is no MAC of 6 bytes"))),
+            Err(error) => Err(D::Error::custom(format!("{text:?} {error}"))),
+        }
     }
 }
 
