@@ -4,13 +4,27 @@
 //! which records an attachment needs, and what the reconciler should mend.
 
 mod address;
+mod free;
 mod holder;
+mod layout;
+mod macs;
+mod pool;
+mod range;
 mod record;
+mod reservation;
+pub mod selector;
 mod space;
+pub mod spec;
 
 pub use self::{
     address::{Address, Family, NoAddress},
+    free::FreeNumbers,
     holder::{Holder, PodRef},
+    layout::Layout,
+    macs::Macs,
+    pool::{Pool, PoolFault, Retention, WorkloadRetention},
+    range::{NotGiven, PoolRange},
     record::{Allocation, NetworkRef, Stored, Timestamp, Version, Write},
+    reservation::{Reservation, ReservedFor},
     space::Space,
 };

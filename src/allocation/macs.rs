@@ -1,0 +1,236 @@
+//! Where a pool's MACs come from.
+
+use super::{Address, FreeNumbers, pool::PoolFault, range::PoolRange, spec::MacsSpec};
+use crate::network::mac::{HardwareAddress, Mac};
+
+/// How many bits a MAC has.
+const BITS: u32 = 48;
+/// The bit of a MAC that makes it multicast.
+const GROUP: u128 = 1 << 40;
+
+/// The MACs of a pool: some follow from addresses of the pool's first range, the rest are allocated
+/// like addresses.
+///
+/// A MAC follows from an address by its offset from the masked base of the range. Such a MAC needs no
+/// record of its own: while the address is taken, so is the MAC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Macs {
+    /// The first MAC of all.
+    first: u128,
+    /// The last.
+    last: u128,
+    /// How many at the beginning follow from addresses.
+    following: u128,
+}
+
+impl Macs {
+    /// Makes sense of `macs`; `first_range` is the pool's first range, if it has one.
+    ///
+    /// # Errors
+    /// What is wrong, with its place under `macs`.
+    pub(super) fn new(spec: &MacsSpec, first_range: Option<&PoolRange>) -> Result<Self, PoolFault> {
+        let offsets = first_range.map_or(0, |range| range.subnet.window().count());
+        let (first, last) = match (&spec.prefix, &spec.start, &spec.end) {
+            (Some(prefix), None, None) => by_prefix(prefix)?,
+            (None, Some(start), Some(end)) => by_bounds(start, end)?,
+            _ => {
+                let reason = "write either a prefix (\"02:5e:00\"), or start and end";
+                return Err(PoolFault::new("", reason.to_owned()));
+            }
+        };
+        let fits = offsets <= last - first + 1;
+        if spec.prefix.is_some() && !fits {
+            return Err(does_not_fit(first_range, first, last));
+        }
+        Ok(Self {
+            first,
+            last,
+            following: if fits { offsets } else { 0 },
+        })
+    }
+
+    /// The MAC that follows from an address of the pool's first range; `None` where none does.
+    pub fn following(&self, offset: u128) -> Option<Mac> {
+        let number = self.first.checked_add(offset)?;
+        (offset < self.following).then(|| mac(number)).flatten()
+    }
+
+    /// Whether this MAC follows from some address, so that it is not to be had by itself.
+    pub fn follows(&self, mac: Mac) -> bool {
+        let number = Address::Mac(mac).number();
+        number >= self.first && number - self.first < self.following
+    }
+
+    /// Whether the MAC is one of the pool's.
+    pub fn contains(&self, mac: Mac) -> bool {
+        (self.first..=self.last).contains(&Address::Mac(mac).number())
+    }
+
+    /// Whether two pools have a MAC in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// First and last MAC.
+    pub fn bounds(&self) -> Option<(Mac, Mac)> {
+        Some((mac(self.first)?, mac(self.last)?))
+    }
+
+    /// The MACs that follow from nothing and are allocated by themselves, all free.
+    pub fn free_numbers(&self) -> FreeNumbers {
+        // A multicast MAC in a run from start to end is no address for an interface.
+        let group = |number: u128| number & GROUP != 0;
+        let mut holes = Vec::new();
+        let mut block = self.first >> 40;
+        while block <= self.last >> 40 {
+            if group(block << 40) {
+                holes.push((block << 40, (block << 40) | (GROUP - 1)));
+            }
+            block += 1;
+        }
+        holes.push((0, 0));
+        FreeNumbers::new(self.first + self.following, self.last, holes)
+    }
+}
+
+fn mac(number: u128) -> Option<Mac> {
+    match super::Family::Mac.address(number) {
+        Address::Mac(mac) => Some(mac),
+        Address::Ip(_) => None,
+    }
+}
+
+fn by_prefix(text: &str) -> Result<(u128, u128), PoolFault> {
+    let fault = |reason: &str| {
+        let reason = format!("{text:?} {reason}; write one to five bytes such as \"02:5e:00\"");
+        PoolFault::new("prefix", reason)
+    };
+    let bytes: Option<Vec<u8>> = text
+        .split([':', '-'])
+        .map(|pair| {
+            let hex = pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+            hex.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
+        })
+        .collect();
+    let bytes = bytes.ok_or_else(|| fault("is not pairs of hexadecimal digits"))?;
+    if bytes.is_empty() || bytes.len() > 5 {
+        return Err(fault("has too many bytes"));
+    }
+    if bytes.first().is_some_and(|byte| byte & 1 == 1) {
+        return Err(fault(
+            "is multicast, which no interface may be (the first byte is odd)",
+        ));
+    }
+    let prefix = bytes
+        .iter()
+        .fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
+    let rest = BITS - 8 * u32::try_from(bytes.len()).unwrap_or_default();
+    Ok((prefix << rest, (prefix << rest) | ((1 << rest) - 1)))
+}
+
+fn by_bounds(start: &str, end: &str) -> Result<(u128, u128), PoolFault> {
+    let parse = |place: &'static str, text: &str| match HardwareAddress::parse(text) {
+        Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => {
+            let reason = format!("{text:?} is multicast or zero, which no interface may be");
+            Err(PoolFault::new(place, reason))
+        }
+        Ok(HardwareAddress::Ethernet(mac)) => Ok(Address::Mac(mac).number()),
+        Ok(_) => Err(PoolFault::new(place, format!("{text:?} has not six bytes"))),
+        Err(error) => Err(PoolFault::new(place, format!("{text:?} {error}"))),
+    };
+    let (first, last) = (parse("start", start)?, parse("end", end)?);
+    if first > last {
+        let reason = format!("{end} is below the start {start}; write the lower one first");
+        return Err(PoolFault::new("end", reason));
+    }
+    Ok((first, last))
+}
+
+fn does_not_fit(range: Option<&PoolRange>, first: u128, last: u128) -> PoolFault {
+    let left = (last - first + 1).trailing_zeros();
+    let (subnet, bits) = range.map_or((String::new(), 0), |range| {
+        (range.subnet.to_string(), range.subnet.host_bits())
+    });
+    PoolFault::new(
+        "prefix",
+        format!(
+            "leaves {left} bits, but addresses of {subnet} differ in {bits}: MACs would not follow \
+             from them; write a shorter prefix, or start and end, with which each MAC is allocated \
+             by itself"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocation::spec::RangeSpec;
+
+    fn macs(spec: &str, range: Option<&str>) -> Result<Macs, String> {
+        let spec: MacsSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+        let range = range.map(|range| {
+            let spec = RangeSpec {
+                range: range.to_owned(),
+                ..RangeSpec::default()
+            };
+            PoolRange::new(&spec).unwrap_or_else(|e| panic!("{e:?}"))
+        });
+        Macs::new(&spec, range.as_ref()).map_err(|fault| fault.path)
+    }
+
+    fn is(mac: Option<Mac>, text: &str) -> bool {
+        mac.is_some_and(|mac| mac.to_string() == text)
+    }
+
+    #[test]
+    fn a_mac_follows_from_its_addresses_offset() {
+        let macs = macs(r#"{"prefix":"02:5e:00"}"#, Some("192.0.2.192/27"));
+        let macs = macs.unwrap_or_else(|e| panic!("{e}"));
+        assert!(is(macs.following(13), "02:5e:00:00:00:0d"));
+        assert_eq!(macs.following(32), None);
+        let own = macs.free_numbers();
+        assert_eq!(own.lowest(), Some(0x025e_0000_0020));
+    }
+
+    #[test]
+    fn a_prefix_must_leave_room_for_every_offset() {
+        assert!(macs(r#"{"prefix":"02:5e:00"}"#, Some("10.0.0.0/8")).is_ok());
+        let too_long = macs(r#"{"prefix":"02:5e:00:00"}"#, Some("10.0.0.0/8"));
+        assert_eq!(too_long, Err("prefix".to_owned()));
+        assert!(macs(r#"{"prefix":"02:5e:00"}"#, Some("2001:db8::/64")).is_err());
+        let own = macs(
+            r#"{"start":"02:00:00:00:00:00","end":"02:00:00:00:00:ff"}"#,
+            Some("2001:db8::/64"),
+        );
+        assert!(own.is_ok_and(|macs| macs.following(1).is_none()));
+    }
+
+    #[test]
+    fn what_no_interface_may_have_is_refused() {
+        for (spec, path) in [
+            (r#"{"prefix":"01:5e"}"#, "prefix"),
+            (r#"{"prefix":"2:5e"}"#, "prefix"),
+            (r#"{"prefix":"02:00:00:00:00:00"}"#, "prefix"),
+            (r#"{}"#, ""),
+            (
+                r#"{"start":"02:00:00:00:00:09","end":"02:00:00:00:00:01"}"#,
+                "end",
+            ),
+            (
+                r#"{"start":"01:00:00:00:00:09","end":"02:00:00:00:00:01"}"#,
+                "start",
+            ),
+        ] {
+            assert_eq!(macs(spec, None), Err(path.to_owned()), "{spec}");
+        }
+        let wide = macs(
+            r#"{"start":"02:ff:ff:ff:ff:ff","end":"04:00:00:00:00:00"}"#,
+            None,
+        );
+        let wide = wide.unwrap_or_else(|e| panic!("{e}")).free_numbers();
+        assert_eq!(
+            (wide.capacity(), wide.is_givable(0x0300_0000_0000)),
+            (2, false)
+        );
+    }
+}

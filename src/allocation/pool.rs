@@ -1,0 +1,430 @@
+//! A pool of addresses: what it gives, and to whom.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use thiserror::Error;
+
+use super::{
+    Space,
+    macs::Macs,
+    range::PoolRange,
+    selector::{Labels, Selector},
+    spec::{PoolSpec, WorkloadRetentionSpec},
+};
+use crate::network::mac::Mac;
+
+/// How long, in seconds, a released address is kept from other holders, if the pool does not say.
+const QUARANTINE: i64 = 30;
+/// How long, in seconds, an address on a node that does not answer is kept, if the pool does not say.
+const LOST_NODE_QUARANTINE: i64 = 600;
+
+/// A pool of addresses that makes sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where its addresses are unique.
+    pub space: Space,
+    /// The ranges; each attachment gets an address of each. Empty for a pool of MACs alone.
+    pub ranges: Box<[PoolRange]>,
+    /// The MACs.
+    pub macs: Option<Macs>,
+    /// The prefix length of a node's slice.
+    pub slice: Option<u8>,
+    /// How long a holder keeps its addresses.
+    pub retention: Retention,
+    /// What ends the retention of a workload's addresses.
+    pub workload_retention: WorkloadRetention,
+    /// Seconds for which a released address is kept from other holders.
+    pub quarantine: i64,
+    /// Seconds for which an address on a node that does not answer is kept.
+    pub lost_node_quarantine: i64,
+    /// The most addresses that one namespace may hold.
+    pub max_per_namespace: Option<u64>,
+    /// Which namespaces' pods may draw from it; none without.
+    pub namespaces: Option<Selector>,
+    /// Whether a virtual machine keeps its IP addresses, too, not its MAC alone.
+    pub machines_keep_ips: bool,
+}
+
+/// How long a holder keeps its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// As long as the pod is there.
+    Pod,
+    /// As long as the workload is there, by [`WorkloadRetention`], where the pod is a replica of one
+    /// that lasts.
+    Workload,
+}
+
+/// What ends the retention of a workload's addresses, as
+/// `persistentVolumeClaimRetentionPolicy` does for its volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkloadRetention {
+    /// Whether a replica keeps its addresses while the set is scaled below it.
+    pub retain_when_scaled: bool,
+    /// Whether they are kept when the set is deleted.
+    pub retain_when_deleted: bool,
+}
+
+/// Something wrong with a pool or a reservation: a place under its `spec`, and what to write there.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{path}: {reason}")]
+pub struct PoolFault {
+    /// The place under `spec` (`ranges[0].exclude[1]`).
+    pub path: String,
+    /// What is wrong, and what to write instead.
+    pub reason: String,
+}
+
+impl PoolFault {
+    pub(super) fn new(path: impl Into<String>, reason: String) -> Self {
+        Self {
+            path: path.into(),
+            reason,
+        }
+    }
+
+    /// The same fault, seen from one level up.
+    fn under(mut self, parent: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.path = format!("{parent}{dot}{}", self.path);
+        self
+    }
+}
+
+impl Pool {
+    /// Makes sense of a pool's words.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place under `spec`.
+    pub fn new(name: &str, spec: &PoolSpec) -> Result<Self, Vec<PoolFault>> {
+        let mut reader = Reader { faults: Vec::new() };
+        let ranges = reader.ranges(spec);
+        let macs = spec.macs.as_ref().and_then(|macs| {
+            let made = Macs::new(macs, ranges.first());
+            reader.keep(made.map_err(|fault| fault.under("macs")))
+        });
+        if spec.ranges.is_empty() && spec.macs.is_none() {
+            let reason = "the pool gives nothing; write at least one range, or macs".to_owned();
+            reader.faults.push(PoolFault::new("ranges", reason));
+        }
+        let slice = reader.slice(spec, &ranges);
+        let retention = reader.retention(spec, slice);
+        let workload_retention = reader.workload_retention(spec.workload_retention.as_ref());
+        let quarantine = reader.seconds("quarantine", &spec.quarantine, QUARANTINE);
+        let lost_node_quarantine = reader.seconds(
+            "lostNodeQuarantine",
+            &spec.lost_node_quarantine,
+            LOST_NODE_QUARANTINE,
+        );
+        let max_per_namespace = reader.limit(spec.max_per_namespace);
+        let namespaces =
+            spec.namespace_selector.as_ref().and_then(|selector| {
+                let made = Selector::new(selector);
+                reader.keep(made.map_err(|(path, reason)| {
+                    PoolFault::new(path, reason).under("namespaceSelector")
+                }))
+            });
+        let machines_keep_ips = reader.machines(spec.virtual_machines.as_deref());
+        if !reader.faults.is_empty() {
+            return Err(reader.faults);
+        }
+        Ok(Self {
+            name: name.into(),
+            space: Space::new(&spec.network_name),
+            ranges: ranges.into(),
+            macs,
+            slice,
+            retention,
+            workload_retention,
+            quarantine,
+            lost_node_quarantine,
+            max_per_namespace,
+            namespaces,
+            machines_keep_ips,
+        })
+    }
+
+    /// Whether pods of a namespace with these labels may draw from it.
+    pub fn serves(&self, namespace: &Labels) -> bool {
+        let selector = self.namespaces.as_ref();
+        selector.is_some_and(|selector| selector.selects(namespace))
+    }
+
+    /// The range in whose subnet the address lies.
+    pub fn range_of(&self, address: IpAddr) -> Option<usize> {
+        self.ranges.iter().position(|range| range.contains(address))
+    }
+
+    /// The MAC that follows from an address of the first range.
+    pub fn following_mac(&self, address: IpAddr) -> Option<Mac> {
+        let range = self
+            .ranges
+            .first()
+            .filter(|range| range.contains(address))?;
+        self.macs.as_ref()?.following(range.offset(address))
+    }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pod => "Pod",
+            Self::Workload => "Workload",
+        })
+    }
+}
+
+/// Reads a pool's members one by one, and keeps what is wrong with them.
+struct Reader {
+    faults: Vec<PoolFault>,
+}
+
+impl Reader {
+    fn keep<T>(&mut self, result: Result<T, PoolFault>) -> Option<T> {
+        result.map_err(|fault| self.faults.push(fault)).ok()
+    }
+
+    fn ranges(&mut self, spec: &PoolSpec) -> Vec<PoolRange> {
+        let mut ranges: Vec<PoolRange> = Vec::new();
+        for (index, range) in spec.ranges.iter().enumerate() {
+            let place = format!("ranges[{index}]");
+            match PoolRange::new(range) {
+                Ok(range) => {
+                    let whole = range.subnet.window();
+                    let twin = ranges
+                        .iter()
+                        .find(|r| r.subnet.window().common(whole).is_some());
+                    if let Some(twin) = twin {
+                        let reason = format!(
+                            "{} overlaps {} of the same pool; ranges of one pool are apart",
+                            range.subnet, twin.subnet
+                        );
+                        self.faults
+                            .push(PoolFault::new("range", reason).under(&place));
+                    }
+                    ranges.push(range);
+                }
+                Err(faults) => {
+                    let faults = faults.into_iter().map(|fault| fault.under(&place));
+                    self.faults.extend(faults);
+                }
+            }
+        }
+        ranges
+    }
+
+    fn slice(&mut self, spec: &PoolSpec, ranges: &[PoolRange]) -> Option<u8> {
+        let text = spec
+            .node_slice_size
+            .as_deref()
+            .filter(|text| !text.is_empty())?;
+        let fault = |reason| Err(PoolFault::new("nodeSliceSize", reason));
+        let number = text.strip_prefix('/').unwrap_or(text).parse::<u8>().ok();
+        let checked = match (number, ranges) {
+            (None, _) => fault(format!("{text:?} is no prefix length; write \"/28\"")),
+            (_, [] | [_, _, ..]) => fault("needs a pool of exactly one range".to_owned()),
+            (Some(size), [range]) if size <= range.subnet.prefix => fault(format!(
+                "/{size} is not smaller than the range {}; write a longer prefix",
+                range.subnet
+            )),
+            (Some(size), [range]) if size > range.subnet.width() - 1 => {
+                fault(format!("/{size} leaves a node no addresses to choose from"))
+            }
+            (Some(size), [_]) => Ok(size),
+        };
+        self.keep(checked)
+    }
+
+    fn retention(&mut self, spec: &PoolSpec, slice: Option<u8>) -> Retention {
+        let sliced = slice.is_some();
+        let made = match spec.retention.as_deref() {
+            None if sliced => Ok(Retention::Pod),
+            None => Ok(Retention::Workload),
+            Some("Pod") => Ok(Retention::Pod),
+            Some("Workload") if sliced => Err(
+                "an address of a node's slice cannot follow its workload to another node; write \
+                 Pod, or leave out nodeSliceSize"
+                    .to_owned(),
+            ),
+            Some("Workload") => Ok(Retention::Workload),
+            Some(other) => Err(format!("{other:?} is neither Pod nor Workload")),
+        };
+        let made = made.map_err(|reason| PoolFault::new("retention", reason));
+        self.keep(made).unwrap_or(Retention::Pod)
+    }
+
+    fn workload_retention(&mut self, spec: Option<&WorkloadRetentionSpec>) -> WorkloadRetention {
+        let mut read = |name: &str, text: Option<&str>, default: bool| match text {
+            None => default,
+            Some("Retain") => true,
+            Some("Release") => false,
+            Some(other) => {
+                let reason = format!("{other:?} is neither Retain nor Release");
+                let fault = PoolFault::new(name, reason).under("workloadRetention");
+                self.faults.push(fault);
+                default
+            }
+        };
+        let scaled = spec.and_then(|spec| spec.when_scaled.as_deref());
+        let deleted = spec.and_then(|spec| spec.when_deleted.as_deref());
+        WorkloadRetention {
+            retain_when_scaled: read("whenScaled", scaled, true),
+            retain_when_deleted: read("whenDeleted", deleted, false),
+        }
+    }
+
+    fn seconds(&mut self, name: &str, text: &Option<String>, default: i64) -> i64 {
+        let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else {
+            return default;
+        };
+        match seconds_of(text) {
+            Some(seconds) => seconds,
+            None => {
+                let reason = format!("{text:?} is no duration; write \"30s\" or \"10m\"");
+                self.faults.push(PoolFault::new(name, reason));
+                default
+            }
+        }
+    }
+
+    fn limit(&mut self, limit: Option<i64>) -> Option<u64> {
+        let limit = limit?;
+        match u64::try_from(limit) {
+            Ok(limit) if limit > 0 => Some(limit),
+            _ => {
+                let reason = format!("{limit} is no limit; write at least 1, or leave it out");
+                self.faults.push(PoolFault::new("maxPerNamespace", reason));
+                None
+            }
+        }
+    }
+
+    fn machines(&mut self, text: Option<&str>) -> bool {
+        match text {
+            None | Some("MAC") => false,
+            Some("MACAndIPs") => true,
+            Some(other) => {
+                let reason = format!("{other:?} is neither MAC nor MACAndIPs");
+                self.faults.push(PoolFault::new("virtualMachines", reason));
+                false
+            }
+        }
+    }
+}
+
+/// The seconds of a duration as Go writes it, in whole hours, minutes and seconds: `1h30m`, `30s`.
+fn seconds_of(text: &str) -> Option<i64> {
+    let mut rest = text;
+    let mut seconds = 0i64;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: i64 = rest.get(..digits)?.parse().ok()?;
+        let unit = match rest.as_bytes().get(digits)? {
+            b'h' => 3600,
+            b'm' => 60,
+            b's' => 1,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
+        rest = rest.get(digits + 1..)?;
+    }
+    Some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(spec: &str) -> Result<Pool, Vec<String>> {
+        let spec: PoolSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+        Pool::new("storage", &spec).map_err(|f| f.into_iter().map(|f| f.path).collect())
+    }
+
+    #[test]
+    fn the_design_s_pool_makes_sense() {
+        let pool = pool(
+            r#"{"ranges":[{"range":"192.0.2.192/27","exclude":["192.0.2.192/30","192.0.2.196/32"]},
+                {"range":"2001:db8::/64"}],"macs":{"prefix":"02:5e:00"},
+                "networkName":"example_net_common","retention":"Workload",
+                "workloadRetention":{"whenScaled":"Retain","whenDeleted":"Release"},
+                "quarantine":"30s","lostNodeQuarantine":"10m","maxPerNamespace":200,
+                "namespaceSelector":{}}"#,
+        )
+        .unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(pool.lost_node_quarantine, 600);
+        assert!(pool.serves(&Labels::new()));
+        let address = |text: &str| text.parse().unwrap_or_else(|e| panic!("{e}"));
+        let mac = pool.following_mac(address("192.0.2.205"));
+        assert_eq!(
+            mac.map(|mac| mac.to_string()).as_deref(),
+            Some("02:5e:00:00:00:0d")
+        );
+        assert_eq!(pool.following_mac(address("2001:db8::5")), None);
+        assert_eq!(pool.range_of(address("2001:db8::5")), Some(1));
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let faults = pool(
+            r#"{"ranges":[{"range":"192.0.2.0/24","exclude":["x"]},{"range":"192.0.2.128/25"}],
+                "macs":{"prefix":"01"},"retention":"Forever","quarantine":"soon",
+                "workloadRetention":{"whenScaled":"x"},"maxPerNamespace":0,
+                "namespaceSelector":{"matchExpressions":[{"key":"a"}]},"virtualMachines":"IPs"}"#,
+        );
+        assert_eq!(
+            faults.err().unwrap_or_default(),
+            [
+                "ranges[0].exclude[0]",
+                "macs.prefix",
+                "retention",
+                "workloadRetention.whenScaled",
+                "quarantine",
+                "maxPerNamespace",
+                "namespaceSelector.matchExpressions[0].operator",
+                "virtualMachines",
+            ]
+        );
+        assert_eq!(pool("{}").err().unwrap_or_default(), ["ranges"]);
+        let twins = r#"{"ranges":[{"range":"192.0.2.0/24"},{"range":"192.0.2.128/25"}]}"#;
+        assert_eq!(pool(twins).err().unwrap_or_default(), ["ranges[1].range"]);
+    }
+
+    #[test]
+    fn durations_are_whole_hours_minutes_and_seconds() {
+        for (text, seconds) in [
+            ("30s", Some(30)),
+            ("1h30m", Some(5400)),
+            ("0s", Some(0)),
+            ("10", None),
+            ("ms", None),
+            ("-5s", None),
+            ("5ms", None),
+            ("99999999999999999999h", None),
+            ("9999999999999999h", None),
+        ] {
+            assert_eq!(seconds_of(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slice_is_smaller_than_the_one_range_and_not_kept_for_a_workload() {
+        let sliced = |size: &str, more: &str| {
+            pool(&format!(
+                r#"{{"ranges":[{{"range":"10.5.0.0/20"}}],"nodeSliceSize":"{size}"{more}}}"#
+            ))
+        };
+        let good = sliced("/24", "").unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!((good.slice, good.retention), (Some(24), Retention::Pod));
+        assert!(
+            sliced("/20", "").is_err() && sliced("/33", "").is_err() && sliced("x", "").is_err()
+        );
+        let kept = sliced("/24", r#","retention":"Workload""#);
+        assert_eq!(kept.err().unwrap_or_default(), ["retention"]);
+    }
+}

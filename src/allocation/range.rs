@@ -1,0 +1,337 @@
+//! One range of a pool: Whereabouts's words, with its traps taken out.
+
+use std::net::IpAddr;
+
+use super::{Address, FreeNumbers, pool::PoolFault, spec::RangeSpec};
+use crate::network::{
+    address::parse_address,
+    range::{Range, Subnet, Window},
+};
+
+/// A range to give addresses from.
+///
+/// As in Whereabouts the host bits of the range are masked, bounds and excludes cut it, and the first
+/// and the last address of the subnet are never given, IPv6 included. Other than there the gateway is
+/// never given either (whereabouts issue 601), and what does not parse or lies outside is an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolRange {
+    /// The subnet, which gives addresses their prefix.
+    pub subnet: Subnet,
+    /// What may be given, before excludes.
+    pub window: Window,
+    /// What is excluded, as written and in order.
+    pub excludes: Box<[Window]>,
+    /// The gateway.
+    pub gateway: Option<IpAddr>,
+}
+
+/// Why a range does not give an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotGiven {
+    /// It lies outside of the subnet.
+    Outside,
+    /// It lies in the subnet, but not between the bounds.
+    OutOfBounds,
+    /// The first or the last address of the subnet.
+    Edge,
+    /// It is in the exclude of this index.
+    Excluded(usize),
+    /// It is the gateway.
+    Gateway,
+}
+
+/// `::ffff:0:0/96`: IPv4 addresses written as IPv6, which would be a second name for each.
+const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+
+impl PoolRange {
+    /// Makes sense of a range.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place under the range.
+    pub fn new(spec: &RangeSpec) -> Result<Self, Vec<PoolFault>> {
+        let range = Range::parse(&spec.range)
+            .map_err(|error| vec![PoolFault::new("range", not_a_range(&spec.range, error))])?;
+        let subnet = range.subnet;
+        let Some(hosts) = subnet.hosts() else {
+            return Err(vec![PoolFault::new(
+                "range",
+                format!(
+                    "{subnet} is too small: its first and last address are never given, so nothing \
+                     is left; write at least a /{}",
+                    subnet.width() - 2
+                ),
+            )]);
+        };
+        let mut faults = Vec::new();
+        let window = window(spec, range, hosts, &mut faults);
+        let excludes = excludes(spec, subnet, &mut faults);
+        let gateway = gateway(spec, subnet, &mut faults);
+        let (Some(window), true) = (window, faults.is_empty()) else {
+            return Err(faults);
+        };
+        let range = Self {
+            subnet,
+            window,
+            excludes: excludes.into(),
+            gateway,
+        };
+        if range.free_numbers().capacity() == 0 {
+            let reason = "bounds, excludes and gateway leave no address to give";
+            return Err(vec![PoolFault::new("exclude", reason.to_owned())]);
+        }
+        Ok(range)
+    }
+
+    /// Everything that may be given, all of it free.
+    pub fn free_numbers(&self) -> FreeNumbers {
+        let numbers = |window: Window| {
+            let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
+            (first, last)
+        };
+        let (first, last) = numbers(self.window);
+        let gateway = self.gateway.map(|ip| Address::Ip(ip).number());
+        let mapped = (!self.window.is_ipv4()).then_some(MAPPED);
+        let holes = self
+            .excludes
+            .iter()
+            .filter(|window| window.is_ipv4() == self.window.is_ipv4())
+            .map(|window| numbers(*window));
+        let holes = holes.chain(gateway.map(|g| (g, g))).chain(mapped);
+        FreeNumbers::new(first, last, holes)
+    }
+
+    /// Whether the address lies in the subnet.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.subnet.window().contains(address)
+    }
+
+    /// Why the address is never given from here; `None` if it may be.
+    pub fn refuses(&self, address: IpAddr) -> Option<NotGiven> {
+        if !self.contains(address) {
+            return Some(NotGiven::Outside);
+        }
+        if self.gateway == Some(address) {
+            return Some(NotGiven::Gateway);
+        }
+        let excluded = self.excludes.iter().position(|e| e.contains(address));
+        if let Some(index) = excluded {
+            return Some(NotGiven::Excluded(index));
+        }
+        if self
+            .subnet
+            .hosts()
+            .is_none_or(|hosts| !hosts.contains(address))
+        {
+            return Some(NotGiven::Edge);
+        }
+        (!self.window.contains(address)).then_some(NotGiven::OutOfBounds)
+    }
+
+    /// How far the address is from the masked base of the subnet.
+    pub fn offset(&self, address: IpAddr) -> u128 {
+        let base = Address::Ip(self.subnet.window().first()).number();
+        Address::Ip(address).number().saturating_sub(base)
+    }
+}
+
+fn not_a_range(text: &str, error: impl std::fmt::Display) -> String {
+    if text.is_empty() {
+        return "is missing; write a range such as 192.0.2.0/24".to_owned();
+    }
+    format!("{text:?} {error}; write 192.0.2.0/24, 2001:db8::/64 or 192.0.2.10-192.0.2.99/24")
+}
+
+/// The addresses between the bounds. The dash syntax comes before the members, as in Whereabouts.
+fn window(
+    spec: &RangeSpec,
+    range: Range,
+    hosts: Window,
+    faults: &mut Vec<PoolFault>,
+) -> Option<Window> {
+    let whole = range.subnet.window();
+    let mut bound = |name: &'static str, text: &Option<String>, default: IpAddr| {
+        let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else {
+            return Some(default);
+        };
+        match parse_address(text) {
+            Ok(address) if whole.contains(address) => Some(address),
+            Ok(_) => {
+                let reason = format!("{text} lies outside of {}", range.subnet);
+                faults.push(PoolFault::new(name, reason));
+                None
+            }
+            Err(error) => {
+                faults.push(PoolFault::new(name, format!("{text:?} {error}")));
+                None
+            }
+        }
+    };
+    let (place, first, last) = match range.bounds {
+        Some((first, last)) => ("range", first, last),
+        None => (
+            "rangeEnd",
+            bound("rangeStart", &spec.range_start, hosts.first())?,
+            bound("rangeEnd", &spec.range_end, hosts.last())?,
+        ),
+    };
+    let window = Window::new(first, last).and_then(|window| window.common(hosts));
+    if window.is_none() {
+        let reason = if Window::new(first, last).is_none() {
+            format!("the end {last} is below the start {first}; write the lower one first")
+        } else {
+            format!("{first} to {last} has no address that may be given")
+        };
+        faults.push(PoolFault::new(place, reason));
+    }
+    window
+}
+
+fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Vec<Window> {
+    let mut windows = Vec::new();
+    for (index, text) in spec.exclude.iter().enumerate() {
+        let mut fault = |reason| faults.push(PoolFault::new(format!("exclude[{index}]"), reason));
+        let window = match (Subnet::parse(text), parse_address(text)) {
+            (Ok(excluded), _) => excluded.window(),
+            (_, Ok(address)) => match Window::new(address, address) {
+                Some(window) => window,
+                None => continue,
+            },
+            (Err(error), _) => {
+                fault(format!(
+                    "{text:?} {error}; write a CIDR or an address (a run is several CIDRs)"
+                ));
+                continue;
+            }
+        };
+        if window.common(subnet.window()).is_none() {
+            fault(format!(
+                "{text} lies outside of {subnet}, so it excludes nothing; remove or correct it"
+            ));
+        }
+        windows.push(window);
+    }
+    windows
+}
+
+fn gateway(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Option<IpAddr> {
+    let text = spec.gateway.as_deref().filter(|text| !text.is_empty())?;
+    match parse_address(text) {
+        Ok(gateway) if subnet.window().contains(gateway) => Some(gateway),
+        Ok(_) => {
+            let reason = format!("{text} lies outside of {subnet}");
+            faults.push(PoolFault::new("gateway", reason));
+            None
+        }
+        Err(error) => {
+            faults.push(PoolFault::new("gateway", format!("{text:?} {error}")));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(spec: &str) -> Result<PoolRange, Vec<String>> {
+        let spec: RangeSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+        PoolRange::new(&spec).map_err(|faults| faults.into_iter().map(|f| f.path).collect())
+    }
+
+    fn given(spec: &str) -> Vec<String> {
+        let range = range(spec).unwrap_or_else(|e| panic!("{spec}: {e:?}"));
+        let family = Address::Ip(range.window.first()).family();
+        let mut free = range.free_numbers();
+        std::iter::from_fn(|| free.take_lowest())
+            .map(|n| family.address(n).to_string())
+            .take(8)
+            .collect()
+    }
+
+    #[test]
+    fn whereabouts_words_mean_what_they_mean_there() {
+        let seed = r#"{"range":"192.0.2.192/27","exclude":["192.0.2.192/30","192.0.2.196/32"]}"#;
+        assert_eq!(given(seed)[..2], ["192.0.2.197", "192.0.2.198"]);
+        assert_eq!(given(r#"{"range":"192.168.2.225/28"}"#)[0], "192.168.2.225");
+        assert_eq!(
+            given(r#"{"range":"10.10.0.100-10.10.0.102/16","rangeStart":"10.10.0.1"}"#),
+            ["10.10.0.100", "10.10.0.101", "10.10.0.102"]
+        );
+        assert_eq!(
+            given(r#"{"range":"2001:db8::/126"}"#),
+            ["2001:db8::1", "2001:db8::2"]
+        );
+        assert_eq!(
+            given(r#"{"range":"10.1.0.0/16","exclude":["10.1.2.0/23","10.1.0.0/23"]}"#)[0],
+            "10.1.4.0"
+        );
+    }
+
+    #[test]
+    fn the_gateway_and_the_ends_are_never_given() {
+        assert_eq!(
+            given(r#"{"range":"192.0.2.0/29","gateway":"192.0.2.1","rangeEnd":"192.0.2.7"}"#),
+            [
+                "192.0.2.2",
+                "192.0.2.3",
+                "192.0.2.4",
+                "192.0.2.5",
+                "192.0.2.6"
+            ]
+        );
+        let range = range(
+            r#"{"range":"192.0.2.0/28","gateway":"192.0.2.1","exclude":["192.0.2.8/30"],
+            "rangeEnd":"192.0.2.13"}"#,
+        )
+        .unwrap_or_else(|e| panic!("{e:?}"));
+        for (address, reason) in [
+            ("192.0.2.0", Some(NotGiven::Edge)),
+            ("192.0.2.1", Some(NotGiven::Gateway)),
+            ("192.0.2.2", None),
+            ("192.0.2.9", Some(NotGiven::Excluded(0))),
+            ("192.0.2.14", Some(NotGiven::OutOfBounds)),
+            ("192.0.2.16", Some(NotGiven::Outside)),
+        ] {
+            let address = parse_address(address).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(range.refuses(address), reason, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_whereabouts_passes_over_is_an_error_with_its_place() {
+        for (spec, paths) in [
+            (r#"{}"#, vec!["range"]),
+            (r#"{"range":"192.0.2.0"}"#, vec!["range"]),
+            (r#"{"range":"192.0.2.0/31"}"#, vec!["range"]),
+            (r#"{"range":"10.0.0.200-10.0.0.100/24"}"#, vec!["range"]),
+            (
+                r#"{"range":"192.0.2.0/24","rangeStart":"x","gateway":"10.0.0.1","exclude":["y"]}"#,
+                vec!["rangeStart", "exclude[0]", "gateway"],
+            ),
+            (
+                r#"{"range":"192.0.2.0/24","rangeStart":"192.0.2.9","rangeEnd":"192.0.2.5"}"#,
+                vec!["rangeEnd"],
+            ),
+            (
+                r#"{"range":"192.0.2.0/24","exclude":["10.0.0.0/8"]}"#,
+                vec!["exclude[0]"],
+            ),
+            (
+                r#"{"range":"192.0.2.0/24","exclude":["192.0.2.0/24"]}"#,
+                vec!["exclude"],
+            ),
+            (r#"{"range":"::ffff:10.0.0.0/120"}"#, vec!["range"]),
+        ] {
+            let paths: Vec<String> = paths.into_iter().map(str::to_owned).collect();
+            assert_eq!(range(spec), Err(paths), "{spec}");
+        }
+    }
+
+    #[test]
+    fn ipv4_in_disguise_is_never_given() {
+        let range = range(r#"{"range":"::/64"}"#).unwrap_or_else(|e| panic!("{e:?}"));
+        assert!(!range.free_numbers().is_givable(MAPPED.0));
+        let last = std::net::Ipv6Addr::from_bits(MAPPED.1);
+        assert!(last.to_ipv4_mapped().is_some());
+    }
+}

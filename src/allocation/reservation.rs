@@ -1,0 +1,268 @@
+//! An address set aside beforehand for a named holder.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use super::{
+    Holder, NetworkRef, PodRef,
+    pool::PoolFault,
+    spec::{ReservationSpec, ReservedForSpec},
+};
+use crate::network::{
+    address::AddressRequest,
+    mac::{HardwareAddress, Mac},
+    name,
+};
+
+/// A reservation that makes sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its namespace, which is the holder's, too.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The network.
+    pub network: NetworkRef,
+    /// For whom.
+    pub holder: ReservedFor,
+    /// The interface; any without.
+    pub interface: Option<Arc<str>>,
+    /// The addresses.
+    pub ips: Box<[IpAddr]>,
+    /// The MAC.
+    pub mac: Option<Mac>,
+}
+
+/// For whom something is reserved, in the reservation's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ReservedFor {
+    /// The pod of this name.
+    Pod(Arc<str>),
+    /// A replica of this `StatefulSet`.
+    Replica(Arc<str>, u32),
+    /// This virtual machine of KubeVirt.
+    Machine(Arc<str>),
+}
+
+impl Reservation {
+    /// Makes sense of a reservation's words.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place under `spec`.
+    pub fn new(
+        namespace: &str,
+        name: &str,
+        spec: &ReservationSpec,
+    ) -> Result<Self, Vec<PoolFault>> {
+        let mut faults = Vec::new();
+        let network = network(namespace, &spec.network, &mut faults);
+        let holder = ReservedFor::new(&spec.holder, &mut faults);
+        let mut ips: Vec<IpAddr> = Vec::new();
+        for (index, text) in spec.ips.iter().enumerate() {
+            let mut fault = |reason| faults.push(PoolFault::new(format!("ips[{index}]"), reason));
+            match AddressRequest::parse(text) {
+                Ok(ip) if ips.contains(&ip.address) => {
+                    fault(format!("{text} is there twice; write each address once"));
+                }
+                Ok(ip) => ips.push(ip.address),
+                Err(error) => fault(format!("{text:?} {error}; write 192.0.2.205/24")),
+            }
+        }
+        let mac = spec.mac.as_deref().filter(|text| !text.is_empty());
+        let mac = mac.and_then(|text| match HardwareAddress::parse(text) {
+            Ok(HardwareAddress::Ethernet(mac)) if !mac.is_multicast() && !mac.is_zero() => {
+                Some(mac)
+            }
+            _ => {
+                let reason =
+                    format!("{text:?} is no MAC of an interface; write \"02:5e:00:00:00:01\"");
+                faults.push(PoolFault::new("mac", reason));
+                None
+            }
+        });
+        if spec.ips.is_empty() && spec.mac.is_none() {
+            let reason = "nothing is reserved; write ips, mac, or both".to_owned();
+            faults.push(PoolFault::new("ips", reason));
+        }
+        match (network, holder) {
+            (Some(network), Some(holder)) if faults.is_empty() => Ok(Self {
+                namespace: namespace.into(),
+                name: name.into(),
+                network,
+                holder,
+                interface: spec
+                    .interface
+                    .as_deref()
+                    .filter(|i| !i.is_empty())
+                    .map(Arc::from),
+                ips: ips.into(),
+                mac,
+            }),
+            _ => Err(faults),
+        }
+    }
+
+    /// Whether it is for this holder (or the pod behind it) on this interface of this network.
+    pub fn is_for(
+        &self,
+        holder: &Holder,
+        pod: Option<&PodRef>,
+        network: &NetworkRef,
+        interface: &str,
+    ) -> bool {
+        self.network == *network
+            && self.namespace == *holder.namespace()
+            && self
+                .interface
+                .as_deref()
+                .is_none_or(|wanted| wanted == interface)
+            && self.holder.is(holder, pod)
+    }
+
+    /// The holder as which it keeps its addresses while nobody has taken them.
+    pub fn as_holder(&self) -> Holder {
+        Holder::Reservation {
+            namespace: Arc::clone(&self.namespace),
+            name: Arc::clone(&self.name),
+        }
+    }
+
+    /// Its namespace and name.
+    pub fn key(&self) -> NetworkRef {
+        NetworkRef {
+            namespace: Arc::clone(&self.namespace),
+            name: Arc::clone(&self.name),
+        }
+    }
+}
+
+impl ReservedFor {
+    fn new(spec: &ReservedForSpec, faults: &mut Vec<PoolFault>) -> Option<Self> {
+        let mut fault = |path: &str, reason: &str| {
+            faults.push(PoolFault::new(path, reason.to_owned()));
+            None
+        };
+        match (&spec.pod, &spec.stateful_set, &spec.virtual_machine) {
+            (Some(pod), None, None) if spec.ordinal.is_none() => {
+                Some(Self::Pod(pod.as_str().into()))
+            }
+            (None, Some(set), None) => match spec.ordinal.and_then(|n| u32::try_from(n).ok()) {
+                Some(ordinal) => Some(Self::Replica(set.as_str().into(), ordinal)),
+                None => fault(
+                    "holder.ordinal",
+                    "write which replica of the set: 0, 1, ...",
+                ),
+            },
+            (None, None, Some(machine)) if spec.ordinal.is_none() => {
+                Some(Self::Machine(machine.as_str().into()))
+            }
+            _ => fault(
+                "holder",
+                "write one of {pod: db-0}, {statefulSet: db, ordinal: 0}, {virtualMachine: vm}",
+            ),
+        }
+    }
+
+    /// A pod of a replica's name is that replica, too: its name is what an administrator sees.
+    fn is(&self, holder: &Holder, pod: Option<&PodRef>) -> bool {
+        match (self, holder) {
+            (
+                Self::Replica(set, number),
+                Holder::Replica {
+                    stateful_set,
+                    ordinal,
+                    ..
+                },
+            ) => set == stateful_set && number == ordinal,
+            (Self::Machine(machine), Holder::Machine { name, .. }) => machine == name,
+            (Self::Pod(wanted), Holder::Pod { name, .. }) => wanted == name,
+            (Self::Pod(wanted), Holder::Replica { .. } | Holder::Unnamed { .. }) => {
+                pod.is_some_and(|pod| pod.name == *wanted)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ReservedFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(name) => write!(f, "pod {name}"),
+            Self::Replica(set, ordinal) => write!(f, "replica {ordinal} of StatefulSet {set}"),
+            Self::Machine(name) => write!(f, "virtual machine {name}"),
+        }
+    }
+}
+
+fn network(own: &str, text: &str, faults: &mut Vec<PoolFault>) -> Option<NetworkRef> {
+    let (namespace, name) = text.split_once('/').unwrap_or((own, text));
+    if name::label(namespace).is_err() || name::subdomain(name).is_err() {
+        let reason = format!(
+            "{text:?} names no network; write the name of a NetworkAttachmentDefinition of this \
+             namespace, or namespace/name"
+        );
+        faults.push(PoolFault::new("network", reason));
+        return None;
+    }
+    Some(NetworkRef {
+        namespace: namespace.into(),
+        name: name.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reservation(spec: &str) -> Result<Reservation, Vec<String>> {
+        let spec: ReservationSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+        Reservation::new("db", "db-0", &spec).map_err(|f| f.into_iter().map(|f| f.path).collect())
+    }
+
+    #[test]
+    fn the_design_s_reservation_is_for_its_pod() {
+        let reservation = reservation(
+            r#"{"network":"storage-net","holder":{"pod":"db-0"},"interface":"net1",
+                "ips":["192.0.2.205/27"],"mac":"CA:FE:C0:FF:EE:00"}"#,
+        )
+        .unwrap_or_else(|e| panic!("{e:?}"));
+        let pod = |name: &str| Holder::Pod {
+            namespace: "db".into(),
+            name: name.into(),
+        };
+        let network = |namespace: &str| NetworkRef {
+            namespace: namespace.into(),
+            name: "storage-net".into(),
+        };
+        assert!(reservation.is_for(&pod("db-0"), None, &network("db"), "net1"));
+        assert!(!reservation.is_for(&pod("db-1"), None, &network("db"), "net1"));
+        assert!(!reservation.is_for(&pod("db-0"), None, &network("web"), "net1"));
+        assert!(!reservation.is_for(&pod("db-0"), None, &network("db"), "net2"));
+        let replica = Holder::Replica {
+            namespace: "db".into(),
+            stateful_set: "db".into(),
+            ordinal: 0,
+        };
+        let its_pod = PodRef {
+            name: "db-0".into(),
+            uid: None,
+        };
+        assert!(reservation.is_for(&replica, Some(&its_pod), &network("db"), "net1"));
+    }
+
+    #[test]
+    fn what_reserves_nothing_for_nobody_is_said_with_its_place() {
+        for (spec, paths) in [
+            ("{}", vec!["network", "holder", "ips"]),
+            (
+                r#"{"network":"n","holder":{"pod":"a","virtualMachine":"b"},"mac":"x"}"#,
+                vec!["holder", "mac"],
+            ),
+            (
+                r#"{"network":"a/b/c","holder":{"statefulSet":"db"},"ips":["::1","::1","x"]}"#,
+                vec!["network", "holder.ordinal", "ips[1]", "ips[2]"],
+            ),
+        ] {
+            assert_eq!(reservation(spec).err().unwrap_or_default(), paths, "{spec}");
+        }
+    }
+}

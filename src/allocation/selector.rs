@@ -1,0 +1,130 @@
+//! Label selectors, as `metav1.LabelSelector` means them.
+
+use std::collections::BTreeMap;
+
+use super::spec::{ExpressionSpec, SelectorSpec};
+
+/// An object's labels.
+pub type Labels = BTreeMap<Box<str>, Box<str>>;
+
+/// Conditions on labels, all of which must hold; without conditions everything is selected.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selector(Box<[Condition]>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Condition {
+    In(Box<str>, Box<[Box<str>]>),
+    NotIn(Box<str>, Box<[Box<str>]>),
+    Exists(Box<str>),
+    Absent(Box<str>),
+}
+
+impl Selector {
+    /// Reads a selector.
+    ///
+    /// # Errors
+    /// The place within the selector (`matchExpressions[0].operator`) and what to write there.
+    pub fn new(spec: &SelectorSpec) -> Result<Self, (String, String)> {
+        let equal = spec.match_labels.iter().map(|(key, value)| {
+            Ok(Condition::In(
+                key.as_str().into(),
+                Box::new([value.as_str().into()]),
+            ))
+        });
+        let further = spec.match_expressions.iter().enumerate();
+        let further = further.map(|(index, expression)| {
+            condition(expression)
+                .map_err(|(key, what)| (format!("matchExpressions[{index}].{key}"), what))
+        });
+        let conditions: Result<Vec<_>, _> = equal.chain(further).collect();
+        Ok(Self(conditions?.into()))
+    }
+
+    /// Whether these labels fulfil every condition.
+    pub fn selects(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|condition| match condition {
+            Condition::In(key, values) => labels.get(key).is_some_and(|v| values.contains(v)),
+            Condition::NotIn(key, values) => labels.get(key).is_none_or(|v| !values.contains(v)),
+            Condition::Exists(key) => labels.contains_key(key),
+            Condition::Absent(key) => !labels.contains_key(key),
+        })
+    }
+}
+
+fn condition(spec: &ExpressionSpec) -> Result<Condition, (&'static str, String)> {
+    let key = spec.key.as_str().into();
+    let values = || -> Result<Box<[Box<str>]>, _> {
+        if spec.values.is_empty() {
+            return Err((
+                "values",
+                format!("{} needs at least one value", spec.operator),
+            ));
+        }
+        Ok(spec.values.iter().map(|v| v.as_str().into()).collect())
+    };
+    if spec.key.is_empty() {
+        return Err(("key", "is empty; name a label".to_owned()));
+    }
+    match spec.operator.as_str() {
+        "In" => Ok(Condition::In(key, values()?)),
+        "NotIn" => Ok(Condition::NotIn(key, values()?)),
+        "Exists" if spec.values.is_empty() => Ok(Condition::Exists(key)),
+        "DoesNotExist" if spec.values.is_empty() => Ok(Condition::Absent(key)),
+        "Exists" | "DoesNotExist" => Err(("values", format!("{} takes no values", spec.operator))),
+        other => Err((
+            "operator",
+            format!("{other:?} is not In, NotIn, Exists or DoesNotExist"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selects(spec: &str, labels: &[(&str, &str)]) -> bool {
+        let spec: SelectorSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+        let labels = labels
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect();
+        Selector::new(&spec)
+            .unwrap_or_else(|e| panic!("{e:?}"))
+            .selects(&labels)
+    }
+
+    #[test]
+    fn every_condition_must_hold() {
+        assert!(selects("{}", &[]));
+        let both = r#"{"matchLabels":{"team":"db"},
+            "matchExpressions":[{"key":"stage","operator":"NotIn","values":["test"]}]}"#;
+        assert!(selects(both, &[("team", "db")]));
+        assert!(!selects(both, &[("team", "db"), ("stage", "test")]));
+        assert!(!selects(both, &[("stage", "live")]));
+        let there = r#"{"matchExpressions":[{"key":"a","operator":"Exists"},
+            {"key":"b","operator":"DoesNotExist"},{"key":"c","operator":"In","values":["1","2"]}]}"#;
+        assert!(selects(there, &[("a", ""), ("c", "2")]));
+        assert!(!selects(there, &[("a", ""), ("b", ""), ("c", "2")]));
+        assert!(!selects(there, &[("a", ""), ("c", "3")]));
+    }
+
+    #[test]
+    fn what_is_no_condition_is_named() {
+        for (expression, place) in [
+            (
+                r#"{"key":"a","operator":"Is"}"#,
+                "matchExpressions[0].operator",
+            ),
+            (
+                r#"{"key":"a","operator":"In"}"#,
+                "matchExpressions[0].values",
+            ),
+            (r#"{"operator":"Exists"}"#, "matchExpressions[0].key"),
+        ] {
+            let spec = format!(r#"{{"matchExpressions":[{expression}]}}"#);
+            let spec: SelectorSpec = serde_json::from_str(&spec).unwrap_or_else(|e| panic!("{e}"));
+            let fault = Selector::new(&spec).err().map(|(place, _)| place);
+            assert_eq!(fault.as_deref(), Some(place));
+        }
+    }
+}
