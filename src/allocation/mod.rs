@@ -6,11 +6,13 @@
 mod address;
 mod free;
 mod holder;
+pub mod index;
 mod layout;
 mod macs;
 mod pool;
 mod range;
 mod record;
+mod refusal;
 mod reservation;
 pub mod selector;
 mod space;
@@ -20,11 +22,13 @@ pub use self::{
     address::{Address, Family, NoAddress},
     free::FreeNumbers,
     holder::{Holder, PodRef},
+    index::{Index, SharedIndex},
     layout::Layout,
     macs::Macs,
     pool::{Pool, PoolFault, Retention, WorkloadRetention},
     range::{NotGiven, PoolRange},
     record::{Allocation, NetworkRef, Stored, Timestamp, Version, Write},
+    refusal::{Exhausted, Refusal},
     reservation::{Reservation, ReservedFor},
     space::Space,
 };

@@ -1,0 +1,190 @@
+//! The index of a ledger: who holds what, and what is free.
+//!
+//! ```text
+//!   ledger --apply--> Index <--sync-- layout (pools, reservations)
+//!                       |
+//!        plan: which records does this pod need?   (marks them as in flight)
+//!                       |
+//!             the caller writes them to the ledger
+//!                      / \
+//!               confirm   roll_back
+//! ```
+//!
+//! # Invariants
+//! - An address of a space has at most one entry, and with it one holder. An entry is held (a record
+//!   of the ledger) or in flight (being recorded).
+//! - What has an entry, or is reserved, is taken from the free numbers of every range of its space
+//!   that contains it: pools of one space may overlap, as ranges with one `network_name` do.
+//! - An address that a record holds stays taken though its pool changes or goes.
+//!
+//! # Guarantees
+//! - [`Index::plan`] is all or none: refused, it leaves nothing taken.
+//! - The same holder, asking again for the same network and interface, is given the same.
+//! - Of two plans that would need one address, at most one has it in flight at a time.
+
+mod entries;
+mod plan;
+mod pools;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Address, Allocation, Holder, Layout, NetworkRef, Space, Version};
+use crate::network::mac::Mac;
+
+use self::{entries::Entry, pools::PoolState};
+pub use self::{
+    plan::{Ask, Asker, Given, MacWish, Planned, Refused},
+    pools::Usage,
+};
+
+/// The index of a ledger. See the module's documentation.
+#[derive(Debug, Default)]
+pub struct Index {
+    layout: Arc<Layout>,
+    pools: HashMap<Arc<str>, PoolState>,
+    spaces: HashMap<Space, SpaceState>,
+    holdings: HashMap<Holding, Vec<(Space, Address)>>,
+    ready: HashSet<Arc<str>>,
+    tickets: HashMap<Ticket, Vec<Mark>>,
+    issued: u64,
+}
+
+/// What a holder has on one interface: the key under which it is found again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Holding {
+    holder: Holder,
+    network: NetworkRef,
+    interface: Arc<str>,
+}
+
+/// What is known of one address space.
+#[derive(Debug, Default)]
+struct SpaceState {
+    entries: HashMap<Address, Entry>,
+    /// MACs that follow from addresses, by which they are taken.
+    following: HashMap<Mac, Address>,
+    /// What is set aside, by its place among the layout's reservations.
+    reserved: HashMap<Address, usize>,
+    spans: pools::Spans,
+}
+
+/// A plan that is being recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(u64);
+
+/// One record of a plan, as the index has it in flight.
+#[derive(Debug)]
+struct Mark {
+    space: Space,
+    address: Address,
+}
+
+/// An index that many share. Every use is short and never waits for anything.
+#[derive(Debug, Default)]
+pub struct SharedIndex(Mutex<Index>);
+
+impl SharedIndex {
+    /// The index, for a moment.
+    pub fn lock(&self) -> MutexGuard<'_, Index> {
+        // What a panic left behind is whole: every change below is made of single steps, and what
+        // was in flight is only blocked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    /// Takes over a layout; does nothing if it is the one that it has.
+    pub fn sync(&mut self, layout: &Arc<Layout>) {
+        if Arc::ptr_eq(&self.layout, layout) {
+            return;
+        }
+        let same = self.layout == *layout;
+        self.layout = Arc::clone(layout);
+        if !same {
+            self.rebuild();
+        }
+    }
+
+    /// The layout that it has.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Lets a pool give addresses: everything in use in its ranges is recorded.
+    pub fn set_ready(&mut self, pool: &str) {
+        self.ready.insert(pool.into());
+    }
+
+    /// Whether a pool gives addresses.
+    pub fn is_ready(&self, pool: &str) -> bool {
+        self.ready.contains(pool)
+    }
+
+    /// Who holds an address: its record, in flight or not.
+    pub fn holder_of(&self, space: &Space, address: Address) -> Option<&Allocation> {
+        let entry = self.spaces.get(space)?.entries.get(&address)?;
+        Some(entry.allocation())
+    }
+
+    /// Which allocation a MAC belongs to, recorded by itself or following from an address.
+    pub fn holder_of_mac(&self, space: &Space, mac: Mac) -> Option<&Allocation> {
+        let state = self.spaces.get(space)?;
+        let by_address = state.following.get(&mac).copied();
+        let address = by_address.unwrap_or(Address::Mac(mac));
+        state.entries.get(&address).map(Entry::allocation)
+    }
+
+    /// What a holder has on one interface of one network.
+    pub fn held_by(
+        &self,
+        holder: &Holder,
+        network: &NetworkRef,
+        interface: &str,
+    ) -> Vec<&Allocation> {
+        let holding = Holding {
+            holder: holder.clone(),
+            network: network.clone(),
+            interface: interface.into(),
+        };
+        let addresses = self.holdings.get(&holding).into_iter().flatten();
+        addresses
+            .filter_map(|(space, address)| self.holder_of(space, *address))
+            .collect()
+    }
+
+    /// Every recorded allocation with its version, in no order.
+    pub fn recorded(&self) -> impl Iterator<Item = (&Allocation, Version)> {
+        let entries = self
+            .spaces
+            .values()
+            .flat_map(|space| space.entries.values());
+        entries.filter_map(|entry| Some((entry.allocation(), entry.version()?)))
+    }
+
+    /// The plan was recorded, each of its writes under this version. What a ledger told meanwhile
+    /// counts, where it is newer.
+    pub fn confirm(&mut self, ticket: Ticket, versions: &[Version]) {
+        let marks = self.tickets.remove(&ticket).unwrap_or_default();
+        for (mark, version) in marks.into_iter().zip(versions) {
+            self.settle(&mark.space, mark.address, ticket, Some(*version));
+        }
+    }
+
+    /// The plan was not recorded, for certain: what it took is free again.
+    pub fn roll_back(&mut self, ticket: Ticket) {
+        let marks = self.tickets.remove(&ticket).unwrap_or_default();
+        for mark in marks.into_iter().rev() {
+            self.settle(&mark.space, mark.address, ticket, None);
+        }
+    }
+
+    fn issue(&mut self) -> Ticket {
+        self.issued += 1;
+        Ticket(self.issued)
+    }
+}

@@ -1,0 +1,306 @@
+//! The pools of the index: what is free in them, and how much of them is held.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Index, SpaceState};
+use crate::allocation::{Address, Allocation, Family, FreeNumbers, Pool, Reservation};
+
+/// A pool with what is free in it.
+#[derive(Debug)]
+pub(super) struct PoolState {
+    pub(super) pool: Arc<Pool>,
+    /// Of each range.
+    pub(super) ranges: Vec<FreeNumbers>,
+    /// Of the MACs that follow from no address.
+    pub(super) macs: Option<FreeNumbers>,
+    /// How many addresses each namespace holds.
+    namespaces: HashMap<Arc<str>, u64>,
+    held: u64,
+}
+
+/// How much of a pool is used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// How many addresses all ranges can give; of a pool without ranges, how many MACs.
+    pub capacity: u128,
+    /// How many are held, those of reservations that nobody has taken aside.
+    pub allocated: u64,
+    /// How many are held for reservations that nobody has taken.
+    pub reserved: u64,
+    /// How many may still be given.
+    pub free: u128,
+}
+
+/// Where an address may be free: a range of a pool, or its MACs.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    family: Family,
+    first: u128,
+    last: u128,
+    pub(super) pool: Arc<str>,
+    pub(super) slot: Slot,
+}
+
+/// Which free numbers of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    Range(usize),
+    Macs,
+}
+
+/// The spans of one space, to find those around an address.
+#[derive(Debug, Default)]
+pub(super) struct Spans {
+    /// Sorted by family and first number.
+    spans: Vec<Span>,
+    /// The highest last number up to here, of the same family.
+    reach: Vec<u128>,
+}
+
+impl Spans {
+    fn new(mut spans: Vec<Span>) -> Self {
+        spans.sort_by_key(|span| (span.family, span.first));
+        let mut reach: Vec<u128> = Vec::with_capacity(spans.len());
+        for (index, span) in spans.iter().enumerate() {
+            let before = index
+                .checked_sub(1)
+                .filter(|at| spans[*at].family == span.family);
+            let furthest = before.map_or(0, |at| reach[at]);
+            reach.push(span.last.max(furthest));
+        }
+        Self { spans, reach }
+    }
+
+    /// The spans that contain an address. Where ranges are apart, this looks at one.
+    pub(super) fn around(&self, address: Address) -> Vec<Span> {
+        let (family, number) = (address.family(), address.number());
+        let behind = self
+            .spans
+            .partition_point(|span| (span.family, span.first) <= (family, number));
+        let mut found = Vec::new();
+        for at in (0..behind).rev() {
+            if self.spans[at].family != family || self.reach[at] < number {
+                break;
+            }
+            if number <= self.spans[at].last {
+                found.push(self.spans[at].clone());
+            }
+        }
+        found
+    }
+}
+
+impl SpaceState {
+    pub(super) fn spans(&self) -> &Spans {
+        &self.spans
+    }
+}
+
+impl PoolState {
+    fn new(pool: Arc<Pool>) -> Self {
+        let ranges = pool.ranges.iter().map(|range| range.free_numbers());
+        Self {
+            ranges: ranges.collect(),
+            macs: pool.macs.as_ref().map(|macs| macs.free_numbers()),
+            namespaces: HashMap::new(),
+            held: 0,
+            pool,
+        }
+    }
+
+    /// How many addresses a namespace holds.
+    pub(super) fn held_in(&self, namespace: &str) -> u64 {
+        self.namespaces.get(namespace).copied().unwrap_or_default()
+    }
+
+    /// The namespaces that hold most, at most three.
+    pub(super) fn largest(&self) -> Vec<(Arc<str>, u64)> {
+        let mut all: Vec<(Arc<str>, u64)> = self
+            .namespaces
+            .iter()
+            .map(|(namespace, count)| (Arc::clone(namespace), *count))
+            .collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        all.truncate(3);
+        all
+    }
+
+    pub(super) fn free(&self, slot: Slot) -> Option<&FreeNumbers> {
+        match slot {
+            Slot::Range(index) => self.ranges.get(index),
+            Slot::Macs => self.macs.as_ref(),
+        }
+    }
+
+    fn free_mut(&mut self, slot: Slot) -> Option<&mut FreeNumbers> {
+        match slot {
+            Slot::Range(index) => self.ranges.get_mut(index),
+            Slot::Macs => self.macs.as_mut(),
+        }
+    }
+
+    pub(super) fn take(&mut self, slot: Slot, address: Address) {
+        if let Some(free) = self.free_mut(slot) {
+            free.take(address.number());
+        }
+    }
+
+    pub(super) fn give_back(&mut self, slot: Slot, address: Address) {
+        if let Some(free) = self.free_mut(slot) {
+            free.give_back(address.number());
+        }
+    }
+
+    pub(super) fn count(&mut self, allocation: &Allocation) {
+        if self.counts(allocation) {
+            self.held += 1;
+            let namespace = Arc::clone(allocation.holder.namespace());
+            *self.namespaces.entry(namespace).or_default() += 1;
+        }
+    }
+
+    pub(super) fn discount(&mut self, allocation: &Allocation) {
+        if !self.counts(allocation) {
+            return;
+        }
+        self.held = self.held.saturating_sub(1);
+        let namespace = allocation.holder.namespace();
+        if let Some(count) = self.namespaces.get_mut(namespace) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.namespaces.remove(namespace);
+            }
+        }
+    }
+
+    /// A MAC beside addresses is not counted once more.
+    fn counts(&self, allocation: &Allocation) -> bool {
+        self.pool.ranges.is_empty() || allocation.address.ip().is_some()
+    }
+}
+
+impl Index {
+    /// How much of a pool is used; `None` if there is no such pool.
+    pub fn usage(&self, pool: &str) -> Option<Usage> {
+        let state = self.pools.get(pool)?;
+        let numbers: Vec<&FreeNumbers> = if state.ranges.is_empty() {
+            state.macs.iter().collect()
+        } else {
+            state.ranges.iter().collect()
+        };
+        let sum = |of: fn(&FreeNumbers) -> u128| {
+            numbers
+                .iter()
+                .fold(0u128, |sum, n| sum.saturating_add(of(n)))
+        };
+        let reserved = self.reserved_in(&state.pool);
+        Some(Usage {
+            capacity: sum(FreeNumbers::capacity),
+            allocated: state.held.saturating_sub(reserved.1),
+            reserved: reserved.0,
+            free: sum(FreeNumbers::free),
+        })
+    }
+
+    /// The free runs of a pool's range.
+    pub fn gaps(&self, pool: &str, range: usize) -> Vec<(u128, u128)> {
+        let state = self.pools.get(pool);
+        let numbers = state.and_then(|state| state.ranges.get(range));
+        numbers.map(|n| n.gaps().collect()).unwrap_or_default()
+    }
+
+    /// How many addresses are set aside and not taken by a pod; and how many of these are recorded.
+    fn reserved_in(&self, pool: &Pool) -> (u64, u64) {
+        let Some(state) = self.spaces.get(&pool.space) else {
+            return (0, 0);
+        };
+        let (mut waiting, mut recorded) = (0, 0);
+        for address in state.reserved.keys() {
+            let inside = address.ip().is_some_and(|ip| pool.range_of(ip).is_some());
+            if !inside {
+                continue;
+            }
+            match state
+                .entries
+                .get(address)
+                .map(|entry| &entry.allocation().holder)
+            {
+                None => waiting += 1,
+                Some(crate::allocation::Holder::Reservation { .. }) => {
+                    waiting += 1;
+                    recorded += 1;
+                }
+                Some(_) => {}
+            }
+        }
+        (waiting, recorded)
+    }
+
+    pub(super) fn rebuild_pools(&mut self) {
+        let layout = Arc::clone(&self.layout);
+        let pools = layout.pools.values();
+        self.pools = pools
+            .map(|pool| (Arc::clone(&pool.name), PoolState::new(Arc::clone(pool))))
+            .collect();
+        for state in self.spaces.values_mut() {
+            state.spans = Spans::default();
+            state.reserved.clear();
+        }
+        let mut by_space: HashMap<_, Vec<Span>> = HashMap::new();
+        for pool in layout.pools.values() {
+            let spans = by_space.entry(pool.space.clone()).or_default();
+            spans.extend(spans_of(pool));
+        }
+        for (space, spans) in by_space {
+            self.spaces.entry(space).or_default().spans = Spans::new(spans);
+        }
+        for (index, (reservation, pool)) in layout.reservations.iter().enumerate() {
+            let pool = pool.as_ref().and_then(|name| layout.pools.get(name));
+            let Some(pool) = pool else { continue };
+            let state = self.spaces.entry(pool.space.clone()).or_default();
+            for address in set_aside(reservation, pool) {
+                // Of two for one address the first counts.
+                state.reserved.entry(address).or_insert(index);
+            }
+        }
+    }
+}
+
+fn spans_of(pool: &Pool) -> impl Iterator<Item = Span> {
+    let span = |first: Address, last: Address, slot| Span {
+        family: first.family(),
+        first: first.number(),
+        last: last.number(),
+        pool: Arc::clone(&pool.name),
+        slot,
+    };
+    let ranges = pool.ranges.iter().enumerate().map(move |(index, range)| {
+        let window = range.subnet.window();
+        span(
+            window.first().into(),
+            window.last().into(),
+            Slot::Range(index),
+        )
+    });
+    let macs = pool.macs.as_ref().and_then(|macs| macs.bounds());
+    let macs = macs.map(|(first, last)| span(first.into(), last.into(), Slot::Macs));
+    ranges.chain(macs).collect::<Vec<_>>().into_iter()
+}
+
+/// What a reservation sets aside: addresses that the pool could give, and the MAC if that does not
+/// come with one of them.
+pub(super) fn set_aside(reservation: &Reservation, pool: &Pool) -> Vec<Address> {
+    let given = |ip: &&std::net::IpAddr| {
+        let range = pool.range_of(**ip).and_then(|index| pool.ranges.get(index));
+        range.is_some_and(|range| range.refuses(**ip).is_none())
+    };
+    let ips = reservation.ips.iter().filter(given);
+    let mut addresses: Vec<Address> = ips.map(|ip| Address::Ip(*ip)).collect();
+    let comes_along = |mac| {
+        let follows = |ip: &std::net::IpAddr| pool.following_mac(*ip) == Some(mac);
+        reservation.ips.iter().any(follows)
+    };
+    let mac = reservation.mac.filter(|mac| !comes_along(*mac));
+    addresses.extend(mac.map(Address::Mac));
+    addresses
+}

@@ -1,0 +1,530 @@
+//! The index: what is given, kept, refused, and what is free afterwards.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::allocation::{
+    PodRef, Pool, Refusal, Reservation, Stored, Timestamp, Write,
+    spec::{PoolSpec, ReservationSpec},
+};
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn pool(name: &str, spec: &str) -> Arc<Pool> {
+    let spec: PoolSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+    Arc::new(Pool::new(name, &spec).unwrap_or_else(|e| panic!("{e:?}")))
+}
+
+fn reservation(name: &str, spec: &str) -> Arc<Reservation> {
+    let spec: ReservationSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+    Arc::new(Reservation::new("db", name, &spec).unwrap_or_else(|e| panic!("{e:?}")))
+}
+
+fn index(pools: &[Arc<Pool>], reservations: &[Arc<Reservation>]) -> Index {
+    let first = pools[0].name.clone();
+    let layout = Layout::new(pools.iter().cloned(), reservations.iter().cloned(), |_| {
+        Some(first.clone())
+    });
+    let mut index = Index::default();
+    index.sync(&Arc::new(layout));
+    for pool in pools {
+        index.set_ready(&pool.name);
+    }
+    index
+}
+
+fn storage(more: &str) -> Arc<Pool> {
+    pool(
+        "storage",
+        &format!(
+            r#"{{"ranges":[{{"range":"192.0.2.0/29","gateway":"192.0.2.1"}}],
+                "macs":{{"prefix":"02:5e:00"}},"namespaceSelector":{{}}{more}}}"#
+        ),
+    )
+}
+
+fn network(name: &str) -> NetworkRef {
+    NetworkRef {
+        namespace: "db".into(),
+        name: name.into(),
+    }
+}
+
+fn asker(name: &str) -> Asker {
+    Asker {
+        holder: Holder::Pod {
+            namespace: "db".into(),
+            name: name.into(),
+        },
+        pod: Some(PodRef {
+            name: name.into(),
+            uid: None,
+        }),
+    }
+}
+
+fn replica(ordinal: u32, uid: &str) -> Asker {
+    Asker {
+        holder: Holder::Replica {
+            namespace: "db".into(),
+            stateful_set: "db".into(),
+            ordinal,
+        },
+        pod: Some(PodRef {
+            name: format!("db-{ordinal}").into(),
+            uid: Some(uid.into()),
+        }),
+    }
+}
+
+fn ask(ips: &[&str]) -> Ask {
+    Ask {
+        pool: "storage".into(),
+        network: network("storage-net"),
+        interface: "net1".into(),
+        takes_ips: true,
+        ips: ips
+            .iter()
+            .map(|ip| ip.parse().unwrap_or_else(|e| panic!("{ip}: {e}")))
+            .collect(),
+        mac: MacWish::Any,
+    }
+}
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Plans, and writes the plan down under fresh versions.
+fn allocate(index: &mut Index, asker: &Asker, asks: &[Ask]) -> Result<Vec<Given>, Refusal> {
+    let highest = index.recorded().map(|(_, version)| version.0).max();
+    let planned = index
+        .plan(asker, asks, NOW)
+        .map_err(|refused| refused[0].refusal.clone())?;
+    let first = highest.unwrap_or_default() + 1;
+    let versions: Vec<Version> = (first..).take(planned.writes.len()).map(Version).collect();
+    index.confirm(planned.ticket, &versions);
+    Ok(planned.given)
+}
+
+fn ips(given: Result<Vec<Given>, Refusal>) -> Vec<String> {
+    let given = given.unwrap_or_else(|e| panic!("{e}"));
+    let ips = given.iter().flat_map(|one| &one.ips);
+    ips.map(|(ip, prefix)| format!("{ip}/{prefix}")).collect()
+}
+
+fn code(given: Result<Vec<Given>, Refusal>) -> &'static str {
+    given.err().map_or("given", |refusal| refusal.code())
+}
+
+fn release(index: &mut Index, text: &str) {
+    let (space, version) = index
+        .recorded()
+        .find(|(a, _)| a.address == address(text))
+        .map(|(a, v)| (a.space.clone(), v))
+        .unwrap_or_else(|| panic!("{text} is held"));
+    index.apply_gone(&space, address(text), version);
+}
+
+#[test]
+fn the_lowest_free_address_is_given_and_its_mac_follows() {
+    let mut index = index(&[storage("")], &[]);
+    let given = allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(given[0].ips[0].0.to_string(), "192.0.2.2");
+    assert_eq!(
+        given[0].mac.map(|mac| mac.to_string()).as_deref(),
+        Some("02:5e:00:00:00:02")
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        ["192.0.2.3/29"]
+    );
+    release(&mut index, "192.0.2.2");
+    assert_eq!(
+        ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
+        ["192.0.2.2/29"]
+    );
+}
+
+#[test]
+fn the_same_holder_is_given_the_same() {
+    let mut index = index(&[storage("")], &[]);
+    let first = ips(allocate(&mut index, &asker("a"), &[ask(&[])]));
+    let again = index.plan(&asker("a"), &[ask(&[])], NOW);
+    let again = again.unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!(again.writes, []);
+    index.confirm(again.ticket, &[]);
+    assert_eq!(ips(Ok(again.given)), first);
+    // On another interface it is given another.
+    let other = Ask {
+        interface: "net2".into(),
+        ..ask(&[])
+    };
+    assert_ne!(ips(allocate(&mut index, &asker("a"), &[other])), first);
+}
+
+#[test]
+fn a_replica_s_next_pod_takes_over_under_the_old_version() {
+    let mut index = index(&[storage("")], &[]);
+    let first = ips(allocate(&mut index, &replica(0, "u-1"), &[ask(&[])]));
+    let next = index.plan(&replica(0, "u-2"), &[ask(&[])], NOW);
+    let next = next.unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(matches!(&next.writes[..], [Write::Update(_, Version(1))]));
+    assert_eq!(ips(Ok(next.given)), first);
+    // While that is written, nobody else can change it; afterwards its version is another.
+    assert!(index.plan(&replica(0, "u-3"), &[ask(&[])], NOW).is_err());
+    index.confirm(next.ticket, &[Version(2)]);
+    assert!(index.recorded().all(|(_, version)| version == Version(2)));
+}
+
+#[test]
+fn a_pod_of_a_name_that_was_used_before_renews_the_record() {
+    let mut index = index(&[storage("")], &[]);
+    allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    let later = NOW.plus(3600);
+    let planned = index.plan(&asker("a"), &[ask(&[])], later);
+    let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(matches!(&planned.writes[..], [Write::Update(a, _)] if a.since == later));
+    index.roll_back(planned.ticket);
+}
+
+#[test]
+fn a_named_address_is_taken_exactly_or_refused_with_the_reason() {
+    let spec = r#","maxPerNamespace":4"#;
+    let mut index = index(&[storage(spec)], &[]);
+    assert_eq!(
+        ips(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.5"])])),
+        ["192.0.2.5/29"]
+    );
+    for (ip, expected) in [
+        ("192.0.2.5", "address-in-use"),
+        ("192.0.2.1", "address-excluded"),
+        ("192.0.2.0", "address-excluded"),
+        ("192.0.2.7", "address-excluded"),
+        ("192.0.2.9", "address-outside-pool"),
+        ("2001:db8::1", "address-outside-pool"),
+    ] {
+        assert_eq!(
+            code(allocate(&mut index, &asker("b"), &[ask(&[ip])])),
+            expected,
+            "{ip}"
+        );
+    }
+    assert_eq!(
+        code(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.6"])])),
+        "holds-another-address"
+    );
+    for name in ["b", "c", "d"] {
+        assert_eq!(
+            code(allocate(&mut index, &asker(name), &[ask(&[])])),
+            "given"
+        );
+    }
+    assert_eq!(
+        code(allocate(&mut index, &asker("e"), &[ask(&[])])),
+        "namespace-limit"
+    );
+}
+
+#[test]
+fn exhaustion_says_how_many_and_who_holds_most() {
+    let mut index = index(&[storage("")], &[]);
+    for name in ["a", "b", "c", "d", "e"] {
+        assert_eq!(
+            code(allocate(&mut index, &asker(name), &[ask(&[])])),
+            "given"
+        );
+    }
+    let refusal = allocate(&mut index, &asker("f"), &[ask(&[])]).err();
+    let said = refusal.map(|r| r.to_string()).unwrap_or_default();
+    assert_eq!(
+        said,
+        "address pool \"storage\" has no free address of 192.0.2.0/29 left: all 5 are taken (most \
+         by namespace db 5)"
+    );
+    let usage = index.usage("storage").unwrap_or_default();
+    assert_eq!((usage.capacity, usage.allocated, usage.free), (5, 5, 0));
+}
+
+#[test]
+fn several_ranges_give_one_address_each_or_none() {
+    let dual = pool(
+        "storage",
+        r#"{"ranges":[{"range":"192.0.2.0/30"},{"range":"2001:db8::/64"}]}"#,
+    );
+    let mut index = index(&[dual], &[]);
+    assert_eq!(
+        ips(allocate(&mut index, &asker("a"), &[ask(&["2001:db8::9"])])),
+        ["2001:db8::9/64", "192.0.2.1/30"]
+    );
+    assert_eq!(
+        code(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        "given"
+    );
+    assert_eq!(
+        code(allocate(&mut index, &asker("c"), &[ask(&[])])),
+        "pool-exhausted"
+    );
+    assert_eq!(
+        code(allocate(&mut index, &asker("c"), &[ask(&["2001:db8::7"])])),
+        "pool-exhausted"
+    );
+    // Nothing of what was refused is left taken.
+    assert!(
+        index
+            .holder_of(&Space::default(), address("2001:db8::7"))
+            .is_none()
+    );
+}
+
+#[test]
+fn what_one_attachment_is_refused_no_other_keeps() {
+    let mut index = index(&[storage("")], &[]);
+    let second = Ask {
+        interface: "net2".into(),
+        ..ask(&["192.0.2.1"])
+    };
+    let refused = index.plan(&asker("a"), &[ask(&[]), second], NOW);
+    assert_eq!(refused.err().map(|r| r[0].ask), Some(1));
+    assert_eq!(index.usage("storage").unwrap_or_default().free, 5);
+    assert!(
+        index
+            .held_by(&asker("a").holder, &network("storage-net"), "net1")
+            .is_empty()
+    );
+}
+
+#[test]
+fn what_is_in_flight_is_nobody_else_s() {
+    let mut index = index(&[storage("")], &[]);
+    let flying = index
+        .plan(&asker("a"), &[ask(&[])], NOW)
+        .unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!(
+        code(allocate(&mut index, &asker("b"), &[ask(&["192.0.2.2"])])),
+        "pool-not-ready"
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        ["192.0.2.3/29"]
+    );
+    // The ledger turned it down: somebody else was faster.
+    let theirs = match &flying.writes[0] {
+        Write::Create(allocation) => Allocation {
+            holder: asker("x").holder,
+            ..allocation.clone()
+        },
+        other => panic!("{other:?}"),
+    };
+    index.apply(Stored {
+        allocation: theirs,
+        version: Version(7),
+    });
+    index.roll_back(flying.ticket);
+    assert_eq!(
+        code(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.2"])])),
+        "address-in-use"
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &asker("a"), &[ask(&[])])),
+        ["192.0.2.4/29"]
+    );
+}
+
+#[test]
+fn old_news_of_a_ledger_change_nothing() {
+    let mut index = index(&[storage("")], &[]);
+    allocate(&mut index, &replica(0, "u-1"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    allocate(&mut index, &replica(0, "u-2"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    index.apply_gone(&Space::default(), address("192.0.2.2"), Version(1));
+    assert!(
+        index
+            .holder_of(&Space::default(), address("192.0.2.2"))
+            .is_some()
+    );
+    index.apply_gone(&Space::default(), address("192.0.2.2"), Version(2));
+    assert!(
+        index
+            .holder_of(&Space::default(), address("192.0.2.2"))
+            .is_none()
+    );
+    assert_eq!(index.usage("storage").unwrap_or_default().free, 5);
+}
+
+#[test]
+fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
+    let reserved = reservation(
+        "db-0",
+        r#"{"network":"storage-net","holder":{"statefulSet":"db","ordinal":0},"ips":["192.0.2.2"]}"#,
+    );
+    let mut index = index(&[storage("")], &[Arc::clone(&reserved)]);
+    assert_eq!(
+        ips(allocate(&mut index, &asker("a"), &[ask(&[])])),
+        ["192.0.2.3/29"]
+    );
+    assert_eq!(
+        code(allocate(&mut index, &asker("b"), &[ask(&["192.0.2.2"])])),
+        "address-reserved"
+    );
+    // Recorded as the reservation's, and then taken by its holder.
+    let record = Allocation {
+        address: address("192.0.2.2"),
+        space: Space::default(),
+        pool: "storage".into(),
+        network: network("storage-net"),
+        interface: "".into(),
+        holder: reserved.as_holder(),
+        pod: None,
+        mac: None,
+        reservation: None,
+        since: NOW,
+    };
+    index.apply(Stored {
+        allocation: record.clone(),
+        version: Version(3),
+    });
+    let usage = index.usage("storage").unwrap_or_default();
+    assert_eq!((usage.allocated, usage.reserved, usage.free), (1, 1, 3));
+    let planned = index.plan(&replica(0, "u-1"), &[ask(&[])], NOW);
+    let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(
+        matches!(&planned.writes[..], [Write::Update(a, Version(3))] if a.reservation.is_some())
+    );
+    index.confirm(planned.ticket, &[Version(4)]);
+    assert_eq!(ips(Ok(planned.given)), ["192.0.2.2/29"]);
+    // A record that goes leaves the address set aside.
+    release(&mut index, "192.0.2.2");
+    assert_eq!(
+        ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
+        ["192.0.2.4/29"]
+    );
+}
+
+#[test]
+fn pools_of_one_space_share_what_is_taken() {
+    let wide = pool("wide", r#"{"ranges":[{"range":"192.0.2.0/24"}]}"#);
+    let apart = pool(
+        "apart",
+        r#"{"ranges":[{"range":"192.0.2.0/24"}],"networkName":"blue"}"#,
+    );
+    let mut index = index(&[storage(""), wide, apart], &[]);
+    let of = |pool: &str| Ask {
+        pool: pool.into(),
+        mac: MacWish::None,
+        ..ask(&[])
+    };
+    assert_eq!(
+        ips(allocate(&mut index, &asker("a"), &[of("wide")])),
+        ["192.0.2.1/24"]
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &asker("b"), &[of("storage")])),
+        ["192.0.2.2/29"]
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &asker("c"), &[of("wide")])),
+        ["192.0.2.3/24"]
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &asker("d"), &[of("apart")])),
+        ["192.0.2.1/24"]
+    );
+}
+
+#[test]
+fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
+    let mut index = index(&[storage("")], &[]);
+    let named = |mac: &str| Ask {
+        mac: match address(mac) {
+            Address::Mac(mac) => MacWish::This(mac),
+            Address::Ip(_) => panic!("{mac} is a MAC"),
+        },
+        ..ask(&[])
+    };
+    assert_eq!(
+        code(allocate(
+            &mut index,
+            &asker("a"),
+            &[named("ca:fe:c0:ff:ee:00")]
+        )),
+        "given"
+    );
+    assert_eq!(
+        code(allocate(
+            &mut index,
+            &asker("b"),
+            &[named("ca:fe:c0:ff:ee:00")]
+        )),
+        "mac-in-use"
+    );
+    assert_eq!(
+        code(allocate(
+            &mut index,
+            &asker("b"),
+            &[named("02:5e:00:00:00:02")]
+        )),
+        "mac-in-use"
+    );
+    assert_eq!(
+        code(allocate(
+            &mut index,
+            &asker("b"),
+            &[named("02:5e:00:00:00:06")]
+        )),
+        "mac-in-use"
+    );
+    assert_eq!(index.usage("storage").unwrap_or_default().free, 4);
+}
+
+#[test]
+fn a_network_without_ipam_takes_a_mac_alone() {
+    let mut index = index(&[storage("")], &[]);
+    let mac_only = Ask {
+        takes_ips: false,
+        ..ask(&[])
+    };
+    let given = allocate(&mut index, &asker("a"), &[mac_only]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(given[0].ips, []);
+    // Behind those that follow from addresses.
+    assert_eq!(
+        given[0].mac.map(|mac| mac.to_string()).as_deref(),
+        Some("02:5e:00:00:00:08")
+    );
+}
+
+#[test]
+fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
+    let layout = Layout::new([storage("")], [], |_| None);
+    let mut index = Index::default();
+    index.sync(&Arc::new(layout));
+    assert_eq!(
+        code(allocate(&mut index, &asker("a"), &[ask(&[])])),
+        "pool-not-ready"
+    );
+    let elsewhere = Ask {
+        pool: "other".into(),
+        ..ask(&[])
+    };
+    assert_eq!(
+        code(allocate(&mut index, &asker("a"), &[elsewhere])),
+        "unknown-pool"
+    );
+}
+
+#[test]
+fn a_pool_that_changes_keeps_what_is_held() {
+    let mut index = index(&[storage("")], &[]);
+    allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    let wider = pool("storage", r#"{"ranges":[{"range":"192.0.2.0/28"}]}"#);
+    index.sync(&Arc::new(Layout::new([wider], [], |_| None)));
+    let usage = index.usage("storage").unwrap_or_default();
+    assert_eq!((usage.capacity, usage.allocated, usage.free), (14, 1, 13));
+    assert_eq!(
+        ips(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        ["192.0.2.1/28"]
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
+        ["192.0.2.3/28"]
+    );
+}

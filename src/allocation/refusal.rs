@@ -1,0 +1,228 @@
+//! Why something is not allocated.
+
+use std::{net::IpAddr, sync::Arc};
+
+use thiserror::Error;
+
+use super::{Address, Holder, NetworkRef, ReservedFor, range::NotGiven};
+use crate::network::range::Subnet;
+
+/// Why an attachment gets no address. Nothing is taken then, not even for the pod's other
+/// attachments.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// No pool of this name, or none that makes sense.
+    #[error("there is no usable address pool {0:?}")]
+    UnknownPool(Arc<str>),
+    /// The pool has not yet learnt which of its addresses are in use.
+    #[error("address pool {0:?} is still learning which of its addresses are in use; try again")]
+    NotReady(Arc<str>),
+    /// Another request for the same address is being recorded.
+    #[error("{0} is being recorded for another request; try again")]
+    Busy(Address),
+    /// Nothing is free.
+    #[error(
+        "address pool {:?} has no free {} left: all {} are taken{}", .0.pool, .0.what(), .0.capacity,
+        .0.largest()
+    )]
+    Exhausted(Box<Exhausted>),
+    /// The address lies in none of the pool's ranges.
+    #[error("{address} lies in no range of address pool {pool:?} ({})", list(.ranges))]
+    Outside {
+        /// The address.
+        address: IpAddr,
+        /// The pool.
+        pool: Arc<str>,
+        /// Its ranges.
+        ranges: Vec<Subnet>,
+    },
+    /// The pool never gives this address.
+    #[error("address pool {pool:?} never gives {address}: {}", never(*.reason))]
+    NotGiven {
+        /// The address.
+        address: IpAddr,
+        /// The pool.
+        pool: Arc<str>,
+        /// Why.
+        reason: NotGiven,
+    },
+    /// It is set aside for somebody else.
+    #[error("{address} is reserved for {holder} (reservation {}/{})", .reservation.namespace, .reservation.name)]
+    Reserved {
+        /// The address.
+        address: Address,
+        /// For whom.
+        holder: ReservedFor,
+        /// By which reservation.
+        reservation: NetworkRef,
+    },
+    /// Somebody else has it.
+    #[error("{address} is in use by {holder}")]
+    InUse {
+        /// The address.
+        address: Address,
+        /// By whom.
+        holder: Box<Holder>,
+    },
+    /// The MAC follows from an address of a pool, so it comes with that address only.
+    #[error("{mac} follows from an address of pool {pool:?}: it comes with that address only")]
+    MacFollows {
+        /// The MAC.
+        mac: Address,
+        /// The pool.
+        pool: Arc<str>,
+    },
+    /// The namespace has as many as it may.
+    #[error(
+        "namespace {namespace:?} holds {held} addresses of pool {pool:?}, as many as it may \
+         (maxPerNamespace: {most})"
+    )]
+    Limit {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// The pool.
+        pool: Arc<str>,
+        /// How many it has.
+        held: u64,
+        /// How many it may have.
+        most: u64,
+    },
+    /// The holder has another address there than it asks for.
+    #[error("{holder} holds {has} there, not {asks}")]
+    Contradiction {
+        /// Who.
+        holder: Box<Holder>,
+        /// What it has.
+        has: Address,
+        /// What it asks for.
+        asks: Address,
+    },
+    /// The pool has no MACs, and one was to be given.
+    #[error("address pool {0:?} has no macs to give")]
+    NoMacs(Arc<str>),
+    /// A mistake of nadmit's own.
+    #[error("this is a mistake in nadmit, please report it: {0}")]
+    Bug(&'static str),
+}
+
+/// What was all given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The pool.
+    pub pool: Arc<str>,
+    /// The range; of MACs none.
+    pub range: Option<Subnet>,
+    /// How many addresses it can give.
+    pub capacity: u128,
+    /// The namespaces that hold most of the pool, with how many.
+    pub largest: Vec<(Arc<str>, u64)>,
+}
+
+impl Refusal {
+    /// Whether the same question may be answered otherwise a moment later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::NotReady(_) | Self::Busy(_))
+    }
+
+    /// Whether nothing was left to give.
+    pub fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::Exhausted(_))
+    }
+
+    /// Whether it rests on what others hold, which a cache may not know of yet, or no more.
+    pub fn rests_on_others(&self) -> bool {
+        matches!(
+            self,
+            Self::Exhausted(_)
+                | Self::InUse { .. }
+                | Self::Limit { .. }
+                | Self::Contradiction { .. }
+        )
+    }
+
+    /// The stable code, for people to look up.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownPool(_) => "unknown-pool",
+            Self::NotReady(_) | Self::Busy(_) => "pool-not-ready",
+            Self::Exhausted(_) => "pool-exhausted",
+            Self::Outside { .. } => "address-outside-pool",
+            Self::NotGiven { .. } => "address-excluded",
+            Self::Reserved { .. } => "address-reserved",
+            Self::InUse {
+                address: Address::Mac(_),
+                ..
+            }
+            | Self::MacFollows { .. } => "mac-in-use",
+            Self::InUse { .. } => "address-in-use",
+            Self::Limit { .. } => "namespace-limit",
+            Self::Contradiction { .. } => "holds-another-address",
+            Self::NoMacs(_) => "pool-without-macs",
+            Self::Bug(_) => "internal-error",
+        }
+    }
+
+    /// What to write or to do instead.
+    pub fn help(&self) -> String {
+        match self {
+            Self::UnknownPool(pool) => format!("create the AddressPool {pool:?}, or mend it"),
+            Self::NotReady(_) | Self::Busy(_) => "nothing: it is tried again".to_owned(),
+            Self::Exhausted(all) => format!(
+                "widen address pool {:?}, or release addresses (nadmit pools {} --map shows who \
+                 holds them)",
+                all.pool, all.pool
+            ),
+            Self::Outside { .. } | Self::NotGiven { .. } | Self::Reserved { .. } => {
+                "ask for another address, or leave \"ips\" out to be given one".to_owned()
+            }
+            Self::InUse { address, .. } => format!(
+                "ask for another one, or leave it out to be given one (nadmit whois {address} \
+                 tells more)"
+            ),
+            Self::MacFollows { .. } => "leave \"mac\" out to be given one".to_owned(),
+            Self::Limit { .. } => "delete pods there, or have the limit raised".to_owned(),
+            Self::Contradiction { has, .. } => {
+                format!("ask for {has}, or release it first: nadmit release {has}")
+            }
+            Self::NoMacs(pool) => format!("give address pool {pool:?} \"macs\""),
+            Self::Bug(_) => "report it with the review that caused it".to_owned(),
+        }
+    }
+}
+
+impl Exhausted {
+    fn what(&self) -> String {
+        match self.range {
+            Some(range) => format!("address of {range}"),
+            None => "MAC".to_owned(),
+        }
+    }
+
+    fn largest(&self) -> String {
+        let listed: Vec<String> = self
+            .largest
+            .iter()
+            .map(|(namespace, count)| format!("namespace {namespace} {count}"))
+            .collect();
+        if listed.is_empty() {
+            String::new()
+        } else {
+            format!(" (most by {})", listed.join(", "))
+        }
+    }
+}
+
+fn list(ranges: &[Subnet]) -> String {
+    let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+    ranges.join(", ")
+}
+
+fn never(reason: NotGiven) -> &'static str {
+    match reason {
+        NotGiven::Outside => "it lies outside of the range",
+        NotGiven::OutOfBounds => "it lies outside of rangeStart and rangeEnd",
+        NotGiven::Edge => "it is the first or the last address of the range",
+        NotGiven::Excluded(_) => "it is excluded",
+        NotGiven::Gateway => "it is the gateway",
+    }
+}
