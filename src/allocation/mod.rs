@@ -15,6 +15,7 @@ mod reservation;
 pub mod selector;
 mod space;
 pub mod spec;
+mod words;
 
 pub use self::{
     address::{Address, Family, NoAddress},
@@ -27,4 +28,5 @@ pub use self::{
     record::{Allocation, NetworkRef, Stored, Timestamp, Version, Write},
     reservation::{Reservation, ReservedFor},
     space::Space,
+    words::{UnknownKey, Words},
 };
