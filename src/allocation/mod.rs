@@ -17,6 +17,7 @@ mod reservation;
 pub mod selector;
 mod space;
 pub mod spec;
+mod words;
 
 pub use self::{
     address::{Address, Family, NoAddress},
@@ -31,4 +32,5 @@ pub use self::{
     refusal::{Exhausted, Refusal},
     reservation::{Reservation, ReservedFor},
     space::Space,
+    words::{UnknownKey, Words},
 };

@@ -1,6 +1,6 @@
 //! Label selectors, as `metav1.LabelSelector` means them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use super::spec::{ExpressionSpec, SelectorSpec};
 
@@ -48,6 +48,26 @@ impl Selector {
             Condition::Exists(key) => labels.contains_key(key),
             Condition::Absent(key) => !labels.contains_key(key),
         })
+    }
+}
+
+impl fmt::Display for Selector {
+    /// As kubectl's `--selector` has it: `team=db,stage notin (test),!old`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("every namespace");
+        }
+        for (index, condition) in self.0.iter().enumerate() {
+            f.write_str(if index > 0 { "," } else { "" })?;
+            match condition {
+                Condition::In(key, values) if values.len() == 1 => write!(f, "{key}={}", values[0]),
+                Condition::In(key, values) => write!(f, "{key} in ({})", values.join(", ")),
+                Condition::NotIn(key, values) => write!(f, "{key} notin ({})", values.join(", ")),
+                Condition::Exists(key) => f.write_str(key),
+                Condition::Absent(key) => write!(f, "!{key}"),
+            }?;
+        }
+        Ok(())
     }
 }
 
@@ -106,6 +126,21 @@ mod tests {
         assert!(selects(there, &[("a", ""), ("c", "2")]));
         assert!(!selects(there, &[("a", ""), ("b", ""), ("c", "2")]));
         assert!(!selects(there, &[("a", ""), ("c", "3")]));
+    }
+
+    #[test]
+    fn a_selector_reads_as_kubectl_writes_it() {
+        let spec = r#"{"matchLabels":{"team":"db"},"matchExpressions":[
+            {"key":"stage","operator":"NotIn","values":["test","old"]},
+            {"key":"a","operator":"Exists"},{"key":"b","operator":"DoesNotExist"}]}"#;
+        for (spec, text) in [
+            (spec, "team=db,stage notin (test, old),a,!b"),
+            ("{}", "every namespace"),
+        ] {
+            let spec: SelectorSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+            let selector = Selector::new(&spec).unwrap_or_else(|e| panic!("{e:?}"));
+            assert_eq!(selector.to_string(), text);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The read model: which networks, namespaces and pods there are.
+//! The read model: which networks, namespaces, address pools and pods there are.
 //!
 //! A [`Catalog`] is a value. A source builds one and publishes it whole; whoever decides reads one
 //! and never sees half of a change. Every look-up on the good path is by hash: it costs the same
@@ -7,6 +7,7 @@
 
 mod namespace;
 mod pod;
+mod pools;
 mod supplies;
 mod users;
 
@@ -16,10 +17,11 @@ use std::{
 };
 
 pub use self::{
-    namespace::{Labels, Mode, Namespace},
+    namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
     pod::Pod,
+    pools::PoolState,
 };
-use self::{supplies::Supplies, users::Users};
+use self::{pools::Pools, supplies::Supplies, users::Users};
 use crate::network::{
     Network,
     operator::Daemons,
@@ -37,6 +39,7 @@ pub struct Catalog {
     networks: usize,
     pods: usize,
     operator: Option<Daemons>,
+    address_pools: Pools,
     /// Made when the first rule asks: of the many catalogs that are published, few are asked.
     supplies: OnceLock<Supplies>,
     users: OnceLock<Users>,
@@ -66,6 +69,28 @@ impl Catalog {
             }
         }
         catalog
+    }
+
+    /// The same catalog, in which these namespaces have these labels (see [`all_labels`]).
+    #[must_use]
+    pub fn with_namespace_labels(
+        mut self,
+        namespaces: impl IntoIterator<Item = (Box<str>, Arc<AllLabels>)>,
+    ) -> Self {
+        for (name, labels) in namespaces {
+            self.namespaces.entry(name).or_default().all_labels = Some(labels);
+        }
+        self
+    }
+
+    /// All labels of a namespace, for selectors. Of one that was not seen it is only known that it
+    /// has the label that every namespace has.
+    pub fn namespace_labels(&self, name: &str) -> Arc<AllLabels> {
+        let known = self.namespaces.get(name);
+        match known.and_then(|namespace| namespace.all_labels.as_ref()) {
+            Some(labels) => Arc::clone(labels),
+            None => all_labels(name, []),
+        }
     }
 
     /// The same catalog in a cluster where OpenShift's operator runs these daemons.

@@ -3,7 +3,13 @@
 use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use super::Pod;
-use crate::network::Network;
+use crate::{allocation::selector, network::Network};
+
+/// The label that every namespace has, with its name (KEP-2161).
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// All labels of a namespace, for selectors.
+pub type AllLabels = selector::Labels;
 
 /// A namespace with what lives in it.
 #[derive(Debug, Default, Clone)]
@@ -12,6 +18,8 @@ pub struct Namespace {
     pub declared: bool,
     /// What its labels say to nadmit.
     pub labels: Labels,
+    /// All of them, if the Namespace object was seen.
+    pub(super) all_labels: Option<Arc<AllLabels>>,
     pub(super) networks: HashMap<Box<str>, Arc<Network>>,
     pub(super) pods: HashMap<Box<str>, Arc<Pod>>,
 }
@@ -21,6 +29,17 @@ impl Namespace {
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.pods.values()
     }
+}
+
+/// The labels of a namespace, with the one that the API server gives each (by which a selector may
+/// name it).
+pub fn all_labels(
+    namespace: &str,
+    written: impl IntoIterator<Item = (Box<str>, Box<str>)>,
+) -> Arc<AllLabels> {
+    let mut labels: AllLabels = written.into_iter().collect();
+    labels.insert(NAME_LABEL.into(), namespace.into());
+    Arc::new(labels)
 }
 
 /// What a namespace's labels say to nadmit, and whether it is on its way out.

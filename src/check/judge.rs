@@ -166,7 +166,7 @@ impl World<'_> {
                 "CNI configuration".to_owned(),
                 self.configuration(config, &mut strings),
             ),
-            Manifest::Namespace(_) => return,
+            Manifest::Namespace(_) | Manifest::Pool(_) | Manifest::Reservation(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
             file,

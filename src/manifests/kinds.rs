@@ -7,11 +7,13 @@ use crate::{
 
 use super::{
     Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, OperatorManifest,
-    PodManifest, PodName, reading::Reading, workloads,
+    PodManifest, PodName, pools, reading::Reading, workloads,
 };
 
 /// The namespace of what names none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
+/// The version of nadmit's own kinds.
+const OWN_VERSION: &str = "nadmit.io/v1alpha1";
 
 /// A kind that is read.
 pub(super) struct KnownKind {
@@ -50,6 +52,18 @@ pub(super) static KINDS: &[KnownKind] = &[
         api_version: "v1",
         workload: false,
         read: pod,
+    },
+    KnownKind {
+        name: "AddressPool",
+        api_version: OWN_VERSION,
+        workload: false,
+        read: pools::pool,
+    },
+    KnownKind {
+        name: "AddressReservation",
+        api_version: OWN_VERSION,
+        workload: false,
+        read: pools::reservation,
     },
     KnownKind {
         name: "Deployment",
@@ -109,12 +123,13 @@ fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     let name = required_name(reading, node, metadata, name::subdomain);
     let namespace = namespace_of(reading, metadata);
     let annotations = texts(reading, metadata, "metadata.annotations");
-    let value = |key: &str| {
+    let annotation = |key: &str| {
         let found = annotations.iter().find(|(k, _)| &**k == key);
         found
-            .map(|(_, text)| text.value.clone())
-            .filter(|text| !text.is_empty())
+            .map(|(_, text)| text)
+            .filter(|text| !text.value.is_empty())
     };
+    let value = |key: &str| annotation(key).map(|text| text.value.clone());
     let config = config(reading, node);
     let network = Network {
         namespace,
@@ -129,7 +144,11 @@ fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
             place: config.place,
         })
     });
-    Some(Manifest::Network(NetworkManifest { network, config }))
+    Some(Manifest::Network(NetworkManifest {
+        network,
+        config,
+        address_pool: annotation(annotations::ADDRESS_POOL).cloned(),
+    }))
 }
 
 fn config<'n, 'a>(reading: &mut Reading, node: &'n Node<'a>) -> Option<&'n Node<'a>> {
@@ -160,6 +179,10 @@ fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         name: name?.into(),
         mode: label(annotations::MODE_LABEL),
         attachments: label(annotations::ATTACHMENTS_LABEL),
+        labels: labels
+            .iter()
+            .map(|(key, text)| (key.clone(), text.value.clone()))
+            .collect(),
     }))
 }
 
@@ -250,7 +273,7 @@ pub(super) fn host_network(reading: &mut Reading, node: &Node<'_>, path: &str) -
     value.boolean().unwrap_or_default()
 }
 
-fn required_name<'n>(
+pub(super) fn required_name<'n>(
     reading: &mut Reading,
     node: &Node<'_>,
     metadata: Option<&'n Node<'_>>,

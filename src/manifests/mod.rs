@@ -1,7 +1,8 @@
 //! Kubernetes manifests: text in, objects out, each knowing where it stood.
 //!
-//! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace`, `Pod` and the
-//! `Network` of OpenShift's operator, single or in lists. [`read_all`] also reads what makes pods:
+//! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace`, `Pod`,
+//! nadmit's own `AddressPool` and `AddressReservation`, and the `Network` of OpenShift's operator,
+//! single or in lists. [`read_all`] also reads what makes pods:
 //! workloads with their templates, and KubeVirt's virtual machines.
 //! Other kinds are other people's, and passed over. An object of these that Kubernetes would
 //! not take is an error with its place, and leaves the other objects of its file alone. A network
@@ -12,6 +13,7 @@ mod configuration;
 mod error;
 mod kinds;
 mod list;
+mod pools;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,10 @@ use crate::{
 
 use self::reading::Reading;
 
-pub use self::error::{ManifestError, ManifestFault};
+pub use self::{
+    error::{ManifestError, ManifestFault},
+    pools::{Places, PoolManifest, ReservationManifest},
+};
 pub use crate::document::Place;
 
 /// What a file of manifests holds.
@@ -52,6 +57,10 @@ pub enum Manifest {
     Network(NetworkManifest),
     /// A `Namespace`.
     Namespace(NamespaceManifest),
+    /// nadmit's `AddressPool`.
+    Pool(Box<PoolManifest>),
+    /// nadmit's `AddressReservation`.
+    Reservation(Box<ReservationManifest>),
     /// A `Pod`.
     Pod(PodManifest),
     /// A workload: what makes pods from a template.
@@ -71,6 +80,8 @@ pub struct NetworkManifest {
     pub network: Network,
     /// The text of `spec.config`, if there is one.
     pub config: Option<Located<Box<str>>>,
+    /// The text of its annotation `nadmit.io/address-pool`, if it has one.
+    pub address_pool: Option<Located<Box<str>>>,
 }
 
 /// A `Namespace` in a file.
@@ -84,6 +95,8 @@ pub struct NamespaceManifest {
     pub mode: Option<Located<Box<str>>>,
     /// The text of its label `nadmit.io/attachments`, if it has one.
     pub attachments: Option<Located<Box<str>>>,
+    /// All of its labels, in their order.
+    pub labels: Vec<(Box<str>, Box<str>)>,
 }
 
 /// A `Network` of OpenShift's Cluster Network Operator in a file.

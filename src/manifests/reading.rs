@@ -151,7 +151,7 @@ impl Reading {
     }
 
     /// Reports every key that an object has more than once: YAML would silently drop all but one.
-    fn repeated_keys(&mut self, node: &Node<'_>, path: &str) {
+    pub(super) fn repeated_keys(&mut self, node: &Node<'_>, path: &str) {
         let mut seen = HashSet::new();
         for entry in node.entries().unwrap_or_default() {
             let Some(key) = entry.key.string() else {

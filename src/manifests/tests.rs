@@ -366,3 +366,54 @@ proptest! {
         read(&text, "a.json");
     }
 }
+
+#[test]
+fn pools_and_reservations_are_read_with_the_place_of_every_value() {
+    let text = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: storage}\nspec:\n  \
+                ranges:\n  - range: 192.0.2.0/24\n    excludes: [192.0.2.1]\n    exclude: [192.0.2.2, 7]\n\
+                ---\napiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\nmetadata: {name: db-0}\n\
+                spec: {network: storage-net, holder: {pod: db-0}, ips: [192.0.2.205/24]}\n";
+    let read = read(text, "pools.yaml");
+    assert_eq!(read.errors, []);
+    let [
+        Located {
+            value: Manifest::Pool(pool),
+            ..
+        },
+        Located {
+            value: Manifest::Reservation(reservation),
+            ..
+        },
+    ] = &read.objects[..]
+    else {
+        panic!("{read:?}")
+    };
+    assert_eq!(pool.words.spec.ranges[0].range, "192.0.2.0/24");
+    assert_eq!(
+        (&*reservation.namespace, &*reservation.name),
+        ("default", "db-0")
+    );
+    let at = |places: &Places, field: &str| {
+        let place = places.nearest(field).expect("a place").span;
+        text[place.start as usize..place.end as usize].to_owned()
+    };
+    assert_eq!(at(&pool.places, "spec.ranges[0].exclude[0]"), "192.0.2.2");
+    assert_eq!(at(&pool.places, "spec.ranges[0].exclude[1]"), "7");
+    // Of a key that means nothing the key.
+    assert_eq!(at(&pool.places, "spec.ranges[0].excludes"), "excludes");
+    // Of what is missing, what it is missing in.
+    let range = pool.places.nearest("spec.ranges[0].gateway").expect("it");
+    assert_eq!(range.position, Position { line: 6, column: 5 });
+    assert_eq!(pool.places.nearest("metadata.name"), None);
+    assert_eq!(at(&reservation.places, "spec.ips[0]"), "192.0.2.205/24");
+}
+
+#[test]
+fn a_key_that_a_pool_has_twice_is_an_error() {
+    let text = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: a}\nspec:\n  \
+                ranges:\n  - range: 192.0.2.0/24\n    range: 192.0.3.0/24\n";
+    assert_eq!(
+        errors(text),
+        ["a.yaml:7:5: spec.ranges[0].range is given twice: keep one of them"]
+    );
+}

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{manifests::ManifestError, network::Position};
+use crate::{allocation::PoolFault, manifests::ManifestError, network::Position};
 
 use super::text::MAX_BYTES;
 
@@ -76,6 +76,21 @@ pub enum SourceError {
         namespace: String,
         /// The label as written.
         text: String,
+    },
+    /// A pool or reservation that does not make sense.
+    #[error(
+        "{file}:{}:{}: {object} is not valid and gives nothing: {fault}",
+        .position.line, .position.column
+    )]
+    Pool {
+        /// What it is.
+        object: String,
+        /// The file.
+        file: String,
+        /// Where.
+        position: Position,
+        /// What is wrong.
+        fault: PoolFault,
     },
     /// Two definitions of one object.
     #[error("{first} and {second} both define {object}: the latter counts; remove one of them")]

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    catalog::{Labels, Pod},
-    manifests::{Located, Manifest, NamespaceManifest, PodManifest, PodName},
-    network::{Network, annotations, operator::AdditionalNetwork},
+    allocation::{Pool, PoolFault, Reservation},
+    catalog::{AllLabels, Labels, Pod, all_labels},
+    manifests::{
+        Located, Manifest, NamespaceManifest, Places, PodManifest, PodName, PoolManifest,
+        ReservationManifest,
+    },
+    network::{Network, Position, annotations, operator::AdditionalNetwork},
 };
 
 use super::SourceError;
@@ -18,6 +22,23 @@ pub(super) struct Objects {
     pub pods: Vec<(Arc<Pod>, usize)>,
     /// The additional networks of each operator's `Network`.
     pub operators: Vec<(Vec<Arc<Network>>, usize)>,
+    pub pools: Vec<(AddressPool, usize)>,
+    pub reservations: Vec<(AddressReservation, usize)>,
+}
+
+/// A pool, or what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AddressPool {
+    pub name: Box<str>,
+    pub pool: Result<Arc<Pool>, Arc<[PoolFault]>>,
+}
+
+/// A reservation; `None` if it makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AddressReservation {
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+    pub reservation: Option<Arc<Reservation>>,
 }
 
 /// A namespace and how its pods are treated.
@@ -25,6 +46,7 @@ pub(super) struct Objects {
 pub(super) struct Namespace {
     pub name: Box<str>,
     pub labels: Labels,
+    pub all_labels: Arc<AllLabels>,
 }
 
 impl Objects {
@@ -59,6 +81,14 @@ impl Objects {
                     let pod = pod(manifest).map(|pod| (Arc::new(pod), line));
                     objects.pods.extend(pod);
                 }
+                Manifest::Pool(manifest) => {
+                    let pool = pool(*manifest, place.position, file, remarks);
+                    objects.pools.push((pool, line));
+                }
+                Manifest::Reservation(manifest) => {
+                    let reservation = reservation(*manifest, place.position, file, remarks);
+                    objects.reservations.push((reservation, line));
+                }
                 // The catalog has no use for them.
                 Manifest::Workload(_)
                 | Manifest::VirtualMachine(_)
@@ -70,7 +100,15 @@ impl Objects {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.networks.len() + self.namespaces.len() + self.pods.len() + self.operators.len()
+        let lengths = [
+            self.networks.len(),
+            self.namespaces.len(),
+            self.pods.len(),
+            self.operators.len(),
+            self.pools.len(),
+            self.reservations.len(),
+        ];
+        lengths.iter().sum()
     }
 
     /// Whether a catalog of these would be the same as one of `other`: lines do not count.
@@ -79,6 +117,8 @@ impl Objects {
             && same(&self.namespaces, &other.namespaces)
             && same(&self.pods, &other.pods)
             && same(&self.operators, &other.operators)
+            && same(&self.pools, &other.pools)
+            && same(&self.reservations, &other.reservations)
     }
 }
 
@@ -119,7 +159,80 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
             ),
         }
     }
-    Namespace { name, labels }
+    let all_labels = all_labels(&name, manifest.labels);
+    Namespace {
+        name,
+        labels,
+        all_labels,
+    }
+}
+
+fn pool(
+    manifest: PoolManifest,
+    whole: Position,
+    file: &str,
+    remarks: &mut Vec<SourceError>,
+) -> AddressPool {
+    let PoolManifest {
+        name,
+        words,
+        places,
+    } = manifest;
+    let pool = words.pool(&name);
+    if let Err(faults) = &pool {
+        let object = format!("pool {name}");
+        remarks.extend(
+            faults
+                .iter()
+                .map(|f| fault(&object, f, &places, whole, file)),
+        );
+    }
+    let pool = pool.map(Arc::new).map_err(Arc::from);
+    AddressPool { name, pool }
+}
+
+fn reservation(
+    manifest: ReservationManifest,
+    whole: Position,
+    file: &str,
+    remarks: &mut Vec<SourceError>,
+) -> AddressReservation {
+    let ReservationManifest {
+        namespace,
+        name,
+        words,
+        places,
+    } = manifest;
+    let made = words.reservation(&namespace, &name);
+    if let Err(faults) = &made {
+        let object = format!("reservation {namespace}/{name}");
+        remarks.extend(
+            faults
+                .iter()
+                .map(|f| fault(&object, f, &places, whole, file)),
+        );
+    }
+    AddressReservation {
+        namespace,
+        name,
+        reservation: made.ok().map(Arc::new),
+    }
+}
+
+fn fault(
+    object: &str,
+    fault: &PoolFault,
+    places: &Places,
+    whole: Position,
+    file: &str,
+) -> SourceError {
+    let place = places.nearest(&format!("spec.{}", fault.path));
+    SourceError::Pool {
+        object: object.to_owned(),
+        file: file.to_owned(),
+        position: place.map_or(whole, |place| place.position),
+        fault: fault.clone(),
+    }
 }
 
 /// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.

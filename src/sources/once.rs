@@ -4,6 +4,7 @@
 use std::{
     io::Read as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -64,5 +65,8 @@ pub fn catalog_of<'a>(
     let objects: Vec<Objects> = files
         .map(|(file, manifests)| Objects::of(manifests, file, &mut remarks))
         .collect();
-    (super::scan::catalog(objects.iter()), remarks)
+    (
+        super::scan::catalog(objects.iter(), &Arc::default()),
+        remarks,
+    )
 }

@@ -8,7 +8,11 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{catalog::Catalog, network::operator::Daemons};
+use crate::{
+    allocation::{Layout, Reservation},
+    catalog::Catalog,
+    network::operator::Daemons,
+};
 
 use super::{
     FileReport, FolderStatus, SourceError,
@@ -26,6 +30,8 @@ pub(super) struct Scanned {
     clock: fn() -> SystemTime,
     files: BTreeMap<String, FileState>,
     duplicates: Vec<SourceError>,
+    /// The pools and reservations of the last catalog, which the next one keeps if they are the same.
+    layout: Arc<Layout>,
     /// Whether the files say something else than the last catalog. It outlives a scan that fails
     /// half way.
     changed: bool,
@@ -50,6 +56,7 @@ impl Scanned {
             clock,
             files: BTreeMap::new(),
             duplicates: Vec::new(),
+            layout: Arc::default(),
             changed: false,
         }
     }
@@ -83,6 +90,9 @@ impl Scanned {
         }
         let changed = std::mem::take(&mut self.changed);
         let catalog = changed.then(|| self.catalog());
+        if let Some(catalog) = &catalog {
+            self.layout = Arc::clone(catalog.layout());
+        }
         Ok(Scan {
             read,
             catalog,
@@ -125,7 +135,10 @@ impl Scanned {
     /// A catalog of all files. Of two definitions of an object that in the later file counts, and a
     /// network of its own more than what an operator would make.
     pub(super) fn catalog(&self) -> Catalog {
-        catalog(self.files.values().map(|state| &state.objects))
+        catalog(
+            self.files.values().map(|state| &state.objects),
+            &self.layout,
+        )
     }
 
     fn find_duplicates(&self) -> Vec<SourceError> {
@@ -139,7 +152,12 @@ impl Scanned {
             let namespaces = namespaces.map(|(n, line)| ("namespace", "", &n.name, *line));
             let pods = objects.pods.iter();
             let pods = pods.map(|(p, line)| ("pod", &*p.namespace, &p.name, *line));
-            for (kind, namespace, name, line) in networks.chain(namespaces).chain(pods) {
+            let pools = objects.pools.iter();
+            let pools = pools.map(|(p, line)| ("pool", "", &p.name, *line));
+            let kept = objects.reservations.iter();
+            let kept = kept.map(|(r, line)| ("reservation", &*r.namespace, &r.name, *line));
+            let all = networks.chain(namespaces).chain(pods).chain(pools);
+            for (kind, namespace, name, line) in all.chain(kept) {
                 let before = seen.insert((kind, namespace, name), (file, line));
                 if let Some((first_file, first_line)) = before {
                     let slash = if namespace.is_empty() { "" } else { "/" };
@@ -176,8 +194,12 @@ impl Scanned {
     }
 }
 
-/// A catalog of objects; of two definitions the later counts.
-pub(super) fn catalog<'o>(objects: impl Iterator<Item = &'o Objects> + Clone) -> Catalog {
+/// A catalog of objects; of two definitions the later counts. The layout of its pools is `before`
+/// where that is the same.
+pub(super) fn catalog<'o>(
+    objects: impl Iterator<Item = &'o Objects> + Clone,
+    before: &Arc<Layout>,
+) -> Catalog {
     let objects = || objects.clone();
     let operators = || {
         objects()
@@ -201,4 +223,25 @@ pub(super) fn catalog<'o>(objects: impl Iterator<Item = &'o Objects> + Clone) ->
             .map(|(pod, _)| Arc::clone(pod)),
     )
     .with_operator(daemons)
+    .with_namespace_labels(objects().flat_map(|o| &o.namespaces).map(|(namespace, _)| {
+        let labels = Arc::clone(&namespace.all_labels);
+        (namespace.name.clone(), labels)
+    }))
+    .with_pools(
+        objects()
+            .flat_map(|o| &o.pools)
+            .map(|(pool, _)| (pool.name.clone(), pool.pool.clone())),
+        reservations(objects()),
+        before,
+    )
+}
+
+/// The reservations that count. A later definition that makes no sense hides an earlier one: what
+/// stands in the folder last is what is meant.
+fn reservations<'o>(objects: impl Iterator<Item = &'o Objects>) -> Vec<Arc<Reservation>> {
+    let mut found = BTreeMap::new();
+    for (kept, _) in objects.flat_map(|o| &o.reservations) {
+        found.insert((&kept.namespace, &kept.name), kept.reservation.as_ref());
+    }
+    found.into_values().flatten().cloned().collect()
 }

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 use super::nad;
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, PoolState},
     sources::{scan::Scanned, text::MAX_BYTES},
 };
 
@@ -273,4 +274,50 @@ fn loops_of_links_end_and_nothing_is_read_twice() {
         errors.len() == 1 && errors[0].starts_with("cannot read self.yaml: "),
         "{errors:?}"
     );
+}
+
+const POOL: &str = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: storage}\n\
+                    spec:\n  ranges: [{range: 192.0.2.0/24}]\n";
+const RESERVATION: &str = "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\n\
+                           metadata: {name: db-0, namespace: db}\n\
+                           spec: {network: a, holder: {pod: db-0}, ips: [192.0.2.9/24]}\n";
+
+#[test]
+fn pools_make_a_layout_that_stays_the_same_while_they_do() {
+    let with_pool = nad("a").replace("}", ", annotations: {nadmit.io/address-pool: storage}}");
+    let mut fixture = Fixture::new(&[
+        ("a.yaml", &with_pool),
+        ("pool.yaml", POOL),
+        ("reservation.yaml", RESERVATION),
+    ]);
+    assert_eq!(fixture.errors(), [""; 0]);
+    let layout = Arc::clone(fixture.catalog.layout());
+    assert!(layout.pool("storage").is_some());
+    let [(reservation, Some(pool))] = &layout.reservations[..] else {
+        panic!("{layout:?}")
+    };
+    assert_eq!((&*reservation.name, &**pool), ("db-0", "storage"));
+    // Something else changes: the catalog is new, the layout is not.
+    fixture.write("b.yaml", nad("b"));
+    assert_eq!(fixture.scan(), (1, true));
+    assert!(Arc::ptr_eq(&layout, fixture.catalog.layout()));
+    // The network goes to no pool any more.
+    fixture.write("a.yaml", nad("a"));
+    fixture.scan();
+    assert!(!Arc::ptr_eq(&layout, fixture.catalog.layout()));
+    assert_eq!(fixture.catalog.layout().reservations[0].1, None);
+}
+
+#[test]
+fn a_pool_that_makes_no_sense_is_reported_and_known_as_such() {
+    let wrong = POOL.replace("/24", "/33");
+    let mut fixture = Fixture::new(&[("pool.yaml", &wrong), ("again.yaml", POOL)]);
+    assert!(matches!(
+        fixture.catalog.pool("storage"),
+        PoolState::Faulty([_])
+    ));
+    let errors = fixture.errors();
+    assert!(errors[0].contains("both define pool storage"), "{errors:?}");
+    let begin = "pool.yaml:5:20: pool storage is not valid and gives nothing: ranges[0].range: \"192.0.2.0/33\"";
+    assert!(errors[1].starts_with(begin), "{errors:?}");
 }

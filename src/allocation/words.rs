@@ -1,0 +1,338 @@
+//! From JSON to the words of a pool or reservation, with everything that is odd about it.
+//!
+//! serde alone would stop at the first value of a wrong sort, and pass over a misspelt key without a
+//! word: here the rest is read all the same, and both are said with their places. The API server
+//! reads the same shape from the kinds' schemas; a folder of manifests and curl have no schema.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{
+    pool::{Pool, PoolFault},
+    reservation::Reservation,
+    spec::{PoolSpec, ReservationSpec},
+};
+
+/// A spec as far as it could be read, and what could not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Words<T> {
+    /// The spec; what is of a wrong sort is absent from it.
+    pub spec: T,
+    /// Values of a wrong sort.
+    pub odd: Vec<PoolFault>,
+    /// Keys that mean nothing.
+    pub unknown: Vec<UnknownKey>,
+}
+
+/// A key that means nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// Its place under `spec` (`ranges[0].excludes`).
+    pub path: String,
+    /// The key.
+    pub key: String,
+    /// The keys that there are in its place.
+    pub known: Vec<&'static str>,
+}
+
+/// The keys of an object, with what each has to hold.
+type Shape = [(&'static str, Sort)];
+
+/// What a value has to be.
+#[derive(Clone, Copy)]
+enum Sort {
+    Text,
+    Integer,
+    Texts,
+    TextMap,
+    Object(&'static Shape),
+    Objects(&'static Shape),
+}
+
+use Sort::{Integer, Object, Objects, Text, TextMap, Texts};
+
+const POOL: &Shape = &[
+    ("ranges", Objects(RANGE)),
+    ("macs", Object(MACS)),
+    ("networkName", Text),
+    ("nodeSliceSize", Text),
+    ("retention", Text),
+    ("workloadRetention", Object(WORKLOAD_RETENTION)),
+    ("quarantine", Text),
+    ("lostNodeQuarantine", Text),
+    ("maxPerNamespace", Integer),
+    ("namespaceSelector", Object(SELECTOR)),
+    ("virtualMachines", Text),
+];
+
+const RANGE: &Shape = &[
+    ("range", Text),
+    ("rangeStart", Text),
+    ("rangeEnd", Text),
+    ("exclude", Texts),
+    ("gateway", Text),
+];
+
+const MACS: &Shape = &[("prefix", Text), ("start", Text), ("end", Text)];
+
+const WORKLOAD_RETENTION: &Shape = &[("whenScaled", Text), ("whenDeleted", Text)];
+
+const SELECTOR: &Shape = &[
+    ("matchLabels", TextMap),
+    ("matchExpressions", Objects(EXPRESSION)),
+];
+
+const EXPRESSION: &Shape = &[("key", Text), ("operator", Text), ("values", Texts)];
+
+const RESERVATION: &Shape = &[
+    ("network", Text),
+    ("holder", Object(RESERVED_FOR)),
+    ("interface", Text),
+    ("ips", Texts),
+    ("mac", Text),
+];
+
+const RESERVED_FOR: &Shape = &[
+    ("pod", Text),
+    ("statefulSet", Text),
+    ("ordinal", Integer),
+    ("virtualMachine", Text),
+];
+
+impl Words<PoolSpec> {
+    /// Reads the `spec` of an `AddressPool`.
+    pub fn of_pool(spec: &Value) -> Self {
+        Self::read(spec, POOL)
+    }
+
+    /// The pool, if it makes sense.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place under `spec`.
+    pub fn pool(&self, name: &str) -> Result<Pool, Vec<PoolFault>> {
+        self.sound(Pool::new(name, &self.spec))
+    }
+}
+
+impl Words<ReservationSpec> {
+    /// Reads the `spec` of an `AddressReservation`.
+    pub fn of_reservation(spec: &Value) -> Self {
+        Self::read(spec, RESERVATION)
+    }
+
+    /// The reservation, if it makes sense.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place under `spec`.
+    pub fn reservation(&self, namespace: &str, name: &str) -> Result<Reservation, Vec<PoolFault>> {
+        self.sound(Reservation::new(namespace, name, &self.spec))
+    }
+}
+
+impl<T: DeserializeOwned + Default> Words<T> {
+    fn read(spec: &Value, shape: &'static Shape) -> Self {
+        let mut reader = Reader::default();
+        let clean = reader.object("", spec, shape);
+        Self {
+            // Everything left is of the sort that serde wants.
+            spec: serde_json::from_value(clean).unwrap_or_default(),
+            odd: reader.odd,
+            unknown: reader.unknown,
+        }
+    }
+}
+
+impl<T> Words<T> {
+    /// What was made of the spec, unless something in it is of a wrong sort.
+    fn sound<M>(&self, made: Result<M, Vec<PoolFault>>) -> Result<M, Vec<PoolFault>> {
+        if self.odd.is_empty() {
+            return made;
+        }
+        let mut faults = self.odd.clone();
+        // What could not be read is not missing, too.
+        let further = made.err().unwrap_or_default().into_iter();
+        faults.extend(further.filter(|fault| !self.odd.iter().any(|odd| odd.path == fault.path)));
+        Err(faults)
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    odd: Vec<PoolFault>,
+    unknown: Vec<UnknownKey>,
+}
+
+impl Reader {
+    fn object(&mut self, path: &str, value: &Value, shape: &'static Shape) -> Value {
+        let Some(members) = value.as_object() else {
+            if !(path.is_empty() && value.is_null()) {
+                self.wrong(path, value, "an object");
+            }
+            return Value::Object(Map::new());
+        };
+        let mut clean = Map::new();
+        for (key, value) in members {
+            let dot = if path.is_empty() { "" } else { "." };
+            let path = format!("{path}{dot}{key}");
+            let Some((_, sort)) = shape.iter().find(|(known, _)| known == key) else {
+                self.unknown.push(UnknownKey {
+                    path,
+                    key: key.clone(),
+                    known: shape.iter().map(|(known, _)| *known).collect(),
+                });
+                continue;
+            };
+            // As for the API server, null is absent.
+            if !value.is_null()
+                && let Some(value) = self.value(&path, value, *sort)
+            {
+                clean.insert(key.clone(), value);
+            }
+        }
+        Value::Object(clean)
+    }
+
+    /// The value, if it is of this sort.
+    fn value(&mut self, path: &str, value: &Value, sort: Sort) -> Option<Value> {
+        let expected = match (sort, value) {
+            (Text, Value::String(_)) => return Some(value.clone()),
+            (Integer, Value::Number(number)) if number.is_i64() => return Some(value.clone()),
+            (Object(shape), Value::Object(_)) => return Some(self.object(path, value, shape)),
+            (Texts, Value::Array(list)) => {
+                return Some(self.list(path, list, |reader, path, element| {
+                    reader.value(path, element, Text).unwrap_or_default()
+                }));
+            }
+            (Objects(shape), Value::Array(list)) => {
+                return Some(self.list(path, list, |reader, path, element| {
+                    reader.object(path, element, shape)
+                }));
+            }
+            (TextMap, Value::Object(members)) => {
+                let texts = members.iter().filter_map(|(key, value)| {
+                    let text = self.value(&format!("{path}.{key}"), value, Text)?;
+                    Some((key.clone(), text))
+                });
+                return Some(texts.collect::<Map<_, _>>().into());
+            }
+            (Text, _) => "a string",
+            (Integer, _) => "a whole number",
+            (Texts, _) => "a list of strings",
+            (Objects(_), _) => "a list of objects",
+            (Object(_) | TextMap, _) => "an object",
+        };
+        self.wrong(path, value, expected);
+        None
+    }
+
+    /// A list with as many elements as before, so that places stay what they are; of a wrong one an
+    /// empty one is left.
+    fn list(
+        &mut self,
+        path: &str,
+        list: &[Value],
+        mut read: impl FnMut(&mut Self, &str, &Value) -> Value,
+    ) -> Value {
+        let elements = list.iter().enumerate();
+        let elements = elements.map(|(index, element)| {
+            match read(self, &format!("{path}[{index}]"), element) {
+                Value::Null => Value::String(String::new()),
+                value => value,
+            }
+        });
+        elements.collect::<Vec<_>>().into()
+    }
+
+    fn wrong(&mut self, path: &str, value: &Value, expected: &str) {
+        let found = match value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        let instead = match (value, expected) {
+            (Value::Number(_) | Value::Bool(_), "a string") => "put it in quotes".to_owned(),
+            _ => format!("write {expected}"),
+        };
+        self.odd.push(PoolFault {
+            path: path.to_owned(),
+            reason: format!("is {found}, but has to be {expected}; {instead}"),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_odd_is_said_and_the_rest_read() {
+        let words = Words::of_pool(&json!({
+            "ranges": [{"range": "192.0.2.0/24", "excludes": ["192.0.2.1"], "exclude": [7]}, 5],
+            "maxPerNamespace": 1.5,
+            "macs": null,
+            "retention": "Pod",
+            "namespaceSelector": {"matchLabels": {"a": true, "b": "c"}},
+        }));
+        assert_eq!(words.spec.ranges.len(), 2);
+        assert_eq!(words.spec.ranges[0].range, "192.0.2.0/24");
+        assert_eq!(words.spec.retention.as_deref(), Some("Pod"));
+        let selector = words.spec.namespace_selector.clone().unwrap_or_default();
+        assert_eq!(selector.match_labels.len(), 1);
+        let odd: Vec<&str> = words.odd.iter().map(|fault| &*fault.path).collect();
+        assert_eq!(
+            odd,
+            [
+                "maxPerNamespace",
+                "namespaceSelector.matchLabels.a",
+                "ranges[0].exclude[0]",
+                "ranges[1]"
+            ]
+        );
+        assert_eq!(words.unknown[0].path, "ranges[0].excludes");
+        assert!(words.unknown[0].known.contains(&"exclude"));
+        let faults = words.pool("storage").err().unwrap_or_default();
+        let twice = faults.iter().filter(|f| f.path == "ranges[0].exclude[0]");
+        assert_eq!(twice.count(), 1, "{faults:?}");
+    }
+
+    #[test]
+    fn every_member_of_a_spec_is_known() {
+        let full = json!({
+            "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
+                "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],
+            "macs": {"prefix": "02:5e:00"}, "networkName": "a", "nodeSliceSize": "/28",
+            "retention": "Pod", "workloadRetention": {"whenScaled": "Retain", "whenDeleted": "Release"},
+            "quarantine": "30s", "lostNodeQuarantine": "10m", "maxPerNamespace": 9,
+            "namespaceSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [
+                {"key": "a", "operator": "In", "values": ["b"]}]},
+            "virtualMachines": "MAC",
+        });
+        let words = Words::of_pool(&full);
+        assert_eq!((words.odd.len(), words.unknown.len()), (0, 0), "{words:?}");
+        let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(written, full);
+        let full = json!({
+            "network": "storage-net", "holder": {"statefulSet": "db", "ordinal": 0},
+            "interface": "net1", "ips": ["192.0.2.205/27"], "mac": "02:5e:00:00:00:01",
+        });
+        let words = Words::of_reservation(&full);
+        assert_eq!((words.odd.len(), words.unknown.len()), (0, 0), "{words:?}");
+        let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(written, full);
+    }
+
+    #[test]
+    fn no_spec_is_an_empty_one() {
+        assert_eq!(Words::of_pool(&Value::Null), Words::default());
+        let faults = Words::of_pool(&json!([]))
+            .pool("a")
+            .err()
+            .unwrap_or_default();
+        assert_eq!(faults[0].path, "");
+    }
+}

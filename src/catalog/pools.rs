@@ -1,0 +1,194 @@
+//! The address pools and reservations, as they are configured.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::Catalog;
+use crate::allocation::{Layout, NetworkRef, Pool, PoolFault, Reservation};
+
+/// The pools of a catalog.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pools {
+    layout: Arc<Layout>,
+    /// Those that exist and make no sense.
+    faulty: HashMap<Box<str>, Arc<[PoolFault]>>,
+}
+
+/// What is known of a pool.
+#[derive(Debug, Clone, Copy)]
+pub enum PoolState<'c> {
+    /// It gives addresses.
+    Valid(&'c Arc<Pool>),
+    /// It exists, but does not make sense, and gives nothing. At least one fault.
+    Faulty(&'c [PoolFault]),
+    /// There is none of this name.
+    Unknown,
+}
+
+impl<'c> PoolState<'c> {
+    /// The pool, if it makes sense.
+    pub fn valid(self) -> Option<&'c Arc<Pool>> {
+        match self {
+            Self::Valid(pool) => Some(pool),
+            Self::Faulty(_) | Self::Unknown => None,
+        }
+    }
+}
+
+impl Catalog {
+    /// The same catalog with this layout.
+    #[must_use]
+    pub fn with_layout(mut self, layout: Arc<Layout>) -> Self {
+        self.address_pools.layout = layout;
+        self
+    }
+
+    /// The same catalog with these pools, each as it is or with what is wrong with it, and these
+    /// reservations; which pool serves a network, the networks say, so they come first. Of two of
+    /// one name the later counts.
+    ///
+    /// The layout is `before` itself as long as its content is the same, so that whoever keeps
+    /// something beside it sees by the pointer that nothing changed.
+    #[must_use]
+    pub fn with_pools(
+        mut self,
+        pools: impl IntoIterator<Item = (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>)>,
+        reservations: impl IntoIterator<Item = Arc<Reservation>>,
+        before: &Arc<Layout>,
+    ) -> Self {
+        let all: BTreeMap<_, _> = pools.into_iter().collect();
+        let (mut valid, mut faulty) = (BTreeMap::new(), HashMap::new());
+        for (name, state) in all {
+            match state {
+                Ok(pool) => {
+                    valid.insert(Arc::clone(&pool.name), pool);
+                }
+                Err(faults) => {
+                    faulty.insert(name, faults);
+                }
+            }
+        }
+        // By name, so that the same objects make the same layout, wherever they stand.
+        let reservations = reservations.into_iter().map(|found| (found.key(), found));
+        let reservations: BTreeMap<_, _> = reservations.collect();
+        let pool_of = |network: &NetworkRef| {
+            let network = self.network(&network.namespace, &network.name)?;
+            let name = network.address_pool.as_deref()?;
+            valid.get_key_value(name).map(|(name, _)| Arc::clone(name))
+        };
+        let layout = Layout::new(valid.values().cloned(), reservations.into_values(), pool_of);
+        let layout = if layout == **before {
+            Arc::clone(before)
+        } else {
+            Arc::new(layout)
+        };
+        self.address_pools = Pools { layout, faulty };
+        self
+    }
+
+    /// The pools and reservations that make sense.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.address_pools.layout
+    }
+
+    /// What is known of the pool of this name.
+    pub fn pool(&self, name: &str) -> PoolState<'_> {
+        match (
+            self.layout().pool(name),
+            self.address_pools.faulty.get(name),
+        ) {
+            (Some(pool), _) => PoolState::Valid(pool),
+            (None, Some(faults)) => PoolState::Faulty(faults),
+            (None, None) => PoolState::Unknown,
+        }
+    }
+
+    /// The names of all pools, those that make no sense, too, in alphabetical order.
+    pub fn pool_names(&self) -> Vec<&str> {
+        let valid = self.layout().pools.keys().map(|name| &**name);
+        let faulty = self.address_pools.faulty.keys().map(|name| &**name);
+        let mut names: Vec<&str> = valid.chain(faulty).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        allocation::Words,
+        catalog::{AllLabels, all_labels},
+        network::Network,
+    };
+
+    fn pool(name: &str, range: &str) -> (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>) {
+        let spec = serde_json::json!({"ranges": [{"range": range}], "namespaceSelector": {
+            "matchLabels": {"kubernetes.io/metadata.name": "db"}}});
+        let pool = Words::of_pool(&spec).pool(name);
+        (name.into(), pool.map(Arc::new).map_err(Arc::from))
+    }
+
+    fn reservation(name: &str, network: &str) -> Arc<Reservation> {
+        let spec =
+            serde_json::json!({"network": network, "holder": {"pod": "a"}, "ips": ["192.0.2.9"]});
+        let made = Words::of_reservation(&spec).reservation("db", name);
+        Arc::new(made.unwrap_or_else(|e| panic!("{e:?}")))
+    }
+
+    fn catalog(range: &str, before: &Arc<Layout>) -> Catalog {
+        let mut network = Network::new("db", "storage-net", None);
+        network.address_pool = Some("storage".into());
+        let pools = [pool("storage", range), pool("broken", "192.0.2.0")];
+        let reservations = [
+            reservation("a", "storage-net"),
+            reservation("b", "other-net"),
+        ];
+        Catalog::new([], [Arc::new(network)], []).with_pools(pools, reservations, before)
+    }
+
+    #[test]
+    fn a_pool_that_makes_no_sense_is_known_and_not_in_the_layout() {
+        let catalog = catalog("192.0.2.0/24", &Arc::default());
+        assert!(catalog.pool("storage").valid().is_some());
+        assert!(matches!(catalog.pool("broken"), PoolState::Faulty([_])));
+        assert!(matches!(catalog.pool("nowhere"), PoolState::Unknown));
+        assert_eq!(catalog.pool_names(), ["broken", "storage"]);
+        assert_eq!(catalog.layout().pools.len(), 1);
+    }
+
+    #[test]
+    fn a_reservation_is_served_by_its_networks_pool() {
+        let catalog = catalog("192.0.2.0/24", &Arc::default());
+        let served = catalog.layout().reservations.iter();
+        let served: Vec<_> = served
+            .map(|(r, pool)| (&*r.name, pool.as_deref()))
+            .collect();
+        assert_eq!(served, [("a", Some("storage")), ("b", None)]);
+    }
+
+    #[test]
+    fn the_same_content_is_the_same_layout() {
+        let first = catalog("192.0.2.0/24", &Arc::default());
+        let again = catalog("192.0.2.0/24", first.layout());
+        assert!(Arc::ptr_eq(first.layout(), again.layout()));
+        let other = catalog("192.0.2.0/25", first.layout());
+        assert!(!Arc::ptr_eq(first.layout(), other.layout()));
+    }
+
+    #[test]
+    fn every_namespace_has_its_name_as_a_label() {
+        let labels = all_labels("web", [("team".into(), "db".into())]);
+        let catalog = catalog("192.0.2.0/24", &Arc::default())
+            .with_namespace_labels([("web".into(), labels)]);
+        let Some(pool) = catalog.pool("storage").valid() else {
+            panic!("no pool")
+        };
+        let serves = |labels: &AllLabels| pool.serves(labels);
+        assert!(serves(&catalog.namespace_labels("db")));
+        assert!(!serves(&catalog.namespace_labels("web")));
+        assert_eq!(catalog.namespace_labels("web").len(), 2);
+    }
+}
