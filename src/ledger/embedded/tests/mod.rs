@@ -1,0 +1,1 @@
+//! The embedded ledger, by its behaviour.
