@@ -1,0 +1,159 @@
+//! The recent history, for those who follow.
+//!
+//! Versions grow by one with each write, so the place of an event among those that are kept is a
+//! subtraction, and a gap cannot go unnoticed.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::stream;
+use tokio::sync::watch;
+
+use super::shared::Shared;
+use crate::{
+    allocation::Version,
+    ledger::{Cursor, Event, Events, FollowError},
+};
+
+/// How many events a follower takes at once.
+const CHUNK: usize = 256;
+
+/// The recent history of a ledger.
+#[derive(Debug)]
+pub(super) struct Feed {
+    kept: Mutex<Kept>,
+    /// Changes when there is more to tell; its end is the end of all streams.
+    more: watch::Sender<()>,
+    /// How many events are kept.
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    events: VecDeque<Event>,
+    /// The version of the last event, or of the last before this process.
+    last: u64,
+    closed: bool,
+}
+
+/// What comes behind a place.
+enum Behind {
+    Events(VecDeque<Event>),
+    Nothing,
+    Closed,
+    Unknown,
+}
+
+impl Feed {
+    /// A history that begins behind the write of version `last` and keeps this many events.
+    pub(super) fn new(last: Version, most: usize) -> Self {
+        Self {
+            kept: Mutex::new(Kept {
+                events: VecDeque::new(),
+                last: last.0,
+                closed: false,
+            }),
+            more: watch::Sender::new(()),
+            most,
+        }
+    }
+
+    /// Tells what was committed, in its order.
+    pub(super) fn tell(&self, events: impl IntoIterator<Item = Event>) {
+        let mut kept = self.lock();
+        for event in events {
+            if kept.events.len() >= self.most {
+                kept.events.pop_front();
+            }
+            kept.last = event.version().0;
+            kept.events.push_back(event);
+        }
+        drop(kept);
+        self.more.send_replace(());
+    }
+
+    /// Nothing more will be told.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.more.send_replace(());
+    }
+
+    fn behind(&self, version: u64) -> Behind {
+        let kept = self.lock();
+        let Some(missing) = kept.last.checked_sub(version) else {
+            return Behind::Unknown;
+        };
+        if missing == 0 {
+            return if kept.closed {
+                Behind::Closed
+            } else {
+                Behind::Nothing
+            };
+        }
+        let from = usize::try_from(missing)
+            .ok()
+            .and_then(|missing| kept.events.len().checked_sub(missing));
+        match from {
+            Some(from) => {
+                Behind::Events(kept.events.iter().skip(from).take(CHUNK).cloned().collect())
+            }
+            None => Behind::Unknown,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who follows.
+struct Follower {
+    shared: Arc<Shared>,
+    more: watch::Receiver<()>,
+    taken: VecDeque<Event>,
+    /// The version of the last event that was taken.
+    at: u64,
+    ended: bool,
+}
+
+/// The events behind `from`.
+pub(super) fn follow(shared: Arc<Shared>, from: Cursor) -> Events {
+    let follower = Follower {
+        more: shared.feed.more.subscribe(),
+        shared,
+        taken: VecDeque::new(),
+        at: from.version().0,
+        ended: false,
+    };
+    Box::pin(stream::unfold(follower, |mut follower| async move {
+        let next = follower.next().await?;
+        Some((next, follower))
+    }))
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Result<Event, FollowError>> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            if let Some(event) = self.taken.pop_front() {
+                self.at = event.version().0;
+                return Some(Ok(event));
+            }
+            // Seen before looking: what comes afterwards wakes.
+            self.more.mark_unchanged();
+            match self.shared.feed.behind(self.at) {
+                Behind::Events(events) => self.taken = events,
+                Behind::Nothing => self.ended = self.more.changed().await.is_err(),
+                Behind::Closed => self.ended = true,
+                Behind::Unknown => {
+                    self.ended = true;
+                    return Some(Err(FollowError::Behind));
+                }
+            }
+        }
+    }
+}

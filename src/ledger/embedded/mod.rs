@@ -1,0 +1,204 @@
+//! The ledger in a file of the data directory, on redb.
+//!
+//! A write goes through these files in this order:
+//!
+//! 1. [`EmbeddedLedger::write`](crate::ledger::Store::write) puts it into the `queue`, and waits.
+//! 2. The `writer`, one thread, takes all that waits and has `plan` work out what each batch does.
+//! 3. One transaction of the group is committed: one wait for the disk, however many wait for it.
+//!    What comes meanwhile is the next group.
+//! 4. The `feed` tells the followers; then the answers go out.
+//!
+//! `file` makes, opens, checks and locks the file; `table` says what lies in it; `shared` reads it;
+//! `transfer` exports and imports it.
+
+mod feed;
+mod file;
+mod plan;
+mod queue;
+mod shared;
+mod table;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod writer;
+
+/// The primitives of `queue`.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+}
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use redb::Database;
+use tokio::sync::oneshot;
+
+use self::{
+    feed::Feed,
+    plan::Refusal,
+    queue::{Queue, Refused},
+    shared::{Shared, closed},
+    writer::{Answer, Job, Reopen, Writer},
+};
+use super::{Cursor, Events, OpenError, ReadError, Store, WriteError};
+use crate::allocation::{Stored, Version, Write};
+
+/// How many batches may wait; a group takes a fraction of a millisecond, so that many wait only
+/// where the disk stands still.
+const WAITING: usize = 16_384;
+/// How many batches are committed together at most.
+const LARGEST_GROUP: usize = 1_024;
+/// How many events are kept for those who follow.
+const HISTORY: usize = 65_536;
+
+/// A ledger in the file `allocations.redb` of a directory. Guarantees: see [the room](super).
+///
+/// One process has it at a time. Dropping it closes it, as [`Self::close`] does.
+#[derive(Debug)]
+pub struct EmbeddedLedger {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EmbeddedLedger {
+    /// Opens the ledger of this directory, and makes both (0700, 0600) if they are not there. Blocks
+    /// while it checks the whole file, which takes milliseconds for thousands of records.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another process has it, it is damaged, a later nadmit wrote it, or it cannot
+    /// be read and written. The file was left as it is.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join(file::FILE_NAME);
+        let reopened = path.clone();
+        let reopen = Box::new(move || file::open_existing(&reopened));
+        Self::start(&path, file::open(directory)?, reopen, HISTORY)
+    }
+
+    fn start(
+        path: &Path,
+        database: Database,
+        reopen: Reopen,
+        history: usize,
+    ) -> Result<Self, OpenError> {
+        let last = writer::newest(&database).map_err(|error| OpenError::Damaged {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let shared = Arc::new(Shared::new(
+            Queue::new(WAITING),
+            Feed::new(last, history),
+            database,
+        ));
+        let mut writer = Writer::new(Arc::clone(&shared), last, reopen);
+        let thread = thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || writer.run(LARGEST_GROUP))
+            .map_err(|source| OpenError::File {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            shared,
+            writer: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Takes no more writes, commits and answers those that wait, and closes the file, so that
+    /// another process may have it. Then every call is answered `Unavailable`, and streams end when
+    /// they have told everything. Closing again does nothing.
+    pub async fn close(&self) {
+        let thread = self.stop();
+        // If the runtime is going down, the thread ends by itself.
+        let _ = tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await;
+    }
+
+    fn stop(&self) -> Option<JoinHandle<()>> {
+        self.shared.queue.close();
+        self.writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Hands a batch to the writer.
+    fn submit(&self, batch: Vec<Write>) -> Result<oneshot::Receiver<Answer>, WriteError> {
+        let (answer, answered) = oneshot::channel();
+        let reason = match self.shared.queue.submit(Job { batch, answer }) {
+            Ok(()) => return Ok(answered),
+            Err(Refused::Closed) => closed(),
+            Err(Refused::Full) => {
+                format!("{WAITING} batches wait for the disk already; try again")
+            }
+        };
+        Err(WriteError::Unavailable { reason })
+    }
+}
+
+/// What a writer that is gone leaves behind.
+fn unanswered() -> Refusal {
+    Refusal {
+        index: 0,
+        error: WriteError::Uncertain {
+            reason: "the writer ended".to_owned(),
+        },
+    }
+}
+
+impl Drop for EmbeddedLedger {
+    fn drop(&mut self) {
+        // Whoever opens the file next is to find it closed. It takes no longer than a commit.
+        let _ = self.stop().map(JoinHandle::join);
+    }
+}
+
+impl Store for EmbeddedLedger {
+    async fn write(&self, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.submit(batch)?.await;
+        answer
+            .unwrap_or_else(|_| Err(unanswered()))
+            .map_err(|refusal| refusal.error)
+    }
+
+    async fn get(&self, record_name: &str) -> Result<Option<Stored>, ReadError> {
+        let (shared, name) = (Arc::clone(&self.shared), record_name.to_owned());
+        blocking(move || shared.get(&name)).await
+    }
+
+    async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let (mut records, mut cursor) = (Vec::new(), None);
+            shared.visit::<ReadError>(
+                |_, at| {
+                    cursor = Some(at);
+                    Ok(())
+                },
+                |stored| {
+                    records.push(stored);
+                    Ok(())
+                },
+            )?;
+            Ok((records, cursor.unwrap_or(Cursor(Version(0)))))
+        })
+        .await
+    }
+
+    fn follow(&self, from: Cursor) -> Events {
+        feed::follow(Arc::clone(&self.shared), from)
+    }
+}
+
+/// Runs what reads the file where it may block.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|_| Err(ReadError::Unavailable { reason: closed() }))
+}

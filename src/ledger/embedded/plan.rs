@@ -1,0 +1,108 @@
+//! What a batch does, worked out before anything is done. Pure.
+
+use std::collections::HashMap;
+
+use crate::{
+    allocation::{Allocation, Stored, Version, Write},
+    ledger::{Event, WriteError},
+};
+
+/// A write that is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// The record's name.
+    pub(super) name: String,
+    /// What becomes of it.
+    pub(super) event: Event,
+}
+
+/// Why a batch is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Which of its writes.
+    pub(super) index: usize,
+    /// `Exists` or `Changed`.
+    pub(super) error: WriteError,
+}
+
+/// The changes that `batch` makes to a ledger in which `lookup` finds what is there before it, the
+/// first with the version behind `last`; or why it makes none.
+///
+/// # Errors
+/// The outer error is that of `lookup`.
+pub(super) fn plan<E>(
+    batch: Vec<Write>,
+    last: Version,
+    mut lookup: impl FnMut(&str) -> Result<Option<Stored>, E>,
+) -> Result<Result<Vec<Change>, Refusal>, E> {
+    let mut changes: Vec<Change> = Vec::with_capacity(batch.len());
+    // Later writes of a batch see the earlier ones: the last change to each name.
+    let mut places = HashMap::with_capacity(batch.len());
+    for (index, write) in batch.into_iter().enumerate() {
+        let name = write.allocation().record_name();
+        let current = match places.get(&name).and_then(|at: &usize| changes.get(*at)) {
+            Some(change) => after(&change.event),
+            None => lookup(&name)?,
+        };
+        let version = next(changes.last().map_or(last, |change| change.event.version()));
+        match judge(&name, write, current, version) {
+            Ok(event) => {
+                places.insert(name.clone(), changes.len());
+                changes.push(Change { name, event });
+            }
+            Err(error) => return Ok(Err(Refusal { index, error })),
+        }
+    }
+    Ok(Ok(changes))
+}
+
+/// The version behind this one.
+fn next(version: Version) -> Version {
+    // At a million writes a second, this lasts for half a million years.
+    Version(version.0.saturating_add(1))
+}
+
+fn after(event: &Event) -> Option<Stored> {
+    match event {
+        Event::Put(stored) => Some(stored.clone()),
+        Event::Gone { .. } => None,
+    }
+}
+
+fn judge(
+    name: &str,
+    write: Write,
+    current: Option<Stored>,
+    version: Version,
+) -> Result<Event, WriteError> {
+    match (write, current) {
+        (Write::Create(allocation), None) => Ok(Event::Put(Stored {
+            allocation,
+            version,
+        })),
+        (Write::Create(_), Some(stored)) => Err(WriteError::Exists(Box::new(stored))),
+        (Write::Update(allocation, seen), Some(stored)) if is(&stored, &allocation, seen) => {
+            Ok(Event::Put(Stored {
+                allocation,
+                version,
+            }))
+        }
+        (Write::Delete(allocation, seen), Some(stored)) if is(&stored, &allocation, seen) => {
+            Ok(Event::Gone {
+                allocation: stored.allocation,
+                version,
+            })
+        }
+        (Write::Update(..) | Write::Delete(..), current) => Err(WriteError::Changed {
+            name: name.to_owned(),
+            current: current.map(Box::new),
+        }),
+    }
+}
+
+/// Whether it is the record that was seen, and not one of another space whose name is the same.
+fn is(stored: &Stored, allocation: &Allocation, seen: Version) -> bool {
+    stored.version == seen
+        && stored.allocation.space == allocation.space
+        && stored.allocation.address == allocation.address
+}

@@ -1,0 +1,114 @@
+//! What callers and the writer share, and how the file is read.
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
+
+use super::{
+    feed::Feed,
+    file::panic_text,
+    queue::Queue,
+    table::{self, ALLOCATIONS, LookupError, META},
+    writer::Job,
+};
+use crate::{
+    allocation::{Stored, Version},
+    ledger::{Cursor, ReadError},
+};
+
+/// What callers and the writer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queue: Queue<Job>,
+    pub(super) feed: Feed,
+    /// Absent while it cannot be opened anew after a failure, and when it is closed.
+    database: RwLock<Option<Database>>,
+}
+
+/// What is said of a ledger that is closed.
+pub(super) fn closed() -> String {
+    "the ledger is closed, for nadmit is stopping; ask again".to_owned()
+}
+
+impl Shared {
+    pub(super) fn new(queue: Queue<Job>, feed: Feed, database: Database) -> Self {
+        Self {
+            queue,
+            feed,
+            database: RwLock::new(Some(database)),
+        }
+    }
+
+    /// The file, for as long as the guard lives.
+    pub(super) fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of the file, when nobody reads it.
+    pub(super) fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The record of this name.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(super) fn get(&self, name: &str) -> Result<Option<Stored>, ReadError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(ALLOCATIONS).map_err(unreadable)?;
+            match table::lookup(&table, name) {
+                Ok(stored) => Ok(stored),
+                Err(LookupError::Storage(error)) => Err(unreadable(error)),
+                Err(LookupError::Damaged(error)) => Err(error),
+            }
+        })
+    }
+
+    /// All records of a moment, one by one in the order of their names: first `begin` with their
+    /// number and the place of that moment, then `each`. What they return in error ends it.
+    ///
+    /// # Errors
+    /// [`ReadError`], as `E`, and those of the two.
+    pub(super) fn visit<E: From<ReadError>>(
+        &self,
+        begin: impl FnOnce(u64, Cursor) -> Result<(), E>,
+        mut each: impl FnMut(Stored) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read(|transaction| {
+            let table = transaction.open_table(ALLOCATIONS).map_err(unreadable)?;
+            let meta = transaction.open_table(META).map_err(unreadable)?;
+            let last: Version = table::last_version(&meta).map_err(unreadable)?;
+            begin(
+                redb::ReadableTableMetadata::len(&table).map_err(unreadable)?,
+                Cursor(last),
+            )?;
+            for entry in table.iter().map_err(unreadable)? {
+                let (name, bytes) = entry.map_err(unreadable)?;
+                each(table::decode(name.value(), bytes.value())?)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn read<T, E: From<ReadError>>(
+        &self,
+        run: impl FnOnce(&ReadTransaction) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let database = self.database();
+        let database = database
+            .as_ref()
+            .ok_or_else(|| ReadError::Unavailable { reason: closed() })?;
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            run(&database.begin_read().map_err(unreadable)?)
+        }))
+        .unwrap_or_else(|panic| Err(unreadable(panic_text(panic.as_ref())).into()))
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> ReadError {
+    ReadError::Unavailable {
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,90 @@
+//! Many write at once: groups, neighbours, and callers who leave.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::join_all};
+
+use super::support::*;
+use crate::{
+    allocation::Version,
+    ledger::{Event, Store as _, WriteError},
+};
+
+#[tokio::test]
+async fn a_refused_batch_does_not_fail_its_neighbours() {
+    let folder = folder();
+    let ledger = open(&folder);
+    // Futures that are polled together wait together.
+    let writes = (0..100u8).map(|n| ledger.write(vec![create(n, "a"), create(200 + n % 10, "b")]));
+    let results = join_all(writes).await;
+    let written = results.iter().filter(|result| result.is_ok()).count();
+    assert_eq!(written, 10);
+    for refused in results.iter().filter_map(|result| result.as_ref().err()) {
+        assert!(matches!(refused, WriteError::Exists(_)), "{refused}");
+    }
+    assert_eq!(held(&ledger).await.len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_all_who_want_an_address_one_gets_it_and_versions_have_no_gaps() {
+    let folder = folder();
+    let ledger = Arc::new(open(&folder));
+    let (_, cursor) = ledger.list().await.unwrap();
+    let tasks = (0..8).map(|task| {
+        let ledger = Arc::clone(&ledger);
+        tokio::spawn(async move {
+            let mut mine = Vec::new();
+            for last in 0..50 {
+                match ledger
+                    .write(vec![create(last, &format!("pod-{task}"))])
+                    .await
+                {
+                    Ok(versions) => mine.extend(versions),
+                    Err(error) => assert!(matches!(error, WriteError::Exists(_)), "{error}"),
+                }
+            }
+            mine
+        })
+    });
+    let versions: BTreeSet<Version> = join_all(tasks)
+        .await
+        .into_iter()
+        .flat_map(Result::unwrap)
+        .collect();
+    assert_eq!(versions, (1..=50).map(Version).collect());
+    let told: Vec<u64> = ledger
+        .follow(cursor)
+        .take(50)
+        .map(|event| event.unwrap().version().0)
+        .collect()
+        .await;
+    assert_eq!(told, (1..=50).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn a_dropped_future_takes_nothing_back() {
+    let folder = folder();
+    let ledger = open(&folder);
+    let (_, cursor) = ledger.list().await.unwrap();
+    let mut write = Box::pin(ledger.write(vec![create(1, "a"), create(2, "a")]));
+    // Polled once: it is with the writer.
+    let early = write.as_mut().now_or_never();
+    assert!(matches!(early, None | Some(Ok(_))), "{early:?}");
+    drop(write);
+    // Never polled: nothing was asked.
+    drop(ledger.write(vec![create(3, "a")]));
+    let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
+    let expected = [stored(1, "a", 1), stored(2, "a", 2)].map(|stored| Ok(Event::Put(stored)));
+    assert_eq!(told, expected);
+    assert_eq!(held(&ledger).await.len(), 2);
+}
+
+#[tokio::test]
+async fn closing_answers_those_who_wait() {
+    let folder = folder();
+    let ledger = open(&folder);
+    let writes = join_all((0..50).map(|last| ledger.write(vec![create(last, "a")])));
+    let (results, ()) = futures_util::join!(writes, ledger.close());
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(held(&open(&folder)).await.len(), 50);
+}

@@ -1,0 +1,178 @@
+//! A disk that fails: what was not answered is uncertain, and the ledger heals.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures_util::StreamExt as _;
+use redb::{Builder, Database, StorageBackend, backends::FileBackend};
+use tempfile::TempDir;
+
+use super::{super::file, support::*};
+use crate::{
+    allocation::Version,
+    ledger::{EmbeddedLedger, Event, OpenError, Store as _, WriteError},
+};
+
+/// When the disk fails.
+#[derive(Debug, Default)]
+struct Faults {
+    on_write: AtomicBool,
+    on_sync: AtomicBool,
+    on_open: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Disk {
+    file: FileBackend,
+    faults: Arc<Faults>,
+}
+
+fn fail(switch: &AtomicBool) -> io::Result<()> {
+    if switch.load(Ordering::Relaxed) {
+        return Err(io::Error::other("the disk is gone"));
+    }
+    Ok(())
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        fail(&self.faults.on_sync)?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        fail(&self.faults.on_write)?;
+        self.file.write(offset, data)
+    }
+}
+
+fn on_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
+    let path = folder.path().join(file::FILE_NAME);
+    drop(file::open(folder.path()).unwrap());
+    let faults = Arc::new(Faults::default());
+    let disk = {
+        let (path, faults) = (path.clone(), Arc::clone(&faults));
+        move || -> Result<Database, OpenError> {
+            let open = || {
+                fail(&faults.on_open)?;
+                fs_open(&path)
+            };
+            let file = open().map_err(|source| OpenError::File {
+                path: path.clone(),
+                source,
+            })?;
+            let disk = Disk {
+                file,
+                faults: Arc::clone(&faults),
+            };
+            Ok(Builder::new().create_with_backend(disk).unwrap())
+        }
+    };
+    let database = disk().unwrap();
+    let ledger = EmbeddedLedger::start(&path, database, Box::new(disk), 100).unwrap();
+    (ledger, faults)
+}
+
+fn fs_open(path: &std::path::Path) -> io::Result<FileBackend> {
+    let file = std::fs::File::options().read(true).write(true).open(path)?;
+    FileBackend::new(file).map_err(io::Error::other)
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_uncertain_and_the_next_write_finds_out() {
+    for (on_write, on_sync) in [(true, false), (false, true)] {
+        let folder = folder();
+        let (ledger, faults) = on_disk(&folder);
+        let (_, cursor) = ledger.list().await.unwrap();
+        ledger.write(vec![create(1, "a")]).await.unwrap();
+        faults.on_write.store(on_write, Ordering::Relaxed);
+        faults.on_sync.store(on_sync, Ordering::Relaxed);
+        let uncertain = ledger.write(vec![create(2, "b"), create(3, "b")]).await;
+        assert!(
+            matches!(uncertain, Err(WriteError::Uncertain { .. })),
+            "{uncertain:?}"
+        );
+        faults.on_write.store(false, Ordering::Relaxed);
+        faults.on_sync.store(false, Ordering::Relaxed);
+
+        // Repeated under the same names, it succeeds, or meets itself.
+        match ledger.write(vec![create(2, "b"), create(3, "b")]).await {
+            Ok(again) => assert_eq!(again, versions(&[2, 3])),
+            Err(error) => assert_eq!(error, exists(2, "b", 2)),
+        }
+        ledger.write(vec![create(4, "c")]).await.unwrap();
+        let told: Vec<_> = ledger.follow(cursor).take(4).collect().await;
+        let expected = [
+            stored(1, "a", 1),
+            stored(2, "b", 2),
+            stored(3, "b", 3),
+            stored(4, "c", 4),
+        ];
+        assert_eq!(
+            told,
+            expected.map(|stored| Ok(Event::Put(stored))),
+            "without gaps"
+        );
+        ledger.close().await;
+        assert_eq!(held(&open(&folder)).await.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn while_the_file_cannot_be_had_the_ledger_says_so() {
+    let folder = folder();
+    let (ledger, faults) = on_disk(&folder);
+    faults.on_sync.store(true, Ordering::Relaxed);
+    faults.on_open.store(true, Ordering::Relaxed);
+    ledger.write(vec![create(1, "a")]).await.unwrap_err();
+    for _ in 0..2 {
+        let error = ledger.write(vec![create(1, "a")]).await.unwrap_err();
+        assert!(matches!(error, WriteError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("the disk is gone"), "{error}");
+        assert!(ledger.get("192.0.2.1").await.is_err());
+    }
+    faults.on_sync.store(false, Ordering::Relaxed);
+    faults.on_open.store(false, Ordering::Relaxed);
+    let _ = ledger.write(vec![create(1, "a")]).await;
+    assert_eq!(ledger.get("192.0.2.1").await, Ok(Some(stored(1, "a", 1))));
+}
+
+#[tokio::test]
+async fn a_file_that_another_wrote_to_meanwhile_is_not_trusted() {
+    let folder = folder();
+    let (ledger, faults) = on_disk(&folder);
+    faults.on_sync.store(true, Ordering::Relaxed);
+    faults.on_open.store(true, Ordering::Relaxed);
+    ledger.write(vec![create(1, "a")]).await.unwrap_err();
+    ledger.write(vec![create(1, "a")]).await.unwrap_err();
+    {
+        let other = open(&folder);
+        let _ = other.write(vec![create(5, "z")]).await;
+        let done = other
+            .write(vec![create(6, "z"), create(7, "z")])
+            .await
+            .unwrap();
+        assert!(done.last() > Some(&Version(1)));
+    }
+    faults.on_sync.store(false, Ordering::Relaxed);
+    faults.on_open.store(false, Ordering::Relaxed);
+    let error = ledger.write(vec![create(1, "a")]).await.unwrap_err();
+    assert!(error.to_string().contains("restart nadmit"), "{error}");
+}

@@ -1,0 +1,106 @@
+//! Followers see every write once, in the order of commits, or an error.
+
+use std::path::Path;
+
+use futures_util::StreamExt as _;
+
+use super::{super::file, support::*};
+use crate::{
+    allocation::{Version, Write},
+    ledger::{Cursor, EmbeddedLedger, Event, FollowError, Store as _},
+};
+
+const NOW: std::time::Duration = std::time::Duration::from_millis(50);
+
+#[tokio::test]
+async fn a_follower_sees_what_comes_behind_its_list() {
+    let folder = folder();
+    let ledger = open(&folder);
+    ledger.write(vec![create(1, "a")]).await.unwrap();
+    let (_, cursor) = ledger.list().await.unwrap();
+    let mut events = ledger.follow(cursor);
+    assert!(tokio::time::timeout(NOW, events.next()).await.is_err());
+
+    ledger.write(vec![create(2, "b")]).await.unwrap();
+    ledger.write(vec![create(2, "c")]).await.unwrap_err();
+    let change = vec![
+        Write::Update(allocation(1, "d"), Version(1)),
+        Write::Delete(allocation(2, "b"), Version(2)),
+    ];
+    ledger.write(change).await.unwrap();
+    let gone = Event::Gone {
+        allocation: allocation(2, "b"),
+        version: Version(4),
+    };
+    let expected = [
+        Event::Put(stored(2, "b", 2)),
+        Event::Put(stored(1, "d", 3)),
+        gone.clone(),
+    ];
+    for event in &expected {
+        assert_eq!(events.next().await, Some(Ok(event.clone())));
+    }
+    let mut from_there = ledger.follow(expected[1].cursor());
+    assert_eq!(from_there.next().await, Some(Ok(gone)));
+
+    ledger.write(vec![create(9, "z")]).await.unwrap();
+    ledger.close().await;
+    assert_eq!(
+        events.next().await,
+        Some(Ok(Event::Put(stored(9, "z", 5)))),
+        "everything is told before the end"
+    );
+    assert_eq!(events.next().await, None);
+}
+
+/// Opens the ledger so that it keeps this many events.
+fn open_with_history(folder: &Path, history: usize) -> EmbeddedLedger {
+    let path = folder.join(file::FILE_NAME);
+    let database = file::open(folder).unwrap();
+    let reopen = Box::new(|| unreachable!());
+    EmbeddedLedger::start(&path, database, reopen, history).unwrap()
+}
+
+#[tokio::test]
+async fn who_is_too_far_behind_is_told_to_list_anew() {
+    let folder = folder();
+    let ledger = open_with_history(folder.path(), 3);
+    for last in 1..=4 {
+        ledger.write(vec![create(last, "a")]).await.unwrap();
+    }
+    let mut late = ledger.follow(Cursor(Version(0)));
+    let error = late.next().await;
+    assert_eq!(error, Some(Err(FollowError::Behind)));
+    assert_eq!(late.next().await, None);
+    let mut just = ledger.follow(Cursor(Version(1)));
+    assert_eq!(just.next().await, Some(Ok(Event::Put(stored(2, "a", 2)))));
+
+    // One that took a part, and then fell behind.
+    let batch = (10..20).map(|last| create(last, "b")).collect();
+    ledger.write(batch).await.unwrap();
+    let rest: Vec<_> = just.collect::<Vec<_>>().await;
+    assert_eq!(rest.last(), Some(&Err(FollowError::Behind)));
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_history_is_behind() {
+    let folder = folder();
+    let ledger = open(&folder);
+    let mut events = ledger.follow(Cursor(Version(7)));
+    assert_eq!(events.next().await, Some(Err(FollowError::Behind)));
+
+    ledger
+        .write(vec![create(1, "a"), create(2, "a")])
+        .await
+        .unwrap();
+    ledger.close().await;
+    let ledger = open(&folder);
+    let mut before = ledger.follow(Cursor(Version(1)));
+    assert_eq!(before.next().await, Some(Err(FollowError::Behind)));
+    let mut at_the_end = ledger.follow(Cursor(Version(2)));
+    ledger.write(vec![create(3, "a")]).await.unwrap();
+    assert_eq!(
+        at_the_end.next().await,
+        Some(Ok(Event::Put(stored(3, "a", 3))))
+    );
+}

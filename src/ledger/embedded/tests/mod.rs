@@ -1,0 +1,12 @@
+//! The embedded ledger, by its behaviour.
+
+mod concurrency;
+mod damage;
+mod faults;
+mod following;
+mod model;
+#[cfg(feature = "shuttle")]
+mod shuttled;
+mod support;
+mod transfer;
+mod verbs;

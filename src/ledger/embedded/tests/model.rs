@@ -1,0 +1,153 @@
+//! Any sequence of writes does what it does to a naive map.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::support::*;
+use crate::{
+    allocation::{Stored, Version, Write},
+    ledger::{Event, Store as _, WriteError},
+};
+
+/// A write whose version is named by how old it is: 0 is that of the record as it is now.
+#[derive(Debug, Clone)]
+enum Wish {
+    Create(u8, u8),
+    Update(u8, u8, u64),
+    Delete(u8, u64),
+    Reopen,
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    // Few names, so that wishes meet; mostly versions as they are.
+    let age = prop_oneof![4 => Just(0u64), 1 => 1..3u64];
+    prop_oneof![
+        4 => (0..4u8, 0..3u8).prop_map(|(name, pod)| Wish::Create(name, pod)),
+        3 => (0..4u8, 0..3u8, age.clone()).prop_map(|(name, pod, age)| Wish::Update(name, pod, age)),
+        3 => (0..4u8, age).prop_map(|(name, age)| Wish::Delete(name, age)),
+        1 => Just(Wish::Reopen),
+    ]
+}
+
+/// The ledger as the shortest code would have it.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Naive {
+    records: BTreeMap<u8, Stored>,
+    last: u64,
+}
+
+impl Naive {
+    fn write(&mut self, wish: &Wish) -> Option<(Write, Result<Event, WriteError>)> {
+        let version = Version(self.last + 1);
+        let current = |name: &u8| self.records.get(name).cloned();
+        let seen = |name: &u8, age: u64| {
+            let now = current(name).map_or(self.last, |stored| stored.version.0);
+            Version(now.saturating_sub(age))
+        };
+        let (name, write, fits) = match wish {
+            Wish::Create(name, pod) => {
+                let write = create(*name, &pod.to_string());
+                (*name, write, current(name).is_none())
+            }
+            Wish::Update(name, pod, age) => {
+                let write = Write::Update(allocation(*name, &pod.to_string()), seen(name, *age));
+                (
+                    *name,
+                    write,
+                    current(name).is_some_and(|c| c.version == seen(name, *age)),
+                )
+            }
+            Wish::Delete(name, age) => {
+                let write = Write::Delete(allocation(*name, "whoever"), seen(name, *age));
+                (
+                    *name,
+                    write,
+                    current(name).is_some_and(|c| c.version == seen(name, *age)),
+                )
+            }
+            Wish::Reopen => return None,
+        };
+        let current = current(&name);
+        let result = match (&write, current) {
+            (Write::Create(_), Some(there)) => Err(WriteError::Exists(Box::new(there))),
+            (_, current) if !fits => Err(changed(name, current)),
+            (Write::Delete(..), Some(there)) => {
+                self.records.remove(&name);
+                Ok(Event::Gone {
+                    allocation: there.allocation,
+                    version,
+                })
+            }
+            (write, _) => {
+                let stored = Stored {
+                    allocation: write.allocation().clone(),
+                    version,
+                };
+                self.records.insert(name, stored.clone());
+                Ok(Event::Put(stored))
+            }
+        };
+        self.last += u64::from(result.is_ok());
+        Some((write, result))
+    }
+
+    /// A batch: the writes, and what the ledger should say.
+    fn batch(&mut self, wishes: &[Wish]) -> (Vec<Write>, Result<Vec<Event>, WriteError>) {
+        let mut after = self.clone();
+        let (writes, results): (Vec<_>, Vec<_>) =
+            wishes.iter().filter_map(|wish| after.write(wish)).unzip();
+        let result: Result<Vec<Event>, WriteError> = results.into_iter().collect();
+        if result.is_ok() {
+            *self = after;
+        }
+        (writes, result)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn the_ledger_does_what_a_map_does(
+        batches in proptest::collection::vec(proptest::collection::vec(wish(), 1..5), 1..24)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(check(batches))?;
+    }
+}
+
+async fn check(batches: Vec<Vec<Wish>>) -> Result<(), TestCaseError> {
+    let folder = folder();
+    let (mut ledger, mut naive) = (open(&folder), Naive::default());
+    for wishes in batches {
+        let (_, cursor) = ledger.list().await.unwrap();
+        let (writes, expected) = naive.batch(&wishes);
+        let written = ledger.write(writes).await;
+        let versions = |events: &Vec<Event>| events.iter().map(Event::version).collect();
+        prop_assert_eq!(
+            &written,
+            &expected.as_ref().map(versions).map_err(Clone::clone)
+        );
+        let told = futures_util::StreamExt::take(
+            ledger.follow(cursor),
+            written.map_or(0, |versions| versions.len()),
+        );
+        let told: Vec<_> = futures_util::StreamExt::collect(told).await;
+        prop_assert_eq!(
+            told,
+            expected
+                .unwrap_or_default()
+                .into_iter()
+                .map(Ok)
+                .collect::<Vec<_>>()
+        );
+        if wishes.iter().any(|wish| matches!(wish, Wish::Reopen)) {
+            ledger.close().await;
+            ledger = open(&folder);
+        }
+        let (records, cursor) = ledger.list().await.unwrap();
+        prop_assert_eq!(records, naive.records.values().cloned().collect::<Vec<_>>());
+        prop_assert_eq!(cursor.version(), Version(naive.last));
+    }
+    Ok(())
+}

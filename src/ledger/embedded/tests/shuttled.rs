@@ -1,0 +1,228 @@
+//! Every schedule of the group commit's heart, as far as shuttle comes: `queue` is compiled here
+//! once more with shuttle's primitives. The inputs are narrow on purpose: few threads that all want
+//! the same two addresses.
+//!
+//! `cargo test --lib --features shuttle shuttled`
+
+#[expect(clippy::duplicate_mod, reason = "the same file, with other primitives")]
+#[path = "../queue.rs"]
+mod queue;
+
+/// The primitives of `queue`.
+mod sync {
+    pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+}
+
+use std::collections::BTreeMap;
+
+use shuttle::{
+    check_pct, check_random,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use self::queue::{Queue, Refused};
+use super::{super::plan::plan, support::*};
+use crate::{
+    allocation::{Stored, Version, Write},
+    ledger::{Event, WriteError},
+};
+
+const ITERATIONS: usize = 20_000;
+/// How many preemptions the second search makes.
+const DEPTH: usize = 3;
+
+type Answer = Result<Vec<Version>, WriteError>;
+
+struct Job {
+    batch: Vec<Write>,
+    answer: mpsc::Sender<Answer>,
+}
+
+/// The writer's side, on a map.
+#[derive(Default)]
+struct Memory {
+    records: BTreeMap<String, Stored>,
+    last: Version,
+    events: Vec<u64>,
+    groups: Vec<usize>,
+}
+
+impl Memory {
+    fn commit(&mut self, group: Vec<Job>) {
+        self.groups.push(group.len());
+        let mut answers = Vec::new();
+        for job in group {
+            let planned = plan(job.batch, self.last, |name| {
+                Ok::<_, ()>(self.records.get(name).cloned())
+            });
+            let answer = planned
+                .unwrap()
+                .map_err(|refusal| refusal.error)
+                .map(|changes| {
+                    let versions = changes
+                        .iter()
+                        .map(|change| change.event.version())
+                        .collect();
+                    for change in changes {
+                        self.last = change.event.version();
+                        self.events.push(self.last.0);
+                        match change.event {
+                            Event::Put(stored) => drop(self.records.insert(change.name, stored)),
+                            Event::Gone { .. } => drop(self.records.remove(&change.name)),
+                        }
+                    }
+                    versions
+                });
+            answers.push((job.answer, answer));
+        }
+        // As the writer does: all are answered when the group is committed.
+        for (waiting, answer) in answers {
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+fn ask(queue: &Queue<Job>, batch: Vec<Write>) -> Result<mpsc::Receiver<Answer>, Refused> {
+    let (answer, answered) = mpsc::channel();
+    queue.submit(Job { batch, answer })?;
+    Ok(answered)
+}
+
+fn served(queue: &Arc<Queue<Job>>, largest: usize) -> thread::JoinHandle<Memory> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || {
+        let mut memory = Memory::default();
+        queue.serve(largest, |group| memory.commit(group));
+        memory
+    })
+}
+
+fn explore(test: impl Fn() + Clone + Send + Sync + 'static) {
+    check_random(test.clone(), ITERATIONS);
+    check_pct(test, ITERATIONS, DEPTH);
+}
+
+/// Three want the same two addresses, each as one batch, in either order: one has both.
+#[test]
+fn one_address_has_one_holder_in_every_schedule() {
+    explore(|| {
+        let queue = Arc::new(Queue::new(8));
+        let worker = served(&queue, 2);
+        let callers: Vec<_> = ["a", "b", "c"]
+            .into_iter()
+            .enumerate()
+            .map(|(index, pod)| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    let mut batch = vec![create(1, pod), create(2, pod)];
+                    batch.rotate_left(index % 2);
+                    ask(&queue, batch).unwrap().recv().unwrap()
+                })
+            })
+            .collect();
+        let answers: Vec<Answer> = callers.into_iter().map(|c| c.join().unwrap()).collect();
+        queue.close();
+        let memory = worker.join().unwrap();
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        let holders: Vec<_> = memory
+            .records
+            .values()
+            .map(|s| &s.allocation.holder)
+            .collect();
+        assert_eq!(holders.len(), 2);
+        assert_eq!(holders[0], holders[1], "all or none");
+        assert_eq!(memory.events, [1, 2]);
+        assert_eq!(memory.groups.iter().sum::<usize>(), 3);
+    });
+}
+
+/// Release and reuse under a version: of two who saw the same record, one changes it.
+#[test]
+fn one_of_two_changes_a_record_in_every_schedule() {
+    explore(|| {
+        let queue = Arc::new(Queue::new(8));
+        let worker = served(&queue, 8);
+        let written = ask(&queue, vec![create(1, "a")]).unwrap().recv().unwrap();
+        assert_eq!(written, Ok(versions(&[1])));
+        let delete = vec![
+            Write::Delete(allocation(1, "a"), Version(1)),
+            create(1, "b"),
+        ];
+        let update = vec![Write::Update(allocation(1, "c"), Version(1))];
+        let callers = [delete, update].map(|batch| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || ask(&queue, batch).unwrap().recv().unwrap())
+        });
+        let answers = callers.map(|caller| caller.join().unwrap());
+        queue.close();
+        worker.join().unwrap();
+        assert_eq!(
+            answers.iter().filter(|answer| answer.is_ok()).count(),
+            1,
+            "{answers:?}"
+        );
+    });
+}
+
+/// Whoever was taken in is answered, also when the queue is closed meanwhile; and one who leaves
+/// disturbs nobody.
+#[test]
+fn closing_loses_nobody_in_any_schedule() {
+    explore(|| {
+        let queue = Arc::new(Queue::new(8));
+        let worker = served(&queue, 1);
+        let callers: Vec<_> = (1..=3u8)
+            .map(|last| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || match ask(&queue, vec![create(last, "a")]) {
+                    // This one does not wait.
+                    Ok(_) if last == 3 => true,
+                    Ok(answered) => {
+                        assert!(answered.recv().unwrap().is_ok());
+                        true
+                    }
+                    Err(refused) => {
+                        assert_eq!(refused, Refused::Closed);
+                        false
+                    }
+                })
+            })
+            .collect();
+        queue.close();
+        let taken = callers
+            .into_iter()
+            .filter_map(|c| c.join().unwrap().then_some(()))
+            .count();
+        assert_eq!(worker.join().unwrap().records.len(), taken);
+        assert!(ask(&queue, Vec::new()).is_err());
+    });
+}
+
+/// A worker that panics leaves nobody waiting.
+#[test]
+fn a_full_queue_says_so_and_a_dead_worker_lets_go() {
+    explore(|| {
+        let queue: Arc<Queue<Job>> = Arc::new(Queue::new(1));
+        let waiting = ask(&queue, vec![create(1, "a")]).unwrap();
+        assert_eq!(
+            ask(&queue, vec![create(2, "a")]).unwrap_err(),
+            Refused::Full
+        );
+        let worker = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    queue.serve(1, |_| std::panic::resume_unwind(Box::new("dead")));
+                }));
+                assert!(died.is_err());
+            })
+        };
+        assert!(waiting.recv().is_err());
+        worker.join().unwrap();
+        assert_eq!(
+            ask(&queue, vec![create(3, "a")]).unwrap_err(),
+            Refused::Closed
+        );
+    });
+}

@@ -1,0 +1,172 @@
+//! Export and import: JSON Lines, for other tools, other machines and other versions.
+//!
+//! The first line says what it is, `{"kind":"nadmit.io/allocations","schema":1,"records":2}`; each
+//! further one is an allocation. Versions are not exported: an import gives new ones.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, Read as _, Write as _},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{EmbeddedLedger, plan::Refusal, table::SCHEMA, unanswered};
+use crate::{
+    allocation::{Allocation, Write},
+    ledger::{ExportError, ImportError, WriteError},
+};
+
+/// What the first line says.
+const KIND: &str = "nadmit.io/allocations";
+/// How long a line may be, in bytes: no record comes near.
+const LONGEST_LINE: u64 = 64 << 10;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    kind: String,
+    schema: u64,
+    /// How many lines follow, so that a part is not taken for the whole.
+    records: u64,
+}
+
+impl EmbeddedLedger {
+    /// Writes all allocations of one moment as JSON Lines, a header first, and returns how many.
+    /// Writes go on meanwhile. Blocks: not for a runtime's own threads.
+    ///
+    /// # Errors
+    /// [`ExportError`]; what was written until then is not whole.
+    pub fn export(&self, out: impl std::io::Write) -> Result<u64, ExportError> {
+        // Both closures write, one after the other.
+        let out = std::cell::RefCell::new(std::io::BufWriter::new(out));
+        let mut count = 0;
+        self.shared.visit(
+            |records, _| {
+                let header = Header {
+                    kind: KIND.to_owned(),
+                    schema: SCHEMA,
+                    records,
+                };
+                line(&mut *out.borrow_mut(), &header)
+            },
+            |stored| {
+                count += 1;
+                line(&mut *out.borrow_mut(), &stored.allocation)
+            },
+        )?;
+        out.into_inner().flush().map_err(ExportError::Write)?;
+        Ok(count)
+    }
+
+    /// Creates the records of an export, all or none, and returns how many. They are held in memory
+    /// until all are read. Blocks: not for a runtime's own threads.
+    ///
+    /// # Errors
+    /// [`ImportError`], with the line. Nothing was imported, unless it is
+    /// [`WriteError::Uncertain`].
+    pub fn import(&self, input: impl BufRead) -> Result<u64, ImportError> {
+        let allocations = parse(input)?;
+        let count = allocations.len() as u64;
+        if allocations.is_empty() {
+            return Ok(0);
+        }
+        let batch = allocations.into_iter().map(Write::Create).collect();
+        let answered = self.submit(batch).map_err(ImportError::Write)?;
+        match answered
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(unanswered()))
+        {
+            Ok(_) => Ok(count),
+            Err(Refusal { index, error }) if matches!(error, WriteError::Exists(_)) => {
+                Err(ImportError::Exists {
+                    line: index as u64 + 2,
+                    error,
+                })
+            }
+            Err(Refusal { error, .. }) => Err(ImportError::Write(error)),
+        }
+    }
+}
+
+fn line(out: &mut impl std::io::Write, value: &impl Serialize) -> Result<(), ExportError> {
+    serde_json::to_writer(&mut *out, value).map_err(|error| ExportError::Write(error.into()))?;
+    out.write_all(b"\n").map_err(ExportError::Write)
+}
+
+/// The allocations of an export.
+fn parse(mut input: impl BufRead) -> Result<Vec<Allocation>, ImportError> {
+    let header = header(&mut input)?;
+    let mut allocations = Vec::new();
+    let mut lines = HashMap::new();
+    let mut number = 1;
+    while let Some(text) = read_line(&mut input, number + 1)? {
+        number += 1;
+        let allocation: Allocation =
+            serde_json::from_slice(&text).map_err(|error| ImportError::Line {
+                line: number,
+                reason: format!("no allocation: {error}"),
+            })?;
+        let name = allocation.record_name();
+        if let Some(first) = lines.insert(name.clone(), number) {
+            return Err(ImportError::Twice {
+                line: number,
+                first,
+                name,
+            });
+        }
+        allocations.push(allocation);
+    }
+    let found = number - 1;
+    if found != header.records {
+        return Err(ImportError::Incomplete {
+            promised: header.records,
+            found,
+        });
+    }
+    Ok(allocations)
+}
+
+fn header(input: &mut impl BufRead) -> Result<Header, ImportError> {
+    let text = read_line(input, 1)?.unwrap_or_default();
+    let refused = |reason: String| ImportError::Line {
+        line: 1,
+        reason: format!("no header of an export, which has the kind {KIND:?}: {reason}"),
+    };
+    let header: Header =
+        serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
+    if header.kind != KIND {
+        return Err(refused(format!("its kind is {:?}", header.kind)));
+    }
+    match header.schema {
+        SCHEMA => Ok(header),
+        found if found > SCHEMA => Err(ImportError::Newer {
+            found,
+            known: SCHEMA,
+        }),
+        found => Err(refused(format!("its schema is {found}"))),
+    }
+}
+
+/// The next line without its end; nothing at the end of the input.
+fn read_line(input: &mut impl BufRead, number: u64) -> Result<Option<Vec<u8>>, ImportError> {
+    let mut text = Vec::new();
+    let read = input
+        .by_ref()
+        .take(LONGEST_LINE)
+        .read_until(b'\n', &mut text)
+        .map_err(|source| ImportError::Read {
+            line: number,
+            source,
+        })?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if text.last() == Some(&b'\n') {
+        text.pop();
+    } else if read as u64 == LONGEST_LINE {
+        return Err(ImportError::Line {
+            line: number,
+            reason: format!("longer than {LONGEST_LINE} bytes, which no allocation is"),
+        });
+    }
+    Ok(Some(text))
+}

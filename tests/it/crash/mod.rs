@@ -1,0 +1,119 @@
+//! Killed at any moment, the ledger has what it answered.
+//!
+//! A child process, this very binary, writes to a ledger under load and tells what it asks and what
+//! it is answered; the parent kills it with SIGKILL at some moment, opens the file and judges. All
+//! rounds use the same file. `NADMIT_CRASHES=1000 cargo test --test it crash` makes a thousand
+//! rounds in place of a dozen, `NADMIT_CRASH_SEED` other moments.
+
+mod story;
+mod verdict;
+mod writer;
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::ledger::{EmbeddedLedger, Store as _};
+
+pub(crate) use self::writer::be_the_writer;
+use self::{
+    story::{Line, Random},
+    verdict::Known,
+};
+
+/// How many times CI kills.
+const CRASHES: u64 = 12;
+/// How long a child may take to begin, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![Trial::test(
+        "crash::a_killed_ledger_has_what_it_answered",
+        killed,
+    )]
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+fn killed() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut random = Random(number("NADMIT_CRASH_SEED", 1));
+    let rounds = number("NADMIT_CRASHES", CRASHES);
+    let (mut known, mut total) = (Known::default(), verdict::Counts::default());
+    for round in 1..=rounds {
+        let lines = run_and_kill(folder.path(), round, &mut random)?;
+        let (records, cursor) = reopened(folder.path())?;
+        let counts = known
+            .judge(&lines, &records, cursor)
+            .map_err(|wrong| format!("round {round}: {wrong}"))?;
+        total.add(&counts);
+    }
+    println!("{rounds} kills: {total}");
+    if total.answered == 0 {
+        return Err("nothing was written".into());
+    }
+    Ok(())
+}
+
+/// Lets the writer run, kills it, and returns what it told.
+fn run_and_kill(folder: &Path, round: u64, random: &mut Random) -> Result<Vec<Line>, Failed> {
+    let mut child = Command::new(env::current_exe()?)
+        .env(writer::FOLDER, folder)
+        .env(writer::ROUND, round.to_string())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let lines = told_by(&mut child);
+    let mut told = Vec::new();
+    // Most die under load, some while they open the file, which then is being repaired.
+    if random.below(4) > 0 {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(Line::Ready) => {}
+            other => return Err(format!("the writer did not begin: {other:?}").into()),
+        }
+    }
+    thread::sleep(Duration::from_micros(random.below(120_000)));
+    child.kill()?;
+    child.wait()?;
+    told.extend(lines.iter());
+    if let Some(wrong) = told.iter().find(|line| matches!(line, Line::Wrong(_))) {
+        return Err(format!("{wrong:?}").into());
+    }
+    Ok(told)
+}
+
+/// What a child tells, until it is dead.
+fn told_by(child: &mut Child) -> Receiver<Line> {
+    let (sender, receiver) = channel();
+    if let Some(out) = child.stdout.take() {
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                // A line that was cut off by the kill was not told.
+                if let Ok(line) = serde_json::from_str(&line) {
+                    let _ = sender.send(line);
+                }
+            }
+        });
+    }
+    receiver
+}
+
+type Records = Vec<nadmit::allocation::Stored>;
+
+fn reopened(folder: &Path) -> Result<(Records, u64), Failed> {
+    let ledger = EmbeddedLedger::open(folder)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let (records, cursor) = runtime.block_on(ledger.list())?;
+    Ok((records, cursor.version().0))
+}

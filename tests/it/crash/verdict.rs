@@ -1,0 +1,226 @@
+//! What must be in the file after a kill, and what may be.
+//!
+//! Versions order everything that was answered. What was asked but not answered may be there, whole
+//! or not at all. A task writes only to what it has, or creates: so what an unanswered batch did is
+//! still to be seen.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use nadmit::allocation::Stored;
+
+use super::story::{Line, Op};
+
+/// A record, as far as it matters: its version, and the batch that wrote it.
+type Record = (u64, i64);
+
+/// What is known to be in the file.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    records: BTreeMap<u8, Record>,
+    last: u64,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) answered: usize,
+    refused: usize,
+    lost: usize,
+    kept: usize,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.answered += other.answered;
+        self.refused += other.refused;
+        self.lost += other.lost;
+        self.kept += other.kept;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            answered,
+            refused,
+            lost,
+            kept,
+        } = self;
+        write!(
+            f,
+            "{answered} batches were written and {refused} refused; of those not answered, {kept} were there and {lost} were not"
+        )
+    }
+}
+
+/// What was told of a round.
+#[derive(Default)]
+struct Round<'a> {
+    /// By batch; what is answered is taken out.
+    open: BTreeMap<i64, &'a [Op]>,
+    /// By version: the batch, and its write.
+    written: BTreeMap<u64, (i64, Op)>,
+    answered: usize,
+    refused: usize,
+}
+
+impl<'a> Round<'a> {
+    fn of(lines: &'a [Line]) -> Result<Self, String> {
+        let mut round = Self::default();
+        for line in lines {
+            match line {
+                Line::Ready | Line::Wrong(_) => {}
+                Line::Asked { batch, writes, .. } => {
+                    round.open.insert(*batch, writes);
+                }
+                Line::Refused { batch } => {
+                    round.open.remove(batch);
+                    round.refused += 1;
+                }
+                Line::Written { batch, versions } => {
+                    let writes = round.open.remove(batch).unwrap_or_default();
+                    if writes.len() != versions.len() {
+                        return Err(format!("batch {batch}: {versions:?} for {writes:?}"));
+                    }
+                    round.answered += 1;
+                    for (op, version) in writes.iter().zip(versions) {
+                        if round.written.insert(*version, (*batch, *op)).is_some() {
+                            return Err(format!("version {version} was given twice"));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(round)
+    }
+
+    /// Whether a batch that was not answered deletes this address.
+    fn may_delete(&self, last: u8) -> bool {
+        let mut writes = self.open.values().copied().flatten();
+        writes.any(|op| matches!(op, Op::Delete(deleted, _) if *deleted == last))
+    }
+}
+
+impl Known {
+    /// Judges what a round left behind, from which the next one starts.
+    pub(super) fn judge(
+        &mut self,
+        lines: &[Line],
+        found: &[Stored],
+        last: u64,
+    ) -> Result<Counts, String> {
+        let round = Round::of(lines)?;
+        self.replay(&round)?;
+        let found: BTreeMap<u8, Record> = found.iter().map(record).collect();
+        let mut counts = Counts {
+            answered: round.answered,
+            refused: round.refused,
+            ..Counts::default()
+        };
+        let mut versions = round.written.len();
+        for (batch, writes) in &round.open {
+            if self.take_in(*batch, writes, &found)? {
+                counts.kept += 1;
+                versions += writes.len();
+            } else {
+                counts.lost += 1;
+            }
+        }
+        if self.records != found {
+            return Err(format!(
+                "there should be {:?}, there is {found:?}",
+                self.records
+            ));
+        }
+        if last != self.last + versions as u64 {
+            return Err(format!(
+                "the last version is {last}, {versions} writes after {}",
+                self.last
+            ));
+        }
+        self.last = last;
+        Ok(counts)
+    }
+
+    /// Does what was answered, in the order of versions.
+    fn replay(&mut self, round: &Round<'_>) -> Result<(), String> {
+        for (version, (batch, op)) in &round.written {
+            if *version <= self.last {
+                return Err(format!("version {version} was given before"));
+            }
+            let before = match op {
+                Op::Delete(last, _) => self.records.remove(last),
+                Op::Create(last) | Op::Update(last, _) => {
+                    self.records.insert(*last, (*version, *batch))
+                }
+            };
+            let fits = match op {
+                Op::Create(last) => before.is_none() || round.may_delete(*last),
+                Op::Update(_, seen) | Op::Delete(_, seen) => {
+                    before.is_some_and(|(version, _)| version == *seen)
+                }
+            };
+            if !fits {
+                return Err(format!(
+                    "{op:?} of batch {batch} was answered over {before:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does an unanswered batch if it is there, which it must be whole or not at all.
+    fn take_in(
+        &mut self,
+        batch: i64,
+        writes: &[Op],
+        found: &BTreeMap<u8, Record>,
+    ) -> Result<bool, String> {
+        let there: BTreeSet<bool> = writes
+            .iter()
+            .map(|op| {
+                let now = found.get(&op.last());
+                match op {
+                    Op::Create(_) | Op::Update(..) => now.is_some_and(|(_, by)| *by == batch),
+                    Op::Delete(_, seen) => now.is_none_or(|(version, _)| version != seen),
+                }
+            })
+            .collect();
+        if there.len() > 1 {
+            return Err(format!(
+                "of batch {batch}, {writes:?}, a part is there: {found:?}"
+            ));
+        }
+        if !there.contains(&true) {
+            return Ok(false);
+        }
+        for op in writes {
+            match (op, found.get(&op.last())) {
+                (Op::Create(last) | Op::Update(last, _), Some(record)) => {
+                    self.records.insert(*last, *record);
+                }
+                // Another may have it since, which was replayed.
+                (Op::Delete(last, seen), _) => {
+                    if self
+                        .records
+                        .get(last)
+                        .is_some_and(|(version, _)| version == seen)
+                    {
+                        self.records.remove(last);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn record(stored: &Stored) -> (u8, Record) {
+    let allocation = &stored.allocation;
+    let last = u8::try_from(allocation.address.number() & 0xff).unwrap_or_default();
+    (last, (stored.version.0, allocation.since.0))
+}

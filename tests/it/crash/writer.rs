@@ -1,0 +1,138 @@
+//! The child: tasks that write as fast as they can, until they are killed.
+
+use std::{
+    env,
+    io::{Write as _, stdout},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use nadmit::ledger::{EmbeddedLedger, Store as _, WriteError};
+
+use super::story::{Line, Op, Random, holder};
+
+/// Where the ledger is: a process with this variable is a writer.
+pub(super) const FOLDER: &str = "NADMIT_CRASH_FOLDER";
+/// Which round it is.
+pub(super) const ROUND: &str = "NADMIT_CRASH_ROUND";
+
+const TASKS: u8 = 8;
+/// Few addresses, so that the tasks meet.
+const ADDRESSES: u64 = 48;
+
+/// Writes, if this process is to, until it is killed. Returns whether it was to.
+pub(crate) fn be_the_writer() -> bool {
+    let Some(folder) = env::var_os(FOLDER) else {
+        return false;
+    };
+    let round = super::number(ROUND, 0);
+    let written = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(write_for_ever(folder.into(), round)));
+    if let Err(wrong) = written {
+        tell(&Line::Wrong(wrong));
+    }
+    true
+}
+
+/// Whole lines: what was told before the kill is in the pipe.
+fn tell(line: &Line) {
+    let mut text = serde_json::to_string(line).unwrap_or_default();
+    text.push('\n');
+    // A parent that is gone wants to hear nothing.
+    let _ = stdout().lock().write_all(text.as_bytes());
+}
+
+async fn write_for_ever(folder: PathBuf, round: u64) -> Result<(), String> {
+    let ledger = Arc::new(EmbeddedLedger::open(&folder).map_err(|error| error.to_string())?);
+    let (records, _) = ledger.list().await.map_err(|error| error.to_string())?;
+    tell(&Line::Ready);
+    let mut tasks = Vec::new();
+    for number in 0..TASKS {
+        let mine = records
+            .iter()
+            .filter(|stored| stored.allocation.holder == holder(number))
+            .map(|stored| {
+                let last = stored.allocation.address.number() & 0xff;
+                (u8::try_from(last).unwrap_or_default(), stored.version.0)
+            })
+            .collect();
+        let task = Task {
+            ledger: Arc::clone(&ledger),
+            number,
+            mine,
+            random: Random(round << 8 | u64::from(number)),
+            batch: i64::try_from(round << 32).unwrap_or_default() | i64::from(number) << 24,
+        };
+        tasks.push(tokio::spawn(task.run()));
+    }
+    for task in tasks {
+        task.await.map_err(|error| error.to_string())??;
+    }
+    Ok(())
+}
+
+struct Task {
+    ledger: Arc<EmbeddedLedger>,
+    number: u8,
+    /// What it has, with versions.
+    mine: Vec<(u8, u64)>,
+    random: Random,
+    batch: i64,
+}
+
+impl Task {
+    async fn run(mut self) -> Result<(), String> {
+        loop {
+            self.batch += 1;
+            let (batch, task, writes) = (self.batch, self.number, self.choose());
+            tell(&Line::Asked {
+                batch,
+                task,
+                writes: writes.clone(),
+            });
+            let asked = writes.iter().map(|op| op.write(task, batch)).collect();
+            match self.ledger.write(asked).await {
+                Ok(versions) => {
+                    let versions: Vec<u64> = versions.into_iter().map(|v| v.0).collect();
+                    self.remember(&writes, &versions);
+                    tell(&Line::Written { batch, versions });
+                }
+                Err(WriteError::Exists(_)) => tell(&Line::Refused { batch }),
+                // Nobody else changes what a task has.
+                Err(error) => return Err(format!("batch {batch} {writes:?}: {error}")),
+            }
+        }
+    }
+
+    /// Up to three writes: of what it has, updates and deletes; then creates of whatever.
+    fn choose(&mut self) -> Vec<Op> {
+        let mut writes = Vec::new();
+        if !self.mine.is_empty() && self.random.below(3) > 0 {
+            let at = self.random.below(self.mine.len() as u64);
+            let (last, version) = self.mine[usize::try_from(at).unwrap_or_default()];
+            writes.push(match self.random.below(3) {
+                0 => Op::Update(last, version),
+                _ => Op::Delete(last, version),
+            });
+        }
+        for _ in writes.len() as u64..1 + self.random.below(3) {
+            let last = u8::try_from(self.random.below(ADDRESSES)).unwrap_or_default();
+            if writes.iter().all(|op| op.last() != last) {
+                writes.push(Op::Create(last));
+            }
+        }
+        writes
+    }
+
+    fn remember(&mut self, writes: &[Op], versions: &[u64]) {
+        for (op, version) in writes.iter().zip(versions) {
+            self.mine.retain(|(last, _)| *last != op.last());
+            if !matches!(op, Op::Delete(..)) {
+                self.mine.push((op.last(), *version));
+            }
+        }
+    }
+}
