@@ -7,6 +7,7 @@
 
 mod namespace;
 mod pod;
+mod slicing;
 mod supplies;
 mod users;
 
@@ -18,6 +19,7 @@ use std::{
 pub use self::{
     namespace::{Labels, Mode, Namespace},
     pod::Pod,
+    slicing::Slicing,
 };
 use self::{supplies::Supplies, users::Users};
 use crate::network::{
@@ -37,6 +39,7 @@ pub struct Catalog {
     networks: usize,
     pods: usize,
     operator: Option<Daemons>,
+    slicing: Slicing,
     /// Made when the first rule asks: of the many catalogs that are published, few are asked.
     supplies: OnceLock<Supplies>,
     users: OnceLock<Users>,
@@ -73,6 +76,18 @@ impl Catalog {
     pub fn with_operator(mut self, daemons: Option<Daemons>) -> Self {
         self.operator = daemons;
         self
+    }
+
+    /// The same catalog in a cluster of which this is known of Whereabouts's slices.
+    #[must_use]
+    pub fn with_slicing(mut self, slicing: Slicing) -> Self {
+        self.slicing = slicing;
+        self
+    }
+
+    /// What is known of Whereabouts's slices.
+    pub fn slicing(&self) -> &Slicing {
+        &self.slicing
     }
 
     /// Which daemons OpenShift's operator runs, if there is such an operator.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     catalog::{Labels, Pod},
-    manifests::{Located, Manifest, NamespaceManifest, PodManifest, PodName},
-    network::{Network, annotations, operator::AdditionalNetwork},
+    manifests::{Located, Manifest, NamespaceManifest, PodManifest, PodName, WorkloadManifest},
+    network::{Network, annotations, ipam::SLICE_CONTROLLER, operator::AdditionalNetwork},
 };
 
 use super::SourceError;
@@ -18,6 +18,10 @@ pub(super) struct Objects {
     pub pods: Vec<(Arc<Pod>, usize)>,
     /// The additional networks of each operator's `Network`.
     pub operators: Vec<(Vec<Arc<Network>>, usize)>,
+    /// What cuts ranges into slices: the namespace of Whereabouts's controller, and whether it runs.
+    pub controllers: Vec<((Box<str>, bool), usize)>,
+    /// Namespaces and names of the pools that it made.
+    pub slice_pools: Vec<((Box<str>, Box<str>), usize)>,
 }
 
 /// A namespace and how its pods are treated.
@@ -59,9 +63,18 @@ impl Objects {
                     let pod = pod(manifest).map(|pod| (Arc::new(pod), line));
                     objects.pods.extend(pod);
                 }
+                Manifest::SlicePool(pool) => {
+                    objects
+                        .slice_pools
+                        .push(((pool.namespace, pool.name), line));
+                }
+                Manifest::Workload(workload) => {
+                    let controller = controller(workload).map(|found| (found, line));
+                    objects.controllers.extend(controller);
+                }
                 // The catalog has no use for them.
-                Manifest::Workload(_)
-                | Manifest::VirtualMachine(_)
+                Manifest::VirtualMachine(_)
+                | Manifest::ConfigMap(_)
                 | Manifest::Configuration(_) => {}
             }
         }
@@ -70,7 +83,12 @@ impl Objects {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.networks.len() + self.namespaces.len() + self.pods.len() + self.operators.len()
+        self.networks.len()
+            + self.namespaces.len()
+            + self.pods.len()
+            + self.operators.len()
+            + self.controllers.len()
+            + self.slice_pools.len()
     }
 
     /// Whether a catalog of these would be the same as one of `other`: lines do not count.
@@ -79,6 +97,8 @@ impl Objects {
             && same(&self.namespaces, &other.namespaces)
             && same(&self.pods, &other.pods)
             && same(&self.operators, &other.operators)
+            && same(&self.controllers, &other.controllers)
+            && same(&self.slice_pools, &other.slice_pools)
     }
 }
 
@@ -120,6 +140,13 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
         }
     }
     Namespace { name, labels }
+}
+
+/// The namespace of Whereabouts's controller, and whether it has a replica; one if it does not say.
+fn controller(workload: WorkloadManifest) -> Option<(Box<str>, bool)> {
+    let is_one = workload.kind == "Deployment" && &*workload.name == SLICE_CONTROLLER;
+    let runs = workload.scale.replicas.is_none_or(|replicas| replicas > 0);
+    is_one.then_some((workload.namespace, runs))
 }
 
 /// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.

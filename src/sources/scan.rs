@@ -8,7 +8,10 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{catalog::Catalog, network::operator::Daemons};
+use crate::{
+    catalog::{Catalog, Slicing},
+    network::operator::Daemons,
+};
 
 use super::{
     FileReport, FolderStatus, SourceError,
@@ -201,4 +204,18 @@ pub(super) fn catalog<'o>(objects: impl Iterator<Item = &'o Objects> + Clone) ->
             .map(|(pod, _)| Arc::clone(pod)),
     )
     .with_operator(daemons)
+    .with_slicing(slicing(objects()))
+}
+
+fn slicing<'o>(objects: impl Iterator<Item = &'o Objects>) -> Slicing {
+    let mut slicing = Slicing::default();
+    for objects in objects {
+        for ((namespace, runs), _) in &objects.controllers {
+            slicing.add_controller(namespace.clone(), *runs);
+        }
+        for ((namespace, name), _) in &objects.slice_pools {
+            slicing.add_pool(namespace.clone(), name.clone());
+        }
+    }
+    slicing
 }
