@@ -6,6 +6,7 @@
 mod annotations;
 mod architecture;
 mod check;
+mod docs;
 mod examples;
 mod kube_types;
 mod match_conditions;
@@ -34,6 +35,7 @@ fn main() {
         neighbours::trials(),
         openshift::trials(),
         process::trials(),
+        docs::trials(),
         examples::trials(),
         annotations::trials(),
         networks::trials(),
