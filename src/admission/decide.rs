@@ -15,10 +15,10 @@ use crate::{
         Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
         UpdateSubject,
         judge::{
-            self, judge_config_map, judge_network, judge_network_use, judge_operator, judge_pod,
-            judge_update, only_news,
+            self, judge_additional_use, judge_config_map, judge_network, judge_network_use,
+            judge_operator, judge_pod, judge_update, only_news,
         },
-        network_subject::ConfigOrigin,
+        network_subject::NetworkText,
         operator::ConfigMapSubject,
         subject::{Change, Origin},
     },
@@ -167,17 +167,15 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
         return Vec::new();
     };
     let findings = |object: &Object<'_>| {
-        let subject = NetworkSubject {
-            origin: ConfigOrigin::Config,
-            siblings: None,
+        let written = NetworkText {
             namespace: request.namespace.as_deref().unwrap_or_default(),
             name: object.metadata.name.as_deref().unwrap_or_default(),
             config: object.spec.config.as_deref(),
             odd_config: object.spec.odd_config,
             resource_name: object.metadata.annotations.resource_name.as_deref(),
-            policy,
-            catalog,
+            ..NetworkText::default()
         };
+        let subject = NetworkSubject::new(written, policy, catalog);
         judge_network(&subject, loudest)
     };
     match &request.old_object {
@@ -193,19 +191,23 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
 }
 
 /// The findings on what OpenShift's operator will make networks of; of an update only those that are
-/// new.
+/// new, and what it takes from pods.
 fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let Some(after) = judged(request) else {
         return Vec::new();
     };
-    let findings = |object: &Object<'_>| {
-        let entries = operator::read(object.spec.additional_networks.unwrap_or_default());
-        judge_operator(&entries, catalog, policy)
+    let entries =
+        |object: &Object<'_>| operator::read(object.spec.additional_networks.unwrap_or_default());
+    let findings = |entries: &[_]| judge_operator(entries, catalog, policy);
+    let new = entries(after);
+    let Some(old) = request.old_object.as_ref().map(entries) else {
+        return findings(&new);
     };
-    match &request.old_object {
-        None => findings(after),
-        Some(before) => only_news(findings(after), &findings(before)),
+    let mut found = only_news(findings(&new), &findings(&old));
+    if !policy.may_pull_networks(&request.user_info.username) {
+        found.extend(judge_additional_use(&old, &new, catalog, policy));
     }
+    found
 }
 
 /// The findings on a `ConfigMap`; of an update only those that are new.
@@ -256,6 +258,12 @@ fn network_use(
     let subject = NetworkUseSubject {
         namespace,
         name,
+        field: if after.is_none() {
+            "metadata.name"
+        } else {
+            "spec.config"
+        }
+        .to_owned(),
         before: before.spec.config.as_deref(),
         after: after.and_then(|after| after.spec.config.as_deref()),
         users: catalog.users(namespace, name, &policy.multus_namespace),

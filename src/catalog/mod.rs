@@ -8,6 +8,7 @@
 mod namespace;
 mod pod;
 mod pools;
+mod slicing;
 mod supplies;
 mod users;
 
@@ -20,6 +21,7 @@ pub use self::{
     namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
     pod::Pod,
     pools::PoolState,
+    slicing::Slicing,
 };
 use self::{pools::Pools, supplies::Supplies, users::Users};
 use crate::network::{
@@ -40,6 +42,7 @@ pub struct Catalog {
     pods: usize,
     operator: Option<Daemons>,
     address_pools: Pools,
+    slicing: Slicing,
     /// Made when the first rule asks: of the many catalogs that are published, few are asked.
     supplies: OnceLock<Supplies>,
     users: OnceLock<Users>,
@@ -98,6 +101,18 @@ impl Catalog {
     pub fn with_operator(mut self, daemons: Option<Daemons>) -> Self {
         self.operator = daemons;
         self
+    }
+
+    /// The same catalog in a cluster of which this is known of Whereabouts's slices.
+    #[must_use]
+    pub fn with_slicing(mut self, slicing: Slicing) -> Self {
+        self.slicing = slicing;
+        self
+    }
+
+    /// What is known of Whereabouts's slices.
+    pub fn slicing(&self) -> &Slicing {
+        &self.slicing
     }
 
     /// Which daemons OpenShift's operator runs, if there is such an operator.

@@ -3,21 +3,25 @@
 use crate::{
     catalog::Catalog,
     manifests::{
-        self, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest, PodName,
-        VirtualMachineManifest, WorkloadManifest,
+        self, ConfigMapManifest, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest,
+        PodName, VirtualMachineManifest, WorkloadManifest,
     },
     network::{Span, annotations},
     rules::{
         Finding, Level, Lookup, NetworkSubject, PodSubject, Policy,
-        judge::{judge_machine, judge_network, judge_operator, judge_pod, judge_template, loudest},
-        network_subject::ConfigOrigin,
+        judge::{
+            judge_config_map, judge_machine, judge_network, judge_operator, judge_pod,
+            judge_template, loudest,
+        },
+        network_subject::NetworkText,
+        operator::ConfigMapSubject,
         workload::{MachineSubject, Scale, TemplateSubject, WorkloadKind, machine},
     },
     sources::{self, SourceError},
 };
 
 use super::{
-    File, Outcome, Remark,
+    File, Outcome, Remark, duplicates,
     place::{Strings, span_at},
     remark::INVALID_MANIFEST,
 };
@@ -55,6 +59,7 @@ pub fn run(files: Vec<File>, policy: &Policy, options: Options) -> Outcome {
             }
         }
     }
+    remarks.extend(duplicates::find(&files, &read));
     let names = files.iter().map(|file| &*file.name);
     let (catalog, labels) = sources::catalog_of(names.zip(read.iter().cloned()));
     remarks.extend(labels.iter().filter_map(|label| of_label(label, &files)));
@@ -162,11 +167,18 @@ impl World<'_> {
                 "network.operator.openshift.io".to_owned(),
                 self.operator(operator, whole, &mut strings),
             ),
+            Manifest::ConfigMap(settings) => (
+                name("configmap", &settings.namespace, &settings.name),
+                self.config_map(settings, whole, &mut strings),
+            ),
             Manifest::Configuration(config) => (
                 "CNI configuration".to_owned(),
                 self.configuration(config, &mut strings),
             ),
-            Manifest::Namespace(_) | Manifest::Pool(_) | Manifest::Reservation(_) => return,
+            Manifest::Namespace(_)
+            | Manifest::SlicePool(_)
+            | Manifest::Pool(_)
+            | Manifest::Reservation(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
             file,
@@ -190,17 +202,14 @@ impl World<'_> {
         let Some(loudest) = loudest(&network.namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
-        let subject = NetworkSubject {
+        let written = NetworkText {
             namespace: &network.namespace,
             name: &network.name,
             config: manifest.config.as_ref().map(|config| &*config.value),
-            odd_config: None,
-            origin: ConfigOrigin::Config,
             resource_name: network.resource_name.as_deref(),
-            siblings: None,
-            policy: self.policy,
-            catalog: self.catalog,
+            ..NetworkText::default()
         };
+        let subject = NetworkSubject::new(written, self.policy, self.catalog);
         let findings = judge_network(&subject, loudest).into_iter();
         let placed = findings.map(|finding| {
             let config = manifest.config.as_ref();
@@ -235,23 +244,43 @@ impl World<'_> {
         placed.collect()
     }
 
+    fn config_map(
+        &self,
+        manifest: &ConfigMapManifest,
+        whole: Span,
+        strings: &mut Strings<'_>,
+    ) -> Vec<(Finding, Span)> {
+        let Some(loudest) = loudest(&manifest.namespace, self.catalog, self.policy) else {
+            return Vec::new();
+        };
+        let pairs = manifest.data.iter();
+        let pairs = pairs.map(|(key, text)| (key.to_string(), text.value.as_ref().into()));
+        let data = serde_json::Value::Object(pairs.collect()).to_string();
+        let subject = ConfigMapSubject {
+            name: &manifest.name,
+            data: &data,
+        };
+        let findings = judge_config_map(&subject, self.policy, loudest).into_iter();
+        let placed = findings.map(|finding| {
+            let mut texts = manifest.data.iter();
+            let text = texts.find(|(key, _)| finding.field == format!("data[{key}]"));
+            let span = text.map_or(whole, |(_, text)| strings.span(text, finding.span));
+            (finding, span)
+        });
+        placed.collect()
+    }
+
     /// A configuration that stands alone: of it the field is the path in it.
     fn configuration(
         &self,
         config: &Located<Box<str>>,
         strings: &mut Strings<'_>,
     ) -> Vec<(Finding, Span)> {
-        let subject = NetworkSubject {
-            namespace: "",
-            name: "",
+        let written = NetworkText {
             config: Some(&config.value),
-            odd_config: None,
-            origin: ConfigOrigin::Config,
-            resource_name: None,
-            siblings: None,
-            policy: self.policy,
-            catalog: self.catalog,
+            ..NetworkText::default()
         };
+        let subject = NetworkSubject::new(written, self.policy, self.catalog);
         let findings = judge_network(&subject, Level::Deny).into_iter();
         let placed = findings.map(|mut finding| {
             let path = finding.field.trim_start_matches("spec.config");

@@ -9,6 +9,7 @@
 //! 2. [`run`] judges them.
 //! 3. [`Format`] says it: to people, or to machines.
 
+mod duplicates;
 mod error;
 mod files;
 mod format;
@@ -25,5 +26,5 @@ pub use self::{
     files::{File, gather},
     format::Format,
     judge::{Options, run},
-    remark::{INVALID_MANIFEST, Outcome, Remark},
+    remark::{DUPLICATE_OBJECT, INVALID_MANIFEST, Outcome, Remark},
 };

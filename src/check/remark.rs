@@ -11,12 +11,16 @@ use super::File;
 /// nothing that a rule could judge.
 pub const INVALID_MANIFEST: &str = "invalid-manifest";
 
+/// The code of an object that stands a second time in what was read: of two manifests one would
+/// overwrite the other, and nadmit judges with one of them.
+pub const DUPLICATE_OBJECT: &str = "duplicate-object";
+
 /// A finding, and its place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
     /// Which of the run's files it is about.
     pub file: usize,
-    /// The rule's code, or [`INVALID_MANIFEST`].
+    /// The rule's code, [`INVALID_MANIFEST`] or [`DUPLICATE_OBJECT`].
     pub code: &'static str,
     /// Denied or warned of.
     pub level: Level,
@@ -87,5 +91,9 @@ impl Outcome {
 /// In one line what a code means.
 pub(super) fn summary(code: &str) -> &'static str {
     let rule = RULES.iter().find(|rule| rule.code == code);
-    rule.map_or("A manifest cannot be read", |rule| rule.summary)
+    match (rule, code) {
+        (Some(rule), _) => rule.summary,
+        (None, DUPLICATE_OBJECT) => "An object is defined twice",
+        (None, _) => "A manifest cannot be read",
+    }
 }

@@ -6,7 +6,7 @@ use crate::rules::{Level, Profile, RULES};
 
 use super::{
     Outcome, Remark,
-    remark::{INVALID_MANIFEST, summary},
+    remark::{DUPLICATE_OBJECT, INVALID_MANIFEST, summary},
 };
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
@@ -14,7 +14,7 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 /// The run as a log of SARIF.
 pub(super) fn tell(outcome: &Outcome) -> String {
     let codes = RULES.iter().map(|rule| rule.code);
-    let codes: Vec<&str> = codes.chain([INVALID_MANIFEST]).collect();
+    let codes: Vec<&str> = codes.chain([INVALID_MANIFEST, DUPLICATE_OBJECT]).collect();
     let results = outcome.remarks.iter();
     let results: Vec<Value> = results.map(|r| result(outcome, r, &codes)).collect();
     let told = json!({
@@ -36,11 +36,17 @@ pub(super) fn tell(outcome: &Outcome) -> String {
 
 fn rule(code: &str) -> Value {
     let known = RULES.iter().find(|rule| rule.code == code);
-    let level = known.map_or(Level::Deny, |rule| rule.levels.of(Profile::Default));
-    let explanation = known.map_or(
-        "The text is no YAML or JSON, or an object in it is none that Kubernetes would take.",
-        |rule| rule.explanation,
-    );
+    let (level, explanation) = match known {
+        Some(rule) => (rule.levels.of(Profile::Default), rule.explanation),
+        None if code == DUPLICATE_OBJECT => (
+            Level::Warn,
+            "Of two manifests of one object the one that is applied later overwrites the other.",
+        ),
+        None => (
+            Level::Deny,
+            "The text is no YAML or JSON, or an object in it is none that Kubernetes would take.",
+        ),
+    };
     json!({
         "id": code,
         "shortDescription": {"text": summary(code)},

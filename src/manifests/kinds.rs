@@ -2,12 +2,14 @@
 
 use crate::{
     document::Node,
-    network::{ConfigState, NameError, Network, annotations, name, operator},
+    network::{
+        ConfigState, NameError, Network, annotations, ipam::SLICE_CONTROLLER, name, operator,
+    },
 };
 
 use super::{
-    Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest, OperatorManifest,
-    PodManifest, PodName, pools, reading::Reading, workloads,
+    ConfigMapManifest, Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest,
+    OperatorManifest, PodManifest, PodName, SlicePoolManifest, pools, reading::Reading, workloads,
 };
 
 /// The namespace of what names none, as for kubectl.
@@ -21,96 +23,136 @@ pub(super) struct KnownKind {
     pub name: &'static str,
     /// `apiVersion`
     pub api_version: &'static str,
-    /// Whether it is none of the catalog's, but makes pods.
-    pub workload: bool,
+    /// By whom it is read.
+    pub wanted: Wanted,
     /// Reads an object of this kind; reports what is wrong.
     pub read: fn(&mut Reading, &Node<'_>) -> Option<Manifest>,
 }
+
+/// By whom an object of a kind is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// By everybody: the catalog has a use for it.
+    Always,
+    /// By who checks everything.
+    Checked,
+    /// By who checks everything, and by everybody if it has this name.
+    CheckedOrCalled(&'static str),
+    /// By who checks everything, if it has this name.
+    CheckedIfCalled(&'static str),
+}
+
+impl Wanted {
+    /// Whether an object of this name is read by who checks everything, or by others.
+    pub(super) fn is_read(self, checks: bool, name: Option<&str>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Checked => checks,
+            Self::CheckedOrCalled(wanted) => checks || name == Some(wanted),
+            Self::CheckedIfCalled(wanted) => checks && name == Some(wanted),
+        }
+    }
+}
+
+/// The name of the `ConfigMap` that Whereabouts's reconciler reads.
+const RECONCILER_SETTINGS: &str = "whereabouts-config";
 
 /// All of them.
 pub(super) static KINDS: &[KnownKind] = &[
     KnownKind {
         name: "NetworkAttachmentDefinition",
         api_version: "k8s.cni.cncf.io/v1",
-        workload: false,
+        wanted: Wanted::Always,
         read: network,
     },
     KnownKind {
         name: "Namespace",
         api_version: "v1",
-        workload: false,
+        wanted: Wanted::Always,
         read: namespace,
     },
     KnownKind {
         name: "Network",
         api_version: "operator.openshift.io/v1",
-        workload: false,
+        wanted: Wanted::Always,
         read: operator,
+    },
+    KnownKind {
+        name: "NodeSlicePool",
+        api_version: "whereabouts.cni.cncf.io/v1alpha1",
+        wanted: Wanted::Always,
+        read: slice_pool,
+    },
+    KnownKind {
+        name: "ConfigMap",
+        api_version: "v1",
+        wanted: Wanted::CheckedIfCalled(RECONCILER_SETTINGS),
+        read: config_map,
     },
     KnownKind {
         name: "Pod",
         api_version: "v1",
-        workload: false,
+        wanted: Wanted::Always,
         read: pod,
     },
     KnownKind {
         name: "AddressPool",
         api_version: OWN_VERSION,
-        workload: false,
+        wanted: Wanted::Always,
         read: pools::pool,
     },
     KnownKind {
         name: "AddressReservation",
         api_version: OWN_VERSION,
-        workload: false,
+        wanted: Wanted::Always,
         read: pools::reservation,
     },
     KnownKind {
         name: "Deployment",
         api_version: "apps/v1",
-        workload: true,
+        wanted: Wanted::CheckedOrCalled(SLICE_CONTROLLER),
         read: workloads::deployment,
     },
     KnownKind {
         name: "ReplicaSet",
         api_version: "apps/v1",
-        workload: true,
+        wanted: Wanted::Checked,
         read: workloads::replica_set,
     },
     KnownKind {
         name: "StatefulSet",
         api_version: "apps/v1",
-        workload: true,
+        wanted: Wanted::Checked,
         read: workloads::stateful_set,
     },
     KnownKind {
         name: "DaemonSet",
         api_version: "apps/v1",
-        workload: true,
+        wanted: Wanted::Checked,
         read: workloads::daemon_set,
     },
     KnownKind {
         name: "Job",
         api_version: "batch/v1",
-        workload: true,
+        wanted: Wanted::Checked,
         read: workloads::job,
     },
     KnownKind {
         name: "CronJob",
         api_version: "batch/v1",
-        workload: true,
+        wanted: Wanted::Checked,
         read: workloads::cron_job,
     },
     KnownKind {
         name: "ReplicationController",
         api_version: "v1",
-        workload: true,
+        wanted: Wanted::Checked,
         read: workloads::replication_controller,
     },
     KnownKind {
         name: "VirtualMachine",
         api_version: "kubevirt.io/v1",
-        workload: true,
+        wanted: Wanted::Checked,
         read: workloads::virtual_machine,
     },
 ];
@@ -208,6 +250,25 @@ fn operator(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     Some(Manifest::Operator(OperatorManifest {
         entries: operator::read(&text),
         configs: elements.iter().map(config).collect(),
+    }))
+}
+
+fn slice_pool(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
+    let metadata = reading.object_in(node, "metadata");
+    let name = required_name(reading, node, metadata, name::subdomain);
+    Some(Manifest::SlicePool(SlicePoolManifest {
+        namespace: namespace_of(reading, metadata),
+        name: name?.into(),
+    }))
+}
+
+fn config_map(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
+    let metadata = reading.object_in(node, "metadata");
+    let name = required_name(reading, node, metadata, name::subdomain);
+    Some(Manifest::ConfigMap(ConfigMapManifest {
+        namespace: namespace_of(reading, metadata),
+        data: texts(reading, Some(node), "data"),
+        name: name?.into(),
     }))
 }
 
@@ -317,7 +378,7 @@ fn checked_name<'n>(
     None
 }
 
-/// Annotations or labels. A value that is null is empty, as for the API server.
+/// Annotations, labels or data. A value that is null is empty, as for the API server.
 pub(super) fn texts(reading: &mut Reading, metadata: Option<&Node<'_>>, path: &str) -> Texts {
     let map = metadata.and_then(|metadata| reading.object_in(metadata, path));
     let mut texts = Texts::new();

@@ -1,9 +1,10 @@
 //! Kubernetes manifests: text in, objects out, each knowing where it stood.
 //!
 //! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace`, `Pod`,
-//! nadmit's own `AddressPool` and `AddressReservation`, and the `Network` of OpenShift's operator,
-//! single or in lists. [`read_all`] also reads what makes pods:
-//! workloads with their templates, and KubeVirt's virtual machines.
+//! nadmit's own `AddressPool` and `AddressReservation`, the `Network` of OpenShift's operator, and of
+//! Whereabouts its `NodeSlicePool`s and its controller's `Deployment`, single or in lists.
+//! [`read_all`] also reads what makes pods: workloads with their templates, and KubeVirt's virtual
+//! machines; and the `ConfigMap` of Whereabouts's reconciler.
 //! Other kinds are other people's, and passed over. An object of these that Kubernetes would
 //! not take is an error with its place, and leaves the other objects of its file alone. A network
 //! whose *configuration* is broken is no error here: Kubernetes takes it, and the rules speak of
@@ -69,6 +70,10 @@ pub enum Manifest {
     VirtualMachine(VirtualMachineManifest),
     /// A `Network` of OpenShift's Cluster Network Operator.
     Operator(OperatorManifest),
+    /// A `NodeSlicePool` of Whereabouts.
+    SlicePool(SlicePoolManifest),
+    /// A `ConfigMap` that rules speak of.
+    ConfigMap(ConfigMapManifest),
     /// A CNI configuration that stands alone, as the files on nodes do.
     Configuration(Located<Box<str>>),
 }
@@ -106,6 +111,26 @@ pub struct OperatorManifest {
     pub entries: Vec<AdditionalNetwork>,
     /// The `rawCNIConfig` of each entry, by the entry's index; `None` without one.
     pub configs: Vec<Option<Located<Box<str>>>>,
+}
+
+/// A `NodeSlicePool` of Whereabouts in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlicePoolManifest {
+    /// Its namespace; `default` if the file names none.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+}
+
+/// A `ConfigMap` in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigMapManifest {
+    /// Its namespace; `default` if the file names none.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its `data`: keys and values in their order.
+    pub data: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
 /// A `Pod` in a file.

@@ -59,7 +59,7 @@ impl Reading {
         if let Some(element) = list::element_kind(kind, node) {
             self.list(node, element);
         } else if let Some(known) = KINDS.iter().find(|known| known.name == kind)
-            && (self.workloads || !known.workload)
+            && known.wanted.is_read(self.workloads, name_of(node))
         {
             self.known(node, known, implied.is_some());
         }
@@ -217,6 +217,11 @@ impl Reading {
     pub(super) fn field(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
+}
+
+/// The object's name, if it has one.
+fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    node.get("metadata")?.get("name")?.string()
 }
 
 /// The last name of a path.

@@ -133,7 +133,7 @@ pub enum ConfigFault {
     #[error("\"plugins\" is an empty list")]
     EmptyPlugins,
     /// A plugin without a type.
-    #[error("plugin {0} has no \"type\"")]
+    #[error("\"plugins[{0}]\" has no \"type\"")]
     NoType(usize),
     /// A name that libcni refuses.
     #[error(

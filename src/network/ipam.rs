@@ -4,6 +4,10 @@
 
 use super::json::{Member, Node, find};
 
+/// The name of the Deployment of Whereabouts's controller, upstream and on OpenShift: it cuts ranges
+/// into slices.
+pub const SLICE_CONTROLLER: &str = "whereabouts-controller";
+
 /// The `ipam` object of a plugin, by its `type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ipam {

@@ -1,13 +1,13 @@
-//! What a rule on networks looks at: one configuration's text, and the other networks.
+//! What a rule on networks looks at: one configuration, parsed once, and the other networks.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     catalog::Catalog,
     network::{
         Network, Span,
         cni::{NetworkConfig, Plugin},
-        json::{Member, Node},
+        json::{Member, Node, find},
         supply::{self, Interval, Supply},
     },
 };
@@ -19,9 +19,23 @@ const MOST_SUPPLIES: usize = 4096;
 /// The most comparisons of one rule on one network.
 pub(super) const MOST_COMPARED: usize = 200_000;
 
-/// A network as it was written.
+/// A network as it was written, its configuration parsed. All rules read this one parse.
 #[derive(Debug)]
 pub struct NetworkSubject<'a> {
+    written: NetworkText<'a>,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The networks there are; this one may be among them, as it was.
+    pub catalog: &'a Catalog,
+    document: Option<(Node<'a>, Vec<Member<'a>>)>,
+    plugins: Vec<PluginText<'a>>,
+    /// Few rules ask for it, and of a configuration with a fault there is none.
+    parsed: OnceLock<Option<NetworkConfig>>,
+}
+
+/// A network's own words.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NetworkText<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// Its name.
@@ -36,16 +50,13 @@ pub struct NetworkSubject<'a> {
     pub resource_name: Option<&'a str>,
     /// Of an additional network of OpenShift's operator: all of the same list.
     pub siblings: Option<&'a Catalog>,
-    /// The settings.
-    pub policy: &'a Policy,
-    /// The networks there are; this one may be among them, as it was.
-    pub catalog: &'a Catalog,
 }
 
 /// Where a network's configuration comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ConfigOrigin<'a> {
     /// `spec.config` of a `NetworkAttachmentDefinition`.
+    #[default]
     Config,
     /// The text in this field of another object.
     Text(&'a str),
@@ -64,18 +75,44 @@ pub struct PluginText<'a> {
     pub node: Node<'a>,
     /// Its `type`; empty if there is none.
     pub kind: String,
+    /// Its `ipam` object and its members, if there is one.
+    pub ipam: Option<(Node<'a>, Vec<Member<'a>>)>,
+}
+
+impl<'a> std::ops::Deref for NetworkSubject<'a> {
+    type Target = NetworkText<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.written
+    }
 }
 
 impl<'a> NetworkSubject<'a> {
+    /// Parses the configuration of what is written.
+    pub fn new(written: NetworkText<'a>, policy: &'a Policy, catalog: &'a Catalog) -> Self {
+        let text = written.config.filter(|text| !text.is_empty());
+        let node = text.and_then(|text| Node::document(text).ok());
+        let document = node.and_then(|node| Some((node, node.members()?)));
+        Self {
+            written,
+            policy,
+            catalog,
+            plugins: document.as_ref().map(plugins).unwrap_or_default(),
+            document,
+            parsed: OnceLock::new(),
+        }
+    }
+
     /// The configuration as one JSON object, if it is one.
-    pub fn document(&self) -> Option<(Node<'a>, Vec<Member<'a>>)> {
-        let node = Node::document(self.config.filter(|text| !text.is_empty())?).ok()?;
-        Some((node, node.members()?))
+    pub fn document(&self) -> Option<(Node<'a>, &[Member<'a>])> {
+        let (node, members) = self.document.as_ref()?;
+        Some((*node, members))
     }
 
     /// The configuration as Multus and libcni load it, if they do.
-    pub fn parsed(&self) -> Option<NetworkConfig> {
-        NetworkConfig::parse(self.config.filter(|text| !text.is_empty())?).ok()
+    pub fn parsed(&self) -> Option<&NetworkConfig> {
+        let parse = || NetworkConfig::parse(self.config.filter(|text| !text.is_empty())?).ok();
+        self.parsed.get_or_init(parse).as_ref()
     }
 
     /// What the configuration gives out; of very much only the first, so that no text makes a review
@@ -111,32 +148,8 @@ impl<'a> NetworkSubject<'a> {
     }
 
     /// The plugins' objects, in their order: with `type` and `plugins`, `type` wins.
-    pub fn plugins(&self) -> Vec<PluginText<'a>> {
-        let Some((node, members)) = self.document() else {
-            return Vec::new();
-        };
-        let single = kind(&members);
-        if !single.is_empty() {
-            return vec![PluginText {
-                path: String::new(),
-                members,
-                node,
-                kind: single,
-            }];
-        }
-        let list = crate::network::json::find(&members, "plugins").and_then(|m| m.value.elements());
-        let list = list.unwrap_or_default().into_iter().enumerate();
-        list.filter_map(|(index, node)| {
-            let members = node.members()?;
-            let kind = kind(&members);
-            Some(PluginText {
-                path: format!(".plugins[{index}]"),
-                members,
-                node,
-                kind,
-            })
-        })
-        .collect()
+    pub fn plugins(&self) -> &[PluginText<'a>] {
+        &self.plugins
     }
 
     /// The place of the configuration as a whole.
@@ -187,15 +200,43 @@ fn unrendered(path: &str) -> String {
     }
 }
 
+fn plugins<'a>((node, members): &(Node<'a>, Vec<Member<'a>>)) -> Vec<PluginText<'a>> {
+    let single = kind(members);
+    if !single.is_empty() {
+        return vec![PluginText::new(String::new(), *node, members.clone())];
+    }
+    let list = find(members, "plugins").and_then(|m| m.value.elements());
+    let list = list.unwrap_or_default().into_iter().enumerate();
+    list.filter_map(|(index, node)| {
+        Some(PluginText::new(
+            format!(".plugins[{index}]"),
+            node,
+            node.members()?,
+        ))
+    })
+    .collect()
+}
+
 impl<'a> PluginText<'a> {
+    fn new(path: String, node: Node<'a>, members: Vec<Member<'a>>) -> Self {
+        let ipam = find(&members, "ipam").map(|member| member.value);
+        Self {
+            path,
+            kind: kind(&members),
+            ipam: ipam.and_then(|node| Some((node, node.members()?))),
+            members,
+            node,
+        }
+    }
+
     /// The `ipam` object's members and its node, if there is one.
-    pub fn ipam(&self) -> Option<(Node<'a>, Vec<Member<'a>>)> {
-        let node = crate::network::json::find(&self.members, "ipam")?.value;
-        Some((node, node.members()?))
+    pub fn ipam(&self) -> Option<(Node<'a>, &[Member<'a>])> {
+        let (node, members) = self.ipam.as_ref()?;
+        Some((*node, members))
     }
 }
 
 fn kind(members: &[Member<'_>]) -> String {
-    let found = crate::network::json::find(members, "type").and_then(|m| m.value.string());
+    let found = find(members, "type").and_then(|m| m.value.string());
     found.unwrap_or_default().into_owned()
 }

@@ -16,6 +16,8 @@ pub struct NetworkUseSubject<'a> {
     pub namespace: &'a str,
     /// Its name.
     pub name: &'a str,
+    /// The field that goes or changes.
+    pub field: String,
     /// Its configuration before.
     pub before: Option<&'a str>,
     /// Its configuration afterwards; `None` too when it is deleted.

@@ -133,6 +133,14 @@ impl Policy {
         CLEANERS.contains(&user) || self.operator_users.contains(user)
     }
 
+    /// The namespaces in which Whereabouts runs, for messages.
+    pub fn whereabouts_in_words(&self) -> String {
+        let names = self.whereabouts_namespaces.iter().map(|name| &**name);
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names.join(" or ")
+    }
+
     /// Whether a pod of namespace `own` may use the networks of `other` (Multus's rule).
     pub fn may_use(&self, own: &str, other: &str) -> bool {
         !self.namespace_isolation || own == other || self.global_namespaces.contains(other)

@@ -110,6 +110,7 @@ pub static RULES: &[&Rule] = &[
     &pod::mac_unsupported::RULE,
     &pod::capability::MISSING,
     &pod::capability::FALLBACK,
+    &pod::fast_ipam::RULE,
     // A network's own configuration.
     &network::invalid_config::RULE,
     &network::cni_version::RULE,
@@ -137,8 +138,9 @@ pub static RULES: &[&Rule] = &[
     // Networks among each other.
     &network::overlapping_ranges::RULE,
     &network::duplicate_static_address::RULE,
-    &network::missing_daemon::DAEMON,
-    &network::missing_daemon::SLICES,
+    &network::missing_daemon::RULE,
+    &network::fast_ipam::NAMESPACE,
+    &network::fast_ipam::CONTROLLER,
     &operator::invalid_additional_network::RULE,
     &operator::invalid_reconciler_schedule::RULE,
     &network::in_use::DELETED,

@@ -7,9 +7,11 @@ use crate::{
     catalog::{AllLabels, Labels, Pod, all_labels},
     manifests::{
         Located, Manifest, NamespaceManifest, Places, PodManifest, PodName, PoolManifest,
-        ReservationManifest,
+        ReservationManifest, WorkloadManifest,
     },
-    network::{Network, Position, annotations, operator::AdditionalNetwork},
+    network::{
+        Network, Position, annotations, ipam::SLICE_CONTROLLER, operator::AdditionalNetwork,
+    },
 };
 
 use super::SourceError;
@@ -24,6 +26,10 @@ pub(super) struct Objects {
     pub operators: Vec<(Vec<Arc<Network>>, usize)>,
     pub pools: Vec<(AddressPool, usize)>,
     pub reservations: Vec<(AddressReservation, usize)>,
+    /// What cuts ranges into slices: the namespace of Whereabouts's controller, and whether it runs.
+    pub controllers: Vec<((Box<str>, bool), usize)>,
+    /// Namespaces and names of the pools that it made.
+    pub slice_pools: Vec<((Box<str>, Box<str>), usize)>,
 }
 
 /// A pool, or what is wrong with it.
@@ -89,9 +95,18 @@ impl Objects {
                     let reservation = reservation(*manifest, place.position, file, remarks);
                     objects.reservations.push((reservation, line));
                 }
+                Manifest::SlicePool(pool) => {
+                    objects
+                        .slice_pools
+                        .push(((pool.namespace, pool.name), line));
+                }
+                Manifest::Workload(workload) => {
+                    let controller = controller(workload).map(|found| (found, line));
+                    objects.controllers.extend(controller);
+                }
                 // The catalog has no use for them.
-                Manifest::Workload(_)
-                | Manifest::VirtualMachine(_)
+                Manifest::VirtualMachine(_)
+                | Manifest::ConfigMap(_)
                 | Manifest::Configuration(_) => {}
             }
         }
@@ -105,6 +120,8 @@ impl Objects {
             self.namespaces.len(),
             self.pods.len(),
             self.operators.len(),
+            self.controllers.len(),
+            self.slice_pools.len(),
             self.pools.len(),
             self.reservations.len(),
         ];
@@ -119,6 +136,8 @@ impl Objects {
             && same(&self.operators, &other.operators)
             && same(&self.pools, &other.pools)
             && same(&self.reservations, &other.reservations)
+            && same(&self.controllers, &other.controllers)
+            && same(&self.slice_pools, &other.slice_pools)
     }
 }
 
@@ -233,6 +252,13 @@ fn fault(
         position: place.map_or(whole, |place| place.position),
         fault: fault.clone(),
     }
+}
+
+/// The namespace of Whereabouts's controller, and whether it has a replica; one if it does not say.
+fn controller(workload: WorkloadManifest) -> Option<(Box<str>, bool)> {
+    let is_one = workload.kind == "Deployment" && &*workload.name == SLICE_CONTROLLER;
+    let runs = workload.scale.replicas.is_none_or(|replicas| replicas > 0);
+    is_one.then_some((workload.namespace, runs))
 }
 
 /// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.

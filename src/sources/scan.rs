@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     allocation::{Layout, Reservation},
-    catalog::Catalog,
+    catalog::{Catalog, Slicing},
     network::operator::Daemons,
 };
 
@@ -234,6 +234,7 @@ pub(super) fn catalog<'o>(
         reservations(objects()),
         before,
     )
+    .with_slicing(slicing(objects()))
 }
 
 /// The reservations that count. A later definition that makes no sense hides an earlier one: what
@@ -244,4 +245,17 @@ fn reservations<'o>(objects: impl Iterator<Item = &'o Objects>) -> Vec<Arc<Reser
         found.insert((&kept.namespace, &kept.name), kept.reservation.as_ref());
     }
     found.into_values().flatten().cloned().collect()
+}
+
+fn slicing<'o>(objects: impl Iterator<Item = &'o Objects>) -> Slicing {
+    let mut slicing = Slicing::default();
+    for objects in objects {
+        for ((namespace, runs), _) in &objects.controllers {
+            slicing.add_controller(namespace.clone(), *runs);
+        }
+        for ((namespace, name), _) in &objects.slice_pools {
+            slicing.add_pool(namespace.clone(), name.clone());
+        }
+    }
+    slicing
 }

@@ -22,8 +22,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     let others = [
         Trial::test("check::carets_are_under_the_very_place", carets),
         Trial::test("check::sarif_names_known_rules", sarif),
-        Trial::test("check::right_examples_have_no_finding", right_examples),
-        Trial::test("check::wrong_examples_have_their_code", wrong_examples),
         Trial::test("check::seed_examples_have_their_verdict", seeds),
         Trial::test("check::fragments_have_their_verdict", fragments),
         Trial::test("check::networks_elsewhere_are_warned_of", elsewhere),
@@ -139,44 +137,6 @@ fn carets() -> Result<(), Failed> {
     ] {
         if !texts.contains(&expected) {
             return Err(format!("no {expected:?} in {texts:#?}").into());
-        }
-    }
-    Ok(())
-}
-
-const NETWORKS: &str = "deploy/examples/networks";
-
-fn right_examples() -> Result<(), Failed> {
-    let outcome = checked(&[
-        NETWORKS,
-        "deploy/examples/pods/right",
-        "deploy/examples/workloads/right",
-    ])?;
-    // Istio's network is a file on the node, and the seed's network_name is what it is.
-    let known = ["config-on-node", "fragile-network-name"];
-    let mut found = said(&outcome);
-    found.retain(|(level, code, _)| *level != Level::Warn || !known.contains(&&**code));
-    same(&found, &Vec::new())
-}
-
-/// A file's name is the code that is found in it.
-fn wrong_examples() -> Result<(), Failed> {
-    for folder in [
-        "deploy/examples/pods/wrong",
-        "deploy/examples/workloads/wrong",
-    ] {
-        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))? {
-            let path = entry?.path();
-            let code = path.file_stem().unwrap_or_default().to_string_lossy();
-            // That one is about an edit.
-            if code == "attachments-changed" {
-                continue;
-            }
-            let path = path.display().to_string();
-            let found = said(&checked(&[NETWORKS, &path])?);
-            if !found.iter().any(|(_, found, _)| *found == code) {
-                return Err(format!("{code} is not among {found:#?}").into());
-            }
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::Answer,
-    catalog::{Catalog, Pod},
+    catalog::{Catalog, Pod, Slicing},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
     network::{
         Network, annotations,
@@ -80,11 +80,15 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         return Err(error.to_string().into());
     }
     let (mut networks, mut pods, mut operator) = (Vec::new(), Vec::new(), None);
+    let mut slicing = Slicing::default();
     for object in read.objects {
         match object.value {
             Manifest::Network(found) => networks.push(found),
             Manifest::Pod(pod) => pods.push(pod),
             Manifest::Operator(found) => operator = Some(found),
+            // The only one that a catalog reads is that of Whereabouts's controller.
+            Manifest::Workload(found) => slicing.add_controller(found.namespace, true),
+            Manifest::SlicePool(found) => slicing.add_pool(found.namespace, found.name),
             _ => {}
         }
     }
@@ -124,7 +128,9 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     let daemons = operator.is_some().then(|| Daemons::of(&additional));
     let networks = networks.into_iter().map(|found| found.network);
     let networks = additional.into_iter().chain(networks).map(Arc::new);
-    let catalog = Catalog::new([], networks, running).with_operator(daemons);
+    let catalog = Catalog::new([], networks, running)
+        .with_operator(daemons)
+        .with_slicing(slicing);
     let mut policy = Policy::default();
     if rule.levels == Levels::OFF {
         policy.set_level(rule.code, Level::Warn)?;
@@ -196,9 +202,32 @@ fn rules_page() -> Result<(), Failed> {
     )
 }
 
+/// Levels and codes of what an answer says.
+fn said_of(answer: &Answer) -> Vec<String> {
+    let said = answer.findings().iter();
+    said.map(|f| format!("{} {}", f.level, f.code)).collect()
+}
+
+/// What `nadmit check` has to say of an example, for `tests/it/docs.rs`; nothing is not written.
+fn stated(rule: &Rule, said: &[String]) -> String {
+    let mut said = said.to_vec();
+    said.sort();
+    said.dedup();
+    let told = match rule.check {
+        // Files have no edits and no deletions.
+        Check::Update(_) | Check::NetworkDelete(_) | Check::NetworkUpdate(_) => {
+            "an edit or a deletion".to_owned()
+        }
+        _ if rule.levels == Levels::OFF && !said.is_empty() => "a rule that is off".to_owned(),
+        _ if said.is_empty() => return String::new(),
+        _ => said.join(", "),
+    };
+    format!("\n<!-- check: {told} -->")
+}
+
 fn page() -> Result<String, Failed> {
     let mut page = String::from(
-        "# Rules\n\nThis page is made from the registry (`src/rules/registry.rs`); \
+        "# Rules\n\n<!-- check: each block alone -->\n\nThis page is made from the registry (`src/rules/registry.rs`); \
          `nadmit explain CODE` shows the same. Levels are those of the profiles: `default` denies \
          what fails and what silently does something else than was asked, `multus` only what \
          Multus, the plugin or Linux would fail, `strict` keeps to the spec. Some findings of a \
@@ -213,20 +242,22 @@ fn page() -> Result<String, Failed> {
         );
     }
     for rule in RULES {
-        let said = judged(rule, rule.wrong)?;
-        let said: Vec<String> = said
+        let answer = judged(rule, rule.wrong)?;
+        let said: Vec<String> = answer
             .findings()
             .iter()
             .map(|f| format!("{} {} {}: {}", f.level, f.code, f.field, f.sentence()))
             .collect();
         page += &format!(
-            "\n## {}\n\n{}.\n\n{}\n\nWrong:\n\n```yaml\n{}```\n\n```text\n{}\n```\n\nRight:\n\n\
-             ```yaml\n{}```\n",
+            "\n## {}\n\n{}.\n\n{}\n\nWrong:\n{}\n```yaml\n{}```\n\n```text\n{}\n```\n\n\
+             Right:\n{}\n```yaml\n{}```\n",
             rule.code,
             rule.summary,
             rule.explanation,
+            stated(rule, &said_of(&answer)),
             rule.wrong.yaml(),
             said.join("\n"),
+            stated(rule, &[]),
             rule.right.yaml(),
         );
     }

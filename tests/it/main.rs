@@ -7,6 +7,7 @@ mod annotations;
 mod architecture;
 mod check;
 mod crash;
+mod docs;
 mod examples;
 mod kube_types;
 mod match_conditions;
@@ -39,6 +40,7 @@ fn main() {
         neighbours::trials(),
         openshift::trials(),
         process::trials(),
+        docs::trials(),
         examples::trials(),
         annotations::trials(),
         networks::trials(),

@@ -10,7 +10,7 @@ use crate::{
         json::{Kind, Member, Node, find},
         range::RangeError,
     },
-    rules::{Levels, NetworkSubject, Place, Report},
+    rules::{Levels, NetworkSubject, Place, Report, network_subject::PluginText},
 };
 
 /// An object and where it stands.
@@ -19,7 +19,9 @@ pub(super) struct Fields<'s, 'a> {
     subject: &'s NetworkSubject<'a>,
     path: String,
     node: Node<'a>,
-    members: Vec<Member<'a>>,
+    members: Cow<'s, [Member<'a>]>,
+    /// Of a plugin: its `ipam`, which is read already.
+    ipam: Option<&'s (Node<'a>, Vec<Member<'a>>)>,
 }
 
 /// A value and where it stands.
@@ -74,18 +76,18 @@ impl Sort {
 
 impl<'s, 'a> Fields<'s, 'a> {
     /// The plugins' objects with their types.
-    pub(super) fn plugins(subject: &'s NetworkSubject<'a>) -> Vec<(String, Self)> {
-        let plugins = subject.plugins().into_iter();
-        let read = |plugin: crate::rules::network_subject::PluginText<'a>| {
+    pub(super) fn plugins(subject: &'s NetworkSubject<'a>) -> Vec<(&'s str, Self)> {
+        let read = |plugin: &'s PluginText<'a>| {
             let fields = Self {
                 subject,
-                path: plugin.path,
+                path: plugin.path.clone(),
                 node: plugin.node,
-                members: plugin.members,
+                members: Cow::Borrowed(&plugin.members),
+                ipam: plugin.ipam.as_ref(),
             };
-            (plugin.kind, fields)
+            (&*plugin.kind, fields)
         };
-        plugins.map(read).collect()
+        subject.plugins().iter().map(read).collect()
     }
 
     /// The `ipam` objects of this type.
@@ -104,7 +106,8 @@ impl<'s, 'a> Fields<'s, 'a> {
             subject,
             path: String::new(),
             node,
-            members,
+            members: Cow::Borrowed(members),
+            ipam: None,
         })
     }
 
@@ -153,7 +156,16 @@ impl<'s, 'a> Fields<'s, 'a> {
 
     /// The field's object.
     pub(super) fn object(&self, key: &str) -> Option<Self> {
-        self.value(key)?.fields()
+        match self.ipam {
+            Some((node, members)) if key == "ipam" => Some(Self {
+                subject: self.subject,
+                path: format!("{}.ipam", self.path),
+                node: *node,
+                members: Cow::Borrowed(members),
+                ipam: None,
+            }),
+            _ => self.value(key)?.fields(),
+        }
     }
 
     /// The elements of the field's list.
@@ -214,7 +226,7 @@ impl<'s, 'a> Fields<'s, 'a> {
 
     fn values(self) -> Vec<Value<'s, 'a>> {
         let (subject, path) = (self.subject, self.path);
-        let members = self.members.into_iter();
+        let members = self.members.into_owned().into_iter();
         members
             .map(|member| Value {
                 subject,
@@ -271,7 +283,8 @@ impl<'s, 'a> Value<'s, 'a> {
             subject: self.subject,
             path: self.path.clone(),
             node: self.node,
-            members: self.node.members()?,
+            members: Cow::Owned(self.node.members()?),
+            ipam: None,
         })
     }
 

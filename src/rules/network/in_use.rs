@@ -16,7 +16,9 @@ pub const DELETED: Rule = Rule {
     explanation: "Kubernetes lets a network go while pods are attached to it. They run on, until \
         one has to be set up anew: then it stays in ContainerCreating, and what its plugins made \
         may not be taken down. A pod uses a network if one of its annotations names it, unless it \
-        has ended or is on the node's own network. Never refused are deletions in a namespace \
+        has ended or is on the node's own network. An entry that is taken out of OpenShift's \
+        additionalNetworks is judged in the same way, for the operator then deletes its network. \
+        Never refused are deletions in a namespace \
         that is being deleted, by Kubernetes's namespace controller and garbage collector, and by \
         operatorUsers. The pods are looked up afresh before a denial. Source: multus#199.",
     wrong: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
@@ -63,13 +65,9 @@ fn deleted(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
     if subject.users.is_empty() {
         return;
     }
-    let place = Place {
-        field: "metadata.name".to_owned(),
-        at: None,
-    };
     report.add_once_confirmed(
         subject.lookup(),
-        place,
+        place(subject),
         format!(
             "the network {}/{} is used by {}",
             subject.namespace,
@@ -84,19 +82,22 @@ fn changed(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
     if subject.users.is_empty() || mean_the_same(subject.before, subject.after) {
         return;
     }
-    let place = Place {
-        field: "spec.config".to_owned(),
-        at: None,
-    };
     report.add_once_confirmed(
         subject.lookup(),
-        place,
+        place(subject),
         format!(
             "the configuration changes, but not for who uses it already, {}",
             subject.users_in_words()
         ),
         "create these pods anew afterwards, or make a network of another name",
     );
+}
+
+fn place(subject: &NetworkUseSubject<'_>) -> Place<'static> {
+    Place {
+        field: subject.field.clone(),
+        at: None,
+    }
 }
 
 /// Whether two configurations are the same JSON, or the same text.

@@ -236,24 +236,20 @@ mod tests {
     use crate::{
         catalog::Catalog,
         network::cni::NetworkConfig,
-        rules::{Finding, Level, NetworkSubject, Policy, Report},
+        rules::{Finding, Level, NetworkSubject, Policy, Report, network_subject::NetworkText},
     };
 
     use super::{RULE, check};
 
     fn findings(text: &str) -> Vec<Finding> {
         let (policy, catalog) = (Policy::default(), Catalog::default());
-        let subject = NetworkSubject {
-            origin: crate::rules::network_subject::ConfigOrigin::Config,
-            resource_name: None,
-            siblings: None,
+        let written = NetworkText {
             namespace: "db",
             name: "n",
             config: Some(text),
-            odd_config: None,
-            policy: &policy,
-            catalog: &catalog,
+            ..NetworkText::default()
         };
+        let subject = NetworkSubject::new(written, &policy, &catalog);
         let mut report = Report::new(&policy, Level::Deny);
         report.begin(&RULE, Level::Deny);
         check(&subject, &mut report);

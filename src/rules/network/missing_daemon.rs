@@ -1,12 +1,12 @@
-//! `missing-ipam-daemon` and `fast-ipam-namespace`: what has to run beside a plugin does not.
+//! `missing-ipam-daemon`: what has to run beside an IPAM does not.
 
 use crate::{
     network::ipam::Ipam,
     rules::{Check, Example, Levels, Lookup, NetworkSubject, Report, Rule, examples::MACVLAN_CONF},
 };
 
-/// The rule on daemons.
-pub const DAEMON: Rule = Rule {
+/// The rule.
+pub const RULE: Rule = Rule {
     code: "missing-ipam-daemon",
     levels: Levels::ADVICE,
     summary: "A network's IPAM needs a daemon that OpenShift does not run",
@@ -19,36 +19,7 @@ pub const DAEMON: Rule = Rule {
         networks; its Cluster Network Operator.",
     wrong: Example(&[NO_SHIM, MACVLAN_CONF]),
     right: Example(&[SHIM, MACVLAN_CONF]),
-    check: Check::Network(daemon),
-};
-
-/// The rule on slices.
-pub const SLICES: Rule = Rule {
-    code: "fast-ipam-namespace",
-    levels: Levels::ADVICE,
-    summary: "A network with slices is outside of Whereabouts's namespace",
-    explanation: "Whereabouts's controller cuts the range of a network with node_slice_size into \
-        slices, and records them in a NodeSlicePool of its own namespace. Network and pods have \
-        to be in that namespace, too (whereaboutsNamespaces: kube-system and openshift-multus), \
-        and the controller has to run. Source: OpenShift's documentation of Fast IPAM; \
-        Whereabouts v0.9.4.",
-    wrong: Example(&[r#"apiVersion: k8s.cni.cncf.io/v1
-kind: NetworkAttachmentDefinition
-metadata: {name: wb-ipam, namespace: db}
-spec:
-  config: |
-    {"cniVersion": "0.3.0", "name": "wb-ipam", "type": "bridge", "bridge": "cni0",
-     "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/24"}}
-"#]),
-    right: Example(&[r#"apiVersion: k8s.cni.cncf.io/v1
-kind: NetworkAttachmentDefinition
-metadata: {name: wb-ipam, namespace: openshift-multus}
-spec:
-  config: |
-    {"cniVersion": "0.3.0", "name": "wb-ipam", "type": "bridge", "bridge": "cni0",
-     "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/24"}}
-"#]),
-    check: Check::Network(slices),
+    check: Check::Network(check),
 };
 
 const NO_SHIM: &str = r#"apiVersion: operator.openshift.io/v1
@@ -69,7 +40,7 @@ spec:
       {"name": "whereabouts-shim", "cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "whereabouts"}}
 "#;
 
-fn daemon(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     // An entry of the operator's is what starts the daemon.
     let (Some(daemons), None) = (subject.catalog.operator(), subject.siblings) else {
         return;
@@ -106,40 +77,5 @@ fn daemon(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                  {{\"type\": \"{ipam}\"}}}}'}}"
             ),
         );
-    }
-}
-
-fn slices(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let namespaces = &subject.policy.whereabouts_namespaces;
-    if namespaces.contains(subject.namespace) {
-        return;
-    }
-    let Some(config) = subject.parsed() else {
-        return;
-    };
-    for (plugin, text) in config.plugins.iter().zip(subject.plugins()) {
-        let Some((_, members)) = text.ipam() else {
-            continue;
-        };
-        let sliced = match &plugin.ipam {
-            Some(Ipam::Whereabouts(ipam)) => ipam.node_slice_size.is_some(),
-            _ => false,
-        };
-        let size = crate::network::json::find(&members, "node_slice_size");
-        if let (true, Some(size)) = (sliced, size) {
-            let mut names: Vec<&str> = namespaces.iter().map(|name| &**name).collect();
-            names.sort_unstable();
-            report.add(
-                subject.place(&format!("{}.ipam.node_slice_size", text.path), size.value.span()),
-                format!(
-                    "a network with slices does not work in namespace {:?}, outside of Whereabouts's own",
-                    subject.namespace
-                ),
-                format!(
-                    "move the network and its pods to {}, or remove \"node_slice_size\"",
-                    names.join(" or ")
-                ),
-            );
-        }
     }
 }

@@ -6,6 +6,7 @@
 pub mod cni_version;
 pub mod config_on_node;
 pub mod duplicate_static_address;
+pub mod fast_ipam;
 mod fields;
 pub mod gateway_outside_subnet;
 pub mod ignored_capabilities;

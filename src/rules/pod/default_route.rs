@@ -143,7 +143,7 @@ fn conflict(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add_lesser(
                 Levels::SPEC,
                 place(),
-                format!("element {first} carries default-route already"),
+                format!("element [{first}] carries default-route already"),
                 "put the gateways of both families into one element",
             );
         }

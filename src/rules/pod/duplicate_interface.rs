@@ -58,7 +58,7 @@ fn collide(
     report.add(
         place,
         format!(
-            "the interface \"{name}\"{automatic} is already that of element {} ({})",
+            "the interface \"{name}\"{automatic} is already that of element [{}] ({})",
             first.selection.index,
             first.selection.network_name().unwrap_or("without a name"),
         ),

@@ -10,6 +10,7 @@ pub mod default_route;
 pub mod duplicate_interface;
 pub mod duplicate_ip;
 pub mod empty_request;
+pub mod fast_ipam;
 pub mod fragile_name;
 pub mod host_network;
 pub mod invalid_bandwidth;

@@ -3,7 +3,10 @@
 use crate::rules::{Check, Example, Levels, NetworkSubject, Report, Rule, examples::network};
 
 use super::{
-    super::fields::{Fields, quoted},
+    super::{
+        fast_ipam::{CONTROLLER_RUNS, SLICED},
+        fields::{Fields, quoted},
+    },
     RangeText, ipams, ranges,
 };
 
@@ -20,10 +23,7 @@ pub const RULE: Rule = Rule {
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/16"}}"#
     )]),
-    right: Example(&[network!(
-        "kube-system",
-        r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/24"}}"#
-    )]),
+    right: Example(&[CONTROLLER_RUNS, SLICED]),
     check: Check::Network(check),
 };
 

@@ -1,0 +1,271 @@
+//! Every manifest that the documentation and the examples show, through `nadmit check`.
+//!
+//! A block of YAML in docs/ or README.md that names a `kind` is a manifest, and so is a block of JSON
+//! with a `cniVersion`: a page is one world, as if its blocks were the files of a folder. Other YAML
+//! is nadmit.yaml, and has to be one. Nothing is found in a block, unless an HTML comment before it
+//! says so:
+//!
+//! - `<!-- check: deny unknown-network, warn unknown-key -->`: this, and nothing else, is found.
+//! - `<!-- check: an edit or a deletion -->`, `a rule that is off`: files have none; it only has to
+//!   be readable.
+//! - `<!-- check: no manifest -->`: it is something else altogether.
+//! - `<!-- check: each block alone -->` at the top of a page: its blocks are no one world, and what is
+//!   stated of one has to be among what is found.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    check::{self, File, INVALID_MANIFEST, Options, Outcome},
+    config::Config,
+    rules::Policy,
+};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const EXAMPLES: &str = "deploy/examples";
+/// The networks that the other examples are checked against.
+const NETWORKS: &str = "deploy/examples/networks";
+
+/// What examples that are right are warned of, and why that is right.
+const SPOKEN_OF: &[(&str, &str)] = &[
+    (
+        "on-node.yaml",
+        "warn config-on-node", // Istio's network is a file on each node.
+    ),
+    (
+        "overlapping-ranges.yaml",
+        "warn fragile-network-name", // The name is that of OpenShift's documentation.
+    ),
+];
+
+/// The levels and codes of what is found, each once.
+type Said = BTreeSet<String>;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let pages = pages().into_iter().flat_map(|page| {
+        let blocks = blocks(&fs::read_to_string(&page).unwrap_or_default());
+        let name = shown(&page);
+        let count = Trial::test(format!("docs::{name}::has_its_blocks"), {
+            let (name, blocks) = (name.clone(), blocks.len());
+            move || has_blocks(&name, blocks)
+        });
+        let world: Vec<Block> = blocks.clone();
+        let each = blocks.into_iter().enumerate().map(move |(index, block)| {
+            let world = world.clone();
+            Trial::test(format!("docs::{name}:{}", block.line), move || {
+                judged(&world, index)
+            })
+        });
+        each.chain([count]).collect::<Vec<_>>()
+    });
+    let examples = manifests(&Path::new(ROOT).join(EXAMPLES))
+        .into_iter()
+        .map(|path| Trial::test(format!("docs::{}", shown(&path)), move || example(&path)));
+    pages.chain(examples).collect()
+}
+
+/// README.md and what is in docs/.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = below(&Path::new(ROOT).join("docs"), &["md"]);
+    pages.push(Path::new(ROOT).join("README.md"));
+    pages
+}
+
+fn manifests(folder: &Path) -> Vec<PathBuf> {
+    below(folder, &["yaml", "yml", "json"])
+}
+
+fn below(folder: &Path, suffixes: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(below(&path, suffixes));
+        } else if suffixes
+            .iter()
+            .any(|s| path.extension().is_some_and(|e| e == *s))
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn shown(path: &Path) -> String {
+    let path = path.strip_prefix(ROOT).unwrap_or(path);
+    path.display().to_string()
+}
+
+/// Pages that are known to show manifests: if none is found any more, this test looks wrongly.
+fn has_blocks(page: &str, count: usize) -> Result<(), Failed> {
+    let least = match page {
+        "docs/rules.md" => 100,
+        "docs/from-annotation-to-interface.md" => 15,
+        "README.md" => 1,
+        _ => 0,
+    };
+    if count >= least {
+        return Ok(());
+    }
+    Err(format!("{page} has {count} blocks, but should have {least}").into())
+}
+
+/// A block of a page.
+#[derive(Debug, Clone)]
+struct Block {
+    /// The line of the page at which it begins.
+    line: usize,
+    language: String,
+    text: String,
+    /// What the comment before it says, without `check:`.
+    stated: Option<String>,
+    /// Whether the page's blocks belong together.
+    alone: bool,
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let (mut blocks, mut open, mut stated, mut alone) = (Vec::new(), None, None, false);
+    for (index, line) in page.lines().enumerate() {
+        match (&mut open, line.trim_end()) {
+            (None, text) if text.starts_with("```") => {
+                let language = text.trim_start_matches('`').to_owned();
+                let stated = stated.take();
+                let (line, text) = (index + 2, String::new());
+                open = Some(Block {
+                    line,
+                    language,
+                    text,
+                    stated,
+                    alone,
+                });
+            }
+            (Some(_), "```") => blocks.extend(open.take()),
+            (Some(block), _) => block.text += &format!("{line}\n"),
+            (None, "") => {}
+            (None, text) => {
+                let comment = text.strip_prefix("<!-- check:");
+                stated = comment.and_then(|c| Some(c.strip_suffix("-->")?.trim().to_owned()));
+                if stated.as_deref() == Some("each block alone") {
+                    (alone, stated) = (true, None);
+                }
+            }
+        }
+    }
+    blocks.retain(|block| block.sort() != Sort::Other);
+    blocks
+}
+
+#[derive(Debug, PartialEq)]
+enum Sort {
+    Manifest,
+    Settings,
+    Other,
+}
+
+impl Block {
+    fn sort(&self) -> Sort {
+        let has = |key: &str| self.text.lines().any(|line| line.starts_with(key));
+        match &*self.language {
+            _ if self.stated.as_deref() == Some("no manifest") => Sort::Other,
+            "yaml" | "yml" if has("kind:") || has("apiVersion:") || has("{apiVersion") => {
+                Sort::Manifest
+            }
+            "yaml" | "yml" => Sort::Settings,
+            "json" if self.text.contains("\"cniVersion\"") => Sort::Manifest,
+            _ => Sort::Other,
+        }
+    }
+
+    fn file(&self) -> File {
+        let suffix = if self.language == "json" {
+            "json"
+        } else {
+            "yaml"
+        };
+        File {
+            name: format!("{}.{suffix}", self.line),
+            text: Ok(self.text.clone()),
+        }
+    }
+
+    /// What has to be found; `None` where it does not matter.
+    fn expected(&self) -> Option<Said> {
+        match self.stated.as_deref() {
+            None => Some(Said::new()),
+            Some("an edit or a deletion" | "a rule that is off") => None,
+            Some(list) => Some(list.split(',').map(|said| said.trim().to_owned()).collect()),
+        }
+    }
+}
+
+fn judged(world: &[Block], index: usize) -> Result<(), Failed> {
+    let block = &world[index];
+    if block.sort() == Sort::Settings {
+        return match Config::parse(&block.text, "nadmit.yaml") {
+            Ok(_) => Ok(()),
+            Err(errors) => Err(format!("{errors}\n(not nadmit.yaml? then say what it is)").into()),
+        };
+    }
+    let together = world.iter().filter(|b| b.sort() == Sort::Manifest);
+    let files: Vec<File> = match block.alone {
+        true => vec![block.file()],
+        false => together.map(Block::file).collect(),
+    };
+    let name = block.file().name;
+    let outcome = check::run(files, &Policy::default(), Options::default());
+    let (said, told) = said(&outcome, &name);
+    match block.expected() {
+        // There the networks of a pod's example are judged, too.
+        Some(expected) if block.alone && !expected.is_empty() && said.is_superset(&expected) => {
+            Ok(())
+        }
+        Some(expected) if said != expected => {
+            Err(format!("expected {expected:?}, but it says\n{told}").into())
+        }
+        None if said.iter().any(|said| said.contains(INVALID_MANIFEST)) => Err(told.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What a run says of one of its files: levels and codes, and all in words.
+fn said(outcome: &Outcome, file: &str) -> (Said, String) {
+    let of = |r: &&check::Remark| outcome.files[r.file].name == file;
+    let remarks: Vec<_> = outcome.remarks.iter().filter(of).collect();
+    let said = remarks.iter().map(|r| format!("{} {}", r.level, r.code));
+    let words = remarks
+        .iter()
+        .map(|r| format!("{} {} {}: {}\n", r.level, r.code, r.field, r.message));
+    (said.collect(), words.collect())
+}
+
+/// An example in deploy/examples: right ones and networks are silent, and the name of a wrong one is
+/// the code that is found in it.
+fn example(path: &Path) -> Result<(), Failed> {
+    let networks = Path::new(ROOT).join(NETWORKS);
+    let files = check::gather(&[networks, path.to_owned()], |_, _| {})?;
+    let outcome = check::run(files, &Policy::default(), Options::default());
+    let (said, told) = said(&outcome, &path.display().to_string());
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let code = path.file_stem().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+    let right = if folder == "wrong" {
+        // That one is about an edit: as a new pod it is right.
+        let found = |word: &str| said.contains(&format!("{word} {code}"));
+        found("deny") || found("warn") || code == "attachments-changed"
+    } else {
+        let known = SPOKEN_OF.iter().find(|(name, _)| *name == file);
+        said == known
+            .map(|(_, said)| (*said).to_owned())
+            .into_iter()
+            .collect()
+    };
+    if right {
+        return Ok(());
+    }
+    Err(format!("it says\n{told}").into())
+}
