@@ -7,7 +7,8 @@ use std::{hint::black_box, sync::Arc};
 
 use divan::{Bencher, counter::BytesCount};
 use nadmit::{
-    admission::{Decision, Evidence, Review, Webhook, decide},
+    admission::{Decision, Review, Situation, Webhook, decide},
+    allocation::SharedIndex,
     catalog::Catalog,
     network::Network,
     rules::Policy,
@@ -56,9 +57,7 @@ fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Vec<u8> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        catalog,
-        policy,
-        Evidence::Confirmed,
+        &Situation::confirmed(catalog, policy, &SharedIndex::default()),
     );
     let Decision::Answer(answer) = decision else {
         unreachable!("confirmed")

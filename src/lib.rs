@@ -21,6 +21,7 @@ pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod controllers;
 pub mod document;
 pub mod ledger;
 pub mod manifests;

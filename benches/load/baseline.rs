@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use nadmit::{
     rules::{Lookup, Policy},
     server::{
-        Certificates, Confirm, ConfirmError, Identity, Metrics, ServeOptions, Server, Shutdown,
-        State, metrics,
+        Allocations, Certificates, Confirm, ConfirmError, Identity, Metrics, ServeOptions, Server,
+        Shutdown, State, metrics,
     },
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
+        allocations: Allocations::none(),
         confirmer: Arc::new(Nothing),
         registry,
     };

@@ -79,6 +79,18 @@ impl Answer {
         self
     }
 
+    /// The same answer, with what an earlier one had found before its own findings.
+    #[must_use]
+    pub(super) fn after(mut self, earlier: &Self) -> Self {
+        self.findings = [earlier.findings.clone(), self.findings].concat();
+        self
+    }
+
+    /// The changes to make to the object.
+    pub fn patch(&self) -> Option<&Patch> {
+        self.patch.as_ref()
+    }
+
     /// Everything that was found, in the order of the rules.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

@@ -3,17 +3,21 @@
 use serde_json::value::RawValue;
 
 use super::{
-    answer::Answer,
+    allocated,
+    answer::{Answer, Verdict},
+    inject,
     object::Object,
+    pod::subject,
     review::{Operation, Request},
+    situation::{Evidence, Situation},
     workload::Template,
 };
 use crate::{
+    allocation::{Write, index::Ticket},
     catalog::Catalog,
     network::operator,
     rules::{
-        Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
-        UpdateSubject,
+        Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, Policy, UpdateSubject,
         judge::{
             self, judge_additional_use, judge_config_map, judge_network, judge_network_use,
             judge_operator, judge_pod, judge_update, only_news,
@@ -41,15 +45,6 @@ pub enum Webhook {
     Mutate,
 }
 
-/// How fresh the catalog is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
-    /// It may lag behind its origin: what it says of other objects may be over.
-    Cached,
-    /// What [`Decision::Confirm`] asked for was looked up at the origin and is in it.
-    Confirmed,
-}
-
 /// What to do about a review.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
@@ -60,20 +55,21 @@ pub enum Decision {
     /// Look these up at their origin, then decide again with [`Evidence::Confirmed`]: a denial
     /// rests on what is not certain.
     Confirm(Vec<Lookup>),
+    /// Decide again a moment later: something that is needed is being recorded for another request.
+    /// When there is no time for that, answer this.
+    AskAgain(Answer),
 }
 
 /// Records to write, and the answer that may leave after that.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// What to write, all or none.
-    pub records: Vec<Record>,
+    pub writes: Vec<Write>,
+    /// By which the index knows the plan: it is to be confirmed, or rolled back.
+    pub ticket: Ticket,
     /// What to answer when they are safe.
     pub answer: Answer,
 }
-
-/// A record of an allocation. There is no kind of it yet: nothing allocates, so no plan is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record {}
 
 /// Decides about one request. Pure: the same request, catalog, policy and evidence give the same
 /// decision.
@@ -82,24 +78,69 @@ pub enum Record {}
 /// - With [`Evidence::Confirmed`] the decision is never [`Decision::Confirm`].
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused.
-pub fn decide(
-    webhook: Webhook,
-    request: &Request<'_>,
-    catalog: &Catalog,
-    policy: &Policy,
-    evidence: Evidence,
-) -> Decision {
+pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     if webhook == Webhook::Mutate {
-        return Decision::Answer(Answer::allow(request));
+        return inject::mutate(request, situation);
     }
-    let findings = findings(request, catalog, policy);
-    if evidence == Evidence::Cached {
-        let lookups = unconfirmed(&findings);
-        if !lookups.is_empty() {
-            return Decision::Confirm(lookups);
+    let findings = findings(request, situation.catalog, situation.policy);
+    let decision = Decision::of(request, findings, situation.evidence);
+    match &decision {
+        // What is refused already takes nothing.
+        Decision::Answer(answer) if answer.verdict() != Verdict::Deny => {
+            let allocated = allocated(request, situation);
+            allocated.map_or_else(|| decision.clone(), |next| next.after(answer))
+        }
+        _ => decision,
+    }
+}
+
+impl Decision {
+    /// The decision that these findings make.
+    pub(super) fn of(request: &Request<'_>, findings: Vec<Finding>, evidence: Evidence) -> Self {
+        if evidence == Evidence::Cached {
+            let lookups = unconfirmed(&findings);
+            if !lookups.is_empty() {
+                return Self::Confirm(lookups);
+            }
+        }
+        Self::Answer(Answer::new(request, findings))
+    }
+
+    /// The same decision, with what an earlier answer had found before what this one says.
+    fn after(self, earlier: &Answer) -> Self {
+        match self {
+            Self::Answer(answer) => Self::Answer(answer.after(earlier)),
+            Self::AskAgain(answer) => Self::AskAgain(answer.after(earlier)),
+            Self::Plan(plan) => Self::Plan(Plan {
+                answer: plan.answer.after(earlier),
+                ..plan
+            }),
+            Self::Confirm(lookups) => Self::Confirm(lookups),
         }
     }
-    Decision::Answer(Answer::new(request, findings))
+}
+
+/// What there is to decide about a pod's addresses, if anything.
+fn allocated(request: &Request<'_>, situation: &Situation<'_>) -> Option<Decision> {
+    let resource = (&*request.resource.group, &*request.resource.resource);
+    let changes = matches!(request.operation, Operation::Create | Operation::Update);
+    let subresource = request.subresource.as_deref().unwrap_or_default();
+    if resource != ("", "pods") || !changes || !matches!(subresource, "" | "status") {
+        return None;
+    }
+    let pod = judged(request)?;
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    if situation.policy.excluded_namespaces.contains(namespace) {
+        return None;
+    }
+    let before = request
+        .old_object
+        .as_ref()
+        .map(|old| &old.metadata.annotations);
+    if before == Some(&pod.metadata.annotations) {
+        return None;
+    }
+    allocated::decide(request, pod, situation)
 }
 
 /// What must be looked up before these findings may deny.
@@ -326,7 +367,7 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
 
 /// The pod under review, unless it is none to judge: being deleted, or the kubelet's own copy of
 /// a static pod, which runs whatever is answered.
-fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
+pub(super) fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
     let pod = request.object.as_ref()?;
     let left_alone = pod.metadata.deletion_timestamp.is_some() || pod.metadata.annotations.mirror;
     (!left_alone).then_some(pod)
@@ -351,13 +392,5 @@ fn pod_findings(
     let Some(loudest) = loudest(request, catalog, policy) else {
         return Vec::new();
     };
-    let subject = PodSubject::new(
-        request.namespace.as_deref().unwrap_or_default(),
-        pod.spec.host_network,
-        annotations.networks.as_deref(),
-        annotations.default_network.as_deref(),
-        policy,
-        catalog,
-    );
-    judge_pod(&subject, loudest)
+    judge_pod(&subject(request, pod, policy, catalog), loudest)
 }

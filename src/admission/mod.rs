@@ -5,15 +5,20 @@
 //! settings, makes the look-ups that a [`Decision::Confirm`] asks for, and carries out a
 //! [`Decision::Plan`]; nothing in here knows of sockets, clocks or clusters.
 
+mod allocated;
 mod answer;
 mod decide;
+mod inject;
 mod object;
+mod pod;
 mod review;
+mod situation;
 mod workload;
 
 pub use self::{
     answer::{Answer, Verdict},
-    decide::{Decision, Evidence, Plan, Record, Webhook, decide},
+    decide::{Decision, Plan, Webhook, decide},
     object::{Annotations, Labels, Metadata, Object, Raw, Spec},
     review::{Operation, Request, Review, ReviewError},
+    situation::{Evidence, Situation},
 };

@@ -36,6 +36,12 @@ pub struct Metadata<'a> {
     /// When deletion was asked for; absent while the object is wanted.
     #[serde(borrow, default, rename = "deletionTimestamp")]
     pub deletion_timestamp: Option<Cow<'a, str>>,
+    /// The UID; absent where the server has not made one yet.
+    #[serde(borrow, default)]
+    pub uid: Option<Cow<'a, str>>,
+    /// Who owns the object, as JSON.
+    #[serde(borrow, default, rename = "ownerReferences")]
+    pub owners: Option<Raw<'a>>,
     /// The annotations that nadmit reads.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
     pub annotations: Annotations<'a>,
@@ -53,6 +59,14 @@ pub struct Annotations<'a> {
     pub default_network: Option<Cow<'a, str>>,
     /// `k8s.v1.cni.cncf.io/resourceName`, on a network.
     pub resource_name: Option<Cow<'a, str>>,
+    /// `nadmit.io/requested-networks`
+    pub requested_networks: Option<Cow<'a, str>>,
+    /// `nadmit.io/requested-default-network`
+    pub requested_default_network: Option<Cow<'a, str>>,
+    /// `nadmit.io/holder-token`
+    pub holder_token: Option<Cow<'a, str>>,
+    /// Whether there are annotations at all.
+    pub present: bool,
     /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
 }
@@ -127,6 +141,13 @@ pub struct Spec<'a> {
 /// it has to be, the API server checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a>(&'a str);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value: &'de RawValue = Deserialize::deserialize(deserializer)?;
+        Ok(Self(value.get()))
+    }
+}
 
 impl<'a> Raw<'a> {
     /// The value, if it is of this kind.
@@ -262,12 +283,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut found = Annotations::default();
+                let mut found = Annotations {
+                    present: true,
+                    ..Annotations::default()
+                };
                 while let Some(Text(key)) = map.next_key()? {
                     match &*key {
                         annotations::NETWORKS => found.networks = value(&mut map)?,
                         annotations::DEFAULT_NETWORK => found.default_network = value(&mut map)?,
                         annotations::RESOURCE_NAME => found.resource_name = value(&mut map)?,
+                        annotations::REQUESTED_NETWORKS => {
+                            found.requested_networks = value(&mut map)?;
+                        }
+                        annotations::REQUESTED_DEFAULT_NETWORK => {
+                            found.requested_default_network = value(&mut map)?;
+                        }
+                        annotations::HOLDER_TOKEN => found.holder_token = value(&mut map)?,
                         annotations::MIRROR_POD => {
                             map.next_value::<IgnoredAny>()?;
                             found.mirror = true;

@@ -6,11 +6,13 @@
 mod address;
 mod free;
 mod holder;
+mod identity;
 pub mod index;
 mod layout;
 mod macs;
 mod pool;
 mod range;
+pub mod reconcile;
 mod record;
 mod refusal;
 mod reservation;
@@ -23,6 +25,7 @@ pub use self::{
     address::{Address, Family, NoAddress},
     free::FreeNumbers,
     holder::{Holder, PodRef},
+    identity::{Controller, Identity},
     index::{Index, SharedIndex},
     layout::Layout,
     macs::Macs,

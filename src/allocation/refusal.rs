@@ -97,9 +97,22 @@ pub enum Refusal {
         /// What it asks for.
         asks: Address,
     },
-    /// The pool has no MACs, and one was to be given.
-    #[error("address pool {0:?} has no macs to give")]
-    NoMacs(Arc<str>),
+    /// Nobody recorded the address for whom uses it.
+    #[error("nothing records that {address} of address pool {pool:?} is this pod's")]
+    NotAllocated {
+        /// The address.
+        address: Address,
+        /// The pool.
+        pool: Arc<str>,
+    },
+    /// The pod has no address of a range, though the pool gives each attachment one.
+    #[error("no address of {range} was put in, though address pool {pool:?} gives one")]
+    NotInjected {
+        /// The pool.
+        pool: Arc<str>,
+        /// The range.
+        range: Subnet,
+    },
     /// A mistake of nadmit's own.
     #[error("this is a mistake in nadmit, please report it: {0}")]
     Bug(&'static str),
@@ -119,9 +132,9 @@ pub struct Exhausted {
 }
 
 impl Refusal {
-    /// Whether the same question may be answered otherwise a moment later.
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::NotReady(_) | Self::Busy(_))
+    /// Whether the same question is answered otherwise as soon as another request is through.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy(_))
     }
 
     /// Whether nothing was left to give.
@@ -140,11 +153,33 @@ impl Refusal {
         )
     }
 
+    /// The address that it speaks of, where it speaks of one.
+    pub fn address(&self) -> Option<Address> {
+        match self {
+            Self::Outside { address, .. } | Self::NotGiven { address, .. } => {
+                Some(Address::Ip(*address))
+            }
+            Self::Busy(address)
+            | Self::Reserved { address, .. }
+            | Self::InUse { address, .. }
+            | Self::MacFollows { mac: address, .. }
+            | Self::NotAllocated { address, .. }
+            | Self::Contradiction { asks: address, .. } => Some(*address),
+            Self::UnknownPool(_)
+            | Self::NotReady(_)
+            | Self::Exhausted(_)
+            | Self::Limit { .. }
+            | Self::NotInjected { .. }
+            | Self::Bug(_) => None,
+        }
+    }
+
     /// The stable code, for people to look up.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::UnknownPool(_) => "unknown-pool",
-            Self::NotReady(_) | Self::Busy(_) => "pool-not-ready",
+            Self::UnknownPool(_) | Self::NotReady(_) | Self::Busy(_) | Self::Bug(_) => {
+                "pool-not-ready"
+            }
             Self::Exhausted(_) => "pool-exhausted",
             Self::Outside { .. } => "address-outside-pool",
             Self::NotGiven { .. } => "address-excluded",
@@ -157,8 +192,8 @@ impl Refusal {
             Self::InUse { .. } => "address-in-use",
             Self::Limit { .. } => "namespace-limit",
             Self::Contradiction { .. } => "holds-another-address",
-            Self::NoMacs(_) => "pool-without-macs",
-            Self::Bug(_) => "internal-error",
+            Self::NotAllocated { .. } => "address-not-allocated",
+            Self::NotInjected { .. } => "address-not-injected",
         }
     }
 
@@ -184,7 +219,11 @@ impl Refusal {
             Self::Contradiction { has, .. } => {
                 format!("ask for {has}, or release it first: nadmit release {has}")
             }
-            Self::NoMacs(pool) => format!("give address pool {pool:?} \"macs\""),
+            Self::NotAllocated { .. } | Self::NotInjected { .. } => {
+                "see that the API server calls nadmit's mutating webhook (POST /mutate) for this \
+                 namespace, and create the pod again"
+                    .to_owned()
+            }
             Self::Bug(_) => "report it with the review that caused it".to_owned(),
         }
     }

@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{
-    Holder, NetworkRef, PodRef,
+    Address, Holder, NetworkRef, PodRef, Pool,
     pool::PoolFault,
     spec::{ReservationSpec, ReservedForSpec},
 };
@@ -116,6 +116,25 @@ impl Reservation {
                 .as_deref()
                 .is_none_or(|wanted| wanted == interface)
             && self.holder.is(holder, pod)
+    }
+
+    /// What it sets aside in a pool: addresses that the pool could give, and the MAC if that does not
+    /// come with one of them.
+    pub fn sets_aside(&self, pool: &Pool) -> Vec<Address> {
+        let given = |ip: &&IpAddr| {
+            let range = pool.range_of(**ip).and_then(|index| pool.ranges.get(index));
+            range.is_some_and(|range| range.refuses(**ip).is_none())
+        };
+        let ips = self.ips.iter().filter(given);
+        let mut addresses: Vec<Address> = ips.map(|ip| Address::Ip(*ip)).collect();
+        let comes_along = |mac| {
+            self.ips
+                .iter()
+                .any(|ip| pool.following_mac(*ip) == Some(mac))
+        };
+        let mac = self.mac.filter(|mac| !comes_along(*mac));
+        addresses.extend(mac.map(Address::Mac));
+        addresses
     }
 
     /// The holder as which it keeps its addresses while nobody has taken them.

@@ -5,6 +5,7 @@
 //! at ten networks and at ten thousand. Searches ([`Catalog::homes_of`] aside) are for messages
 //! only, on the way to a denial.
 
+mod in_use;
 mod namespace;
 mod pod;
 mod pools;
@@ -202,6 +203,11 @@ impl Catalog {
     /// How many namespaces there are.
     pub fn namespace_count(&self) -> usize {
         self.namespaces.len()
+    }
+
+    /// All pods, in no order.
+    pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.namespaces.values().flat_map(Namespace::pods)
     }
 
     /// How many pods there are.

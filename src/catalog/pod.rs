@@ -1,5 +1,7 @@
 //! What the catalog keeps of a pod: only what speaks of networks.
 
+use crate::allocation::Holder;
+
 /// A pod that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
@@ -9,6 +11,8 @@ pub struct Pod {
     pub name: Box<str>,
     /// Its UID; manifests have none.
     pub uid: Option<Box<str>>,
+    /// As whom it holds addresses.
+    pub holder: Holder,
     /// Whether it is on the node's own network; Multus then ignores its annotations.
     pub host_network: bool,
     /// The annotation `k8s.v1.cni.cncf.io/networks`, as written.

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::Catalog;
-use crate::allocation::{Layout, NetworkRef, Pool, PoolFault, Reservation};
+use crate::{
+    allocation::{Layout, NetworkRef, Pool, PoolFault, Reservation},
+    network::Network,
+};
 
 /// The pools of a catalog.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +106,12 @@ impl Catalog {
             (None, Some(faults)) => PoolState::Faulty(faults),
             (None, None) => PoolState::Unknown,
         }
+    }
+
+    /// The networks that say that this pool serves them, in no order.
+    pub fn served_by(&self, pool: &str) -> impl Iterator<Item = &Arc<Network>> {
+        let networks = self.namespaces.values().flat_map(|n| n.networks.values());
+        networks.filter(move |network| network.address_pool.as_deref() == Some(pool))
     }
 
     /// The names of all pools, those that make no sense, too, in alphabetical order.

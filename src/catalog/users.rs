@@ -74,6 +74,7 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allocation::Holder;
 
     #[test]
     fn a_pod_uses_what_either_annotation_names() {
@@ -82,6 +83,10 @@ mod tests {
                 namespace: "db".into(),
                 name: name.into(),
                 uid: None,
+                holder: Holder::Pod {
+                    namespace: "db".into(),
+                    name: name.into(),
+                },
                 host_network: name == "host",
                 networks: networks.map(Into::into),
                 default_network: default_network.map(Into::into),

@@ -17,12 +17,16 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use self::scenes::SCENES;
-use super::{https::Client, out, serve, standalone::Standalone, welcome};
+use super::{
+    https::Client,
+    out, serve,
+    standalone::{Beside, Standalone},
+    welcome,
+};
 use crate::{
     catalog::Catalog,
     rules::Policy,
     server::{Certificates, Identity, Limits, ServeOptions, Server, Shutdown},
-    sources::FolderSource,
 };
 
 /// How to show it.
@@ -72,13 +76,13 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     };
     let Bound {
         server,
-        source,
+        beside,
         stop,
     } = bound;
     let (webhooks, admin) = (server.address()?, server.admin_address()?);
     let shutdown = Shutdown::new();
     tokio::spawn(serve::end_on_signals(shutdown.clone())?);
-    tokio::spawn(source.run(stop.clone()));
+    beside.start(&stop);
     let serving = tokio::spawn(server.run(shutdown.clone()));
     let ca = demonstration.certs.join("ca.crt");
     play(webhooks, &ca).await?;
@@ -111,18 +115,19 @@ struct Demonstration {
 /// A server that has its addresses, and what feeds it.
 struct Bound {
     server: Server,
-    source: FolderSource,
+    beside: Beside,
     stop: CancellationToken,
 }
 
 impl Demonstration {
     async fn bind(&self, listen: SocketAddr) -> anyhow::Result<Bound> {
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
+        let data = self.certs.with_file_name("data");
         let Standalone {
-            source,
+            beside,
             state,
             stop,
-        } = Standalone::open(&self.manifests, self.catalog.clone(), policy).await?;
+        } = Standalone::open(&self.manifests, &data, self.catalog.clone(), policy).await?;
         let identity = Identity::Directory {
             path: self.certs.clone(),
             names: Identity::local_names(),
@@ -142,7 +147,7 @@ impl Demonstration {
         };
         Ok(Bound {
             server: Server::bind(options, state).await?,
-            source,
+            beside,
             stop,
         })
     }

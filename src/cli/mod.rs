@@ -84,6 +84,16 @@ fn clock() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// The one source of randomness.
+fn chance() -> u128 {
+    let mut bytes = [0; 16];
+    // Without randomness a token could be guessed: better to end than to go on.
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_ne_bytes(bytes),
+        Err(error) => panic!("the system gives no random numbers: {error}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,12 +2,11 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::Context as _;
 use arc_swap::ArcSwapOption;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,9 +66,14 @@ pub(super) struct ServeArgs {
     /// Serve only callers with a certificate of these authorities (PEM)
     #[arg(long, env = "NADMIT_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
-    /// Where nadmit keeps what must outlive it; checked for writing, not yet used
-    #[arg(long, env = "NADMIT_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    /// Where allocations are kept
+    #[arg(
+        long,
+        env = "NADMIT_DATA_DIR",
+        value_name = "DIR",
+        default_value = "data"
+    )]
+    data_dir: PathBuf,
     /// Seconds to go on serving, unready, after SIGTERM
     #[arg(
         long,
@@ -129,9 +133,6 @@ impl ServeArgs {
 /// When a folder, file or address cannot be used; the error names the flag.
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
     args.log.start()?;
-    if let Some(folder) = &args.data_dir {
-        check_data_dir(folder)?;
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -141,15 +142,18 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let config = LiveConfig::open(args.config.as_deref())?;
     let catalog = Arc::new(ArcSwapOption::empty());
+    let policy = config.policy.clone();
+    let standalone =
+        Standalone::open(&args.manifests, &args.data_dir, catalog.clone(), policy).await?;
     let Standalone {
-        source,
+        beside,
         state,
         stop,
-    } = Standalone::open(&args.manifests, catalog.clone(), config.policy.clone()).await?;
+    } = standalone;
     let server = Server::bind(args.options(), state).await?;
     let shutdown = Shutdown::new();
     tokio::spawn(end_on_signals(shutdown.clone())?);
-    tokio::spawn(source.run(stop.clone()));
+    beside.start(&stop);
     tokio::spawn(config.follow(stop.clone()));
     let place = welcome::Place {
         webhooks: reachable(server.address()?),
@@ -193,18 +197,4 @@ pub(super) fn end_on_signals(shutdown: Shutdown) -> anyhow::Result<impl Future<O
             asked = true;
         }
     })
-}
-
-/// Makes the folder if it is not there, and a file in it, so that a mistake shows at the start.
-fn check_data_dir(folder: &Path) -> anyhow::Result<()> {
-    let probe = folder.join(".nadmit-probe");
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&probe, b""))
-        .and_then(|()| std::fs::remove_file(&probe))
-        .with_context(|| {
-            format!(
-                "--data-dir {}: cannot be written; choose another folder",
-                folder.display()
-            )
-        })
 }

@@ -12,49 +12,86 @@ use prometheus_client::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    allocation,
     catalog::Catalog,
+    controllers::{Feed, Housekeeper},
+    ledger::{EmbeddedLedger, Ledger},
     rules::{Lookup, Policy},
-    server::{Confirm, ConfirmError, Metrics, State, metrics},
+    server::{Allocations, Confirm, ConfirmError, Metrics, State, metrics},
     sources::{FolderOptions, FolderSource},
 };
 
 /// A folder that has been read once, and the server's view of it.
 pub(super) struct Standalone {
-    /// Feeds the catalog.
-    pub(super) source: FolderSource,
+    /// What runs beside the server.
+    pub(super) beside: Beside,
     /// What the server reads.
     pub(super) state: State,
     /// Ends what runs beside the server.
     pub(super) stop: CancellationToken,
 }
 
+/// What runs beside the server.
+pub(super) struct Beside {
+    source: FolderSource,
+    feed: Feed,
+    housekeeper: Housekeeper,
+}
+
 impl Standalone {
-    /// Reads the folder for the first time.
+    /// Reads the folder and the ledger for the first time.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When one of them cannot be read.
     pub(super) async fn open(
         folder: &Path,
+        data_dir: &Path,
         catalog: Arc<ArcSwapOption<Catalog>>,
         policy: Arc<ArcSwap<Policy>>,
     ) -> anyhow::Result<Self> {
         let source = FolderSource::open(folder, FolderOptions::default(), catalog.clone())?;
         source.refresh().await?;
+        let ledger: Arc<Ledger> = Arc::new(EmbeddedLedger::open(data_dir)?.into());
+        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance);
+        let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
+        let mut housekeeper = Housekeeper::new(
+            catalog.clone(),
+            policy.clone(),
+            Arc::clone(&allocations.index),
+            ledger,
+            || allocation::Timestamp(super::clock().as_second()),
+        );
+        // Pools give from the first request on.
+        housekeeper.look().await;
         let mut registry = metrics::registry();
         let server_metrics = Metrics::register(&mut registry, catalog.clone());
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
         let state = State {
             catalog,
             policy,
+            allocations,
             confirmer: Arc::new(AskFolder(source.clone())),
             metrics: server_metrics,
             registry,
         };
         Ok(Self {
-            source,
+            beside: Beside {
+                source,
+                feed,
+                housekeeper,
+            },
             state,
             stop: CancellationToken::new(),
         })
+    }
+}
+
+impl Beside {
+    /// Starts what runs beside the server, until `stop`.
+    pub(super) fn start(self, stop: &CancellationToken) {
+        tokio::spawn(self.source.run(stop.clone()));
+        tokio::spawn(self.feed.run(stop.clone()));
+        tokio::spawn(self.housekeeper.run(stop.clone()));
     }
 }
 

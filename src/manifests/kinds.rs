@@ -9,7 +9,8 @@ use crate::{
 
 use super::{
     ConfigMapManifest, Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest,
-    OperatorManifest, PodManifest, PodName, SlicePoolManifest, pools, reading::Reading, workloads,
+    OperatorManifest, PodIdentity, PodManifest, PodName, SlicePoolManifest, pools,
+    reading::Reading, workloads,
 };
 
 /// The namespace of what names none, as for kubectl.
@@ -295,10 +296,36 @@ fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     Some(Manifest::Pod(PodManifest {
         namespace: namespace_of(reading, metadata),
         annotations: texts(reading, metadata, "metadata.annotations"),
+        identity: identity(metadata),
         host_network: host_network(reading, node, ""),
         finished: matches!(phase(node), Some("Succeeded" | "Failed")),
         name: name?,
     }))
+}
+
+/// What the cluster wrote into a pod's metadata; what is of another shape is not there.
+fn identity(metadata: Option<&Node<'_>>) -> PodIdentity {
+    let text = |node: &Node<'_>, key| node.get(key)?.string().map(Box::from);
+    let owners = metadata.and_then(|m| m.get("ownerReferences")?.elements());
+    let mut owners = owners.into_iter().flatten();
+    let controls = |owner: &&Node<'_>| {
+        let controller = owner.get("controller");
+        controller.and_then(Node::boolean).unwrap_or_default()
+    };
+    let controller = owners.find(controls).and_then(|owner| {
+        let parts = ["apiVersion", "kind", "name"].map(|key| text(owner, key));
+        let [Some(api_version), Some(kind), Some(name)] = parts else {
+            return None;
+        };
+        Some([api_version, kind, name])
+    });
+    PodIdentity {
+        uid: metadata.and_then(|m| text(m, "uid")),
+        generate_name: metadata
+            .and_then(|m| text(m, "generateName"))
+            .unwrap_or_default(),
+        controller,
+    }
 }
 
 /// `status.phase`, which nobody writes by hand: another shape is none.

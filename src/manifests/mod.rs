@@ -140,12 +140,25 @@ pub struct PodManifest {
     pub namespace: Box<str>,
     /// What it is called.
     pub name: PodName,
+    /// Who it says it is, beside its name.
+    pub identity: PodIdentity,
     /// Whether it uses the node's own network.
     pub host_network: bool,
     /// Whether it has ended: its phase is Succeeded or Failed.
     pub finished: bool,
     /// Its annotations: keys and values in their order.
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
+}
+
+/// Who a pod in a file says it is, beside its name: what the cluster wrote there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodIdentity {
+    /// `metadata.uid`
+    pub uid: Option<Box<str>>,
+    /// `metadata.generateName`
+    pub generate_name: Box<str>,
+    /// The owner that controls it: API version, kind, name.
+    pub controller: Option<[Box<str>; 3]>,
 }
 
 /// A workload in a file.

@@ -18,6 +18,15 @@ pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 /// On a NAD: the address pool that serves it.
 pub const ADDRESS_POOL: &str = "nadmit.io/address-pool";
 
+/// On a pod: its networks as they were written, before addresses were put in.
+pub const REQUESTED_NETWORKS: &str = "nadmit.io/requested-networks";
+
+/// On a pod: its default network as it was written.
+pub const REQUESTED_DEFAULT_NETWORK: &str = "nadmit.io/requested-default-network";
+
+/// On a pod whose name was made by the API server: the token under which it holds addresses.
+pub const HOLDER_TOKEN: &str = "nadmit.io/holder-token";
+
 /// On a namespace: how nadmit treats the pods in it (`deny`, `warn` or `off`).
 pub const MODE_LABEL: &str = "nadmit.io/mode";
 

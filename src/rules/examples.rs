@@ -1,5 +1,18 @@
 //! Networks that several rules' examples name, each written once.
 
+/// A running pod of namespace `db` that has this address on `pooled-net`.
+macro_rules! taken {
+    ($name:literal, $address:literal) => {
+        concat!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: ",
+            $name,
+            "\n  namespace: db\n  annotations:\n    k8s.v1.cni.cncf.io/networks: '[{\"name\": \"pooled-net\", \"ips\": [\"",
+            $address,
+            "/29\"]}]'\nspec:\n  containers: [{name: app, image: registry.example/app:1}]\n"
+        )
+    };
+}
+
 /// Static addresses: the capabilities `ips` and `mac` are there.
 pub(super) const STORAGE_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
@@ -120,6 +133,58 @@ spec:
   config: |
     {"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static",
      "addresses": [{"address": "192.0.2.10/24", "gateway": "192.0.2.1"}]}}
+"#;
+
+/// A network that an address pool serves.
+pub(super) const POOLED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata:
+  name: pooled-net
+  namespace: db
+  annotations: {nadmit.io/address-pool: storage}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "pooled-net", "plugins": [
+      {"type": "macvlan", "master": "eth1", "mode": "bridge", "capabilities": {"ips": true}, "ipam": {"type": "static"}},
+      {"type": "tuning", "capabilities": {"mac": true}}]}
+"#;
+
+/// A pool that has two addresses to give: 192.0.2.2 and 192.0.2.3.
+pub(super) const POOL_OF_TWO: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 192.0.2.0/29, rangeEnd: 192.0.2.3, exclude: [192.0.2.1]}]
+  macs: {prefix: "02:5e:00"}
+  namespaceSelector: {}
+"#;
+
+/// The same pool with a limit.
+pub(super) const POOL_WITH_LIMIT: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 192.0.2.0/29}]
+  namespaceSelector: {}
+  maxPerNamespace: 1
+"#;
+
+/// The pods that have both addresses.
+pub(super) const TAKEN: &str = concat!(
+    taken!("web-0", "192.0.2.2"),
+    "---\n",
+    taken!("web-1", "192.0.2.3")
+);
+/// A pod that has one.
+pub(super) const TAKEN_ONE: &str = taken!("web-0", "192.0.2.2");
+/// The pod itself, as it is there already.
+pub(super) const ITSELF: &str = taken!("db-0", "192.0.2.2");
+
+/// An address that is set aside for another pod.
+pub(super) const RESERVED_ADDRESS: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressReservation
+metadata: {name: web-0, namespace: db}
+spec: {network: pooled-net, holder: {pod: web-0}, ips: [192.0.2.3/29]}
 "#;
 
 /// A pod on the node's own network.

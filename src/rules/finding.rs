@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::network::{Position, Span};
+use crate::{
+    allocation::Address,
+    network::{Position, Span},
+};
 
 use super::{
     level::{Level, Levels},
@@ -60,6 +63,13 @@ pub enum Lookup {
         namespace: Box<str>,
         /// Its name.
         name: Box<str>,
+    },
+    /// Who holds addresses of this pool?
+    Allocations {
+        /// The pool.
+        pool: Box<str>,
+        /// The address in question; of a pool that has nothing left, all.
+        address: Option<Address>,
     },
     /// What is the `Network` of OpenShift's operator?
     NetworkOperator,

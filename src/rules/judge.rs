@@ -9,6 +9,7 @@ use crate::{
 };
 
 use super::{
+    allocation::AllocationSubject,
     finding::{Finding, Report},
     level::Level,
     network_subject::{ConfigOrigin, NetworkSubject, NetworkText},
@@ -39,6 +40,28 @@ pub fn loudest(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Le
 pub fn judge_pod(subject: &PodSubject<'_>, loudest: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, loudest);
     run_pod_rules(subject, &mut report);
+    report.into_findings()
+}
+
+/// The rules on pods without whose leave nothing is given.
+const AUTHORITY: [&str; 3] = ["unknown-pool", "pool-not-allowed", "address-by-cni-args"];
+
+/// What the rules say of a pod that must not be given anything, whatever the settings.
+pub fn judge_authority(subject: &PodSubject<'_>) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, Level::Deny);
+    run_pod_rules_of(subject, &mut report, |code| AUTHORITY.contains(&code));
+    report.into_findings()
+}
+
+/// What the rules say of what pools refused to a pod. No setting makes it less.
+pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
+    let mut report = Report::new(subject.pod.policy, Level::Deny);
+    for (rule, level) in subject.pod.policy.active_rules() {
+        if let Check::Allocation(check) = rule.check {
+            report.begin(rule, level);
+            check(rule.code, subject, &mut report);
+        }
+    }
     report.into_findings()
 }
 

@@ -6,12 +6,14 @@
 //! - [`judge`] runs the registry on a subject.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
 //! - [`network_subject`] is the same for a network's own configuration.
+//! - [`allocation`] is about what address pools give, and what they refuse.
 //! - [`workload`] is about what makes pods: their templates.
 //! - [`pod`], [`update`] and [`network`] hold the rules themselves.
 //! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
 //!   it.
 //! - [`pod`], [`update`], [`network`] and [`operator`] hold the rules themselves.
 
+pub mod allocation;
 mod examples;
 pub mod finding;
 pub mod judge;

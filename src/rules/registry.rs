@@ -1,6 +1,7 @@
 //! The registry: every rule there is, in the order in which they speak.
 
 use super::{
+    allocation::{self, AllocationSubject},
     finding::Report,
     level::Levels,
     network,
@@ -64,6 +65,8 @@ pub enum Check {
     Operator(fn(&OperatorSubject<'_>, &mut Report<'_>)),
     /// A `ConfigMap`.
     ConfigMap(fn(&ConfigMapSubject<'_>, &mut Report<'_>)),
+    /// What pools refused to a pod's attachments; the first argument is the rule's code.
+    Allocation(fn(&str, &AllocationSubject<'_, '_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -111,6 +114,20 @@ pub static RULES: &[&Rule] = &[
     &pod::capability::MISSING,
     &pod::capability::FALLBACK,
     &pod::fast_ipam::RULE,
+    // What pools give.
+    &allocation::BY_CNI_ARGS,
+    &allocation::OF_POOL,
+    &allocation::OUTSIDE,
+    &allocation::EXCLUDED,
+    &allocation::RESERVED,
+    &allocation::IN_USE,
+    &allocation::MAC_IN_USE,
+    &allocation::HOLDS_ANOTHER,
+    &allocation::LIMIT,
+    &allocation::EXHAUSTED,
+    &allocation::NOT_READY,
+    &allocation::NOT_ALLOCATED,
+    &allocation::NOT_INJECTED,
     // A network's own configuration.
     &network::invalid_config::RULE,
     &network::cni_version::RULE,

@@ -10,6 +10,7 @@
 //! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it.
 
 mod admin;
+mod allocations;
 mod body;
 mod clock;
 mod confirm;
@@ -31,6 +32,7 @@ mod timeout;
 pub mod tls;
 
 pub use self::{
+    allocations::Allocations,
     confirm::{Confirm, ConfirmError},
     error::ServeError,
     lifecycle::Shutdown,

@@ -15,7 +15,7 @@ pub struct ServeOptions {
     pub certificates: Certificates,
     /// The limits.
     pub limits: Limits,
-    /// The one wall clock: it judges and dates certificates.
+    /// The one wall clock: it judges and dates certificates, and dates allocations.
     pub clock: fn() -> Timestamp,
 }
 

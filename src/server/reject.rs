@@ -28,6 +28,7 @@ pub(super) enum Reason {
     NotLoaded,
     Overloaded,
     LookupFailed,
+    NotRecorded,
     Panic,
 }
 
@@ -47,6 +48,7 @@ impl Reason {
             Self::NotLoaded => "not-loaded",
             Self::Overloaded => "overloaded",
             Self::LookupFailed => "lookup-failed",
+            Self::NotRecorded => "not-recorded",
             Self::Panic => "panic",
         }
     }
@@ -61,7 +63,9 @@ impl Reason {
             Self::Timeout | Self::BodyCut | Self::NotJson | Self::NotReview => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NotLoaded | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotLoaded | Self::Overloaded | Self::NotRecorded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::LookupFailed | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

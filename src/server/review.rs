@@ -7,10 +7,11 @@ use http::{HeaderMap, HeaderValue, header, request::Parts};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
+    allocations::Recorded,
     body, log,
     options::Limits,
     reject::{Reason, Reject},
@@ -18,14 +19,17 @@ use super::{
     timeout as given,
 };
 use crate::{
-    admission::{Answer, Decision, Evidence, Plan, Record, Request, Review, Webhook},
-    catalog::Catalog,
-    rules::{Lookup, Policy},
+    admission::{Answer, Decision, Evidence, Request, Review, Situation, Webhook},
+    allocation::Timestamp,
+    rules::Lookup,
 };
 
 /// The type of [`crate::admission::decide`], which is what runs outside of tests.
 pub(super) type Decide =
-    for<'r, 'a> fn(Webhook, &'r Request<'a>, &Catalog, &Policy, Evidence) -> Decision;
+    for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s Situation<'k>) -> Decision;
+
+/// How long a review waits before it asks again for what is being recorded for another.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What answers reviews.
 pub(super) struct Reviewer {
@@ -33,11 +37,18 @@ pub(super) struct Reviewer {
     pub(super) limits: Limits,
     slots: Semaphore,
     decide: Decide,
+    clock: fn() -> jiff::Timestamp,
 }
 
 impl Reviewer {
-    pub(super) fn new(state: State, limits: Limits, decide: Decide) -> Self {
+    pub(super) fn new(
+        state: State,
+        limits: Limits,
+        decide: Decide,
+        clock: fn() -> jiff::Timestamp,
+    ) -> Self {
         Self {
+            clock,
             slots: Semaphore::new(limits.reviews),
             state,
             limits,
@@ -112,19 +123,38 @@ impl Reviewer {
         request: &Request<'_>,
         deadline: Instant,
     ) -> Result<Answer, Reject> {
-        let lookups = match self.decide(webhook, request, Evidence::Cached)? {
-            Decision::Answer(answer) => return Ok(answer),
-            Decision::Plan(plan) => return Ok(record(plan)),
-            Decision::Confirm(lookups) => lookups,
+        let mut evidence = Evidence::Cached;
+        let chance = match webhook {
+            Webhook::Mutate => self.state.allocations.chance(),
+            Webhook::Validate => 0,
         };
-        if let Err(problem) = self.confirm(&lookups, deadline).await {
-            log::unconfirmed(webhook, request, &problem);
-            return Err(unconfirmed(&problem));
-        }
-        match self.decide(webhook, request, Evidence::Confirmed)? {
-            Decision::Answer(answer) => Ok(answer),
-            Decision::Plan(plan) => Ok(record(plan)),
-            Decision::Confirm(_) => Err(unconfirmed("the decision asks for it again")),
+        loop {
+            match self.decide(webhook, request, evidence, chance)? {
+                Decision::Answer(answer) => return Ok(answer),
+                Decision::AskAgain(answer) if Instant::now() + PAUSE >= deadline => {
+                    return Ok(answer);
+                }
+                Decision::AskAgain(_) => sleep(PAUSE).await,
+                Decision::Plan(plan) => {
+                    let allocations = &self.state.allocations;
+                    match allocations.record(plan.writes, plan.ticket, deadline).await {
+                        Recorded::Safe => return Ok(plan.answer),
+                        Recorded::Overtaken if Instant::now() < deadline => {}
+                        Recorded::Overtaken => return Err(unrecorded("others were faster")),
+                        Recorded::Failed(problem) => return Err(unrecorded(&problem)),
+                    }
+                }
+                Decision::Confirm(_) if evidence == Evidence::Confirmed => {
+                    return Err(unconfirmed("the decision asks for it again"));
+                }
+                Decision::Confirm(lookups) => {
+                    if let Err(problem) = self.confirm(&lookups, deadline).await {
+                        log::unconfirmed(webhook, request, &problem);
+                        return Err(unconfirmed(&problem));
+                    }
+                    evidence = Evidence::Confirmed;
+                }
+            }
         }
     }
 
@@ -134,28 +164,39 @@ impl Reviewer {
         webhook: Webhook,
         request: &Request<'_>,
         evidence: Evidence,
+        chance: u128,
     ) -> Result<Decision, Reject> {
         let catalog = self.state.catalog.load();
         let catalog = catalog.as_ref().ok_or_else(not_loaded)?;
         let policy = self.state.policy.load();
-        Ok((self.decide)(webhook, request, catalog, &policy, evidence))
+        let situation = Situation {
+            catalog,
+            policy: &policy,
+            allocations: &self.state.allocations.index,
+            evidence,
+            now: Timestamp((self.clock)().as_second()),
+            chance,
+        };
+        Ok((self.decide)(webhook, request, &situation))
     }
 
+    /// Has look-ups made past every cache. The index of an embedded ledger is none: nobody else
+    /// writes there.
     async fn confirm(&self, lookups: &[Lookup], deadline: Instant) -> Result<(), String> {
-        match timeout_at(deadline, self.state.confirmer.confirm(lookups)).await {
+        let elsewhere: Vec<Lookup> = lookups
+            .iter()
+            .filter(|lookup| !matches!(lookup, Lookup::Allocations { .. }))
+            .cloned()
+            .collect();
+        if elsewhere.is_empty() {
+            return Ok(());
+        }
+        match timeout_at(deadline, self.state.confirmer.confirm(&elsewhere)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("no answer in time".to_owned()),
         }
     }
-}
-
-/// Writes a plan's records; then its answer may leave. No kind of record exists yet, and the
-/// compiler will ask here for the first one.
-fn record(plan: Plan) -> Answer {
-    let write = |record: Record| match record {};
-    plan.records.into_iter().for_each(write);
-    plan.answer
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Reject> {
@@ -195,6 +236,11 @@ fn unconfirmed(problem: &str) -> Reject {
     let sentence =
         format!("a denial rests on what could not be looked up afresh: {problem}; try again");
     Reject::new(Reason::LookupFailed, sentence)
+}
+
+fn unrecorded(problem: &str) -> Reject {
+    let sentence = format!("the addresses could not be recorded: {problem}; try again");
+    Reject::new(Reason::NotRecorded, sentence)
 }
 
 fn review_response(json: Vec<u8>) -> Response {

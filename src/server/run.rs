@@ -98,7 +98,7 @@ impl Server {
             Some(address) => Some(bind("--admin-listen", address).await?),
             None => None,
         };
-        let reviewer = Arc::new(Reviewer::new(state, limits.clone(), decide));
+        let reviewer = Arc::new(Reviewer::new(state, limits.clone(), decide, options.clock));
         let (lifecycle, admin_lifecycle) = (Lifecycle::default(), Lifecycle::default());
         let listener = |socket, router, limits: Limits, lifecycle: &Lifecycle, tls| Listener {
             socket,

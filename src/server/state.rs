@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus_client::registry::Registry;
 
-use super::{Confirm, Metrics};
+use super::{Allocations, Confirm, Metrics};
 use crate::{catalog::Catalog, rules::Policy};
 
 /// What the server shares with those who feed it.
@@ -14,6 +14,8 @@ pub struct State {
     pub catalog: Arc<ArcSwapOption<Catalog>>,
     /// The settings.
     pub policy: Arc<ArcSwap<Policy>>,
+    /// Who holds which address.
+    pub allocations: Allocations,
     /// Makes the look-ups before a denial that rests on a look-up.
     pub confirmer: Arc<dyn Confirm>,
     /// Where the server counts.

@@ -6,6 +6,7 @@ use std::{fs, path::Path, sync::Arc};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::Answer,
+    allocation::Holder,
     catalog::{Catalog, Pod, Slicing},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
     network::{
@@ -17,6 +18,10 @@ use nadmit::{
 use serde_json::{Map, Value, json};
 
 use crate::support;
+
+mod allocation;
+
+use self::allocation::Way;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let examples = RULES.iter().copied().flat_map(|rule| {
@@ -74,6 +79,15 @@ fn codes_are_unique() -> Result<(), Failed> {
 fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     if let Check::Template(_) = rule.check {
         return judged_template(example);
+    }
+    if matches!(rule.check, Check::Allocation(_)) || rule.code == "address-of-pool" {
+        let way = match rule.code {
+            _ if std::ptr::eq(example.0, rule.right.0) => Way::Whole,
+            "address-not-allocated" | "address-not-injected" => Way::ValidateOnly,
+            "pool-not-ready" => Way::Unready,
+            _ => Way::Whole,
+        };
+        return allocation::judged(way, example);
     }
     let read = manifests::read(&example.yaml(), "example.yaml");
     if let Some(error) = read.errors.first() {
@@ -166,6 +180,10 @@ fn running(pod: &PodManifest) -> Arc<Pod> {
         namespace: pod.namespace.clone(),
         name: name.clone(),
         uid: None,
+        holder: Holder::Pod {
+            namespace: Arc::from(&*pod.namespace),
+            name: Arc::from(&**name),
+        },
         host_network: pod.host_network,
         networks: text(annotations::NETWORKS),
         default_network: text(annotations::DEFAULT_NETWORK),

@@ -7,7 +7,8 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Decision, Evidence, Review, Verdict, Webhook, decide},
+    admission::{Decision, Evidence, Review, Situation, Verdict, Webhook, decide},
+    allocation::{Holder, SharedIndex},
     catalog::{Catalog, Pod},
     network::Network,
     rules::{Level, Lookup, Policy},
@@ -43,6 +44,10 @@ fn in_use() -> (Network, Catalog) {
             namespace: "db".into(),
             name: format!("db-{i}").into(),
             uid: None,
+            holder: Holder::Pod {
+                namespace: "db".into(),
+                name: format!("db-{i}").into(),
+            },
             host_network: false,
             networks: Some(format!("net-{}", i % 100).into()),
             default_network: None,
@@ -61,9 +66,7 @@ fn unconfirmed() -> Result<(), Failed> {
         decide(
             Webhook::Validate,
             &review.request,
-            &catalog,
-            policy,
-            evidence,
+            &Situation::confirmed(&catalog, policy, &SharedIndex::default()).with(evidence),
         )
     };
     let lookup = Lookup::NetworkUsers {

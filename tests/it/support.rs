@@ -1,7 +1,8 @@
 //! What several trials need: a review of a pod, and the decision about it.
 
 use nadmit::{
-    admission::{Answer, Decision, Evidence, Review, Webhook, decide},
+    admission::{Answer, Decision, Review, Situation, Webhook, decide},
+    allocation::SharedIndex,
     catalog::Catalog,
     network::Network,
     rules::Policy,
@@ -97,9 +98,7 @@ pub(crate) fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Result<
     match decide(
         Webhook::Validate,
         &review.request,
-        catalog,
-        policy,
-        Evidence::Confirmed,
+        &Situation::confirmed(catalog, policy, &SharedIndex::default()),
     ) {
         Decision::Answer(answer) => Ok(answer),
         other => Err(format!("no answer, but {other:?}")),

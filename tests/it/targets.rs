@@ -5,7 +5,8 @@
 use std::sync::{Arc, LazyLock};
 
 use nadmit::{
-    admission::{Decision, Evidence, Review, Webhook, decide},
+    admission::{Decision, Evidence, Review, Situation, Webhook, decide},
+    allocation::SharedIndex,
     catalog::{Catalog, Labels, Mode},
     network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
     rules::{Finding, Level, Policy, Profile},
@@ -112,9 +113,7 @@ fn network_findings(config: &str) -> Vec<Finding> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        &CATALOG,
-        &policy,
-        Evidence::Confirmed,
+        &Situation::confirmed(&CATALOG, &policy, &SharedIndex::default()),
     );
     let Decision::Answer(answer) = decision else {
         panic!("asked again: {decision:?}")
@@ -138,7 +137,14 @@ pub(crate) fn review(data: &[u8]) {
     for profile in Profile::ALL {
         let policy = Policy::of(profile);
         for webhook in [Webhook::Validate, Webhook::Mutate] {
-            let decide = |evidence| decide(webhook, &review.request, &CATALOG, &policy, evidence);
+            let decide = |evidence| {
+                decide(
+                    webhook,
+                    &review.request,
+                    &Situation::confirmed(&CATALOG, &policy, &SharedIndex::default())
+                        .with(evidence),
+                )
+            };
             let decision = decide(Evidence::Confirmed);
             assert_eq!(decision, decide(Evidence::Confirmed));
             let Decision::Answer(answer) = decision else {

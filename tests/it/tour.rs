@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Decision, Evidence, Review, Webhook, decide},
+    admission::{Decision, Evidence, Review, Situation, Webhook, decide},
+    allocation::SharedIndex,
     catalog::Catalog,
     network::{Annotation, Network, Position},
     rules::{Lookup, Policy},
@@ -85,9 +86,7 @@ fn tour() -> Result<(), Failed> {
     let first = decide(
         Webhook::Validate,
         request,
-        &catalog,
-        &policy,
-        Evidence::Cached,
+        &Situation::confirmed(&catalog, &policy, &SharedIndex::default()).with(Evidence::Cached),
     );
     let missing = Lookup::Network {
         namespace: "db".into(),
@@ -99,9 +98,7 @@ fn tour() -> Result<(), Failed> {
     let second = decide(
         Webhook::Validate,
         request,
-        &catalog,
-        &policy,
-        Evidence::Confirmed,
+        &Situation::confirmed(&catalog, &policy, &SharedIndex::default()),
     );
     let Decision::Answer(answer) = second else {
         return Err("no answer".into());

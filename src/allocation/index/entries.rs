@@ -1,6 +1,6 @@
 //! The entries of the index: what is held, and what is in flight.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Holding, Index, Mark, SpaceState, Ticket};
 use crate::allocation::{Address, Allocation, Space, Stored, Version};
@@ -100,6 +100,30 @@ impl Index {
             }))),
             _ => None,
         });
+    }
+
+    /// The ledger has exactly these records, as of this version.
+    pub fn replace(&mut self, all: Vec<Stored>, version: Version) {
+        let listed: HashSet<(Space, Address)> = all
+            .iter()
+            .map(|stored| (stored.allocation.space.clone(), stored.allocation.address))
+            .collect();
+        let gone: Vec<(Space, Address)> = self
+            .recorded()
+            .map(|(allocation, _)| (allocation.space.clone(), allocation.address))
+            .filter(|key| !listed.contains(key))
+            .collect();
+        for (space, address) in gone {
+            self.apply_gone(&space, address, version);
+        }
+        for stored in all {
+            self.apply(stored);
+        }
+    }
+
+    /// The ledger was asked for a record just now, and has none.
+    pub fn forget(&mut self, space: &Space, address: Address) {
+        self.apply_gone(space, address, Version(u64::MAX));
     }
 
     /// Puts a record in flight.

@@ -439,6 +439,12 @@ impl Index {
         let bug = Refusal::Bug("a holder has an address that has no entry");
         let entry = entry.ok_or(bug)?;
         let old = entry.allocation();
+        if draft.is_claimed(old) {
+            return Err(Refusal::InUse {
+                address,
+                holder: Box::new(old.holder.clone()),
+            });
+        }
         let mut wanted = draft.allocation(address, ask, pool);
         wanted.reservation.clone_from(&old.reservation);
         wanted.mac = old.mac.or(wanted.mac);
@@ -564,6 +570,13 @@ impl Draft<'_> {
             reservation: None,
             since: self.now,
         }
+    }
+
+    /// Whether the record's token belongs to another pod: a token is good for one.
+    fn is_claimed(&self, record: &Allocation) -> bool {
+        let by = record.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+        let uid = self.asker.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+        matches!(record.holder, Holder::Unnamed { .. }) && by.is_some() && by != uid
     }
 
     /// Whether a record says already what this pod needs it to say.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Index, SpaceState};
-use crate::allocation::{Address, Allocation, Family, FreeNumbers, Pool, Reservation};
+use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool};
 
 /// A pool with what is free in it.
 #[derive(Debug)]
@@ -226,7 +226,7 @@ impl Index {
                 .map(|entry| &entry.allocation().holder)
             {
                 None => waiting += 1,
-                Some(crate::allocation::Holder::Reservation { .. }) => {
+                Some(Holder::Reservation { .. }) => {
                     waiting += 1;
                     recorded += 1;
                 }
@@ -258,7 +258,7 @@ impl Index {
             let pool = pool.as_ref().and_then(|name| layout.pools.get(name));
             let Some(pool) = pool else { continue };
             let state = self.spaces.entry(pool.space.clone()).or_default();
-            for address in set_aside(reservation, pool) {
+            for address in reservation.sets_aside(pool) {
                 // Of two for one address the first counts.
                 state.reserved.entry(address).or_insert(index);
             }
@@ -285,22 +285,4 @@ fn spans_of(pool: &Pool) -> impl Iterator<Item = Span> {
     let macs = pool.macs.as_ref().and_then(|macs| macs.bounds());
     let macs = macs.map(|(first, last)| span(first.into(), last.into(), Slot::Macs));
     ranges.chain(macs).collect::<Vec<_>>().into_iter()
-}
-
-/// What a reservation sets aside: addresses that the pool could give, and the MAC if that does not
-/// come with one of them.
-pub(super) fn set_aside(reservation: &Reservation, pool: &Pool) -> Vec<Address> {
-    let given = |ip: &&std::net::IpAddr| {
-        let range = pool.range_of(**ip).and_then(|index| pool.ranges.get(index));
-        range.is_some_and(|range| range.refuses(**ip).is_none())
-    };
-    let ips = reservation.ips.iter().filter(given);
-    let mut addresses: Vec<Address> = ips.map(|ip| Address::Ip(*ip)).collect();
-    let comes_along = |mac| {
-        let follows = |ip: &std::net::IpAddr| pool.following_mac(*ip) == Some(mac);
-        reservation.ips.iter().any(follows)
-    };
-    let mac = reservation.mac.filter(|mac| !comes_along(*mac));
-    addresses.extend(mac.map(Address::Mac));
-    addresses
 }

@@ -8,10 +8,13 @@
 //! is well-formed but means nothing stays in its field as a [`Parsed`] error, and everything else
 //! is there to be checked, so that one look shows every mistake.
 
+mod edit;
 pub mod json;
 pub mod meaning;
 mod print;
 mod short;
+
+pub use self::edit::Addition;
 
 use std::{borrow::Cow, net::IpAddr};
 

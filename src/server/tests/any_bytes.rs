@@ -7,6 +7,8 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use tower::ServiceExt as _;
 
 use super::support::*;
+use jiff::Timestamp;
+
 use crate::{
     admission,
     server::{review::Reviewer, routes},
@@ -21,7 +23,7 @@ const CAPTURED: [&str; 3] = [
 fn router() -> Router {
     let state = state(Setup::default().confirmer);
     state.catalog.store(Some(Default::default()));
-    routes::webhooks(Reviewer::new(state, limits(), admission::decide).into())
+    routes::webhooks(Reviewer::new(state, limits(), admission::decide, Timestamp::now).into())
 }
 
 async fn answer(router: &Router, path: &str, body: Vec<u8>) -> (StatusCode, bytes::Bytes) {

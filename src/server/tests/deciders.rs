@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::{
-    admission::{Answer, Decision, Evidence, Request as ReviewRequest, Webhook},
+    admission::{Answer, Decision, Evidence, Request as ReviewRequest, Situation, Webhook},
     catalog::Catalog,
-    rules::{Finding, Level, Lookup, Policy},
+    rules::{Finding, Level, Lookup},
     server::{Confirm, ConfirmError},
 };
 
@@ -48,18 +48,16 @@ impl Confirm for Origin {
 pub(super) fn unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
-    catalog: &Catalog,
-    _: &Policy,
-    evidence: Evidence,
+    situation: &Situation<'_>,
 ) -> Decision {
-    if catalog.namespace("db").is_some() {
+    if situation.catalog.namespace("db").is_some() {
         return Decision::Answer(Answer::allow(request));
     }
     let lookup = Lookup::Network {
         namespace: "db".into(),
         name: "storage".into(),
     };
-    if evidence == Evidence::Cached {
+    if situation.evidence == Evidence::Cached {
         return Decision::Confirm(vec![lookup]);
     }
     let finding = Finding {
@@ -76,13 +74,7 @@ pub(super) fn unless_found(
 }
 
 /// Panics at the name `web-0`, but not in `/mutate`.
-pub(super) fn panics(
-    webhook: Webhook,
-    request: &ReviewRequest<'_>,
-    _: &Catalog,
-    _: &Policy,
-    _: Evidence,
-) -> Decision {
+pub(super) fn panics(webhook: Webhook, request: &ReviewRequest<'_>, _: &Situation<'_>) -> Decision {
     assert!(webhook == Webhook::Mutate, "a bug of ours");
     Decision::Answer(Answer::allow(request))
 }

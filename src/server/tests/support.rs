@@ -32,8 +32,8 @@ use crate::{
     catalog::Catalog,
     rules::Policy,
     server::{
-        Certificates, Confirm, Identity, Limits, Metrics, ServeOptions, Server, Shutdown, State,
-        metrics, review::Decide,
+        Allocations, Certificates, Confirm, Identity, Limits, Metrics, ServeOptions, Server,
+        Shutdown, State, metrics, review::Decide,
     },
 };
 
@@ -120,6 +120,7 @@ pub(super) fn state(confirmer: Arc<dyn Confirm>) -> State {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
+        allocations: Allocations::none(),
         confirmer,
         registry,
     }

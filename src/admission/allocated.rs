@@ -1,0 +1,189 @@
+//! What `POST /validate` asks of a pod's addresses: they are exactly what is recorded for it.
+
+use std::collections::HashSet;
+
+use super::{
+    answer::Answer,
+    decide::{Decision, Plan},
+    inject::refuse,
+    object::Object,
+    pod::{subject, with_identity},
+    review::{Operation, Request},
+    situation::Situation,
+};
+use crate::{
+    allocation::{
+        Address, Holder, Index, Pool, Refusal,
+        index::{Ask, Asker, MacWish, Refused},
+    },
+    rules::allocation::{asks, can_be_served},
+};
+
+/// What to do about a pod's addresses, after its other findings: `None` where they are in order.
+pub(super) fn decide(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    situation: &Situation<'_>,
+) -> Option<Decision> {
+    let subject = subject(request, pod, situation.policy, situation.catalog);
+    let attachments = asks(&subject);
+    if attachments.is_empty() || !can_be_served(&subject, &attachments) {
+        return None;
+    }
+    let carried = pod.metadata.annotations.holder_token.as_deref();
+    let asker = with_identity(request, pod, carried, |identity| identity.asker())?;
+    let mut index = situation.allocations.lock();
+    index.sync(situation.catalog.layout());
+    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    if request.dry_run == Some(true) {
+        let refused = index.preview(&asker, &asks, situation.now).err()?;
+        drop(index);
+        return Some(refuse(request, &subject, &attachments, refused, situation));
+    }
+    let old = request
+        .old_object
+        .as_ref()
+        .filter(|_| request.operation == Operation::Update);
+    let known = old.map(|old| known_before(request, old, &asker, &index, situation));
+    let mut refused = missing(&asks, &asker, &index);
+    refused.retain(|one| {
+        let known = known.as_ref();
+        known.is_none_or(|known| !known.contains(&one.refusal.to_string()))
+    });
+    if !refused.is_empty() {
+        drop(index);
+        return Some(refuse(request, &subject, &attachments, refused, situation));
+    }
+    claim(request, &asker, &asks, &mut index, situation)
+}
+
+/// A token becomes this pod's: no other can use it any more.
+fn claim(
+    request: &Request<'_>,
+    asker: &Asker,
+    asks: &[Ask],
+    index: &mut Index,
+    situation: &Situation<'_>,
+) -> Option<Decision> {
+    let unnamed = matches!(asker.holder, Holder::Unnamed { .. });
+    if !unnamed || request.operation != Operation::Create {
+        return None;
+    }
+    // It holds everything, so nothing can be refused.
+    let planned = index.plan(asker, asks, situation.now).ok()?;
+    if planned.writes.is_empty() {
+        index.confirm(planned.ticket, &[]);
+        return None;
+    }
+    Some(Decision::Plan(Plan {
+        writes: planned.writes,
+        ticket: planned.ticket,
+        answer: Answer::allow(request),
+    }))
+}
+
+/// What was in disorder before the update may stay so.
+fn known_before(
+    request: &Request<'_>,
+    old: &Object<'_>,
+    asker: &Asker,
+    index: &Index,
+    situation: &Situation<'_>,
+) -> HashSet<String> {
+    let subject = subject(request, old, situation.policy, situation.catalog);
+    let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();
+    let missing = missing(&asks, asker, index);
+    missing
+        .into_iter()
+        .map(|one| one.refusal.to_string())
+        .collect()
+}
+
+/// What the attachments bring that is not recorded for them, and what they lack.
+fn missing(asks: &[Ask], asker: &Asker, index: &Index) -> Vec<Refused> {
+    let mut refused = Vec::new();
+    for (place, ask) in asks.iter().enumerate() {
+        let Some(pool) = index.layout().pool(&ask.pool) else {
+            // That the pool is unknown, a rule says.
+            continue;
+        };
+        let held = index.held_by(&asker.holder, &ask.network, &ask.interface);
+        let mut add = |refusal| {
+            refused.push(Refused {
+                ask: place,
+                refusal,
+            });
+        };
+        let another_s = held.iter().find(|a| {
+            let claimed = a.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+            let uid = asker.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+            matches!(a.holder, Holder::Unnamed { .. }) && claimed.is_some() && claimed != uid
+        });
+        if let Some(another) = another_s {
+            add(Refusal::InUse {
+                address: another.address,
+                holder: Box::new(another.holder.clone()),
+            });
+            continue;
+        }
+        let holds = |address: Address| held.iter().any(|a| a.address == address);
+        for ip in &ask.ips {
+            if !holds(Address::Ip(*ip)) {
+                add(not_held(Address::Ip(*ip), pool, index));
+            }
+        }
+        if ask.takes_ips {
+            let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
+            for (number, range) in pool.ranges.iter().enumerate() {
+                if !named(number) {
+                    add(Refusal::NotInjected {
+                        pool: pool.name.clone(),
+                        range: range.subnet,
+                    });
+                }
+            }
+        }
+        if let MacWish::This(mac) = ask.mac
+            && !holds(Address::Mac(mac))
+            && !held.iter().any(|a| a.mac == Some(mac))
+        {
+            add(not_held(Address::Mac(mac), pool, index));
+        }
+    }
+    refused
+}
+
+/// Why an address is not the asker's: somebody else has it, or the pool does not give it, or nobody
+/// asked for it.
+fn not_held(address: Address, pool: &Pool, index: &Index) -> Refusal {
+    let holder = match address {
+        Address::Ip(_) => index.holder_of(&pool.space, address),
+        Address::Mac(mac) => index.holder_of_mac(&pool.space, mac),
+    };
+    if let Some(other) = holder {
+        return Refusal::InUse {
+            address,
+            holder: Box::new(other.holder.clone()),
+        };
+    }
+    if let Some(ip) = address.ip() {
+        let Some(range) = pool.range_of(ip).and_then(|at| pool.ranges.get(at)) else {
+            return Refusal::Outside {
+                address: ip,
+                pool: pool.name.clone(),
+                ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
+            };
+        };
+        if let Some(reason) = range.refuses(ip) {
+            return Refusal::NotGiven {
+                address: ip,
+                pool: pool.name.clone(),
+                reason,
+            };
+        }
+    }
+    Refusal::NotAllocated {
+        address,
+        pool: pool.name.clone(),
+    }
+}

@@ -1,0 +1,70 @@
+//! A pod under review: who it is to the allocation core.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::{
+    object::{Object, Raw},
+    review::Request,
+};
+use crate::{
+    allocation::{Controller, Identity},
+    catalog::Catalog,
+    rules::{PodSubject, Policy},
+};
+
+/// An owner reference, as far as it decides.
+#[derive(Deserialize)]
+struct Owner<'a> {
+    #[serde(borrow, default, rename = "apiVersion")]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    controller: bool,
+}
+
+/// Calls `then` with what proves the identity of a pod that holds by `token`, if it has one.
+pub(super) fn with_identity<R>(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    token: Option<&str>,
+    then: impl FnOnce(Identity<'_>) -> R,
+) -> R {
+    let owners: Vec<Owner<'_>> = pod.metadata.owners.and_then(Raw::read).unwrap_or_default();
+    let controller = owners.iter().find(|owner| owner.controller);
+    let name = request.name.as_deref().filter(|name| !name.is_empty());
+    then(Identity {
+        namespace: request.namespace.as_deref().unwrap_or_default(),
+        name: name.or(pod.metadata.name.as_deref()).unwrap_or_default(),
+        generate_name: pod.metadata.generate_name.as_deref().unwrap_or_default(),
+        uid: pod.metadata.uid.as_deref(),
+        controller: controller.map(|owner| Controller {
+            api_version: &owner.api_version,
+            kind: &owner.kind,
+            name: &owner.name,
+        }),
+        token,
+    })
+}
+
+/// The pod as rules look at it.
+pub(super) fn subject<'s>(
+    request: &'s Request<'_>,
+    pod: &'s Object<'_>,
+    policy: &'s Policy,
+    catalog: &'s Catalog,
+) -> PodSubject<'s> {
+    let annotations = &pod.metadata.annotations;
+    PodSubject::new(
+        request.namespace.as_deref().unwrap_or_default(),
+        pod.spec.host_network,
+        annotations.networks.as_deref(),
+        annotations.default_network.as_deref(),
+        policy,
+        catalog,
+    )
+}

@@ -1,0 +1,139 @@
+//! Which holder a pod is, by what proves its identity.
+
+use std::sync::Arc;
+
+use super::{Holder, PodRef, index::Asker};
+
+/// What a pod says of itself, and what its controller says of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Identity<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name; empty while the API server has not made one.
+    pub name: &'a str,
+    /// What its name begins with, if it was or will be made.
+    pub generate_name: &'a str,
+    /// Its UID, once it has one.
+    pub uid: Option<&'a str>,
+    /// The owner that controls it.
+    pub controller: Option<Controller<'a>>,
+    /// The token under which it holds what was allocated before it had a name.
+    pub token: Option<&'a str>,
+}
+
+/// The owner reference with `controller: true`.
+#[derive(Debug, Clone, Copy)]
+pub struct Controller<'a> {
+    /// Its API version: group and version.
+    pub api_version: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+impl Identity<'_> {
+    /// Who asks for addresses when this pod does. A replica is one by its controlling owner, whose
+    /// kind and group count, and by its ordinal; a virtual machine by its instance; never by a label.
+    /// `None` for a pod with neither name nor token.
+    pub fn asker(&self) -> Option<Asker> {
+        let pod = (!self.name.is_empty()).then(|| PodRef {
+            name: self.name.into(),
+            uid: self.uid.map(Arc::from),
+        });
+        let holder = self.replica().or_else(|| self.machine());
+        let holder = holder.or_else(|| self.unnamed()).or_else(|| self.named())?;
+        Some(Asker { holder, pod })
+    }
+
+    fn replica(&self) -> Option<Holder> {
+        let set = self.controlled_by("apps", "StatefulSet")?;
+        // The ordinal as the controller writes it: without leading zeros.
+        let ordinal = self.name.strip_prefix(set)?.strip_prefix('-')?;
+        let number: u32 = ordinal.parse().ok()?;
+        (number.to_string() == ordinal).then(|| Holder::Replica {
+            namespace: self.namespace.into(),
+            stateful_set: set.into(),
+            ordinal: number,
+        })
+    }
+
+    fn machine(&self) -> Option<Holder> {
+        let name = self.controlled_by("kubevirt.io", "VirtualMachineInstance")?;
+        Some(Holder::Machine {
+            namespace: self.namespace.into(),
+            name: name.into(),
+        })
+    }
+
+    /// A pod whose name is made holds by its token, also after it has the name.
+    fn unnamed(&self) -> Option<Holder> {
+        let token = self.token.filter(|_| !self.generate_name.is_empty())?;
+        Some(Holder::Unnamed {
+            namespace: self.namespace.into(),
+            generate_name: self.generate_name.into(),
+            token: token.into(),
+        })
+    }
+
+    fn named(&self) -> Option<Holder> {
+        (!self.name.is_empty()).then(|| Holder::Pod {
+            namespace: self.namespace.into(),
+            name: self.name.into(),
+        })
+    }
+
+    fn controlled_by(&self, group: &str, kind: &str) -> Option<&str> {
+        let controller = self.controller.filter(|c| c.kind == kind)?;
+        let (found, _) = controller.api_version.split_once('/')?;
+        (found == group).then_some(controller.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(name: &str, controller: Option<(&str, &str, &str)>, token: Option<&str>) -> String {
+        let identity = Identity {
+            namespace: "db",
+            name,
+            generate_name: "db-",
+            uid: None,
+            controller: controller.map(|(api_version, kind, name)| Controller {
+                api_version,
+                kind,
+                name,
+            }),
+            token,
+        };
+        identity
+            .asker()
+            .map_or("nobody".to_owned(), |asker| asker.holder.to_string())
+    }
+
+    #[test]
+    fn a_replica_is_proven_by_its_controller_and_ordinal() {
+        let set = |name| holder(name, Some(("apps/v1", "StatefulSet", "db")), None);
+        assert_eq!(set("db-2"), "replica 2 of StatefulSet db/db");
+        for other in ["db-02", "db-", "db-x", "web-0", "db-4294967296"] {
+            assert_eq!(set(other), format!("pod db/{other}"));
+        }
+        for (group, kind) in [("v1", "StatefulSet"), ("apps.kruise.io/v1", "StatefulSet")] {
+            assert_eq!(
+                holder("db-2", Some((group, kind, "db")), None),
+                "pod db/db-2"
+            );
+        }
+    }
+
+    #[test]
+    fn a_launcher_is_its_machine_and_an_unnamed_pod_its_token() {
+        let vmi = Some(("kubevirt.io/v1", "VirtualMachineInstance", "vm1"));
+        assert_eq!(holder("", vmi, Some("t")), "virtual machine db/vm1");
+        let set = Some(("apps/v1", "ReplicaSet", "web-5d"));
+        assert_eq!(holder("", set, Some("t")), "a new pod db/db-*");
+        assert_eq!(holder("", set, None), "nobody");
+        assert_eq!(holder("web-5d-x", set, None), "pod db/web-5d-x");
+    }
+}

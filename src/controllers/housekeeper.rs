@@ -1,0 +1,215 @@
+//! The reconciler of a server without a cluster.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::seen::SeenPods;
+use crate::{
+    allocation::{
+        SharedIndex, Timestamp,
+        reconcile::{Action, Reason, reconcile},
+    },
+    catalog::Catalog,
+    ledger::{Ledger, Store as _, WriteError},
+    rules::Policy,
+};
+
+/// How often the catalog is looked at for changes.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// While a quarantine runs, how many seconds pass between two looks at it.
+const QUARANTINE_STEP: i64 = 1;
+/// How many writes are under way at once: the ledger commits them together.
+const AT_ONCE: usize = 64;
+/// For how many seconds a pod that is gone is remembered: longer than any sensible quarantine.
+const MEMORY: i64 = 24 * 3600;
+
+/// Adopts, reserves and frees, as the folder's objects come and go.
+///
+/// # Guarantees
+/// - A pool is let go only after everything in use in its ranges is recorded.
+/// - An address is freed only if the folder showed its pod and shows it no more, its quarantine has
+///   passed, and its record is as it was judged.
+pub struct Housekeeper {
+    catalog: Arc<ArcSwapOption<Catalog>>,
+    policy: Arc<ArcSwap<Policy>>,
+    index: Arc<SharedIndex>,
+    ledger: Arc<Ledger>,
+    clock: fn() -> Timestamp,
+    judged: Option<Arc<Catalog>>,
+    last: Timestamp,
+    seen: SeenPods,
+    reported: HashSet<String>,
+    counted: Arc<RwLock<Vec<(&'static str, u64)>>>,
+}
+
+impl Housekeeper {
+    /// A housekeeper of these.
+    pub fn new(
+        catalog: Arc<ArcSwapOption<Catalog>>,
+        policy: Arc<ArcSwap<Policy>>,
+        index: Arc<SharedIndex>,
+        ledger: Arc<Ledger>,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        Self {
+            catalog,
+            policy,
+            index,
+            ledger,
+            clock,
+            judged: None,
+            last: Timestamp::default(),
+            seen: SeenPods::default(),
+            reported: HashSet::new(),
+            counted: Arc::default(),
+        }
+    }
+
+    /// Keeps house until `cancel`.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            self.look().await;
+        }
+    }
+
+    /// How often each reason has led to something, for metrics.
+    pub fn counted(&self) -> Arc<RwLock<Vec<(&'static str, u64)>>> {
+        Arc::clone(&self.counted)
+    }
+
+    /// Looks once, and acts if something is new.
+    pub async fn look(&mut self) {
+        let Some(catalog) = self.catalog.load_full() else {
+            return;
+        };
+        let now = (self.clock)();
+        let same = |judged: &Arc<Catalog>| Arc::ptr_eq(judged, &catalog);
+        let waiting = self.seen.any_gone() && now >= self.last.plus(QUARANTINE_STEP);
+        if self.judged.as_ref().is_some_and(same) && !waiting {
+            return;
+        }
+        self.seen.look(&catalog, now);
+        self.seen.forget_before(now.plus(-MEMORY));
+        self.last = now;
+        if self.pass(&catalog, now).await {
+            let mut index = self.index.lock();
+            for pool in catalog.layout().pools.keys() {
+                index.set_ready(pool);
+            }
+            drop(index);
+            self.judged = Some(catalog);
+        }
+    }
+
+    /// One comparison of everything. Whether all of it was carried out.
+    async fn pass(&mut self, catalog: &Catalog, now: Timestamp) -> bool {
+        let default_home = self.policy.load().multus_namespace.clone();
+        let in_use = catalog.addresses_in_use(&default_home);
+        let actions = {
+            let mut index = self.index.lock();
+            index.sync(catalog.layout());
+            reconcile(index.recorded(), catalog.layout(), &in_use, &self.seen, now)
+        };
+        let (ledger, index) = (&self.ledger, &self.index);
+        let outcomes: Vec<(Action, bool)> = stream::iter(actions)
+            .map(|action| async move {
+                let done = carry_out(ledger, index, &action).await;
+                (action, done)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let all = outcomes.iter().all(|(_, done)| *done);
+        for (action, done) in outcomes {
+            if done {
+                self.report(&action);
+            }
+        }
+        all
+    }
+
+    fn report(&mut self, action: &Action) {
+        if let Reason::Duplicate { address, users } = &action.reason {
+            let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+            let line = format!("{address} is used by {}", users.join(" and by "));
+            if self.reported.insert(line.clone()) {
+                tracing::warn!("{line}; change the addresses of all but one of them");
+                self.count(action.reason.name());
+            }
+            return;
+        }
+        let Some(write) = &action.write else { return };
+        let record = write.allocation();
+        tracing::info!(
+            address = %record.address,
+            pool = &*record.pool,
+            holder = %record.holder,
+            reason = action.reason.name(),
+            "reconciled"
+        );
+        self.count(action.reason.name());
+    }
+
+    fn count(&self, reason: &'static str) {
+        let mut counted = self.counted.write().unwrap_or_else(PoisonError::into_inner);
+        match counted.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((reason, 1)),
+        }
+    }
+}
+
+/// Writes an action's record and tells the index. Whether there is nothing left to do about it: a
+/// record that has changed meanwhile will be judged anew.
+async fn carry_out(ledger: &Ledger, index: &SharedIndex, action: &Action) -> bool {
+    let Some(write) = action.write.clone() else {
+        return true;
+    };
+    let record = write.allocation().clone();
+    let deletes = matches!(write, crate::allocation::Write::Delete(..));
+    match ledger.write(vec![write]).await {
+        Ok(versions) => {
+            let version = versions.first().copied().unwrap_or_default();
+            let mut index = index.lock();
+            if deletes {
+                index.apply_gone(&record.space, record.address, version);
+            } else {
+                index.apply(crate::allocation::Stored {
+                    allocation: record,
+                    version,
+                });
+            }
+            true
+        }
+        Err(WriteError::Exists(stored)) => {
+            index.lock().apply(*stored);
+            false
+        }
+        Err(WriteError::Changed { current, .. }) => {
+            let mut index = index.lock();
+            match current {
+                Some(current) => index.apply(*current),
+                None => index.forget(&record.space, record.address),
+            }
+            false
+        }
+        Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
+            tracing::error!("{error}");
+            false
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The housekeeper and the feed on a real ledger.

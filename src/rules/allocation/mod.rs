@@ -1,0 +1,29 @@
+//! The rules on what pools give: one rule for each reason to give nothing.
+//!
+//! What is refused is decided by the allocation core (or, when an attachment brings its addresses, by
+//! a comparison with what it holds); here it gets its code, its place and its words. None of these
+//! can be lowered: who may use an address is a question of authority, not of taste.
+
+mod around;
+mod asks;
+mod refused;
+
+pub use self::{
+    around::{BY_CNI_ARGS, OF_POOL},
+    asks::{PoolAttachment, asks, can_be_served},
+    refused::{
+        EXCLUDED, EXHAUSTED, HOLDS_ANOTHER, IN_USE, LIMIT, MAC_IN_USE, NOT_ALLOCATED, NOT_INJECTED,
+        NOT_READY, OUTSIDE, RESERVED,
+    },
+};
+use super::PodSubject;
+use crate::allocation::Refusal;
+
+/// What a pod's attachments were refused.
+#[derive(Debug)]
+pub struct AllocationSubject<'s, 'a> {
+    /// The pod.
+    pub pod: &'s PodSubject<'a>,
+    /// Each with the attachment's place among [`PodSubject::attachments`].
+    pub refused: &'s [(usize, Refusal)],
+}

@@ -1,0 +1,241 @@
+//! One rule for each reason why a pool gives nothing.
+
+use crate::{
+    allocation::{Address, Refusal},
+    rules::{
+        Attachment, Check, Example, Levels, Lookup, Place, Report, Rule,
+        allocation::AllocationSubject,
+        examples::{
+            ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, POOLED_NET, RESERVED_ADDRESS, TAKEN, TAKEN_ONE,
+            pod,
+        },
+    },
+};
+
+const RIGHT: Example = Example(&[POOL_OF_TWO, POOLED_NET, pod!("pooled-net")]);
+
+/// `pool-exhausted`
+pub const EXHAUSTED: Rule = Rule {
+    code: "pool-exhausted",
+    levels: Levels::FAILS,
+    summary: "The address pool has nothing left to give",
+    explanation: "Every address of a range is held. The pod is refused when it is created, with how \
+        many there are and which namespaces hold most, instead of hanging in ContainerCreating. A \
+        pod is given an address of each range or nothing at all.",
+    wrong: Example(&[POOL_OF_TWO, POOLED_NET, TAKEN, pod!("pooled-net")]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// `address-outside-pool`
+pub const OUTSIDE: Rule = Rule {
+    code: "address-outside-pool",
+    levels: Levels::FAILS,
+    summary: "A requested address lies in no range of the network's pool",
+    explanation: "On a network that an AddressPool serves, every address comes from the pool: one \
+        from elsewhere would be recorded nowhere, and another pod could be given it.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        pod!(r#"[{"name": "pooled-net", "ips": ["198.51.100.5/24"]}]"#),
+    ]),
+    right: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
+    ]),
+    check: Check::Allocation(check),
+};
+
+/// `address-excluded`
+pub const EXCLUDED: Rule = Rule {
+    code: "address-excluded",
+    levels: Levels::FAILS,
+    summary: "A requested address is one that the pool never gives",
+    explanation: "The first and the last address of a range, its gateway, its excludes, and what \
+        lies before rangeStart or behind rangeEnd are never given, asked for by name or not.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.1/29"]}]"#),
+    ]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// `address-reserved`
+pub const RESERVED: Rule = Rule {
+    code: "address-reserved",
+    levels: Levels::FAILS,
+    summary: "A requested address is reserved for somebody else",
+    explanation: "An AddressReservation sets an address aside for a named pod, replica or virtual \
+        machine. Nobody else is given it, asked for by name or not.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        RESERVED_ADDRESS,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
+    ]),
+    right: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        RESERVED_ADDRESS,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
+    ]),
+    check: Check::Allocation(check),
+};
+
+/// `address-in-use`
+pub const IN_USE: Rule = Rule {
+    code: "address-in-use",
+    levels: Levels::FAILS,
+    summary: "A requested address has another holder",
+    explanation: "Two interfaces with one address work now and then, which is worse than not at \
+        all. nadmit reads the record afresh before it denies. \"nadmit whois ADDRESS\" says who \
+        holds it, \"nadmit release ADDRESS\" frees it.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        TAKEN,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
+    ]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// `mac-in-use`
+pub const MAC_IN_USE: Rule = Rule {
+    code: "mac-in-use",
+    levels: Levels::FAILS,
+    summary: "A requested MAC has another holder, or comes with an address only",
+    explanation: "A MAC is unique in an address space. The MACs of a pool's prefix follow from its \
+        addresses, so that one of them belongs to whoever holds that address.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        pod!(r#"[{"name": "pooled-net", "mac": "02:5e:00:00:00:03"}]"#),
+    ]),
+    right: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        pod!(r#"[{"name": "pooled-net", "mac": "ca:fe:c0:ff:ee:00"}]"#),
+    ]),
+    check: Check::Allocation(check),
+};
+
+/// `namespace-limit`
+pub const LIMIT: Rule = Rule {
+    code: "namespace-limit",
+    levels: Levels::FAILS,
+    summary: "The namespace holds as many addresses of the pool as it may",
+    explanation: "maxPerNamespace of an AddressPool keeps one namespace from using the pool up.",
+    wrong: Example(&[POOL_WITH_LIMIT, POOLED_NET, TAKEN_ONE, pod!("pooled-net")]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// `holds-another-address`
+pub const HOLDS_ANOTHER: Rule = Rule {
+    code: "holds-another-address",
+    levels: Levels::FAILS,
+    summary: "The pod asks for another address than its holder has",
+    explanation: "A holder (a pod by name, a StatefulSet's replica, a virtual machine) has one \
+        address of each range on an interface, and keeps it. To give it another one, release the \
+        first.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        ITSELF,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
+    ]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// `address-not-allocated`
+pub const NOT_ALLOCATED: Rule = Rule {
+    code: "address-not-allocated",
+    levels: Levels::FAILS,
+    summary: "The pod brings an address of a pool that nothing records as its own",
+    explanation: "nadmit's mutating webhook takes requested addresses; its validating webhook \
+        accepts exactly what was taken. An address that nobody recorded came past the first: its \
+        configuration does not cover the namespace, or it could not be reached.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        POOLED_NET,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
+    ]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// `address-not-injected`
+pub const NOT_INJECTED: Rule = Rule {
+    code: "address-not-injected",
+    levels: Levels::FAILS,
+    summary: "The pod has no address of a pool that gives it one",
+    explanation: "The network's addresses come from a pool, and IPAM static fails without any: the \
+        pod would stay in ContainerCreating. nadmit's mutating webhook puts the addresses in; it was \
+        not called for this pod.",
+    wrong: Example(&[POOL_OF_TWO, POOLED_NET, pod!("pooled-net")]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// `pool-not-ready`
+pub const NOT_READY: Rule = Rule {
+    code: "pool-not-ready",
+    levels: Levels::FAILS,
+    summary: "The pool gives nothing yet",
+    explanation: "A pool gives nothing until one full pass has recorded which of its addresses \
+        running pods and networks use already; and what is being recorded for one request is not \
+        given to another. Controllers try again by themselves.",
+    wrong: Example(&[POOL_OF_TWO, POOLED_NET, pod!("pooled-net")]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
+/// Says what was refused for this rule's reason.
+fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_>) {
+    for (index, refusal) in subject.refused {
+        if refusal.code() != code {
+            continue;
+        }
+        let Some(attachment) = subject.pod.attachments().nth(*index) else {
+            continue;
+        };
+        let place = place(attachment, refusal);
+        let (message, help) = (refusal.to_string(), refusal.help());
+        match lookup(attachment, refusal) {
+            Some(lookup) => report.add_once_confirmed(lookup, place, message, help),
+            None => report.add(place, message, help),
+        }
+    }
+}
+
+/// The member that names the address, or the whole selection.
+fn place<'a>(attachment: Attachment<'_, 'a>, refusal: &Refusal) -> Place<'a> {
+    let selection = attachment.selection;
+    match refusal.address() {
+        Some(Address::Ip(wanted)) => {
+            let mut ips = selection.ips.iter().flat_map(|ips| &ips.value).enumerate();
+            let named = ips.find(|(_, ip)| ip.ok().is_some_and(|ip| ip.address == wanted));
+            named.map(|(index, ip)| attachment.place(&format!("ips[{index}]"), ip.span))
+        }
+        Some(Address::Mac(_)) => {
+            let mac = selection.mac.as_ref();
+            mac.map(|mac| attachment.place(attachment.member("mac"), mac.span))
+        }
+        None => None,
+    }
+    .unwrap_or_else(|| attachment.place("", selection.span))
+}
+
+/// What others hold, an index may not know of yet, or no more.
+fn lookup(attachment: Attachment<'_, '_>, refusal: &Refusal) -> Option<Lookup> {
+    let pool = attachment.network()?.address_pool.clone()?;
+    refusal.rests_on_others().then(|| Lookup::Allocations {
+        pool,
+        address: refusal.address(),
+    })
+}

@@ -1,0 +1,112 @@
+//! Examples of what pools give and refuse: the last pod is created, the others are there.
+
+use std::sync::Arc;
+
+use libtest_mimic::Failed;
+use nadmit::{
+    admission::{Answer, Decision, Review, Situation, Webhook, decide},
+    allocation::{
+        Allocation, Holder, SharedIndex, Stored, Timestamp, Version, Write,
+        reconcile::{Observer, PodState, WorkloadState, reconcile},
+    },
+    catalog::Catalog,
+    manifests,
+    rules::{Example, Policy},
+    sources,
+};
+use serde_json::Value;
+
+use crate::support;
+
+/// The way that a pod takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Through both webhooks.
+    Whole,
+    /// Past the mutating one.
+    ValidateOnly,
+    /// Through both, before anybody has looked through the pools.
+    Unready,
+}
+
+/// What `/mutate` and, if it has no objection, `/validate` answer.
+pub(super) fn judged(way: Way, example: Example) -> Result<Answer, Failed> {
+    let Some((pod, world)) = example.0.split_last() else {
+        return Err("no document".into());
+    };
+    let read = manifests::read(&world.join("---\n"), "world.yaml");
+    if let Some(error) = read.errors.first() {
+        return Err(error.to_string().into());
+    }
+    let (catalog, _) = sources::catalog_of([("world.yaml", read.objects)]);
+    let index = SharedIndex::default();
+    if way != Way::Unready {
+        settle(&catalog, &index);
+    }
+    let mut pod: Value = serde_saphyr::from_str(pod)?;
+    if way != Way::ValidateOnly {
+        let answer = ask(Webhook::Mutate, &pod, &catalog, &index)?;
+        if !answer.findings().is_empty() {
+            return Ok(answer);
+        }
+        if let Some(patch) = answer.patch() {
+            json_patch::patch(&mut pod, patch)?;
+        }
+    }
+    ask(Webhook::Validate, &pod, &catalog, &index)
+}
+
+fn ask(
+    webhook: Webhook,
+    pod: &Value,
+    catalog: &Catalog,
+    index: &SharedIndex,
+) -> Result<Answer, Failed> {
+    let body = support::create(pod);
+    let review = Review::parse(&body)?;
+    let policy = Policy::default();
+    let situation = Situation::confirmed(catalog, &policy, index);
+    match decide(webhook, &review.request, &situation) {
+        Decision::Answer(answer) => Ok(answer),
+        Decision::Plan(plan) => {
+            let versions: Vec<Version> = (100..).take(plan.writes.len()).map(Version).collect();
+            index.lock().confirm(plan.ticket, &versions);
+            Ok(plan.answer)
+        }
+        other => Err(format!("no answer, but {other:?}").into()),
+    }
+}
+
+/// Everything is there and stays.
+struct Still;
+
+impl Observer for Still {
+    fn pod(&self, _: &Allocation) -> PodState {
+        PodState::Present
+    }
+
+    fn workload(&self, _: &Holder) -> WorkloadState {
+        WorkloadState::Present
+    }
+}
+
+/// Records what is in use, as a server does before its pools give anything.
+fn settle(catalog: &Catalog, index: &SharedIndex) {
+    let mut index = index.lock();
+    index.sync(catalog.layout());
+    let in_use = catalog.addresses_in_use("kube-system");
+    let layout = Arc::clone(catalog.layout());
+    let actions = reconcile([], &layout, &in_use, &Still, Timestamp(0));
+    let writes = actions.into_iter().filter_map(|action| action.write);
+    for (number, write) in (1..).zip(writes) {
+        if let Write::Create(allocation) = write {
+            index.apply(Stored {
+                allocation,
+                version: Version(number),
+            });
+        }
+    }
+    for pool in layout.pools.keys() {
+        index.set_ready(pool);
+    }
+}
