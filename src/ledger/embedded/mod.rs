@@ -123,27 +123,25 @@ impl EmbeddedLedger {
             .take()
     }
 
-    /// Hands a batch to the writer.
-    fn submit(&self, batch: Vec<Write>) -> Result<oneshot::Receiver<Answer>, WriteError> {
+    /// Hands a batch to the writer and waits for its answer.
+    async fn ask(&self, batch: Vec<Write>) -> Answer {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let (answer, answered) = oneshot::channel();
-        let reason = match self.shared.queue.submit(Job { batch, answer }) {
-            Ok(()) => return Ok(answered),
-            Err(Refused::Closed) => closed(),
-            Err(Refused::Full) => {
-                format!("{WAITING} batches wait for the disk already; try again")
-            }
+        let error = match self.shared.queue.submit(Job { batch, answer }) {
+            Ok(()) => match answered.await {
+                Ok(answer) => return answer,
+                Err(_) => WriteError::Uncertain {
+                    reason: "the writer ended".to_owned(),
+                },
+            },
+            Err(Refused::Closed) => WriteError::Unavailable { reason: closed() },
+            Err(Refused::Full) => WriteError::Unavailable {
+                reason: format!("{WAITING} batches wait for the disk already; try again"),
+            },
         };
-        Err(WriteError::Unavailable { reason })
-    }
-}
-
-/// What a writer that is gone leaves behind.
-fn unanswered() -> Refusal {
-    Refusal {
-        index: 0,
-        error: WriteError::Uncertain {
-            reason: "the writer ended".to_owned(),
-        },
+        Err(Refusal { index: 0, error })
     }
 }
 
@@ -156,13 +154,7 @@ impl Drop for EmbeddedLedger {
 
 impl Store for EmbeddedLedger {
     async fn write(&self, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        let answer = self.submit(batch)?.await;
-        answer
-            .unwrap_or_else(|_| Err(unanswered()))
-            .map_err(|refusal| refusal.error)
+        self.ask(batch).await.map_err(|refusal| refusal.error)
     }
 
     async fn get(&self, record_name: &str) -> Result<Option<Stored>, ReadError> {

@@ -4,13 +4,14 @@
 //! further one is an allocation. Versions are not exported: an import gives new ones.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
-    io::{BufRead, Read as _, Write as _},
+    io::{self, BufRead, BufWriter, Read as _, Write as _},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{EmbeddedLedger, plan::Refusal, table::SCHEMA, unanswered};
+use super::{EmbeddedLedger, shared::closed, table::SCHEMA};
 use crate::{
     allocation::{Allocation, Write},
     ledger::{ExportError, ImportError, WriteError},
@@ -35,9 +36,9 @@ impl EmbeddedLedger {
     ///
     /// # Errors
     /// [`ExportError`]; what was written until then is not whole.
-    pub fn export(&self, out: impl std::io::Write) -> Result<u64, ExportError> {
+    pub fn export(&self, out: impl io::Write) -> Result<u64, ExportError> {
         // Both closures write, one after the other.
-        let out = std::cell::RefCell::new(std::io::BufWriter::new(out));
+        let out = RefCell::new(BufWriter::new(out));
         let mut count = 0;
         self.shared.visit(
             |records, _| {
@@ -58,36 +59,37 @@ impl EmbeddedLedger {
     }
 
     /// Creates the records of an export, all or none, and returns how many. They are held in memory
-    /// until all are read. Blocks: not for a runtime's own threads.
+    /// until all are read. As with a write, a dropped future takes nothing back.
     ///
     /// # Errors
     /// [`ImportError`], with the line. Nothing was imported, unless it is
     /// [`WriteError::Uncertain`].
-    pub fn import(&self, input: impl BufRead) -> Result<u64, ImportError> {
-        let allocations = parse(input)?;
+    pub async fn import(&self, input: impl BufRead + Send + 'static) -> Result<u64, ImportError> {
+        let allocations = tokio::task::spawn_blocking(move || parse(input))
+            .await
+            .unwrap_or_else(|_| {
+                Err(ImportError::Write(WriteError::Unavailable {
+                    reason: closed(),
+                }))
+            })?;
         let count = allocations.len() as u64;
-        if allocations.is_empty() {
-            return Ok(0);
-        }
         let batch = allocations.into_iter().map(Write::Create).collect();
-        let answered = self.submit(batch).map_err(ImportError::Write)?;
-        match answered
-            .blocking_recv()
-            .unwrap_or_else(|_| Err(unanswered()))
-        {
-            Ok(_) => Ok(count),
-            Err(Refusal { index, error }) if matches!(error, WriteError::Exists(_)) => {
-                Err(ImportError::Exists {
-                    line: index as u64 + 2,
-                    error,
-                })
-            }
-            Err(Refusal { error, .. }) => Err(ImportError::Write(error)),
-        }
+        let refused = match self.ask(batch).await {
+            Ok(_) => return Ok(count),
+            Err(refused) => refused,
+        };
+        Err(match refused.error {
+            error @ WriteError::Exists(_) => ImportError::Exists {
+                // The header is the first line.
+                line: refused.index as u64 + 2,
+                error,
+            },
+            error => ImportError::Write(error),
+        })
     }
 }
 
-fn line(out: &mut impl std::io::Write, value: &impl Serialize) -> Result<(), ExportError> {
+fn line(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), ExportError> {
     serde_json::to_writer(&mut *out, value).map_err(|error| ExportError::Write(error.into()))?;
     out.write_all(b"\n").map_err(ExportError::Write)
 }

@@ -172,6 +172,10 @@ impl Known {
         Ok(())
     }
 
+    fn version(&self, last: u8) -> Option<u64> {
+        self.records.get(&last).map(|(version, _)| *version)
+    }
+
     /// Does an unanswered batch if it is there, which it must be whole or not at all.
     fn take_in(
         &mut self,
@@ -203,14 +207,8 @@ impl Known {
                     self.records.insert(*last, *record);
                 }
                 // Another may have it since, which was replayed.
-                (Op::Delete(last, seen), _) => {
-                    if self
-                        .records
-                        .get(last)
-                        .is_some_and(|(version, _)| version == seen)
-                    {
-                        self.records.remove(last);
-                    }
+                (Op::Delete(last, seen), _) if self.version(*last) == Some(*seen) => {
+                    self.records.remove(last);
                 }
                 _ => {}
             }

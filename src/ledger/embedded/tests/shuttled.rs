@@ -28,7 +28,7 @@ use crate::{
     ledger::{Event, WriteError},
 };
 
-const ITERATIONS: usize = 20_000;
+const ITERATIONS: usize = 5_000;
 /// How many preemptions the second search makes.
 const DEPTH: usize = 3;
 

@@ -1,9 +1,11 @@
 //! Export and import.
 
+use std::io::Cursor;
+
 use super::support::*;
 use crate::{
     allocation::Version,
-    ledger::{EmbeddedLedger, Store as _},
+    ledger::{EmbeddedLedger, ImportError, Store as _},
 };
 
 /// Exports of a few records, and what an import into an empty ledger says to a text.
@@ -19,6 +21,10 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
+}
+
+fn import(ledger: &EmbeddedLedger, text: &[u8]) -> Result<u64, ImportError> {
+    runtime().block_on(ledger.import(Cursor::new(text.to_vec())))
 }
 
 fn export(ledger: &EmbeddedLedger) -> String {
@@ -41,7 +47,7 @@ fn an_export_is_a_line_each_and_is_read_back() {
 
     let folder = folder();
     let ledger = open(&folder);
-    assert_eq!(ledger.import(text.as_bytes()).unwrap(), 2);
+    assert_eq!(import(&ledger, text.as_bytes()).unwrap(), 2);
     assert_eq!(export(&ledger), text);
     let (_, cursor) = runtime().block_on(ledger.list()).unwrap();
     assert_eq!(cursor.version(), Version(2));
@@ -55,7 +61,7 @@ fn an_empty_ledger_is_exported_and_imported() {
     let ledger = open(&folder);
     let text = export(&ledger);
     assert_eq!(text.lines().count(), 1);
-    assert_eq!(ledger.import(text.as_bytes()).unwrap(), 0);
+    assert_eq!(import(&ledger, text.as_bytes()).unwrap(), 0);
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn what_is_not_whole_and_right_is_refused_with_its_line_and_changes_nothing() {
     ] {
         let folder = folder();
         let ledger = open(&folder);
-        let error = ledger.import(text.as_bytes()).unwrap_err().to_string();
+        let error = import(&ledger, text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(says), "{error}\nshould say: {says}");
         assert!(error.ends_with("nothing was imported"), "{error}");
         assert_eq!(export(&ledger).lines().count(), 1);
@@ -116,7 +122,7 @@ fn an_import_overwrites_nothing() {
     runtime()
         .block_on(ledger.write(vec![create(2, "z")]))
         .unwrap();
-    let error = ledger.import(exported().as_bytes()).unwrap_err();
+    let error = import(&ledger, exported().as_bytes()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "line 3: 192.0.2.2 of the unnamed address space is allocated to pod db/z already; take another address, or import into an empty data directory; nothing was imported"
@@ -128,5 +134,5 @@ fn an_import_overwrites_nothing() {
 fn bytes_that_are_no_text_are_refused() {
     let folder = folder();
     let ledger = open(&folder);
-    assert!(ledger.import(&[0xff, 0xfe, b'\n'][..]).is_err());
+    assert!(import(&ledger, &[0xff, 0xfe, b'\n']).is_err());
 }
