@@ -7,6 +7,7 @@
 
 mod answer;
 mod decide;
+mod json;
 mod object;
 mod review;
 mod workload;
