@@ -12,6 +12,9 @@ const UNPROCESSABLE: u16 = 422;
 /// The status reason with which kubectl lists the causes one by one.
 const REASON: &str = "Invalid";
 
+/// Room for an answer that has nothing to say.
+const SHORT: usize = 192;
+
 /// What to answer, with everything that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -166,8 +169,12 @@ impl Answer {
                     .map(|patch| STANDARD.encode(serde_json::to_vec(patch).unwrap_or_default())),
             },
         };
-        // Texts, numbers and lists of them: writing them to memory cannot fail.
-        serde_json::to_vec(&review).unwrap_or_default()
+        let mut json = Vec::with_capacity(SHORT);
+        match serde_json::to_writer(&mut json, &review) {
+            Ok(()) => json,
+            // Texts, numbers and lists of them: writing them to memory cannot fail.
+            Err(_) => Vec::new(),
+        }
     }
 
     /// The codes of the findings, each once, in order.

@@ -9,6 +9,7 @@ mod allocated;
 mod answer;
 mod decide;
 mod inject;
+mod json;
 mod object;
 mod pod;
 mod review;

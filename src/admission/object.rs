@@ -28,16 +28,21 @@ pub struct Object<'a> {
 #[derive(Debug, Default, Deserialize)]
 pub struct Metadata<'a> {
     /// The name; absent where the server has not made one yet.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub name: Option<Cow<'a, str>>,
     /// What a name will be made from.
-    #[serde(borrow, default, rename = "generateName")]
+    #[serde(borrow, default, rename = "generateName", deserialize_with = "text")]
     pub generate_name: Option<Cow<'a, str>>,
     /// When deletion was asked for; absent while the object is wanted.
-    #[serde(borrow, default, rename = "deletionTimestamp")]
+    #[serde(
+        borrow,
+        default,
+        rename = "deletionTimestamp",
+        deserialize_with = "text"
+    )]
     pub deletion_timestamp: Option<Cow<'a, str>>,
     /// The UID; absent where the server has not made one yet.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub uid: Option<Cow<'a, str>>,
     /// Who owns the object, as JSON.
     #[serde(borrow, default, rename = "ownerReferences")]
@@ -323,6 +328,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
 /// A text, borrowed where it has no escapes (serde's own `Cow` never borrows).
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A text or nothing, borrowed if it can be.
+pub(super) fn text<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
+    Ok(Option::<Text<'a>>::deserialize(deserializer)?.map(|Text(text)| text))
+}
 
 /// Go writes an empty map as `null`.
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

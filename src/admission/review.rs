@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::object::Object;
+use super::{
+    json,
+    object::{self, Object},
+};
 
 /// The only version of the review that nadmit speaks.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
@@ -36,13 +39,18 @@ pub struct Request<'a> {
     #[serde(borrow)]
     pub resource: Resource<'a>,
     /// Its subresource: `status`, `binding`; empty or absent for the resource itself.
-    #[serde(borrow, default, rename = "subResource")]
+    #[serde(
+        borrow,
+        default,
+        rename = "subResource",
+        deserialize_with = "object::text"
+    )]
     pub subresource: Option<Cow<'a, str>>,
     /// The object's name; absent where the server has not made one yet, and in collections.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object::text")]
     pub name: Option<Cow<'a, str>>,
     /// The object's namespace.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object::text")]
     pub namespace: Option<Cow<'a, str>>,
     /// What is done to it.
     pub operation: Operation,
@@ -145,9 +153,14 @@ pub enum ReviewError {
 /// The outermost object.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow, default, rename = "apiVersion")]
+    #[serde(
+        borrow,
+        default,
+        rename = "apiVersion",
+        deserialize_with = "object::text"
+    )]
     api_version: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object::text")]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     request: Option<Request<'a>>,
@@ -172,19 +185,24 @@ impl<'a> Review<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
         // Checked as a whole once, texts need not be checked one by one.
         let text = std::str::from_utf8(body).map_err(ReviewError::NotText)?;
+        if let Some(envelope) = json::read(text) {
+            return Self::of(envelope);
+        }
         match serde_json::from_str::<Envelope<'a>>(text) {
             // serde takes a list for a structure, too.
             Ok(_) if !text.trim_ascii_start().starts_with('{') => {
                 Err(ReviewError::OtherKind("JSON of another shape".to_owned()))
             }
-            Ok(envelope) => {
-                check_type(envelope.kind.as_deref(), envelope.api_version.as_deref())?;
-                let request = envelope.request.ok_or(ReviewError::NoRequest)?;
-                check_objects(&request)?;
-                Ok(Self { request })
-            }
+            Ok(envelope) => Self::of(envelope),
             Err(error) => Err(explain(text, error)),
         }
+    }
+
+    fn of(envelope: Envelope<'a>) -> Result<Self, ReviewError> {
+        check_type(envelope.kind.as_deref(), envelope.api_version.as_deref())?;
+        let request = envelope.request.ok_or(ReviewError::NoRequest)?;
+        check_objects(&request)?;
+        Ok(Self { request })
     }
 }
 
@@ -300,5 +318,30 @@ mod tests {
             r#","request":{"uid":"u","resource":{"resource":"pods"},"operation":"CREATE"}"#;
         assert!(v1(create).contains("CREATE but has no object"));
         assert!(v1(&create.replace("CREATE", "MOVE")).contains("unknown variant"));
+    }
+
+    /// Minified reviews are read in another way than others: to the same.
+    #[test]
+    fn read_in_either_way_it_is_the_same() {
+        let captured = [
+            include_str!("../../tests/fixtures/reviews/pod-create-name.validate.json"),
+            include_str!("../../tests/fixtures/reviews/pod-update-annotations.validate.json"),
+            include_str!("../../tests/fixtures/reviews/nad-update.validate.json"),
+            r#"{"kind":"AdmissionReview","request":{"uid":"u\u00e9","operation":"DELETE",
+                "kind":{},"resource":{"resource":"x"},"object":null,"name":null,"dryRun":true,
+                "oldObject":{"data":{"a":[1,"b"]},"metadata":{"labels":null,"annotations":
+                {"kubernetes.io/config.mirror":"1"}},"spec":{"template":{"spec":{}},"replicas":3,
+                "config":"{\"a\":1}","hostNetwork":true,"strategy":null}}}}"#,
+        ];
+        for text in captured {
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            let text = value.to_string();
+            let ours: Envelope<'_> = json::read(&text).unwrap_or_else(|| panic!("{text}"));
+            let theirs: Envelope<'_> = serde_json::from_str(&text).unwrap();
+            assert_eq!(
+                format!("{:?}", ours.request),
+                format!("{:?}", theirs.request)
+            );
+        }
     }
 }

@@ -138,7 +138,10 @@ impl<'a> Node<'a> {
         }
         match serde_json::from_str(self.text) {
             Ok(text) => Some(Cow::Owned(text)),
-            Err(_) => lossy(self.text).map(Cow::Owned),
+            Err(_) => {
+                let lossy = serde_json::from_str(self.text).ok();
+                lossy.map(|Lossy(text)| Cow::Owned(text))
+            }
         }
     }
 
@@ -173,8 +176,14 @@ impl<'a> Node<'a> {
         if self.kind() != Kind::List {
             return None;
         }
-        let raws: Vec<&'a RawValue> = serde_json::from_str(self.text).ok()?;
-        Some(raws.into_iter().map(|raw| self.child(raw)).collect())
+        let mut elements = Vec::new();
+        let mut at = self.behind_space(1);
+        while self.byte(at)? != b']' {
+            let element = self.child(at)?;
+            at = self.behind_comma(at + element.text.len());
+            elements.push(element);
+        }
+        Some(elements)
     }
 
     /// The members in their order, repeated ones included, if this is an object.
@@ -182,33 +191,89 @@ impl<'a> Node<'a> {
         if self.kind() != Kind::Object {
             return None;
         }
-        let Pairs(pairs) = serde_json::from_str(self.text).ok()?;
-        let mut members = Vec::with_capacity(pairs.len());
-        let mut behind = self.start;
-        for (name, raw) in pairs {
-            let value = self.child(raw);
-            // Between the value before and this one stand a comma, the name and a colon: the
-            // first quote there opens the name.
-            let between = &self.text[behind - self.start..value.start - self.start];
-            let open = behind + between.find('"').unwrap_or(0);
-            let close = behind + between.rfind('"').unwrap_or(between.len());
-            behind = value.start + value.text.len();
+        let mut members = Vec::new();
+        let mut at = self.behind_space(1);
+        while self.byte(at)? != b'}' {
+            let name = self.child(at)?;
+            let colon = self.behind_space(at + name.text.len());
+            let value = self.child(self.behind_space(colon + 1))?;
+            at = self.behind_comma(value.start - self.start + value.text.len());
             members.push(Member {
-                name: Spanned {
-                    value: name,
-                    span: Span::new(open + 1, close),
-                },
+                name: name.spanned_string()?,
                 value,
             });
         }
         Some(members)
     }
 
-    fn child(self, raw: &'a RawValue) -> Self {
-        let offset = Span::of(raw.get(), self.text).map_or(0, |span| span.start as usize);
-        Self {
-            text: raw.get(),
-            start: self.start + offset,
+    fn byte(self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
+    }
+
+    /// The value within this one that begins at `at`. Nothing is checked: that was done once, when
+    /// the document was read.
+    fn child(self, at: usize) -> Option<Self> {
+        let rest = self.text.as_bytes().get(at..)?;
+        let length = match rest.first()? {
+            b'"' => string_length(rest),
+            b'[' | b'{' => brackets_length(rest),
+            _ => {
+                let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || is_space(*byte);
+                rest.iter().position(ends)
+            }
+        };
+        Some(Self {
+            text: self.text.get(at..at + length?)?,
+            start: self.start + at,
+        })
+    }
+
+    fn behind_space(self, at: usize) -> usize {
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
+        at + rest.iter().take_while(|byte| is_space(**byte)).count()
+    }
+
+    fn behind_comma(self, at: usize) -> usize {
+        let comma = self.behind_space(at);
+        match self.byte(comma) {
+            Some(b',') => self.behind_space(comma + 1),
+            _ => comma,
+        }
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The length of the string at the start of `text`, quotes included.
+fn string_length(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The length of the list or object at the start of `text`.
+fn brackets_length(text: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0usize);
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at += string_length(&text[at..])?;
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
         }
     }
 }
@@ -266,67 +331,26 @@ impl SyntaxError {
     }
 }
 
-/// An object's members with their names, in order.
-struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The content of a string literal, whatever its escapes. Read as bytes rather than text, so that half
+/// a surrogate pair is no error.
+struct Lossy(String);
 
-impl<'de> Deserialize<'de> for Pairs<'de> {
+impl<'de> Deserialize<'de> for Lossy {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
-                    pairs.push((name, map.next_value()?));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-/// A member's name, borrowed where it has no escapes. Bytes rather than text, so that half a
-/// surrogate pair in an escape is no error.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Name<'de>;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Lossy;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a string")
             }
 
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Name(String::from_utf8_lossy(bytes)))
-            }
-
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(
-                    String::from_utf8_lossy(bytes).into_owned(),
-                )))
+                Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
             }
         }
         deserializer.deserialize_bytes(Visitor)
     }
-}
-
-/// The content of a string literal with an escape that no text can hold.
-fn lossy(literal: &str) -> Option<String> {
-    let mut deserializer = serde_json::Deserializer::from_str(literal);
-    let Name(text) = Name::deserialize(&mut deserializer).ok()?;
-    Some(text.into_owned())
 }
 
 #[cfg(test)]

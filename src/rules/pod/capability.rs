@@ -75,7 +75,7 @@ struct Asked {
     span: Span,
 }
 
-fn asked(selection: &Selection<'_>) -> Vec<Asked> {
+fn asked(selection: &Selection<'_>) -> impl Iterator<Item = Asked> {
     let some = |capability, key, span: Option<Span>| {
         span.map(|span| Asked {
             capability,
@@ -113,7 +113,6 @@ fn asked(selection: &Selection<'_>) -> Vec<Asked> {
     ]
     .into_iter()
     .flatten()
-    .collect()
 }
 
 /// Requests without their capability, with the attachment's configuration.

@@ -1,6 +1,6 @@
 //! `duplicate-interface`: two attachments want one interface.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::rules::{
     Attachment, Check, Example, Levels, PodSubject, Report, Rule,
@@ -27,7 +27,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     if subject.attachments().nth(1).is_none() {
         return;
     }
-    let mut taken: HashMap<Cow<'_, str>, Attachment<'_, '_>> = HashMap::new();
+    let mut taken: BTreeMap<Cow<'_, str>, Attachment<'_, '_>> = BTreeMap::new();
     for attachment in subject.attachments() {
         let name = attachment.interface();
         match taken.get(&name) {

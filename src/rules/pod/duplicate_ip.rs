@@ -1,6 +1,6 @@
 //! `duplicate-ip`: one address twice on one network.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::rules::{
     Check, Example, Levels, PodSubject, Report, Rule,
@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    let mut taken: HashMap<(&str, &str, IpAddr), (usize, usize)> = HashMap::new();
+    let mut taken: BTreeMap<(&str, &str, IpAddr), (usize, usize)> = BTreeMap::new();
     for attachment in subject.attachments() {
         let (Some(ips), Some(name)) = (
             &attachment.selection.ips,

@@ -4,10 +4,12 @@
 use crate::{
     network::{
         AddressRequest, Selection,
+        address::AddressError,
         cni::{Capability, NetworkConfig},
         ipam::{Ipam, StaticIpam},
         json::{Kind, find},
         selection::Given,
+        text::Parsed,
     },
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
@@ -115,18 +117,18 @@ fn requested<'s, 'a>(attachment: Attachment<'s, 'a>) -> Option<Requested<'s, 'a>
         .ips
         .as_ref()
         .filter(|ips| !ips.value.is_empty())?;
-    let parsed = ips.value.iter().filter_map(|ip| ip.ok().copied()).collect();
+    let (written, span) = (&*ips.value, ips.span);
     Some(Requested {
         attachment,
-        span: ips.span,
-        parsed,
+        span,
+        written,
     })
 }
 
 struct Requested<'s, 'a> {
     attachment: Attachment<'s, 'a>,
     span: crate::network::Span,
-    parsed: Vec<AddressRequest>,
+    written: &'s [Parsed<'a, AddressRequest, AddressError>],
 }
 
 impl<'a> Requested<'_, 'a> {
@@ -194,8 +196,9 @@ fn two_families(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(ips) = requested(attachment) else {
             continue;
         };
-        let v4 = ips.parsed.iter().filter(|ip| ip.address.is_ipv4()).count();
-        let mixed = v4 > 0 && v4 < ips.parsed.len();
+        let mut parsed = ips.written.iter().filter_map(Parsed::ok);
+        let first = parsed.next().map(|ip| ip.address.is_ipv4());
+        let mixed = parsed.any(|ip| Some(ip.address.is_ipv4()) != first);
         if mixed && matches!(config.ipam(), Some(Ipam::HostLocal(_))) {
             report.add(
                 ips.place(),

@@ -1,7 +1,7 @@
 //! The rules on the names of JSON members: `unknown-key`, `repeated-key`, `key-case`,
 //! `obsolete-key`. They read one list in four ways.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::{
     network::selection::{
@@ -152,7 +152,7 @@ fn unknown_help(key: &str) -> String {
 
 fn repeated(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
-        let mut seen: HashSet<&str> = HashSet::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
         for given in &attachment.selection.members {
             let key = given.key.unwrap_or(&given.member.name.value);
             if !seen.insert(key) {

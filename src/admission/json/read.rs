@@ -1,0 +1,192 @@
+//! Reading by `serde` what a [`Scan`] has found to be JSON: what nobody asks for is stepped over.
+//!
+//! Gives up, for `serde_json` to read, where a review never goes: numbers, lists that are not
+//! stepped over, and every value of another kind than asked for.
+
+use std::{borrow::Cow, fmt, iter};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        self, DeserializeSeed, IntoDeserializer, MapAccess, Visitor,
+        value::{BorrowedStrDeserializer, MapDeserializer},
+    },
+    forward_to_deserialize_any,
+};
+
+use super::scan::Scan;
+
+/// The name by which `serde_json::value::RawValue` asks for the text of a value.
+const RAW: &str = "$serde_json::private::RawValue";
+
+/// Reads a JSON object. `None`: it is none, or is for `serde_json` to read.
+pub(in crate::admission) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    let text = text.trim_ascii();
+    let scan = Scan::of(text)?;
+    T::deserialize(&mut Reader { text, scan, at: 0 }).ok()
+}
+
+/// At the first byte of a value, or behind one.
+struct Reader<'a> {
+    text: &'a str,
+    scan: Scan,
+    at: usize,
+}
+
+/// Not read, for whatever reason: `serde_json` will say it.
+#[derive(Debug)]
+struct Unread;
+
+impl<'a> Reader<'a> {
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The end of the value that begins here.
+    fn end(&self) -> Option<usize> {
+        Some(match self.byte()? {
+            b'"' => self.scan.string_end(self.at)? + 1,
+            b'{' | b'[' => self.scan.bracket_end(self.at)? + 1,
+            _ => {
+                let mut rest = self.text.as_bytes()[self.at..].iter();
+                self.at + rest.position(|byte| matches!(byte, b',' | b'}' | b']'))?
+            }
+        })
+    }
+
+    /// The value that begins here, as it is written; goes behind it.
+    fn raw(&mut self) -> Result<&'a str, Unread> {
+        let end = self.end().ok_or(Unread)?;
+        let raw = self.text.get(self.at..end).ok_or(Unread)?;
+        self.at = end;
+        Ok(raw)
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, Unread> {
+        if self.byte() != Some(b'"') {
+            return Err(Unread);
+        }
+        let raw = self.raw()?;
+        if raw.as_bytes().contains(&b'\\') {
+            let text = serde_json::from_str(raw).map_err(|_| Unread)?;
+            return Ok(Cow::Owned(text));
+        }
+        Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
+    }
+}
+
+impl<'de> Deserializer<'de> for &mut Reader<'de> {
+    type Error = Unread;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match self.byte() {
+            Some(b'{') => visitor.visit_map(Members(self)),
+            Some(b'"') => match self.string()? {
+                Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+                Cow::Owned(text) => visitor.visit_string(text),
+            },
+            Some(b't' | b'f') => visitor.visit_bool(self.raw()? == "true"),
+            Some(b'n') => {
+                self.raw()?;
+                visitor.visit_unit()
+            }
+            _ => Err(Unread),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        if self.byte() == Some(b'n') {
+            self.raw()?;
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        if name == RAW {
+            let raw = Raw(self.raw()?);
+            return visitor.visit_map(MapDeserializer::new(iter::once((RAW, raw))));
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        match self.string()? {
+            Cow::Borrowed(text) => visitor.visit_enum(BorrowedStrDeserializer::new(text)),
+            Cow::Owned(text) => visitor.visit_enum(text.into_deserializer()),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        self.at = self.end().ok_or(Unread)?;
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map struct identifier
+    }
+}
+
+/// The members of the object whose `{`, or some of whose members, were read.
+struct Members<'r, 'a>(&'r mut Reader<'a>);
+
+impl<'de> MapAccess<'de> for Members<'_, 'de> {
+    type Error = Unread;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Unread> {
+        // Before the first name stands `{`, which is passed over like the commas between members.
+        let rest = self.0.text.as_bytes().get(self.0.at..).ok_or(Unread)?;
+        let empty = rest.starts_with(b"{}");
+        self.0.at += usize::from(empty);
+        let ended = self.0.byte() == Some(b'}');
+        self.0.at += 1;
+        if ended {
+            return Ok(None);
+        }
+        seed.deserialize(&mut *self.0).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unread> {
+        // The colon.
+        self.0.at += 1;
+        seed.deserialize(&mut *self.0)
+    }
+}
+
+/// A value's text, given borrowed.
+struct Raw<'a>(&'a str);
+
+impl<'de> IntoDeserializer<'de, Unread> for Raw<'de> {
+    type Deserializer = BorrowedStrDeserializer<'de, Unread>;
+
+    fn into_deserializer(self) -> Self::Deserializer {
+        BorrowedStrDeserializer::new(self.0)
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not read")
+    }
+}
+
+impl std::error::Error for Unread {}
+
+impl de::Error for Unread {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}

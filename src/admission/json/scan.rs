@@ -1,0 +1,382 @@
+//! Whether a text is JSON, and where its strings and brackets are: found for 64 bytes at a time.
+//!
+//! Nearly all of a review is of no interest, and yet it has to be JSON to its end. A parser goes from
+//! token to token and guesses wrong at each; here a block of 64 bytes becomes a few masks, a bit for
+//! each byte, and the grammar is a few questions to whole masks: what may stand before what (no
+//! white space is taken, so tokens are neighbours), and what commas and colons are allowed between
+//! two brackets. Only brackets, numbers and escapes are looked at one by one.
+//!
+//! [`Scan::of`] gives `None` for every text that is no JSON object, but also for some that are: with
+//! white space, or nested deeper than [`DEEPEST`]. Such are for `serde_json` to read.
+
+use wide::u8x16;
+
+/// How many brackets may be open at once.
+const DEEPEST: u32 = 60;
+/// The bytes of a block.
+const BLOCK: usize = 64;
+
+/// What was found in a text that is a JSON object.
+pub(super) struct Scan {
+    blocks: Vec<Block>,
+}
+
+/// What was found in one block.
+struct Block {
+    /// The quotes that begin and end strings.
+    quotes: u64,
+    /// `{` and `[` outside of strings.
+    opens: u64,
+    /// `}` and `]` outside of strings.
+    closes: u64,
+}
+
+/// The bytes of one block, sorted.
+#[derive(Default)]
+struct Bytes {
+    quotes: u64,
+    commas: u64,
+    colons: u64,
+    opens: u64,
+    closes: u64,
+    /// Of a bracket: whether it is an object's.
+    curly: u64,
+    backslashes: u64,
+    controls: bool,
+}
+
+/// What one block has to know of those before.
+struct Scanner<'a> {
+    text: &'a [u8],
+    blocks: Vec<Block>,
+    /// All ones within a string.
+    in_string: u64,
+    /// The lowest bit: the first byte is escaped.
+    escaped: u64,
+    /// The tokens that the block before ended with.
+    before: Last,
+    /// The open brackets, the innermost lowest: 1 for an object. Above them stands a 1.
+    nesting: u64,
+}
+
+/// In the lowest bit of each: what the last byte of a block was.
+#[derive(Default)]
+struct Last {
+    comma: u64,
+    colon: u64,
+    curly: u64,
+    square: u64,
+    string: u64,
+    scalar: u64,
+    close: u64,
+    /// The kinds of strings, told by what stands before them: that go on in the next block, ...
+    value_goes_on: bool,
+    name_goes_on: bool,
+    listed_goes_on: bool,
+    /// ... and that ended just before.
+    value: u64,
+    name: u64,
+    listed: u64,
+}
+
+impl Scan {
+    /// Scans a text, which must have no white space around it.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let text = text.as_bytes();
+        if text.first() != Some(&b'{') {
+            return None;
+        }
+        let mut scanner = Scanner {
+            text,
+            blocks: Vec::with_capacity(text.len().div_ceil(BLOCK)),
+            in_string: 0,
+            escaped: 0,
+            before: Last {
+                colon: 1, // What comes first is a value.
+                ..Last::default()
+            },
+            nesting: 1,
+        };
+        let (whole, rest) = text.as_chunks::<BLOCK>();
+        for (index, block) in whole.iter().enumerate() {
+            scanner.block(index * BLOCK, block, BLOCK)?;
+        }
+        if !rest.is_empty() {
+            let mut block = [b' '; BLOCK];
+            block[..rest.len()].copy_from_slice(rest);
+            scanner.block(text.len() - rest.len(), &block, rest.len())?;
+        }
+        (scanner.nesting == 1 && scanner.in_string == 0).then_some(Self {
+            blocks: scanner.blocks,
+        })
+    }
+
+    /// The quote that ends the string which begins at `start`.
+    pub(super) fn string_end(&self, start: usize) -> Option<usize> {
+        let next = start + 1;
+        let mut index = next / BLOCK;
+        let mut quotes = self.blocks.get(index)?.quotes & (u64::MAX << (next % BLOCK));
+        while quotes == 0 {
+            index += 1;
+            quotes = self.blocks.get(index)?.quotes;
+        }
+        Some(index * BLOCK + quotes.trailing_zeros() as usize)
+    }
+
+    /// The bracket that closes the one at `start`.
+    pub(super) fn bracket_end(&self, start: usize) -> Option<usize> {
+        let mut depth = 0;
+        let mut from = u64::MAX << (start % BLOCK);
+        for (index, block) in self.blocks.iter().enumerate().skip(start / BLOCK) {
+            let (opens, mut closes) = (block.opens & from, block.closes & from);
+            from = u64::MAX;
+            // The depth at a closing bracket is what was opened before it less what was closed.
+            let mut closed = 0;
+            if depth <= closes.count_ones() {
+                while closes != 0 {
+                    let bit = closes & closes.wrapping_neg();
+                    closed += 1;
+                    if depth + (opens & (bit - 1)).count_ones() == closed {
+                        return Some(index * BLOCK + bit.trailing_zeros() as usize);
+                    }
+                    closes ^= bit;
+                }
+            } else {
+                closed = closes.count_ones();
+            }
+            depth = depth + opens.count_ones() - closed;
+        }
+        None
+    }
+}
+
+impl Scanner<'_> {
+    /// Reads the block of the text that begins at `start`, `len` bytes of it.
+    fn block(&mut self, start: usize, block: &[u8; BLOCK], len: usize) -> Option<()> {
+        let bytes = Bytes::of(block);
+        if bytes.controls || self.nesting == 1 && start > 0 {
+            return None;
+        }
+        let quotes = bytes.quotes & !self.escapes(start, bytes.backslashes)?;
+        // From each opening quote to before the closing one.
+        let inside = parity(quotes) ^ self.in_string;
+        self.in_string = ((inside >> 63) & 1).wrapping_neg();
+        let there = u64::MAX >> (BLOCK - len);
+        let outside = !inside & !quotes & there;
+        let commas = bytes.commas & outside;
+        let colons = bytes.colons & outside;
+        let opens = bytes.opens & outside;
+        let closes = bytes.closes & outside;
+        let scalars = outside & !(commas | colons | opens | closes);
+        let begins = quotes & inside;
+        let ends = quotes & !inside;
+
+        let last = &mut self.before;
+        let after_comma = behind(commas, &mut last.comma);
+        let after_colon = behind(colons, &mut last.colon);
+        let after_curly = behind(opens & bytes.curly, &mut last.curly);
+        let after_square = behind(opens & !bytes.curly, &mut last.square);
+        let after_string = behind(ends, &mut last.string);
+        let after_scalar = behind(scalars, &mut last.scalar);
+        let after_close = behind(closes, &mut last.close);
+        let value_may_come = after_comma | after_colon | after_square;
+        let value_ended = after_string | after_scalar | after_close;
+        let first_of_scalar = scalars & !after_scalar;
+        let mut wrong = begins & !(value_may_come | after_curly);
+        wrong |= (first_of_scalar | opens) & !value_may_come;
+        wrong |= commas & !value_ended;
+        wrong |= closes & !(value_ended | after_curly | after_square);
+        wrong |= colons & !after_string;
+
+        // A string behind a colon or `[` is no name, one behind `{` is; behind a comma it depends.
+        let values = begins & (after_colon | after_square);
+        let values = behind(
+            span_ends(values, inside, &mut last.value_goes_on),
+            &mut last.value,
+        );
+        let names = begins & after_curly;
+        let names = behind(
+            span_ends(names, inside, &mut last.name_goes_on),
+            &mut last.name,
+        );
+        let listed = begins & after_comma;
+        let listed = behind(
+            span_ends(listed, inside, &mut last.listed_goes_on),
+            &mut last.listed,
+        );
+        wrong |= values & colons;
+        wrong |= names & !colons;
+        // What only a list may have: a comma before what is no name.
+        let of_lists = (listed & !colons) | ((first_of_scalar | opens) & after_comma);
+        wrong |= self.nest(opens, closes, bytes.curly, colons, of_lists)?;
+        if wrong & there != 0 {
+            return None;
+        }
+        self.scalars(start, first_of_scalar)?;
+        // Nothing stands behind the end.
+        if self.nesting == 1 && closes & (1 << (len - 1)) == 0 {
+            return None;
+        }
+        self.blocks.push(Block {
+            quotes,
+            opens,
+            closes,
+        });
+        Some(())
+    }
+
+    /// The bytes that a backslash takes their meaning from.
+    fn escapes(&mut self, start: usize, mut backslashes: u64) -> Option<u64> {
+        let mut escaped = std::mem::take(&mut self.escaped);
+        while backslashes != 0 {
+            let index = backslashes.trailing_zeros();
+            backslashes &= backslashes - 1;
+            if escaped & (1 << index) != 0 {
+                continue;
+            }
+            match index {
+                63 => self.escaped = 1,
+                _ => escaped |= 1 << (index + 1),
+            }
+            let mut behind = self.text[start + index as usize + 1..].iter();
+            match behind.next()? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                b'u' if behind.len() >= 4 && behind.take(4).all(u8::is_ascii_hexdigit) => {}
+                _ => return None,
+            }
+        }
+        Some(escaped)
+    }
+
+    /// Opens and closes brackets; between them, nothing of lists may be in objects, nor a colon in
+    /// lists. Gives what is wrong.
+    fn nest(
+        &mut self,
+        opens: u64,
+        closes: u64,
+        curly: u64,
+        colons: u64,
+        of_lists: u64,
+    ) -> Option<u64> {
+        let mut wrong = 0;
+        let mut to_come = u64::MAX;
+        let mut brackets = opens | closes;
+        while brackets != 0 {
+            let bit = brackets & brackets.wrapping_neg();
+            brackets ^= bit;
+            // What lies between the bracket before and this one, which counts as inside.
+            let between = to_come & (bit | (bit - 1));
+            to_come ^= between;
+            let object = (self.nesting & 1).wrapping_neg();
+            wrong |= between & ((object & of_lists) | (!object & colons));
+            let kind = u64::from(curly & bit != 0);
+            if opens & bit != 0 {
+                if self.nesting >> DEEPEST != 0 {
+                    return None;
+                }
+                self.nesting = (self.nesting << 1) | kind;
+            } else {
+                wrong |= bit & ((self.nesting & 1) ^ kind).wrapping_neg();
+                self.nesting >>= 1;
+                if self.nesting == 1 && brackets != 0 {
+                    return None;
+                }
+            }
+        }
+        let object = (self.nesting & 1).wrapping_neg();
+        Some(wrong | (to_come & ((object & of_lists) | (!object & colons))))
+    }
+
+    /// Reads the numbers and words that begin here.
+    fn scalars(&self, start: usize, mut firsts: u64) -> Option<()> {
+        while firsts != 0 {
+            let at = start + firsts.trailing_zeros() as usize;
+            firsts &= firsts - 1;
+            let rest = behind_scalar(&self.text[at..])?;
+            // To its end: another byte would not be taken for a delimiter.
+            if !matches!(rest.first(), Some(b',' | b'}' | b']')) {
+                return None;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Of each mask's bit the next one; of the last, in the next block.
+fn behind(mask: u64, last: &mut u64) -> u64 {
+    let behind = (mask << 1) | *last;
+    *last = mask >> 63;
+    behind
+}
+
+/// Where the strings end that begin at `begins`: added to a row of ones, a bit comes out behind it.
+fn span_ends(begins: u64, inside: u64, goes_on: &mut bool) -> u64 {
+    let (sum, over) = inside.overflowing_add(begins);
+    let (sum, over_too) = sum.overflowing_add(u64::from(*goes_on));
+    *goes_on = over | over_too;
+    sum & !inside
+}
+
+/// In each bit, whether the bits up to it are odd in number.
+fn parity(mask: u64) -> u64 {
+    [1, 2, 4, 8, 16, 32]
+        .into_iter()
+        .fold(mask, |mask, step| mask ^ (mask << step))
+}
+
+/// What follows a number or a word.
+fn behind_scalar(text: &[u8]) -> Option<&[u8]> {
+    for word in [&b"true"[..], b"false", b"null"] {
+        if let Some(rest) = text.strip_prefix(word) {
+            return Some(rest);
+        }
+    }
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let mut text = match text.strip_prefix(b"0") {
+        Some(rest) => rest,
+        None => behind_digits(text)?,
+    };
+    if let Some(fraction) = text.strip_prefix(b".") {
+        text = behind_digits(fraction)?;
+    }
+    if let [b'e' | b'E', exponent @ ..] = text {
+        let digits = match exponent {
+            [b'+' | b'-', digits @ ..] => digits,
+            digits => digits,
+        };
+        text = behind_digits(digits)?;
+    }
+    Some(text)
+}
+
+fn behind_digits(text: &[u8]) -> Option<&[u8]> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (digits > 0).then_some(&text[digits..])
+}
+
+impl Bytes {
+    fn of(block: &[u8; BLOCK]) -> Self {
+        let all = u8x16::splat;
+        let bits = |lane: u8x16| u64::from(lane.to_bitmask());
+        let mut found = Self::default();
+        let mut least = all(u8::MAX);
+        let (lanes, _) = block.as_chunks::<16>();
+        for (index, lane) in lanes.iter().enumerate() {
+            let lane = u8x16::new(*lane);
+            let shift = 16 * index;
+            let equal = |byte| bits(lane.simd_eq(all(byte))) << shift;
+            found.quotes |= equal(b'"');
+            found.backslashes |= equal(b'\\');
+            found.commas |= equal(b',');
+            found.colons |= equal(b':');
+            // `[` and `]` differ from `{` and `}` in this bit only.
+            let bit = all(b'{' ^ b'[');
+            found.opens |= bits((lane | bit).simd_eq(all(b'{'))) << shift;
+            found.closes |= bits((lane | bit).simd_eq(all(b'}'))) << shift;
+            found.curly |= bits((lane & bit).simd_eq(bit)) << shift;
+            least = least.min(lane);
+        }
+        found.controls = bits(least.min(all(0x1f)).simd_eq(least)) != 0;
+        found
+    }
+}
