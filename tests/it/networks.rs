@@ -156,11 +156,11 @@ fn plugin(kind: &'static str) -> BoxedStrategy<Value> {
     match kind {
         "macvlan" => (
             word("mode", &["", "bridge", "private", "vepa", "passthru"]),
-            number("mtu", 0..9001),
+            number("mtu", 68..9001),
         )
             .prop_map(move |(a, b)| object(base.clone(), vec![a, b]))
             .boxed(),
-        "ipvlan" => (word("mode", &["l2", "l3", "l3s"]), number("mtu", 0..9001))
+        "ipvlan" => (word("mode", &["l2", "l3", "l3s"]), number("mtu", 68..9001))
             .prop_map(move |(a, b)| object(base.clone(), vec![a, b]))
             .boxed(),
         "bridge" => (
@@ -341,6 +341,13 @@ fn mistakes() -> Vec<Mistake> {
             "plugin:macvlan",
             json!({"type": 5}),
             "invalid-network-config",
+            deny,
+        ),
+        ("plugin:macvlan", json!({"mtu": 67}), options, deny),
+        (
+            "plugin:macvlan",
+            json!({"mac": "01:00:5e:00:00:01"}),
+            options,
             deny,
         ),
         ("plugin:ipvlan", json!({"mode": "bridge"}), options, deny),
