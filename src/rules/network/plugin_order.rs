@@ -31,7 +31,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some((kind, plugin)) = plugins.first() else {
         return;
     };
-    if CHAINED.contains(&&**kind) {
+    if CHAINED.contains(kind) {
         report.add(
             plugin.place("type"),
             format!("{kind} is the first plugin, so there is no interface yet"),
