@@ -8,6 +8,7 @@ mod architecture;
 mod check;
 mod docs;
 mod examples;
+mod hooks;
 mod kube_types;
 mod match_conditions;
 mod neighbours;
@@ -36,6 +37,7 @@ fn main() {
         openshift::trials(),
         process::trials(),
         docs::trials(),
+        hooks::trials(),
         examples::trials(),
         annotations::trials(),
         networks::trials(),
