@@ -16,6 +16,9 @@ use crate::{
     rules::{Policy, Profile},
 };
 
+/// Where the settings are, if no flag says it; the server's own variable.
+const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";
+
 /// How it ended, for who reads the exit code.
 const DENIED: u8 = 1;
 const COULD_NOT_RUN: u8 = 2;
@@ -50,8 +53,9 @@ pub(super) struct CheckArgs {
             .try_map(|name| name.parse::<Format>())
     )]
     format: Format,
-    /// The settings (nadmit.yaml) of the server, so that the check says what it would
-    #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
+    /// The settings (nadmit.yaml) of the server, so that the check says what it would; without it those
+    /// of the environment variable NADMIT_CONFIG
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The levels to start from, instead of --config
     #[arg(
@@ -91,7 +95,16 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
 }
 
 fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
-    let policy = policy(args.config.as_deref(), args.profile)?;
+    // Who names a profile means it, whatever the environment says.
+    let surrounding = || match args.profile {
+        None => std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()),
+        Some(_) => None,
+    };
+    let config = args
+        .config
+        .clone()
+        .or_else(|| surrounding().map(PathBuf::from));
+    let policy = policy(config.as_deref(), args.profile)?;
     let mut progress = Progress::new();
     let files = check::gather(&args.paths, |done, count| progress.tell(done, count));
     progress.end();

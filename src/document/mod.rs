@@ -8,6 +8,7 @@
 //! error, and nothing nests deeper than a stack can bear.
 
 mod json;
+mod lenient;
 mod merge;
 mod node;
 mod scalar;

@@ -92,10 +92,11 @@ fn an_error_has_its_place_and_leaves_the_other_documents_alone() {
     let text = "a: 1\n---\nb: \"open\nc: 2\n---\nd: [1\n---\ne: 3\n";
     let read: Vec<_> = read(text, "a.yaml", Booleans::Yaml11).collect();
     assert!(read[0].is_ok() && read[3].is_ok());
-    let reason = "invalid indentation in multiline quoted scalar: indent this line of the quoted \
-                  text deeper than its key";
-    let reason = reason.to_owned();
-    assert_eq!(errors(text, "a.yaml")[0], (4, 1, reason));
+    // Where the quote opens, not the line on which it is not closed.
+    assert_eq!(
+        errors(text, "a.yaml")[0],
+        (3, 4, "unclosed quote".to_owned())
+    );
     assert_eq!(
         errors(text, "a.yaml")[1].0,
         6,
@@ -105,6 +106,64 @@ fn an_error_has_its_place_and_leaves_the_other_documents_alone() {
     let (line, column, reason) = errors("{\n  \"a\": 1,\n}", "a.json").remove(0);
     assert_eq!((line, column), (2, 9), "the comma, not the brace");
     assert!(reason.starts_with("the text is not JSON: "), "{reason}");
+}
+
+#[test]
+fn a_quoted_text_need_not_be_indented_deeper_than_its_key() {
+    let text = "\
+first: 1
+---
+outer:
+  single: '[
+    {\"a\": \"it''s\"
+  }
+]' # behind it
+  double: \"one \\
+  two\n three\"
+  list: ['x
+y', {k: v}]
+last: z
+";
+    let mut documents = read(text, "a.yaml", Booleans::Yaml11);
+    let _first = documents.next();
+    let root = documents.next().expect("a document").expect("no error");
+    let outer = root.get("outer").expect("outer");
+    assert_eq!(
+        outer.get("single").and_then(Node::string),
+        Some("[ {\"a\": \"it's\" } ]")
+    );
+    assert_eq!(
+        outer.get("double").and_then(Node::string),
+        Some("one two three")
+    );
+    let single = "'[\n    {\"a\": \"it''s\"\n  }\n]'";
+    assert_eq!(raw(text, outer, "single"), (single, 4, 11));
+    assert_eq!(raw(text, outer, "double").1, 8);
+    let list = outer.get("list").and_then(Node::elements).expect("a list");
+    let inner = &list[1].entries().expect("an object")[0].value;
+    assert_eq!(
+        inner.place.position,
+        Position {
+            line: 12,
+            column: 9
+        }
+    );
+    assert_eq!(raw(text, &root, "last"), ("z", 13, 7));
+    let map = ScalarMap::new(
+        text,
+        outer.get("single").expect("single").place,
+        "[ {\"a\": \"it's\" } ]",
+    );
+    let map = map.expect("a map");
+    assert_eq!(&text[map.offset(17)..][..2], "]'");
+}
+
+#[test]
+fn very_many_such_lines_end() {
+    let text = format!("a:\n  b: '{}'\n", "\nx".repeat(5000));
+    assert_eq!(errors(&text, "a.yaml").len(), 1);
+    let text = format!("a:\n  b: '{}'\n", "\nx".repeat(500));
+    assert_eq!(errors(&text, "a.yaml"), []);
 }
 
 #[test]

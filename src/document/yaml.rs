@@ -11,6 +11,7 @@ use serde_saphyr::granit_parser::{
 
 use super::{
     Booleans, Entry, MAX_DEPTH, MAX_NODES, Node, Place, SyntaxError, Value,
+    lenient::{self, Indented},
     merge::{Pairs, is_merge_key},
     scalar,
     split::Chunk,
@@ -22,8 +23,23 @@ const MAX_COPIED: usize = 32 << 20;
 
 /// Reads one document; `None` if it turns out to be empty.
 pub(super) fn read(chunk: Chunk<'_>, booleans: Booleans) -> Result<Option<Node<'_>>, SyntaxError> {
+    match parse(chunk, booleans, &Indented::default()) {
+        Err(error) if error.reason.starts_with(lenient::FAULT) => {
+            lenient::read(chunk, booleans, error.clone()).unwrap_or(Err(error))
+        }
+        read => read,
+    }
+}
+
+/// The same of a document whose lines were `indented`.
+pub(super) fn parse<'a>(
+    chunk: Chunk<'a>,
+    booleans: Booleans,
+    indented: &Indented,
+) -> Result<Option<Node<'a>>, SyntaxError> {
     let mut builder = Builder {
         chunk,
+        indented,
         booleans,
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -45,8 +61,9 @@ fn options() -> Options {
 }
 
 /// A tree half built.
-struct Builder<'a> {
+struct Builder<'a, 'i> {
     chunk: Chunk<'a>,
+    indented: &'i Indented,
     booleans: Booleans,
     open: Vec<Open<'a>>,
     anchors: HashMap<usize, Node<'a>>,
@@ -67,7 +84,7 @@ enum Content<'a> {
     Object(Pairs<'a>),
 }
 
-impl<'a> Builder<'a> {
+impl<'a> Builder<'a, '_> {
     fn take(&mut self, event: Event<'a>, extent: &Extent) -> Result<(), SyntaxError> {
         let place = self.place(extent);
         match event {
@@ -193,7 +210,9 @@ impl<'a> Builder<'a> {
     }
 
     fn place(&self, extent: &Extent) -> Place {
-        let offset = |marker: &Marker| self.chunk.offset + marker.byte_offset().unwrap_or(0);
+        let offset = |marker: &Marker| {
+            self.chunk.offset + self.indented.offset(marker.byte_offset().unwrap_or(0))
+        };
         Place {
             span: Span::new(offset(&extent.start), offset(&extent.end)),
             position: self.position(&extent.start),
@@ -201,9 +220,10 @@ impl<'a> Builder<'a> {
     }
 
     fn position(&self, marker: &Marker) -> Position {
+        let line = marker.line().max(1);
         Position {
-            line: self.chunk.lines + marker.line().max(1),
-            column: marker.col() + 1,
+            line: self.chunk.lines + line,
+            column: self.indented.column(line, marker.col()) + 1,
         }
     }
 
@@ -219,7 +239,7 @@ impl<'a> Builder<'a> {
 /// What the parser stumbled over, with what to write instead where kubectl's parser is more lenient.
 fn reason(info: &str) -> String {
     match info {
-        "invalid indentation in multiline quoted scalar" => {
+        lenient::FAULT => {
             format!("{info}: indent this line of the quoted text deeper than its key")
         }
         _ => info.to_owned(),

@@ -29,7 +29,7 @@ pub(super) struct Objects {
     /// What cuts ranges into slices: the namespace of Whereabouts's controller, and whether it runs.
     pub controllers: Vec<((Box<str>, bool), usize)>,
     /// Namespaces and names of the pools that it made.
-    pub slice_pools: Vec<((Box<str>, Box<str>), usize)>,
+    pub slice_pools: Vec<(Named, usize)>,
 }
 
 /// A pool, or what is wrong with it.
@@ -46,6 +46,8 @@ pub(super) struct AddressReservation {
     pub name: Box<str>,
     pub reservation: Option<Arc<Reservation>>,
 }
+/// A namespace and a name.
+type Named = (Box<str>, Box<str>);
 
 /// A namespace and how its pods are treated.
 #[derive(Debug, Clone, PartialEq, Eq)]

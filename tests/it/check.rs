@@ -26,6 +26,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("check::fragments_have_their_verdict", fragments),
         Trial::test("check::networks_elsewhere_are_warned_of", elsewhere),
         Trial::test("check::exit_codes", exit_codes),
+        Trial::test("check::a_profile_goes_before_the_environment", environment),
+        Trial::test("check::an_object_that_stands_twice_is_said_to", duplicates),
+        Trial::test("check::whereabouts_settings_are_judged", config_map),
     ];
     snapshots.chain(others).collect()
 }
@@ -185,12 +188,13 @@ fn seeds() -> Result<(), Failed> {
         &vec![(Level::Warn, "unknown-network", "wb-ipam".to_owned())],
     )?;
     same(&line("pod-fast-ipam.yaml")?, &vec![(7, 51)])?;
-    // The closing line of the quoted text is not indented deeper than its key.
+    // The closing line of the quoted text is not indented deeper than its key: kubectl takes that.
+    // The name is one to be filled in.
     same(
         &verdict("pod-static-mac-ip.yaml")?,
-        &vec![(Level::Deny, "invalid-manifest", String::new())],
+        &vec![(Level::Deny, "invalid-network-name", "<name>".to_owned())],
     )?;
-    same(&line("pod-static-mac-ip.yaml")?, &vec![(12, 5)])
+    same(&line("pod-static-mac-ip.yaml")?, &vec![(8, 18)])
 }
 
 /// Fragments of configurations, each as the configuration of a network: the place of the slip.
@@ -245,9 +249,14 @@ fn elsewhere() -> Result<(), Failed> {
 }
 
 fn nadmit(arguments: &[&str], input: &str) -> Result<Output, Failed> {
+    nadmit_with(arguments, input, None)
+}
+
+fn nadmit_with(arguments: &[&str], input: &str, config: Option<&str>) -> Result<Output, Failed> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_nadmit"))
         .args(arguments)
         .env_remove("NADMIT_CONFIG")
+        .envs(config.map(|path| ("NADMIT_CONFIG", path)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -302,4 +311,74 @@ fn exit_codes() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// NADMIT_CONFIG stands in for `--config`; a profile on the command line goes before it.
+fn environment() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("nadmit.yaml");
+    fs::write(&config, "rules: {unknown-network: off}\n")?;
+    let config = config.display().to_string();
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["check", "-"], 0, "no finding"),
+        (&["check", "--profile", "strict", "-"], 0, "unknown-network"),
+        (&["check", "--config", "/nowhere", "-"], 2, "/nowhere"),
+        (
+            &["check", "--profile", "strict", "--config", &config, "-"],
+            2,
+            "cannot be used with",
+        ),
+    ];
+    for (arguments, code, expected) in cases {
+        let output = nadmit_with(arguments, POD, Some(&config))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(code) || !said.contains(expected) {
+            return Err(format!("{arguments:?}: {}\n{said}", output.status).into());
+        }
+    }
+    Ok(())
+}
+
+/// The second place is warned of, and names the first; what has no name yet is not counted.
+fn duplicates() -> Result<(), Failed> {
+    let file = |name: &str, text: &str| File {
+        name: name.to_owned(),
+        text: Ok(text.to_owned()),
+    };
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: a-}\n";
+    let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n";
+    let one = format!("{network}metadata: {{name: net-a, namespace: db}}\n---\n{job}");
+    let two = format!("{job}---\n{network}metadata: {{name: net-a, namespace: db}}\n");
+    let other = format!("{network}metadata: {{name: net-a, namespace: web}}\n");
+    let files = vec![
+        file("a.yaml", &one),
+        file("b.yaml", &two),
+        file("c.yaml", &other),
+    ];
+    let outcome = check::run(files, &Policy::default(), Options::default());
+    let found = outcome
+        .remarks
+        .iter()
+        .filter(|r| r.code == check::DUPLICATE_OBJECT);
+    let found: Vec<_> = found
+        .map(|r| (r.file, r.level, r.span.start as usize, &*r.message))
+        .collect();
+    let place = two.find("apiVersion: k8s").unwrap_or_default();
+    let message = "network db/net-a is defined in a.yaml:1:1, too";
+    same(&found, &vec![(1, Level::Warn, place, message)])
+}
+
+/// A schedule that ends the reconciler is found where it stands; other ConfigMaps are passed over.
+fn config_map() -> Result<(), Failed> {
+    let manifest = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: kube-system}}\n\
+             data:\n  a: 'b'\n  cron-expression: '*/15 * 99 * *'\n"
+        )
+    };
+    let judged = |name: &str| said(&text("a.yaml", &manifest(name), Options::default()));
+    same(&judged("settings"), &Vec::new())?;
+    let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
+    same(&judged("whereabouts-config"), &vec![expected])
 }

@@ -9,6 +9,7 @@ mod check;
 mod crash;
 mod docs;
 mod examples;
+mod hooks;
 mod kube_types;
 mod match_conditions;
 mod neighbours;
@@ -41,6 +42,7 @@ fn main() {
         openshift::trials(),
         process::trials(),
         docs::trials(),
+        hooks::trials(),
         examples::trials(),
         annotations::trials(),
         networks::trials(),

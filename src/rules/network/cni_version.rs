@@ -14,7 +14,8 @@ pub const RULE: Rule = Rule {
     summary: "cniVersion is none of the versions of the CNI specification",
     explanation: "Each plugin compares cniVersion with the versions that it knows and fails on any \
         other (\"incompatible CNI versions\"). There are 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 \
-        and 1.1.0; without one it is 0.1.0. Source: CNI specification; cni, pkg/version.",
+        and 1.1.0; without one it is 0.1.0. bandwidth knows those from 0.3.0 on, vrf from 0.3.1, \
+        firewall from 0.4.0. Source: CNI specification; cni, pkg/version; the plugins executed.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "1.2.0", "type": "macvlan", "ipam": {"type": "dhcp"}}"#
     )]),
@@ -24,6 +25,13 @@ pub const RULE: Rule = Rule {
 
 const KNOWN: [&str; 7] = [
     "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
+];
+
+/// The plugins that do not know the oldest versions, each with the first that it knows.
+const SINCE: [(&str, &str); 3] = [
+    ("bandwidth", "0.3.0"),
+    ("firewall", "0.4.0"),
+    ("vrf", "0.3.1"),
 ];
 
 /// Whether a configuration's version allows one address of each family only: those before 0.3.0,
@@ -40,15 +48,33 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(document) = Fields::document(subject) else {
         return;
     };
-    let Some(version) = document.text("cniVersion") else {
-        return;
+    let version = document.text("cniVersion");
+    let version = version.as_deref().unwrap_or(KNOWN[0]);
+    let Some(age) = KNOWN.iter().position(|known| *known == version) else {
+        return report.add(
+            document.place("cniVersion"),
+            format!("there is no CNI version {}", quoted(version)),
+            format!("write {}", alternatives(&KNOWN)),
+        );
     };
-    if KNOWN.contains(&&*version) {
-        return;
+    for (kind, plugin) in Fields::plugins(subject) {
+        let first = SINCE.iter().find(|(known, _)| *known == kind);
+        let known = first.and_then(|(_, first)| KNOWN.iter().position(|known| known == first));
+        if let (Some((_, first)), Some(known)) = (first, known)
+            && age < known
+        {
+            let (place, written) = match document.has("cniVersion") {
+                true => (document.place("cniVersion"), quoted(version)),
+                false => (
+                    plugin.place("type"),
+                    format!("{} (there is none)", KNOWN[0]),
+                ),
+            };
+            report.add(
+                place,
+                format!("{kind} knows no CNI version before {first}, so not {written}"),
+                format!("write \"cniVersion\": \"{first}\" or later"),
+            );
+        }
     }
-    report.add(
-        document.place("cniVersion"),
-        format!("there is no CNI version {}", quoted(&version)),
-        format!("write {}", alternatives(&KNOWN)),
-    );
 }

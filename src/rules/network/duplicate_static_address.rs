@@ -61,7 +61,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     let texts = subject.plugins();
     let mut left = MOST_COMPARED;
-    for supply in subject.supplies(&config) {
+    for supply in subject.supplies(config) {
         let SupplyFrom::Configured { index } = supply.from else {
             continue;
         };
@@ -112,7 +112,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 /// The text of an IPAM's address: path and place.
 fn configured_text(plugin: &PluginText<'_>, index: usize) -> Option<(String, Span)> {
     let (_, members) = plugin.ipam()?;
-    let elements = find(&members, "addresses")?.value.elements()?;
+    let elements = find(members, "addresses")?.value.elements()?;
     let mut addresses = elements
         .into_iter()
         .enumerate()

@@ -65,6 +65,7 @@ fn check_gateway(fields: &Fields<'_, '_>, subnets: &[Option<&str>], report: &mut
     let Some(gateway) = fields
         .text("gateway")
         .and_then(|text| parse_address(&text).ok())
+        .map(|gateway| gateway.to_canonical())
     else {
         return;
     };

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     cni_version::is_before_0_3_0,
-    fields::{Fields, Sort::Text, gravity, quoted},
+    fields::{Fields, Sort::Text, quoted},
     routes::{check_address, check_one_a_family, check_routes},
 };
 
@@ -25,7 +25,7 @@ pub const RULE: Rule = Rule {
         is no smaller than /30 or /126; rangeStart and rangeEnd lie in it, in order; a set has \
         ranges of one family; no two overlap, in one set or in two. Before CNI version 0.3.0 there \
         is one set of each family. Anything else fails every pod. Source: host-local v1.9, \
-        Range.Canonicalize, RangeSet.Canonicalize, LoadIPAMConfig.",
+        Range.Canonicalize, RangeSet.Canonicalize, LoadIPAMConfig; v1.1.1 executed.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.5/24"}}"#
     )]),
@@ -97,6 +97,9 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
     let mut sets = Vec::new();
     if ipam.has("subnet") {
         sets.push(vec![ipam.clone()]);
+    } else {
+        // They count for nothing, but are read.
+        check_bounds(ipam, report);
     }
     if let Some(ranges) = ipam.value("ranges")
         && ranges.node.elements().is_none()
@@ -133,21 +136,20 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
     sets
 }
 
-/// What host-local checks of one range; its addresses, if it takes it.
-fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<Window> {
-    const BOUNDS: [&str; 2] = ["rangeStart", "rangeEnd"];
-    range.check_kinds(
-        &[
-            ("subnet", Text),
-            ("rangeStart", Text),
-            ("rangeEnd", Text),
-            ("gateway", Text),
-        ],
-        report,
-    );
+const BOUNDS: [&str; 2] = ["rangeStart", "rangeEnd"];
+
+/// What has to be an address, wherever it lies.
+fn check_bounds(range: &Fields<'_, '_>, report: &mut Report<'_>) {
     for key in BOUNDS.into_iter().chain(["gateway"]) {
+        range.check_kinds(&[(key, Text)], report);
         check_address(range, key, report);
     }
+}
+
+/// What host-local checks of one range; its addresses, if it takes it.
+fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<Window> {
+    check_bounds(range, report);
+    range.check_kinds(&[("subnet", Text)], report);
     let Some(value) = range.value("subnet") else {
         report.add(
             range.own_place(),
@@ -160,8 +162,8 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<Window
     let subnet = match Subnet::parse(&text) {
         Ok(subnet) => subnet,
         Err(error) => {
-            report.add_lesser(
-                gravity(error),
+            // Unlike the others it refuses an IPv4 subnet in IPv6 notation, too.
+            report.add(
                 value.place(),
                 format!("subnet {} {error}", quoted(&text)),
                 "write a subnet, such as 198.51.100.0/24",
@@ -219,7 +221,7 @@ fn bound(
     let Some(text) = range.text(key) else {
         return Some(None);
     };
-    let address = parse_address(&text).ok()?;
+    let address = parse_address(&text).ok()?.to_canonical();
     if subnet.window().contains(address) {
         return Some(Some(address));
     }

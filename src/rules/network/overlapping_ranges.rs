@@ -98,14 +98,14 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let plugins = subject.plugins();
     let mut by_range: BTreeMap<(usize, usize), Others<'_>> = BTreeMap::new();
     let mut left = MOST_COMPARED;
-    for supply in subject.supplies(&config) {
+    for supply in subject.supplies(config) {
         let SupplyFrom::Range { index, .. } = supply.from else {
             continue;
         };
         let others = by_range.entry((supply.plugin, index)).or_default();
         for (network, theirs) in subject.other_suppliers(supply.interval).take(left) {
             left -= 1;
-            if let Some(other) = compare(subject, &config, &supply, network, theirs) {
+            if let Some(other) = compare(subject, config, &supply, network, theirs) {
                 let key = (&*network.namespace, &*network.name);
                 let known = others.get(&key);
                 if known.is_none_or(|known| {
@@ -302,8 +302,8 @@ fn ranges(plugin: &PluginText<'_>) -> Vec<RangeText> {
         return Vec::new();
     };
     let path = format!("{}.ipam", plugin.path);
-    let mut found: Vec<_> = range(&members, &path).into_iter().collect();
-    let listed = find(&members, "ipRanges").and_then(|m| m.value.elements());
+    let mut found: Vec<_> = range(members, &path).into_iter().collect();
+    let listed = find(members, "ipRanges").and_then(|m| m.value.elements());
     for (index, element) in listed.unwrap_or_default().into_iter().enumerate() {
         let members = element.members().unwrap_or_default();
         found.extend(range(&members, &format!("{path}.ipRanges[{index}]")));

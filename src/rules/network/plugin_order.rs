@@ -14,7 +14,8 @@ pub const RULE: Rule = Rule {
     summary: "A plugin that changes an interface is the first of its network",
     explanation: "tuning, sbr, bandwidth, portmap, firewall and vrf work on what the plugin before \
         them made; as the first or only one they fail (\"must be called as chained plugin\", \
-        \"missing prevResult\"). Source: the plugins v1.9.",
+        \"missing prevResult\"). Source: the plugins v1.9, executed with \
+        v1.1.1.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "plugins": [{"type": "tuning"}, {"type": "macvlan", "ipam": {"type": "dhcp"}}]}"#
     )]),
@@ -30,7 +31,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some((kind, plugin)) = plugins.first() else {
         return;
     };
-    if CHAINED.contains(&&**kind) {
+    if CHAINED.contains(kind) {
         report.add(
             plugin.place("type"),
             format!("{kind} is the first plugin, so there is no interface yet"),

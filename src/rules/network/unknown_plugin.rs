@@ -64,11 +64,11 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if report.is_full() {
             return;
         }
-        if kind.is_empty() || KNOWN.contains(&&*kind) {
+        if kind.is_empty() || KNOWN.contains(&kind) {
             continue;
         }
         let similar = (kind.len() <= LONGEST)
-            .then(|| crate::catalog::most_alike(&kind, KNOWN.iter().copied()))
+            .then(|| crate::catalog::most_alike(kind, KNOWN.iter().copied()))
             .flatten();
         let help = similar.map_or_else(
             || "make sure that the binary is on every node".to_owned(),
@@ -76,7 +76,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         );
         report.add(
             plugin.place("type"),
-            format!("the plugin {} is none that nadmit knows", quoted(&kind)),
+            format!("the plugin {} is none that nadmit knows", quoted(kind)),
             help,
         );
     }

@@ -14,8 +14,9 @@ pub const RULE: Rule = Rule {
     levels: Levels::FAILS,
     summary: "A requested MAC is not one that an interface can have",
     explanation: "A MAC has six bytes in hexadecimal: 02:5e:00:00:00:01. Multus also takes 8 and \
-        20 bytes, multicast addresses (the first byte is odd) and all zeros, which Linux refuses: \
-        the plugin fails and the pod stays in ContainerCreating. Source: the spec, section \
+        20 bytes, multicast addresses (the first byte is odd) and all zeros, which Linux refuses \
+        (tuning's 8 or 20 bytes alone it takes, but only the first six of them): the plugin fails \
+        and the pod stays in ContainerCreating. Source: the spec, section \
         4.1.2.1.4; Go, net.ParseMAC; Linux, is_valid_ether_addr.",
     wrong: Example(&[
         STORAGE_NET,

@@ -16,6 +16,9 @@ const PLUGINS: &str = "/usr/lib/cni";
 /// How long a plugin may take, as `timeout` reads it.
 const PATIENCE: &str = "20";
 
+/// The master's hardware address.
+pub(super) const MASTER_MAC: &str = "02:5e:00:c0:ff:ee";
+
 /// The names of what the plugins work on.
 pub(super) struct Host {
     /// The interface on which networks are made.
@@ -36,18 +39,29 @@ impl Host {
     }
 
     fn can_make_interfaces() -> bool {
-        let name = format!("ndp{}", id() % 100_000);
-        let made = ip(&[
-            "link",
-            "add",
-            &name,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            &format!("{name}p"),
-        ]);
-        made.is_ok() && ip(&["link", "del", &name]).is_ok()
+        Master::new(&format!("ndp{}", id() % 100_000)).is_ok()
+    }
+
+    /// Whether the kernel makes interfaces of this kind.
+    pub(super) fn knows(link: &str) -> bool {
+        let names = ["ndk", "ndl"].map(|prefix| format!("{prefix}{}", id() % 100_000));
+        let [parent, child] = &names;
+        let Ok(_parent) = Master::new(parent) else {
+            return false;
+        };
+        let add = match link {
+            "vlan_filtering" => vec!["link", "add", child, "type", "bridge", link, "1"],
+            _ => {
+                let mut add = vec!["link", "add", "link", parent, "name", child, "type", link];
+                add.extend(if link == "vlan" {
+                    &["id", "5"][..]
+                } else {
+                    &[]
+                });
+                add
+            }
+        };
+        ip(&add).is_ok() && ip(&["link", "del", child]).is_ok()
     }
 
     /// Chooses names of the test's own.
@@ -118,7 +132,8 @@ struct Master<'a>(&'a str);
 impl<'a> Master<'a> {
     fn new(name: &'a str) -> Result<Self, Failed> {
         let peer = format!("{name}p");
-        ip(&["link", "add", name, "type", "veth", "peer", "name", &peer])?;
+        let pair = ["type", "veth", "peer", "name", &peer];
+        ip(&[&["link", "add", name, "address", MASTER_MAC], &pair[..]].concat())?;
         let master = Self(name);
         ip(&["link", "set", name, "up"])?;
         ip(&["link", "set", &peer, "up"])?;

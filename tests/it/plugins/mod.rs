@@ -2,7 +2,8 @@
 //! refuses, and what it takes is taken; the exceptions are listed with their reasons.
 //!
 //! Needs root, `ip`, and Debian's containernetworking-plugins (1.1.1); else each trial shows as
-//! ignored, by name. Everything happens in a network namespace and on a veth pair of the test's own.
+//! ignored, by name, and so do those of what this kernel or this version does not know, with the
+//! reason. Everything happens in a network namespace and on a veth pair of the test's own.
 
 mod host;
 
@@ -13,27 +14,55 @@ use nadmit::{admission::Verdict, catalog::Catalog, network::Network, rules::Poli
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::host::Host;
+use self::host::{Host, MASTER_MAC};
 use crate::support;
 
 const CASES: &str = include_str!("../../fixtures/cases/plugins.json");
 
 /// Where nadmit says otherwise than the plugins, on purpose.
-const STRICTER: &[(&str, &str)] = &[(
-    "static-gateway-outside",
-    "the plugin does not look; the route would lead nowhere",
-)];
+const STRICTER: &[(&str, &str)] = &[
+    (
+        "static-gateway-outside",
+        "the plugin does not look; the route would lead nowhere",
+    ),
+    (
+        "host-local-gateway-of-the-other-family",
+        "the plugin does not look; no address of the range can reach it",
+    ),
+    (
+        "tuning-mac-eight-bytes",
+        "the plugin takes it, but Linux only the first six bytes of it",
+    ),
+    (
+        "tuning-mac-twenty-bytes",
+        "the plugin takes it, but Linux only the first six bytes of it",
+    ),
+    (
+        "host-local-start-at-broadcast",
+        "the plugin gives the broadcast address, and nothing after it",
+    ),
+];
 
 /// One configuration.
 #[derive(Deserialize, Clone)]
 struct Case {
     id: String,
-    /// The configuration; `MASTER` and `BRIDGE` in it are the test's own interfaces.
+    /// The configuration; `MASTER`, its address `MASTERMAC`, and `BRIDGE` in it are the test's own
+    /// interfaces.
     config: Value,
     /// The version of the plugins from which on they behave as the rule says.
     #[serde(default)]
     since: Option<String>,
+    /// The kind of interface that the kernel has to know before the plugin says anything of use.
+    #[serde(default)]
+    needs: Option<String>,
+    /// What nadmit answers, where not every machine can ask the plugin: this is tried everywhere.
+    #[serde(default)]
+    expected: Option<String>,
 }
+
+/// What is judged, but no part of Debian's package.
+const NOT_IN_THE_PACKAGE: &[&str] = &["sriov", "ovn-k8s-cni-overlay", "whereabouts"];
 
 /// The version of the plugins that the tests run.
 const INSTALLED: &str = "1.1.1";
@@ -44,17 +73,40 @@ pub(crate) fn trials() -> Vec<Trial> {
     for (id, _) in STRICTER {
         assert!(cases.iter().any(|case| case.id == *id), "no case {id}");
     }
+    let rare = cases
+        .iter()
+        .filter(|c| c.since.is_some() || c.needs.is_some());
+    let stated: Vec<Trial> = rare
+        .map(|case| {
+            let case = case.clone();
+            Trial::test(format!("plugins::stated::{}", case.id), move || {
+                stated(&case)
+            })
+        })
+        .collect();
     let missing = !Host::is_possible();
     let host = Arc::new(std::sync::OnceLock::new());
-    cases
-        .into_iter()
-        .map(|case| {
-            let later = case.since.as_deref().is_some_and(|since| since > INSTALLED);
-            let host = host.clone();
-            Trial::test(format!("plugins::{}", case.id), move || run(&case, &host))
-                .with_ignored_flag(missing || later)
-        })
-        .collect()
+    let trials = cases.into_iter().map(|case| {
+        let why = match (&case.since, &case.needs) {
+            _ if missing => Some("without root, ip or the plugins".to_owned()),
+            (Some(since), _) if &**since > INSTALLED => Some(format!("since {since}")),
+            (_, Some(link)) if !Host::knows(link) => Some(format!("the kernel has no {link}")),
+            _ => None,
+        };
+        let host = host.clone();
+        let trial = Trial::test(format!("plugins::{}", case.id), move || run(&case, &host));
+        let ignored = trial.with_ignored_flag(why.is_some());
+        match why {
+            Some(why) => ignored.with_kind(why),
+            None => ignored,
+        }
+    });
+    let absent = NOT_IN_THE_PACKAGE.iter().map(|kind| {
+        Trial::test(format!("plugins::{kind}"), || Ok(()))
+            .with_kind("not in the package")
+            .with_ignored_flag(true)
+    });
+    trials.chain(absent).chain(stated).collect()
 }
 
 fn run(case: &Case, host: &std::sync::OnceLock<Result<Host, String>>) -> Result<(), Failed> {
@@ -63,9 +115,15 @@ fn run(case: &Case, host: &std::sync::OnceLock<Result<Host, String>>) -> Result<
     let text = case
         .config
         .to_string()
+        .replace("MASTERMAC", MASTER_MAC)
         .replace("MASTER", &host.master)
         .replace("BRIDGE", &host.bridge);
     let plugins = host.add(&case.id, &text)?;
+    if let Err(said) = &plugins
+        && said.contains("operation not supported")
+    {
+        return Err(format!("it is the kernel that refuses: write \"needs\": {said}").into());
+    }
     let (verdict, said) = judged(&text)?;
     let refuses = verdict == Verdict::Deny;
     let stricter = STRICTER.iter().any(|(id, _)| *id == case.id);
@@ -78,6 +136,19 @@ fn run(case: &Case, host: &std::sync::OnceLock<Result<Host, String>>) -> Result<
     }
     Err(format!(
         "the plugins say {plugins:?}, nadmit {}\n{said}{text}",
+        verdict.name()
+    )
+    .into())
+}
+
+fn stated(case: &Case) -> Result<(), Failed> {
+    let (verdict, said) = judged(&case.config.to_string())?;
+    if case.expected.as_deref() == Some(verdict.name()) {
+        return Ok(());
+    }
+    Err(format!(
+        "expected {:?}, got {}\n{said}",
+        case.expected,
         verdict.name()
     )
     .into())

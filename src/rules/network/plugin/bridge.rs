@@ -2,9 +2,12 @@
 
 use crate::rules::Report;
 
-use super::super::fields::{
-    Fields,
-    Sort::{Boolean, Integer, Objects, Text},
+use super::{
+    super::fields::{
+        Fields,
+        Sort::{Boolean, Integer, Objects, Text},
+    },
+    check_mtu,
 };
 
 /// VLANs that a port may be a member of.
@@ -18,6 +21,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             ("isDefaultGateway", Boolean),
             ("forceAddress", Boolean),
             ("ipMasq", Boolean),
+            ("ipMasqBackend", Text),
             ("mtu", Integer),
             ("hairpinMode", Boolean),
             ("promiscMode", Boolean),
@@ -32,6 +36,13 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report,
     );
     plugin.check_number("vlan", 0..=4094, report);
+    if plugin.is_true("ipMasq") {
+        plugin.check_word("ipMasqBackend", &["iptables", "nftables"], report);
+    }
+    // Without a number above 0 the bridge keeps its own.
+    if plugin.integer("mtu").is_some_and(|mtu| mtu > 0) {
+        check_mtu(plugin, report);
+    }
     for trunk in plugin.objects("vlanTrunk") {
         check_trunk(&trunk, report);
     }

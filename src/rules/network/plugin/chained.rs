@@ -1,14 +1,14 @@
 //! Plugins that change what another one made: tuning, sbr, bandwidth, portmap.
 
-use crate::{network::Subnet, rules::Report};
+use crate::rules::{Levels, Report};
 
 use super::{
     super::fields::{
         Fields,
         Sort::{Boolean, Integer, Text, TextMap, Texts, Unsigned},
-        gravity, quoted,
+        Value, quoted,
     },
-    check_mac,
+    check_mtu, check_own_mac,
 };
 
 pub(super) fn tuning(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -24,21 +24,46 @@ pub(super) fn tuning(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         ],
         report,
     );
-    check_mac(plugin, "mac", report);
+    check_own_mac(plugin, Levels::MISLEADS, report);
+    check_mtu(plugin, report);
+    check_sysctls(plugin, report);
+}
+
+/// Settings that are none of the network namespace's: dots and slashes are the same there.
+fn check_sysctls(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    let Some(sysctls) = plugin.object("sysctl") else {
+        return;
+    };
+    for member in sysctls.members() {
+        let key = member.name.value.replace('.', "/");
+        let mut parts = key.split('/').filter(|part| !part.is_empty());
+        if parts.next() != Some("net") || parts.next().is_none() {
+            report.add(
+                sysctls.place_of_name(member),
+                format!("tuning refuses the sysctl {}", quoted(&member.name.value)),
+                "write one that begins with \"net.\", or set it for the pod (securityContext)",
+            );
+        }
+    }
 }
 
 pub(super) fn sbr(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(&[("table", Integer), ("addSourceHints", Boolean)], report);
+    plugin.check_kinds(&[("table", Integer)], report);
 }
 
-pub(super) fn bandwidth(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+/// Plugins that make no pair of interfaces, of which bandwidth needs the end on the node.
+const WITHOUT_A_PAIR: [&str; 3] = ["macvlan", "ipvlan", "vlan"];
+/// A rate or burst of fewer bits is none in bytes, and Linux refuses it.
+const LEAST_BITS: u64 = 8;
+
+pub(super) fn bandwidth(plugin: &Fields<'_, '_>, first: Option<&str>, report: &mut Report<'_>) {
     const PAIRS: [[&str; 2]; 2] = [
         ["ingressRate", "ingressBurst"],
         ["egressRate", "egressBurst"],
     ];
     for pair in PAIRS {
         plugin.check_kinds(&pair.map(|key| (key, Unsigned)), report);
-        let numbers = pair.map(|key| plugin.value(key).map_or(Some(0), |v| v.node.integer()));
+        let numbers = pair.map(|key| plugin.value(key).map_or(Some(0), |v| unsigned(&v)));
         let [Some(rate), Some(burst)] = numbers else {
             continue;
         };
@@ -47,7 +72,8 @@ pub(super) fn bandwidth(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             (_, 0) => pair,
             (0, _) => [pair[1], pair[0]],
             _ => {
-                check_burst(plugin, pair[1], burst, report);
+                check_rate(plugin, pair, [rate, burst], report);
+                check_first(plugin, pair[0], first, report);
                 continue;
             }
         };
@@ -60,38 +86,56 @@ pub(super) fn bandwidth(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_subnets(plugin, report);
 }
 
-/// The kernel counts a burst in 32 bits of bytes.
-fn check_burst(plugin: &Fields<'_, '_>, key: &str, burst: i64, report: &mut Report<'_>) {
-    if burst / 8 >= i64::from(u32::MAX) {
+fn unsigned(value: &Value<'_, '_>) -> Option<u64> {
+    value.node.text().parse().ok()
+}
+
+fn check_rate(
+    plugin: &Fields<'_, '_>,
+    keys: [&str; 2],
+    numbers: [u64; 2],
+    report: &mut Report<'_>,
+) {
+    for (key, number) in keys.into_iter().zip(numbers) {
+        if number < LEAST_BITS {
+            report.add(
+                plugin.place(key),
+                format!("{key} {number} is less than a byte, which Linux refuses"),
+                "write more bits",
+            );
+        }
+    }
+    // The kernel counts a burst in 32 bits of bytes.
+    let [_, burst] = numbers;
+    if burst / 8 >= u32::MAX.into() {
         report.add(
-            plugin.place(key),
-            format!("{key} {burst} is more than 4 GB"),
+            plugin.place(keys[1]),
+            format!("{} {burst} is more than 4 GB", keys[1]),
             "write fewer bits",
         );
     }
 }
 
+fn check_first(plugin: &Fields<'_, '_>, key: &str, first: Option<&str>, report: &mut Report<'_>) {
+    let Some(first) = first.filter(|first| WITHOUT_A_PAIR.contains(first)) else {
+        return;
+    };
+    report.add(
+        plugin.place(key),
+        format!("bandwidth fails behind {first}: its interface has no other end on the node"),
+        "use bridge or ptp, or remove the limit",
+    );
+}
+
+/// Only v1.5 looked at these.
 fn check_subnets(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    const LISTS: [&str; 2] = ["unshapedSubnets", "shapedSubnets"];
-    plugin.check_kinds(&LISTS.map(|key| (key, Texts)), report);
-    let lists = LISTS.map(|key| plugin.list(key));
-    if lists.iter().all(|list| !list.is_empty()) {
-        report.add(
-            plugin.place("shapedSubnets"),
-            "shapedSubnets and unshapedSubnets exclude each other",
-            "keep one of the two",
-        );
-    }
-    for value in lists.into_iter().flatten() {
-        let Some(text) = value.node.string() else {
-            continue;
-        };
-        if let Err(error) = Subnet::parse(&text) {
+    for key in ["unshapedSubnets", "shapedSubnets"] {
+        if plugin.has(key) {
             report.add_lesser(
-                gravity(error),
-                value.place(),
-                format!("{} {error}", quoted(&text)),
-                "write a subnet, such as 192.0.2.0/24",
+                Levels::ADVICE,
+                plugin.place(key),
+                format!("bandwidth passes over {key}: only its version 1.5 knew it"),
+                format!("remove {key}: all traffic is limited"),
             );
         }
     }
@@ -111,12 +155,50 @@ pub(super) fn portmap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report,
     );
     plugin.check_number("markMasqBit", 0..=31, report);
-    plugin.check_word("backend", &["iptables", "nftables"], report);
+    check_backend(plugin, report);
     if plugin.has("markMasqBit") && plugin.has("externalSetMarkChain") {
         report.add(
             plugin.place("externalSetMarkChain"),
             "externalSetMarkChain and markMasqBit exclude each other",
             "keep one of the two",
         );
+    }
+}
+
+/// What is said in the words of one backend while the other is to do it.
+fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    const BACKENDS: [&str; 2] = ["iptables", "nftables"];
+    plugin.check_word("backend", &BACKENDS, report);
+    let Some(value) = plugin.value("backend") else {
+        return;
+    };
+    if value.node.is_empty() {
+        return report.add(value.place(), "backend is empty", "write one, or remove it");
+    }
+    let chosen = value.node.string().unwrap_or_default();
+    let Some(chosen) = BACKENDS.into_iter().find(|known| *known == chosen) else {
+        return;
+    };
+    let chain = plugin.has("externalSetMarkChain").then_some("iptables");
+    let mut spoken = vec![("externalSetMarkChain", chain)];
+    for key in ["conditionsV4", "conditionsV6"] {
+        let first = plugin.list(key).into_iter().next();
+        let first = first.and_then(|first| first.node.string());
+        let first = first.filter(|first| !first.is_empty());
+        // No condition of nftables begins so.
+        let words = first.map(|first| match first.starts_with(['-', '!']) {
+            true => "iptables",
+            false => "nftables",
+        });
+        spoken.push((key, words));
+    }
+    for (key, words) in spoken {
+        if words.is_some_and(|words| words != chosen) {
+            report.add(
+                plugin.place(key),
+                format!("{key} is not in the words of the backend {chosen}"),
+                "choose the other backend, or write it in this one's words",
+            );
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! macvlan and ipvlan.
 
-use crate::rules::Report;
+use crate::rules::{Levels, Report};
 
 use super::{
     super::fields::{
         Fields,
         Sort::{Boolean, Integer, Text, Unsigned},
     },
-    check_mac,
+    check_has_ipam, check_mtu, check_own_mac,
 };
 
 pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -23,12 +23,13 @@ pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report,
     );
     plugin.check_word("mode", &["bridge", "private", "vepa", "passthru"], report);
-    plugin.check_number("mtu", 0..=i64::MAX, report);
+    check_mtu(plugin, report);
     plugin.check_number("bcqueuelen", 0..=u32::MAX.into(), report);
-    check_mac(plugin, "mac", report);
+    check_own_mac(plugin, Levels::FAILS, report);
 }
 
-pub(super) fn ipvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+/// Behind another plugin it may take over that one's addresses.
+pub(super) fn ipvlan(plugin: &Fields<'_, '_>, is_first: bool, report: &mut Report<'_>) {
     plugin.check_kinds(
         &[
             ("master", Text),
@@ -39,5 +40,8 @@ pub(super) fn ipvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report,
     );
     plugin.check_word("mode", &["l2", "l3", "l3s"], report);
-    plugin.check_number("mtu", 0..=i64::MAX, report);
+    check_mtu(plugin, report);
+    if is_first {
+        check_has_ipam(plugin, report);
+    }
 }

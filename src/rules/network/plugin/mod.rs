@@ -27,7 +27,8 @@ pub const RULE: Rule = Rule {
         bandwidth, portmap and ovn-k8s-cni-overlay are of certain kinds, numbers in certain ranges, \
         and some exclude each other. What the plugin refuses fails every pod of the network; what \
         it passes over or guesses is only warned of. Other plugins are not judged. Source: the \
-        plugins v1.9, sriov-cni and ovn-kubernetes, as they load their configuration.",
+        plugins v1.9, sriov-cni and ovn-kubernetes, as they load their configuration; the plugins \
+        v1.1.1 executed, but for ipvlan, vlan, sriov and ovn-k8s-cni-overlay.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "mode": "brigde", "ipam": {"type": "dhcp"}}"#
     )]),
@@ -36,17 +37,19 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    for (kind, plugin) in Fields::plugins(subject) {
-        match &*kind {
+    let plugins = Fields::plugins(subject);
+    let first = plugins.first().map(|(kind, _)| *kind);
+    for (index, (kind, plugin)) in plugins.into_iter().enumerate() {
+        match kind {
             "macvlan" => macvlan::macvlan(&plugin, report),
-            "ipvlan" => macvlan::ipvlan(&plugin, report),
+            "ipvlan" => macvlan::ipvlan(&plugin, index == 0, report),
             "bridge" => bridge::check(&plugin, report),
             "vlan" => vlan::check(&plugin, report),
             "host-device" => host_device::check(&plugin, report),
             "sriov" => sriov::check(&plugin, report),
             "tuning" => chained::tuning(&plugin, report),
             "sbr" => chained::sbr(&plugin, report),
-            "bandwidth" => chained::bandwidth(&plugin, report),
+            "bandwidth" => chained::bandwidth(&plugin, first, report),
             "portmap" => chained::portmap(&plugin, report),
             "ovn-k8s-cni-overlay" => ovn::check(&plugin, report),
             _ => {}
@@ -61,7 +64,64 @@ fn check_mac(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
         report.add(
             plugin.place(key),
             format!("{key} {} {error}", quoted(&text)),
-            "write 6 bytes, such as 02:5e:00:00:00:01",
+            SIX_BYTES,
         );
     }
+}
+
+const SIX_BYTES: &str = "write 6 bytes, such as 02:5e:00:00:00:01";
+
+/// The same, and those that Linux gives to no interface. An interface is not made with more than six
+/// bytes (`longer` is [`Levels::FAILS`]); of one that is there already only the first six are changed.
+fn check_own_mac(plugin: &Fields<'_, '_>, longer: Levels, report: &mut Report<'_>) {
+    const KEY: &str = "mac";
+    check_mac(plugin, KEY, report);
+    let Some(text) = plugin.text(KEY) else { return };
+    match HardwareAddress::parse(&text) {
+        Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => report.add(
+            plugin.place(KEY),
+            format!(
+                "mac {} is no address of an interface, and Linux refuses it",
+                quoted(&text)
+            ),
+            "write one whose first byte is even, such as 02:5e:00:00:00:01",
+        ),
+        Ok(HardwareAddress::Ethernet(_)) | Err(_) => {}
+        Ok(address) => report.add_lesser(
+            longer,
+            plugin.place(KEY),
+            format!(
+                "mac {} has {} bytes, of which Linux takes six at most",
+                quoted(&text),
+                address.as_bytes().len()
+            ),
+            SIX_BYTES,
+        ),
+    }
+}
+
+/// The MTUs of an Ethernet interface: less than 68 carries no IPv4, and more than 16 bits Linux does
+/// not count. 0 is none given.
+const MTUS: std::ops::RangeInclusive<i64> = 68..=65535;
+
+/// Finds an MTU that Linux refuses, whatever the interface.
+fn check_mtu(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    if plugin.integer("mtu") != Some(0) {
+        plugin.check_number("mtu", MTUS, report);
+    }
+}
+
+/// Finds a plugin that makes no interface without an address to put on it.
+fn check_has_ipam(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    if plugin
+        .object("ipam")
+        .is_some_and(|ipam| ipam.text("type").is_some())
+    {
+        return;
+    }
+    report.add(
+        plugin.place("ipam"),
+        "the plugin fails without \"ipam\": it makes no interface that has no address",
+        "add \"ipam\", such as {\"type\": \"static\"}, or use macvlan or bridge",
+    );
 }

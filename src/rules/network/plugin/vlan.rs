@@ -2,9 +2,12 @@
 
 use crate::rules::Report;
 
-use super::super::fields::{
-    Fields,
-    Sort::{Boolean, Integer, Text},
+use super::{
+    super::fields::{
+        Fields,
+        Sort::{Boolean, Integer, Text},
+    },
+    check_has_ipam, check_mtu,
 };
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -28,5 +31,6 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         );
     }
     plugin.check_number("vlanId", 0..=4094, report);
-    plugin.check_number("mtu", 0..=i64::MAX, report);
+    check_mtu(plugin, report);
+    check_has_ipam(plugin, report);
 }

@@ -1,0 +1,62 @@
+//! Single mistakes, each put into a model, and the rule that has to find it: [`plugins`] and
+//! [`ipams`] list them.
+
+mod ipams;
+mod plugins;
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::rules::{Finding, Level};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::{judged, models::model};
+use crate::{properties::run, support};
+
+pub(super) fn trials() -> Vec<Trial> {
+    let trial = |mistake: Mistake| {
+        let Mistake { part, code, .. } = &mistake;
+        let change = mistake.change.to_string();
+        Trial::test(
+            format!("networks::mistake::{part}::{code}::{change}"),
+            move || found(&mistake),
+        )
+    };
+    let listed = plugins::mistakes().into_iter().chain(ipams::mistakes());
+    listed.map(trial).collect()
+}
+
+/// Members put into a part of a model, and the rule that has to find them.
+#[derive(Clone)]
+struct Mistake {
+    part: &'static str,
+    change: Value,
+    code: &'static str,
+    level: Level,
+}
+
+/// The part, the members, the code of the rule, and its level.
+type Listed = (&'static str, Value, &'static str, Level);
+
+fn read((part, change, code, level): Listed) -> Mistake {
+    Mistake {
+        part,
+        change,
+        code,
+        level,
+    }
+}
+
+fn found(mistake: &Mistake) -> Result<(), Failed> {
+    run(20, model(mistake.part), |mut model| {
+        let object = model.part(mistake.part).expect("the part");
+        for (key, value) in mistake.change.as_object().expect("members") {
+            object[key] = value.clone();
+        }
+        let config = model.config().to_string();
+        let answer = judged("n", &config).map_err(TestCaseError::fail)?;
+        let is_it = |f: &Finding| (f.code, f.level) == (mistake.code, mistake.level);
+        let said = support::lines(&answer);
+        prop_assert!(answer.findings().iter().any(is_it), "{config}\n{said}");
+        Ok(())
+    })
+}

@@ -1,0 +1,70 @@
+//! Configurations whose verdicts are known.
+
+use libtest_mimic::{Failed, Trial};
+use serde::Deserialize;
+
+use super::judged;
+use crate::support;
+
+const CASES: &str = include_str!("../../fixtures/cases/networks.json");
+
+/// Cases in which a rule decides otherwise than the source, each with the reason.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    (
+        "whereabouts-non-whereabouts-ipam",
+        "allow",
+        "another IPAM is no mistake of the network's, only not for Whereabouts",
+    ),
+    (
+        "whereabouts-no-ipam-key",
+        "allow",
+        "Whereabouts is not called at all without ipam",
+    ),
+    (
+        "whereabouts-dash-syntax-overrides-range-start-range-end",
+        "warn",
+        "invalid-whereabouts-range: says that the bounds are passed over",
+    ),
+    (
+        "whereabouts-kubeconfig-missing-everywhere",
+        "allow",
+        "the kubeconfig may stand in a file on the node, which is the usual way",
+    ),
+    (
+        "whereabouts-32-accepted-at-load",
+        "deny",
+        "invalid-whereabouts-range: it loads, and then fails each pod (net mask is too short)",
+    ),
+];
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    name: String,
+    config: String,
+    expected: String,
+}
+
+pub(super) fn trials() -> Vec<Trial> {
+    let cases: Vec<Case> =
+        serde_json::from_str(CASES).unwrap_or_else(|error| panic!("networks.json: {error}"));
+    for (id, ..) in DIFFERENCES {
+        assert!(cases.iter().any(|case| case.id == *id), "no case {id}");
+    }
+    let known = cases.into_iter();
+    known
+        .map(|case| Trial::test(format!("networks::{}", case.id), move || verdict(&case)))
+        .collect()
+}
+
+fn verdict(case: &Case) -> Result<(), Failed> {
+    let known = DIFFERENCES.iter().find(|(id, ..)| *id == case.id);
+    let expected = known.map_or(&*case.expected, |(_, ours, _)| ours);
+    let answer = judged(&case.name, &case.config)?;
+    let verdict = answer.verdict();
+    if verdict.name() == expected {
+        return Ok(());
+    }
+    let said = support::lines(&answer);
+    Err(format!("expected {expected}, got {}\n{said}", verdict.name()).into())
+}
