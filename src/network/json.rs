@@ -382,6 +382,27 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_cut_where_serde_json_ends_them() {
+        for text in [
+            "[]",
+            " [ ] ",
+            "[\n1 ,\t-2.5e+3\r, \"a,]}\" ,true,null]",
+            r#"["\"","\\","\\\"]", "é",[[]], {"]":[ "}" ]} ,{}, {"a":{"b":"{"}} ]"#,
+        ] {
+            let theirs: Vec<&RawValue> = serde_json::from_str(text).unwrap();
+            let theirs: Vec<&str> = theirs.into_iter().map(RawValue::get).collect();
+            let elements = document(text).elements().unwrap();
+            let ours: Vec<&str> = elements.iter().map(|element| element.text()).collect();
+            assert_eq!(ours, theirs, "{text}");
+            for element in elements {
+                let span = element.span();
+                let there = &text[span.start as usize..span.end as usize];
+                assert_eq!(there, element.text(), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn go_finds_members_in_any_case_and_the_last_that_is_not_null() {
         let members = document(r#"{"ips":1,"IPs":2,"ipſ":3,"ips":null}"#)
             .members()
