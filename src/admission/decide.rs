@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use super::{
     answer::Answer,
     object::Object,
-    review::{Operation, Request},
+    pool,
+    review::{OWN_GROUP, Operation, Request},
     workload::Template,
 };
 use crate::{
@@ -138,6 +139,7 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         (("", "configmaps"), "", Operation::Create | Operation::Update) => {
             config_map(request, catalog, policy)
         }
+        ((OWN_GROUP, _), "", _) => pool::findings(request, catalog, policy, pool::nothing_held),
         ((group, resource), "", Operation::Create | Operation::Update) => {
             match Template::of(group, resource) {
                 Some(template) => workload(template, request, catalog, policy),
@@ -175,6 +177,7 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             config: object.spec.config.as_deref(),
             odd_config: object.spec.odd_config,
             resource_name: object.metadata.annotations.resource_name.as_deref(),
+            address_pool: object.metadata.annotations.address_pool.as_deref(),
             policy,
             catalog,
         };
@@ -182,7 +185,13 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
     };
     match &request.old_object {
         None => findings(after),
-        Some(before) if before.spec == after.spec => Vec::new(),
+        Some(before)
+            if before.spec == after.spec
+                && before.metadata.annotations.address_pool
+                    == after.metadata.annotations.address_pool =>
+        {
+            Vec::new()
+        }
         Some(before) => {
             let mut found = only_news(findings(after), &findings(before));
             let after = Some(after);
@@ -277,9 +286,6 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
     if after.metadata.annotations == before.metadata.annotations {
         return Vec::new();
     }
-    let Some(loudest) = loudest(request, catalog, policy) else {
-        return Vec::new();
-    };
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let annotations = [&before.metadata.annotations, &after.metadata.annotations];
     let change = |origin, [before, after]: [Option<_>; 2]| Change {
@@ -307,7 +313,8 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
             ),
         ],
     };
-    let mut findings = judge_update(&subject, loudest);
+    let loudest = loudest(request, catalog, policy);
+    let mut findings = loudest.map_or_else(Vec::new, |loudest| judge_update(&subject, loudest));
     let known = pod_findings(request, before, catalog, policy);
     findings.extend(only_news(
         pod_findings(request, after, catalog, policy),
@@ -318,14 +325,14 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
 
 /// The pod under review, unless it is none to judge: being deleted, or the kubelet's own copy of
 /// a static pod, which runs whatever is answered.
-fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
+pub(super) fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
     let pod = request.object.as_ref()?;
     let left_alone = pod.metadata.deletion_timestamp.is_some() || pod.metadata.annotations.mirror;
     (!left_alone).then_some(pod)
 }
 
 /// How loudly rules may speak in the request's namespace; `None` where they are silent.
-fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
+pub(super) fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     judge::loudest(namespace, catalog, policy)
 }
@@ -340,9 +347,8 @@ fn pod_findings(
     if annotations.networks.is_none() && annotations.default_network.is_none() {
         return Vec::new();
     }
-    let Some(loudest) = loudest(request, catalog, policy) else {
-        return Vec::new();
-    };
+    // Where the rules are silent, authority over address pools is not.
+    let loudest = loudest(request, catalog, policy).unwrap_or(Level::Off);
     let subject = PodSubject::new(
         request.namespace.as_deref().unwrap_or_default(),
         pod.spec.host_network,

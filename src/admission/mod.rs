@@ -8,6 +8,7 @@
 mod answer;
 mod decide;
 mod object;
+mod pool;
 mod review;
 mod workload;
 
@@ -15,5 +16,5 @@ pub use self::{
     answer::{Answer, Verdict},
     decide::{Decision, Evidence, Plan, Record, Webhook, decide},
     object::{Annotations, Labels, Metadata, Object, Raw, Spec},
-    review::{Operation, Request, Review, ReviewError},
+    review::{Operation, OwnSpecs, Request, Review, ReviewError},
 };

@@ -53,6 +53,8 @@ pub struct Annotations<'a> {
     pub default_network: Option<Cow<'a, str>>,
     /// `k8s.v1.cni.cncf.io/resourceName`, on a network.
     pub resource_name: Option<Cow<'a, str>>,
+    /// `nadmit.io/address-pool`, on a network.
+    pub address_pool: Option<Cow<'a, str>>,
     /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
 }
@@ -268,6 +270,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                         annotations::NETWORKS => found.networks = value(&mut map)?,
                         annotations::DEFAULT_NETWORK => found.default_network = value(&mut map)?,
                         annotations::RESOURCE_NAME => found.resource_name = value(&mut map)?,
+                        annotations::ADDRESS_POOL => found.address_pool = value(&mut map)?,
                         annotations::MIRROR_POD => {
                             map.next_value::<IgnoredAny>()?;
                             found.mirror = true;

@@ -125,9 +125,9 @@ fn of_label(error: &SourceError, files: &[File]) -> Option<Remark> {
 }
 
 /// What everything is judged against.
-struct World<'w> {
-    catalog: &'w Catalog,
-    policy: &'w Policy,
+pub(super) struct World<'w> {
+    pub(super) catalog: &'w Catalog,
+    pub(super) policy: &'w Policy,
     options: Options,
 }
 
@@ -166,7 +166,12 @@ impl World<'_> {
                 "CNI configuration".to_owned(),
                 self.configuration(config, &mut strings),
             ),
-            Manifest::Namespace(_) | Manifest::Pool(_) | Manifest::Reservation(_) => return,
+            Manifest::Pool(pool) => (format!("pool {}", pool.name), self.pool(pool, whole, text)),
+            Manifest::Reservation(found) => (
+                name("reservation", &found.namespace, &found.name),
+                self.reservation(found, whole, text),
+            ),
+            Manifest::Namespace(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
             file,
@@ -197,17 +202,20 @@ impl World<'_> {
             odd_config: None,
             origin: ConfigOrigin::Config,
             resource_name: network.resource_name.as_deref(),
+            address_pool: network.address_pool.as_deref(),
             siblings: None,
             policy: self.policy,
             catalog: self.catalog,
         };
-        let findings = judge_network(&subject, loudest).into_iter();
-        let placed = findings.map(|finding| {
-            let config = manifest.config.as_ref();
-            let in_config = finding.field.starts_with("spec.config");
-            let span = config
-                .filter(|_| in_config)
-                .map_or(whole, |config| strings.span(config, finding.span));
+        let mut findings = judge_network(&subject, loudest);
+        self.soften(&mut findings);
+        let placed = findings.into_iter().map(|finding| {
+            let text = if finding.field.starts_with("spec.config") {
+                manifest.config.as_ref()
+            } else {
+                manifest.address_pool.as_ref()
+            };
+            let span = text.map_or(whole, |text| strings.span(text, finding.span));
             (finding, span)
         });
         placed.collect()
@@ -248,6 +256,7 @@ impl World<'_> {
             odd_config: None,
             origin: ConfigOrigin::Config,
             resource_name: None,
+            address_pool: None,
             siblings: None,
             policy: self.policy,
             catalog: self.catalog,
@@ -272,9 +281,8 @@ impl World<'_> {
         if pod.annotation(annotations::MIRROR_POD).is_some() {
             return Vec::new();
         }
-        let Some(loudest) = loudest(&pod.namespace, self.catalog, self.policy) else {
-            return Vec::new();
-        };
+        // Where the rules are silent, authority over address pools is not.
+        let loudest = loudest(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
         let subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
         let findings = judge_pod(&subject, loudest);
         self.placed(findings, "", &pod.annotations, whole, strings)
@@ -384,6 +392,7 @@ impl World<'_> {
             return;
         }
         for finding in findings {
+            self.soften_pool(finding);
             let Some(Lookup::Network { namespace, name }) = &finding.rests_on else {
                 continue;
             };

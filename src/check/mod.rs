@@ -17,6 +17,7 @@ mod human;
 mod json;
 mod judge;
 mod place;
+mod pools;
 mod remark;
 mod sarif;
 

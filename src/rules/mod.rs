@@ -5,12 +5,11 @@
 //! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
 //! - [`judge`] runs the registry on a subject.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
-//! - [`network_subject`] is the same for a network's own configuration.
-//! - [`workload`] is about what makes pods: their templates.
-//! - [`pod`], [`update`] and [`network`] hold the rules themselves.
 //! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
 //!   it.
-//! - [`pod`], [`update`], [`network`] and [`operator`] hold the rules themselves.
+//! - [`workload`] is about what makes pods: their templates.
+//! - [`pod`], [`update`], [`network`], [`pool`], [`reservation`] and [`operator`] hold the rules
+//!   themselves.
 
 mod examples;
 pub mod finding;
@@ -22,7 +21,9 @@ pub mod network_use;
 pub mod operator;
 pub mod pod;
 pub mod policy;
+pub mod pool;
 pub mod registry;
+pub mod reservation;
 pub mod subject;
 pub mod update;
 pub mod workload;
@@ -33,6 +34,8 @@ pub use self::{
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
     policy::Policy,
+    pool::{Held, HeldAddress, PoolChangeSubject, PoolSubject},
     registry::{Check, Example, RULES, Rule},
+    reservation::ReservationSubject,
     subject::{Attachment, PodSubject, UpdateSubject},
 };

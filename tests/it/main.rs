@@ -13,6 +13,7 @@ mod neighbours;
 mod networks;
 mod openshift;
 mod plugins;
+mod pools;
 mod process;
 mod profiles;
 mod properties;
@@ -31,6 +32,7 @@ fn main() {
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),
+        pools::trials(),
         neighbours::trials(),
         openshift::trials(),
         process::trials(),

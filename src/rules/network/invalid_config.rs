@@ -246,6 +246,7 @@ mod tests {
         let subject = NetworkSubject {
             origin: crate::rules::network_subject::ConfigOrigin::Config,
             resource_name: None,
+            address_pool: None,
             siblings: None,
             namespace: "db",
             name: "n",
