@@ -8,7 +8,8 @@ use super::{
     inject,
     object::Object,
     pod::subject,
-    review::{Operation, Request},
+    pool,
+    review::{OWN_GROUP, Operation, Request},
     situation::{Evidence, Situation},
     workload::Template,
 };
@@ -82,7 +83,7 @@ pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>
     if webhook == Webhook::Mutate {
         return inject::mutate(request, situation);
     }
-    let findings = findings(request, situation.catalog, situation.policy);
+    let findings = findings(request, situation);
     let decision = Decision::of(request, findings, situation.evidence);
     match &decision {
         // What is refused already takes nothing.
@@ -160,7 +161,8 @@ fn unconfirmed(findings: &[Finding]) -> Vec<Lookup> {
 }
 
 /// Dispatch by resource and subresource.
-fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+fn findings(request: &Request<'_>, situation: &Situation<'_>) -> Vec<Finding> {
+    let (catalog, policy) = (situation.catalog, situation.policy);
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
     match (resource, subresource, request.operation) {
@@ -179,6 +181,9 @@ fn findings(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fi
         (("", "configmaps"), "", Operation::Create | Operation::Update) => {
             config_map(request, catalog, policy)
         }
+        ((OWN_GROUP, _), "", _) => pool::findings(request, catalog, policy, |pool, after| {
+            pool::held(situation.allocations, pool, after)
+        }),
         ((group, resource), "", Operation::Create | Operation::Update) => {
             match Template::of(group, resource) {
                 Some(template) => workload(template, request, catalog, policy),
@@ -214,6 +219,7 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             config: object.spec.config.as_deref(),
             odd_config: object.spec.odd_config,
             resource_name: object.metadata.annotations.resource_name.as_deref(),
+            address_pool: object.metadata.annotations.address_pool.as_deref(),
             ..NetworkText::default()
         };
         let subject = NetworkSubject::new(written, policy, catalog);
@@ -221,7 +227,13 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
     };
     match &request.old_object {
         None => findings(after),
-        Some(before) if before.spec == after.spec => Vec::new(),
+        Some(before)
+            if before.spec == after.spec
+                && before.metadata.annotations.address_pool
+                    == after.metadata.annotations.address_pool =>
+        {
+            Vec::new()
+        }
         Some(before) => {
             let mut found = only_news(findings(after), &findings(before));
             let after = Some(after);
@@ -326,9 +338,6 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
     if after.metadata.annotations == before.metadata.annotations {
         return Vec::new();
     }
-    let Some(loudest) = loudest(request, catalog, policy) else {
-        return Vec::new();
-    };
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let annotations = [&before.metadata.annotations, &after.metadata.annotations];
     let change = |origin, [before, after]: [Option<_>; 2]| Change {
@@ -356,7 +365,8 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
             ),
         ],
     };
-    let mut findings = judge_update(&subject, loudest);
+    let loudest = loudest(request, catalog, policy);
+    let mut findings = loudest.map_or_else(Vec::new, |loudest| judge_update(&subject, loudest));
     let known = pod_findings(request, before, catalog, policy);
     findings.extend(only_news(
         pod_findings(request, after, catalog, policy),
@@ -374,7 +384,7 @@ pub(super) fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>>
 }
 
 /// How loudly rules may speak in the request's namespace; `None` where they are silent.
-fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
+pub(super) fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     judge::loudest(namespace, catalog, policy)
 }
@@ -389,8 +399,7 @@ fn pod_findings(
     if annotations.networks.is_none() && annotations.default_network.is_none() {
         return Vec::new();
     }
-    let Some(loudest) = loudest(request, catalog, policy) else {
-        return Vec::new();
-    };
+    // Where the rules are silent, authority over address pools is not.
+    let loudest = loudest(request, catalog, policy).unwrap_or(Level::Off);
     judge_pod(&subject(request, pod, policy, catalog), loudest)
 }

@@ -12,6 +12,7 @@ mod inject;
 mod json;
 mod object;
 mod pod;
+mod pool;
 mod review;
 mod situation;
 mod workload;
@@ -20,6 +21,6 @@ pub use self::{
     answer::{Answer, Verdict},
     decide::{Decision, Plan, Webhook, decide},
     object::{Annotations, Labels, Metadata, Object, Raw, Spec},
-    review::{Operation, Request, Review, ReviewError},
+    review::{Operation, OwnSpecs, Request, Review, ReviewError},
     situation::{Evidence, Situation},
 };

@@ -72,6 +72,8 @@ pub struct Annotations<'a> {
     pub holder_token: Option<Cow<'a, str>>,
     /// Whether there are annotations at all.
     pub present: bool,
+    /// `nadmit.io/address-pool`, on a network.
+    pub address_pool: Option<Cow<'a, str>>,
     /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
 }
@@ -304,6 +306,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                             found.requested_default_network = value(&mut map)?;
                         }
                         annotations::HOLDER_TOKEN => found.holder_token = value(&mut map)?,
+                        annotations::ADDRESS_POOL => found.address_pool = value(&mut map)?,
                         annotations::MIRROR_POD => {
                             map.next_value::<IgnoredAny>()?;
                             found.mirror = true;

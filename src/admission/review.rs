@@ -18,6 +18,8 @@ use super::{
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 /// The kind of the object that carries question and answer.
 pub(super) const KIND: &str = "AdmissionReview";
+/// The API group of nadmit's own kinds.
+pub(super) const OWN_GROUP: &str = "nadmit.io";
 
 /// A review that was read.
 #[derive(Debug)]
@@ -63,9 +65,21 @@ pub struct Request<'a> {
     /// The object as it was; absent on CREATE.
     #[serde(borrow, default, rename = "oldObject")]
     pub old_object: Option<Object<'a>>,
+    /// The specs of nadmit's own kinds; of all others nothing.
+    #[serde(skip)]
+    pub own: OwnSpecs<'a>,
     /// Whether nothing will be persisted.
     #[serde(default, rename = "dryRun")]
     pub dry_run: Option<bool>,
+}
+
+/// What a review of nadmit's own kinds is about: the specs as they were written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OwnSpecs<'a> {
+    /// As it will be.
+    pub after: Option<&'a RawValue>,
+    /// As it was.
+    pub before: Option<&'a RawValue>,
 }
 
 /// Group, version and kind.
@@ -186,23 +200,57 @@ impl<'a> Review<'a> {
         // Checked as a whole once, texts need not be checked one by one.
         let text = std::str::from_utf8(body).map_err(ReviewError::NotText)?;
         if let Some(envelope) = json::read(text) {
-            return Self::of(envelope);
+            return Self::of(envelope, text);
         }
         match serde_json::from_str::<Envelope<'a>>(text) {
             // serde takes a list for a structure, too.
             Ok(_) if !text.trim_ascii_start().starts_with('{') => {
                 Err(ReviewError::OtherKind("JSON of another shape".to_owned()))
             }
-            Ok(envelope) => Self::of(envelope),
+            Ok(envelope) => Self::of(envelope, text),
             Err(error) => Err(explain(text, error)),
         }
     }
 
-    fn of(envelope: Envelope<'a>) -> Result<Self, ReviewError> {
+    fn of(envelope: Envelope<'a>, text: &'a str) -> Result<Self, ReviewError> {
         check_type(envelope.kind.as_deref(), envelope.api_version.as_deref())?;
-        let request = envelope.request.ok_or(ReviewError::NoRequest)?;
+        let mut request = envelope.request.ok_or(ReviewError::NoRequest)?;
         check_objects(&request)?;
+        if request.resource.group == OWN_GROUP {
+            request.own = own_specs(text);
+        }
         Ok(Self { request })
+    }
+}
+
+/// The specs in a review of nadmit's own kinds. These are rare, so that they are read a second time,
+/// and nobody else's review carries them along.
+fn own_specs(text: &str) -> OwnSpecs<'_> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        request: Request<'a>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Request<'a> {
+        #[serde(borrow)]
+        object: Option<Object<'a>>,
+        #[serde(borrow, rename = "oldObject")]
+        old_object: Option<Object<'a>>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Object<'a> {
+        #[serde(borrow)]
+        spec: Option<&'a RawValue>,
+    }
+    // The same text was read before: it is JSON of this shape.
+    let envelope: Envelope<'_> = serde_json::from_str(text).unwrap_or_default();
+    OwnSpecs {
+        after: envelope.request.object.and_then(|object| object.spec),
+        before: envelope.request.old_object.and_then(|object| object.spec),
     }
 }
 

@@ -60,7 +60,7 @@ pub enum Mode {
     Deny,
     /// What would be denied is warned of.
     Warn,
-    /// Nothing is checked.
+    /// Nothing is checked, but who may draw from an address pool.
     Off,
 }
 

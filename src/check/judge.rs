@@ -130,9 +130,9 @@ fn of_label(error: &SourceError, files: &[File]) -> Option<Remark> {
 }
 
 /// What everything is judged against.
-struct World<'w> {
-    catalog: &'w Catalog,
-    policy: &'w Policy,
+pub(super) struct World<'w> {
+    pub(super) catalog: &'w Catalog,
+    pub(super) policy: &'w Policy,
     options: Options,
 }
 
@@ -175,10 +175,12 @@ impl World<'_> {
                 "CNI configuration".to_owned(),
                 self.configuration(config, &mut strings),
             ),
-            Manifest::Namespace(_)
-            | Manifest::SlicePool(_)
-            | Manifest::Pool(_)
-            | Manifest::Reservation(_) => return,
+            Manifest::Pool(pool) => (format!("pool {}", pool.name), self.pool(pool, whole, text)),
+            Manifest::Reservation(found) => (
+                name("reservation", &found.namespace, &found.name),
+                self.reservation(found, whole, text),
+            ),
+            Manifest::Namespace(_) | Manifest::SlicePool(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
             file,
@@ -207,16 +209,19 @@ impl World<'_> {
             name: &network.name,
             config: manifest.config.as_ref().map(|config| &*config.value),
             resource_name: network.resource_name.as_deref(),
+            address_pool: network.address_pool.as_deref(),
             ..NetworkText::default()
         };
         let subject = NetworkSubject::new(written, self.policy, self.catalog);
-        let findings = judge_network(&subject, loudest).into_iter();
-        let placed = findings.map(|finding| {
-            let config = manifest.config.as_ref();
-            let in_config = finding.field.starts_with("spec.config");
-            let span = config
-                .filter(|_| in_config)
-                .map_or(whole, |config| strings.span(config, finding.span));
+        let mut findings = judge_network(&subject, loudest);
+        self.soften(&mut findings);
+        let placed = findings.into_iter().map(|finding| {
+            let text = if finding.field.starts_with("spec.config") {
+                manifest.config.as_ref()
+            } else {
+                manifest.address_pool.as_ref()
+            };
+            let span = text.map_or(whole, |text| strings.span(text, finding.span));
             (finding, span)
         });
         placed.collect()
@@ -301,9 +306,8 @@ impl World<'_> {
         if pod.annotation(annotations::MIRROR_POD).is_some() {
             return Vec::new();
         }
-        let Some(loudest) = loudest(&pod.namespace, self.catalog, self.policy) else {
-            return Vec::new();
-        };
+        // Where the rules are silent, authority over address pools is not.
+        let loudest = loudest(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
         let subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
         let findings = judge_pod(&subject, loudest);
         self.placed(findings, "", &pod.annotations, whole, strings)
@@ -413,6 +417,7 @@ impl World<'_> {
             return;
         }
         for finding in findings {
+            self.soften_pool(finding);
             let Some(Lookup::Network { namespace, name }) = &finding.rests_on else {
                 continue;
             };

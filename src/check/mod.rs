@@ -18,6 +18,7 @@ mod human;
 mod json;
 mod judge;
 mod place;
+mod pools;
 mod remark;
 mod sarif;
 

@@ -45,7 +45,7 @@ impl<'f> Strings<'f> {
 }
 
 /// The part of a span that is on its first line.
-fn first_line(span: Span, text: &str) -> Span {
+pub(super) fn first_line(span: Span, text: &str) -> Span {
     let (start, end) = (span.start as usize, span.end as usize);
     let part = text.get(start..end).unwrap_or_default();
     let line = part.lines().next().unwrap_or_default();

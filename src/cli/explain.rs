@@ -90,11 +90,18 @@ fn explanation(rule: &Rule) -> String {
             let _ = writeln!(out, "    {line}");
         }
     }
-    let _ = writeln!(
-        out,
-        "\n{DIM}To change the level, in nadmit.yaml:  rules: {{{}: warn}}{DIM:#}",
-        rule.code
-    );
+    let _ = if rule.levels.is_authority() {
+        writeln!(
+            out,
+            "\n{DIM}Nothing lowers this level: it guards who may have which address.{DIM:#}"
+        )
+    } else {
+        writeln!(
+            out,
+            "\n{DIM}To change the level, in nadmit.yaml:  rules: {{{}: warn}}{DIM:#}",
+            rule.code
+        )
+    };
     out
 }
 

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     document::{Kind, Position},
     network::NameError,
-    rules::policy::UnknownRule,
+    rules::policy::LevelError,
 };
 
 use super::key_names;
@@ -63,9 +63,9 @@ pub enum ConfigFault {
         /// The key.
         key: String,
     },
-    /// A rule that does not exist.
+    /// A rule that does not exist, or whose level is fixed.
     #[error(transparent)]
-    UnknownRule(#[from] UnknownRule),
+    Level(#[from] LevelError),
     /// A value of another sort than it has to be.
     #[error("{key} is {}, but has to be {expected}", found.described())]
     Kind {

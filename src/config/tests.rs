@@ -36,6 +36,18 @@ fn the_example_has_every_key_and_says_the_default() {
 }
 
 #[test]
+fn what_guards_addresses_is_not_lowered() {
+    let errors = errors("rules:\n  pool-not-allowed: warn\n  unknown-pool: deny\n");
+    assert_eq!(
+        errors,
+        [
+            "nadmit.yaml:2:3: pool-not-allowed always denies: it guards who may have which address, \
+             and no setting lowers that; remove it here, and change the pool instead"
+        ]
+    );
+}
+
+#[test]
 fn an_empty_file_is_the_default() {
     for text in ["", "# nothing\n", "---\n", "{}", "profile:\nrules:\n"] {
         assert_eq!(policy(text), Policy::default(), "{text:?}");

@@ -136,7 +136,7 @@ spec:
 "#;
 
 /// A network that an address pool serves.
-pub(super) const POOLED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+pub(super) const SERVED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata:
   name: pooled-net
@@ -187,6 +187,42 @@ metadata: {name: web-0, namespace: db}
 spec: {network: pooled-net, holder: {pod: web-0}, ips: [192.0.2.3/29]}
 "#;
 
+/// A pool of addresses and MACs.
+pub(super) const POOL: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges:
+  - range: 192.0.2.192/27
+    exclude: [192.0.2.192/30]
+  macs: {prefix: "02:5e:00"}
+  namespaceSelector: {}
+"#;
+
+/// A network that it serves.
+pub(super) const POOLED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata:
+  name: storage-net
+  namespace: db
+  annotations: {nadmit.io/address-pool: storage}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "storage-net", "plugins": [
+      {"type": "macvlan", "master": "eth1", "mode": "bridge", "capabilities": {"ips": true}, "ipam": {"type": "static"}},
+      {"type": "tuning", "capabilities": {"mac": true}}]}
+"#;
+
+/// An address of it, set aside.
+pub(super) const RESERVATION: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressReservation
+metadata: {name: db-0, namespace: db}
+spec:
+  network: storage-net
+  holder: {statefulSet: db, ordinal: 0}
+  ips: [192.0.2.205/27]
+"#;
+
 /// A pod on the node's own network.
 pub(super) const HOST_NETWORK_POD: &str = r#"apiVersion: v1
 kind: Pod
@@ -230,3 +266,47 @@ macro_rules! network {
     };
 }
 pub(super) use network;
+
+/// The network `storage-net` of namespace `db`, served by the pool `storage`.
+macro_rules! pooled {
+    ($config:literal) => {
+        concat!(
+            "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n",
+            "metadata:\n  name: storage-net\n  namespace: db\n",
+            "  annotations: {nadmit.io/address-pool: storage}\nspec:\n  config: |\n    ",
+            $config,
+            "\n"
+        )
+    };
+}
+pub(super) use pooled;
+
+/// The pool `storage`, whose spec is the text given, indented by two spaces.
+macro_rules! pool {
+    ($spec:literal) => {
+        pool!("storage", $spec)
+    };
+    ($name:literal, $spec:literal) => {
+        concat!(
+            "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: ",
+            $name,
+            "}\nspec:\n",
+            $spec,
+            "\n"
+        )
+    };
+}
+pub(super) use pool;
+
+/// The reservation `db-0` of namespace `db`, whose spec is the text given, indented by two spaces.
+macro_rules! reservation {
+    ($spec:literal) => {
+        concat!(
+            "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\n",
+            "metadata: {name: db-0, namespace: db}\nspec:\n",
+            $spec,
+            "\n"
+        )
+    };
+}
+pub(super) use reservation;

@@ -73,6 +73,13 @@ pub enum Lookup {
     },
     /// What is the `Network` of OpenShift's operator?
     NetworkOperator,
+    /// How is this pool set, who holds addresses of it, and which labels has this namespace?
+    Pool {
+        /// The pool.
+        name: Box<str>,
+        /// The namespace, if its labels matter.
+        namespace: Option<Box<str>>,
+    },
     /// Which pods use this network, and is its namespace being deleted?
     NetworkUsers {
         /// Its namespace.
@@ -134,6 +141,17 @@ impl<'p> Report<'p> {
     pub fn begin(&mut self, rule: &'static Rule, level: Level) {
         self.rule = rule.code;
         self.level = level.min(self.loudest);
+    }
+
+    /// From here on `rule` speaks, and denies: its authority is lowered by nothing.
+    pub fn begin_authority(&mut self, rule: &'static Rule) {
+        self.rule = rule.code;
+        self.level = Level::Deny;
+    }
+
+    /// Whether only authority speaks here.
+    pub fn is_silent(&self) -> bool {
+        self.loudest == Level::Off
     }
 
     /// Adds a finding at the rule's own level.

@@ -16,7 +16,9 @@ use super::{
     network_use::NetworkUseSubject,
     operator::{ConfigMapSubject, OperatorSubject},
     policy::Policy,
-    registry::Check,
+    pool::{PoolChangeSubject, PoolSubject},
+    registry::{Check, Rule},
+    reservation::ReservationSubject,
     subject::{PodSubject, UpdateSubject},
     workload::{MachineSubject, TemplateSubject},
 };
@@ -36,10 +38,63 @@ pub fn loudest(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Le
     }
 }
 
-/// What the rules on pods say of a pod, none louder than `loudest`.
+/// What the rules on pods say of a pod, none louder than `loudest`, but for the rules on authority:
+/// they deny whatever the namespace says, and with [`Level::Off`] they alone speak.
 pub fn judge_pod(subject: &PodSubject<'_>, loudest: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, loudest);
-    run_pod_rules(subject, &mut report);
+    for (rule, level) in subject.policy.active_rules() {
+        let Some(check) = pod_check(rule, subject) else {
+            continue;
+        };
+        if rule.levels.is_authority() {
+            report.begin_authority(rule);
+        } else if report.is_silent() {
+            continue;
+        } else {
+            report.begin(rule, level);
+        }
+        check(subject, &mut report);
+    }
+    report.into_findings()
+}
+
+/// What the rules on pools say of a pool.
+pub fn judge_pool(subject: &PoolSubject<'_>, policy: &Policy) -> Vec<Finding> {
+    let mut report = Report::new(policy, Level::Deny);
+    for (rule, level) in policy.active_rules() {
+        if let Check::Pool(check) = rule.check {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
+    report.into_findings()
+}
+
+/// What the rules say of a pool that changes or goes while something of it is held.
+pub fn judge_pool_change(subject: &PoolChangeSubject<'_>, policy: &Policy) -> Vec<Finding> {
+    let mut report = Report::new(policy, Level::Deny);
+    for (rule, level) in policy.active_rules() {
+        if let Check::PoolChange(check) = rule.check {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
+    report.into_findings()
+}
+
+/// What the rules on reservations say of one.
+pub fn judge_reservation(
+    subject: &ReservationSubject<'_>,
+    policy: &Policy,
+    loudest: Level,
+) -> Vec<Finding> {
+    let mut report = Report::new(policy, loudest);
+    for (rule, level) in policy.active_rules() {
+        if let Check::Reservation(check) = rule.check {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
     report.into_findings()
 }
 
@@ -69,7 +124,7 @@ pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
 pub fn judge_network(subject: &NetworkSubject<'_>, loudest: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, loudest);
     for (rule, level) in subject.policy.active_rules() {
-        if let Check::Network(check) = rule.check {
+        if let Check::Network(check) | Check::NetworkAndPod { network: check, .. } = rule.check {
             report.begin(rule, level);
             check(subject, &mut report);
         }
@@ -312,13 +367,24 @@ pub(super) fn run_pod_rules_of(
         if !wanted(rule.code) {
             continue;
         }
-        let check = match rule.check {
-            Check::Pod(check) if !subject.host_network => check,
-            Check::HostNetworkPod(check) if subject.host_network => check,
-            _ => continue,
-        };
-        report.begin(rule, level);
-        check(subject, report);
+        if let Some(check) = pod_check(rule, subject) {
+            report.begin(rule, level);
+            check(subject, report);
+        }
+    }
+}
+
+/// What the rule looks at in this pod, if it is a rule on such pods.
+fn pod_check(
+    rule: &Rule,
+    subject: &PodSubject<'_>,
+) -> Option<fn(&PodSubject<'_>, &mut Report<'_>)> {
+    match rule.check {
+        Check::Pod(check) | Check::NetworkAndPod { pod: check, .. } if !subject.host_network => {
+            Some(check)
+        }
+        Check::HostNetworkPod(check) if subject.host_network => Some(check),
+        _ => None,
     }
 }
 

@@ -81,6 +81,8 @@ impl FromStr for Profile {
 /// A rule's level in each profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levels {
+    /// Whether nothing may lower it.
+    authority: bool,
     multus: Level,
     default: Level,
     strict: Level,
@@ -96,15 +98,28 @@ impl Levels {
     /// Worth a word, never a denial.
     pub const ADVICE: Self = Self::new(Level::Warn, Level::Warn, Level::Warn);
 
+    /// Denied always: who may have which address is no matter of taste. No profile, no setting and
+    /// no namespace's label lowers it where a pod is concerned.
+    pub const AUTHORITY: Self = Self {
+        authority: true,
+        ..Self::FAILS
+    };
+
     /// Silent unless the configuration asks for it: right in some clusters only.
     pub const OFF: Self = Self::new(Level::Off, Level::Off, Level::Off);
 
     const fn new(multus: Level, default: Level, strict: Level) -> Self {
         Self {
+            authority: false,
             multus,
             default,
             strict,
         }
+    }
+
+    /// Whether nothing may lower it: see [`Self::AUTHORITY`].
+    pub fn is_authority(self) -> bool {
+        self.authority
     }
 
     /// The level in `profile`.

@@ -5,13 +5,12 @@
 //! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
 //! - [`judge`] runs the registry on a subject.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
-//! - [`network_subject`] is the same for a network's own configuration.
 //! - [`allocation`] is about what address pools give, and what they refuse.
-//! - [`workload`] is about what makes pods: their templates.
-//! - [`pod`], [`update`] and [`network`] hold the rules themselves.
 //! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
 //!   it.
-//! - [`pod`], [`update`], [`network`] and [`operator`] hold the rules themselves.
+//! - [`workload`] is about what makes pods: their templates.
+//! - [`pod`], [`update`], [`network`], [`pool`], [`reservation`] and [`operator`] hold the rules
+//!   themselves.
 
 pub mod allocation;
 mod examples;
@@ -24,7 +23,9 @@ pub mod network_use;
 pub mod operator;
 pub mod pod;
 pub mod policy;
+pub mod pool;
 pub mod registry;
+pub mod reservation;
 pub mod subject;
 pub mod update;
 pub mod workload;
@@ -35,6 +36,8 @@ pub use self::{
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
     policy::Policy,
+    pool::{Held, HeldAddress, PoolChangeSubject, PoolSubject},
     registry::{Check, Example, RULES, Rule},
+    reservation::ReservationSubject,
     subject::{Attachment, PodSubject, UpdateSubject},
 };

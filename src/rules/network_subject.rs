@@ -48,6 +48,8 @@ pub struct NetworkText<'a> {
     pub odd_config: Option<&'a str>,
     /// The device plugin resource behind it.
     pub resource_name: Option<&'a str>,
+    /// The address pool that is to serve it.
+    pub address_pool: Option<&'a str>,
     /// Of an additional network of OpenShift's operator: all of the same list.
     pub siblings: Option<&'a Catalog>,
 }

@@ -59,6 +59,23 @@ pub struct Policy {
     pub multus_namespace: Box<str>,
 }
 
+/// Why a rule cannot have a level.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LevelError {
+    /// There is no such rule.
+    #[error(transparent)]
+    Unknown(#[from] UnknownRule),
+    /// The rule is a matter of authority.
+    #[error(
+        "{code} always denies: it guards who may have which address, and no setting lowers that; \
+         remove it here, and change the pool instead"
+    )]
+    Authority {
+        /// The rule.
+        code: &'static str,
+    },
+}
+
 /// A rule code that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("there is no rule \"{code}\"{}", .similar.map_or(String::new(), |s| format!("; did you mean \"{s}\"?")))]
@@ -102,18 +119,20 @@ impl Policy {
     /// Sets the level of one rule.
     ///
     /// # Errors
-    /// When there is no such rule; with a suggestion, if one is alike.
-    pub fn set_level(&mut self, code: &str, level: Level) -> Result<(), UnknownRule> {
-        match RULES.iter().position(|rule| rule.code == code) {
-            Some(index) => {
-                self.levels[index] = level;
-                Ok(())
-            }
-            None => Err(UnknownRule {
+    /// When there is no such rule, with a suggestion if one is alike; when it may not be lowered.
+    pub fn set_level(&mut self, code: &str, level: Level) -> Result<(), LevelError> {
+        let Some(index) = RULES.iter().position(|rule| rule.code == code) else {
+            return Err(LevelError::Unknown(UnknownRule {
                 code: code.to_owned(),
                 similar: similar_code(code),
-            }),
+            }));
+        };
+        let rule = RULES[index];
+        if rule.levels.is_authority() && level < Level::Deny {
+            return Err(LevelError::Authority { code: rule.code });
         }
+        self.levels[index] = level;
+        Ok(())
     }
 
     /// The rules that speak, each with its level.
@@ -167,6 +186,28 @@ mod tests {
         );
         let error = Policy::default().set_level("zzz", Level::Warn).unwrap_err();
         assert_eq!(error.to_string(), "there is no rule \"zzz\"");
+    }
+
+    #[test]
+    fn authority_is_not_lowered() {
+        let guarded: Vec<&Rule> = RULES
+            .iter()
+            .copied()
+            .filter(|rule| rule.levels.is_authority())
+            .collect();
+        assert!(!guarded.is_empty());
+        for rule in guarded {
+            for profile in Profile::ALL {
+                let mut policy = Policy::of(profile);
+                for level in [Level::Off, Level::Warn] {
+                    let error = policy.set_level(rule.code, level).unwrap_err();
+                    assert!(error.to_string().contains("always denies"), "{error}");
+                }
+                assert_eq!(policy.set_level(rule.code, Level::Deny), Ok(()));
+                let active = policy.active_rules().find(|(r, _)| r.code == rule.code);
+                assert_eq!(active.map(|(_, level)| level), Some(Level::Deny));
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::{
     network_use::NetworkUseSubject,
     operator::{self, ConfigMapSubject, OperatorSubject},
     pod,
+    pool::{self, PoolChangeSubject, PoolSubject},
+    reservation::{self, ReservationSubject},
     subject::{PodSubject, UpdateSubject},
     update,
     workload::{self, TemplateSubject},
@@ -35,7 +37,8 @@ pub struct Rule {
 
 /// An example as YAML documents: networks and one pod, for an update the pod before and after, for a
 /// network other networks and, last, the one in question (if it changes, before and after). Where a
-/// network is in use, the pods are those that exist.
+/// network is in use, the pods are those that exist. Pools and reservations are there from the
+/// beginning; of a rule on these the last one is in question.
 #[derive(Debug, Clone, Copy)]
 pub struct Example(pub &'static [&'static str]);
 
@@ -67,6 +70,19 @@ pub enum Check {
     ConfigMap(fn(&ConfigMapSubject<'_>, &mut Report<'_>)),
     /// What pools refused to a pod's attachments; the first argument is the rule's code.
     Allocation(fn(&str, &AllocationSubject<'_, '_>, &mut Report<'_>)),
+    /// A network, and the pods that name it.
+    NetworkAndPod {
+        /// The network, when it is created, and when it changes.
+        network: fn(&NetworkSubject<'_>, &mut Report<'_>),
+        /// The annotations of a pod.
+        pod: fn(&PodSubject<'_>, &mut Report<'_>),
+    },
+    /// An address pool: when it is created, and when it changes.
+    Pool(fn(&PoolSubject<'_>, &mut Report<'_>)),
+    /// An address pool that changes or goes, and what is held from it.
+    PoolChange(fn(&PoolChangeSubject<'_>, &mut Report<'_>)),
+    /// A reservation of addresses: when it is created, and when it changes.
+    Reservation(fn(&ReservationSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -150,6 +166,24 @@ pub static RULES: &[&Rule] = &[
     &network::whereabouts::network_name::RULE,
     &network::whereabouts::unknown_key::RULE,
     &network::gateway_outside_subnet::RULE,
+    // Networks that an address pool serves.
+    &network::pool::unknown::RULE,
+    &pod::pool_not_allowed::RULE,
+    &network::pool::needs_static::RULE,
+    &network::pool::needs_capability::RULE,
+    &network::pool::replaces_addresses::RULE,
+    &network::pool::gateway_unused::RULE,
+    &network::pool::route_without_gateway::RULE,
+    // Address pools and reservations.
+    &pool::invalid::RULE,
+    &pool::unknown_key::RULE,
+    &pool::overlap::RULE,
+    &pool::mac_overlap::RULE,
+    &pool::in_use::RULE,
+    &reservation::invalid::RULE,
+    &reservation::unknown_network::RULE,
+    &reservation::outside_pool::RULE,
+    &reservation::conflict::RULE,
     // What makes pods.
     &workload::fixed_address::RULE,
     // Networks among each other.

@@ -71,6 +71,17 @@ pub struct Attachment<'s, 'a> {
     pub resolution: &'s Resolution<'a>,
 }
 
+/// A selection whose network an address pool serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Pooled<'s, 'a> {
+    /// The selection.
+    pub attachment: Attachment<'s, 'a>,
+    /// The network.
+    pub network: &'a Network,
+    /// The pool's name.
+    pub pool: &'a str,
+}
+
 /// A pod before and after an update.
 #[derive(Debug)]
 pub struct UpdateSubject<'a> {
@@ -136,6 +147,39 @@ impl<'a> PodSubject<'a> {
     /// Every selection of every annotation, resolved.
     pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         self.requests.iter().flat_map(Request::attachments)
+    }
+
+    /// The selections whose networks an address pool serves. Those of namespaces that the pod may
+    /// not use are among them: whether that is denied is a matter of levels, and pools are not.
+    pub fn pooled(&self) -> impl Iterator<Item = Pooled<'_, 'a>> {
+        self.attachments().filter_map(|attachment| {
+            let network: &'a Network = match attachment.resolution {
+                Resolution::Found(network) => network,
+                Resolution::Forbidden => {
+                    let name = &*attachment.selection.name.as_ref()?.text;
+                    self.catalog.network(attachment.namespace(), name)?
+                }
+                Resolution::Missing | Resolution::Unnamed => return None,
+            };
+            let pool = network.address_pool.as_deref()?;
+            Some(Pooled {
+                attachment,
+                network,
+                pool,
+            })
+        })
+    }
+}
+
+impl<'a> Pooled<'_, 'a> {
+    /// Where the network is named.
+    pub fn place(&self) -> Place<'a> {
+        let selection = self.attachment.selection;
+        let span = selection
+            .name
+            .as_ref()
+            .map_or(selection.span, |name| name.span);
+        self.attachment.place(self.attachment.member("name"), span)
     }
 }
 

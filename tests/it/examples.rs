@@ -5,15 +5,19 @@ use std::{fs, path::Path, sync::Arc};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::Answer,
-    allocation::Holder,
+    admission::{Answer, Review},
+    allocation::{Address, Holder, Words},
     catalog::{Catalog, Pod, Slicing},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
     network::{
         Network, annotations,
         operator::{self, AdditionalNetwork, Daemons},
     },
-    rules::{Check, Example, Level, Levels, Policy, Profile, RULES, Rule},
+    rules::{
+        Check, Example, Held, HeldAddress, Level, Levels, Policy, PoolChangeSubject, Profile,
+        RULES, Rule, judge::judge_pool_change,
+    },
+    sources::catalog_of,
 };
 use serde_json::{Map, Value, json};
 
@@ -77,8 +81,10 @@ fn codes_are_unique() -> Result<(), Failed> {
 /// first is updated to the second. Of a rule on a network the last one is created, deleted, or updated
 /// from the one before it; its pods exist.
 fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
-    if let Check::Template(_) = rule.check {
-        return judged_template(example);
+    match rule.check {
+        Check::Template(_) => return judged_template(example),
+        Check::PoolChange(_) => return judged_change(example),
+        _ => {}
     }
     if matches!(rule.check, Check::Allocation(_)) || rule.code == "address-of-pool" {
         let way = match rule.code {
@@ -95,6 +101,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     }
     let (mut networks, mut pods, mut operator) = (Vec::new(), Vec::new(), None);
     let mut slicing = Slicing::default();
+    let read_catalog = catalog_of([("example.yaml", read.objects.clone())]).0;
     for object in read.objects {
         match object.value {
             Manifest::Network(found) => networks.push(found),
@@ -111,6 +118,12 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     let body = match (&rule.check, &*objects) {
         (Check::Operator(_), _) => {
             support::create_other(&last_document(example)?, operator::GROUP, "networks")
+        }
+        (Check::Pool(_), _) => {
+            support::create_other(&last_document(example)?, "nadmit.io", "addresspools")
+        }
+        (Check::Reservation(_), _) => {
+            support::create_other(&last_document(example)?, "nadmit.io", "addressreservations")
         }
         (Check::ConfigMap(_), _) => {
             support::create_other(&last_document(example)?, "", "configmaps")
@@ -144,12 +157,56 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     let networks = additional.into_iter().chain(networks).map(Arc::new);
     let catalog = Catalog::new([], networks, running)
         .with_operator(daemons)
-        .with_slicing(slicing);
+        .with_slicing(slicing)
+        .with_layout(Arc::clone(read_catalog.layout()));
     let mut policy = Policy::default();
     if rule.levels == Levels::OFF {
         policy.set_level(rule.code, Level::Warn)?;
     }
     Ok(support::answer(&body, &catalog, &policy)?)
+}
+
+/// The same of a pool that is changed from the first document to the second while two addresses are
+/// held, of which the first is outside of anything narrower.
+fn judged_change(example: Example) -> Result<Answer, Failed> {
+    let [before, after] = example.0 else {
+        return Err("not two documents".into());
+    };
+    let pool = |text: &str| -> Result<_, Failed> {
+        let object: Value = serde_saphyr::from_str(text)?;
+        let words = Words::of_pool(&object["spec"]);
+        words.pool("storage").map_err(|e| format!("{e:?}").into())
+    };
+    let (before, changed) = (pool(before)?, pool(after)?);
+    let address: Address = "192.0.2.221".parse()?;
+    let outside = address.ip().is_some_and(|ip| {
+        let range = &changed.ranges[0];
+        range.refuses(ip).is_some()
+    });
+    let holder = Holder::Replica {
+        namespace: "db".into(),
+        stateful_set: "db".into(),
+        ordinal: 0,
+    };
+    let held = Held {
+        count: 2,
+        outside: outside.into(),
+        some_outside: outside
+            .then_some(HeldAddress { address, holder })
+            .into_iter()
+            .collect(),
+    };
+    let subject = PoolChangeSubject {
+        name: "storage",
+        before: Some(&before),
+        after: Some(&changed),
+        held: &held,
+    };
+    let findings = judge_pool_change(&subject, &Policy::default());
+    let object: Value = serde_saphyr::from_str(after)?;
+    let body = support::create_other(&object, "nadmit.io", "addresspools");
+    let review = Review::parse(&body)?;
+    Ok(Answer::new(&review.request, findings))
 }
 
 /// The same of a workload, which is the last of the documents.
@@ -249,11 +306,18 @@ fn page() -> Result<String, Failed> {
          `nadmit explain CODE` shows the same. Levels are those of the profiles: `default` denies \
          what fails and what silently does something else than was asked, `multus` only what \
          Multus, the plugin or Linux would fail, `strict` keeps to the spec. Some findings of a \
-         rule are less grave than its level; the text says which.\n\n\
+         rule are less grave than its level; the text says which. What denies \"always\" guards who \
+         may have which address: no setting, profile or namespace label lowers it for a pod.\n\n\
          | code | default | multus | strict | what is wrong |\n|---|---|---|---|---|\n",
     );
     for rule in RULES {
-        let [default, multus, strict] = Profile::ALL.map(|profile| rule.levels.of(profile));
+        let always = if rule.levels.is_authority() {
+            " (always)"
+        } else {
+            ""
+        };
+        let [default, multus, strict] =
+            Profile::ALL.map(|profile| format!("{}{always}", rule.levels.of(profile)));
         page += &format!(
             "| [`{0}`](#{0}) | {default} | {multus} | {strict} | {1} |\n",
             rule.code, rule.summary

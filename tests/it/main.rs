@@ -16,6 +16,7 @@ mod neighbours;
 mod networks;
 mod openshift;
 mod plugins;
+mod pools;
 mod process;
 mod profiles;
 mod properties;
@@ -38,6 +39,7 @@ fn main() {
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),
+        pools::trials(),
         neighbours::trials(),
         openshift::trials(),
         process::trials(),

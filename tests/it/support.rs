@@ -54,8 +54,13 @@ pub(crate) fn create_other(object: &Value, group: &str, resource: &str) -> Vec<u
 }
 
 fn network_object(network: &Network, config: Option<&str>) -> Value {
+    let annotations = network.address_pool.as_ref();
     json!({
-        "metadata": {"name": network.name, "namespace": network.namespace},
+        "metadata": {
+            "name": network.name,
+            "namespace": network.namespace,
+            "annotations": annotations.map(|pool| json!({"nadmit.io/address-pool": pool})),
+        },
         "spec": {"config": config},
     })
 }

@@ -7,26 +7,26 @@ use crate::{
     network::{json::find, mac::HardwareAddress},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
-        examples::{POOL_OF_TWO, POOLED_NET, STORAGE_NET, pod},
+        examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
     },
 };
 
 /// `address-by-cni-args`
 pub const BY_CNI_ARGS: Rule = Rule {
     code: "address-by-cni-args",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "On a network with a pool, addresses are asked for in cni-args",
     explanation: "The static plugin takes addresses from \"cni-args\": {\"cni\": {\"ips\": [...]}}, \
         macvlan and tuning a MAC. These would be recorded nowhere: on a network that an AddressPool \
         serves, \"ips\" and \"mac\" of the selection are the way. Source: executed with static v1.9.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "cni-args": {"cni": {"ips": ["192.0.2.2/29"]}}}]"#),
     ]),
     right: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
     ]),
     check: Check::Pod(by_cni_args),

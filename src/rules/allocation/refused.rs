@@ -6,23 +6,23 @@ use crate::{
         Attachment, Check, Example, Levels, Lookup, Place, Report, Rule,
         allocation::AllocationSubject,
         examples::{
-            ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, POOLED_NET, RESERVED_ADDRESS, TAKEN, TAKEN_ONE,
+            ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET, TAKEN, TAKEN_ONE,
             pod,
         },
     },
 };
 
-const RIGHT: Example = Example(&[POOL_OF_TWO, POOLED_NET, pod!("pooled-net")]);
+const RIGHT: Example = Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]);
 
 /// `pool-exhausted`
 pub const EXHAUSTED: Rule = Rule {
     code: "pool-exhausted",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "The address pool has nothing left to give",
     explanation: "Every address of a range is held. The pod is refused when it is created, with how \
         many there are and which namespaces hold most, instead of hanging in ContainerCreating. A \
         pod is given an address of each range or nothing at all.",
-    wrong: Example(&[POOL_OF_TWO, POOLED_NET, TAKEN, pod!("pooled-net")]),
+    wrong: Example(&[POOL_OF_TWO, SERVED_NET, TAKEN, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
 };
@@ -30,18 +30,18 @@ pub const EXHAUSTED: Rule = Rule {
 /// `address-outside-pool`
 pub const OUTSIDE: Rule = Rule {
     code: "address-outside-pool",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "A requested address lies in no range of the network's pool",
     explanation: "On a network that an AddressPool serves, every address comes from the pool: one \
         from elsewhere would be recorded nowhere, and another pod could be given it.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "ips": ["198.51.100.5/24"]}]"#),
     ]),
     right: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
     ]),
     check: Check::Allocation(check),
@@ -50,13 +50,13 @@ pub const OUTSIDE: Rule = Rule {
 /// `address-excluded`
 pub const EXCLUDED: Rule = Rule {
     code: "address-excluded",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "A requested address is one that the pool never gives",
     explanation: "The first and the last address of a range, its gateway, its excludes, and what \
         lies before rangeStart or behind rangeEnd are never given, asked for by name or not.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.1/29"]}]"#),
     ]),
     right: RIGHT,
@@ -66,19 +66,19 @@ pub const EXCLUDED: Rule = Rule {
 /// `address-reserved`
 pub const RESERVED: Rule = Rule {
     code: "address-reserved",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "A requested address is reserved for somebody else",
     explanation: "An AddressReservation sets an address aside for a named pod, replica or virtual \
         machine. Nobody else is given it, asked for by name or not.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         RESERVED_ADDRESS,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
     ]),
     right: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         RESERVED_ADDRESS,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
     ]),
@@ -88,14 +88,14 @@ pub const RESERVED: Rule = Rule {
 /// `address-in-use`
 pub const IN_USE: Rule = Rule {
     code: "address-in-use",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "A requested address has another holder",
     explanation: "Two interfaces with one address work now and then, which is worse than not at \
         all. nadmit reads the record afresh before it denies. \"nadmit whois ADDRESS\" says who \
         holds it, \"nadmit release ADDRESS\" frees it.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         TAKEN,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
     ]),
@@ -106,18 +106,18 @@ pub const IN_USE: Rule = Rule {
 /// `mac-in-use`
 pub const MAC_IN_USE: Rule = Rule {
     code: "mac-in-use",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "A requested MAC has another holder, or comes with an address only",
     explanation: "A MAC is unique in an address space. The MACs of a pool's prefix follow from its \
         addresses, so that one of them belongs to whoever holds that address.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "mac": "02:5e:00:00:00:03"}]"#),
     ]),
     right: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "mac": "ca:fe:c0:ff:ee:00"}]"#),
     ]),
     check: Check::Allocation(check),
@@ -126,10 +126,10 @@ pub const MAC_IN_USE: Rule = Rule {
 /// `namespace-limit`
 pub const LIMIT: Rule = Rule {
     code: "namespace-limit",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "The namespace holds as many addresses of the pool as it may",
     explanation: "maxPerNamespace of an AddressPool keeps one namespace from using the pool up.",
-    wrong: Example(&[POOL_WITH_LIMIT, POOLED_NET, TAKEN_ONE, pod!("pooled-net")]),
+    wrong: Example(&[POOL_WITH_LIMIT, SERVED_NET, TAKEN_ONE, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
 };
@@ -137,14 +137,14 @@ pub const LIMIT: Rule = Rule {
 /// `holds-another-address`
 pub const HOLDS_ANOTHER: Rule = Rule {
     code: "holds-another-address",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "The pod asks for another address than its holder has",
     explanation: "A holder (a pod by name, a StatefulSet's replica, a virtual machine) has one \
         address of each range on an interface, and keeps it. To give it another one, release the \
         first.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         ITSELF,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
     ]),
@@ -155,14 +155,14 @@ pub const HOLDS_ANOTHER: Rule = Rule {
 /// `address-not-allocated`
 pub const NOT_ALLOCATED: Rule = Rule {
     code: "address-not-allocated",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "The pod brings an address of a pool that nothing records as its own",
     explanation: "nadmit's mutating webhook takes requested addresses; its validating webhook \
         accepts exactly what was taken. An address that nobody recorded came past the first: its \
         configuration does not cover the namespace, or it could not be reached.",
     wrong: Example(&[
         POOL_OF_TWO,
-        POOLED_NET,
+        SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
     ]),
     right: RIGHT,
@@ -172,12 +172,12 @@ pub const NOT_ALLOCATED: Rule = Rule {
 /// `address-not-injected`
 pub const NOT_INJECTED: Rule = Rule {
     code: "address-not-injected",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "The pod has no address of a pool that gives it one",
     explanation: "The network's addresses come from a pool, and IPAM static fails without any: the \
         pod would stay in ContainerCreating. nadmit's mutating webhook puts the addresses in; it was \
         not called for this pod.",
-    wrong: Example(&[POOL_OF_TWO, POOLED_NET, pod!("pooled-net")]),
+    wrong: Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
 };
@@ -185,12 +185,12 @@ pub const NOT_INJECTED: Rule = Rule {
 /// `pool-not-ready`
 pub const NOT_READY: Rule = Rule {
     code: "pool-not-ready",
-    levels: Levels::FAILS,
+    levels: Levels::AUTHORITY,
     summary: "The pool gives nothing yet",
     explanation: "A pool gives nothing until one full pass has recorded which of its addresses \
         running pods and networks use already; and what is being recorded for one request is not \
         given to another. Controllers try again by themselves.",
-    wrong: Example(&[POOL_OF_TWO, POOLED_NET, pod!("pooled-net")]),
+    wrong: Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
 };

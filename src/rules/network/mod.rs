@@ -19,6 +19,7 @@ pub mod missing_daemon;
 pub mod overlapping_ranges;
 pub mod plugin;
 pub mod plugin_order;
+pub mod pool;
 mod routes;
 pub mod type_and_plugins;
 pub mod unknown_plugin;

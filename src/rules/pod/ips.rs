@@ -214,9 +214,12 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(Ipam::Static(StaticIpam { addresses })) = config.ipam() else {
             continue;
         };
-        let pool = attachment
-            .network()
-            .is_some_and(|network| network.address_pool.is_some());
+        // A pool that is not known, or not valid, has a rule of its own.
+        let pool = attachment.network().and_then(|n| n.address_pool.as_deref());
+        let pool = pool.is_some_and(|name| {
+            let pool = subject.catalog.pool(name).valid();
+            pool.is_none_or(|pool| !pool.ranges.is_empty())
+        });
         if !addresses.is_empty() || pool || asks_for_addresses(attachment.selection) {
             continue;
         }

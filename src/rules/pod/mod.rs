@@ -29,6 +29,7 @@ pub mod keys;
 pub mod mac_unsupported;
 pub mod malformed_annotation;
 pub mod null_selection;
+pub mod pool_not_allowed;
 pub mod qualified_name;
 pub mod reserved_interface_name;
 pub mod unknown_network;

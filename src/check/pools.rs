@@ -1,0 +1,81 @@
+//! Address pools and reservations in files.
+
+use crate::{
+    manifests::{Places, PoolManifest, ReservationManifest},
+    network::Span,
+    rules::{
+        Finding, Level, Lookup, PoolSubject, ReservationSubject,
+        judge::{judge_pool, judge_reservation, loudest},
+    },
+};
+
+use super::{judge::World, place::first_line};
+
+impl World<'_> {
+    /// What the rules say of a pool.
+    pub(super) fn pool(
+        &self,
+        manifest: &PoolManifest,
+        whole: Span,
+        text: &str,
+    ) -> Vec<(Finding, Span)> {
+        let subject = PoolSubject::new(&manifest.name, &manifest.words, self.catalog);
+        let findings = judge_pool(&subject, self.policy);
+        in_places(findings, &manifest.places, whole, text)
+    }
+
+    /// What the rules say of a reservation.
+    pub(super) fn reservation(
+        &self,
+        manifest: &ReservationManifest,
+        whole: Span,
+        text: &str,
+    ) -> Vec<(Finding, Span)> {
+        let (namespace, name) = (&*manifest.namespace, &*manifest.name);
+        let Some(loudest) = loudest(namespace, self.catalog, self.policy) else {
+            return Vec::new();
+        };
+        let words = &manifest.words;
+        let subject = ReservationSubject::new(namespace, name, words, self.catalog);
+        let findings = judge_reservation(&subject, self.policy, loudest);
+        in_places(findings, &manifest.places, whole, text)
+    }
+
+    /// Where no pool was read, or not the namespace whose labels matter, they are likely somewhere
+    /// else: a denial that rests on that is a warning.
+    pub(super) fn soften_pool(&self, finding: &mut Finding) {
+        let Some(Lookup::Pool { namespace, .. }) = &finding.rests_on else {
+            return;
+        };
+        let soft = match namespace.as_deref() {
+            Some(namespace) => {
+                let known = self.catalog.namespace(namespace);
+                (!known.is_some_and(|known| known.declared)).then(|| {
+                    format!("the Namespace \"{namespace}\" is not among what was read: check its manifest, too")
+                })
+            }
+            None => self.catalog.pool_names().is_empty().then(|| {
+                "no AddressPool is among what was read: check their manifests, too".to_owned()
+            }),
+        };
+        if let Some(help) = soft {
+            finding.level = finding.level.min(Level::Warn);
+            finding.help = format!("{help}, or deny this with --strict-networks");
+        }
+    }
+}
+
+/// The findings on a spec, each where its value stands.
+fn in_places(
+    findings: Vec<Finding>,
+    places: &Places,
+    whole: Span,
+    text: &str,
+) -> Vec<(Finding, Span)> {
+    let placed = findings.into_iter().map(|finding| {
+        let place = places.nearest(&finding.field);
+        let span = place.map_or(whole, |place| first_line(place.span, text));
+        (finding, span)
+    });
+    placed.collect()
+}

@@ -1,0 +1,45 @@
+//! `pool-replaces-addresses`: configured addresses that no pod will have.
+
+use super::Served;
+use crate::rules::{
+    Check, Example, Levels, NetworkSubject, Report, Rule,
+    examples::{POOL, POOLED_NET, pooled},
+    network::fields::Fields,
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "pool-replaces-addresses",
+    levels: Levels::ADVICE,
+    summary: "A network with an address pool has configured addresses",
+    explanation: "Addresses that are asked for by the capability \"ips\", as the pool's are, take \
+        the place of the configured ones, and the gateways that stand with these are lost: no pod \
+        gets what is written here. Source: executed with static v1.9.",
+    wrong: Example(&[
+        POOL,
+        pooled!(
+            r#"{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true, "mac": true}, "ipam": {"type": "static", "addresses": [{"address": "192.0.2.200/27"}]}}"#
+        ),
+    ]),
+    right: Example(&[POOL, POOLED_NET]),
+    check: Check::Network(check),
+};
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(served) = Served::of(subject).filter(Served::gives_addresses) else {
+        return;
+    };
+    for ipam in Fields::ipams(subject, "static") {
+        if ipam.list("addresses").is_empty() {
+            continue;
+        }
+        report.add(
+            ipam.place("addresses"),
+            format!(
+                "the addresses of the pool {:?} replace these, and their gateways are lost",
+                served.name
+            ),
+            "remove \"addresses\", and write routes with their gateway (\"gw\")",
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! `unknown-pool`: a network is to be served by a pool that is not there.
+
+use crate::{
+    catalog::{Catalog, PoolState, most_alike},
+    network::annotations,
+    rules::{
+        Check, Example, Levels, Lookup, NetworkSubject, Place, PodSubject, Report, Rule,
+        examples::{POOL, POOLED_NET, pod},
+        subject::field,
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "unknown-pool",
+    levels: Levels::AUTHORITY,
+    summary: "A network's address pool does not exist, or is not valid",
+    explanation: "A network says by the annotation nadmit.io/address-pool which AddressPool gives \
+        its pods their addresses. If there is none of that name, or it does not make sense, no \
+        address can be given: the network is refused, and so is a pod that names it, rather than \
+        passed without an address. The pool is looked up afresh before a denial. For pods no \
+        setting, profile or label lowers this; for the network itself its namespace's label does.",
+    wrong: Example(&[POOLED_NET, pod!("storage-net")]),
+    right: Example(&[POOL, POOLED_NET, pod!("storage-net")]),
+    check: Check::NetworkAndPod {
+        network,
+        pod: of_pod,
+    },
+};
+
+fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(name) = subject.address_pool.filter(|name| !name.is_empty()) else {
+        return;
+    };
+    let Some((what, help)) = wrong(name, subject.catalog) else {
+        return;
+    };
+    let place = Place {
+        field: field(annotations::ADDRESS_POOL, ""),
+        at: None,
+    };
+    report.add_once_confirmed(lookup(name), place, what, help);
+}
+
+fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for served in subject.pooled() {
+        let Some((what, help)) = wrong(served.pool, subject.catalog) else {
+            continue;
+        };
+        report.add_once_confirmed(
+            lookup(served.pool),
+            served.place(),
+            format!(
+                "network \"{}/{}\" cannot give an address: {what}",
+                served.network.namespace, served.network.name
+            ),
+            help,
+        );
+    }
+}
+
+fn lookup(name: &str) -> Lookup {
+    Lookup::Pool {
+        name: name.into(),
+        namespace: None,
+    }
+}
+
+/// What is wrong with the pool of this name, and what to do about it.
+fn wrong(name: &str, catalog: &Catalog) -> Option<(String, String)> {
+    match catalog.pool(name) {
+        PoolState::Valid(_) => None,
+        PoolState::Faulty(faults) => {
+            let first = faults.first().map(ToString::to_string).unwrap_or_default();
+            let more = match faults.len() {
+                0 | 1 => String::new(),
+                count => format!(" (and {} more)", count - 1),
+            };
+            Some((
+                format!("its pool {name:?} exists but is not valid: {first}{more}"),
+                format!("correct the AddressPool \"{name}\""),
+            ))
+        }
+        PoolState::Unknown => {
+            let names = catalog.pool_names();
+            let similar = most_alike(name, names.iter().copied());
+            let help = match similar {
+                Some(similar) => format!("did you mean \"{similar}\"?"),
+                None => "create the AddressPool first, or name one that exists".to_owned(),
+            };
+            Some((format!("its pool {name:?} does not exist"), help))
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `pool-in-use`: a change that would leave addresses without their pool.
+
+use super::{Held, PoolChangeSubject, place};
+use crate::{
+    allocation::Pool,
+    network::mac::Mac,
+    rules::{
+        Check, Example, Levels, Lookup, Place, Report, Rule,
+        examples::{POOL, pool},
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "pool-in-use",
+    levels: Levels::FAILS,
+    summary: "A pool is deleted or changed while addresses of it are held",
+    explanation: "An address is recorded under the pool's networkName, and its MAC follows from \
+        macs and from where the first range begins: while something is held these stay as they \
+        are, and so do retention and nodeSliceSize, by which it was given. A range may grow; it \
+        may shrink, and excludes may be added, where nothing held is cut off. Otherwise running \
+        pods would keep addresses that belong to nobody and are given a second time. What is held \
+        is looked up afresh before a denial. To move: make a second pool, let the networks name \
+        it, and delete the old one when its last pod is gone.",
+    wrong: Example(&[
+        POOL,
+        pool!(
+            "  networkName: other\n  ranges: [{range: 192.0.2.192/28}]\n  macs: {prefix: \"02:5e:00\"}\n  namespaceSelector: {}"
+        ),
+    ]),
+    right: Example(&[
+        POOL,
+        pool!(
+            "  ranges: [{range: 192.0.2.192/26}]\n  macs: {prefix: \"02:5e:00\"}\n  namespaceSelector: {}\n  maxPerNamespace: 10"
+        ),
+    ]),
+    check: Check::PoolChange(check),
+};
+
+fn check(subject: &PoolChangeSubject<'_>, report: &mut Report<'_>) {
+    let held = subject.held;
+    if held.count == 0 {
+        return;
+    }
+    let mut add = |place: Place<'_>, message: String, help: &str| {
+        let lookup = Lookup::Pool {
+            name: subject.name.into(),
+            namespace: None,
+        };
+        report.add_once_confirmed(lookup, place, message, help);
+    };
+    let Some(after) = subject.after else {
+        let place = Place {
+            field: "metadata.name".to_owned(),
+            at: None,
+        };
+        let message = format!("{} of the pool {:?} are held", count(held), subject.name);
+        let help = "delete the pods that hold them first, and wait until they are released";
+        return add(place, message, help);
+    };
+    let changed = subject.before.map(|before| changed(before, after));
+    for (path, why) in changed.into_iter().flatten() {
+        let message = format!("{path} changes while {} are held: {why}", count(held));
+        let help = "leave it as it was, or make another pool and let the networks name that";
+        add(place(path), message, help);
+    }
+    if held.outside > 0 {
+        let message = format!(
+            "the pool would no longer give what is held: {}",
+            outside(held)
+        );
+        let help = "keep these addresses in its ranges, or delete the pods that hold them first";
+        add(place("ranges"), message, help);
+    }
+}
+
+/// What may not change, where it does, and why not.
+fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
+    let base = |pool: &Pool| {
+        let first = pool.ranges.first();
+        first.map(|range| range.subnet.window().first())
+    };
+    let all = [
+        (
+            before.space != after.space,
+            "networkName",
+            "they are recorded under the name as it was",
+        ),
+        (
+            macs(before) != macs(after),
+            "macs",
+            "their MACs follow from it",
+        ),
+        (
+            base(before) != base(after),
+            "ranges[0].range",
+            "MACs follow from where the first range begins",
+        ),
+        (
+            before.slice != after.slice,
+            "nodeSliceSize",
+            "they lie in slices of that size",
+        ),
+        (
+            before.retention != after.retention,
+            "retention",
+            "they are kept by it",
+        ),
+    ];
+    let changed = all.into_iter().filter(|(changed, ..)| *changed);
+    changed.map(|(_, path, why)| (path, why)).collect()
+}
+
+/// Which MACs there are, and whether they follow from addresses. From how many is no matter: a range
+/// may grow.
+fn macs(pool: &Pool) -> Option<(Option<(Mac, Mac)>, bool)> {
+    let macs = pool.macs.as_ref()?;
+    Some((macs.bounds(), macs.following(0).is_some()))
+}
+
+fn count(held: &Held) -> String {
+    match held.count {
+        1 => "1 address".to_owned(),
+        count => format!("{count} addresses"),
+    }
+}
+
+fn outside(held: &Held) -> String {
+    let named = held.some_outside.iter();
+    let mut named: Vec<String> = named
+        .map(|h| format!("{} ({})", h.address, h.holder))
+        .collect();
+    let listed = u64::try_from(named.len()).unwrap_or(u64::MAX);
+    match held.outside.saturating_sub(listed) {
+        0 => {}
+        more => named.push(format!("{more} more")),
+    }
+    named.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        allocation::{Holder, Words},
+        rules::{HeldAddress, Policy, judge::judge_pool_change},
+    };
+
+    fn pool(spec: &serde_json::Value) -> Pool {
+        let pool = Words::of_pool(spec).pool("storage");
+        pool.unwrap_or_else(|e| panic!("{e:?}"))
+    }
+
+    fn found(after: Option<&serde_json::Value>, held: &Held) -> Vec<(String, String)> {
+        let before =
+            pool(&json!({"ranges": [{"range": "192.0.2.0/24"}, {"range": "2001:db8::/64"}]}));
+        let after = after.map(pool);
+        let subject = PoolChangeSubject {
+            name: "storage",
+            before: Some(&before),
+            after: after.as_ref(),
+            held,
+        };
+        let findings = judge_pool_change(&subject, &Policy::default());
+        findings.into_iter().map(|f| (f.field, f.message)).collect()
+    }
+
+    #[test]
+    fn only_what_is_held_binds_a_pool() {
+        let none = Held::default();
+        assert_eq!(found(None, &none), []);
+        assert_eq!(
+            found(Some(&json!({"macs": {"prefix": "02:5e"}})), &none),
+            []
+        );
+        let some = Held {
+            count: 3,
+            ..Held::default()
+        };
+        assert_eq!(found(None, &some)[0].0, "metadata.name");
+        let harmless = json!({"ranges": [{"range": "192.0.2.0/23"}], "quarantine": "5m"});
+        assert_eq!(found(Some(&harmless), &some), []);
+        let harmful = json!({"ranges": [{"range": "192.0.3.0/24"}], "networkName": "a",
+            "macs": {"prefix": "02:5e:00"}, "nodeSliceSize": "/28"});
+        let fields: Vec<String> = found(Some(&harmful), &some)
+            .into_iter()
+            .map(|f| f.0)
+            .collect();
+        let expected = [
+            "networkName",
+            "macs",
+            "ranges[0].range",
+            "nodeSliceSize",
+            "retention",
+        ];
+        assert_eq!(fields, expected.map(|path| format!("spec.{path}")));
+    }
+
+    #[test]
+    fn who_would_be_cut_off_is_named() {
+        let held = Held {
+            count: 20,
+            outside: 12,
+            some_outside: vec![HeldAddress {
+                address: "192.0.2.205".parse().unwrap_or_else(|e| panic!("{e}")),
+                holder: Holder::Replica {
+                    namespace: "db".into(),
+                    stateful_set: "db".into(),
+                    ordinal: 0,
+                },
+            }],
+        };
+        let after = json!({"ranges": [{"range": "192.0.2.0/25"}]});
+        let (field, message) = &found(Some(&after), &held)[0];
+        assert_eq!(field, "spec.ranges");
+        assert!(
+            message.ends_with("192.0.2.205 (replica 0 of StatefulSet db/db), 11 more"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! `pool-unknown-key`: a key that means nothing.
+
+use super::{PoolSubject, instead_of, place};
+use crate::rules::{
+    Check, Example, Levels, Report, Rule,
+    examples::{POOL, pool},
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "pool-unknown-key",
+    levels: Levels::ADVICE,
+    summary: "An address pool has a key that means nothing",
+    explanation: "The API server drops a key that the kind's schema does not know, so a misspelt \
+        one is lost: an exclude that excludes nothing. Keys are written as in the schema, with \
+        capital letters inside, not with Whereabouts's underscores.",
+    wrong: Example(&[pool!(
+        "  ranges: [{range: 192.0.2.192/27, range_start: 192.0.2.200}]"
+    )]),
+    right: Example(&[POOL]),
+    check: Check::Pool(check),
+};
+
+fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
+    for unknown in &subject.words.unknown {
+        if report.is_full() {
+            return;
+        }
+        report.add(
+            place(&unknown.path),
+            format!(
+                "the key {:?} means nothing here and is passed over",
+                unknown.key
+            ),
+            instead_of(unknown),
+        );
+    }
+}

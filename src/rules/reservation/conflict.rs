@@ -1,0 +1,93 @@
+//! `reservation-conflict`: two reservations want the same.
+
+use std::sync::Arc;
+
+use super::{ReservationSubject, lookup};
+use crate::{
+    allocation::{NetworkRef, Reservation, Space},
+    rules::{
+        Check, Example, Levels, Report, Rule,
+        examples::{POOL, POOLED_NET, RESERVATION, reservation},
+        pool::place,
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "reservation-conflict",
+    levels: Levels::FAILS,
+    summary: "Two reservations set one address aside",
+    explanation: "Within an address space an address is reserved once: of two reservations the one \
+        that comes second would never take effect. The other may be of another namespace. MACs are \
+        compared in the same way.",
+    wrong: Example(&[
+        POOL,
+        POOLED_NET,
+        concat!(
+            "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\n",
+            "metadata: {name: reports, namespace: db}\nspec:\n  network: storage-net\n",
+            "  holder: {pod: reports}\n  ips: [192.0.2.205/27]\n"
+        ),
+        RESERVATION,
+    ]),
+    right: Example(&[
+        POOL,
+        POOLED_NET,
+        RESERVATION,
+        reservation!(
+            "  network: storage-net\n  holder: {statefulSet: db, ordinal: 0}\n  ips: [192.0.2.206/27]"
+        ),
+    ]),
+    check: Check::Reservation(check),
+};
+
+/// Where an address must be unique.
+#[derive(PartialEq)]
+enum Where<'w> {
+    Space(&'w Space),
+    /// No pool serves it: the same network is the same place all the same.
+    Network(&'w NetworkRef),
+}
+
+fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
+    let Ok(own) = &subject.reservation else {
+        return;
+    };
+    let layout = subject.catalog.layout();
+    let pool_of = |network: &NetworkRef| {
+        let network = subject.catalog.network(&network.namespace, &network.name)?;
+        layout.pool(network.address_pool.as_deref()?)
+    };
+    let own_pool = pool_of(&own.network);
+    let own_place = own_pool.map_or(Where::Network(&own.network), |p| Where::Space(&p.space));
+    for (other, pool) in &layout.reservations {
+        let pool = pool.as_deref().and_then(|name| layout.pool(name));
+        let place = pool.map_or(Where::Network(&other.network), |p| Where::Space(&p.space));
+        if place == own_place && other.key() != own.key() {
+            let pool = own_pool.map_or("", |pool| &*pool.name);
+            compare(own, other, pool, report);
+        }
+    }
+}
+
+fn compare(own: &Reservation, other: &Arc<Reservation>, pool: &str, report: &mut Report<'_>) {
+    let mut add = |path: &str, what: String| {
+        report.add_once_confirmed(
+            lookup(pool),
+            place(path),
+            format!(
+                "{what} is set aside already, by the reservation {}/{} for {}",
+                other.namespace, other.name, other.holder
+            ),
+            "reserve another one, or delete that reservation first",
+        );
+    };
+    for (index, address) in own.ips.iter().enumerate() {
+        if other.ips.contains(address) {
+            add(&format!("ips[{index}]"), address.to_string());
+        }
+    }
+    if let Some(mac) = own.mac.filter(|mac| other.mac == Some(*mac)) {
+        add("mac", mac.to_string());
+    }
+}

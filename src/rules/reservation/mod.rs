@@ -1,0 +1,72 @@
+//! Rules on address reservations: what one says by itself, of its network's pool, and beside the
+//! other reservations.
+
+pub mod conflict;
+pub mod invalid;
+pub mod outside_pool;
+pub mod unknown_network;
+
+use std::sync::Arc;
+
+use crate::{
+    allocation::{PoolFault, Reservation, Words, spec::ReservationSpec},
+    catalog::{Catalog, PoolState},
+    network::Network,
+};
+
+use super::finding::Lookup;
+
+/// A reservation as it is to be.
+#[derive(Debug)]
+pub struct ReservationSubject<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// What is written.
+    pub words: &'a Words<ReservationSpec>,
+    /// What that means, or what is wrong with it.
+    pub reservation: Result<Reservation, Vec<PoolFault>>,
+    /// Networks, pools and reservations there are; this one may be among them, as it was.
+    pub catalog: &'a Catalog,
+}
+
+impl<'a> ReservationSubject<'a> {
+    /// The reservation of these words.
+    pub fn new(
+        namespace: &'a str,
+        name: &'a str,
+        words: &'a Words<ReservationSpec>,
+        catalog: &'a Catalog,
+    ) -> Self {
+        Self {
+            namespace,
+            name,
+            words,
+            reservation: words.reservation(namespace, name),
+            catalog,
+        }
+    }
+
+    /// The reservation with its network, if it makes sense and the network is there.
+    fn with_network(&self) -> Option<(&Reservation, &'a Arc<Network>)> {
+        let reservation = self.reservation.as_ref().ok()?;
+        let network = &reservation.network;
+        let network = self.catalog.network(&network.namespace, &network.name)?;
+        Some((reservation, network))
+    }
+
+    /// The pool that the network names, and what is known of it.
+    fn pool(&self, network: &'a Network) -> Option<(&'a str, PoolState<'a>)> {
+        let name = network.address_pool.as_deref()?;
+        Some((name, self.catalog.pool(name)))
+    }
+}
+
+/// The look-up without which nothing may be denied for this pool's sake.
+fn lookup(pool: &str) -> Lookup {
+    Lookup::Pool {
+        name: pool.into(),
+        namespace: None,
+    }
+}

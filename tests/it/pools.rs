@@ -1,0 +1,214 @@
+//! Address pools: authority over them is no matter of levels, and what is offline far away is only
+//! warned of.
+
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    admission::{Decision, Evidence, Review, Situation, Webhook, decide},
+    allocation::{SharedIndex, Words},
+    catalog::{Catalog, Labels, Mode, all_labels},
+    check::{self, File, Options},
+    network::Network,
+    rules::{Level, Lookup, Policy, Profile},
+};
+use serde_json::{Value, json};
+
+use crate::support;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("pools::nothing_lowers_authority", nothing_lowers_authority),
+        Trial::test("pools::a_denial_is_confirmed_first", confirmed_first),
+        Trial::test(
+            "pools::a_pool_that_comes_later_is_no_ones_fault",
+            comes_later,
+        ),
+        Trial::test("pools::isolation_hides_no_pool", isolation_hides_no_pool),
+        Trial::test("pools::carets_are_under_the_value", carets),
+        Trial::test("pools::elsewhere_is_warned_of", elsewhere),
+    ]
+}
+
+/// A network of the namespace `home`, served by the pool `storage`, which serves the teams `db`.
+fn catalog(home: &str, mode: Option<Mode>) -> Result<Catalog, Failed> {
+    let mut network = Network::new(
+        home,
+        "storage-net",
+        Some(
+            r#"{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static"}}"#,
+        ),
+    );
+    network.address_pool = Some("storage".into());
+    let spec = json!({
+        "ranges": [{"range": "192.0.2.0/24"}],
+        "namespaceSelector": {"matchLabels": {"team": "db"}},
+    });
+    let pool = Words::of_pool(&spec).pool("storage");
+    let pool = pool.map_err(|faults| format!("{faults:?}"))?;
+    let labels = Labels {
+        mode,
+        ..Labels::default()
+    };
+    Ok(
+        Catalog::new([("web".into(), labels)], [Arc::new(network)], []).with_pools(
+            [("storage".into(), Ok(Arc::new(pool)))],
+            [],
+            &Arc::default(),
+        ),
+    )
+}
+
+fn pod(networks: &str) -> Value {
+    json!({"metadata": {"name": "p", "namespace": "web",
+           "annotations": {"k8s.v1.cni.cncf.io/networks": networks}}})
+}
+
+fn codes(
+    networks: &str,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Result<Vec<(Level, &'static str)>, Failed> {
+    let answer = support::answer(&support::create(&pod(networks)), catalog, policy)?;
+    Ok(answer
+        .findings()
+        .iter()
+        .map(|f| (f.level, f.code))
+        .collect())
+}
+
+fn nothing_lowers_authority() -> Result<(), Failed> {
+    let denied = vec![(Level::Deny, "pool-not-allowed")];
+    for profile in Profile::ALL {
+        for mode in [None, Some(Mode::Deny), Some(Mode::Warn), Some(Mode::Off)] {
+            let catalog = catalog("web", mode)?;
+            let mut policy = Policy::of(profile);
+            assert_eq!(codes("storage-net", &catalog, &policy)?, denied);
+            policy.excluded_namespaces.insert("web".into());
+            assert_eq!(codes("storage-net", &catalog, &policy)?, denied);
+            // Everything else is silent there.
+            assert_eq!(codes("nowhere", &catalog, &policy)?, []);
+        }
+    }
+    // The label that the selector wants is enough.
+    let labels = all_labels("web", [("team".into(), "db".into())]);
+    let catalog = catalog("web", None)?.with_namespace_labels([("web".into(), labels)]);
+    assert_eq!(codes("storage-net", &catalog, &Policy::default())?, []);
+    Ok(())
+}
+
+/// What `/validate` decides from a cache.
+fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
+    let body = support::create(&pod(networks));
+    let review = Review::parse(&body)?;
+    let policy = Policy::default();
+    Ok(decide(
+        Webhook::Validate,
+        &review.request,
+        &Situation::confirmed(catalog, &policy, &SharedIndex::default()).with(Evidence::Cached),
+    ))
+}
+
+fn confirmed_first() -> Result<(), Failed> {
+    let lookup = Lookup::Pool {
+        name: "storage".into(),
+        namespace: Some("web".into()),
+    };
+    assert_eq!(
+        decided("storage-net", &catalog("web", None)?)?,
+        Decision::Confirm(vec![lookup])
+    );
+    Ok(())
+}
+
+fn comes_later() -> Result<(), Failed> {
+    let bare = catalog("web", None)?.with_layout(Arc::default());
+    let lookup = Lookup::Pool {
+        name: "storage".into(),
+        namespace: None,
+    };
+    assert_eq!(
+        decided("storage-net", &bare)?,
+        Decision::Confirm(vec![lookup])
+    );
+    let denied = vec![(Level::Deny, "unknown-pool")];
+    assert_eq!(codes("storage-net", &bare, &Policy::default())?, denied);
+    Ok(())
+}
+
+/// That a network is in a namespace which the pod may not use can be allowed by configuration; its
+/// pool is not had that way.
+fn isolation_hides_no_pool() -> Result<(), Failed> {
+    let mut policy = Policy::default();
+    policy.set_level("cross-namespace-network", Level::Off)?;
+    let found = codes("db/storage-net", &catalog("db", None)?, &policy)?;
+    assert_eq!(found, [(Level::Deny, "pool-not-allowed")]);
+    Ok(())
+}
+
+const FILE: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges:
+  - range: 192.0.2.0/24
+    exclude:
+    - 192.0.2.0/28
+    - 198.51.100.7
+    rangestart: 192.0.2.9
+---
+apiVersion: nadmit.io/v1alpha1
+kind: AddressReservation
+metadata: {name: a, namespace: db}
+spec: {network: storage-net, holder: {pod: a}, ips: ["192.0.2.9"], mac: 5}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata:
+  name: storage-net
+  namespace: db
+  annotations:
+    nadmit.io/address-pool: storrage
+spec:
+  config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp"}}'
+"#;
+
+/// Level, code and the text under the caret.
+fn said(text: &str) -> Vec<(Level, &'static str, String)> {
+    let file = File {
+        name: "a.yaml".to_owned(),
+        text: Ok(text.to_owned()),
+    };
+    let outcome = check::run(vec![file], &Policy::default(), Options::default());
+    let remarks = outcome.remarks.iter();
+    remarks
+        .map(|remark| {
+            let (start, end) = (remark.span.start as usize, remark.span.end as usize);
+            (remark.level, remark.code, text[start..end].to_owned())
+        })
+        .collect()
+}
+
+fn carets() -> Result<(), Failed> {
+    let found = said(FILE);
+    let found: Vec<(Level, &str, &str)> = found.iter().map(|(l, c, t)| (*l, *c, &**t)).collect();
+    assert_eq!(
+        found,
+        [
+            (Level::Deny, "invalid-pool", "198.51.100.7"),
+            (Level::Warn, "pool-unknown-key", "rangestart"),
+            (Level::Deny, "invalid-reservation", "5"),
+            (Level::Deny, "unknown-pool", "storrage"),
+            (Level::Deny, "pool-needs-static", "\"dhcp\""),
+        ]
+    );
+    Ok(())
+}
+
+/// Where no pool and no namespace was read, they are likely somewhere else.
+fn elsewhere() -> Result<(), Failed> {
+    let network = FILE.rsplit("---\n").next().unwrap_or_default();
+    let found = said(network);
+    assert_eq!((found[0].0, found[0].1), (Level::Warn, "unknown-pool"));
+    Ok(())
+}
