@@ -591,7 +591,7 @@ mod tests {
             ..record("192.0.2.5", pod("a"), 1000)
         };
         assert_eq!(
-            reasons(&[taken.clone()], &layout, &[], &gone),
+            reasons(std::slice::from_ref(&taken), &layout, &[], &gone),
             [Reason::GivenBack]
         );
         let without = self::layout(POOL, &[]);
@@ -604,7 +604,10 @@ mod tests {
             },
             1000,
         );
-        assert_eq!(reasons(&[waiting.clone()], &layout, &[], &gone), []);
+        assert_eq!(
+            reasons(std::slice::from_ref(&waiting), &layout, &[], &gone),
+            []
+        );
         assert_eq!(
             reasons(&[waiting], &without, &[], &gone),
             [Reason::ReservationGone]

@@ -23,6 +23,7 @@ use crate::{
 use super::{
     File, Outcome, Remark, duplicates,
     place::{Strings, span_at},
+    rehearsal::{Place, Rehearsal},
     remark::INVALID_MANIFEST,
 };
 
@@ -67,13 +68,14 @@ pub fn run(files: Vec<File>, policy: &Policy, options: Options) -> Outcome {
         catalog: &catalog,
         policy,
         options,
+        rehearsal: Rehearsal::of(&read, &catalog, policy),
     };
     let mut objects = 0;
     for (index, (file, found)) in files.iter().zip(&read).enumerate() {
         let text = file.text.as_deref().unwrap_or_default();
         objects += found.len();
-        for object in found {
-            world.judge(index, text, object, &mut remarks);
+        for (place, object) in found.iter().enumerate() {
+            world.judge((index, place), text, object, &mut remarks);
         }
     }
     remarks.sort_by_key(|remark| (remark.file, remark.span.start));
@@ -134,10 +136,11 @@ pub(super) struct World<'w> {
     pub(super) catalog: &'w Catalog,
     pub(super) policy: &'w Policy,
     options: Options,
+    rehearsal: Rehearsal,
 }
 
 impl World<'_> {
-    fn judge(&self, file: usize, text: &str, object: &Located<Manifest>, out: &mut Vec<Remark>) {
+    fn judge(&self, place: Place, text: &str, object: &Located<Manifest>, out: &mut Vec<Remark>) {
         let mut strings = Strings::new(text);
         // Where an object as a whole begins, for what has no place of its own.
         let whole = span_at(object.place.position, text);
@@ -149,7 +152,7 @@ impl World<'_> {
             Manifest::Pod(pod) => {
                 let (PodName::Given(given) | PodName::Generated(given)) = &pod.name;
                 let name = name("pod", &pod.namespace, given);
-                (name, self.pod(pod, whole, &mut strings))
+                (name, self.pod(place, pod, whole, &mut strings))
             }
             Manifest::Workload(workload) => (
                 name(
@@ -183,7 +186,7 @@ impl World<'_> {
             Manifest::Namespace(_) | Manifest::SlicePool(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
-            file,
+            file: place.0,
             code: finding.code,
             level: finding.level,
             object: name.clone(),
@@ -298,6 +301,7 @@ impl World<'_> {
 
     fn pod(
         &self,
+        place: Place,
         pod: &PodManifest,
         whole: Span,
         strings: &mut Strings<'_>,
@@ -309,7 +313,8 @@ impl World<'_> {
         // Where the rules are silent, authority over address pools is not.
         let loudest = loudest(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
         let subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
-        let findings = judge_pod(&subject, loudest);
+        let mut findings = judge_pod(&subject, loudest);
+        findings.extend(self.rehearsal.findings(place));
         self.placed(findings, "", &pod.annotations, whole, strings)
     }
 

@@ -19,6 +19,7 @@ mod json;
 mod judge;
 mod place;
 mod pools;
+mod rehearsal;
 mod remark;
 mod sarif;
 

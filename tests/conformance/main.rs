@@ -1,7 +1,8 @@
 //! The conformance cases: what nadmit answers, asked over HTTPS with curl.
 //!
 //! Each case is a file in `cases/GROUP/NAME.yaml` and runs as the trial `GROUP::NAME`; README.md
-//! says how to write one. Three groups are made, not written: `captured` asks with every review in
+//! says how to write one. `stories` tells what needs several requests, each on a server of its own
+//! (ignored when the server runs elsewhere). Three groups are made, not written: `captured` asks with every review in
 //! `tests/fixtures/reviews`, `examples` with every pod in `deploy/examples`, and `coverage` holds
 //! that each rule has a case and an example.
 //!
@@ -35,6 +36,7 @@ mod examples;
 mod expect;
 mod question;
 mod review;
+mod stories;
 mod suite;
 mod target;
 

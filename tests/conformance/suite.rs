@@ -17,6 +17,7 @@ use crate::{
     examples,
     expect::Expect,
     question::Question,
+    stories,
     target::Targets,
 };
 
@@ -76,6 +77,10 @@ impl Suite {
         trials.extend(captured::trials(self)?);
         trials.extend(examples::trials(self)?);
         trials.extend(coverage::trials(&cases));
+        trials.extend(stories::trials(
+            self.curl.as_ref(),
+            self.targets.is_elsewhere(),
+        ));
         Ok(trials)
     }
 

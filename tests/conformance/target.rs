@@ -30,11 +30,13 @@ pub(crate) struct Targets {
 
 /// A server that was started here. It is killed when this is dropped.
 #[derive(Debug)]
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// Its certificates and what it logs.
     _directory: tempfile::TempDir,
+    /// Its allocations, unless somebody else keeps them.
+    _data: Option<tempfile::TempDir>,
 }
 
 impl Targets {
@@ -79,6 +81,14 @@ impl Targets {
 
 impl Server {
     fn start(manifests: &Path) -> Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut server = Self::start_with(manifests, &data.path().join("data"))?;
+        server._data = Some(data);
+        Ok(server)
+    }
+
+    /// A server of a folder of manifests that keeps its allocations in another folder.
+    pub(crate) fn start_with(manifests: &Path, data: &Path) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let certificates = directory.path().join("certs");
         let log = directory.path().join("log");
@@ -90,6 +100,8 @@ impl Server {
             .arg(manifests)
             .arg("--cert-dir")
             .arg(&certificates)
+            .arg("--data-dir")
+            .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
@@ -102,6 +114,7 @@ impl Server {
                 ca: None,
             },
             _directory: directory,
+            _data: None,
         };
         let logged = || fs::read_to_string(&log).unwrap_or_default();
         let [webhook, admin] = addresses(printed.context("no stdout")?)

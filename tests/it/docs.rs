@@ -6,7 +6,8 @@
 //! says so:
 //!
 //! - `<!-- check: deny unknown-network, warn unknown-key -->`: this, and nothing else, is found.
-//! - `<!-- check: an edit or a deletion -->`, `a rule that is off`: files have none; it only has to
+//! - `<!-- check: an edit or a deletion -->`, `a rule that is off`, `what only a running server
+//!   sees`: files have none; it only has to
 //!   be readable.
 //! - `<!-- check: no manifest -->`: it is something else altogether.
 //! - `<!-- check: each block alone -->` at the top of a page: its blocks are no one world, and what is
@@ -197,7 +198,9 @@ impl Block {
     fn expected(&self) -> Option<Said> {
         match self.stated.as_deref() {
             None => Some(Said::new()),
-            Some("an edit or a deletion" | "a rule that is off") => None,
+            Some(
+                "an edit or a deletion" | "a rule that is off" | "what only a running server sees",
+            ) => None,
             Some(list) => Some(list.split(',').map(|said| said.trim().to_owned()).collect()),
         }
     }

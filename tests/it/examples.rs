@@ -283,6 +283,15 @@ fn said_of(answer: &Answer) -> Vec<String> {
     said.map(|f| format!("{} {}", f.level, f.code)).collect()
 }
 
+/// What files cannot show.
+const SERVER_ONLY: [&str; 3] = [
+    "pool-not-ready",
+    "address-not-allocated",
+    "address-not-injected",
+];
+/// What is only warned of offline.
+const POOL_ELSEWHERE: [&str; 2] = ["unknown-pool", "pool-not-allowed"];
+
 /// What `nadmit check` has to say of an example, for `tests/it/docs.rs`; nothing is not written.
 fn stated(rule: &Rule, said: &[String]) -> String {
     let mut said = said.to_vec();
@@ -292,6 +301,14 @@ fn stated(rule: &Rule, said: &[String]) -> String {
         // Files have no edits and no deletions.
         Check::Update(_) | Check::NetworkDelete(_) | Check::NetworkUpdate(_) => {
             "an edit or a deletion".to_owned()
+        }
+        Check::PoolChange(_) => "an edit or a deletion".to_owned(),
+        _ if SERVER_ONLY.contains(&rule.code) && !said.is_empty() => {
+            "what only a running server sees".to_owned()
+        }
+        // The pool may be somewhere else.
+        _ if POOL_ELSEWHERE.contains(&rule.code) && !said.is_empty() => {
+            said.join(", ").replace("deny", "warn")
         }
         _ if rule.levels == Levels::OFF && !said.is_empty() => "a rule that is off".to_owned(),
         _ if said.is_empty() => return String::new(),

@@ -39,8 +39,8 @@ fn push(out: &mut String, selection: &Selection<'_>, format: Format, addition: &
         Format::Short => short_members(selection),
         Format::Json => json_members(selection),
     };
-    let ips = addition.ips.as_ref().map(|ips| json(ips));
-    let mac = addition.mac.as_ref().map(|mac| json(mac));
+    let ips = addition.ips.as_ref().map(json);
+    let mac = addition.mac.as_ref().map(json);
     for (key, value) in [("ips", ips), ("mac", mac)] {
         let Some(value) = value else { continue };
         // Of repeated members the last one counts.
@@ -74,7 +74,7 @@ fn json_members<'a>(selection: &Selection<'a>) -> Vec<Member<'a>> {
     members
         .map(|given| Member {
             meaning: given.key,
-            name: json(&given.member.name.value),
+            name: json(&*given.member.name.value),
             value: Cow::Borrowed(given.member.value.text()),
         })
         .collect()
@@ -101,9 +101,9 @@ fn short_members(selection: &Selection<'_>) -> Vec<Member<'static>> {
         .collect()
 }
 
-fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+fn json(value: impl serde::Serialize) -> String {
     // Texts and lists of them: writing them to memory cannot fail.
-    serde_json::to_string(value).unwrap_or_default()
+    serde_json::to_string(&value).unwrap_or_default()
 }
 
 #[cfg(test)]

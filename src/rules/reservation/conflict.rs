@@ -7,7 +7,7 @@ use crate::{
     allocation::{NetworkRef, Reservation, Space},
     rules::{
         Check, Example, Levels, Report, Rule,
-        examples::{POOL, POOLED_NET, RESERVATION, reservation},
+        examples::{POOL, POOLED_NET, RESERVATION},
         pool::place,
     },
 };
@@ -34,8 +34,10 @@ pub const RULE: Rule = Rule {
         POOL,
         POOLED_NET,
         RESERVATION,
-        reservation!(
-            "  network: storage-net\n  holder: {statefulSet: db, ordinal: 0}\n  ips: [192.0.2.206/27]"
+        concat!(
+            "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\n",
+            "metadata: {name: db-1, namespace: db}\nspec:\n  network: storage-net\n",
+            "  holder: {statefulSet: db, ordinal: 1}\n  ips: [192.0.2.206/27]\n"
         ),
     ]),
     check: Check::Reservation(check),

@@ -1,0 +1,401 @@
+//! What takes more than one request: addresses that last, end, and are fought for.
+
+mod stage;
+
+use std::{thread, time::Duration};
+
+use anyhow::{Result, ensure};
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+
+use self::stage::{Stage, creation, made_by, pod, replica, update};
+use crate::curl::Curl;
+
+/// A pool of six addresses, one of them the gateway, and the network that it serves.
+const WORLD: &str = r#"
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 192.0.2.0/29, gateway: 192.0.2.1}]
+  macs: {prefix: "02:5e:00"}
+  quarantine: 0s
+  namespaceSelector: {}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: storage-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "storage-net", "plugins": [
+      {"type": "macvlan", "master": "eth1", "capabilities": {"ips": true}, "ipam": {"type": "static"}},
+      {"type": "tuning", "capabilities": {"mac": true}}]}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: l2-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "l2-net", "type": "bridge", "capabilities": {"mac": true}}
+---
+apiVersion: nadmit.io/v1alpha1
+kind: AddressReservation
+metadata: {name: reports, namespace: db}
+spec: {network: storage-net, holder: {pod: reports}, ips: [192.0.2.4/29]}
+"#;
+
+/// Two families.
+const DUAL: &str = r#"
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 192.0.2.0/29}, {range: "2001:db8::/64"}]
+  networkName: example_net_common
+  namespaceSelector: {}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: storage-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "storage-net", "type": "macvlan", "master": "eth1",
+     "capabilities": {"ips": true}, "ipam": {"type": "static"}}
+"#;
+
+type Story = fn(&Curl) -> Result<()>;
+
+const STORIES: &[(&str, Story)] = &[
+    ("a_replica_keeps_its_address", replicas),
+    ("a_manifest_is_applied_again", applied_again),
+    ("a_pod_made_by_a_controller_claims_its_token", unnamed),
+    ("a_machine_keeps_its_address", machine),
+    ("a_reservation_waits_for_its_holder", reservation),
+    ("a_pool_is_exhausted_with_numbers", exhaustion),
+    ("dual_stack_is_one_of_each_or_nothing", dual_stack),
+    ("a_dry_run_takes_nothing", dry_run),
+    ("a_network_without_ipam_gets_a_mac", mac_only),
+    ("no_way_leads_round_the_allocator", ways_round),
+    ("forged_annotations_are_taken_off", forged),
+    ("a_killed_server_forgets_nothing", killed),
+    ("what_the_folder_drops_is_free", dropped),
+];
+
+/// Every story as a trial.
+pub(crate) fn trials(curl: Option<&Curl>, elsewhere: bool) -> Vec<Trial> {
+    let trial = |(name, story): &(&str, Story)| {
+        let (curl, story) = (curl.cloned(), *story);
+        let ignored = elsewhere || curl.is_none();
+        let run = move || match curl {
+            Some(curl) => story(&curl).map_err(|error| Failed::from(format!("{error:#}"))),
+            None => Err("there is no curl".into()),
+        };
+        Trial::test(format!("stories::{name}"), run).with_ignored_flag(ignored)
+    };
+    STORIES.iter().map(trial).collect()
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<()> {
+    ensure!(found == expected, "{found:?} instead of {expected:?}");
+    Ok(())
+}
+
+fn replicas(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    for (ordinal, address) in ["192.0.2.2/29", "192.0.2.3/29", "192.0.2.5/29"]
+        .iter()
+        .enumerate()
+    {
+        let ordinal = u32::try_from(ordinal)?;
+        let reply = stage.create(&replica(ordinal, "storage-net"))?;
+        same(reply.addresses()?, vec![(*address).to_owned()])?;
+    }
+    let again = stage.create(&replica(1, "storage-net"))?;
+    same(again.addresses()?, vec!["192.0.2.3/29".to_owned()])?;
+    same(&again.selections()?[0]["mac"], &json!("02:5e:00:00:00:03"))
+}
+
+fn applied_again(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let networks = r#"[{"x.y/z":1,"name":"storage-net","interface":"data"}]"#;
+    let live = stage.create(&pod("app", networks))?.object;
+    let kept = &live["metadata"]["annotations"]["nadmit.io/requested-networks"];
+    same(kept, &json!(networks))?;
+    // As written, and as somebody might write it again.
+    for text in [
+        networks,
+        r#"[{"interface":"data","name":"storage-net","x.y/z":1}]"#,
+    ] {
+        let mut applied = live.clone();
+        applied["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!(text);
+        let mutated = stage.ask("/mutate", update(&live, &applied))?;
+        same(&mutated.object, &live)?;
+        same(
+            stage
+                .ask("/validate", update(&live, &mutated.object))?
+                .denied,
+            vec![],
+        )?;
+    }
+    // Own annotations do not go, and another network is another matter.
+    let mut changed = live.clone();
+    changed["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "l2-net"});
+    let mutated = stage.ask("/mutate", update(&live, &changed))?;
+    let own = &mutated.object["metadata"]["annotations"]["nadmit.io/requested-networks"];
+    same(own, &json!(networks))?;
+    let refused = stage.ask("/validate", update(&live, &mutated.object))?;
+    ensure!(
+        refused.denied.contains(&"attachments-changed".to_owned()),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
+fn unnamed(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let web = made_by("apps/v1", "ReplicaSet", "web", "storage-net");
+    let first = stage.create(&web)?;
+    same(first.addresses()?, vec!["192.0.2.2/29".to_owned()])?;
+    same(stage.addresses_of(&web)?, vec!["192.0.2.3/29".to_owned()])?;
+    // The same call once more (reinvocation) changes nothing.
+    let reviewed = stage.ask("/mutate", creation(&web, false))?.object;
+    let again = stage.ask("/mutate", creation(&reviewed, false))?;
+    ensure!(!again.patched, "{again:?}");
+    // A copy of a pod that is there brings a token that is taken.
+    let mut copy = first.object.clone();
+    copy["metadata"]["name"] = Value::Null;
+    copy["metadata"]["uid"] = Value::Null;
+    stage.create(&copy)?.denied_for("address-in-use")?;
+    let mut past = first.object;
+    past["metadata"]["name"] = json!("web-other");
+    past["metadata"]["uid"] = json!("another");
+    stage
+        .ask("/validate", creation(&past, false))?
+        .denied_for("address-in-use")
+}
+
+fn machine(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let launcher = made_by(
+        "kubevirt.io/v1",
+        "VirtualMachineInstance",
+        "vm1",
+        "storage-net",
+    );
+    let first = stage.create(&launcher)?;
+    let second = stage.create(&launcher)?;
+    same(first.selections()?, second.selections()?)?;
+    ensure!(first.object["metadata"]["name"] != second.object["metadata"]["name"]);
+    Ok(())
+}
+
+fn reservation(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let named = pod("app", r#"[{"name":"storage-net","ips":["192.0.2.4/29"]}]"#);
+    stage.create(&named)?.denied_for("address-reserved")?;
+    let reports = pod("reports", "storage-net");
+    same(
+        stage.addresses_of(&reports)?,
+        vec!["192.0.2.4/29".to_owned()],
+    )
+}
+
+fn exhaustion(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    for name in ["a", "b", "c", "d"] {
+        same(stage.addresses_of(&pod(name, "storage-net"))?.len(), 1)?;
+    }
+    let refused = stage.create(&pod("e", "storage-net"))?;
+    refused.denied_for("pool-exhausted")?;
+    for part in [
+        "all 5 are taken",
+        "namespace db 5",
+        "nadmit pools storage --map",
+    ] {
+        ensure!(refused.message.contains(part), "{}", refused.message);
+    }
+    // The reserved one is still there for its holder.
+    same(stage.addresses_of(&pod("reports", "storage-net"))?.len(), 1)
+}
+
+fn dual_stack(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, DUAL)?;
+    let both = ["192.0.2.1/29", "2001:db8::1/64"]
+        .map(str::to_owned)
+        .to_vec();
+    same(stage.addresses_of(&pod("a", "storage-net"))?, both)?;
+    // One is named, the other filled in.
+    let named = pod("b", r#"[{"name":"storage-net","ips":["2001:DB8::9"]}]"#);
+    let mixed = ["2001:DB8::9/64", "192.0.2.2/29"]
+        .map(str::to_owned)
+        .to_vec();
+    same(stage.addresses_of(&named)?, mixed)?;
+    for name in ["c", "d", "e", "f"] {
+        same(stage.addresses_of(&pod(name, "storage-net"))?.len(), 2)?;
+    }
+    // Of IPv6 there is enough, but a pod gets both or nothing.
+    stage
+        .create(&pod("g", "storage-net"))?
+        .denied_for("pool-exhausted")
+}
+
+fn dry_run(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    for name in ["a", "b"] {
+        let shown = stage.ask("/mutate", creation(&pod(name, "storage-net"), true))?;
+        same(shown.addresses()?, vec!["192.0.2.2/29".to_owned()])?;
+        let persisted = stage.persisted(&shown.object);
+        same(
+            stage.ask("/validate", creation(&persisted, true))?.denied,
+            vec![],
+        )?;
+    }
+    same(
+        stage.addresses_of(&pod("c", "storage-net"))?,
+        vec!["192.0.2.2/29".to_owned()],
+    )
+}
+
+fn mac_only(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let reply = stage.create(&pod("a", "l2-net"))?;
+    let selection = reply.selections()?[0].clone();
+    // Behind the eight that follow from addresses.
+    same(
+        selection,
+        json!({"name": "l2-net", "mac": "02:5e:00:00:00:08"}),
+    )
+}
+
+fn ways_round(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    stage
+        .create(&pod(
+            "holder",
+            r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#,
+        ))?
+        .addresses()?;
+    for (networks, code) in [
+        (
+            r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#,
+            "address-in-use",
+        ),
+        (
+            r#"[{"name":"storage-net","IPS":["192.0.2.5"]}]"#,
+            "address-in-use",
+        ),
+        (
+            r#"[{"name":"storage-net","ips":["192.0.2.1/29"]}]"#,
+            "address-excluded",
+        ),
+        (
+            r#"[{"name":"storage-net","ips":["198.51.100.5/24"]}]"#,
+            "address-outside-pool",
+        ),
+        (
+            r#"[{"name":"storage-net","mac":"02:5e:00:00:00:05"}]"#,
+            "mac-in-use",
+        ),
+        (
+            r#"[{"name":"storage-net","cni-args":{"cni":{"ips":["192.0.2.5/29"]}}}]"#,
+            "address-by-cni-args",
+        ),
+    ] {
+        let refused = stage.create(&pod("thief", networks))?;
+        ensure!(
+            refused.denied.iter().any(|c| c == code),
+            "{networks}: {refused:?}"
+        );
+    }
+    // Past the first webhook.
+    for (networks, code) in [
+        ("storage-net", "address-not-injected"),
+        (
+            r#"[{"name":"storage-net","ips":["192.0.2.6/29"]}]"#,
+            "address-not-allocated",
+        ),
+        (
+            r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#,
+            "address-in-use",
+        ),
+    ] {
+        let past = stage.persisted(&pod("thief", networks));
+        let refused = stage.ask("/validate", creation(&past, false))?;
+        ensure!(
+            refused.denied.iter().any(|c| c == code),
+            "{networks}: {refused:?}"
+        );
+    }
+    // Through the other annotation, whose network the pod names with its namespace.
+    let mut other = pod("thief", "");
+    other["metadata"]["annotations"] = json!({
+        "v1.multus-cni.io/default-network":
+            r#"[{"name":"storage-net","namespace":"db","ips":["192.0.2.5/29"]}]"#,
+    });
+    let refused = stage.create(&other)?;
+    ensure!(
+        refused.denied.iter().any(|c| c == "address-in-use"),
+        "{refused:?}"
+    );
+    // Nothing of all this has taken anything.
+    same(
+        stage.addresses_of(&pod("honest", "storage-net"))?,
+        vec!["192.0.2.2/29".to_owned()],
+    )
+}
+
+fn forged(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let mut forger = pod("app", "storage-net");
+    forger["metadata"]["annotations"]["nadmit.io/requested-networks"] = json!("other-net");
+    forger["metadata"]["annotations"]["nadmit.io/holder-token"] = json!("guess");
+    let made = stage.create(&forger)?.object;
+    let own = &made["metadata"]["annotations"];
+    same(&own["nadmit.io/requested-networks"], &json!("storage-net"))?;
+    same(&own["nadmit.io/holder-token"], &Value::Null)?;
+    // Without any network there is nothing to keep either.
+    let mut bare = forger;
+    bare["metadata"]["annotations"]
+        .as_object_mut()
+        .map(|a| a.remove("k8s.v1.cni.cncf.io/networks"));
+    let made = stage.ask("/mutate", creation(&bare, false))?.object;
+    same(&made["metadata"]["annotations"], &json!({}))
+}
+
+fn killed(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let first = stage.addresses_of(&replica(0, "storage-net"))?;
+    let second = stage.addresses_of(&pod("app", "storage-net"))?;
+    stage.kill();
+    stage.start()?;
+    same(stage.addresses_of(&replica(0, "storage-net"))?, first)?;
+    same(
+        stage.addresses_of(&pod("app", "storage-net"))?,
+        second.clone(),
+    )?;
+    let thief = format!(r#"[{{"name":"storage-net","ips":["{}"]}}]"#, second[0]);
+    stage
+        .create(&pod("thief", &thief))?
+        .denied_for("address-in-use")
+}
+
+fn dropped(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let running = stage.create(&pod("app", "storage-net"))?;
+    let thief = pod(
+        "thief",
+        r#"[{"name":"storage-net","ips":["192.0.2.2/29"]}]"#,
+    );
+    stage.write("app.json", &running.object.to_string())?;
+    // The folder is read every two seconds.
+    thread::sleep(Duration::from_secs(5));
+    stage.create(&thief)?.denied_for("address-in-use")?;
+    stage.remove("app.json")?;
+    for _ in 0..40 {
+        thread::sleep(Duration::from_millis(500));
+        if stage.create(&thief)?.denied.is_empty() {
+            return Ok(());
+        }
+    }
+    stage.create(&thief)?.addresses().map(drop)
+}

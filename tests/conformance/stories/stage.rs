@@ -1,0 +1,232 @@
+//! A server of its own for each story, and pods that ask it.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::{case::Sending, curl::Curl, target::Server};
+
+const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+
+/// A server that has its manifests and its data for itself.
+pub(super) struct Stage {
+    curl: Curl,
+    folder: tempfile::TempDir,
+    server: Option<Server>,
+    asked: u32,
+}
+
+/// What a webhook answers.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// The reasons of a denial; none if it was allowed.
+    pub(super) denied: Vec<String>,
+    /// What it says of a denial.
+    pub(super) message: String,
+    /// The object with the patch.
+    pub(super) object: Value,
+    /// Whether there was a patch.
+    pub(super) patched: bool,
+}
+
+impl Stage {
+    pub(super) fn new(curl: &Curl, manifests: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("manifests"))?;
+        let mut stage = Self {
+            curl: curl.clone(),
+            folder,
+            server: None,
+            asked: 0,
+        };
+        stage.write("world.yaml", manifests)?;
+        stage.start()?;
+        Ok(stage)
+    }
+
+    fn manifests(&self) -> PathBuf {
+        self.folder.path().join("manifests")
+    }
+
+    /// Writes a file into the folder of manifests.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs::write(self.manifests().join(name), text)?)
+    }
+
+    /// Takes a file out of it.
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        Ok(fs::remove_file(self.manifests().join(name))?)
+    }
+
+    /// Starts the server.
+    pub(super) fn start(&mut self) -> Result<()> {
+        let data = self.folder.path().join("data");
+        self.server = Some(Server::start_with(&self.manifests(), &data)?);
+        Ok(())
+    }
+
+    /// Kills the server without a word.
+    pub(super) fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// What one of the webhooks answers to a request.
+    pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<Reply> {
+        self.asked += 1;
+        let object = request["object"].clone();
+        let mut request = request;
+        let uid = format!("story-{}", self.asked);
+        request["uid"] = json!(uid);
+        request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
+        request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request,
+        });
+        let sending = Sending {
+            path: path.to_owned(),
+            ..Sending::default()
+        };
+        let endpoint = self.server.as_ref().context("no server")?.endpoint.clone();
+        let body = serde_json::to_vec(&review)?;
+        let exchange = self.curl.send(&endpoint, &sending, Some(&body))?;
+        let answer = exchange
+            .answers
+            .first()
+            .ok_or_else(|| anyhow!("{exchange:?}"))?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        ensure!(answer.status == 200, "{} {text}", answer.status);
+        let review: Value = serde_json::from_str(&text)?;
+        let response = &review["response"];
+        ensure!(response["uid"] == uid, "{text}");
+        Reply::of(response, object)
+    }
+
+    /// Creates a pod as the API server does: `/mutate`, then, with a name and a UID, `/validate`.
+    pub(super) fn create(&mut self, pod: &Value) -> Result<Reply> {
+        let mutated = self.ask("/mutate", creation(pod, false))?;
+        if !mutated.denied.is_empty() {
+            return Ok(mutated);
+        }
+        let persisted = self.persisted(&mutated.object);
+        let validated = self.ask("/validate", creation(&persisted, false))?;
+        Ok(Reply {
+            object: persisted,
+            patched: mutated.patched,
+            ..validated
+        })
+    }
+
+    /// The pod with what the API server adds between the two webhooks.
+    pub(super) fn persisted(&self, pod: &Value) -> Value {
+        let mut pod = pod.clone();
+        let metadata = &mut pod["metadata"];
+        if metadata["name"].is_null() {
+            let prefix = metadata["generateName"].as_str().unwrap_or_default();
+            metadata["name"] = json!(format!("{prefix}{:05}", self.asked));
+        }
+        metadata["uid"] = json!(format!("uid-{}", self.asked));
+        pod
+    }
+
+    /// The addresses that a new pod is given on its first network.
+    pub(super) fn addresses_of(&mut self, pod: &Value) -> Result<Vec<String>> {
+        let reply = self.create(pod)?;
+        reply.addresses()
+    }
+}
+
+impl Reply {
+    fn of(response: &Value, mut object: Value) -> Result<Self> {
+        let patch = response["patch"].as_str();
+        if let Some(patch) = patch {
+            ensure!(response["patchType"] == "JSONPatch");
+            let patch: json_patch::Patch = serde_json::from_slice(&STANDARD.decode(patch)?)?;
+            json_patch::patch(&mut object, &patch)?;
+        }
+        let causes = response["status"]["details"]["causes"].as_array();
+        let reasons = causes
+            .into_iter()
+            .flatten()
+            .filter_map(|c| c["reason"].as_str());
+        let denied: Vec<String> = reasons.map(str::to_owned).collect();
+        ensure!(response["allowed"] == denied.is_empty(), "{response}");
+        Ok(Self {
+            denied,
+            message: response["status"]["message"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            object,
+            patched: patch.is_some(),
+        })
+    }
+
+    /// What the annotation asks for now.
+    pub(super) fn selections(&self) -> Result<Vec<Value>> {
+        if !self.denied.is_empty() {
+            bail!("denied: {}", self.message);
+        }
+        let text = self.object["metadata"]["annotations"][NETWORKS].as_str();
+        let text = text.context("no annotation")?;
+        serde_json::from_str(text).with_context(|| text.to_owned())
+    }
+
+    /// The addresses on the first network.
+    pub(super) fn addresses(&self) -> Result<Vec<String>> {
+        let selections = self.selections()?;
+        let ips = selections.first().and_then(|s| s["ips"].as_array());
+        let ips = ips.into_iter().flatten().filter_map(Value::as_str);
+        Ok(ips.map(str::to_owned).collect())
+    }
+
+    /// The one reason for which it was denied.
+    pub(super) fn denied_for(&self, code: &str) -> Result<()> {
+        ensure!(self.denied == [code], "{:?} {}", self.denied, self.message);
+        Ok(())
+    }
+}
+
+/// A pod of namespace `db`.
+pub(super) fn pod(name: &str, networks: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "db", "annotations": {NETWORKS: networks}},
+        "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]},
+    })
+}
+
+/// A pod whose name the API server makes, owned by a controller of this kind.
+pub(super) fn made_by(api_version: &str, kind: &str, owner: &str, networks: &str) -> Value {
+    let mut made = pod("", networks);
+    made["metadata"]["name"] = Value::Null;
+    made["metadata"]["generateName"] = json!(format!("{owner}-"));
+    made["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": api_version, "kind": kind, "name": owner, "uid": "o", "controller": true,
+    }]);
+    made
+}
+
+/// A replica of the StatefulSet `db`.
+pub(super) fn replica(ordinal: u32, networks: &str) -> Value {
+    let mut replica = made_by("apps/v1", "StatefulSet", "db", networks);
+    replica["metadata"]["name"] = json!(format!("db-{ordinal}"));
+    replica
+}
+
+/// The request that creates a pod.
+pub(super) fn creation(pod: &Value, dry_run: bool) -> Value {
+    let mut request =
+        json!({"operation": "CREATE", "namespace": "db", "object": pod, "dryRun": dry_run});
+    request["name"] = pod["metadata"]["name"].clone();
+    request
+}
+
+/// The request that changes one.
+pub(super) fn update(before: &Value, after: &Value) -> Value {
+    json!({
+        "operation": "UPDATE", "namespace": "db", "name": before["metadata"]["name"],
+        "oldObject": before, "object": after, "dryRun": false,
+    })
+}
