@@ -124,7 +124,9 @@ mod tests {
         network::Network,
     };
 
-    fn pool(name: &str, range: &str) -> (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>) {
+    type Named = (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>);
+
+    fn pool(name: &str, range: &str) -> Named {
         let spec = serde_json::json!({"ranges": [{"range": range}], "namespaceSelector": {
             "matchLabels": {"kubernetes.io/metadata.name": "db"}}});
         let pool = Words::of_pool(&spec).pool(name);

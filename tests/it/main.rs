@@ -6,6 +6,7 @@
 mod annotations;
 mod architecture;
 mod check;
+mod crds;
 mod examples;
 mod kube_types;
 mod match_conditions;
@@ -29,6 +30,7 @@ fn main() {
         tour::trials(),
         architecture::trials(),
         check::trials(),
+        crds::trials(),
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),
