@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::out;
 use crate::{
@@ -113,16 +113,13 @@ fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
         let faults: Vec<String> = faults.iter().map(by_flag).collect();
         bail!("{}", faults.join("\n"));
     }
-    // In the order in which people write it.
-    let mut object = Map::new();
-    object.insert("apiVersion".to_owned(), json!("nadmit.io/v1alpha1"));
-    object.insert("kind".to_owned(), json!("AddressReservation"));
-    object.insert(
-        "metadata".to_owned(),
-        json!({"name": name, "namespace": args.namespace}),
-    );
-    object.insert("spec".to_owned(), serde_json::to_value(&spec)?);
-    let mut text = serde_saphyr::to_string(&Value::Object(object))?;
+    let object = json!({
+        "apiVersion": "nadmit.io/v1alpha1",
+        "kind": "AddressReservation",
+        "metadata": {"name": name, "namespace": args.namespace},
+        "spec": spec,
+    });
+    let mut text = serde_saphyr::to_string(&object)?;
     if !text.ends_with('\n') {
         text.push('\n');
     }
