@@ -17,6 +17,7 @@
 
 pub mod admission;
 pub mod allocation;
+pub mod api;
 pub mod catalog;
 pub mod check;
 pub mod cli;

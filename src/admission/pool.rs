@@ -151,3 +151,47 @@ fn value(spec: Option<&RawValue>) -> Value {
     let spec = spec.and_then(|spec| serde_json::from_str(spec.get()).ok());
     spec.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::admission::Review;
+
+    /// The codes and fields found on a pool that is changed, or without an `after` deleted, while
+    /// `count` addresses are held.
+    fn found(after: Option<Value>, count: u64) -> Vec<String> {
+        let object = |spec: &Value| json!({"metadata": {"name": "storage"}, "spec": spec});
+        let before = object(&json!({"ranges": [{"range": "192.0.2.0/24"}]}));
+        let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+            "uid": "u", "kind": {"kind": "AddressPool"},
+            "resource": {"group": "nadmit.io", "resource": "addresspools"},
+            "operation": if after.is_some() { "UPDATE" } else { "DELETE" },
+            "object": after.as_ref().map(object), "oldObject": before,
+        }});
+        let body = review.to_string();
+        let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+        let (catalog, policy) = (Catalog::default(), Policy::default());
+        let findings = findings(&review.request, &catalog, &policy, |name, changed| {
+            assert_eq!((name, changed.is_some()), ("storage", after.is_some()));
+            Held {
+                count,
+                ..Held::default()
+            }
+        });
+        let found = findings.into_iter();
+        found.map(|f| format!("{} {}", f.code, f.field)).collect()
+    }
+
+    #[test]
+    fn what_is_held_is_asked_for_when_a_pool_changes_or_goes() {
+        assert_eq!(found(None, 0), [""; 0]);
+        assert_eq!(found(None, 2), ["pool-in-use metadata.name"]);
+        let other = json!({"ranges": [{"range": "192.0.3.0/24"}]});
+        assert_eq!(found(Some(other.clone()), 0), [""; 0]);
+        assert_eq!(found(Some(other), 2), ["pool-in-use spec.ranges[0].range"]);
+        let wider = json!({"ranges": [{"range": "192.0.2.0/23"}]});
+        assert_eq!(found(Some(wider), 2), [""; 0]);
+    }
+}

@@ -39,9 +39,9 @@ Examples:
 pub(super) struct CheckArgs {
     /// Files, folders (every *.yaml, *.yml and *.json below), or - for standard input
     ///
-    /// All of them are one world: the NetworkAttachmentDefinitions and Namespaces in them are those
-    /// that pods, templates of workloads and KubeVirt's VirtualMachines are checked against. Other
-    /// kinds are passed over.
+    /// All of them are one world: the NetworkAttachmentDefinitions, AddressPools, AddressReservations
+    /// and Namespaces in them are those that pods, templates of workloads and KubeVirt's
+    /// VirtualMachines, and they themselves, are checked against. Other kinds are passed over.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// How to say what is found
@@ -70,7 +70,8 @@ pub(super) struct CheckArgs {
     ///
     /// Without it, a network that is unknown in a namespace of which no NetworkAttachmentDefinition
     /// was read at all is only warned of: its manifests are likely somewhere else. Where one was
-    /// read, all are taken to be there, and an unknown one is denied as on the server.
+    /// read, all are taken to be there, and an unknown one is denied as on the server. The same holds of
+    /// address pools where no AddressPool was read, or not the Namespace that its selector is about.
     #[arg(long)]
     strict_networks: bool,
 }

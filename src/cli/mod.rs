@@ -2,12 +2,14 @@
 
 mod certs;
 mod check;
+mod crds;
 mod demo;
 mod explain;
 mod https;
 mod live_config;
 mod logging;
 mod out;
+mod reserve;
 mod serve;
 mod standalone;
 mod welcome;
@@ -41,6 +43,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Explain a rule by its code, or list all rules
     Explain(explain::ExplainArgs),
+    /// Print the CustomResourceDefinitions of nadmit's kinds
+    Crds,
+    /// Write the manifest of a reservation: addresses set aside for one holder
+    Reserve(Box<reserve::ReserveArgs>),
     /// Make a certificate authority and a server certificate
     Certs(certs::CertsArgs),
     /// Print the completions for a shell
@@ -57,6 +63,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => return check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Crds => crds::run(),
+        Command::Reserve(args) => reserve::run(*args),
         Command::Certs(args) => certs::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -7,6 +7,7 @@ mod annotations;
 mod architecture;
 mod check;
 mod crash;
+mod crds;
 mod docs;
 mod examples;
 mod hooks;
@@ -36,6 +37,7 @@ fn main() {
         architecture::trials(),
         check::trials(),
         crash::trials(),
+        crds::trials(),
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),

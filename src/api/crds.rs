@@ -1,0 +1,67 @@
+//! The CustomResourceDefinitions, as YAML.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt as _;
+
+use super::{AddressAllocation, AddressPool, AddressReservation, AddressSlice};
+
+/// All of them.
+pub fn crds() -> [CustomResourceDefinition; 4] {
+    [
+        AddressPool::crd(),
+        AddressReservation::crd(),
+        AddressAllocation::crd(),
+        AddressSlice::crd(),
+    ]
+    .map(tidied)
+}
+
+/// A definition in which `null` is what it is to the webhook, nothing at all (where a schema does not
+/// allow it, the API server drops it before CEL's `has` looks), and whose root says what the kind is.
+fn tidied(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let versions = crd.spec.versions.iter_mut();
+    let schemas =
+        versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    for schema in schemas {
+        never_null(schema);
+        let spec = schema
+            .properties
+            .as_ref()
+            .and_then(|members| members.get("spec"));
+        schema.description = spec.and_then(|spec| spec.description.clone());
+    }
+    crd
+}
+
+fn never_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    let members = schema
+        .properties
+        .iter_mut()
+        .flat_map(|members| members.values_mut());
+    members.for_each(never_null);
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => never_null(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(never_null),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        never_null(values);
+    }
+}
+
+/// One of them as a YAML document, which ends with a newline.
+///
+/// # Errors
+/// When it cannot be written, which is a mistake in the types.
+pub fn yaml(crd: &CustomResourceDefinition) -> anyhow::Result<String> {
+    // By way of JSON, so that the keys of every object are in one order.
+    let value = serde_json::to_value(crd)?;
+    let mut text = serde_saphyr::to_string(&value)?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}

@@ -1,0 +1,238 @@
+//! `AddressPool`: ranges to allocate from.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::allocation::spec::PoolSpec;
+
+/// An AddressPool is where pods' attachments to secondary networks get their addresses and MACs from.
+/// A network names the pool that serves it by the annotation nadmit.io/address-pool.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "nadmit.io",
+    version = "v1alpha1",
+    kind = "AddressPool",
+    plural = "addresspools",
+    shortname = "apool",
+    category = "nadmit",
+    status = "AddressPoolStatus",
+    derive = "PartialEq",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Ranges", type_ = "string", json_path = ".spec.ranges[*].range"),
+    printcolumn(name = "Allocated", type_ = "integer", json_path = ".status.allocated"),
+    printcolumn(name = "Reserved", type_ = "integer", json_path = ".status.reserved"),
+    printcolumn(name = "Free", type_ = "string", json_path = ".status.free"),
+    printcolumn(
+        name = "Capacity",
+        type_ = "string",
+        json_path = ".status.capacity",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Space",
+        type_ = "string",
+        json_path = ".spec.networkName",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(has(self.ranges) && size(self.ranges) > 0) || has(self.macs)").message("the pool gives nothing; write at least one range, or macs"),
+    validation = Rule::new("!has(self.nodeSliceSize) || (has(self.ranges) && size(self.ranges) == 1)").message("nodeSliceSize needs a pool of exactly one range")
+)]
+pub struct AddressPoolSpec {
+    /// The ranges. Each attachment gets one address of each: two families are dual stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub ranges: Vec<PoolRange>,
+    /// Where MACs come from; none are given without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macs: Option<MacSource>,
+    /// The address space, in which each address is given once, whichever pool gives it. Pools without
+    /// one share the unnamed space.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
+    pub network_name: String,
+    /// The prefix length of the slice that each node draws from, such as /28.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^/?[0-9]{1,3}$"))]
+    pub node_slice_size: Option<String>,
+    /// How long addresses are kept: Pod, as long as the pod is there; Workload, as long as the
+    /// StatefulSet's replica or virtual machine is. Workload if absent, with nodeSliceSize Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Pod", "Workload"]))]
+    pub retention: Option<String>,
+    /// What ends the retention of a workload's addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_retention: Option<WorkloadRetentionPolicy>,
+    /// How long a released address is kept from other holders, such as 30s (the default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]+[hms])+$"))]
+    pub quarantine: Option<String>,
+    /// How long an address on a node that does not answer is kept, such as 10m (the default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]+[hms])+$"))]
+    pub lost_node_quarantine: Option<String>,
+    /// The most addresses that one namespace may hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_per_namespace: Option<i64>,
+    /// The namespaces whose pods may draw from the pool: none if absent, all if empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<NamespaceSelector>,
+    /// What a KubeVirt virtual machine keeps: MAC (the default) or MACAndIPs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["MAC", "MACAndIPs"]))]
+    pub virtual_machines: Option<String>,
+}
+
+/// One range of a pool, in Whereabouts's words and syntax.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolRange {
+    /// A CIDR, or first-last/prefix. The first and the last address of the subnet are never given.
+    pub range: String,
+    /// The first address to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_start: Option<String>,
+    /// The last address to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_end: Option<String>,
+    /// CIDRs and addresses never to give.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// An address never to give. It makes no route: those stand in the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+}
+
+/// Where MACs come from: a prefix, to which the address's offset in the first range is added, or first
+/// and last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.prefix) ? !has(self.start) && !has(self.end) : has(self.start) && has(self.end)").message("write either a prefix, or start and end"))]
+pub struct MacSource {
+    /// One to five bytes, such as 02:5e:00.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){0,4}$"))]
+    pub prefix: Option<String>,
+    /// The first MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// The last MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
+
+/// What ends the retention of a workload's addresses, as persistentVolumeClaimRetentionPolicy does for
+/// its volumes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadRetentionPolicy {
+    /// When the set is scaled below the replica: Retain (the default) or Release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Retain", "Release"]))]
+    pub when_scaled: Option<String>,
+    /// When the set is deleted: Retain or Release (the default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Retain", "Release"]))]
+    pub when_deleted: Option<String>,
+}
+
+/// Labels of namespaces. All conditions must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// Labels with these values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Further conditions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<LabelCondition>,
+}
+
+/// A condition on a label.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelCondition {
+    /// The label.
+    pub key: String,
+    /// In, NotIn, Exists or DoesNotExist.
+    #[schemars(extend("enum" = ["In", "NotIn", "Exists", "DoesNotExist"]))]
+    pub operator: String,
+    /// The values of In and NotIn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+/// How full a pool is. Numbers that an IPv6 range makes too large for JSON are written as text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressPoolStatus {
+    /// Ready: what pods and networks used before was adopted, and the pool gives addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// How many addresses there are to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<String>,
+    /// How many of them are held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub allocated: Option<i64>,
+    /// How many of those are set aside, and nobody uses them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub reserved: Option<i64>,
+    /// How many are free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<String>,
+    /// The slices that nodes draw from, where there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceUse>,
+}
+
+/// How full a node's slice is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SliceUse {
+    /// The node.
+    pub node: String,
+    /// The slice, in CIDR notation.
+    pub range: String,
+    /// How many addresses of it are held.
+    #[schemars(range(min = 0))]
+    pub allocated: i64,
+    /// How many are free.
+    pub free: String,
+}
+
+impl AddressPoolSpec {
+    /// The words, to be made sense of by [`crate::allocation::Pool::new`].
+    ///
+    /// # Errors
+    /// Never, as long as both types have the same members; a test holds that.
+    pub fn words(&self) -> serde_json::Result<PoolSpec> {
+        super::same_json(self)
+    }
+
+    /// The same from words.
+    ///
+    /// # Errors
+    /// Never, in the same way.
+    pub fn from_words(words: &PoolSpec) -> serde_json::Result<Self> {
+        super::same_json(words)
+    }
+}

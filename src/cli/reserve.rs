@@ -1,0 +1,226 @@
+//! `nadmit reserve`: the manifest of an `AddressReservation`, written for the user and checked first.
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::json;
+
+use super::out;
+use crate::{
+    allocation::{
+        PoolFault, Reservation,
+        spec::{ReservationSpec, ReservedForSpec},
+    },
+    network::name,
+};
+
+/// What to reserve, and for whom.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nadmit reserve storage-net --namespace db --stateful-set db --ordinal 0 --ip 192.0.2.205
+  nadmit reserve storage-net --namespace db --pod reports --ip 192.0.2.206 --ip 2001:db8::6 \\
+    --mac 02:5e:00:00:00:06 | kubectl apply -f -")]
+pub(super) struct ReserveArgs {
+    /// The network, of the reservation's namespace or as NAMESPACE/NAME
+    network: String,
+    /// The namespace of the reservation and its holder
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// What the reservation is called; made from its holder if absent
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    holder: HolderArgs,
+    /// Which replica of the StatefulSet
+    #[arg(long, requires = "stateful_set")]
+    ordinal: Option<u32>,
+    /// The interface in the pod; any if absent
+    #[arg(long)]
+    interface: Option<String>,
+    /// An address; once for each family, or more
+    #[arg(long = "ip", value_name = "ADDRESS", required_unless_present = "mac")]
+    ips: Vec<String>,
+    /// The MAC
+    #[arg(long)]
+    mac: Option<String>,
+}
+
+/// For whom.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct HolderArgs {
+    /// For the pod of this name
+    #[arg(long, value_name = "NAME")]
+    pod: Option<String>,
+    /// For a replica of this StatefulSet
+    #[arg(long, value_name = "NAME", requires = "ordinal")]
+    stateful_set: Option<String>,
+    /// For this virtual machine of KubeVirt
+    #[arg(long, value_name = "NAME")]
+    virtual_machine: Option<String>,
+}
+
+/// Writes the manifest to standard output.
+///
+/// # Errors
+/// Everything that is wrong with it, by the flags' names.
+pub(super) fn run(args: ReserveArgs) -> anyhow::Result<()> {
+    out::text(manifest(args)?);
+    Ok(())
+}
+
+fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
+    let holder_name = match (&args.holder, args.ordinal) {
+        (
+            HolderArgs {
+                stateful_set: Some(set),
+                ..
+            },
+            Some(ordinal),
+        ) => format!("{set}-{ordinal}"),
+        (
+            HolderArgs {
+                pod,
+                virtual_machine,
+                ..
+            },
+            _,
+        ) => {
+            let name = pod.as_ref().or(virtual_machine.as_ref());
+            name.cloned().unwrap_or_default()
+        }
+    };
+    let name = args.name.unwrap_or(holder_name);
+    if let Err(error) = name::label(&args.namespace) {
+        bail!("--namespace {:?} {error}", args.namespace);
+    }
+    if let Err(error) = name::subdomain(&name) {
+        bail!("the name {name:?} {error}; write another holder, or --name");
+    }
+    let spec = ReservationSpec {
+        network: args.network,
+        holder: ReservedForSpec {
+            pod: args.holder.pod,
+            stateful_set: args.holder.stateful_set,
+            ordinal: args.ordinal.map(i64::from),
+            virtual_machine: args.holder.virtual_machine,
+        },
+        interface: args.interface,
+        ips: args.ips,
+        mac: args.mac,
+    };
+    if let Err(faults) = Reservation::new(&args.namespace, &name, &spec) {
+        let faults: Vec<String> = faults.iter().map(by_flag).collect();
+        bail!("{}", faults.join("\n"));
+    }
+    let object = json!({
+        "apiVersion": "nadmit.io/v1alpha1",
+        "kind": "AddressReservation",
+        "metadata": {"name": name, "namespace": args.namespace},
+        "spec": spec,
+    });
+    let mut text = serde_saphyr::to_string(&object)?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// A fault, named by the flag that it came from.
+fn by_flag(fault: &PoolFault) -> String {
+    let flag = match fault.path.split(['.', '[']).next() {
+        Some("network") => "NETWORK",
+        Some("ips") => "--ip",
+        Some("mac") => "--mac",
+        _ => return fault.to_string(),
+    };
+    format!("{flag}: {}", fault.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::manifests::{self, Manifest};
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: ReserveArgs,
+    }
+
+    fn written(arguments: &[&str]) -> Result<String, String> {
+        let arguments = [&["reserve"], arguments].concat();
+        let only = Only::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        manifest(only.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was_meant() {
+        let text = written(&[
+            "storage-net",
+            "-n",
+            "db",
+            "--stateful-set",
+            "db",
+            "--ordinal",
+            "0",
+            "--ip",
+            "192.0.2.205/27",
+            "--ip",
+            "2001:db8::5",
+            "--mac",
+            "02:5e:00:00:00:05",
+            "--interface",
+            "net1",
+        ])
+        .unwrap_or_else(|error| panic!("{error}"));
+        let read = manifests::read(&text, "a.yaml");
+        let [found] = &read.objects[..] else {
+            panic!("{text}\n{read:?}")
+        };
+        let Manifest::Reservation(found) = &found.value else {
+            panic!("{found:?}")
+        };
+        assert_eq!((&*found.namespace, &*found.name), ("db", "db-0"));
+        let made = found.words.reservation("db", "db-0");
+        let made = made.unwrap_or_else(|faults| panic!("{faults:?}"));
+        assert_eq!(made.holder.to_string(), "replica 0 of StatefulSet db");
+        assert_eq!(
+            (made.ips.len(), made.interface.as_deref()),
+            (2, Some("net1"))
+        );
+        assert_eq!(found.words.unknown, []);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said_by_its_flag() {
+        for (arguments, part) in [
+            (&["a", "--pod", "p", "--ip", "x"][..], "--ip: \"x\""),
+            (
+                &["a", "--pod", "p", "--mac", "01:00:5e:00:00:01"],
+                "--mac: ",
+            ),
+            (&["a/b/c", "--pod", "p", "--ip", "192.0.2.5"], "NETWORK: "),
+            (&["a", "--pod", "P", "--ip", "192.0.2.5"], "--name"),
+            (
+                &["a", "--pod", "p", "-n", "D", "--ip", "192.0.2.5"],
+                "--namespace \"D\"",
+            ),
+            (&["a", "--ip", "192.0.2.5"], "--pod"),
+            (&["a", "--pod", "p"], "--ip"),
+            (
+                &["a", "--stateful-set", "s", "--ip", "192.0.2.5"],
+                "--ordinal",
+            ),
+            (
+                &["a", "--pod", "p", "--stateful-set", "s", "--ordinal", "1"],
+                "cannot be used",
+            ),
+        ] {
+            let error = written(arguments).expect_err("nonsense");
+            assert!(error.contains(part), "{arguments:?}: {error}");
+        }
+    }
+}
