@@ -21,9 +21,10 @@ use crate::{
         Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, Policy, UpdateSubject,
         judge::{
             self, judge_additional_use, judge_config_map, judge_network, judge_network_use,
-            judge_operator, judge_pod, judge_update, only_news,
+            judge_operator, judge_pod, judge_update,
         },
         network_subject::NetworkText,
+        news::only_news,
         operator::ConfigMapSubject,
         subject::{Change, Origin},
     },

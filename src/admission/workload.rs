@@ -6,7 +6,8 @@ use crate::{
     catalog::Catalog,
     rules::{
         Finding, Level, PodSubject, Policy,
-        judge::{judge_machine, judge_template, only_news},
+        judge::{judge_machine, judge_template},
+        news::only_news,
         workload::{MachineSubject, Scale, TemplateSubject, WorkloadKind},
     },
 };

@@ -3,7 +3,7 @@
 //! - [`registry`] lists the rules; [`Rule`] says what a rule is.
 //! - [`level`] and [`policy`] say how loudly each speaks: by profile, configuration and namespace.
 //! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
-//! - [`judge`] runs the registry on a subject.
+//! - [`judge`] runs the registry on a subject; of an update [`news`] is what counts.
 //! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
 //! - [`allocation`] is about what address pools give, and what they refuse.
 //! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
@@ -20,6 +20,7 @@ pub mod level;
 pub mod network;
 pub mod network_subject;
 pub mod network_use;
+pub mod news;
 pub mod operator;
 pub mod pod;
 pub mod policy;

@@ -61,8 +61,13 @@ struct Case {
     expected: Option<String>,
 }
 
-/// What is judged, but no part of Debian's package.
-const NOT_IN_THE_PACKAGE: &[&str] = &["sriov", "ovn-k8s-cni-overlay", "whereabouts"];
+/// What is judged, but cannot be tried here, and why.
+const NOT_TRIED: &[(&str, &str)] = &[
+    ("dhcp", "needs its daemon and a server"),
+    ("sriov", "not in the package"),
+    ("ovn-k8s-cni-overlay", "not in the package"),
+    ("whereabouts", "not in the package"),
+];
 
 /// The version of the plugins that the tests run.
 const INSTALLED: &str = "1.1.1";
@@ -101,9 +106,9 @@ pub(crate) fn trials() -> Vec<Trial> {
             None => ignored,
         }
     });
-    let absent = NOT_IN_THE_PACKAGE.iter().map(|kind| {
+    let absent = NOT_TRIED.iter().map(|(kind, why)| {
         Trial::test(format!("plugins::{kind}"), || Ok(()))
-            .with_kind("not in the package")
+            .with_kind(*why)
             .with_ignored_flag(true)
     });
     trials.chain(absent).chain(stated).collect()

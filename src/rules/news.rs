@@ -1,0 +1,120 @@
+//! What an update makes worse: the findings on it that were not there before.
+
+use std::collections::HashMap;
+
+use super::Finding;
+
+/// The findings that were not there before: what was wrong may stay wrong, and only what an update
+/// makes worse counts.
+///
+/// A finding is known by its rule, the annotation that it is in, and its message, but for the places
+/// in lists: an element put before it changes those and nothing else. Its path is no part of it, for
+/// the same can be written in two forms (an annotation as a list of names or as JSON, one plugin or a
+/// list of them). Each known finding stands for one: the same mistake made once more is news.
+pub fn only_news(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
+    let key = |finding: &Finding| {
+        (
+            finding.code,
+            annotation(&finding.field).to_owned(),
+            unplaced(&finding.message),
+        )
+    };
+    let mut left: HashMap<_, usize> = HashMap::new();
+    for finding in known {
+        *left.entry(key(finding)).or_default() += 1;
+    }
+    findings.retain(|finding| match left.get_mut(&key(finding)) {
+        Some(count @ 1..) => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    });
+    findings
+}
+
+/// The part of a field's path that names an annotation; empty if there is none.
+fn annotation(field: &str) -> &str {
+    let Some(start) = field.find("metadata.annotations[") else {
+        return "";
+    };
+    let end = field[start..].find(']').map_or(0, |end| start + end);
+    field.get(start..end).unwrap_or_default()
+}
+
+/// A text without the places in lists: `plugins[1].ipam` reads `plugins[].ipam`.
+fn unplaced(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('[') {
+        out.push_str(before);
+        out.push('[');
+        let digits = behind.len()
+            - behind
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .len();
+        let is_place = digits > 0 && behind[digits..].starts_with(']');
+        rest = if is_place { &behind[digits..] } else { behind };
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Level;
+
+    fn finding(field: &str, message: &str) -> Finding {
+        Finding {
+            code: "c",
+            level: Level::Deny,
+            field: field.to_owned(),
+            position: None,
+            span: None,
+            message: message.to_owned(),
+            help: String::new(),
+            rests_on: None,
+        }
+    }
+
+    fn news(findings: &[(&str, &str)], known: &[(&str, &str)]) -> Vec<String> {
+        let [findings, known] = [findings, known].map(|list| {
+            let found = list.iter().map(|(field, message)| finding(field, message));
+            found.collect::<Vec<_>>()
+        });
+        let news = only_news(findings, &known).into_iter();
+        news.map(|f| format!("{} {}", f.field, f.message)).collect()
+    }
+
+    const NETWORKS: &str = "metadata.annotations[k8s.v1.cni.cncf.io/networks]";
+    const DEFAULT: &str = "metadata.annotations[v1.multus-cni.io/default-network]";
+
+    #[test]
+    fn an_old_mistake_written_in_another_place_or_form_is_no_news() {
+        let at = |path: &str| format!("{NETWORKS}{path}");
+        let [before, after] = [at("[0]"), at("[3].name")];
+        let known = [
+            (&*before, "x"),
+            ("spec.config.ipam", "\"plugins[1]\" is null"),
+        ];
+        let now = [
+            (&*after, "x"),
+            ("spec.config.plugins[0].ipam", "\"plugins[12]\" is null"),
+        ];
+        assert_eq!(news(&now, &known), [""; 0]);
+    }
+
+    #[test]
+    fn the_same_mistake_once_more_or_in_another_annotation_is_news() {
+        let known = [(NETWORKS, "x")];
+        assert_eq!(news(&[(NETWORKS, "x"), (NETWORKS, "x")], &known).len(), 1);
+        assert_eq!(news(&[(DEFAULT, "x")], &known).len(), 1);
+        assert_eq!(news(&[(NETWORKS, "y")], &known).len(), 1);
+    }
+
+    #[test]
+    fn only_places_in_lists_are_left_out() {
+        assert_eq!(unplaced("a[k8s.v1/x][10].ips[1]"), "a[k8s.v1/x][].ips[]");
+        assert_eq!(unplaced("[1, [2], [3x] 4]["), "[1, [], [3x] 4][");
+    }
+}
