@@ -11,7 +11,8 @@ use crate::{
     catalog::Catalog,
     rules::{
         Finding, Held, HeldAddress, Policy, PoolChangeSubject, PoolSubject, ReservationSubject,
-        judge::{judge_pool, judge_pool_change, judge_reservation, only_news},
+        judge::{judge_pool, judge_pool_change, judge_reservation},
+        news::only_news,
     },
 };
 
