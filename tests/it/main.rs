@@ -24,6 +24,7 @@ mod properties;
 mod support;
 mod targets;
 mod tour;
+mod whereabouts;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -52,6 +53,7 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        whereabouts::trials(),
     ]
     .into_iter()
     .flatten()
