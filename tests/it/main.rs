@@ -16,6 +16,7 @@ mod match_conditions;
 mod neighbours;
 mod networks;
 mod openshift;
+mod ownership;
 mod plugins;
 mod pools;
 mod process;
@@ -45,6 +46,7 @@ fn main() {
         pools::trials(),
         neighbours::trials(),
         openshift::trials(),
+        ownership::trials(),
         process::trials(),
         docs::trials(),
         hooks::trials(),
