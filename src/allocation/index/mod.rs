@@ -25,6 +25,8 @@
 mod entries;
 mod plan;
 mod pools;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttled;
 #[cfg(test)]
 mod tests;
 
