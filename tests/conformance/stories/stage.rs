@@ -1,6 +1,6 @@
 //! A server of its own for each story, and pods that ask it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -75,9 +75,29 @@ impl Stage {
     /// What one of the webhooks answers to a request.
     pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<Reply> {
         self.asked += 1;
+        self.send(path, request, self.asked)
+    }
+
+    /// What it answers to requests that many clients make at the same time.
+    pub(super) fn ask_at_once(&mut self, path: &str, requests: Vec<Value>) -> Result<Vec<Reply>> {
+        let first = self.asked + 1;
+        self.asked += u32::try_from(requests.len())?;
+        let stage = &*self;
+        thread::scope(|scope| {
+            let clients: Vec<_> = (first..)
+                .zip(requests)
+                .map(|(number, request)| scope.spawn(move || stage.send(path, request, number)))
+                .collect();
+            let replies = clients.into_iter().map(|client| client.join());
+            replies
+                .map(|reply| reply.unwrap_or_else(|_| Err(anyhow!("a client panicked"))))
+                .collect()
+        })
+    }
+
+    fn send(&self, path: &str, mut request: Value, number: u32) -> Result<Reply> {
         let object = request["object"].clone();
-        let mut request = request;
-        let uid = format!("story-{}", self.asked);
+        let uid = format!("story-{number}");
         request["uid"] = json!(uid);
         request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
         request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
