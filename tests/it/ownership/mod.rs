@@ -178,15 +178,15 @@ impl World {
                     self.index.confirm(ticket, &versions);
                 }
             }
-            Err((_, Some((allocation, version)))) => {
-                self.index.apply(Stored {
-                    allocation,
-                    version,
-                });
-                self.index.roll_back(ticket);
-            }
-            Err(((space, address), None)) => {
-                self.index.forget(&space, address);
+            Err(other) => {
+                let (space, address) = other.key;
+                match other.there {
+                    Some((allocation, version)) => self.index.apply(Stored {
+                        allocation,
+                        version,
+                    }),
+                    None => self.index.forget(&space, address),
+                }
                 self.index.roll_back(ticket);
             }
         }

@@ -12,6 +12,12 @@ const FRESH: i64 = 30;
 
 type Key = (Space, Address);
 
+/// Why a write fails: what is there, or not, under its name.
+pub(super) struct InTheWay {
+    pub(super) key: Key,
+    pub(super) there: Option<(Allocation, Version)>,
+}
+
 /// What a ledger and the plans in flight amount to.
 #[derive(Default)]
 pub(super) struct Naive {
@@ -29,10 +35,7 @@ pub(super) fn key(allocation: &Allocation) -> Key {
 
 impl Naive {
     /// Writes all or none, as a ledger does: the new versions, or the record that is in the way.
-    pub(super) fn write(
-        &mut self,
-        writes: &[Write],
-    ) -> Result<Vec<Version>, (Key, Option<(Allocation, Version)>)> {
+    pub(super) fn write(&mut self, writes: &[Write]) -> Result<Vec<Version>, Box<InTheWay>> {
         for write in writes {
             let key = key(write.allocation());
             let there = self.ledger.get(&key);
@@ -44,7 +47,7 @@ impl Naive {
             };
             if !fits {
                 let there = there.cloned();
-                return Err((key, there));
+                return Err(Box::new(InTheWay { key, there }));
             }
         }
         let versions = writes.iter().map(|write| {

@@ -95,7 +95,9 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
 ];
 
 /// A section's name, and what nadmit and Whereabouts say to one of its cases.
-type Section = (&'static str, fn(&Value) -> Result<Said, Failed>);
+type Section = (&'static str, Run);
+
+type Run = fn(&Value) -> Result<Said, Failed>;
 
 const SECTIONS: &[Section] = &[
     ("allocate_iterate", service::lowest),
@@ -140,7 +142,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     named.into_iter().map(trial).collect()
 }
 
-fn trial((name, run, case): (String, fn(&Value) -> Result<Said, Failed>, Value)) -> Trial {
+fn trial((name, run, case): (String, Run, Value)) -> Trial {
     let missing = NOT_APPLICABLE.iter().find(|(n, _)| name.starts_with(n));
     let different = DIFFERENCES.iter().find(|(n, ..)| *n == name);
     let trial = Trial::test(format!("whereabouts::{name}"), move || {
