@@ -132,7 +132,9 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index) -> Vec<Refused> {
                 add(not_held(Address::Ip(*ip), pool, index));
             }
         }
-        if ask.takes_ips {
+        // Without any, the pool gives all of them, now or when the pod is bound; one without the
+        // other is what no pool gives.
+        if ask.takes_ips && !ask.ips.is_empty() {
             let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
             for (number, range) in pool.ranges.iter().enumerate() {
                 if !named(number) {

@@ -105,8 +105,10 @@ pub enum Refusal {
         /// The pool.
         pool: Arc<str>,
     },
-    /// The pod has no address of a range, though the pool gives each attachment one.
-    #[error("no address of {range} was put in, though address pool {pool:?} gives one")]
+    /// The pod brings an address of one range and none of another: a pool gives one of each, or none.
+    #[error(
+        "the attachment has no address of {range}, but address pool {pool:?} gives one of each range"
+    )]
     NotInjected {
         /// The pool.
         pool: Arc<str>,

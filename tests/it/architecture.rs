@@ -75,7 +75,7 @@ const ROOMS: &[Room] = &[
     ),
     worldly(
         "controllers",
-        &["network", "allocation", "catalog", "ledger"],
+        &["network", "allocation", "catalog", "rules", "ledger"],
     ),
     worldly(
         "cli",

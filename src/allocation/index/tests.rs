@@ -505,10 +505,8 @@ fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
         pool: "other".into(),
         ..ask(&[])
     };
-    assert_eq!(
-        code(allocate(&mut index, &asker("a"), &[elsewhere])),
-        "unknown-pool"
-    );
+    let refusal = allocate(&mut index, &asker("a"), &[elsewhere]).err();
+    assert_eq!(refusal, Some(Refusal::UnknownPool("other".into())));
 }
 
 #[test]

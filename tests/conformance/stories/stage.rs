@@ -73,14 +73,26 @@ impl Stage {
     }
 
     /// What one of the webhooks answers to a request.
-    pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<Reply> {
-        self.asked += 1;
-        let object = request["object"].clone();
-        let mut request = request;
-        let uid = format!("story-{}", self.asked);
-        request["uid"] = json!(uid);
+    pub(super) fn ask(&mut self, path: &str, mut request: Value) -> Result<Reply> {
         request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
         request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+        self.send(path, request)
+    }
+
+    /// What `/validate` answers to a request about a pool.
+    pub(super) fn ask_of_pool(&mut self, mut request: Value) -> Result<Reply> {
+        let (group, version) = ("nadmit.io", "v1alpha1");
+        request["kind"] = json!({"group": group, "version": version, "kind": "AddressPool"});
+        request["resource"] =
+            json!({"group": group, "version": version, "resource": "addresspools"});
+        self.send("/validate", request)
+    }
+
+    fn send(&mut self, path: &str, mut request: Value) -> Result<Reply> {
+        self.asked += 1;
+        let object = request["object"].clone();
+        let uid = format!("story-{}", self.asked);
+        request["uid"] = json!(uid);
         let review = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request,
         });
