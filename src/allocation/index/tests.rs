@@ -510,6 +510,17 @@ fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
 }
 
 #[test]
+fn a_pool_of_slices_gives_nothing_where_there_are_no_nodes() {
+    let sliced = pool(
+        "storage",
+        r#"{"ranges":[{"range":"10.5.0.0/20"}],"nodeSliceSize":"/24"}"#,
+    );
+    let mut index = index(&[sliced], &[]);
+    let refusal = allocate(&mut index, &asker("a"), &[ask(&[])]).err();
+    assert_eq!(refusal, Some(Refusal::Sliced("storage".into())));
+}
+
+#[test]
 fn a_pool_that_changes_keeps_what_is_held() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
