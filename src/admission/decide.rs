@@ -124,6 +124,9 @@ impl Decision {
 
 /// What there is to decide about a pod's addresses, if anything.
 fn allocated(request: &Request<'_>, situation: &Situation<'_>) -> Option<Decision> {
+    if situation.catalog.layout().pools.is_empty() {
+        return None;
+    }
     let resource = (&*request.resource.group, &*request.resource.resource);
     let changes = matches!(request.operation, Operation::Create | Operation::Update);
     let subresource = request.subresource.as_deref().unwrap_or_default();
