@@ -84,6 +84,11 @@ fn clock() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// The same clock, for allocations.
+fn now() -> crate::allocation::Timestamp {
+    crate::allocation::Timestamp(clock().as_second())
+}
+
 /// The one source of randomness.
 fn chance() -> u128 {
     let mut bytes = [0; 16];
