@@ -7,6 +7,7 @@ mod explain;
 mod https;
 mod live_config;
 mod logging;
+mod operate;
 mod out;
 mod serve;
 mod standalone;
@@ -41,6 +42,20 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Explain a rule by its code, or list all rules
     Explain(explain::ExplainArgs),
+    /// Show how full the address pools are; with --map, who holds what in one of them
+    Pools(operate::PoolsArgs),
+    /// List the allocations
+    Allocations(operate::AllocationsArgs),
+    /// Say whose an IP address or a MAC is
+    Whois(operate::WhoisArgs),
+    /// Show an object's addresses: requested, allocated, reported
+    Describe(operate::DescribeArgs),
+    /// Take an address from its holder
+    Release(operate::ReleaseArgs),
+    /// Write all allocations to standard output, as JSON Lines
+    Export(operate::ExportArgs),
+    /// Record what was exported
+    Import(operate::ImportArgs),
     /// Make a certificate authority and a server certificate
     Certs(certs::CertsArgs),
     /// Print the completions for a shell
@@ -58,6 +73,13 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Pools(args) => operate::run(args),
+        Command::Allocations(args) => operate::run(args),
+        Command::Whois(args) => operate::run(args),
+        Command::Describe(args) => operate::run(args),
+        Command::Release(args) => operate::run(args),
+        Command::Export(args) => operate::run(args),
+        Command::Import(args) => operate::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nadmit", &mut script);

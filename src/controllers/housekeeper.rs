@@ -1,10 +1,6 @@
 //! The reconciler of a server without a cluster.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::{StreamExt as _, stream};

@@ -28,7 +28,11 @@ struct Counts {
 impl Counted {
     /// Something was done for this reason.
     pub(super) fn add(&self, reason: &'static str) {
-        let mut reasons = self.0.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = self
+            .0
+            .reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *reasons.entry(reason).or_default() += 1;
     }
 
@@ -49,7 +53,11 @@ impl Collector for Counted {
             duplicates.metric_type(),
         )?;
         duplicates.encode(metric)?;
-        let reasons = self.0.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons = self
+            .0
+            .reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if reasons.is_empty() {
             return Ok(());
         }

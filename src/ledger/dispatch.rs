@@ -38,7 +38,10 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ImportError`], with the line.
-    pub async fn import(&self, input: impl io::BufRead + Send + 'static) -> Result<u64, ImportError> {
+    pub async fn import(
+        &self,
+        input: impl io::BufRead + Send + 'static,
+    ) -> Result<u64, ImportError> {
         match self {
             Self::Embedded(ledger) => ledger.import(input).await,
         }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::pools::{PoolRow, pool};
 use crate::{
-    allocation::{Address, Allocation, Family, Holder, Index, NetworkRef, NotGiven, Pool, PoolRange},
+    allocation::{
+        Address, Allocation, Family, Holder, Index, NetworkRef, NotGiven, Pool, PoolRange,
+    },
     catalog::Catalog,
 };
 
@@ -64,12 +66,7 @@ pub enum What {
 }
 
 /// The map of a pool; `None` if neither the catalog nor a record names it.
-pub fn map(
-    name: &str,
-    index: &Index,
-    catalog: Option<&Catalog>,
-    serving: bool,
-) -> Option<PoolMap> {
+pub fn map(name: &str, index: &Index, catalog: Option<&Catalog>, serving: bool) -> Option<PoolMap> {
     let row = pool(name, index, catalog, serving)?;
     let configured = catalog.and_then(|catalog| catalog.pool(name).valid());
     let ranges = match configured {
@@ -137,7 +134,10 @@ fn runs(
         last: family.address(to),
         what: What::Free,
     });
-    let held = index.within(&pool.space, first, last).into_iter().map(taken);
+    let held = index
+        .within(&pool.space, first, last)
+        .into_iter()
+        .map(taken);
     let set_aside = index.set_aside(&pool.space, first, last).into_iter();
     let reserved = set_aside.map(|(address, reservation)| Run {
         first: address,
@@ -201,7 +201,12 @@ fn never(range: &PoolRange, first: Address, last: Address, out: &mut Vec<Run>) {
     let mut begin = from;
     for end in cuts.iter().map(|cut| cut - 1).chain([to]) {
         let why = why(range, family, begin);
-        push(out, family.address(begin), family.address(end), What::Never(why));
+        push(
+            out,
+            family.address(begin),
+            family.address(end),
+            What::Never(why),
+        );
         begin = end.saturating_add(1);
     }
 }

@@ -66,7 +66,9 @@ impl AddressLine {
         match (requested, self.allocated, self.reported) {
             (true, false, _) if served => Some("nothing records it for this pod"),
             (false, true, _) if seen => Some("recorded, but not in the annotation"),
-            (false, false, Some(true)) if served => Some("in use, but neither asked for nor recorded"),
+            (false, false, Some(true)) if served => {
+                Some("in use, but neither asked for nor recorded")
+            }
             (_, true, Some(false)) | (true, _, Some(false)) => Some("not on the interface"),
             _ => None,
         }
@@ -108,7 +110,11 @@ impl PodView {
             self.remarks.push(remark.to_owned());
         }
         let written = [
-            (annotations::DEFAULT_NETWORK, &pod.default_network, default_home),
+            (
+                annotations::DEFAULT_NETWORK,
+                &pod.default_network,
+                default_home,
+            ),
             (annotations::NETWORKS, &pod.networks, &*pod.namespace),
         ];
         for (key, text, home) in written {
@@ -159,8 +165,8 @@ impl PodView {
     }
 
     fn is_of(&self, one: &Allocation, pod: Option<&Pod>) -> bool {
-        let named = **one.holder.namespace() == *self.namespace
-            && pod_of(one) == Some(self.name.as_str());
+        let named =
+            **one.holder.namespace() == *self.namespace && pod_of(one) == Some(self.name.as_str());
         named || pod.is_some_and(|pod| pod.holder == one.holder)
     }
 
@@ -218,7 +224,10 @@ impl PodView {
 impl AttachmentView {
     fn line(&mut self, address: Option<Address>, text: &str) -> &mut AddressLine {
         let address = address.map_or_else(|| text.to_owned(), |address| address.to_string());
-        let known = self.addresses.iter().position(|line| line.address == address);
+        let known = self
+            .addresses
+            .iter()
+            .position(|line| line.address == address);
         let at = known.unwrap_or_else(|| {
             self.addresses.push(AddressLine {
                 address,

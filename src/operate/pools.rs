@@ -121,9 +121,8 @@ impl<'i> Tallies<'i> {
         for (one, _) in index.known().filter(|(one, _)| one.address.ip().is_some()) {
             with_addresses.insert(&*one.pool);
         }
-        let counts = |one: &Allocation| {
-            one.address.ip().is_some() || !with_addresses.contains(&*one.pool)
-        };
+        let counts =
+            |one: &Allocation| one.address.ip().is_some() || !with_addresses.contains(&*one.pool);
         let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
         for (one, _) in index.known().filter(|(one, _)| counts(one)) {
             let tally = tallies.entry(&one.pool).or_default();

@@ -18,7 +18,9 @@ pub enum Kept {
     #[error("AddressReservation {0} sets it aside: delete that first, or it is set aside again")]
     SetAside(String),
     /// A network gives it by its own configuration.
-    #[error("network {0} gives it by its own configuration: change that first, or it is recorded again")]
+    #[error(
+        "network {0} gives it by its own configuration: change that first, or it is recorded again"
+    )]
     Configured(String),
     /// Nobody can say whether its holder is there.
     #[error("whether its holder is still there is not known without --manifests")]
@@ -45,7 +47,9 @@ pub fn may_be_released(record: &Allocation, catalog: Option<&Catalog>) -> Result
         holder => {
             let namespace = &**holder.namespace();
             let pod = pod_of(record).filter(|pod| catalog.pod(namespace, pod).is_some());
-            pod.map_or(Ok(()), |pod| Err(Kept::PodThere(format!("{namespace}/{pod}"))))
+            pod.map_or(Ok(()), |pod| {
+                Err(Kept::PodThere(format!("{namespace}/{pod}")))
+            })
         }
     }
 }

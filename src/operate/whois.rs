@@ -62,7 +62,9 @@ pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whoi
     let without = pools.filter(|pool| !held.iter().any(|row| row.allocation.space == pool.space));
     Whois {
         address,
-        places: without.filter_map(|pool| place(address, pool, index)).collect(),
+        places: without
+            .filter_map(|pool| place(address, pool, index))
+            .collect(),
         held,
     }
 }

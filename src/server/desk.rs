@@ -18,7 +18,7 @@ use crate::{
     },
     catalog::Catalog,
     ledger::{ImportError, Ledger, ReadError, Store as _, WriteError},
-    operate::{self, AllocationRow, Filter, PoolMap, PoolRow, PodView, Whois},
+    operate::{self, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
 };
 
@@ -198,10 +198,7 @@ impl Desk {
     ///
     /// # Errors
     /// When a line is no record, a record is there already, or they cannot be written.
-    pub async fn import(
-        &self,
-        input: impl io::BufRead + Send + 'static,
-    ) -> Result<u64, DeskError> {
+    pub async fn import(&self, input: impl io::BufRead + Send + 'static) -> Result<u64, DeskError> {
         match self.ledger.import(input).await {
             Ok(count) => Ok(count),
             Err(error @ ImportError::Exists { .. }) => Err(DeskError::Refused(error.to_string())),

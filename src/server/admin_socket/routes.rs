@@ -129,7 +129,9 @@ fn filter(query: &str) -> Result<Filter, DeskError> {
             "pod" => &mut filter.pod,
             _ => {
                 let known = "pool, network, namespace and pod are known";
-                return Err(DeskError::Wrong(format!("{key:?} filters nothing; {known}")));
+                return Err(DeskError::Wrong(format!(
+                    "{key:?} filters nothing; {known}"
+                )));
             }
         };
         *member = Some(decoded(value).ok_or_else(|| {
