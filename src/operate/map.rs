@@ -220,8 +220,8 @@ fn why(range: &PoolRange, family: Family, number: u128) -> String {
 pub(super) fn in_words(reason: NotGiven) -> &'static str {
     match reason {
         NotGiven::Outside => "outside of the range",
-        NotGiven::OutOfBounds => "before rangeStart or behind rangeEnd",
-        NotGiven::Edge => "first or last address of the subnet",
+        NotGiven::OutOfBounds => "outside of its bounds",
+        NotGiven::Edge => "first or last address",
         NotGiven::Excluded(_) => "excluded",
         NotGiven::Gateway => "the gateway",
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    allocation::{Allocation, Holder, Index, Pool},
+    allocation::{Allocation, Holder, Index, Pool, index::Usage},
     catalog::{Catalog, PoolState},
 };
 
@@ -17,8 +17,8 @@ pub struct PoolRow {
     pub name: String,
     /// Where its addresses are unique; empty for the unnamed space.
     pub network_name: String,
-    /// Its ranges.
-    pub ranges: Vec<String>,
+    /// Its ranges, or its MACs if it gives nothing else. It is as full as the fullest of them.
+    pub ranges: Vec<RangeRow>,
     /// Its first and last MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<String>,
@@ -33,6 +33,22 @@ pub struct PoolRow {
     /// Why it gives nothing, or why not all is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// One range of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeRow {
+    /// Its subnet.
+    pub range: String,
+    /// How many addresses it can give.
+    pub capacity: u128,
+    /// How many are held.
+    pub used: u64,
+    /// How many are set aside and taken by nobody.
+    pub reserved: u64,
+    /// How many may still be given.
+    pub free: u128,
 }
 
 /// All pools by name: those of the catalog, and those of which records are left. `serving` says that
@@ -93,7 +109,7 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
     PoolRow {
         name: pool.name.to_string(),
         network_name: pool.space.network_name().to_owned(),
-        ranges: pool.ranges.iter().map(|r| r.subnet.to_string()).collect(),
+        ranges: ranges(pool, index),
         macs: bounds.map(|(first, last)| format!("{first} to {last}")),
         capacity: Some(usage.capacity),
         used: usage.allocated,
@@ -102,6 +118,27 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
         note: learning
             .then(|| "gives nothing yet: what is in use in its ranges is being recorded".into()),
     }
+}
+
+fn ranges(pool: &Pool, index: &Index) -> Vec<RangeRow> {
+    let names = range_names(pool).into_iter();
+    let usages = names.zip(index.range_usages(&pool.name));
+    let row = |(range, usage): (String, Usage)| RangeRow {
+        range,
+        capacity: usage.capacity,
+        used: usage.allocated,
+        reserved: usage.reserved,
+        free: usage.free,
+    };
+    usages.map(row).collect()
+}
+
+/// The names of a pool's ranges; of a pool of MACs alone, the one of these.
+pub fn range_names(pool: &Pool) -> Vec<String> {
+    if pool.ranges.is_empty() {
+        return vec!["MACs".to_owned()];
+    }
+    pool.ranges.iter().map(|r| r.subnet.to_string()).collect()
 }
 
 /// What the records alone tell of a pool.

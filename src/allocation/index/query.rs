@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Index, SpaceState, entries::Entry};
-use crate::allocation::{Address, Allocation, FreeNumbers, Reservation, Space, Version};
+use super::{Index, SpaceState, Usage, entries::Entry};
+use crate::allocation::{
+    Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation, Space, Version,
+};
 
 /// An allocation as the index has it, with its version; none while a write of it is under way.
 pub type Known<'i> = (&'i Allocation, Option<Version>);
@@ -59,6 +61,40 @@ impl Index {
         found
     }
 
+    /// How full each range of a pool is: an attachment needs an address of each. Of a pool without
+    /// ranges it is its MACs. What is taken counts, by whichever pool of the space.
+    pub fn range_usages(&self, pool: &str) -> Vec<Usage> {
+        let Some(state) = self.pools.get(pool) else {
+            return Vec::new();
+        };
+        let ranges = state.ranges.iter().enumerate();
+        let mut usages: Vec<Usage> = ranges
+            .map(|(at, numbers)| {
+                let inside = |address: Address| address.ip().and_then(|ip| state.pool.range_of(ip));
+                let reserved = self.waiting(&state.pool, |address| inside(address) == Some(at));
+                usage(numbers, reserved)
+            })
+            .collect();
+        if let Some(macs) = state.macs.as_ref().filter(|_| usages.is_empty()) {
+            let is_mac = |address: Address| address.family() == Family::Mac;
+            usages.push(usage(macs, self.waiting(&state.pool, is_mac)));
+        }
+        usages
+    }
+
+    /// How many addresses are set aside in a pool and taken by nobody.
+    fn waiting(&self, pool: &Pool, counts: impl Fn(Address) -> bool) -> u64 {
+        let Some(state) = self.spaces.get(&pool.space) else {
+            return 0;
+        };
+        let waits = |address: &&Address| match state.entries.get(*address) {
+            None => true,
+            Some(entry) => matches!(entry.allocation().holder, Holder::Reservation { .. }),
+        };
+        let reserved = state.reserved.keys().filter(|address| counts(**address));
+        reserved.filter(waits).count() as u64
+    }
+
     /// The free runs of a pool's MACs that follow from no address.
     pub fn mac_gaps(&self, pool: &str) -> Vec<(u128, u128)> {
         let macs = self.pools.get(pool).and_then(|state| state.macs.as_ref());
@@ -75,6 +111,18 @@ impl SpaceState {
             Address::Mac(mac) => self.following.get(&mac).copied().unwrap_or(address),
             Address::Ip(_) => address,
         }
+    }
+}
+
+fn usage(numbers: &FreeNumbers, reserved: u64) -> Usage {
+    let taken = numbers.capacity().saturating_sub(numbers.free());
+    Usage {
+        capacity: numbers.capacity(),
+        allocated: u64::try_from(taken)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(reserved),
+        reserved,
+        free: numbers.free(),
     }
 }
 

@@ -5,39 +5,42 @@
 //! for that, the list alone.
 
 use super::{
-    picture::{FREE, Group, Groups, NEVER, follows, owner},
-    show::{self, BOLD, DIM, GREEN, RED, YELLOW},
+    blocks::blocks,
+    picture::{FREE, Group, Groups, follows, owner},
+    rows::{ROW, label_width, line, ruler},
+    show::{self, BOLD, DIM, YELLOW},
 };
 use crate::{
     allocation::Address,
-    operate::{PoolMap, PoolRow, RangeMap, Run, What},
+    operate::{PoolMap, PoolRow, RangeMap, RangeRow, Run, What},
 };
 
-/// The cells of a row, and how many stand together.
-const ROW: usize = 32;
-const TOGETHER: usize = 8;
 /// The most addresses that have a cell each.
 const SINGLE: u128 = 1024;
-/// The most cells of blocks, and the most addresses that blocks are made of.
-const BLOCKS: u128 = 256;
+/// The most addresses that blocks are made of.
 const BLOCKED: u128 = 1 << 20;
 /// The most lines of a legend or a list.
 const LINES: usize = 40;
 /// The characters of the bar.
 const BAR: usize = 40;
 /// The longest name in a legend.
-const LABEL: usize = 40;
+const LABEL: usize = 36;
+/// The width of a page.
+const PAGE: usize = 80;
 
 /// The picture.
 pub(super) fn drawn(map: &PoolMap) -> String {
     let mut page = head(&map.pool);
     for range in &map.ranges {
-        page += &format!("\n{BOLD}{}{BOLD:#}\n", range.range);
-        let size = size(range);
-        let known = map.pool.capacity.is_some();
-        page += &match size {
-            1..=SINGLE if known => grid(range, &map.pool.name),
-            1..=BLOCKED if known => blocks(range, size) + "\n" + &list(range, &map.pool.name),
+        page += &format!("\n{BOLD}{}{BOLD:#}", range.range);
+        let known = map.pool.ranges.iter().find(|row| row.range == range.range);
+        page += &known.map(fill).unwrap_or_default();
+        page.push('\n');
+        page += &match (size(range), map.pool.capacity) {
+            (1..=SINGLE, Some(_)) => grid(range, &map.pool.name),
+            (size @ 1..=BLOCKED, Some(_)) => {
+                blocks(range, size) + "\n" + &list(range, &map.pool.name)
+            }
             _ => list(range, &map.pool.name),
         };
     }
@@ -45,28 +48,24 @@ pub(super) fn drawn(map: &PoolMap) -> String {
 }
 
 fn head(pool: &PoolRow) -> String {
-    let (used, reserved) = (u128::from(pool.used), u128::from(pool.reserved));
-    let mut page = format!("{BOLD}{}{BOLD:#}  ", pool.name);
+    let mut page = format!("pool {BOLD}{}{BOLD:#}", pool.name);
     if !pool.network_name.is_empty() {
-        page += &format!("{DIM}address space {:?}{DIM:#}  ", pool.network_name);
+        page += &format!(" {DIM}in address space {:?}{DIM:#}", pool.network_name);
     }
-    if let (Some(capacity), Some(free)) = (pool.capacity, pool.free) {
-        page += &format!(
-            "{} of {} used, {} reserved, {} free\n{} {} %\n",
-            pool.used,
-            show::of(capacity, "address", "addresses"),
-            pool.reserved,
-            show::count(free),
-            show::bar(BAR, capacity, used, reserved),
-            show::percent(capacity, used + reserved),
-        );
-    } else {
-        page += &format!("{} used, {} reserved\n", pool.used, pool.reserved);
-    }
+    page.push('\n');
     if let Some(note) = &pool.note {
         page += &format!("{YELLOW}{note}{YELLOW:#}\n");
     }
     page
+}
+
+/// How full a range is, behind and below its name.
+fn fill(range: &RangeRow) -> String {
+    let capacity = show::of(range.capacity, "address", "addresses");
+    let (used, reserved) = (range.used, range.reserved);
+    let free = show::count(range.free);
+    let bar = show::fill(BAR, range);
+    format!("  {used} of {capacity} used, {reserved} reserved, {free} free\n{bar}\n")
 }
 
 fn size(range: &RangeMap) -> u128 {
@@ -113,101 +112,19 @@ fn legend(groups: &Groups, pool: &str) -> String {
     let mut page = String::new();
     for group in all.iter().take(LINES) {
         let Group { sign, style, .. } = group;
-        let spans: Vec<String> = group
-            .spans
-            .iter()
-            .take(2)
-            .map(|s| show::span(s.0, s.1))
-            .collect();
-        let more = match group.spans.len().saturating_sub(2) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let spans: Vec<String> = group.spans.iter().map(|s| show::span(s.0, s.1)).collect();
+        let room = PAGE.saturating_sub(digits + width + 9);
         page += &format!(
-            "  {style}{sign}{style:#}  {:>digits$}  {:<width$}  {DIM}{}{more}{DIM:#}\n",
+            "  {style}{sign}{style:#}  {:>digits$}  {:<width$}  {DIM}{}{DIM:#}\n",
             show::count(group.count),
             show::shortened(&group.label, LABEL),
-            spans.join(", "),
+            show::some_of(&spans, room),
         );
     }
     page + &rest(
         all.len(),
         &format!("nadmit allocations --pool {pool} lists all"),
     )
-}
-
-/// How much of each block of addresses is taken.
-fn blocks(range: &RangeMap, size: u128) -> String {
-    let block = (size / BLOCKS).max(1);
-    let Some(first) = range.runs.first().map(|run| run.first) else {
-        return String::new();
-    };
-    let base = first.number();
-    let count = usize::try_from(size.div_ceil(block)).unwrap_or_default();
-    let mut tallies = vec![Tally::default(); count];
-    for run in &range.runs {
-        spread(run, base, block, &mut tallies);
-    }
-    let family = first.family();
-    let addresses = (0..count)
-        .step_by(ROW)
-        .map(|at| family.address(base + at as u128 * block));
-    let addresses: Vec<Address> = addresses.collect();
-    let width = label_width(addresses.iter().copied());
-    let mut page = format!(
-        "{DIM}a cell is {block} addresses:{DIM:#} {FREE} free {GREEN}░{GREEN:#} to a third \
-         {YELLOW}▒{YELLOW:#} to two thirds {YELLOW}▓{YELLOW:#} above {RED}█{RED:#} all taken \
-         {DIM}{NEVER} never given{DIM:#}\n"
-    );
-    for (row, address) in tallies.chunks(ROW).zip(&addresses) {
-        let taken: u128 = row.iter().map(|tally| tally.taken).sum();
-        let given: u128 = row.iter().map(|tally| tally.taken + tally.free).sum();
-        let told = format!("{:>3} %", show::percent(given, taken));
-        page += &line(
-            &address.to_string(),
-            width,
-            row.iter().map(Tally::sign),
-            &told,
-        );
-    }
-    page
-}
-
-/// What is in a block.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    taken: u128,
-    free: u128,
-}
-
-impl Tally {
-    fn sign(&self) -> (char, anstyle::Style) {
-        let all = self.taken + self.free;
-        match self.taken {
-            _ if all == 0 => (NEVER, DIM),
-            0 => (FREE, DIM),
-            taken if taken == all => ('█', RED),
-            taken if taken * 3 <= all => ('░', GREEN),
-            taken if taken * 3 <= all * 2 => ('▒', YELLOW),
-            _ => ('▓', YELLOW),
-        }
-    }
-}
-
-/// Adds a run to the blocks that it touches.
-fn spread(run: &Run, base: u128, block: u128, tallies: &mut [Tally]) {
-    let (from, to) = (run.first.number() - base, run.last.number() - base);
-    for at in from / block..=to / block {
-        let Some(tally) = usize::try_from(at).ok().and_then(|at| tallies.get_mut(at)) else {
-            return;
-        };
-        let inside = to.min(at * block + block - 1) - from.max(at * block) + 1;
-        match run.what {
-            What::Free => tally.free += inside,
-            What::Never(_) => {}
-            What::Reserved(_) | What::Held { .. } => tally.taken += inside,
-        }
-    }
 }
 
 /// The runs one by one; those of one owner, one after another, are one.
@@ -280,41 +197,6 @@ fn joined(runs: &[Run]) -> Vec<Joined> {
         }
     }
     all
-}
-
-/// One row of cells behind the address of its first.
-fn line(
-    label: &str,
-    width: usize,
-    cells: impl Iterator<Item = (char, anstyle::Style)>,
-    told: &str,
-) -> String {
-    let mut row = String::new();
-    let mut length = 0;
-    for (at, (sign, style)) in cells.enumerate() {
-        if at > 0 && at % TOGETHER == 0 {
-            row.push(' ');
-            length += 1;
-        }
-        row += &format!("{style}{sign}{style:#}");
-        length += 1;
-    }
-    let pad = " ".repeat((ROW + ROW / TOGETHER - 1_usize).saturating_sub(length));
-    let line = format!("  {label:<width$}  {row}{pad}  {DIM}{told}{DIM:#}");
-    format!("{}\n", line.trim_end())
-}
-
-/// The offsets above a grid.
-fn ruler(width: usize, cells: usize) -> String {
-    let offsets = (0..ROW.min(cells)).step_by(TOGETHER);
-    let marks = offsets.map(|at| format!("{:<9}", format!("+{at}")));
-    let marks: String = marks.collect();
-    format!("  {:width$}  {DIM}{}{DIM:#}\n", "", marks.trim_end())
-}
-
-fn label_width(labels: impl Iterator<Item = Address>) -> usize {
-    let lengths = labels.map(|address| address.to_string().len());
-    lengths.max().unwrap_or_default()
 }
 
 fn rest(lines: usize, advice: &str) -> String {

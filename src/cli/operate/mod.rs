@@ -2,12 +2,14 @@
 
 mod allocations;
 mod backend;
+mod blocks;
 mod client;
 mod describe;
 mod map;
 mod picture;
 mod pools;
 mod release;
+mod rows;
 mod show;
 mod transfer;
 mod whois;

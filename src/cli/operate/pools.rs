@@ -10,12 +10,15 @@ use super::{
     map,
     show::{self, Align, DIM},
 };
-use crate::{cli::out, operate::PoolRow};
+use crate::{
+    cli::out,
+    operate::{PoolRow, RangeRow},
+};
 
 /// How often `--watch` looks.
 const PERIOD: Duration = Duration::from_secs(2);
 /// The characters of a bar.
-const BAR: usize = 20;
+const BAR: usize = 16;
 /// Clears a terminal and goes to its beginning.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
@@ -94,13 +97,14 @@ fn table(rows: &[PoolRow]) -> String {
     }
     let head = [
         ("POOL", Align::Left),
+        ("RANGE", Align::Left),
         ("CAPACITY", Align::Right),
         ("USED", Align::Right),
         ("FREE", Align::Right),
         ("RESERVED", Align::Right),
         ("", Align::Left),
     ];
-    let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
+    let lines: Vec<Vec<String>> = rows.iter().flat_map(lines).collect();
     let mut page = show::table(&head, &lines);
     for row in rows {
         if let Some(note) = &row.note {
@@ -110,20 +114,36 @@ fn table(rows: &[PoolRow]) -> String {
     page
 }
 
-fn line(row: &PoolRow) -> Vec<String> {
-    let known = |number: Option<u128>| number.map_or_else(|| "?".to_owned(), show::count);
-    let (used, reserved) = (u128::from(row.used), u128::from(row.reserved));
-    let bar = row.capacity.map(|capacity| {
-        let percent = show::percent(capacity, used + reserved);
-        let bar = show::bar(BAR, capacity, used, reserved);
-        format!("{bar} {percent:>3} %")
+/// A line for each range: an attachment needs an address of each.
+fn lines(row: &PoolRow) -> Vec<Vec<String>> {
+    if row.ranges.is_empty() {
+        let unknown = || "?".to_owned();
+        return vec![vec![
+            row.name.clone(),
+            unknown(),
+            unknown(),
+            row.used.to_string(),
+            unknown(),
+            row.reserved.to_string(),
+            String::new(),
+        ]];
+    }
+    let ranges = row.ranges.iter().enumerate();
+    let lines = ranges.map(|(at, range)| {
+        let name = if at == 0 { row.name.as_str() } else { "" };
+        line(name, range)
     });
+    lines.collect()
+}
+
+fn line(name: &str, range: &RangeRow) -> Vec<String> {
     vec![
-        row.name.clone(),
-        known(row.capacity),
-        row.used.to_string(),
-        known(row.free),
-        row.reserved.to_string(),
-        bar.unwrap_or_default(),
+        name.to_owned(),
+        range.range.clone(),
+        show::count(range.capacity),
+        range.used.to_string(),
+        show::count(range.free),
+        range.reserved.to_string(),
+        show::fill(BAR, range),
     ]
 }

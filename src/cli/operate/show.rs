@@ -2,7 +2,10 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::allocation::{Address, Timestamp};
+use crate::{
+    allocation::{Address, Timestamp},
+    operate::RangeRow,
+};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -102,9 +105,17 @@ pub(super) fn moment(time: Timestamp) -> String {
     jiff::Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |at| at.to_string())
 }
 
+/// How full a range is: a bar, and a number.
+pub(super) fn fill(width: usize, range: &RangeRow) -> String {
+    let (used, reserved) = (u128::from(range.used), u128::from(range.reserved));
+    let percent = percent(range.capacity, used + reserved);
+    let bar = bar(width, range.capacity, used, reserved);
+    format!("{bar} {percent:>3} %")
+}
+
 /// A bar of this many characters: used, reserved, free. What is there at all is seen, and what is not
 /// full does not look full.
-pub(super) fn bar(width: usize, capacity: u128, used: u128, reserved: u128) -> String {
+fn bar(width: usize, capacity: u128, used: u128, reserved: u128) -> String {
     let cells = |part: u128| {
         let exact = part as f64 / capacity.max(1) as f64 * width as f64;
         (exact.round() as usize).max(usize::from(part > 0))
@@ -131,6 +142,22 @@ pub(super) fn bar(width: usize, capacity: u128, used: u128, reserved: u128) -> S
 pub(super) fn percent(whole: u128, part: u128) -> u32 {
     let percent = part as f64 / whole.max(1) as f64 * 100.0;
     percent.floor().min(100.0) as u32
+}
+
+/// As many texts as fit into a width, and how many more there are.
+pub(super) fn some_of(texts: &[String], width: usize) -> String {
+    let mut line = texts.first().cloned().unwrap_or_default();
+    for (at, text) in texts.iter().enumerate().skip(1) {
+        let left = texts.len() - at;
+        let more = format!(" and {left} more");
+        // The last needs no room for "more".
+        let tail = if left == 1 { 0 } else { more.len() };
+        if line.len() + 2 + text.len() + tail > width {
+            return line + &more;
+        }
+        line = format!("{line}, {text}");
+    }
+    line
 }
 
 /// A text of at most this many characters.
@@ -175,6 +202,15 @@ mod tests {
         assert_eq!(bar(100, 100, 0), "██████████");
         assert_eq!(bar(1 << 64, 1 << 62, 0), "███·······");
         assert_eq!(bar(0, 0, 0), "··········");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let texts = ["192.0.2.1", "192.0.2.3", "192.0.2.5"].map(str::to_owned);
+        assert_eq!(some_of(&texts, 80), "192.0.2.1, 192.0.2.3, 192.0.2.5");
+        assert_eq!(some_of(&texts, 30), "192.0.2.1, 192.0.2.3 and 1 more");
+        assert_eq!(some_of(&texts, 5), "192.0.2.1 and 2 more");
+        assert_eq!(some_of(&[], 5), "");
     }
 
     #[test]

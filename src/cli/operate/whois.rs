@@ -96,7 +96,7 @@ fn holder(asked: Address, row: &AllocationRow) -> String {
         line("reservation", format!("{}/{}", from.namespace, from.name));
     }
     let age = show::age(one.since, now());
-    line("since", format!("{} ({age})", show::moment(one.since)));
+    line("since", format!("{} ({age} ago)", show::moment(one.since)));
     let version = match row.version {
         Some(version) => format!(", version {version}"),
         None => ", being written".to_owned(),
