@@ -14,6 +14,7 @@ mod match_conditions;
 mod neighbours;
 mod networks;
 mod openshift;
+mod operate;
 mod plugins;
 mod process;
 mod profiles;
@@ -39,6 +40,7 @@ fn main() {
         plugins::trials(),
         neighbours::trials(),
         openshift::trials(),
+        operate::trials(),
         process::trials(),
         docs::trials(),
         examples::trials(),

@@ -206,10 +206,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted() {
-        let texts = ["192.0.2.1", "192.0.2.3", "192.0.2.5"].map(str::to_owned);
-        assert_eq!(some_of(&texts, 80), "192.0.2.1, 192.0.2.3, 192.0.2.5");
-        assert_eq!(some_of(&texts, 30), "192.0.2.1, 192.0.2.3 and 1 more");
-        assert_eq!(some_of(&texts, 5), "192.0.2.1 and 2 more");
+        let texts = ["192.0.2.1", "192.0.2.3", "192.0.2.5", "192.0.2.7"].map(str::to_owned);
+        let all = "192.0.2.1, 192.0.2.3, 192.0.2.5, 192.0.2.7";
+        assert_eq!(some_of(&texts, 80), all);
+        assert_eq!(some_of(&texts, 35), "192.0.2.1, 192.0.2.3 and 2 more");
+        assert_eq!(some_of(&texts, 5), "192.0.2.1 and 3 more");
         assert_eq!(some_of(&[], 5), "");
     }
 
