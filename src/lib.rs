@@ -16,6 +16,7 @@
 //! 4. [`rules`] say what is wrong, each with a stable code, at a level that [`config`] may change.
 //! 5. [`check`] does the same offline, on files.
 //! 6. [`server`] is the glue: TLS, limits, health, metrics. [`cli`] starts it.
+//! 7. [`operate`] answers who runs it: what the pools give, who holds what, what may be freed.
 
 pub mod admission;
 pub mod allocation;
@@ -29,6 +30,7 @@ pub mod document;
 pub mod ledger;
 pub mod manifests;
 pub mod network;
+pub mod operate;
 pub mod rules;
 pub mod server;
 pub mod sources;

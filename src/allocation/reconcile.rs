@@ -275,23 +275,8 @@ impl<O: Observer> View<'_, O> {
         !carries && other && range(record.address).is_some()
     }
 
-    /// The address goes back to the reservation that it was taken from, if that is still there.
     fn give_back(&self, stored: &Stored) -> Option<Action> {
-        let record = &stored.allocation;
-        let from = record.reservation.as_ref()?;
-        if !self.reserves(&from.namespace, &from.name, record.address) {
-            return None;
-        }
-        let back = Allocation {
-            holder: Holder::Reservation {
-                namespace: Arc::clone(&from.namespace),
-                name: Arc::clone(&from.name),
-            },
-            pod: None,
-            reservation: None,
-            since: self.now,
-            ..record.clone()
-        };
+        let back = given_back(&stored.allocation, self.layout, self.now)?;
         Some(Action {
             write: Some(Write::Update(back, stored.version)),
             reason: Reason::GivenBack,
@@ -299,12 +284,7 @@ impl<O: Observer> View<'_, O> {
     }
 
     fn reserves(&self, namespace: &str, name: &str, address: Address) -> bool {
-        self.layout.reservations.iter().any(|(reservation, pool)| {
-            let pool = pool.as_ref().and_then(|pool| self.layout.pool(pool));
-            &*reservation.namespace == namespace
-                && &*reservation.name == name
-                && pool.is_some_and(|pool| reservation.sets_aside(pool).contains(&address))
-        })
+        reserves(self.layout, namespace, name, address)
     }
 
     /// What is used and not recorded, and what more than one uses.
@@ -406,6 +386,31 @@ impl<O: Observer> View<'_, O> {
         }
         actions
     }
+}
+
+/// The record as it goes back to the reservation that it was taken from; `None` if it was taken from
+/// none, or that is not there any more.
+pub fn given_back(record: &Allocation, layout: &Layout, now: Timestamp) -> Option<Allocation> {
+    let from = record.reservation.as_ref()?;
+    reserves(layout, &from.namespace, &from.name, record.address).then(|| Allocation {
+        holder: Holder::Reservation {
+            namespace: Arc::clone(&from.namespace),
+            name: Arc::clone(&from.name),
+        },
+        pod: None,
+        reservation: None,
+        since: now,
+        ..record.clone()
+    })
+}
+
+fn reserves(layout: &Layout, namespace: &str, name: &str, address: Address) -> bool {
+    layout.reservations.iter().any(|(reservation, pool)| {
+        let pool = pool.as_ref().and_then(|pool| layout.pool(pool));
+        &*reservation.namespace == namespace
+            && &*reservation.name == name
+            && pool.is_some_and(|pool| reservation.sets_aside(pool).contains(&address))
+    })
 }
 
 /// Whether the holder of a record is who uses the address: a reservation's address in the hands of a

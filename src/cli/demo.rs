@@ -127,6 +127,7 @@ impl Demonstration {
             beside,
             state,
             stop,
+            ..
         } = Standalone::open(&self.manifests, &data, self.catalog.clone(), policy).await?;
         let identity = Identity::Directory {
             path: self.certs.clone(),

@@ -50,6 +50,7 @@ const ROOMS: &[Room] = &[
         &["network", "allocation", "catalog", "manifests"],
     ),
     worldly("ledger", &["allocation"]),
+    pure("operate", &["network", "allocation", "catalog"]),
     worldly(
         "check",
         &[
@@ -71,6 +72,7 @@ const ROOMS: &[Room] = &[
             "admission",
             "config",
             "ledger",
+            "operate",
         ],
     ),
     worldly(
@@ -90,6 +92,7 @@ const ROOMS: &[Room] = &[
             "manifests",
             "sources",
             "ledger",
+            "operate",
             "check",
             "server",
             "controllers",

@@ -16,6 +16,7 @@ mod match_conditions;
 mod neighbours;
 mod networks;
 mod openshift;
+mod operate;
 mod plugins;
 mod pools;
 mod process;
@@ -44,6 +45,7 @@ fn main() {
         pools::trials(),
         neighbours::trials(),
         openshift::trials(),
+        operate::trials(),
         process::trials(),
         docs::trials(),
         hooks::trials(),
