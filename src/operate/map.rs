@@ -221,7 +221,7 @@ pub(super) fn in_words(reason: NotGiven) -> &'static str {
     match reason {
         NotGiven::Outside => "outside of the range",
         NotGiven::OutOfBounds => "outside of its bounds",
-        NotGiven::Edge => "first or last address",
+        NotGiven::Edge => "edge of the subnet",
         NotGiven::Excluded(_) => "excluded",
         NotGiven::Gateway => "the gateway",
     }

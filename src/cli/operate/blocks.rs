@@ -33,7 +33,7 @@ pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
     let width = label_width(addresses.iter().copied());
     let mut page = format!(
         "{DIM}cell = {block} addresses{DIM:#}  {FREE} free  {GREEN}░{GREEN:#} to 1/3  \
-         {YELLOW}▒{YELLOW:#} to 2/3  {YELLOW}▓{YELLOW:#} more  {RED}█{RED:#} all taken  \
+         {YELLOW}▒{YELLOW:#} to 2/3  {YELLOW}▓{YELLOW:#} more  {RED}█{RED:#} all  \
          {DIM}{NEVER} never given{DIM:#}\n"
     );
     for (row, address) in tallies.chunks(ROW).zip(&addresses) {
@@ -42,7 +42,7 @@ pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
         let told = format!("{:>3} %", show::percent(given, taken));
         page += &line(
             &address.to_string(),
-            width,
+            (width, count),
             row.iter().map(Tally::sign),
             &told,
         );

@@ -97,7 +97,7 @@ fn grid(range: &RangeMap, pool: &str) -> String {
             0 => String::new(),
             free => format!("{free:>2} free"),
         };
-        page += &line(&first.to_string(), width, signs, &told);
+        page += &line(&first.to_string(), (width, cells.len()), signs, &told);
     }
     page + "\n" + &legend(&groups, pool)
 }
@@ -175,7 +175,7 @@ fn joined(runs: &[Run]) -> Vec<Joined> {
     for run in runs {
         let (owner, label) = match &run.what {
             What::Free => ("free".to_owned(), "free".to_owned()),
-            What::Never(why) => (why.clone(), format!("never given: {why}")),
+            What::Never(why) => (why.clone(), format!("never: {why}")),
             What::Reserved(by) => {
                 let label = format!("reservation {}/{}", by.namespace, by.name);
                 (label.clone(), label)

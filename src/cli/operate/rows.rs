@@ -9,13 +9,12 @@ use crate::allocation::Address;
 pub(super) const ROW: usize = 32;
 /// How many stand together.
 const TOGETHER: usize = 8;
-/// The characters of a row.
-const WIDTH: usize = ROW + ROW / TOGETHER - 1;
 
-/// One row of cells behind the address of its first.
+/// One row of cells behind the address of its first. `width` is that of the addresses, `all` is how
+/// many cells there are in all rows.
 pub(super) fn line(
     label: &str,
-    width: usize,
+    (width, all): (usize, usize),
     cells: impl Iterator<Item = (char, Style)>,
     told: &str,
 ) -> String {
@@ -29,7 +28,7 @@ pub(super) fn line(
         row += &format!("{style}{sign}{style:#}");
         length += 1;
     }
-    let pad = " ".repeat((WIDTH).saturating_sub(length));
+    let pad = " ".repeat(full(all).saturating_sub(length));
     if told.is_empty() {
         return format!("  {label:<width$}  {row}\n");
     }
@@ -47,4 +46,10 @@ pub(super) fn ruler(width: usize, cells: usize) -> String {
 pub(super) fn label_width(labels: impl Iterator<Item = Address>) -> usize {
     let lengths = labels.map(|address| address.to_string().len());
     lengths.max().unwrap_or_default()
+}
+
+/// The characters of the longest of the rows of so many cells.
+fn full(cells: usize) -> usize {
+    let cells = cells.min(ROW);
+    cells + cells.saturating_sub(1) / TOGETHER
 }
