@@ -17,6 +17,7 @@ mod neighbours;
 mod networks;
 mod openshift;
 mod operate;
+mod ownership;
 mod plugins;
 mod pools;
 mod process;
@@ -25,6 +26,7 @@ mod properties;
 mod support;
 mod targets;
 mod tour;
+mod whereabouts;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -46,6 +48,7 @@ fn main() {
         neighbours::trials(),
         openshift::trials(),
         operate::trials(),
+        ownership::trials(),
         process::trials(),
         docs::trials(),
         hooks::trials(),
@@ -54,6 +57,7 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        whereabouts::trials(),
     ]
     .into_iter()
     .flatten()

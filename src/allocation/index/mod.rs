@@ -26,6 +26,8 @@ mod entries;
 mod plan;
 mod pools;
 mod query;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttled;
 #[cfg(test)]
 mod tests;
 

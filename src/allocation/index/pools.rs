@@ -15,7 +15,9 @@ pub(super) struct PoolState {
     pub(super) macs: Option<FreeNumbers>,
     /// How many addresses each namespace holds.
     namespaces: HashMap<Arc<str>, u64>,
+    /// How many are held, and how many of reservations that nobody has taken.
     held: u64,
+    waiting: u64,
 }
 
 /// How much of a pool is used.
@@ -25,7 +27,7 @@ pub struct Usage {
     pub capacity: u128,
     /// How many are held, those of reservations that nobody has taken aside.
     pub allocated: u64,
-    /// How many are held for reservations that nobody has taken.
+    /// How many are held or set aside for reservations that nobody has taken.
     pub reserved: u64,
     /// How many may still be given.
     pub free: u128,
@@ -104,6 +106,7 @@ impl PoolState {
             macs: pool.macs.as_ref().map(|macs| macs.free_numbers()),
             namespaces: HashMap::new(),
             held: 0,
+            waiting: 0,
             pool,
         }
     }
@@ -152,18 +155,28 @@ impl PoolState {
     }
 
     pub(super) fn count(&mut self, allocation: &Allocation) {
-        if self.counts(allocation) {
-            self.held += 1;
-            let namespace = Arc::clone(allocation.holder.namespace());
-            *self.namespaces.entry(namespace).or_default() += 1;
+        if !self.counts(allocation.address) {
+            return;
         }
+        if waits(allocation) {
+            self.waiting += 1;
+        } else {
+            self.held += 1;
+        }
+        let namespace = Arc::clone(allocation.holder.namespace());
+        *self.namespaces.entry(namespace).or_default() += 1;
     }
 
     pub(super) fn discount(&mut self, allocation: &Allocation) {
-        if !self.counts(allocation) {
+        if !self.counts(allocation.address) {
             return;
         }
-        self.held = self.held.saturating_sub(1);
+        let number = if waits(allocation) {
+            &mut self.waiting
+        } else {
+            &mut self.held
+        };
+        *number = number.saturating_sub(1);
         let namespace = allocation.holder.namespace();
         if let Some(count) = self.namespaces.get_mut(namespace) {
             *count = count.saturating_sub(1);
@@ -174,9 +187,14 @@ impl PoolState {
     }
 
     /// A MAC beside addresses is not counted once more.
-    fn counts(&self, allocation: &Allocation) -> bool {
-        self.pool.ranges.is_empty() || allocation.address.ip().is_some()
+    fn counts(&self, address: Address) -> bool {
+        self.pool.ranges.is_empty() || address.ip().is_some()
     }
+}
+
+/// Whether it is recorded for a reservation, which nobody has taken yet.
+fn waits(allocation: &Allocation) -> bool {
+    matches!(allocation.holder, Holder::Reservation { .. })
 }
 
 impl Index {
@@ -193,11 +211,10 @@ impl Index {
                 .iter()
                 .fold(0u128, |sum, n| sum.saturating_add(of(n)))
         };
-        let reserved = self.reserved_in(&state.pool);
         Some(Usage {
             capacity: sum(FreeNumbers::capacity),
-            allocated: state.held.saturating_sub(reserved.1),
-            reserved: reserved.0,
+            allocated: state.held,
+            reserved: state.waiting + self.unrecorded(state),
             free: sum(FreeNumbers::free),
         })
     }
@@ -209,31 +226,19 @@ impl Index {
         numbers.map(|n| n.gaps().collect()).unwrap_or_default()
     }
 
-    /// How many addresses are set aside and not taken by a pod; and how many of these are recorded.
-    fn reserved_in(&self, pool: &Pool) -> (u64, u64) {
-        let Some(state) = self.spaces.get(&pool.space) else {
-            return (0, 0);
+    /// How many addresses the pool's reservations set aside that nothing is recorded of yet.
+    fn unrecorded(&self, pool: &PoolState) -> u64 {
+        let Some(state) = self.spaces.get(&pool.pool.space) else {
+            return 0;
         };
-        let (mut waiting, mut recorded) = (0, 0);
-        for address in state.reserved.keys() {
-            let inside = address.ip().is_some_and(|ip| pool.range_of(ip).is_some());
-            if !inside {
-                continue;
-            }
-            match state
-                .entries
-                .get(address)
-                .map(|entry| &entry.allocation().holder)
-            {
-                None => waiting += 1,
-                Some(Holder::Reservation { .. }) => {
-                    waiting += 1;
-                    recorded += 1;
-                }
-                Some(_) => {}
-            }
-        }
-        (waiting, recorded)
+        let of_pool = |place: usize| {
+            let reservation = self.layout.reservations.get(place);
+            reservation.is_some_and(|(_, name)| name.as_ref() == Some(&pool.pool.name))
+        };
+        let unrecorded = state.reserved.iter().filter(|(address, place)| {
+            pool.counts(**address) && of_pool(**place) && !state.entries.contains_key(*address)
+        });
+        unrecorded.count() as u64
     }
 
     pub(super) fn rebuild_pools(&mut self) {

@@ -8,9 +8,9 @@ use crate::allocation::{
     spec::{PoolSpec, ReservationSpec},
 };
 
-const NOW: Timestamp = Timestamp(1_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_000_000);
 
-fn pool(name: &str, spec: &str) -> Arc<Pool> {
+pub(super) fn pool(name: &str, spec: &str) -> Arc<Pool> {
     let spec: PoolSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
     Arc::new(Pool::new(name, &spec).unwrap_or_else(|e| panic!("{e:?}")))
 }
@@ -20,7 +20,7 @@ fn reservation(name: &str, spec: &str) -> Arc<Reservation> {
     Arc::new(Reservation::new("db", name, &spec).unwrap_or_else(|e| panic!("{e:?}")))
 }
 
-fn index(pools: &[Arc<Pool>], reservations: &[Arc<Reservation>]) -> Index {
+pub(super) fn index(pools: &[Arc<Pool>], reservations: &[Arc<Reservation>]) -> Index {
     let first = pools[0].name.clone();
     let layout = Layout::new(pools.iter().cloned(), reservations.iter().cloned(), |_| {
         Some(first.clone())
@@ -43,7 +43,7 @@ fn storage(more: &str) -> Arc<Pool> {
     )
 }
 
-fn network(name: &str) -> NetworkRef {
+pub(super) fn network(name: &str) -> NetworkRef {
     NetworkRef {
         namespace: "db".into(),
         name: name.into(),
@@ -536,4 +536,46 @@ fn a_pool_that_changes_keeps_what_is_held() {
         ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
         ["192.0.2.3/28"]
     );
+}
+
+#[test]
+fn what_waits_for_its_holder_is_reserved_recorded_or_not() {
+    let aside = r#"{"network":"storage-net","holder":{"pod":"a"},"ips":["192.0.2.5"]}"#;
+    let macs = r#"{"network":"storage-net","holder":{"pod":"a"},"mac":"02:5e:00:00:00:07"}"#;
+    let ips = pool(
+        "storage",
+        r#"{"ranges":[{"range":"192.0.2.0/29"}],"namespaceSelector":{}}"#,
+    );
+    let l2 = pool("storage", r#"{"macs":{"prefix":"02:5e:00"}}"#);
+    for (pool, spec) in [(ips, aside), (l2, macs)] {
+        let reservation = reservation("r", spec);
+        let address = reservation.sets_aside(&pool)[0];
+        let mut index = index(&[Arc::clone(&pool)], &[Arc::clone(&reservation)]);
+        let counted = |index: &Index| {
+            let usage = index.usage("storage").unwrap_or_default();
+            (usage.allocated, usage.reserved)
+        };
+        assert_eq!(counted(&index), (0, 1), "{address}");
+        let allocation = Allocation {
+            address,
+            space: Space::default(),
+            pool: "storage".into(),
+            network: network("storage-net"),
+            interface: "".into(),
+            holder: reservation.as_holder(),
+            pod: None,
+            mac: None,
+            reservation: None,
+            since: NOW,
+        };
+        index.apply(Stored {
+            allocation,
+            version: Version(1),
+        });
+        assert_eq!(counted(&index), (0, 1), "{address}");
+        // The reservation goes; until the reconciler sees it, nobody else has the address.
+        let alone = Layout::new([Arc::clone(&pool)], [], |_| None);
+        index.sync(&Arc::new(alone));
+        assert_eq!(counted(&index), (0, 1), "{address}");
+    }
 }

@@ -1,0 +1,247 @@
+//! The marks of what is in flight, in every schedule as far as shuttle comes: some requests share an
+//! index and a ledger that creates a name once, and a pool has two addresses for them.
+//!
+//! `cargo test --lib --features shuttle shuttled`
+
+use std::{collections::BTreeMap, sync::Arc as StdArc};
+
+use shuttle::{
+    check_pct, check_random,
+    rand::{Rng, thread_rng},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
+
+use super::{
+    Ask, Asker, Index, MacWish,
+    tests::{NOW, index, network, pool},
+};
+use crate::allocation::{Address, Allocation, Holder, Refusal, Space, Stored, Version, Write};
+
+const ITERATIONS: usize = 5_000;
+/// How many preemptions the second search makes.
+const DEPTH: usize = 3;
+/// How often a request is tried; busy is no answer.
+const TRIES: usize = 40;
+
+/// A ledger's heart: names that exist once, and versions.
+#[derive(Default)]
+struct Ledger {
+    records: BTreeMap<Address, Stored>,
+    last: u64,
+}
+
+/// What comes of a write, for who made it.
+enum Outcome {
+    Written(Vec<Version>),
+    Exists(Stored),
+    /// It is written, and the answer is lost.
+    Uncertain,
+    Unavailable,
+}
+
+impl Ledger {
+    /// Creates all or none, and tells the history.
+    fn write(&mut self, writes: &[Write], history: &mpsc::Sender<Stored>) -> Outcome {
+        let chance = thread_rng().gen_range(0..6u8);
+        if chance == 0 {
+            return Outcome::Unavailable;
+        }
+        let there = writes
+            .iter()
+            .find_map(|w| self.records.get(&w.allocation().address));
+        if let Some(there) = there {
+            return Outcome::Exists(there.clone());
+        }
+        let mut versions = Vec::new();
+        for write in writes {
+            let allocation = write.allocation().clone();
+            self.last += 1;
+            let version = Version(self.last);
+            let stored = Stored {
+                allocation,
+                version,
+            };
+            self.records
+                .insert(stored.allocation.address, stored.clone());
+            let _ = history.send(stored);
+            versions.push(version);
+        }
+        if chance == 1 {
+            Outcome::Uncertain
+        } else {
+            Outcome::Written(versions)
+        }
+    }
+}
+
+/// One request, as the server sees it through: which addresses it was promised.
+fn request(
+    pod: &str,
+    index: &Mutex<Index>,
+    ledger: &Mutex<Ledger>,
+    history: &mpsc::Sender<Stored>,
+) -> Option<Vec<Address>> {
+    let asker = Asker {
+        holder: Holder::Pod {
+            namespace: "db".into(),
+            name: pod.into(),
+        },
+        pod: None,
+    };
+    let ask = Ask {
+        pool: "storage".into(),
+        network: network("storage-net"),
+        interface: "net1".into(),
+        takes_ips: true,
+        ips: Vec::new(),
+        mac: MacWish::None,
+    };
+    for _ in 0..TRIES {
+        let planned = index
+            .lock()
+            .unwrap()
+            .plan(&asker, std::slice::from_ref(&ask), NOW);
+        let planned = match planned {
+            Ok(planned) => planned,
+            Err(refused) if refused[0].refusal.is_busy() => {
+                thread::yield_now();
+                continue;
+            }
+            Err(refused) => {
+                let full = matches!(refused[0].refusal, Refusal::Exhausted(_));
+                assert!(full, "{refused:?}");
+                return None;
+            }
+        };
+        let given = planned.given[0].ips.iter().map(|(ip, _)| (*ip).into());
+        let outcome = ledger.lock().unwrap().write(&planned.writes, history);
+        match outcome {
+            Outcome::Written(versions) => {
+                index.lock().unwrap().confirm(planned.ticket, &versions);
+                return Some(given.collect());
+            }
+            Outcome::Exists(theirs) => {
+                let mut index = index.lock().unwrap();
+                index.apply(theirs);
+                index.roll_back(planned.ticket);
+            }
+            Outcome::Unavailable => {
+                index.lock().unwrap().roll_back(planned.ticket);
+                return None;
+            }
+            Outcome::Uncertain => return None,
+        }
+    }
+    None
+}
+
+/// What the ledger has is what the index has, once its history is told.
+fn settled(index: &Index, ledger: &Ledger) {
+    let mut holders = BTreeMap::new();
+    for (allocation, version) in index.recorded() {
+        let there = ledger.records.get(&allocation.address);
+        let same = there.is_some_and(|s| s.allocation == *allocation && s.version == version);
+        assert!(same, "{allocation:?} is not in the ledger");
+        let twice = holders.insert(allocation.holder.clone(), allocation.address);
+        assert_eq!(twice, None, "{} has two addresses", allocation.holder);
+    }
+    // Nothing is in flight: whatever is taken is recorded.
+    assert_eq!(holders.len(), ledger.records.len());
+    let free = index.usage("storage").unwrap_or_default().free;
+    assert_eq!(free, 2 - holders.len() as u128);
+}
+
+fn explore(test: impl Fn() + Clone + Send + Sync + 'static) {
+    check_random(test.clone(), ITERATIONS);
+    check_pct(test, ITERATIONS, DEPTH);
+}
+
+fn two_addresses() -> Index {
+    let spec = r#"{"ranges":[{"range":"192.0.2.0/30"}],"namespaceSelector":{}}"#;
+    index(&[pool("storage", spec)], &[])
+}
+
+/// A record that another replica makes.
+fn theirs() -> Allocation {
+    Allocation {
+        address: "192.0.2.1".parse().unwrap(),
+        space: Space::default(),
+        pool: "storage".into(),
+        network: network("storage-net"),
+        interface: "net1".into(),
+        holder: Holder::Pod {
+            namespace: "far".into(),
+            name: "far".into(),
+        },
+        pod: None,
+        mac: None,
+        reservation: None,
+        since: NOW,
+    }
+}
+
+/// Requests of these pods, and perhaps another replica, over two addresses.
+fn race(pods: &'static [&'static str], with_other_replica: bool) {
+    let index = Arc::new(Mutex::new(two_addresses()));
+    let ledger: Arc<Mutex<Ledger>> = Arc::default();
+    let (history, told) = mpsc::channel::<Stored>();
+    let follower = {
+        let index = Arc::clone(&index);
+        thread::spawn(move || {
+            while let Ok(stored) = told.recv() {
+                index.lock().unwrap().apply(stored);
+            }
+        })
+    };
+    let other = with_other_replica.then(|| {
+        let (ledger, history) = (Arc::clone(&ledger), history.clone());
+        thread::spawn(move || {
+            let write = [Write::Create(theirs())];
+            ledger.lock().unwrap().write(&write, &history);
+        })
+    });
+    let requests: Vec<_> = pods
+        .iter()
+        .map(|pod| {
+            let (index, ledger) = (Arc::clone(&index), Arc::clone(&ledger));
+            let history = history.clone();
+            thread::spawn(move || request(pod, &index, &ledger, &history))
+        })
+        .collect();
+    let answers: Vec<_> = requests.into_iter().map(|r| r.join().unwrap()).collect();
+    if let Some(other) = other {
+        other.join().unwrap();
+    }
+    drop(history);
+    follower.join().unwrap();
+    let (index, ledger) = (index.lock().unwrap(), ledger.lock().unwrap());
+    settled(&index, &ledger);
+    for (pod, answer) in pods.iter().zip(answers) {
+        for address in answer.into_iter().flatten() {
+            // What was promised is recorded for whom it was promised.
+            let holder = ledger.records.get(&address).map(|s| &s.allocation.holder);
+            let name: StdArc<str> = (*pod).into();
+            let right = matches!(holder, Some(Holder::Pod { name: n, .. }) if *n == name);
+            assert!(
+                right,
+                "{address} was promised to {pod}, and is {holder:?}'s"
+            );
+        }
+    }
+}
+
+#[test]
+fn three_pods_and_two_addresses() {
+    explore(|| race(&["a", "b", "c"], false));
+}
+
+#[test]
+fn two_pods_and_another_replica() {
+    explore(|| race(&["a", "b"], true));
+}
+
+#[test]
+fn one_pod_asked_for_three_times() {
+    explore(|| race(&["a", "a", "a"], false));
+}

@@ -1,0 +1,259 @@
+//! Who owns which address, whatever happens in whatever order: the index against a naive map.
+
+mod naive;
+mod reconciling;
+mod world;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use libtest_mimic::Trial;
+use nadmit::allocation::{
+    Holder, Index, Stored, Timestamp, Write,
+    index::{Ask, Planned, Ticket},
+    reconcile::reconcile,
+};
+use proptest::{prelude::*, test_runner::TestCaseError};
+
+use self::{
+    naive::{Naive, key},
+    world::{Attachment, Ending, POOLS, Present, Step, ask, asker, elsewhere, layouts, step},
+};
+use crate::properties;
+
+/// How many random stories are told.
+const STORIES: u32 = 500;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("ownership::the_index_is_as_a_naive_map", || {
+            let steps = prop::collection::vec(step(), 1..80);
+            properties::run(STORIES, steps, |steps| World::new().live(&steps))
+        }),
+        Trial::test("ownership::what_a_pod_carries_is_never_freed", || {
+            reconciling::run(STORIES)
+        }),
+    ]
+}
+
+struct World {
+    index: Index,
+    naive: Naive,
+    plans: Vec<(Ticket, Vec<Write>, u64)>,
+    issued: u64,
+    now: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            index: Index::default(),
+            naive: Naive::default(),
+            plans: Vec::new(),
+            issued: 0,
+            now: Timestamp(1_000_000),
+        };
+        for pool in POOLS {
+            world.index.set_ready(pool);
+        }
+        world.sync(0);
+        world
+    }
+
+    /// Everything happens, and at the end everything is given back.
+    fn live(mut self, steps: &[Step]) -> Result<(), TestCaseError> {
+        for step in steps {
+            self.take(step)?;
+            self.compare()?;
+        }
+        while !self.plans.is_empty() {
+            self.write(0, Ending::Answered)?;
+            self.compare()?;
+        }
+        while !self.naive.ledger.is_empty() {
+            self.release(0);
+            self.compare()?;
+        }
+        self.sync(0);
+        for pool in POOLS {
+            let usage = self.index.usage(pool).unwrap_or_default();
+            prop_assert_eq!(usage.free, usage.capacity, "{}", pool);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Plan(pod, attachments) => self.plan(*pod, attachments)?,
+            Step::Write(which, ending) => self.write(*which, *ending)?,
+            Step::Release(which) => self.release(*which),
+            Step::Elsewhere(last) => {
+                let record = elsewhere(*last, &self.naive.layout, self.now);
+                self.recorded_by_another(record.map(Write::Create));
+            }
+            Step::Reserve => {
+                let layout = Arc::clone(&self.naive.layout);
+                let actions = reconcile(self.index.recorded(), &layout, &[], &Present, self.now);
+                for action in actions {
+                    self.recorded_by_another(action.write);
+                }
+            }
+            Step::Sync(which) => self.sync(*which),
+            Step::Wait => self.now = self.now.plus(40),
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, which: usize) {
+        let layout = layouts().swap_remove(which);
+        self.index.sync(&layout);
+        self.naive.layout = layout;
+    }
+
+    fn plan(&mut self, pod: u32, attachments: &[Attachment]) -> Result<(), TestCaseError> {
+        let asker = asker(pod);
+        self.naive.now = self.now;
+        let asks: Vec<Ask> = attachments.iter().copied().map(ask).collect();
+        self.issued += 1;
+        let expected: Vec<_> = asks
+            .iter()
+            .map(|ask| self.naive.plan(&asker, ask, self.issued))
+            .collect();
+        let issued = self.issued;
+        self.naive.flying.retain(|_, (_, by)| *by != issued);
+        match self.index.plan(&asker, &asks, self.now) {
+            Ok(planned) => {
+                let given = planned.given.iter();
+                let given: Vec<_> = given
+                    .map(|one| Ok(one.ips.iter().map(|(ip, _)| *ip).collect()))
+                    .collect();
+                prop_assert_eq!(given, expected);
+                self.take_off(planned);
+            }
+            Err(refused) => {
+                let codes: Vec<_> = refused.iter().map(|r| (r.ask, r.refusal.code())).collect();
+                let expected = expected.iter().enumerate();
+                let expected: Vec<_> = expected
+                    .filter_map(|(at, one)| Some((at, one.clone().err()?)))
+                    .collect();
+                prop_assert_eq!(codes, expected, "{:?}", refused);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_off(&mut self, planned: Planned) {
+        for write in &planned.writes {
+            let wanted = write.allocation().clone();
+            self.naive
+                .flying
+                .insert(key(&wanted), (wanted, self.issued));
+        }
+        self.plans
+            .push((planned.ticket, planned.writes, self.issued));
+    }
+
+    /// As the server does it.
+    fn write(&mut self, which: usize, ending: Ending) -> Result<(), TestCaseError> {
+        if self.plans.is_empty() {
+            return Ok(());
+        }
+        let (ticket, writes, by) = self.plans.swap_remove(which % self.plans.len());
+        self.naive.flying.retain(|_, (_, of)| *of != by);
+        if matches!(ending, Ending::Unavailable) {
+            self.index.roll_back(ticket);
+            return Ok(());
+        }
+        match self.naive.write(&writes) {
+            Ok(versions) => {
+                if !matches!(ending, Ending::Answered) {
+                    for (write, version) in writes.iter().zip(&versions) {
+                        let allocation = write.allocation().clone();
+                        self.index.apply(Stored {
+                            allocation,
+                            version: *version,
+                        });
+                    }
+                }
+                if !matches!(ending, Ending::Lost) {
+                    self.index.confirm(ticket, &versions);
+                }
+            }
+            Err((_, Some((allocation, version)))) => {
+                self.index.apply(Stored {
+                    allocation,
+                    version,
+                });
+                self.index.roll_back(ticket);
+            }
+            Err(((space, address), None)) => {
+                self.index.forget(&space, address);
+                self.index.roll_back(ticket);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ledger's history tells of it.
+    fn recorded_by_another(&mut self, write: Option<Write>) {
+        let Some(write) = write else { return };
+        let Ok(versions) = self.naive.write(std::slice::from_ref(&write)) else {
+            return;
+        };
+        let allocation = write.allocation().clone();
+        match &write {
+            Write::Delete(_, version) => {
+                self.index
+                    .apply_gone(&allocation.space, allocation.address, *version);
+            }
+            _ => self.index.apply(Stored {
+                allocation,
+                version: versions[0],
+            }),
+        }
+    }
+
+    fn release(&mut self, which: usize) {
+        let records = self.naive.ledger.len();
+        let chosen = self.naive.ledger.values().nth(which % records.max(1));
+        let gone = chosen.map(|(record, version)| Write::Delete(record.clone(), *version));
+        self.recorded_by_another(gone);
+    }
+
+    /// What the index says of every address and every pool is what the map says.
+    fn compare(&self) -> Result<(), TestCaseError> {
+        let mut entries = BTreeSet::new();
+        let mut macs = BTreeSet::new();
+        for record in self.naive.entries() {
+            prop_assert!(
+                entries.insert(key(record)),
+                "two holders of {}",
+                record.address
+            );
+            let found = self.index.holder_of(&record.space, record.address);
+            prop_assert_eq!(found, Some(record));
+            let held = self
+                .index
+                .held_by(&record.holder, &record.network, &record.interface);
+            prop_assert!(
+                held.contains(&record),
+                "{:?} is not found by its holder",
+                record
+            );
+            if let Some(mac) = record.mac {
+                let one = macs.insert((record.space.clone(), mac));
+                prop_assert!(one, "two have {mac}");
+            }
+            let held_by_reservation = matches!(record.holder, Holder::Reservation { .. });
+            prop_assert!(!held_by_reservation || record.pod.is_none());
+        }
+        let recorded: BTreeSet<_> = self.index.recorded().map(|(r, v)| (key(r), v)).collect();
+        let ledger = self.naive.ledger.iter();
+        let still = ledger.filter(|(key, _)| !self.naive.flying.contains_key(*key));
+        prop_assert_eq!(recorded, still.map(|(k, (_, v))| (k.clone(), *v)).collect());
+        for pool in self.naive.layout.pools.values() {
+            let usage = self.index.usage(&pool.name);
+            prop_assert_eq!(usage, Some(self.naive.usage(pool)), "{}", pool.name);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,263 @@
+//! The naive allocator: a map from address to record, and a search through every address.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use nadmit::allocation::{
+    Address, Allocation, Holder, Layout, Pool, Reservation, Space, Timestamp, Version, Write,
+    index::{Ask, Asker, Usage},
+};
+
+/// For how many seconds a record counts as just made.
+const FRESH: i64 = 30;
+
+type Key = (Space, Address);
+
+/// What a ledger and the plans in flight amount to.
+#[derive(Default)]
+pub(super) struct Naive {
+    pub(super) ledger: BTreeMap<Key, (Allocation, Version)>,
+    /// By address: as it is to be, and for which plan.
+    pub(super) flying: BTreeMap<Key, (Allocation, u64)>,
+    pub(super) layout: Arc<Layout>,
+    pub(super) now: Timestamp,
+    last: u64,
+}
+
+pub(super) fn key(allocation: &Allocation) -> Key {
+    (allocation.space.clone(), allocation.address)
+}
+
+impl Naive {
+    /// Writes all or none, as a ledger does: the new versions, or the record that is in the way.
+    pub(super) fn write(
+        &mut self,
+        writes: &[Write],
+    ) -> Result<Vec<Version>, (Key, Option<(Allocation, Version)>)> {
+        for write in writes {
+            let key = key(write.allocation());
+            let there = self.ledger.get(&key);
+            let fits = match write {
+                Write::Create(_) => there.is_none(),
+                Write::Update(_, version) | Write::Delete(_, version) => {
+                    there.is_some_and(|(_, known)| known == version)
+                }
+            };
+            if !fits {
+                let there = there.cloned();
+                return Err((key, there));
+            }
+        }
+        let versions = writes.iter().map(|write| {
+            self.last += 1;
+            let version = Version(self.last);
+            let record = write.allocation().clone();
+            match write {
+                Write::Delete(..) => self.ledger.remove(&key(&record)),
+                _ => self.ledger.insert(key(&record), (record, version)),
+            };
+            version
+        });
+        Ok(versions.collect())
+    }
+
+    /// Who has an address, or is about to.
+    pub(super) fn entry(&self, key: &Key) -> Option<&Allocation> {
+        let flying = self.flying.get(key).map(|(wanted, _)| wanted);
+        flying.or_else(|| self.ledger.get(key).map(|(record, _)| record))
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Allocation> {
+        let landed = self
+            .ledger
+            .iter()
+            .filter(|(k, _)| !self.flying.contains_key(k));
+        let flying = self.flying.values().map(|(wanted, _)| wanted);
+        flying.chain(landed.map(|(_, (record, _))| record))
+    }
+
+    /// The reservation that sets an address aside: the first of them.
+    fn reserved(&self, space: &Space, address: Address) -> Option<&Reservation> {
+        self.layout
+            .reservations
+            .iter()
+            .find_map(|(reservation, pool)| {
+                let pool = self.layout.pool(pool.as_ref()?)?;
+                let aside = pool.space == *space && reservation.sets_aside(pool).contains(&address);
+                aside.then_some(&**reservation)
+            })
+    }
+
+    /// Every address of a range, in order; the ranges are narrow.
+    fn all(pool: &Pool, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
+        let window = pool.ranges[range].subnet.window();
+        let [first, last] = [window.first(), window.last()].map(Address::from);
+        (first.number()..=last.number()).filter_map(move |n| first.family().address(n).ip())
+    }
+
+    fn givable(pool: &Pool, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
+        Self::all(pool, range).filter(move |ip| pool.ranges[range].refuses(*ip).is_none())
+    }
+
+    fn free<'s>(&'s self, pool: &'s Pool, range: usize) -> impl Iterator<Item = IpAddr> + 's {
+        Self::givable(pool, range).filter(|ip| {
+            let address = Address::from(*ip);
+            self.entry(&(pool.space.clone(), address)).is_none()
+                && self.reserved(&pool.space, address).is_none()
+        })
+    }
+
+    /// What a pool's usage is, counted out.
+    pub(super) fn usage(&self, pool: &Pool) -> Usage {
+        let ranges = || 0..pool.ranges.len();
+        let mine = self.entries().filter(|record| record.pool == pool.name);
+        let ips = mine.filter(|record| record.address.ip().is_some());
+        let (waiting, held): (Vec<_>, Vec<_>) =
+            ips.partition(|record| matches!(record.holder, Holder::Reservation { .. }));
+        let of_pool = |by: &Option<Arc<str>>| by.as_ref() == Some(&pool.name);
+        let reservations = self
+            .layout
+            .reservations
+            .iter()
+            .filter(|(_, by)| of_pool(by));
+        let aside = reservations.flat_map(|(reservation, _)| reservation.sets_aside(pool));
+        let unrecorded = aside.filter(|a| self.entry(&(pool.space.clone(), *a)).is_none());
+        Usage {
+            capacity: ranges()
+                .map(|r| Self::givable(pool, r).count() as u128)
+                .sum(),
+            allocated: held.len() as u64,
+            reserved: (waiting.len() + unrecorded.count()) as u64,
+            free: ranges().map(|r| self.free(pool, r).count() as u128).sum(),
+        }
+    }
+
+    /// What a pod is given on one attachment, put in flight for this plan; or the refusal's code.
+    pub(super) fn plan(
+        &mut self,
+        asker: &Asker,
+        ask: &Ask,
+        ticket: u64,
+    ) -> Result<Vec<IpAddr>, &'static str> {
+        let pool = self
+            .layout
+            .pool(&ask.pool)
+            .cloned()
+            .ok_or("pool-not-ready")?;
+        let held: Vec<IpAddr> = self
+            .entries()
+            .filter(|record| {
+                record.holder == asker.holder
+                    && (&record.network, &record.interface) == (&ask.network, &ask.interface)
+                    && record.space == pool.space
+            })
+            .filter_map(|record| record.address.ip())
+            .collect();
+        let mut given = Vec::new();
+        for &ip in &ask.ips {
+            let range = pool.range_of(ip).ok_or("address-outside-pool")?;
+            let another = |has: &&IpAddr| pool.range_of(**has) == Some(range);
+            if held.contains(&ip) {
+                self.keep(ip, &pool, ticket)?;
+            } else if held.iter().any(|has| another(&has)) {
+                return Err("holds-another-address");
+            } else if pool.ranges[range].refuses(ip).is_some() {
+                return Err("address-excluded");
+            } else {
+                self.take(ip, asker, ask, &pool, ticket)?;
+            }
+            given.push(ip);
+        }
+        for range in 0..pool.ranges.len() {
+            if ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range)) {
+                continue;
+            }
+            let mine = |ip: &&IpAddr| pool.range_of(**ip) == Some(range);
+            if let Some(&ip) = held.iter().find(mine) {
+                self.keep(ip, &pool, ticket)?;
+                given.push(ip);
+                continue;
+            }
+            let aside = Self::all(&pool, range).find(|ip| {
+                self.reserved(&pool.space, (*ip).into())
+                    .is_some_and(|reservation| {
+                        is_for(reservation, asker, ask) && reservation.network == ask.network
+                    })
+            });
+            let lowest = aside.or_else(|| self.free(&pool, range).next());
+            let ip = lowest.ok_or("pool-exhausted")?;
+            self.take(ip, asker, ask, &pool, ticket)?;
+            given.push(ip);
+        }
+        Ok(given)
+    }
+
+    /// Goes on with what the pod has; what was recorded a while ago is recorded anew.
+    fn keep(&mut self, ip: IpAddr, pool: &Pool, ticket: u64) -> Result<(), &'static str> {
+        let key = (pool.space.clone(), Address::from(ip));
+        match self.flying.get(&key) {
+            Some((_, by)) if *by == ticket => return Err("address-in-use"),
+            Some(_) => return Err("pool-not-ready"),
+            None => {}
+        }
+        let old = self.ledger.get(&key).map(|(record, _)| record.clone());
+        if let Some(old) = old.filter(|old| self.now.0 - old.since.0 >= FRESH) {
+            self.flying.insert(key, (old, ticket));
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        ip: IpAddr,
+        asker: &Asker,
+        ask: &Ask,
+        pool: &Pool,
+        ticket: u64,
+    ) -> Result<(), &'static str> {
+        let key = (pool.space.clone(), Address::from(ip));
+        let reserved = self.reserved(&key.0, key.1);
+        if reserved.is_some_and(|reservation| !is_for(reservation, asker, ask)) {
+            return Err("address-reserved");
+        }
+        let aside = reserved.is_some();
+        if self.flying.get(&key).is_some_and(|(_, by)| *by != ticket) {
+            return Err("pool-not-ready");
+        }
+        match self.entry(&key) {
+            None => {
+                let namespace = asker.holder.namespace();
+                let mine =
+                    |r: &&Allocation| r.pool == pool.name && r.holder.namespace() == namespace;
+                let held = self.entries().filter(mine).count() as u64;
+                if pool.max_per_namespace.is_some_and(|most| held >= most) {
+                    return Err("namespace-limit");
+                }
+            }
+            Some(record) if aside && matches!(record.holder, Holder::Reservation { .. }) => {}
+            Some(_) => return Err("address-in-use"),
+        }
+        let record = Allocation {
+            address: key.1,
+            space: key.0.clone(),
+            pool: Arc::clone(&pool.name),
+            network: ask.network.clone(),
+            interface: Arc::clone(&ask.interface),
+            holder: asker.holder.clone(),
+            pod: asker.pod.clone(),
+            mac: None,
+            reservation: None,
+            since: self.now,
+        };
+        self.flying.insert(key, (record, ticket));
+        Ok(())
+    }
+}
+
+fn is_for(reservation: &Reservation, asker: &Asker, ask: &Ask) -> bool {
+    reservation.is_for(
+        &asker.holder,
+        asker.pod.as_ref(),
+        &ask.network,
+        &ask.interface,
+    )
+}

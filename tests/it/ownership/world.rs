@@ -1,0 +1,193 @@
+//! Narrow pools, so that everything collides with everything.
+
+use std::sync::Arc;
+
+use nadmit::allocation::{
+    Allocation, Holder, Layout, NetworkRef, PodRef, Pool, Reservation, Timestamp,
+    index::{Ask, Asker, MacWish},
+    reconcile::{Observer, PodState, WorkloadState},
+    spec::{PoolSpec, ReservationSpec},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// The pools' names; `a` and `b` overlap in one address space, `c` is in another.
+pub(super) const POOLS: [&str; 3] = ["a", "b", "c"];
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// A pod asks for attachments; each an address of its own choice, or any.
+    Plan(u32, Vec<Attachment>),
+    /// One of the plans in flight is written to the ledger.
+    Write(usize, Ending),
+    /// One of the records goes.
+    Release(usize),
+    /// Another replica records the address with this number for a pod of its own.
+    Elsewhere(u8),
+    /// The reconciler records what reservations set aside.
+    Reserve,
+    /// Pools and reservations change.
+    Sync(usize),
+    /// Time passes.
+    Wait,
+}
+
+/// Pool, interface, and the last number of the address that is asked for.
+pub(super) type Attachment = (usize, u8, Option<u8>);
+
+/// How the writing of a plan ends, for who wrote it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ending {
+    /// The ledger answers.
+    Answered,
+    /// The ledger's history is faster than its answer.
+    ToldFirst,
+    /// It is written, and the answer is lost.
+    Lost,
+    /// It is not written at all.
+    Unavailable,
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let attachment = (0..3usize, 1..3u8, prop::option::weighted(0.4, 0..18u8));
+    let ending = prop_oneof![
+        4 => Just(Ending::Answered),
+        1 => Just(Ending::ToldFirst),
+        1 => Just(Ending::Lost),
+        1 => Just(Ending::Unavailable),
+    ];
+    prop_oneof![
+        6 => (0..6u32, prop::collection::vec(attachment, 1..3)).prop_map(|(p, a)| Step::Plan(p, a)),
+        6 => (any::<usize>(), ending).prop_map(|(n, e)| Step::Write(n, e)),
+        3 => any::<usize>().prop_map(Step::Release),
+        1 => (0..18u8).prop_map(Step::Elsewhere),
+        1 => Just(Step::Reserve),
+        1 => (0..layouts().len()).prop_map(Step::Sync),
+        1 => Just(Step::Wait),
+    ]
+}
+
+/// Who asks: pods, and one replica.
+pub(super) fn asker(number: u32) -> Asker {
+    let name: Arc<str> = format!("p-{number}").into();
+    let holder = match number {
+        5 => Holder::Replica {
+            namespace: "db".into(),
+            stateful_set: "db".into(),
+            ordinal: 0,
+        },
+        _ => Holder::Pod {
+            namespace: if number < 3 { "db" } else { "web" }.into(),
+            name: Arc::clone(&name),
+        },
+    };
+    let pod = Some(PodRef { name, uid: None });
+    Asker { holder, pod }
+}
+
+pub(super) fn ask((pool, interface, named): Attachment) -> Ask {
+    // Numbers above fifteen are of the other family.
+    let ip = named.map(|last| match last {
+        0..16 => std::net::IpAddr::from([192, 0, 2, last]),
+        _ => std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last - 15)).into(),
+    });
+    Ask {
+        pool: POOLS[pool].into(),
+        network: network(POOLS[pool]),
+        interface: format!("net{interface}").into(),
+        takes_ips: true,
+        ips: ip.into_iter().collect(),
+        mac: MacWish::Any,
+    }
+}
+
+/// The network that a pool serves.
+pub(super) fn network(pool: &str) -> NetworkRef {
+    NetworkRef {
+        namespace: "db".into(),
+        name: format!("net-{pool}").into(),
+    }
+}
+
+/// A record that another replica makes.
+pub(super) fn elsewhere(last: u8, layout: &Layout, now: Timestamp) -> Option<Allocation> {
+    let pool = layout.pool("b")?;
+    let address = ask((1, 1, Some(last))).ips[0];
+    pool.range_of(address)?;
+    Some(Allocation {
+        address: address.into(),
+        space: pool.space.clone(),
+        pool: Arc::clone(&pool.name),
+        network: network("b"),
+        interface: "net1".into(),
+        holder: Holder::Pod {
+            namespace: "far".into(),
+            name: format!("far-{last}").into(),
+        },
+        pod: None,
+        mac: None,
+        reservation: None,
+        since: now,
+    })
+}
+
+/// What the pools and reservations may become.
+pub(super) fn layouts() -> Vec<Arc<Layout>> {
+    let a = json!({
+        "ranges": [
+            {"range": "192.0.2.0/29", "gateway": "192.0.2.1", "exclude": ["192.0.2.6"]},
+            {"range": "2001:db8::/126"},
+        ],
+        "macs": {"prefix": "02:5e:00"},
+    });
+    let mut moved = a.clone();
+    moved["ranges"][0] = json!({"range": "192.0.2.0/29", "exclude": ["192.0.2.2/31"]});
+    let b = json!({"ranges": [{"range": "192.0.2.2-192.0.2.9/28"}]});
+    let c = json!({
+        "ranges": [{"range": "192.0.2.0/29"}], "networkName": "other", "maxPerNamespace": 2,
+    });
+    let pod = json!({"network": "net-a", "holder": {"pod": "p-1"}, "ips": ["192.0.2.3"]});
+    let replica = json!({
+        "network": "net-b", "holder": {"statefulSet": "db", "ordinal": 0}, "interface": "net1",
+        "ips": ["192.0.2.8", "192.0.2.12"],
+    });
+    vec![
+        layout(&[("a", &a), ("b", &b), ("c", &c)], &[]),
+        layout(&[("a", &a), ("b", &b), ("c", &c)], &[&pod, &replica]),
+        layout(&[("a", &moved), ("c", &c)], &[&pod]),
+        layout(&[("a", &moved), ("b", &b), ("c", &c)], &[&replica]),
+    ]
+}
+
+fn layout(pools: &[(&str, &Value)], reservations: &[&Value]) -> Arc<Layout> {
+    let pools = pools.iter().map(|(name, spec)| {
+        let spec: PoolSpec = spec_of(spec);
+        Arc::new(Pool::new(name, &spec).unwrap_or_else(|faults| panic!("{faults:?}")))
+    });
+    let reservations = reservations.iter().enumerate().map(|(index, spec)| {
+        let spec: ReservationSpec = spec_of(spec);
+        let made = Reservation::new("db", &format!("r-{index}"), &spec);
+        Arc::new(made.unwrap_or_else(|faults| panic!("{faults:?}")))
+    });
+    let served_by =
+        |network: &NetworkRef| Some(network.name.strip_prefix("net-").unwrap_or_default().into());
+    Arc::new(Layout::new(pools, reservations, served_by))
+}
+
+fn spec_of<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Every pod is there.
+pub(super) struct Present;
+
+impl Observer for Present {
+    fn pod(&self, _: &Allocation) -> PodState {
+        PodState::Present
+    }
+
+    fn workload(&self, _: &Holder) -> WorkloadState {
+        WorkloadState::Present
+    }
+}

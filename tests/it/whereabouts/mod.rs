@@ -1,0 +1,188 @@
+//! What Whereabouts v0.9.4 does, case by case, against nadmit's own ranges, index and reconciler.
+//! A case is a trial; one that is neither equal nor listed here with its reason fails.
+
+mod configuration;
+mod reconciler;
+mod service;
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::allocation::{Address, Space};
+use serde_json::Value;
+
+const CASES: &str = include_str!("../../fixtures/cases/whereabouts.json");
+
+/// Where nadmit says otherwise: the trial, what it says, and why.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    (
+        "allocate_iterate::range_end beyond subnet is ignored",
+        "refused",
+        "a bound outside of the range is a mistake, not nothing",
+    ),
+    (
+        "allocate_iterate::range_end < range_start silently ignored",
+        "refused",
+        "an end below its start is a mistake, not nothing",
+    ),
+    (
+        "allocate_iterate::exclude outside range has no effect",
+        "refused",
+        "an exclude that excludes nothing is a mistake",
+    ),
+    (
+        "assign_ip::adopt even outside the CIDR (mask from range)",
+        "10.0.0.1/24",
+        "what lies in no range of the pool is none of its addresses",
+    ),
+    (
+        "assign_ip::adoption works on a /32 range (no size check before the match)",
+        "refused",
+        "a range that can never give an address is refused when it is written",
+    ),
+    (
+        "config::/32 accepted at load",
+        "refused",
+        "a range that can never give an address is refused when it is written",
+    ),
+    (
+        "overlapping_reservation_name::2001:db8::1",
+        "2001-0db8-0000-0000-0000-0000-0000-0001",
+        "IPv6 in full: one address, one name, whoever writes it",
+    ),
+    (
+        "overlapping_reservation_name::fdef:b041:5422:5::",
+        "fdef-b041-5422-0005-0000-0000-0000-0000",
+        "IPv6 in full: no name ends in a dash, so none needs a patch",
+    ),
+    (
+        "reconciler::pending pod without network-status is reclaimed",
+        "cleaned []",
+        "a pod that is there keeps what it was promised, started or not",
+    ),
+    (
+        "reconciler::pre-reservation, pod Pending, no network-status (after 3 refetches x 250 ms)",
+        "cleaned []",
+        "a pod that is there keeps what it was promised, started or not",
+    ),
+    (
+        "reconciler::pod Succeeded keeps its IP",
+        "cleaned [10.0.0.50]",
+        "a pod that has ended uses nothing, and never will again",
+    ),
+    (
+        "reconciler::DisruptionTarget=True reason DeletionByTaintManager is treated as gone",
+        "cleaned []",
+        "a pod about to be evicted may still run: it keeps its address until it is gone",
+    ),
+];
+
+/// What has no counterpart: the beginning of the trials' names, and why.
+const NOT_APPLICABLE: &[(&str, &str)] = &[
+    ("config::non-whereabouts IPAM", "pools have no IPAM type"),
+    ("config::no ipam key", "pools have no IPAM type"),
+    (
+        "config::kubeconfig missing everywhere",
+        "a pool names no kubeconfig",
+    ),
+    (
+        "config::CNI_ARGS IP becomes an extra static address",
+        "CNI_ARGS reach no pool",
+    ),
+    ("pool_name::", "pools are named by people"),
+    (
+        "node_slice_controller::",
+        "pools are not cut into slices yet",
+    ),
+];
+
+/// A section's name, and what nadmit and Whereabouts say to one of its cases.
+type Section = (&'static str, fn(&Value) -> Result<Said, Failed>);
+
+const SECTIONS: &[Section] = &[
+    ("allocate_iterate", service::lowest),
+    ("assign_ip", service::adoption),
+    ("config", configuration::meaning),
+    ("overlapping_reservation_name", record_name),
+    ("pool_name", no_counterpart),
+    ("node_slice_controller", no_counterpart),
+    ("reconciler", reconciler::cleaned),
+];
+
+/// Two answers to one question.
+struct Said {
+    nadmit: String,
+    whereabouts: String,
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let all: Value =
+        serde_json::from_str(CASES).unwrap_or_else(|error| panic!("whereabouts.json: {error}"));
+    let mut named = Vec::new();
+    for (section, run) in SECTIONS {
+        for case in array(&all[*section]) {
+            let id = ["name", "ip", "range"]
+                .iter()
+                .find_map(|k| case[*k].as_str());
+            let beside = case["node_name"].as_str().filter(|node| !node.is_empty());
+            let mut name = format!("{section}::{}", id.unwrap_or_default());
+            name.extend(beside.map(|node| format!(" on {node}")));
+            named.push((name, *run, case.clone()));
+        }
+    }
+    let sections = all.as_object().map_or(0, serde_json::Map::len);
+    assert_eq!(sections, SECTIONS.len(), "a section is not run");
+    for (name, ..) in DIFFERENCES {
+        assert!(named.iter().any(|(n, ..)| n == name), "no case {name}");
+    }
+    for (name, _) in NOT_APPLICABLE {
+        let some = named.iter().any(|(n, ..)| n.starts_with(name));
+        assert!(some, "no case {name}");
+    }
+    named.into_iter().map(trial).collect()
+}
+
+fn trial((name, run, case): (String, fn(&Value) -> Result<Said, Failed>, Value)) -> Trial {
+    let missing = NOT_APPLICABLE.iter().find(|(n, _)| name.starts_with(n));
+    let different = DIFFERENCES.iter().find(|(n, ..)| *n == name);
+    let trial = Trial::test(format!("whereabouts::{name}"), move || {
+        let said = run(&case)?;
+        let expected = different.map_or(&*said.whereabouts, |(_, ours, _)| ours);
+        if said.nadmit != expected {
+            let Said {
+                nadmit,
+                whereabouts,
+            } = &said;
+            return Err(format!("{nadmit}, not {expected}; Whereabouts: {whereabouts}").into());
+        }
+        if different.is_some() && said.nadmit == said.whereabouts {
+            return Err("listed as a difference, but there is none".into());
+        }
+        Ok(())
+    });
+    match missing {
+        Some((_, why)) => trial.with_kind(*why).with_ignored_flag(true),
+        None => trial,
+    }
+}
+
+fn record_name(case: &Value) -> Result<Said, Failed> {
+    let address: Address = text(&case["ip"])?.parse()?;
+    let space = Space::new(text(&case["network_name"])?);
+    Ok(Said {
+        nadmit: space.record_name(address),
+        whereabouts: text(&case["expected"])?.to_owned(),
+    })
+}
+
+fn no_counterpart(_: &Value) -> Result<Said, Failed> {
+    Err("nothing of nadmit's answers to this".into())
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> Result<&str, Failed> {
+    Ok(value
+        .as_str()
+        .ok_or_else(|| format!("{value} is no text"))?)
+}
