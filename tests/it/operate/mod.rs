@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .map(|trial| trial.with_ignored_flag(no_curl));
     let others = [
         Trial::test("operate::mistakes_say_what_to_do", story::mistakes),
+        Trial::test("operate::the_page_shows_what_is_printed", page),
         Trial::test(
             "operate::both_forms_of_the_alerts_are_one",
             monitoring::both_forms,
