@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::allocation::{Allocation, Holder, Index, index::Known};
+use crate::allocation::{Allocation, Holder, Index, Version, index::Known};
 
 /// One allocation, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +34,19 @@ pub struct Filter {
     pub pod: Option<String>,
 }
 
-/// The allocations that a filter lets through, by pool and address.
-pub fn allocations(index: &Index, filter: &Filter) -> Vec<AllocationRow> {
+/// The allocations that a filter lets through, in no order: what an index is held for. [`rows`] makes
+/// them what is shown.
+pub fn gathered(index: &Index, filter: &Filter) -> Vec<(Allocation, Option<Version>)> {
     let known = index.known().filter(|(one, _)| filter.lets_through(one));
-    let mut rows: Vec<AllocationRow> = known.map(row).collect();
+    known.map(|(one, version)| (one.clone(), version)).collect()
+}
+
+/// Allocations as they are shown, by pool and address.
+pub fn rows(gathered: Vec<(Allocation, Option<Version>)>) -> Vec<AllocationRow> {
+    let mut rows: Vec<AllocationRow> = gathered
+        .iter()
+        .map(|(one, version)| row((one, *version)))
+        .collect();
     rows.sort_by(|a, b| {
         let key = |row: &AllocationRow| (row.allocation.address.family(), row.allocation.address);
         let pools = a.allocation.pool.cmp(&b.allocation.pool);

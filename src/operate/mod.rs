@@ -13,7 +13,7 @@ mod release;
 mod whois;
 
 pub use self::{
-    allocations::{AllocationRow, Filter, allocations},
+    allocations::{AllocationRow, Filter, gathered, rows},
     map::{PoolMap, RangeMap, Run, What, map},
     pod::{AddressLine, AttachmentView, PodView, describe},
     pools::{PoolRow, RangeRow, pools, range_names},

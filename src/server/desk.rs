@@ -134,7 +134,8 @@ impl Desk {
 
     /// The allocations that a filter lets through.
     pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
-        self.ask(|index, _| operate::allocations(index, filter))
+        // Names and order are made after the index is let go: there may be many.
+        operate::rows(self.ask(|index, _| operate::gathered(index, filter)))
     }
 
     /// Whose an address is.

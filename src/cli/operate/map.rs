@@ -25,6 +25,8 @@ const LINES: usize = 40;
 const BAR: usize = 40;
 /// The longest name in a legend.
 const LABEL: usize = 36;
+/// The room that a name in a list has at least.
+const SHORTEST: usize = 20;
 /// The width of a page.
 const PAGE: usize = 80;
 
@@ -139,6 +141,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
     let counts: Vec<String> = runs.iter().map(|run| show::count(run.count())).collect();
     let digits = counts.iter().take(LINES).map(String::len).max();
     let digits = digits.unwrap_or_default();
+    let room = PAGE.saturating_sub(width + digits + 6).max(SHORTEST);
     let mut page = String::new();
     for ((run, span), count) in runs.iter().zip(&spans).zip(&counts).take(LINES) {
         let style = match run.common {
@@ -147,7 +150,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
         };
         page += &format!(
             "{style}  {span:<width$}  {count:>digits$}  {}{style:#}\n",
-            run.label
+            show::shortened(&run.label, room)
         );
     }
     let all = format!("nadmit pools {pool} --map -o json has all");
@@ -180,12 +183,11 @@ fn joined(runs: &[Run]) -> Vec<Joined> {
                 let label = format!("reservation {}/{}", by.namespace, by.name);
                 (label.clone(), label)
             }
-            What::Held { holder, .. } => (owner(holder), holder.to_string()),
+            What::Held { holder, .. } => (owner(holder), owner(holder)),
         };
         match all.last_mut() {
             Some(last) if last.owner == owner && follows(last.last, run.first) => {
                 last.last = run.last;
-                last.label = owner;
             }
             _ => all.push(Joined {
                 first: run.first,

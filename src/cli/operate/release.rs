@@ -46,6 +46,9 @@ impl Operate for ReleaseArgs {
                 one.address
             );
         }
+        let Some(version) = row.version else {
+            bail!("{} is being written just now; try again", one.address);
+        };
         if !self.yes && !agreed(row)? {
             bail!("{} is not released: nobody agreed", one.address);
         }
@@ -53,7 +56,7 @@ impl Operate for ReleaseArgs {
             .release(Release {
                 address: one.address,
                 network_name: one.space.clone(),
-                version: row.version.map(Version),
+                version: Some(Version(version)),
                 force: self.force,
             })
             .await?;

@@ -25,12 +25,34 @@ pub(crate) fn trials() -> Vec<Trial> {
         .map(|trial| trial.with_ignored_flag(no_curl));
     let others = [
         Trial::test("operate::mistakes_say_what_to_do", story::mistakes),
+        Trial::test("operate::the_page_shows_what_is_printed", page),
         Trial::test(
             "operate::both_forms_of_the_alerts_are_one",
             monitoring::both_forms,
         ),
     ];
     served.chain(others).chain(maps::trials()).collect()
+}
+
+/// What docs/operating-addresses.md shows of `nadmit pools` stands in the snapshots.
+fn page() -> Result<(), Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/operating-addresses.md"))?;
+    let read = |name| fs::read_to_string(root.join("tests/it/snapshots").join(name));
+    for (command, snapshot) in [
+        ("nadmit pools\n", read("operate.pools")?),
+        ("nadmit pools storage --map\n", read("operate.map")?),
+    ] {
+        let begin = format!("```console\n$ {command}");
+        let shown = page
+            .split_once(&begin)
+            .and_then(|(_, rest)| rest.split_once("```"));
+        let (shown, _) = shown.ok_or_else(|| format!("the page has no {command}"))?;
+        if !snapshot.starts_with(shown) {
+            return Err(format!("the page shows\n{shown}\nbut it prints\n{snapshot}").into());
+        }
+    }
+    Ok(())
 }
 
 /// Compares with a file in `tests/it/snapshots`; `NADMIT_UPDATE=1` writes it.
