@@ -26,8 +26,6 @@ mod entries;
 mod plan;
 mod pools;
 mod query;
-#[cfg(all(test, feature = "shuttle"))]
-mod shuttled;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,8 @@
 //! The index: what is given, kept, refused, and what is free afterwards.
 
+#[cfg(feature = "shuttle")]
+mod shuttled;
+
 use std::sync::Arc;
 
 use super::*;

@@ -193,9 +193,11 @@ impl Reply {
         Ok(ips.map(str::to_owned).collect())
     }
 
-    /// The one reason for which it was denied.
+    /// The one reason for which it was denied, once or more.
     pub(super) fn denied_for(&self, code: &str) -> Result<()> {
-        ensure!(self.denied == [code], "{:?} {}", self.denied, self.message);
+        let mut codes = self.denied.clone();
+        codes.dedup();
+        ensure!(codes == [code], "{:?} {}", self.denied, self.message);
         Ok(())
     }
 }
