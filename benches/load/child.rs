@@ -34,7 +34,9 @@ impl Child {
             .arg("--manifests")
             .arg(folder.join("manifests"))
             .arg("--cert-dir")
-            .arg(folder.join("certs"));
+            .arg(folder.join("certs"))
+            .arg("--data-dir")
+            .arg(folder.join("data"));
         Self::start(command)
     }
 

@@ -13,6 +13,8 @@ use super::child::Child;
 /// What one load measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
+    /// How many requests were answered.
+    pub(crate) requests: f64,
     /// Requests a second.
     pub(crate) rate: f64,
     /// Median latency in milliseconds.
@@ -47,8 +49,13 @@ pub(crate) fn script(folder: &Path, body: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Loads a server for some seconds.
-pub(crate) fn load(server: &Child, script: &Path, seconds: u32) -> anyhow::Result<Load> {
+/// Loads a webhook of a server for some seconds.
+pub(crate) fn load(
+    server: &Child,
+    webhook: &str,
+    script: &Path,
+    seconds: u32,
+) -> anyhow::Result<Load> {
     let before = server.cpu_seconds()?;
     let output = Command::new("wrk")
         .args([
@@ -62,7 +69,7 @@ pub(crate) fn load(server: &Child, script: &Path, seconds: u32) -> anyhow::Resul
             "-s",
         ])
         .arg(script)
-        .arg(format!("{}/validate?timeout=10s", server.url))
+        .arg(format!("{}{webhook}?timeout=10s", server.url))
         .output()
         .context("wrk")?;
     let cpu = server.cpu_seconds()? - before;
@@ -84,6 +91,7 @@ pub(crate) fn load(server: &Child, script: &Path, seconds: u32) -> anyhow::Resul
             .with_context(|| format!("no {name} in:\n{text}"))
     };
     Ok(Load {
+        requests,
         rate: value("Requests/sec:")?.parse()?,
         p50: milliseconds(value("50%")?)?,
         p99: milliseconds(value("99%")?)?,

@@ -1,55 +1,86 @@
 //! The free numbers of a window: which is the lowest, and taking and giving back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
-/// The free numbers between two bounds, as the gaps between those taken.
+use super::block::{BITS, Block};
+
+/// The free numbers between two bounds.
 ///
-/// One structure for IPv4, IPv6 and MACs, which all are numbers. An empty /64 is one entry; taking
-/// the lowest, taking a given one and giving one back are O(log n) in the number of gaps. What must
-/// never be given (excludes, gateways, the ends of a subnet) is carved out when it is made, and
-/// [`Self::give_back`] knows it.
+/// One structure for IPv4, IPv6 and MACs, which all are numbers. They lie in blocks of [`BITS`]
+/// numbers: runs of blocks in which everything is free are one entry each, so an empty /64 is one;
+/// blocks in which some are free are sets of bits; those in which none is are not there at all.
+/// Taking the lowest, taking a given one and giving one back are O(log n) in the number of blocks
+/// and runs. What must never be given (excludes, gateways, the ends of a subnet) is carved out when
+/// it is made, and [`Self::give_back`] knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreeNumbers {
-    /// First to last of each gap; they neither touch nor overlap.
-    gaps: BTreeMap<u128, u128>,
-    /// What may be given at all: as the gaps were at the beginning, sorted.
+    /// First to last block of each run of free blocks; they neither touch nor overlap.
+    whole: BTreeMap<u128, u128>,
+    /// The blocks in which something is free, and something is not.
+    mixed: BTreeMap<u128, Block>,
+    /// What may be given at all, sorted.
     givable: Box<[(u128, u128)]>,
     free: u128,
     capacity: u128,
+}
+
+/// The block that a number lies in, and its place there.
+fn place(number: u128) -> (u128, usize) {
+    let size = BITS as u128;
+    (number / size, (number % size) as usize)
+}
+
+/// The number at a place in a block.
+fn number(block: u128, place: usize) -> u128 {
+    block * BITS as u128 + place as u128
 }
 
 impl FreeNumbers {
     /// All numbers from `first` to `last` but those of `holes`, which may overlap each other and
     /// reach out of the window. With `first` above `last` there are none.
     pub fn new(first: u128, last: u128, holes: impl IntoIterator<Item = (u128, u128)>) -> Self {
-        let mut holes: Vec<(u128, u128)> = holes.into_iter().collect();
-        holes.sort_unstable();
-        let mut givable = Vec::new();
-        // The first number not dealt with yet; `None` behind the very last.
-        let mut next = (first <= last).then_some(first);
-        for (from, to) in holes {
-            let Some(start) = next.filter(|start| from <= last && *start <= to) else {
-                continue;
-            };
-            if start < from {
-                givable.push((start, from - 1));
-            }
-            next = to.checked_add(1).filter(|next| *next <= last);
-            if next.is_none() {
-                break;
-            }
-        }
-        if let Some(start) = next {
-            givable.push((start, last));
-        }
+        let givable = without(first, last, holes);
         let capacity = givable.iter().fold(0, |sum: u128, (from, to)| {
             sum.saturating_add((to - from).saturating_add(1))
         });
-        Self {
-            gaps: givable.iter().copied().collect(),
-            givable: givable.into(),
+        let mut numbers = Self {
+            whole: BTreeMap::new(),
+            mixed: BTreeMap::new(),
             free: capacity,
             capacity,
+            givable: Box::default(),
+        };
+        for (from, to) in &givable {
+            numbers.fill(*from, *to);
+        }
+        numbers.givable = givable.into();
+        numbers
+    }
+
+    /// Makes a run free, of which nothing is free yet, nor what lies next to it.
+    fn fill(&mut self, from: u128, to: u128) {
+        let ((first, start), (last, end)) = (place(from), place(to));
+        // The blocks at the ends may be of other runs, too.
+        let whole_from = if start == 0 { first } else { first + 1 };
+        let whole_to = if end == BITS - 1 {
+            Some(last)
+        } else {
+            last.checked_sub(1)
+        };
+        let mut part = |block: u128, start: usize, end: usize| {
+            self.mixed.entry(block).or_default().set_all(start, end);
+        };
+        if first == last && (start, end) != (0, BITS - 1) {
+            return part(first, start, end);
+        }
+        if start != 0 {
+            part(first, start, BITS - 1);
+        }
+        if end != BITS - 1 {
+            part(last, 0, end);
+        }
+        if let Some(whole_to) = whole_to.filter(|to| whole_from <= *to) {
+            self.whole.insert(whole_from, whole_to);
         }
     }
 
@@ -65,21 +96,41 @@ impl FreeNumbers {
 
     /// The lowest free number.
     pub fn lowest(&self) -> Option<u128> {
-        self.gaps.first_key_value().map(|(first, _)| *first)
+        let mixed = self.mixed.first_key_value();
+        let mixed = mixed.and_then(|(block, bits)| Some(number(*block, bits.lowest(0)?)));
+        let whole = self.whole.first_key_value();
+        let whole = whole.map(|(block, _)| number(*block, 0));
+        lower(mixed, whole)
     }
 
     /// The lowest free number from `first` to `last`.
     pub fn lowest_within(&self, first: u128, last: u128) -> Option<u128> {
-        if self.is_free(first) && first <= last {
+        if first > last {
+            return None;
+        }
+        let (block, start) = place(first);
+        if run_of(&self.whole, block).is_some() {
             return Some(first);
         }
-        let (next, _) = self.gaps.range(first..).next()?;
-        (*next <= last).then_some(*next)
+        let bits = self.mixed.get(&block);
+        let here = bits.and_then(|bits| Some(number(block, bits.lowest(start)?)));
+        let behind = || {
+            let from = block.checked_add(1)?;
+            let mixed = self.mixed.range(from..).next();
+            let mixed = mixed.and_then(|(block, bits)| Some(number(*block, bits.lowest(0)?)));
+            let whole = self.whole.range(from..).next();
+            lower(mixed, whole.map(|(block, _)| number(*block, 0)))
+        };
+        here.or_else(behind).filter(|lowest| *lowest <= last)
     }
 
     /// Whether the number may be given, and is not taken.
     pub fn is_free(&self, number: u128) -> bool {
-        self.gap_of(number).is_some()
+        let (block, at) = place(number);
+        match self.mixed.get(&block) {
+            Some(bits) => bits.has(at),
+            None => run_of(&self.whole, block).is_some(),
+        }
     }
 
     /// Whether the number may be given at all, taken or not.
@@ -91,26 +142,45 @@ impl FreeNumbers {
 
     /// Takes the lowest free number.
     pub fn take_lowest(&mut self) -> Option<u128> {
-        let (first, last) = self.gaps.pop_first()?;
-        if first < last {
-            self.gaps.insert(first + 1, last);
+        let whole = self.whole.first_key_value().map(|(block, _)| *block);
+        // Mostly it is in a block of which some are taken: then one look finds and changes it.
+        match self.mixed.first_entry() {
+            Some(mut mixed) if whole.is_none_or(|whole| *mixed.key() < whole) => {
+                let (block, at) = (*mixed.key(), mixed.get().lowest(0)?);
+                mixed.get_mut().clear(at);
+                if mixed.get().is_empty() {
+                    mixed.remove();
+                }
+                self.free = self.free.saturating_sub(1);
+                Some(number(block, at))
+            }
+            _ => {
+                let lowest = number(whole?, 0);
+                self.take(lowest);
+                Some(lowest)
+            }
         }
-        self.free = self.free.saturating_sub(1);
-        Some(first)
     }
 
     /// Takes this number. `false` if it is not free.
     pub fn take(&mut self, number: u128) -> bool {
-        let Some((first, last)) = self.gap_of(number) else {
-            return false;
-        };
-        if number > first {
-            self.gaps.insert(first, number - 1);
-        } else {
-            self.gaps.remove(&first);
-        }
-        if number < last {
-            self.gaps.insert(number + 1, last);
+        let (block, at) = place(number);
+        match self.mixed.entry(block) {
+            Entry::Occupied(mut mixed) => {
+                if !mixed.get_mut().clear(at) {
+                    return false;
+                }
+                if mixed.get().is_empty() {
+                    mixed.remove();
+                }
+            }
+            Entry::Vacant(vacant) => {
+                let Some((first, last)) = run_of(&self.whole, block) else {
+                    return false;
+                };
+                split(&mut self.whole, (first, last), block);
+                vacant.insert(Block::FULL).clear(at);
+            }
         }
         self.free = self.free.saturating_sub(1);
         true
@@ -121,31 +191,124 @@ impl FreeNumbers {
         if !self.is_givable(number) {
             return false;
         }
-        let before = self.gaps.range(..=number).next_back();
-        let before = before.map(|(first, last)| (*first, *last));
-        if before.is_some_and(|(_, last)| number <= last) {
-            return false;
+        let (block, at) = place(number);
+        match self.mixed.entry(block) {
+            Entry::Occupied(mut mixed) => {
+                if !mixed.get_mut().set(at) {
+                    return false;
+                }
+                if mixed.get().is_full() {
+                    mixed.remove();
+                    join(&mut self.whole, block);
+                }
+            }
+            Entry::Vacant(vacant) => {
+                if run_of(&self.whole, block).is_some() {
+                    return false;
+                }
+                vacant.insert(Block::default()).set(at);
+            }
         }
-        let after = number.checked_add(1);
-        let joined = after.and_then(|after| self.gaps.remove(&after));
-        let end = joined.unwrap_or(number);
-        match before.filter(|(_, last)| Some(*last) == number.checked_sub(1)) {
-            Some((first, _)) => self.gaps.insert(first, end),
-            None => self.gaps.insert(number, end),
-        };
         self.free = self.free.saturating_add(1);
         true
     }
 
     /// The runs of free numbers, first to last, in order.
     pub fn gaps(&self) -> impl Iterator<Item = (u128, u128)> {
-        self.gaps.iter().map(|(first, last)| (*first, *last))
+        let mut whole = self.whole.iter().peekable();
+        let mut mixed = self
+            .mixed
+            .iter()
+            .flat_map(|(block, bits)| {
+                let run = |(from, to)| (number(*block, from), number(*block, to));
+                bits.runs().map(run)
+            })
+            .peekable();
+        let pieces = std::iter::from_fn(move || {
+            let next = whole.peek().map(|(first, _)| number(**first, 0));
+            if mixed
+                .peek()
+                .is_some_and(|(from, _)| next.is_none_or(|next| *from < next))
+            {
+                return mixed.next();
+            }
+            let (first, last) = whole.next()?;
+            Some((number(*first, 0), number(*last, BITS - 1)))
+        });
+        let mut pieces = pieces.peekable();
+        std::iter::from_fn(move || {
+            let (from, mut to) = pieces.next()?;
+            // What lies in two blocks is one run all the same.
+            while let Some((_, end)) = pieces.next_if(|(next, _)| to.checked_add(1) == Some(*next))
+            {
+                to = end;
+            }
+            Some((from, to))
+        })
     }
+}
 
-    fn gap_of(&self, number: u128) -> Option<(u128, u128)> {
-        let (first, last) = self.gaps.range(..=number).next_back()?;
-        (number <= *last).then_some((*first, *last))
+/// A block in which everything is free now joins its neighbours.
+fn join(whole: &mut BTreeMap<u128, u128>, block: u128) {
+    let end = block.checked_add(1).and_then(|next| whole.remove(&next));
+    let end = end.unwrap_or(block);
+    let before = whole.range_mut(..block).next_back();
+    match before.filter(|(_, last)| last.checked_add(1) == Some(block)) {
+        Some((_, last)) => *last = end,
+        None => drop(whole.insert(block, end)),
     }
+}
+
+/// Takes a block out of its run.
+fn split(whole: &mut BTreeMap<u128, u128>, (first, last): (u128, u128), block: u128) {
+    if block > first {
+        whole.insert(first, block - 1);
+    } else {
+        whole.remove(&first);
+    }
+    if block < last {
+        whole.insert(block + 1, last);
+    }
+}
+
+/// The run of free blocks that a block lies in.
+fn run_of(whole: &BTreeMap<u128, u128>, block: u128) -> Option<(u128, u128)> {
+    let (first, last) = whole.range(..=block).next_back()?;
+    (block <= *last).then_some((*first, *last))
+}
+
+fn lower(one: Option<u128>, other: Option<u128>) -> Option<u128> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The runs that holes leave of a window, in order.
+fn without(
+    first: u128,
+    last: u128,
+    holes: impl IntoIterator<Item = (u128, u128)>,
+) -> Vec<(u128, u128)> {
+    let mut holes: Vec<(u128, u128)> = holes.into_iter().collect();
+    holes.sort_unstable();
+    let mut left = Vec::new();
+    // The first number not dealt with yet; `None` behind the very last.
+    let mut next = (first <= last).then_some(first);
+    for (from, to) in holes {
+        let Some(start) = next.filter(|start| from <= last && *start <= to) else {
+            continue;
+        };
+        if start < from {
+            left.push((start, from - 1));
+        }
+        next = to.checked_add(1).filter(|next| *next <= last);
+        if next.is_none() {
+            break;
+        }
+    }
+    left.extend(next.map(|start| (start, last)));
+    left
 }
 
 #[cfg(test)]
@@ -208,32 +371,69 @@ mod tests {
             holes in prop::collection::vec((0..40u128, 0..6u128), 0..5),
             steps in prop::collection::vec(step(), 0..120),
         ) {
-            let holes: Vec<(u128, u128)> = holes.into_iter().map(|(a, n)| (a, a + n)).collect();
-            let givable: BTreeSet<u128> = (3..=35)
-                .filter(|n| !holes.iter().any(|(from, to)| (from..=to).contains(&n)))
-                .collect();
-            let mut naive = givable.clone();
-            let mut free = FreeNumbers::new(3, 35, holes);
-            for step in steps {
-                match step {
-                    Step::Lowest => prop_assert_eq!(free.take_lowest(), naive.pop_first()),
-                    Step::Take(n) => prop_assert_eq!(free.take(n), naive.remove(&n)),
-                    Step::GiveBack(n) => {
-                        prop_assert_eq!(free.give_back(n), givable.contains(&n) && naive.insert(n));
-                    }
-                    Step::Within(a, b) => {
-                        let lowest = (a <= b).then(|| naive.range(a..=b).next().copied()).flatten();
-                        prop_assert_eq!(free.lowest_within(a, b), lowest);
-                    }
-                }
-                prop_assert_eq!(free.free(), naive.len() as u128);
-                prop_assert_eq!(free.lowest(), naive.first().copied());
-                let mut behind = None;
-                for (first, last) in free.gaps() {
-                    prop_assert!(first <= last && behind.is_none_or(|end| end + 1 < first));
-                    behind = Some(last);
-                }
+            // Within a block, across the border of two, and at the end of all numbers.
+            for base in [0, BITS as u128 * 4 - 20, u128::MAX - 45] {
+                behaves_as_a_set(base, 1, &holes, &steps)?;
             }
         }
+
+        /// So it does where whole blocks are free, and stop being so, and are again.
+        #[test]
+        fn whole_blocks_behave_as_a_plain_set(
+            holes in prop::collection::vec((0..40u128, 0..6u128), 0..3),
+            steps in prop::collection::vec(step(), 0..30),
+        ) {
+            behaves_as_a_set(7, BITS as u128 / 5, &holes, &steps)?;
+        }
+    }
+
+    /// Forty places, `apart` from each other, from `base` on.
+    fn behaves_as_a_set(
+        base: u128,
+        apart: u128,
+        holes: &[(u128, u128)],
+        steps: &[Step],
+    ) -> Result<(), TestCaseError> {
+        let at = |place: u128| base + place * apart;
+        let holes: Vec<(u128, u128)> = holes.iter().map(|(a, n)| (at(*a), at(a + n))).collect();
+        let givable: BTreeSet<u128> = (at(3)..=at(35))
+            .filter(|n| !holes.iter().any(|(from, to)| (from..=to).contains(&n)))
+            .collect();
+        let mut naive = givable.clone();
+        let mut free = FreeNumbers::new(at(3), at(35), holes);
+        let whole = free.clone();
+        for step in steps {
+            match *step {
+                Step::Lowest => prop_assert_eq!(free.take_lowest(), naive.pop_first()),
+                Step::Take(n) => prop_assert_eq!(free.take(at(n)), naive.remove(&at(n))),
+                Step::GiveBack(n) => {
+                    let back = givable.contains(&at(n)) && naive.insert(at(n));
+                    prop_assert_eq!(free.give_back(at(n)), back);
+                }
+                Step::Within(a, b) => {
+                    let lowest = (a <= b).then(|| naive.range(at(a)..=at(b)).next().copied());
+                    prop_assert_eq!(free.lowest_within(at(a), at(b)), lowest.flatten());
+                }
+            }
+            prop_assert_eq!(free.free(), naive.len() as u128);
+            prop_assert_eq!(free.lowest(), naive.first().copied());
+            prop_assert_eq!(free.gaps().collect::<Vec<_>>(), gaps(&naive));
+        }
+        for number in givable.difference(&naive) {
+            prop_assert!(free.give_back(*number));
+        }
+        prop_assert_eq!(free, whole, "what is given back is as it was before");
+        Ok(())
+    }
+
+    fn gaps(numbers: &BTreeSet<u128>) -> Vec<(u128, u128)> {
+        let mut gaps: Vec<(u128, u128)> = Vec::new();
+        for &number in numbers {
+            match gaps.last_mut() {
+                Some((_, last)) if *last + 1 == number => *last = number,
+                _ => gaps.push((number, number)),
+            }
+        }
+        gaps
     }
 }

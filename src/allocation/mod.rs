@@ -4,6 +4,7 @@
 //! which records an attachment needs, and what the reconciler should mend.
 
 mod address;
+mod block;
 mod free;
 mod holder;
 mod identity;

@@ -1,5 +1,6 @@
 //! What takes more than one request: addresses that last, end, and are fought for.
 
+mod contested;
 mod stage;
 
 use std::{thread, time::Duration};
@@ -78,6 +79,18 @@ const STORIES: &[(&str, Story)] = &[
     ("a_dry_run_takes_nothing", dry_run),
     ("a_network_without_ipam_gets_a_mac", mac_only),
     ("no_way_leads_round_the_allocator", ways_round),
+    (
+        "no_change_leads_round_the_allocator",
+        contested::no_change_leads_round,
+    ),
+    (
+        "two_clients_get_one_answer_for_one_pod",
+        contested::one_answer,
+    ),
+    (
+        "of_twenty_pods_ten_get_the_ten_addresses",
+        contested::twenty_and_ten,
+    ),
     ("forged_annotations_are_taken_off", forged),
     ("a_killed_server_forgets_nothing", killed),
     ("what_the_folder_drops_is_free", dropped),

@@ -1,6 +1,6 @@
 //! A server of its own for each story, and pods that ask it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -73,10 +73,28 @@ impl Stage {
     }
 
     /// What one of the webhooks answers to a request.
-    pub(super) fn ask(&mut self, path: &str, mut request: Value) -> Result<Reply> {
-        request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
-        request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
-        self.send(path, request)
+    pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<Reply> {
+        self.asked += 1;
+        self.send(path, of_pod(request), self.asked)
+    }
+
+    /// What it answers to requests that many clients make at the same time.
+    pub(super) fn ask_at_once(&mut self, path: &str, requests: Vec<Value>) -> Result<Vec<Reply>> {
+        let first = self.asked + 1;
+        self.asked += u32::try_from(requests.len())?;
+        let stage = &*self;
+        thread::scope(|scope| {
+            let clients: Vec<_> = (first..)
+                .zip(requests)
+                .map(|(number, request)| {
+                    scope.spawn(move || stage.send(path, of_pod(request), number))
+                })
+                .collect();
+            let replies = clients.into_iter().map(|client| client.join());
+            replies
+                .map(|reply| reply.unwrap_or_else(|_| Err(anyhow!("a client panicked"))))
+                .collect()
+        })
     }
 
     /// What `/validate` answers to a request about a pool.
@@ -85,13 +103,13 @@ impl Stage {
         request["kind"] = json!({"group": group, "version": version, "kind": "AddressPool"});
         request["resource"] =
             json!({"group": group, "version": version, "resource": "addresspools"});
-        self.send("/validate", request)
+        self.asked += 1;
+        self.send("/validate", request, self.asked)
     }
 
-    fn send(&mut self, path: &str, mut request: Value) -> Result<Reply> {
-        self.asked += 1;
+    fn send(&self, path: &str, mut request: Value, number: u32) -> Result<Reply> {
         let object = request["object"].clone();
-        let uid = format!("story-{}", self.asked);
+        let uid = format!("story-{number}");
         request["uid"] = json!(uid);
         let review = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request,
@@ -200,6 +218,13 @@ impl Reply {
         ensure!(codes == [code], "{:?} {}", self.denied, self.message);
         Ok(())
     }
+}
+
+/// The request, as one about pods.
+fn of_pod(mut request: Value) -> Value {
+    request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
+    request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+    request
 }
 
 /// A pod of namespace `db`.

@@ -80,6 +80,16 @@ impl Host {
     /// Runs a configuration's plugins one after the other, and takes their work back; the outer
     /// error is the test's, the inner one the plugins'.
     pub(super) fn add(&self, id: &str, config: &str) -> Result<Result<(), String>, Failed> {
+        self.add_then(id, config, |_| Ok(()))
+    }
+
+    /// The same, and looks at the interface as `ip` shows it before it goes.
+    pub(super) fn add_then<T>(
+        &self,
+        id: &str,
+        config: &str,
+        look: impl FnOnce(&Value) -> Result<T, Failed>,
+    ) -> Result<Result<T, String>, Failed> {
         let _alone = self
             .one_at_a_time
             .lock()
@@ -117,11 +127,15 @@ impl Host {
                 break;
             }
         }
+        let looked = match &outcome {
+            Ok(()) => Ok(look(&namespace.interface()?)),
+            Err(said) => Err(said.clone()),
+        };
         for plugin in done.iter().rev() {
             // What was not made cannot be taken back.
             let _ = namespace.exec("DEL", id, plugin)?;
         }
-        Ok(outcome)
+        looked.map_or_else(|said| Ok(Err(said)), |seen| seen.map(Ok))
     }
 }
 
@@ -155,6 +169,16 @@ impl Namespace {
         let name = format!("nadmit-it-{}", id() % 100_000);
         ip(&["netns", "add", &name])?;
         Ok(Self(name))
+    }
+
+    /// The interface with its addresses.
+    fn interface(&self) -> Result<Value, Failed> {
+        let output = Command::new("ip")
+            .args(["-n", &self.0, "-j", "addr", "show", "dev", "net1"])
+            .output()?;
+        // A plugin of the chain may have made none.
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Ok(shown.get(0).cloned().unwrap_or_default())
     }
 
     fn exec(

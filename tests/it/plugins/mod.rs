@@ -6,8 +6,9 @@
 //! reason. Everything happens in a network namespace and on a veth pair of the test's own.
 
 mod host;
+mod injected;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{admission::Verdict, catalog::Catalog, network::Network, rules::Policy};
@@ -90,7 +91,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         })
         .collect();
     let missing = !Host::is_possible();
-    let host = Arc::new(std::sync::OnceLock::new());
+    let host: SharedHost = Arc::default();
+    let shared = Arc::clone(&host);
     let trials = cases.into_iter().map(|case| {
         let why = match (&case.since, &case.needs) {
             _ if missing => Some("without root, ip or the plugins".to_owned()),
@@ -98,7 +100,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             (_, Some(link)) if !Host::knows(link) => Some(format!("the kernel has no {link}")),
             _ => None,
         };
-        let host = host.clone();
+        let host = Arc::clone(&shared);
         let trial = Trial::test(format!("plugins::{}", case.id), move || run(&case, &host));
         let ignored = trial.with_ignored_flag(why.is_some());
         match why {
@@ -111,12 +113,22 @@ pub(crate) fn trials() -> Vec<Trial> {
             .with_kind(*why)
             .with_ignored_flag(true)
     });
-    trials.chain(absent).chain(stated).collect()
+    let injected = injected::trial(missing, Arc::clone(&host));
+    let mut all: Vec<Trial> = trials.chain(absent).chain(stated).collect();
+    all.push(injected);
+    all
 }
 
-fn run(case: &Case, host: &std::sync::OnceLock<Result<Host, String>>) -> Result<(), Failed> {
+/// Made once, by the first trial that needs it.
+type SharedHost = Arc<OnceLock<Result<Host, String>>>;
+
+fn made(host: &SharedHost) -> Result<&Host, Failed> {
     let host = host.get_or_init(|| Host::new().map_err(|error| format!("{error:?}")));
-    let host = host.as_ref().map_err(|error| error.clone())?;
+    Ok(host.as_ref().map_err(|error| error.clone())?)
+}
+
+fn run(case: &Case, host: &SharedHost) -> Result<(), Failed> {
+    let host = made(host)?;
     let text = case
         .config
         .to_string()

@@ -1,0 +1,239 @@
+//! The address structure, and the whole index.
+//!
+//! `cargo bench --bench allocation`. Numbers are taken (the lowest free one, or a given one anywhere)
+//! and given back anywhere, turn about, in a /16 that is empty, half full and full but for
+//! a thousandth, and in a /64 with a million live. The same is asked of two others in the same run:
+//! a naive set of what is taken, searched from the bottom as Whereabouts does, and `rangemap`'s set
+//! of what is free. Then the whole index with its records, holders and pools.
+//!
+//! `NADMIT_ALLOCATION_MILLIS` (600, of each measurement) shortens it.
+
+mod structures;
+mod whole;
+
+use std::{
+    env,
+    time::{Duration, Instant},
+};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use self::structures::{Naive, Numbers, Ranges};
+use nadmit::allocation::FreeNumbers;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+/// The most that taking the lowest number may take, in nanoseconds.
+const AIM_ALLOCATE: f64 = 300.0;
+/// The most that giving one back may take.
+const AIM_FREE: f64 = 600.0;
+/// By how much the fills may differ.
+const AIM_FLAT: f64 = 3.0;
+
+/// Where numbers come from, and how many of them are live.
+struct Fill {
+    name: &'static str,
+    first: u128,
+    last: u128,
+    live: usize,
+    /// From how many of the lowest the live ones are chosen.
+    among: usize,
+}
+
+const V4: u128 = 10 << 24;
+const V6: u128 = 0x2001_0db8 << 96;
+
+const FILLS: [Fill; 4] = [
+    fill_of_16("/16,  0 %", 0),
+    fill_of_16("/16, 50 %", 32_767),
+    fill_of_16("/16, 99.9 %", 65_469),
+    Fill {
+        name: "/64, a million",
+        first: V6 + 1,
+        last: V6 + u64::MAX as u128 - 1,
+        live: 1_000_000,
+        among: 2_000_000,
+    },
+];
+
+const fn fill_of_16(name: &'static str, live: usize) -> Fill {
+    Fill {
+        name,
+        first: V4 + 1,
+        last: V4 + 65_534,
+        live,
+        among: 65_534,
+    }
+}
+
+/// Median nanoseconds of one.
+#[derive(Clone, Copy)]
+struct Times {
+    lowest: f64,
+    given: f64,
+    free: f64,
+}
+
+fn main() {
+    let millis = env::var("NADMIT_ALLOCATION_MILLIS").ok();
+    let millis = millis.and_then(|text| text.parse().ok()).unwrap_or(600);
+    let time = Duration::from_millis(millis);
+    println!(
+        "nanoseconds, medians          take lowest  take given   give back   bytes a live one"
+    );
+    let ours = table("nadmit's free numbers", time, FreeNumbers::make);
+    table("a naive set", time, Naive::make);
+    table("rangemap", time, Ranges::make);
+    let flat = |of: fn(&Times) -> f64| {
+        let of = ours.iter().map(of);
+        of.clone().fold(0.0, f64::max) / of.fold(f64::MAX, f64::min)
+    };
+    let most = |of: fn(&Times) -> f64| ours.iter().map(of).fold(0.0, f64::max);
+    println!("\naims of the structure:");
+    for (name, found, aim, unit) in [
+        ("take lowest", most(|t| t.lowest), AIM_ALLOCATE, "ns"),
+        ("take given", most(|t| t.given), AIM_ALLOCATE, "ns"),
+        ("give back", most(|t| t.free), AIM_FREE, "ns"),
+        (
+            "take lowest, flat within",
+            flat(|t| t.lowest),
+            AIM_FLAT,
+            "times",
+        ),
+        (
+            "take given, flat within",
+            flat(|t| t.given),
+            AIM_FLAT,
+            "times",
+        ),
+        (
+            "give back, flat within",
+            flat(|t| t.free),
+            AIM_FLAT,
+            "times",
+        ),
+    ] {
+        let reached = if found <= aim {
+            "reached"
+        } else {
+            "not reached"
+        };
+        println!("  {name:26} {aim:4} {unit}: {found:6.1}, {reached}");
+    }
+    whole::table(time);
+}
+
+fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> Vec<Times> {
+    println!("{name}");
+    let measured = FILLS.iter().map(|fill| {
+        let mut chance = Chance(7);
+        let lives = chosen(fill, &mut chance);
+        let region = Region::new(ALLOCATOR);
+        let mut numbers = make(fill.first, fill.last);
+        for number in &lives.0 {
+            assert!(numbers.take(*number));
+        }
+        let change = region.change();
+        let bytes = change.bytes_allocated as f64 - change.bytes_deallocated as f64;
+        let times = churn(&mut numbers, lives, &mut chance, time);
+        let each = match fill.live {
+            0 => String::from("-"),
+            live => format!("{:.1}", bytes / live as f64),
+        };
+        println!(
+            "  {:26} {:11.1} {:11.1} {:11.1} {each:>18}",
+            fill.name, times.lowest, times.given, times.free
+        );
+        times
+    });
+    measured.collect()
+}
+
+/// The lowest numbers in random order: those to be live, and the others.
+fn chosen(fill: &Fill, chance: &mut Chance) -> (Vec<u128>, Vec<u128>) {
+    let mut all: Vec<u128> = (0..fill.among as u128).map(|n| fill.first + n).collect();
+    shuffle(&mut all, chance);
+    let free = all.split_off(fill.live);
+    (all, free)
+}
+
+/// Takes and gives back until the time is over; as many are live afterwards as before.
+fn churn(
+    numbers: &mut impl Numbers,
+    (mut live, mut free): (Vec<u128>, Vec<u128>),
+    chance: &mut Chance,
+    time: Duration,
+) -> Times {
+    let batch = (free.len() / 2).min(500);
+    let (mut lowest, mut given, mut back) = (Vec::new(), Vec::new(), Vec::new());
+    let mut taken = Vec::with_capacity(batch);
+    let begun = Instant::now();
+    while begun.elapsed() < time || lowest.len() < 5 {
+        lowest.push(each(batch, || {
+            taken.extend((0..batch).filter_map(|_| numbers.take_lowest()));
+        }));
+        for number in taken.drain(..) {
+            assert!(numbers.give_back(number));
+        }
+        let new = drawn(&mut free, batch, chance);
+        given.push(each(batch, || {
+            for number in &new {
+                assert!(numbers.take(*number));
+            }
+        }));
+        live.extend(new);
+        let old = drawn(&mut live, batch, chance);
+        back.push(each(batch, || {
+            for number in &old {
+                assert!(numbers.give_back(*number));
+            }
+        }));
+        free.extend(old);
+    }
+    Times {
+        lowest: median(lowest),
+        given: median(given),
+        free: median(back),
+    }
+}
+
+/// Nanoseconds of one of a batch.
+fn each(batch: usize, work: impl FnOnce()) -> f64 {
+    let begun = Instant::now();
+    work();
+    begun.elapsed().as_nanos() as f64 / batch as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Takes some out, anywhere.
+fn drawn<T>(from: &mut Vec<T>, count: usize, chance: &mut Chance) -> Vec<T> {
+    let take = |_| {
+        let at = chance.below(from.len());
+        from.swap_remove(at)
+    };
+    (0..count).map(take).collect()
+}
+
+fn shuffle<T>(values: &mut [T], chance: &mut Chance) {
+    for at in (1..values.len()).rev() {
+        values.swap(at, chance.below(at + 1));
+    }
+}
+
+/// The same random numbers in each run (`SplitMix64`).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % end as u64) as usize
+    }
+}

@@ -1,0 +1,89 @@
+//! What is compared: numbers to take and to give back.
+
+use std::collections::HashSet;
+
+use nadmit::allocation::FreeNumbers;
+use rangemap::RangeInclusiveSet;
+
+pub(crate) trait Numbers {
+    /// All from first to last.
+    fn make(first: u128, last: u128) -> Self;
+    fn take_lowest(&mut self) -> Option<u128>;
+    fn take(&mut self, number: u128) -> bool;
+    fn give_back(&mut self, number: u128) -> bool;
+}
+
+impl Numbers for FreeNumbers {
+    fn make(first: u128, last: u128) -> Self {
+        Self::new(first, last, [])
+    }
+
+    fn take_lowest(&mut self) -> Option<u128> {
+        FreeNumbers::take_lowest(self)
+    }
+
+    fn take(&mut self, number: u128) -> bool {
+        FreeNumbers::take(self, number)
+    }
+
+    fn give_back(&mut self, number: u128) -> bool {
+        FreeNumbers::give_back(self, number)
+    }
+}
+
+/// What is taken; the lowest free one is searched for from the bottom.
+pub(crate) struct Naive {
+    first: u128,
+    last: u128,
+    taken: HashSet<u128>,
+}
+
+impl Numbers for Naive {
+    fn make(first: u128, last: u128) -> Self {
+        let taken = HashSet::new();
+        Self { first, last, taken }
+    }
+
+    fn take_lowest(&mut self) -> Option<u128> {
+        let free = (self.first..=self.last).find(|n| !self.taken.contains(n))?;
+        self.taken.insert(free);
+        Some(free)
+    }
+
+    fn take(&mut self, number: u128) -> bool {
+        self.taken.insert(number)
+    }
+
+    fn give_back(&mut self, number: u128) -> bool {
+        self.taken.remove(&number)
+    }
+}
+
+/// The ranges that are free.
+pub(crate) struct Ranges(RangeInclusiveSet<u128>);
+
+impl Numbers for Ranges {
+    fn make(first: u128, last: u128) -> Self {
+        let mut free = RangeInclusiveSet::new();
+        free.insert(first..=last);
+        Self(free)
+    }
+
+    fn take_lowest(&mut self) -> Option<u128> {
+        let lowest = *self.0.first()?.start();
+        self.0.remove(lowest..=lowest);
+        Some(lowest)
+    }
+
+    fn take(&mut self, number: u128) -> bool {
+        let is_free = self.0.contains(&number);
+        self.0.remove(number..=number);
+        is_free
+    }
+
+    fn give_back(&mut self, number: u128) -> bool {
+        let was_taken = !self.0.contains(&number);
+        self.0.insert(number..=number);
+        was_taken
+    }
+}

@@ -1,0 +1,116 @@
+//! Addresses that are fought for: by changes to running pods, and by many at once.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use super::{
+    WORLD, same,
+    stage::{Stage, creation, pod, update},
+};
+use crate::curl::Curl;
+
+const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+
+/// The attachments of running pods may change there.
+const MUTABLE: &str = "
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: db, labels: {nadmit.io/attachments: mutable}}
+";
+
+/// Where attachments may change, a change takes no address past the allocator; nor does one that comes
+/// as the pod's status, by which annotations change, too.
+pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, &format!("{WORLD}{MUTABLE}"))?;
+    let held = r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#;
+    stage.create(&pod("holder", held))?.addresses()?;
+    let live = stage.create(&pod("app", "storage-net"))?.object;
+    let plain = stage.create(&pod("plain", ""))?.object;
+    for subresource in [None, Some("status")] {
+        for before in [&live, &plain] {
+            for (networks, code) in [
+                (held, "address-in-use"),
+                (
+                    r#"[{"name":"storage-net","IPS":["192.0.2.5/29"]}]"#,
+                    "address-in-use",
+                ),
+                (
+                    r#"[{"name":"storage-net","ips":["192.0.2.6/29"]}]"#,
+                    "address-not-allocated",
+                ),
+                (
+                    r#"[{"name":"storage-net","ips":["192.0.2.1/29"]}]"#,
+                    "address-excluded",
+                ),
+                (
+                    r#"[{"name":"storage-net","ips":["192.0.2.4/29"]}]"#,
+                    "address-in-use",
+                ),
+                (
+                    r#"[{"name":"storage-net","ips":["192.0.2.2/29"],"mac":"02:5e:00:00:00:05"}]"#,
+                    "mac-in-use",
+                ),
+                (
+                    r#"[{"name":"storage-net","cni-args":{"cni":{"ips":["192.0.2.5/29"]}}}]"#,
+                    "address-by-cni-args",
+                ),
+                (
+                    r#"[{"name":"storage-net","interface":"net7"}]"#,
+                    "address-not-injected",
+                ),
+            ] {
+                let mut after = before.clone();
+                after["metadata"]["annotations"][NETWORKS] = json!(networks);
+                let mut request = update(before, &after);
+                request["subResource"] = json!(subresource);
+                let mutated = stage.ask("/mutate", request.clone())?;
+                request["object"] = mutated.object;
+                let refused = stage.ask("/validate", request)?;
+                ensure!(
+                    refused.denied.iter().any(|c| c == code),
+                    "{subresource:?} {networks}: {refused:?}"
+                );
+            }
+        }
+    }
+    // What it has it may keep, and go on without.
+    let mut without = live.clone();
+    without["metadata"]["annotations"][NETWORKS] = json!("");
+    let request = update(&live, &without);
+    same(stage.ask("/validate", request)?.denied, vec![])
+}
+
+pub(super) fn one_answer(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    for name in ["a", "b", "c"] {
+        let request = creation(&pod(name, "storage-net"), false);
+        let replies = stage.ask_at_once("/mutate", vec![request; 2])?;
+        let first = replies[0].selections()?;
+        same(first[0]["ips"].as_array().map(Vec::len), Some(1))?;
+        same(replies[1].selections()?, first)?;
+    }
+    Ok(())
+}
+
+pub(super) fn twenty_and_ten(curl: &Curl) -> Result<()> {
+    let ten = "{range: 192.0.2.1-192.0.2.10/28}";
+    let world = WORLD.replace("{range: 192.0.2.0/29, gateway: 192.0.2.1}", ten);
+    let (world, _) = world.rsplit_once("---").unwrap_or((&world, ""));
+    let mut stage = Stage::new(curl, world)?;
+    let pods = (0..20).map(|n| creation(&pod(&format!("p-{n}"), "storage-net"), false));
+    let pods: Vec<Value> = pods.collect();
+    let replies = stage.ask_at_once("/mutate", pods)?;
+    let (served, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|r| r.denied.is_empty());
+    let mut given = BTreeSet::new();
+    for reply in &served {
+        given.extend(reply.addresses()?);
+    }
+    same((served.len(), given.len(), refused.len()), (10, 10, 10))?;
+    for reply in refused {
+        reply.denied_for("pool-exhausted")?;
+    }
+    Ok(())
+}
