@@ -11,9 +11,12 @@
 //! 1. [`admission`] reads the review and decides; it is pure and synchronous.
 //! 2. [`network`] parses the annotation, each value knowing where it stood.
 //! 3. [`catalog`] is the read model of the networks; [`sources`] feed it from [`manifests`].
+//!    [`allocation`] knows who holds which address; a [`ledger`] records it, [`controllers`] keep the
+//!    two and the world in step, and [`api`] defines the kinds by which people say it.
 //! 4. [`rules`] say what is wrong, each with a stable code, at a level that [`config`] may change.
 //! 5. [`check`] does the same offline, on files.
 //! 6. [`server`] is the glue: TLS, limits, health, metrics. [`cli`] starts it.
+//! 7. [`operate`] answers who runs it: what the pools give, who holds what, what may be freed.
 
 pub mod admission;
 pub mod allocation;
@@ -27,6 +30,7 @@ pub mod document;
 pub mod ledger;
 pub mod manifests;
 pub mod network;
+pub mod operate;
 pub mod rules;
 pub mod server;
 pub mod sources;

@@ -16,18 +16,21 @@ use crate::{
         Address, Holder, Index, Pool, Refusal,
         index::{Ask, Asker, MacWish, Refused},
     },
-    rules::allocation::{asks, can_be_served},
+    rules::{
+        PodSubject,
+        allocation::{asks, can_be_served},
+    },
 };
 
 /// What to do about a pod's addresses, after its other findings: `None` where they are in order.
 pub(super) fn decide(
     request: &Request<'_>,
     pod: &Object<'_>,
+    subject: &PodSubject<'_>,
     situation: &Situation<'_>,
 ) -> Option<Decision> {
-    let subject = subject(request, pod, situation.policy, situation.catalog);
-    let attachments = asks(&subject);
-    if attachments.is_empty() || !can_be_served(&subject, &attachments) {
+    let attachments = asks(subject);
+    if attachments.is_empty() || !can_be_served(subject, &attachments) {
         return None;
     }
     let carried = pod.metadata.annotations.holder_token.as_deref();
@@ -38,7 +41,7 @@ pub(super) fn decide(
     if request.dry_run == Some(true) {
         let refused = index.preview(&asker, &asks, situation.now).err()?;
         drop(index);
-        return Some(refuse(request, &subject, &attachments, refused, situation));
+        return Some(refuse(request, subject, &attachments, refused, situation));
     }
     let old = request
         .old_object
@@ -52,30 +55,37 @@ pub(super) fn decide(
     });
     if !refused.is_empty() {
         drop(index);
-        return Some(refuse(request, &subject, &attachments, refused, situation));
+        return Some(refuse(request, subject, &attachments, refused, situation));
     }
-    claim(request, &asker, &asks, &mut index, situation)
+    // What was not put in yet has nothing to claim.
+    let put_in = |ask: &Ask| !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_));
+    let unnamed = matches!(asker.holder, Holder::Unnamed { .. });
+    if !unnamed || request.operation != Operation::Create || !asks.iter().all(put_in) {
+        return None;
+    }
+    match claim(request, &asker, &asks, &mut index, situation) {
+        Ok(plan) => plan.map(Decision::Plan),
+        Err(refused) => {
+            drop(index);
+            Some(refuse(request, subject, &attachments, refused, situation))
+        }
+    }
 }
 
-/// A token becomes this pod's: no other can use it any more.
+/// A token becomes this pod's: no other can use it any more. Nothing to write if it is already.
 fn claim(
     request: &Request<'_>,
     asker: &Asker,
     asks: &[Ask],
     index: &mut Index,
     situation: &Situation<'_>,
-) -> Option<Decision> {
-    let unnamed = matches!(asker.holder, Holder::Unnamed { .. });
-    if !unnamed || request.operation != Operation::Create {
-        return None;
-    }
-    // It holds everything, so nothing can be refused.
-    let planned = index.plan(asker, asks, situation.now).ok()?;
+) -> Result<Option<Plan>, Vec<Refused>> {
+    let planned = index.plan(asker, asks, situation.now)?;
     if planned.writes.is_empty() {
         index.confirm(planned.ticket, &[]);
-        return None;
+        return Ok(None);
     }
-    Some(Decision::Plan(Plan {
+    Ok(Some(Plan {
         writes: planned.writes,
         ticket: planned.ticket,
         answer: Answer::allow(request),
@@ -132,7 +142,9 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index) -> Vec<Refused> {
                 add(not_held(Address::Ip(*ip), pool, index));
             }
         }
-        if ask.takes_ips {
+        // Without any, the pool gives all of them, now or when the pod is bound; one without the
+        // other is what no pool gives.
+        if ask.takes_ips && !ask.ips.is_empty() {
             let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
             for (number, range) in pool.ranges.iter().enumerate() {
                 if !named(number) {

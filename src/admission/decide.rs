@@ -84,15 +84,17 @@ pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>
     if webhook == Webhook::Mutate {
         return inject::mutate(request, situation);
     }
-    let findings = findings(request, situation);
-    let decision = Decision::of(request, findings, situation.evidence);
-    match &decision {
-        // What is refused already takes nothing.
-        Decision::Answer(answer) if answer.verdict() != Verdict::Deny => {
-            let allocated = allocated(request, situation);
-            allocated.map_or_else(|| decision.clone(), |next| next.after(answer))
+    let resource = (&*request.resource.group, &*request.resource.resource);
+    let subresource = request.subresource.as_deref().unwrap_or_default();
+    match (resource, subresource, request.operation) {
+        (("", "pods"), "", Operation::Create) => pod_created(request, situation),
+        // Annotations can be changed through the status, too.
+        (("", "pods"), "" | "status", Operation::Update) => {
+            let findings = pod_update(request, situation.catalog, situation.policy);
+            let decision = Decision::of(request, findings, situation.evidence);
+            decision.and_then(|| pod_readdressed(request, situation))
         }
-        _ => decision,
+        _ => Decision::of(request, findings(request, situation), situation.evidence),
     }
 }
 
@@ -106,6 +108,18 @@ impl Decision {
             }
         }
         Self::Answer(Answer::new(request, findings))
+    }
+
+    /// This decision, unless it lets the request pass and there is more to decide: what is refused
+    /// already takes nothing.
+    fn and_then(self, next: impl FnOnce() -> Option<Self>) -> Self {
+        match self {
+            Self::Answer(answer) if answer.verdict() != Verdict::Deny => match next() {
+                Some(next) => next.after(&answer),
+                None => Self::Answer(answer),
+            },
+            _ => self,
+        }
     }
 
     /// The same decision, with what an earlier answer had found before what this one says.
@@ -122,27 +136,39 @@ impl Decision {
     }
 }
 
-/// What there is to decide about a pod's addresses, if anything.
-fn allocated(request: &Request<'_>, situation: &Situation<'_>) -> Option<Decision> {
-    let resource = (&*request.resource.group, &*request.resource.resource);
-    let changes = matches!(request.operation, Operation::Create | Operation::Update);
-    let subresource = request.subresource.as_deref().unwrap_or_default();
-    if resource != ("", "pods") || !changes || !matches!(subresource, "" | "status") {
-        return None;
-    }
+/// A pod that is created: what its annotations say, and then whose its addresses are.
+fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
+    let (catalog, policy) = (situation.catalog, situation.policy);
+    let pod = judged(request).filter(|pod| asks_for_networks(pod));
+    let Some(pod) = pod else {
+        return Decision::Answer(Answer::allow(request));
+    };
+    let subject = subject(request, pod, policy, catalog);
+    let findings = judge_pod(&subject, pods_loudest(request, catalog, policy));
+    let decision = Decision::of(request, findings, situation.evidence);
+    decision.and_then(|| {
+        let pooled = has_pools(request, situation);
+        pooled.then(|| allocated::decide(request, pod, &subject, situation))?
+    })
+}
+
+/// Whose the addresses of a pod are whose annotations change.
+fn pod_readdressed(request: &Request<'_>, situation: &Situation<'_>) -> Option<Decision> {
     let pod = judged(request)?;
+    let before = request.old_object.as_ref();
+    let before = before.map(|old| &old.metadata.annotations);
+    if !has_pools(request, situation) || before == Some(&pod.metadata.annotations) {
+        return None;
+    }
+    let subject = subject(request, pod, situation.policy, situation.catalog);
+    allocated::decide(request, pod, &subject, situation)
+}
+
+/// Whether pools have a say in the request's namespace.
+fn has_pools(request: &Request<'_>, situation: &Situation<'_>) -> bool {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    if situation.policy.excluded_namespaces.contains(namespace) {
-        return None;
-    }
-    let before = request
-        .old_object
-        .as_ref()
-        .map(|old| &old.metadata.annotations);
-    if before == Some(&pod.metadata.annotations) {
-        return None;
-    }
-    allocated::decide(request, pod, situation)
+    !situation.catalog.layout().pools.is_empty()
+        && !situation.policy.excluded_namespaces.contains(namespace)
 }
 
 /// What must be looked up before these findings may deny.
@@ -167,9 +193,6 @@ fn findings(request: &Request<'_>, situation: &Situation<'_>) -> Vec<Finding> {
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
     match (resource, subresource, request.operation) {
-        (("", "pods"), "", Operation::Create) => pod_create(request, catalog, policy),
-        // Annotations can be changed through the status, too.
-        (("", "pods"), "" | "status", Operation::Update) => pod_update(request, catalog, policy),
         ((NAD_GROUP, NAD_RESOURCE), "", Operation::Create | Operation::Update) => {
             network(request, catalog, policy)
         }
@@ -325,13 +348,6 @@ fn network_use(
     judge_network_use(&subject, after.is_none(), policy, loudest)
 }
 
-fn pod_create(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let Some(pod) = judged(request) else {
-        return Vec::new();
-    };
-    pod_findings(request, pod, catalog, policy)
-}
-
 fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let (Some(after), Some(before)) = (judged(request), &request.old_object) else {
         return Vec::new();
@@ -396,11 +412,19 @@ fn pod_findings(
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
-    let annotations = &pod.metadata.annotations;
-    if annotations.networks.is_none() && annotations.default_network.is_none() {
+    if !asks_for_networks(pod) {
         return Vec::new();
     }
-    // Where the rules are silent, authority over address pools is not.
-    let loudest = loudest(request, catalog, policy).unwrap_or(Level::Off);
+    let loudest = pods_loudest(request, catalog, policy);
     judge_pod(&subject(request, pod, policy, catalog), loudest)
+}
+
+fn asks_for_networks(pod: &Object<'_>) -> bool {
+    let annotations = &pod.metadata.annotations;
+    annotations.networks.is_some() || annotations.default_network.is_some()
+}
+
+/// How loudly rules may speak of a pod. Where they are silent, authority over address pools is not.
+fn pods_loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Level {
+    loudest(request, catalog, policy).unwrap_or(Level::Off)
 }

@@ -145,9 +145,15 @@ pub fn reconcile<'a>(
         };
         known.insert((allocation.space.clone(), allocation.address), stored);
     }
+    let mut carried: HashMap<Interface<'_>, Vec<Address>> = HashMap::new();
+    for one in in_use {
+        let interface = (&one.holder, &one.network, &*one.interface);
+        carried.entry(interface).or_default().push(one.address);
+    }
     let view = View {
         layout,
         in_use,
+        carried,
         observer,
         now,
     };
@@ -161,14 +167,25 @@ pub fn reconcile<'a>(
     actions
 }
 
+/// A holder's interface on a network.
+type Interface<'a> = (&'a Holder, &'a NetworkRef, &'a str);
+
 struct View<'a, O> {
     layout: &'a Layout,
     in_use: &'a [InUse],
+    /// What is used, by where.
+    carried: HashMap<Interface<'a>, Vec<Address>>,
     observer: &'a O,
     now: Timestamp,
 }
 
 impl<O: Observer> View<'_, O> {
+    /// What the record's holder uses on its interface.
+    fn carried_by(&self, record: &Allocation) -> Vec<Address> {
+        let interface = (&record.holder, &record.network, &*record.interface);
+        self.carried.get(&interface).cloned().unwrap_or_default()
+    }
+
     /// What to do about a record.
     fn judge(&self, stored: &Stored) -> Option<Action> {
         let record = &stored.allocation;
@@ -178,9 +195,7 @@ impl<O: Observer> View<'_, O> {
                 (!there).then(|| free(stored, Reason::ReservationGone))
             }
             Holder::Network { .. } => {
-                let same =
-                    |one: &InUse| one.holder == record.holder && one.address == record.address;
-                let there = self.in_use.iter().any(same);
+                let there = self.carried_by(record).contains(&record.address);
                 (!there).then(|| free(stored, Reason::NotConfigured))
             }
             Holder::Pod { .. }
@@ -252,35 +267,16 @@ impl<O: Observer> View<'_, O> {
         }
         let pool = self.layout.pool(&record.pool);
         let range = |address: Address| pool?.range_of(address.ip()?);
-        let mut on_interface = self.in_use.iter().filter(|one| {
-            one.holder == record.holder
-                && one.network == record.network
-                && one.interface == record.interface
-        });
-        let carries = on_interface
-            .clone()
-            .any(|one| one.address == record.address);
-        let other = on_interface.any(|one| range(one.address) == range(record.address));
+        let carried = self.carried_by(record);
+        let carries = carried.contains(&record.address);
+        let other = carried
+            .iter()
+            .any(|one| range(*one) == range(record.address));
         !carries && other && range(record.address).is_some()
     }
 
-    /// The address goes back to the reservation that it was taken from, if that is still there.
     fn give_back(&self, stored: &Stored) -> Option<Action> {
-        let record = &stored.allocation;
-        let from = record.reservation.as_ref()?;
-        if !self.reserves(&from.namespace, &from.name, record.address) {
-            return None;
-        }
-        let back = Allocation {
-            holder: Holder::Reservation {
-                namespace: Arc::clone(&from.namespace),
-                name: Arc::clone(&from.name),
-            },
-            pod: None,
-            reservation: None,
-            since: self.now,
-            ..record.clone()
-        };
+        let back = given_back(&stored.allocation, self.layout, self.now)?;
         Some(Action {
             write: Some(Write::Update(back, stored.version)),
             reason: Reason::GivenBack,
@@ -288,12 +284,7 @@ impl<O: Observer> View<'_, O> {
     }
 
     fn reserves(&self, namespace: &str, name: &str, address: Address) -> bool {
-        self.layout.reservations.iter().any(|(reservation, pool)| {
-            let pool = pool.as_ref().and_then(|pool| self.layout.pool(pool));
-            &*reservation.namespace == namespace
-                && &*reservation.name == name
-                && pool.is_some_and(|pool| reservation.sets_aside(pool).contains(&address))
-        })
+        reserves(self.layout, namespace, name, address)
     }
 
     /// What is used and not recorded, and what more than one uses.
@@ -395,6 +386,31 @@ impl<O: Observer> View<'_, O> {
         }
         actions
     }
+}
+
+/// The record as it goes back to the reservation that it was taken from; `None` if it was taken from
+/// none, or that is not there any more.
+pub fn given_back(record: &Allocation, layout: &Layout, now: Timestamp) -> Option<Allocation> {
+    let from = record.reservation.as_ref()?;
+    reserves(layout, &from.namespace, &from.name, record.address).then(|| Allocation {
+        holder: Holder::Reservation {
+            namespace: Arc::clone(&from.namespace),
+            name: Arc::clone(&from.name),
+        },
+        pod: None,
+        reservation: None,
+        since: now,
+        ..record.clone()
+    })
+}
+
+fn reserves(layout: &Layout, namespace: &str, name: &str, address: Address) -> bool {
+    layout.reservations.iter().any(|(reservation, pool)| {
+        let pool = pool.as_ref().and_then(|pool| layout.pool(pool));
+        &*reservation.namespace == namespace
+            && &*reservation.name == name
+            && pool.is_some_and(|pool| reservation.sets_aside(pool).contains(&address))
+    })
 }
 
 /// Whether the holder of a record is who uses the address: a reservation's address in the hands of a

@@ -17,6 +17,9 @@ pub enum Refusal {
     /// The pool has not yet learnt which of its addresses are in use.
     #[error("address pool {0:?} is still learning which of its addresses are in use; try again")]
     NotReady(Arc<str>),
+    /// The pool gives by node, and nothing here knows of nodes.
+    #[error("address pool {0:?} is cut into slices of nodes, and this server knows no nodes")]
+    Sliced(Arc<str>),
     /// Another request for the same address is being recorded.
     #[error("{0} is being recorded for another request; try again")]
     Busy(Address),
@@ -105,8 +108,10 @@ pub enum Refusal {
         /// The pool.
         pool: Arc<str>,
     },
-    /// The pod has no address of a range, though the pool gives each attachment one.
-    #[error("no address of {range} was put in, though address pool {pool:?} gives one")]
+    /// The pod brings an address of one range and none of another: a pool gives one of each, or none.
+    #[error(
+        "the attachment has no address of {range}, but address pool {pool:?} gives one of each range"
+    )]
     NotInjected {
         /// The pool.
         pool: Arc<str>,
@@ -167,6 +172,7 @@ impl Refusal {
             | Self::Contradiction { asks: address, .. } => Some(*address),
             Self::UnknownPool(_)
             | Self::NotReady(_)
+            | Self::Sliced(_)
             | Self::Exhausted(_)
             | Self::Limit { .. }
             | Self::NotInjected { .. }
@@ -177,9 +183,11 @@ impl Refusal {
     /// The stable code, for people to look up.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::UnknownPool(_) | Self::NotReady(_) | Self::Busy(_) | Self::Bug(_) => {
-                "pool-not-ready"
-            }
+            Self::UnknownPool(_)
+            | Self::NotReady(_)
+            | Self::Sliced(_)
+            | Self::Busy(_)
+            | Self::Bug(_) => "pool-not-ready",
             Self::Exhausted(_) => "pool-exhausted",
             Self::Outside { .. } => "address-outside-pool",
             Self::NotGiven { .. } => "address-excluded",
@@ -202,6 +210,7 @@ impl Refusal {
         match self {
             Self::UnknownPool(pool) => format!("create the AddressPool {pool:?}, or mend it"),
             Self::NotReady(_) | Self::Busy(_) => "nothing: it is tried again".to_owned(),
+            Self::Sliced(pool) => format!("take nodeSliceSize from address pool {pool:?}"),
             Self::Exhausted(all) => format!(
                 "widen address pool {:?}, or release addresses (nadmit pools {} --map shows who \
                  holds them)",

@@ -127,6 +127,7 @@ impl Demonstration {
             beside,
             state,
             stop,
+            ..
         } = Standalone::open(&self.manifests, &data, self.catalog.clone(), policy).await?;
         let identity = Identity::Directory {
             path: self.certs.clone(),
@@ -162,7 +163,7 @@ async fn play(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
     for scene in SCENES {
         let mut asked = scene.review()?;
         let body = std::mem::take(&mut asked.body);
-        let (status, answer) = client.post("/validate", body).await?;
+        let (status, answer) = client.post(scene.path, body).await?;
         out::line(show::scene(scene, &asked, status, &answer)?);
     }
     Ok(())

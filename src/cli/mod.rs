@@ -8,6 +8,7 @@ mod explain;
 mod https;
 mod live_config;
 mod logging;
+mod operate;
 mod out;
 mod reserve;
 mod serve;
@@ -47,6 +48,20 @@ enum Command {
     Crds,
     /// Write the manifest of a reservation: addresses set aside for one holder
     Reserve(Box<reserve::ReserveArgs>),
+    /// Show how full the address pools are; with --map, who holds what in one of them
+    Pools(operate::PoolsArgs),
+    /// List the allocations
+    Allocations(operate::AllocationsArgs),
+    /// Say whose an IP address or a MAC is
+    Whois(operate::WhoisArgs),
+    /// Show an object's addresses: requested, allocated, reported
+    Describe(operate::DescribeArgs),
+    /// Take an address from its holder
+    Release(operate::ReleaseArgs),
+    /// Write all allocations to standard output, as JSON Lines
+    Export(operate::ExportArgs),
+    /// Record what was exported
+    Import(operate::ImportArgs),
     /// Make a certificate authority and a server certificate
     Certs(certs::CertsArgs),
     /// Print the completions for a shell
@@ -66,6 +81,13 @@ pub fn run() -> ExitCode {
         Command::Crds => crds::run(),
         Command::Reserve(args) => reserve::run(*args),
         Command::Certs(args) => certs::run(&args),
+        Command::Pools(args) => operate::run(args),
+        Command::Allocations(args) => operate::run(args),
+        Command::Whois(args) => operate::run(args),
+        Command::Describe(args) => operate::run(args),
+        Command::Release(args) => operate::run(args),
+        Command::Export(args) => operate::run(args),
+        Command::Import(args) => operate::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nadmit", &mut script);
@@ -90,6 +112,11 @@ fn print_error(error: &anyhow::Error) {
 /// The one wall clock.
 fn clock() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// The same clock, for allocations.
+fn now() -> crate::allocation::Timestamp {
+    crate::allocation::Timestamp(clock().as_second())
 }
 
 /// The one source of randomness.

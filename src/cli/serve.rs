@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{live_config::LiveConfig, logging::LogArgs, standalone::Standalone, welcome};
-use crate::server::{Certificates, Identity, Limits, ServeOptions, Server, Shutdown};
+use crate::server::{AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, Shutdown};
 
 /// What to serve, and where.
 #[derive(Debug, Args)]
@@ -148,12 +148,15 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let Standalone {
         beside,
         state,
+        desk,
         stop,
     } = standalone;
     let server = Server::bind(args.options(), state).await?;
+    let admin_socket = AdminSocket::bind(&args.data_dir, desk)?;
     let shutdown = Shutdown::new();
     tokio::spawn(end_on_signals(shutdown.clone())?);
     beside.start(&stop);
+    let admin_socket = tokio::spawn(admin_socket.run(stop.clone()));
     tokio::spawn(config.follow(stop.clone()));
     let place = welcome::Place {
         webhooks: reachable(server.address()?),
@@ -164,6 +167,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     welcome::print(&place, catalog.load().as_deref());
     server.run(shutdown).await;
     stop.cancel();
+    // Its file is removed at the end.
+    admin_socket.await?;
     Ok(())
 }
 

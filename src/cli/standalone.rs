@@ -12,12 +12,11 @@ use prometheus_client::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    allocation,
     catalog::Catalog,
     controllers::{Feed, Housekeeper},
     ledger::{EmbeddedLedger, Ledger},
     rules::{Lookup, Policy},
-    server::{Allocations, Confirm, ConfirmError, Metrics, State, metrics},
+    server::{Allocations, Confirm, ConfirmError, Desk, Metrics, State, metrics},
     sources::{FolderOptions, FolderSource},
 };
 
@@ -27,6 +26,8 @@ pub(super) struct Standalone {
     pub(super) beside: Beside,
     /// What the server reads.
     pub(super) state: State,
+    /// Where operators are served.
+    pub(super) desk: Arc<Desk>,
     /// Ends what runs beside the server.
     pub(super) stop: CancellationToken,
 }
@@ -58,19 +59,25 @@ impl Standalone {
             catalog.clone(),
             policy.clone(),
             Arc::clone(&allocations.index),
-            ledger,
-            || allocation::Timestamp(super::clock().as_second()),
+            Arc::clone(&ledger),
+            super::now,
         );
         // Pools give from the first request on.
         housekeeper.look().await;
         let mut registry = metrics::registry();
         let server_metrics = Metrics::register(&mut registry, catalog.clone());
+        metrics::register_pools(&mut registry, Arc::clone(&allocations.index));
+        registry.register_collector(housekeeper.collector());
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
+        let confirmer: Arc<dyn Confirm> = Arc::new(AskFolder(source.clone()));
+        let index = Arc::clone(&allocations.index);
+        let desk = Desk::new(catalog.clone(), policy.clone(), index, ledger, super::now)
+            .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
         let state = State {
             catalog,
             policy,
             allocations,
-            confirmer: Arc::new(AskFolder(source.clone())),
+            confirmer,
             metrics: server_metrics,
             registry,
         };
@@ -81,6 +88,7 @@ impl Standalone {
                 housekeeper,
             },
             state,
+            desk: Arc::new(desk),
             stop: CancellationToken::new(),
         })
     }

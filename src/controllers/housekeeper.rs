@@ -1,17 +1,14 @@
 //! The reconciler of a server without a cluster.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::{StreamExt as _, stream};
+use prometheus_client::collector::Collector;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::seen::SeenPods;
+use super::{metrics::Counted, seen::SeenPods};
 use crate::{
     allocation::{
         SharedIndex, Timestamp,
@@ -47,7 +44,7 @@ pub struct Housekeeper {
     last: Timestamp,
     seen: SeenPods,
     reported: HashSet<String>,
-    counted: Arc<RwLock<Vec<(&'static str, u64)>>>,
+    counted: Counted,
 }
 
 impl Housekeeper {
@@ -69,7 +66,7 @@ impl Housekeeper {
             last: Timestamp::default(),
             seen: SeenPods::default(),
             reported: HashSet::new(),
-            counted: Arc::default(),
+            counted: Counted::default(),
         }
     }
 
@@ -86,9 +83,9 @@ impl Housekeeper {
         }
     }
 
-    /// How often each reason has led to something, for metrics.
-    pub fn counted(&self) -> Arc<RwLock<Vec<(&'static str, u64)>>> {
-        Arc::clone(&self.counted)
+    /// What it has done for which reason, as it is at each scrape.
+    pub fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.counted.clone())
     }
 
     /// Looks once, and acts if something is new.
@@ -124,6 +121,8 @@ impl Housekeeper {
             index.sync(catalog.layout());
             reconcile(index.recorded(), catalog.layout(), &in_use, &self.seen, now)
         };
+        let duplicates = actions.iter().filter(|action| is_duplicate(&action.reason));
+        self.counted.set_duplicates(duplicates.count());
         let (ledger, index) = (&self.ledger, &self.index);
         let outcomes: Vec<(Action, bool)> = stream::iter(actions)
             .map(|action| async move {
@@ -148,7 +147,7 @@ impl Housekeeper {
             let line = format!("{address} is used by {}", users.join(" and by "));
             if self.reported.insert(line.clone()) {
                 tracing::warn!("{line}; change the addresses of all but one of them");
-                self.count(action.reason.name());
+                self.counted.add(action.reason.name());
             }
             return;
         }
@@ -161,16 +160,12 @@ impl Housekeeper {
             reason = action.reason.name(),
             "reconciled"
         );
-        self.count(action.reason.name());
+        self.counted.add(action.reason.name());
     }
+}
 
-    fn count(&self, reason: &'static str) {
-        let mut counted = self.counted.write().unwrap_or_else(PoisonError::into_inner);
-        match counted.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((reason, 1)),
-        }
-    }
+fn is_duplicate(reason: &Reason) -> bool {
+    matches!(reason, Reason::Duplicate { .. })
 }
 
 /// Writes an action's record and tells the index. Whether there is nothing left to do about it: a

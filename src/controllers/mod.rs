@@ -6,6 +6,7 @@
 
 mod feed;
 mod housekeeper;
+mod metrics;
 mod seen;
 #[cfg(test)]
 mod tests;

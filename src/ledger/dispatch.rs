@@ -1,8 +1,10 @@
 //! The ledger that was configured.
 
+use std::io;
+
 use super::{
     EmbeddedLedger,
-    error::{ReadError, WriteError},
+    error::{ExportError, ImportError, ReadError, WriteError},
     store::{Cursor, Events, Store},
 };
 use crate::allocation::{Stored, Version, Write};
@@ -18,6 +20,31 @@ pub enum Ledger {
 impl From<EmbeddedLedger> for Ledger {
     fn from(embedded: EmbeddedLedger) -> Self {
         Self::Embedded(embedded)
+    }
+}
+
+impl Ledger {
+    /// Writes all allocations of one moment as JSON Lines; see [`EmbeddedLedger::export`]. Blocks.
+    ///
+    /// # Errors
+    /// [`ExportError`]; what was written until then is not whole.
+    pub fn export(&self, out: impl io::Write) -> Result<u64, ExportError> {
+        match self {
+            Self::Embedded(ledger) => ledger.export(out),
+        }
+    }
+
+    /// Creates the records of an export, all or none; see [`EmbeddedLedger::import`].
+    ///
+    /// # Errors
+    /// [`ImportError`], with the line.
+    pub async fn import(
+        &self,
+        input: impl io::BufRead + Send + 'static,
+    ) -> Result<u64, ImportError> {
+        match self {
+            Self::Embedded(ledger) => ledger.import(input).await,
+        }
     }
 }
 

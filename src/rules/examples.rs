@@ -159,6 +159,15 @@ spec:
   namespaceSelector: {}
 "#;
 
+/// A pool that gives an address of each family.
+pub(super) const DUAL_POOL: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 192.0.2.0/29}, {range: "2001:db8::/64"}]
+  namespaceSelector: {}
+"#;
+
 /// The same pool with a limit.
 pub(super) const POOL_WITH_LIMIT: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressPool

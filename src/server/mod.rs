@@ -7,14 +7,17 @@
 //! 3. `review` reads the body (`body`), decides, has look-ups confirmed ([`Confirm`]), answers.
 //! 4. [`metrics`] counts it and `log` tells it.
 //!
-//! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it.
+//! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it,
+//! [`admin_socket`] the one for who operates it, who is served by the [`desk`].
 
 mod admin;
+pub mod admin_socket;
 mod allocations;
 mod body;
 mod clock;
 mod confirm;
 mod connection;
+pub mod desk;
 mod error;
 mod lifecycle;
 mod listener;
@@ -32,8 +35,10 @@ mod timeout;
 pub mod tls;
 
 pub use self::{
+    admin_socket::AdminSocket,
     allocations::Allocations,
     confirm::{Confirm, ConfirmError},
+    desk::Desk,
     error::ServeError,
     lifecycle::Shutdown,
     metrics::Metrics,

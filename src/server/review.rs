@@ -129,6 +129,7 @@ impl Reviewer {
             Webhook::Validate => 0,
         };
         loop {
+            let decided = Instant::now();
             match self.decide(webhook, request, evidence, chance)? {
                 Decision::Answer(answer) => return Ok(answer),
                 Decision::AskAgain(answer) if Instant::now() + PAUSE >= deadline => {
@@ -137,7 +138,9 @@ impl Reviewer {
                 Decision::AskAgain(_) => sleep(PAUSE).await,
                 Decision::Plan(plan) => {
                     let allocations = &self.state.allocations;
-                    match allocations.record(plan.writes, plan.ticket, deadline).await {
+                    let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;
+                    self.count(&recorded, decided.elapsed());
+                    match recorded {
                         Recorded::Safe => return Ok(plan.answer),
                         Recorded::Overtaken if Instant::now() < deadline => {}
                         Recorded::Overtaken => return Err(unrecorded("others were faster")),
@@ -155,6 +158,14 @@ impl Reviewer {
                     evidence = Evidence::Confirmed;
                 }
             }
+        }
+    }
+
+    fn count(&self, recorded: &Recorded, elapsed: Duration) {
+        match recorded {
+            Recorded::Safe => self.state.metrics.allocated(elapsed),
+            Recorded::Overtaken => self.state.metrics.overtaken(),
+            Recorded::Failed(_) => {}
         }
     }
 

@@ -50,6 +50,7 @@ const ROOMS: &[Room] = &[
         &["network", "allocation", "catalog", "manifests"],
     ),
     worldly("ledger", &["allocation"]),
+    pure("operate", &["network", "allocation", "catalog"]),
     worldly(
         "check",
         &[
@@ -71,11 +72,12 @@ const ROOMS: &[Room] = &[
             "admission",
             "config",
             "ledger",
+            "operate",
         ],
     ),
     worldly(
         "controllers",
-        &["network", "allocation", "catalog", "ledger"],
+        &["network", "allocation", "catalog", "rules", "ledger"],
     ),
     worldly(
         "cli",
@@ -90,6 +92,7 @@ const ROOMS: &[Room] = &[
             "manifests",
             "sources",
             "ledger",
+            "operate",
             "check",
             "server",
             "controllers",

@@ -16,6 +16,7 @@ mod match_conditions;
 mod neighbours;
 mod networks;
 mod openshift;
+mod operate;
 mod ownership;
 mod plugins;
 mod pools;
@@ -46,6 +47,7 @@ fn main() {
         pools::trials(),
         neighbours::trials(),
         openshift::trials(),
+        operate::trials(),
         ownership::trials(),
         process::trials(),
         docs::trials(),

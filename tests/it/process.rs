@@ -255,7 +255,10 @@ fn mistakes() -> Result<(), Failed> {
         ),
     ];
     for (arguments, says) in cases {
-        let output = nadmit().args(*arguments).output()?;
+        let output = nadmit()
+            .args(*arguments)
+            .current_dir(folder.path())
+            .output()?;
         let said = both(&output);
         if output.status.success() {
             return Err(format!("{arguments:?} went well:\n{said}").into());

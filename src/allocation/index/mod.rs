@@ -25,8 +25,7 @@
 mod entries;
 mod plan;
 mod pools;
-#[cfg(all(test, feature = "shuttle"))]
-mod shuttled;
+mod query;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +41,7 @@ use self::{entries::Entry, pools::PoolState};
 pub use self::{
     plan::{Ask, Asker, Given, MacWish, Planned, Refused},
     pools::Usage,
+    query::Known,
 };
 
 /// The index of a ledger. See the module's documentation.

@@ -154,6 +154,9 @@ impl Index {
         if !self.is_ready(&pool.name) {
             return Err(Refusal::NotReady(Arc::clone(&pool.name)));
         }
+        if pool.slice.is_some() {
+            return Err(Refusal::Sliced(Arc::clone(&pool.name)));
+        }
         let held = self.held_of_pool(ask, &pool, draft.asker);
         let mut given = Given::default();
         if ask.takes_ips {

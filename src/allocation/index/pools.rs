@@ -214,7 +214,7 @@ impl Index {
         Some(Usage {
             capacity: sum(FreeNumbers::capacity),
             allocated: state.held,
-            reserved: state.waiting + self.set_aside(state),
+            reserved: state.waiting + self.unrecorded(state),
             free: sum(FreeNumbers::free),
         })
     }
@@ -227,7 +227,7 @@ impl Index {
     }
 
     /// How many addresses the pool's reservations set aside that nothing is recorded of yet.
-    fn set_aside(&self, pool: &PoolState) -> u64 {
+    fn unrecorded(&self, pool: &PoolState) -> u64 {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
         };

@@ -1,5 +1,8 @@
 //! The index: what is given, kept, refused, and what is free afterwards.
 
+#[cfg(feature = "shuttle")]
+mod shuttled;
+
 use std::sync::Arc;
 
 use super::*;
@@ -505,10 +508,19 @@ fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
         pool: "other".into(),
         ..ask(&[])
     };
-    assert_eq!(
-        code(allocate(&mut index, &asker("a"), &[elsewhere])),
-        "unknown-pool"
+    let refusal = allocate(&mut index, &asker("a"), &[elsewhere]).err();
+    assert_eq!(refusal, Some(Refusal::UnknownPool("other".into())));
+}
+
+#[test]
+fn a_pool_of_slices_gives_nothing_where_there_are_no_nodes() {
+    let sliced = pool(
+        "storage",
+        r#"{"ranges":[{"range":"10.5.0.0/20"}],"nodeSliceSize":"/24"}"#,
     );
+    let mut index = index(&[sliced], &[]);
+    let refusal = allocate(&mut index, &asker("a"), &[ask(&[])]).err();
+    assert_eq!(refusal, Some(Refusal::Sliced("storage".into())));
 }
 
 #[test]

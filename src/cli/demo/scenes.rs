@@ -14,7 +14,11 @@ use crate::{
 pub(super) struct Scene {
     /// What the reader should look at.
     pub(super) title: &'static str,
+    /// Which webhook is asked.
+    pub(super) path: &'static str,
     captured: &'static str,
+    /// The replica of the `StatefulSet` `db` that the pod is.
+    replica: Option<u32>,
     before: Option<&'static str>,
     pod: &'static str,
 }
@@ -48,9 +52,19 @@ macro_rules! captured {
 const fn create(title: &'static str, pod: &'static str) -> Scene {
     Scene {
         title,
+        path: "/validate",
         captured: captured!("pod-create-name"),
+        replica: None,
         before: None,
         pod,
+    }
+}
+
+const fn replica(title: &'static str, ordinal: u32) -> Scene {
+    Scene {
+        path: "/mutate",
+        replica: Some(ordinal),
+        ..create(title, example!("pods/right/pooled.yaml"))
     }
 }
 
@@ -86,10 +100,15 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene {
         title: "A running pod is edited",
+        path: "/validate",
+        replica: None,
         captured: captured!("pod-update-annotations"),
         before: Some(example!("pods/right/short-format.yaml")),
         pod: example!("pods/wrong/attachments-changed.yaml"),
     },
+    replica("A StatefulSet's first replica, of a network with a pool", 0),
+    replica("The second", 1),
+    replica("The first once more, after it was deleted", 0),
 ];
 
 /// The networks and namespaces that the demonstration serves.
@@ -99,6 +118,7 @@ const MANIFESTS: &[(&str, &str)] = &[
     ("dhcp.yaml", example!("networks/dhcp.yaml")),
     ("host-local.yaml", example!("networks/host-local.yaml")),
     ("ipvlan.yaml", example!("networks/ipvlan.yaml")),
+    ("pool.yaml", example!("networks/pool.yaml")),
     ("on-node.yaml", example!("networks/on-node.yaml")),
     (
         "overlapping-ranges.yaml",
@@ -143,6 +163,16 @@ impl Scene {
         let PodName::Given(name) = &pod.name else {
             anyhow::bail!("the pod has no name")
         };
+        let replica = self.replica.map(|ordinal| format!("db-{ordinal}"));
+        if let Some(name) = &replica {
+            let metadata = &mut request["object"]["metadata"];
+            metadata["name"] = json!(name);
+            metadata["ownerReferences"] = json!([{
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "1",
+                "controller": true,
+            }]);
+        }
+        let name = replica.as_deref().unwrap_or(name);
         request["name"] = json!(name);
         request["namespace"] = json!(pod.namespace);
         let annotation = pod.annotation(NETWORKS).map(|text| text.value.to_string());

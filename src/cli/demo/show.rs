@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use serde_json::Value;
 
 use super::scenes::{Asked, Scene};
+use crate::network::annotations::NETWORKS;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -20,7 +22,7 @@ pub(super) fn opening() -> String {
     format!(
         "{BOLD}nadmit{BOLD:#} is asked about pods, over HTTPS, as an API server asks. Today each of \
          the denied ones\nwould be accepted, and hang in ContainerCreating or run without what it \
-         asked for.\n"
+         asked for.\nAnd pods of a network with an address pool are given their addresses.\n"
     )
 }
 
@@ -58,11 +60,16 @@ pub(super) fn scene(
         "{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
         scene.title, asked.pod
     );
-    let columns = denied
+    let columns: Vec<usize> = denied
         .iter()
         .chain(&warned)
-        .filter_map(|(_, message)| column(message));
-    out += &annotation(&asked.annotation, &columns.collect::<Vec<_>>());
+        .filter_map(|(_, message)| column(message))
+        .collect();
+    out += &annotation(&asked.annotation, &columns);
+    if let Some(text) = response["patch"].as_str().and_then(put_in) {
+        let _ = writeln!(out, "  {DIM}becomes{DIM:#}");
+        out += &annotation(&text, &[]);
+    }
     let allowed = response["allowed"].as_bool().unwrap_or(false);
     let (color, word) = match (allowed, warned.is_empty()) {
         (false, _) => (RED, "denied"),
@@ -81,6 +88,15 @@ pub(super) fn scene(
         }
     }
     Ok(out)
+}
+
+/// What a patch makes of the annotation.
+fn put_in(patch: &str) -> Option<String> {
+    let operations: Value = serde_json::from_slice(&STANDARD.decode(patch).ok()?).ok()?;
+    let path = format!("/metadata/annotations/{}", NETWORKS.replace('/', "~1"));
+    let mut operations = operations.as_array()?.iter();
+    let operation = operations.find(|operation| operation["path"] == path)?;
+    operation["value"].as_str().map(str::to_owned)
 }
 
 type Said = Vec<(String, String)>;

@@ -84,22 +84,14 @@ fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     if layout.pools.is_empty() {
         return;
     }
+    let pools: Vec<&Arc<Pool>> = layout.pools.values().collect();
     for attachment in subject.attachments() {
         let unserved = attachment.network().filter(|n| n.address_pool.is_none());
         if report.is_full() || unserved.is_none() {
             continue;
         }
-        named_ips(
-            attachment,
-            &layout.pools.values().collect::<Vec<_>>(),
-            subject,
-            report,
-        );
-        named_mac(
-            attachment,
-            &layout.pools.values().collect::<Vec<_>>(),
-            report,
-        );
+        named_ips(attachment, &pools, subject, report);
+        named_mac(attachment, &pools, subject, report);
     }
 }
 
@@ -127,7 +119,12 @@ fn named_ips(
     }
 }
 
-fn named_mac(attachment: Attachment<'_, '_>, pools: &[&Arc<Pool>], report: &mut Report<'_>) {
+fn named_mac(
+    attachment: Attachment<'_, '_>,
+    pools: &[&Arc<Pool>],
+    subject: &PodSubject<'_>,
+    report: &mut Report<'_>,
+) {
     let Some(written) = &attachment.selection.mac else {
         return;
     };
@@ -136,11 +133,13 @@ fn named_mac(attachment: Attachment<'_, '_>, pools: &[&Arc<Pool>], report: &mut 
     };
     let holds = |pool: &&&Arc<Pool>| pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac));
     if let Some(pool) = pools.iter().find(holds) {
-        report.add(
-            attachment.place(attachment.member("mac"), written.span),
-            message(attachment, &mac.to_string(), pool),
-            help(pool),
-        );
+        let place = attachment.place(attachment.member("mac"), written.span);
+        let message = message(attachment, &mac.to_string(), pool);
+        if on_one_wire(attachment, pool, subject) {
+            report.add(place, message, help(pool));
+        } else {
+            report.add_lesser(Levels::ADVICE, place, message, help(pool));
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use crate::{
         Attachment, Check, Example, Levels, Lookup, Place, Report, Rule,
         allocation::AllocationSubject,
         examples::{
-            ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET, TAKEN, TAKEN_ONE,
-            pod,
+            DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET, TAKEN,
+            TAKEN_ONE, pod,
         },
     },
 };
@@ -173,12 +173,20 @@ pub const NOT_ALLOCATED: Rule = Rule {
 pub const NOT_INJECTED: Rule = Rule {
     code: "address-not-injected",
     levels: Levels::AUTHORITY,
-    summary: "The pod has no address of a pool that gives it one",
-    explanation: "The network's addresses come from a pool, and IPAM static fails without any: the \
-        pod would stay in ContainerCreating. nadmit's mutating webhook puts the addresses in; it was \
-        not called for this pod.",
-    wrong: Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]),
-    right: RIGHT,
+    summary: "The pod has an address of one range of its pool, and none of another",
+    explanation: "A pool gives each attachment an address of every range, or none at all: nadmit's \
+        mutating webhook fills in what was not asked for by name. A pod with one family only came \
+        past it.",
+    wrong: Example(&[
+        DUAL_POOL,
+        SERVED_NET,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
+    ]),
+    right: Example(&[
+        DUAL_POOL,
+        SERVED_NET,
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
+    ]),
     check: Check::Allocation(check),
 };
 

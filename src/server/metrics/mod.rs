@@ -2,6 +2,8 @@
 //!
 //! Labels are bounded whatever callers send: every value is one of ours.
 
+mod giving;
+mod pools;
 mod reviews;
 mod sizes;
 
@@ -16,12 +18,15 @@ use prometheus_client::{
 
 pub(super) use self::reviews::webhook_name;
 use self::{
+    giving::Giving,
+    pools::Pools,
     reviews::{ReviewCounters, webhook_index},
     sizes::Sizes,
 };
 use super::reject::Reason;
 use crate::{
     admission::{Answer, Request, Webhook},
+    allocation::SharedIndex,
     catalog::Catalog,
 };
 
@@ -38,6 +43,7 @@ pub struct Metrics {
     findings: Family<FindingLabels, Counter>,
     durations: [Histogram; 2],
     rejected: Family<ReasonLabels, Counter>,
+    giving: Giving,
     pub(super) in_flight: Gauge,
     pub(super) connections: Gauge,
     pub(super) handshake_failures: Counter,
@@ -66,6 +72,11 @@ pub fn registry() -> Registry {
     Registry::with_prefix("nadmit")
 }
 
+/// Registers the pools of an index, as full as they are at each scrape.
+pub fn register_pools(registry: &mut Registry, index: Arc<SharedIndex>) {
+    registry.register_collector(Box::new(Pools(index)));
+}
+
 impl Metrics {
     /// Registers the server's metrics, and the sizes of the catalog as it is at each scrape.
     pub fn register(registry: &mut Registry, catalog: Arc<ArcSwapOption<Catalog>>) -> Arc<Self> {
@@ -77,6 +88,7 @@ impl Metrics {
             durations: [Webhook::Validate, Webhook::Mutate]
                 .map(|webhook| durations.get_or_create_owned(&WebhookLabels::from(webhook))),
             rejected: Family::default(),
+            giving: Giving::register(registry),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             handshake_failures: Counter::default(),
@@ -154,6 +166,7 @@ impl Metrics {
     ) {
         self.reviews.count(webhook, request, answer.verdict());
         self.durations[webhook_index(webhook)].observe(elapsed.as_secs_f64());
+        self.giving.answered(answer);
         for finding in answer.findings() {
             let labels = FindingLabels {
                 code: finding.code,
@@ -161,6 +174,21 @@ impl Metrics {
             };
             self.findings.get_or_create(&labels).inc();
         }
+    }
+
+    /// Counts what was recorded for a pod, this long after it was decided.
+    pub(super) fn allocated(&self, elapsed: Duration) {
+        self.giving.allocated(elapsed);
+    }
+
+    /// Counts a plan that another was faster than.
+    pub(super) fn overtaken(&self) {
+        self.giving.overtaken();
+    }
+
+    /// Counts an address that was released by hand.
+    pub(super) fn released(&self) {
+        self.giving.released();
     }
 
     /// Counts a request that got no review back.

@@ -1,11 +1,13 @@
 //! The server as callers see it, over loopback sockets: what is told here are its promises.
 
 mod admin;
+mod admin_socket;
 mod any_bytes;
 mod bad_requests;
 mod certificates;
 mod connections;
 mod deciders;
+mod desk;
 mod draining;
 mod reviews;
 mod start;

@@ -73,6 +73,8 @@ const STORIES: &[(&str, Story)] = &[
     ("a_machine_keeps_its_address", machine),
     ("a_reservation_waits_for_its_holder", reservation),
     ("a_pool_is_exhausted_with_numbers", exhaustion),
+    ("a_holder_has_one_address_and_a_namespace_its_limit", limits),
+    ("a_pool_that_is_drawn_from_stays_as_it_is", pool_in_use),
     ("dual_stack_is_one_of_each_or_nothing", dual_stack),
     ("a_dry_run_takes_nothing", dry_run),
     ("a_network_without_ipam_gets_a_mac", mac_only),
@@ -231,6 +233,52 @@ fn exhaustion(curl: &Curl) -> Result<()> {
     same(stage.addresses_of(&pod("reports", "storage-net"))?.len(), 1)
 }
 
+fn limits(curl: &Curl) -> Result<()> {
+    let limited = WORLD.replace("quarantine: 0s", "quarantine: 0s\n  maxPerNamespace: 2");
+    let mut stage = Stage::new(curl, &limited)?;
+    // One is held by the reservation of the same namespace.
+    same(stage.addresses_of(&pod("a", "storage-net"))?.len(), 1)?;
+    let refused = stage.create(&pod("b", "storage-net"))?;
+    refused.denied_for("namespace-limit")?;
+    ensure!(
+        refused.message.contains("maxPerNamespace: 2"),
+        "{}",
+        refused.message
+    );
+    let other = pod("a", r#"[{"name":"storage-net","ips":["192.0.2.6/29"]}]"#);
+    stage.create(&other)?.denied_for("holds-another-address")
+}
+
+fn pool_in_use(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let pool = |range: &str, name: &str| {
+        json!({
+            "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
+            "metadata": {"name": "storage"},
+            "spec": {"ranges": [{"range": range}], "networkName": name, "namespaceSelector": {}},
+        })
+    };
+    let change = |after: Value| {
+        json!({
+            "operation": "UPDATE", "name": "storage", "object": after,
+            "oldObject": pool("192.0.2.0/29", ""),
+        })
+    };
+    stage.addresses_of(&pod("a", "storage-net"))?;
+    for after in [pool("192.0.2.0/29", "blue"), pool("198.51.100.0/24", "")] {
+        stage
+            .ask_of_pool(change(after))?
+            .denied_for("pool-in-use")?;
+    }
+    same(
+        stage.ask_of_pool(change(pool("192.0.2.0/28", "")))?.denied,
+        vec![],
+    )?;
+    let gone =
+        json!({"operation": "DELETE", "name": "storage", "oldObject": pool("192.0.2.0/29", "")});
+    stage.ask_of_pool(gone)?.denied_for("pool-in-use")
+}
+
 fn dual_stack(curl: &Curl) -> Result<()> {
     let mut stage = Stage::new(curl, DUAL)?;
     let both = ["192.0.2.1/29", "2001:db8::1/64"]
@@ -246,6 +294,13 @@ fn dual_stack(curl: &Curl) -> Result<()> {
     for name in ["c", "d", "e", "f"] {
         same(stage.addresses_of(&pod(name, "storage-net"))?.len(), 2)?;
     }
+    // One family alone came past the first webhook.
+    let half = stage.persisted(&pod(
+        "a",
+        r#"[{"name":"storage-net","ips":["192.0.2.1/29"]}]"#,
+    ));
+    let refused = stage.ask("/validate", creation(&half, false))?;
+    refused.denied_for("address-not-injected")?;
     // Of IPv6 there is enough, but a pod gets both or nothing.
     stage
         .create(&pod("g", "storage-net"))?
@@ -322,7 +377,6 @@ fn ways_round(curl: &Curl) -> Result<()> {
     }
     // Past the first webhook.
     for (networks, code) in [
-        ("storage-net", "address-not-injected"),
         (
             r#"[{"name":"storage-net","ips":["192.0.2.6/29"]}]"#,
             "address-not-allocated",

@@ -75,7 +75,7 @@ impl Stage {
     /// What one of the webhooks answers to a request.
     pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<Reply> {
         self.asked += 1;
-        self.send(path, request, self.asked)
+        self.send(path, of_pod(request), self.asked)
     }
 
     /// What it answers to requests that many clients make at the same time.
@@ -86,7 +86,9 @@ impl Stage {
         thread::scope(|scope| {
             let clients: Vec<_> = (first..)
                 .zip(requests)
-                .map(|(number, request)| scope.spawn(move || stage.send(path, request, number)))
+                .map(|(number, request)| {
+                    scope.spawn(move || stage.send(path, of_pod(request), number))
+                })
                 .collect();
             let replies = clients.into_iter().map(|client| client.join());
             replies
@@ -95,12 +97,20 @@ impl Stage {
         })
     }
 
+    /// What `/validate` answers to a request about a pool.
+    pub(super) fn ask_of_pool(&mut self, mut request: Value) -> Result<Reply> {
+        let (group, version) = ("nadmit.io", "v1alpha1");
+        request["kind"] = json!({"group": group, "version": version, "kind": "AddressPool"});
+        request["resource"] =
+            json!({"group": group, "version": version, "resource": "addresspools"});
+        self.asked += 1;
+        self.send("/validate", request, self.asked)
+    }
+
     fn send(&self, path: &str, mut request: Value, number: u32) -> Result<Reply> {
         let object = request["object"].clone();
         let uid = format!("story-{number}");
         request["uid"] = json!(uid);
-        request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
-        request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
         let review = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request,
         });
@@ -201,11 +211,20 @@ impl Reply {
         Ok(ips.map(str::to_owned).collect())
     }
 
-    /// The one reason for which it was denied.
+    /// The one reason for which it was denied, once or more.
     pub(super) fn denied_for(&self, code: &str) -> Result<()> {
-        ensure!(self.denied == [code], "{:?} {}", self.denied, self.message);
+        let mut codes = self.denied.clone();
+        codes.dedup();
+        ensure!(codes == [code], "{:?} {}", self.denied, self.message);
         Ok(())
     }
+}
+
+/// The request, as one about pods.
+fn of_pod(mut request: Value) -> Value {
+    request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
+    request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+    request
 }
 
 /// A pod of namespace `db`.

@@ -12,10 +12,7 @@ use shuttle::{
     thread,
 };
 
-use super::{
-    Ask, Asker, Index, MacWish,
-    tests::{NOW, index, network, pool},
-};
+use super::{Ask, Asker, Index, MacWish, NOW, index, network, pool};
 use crate::allocation::{Address, Allocation, Holder, Refusal, Space, Stored, Version, Write};
 
 const ITERATIONS: usize = 5_000;

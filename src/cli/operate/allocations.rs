@@ -1,0 +1,98 @@
+//! `nadmit allocations`: who holds what, one line each.
+
+use clap::Args;
+
+use super::{
+    From, Operate, Output,
+    backend::Backend,
+    print_json,
+    show::{self, Align},
+};
+use crate::{
+    cli::{now, out},
+    operate::{AllocationRow, Filter},
+};
+
+/// Which allocations.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nadmit allocations --namespace db
+  nadmit allocations --network db/storage-net
+  nadmit allocations --pool storage -o json | jq -r '.[].address'")]
+pub(in crate::cli) struct AllocationsArgs {
+    /// Of this pool
+    #[arg(long)]
+    pool: Option<String>,
+    /// On this network: NAMESPACE/NAME, or NAME in any namespace
+    #[arg(long)]
+    network: Option<String>,
+    /// Of holders in this namespace
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// Of this pod: NAMESPACE/NAME, or NAME in any namespace
+    #[arg(long)]
+    pod: Option<String>,
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Operate for AllocationsArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let backend = Backend::open(&self.from).await?;
+        let filter = Filter {
+            pool: self.pool,
+            network: self.network,
+            namespace: self.namespace,
+            pod: self.pod,
+        };
+        let rows = backend.allocations(&filter).await?;
+        if self.output == Output::Json {
+            return print_json(&rows);
+        }
+        out::text(table(&rows, filter == Filter::default()));
+        Ok(())
+    }
+}
+
+fn table(rows: &[AllocationRow], all: bool) -> String {
+    if rows.is_empty() {
+        let none = if all {
+            "no allocations"
+        } else {
+            "no such allocations"
+        };
+        return format!("{none}\n");
+    }
+    let head = [
+        ("ADDRESS", Align::Left),
+        ("MAC", Align::Left),
+        ("POOL", Align::Left),
+        ("NETWORK", Align::Left),
+        ("INTERFACE", Align::Left),
+        ("AGE", Align::Right),
+        ("HOLDER", Align::Left),
+    ];
+    let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
+    show::table(&head, &lines)
+}
+
+fn line(row: &AllocationRow) -> Vec<String> {
+    let one = &row.allocation;
+    let or_dash = |text: &str| match text {
+        "" => "-".to_owned(),
+        text => text.to_owned(),
+    };
+    vec![
+        one.address.to_string(),
+        one.mac.map_or("-".to_owned(), |mac| mac.to_string()),
+        one.pool.to_string(),
+        format!("{}/{}", one.network.namespace, one.network.name),
+        or_dash(&one.interface),
+        show::age(one.since, now()),
+        one.holder.to_string(),
+    ]
+}

@@ -1,0 +1,88 @@
+//! A range too large for a sign an address: blocks, shaded by how much of each is taken.
+
+use super::{
+    picture::{FREE, NEVER},
+    rows::{ROW, label_width, line},
+    show::{self, DIM, GREEN, RED, YELLOW},
+};
+use crate::{
+    allocation::Address,
+    operate::{RangeMap, Run, What},
+};
+
+/// The most cells.
+const BLOCKS: u128 = 256;
+
+/// How much of each block of addresses is taken.
+pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
+    let block = (size / BLOCKS).max(1);
+    let Some(first) = range.runs.first().map(|run| run.first) else {
+        return String::new();
+    };
+    let base = first.number();
+    let count = usize::try_from(size.div_ceil(block)).unwrap_or_default();
+    let mut tallies = vec![Tally::default(); count];
+    for run in &range.runs {
+        spread(run, base, block, &mut tallies);
+    }
+    let family = first.family();
+    let addresses = (0..count)
+        .step_by(ROW)
+        .map(|at| family.address(base + at as u128 * block));
+    let addresses: Vec<Address> = addresses.collect();
+    let width = label_width(addresses.iter().copied());
+    let mut page = format!(
+        "{DIM}cell = {block} addresses{DIM:#}  {FREE} free  {GREEN}░{GREEN:#} to 1/3  \
+         {YELLOW}▒{YELLOW:#} to 2/3  {YELLOW}▓{YELLOW:#} more  {RED}█{RED:#} all  \
+         {DIM}{NEVER} never given{DIM:#}\n"
+    );
+    for (row, address) in tallies.chunks(ROW).zip(&addresses) {
+        let taken: u128 = row.iter().map(|tally| tally.taken).sum();
+        let given: u128 = row.iter().map(|tally| tally.taken + tally.free).sum();
+        let told = format!("{:>3} %", show::percent(given, taken));
+        page += &line(
+            &address.to_string(),
+            (width, count),
+            row.iter().map(Tally::sign),
+            &told,
+        );
+    }
+    page
+}
+
+/// What is in a block.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    taken: u128,
+    free: u128,
+}
+
+impl Tally {
+    fn sign(&self) -> (char, anstyle::Style) {
+        let all = self.taken + self.free;
+        match self.taken {
+            _ if all == 0 => (NEVER, DIM),
+            0 => (FREE, DIM),
+            taken if taken == all => ('█', RED),
+            taken if taken * 3 <= all => ('░', GREEN),
+            taken if taken * 3 <= all * 2 => ('▒', YELLOW),
+            _ => ('▓', YELLOW),
+        }
+    }
+}
+
+/// Adds a run to the blocks that it touches.
+fn spread(run: &Run, base: u128, block: u128, tallies: &mut [Tally]) {
+    let (from, to) = (run.first.number() - base, run.last.number() - base);
+    for at in from / block..=to / block {
+        let Some(tally) = usize::try_from(at).ok().and_then(|at| tallies.get_mut(at)) else {
+            return;
+        };
+        let inside = to.min(at * block + block - 1) - from.max(at * block) + 1;
+        match run.what {
+            What::Free => tally.free += inside,
+            What::Never(_) => {}
+            What::Reserved(_) | What::Held { .. } => tally.taken += inside,
+        }
+    }
+}

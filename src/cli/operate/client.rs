@@ -1,0 +1,170 @@
+//! Asking the running server through its admin socket.
+
+use std::{
+    fmt::Write as _,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::{
+    allocation::Address,
+    operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
+    server::{
+        admin_socket::SOCKET_NAME,
+        desk::{Release, Released},
+    },
+};
+
+/// A server that answers at a socket.
+pub(super) struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// The server of a data directory; `None` if none runs there.
+    ///
+    /// # Errors
+    /// When there is a socket that cannot be used.
+    pub(super) async fn connect(data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        let socket = data_dir.join(SOCKET_NAME);
+        match UnixStream::connect(&socket).await {
+            Ok(_) => Ok(Some(Self { socket })),
+            Err(error) if is_nobody(&error) => Ok(None),
+            Err(error) => {
+                let advice = "run this as the user that the server runs as";
+                Err(anyhow!("{}: {error}; {advice}", socket.display()))
+            }
+        }
+    }
+
+    pub(super) async fn pools(&self) -> anyhow::Result<Vec<PoolRow>> {
+        self.get("/pools").await
+    }
+
+    pub(super) async fn map(&self, pool: &str) -> anyhow::Result<PoolMap> {
+        self.get(&format!("/pools/{}", encoded(pool))).await
+    }
+
+    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AllocationRow>> {
+        let members = [
+            ("pool", &filter.pool),
+            ("network", &filter.network),
+            ("namespace", &filter.namespace),
+            ("pod", &filter.pod),
+        ];
+        let given = members
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("{key}={}", encoded(value.as_deref()?))));
+        let query: Vec<String> = given.collect();
+        self.get(&format!("/allocations?{}", query.join("&"))).await
+    }
+
+    pub(super) async fn whois(&self, address: Address) -> anyhow::Result<Whois> {
+        self.get(&format!("/whois/{address}")).await
+    }
+
+    pub(super) async fn pod(&self, namespace: &str, name: &str) -> anyhow::Result<PodView> {
+        let path = format!("/pods/{}/{}", encoded(namespace), encoded(name));
+        self.get(&path).await
+    }
+
+    pub(super) async fn release(&self, ask: &Release) -> anyhow::Result<Released> {
+        let page = self.send(Method::POST, "/release", serde_json::to_vec(ask)?);
+        Ok(serde_json::from_slice(&page.await?)?)
+    }
+
+    pub(super) async fn export(&self) -> anyhow::Result<Bytes> {
+        self.send(Method::GET, "/export", Vec::new()).await
+    }
+
+    pub(super) async fn import(&self, lines: Vec<u8>) -> anyhow::Result<u64> {
+        let page = self.send(Method::POST, "/import", lines).await?;
+        Ok(serde_json::from_slice(&page)?)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let page = self.send(Method::GET, path, Vec::new()).await?;
+        serde_json::from_slice(&page).with_context(|| {
+            let socket = self.socket.display();
+            format!("{socket}: the server answers in words of another version; use its own nadmit")
+        })
+    }
+
+    /// One request on a connection of its own; what is no success is the server's sentence.
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
+        let asked = self.exchange(method, path, body).await;
+        let (status, page) = asked.with_context(|| {
+            let socket = self.socket.display();
+            format!("{socket}: the server went away while it was asked; try again")
+        })?;
+        if !status.is_success() {
+            bail!("{}", String::from_utf8_lossy(&page).trim_end());
+        }
+        Ok(page)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<(http::StatusCode, Bytes)> {
+        let stream = UnixStream::connect(&self.socket).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // It ends with the sender, or with an error that the sender reports.
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "nadmit")
+            .body(Full::new(Bytes::from(body)))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+}
+
+/// No file, or one that a dead server left behind.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory
+    )
+}
+
+/// A text as one piece of a path or a query.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                out.push(char::from(byte));
+            }
+            // Writing to a String cannot fail.
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_characters_stay_as_they_are() {
+        assert_eq!(encoded("db-0.x_Y"), "db-0.x_Y");
+        assert_eq!(encoded("db/a b&c"), "db%2Fa%20b%26c");
+    }
+}

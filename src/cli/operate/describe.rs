@@ -1,0 +1,145 @@
+//! `nadmit describe pod`: what it asks for, what is recorded, and what it got, side by side.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+
+use super::{
+    From, Operate, Output,
+    backend::Backend,
+    print_json,
+    show::{self, Align, BOLD, DIM, GREEN, YELLOW},
+};
+use crate::{
+    cli::out,
+    operate::{AddressLine, AttachmentView, PodView},
+};
+
+/// What to describe.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DescribeArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A pod's addresses: requested, allocated, and as network-status reports them
+    Pod(PodArgs),
+}
+
+#[derive(Debug, Args)]
+struct PodArgs {
+    /// The pod
+    #[arg(value_name = "NAMESPACE/NAME")]
+    pod: String,
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Operate for DescribeArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let What::Pod(args) = self.what;
+        let Some((namespace, name)) = args.pod.split_once('/') else {
+            bail!("{:?} names no namespace; write NAMESPACE/NAME", args.pod);
+        };
+        let backend = Backend::open(&args.from).await?;
+        let view = backend.pod(namespace, name).await?;
+        if view.present == Some(false) && view.attachments.is_empty() {
+            bail!("pod {namespace}/{name} is not among the manifests, and holds no address");
+        }
+        if args.output == Output::Json {
+            return print_json(&view);
+        }
+        out::text(words(&view));
+        Ok(())
+    }
+}
+
+fn words(view: &PodView) -> String {
+    let mut page = format!("{BOLD}pod {}/{}{BOLD:#}", view.namespace, view.name);
+    if let Some(holder) = &view.holder {
+        let itself = format!("pod {}/{}", view.namespace, view.name);
+        if *holder != itself {
+            page += &format!(", which holds as {holder}");
+        }
+    }
+    page.push('\n');
+    let notes = match view.present {
+        None => Some("what it asks for and got is not known without --manifests"),
+        Some(false) => Some("it is not among the manifests: what it asks for and got is not known"),
+        Some(true) => None,
+    };
+    for note in notes.into_iter().chain(view.remarks.iter().map(|r| &**r)) {
+        page += &format!("{DIM}{note}{DIM:#}\n");
+    }
+    if view.attachments.is_empty() {
+        page += "no attachments\n";
+    }
+    for one in &view.attachments {
+        page.push('\n');
+        page += &attachment(one, view.present == Some(true));
+    }
+    page
+}
+
+fn attachment(one: &AttachmentView, seen: bool) -> String {
+    let interface = match &*one.interface {
+        "" => "any interface",
+        interface => interface,
+    };
+    let pool = match &one.pool {
+        Some(pool) => format!(", pool {pool}"),
+        None => String::new(),
+    };
+    let title = format!(
+        "{BOLD}{interface}{BOLD:#} on network {}{pool}\n",
+        one.network
+    );
+    if one.addresses.is_empty() {
+        return title + "  no addresses asked for, recorded or reported\n";
+    }
+    let head = [
+        ("  REQUESTED", Align::Left),
+        ("ALLOCATED", Align::Left),
+        ("NETWORK-STATUS", Align::Left),
+        ("", Align::Left),
+    ];
+    let rows: Vec<Vec<String>> = one
+        .addresses
+        .iter()
+        .map(|line| cells(line, one.pool.is_some(), seen))
+        .collect();
+    title + &show::table(&head, &rows)
+}
+
+fn cells(line: &AddressLine, served: bool, seen: bool) -> Vec<String> {
+    let if_so = |so: bool| {
+        if so {
+            line.address.clone()
+        } else {
+            "-".to_owned()
+        }
+    };
+    let requested = line.requested.as_deref().unwrap_or(match seen {
+        true => "-",
+        false => "?",
+    });
+    let reported = match line.reported {
+        Some(reported) => if_so(reported),
+        None => "?".to_owned(),
+    };
+    let told = match line.trouble(served, seen) {
+        Some(trouble) => format!("{YELLOW}! {trouble}{YELLOW:#}"),
+        None if line.allocated && line.reported == Some(true) => format!("{GREEN}✓{GREEN:#}"),
+        None => String::new(),
+    };
+    vec![
+        format!("  {requested}"),
+        if_so(line.allocated),
+        reported,
+        told,
+    ]
+}

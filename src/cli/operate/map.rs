@@ -1,0 +1,209 @@
+//! `nadmit pools NAME --map`: a pool as a picture.
+//!
+//! A small range is a grid with a sign for each address, and a legend. A larger one is a grid of
+//! blocks, shaded by how much of each is taken, and the list of its runs; of one that is too large
+//! for that, the list alone.
+
+use super::{
+    blocks::blocks,
+    picture::{FREE, Group, Groups, follows, owner},
+    rows::{ROW, label_width, line, ruler},
+    show::{self, BOLD, DIM, YELLOW},
+};
+use crate::{
+    allocation::Address,
+    operate::{PoolMap, PoolRow, RangeMap, RangeRow, Run, What},
+};
+
+/// The most addresses that have a cell each.
+const SINGLE: u128 = 1024;
+/// The most addresses that blocks are made of.
+const BLOCKED: u128 = 1 << 20;
+/// The most lines of a legend or a list.
+const LINES: usize = 40;
+/// The characters of the bar.
+const BAR: usize = 40;
+/// The longest name in a legend.
+const LABEL: usize = 36;
+/// The room that a name in a list has at least.
+const SHORTEST: usize = 20;
+/// The width of a page.
+const PAGE: usize = 80;
+
+/// The picture.
+pub(super) fn drawn(map: &PoolMap) -> String {
+    let mut page = head(&map.pool);
+    for range in &map.ranges {
+        page += &format!("\n{BOLD}{}{BOLD:#}", range.range);
+        let known = map.pool.ranges.iter().find(|row| row.range == range.range);
+        page += &known.map(fill).unwrap_or_default();
+        page.push('\n');
+        page += &match (size(range), map.pool.capacity) {
+            (1..=SINGLE, Some(_)) => grid(range, &map.pool.name),
+            (size @ 1..=BLOCKED, Some(_)) => {
+                blocks(range, size) + "\n" + &list(range, &map.pool.name)
+            }
+            _ => list(range, &map.pool.name),
+        };
+    }
+    page
+}
+
+fn head(pool: &PoolRow) -> String {
+    let mut page = format!("pool {BOLD}{}{BOLD:#}", pool.name);
+    if !pool.network_name.is_empty() {
+        page += &format!(" {DIM}in address space {:?}{DIM:#}", pool.network_name);
+    }
+    page.push('\n');
+    if let Some(note) = &pool.note {
+        page += &format!("{YELLOW}{note}{YELLOW:#}\n");
+    }
+    page
+}
+
+/// How full a range is, behind and below its name.
+fn fill(range: &RangeRow) -> String {
+    let capacity = show::of(range.capacity, "address", "addresses");
+    let (used, reserved) = (range.used, range.reserved);
+    let free = show::count(range.free);
+    let bar = show::fill(BAR, range);
+    format!("  {used} of {capacity} used, {reserved} reserved, {free} free\n{bar}\n")
+}
+
+fn size(range: &RangeMap) -> u128 {
+    let (first, last) = (range.runs.first(), range.runs.last());
+    first.zip(last).map_or(0, |(first, last)| {
+        let length = last.last.number().saturating_sub(first.first.number());
+        length.saturating_add(1)
+    })
+}
+
+/// A sign for each address.
+fn grid(range: &RangeMap, pool: &str) -> String {
+    let groups = Groups::of(&range.runs);
+    let mut cells: Vec<(Address, &Group)> = Vec::new();
+    for (run, at) in range.runs.iter().zip(&groups.of_run) {
+        let family = run.first.family();
+        let numbers = run.first.number()..=run.last.number();
+        cells.extend(numbers.map(|number| (family.address(number), &groups.all[*at])));
+    }
+    let width = label_width(cells.chunks(ROW).filter_map(|row| row.first()).map(|c| c.0));
+    let mut page = ruler(width, cells.len());
+    for row in cells.chunks(ROW) {
+        let Some((first, _)) = row.first() else {
+            continue;
+        };
+        let signs = row.iter().map(|(_, group)| (group.sign, group.style));
+        let free = row.iter().filter(|(_, group)| group.sign == FREE).count();
+        let told = match free {
+            0 => String::new(),
+            free => format!("{free:>2} free"),
+        };
+        page += &line(&first.to_string(), (width, cells.len()), signs, &told);
+    }
+    page + "\n" + &legend(&groups, pool)
+}
+
+/// What each sign means, and where it stands.
+fn legend(groups: &Groups, pool: &str) -> String {
+    let all = groups.legend();
+    let counts = all.iter().map(|group| show::count(group.count).len());
+    let digits = counts.max().unwrap_or_default();
+    let labels = all.iter().map(|group| group.label.chars().count());
+    let width = labels.max().unwrap_or_default().min(LABEL);
+    let mut page = String::new();
+    for group in all.iter().take(LINES) {
+        let Group { sign, style, .. } = group;
+        let spans: Vec<String> = group.spans.iter().map(|s| show::span(s.0, s.1)).collect();
+        let room = PAGE.saturating_sub(digits + width + 9);
+        page += &format!(
+            "  {style}{sign}{style:#}  {:>digits$}  {:<width$}  {DIM}{}{DIM:#}\n",
+            show::count(group.count),
+            show::shortened(&group.label, LABEL),
+            show::some_of(&spans, room),
+        );
+    }
+    page + &rest(
+        all.len(),
+        &format!("nadmit allocations --pool {pool} lists all"),
+    )
+}
+
+/// The runs one by one; those of one owner, one after another, are one.
+fn list(range: &RangeMap, pool: &str) -> String {
+    let runs = joined(&range.runs);
+    let spans: Vec<String> = runs
+        .iter()
+        .map(|run| show::span(run.first, run.last))
+        .collect();
+    let shown = spans.iter().take(LINES).map(|span| span.chars().count());
+    let width = shown.max().unwrap_or_default();
+    let counts: Vec<String> = runs.iter().map(|run| show::count(run.count())).collect();
+    let digits = counts.iter().take(LINES).map(String::len).max();
+    let digits = digits.unwrap_or_default();
+    let room = PAGE.saturating_sub(width + digits + 6).max(SHORTEST);
+    let mut page = String::new();
+    for ((run, span), count) in runs.iter().zip(&spans).zip(&counts).take(LINES) {
+        let style = match run.common {
+            true => DIM,
+            false => anstyle::Style::new(),
+        };
+        page += &format!(
+            "{style}  {span:<width$}  {count:>digits$}  {}{style:#}\n",
+            show::shortened(&run.label, room)
+        );
+    }
+    let all = format!("nadmit pools {pool} --map -o json has all");
+    page + &rest(runs.len(), &all)
+}
+
+/// A run of a list.
+struct Joined {
+    first: Address,
+    last: Address,
+    owner: String,
+    label: String,
+    common: bool,
+}
+
+impl Joined {
+    fn count(&self) -> u128 {
+        let length = self.last.number().saturating_sub(self.first.number());
+        length.saturating_add(1)
+    }
+}
+
+fn joined(runs: &[Run]) -> Vec<Joined> {
+    let mut all: Vec<Joined> = Vec::new();
+    for run in runs {
+        let (owner, label) = match &run.what {
+            What::Free => ("free".to_owned(), "free".to_owned()),
+            What::Never(why) => (why.clone(), format!("never: {why}")),
+            What::Reserved(by) => {
+                let label = format!("reservation {}/{}", by.namespace, by.name);
+                (label.clone(), label)
+            }
+            What::Held { holder, .. } => (owner(holder), owner(holder)),
+        };
+        match all.last_mut() {
+            Some(last) if last.owner == owner && follows(last.last, run.first) => {
+                last.last = run.last;
+            }
+            _ => all.push(Joined {
+                first: run.first,
+                last: run.last,
+                owner,
+                label,
+                common: matches!(run.what, What::Free | What::Never(_)),
+            }),
+        }
+    }
+    all
+}
+
+fn rest(lines: usize, advice: &str) -> String {
+    match lines.saturating_sub(LINES) {
+        0 => String::new(),
+        more => format!("{DIM}  … and {more} more; {advice}{DIM:#}\n"),
+    }
+}

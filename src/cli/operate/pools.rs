@@ -1,0 +1,149 @@
+//! `nadmit pools`: how full they are; with `--map`, one of them as a picture.
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use clap::Args;
+
+use super::{
+    From, Operate, Output,
+    backend::Backend,
+    map,
+    show::{self, Align, DIM},
+};
+use crate::{
+    cli::out,
+    operate::{PoolRow, RangeRow},
+};
+
+/// How often `--watch` looks.
+const PERIOD: Duration = Duration::from_secs(2);
+/// The characters of a bar.
+const BAR: usize = 16;
+/// Clears a terminal and goes to its beginning.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Which pools, and how to show them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nadmit pools
+  nadmit pools --watch
+  nadmit pools storage --map")]
+pub(in crate::cli) struct PoolsArgs {
+    /// This pool alone
+    #[arg(value_name = "POOL")]
+    name: Option<String>,
+    /// Show who holds what, and the runs of free addresses
+    #[arg(long, requires = "name")]
+    map: bool,
+    /// Look again every two seconds
+    #[arg(long, short)]
+    watch: bool,
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Operate for PoolsArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        loop {
+            // Asked anew each time: the server may come and go, and its file is not kept from it.
+            let page = self.page().await?;
+            if self.watch && std::io::stdout().is_terminal() {
+                out::text(CLEAR);
+            }
+            out::text(page);
+            if !self.watch {
+                return Ok(());
+            }
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+}
+
+impl PoolsArgs {
+    async fn page(&self) -> anyhow::Result<String> {
+        let backend = Backend::open(&self.from).await?;
+        let Some(name) = &self.name else {
+            let rows = backend.pools().await?;
+            return self.shown(&rows, || table(&rows));
+        };
+        let found = backend.map(name).await?;
+        if self.map {
+            self.shown(&found, || map::drawn(&found))
+        } else {
+            let rows = [found.pool];
+            self.shown(&rows, || table(&rows))
+        }
+    }
+
+    fn shown<T: serde::Serialize + ?Sized>(
+        &self,
+        value: &T,
+        words: impl FnOnce() -> String,
+    ) -> anyhow::Result<String> {
+        match self.output {
+            Output::Json => Ok(serde_json::to_string_pretty(value)? + "\n"),
+            Output::Table => Ok(words()),
+        }
+    }
+}
+
+fn table(rows: &[PoolRow]) -> String {
+    if rows.is_empty() {
+        return "no address pools, and no allocations\n".to_owned();
+    }
+    let head = [
+        ("POOL", Align::Left),
+        ("RANGE", Align::Left),
+        ("CAPACITY", Align::Right),
+        ("USED", Align::Right),
+        ("FREE", Align::Right),
+        ("RESERVED", Align::Right),
+        ("", Align::Left),
+    ];
+    let lines: Vec<Vec<String>> = rows.iter().flat_map(lines).collect();
+    let mut page = show::table(&head, &lines);
+    for row in rows {
+        if let Some(note) = &row.note {
+            page += &format!("{DIM}{}: {note}{DIM:#}\n", row.name);
+        }
+    }
+    page
+}
+
+/// A line for each range: an attachment needs an address of each.
+fn lines(row: &PoolRow) -> Vec<Vec<String>> {
+    if row.ranges.is_empty() {
+        let unknown = || "?".to_owned();
+        return vec![vec![
+            row.name.clone(),
+            unknown(),
+            unknown(),
+            row.used.to_string(),
+            unknown(),
+            row.reserved.to_string(),
+            String::new(),
+        ]];
+    }
+    let ranges = row.ranges.iter().enumerate();
+    let lines = ranges.map(|(at, range)| {
+        let name = if at == 0 { row.name.as_str() } else { "" };
+        line(name, range)
+    });
+    lines.collect()
+}
+
+fn line(name: &str, range: &RangeRow) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        range.range.clone(),
+        show::count(range.capacity),
+        range.used.to_string(),
+        show::count(range.free),
+        range.reserved.to_string(),
+        show::fill(BAR, range),
+    ]
+}

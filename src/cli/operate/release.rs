@@ -1,0 +1,125 @@
+//! `nadmit release`: takes an address from its holder.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{From, Operate, backend::Backend, show::BOLD};
+use crate::{
+    allocation::{Address, Version},
+    cli::out,
+    operate::{AllocationRow, Whois},
+    server::desk::Release,
+};
+
+/// Which address, and whether to ask.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An address whose pod is among the manifests is released with --force only: the pod may use it, and \
+is not told. One that was taken from a reservation goes back to it.")]
+pub(in crate::cli) struct ReleaseArgs {
+    /// The IP address or MAC
+    address: Address,
+    /// The pool, where the address is held in more than one address space
+    #[arg(long)]
+    pool: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Release it though its pod is there, or nobody knows
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Operate for ReleaseArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let backend = Backend::open(&self.from).await?;
+        let found = backend.whois(self.address).await?;
+        let row = self.held(&found)?;
+        let (one, holder) = (&row.allocation, &row.allocation.holder);
+        if let Some(kept) = row.kept.as_ref().filter(|_| !self.force) {
+            bail!(
+                "{} of {holder} is not released: {kept}; --force releases it all the same",
+                one.address
+            );
+        }
+        let Some(version) = row.version else {
+            bail!("{} is being written just now; try again", one.address);
+        };
+        if !self.yes && !agreed(row)? {
+            bail!("{} is not released: nobody agreed", one.address);
+        }
+        let released = backend
+            .release(Release {
+                address: one.address,
+                network_name: one.space.clone(),
+                version: Some(Version(version)),
+                force: self.force,
+            })
+            .await?;
+        match released.back_to {
+            Some(reservation) => out::line(format_args!(
+                "{} of {holder} went back to {reservation}",
+                one.address
+            )),
+            None => out::line(format_args!(
+                "{} of {holder} is released to pool {}",
+                one.address, one.pool
+            )),
+        }
+        Ok(())
+    }
+}
+
+impl ReleaseArgs {
+    /// The one allocation that is meant.
+    fn held<'f>(&self, found: &'f Whois) -> anyhow::Result<&'f AllocationRow> {
+        let of_pool = |row: &&AllocationRow| {
+            let pool = self.pool.as_deref();
+            pool.is_none_or(|pool| pool == &*row.allocation.pool)
+        };
+        let meant: Vec<&AllocationRow> = found.held.iter().filter(of_pool).collect();
+        match meant[..] {
+            [row] => Ok(row),
+            [] => bail!(
+                "nobody holds {}; nadmit whois says what it is",
+                self.address
+            ),
+            _ => {
+                let pools: Vec<&str> = meant.iter().map(|row| &*row.allocation.pool).collect();
+                bail!(
+                    "{} is held in {} address spaces; say which by --pool {}",
+                    self.address,
+                    meant.len(),
+                    pools.join(" or --pool ")
+                )
+            }
+        }
+    }
+}
+
+/// Asks on a terminal.
+fn agreed(row: &AllocationRow) -> anyhow::Result<bool> {
+    let one = &row.allocation;
+    if !std::io::stdin().is_terminal() {
+        bail!(
+            "{} of {} is not released: nobody is there to ask; --yes goes without",
+            one.address,
+            one.holder
+        );
+    }
+    let network = format!("{}/{}", one.network.namespace, one.network.name);
+    let mut terminal = anstream::stderr();
+    write!(
+        terminal,
+        "{BOLD}{}{BOLD:#} is held by {BOLD}{}{BOLD:#} on network {network}. Release it? [y/N] ",
+        one.address, one.holder
+    )?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,55 @@
+//! Rows of cells, with an address before each.
+
+use anstyle::Style;
+
+use super::show::DIM;
+use crate::allocation::Address;
+
+/// The cells of a row.
+pub(super) const ROW: usize = 32;
+/// How many stand together.
+const TOGETHER: usize = 8;
+
+/// One row of cells behind the address of its first. `width` is that of the addresses, `all` is how
+/// many cells there are in all rows.
+pub(super) fn line(
+    label: &str,
+    (width, all): (usize, usize),
+    cells: impl Iterator<Item = (char, Style)>,
+    told: &str,
+) -> String {
+    let mut row = String::new();
+    let mut length = 0;
+    for (at, (sign, style)) in cells.enumerate() {
+        if at > 0 && at % TOGETHER == 0 {
+            row.push(' ');
+            length += 1;
+        }
+        row += &format!("{style}{sign}{style:#}");
+        length += 1;
+    }
+    let pad = " ".repeat(full(all).saturating_sub(length));
+    if told.is_empty() {
+        return format!("  {label:<width$}  {row}\n");
+    }
+    format!("  {label:<width$}  {row}{pad}  {DIM}{told}{DIM:#}\n")
+}
+
+/// The offsets above a grid.
+pub(super) fn ruler(width: usize, cells: usize) -> String {
+    let offsets = (0..ROW.min(cells)).step_by(TOGETHER);
+    let marks = offsets.map(|at| format!("{:<9}", format!("+{at}")));
+    let marks: String = marks.collect();
+    format!("  {:width$}  {DIM}{}{DIM:#}\n", "", marks.trim_end())
+}
+
+pub(super) fn label_width(labels: impl Iterator<Item = Address>) -> usize {
+    let lengths = labels.map(|address| address.to_string().len());
+    lengths.max().unwrap_or_default()
+}
+
+/// The characters of the longest of the rows of so many cells.
+fn full(cells: usize) -> usize {
+    let cells = cells.min(ROW);
+    cells + cells.saturating_sub(1) / TOGETHER
+}

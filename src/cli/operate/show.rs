@@ -1,0 +1,225 @@
+//! What the commands show alike: tables, counts, ages, runs of addresses.
+
+use anstyle::{AnsiColor, Style};
+
+use crate::{
+    allocation::{Address, Timestamp},
+    operate::RangeRow,
+};
+
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(super) const RED: Style = AnsiColor::Red.on_default();
+
+/// Above this, a count is shown as a power of two: nobody reads twenty digits.
+const MANY: u128 = 10_000_000_000;
+
+/// Where a column's texts stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// Lines of columns under a head. The last column may hold anything; the others are plain text.
+pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = (0..head.len())
+        .map(|at| {
+            let cells = rows.iter().filter_map(|row| row.get(at));
+            let longest = cells.map(|cell| cell.chars().count()).max();
+            longest.unwrap_or_default().max(head[at].0.chars().count())
+        })
+        .collect();
+    let line = |cells: Vec<&str>| {
+        let mut line = String::new();
+        let last = cells.len().saturating_sub(1);
+        for (at, cell) in cells.into_iter().enumerate() {
+            let pad = " ".repeat(widths[at].saturating_sub(cell.chars().count()));
+            match head[at].1 {
+                Align::Right => line += &format!("{pad}{cell}"),
+                Align::Left if at == last => line += cell,
+                Align::Left => line += &format!("{cell}{pad}"),
+            }
+            if at < last {
+                line += "  ";
+            }
+        }
+        line.trim_end().to_owned()
+    };
+    let titles = line(head.iter().map(|(title, _)| *title).collect());
+    let mut out = format!("{BOLD}{titles}{BOLD:#}\n");
+    for row in rows {
+        out += &line(row.iter().map(String::as_str).collect());
+        out.push('\n');
+    }
+    out
+}
+
+/// A count, in as few digits as say something.
+pub(super) fn count(number: u128) -> String {
+    if number < MANY {
+        return number.to_string();
+    }
+    // The nearest power: a /64 without its ends is still about 2^64.
+    let floor = number.ilog2();
+    let nearer = number - (1 << floor) > (1u128 << floor) / 2;
+    format!("~2^{}", floor + u32::from(nearer))
+}
+
+/// How many of something: `1 address`, `2 addresses`.
+pub(super) fn of(number: u128, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{} {word}", count(number))
+}
+
+/// From the first to the last, saying once what both begin with: `192.0.2.1-9`.
+pub(super) fn span(first: Address, last: Address) -> String {
+    if first == last {
+        return first.to_string();
+    }
+    let (from, to) = (first.to_string(), last.to_string());
+    let split = |text: &str| text.rfind(['.', ':']).map_or(0, |at| at + 1);
+    let (a, b) = (split(&from), split(&to));
+    if from[..a] == to[..b] {
+        format!("{from}-{}", &to[b..])
+    } else {
+        format!("{from}-{to}")
+    }
+}
+
+/// How long ago something was.
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.0.saturating_sub(since.0).max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A moment, as people write it.
+pub(super) fn moment(time: Timestamp) -> String {
+    jiff::Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |at| at.to_string())
+}
+
+/// How full a range is: a bar, and a number.
+pub(super) fn fill(width: usize, range: &RangeRow) -> String {
+    let (used, reserved) = (u128::from(range.used), u128::from(range.reserved));
+    let percent = percent(range.capacity, used + reserved);
+    let bar = bar(width, range.capacity, used, reserved);
+    format!("{bar} {percent:>3} %")
+}
+
+/// A bar of this many characters: used, reserved, free. What is there at all is seen, and what is not
+/// full does not look full.
+fn bar(width: usize, capacity: u128, used: u128, reserved: u128) -> String {
+    let cells = |part: u128| {
+        let exact = part as f64 / capacity.max(1) as f64 * width as f64;
+        (exact.round() as usize).max(usize::from(part > 0))
+    };
+    let some_free = used + reserved < capacity;
+    let most = width - usize::from(some_free);
+    let reserved_cells = cells(reserved).min(most);
+    let used_cells = cells(used).min(most - reserved_cells.min(most));
+    let color = match percent(capacity, used + reserved) {
+        90.. => RED,
+        70.. => YELLOW,
+        _ => GREEN,
+    };
+    let free = width - used_cells - reserved_cells;
+    format!(
+        "{color}{}{color:#}{}{DIM}{}{DIM:#}",
+        "█".repeat(used_cells),
+        "▒".repeat(reserved_cells),
+        "·".repeat(free)
+    )
+}
+
+/// Percent of a whole, downwards.
+pub(super) fn percent(whole: u128, part: u128) -> u32 {
+    let percent = part as f64 / whole.max(1) as f64 * 100.0;
+    percent.floor().min(100.0) as u32
+}
+
+/// As many texts as fit into a width, and how many more there are.
+pub(super) fn some_of(texts: &[String], width: usize) -> String {
+    let mut line = texts.first().cloned().unwrap_or_default();
+    for (at, text) in texts.iter().enumerate().skip(1) {
+        let left = texts.len() - at;
+        let more = format!(" and {left} more");
+        // The last needs no room for "more".
+        let tail = if left == 1 { 0 } else { more.len() };
+        if line.len() + 2 + text.len() + tail > width {
+            return line + &more;
+        }
+        line = format!("{line}, {text}");
+    }
+    line
+}
+
+/// A text of at most this many characters.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_short() {
+        assert_eq!(count(254), "254");
+        assert_eq!(count((1 << 64) - 2), "~2^64");
+        assert_eq!(count(u128::MAX), "~2^128");
+        assert_eq!(of(1, "address", "addresses"), "1 address");
+    }
+
+    #[test]
+    fn a_span_says_once_what_both_ends_begin_with() {
+        let span = |a: &str, b: &str| super::span(a.parse().unwrap(), b.parse().unwrap());
+        assert_eq!(span("192.0.2.1", "192.0.2.9"), "192.0.2.1-9");
+        assert_eq!(span("192.0.2.1", "192.0.3.9"), "192.0.2.1-192.0.3.9");
+        assert_eq!(span("2001:db8::1", "2001:db8::ff"), "2001:db8::1-ff");
+        assert_eq!(span("192.0.2.1", "192.0.2.1"), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_bar_shows_the_little_and_never_hides_what_is_free() {
+        let bar = |capacity, used, reserved| {
+            let bar = super::bar(10, capacity, used, reserved);
+            anstream::adapter::strip_str(&bar).to_string()
+        };
+        assert_eq!(bar(100, 0, 0), "··········");
+        assert_eq!(bar(100, 1, 1), "█▒········");
+        assert_eq!(bar(100, 99, 0), "█████████·");
+        assert_eq!(bar(100, 100, 0), "██████████");
+        assert_eq!(bar(1 << 64, 1 << 62, 0), "███·······");
+        assert_eq!(bar(0, 0, 0), "··········");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let texts = ["192.0.2.1", "192.0.2.3", "192.0.2.5", "192.0.2.7"].map(str::to_owned);
+        let all = "192.0.2.1, 192.0.2.3, 192.0.2.5, 192.0.2.7";
+        assert_eq!(some_of(&texts, 80), all);
+        assert_eq!(some_of(&texts, 35), "192.0.2.1, 192.0.2.3 and 2 more");
+        assert_eq!(some_of(&texts, 5), "192.0.2.1 and 3 more");
+        assert_eq!(some_of(&[], 5), "");
+    }
+
+    #[test]
+    fn an_age_is_one_number() {
+        let age = |seconds| super::age(Timestamp(0), Timestamp(seconds));
+        assert_eq!(
+            [age(5), age(300), age(86_400), age(864_000)],
+            ["5s", "5m", "24h", "10d"]
+        );
+    }
+}

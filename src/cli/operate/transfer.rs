@@ -1,0 +1,64 @@
+//! `nadmit export` and `nadmit import`: all allocations as JSON Lines.
+
+use std::{fs, io::Read as _, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{From, Operate, backend::Backend};
+use crate::cli::out;
+
+/// Whose allocations.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nadmit export > allocations.jsonl
+  nadmit import --data-dir elsewhere allocations.jsonl")]
+pub(in crate::cli) struct ExportArgs {
+    #[command(flatten)]
+    from: From,
+}
+
+/// What to import, and where.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+All or none: if one address is allocated there already, nothing is imported. Where there is neither \
+a server nor its file yet, a file is made.")]
+pub(in crate::cli) struct ImportArgs {
+    /// What `nadmit export` wrote, or - for standard input
+    file: PathBuf,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Operate for ExportArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let backend = Backend::open(&self.from).await?;
+        backend.export(std::io::stdout()).await
+    }
+}
+
+impl Operate for ImportArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let lines = self.lines()?;
+        let backend = Backend::open_or_make(&self.from).await?;
+        let file = self.file.display();
+        let count = backend
+            .import(lines)
+            .await
+            .with_context(|| file.to_string())?;
+        out::line(format_args!("{count} allocations imported from {file}"));
+        Ok(())
+    }
+}
+
+impl ImportArgs {
+    fn lines(&self) -> anyhow::Result<Vec<u8>> {
+        if self.file.as_os_str() == "-" {
+            let mut lines = Vec::new();
+            std::io::stdin().read_to_end(&mut lines)?;
+            return Ok(lines);
+        }
+        fs::read(&self.file).with_context(|| format!("{}: cannot be read", self.file.display()))
+    }
+}

@@ -1,0 +1,113 @@
+//! `nadmit whois`: whose an address or a MAC is.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+
+use super::{
+    From, Operate, Output,
+    backend::Backend,
+    print_json,
+    show::{self, BOLD, DIM},
+};
+use crate::{
+    allocation::Address,
+    cli::{now, out},
+    operate::{AllocationRow, Standing, Whois},
+};
+
+/// Which address.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct WhoisArgs {
+    /// The IP address or MAC
+    address: Address,
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Operate for WhoisArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let backend = Backend::open(&self.from).await?;
+        let found = backend.whois(self.address).await?;
+        if self.output == Output::Json {
+            return print_json(&found);
+        }
+        out::text(words(&found));
+        Ok(())
+    }
+}
+
+fn words(found: &Whois) -> String {
+    let held = found.held.iter().map(|row| holder(found.address, row));
+    let mut page = held.collect::<Vec<_>>().join("\n");
+    for place in &found.places {
+        let standing = match &place.standing {
+            Standing::Free => "free".to_owned(),
+            Standing::Never(why) => format!("never given: {why}"),
+            Standing::Reserved(name) => format!("set aside by reservation {name}"),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "{BOLD}{}{BOLD:#} is held by nobody in pool {} ({}): {standing}",
+            found.address, place.pool, place.range
+        );
+    }
+    if page.is_empty() {
+        let _ = writeln!(
+            page,
+            "{BOLD}{}{BOLD:#} is held by nobody, and lies in no pool that is known here",
+            found.address
+        );
+    }
+    page
+}
+
+fn holder(asked: Address, row: &AllocationRow) -> String {
+    let one = &row.allocation;
+    let mut page = format!(
+        "{BOLD}{asked}{BOLD:#} is held by {BOLD}{}{BOLD:#}\n",
+        one.holder
+    );
+    let mut line = |title: &str, text: String| {
+        let _ = writeln!(page, "  {DIM}{title:<12}{DIM:#}{text}");
+    };
+    if one.address != asked {
+        line("address", one.address.to_string());
+    }
+    if let Some(mac) = one.mac.filter(|mac| Address::Mac(*mac) != asked) {
+        line("mac", mac.to_string());
+    }
+    line("pool", format!("{} ({})", one.pool, one.space));
+    let network = format!("{}/{}", one.network.namespace, one.network.name);
+    let interface = match &*one.interface {
+        "" => String::new(),
+        interface => format!(", interface {interface}"),
+    };
+    line("network", network + &interface);
+    if let Some(pod) = &one.pod {
+        let uid = pod.uid.as_ref().map(|uid| format!(" (UID {uid})"));
+        line("pod", format!("{}{}", pod.name, uid.unwrap_or_default()));
+    }
+    if let Some(from) = &one.reservation {
+        line("reservation", format!("{}/{}", from.namespace, from.name));
+    }
+    let age = show::age(one.since, now());
+    line("since", format!("{} ({age} ago)", show::moment(one.since)));
+    let version = match row.version {
+        Some(version) => format!(", version {version}"),
+        None => ", being written".to_owned(),
+    };
+    line("record", row.record.clone() + &version);
+    line(
+        "release",
+        match &row.kept {
+            Some(kept) => format!("only with --force: {kept}"),
+            None => format!("nadmit release {}", one.address),
+        },
+    );
+    page
+}

@@ -1,0 +1,76 @@
+//! What the housekeeper did, for metrics.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Error as FmtError,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+};
+
+/// What a housekeeper has counted; a clone counts on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counted(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    reasons: Mutex<BTreeMap<&'static str, u64>>,
+    duplicates: AtomicU64,
+}
+
+impl Counted {
+    /// Something was done for this reason.
+    pub(super) fn add(&self, reason: &'static str) {
+        let mut reasons = self
+            .0
+            .reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *reasons.entry(reason).or_default() += 1;
+    }
+
+    /// So many addresses have more than one user now.
+    pub(super) fn set_duplicates(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.0.duplicates.store(count, Ordering::Relaxed);
+    }
+}
+
+impl Collector for Counted {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
+        let duplicates = ConstGauge::new(self.0.duplicates.load(Ordering::Relaxed));
+        let metric = encoder.encode_descriptor(
+            "duplicate_addresses",
+            "Addresses that more than one uses, as of the last look",
+            None,
+            duplicates.metric_type(),
+        )?;
+        duplicates.encode(metric)?;
+        let reasons = self
+            .0
+            .reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        let mut metric = encoder.encode_descriptor(
+            "reconciliations",
+            "What was recorded, freed or reported beside the requests, by its reason",
+            None,
+            ConstCounter::new(0u64).metric_type(),
+        )?;
+        for (reason, count) in &*reasons {
+            let labels = [("reason", *reason)];
+            ConstCounter::new(*count).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! The allocations, one by one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::allocation::{Allocation, Holder, Index, Version, index::Known};
+
+/// One allocation, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AllocationRow {
+    /// The name of its record.
+    pub record: String,
+    /// The version of its record; none while it is being written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Why it is not released without force, where somebody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
+    /// The allocation.
+    #[serde(flatten)]
+    pub allocation: Allocation,
+}
+
+/// Which allocations to show; nothing means all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Of this pool.
+    pub pool: Option<String>,
+    /// On this network: `namespace/name`, or its name in any namespace.
+    pub network: Option<String>,
+    /// Of holders in this namespace.
+    pub namespace: Option<String>,
+    /// Of this pod: `namespace/name`, or its name in any namespace.
+    pub pod: Option<String>,
+}
+
+/// The allocations that a filter lets through, in no order: what an index is held for. [`rows`] makes
+/// them what is shown.
+pub fn gathered(index: &Index, filter: &Filter) -> Vec<(Allocation, Option<Version>)> {
+    let known = index.known().filter(|(one, _)| filter.lets_through(one));
+    known.map(|(one, version)| (one.clone(), version)).collect()
+}
+
+/// Allocations as they are shown, by pool and address.
+pub fn rows(gathered: Vec<(Allocation, Option<Version>)>) -> Vec<AllocationRow> {
+    let mut rows: Vec<AllocationRow> = gathered
+        .iter()
+        .map(|(one, version)| row((one, *version)))
+        .collect();
+    rows.sort_by(|a, b| {
+        let key = |row: &AllocationRow| (row.allocation.address.family(), row.allocation.address);
+        let pools = a.allocation.pool.cmp(&b.allocation.pool);
+        pools.then_with(|| key(a).cmp(&key(b)))
+    });
+    rows
+}
+
+/// One allocation as it is shown.
+pub(super) fn row((allocation, version): Known<'_>) -> AllocationRow {
+    AllocationRow {
+        record: allocation.record_name(),
+        version: version.map(|version| version.0),
+        kept: None,
+        allocation: allocation.clone(),
+    }
+}
+
+/// The name of the pod that uses an allocation, or used it last.
+pub(super) fn pod_of(allocation: &Allocation) -> Option<&str> {
+    match (&allocation.pod, &allocation.holder) {
+        (Some(pod), _) => Some(&pod.name),
+        (None, Holder::Pod { name, .. }) => Some(name),
+        (None, _) => None,
+    }
+}
+
+impl Filter {
+    fn lets_through(&self, one: &Allocation) -> bool {
+        let namespace = &**one.holder.namespace();
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
+        is(&self.pool, &one.pool)
+            && is(&self.namespace, namespace)
+            && is_named(
+                self.network.as_deref(),
+                &one.network.namespace,
+                Some(&one.network.name),
+            )
+            && is_named(self.pod.as_deref(), namespace, pod_of(one))
+    }
+}
+
+/// Whether `wanted` (`namespace/name` or `name`) is this one; it is if nothing is wanted.
+fn is_named(wanted: Option<&str>, namespace: &str, name: Option<&str>) -> bool {
+    let Some(wanted) = wanted else { return true };
+    match wanted.split_once('/') {
+        Some(pair) => Some(pair) == name.map(|name| (namespace, name)),
+        None => name == Some(wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_meant_in_any_namespace_unless_one_is_named() {
+        for (wanted, is) in [
+            (None, true),
+            (Some("db-0"), true),
+            (Some("db/db-0"), true),
+            (Some("web/db-0"), false),
+            (Some("db-1"), false),
+        ] {
+            assert_eq!(is_named(wanted, "db", Some("db-0")), is, "{wanted:?}");
+        }
+        assert!(!is_named(Some("db-0"), "db", None));
+    }
+}

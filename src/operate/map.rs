@@ -1,0 +1,257 @@
+//! A pool as a map: every address of its ranges is in exactly one run, in order.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::pools::{PoolRow, pool};
+use crate::{
+    allocation::{
+        Address, Allocation, Family, Holder, Index, NetworkRef, NotGiven, Pool, PoolRange,
+    },
+    catalog::Catalog,
+};
+
+/// A pool, and what its addresses are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolMap {
+    /// The pool.
+    pub pool: PoolRow,
+    /// Its ranges; of a pool that is not configured, what the records tell.
+    pub ranges: Vec<RangeMap>,
+}
+
+/// One range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeMap {
+    /// Its name: the subnet, or the MACs.
+    pub range: String,
+    /// Its runs: without gaps where the range is known.
+    pub runs: Vec<Run>,
+}
+
+/// Addresses one after another that are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// The first.
+    pub first: Address,
+    /// The last.
+    pub last: Address,
+    /// What they are.
+    pub what: What,
+}
+
+/// What an address is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum What {
+    /// May be given.
+    Free,
+    /// Never given, for this reason.
+    Never(String),
+    /// Set aside, and taken by nobody.
+    Reserved(NetworkRef),
+    /// Held.
+    Held {
+        /// By whom.
+        holder: Holder,
+        /// On which network.
+        network: NetworkRef,
+        /// On which interface.
+        interface: Arc<str>,
+    },
+}
+
+/// The map of a pool; `None` if neither the catalog nor a record names it.
+pub fn map(name: &str, index: &Index, catalog: Option<&Catalog>, serving: bool) -> Option<PoolMap> {
+    let row = pool(name, index, catalog, serving)?;
+    let configured = catalog.and_then(|catalog| catalog.pool(name).valid());
+    let ranges = match configured {
+        Some(pool) => configured_ranges(pool, index),
+        None => recorded_ranges(name, index),
+    };
+    Some(PoolMap { pool: row, ranges })
+}
+
+impl Run {
+    /// How many addresses; of all of IPv6, one less.
+    pub fn count(&self) -> u128 {
+        let length = self.last.number().saturating_sub(self.first.number());
+        length.saturating_add(1)
+    }
+}
+
+fn configured_ranges(pool: &Pool, index: &Index) -> Vec<RangeMap> {
+    let ranges = pool.ranges.iter().enumerate();
+    let mut maps: Vec<RangeMap> = ranges
+        .map(|(at, range)| {
+            let whole = range.subnet.window();
+            let bounds = (whole.first().into(), whole.last().into());
+            let gaps = index.gaps(&pool.name, at);
+            RangeMap {
+                range: range.subnet.to_string(),
+                runs: runs(pool, index, bounds, gaps, &|first, last, out| {
+                    never(range, first, last, out);
+                }),
+            }
+        })
+        .collect();
+    maps.extend(macs(pool, index));
+    maps
+}
+
+/// The MACs, where the pool gives MACs alone, or one is held by itself.
+fn macs(pool: &Pool, index: &Index) -> Option<RangeMap> {
+    let (first, last) = pool.macs.as_ref()?.bounds()?;
+    let bounds = (first.into(), last.into());
+    let held = !index.within(&pool.space, bounds.0, bounds.1).is_empty();
+    let gaps = index.mac_gaps(&pool.name);
+    (held || pool.ranges.is_empty()).then(|| RangeMap {
+        range: format!("MACs {first} to {last}"),
+        runs: runs(pool, index, bounds, gaps, &|first, last, out| {
+            let why = "comes with an address, or is multicast".to_owned();
+            push(out, first, last, What::Never(why));
+        }),
+    })
+}
+
+/// Says what lies between what is free, held and reserved.
+type Between<'f> = &'f dyn Fn(Address, Address, &mut Vec<Run>);
+
+fn runs(
+    pool: &Pool,
+    index: &Index,
+    (first, last): (Address, Address),
+    gaps: Vec<(u128, u128)>,
+    between: Between<'_>,
+) -> Vec<Run> {
+    let family = first.family();
+    let free = gaps.into_iter().map(|(from, to)| Run {
+        first: family.address(from),
+        last: family.address(to),
+        what: What::Free,
+    });
+    let held = index
+        .within(&pool.space, first, last)
+        .into_iter()
+        .map(taken);
+    let set_aside = index.set_aside(&pool.space, first, last).into_iter();
+    let reserved = set_aside.map(|(address, reservation)| Run {
+        first: address,
+        last: address,
+        what: What::Reserved(reservation.key()),
+    });
+    let mut known: Vec<Run> = free.chain(held).chain(reserved).collect();
+    known.sort_by_key(|run| run.first);
+    let mut all = Vec::with_capacity(known.len());
+    let mut next = Some(first.number());
+    for run in known {
+        if let Some(from) = next.filter(|from| *from < run.first.number()) {
+            let before = family.address(run.first.number() - 1);
+            between(family.address(from), before, &mut all);
+        }
+        next = run.last.number().checked_add(1);
+        all.push(run);
+    }
+    if let Some(from) = next.filter(|from| *from <= last.number()) {
+        between(family.address(from), last, &mut all);
+    }
+    all
+}
+
+fn taken(one: &Allocation) -> Run {
+    let what = match &one.holder {
+        Holder::Reservation { namespace, name } => What::Reserved(NetworkRef {
+            namespace: Arc::clone(namespace),
+            name: Arc::clone(name),
+        }),
+        holder => What::Held {
+            holder: holder.clone(),
+            network: one.network.clone(),
+            interface: Arc::clone(&one.interface),
+        },
+    };
+    Run {
+        first: one.address,
+        last: one.address,
+        what,
+    }
+}
+
+/// Cuts what is never given where its reason may change.
+fn never(range: &PoolRange, first: Address, last: Address, out: &mut Vec<Run>) {
+    let family = first.family();
+    let (from, to) = (first.number(), last.number());
+    let windows = range.subnet.hosts().into_iter().chain([range.window]);
+    let windows = windows.chain(range.excludes.iter().copied());
+    let mut cuts: Vec<u128> = windows
+        .map(|window| (window.first(), window.last()))
+        .chain(range.gateway.map(|gateway| (gateway, gateway)))
+        .map(|(a, b)| (Address::Ip(a), Address::Ip(b)))
+        .filter(|(a, _)| a.family() == family)
+        .flat_map(|(a, b)| [Some(a.number()), b.number().checked_add(1)])
+        .flatten()
+        .filter(|cut| *cut > from && *cut <= to)
+        .collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut begin = from;
+    for end in cuts.iter().map(|cut| cut - 1).chain([to]) {
+        let why = why(range, family, begin);
+        push(
+            out,
+            family.address(begin),
+            family.address(end),
+            What::Never(why),
+        );
+        begin = end.saturating_add(1);
+    }
+}
+
+fn why(range: &PoolRange, family: Family, number: u128) -> String {
+    let refused = family.address(number).ip().and_then(|ip| range.refuses(ip));
+    refused.map_or("not given", in_words).to_owned()
+}
+
+/// Why an address is never given, in few words.
+pub(super) fn in_words(reason: NotGiven) -> &'static str {
+    match reason {
+        NotGiven::Outside => "outside of the range",
+        NotGiven::OutOfBounds => "outside of its bounds",
+        NotGiven::Edge => "edge of the subnet",
+        NotGiven::Excluded(_) => "excluded",
+        NotGiven::Gateway => "the gateway",
+    }
+}
+
+/// Adds a run, or makes the last one longer.
+fn push(out: &mut Vec<Run>, first: Address, last: Address, what: What) {
+    match out.last_mut() {
+        Some(before) if before.what == what => before.last = last,
+        _ => out.push(Run { first, last, what }),
+    }
+}
+
+/// What the records tell of a pool that is not configured.
+fn recorded_ranges(name: &str, index: &Index) -> Vec<RangeMap> {
+    let mut all: Vec<&Allocation> = index
+        .known()
+        .map(|(one, _)| one)
+        .filter(|one| &*one.pool == name)
+        .collect();
+    all.sort_by_key(|one| one.address);
+    let families = [
+        (Family::V4, "IPv4"),
+        (Family::V6, "IPv6"),
+        (Family::Mac, "MACs"),
+    ];
+    let of = |family| all.iter().filter(move |one| one.address.family() == family);
+    let maps = families.into_iter().map(|(family, range)| RangeMap {
+        range: range.to_owned(),
+        runs: of(family).map(|one| taken(one)).collect(),
+    });
+    maps.filter(|map| !map.runs.is_empty()).collect()
+}

@@ -1,0 +1,22 @@
+//! What operators ask: how full the pools are, who holds what, and what may be released.
+//!
+//! Pure: index and catalog in, views out. A view is a value that goes over a socket and back, so that
+//! the command line shows the same whether it asks a running server or reads the file itself.
+//!
+//! Without a catalog (nobody named the manifests) the views say what the records tell.
+
+mod allocations;
+mod map;
+mod pod;
+mod pools;
+mod release;
+mod whois;
+
+pub use self::{
+    allocations::{AllocationRow, Filter, gathered, rows},
+    map::{PoolMap, RangeMap, Run, What, map},
+    pod::{AddressLine, AttachmentView, PodView, describe},
+    pools::{PoolRow, RangeRow, pools, range_names},
+    release::{Kept, may_be_released},
+    whois::{Place, Standing, Whois, whois},
+};

@@ -1,0 +1,174 @@
+//! How full the pools are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    allocation::{Allocation, Holder, Index, Pool, index::Usage},
+    catalog::{Catalog, PoolState},
+};
+
+/// One pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolRow {
+    /// Its name.
+    pub name: String,
+    /// Where its addresses are unique; empty for the unnamed space.
+    pub network_name: String,
+    /// Its ranges, or its MACs if it gives nothing else. It is as full as the fullest of them.
+    pub ranges: Vec<RangeRow>,
+    /// Its first and last MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macs: Option<String>,
+    /// How many addresses it can give, where that is known.
+    pub capacity: Option<u128>,
+    /// How many are held.
+    pub used: u64,
+    /// How many are set aside and taken by nobody.
+    pub reserved: u64,
+    /// How many may still be given, where that is known.
+    pub free: Option<u128>,
+    /// Why it gives nothing, or why not all is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// One range of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeRow {
+    /// Its subnet.
+    pub range: String,
+    /// How many addresses it can give.
+    pub capacity: u128,
+    /// How many are held.
+    pub used: u64,
+    /// How many are set aside and taken by nobody.
+    pub reserved: u64,
+    /// How many may still be given.
+    pub free: u128,
+}
+
+/// All pools by name: those of the catalog, and those of which records are left. `serving` says that
+/// somebody gives addresses from them now.
+pub fn pools(index: &Index, catalog: Option<&Catalog>, serving: bool) -> Vec<PoolRow> {
+    let tallies = Tallies::of(index);
+    let named = catalog.map(Catalog::pool_names).unwrap_or_default();
+    let names: BTreeSet<&str> = named.into_iter().chain(tallies.0.keys().copied()).collect();
+    let row = |name| one(name, index, catalog, serving, &tallies);
+    names.into_iter().map(row).collect()
+}
+
+/// The pool of this name, if the catalog or a record names it.
+pub(super) fn pool(
+    name: &str,
+    index: &Index,
+    catalog: Option<&Catalog>,
+    serving: bool,
+) -> Option<PoolRow> {
+    let mut rows = pools(index, catalog, serving).into_iter();
+    rows.find(|row| row.name == name)
+}
+
+fn one(
+    name: &str,
+    index: &Index,
+    catalog: Option<&Catalog>,
+    serving: bool,
+    tallies: &Tallies<'_>,
+) -> PoolRow {
+    let state = catalog.map(|catalog| catalog.pool(name));
+    let note = match state {
+        Some(PoolState::Valid(pool)) => return configured(pool, index, serving),
+        Some(PoolState::Faulty(faults)) => faults.first().map_or_else(
+            || "gives nothing: it does not make sense".to_owned(),
+            |fault| format!("gives nothing: {fault}"),
+        ),
+        Some(PoolState::Unknown) => {
+            "records are left of it, but the manifests have no such AddressPool".to_owned()
+        }
+        None => "its capacity is not known without --manifests".to_owned(),
+    };
+    let tally = tallies.0.get(name).copied().unwrap_or_default();
+    PoolRow {
+        name: name.to_owned(),
+        used: tally.used,
+        reserved: tally.reserved,
+        network_name: tally.network_name.to_owned(),
+        note: Some(note),
+        ..PoolRow::default()
+    }
+}
+
+fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
+    let usage = index.usage(&pool.name).unwrap_or_default();
+    let bounds = pool.macs.as_ref().and_then(|macs| macs.bounds());
+    let learning = serving && !index.is_ready(&pool.name);
+    PoolRow {
+        name: pool.name.to_string(),
+        network_name: pool.space.network_name().to_owned(),
+        ranges: ranges(pool, index),
+        macs: bounds.map(|(first, last)| format!("{first} to {last}")),
+        capacity: Some(usage.capacity),
+        used: usage.allocated,
+        reserved: usage.reserved,
+        free: Some(usage.free),
+        note: learning
+            .then(|| "gives nothing yet: what is in use in its ranges is being recorded".into()),
+    }
+}
+
+fn ranges(pool: &Pool, index: &Index) -> Vec<RangeRow> {
+    let names = range_names(pool).into_iter();
+    let usages = names.zip(index.range_usages(&pool.name));
+    let row = |(range, usage): (String, Usage)| RangeRow {
+        range,
+        capacity: usage.capacity,
+        used: usage.allocated,
+        reserved: usage.reserved,
+        free: usage.free,
+    };
+    usages.map(row).collect()
+}
+
+/// The names of a pool's ranges; of a pool of MACs alone, the one of these.
+pub fn range_names(pool: &Pool) -> Vec<String> {
+    if pool.ranges.is_empty() {
+        return vec!["MACs".to_owned()];
+    }
+    pool.ranges.iter().map(|r| r.subnet.to_string()).collect()
+}
+
+/// What the records alone tell of a pool.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally<'i> {
+    used: u64,
+    reserved: u64,
+    network_name: &'i str,
+}
+
+struct Tallies<'i>(BTreeMap<&'i str, Tally<'i>>);
+
+impl<'i> Tallies<'i> {
+    /// A MAC beside addresses is not counted once more; where there are MACs alone, they are.
+    fn of(index: &'i Index) -> Self {
+        let mut with_addresses = BTreeSet::new();
+        for (one, _) in index.known().filter(|(one, _)| one.address.ip().is_some()) {
+            with_addresses.insert(&*one.pool);
+        }
+        let counts =
+            |one: &Allocation| one.address.ip().is_some() || !with_addresses.contains(&*one.pool);
+        let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
+        for (one, _) in index.known().filter(|(one, _)| counts(one)) {
+            let tally = tallies.entry(&one.pool).or_default();
+            tally.network_name = one.space.network_name();
+            match one.holder {
+                Holder::Reservation { .. } => tally.reserved += 1,
+                _ => tally.used += 1,
+            }
+        }
+        Self(tallies)
+    }
+}

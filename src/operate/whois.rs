@@ -1,0 +1,98 @@
+//! Whose an address is, and if nobody's, what it is to the pools around it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    allocations::{AllocationRow, row},
+    map::in_words,
+    release::may_be_released,
+};
+use crate::{
+    allocation::{Address, Index, Pool},
+    catalog::Catalog,
+};
+
+/// What is known of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Whois {
+    /// The address.
+    pub address: Address,
+    /// Who holds it, or the address that it goes with: at most one in each address space.
+    pub held: Vec<AllocationRow>,
+    /// What it is to pools in whose spaces nobody holds it.
+    pub places: Vec<Place>,
+}
+
+/// An address seen from a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The pool.
+    pub pool: String,
+    /// Its range around the address, or its MACs.
+    pub range: String,
+    /// What it is there.
+    pub standing: Standing,
+}
+
+/// What an address is to a pool if nobody holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Standing {
+    /// May be given.
+    Free,
+    /// Never given, for this reason.
+    Never(String),
+    /// Set aside by this reservation.
+    Reserved(String),
+}
+
+/// Looks an address up in every space.
+pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whois {
+    let held = index.everywhere(address).into_iter().map(|known| {
+        let kept = may_be_released(known.0, catalog).err();
+        AllocationRow {
+            kept: kept.map(|kept| kept.to_string()),
+            ..row(known)
+        }
+    });
+    let held: Vec<AllocationRow> = held.collect();
+    let pools = index.layout().pools.values();
+    let without = pools.filter(|pool| !held.iter().any(|row| row.allocation.space == pool.space));
+    Whois {
+        address,
+        places: without
+            .filter_map(|pool| place(address, pool, index))
+            .collect(),
+        held,
+    }
+}
+
+fn place(address: Address, pool: &Pool, index: &Index) -> Option<Place> {
+    let (range, never) = match address {
+        Address::Ip(ip) => {
+            let range = pool.range_of(ip).and_then(|at| pool.ranges.get(at))?;
+            (range.subnet.to_string(), range.refuses(ip).map(in_words))
+        }
+        Address::Mac(mac) => {
+            let macs = pool.macs.as_ref().filter(|macs| macs.contains(mac))?;
+            let follows = macs.follows(mac).then_some("it comes with an address only");
+            ("its MACs".to_owned(), follows)
+        }
+    };
+    let aside = index.set_aside(&pool.space, address, address);
+    let standing = match (never, aside.first()) {
+        (Some(why), _) => Standing::Never(why.to_owned()),
+        (None, Some((_, reservation))) => {
+            let key = reservation.key();
+            Standing::Reserved(format!("{}/{}", key.namespace, key.name))
+        }
+        (None, None) => Standing::Free,
+    };
+    Some(Place {
+        pool: pool.name.to_string(),
+        range,
+        standing,
+    })
+}

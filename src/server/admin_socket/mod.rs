@@ -1,0 +1,98 @@
+//! The socket for operators of this machine: `admin.sock` in the data directory.
+//!
+//! Plain HTTP for whoever may open the file, which is its owner alone: there is no other lock.
+//! What changes anything is here and not on the admin port.
+
+mod place;
+mod routes;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{net::UnixListener, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::place::Placed;
+use super::Desk;
+
+/// Its name in the data directory.
+pub const SOCKET_NAME: &str = "admin.sock";
+/// How long what is in progress at the end may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A socket that takes connections, and serves none of them yet. Dropping it removes the file.
+pub struct AdminSocket {
+    listener: UnixListener,
+    placed: Placed,
+    desk: Arc<Desk>,
+}
+
+/// Why there can be no such socket.
+#[derive(Debug, Error)]
+pub enum AdminSocketError {
+    /// A process answers there.
+    #[error(
+        "{}: another process serves there; stop that one, or choose another directory with --data-dir",
+        path.display()
+    )]
+    Live {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something else has that name.
+    #[error("{}: this is no socket; move it away, or choose another directory with --data-dir", path.display())]
+    NoSocket {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The path is longer than a socket's may be.
+    #[error("{}: the path is too long for a socket; choose a shorter one with --data-dir", path.display())]
+    TooLong {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The system refuses.
+    #[error("{}: {source}; let nadmit write to this directory, or choose another with --data-dir", path.display())]
+    System {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl AdminSocket {
+    /// Binds the socket of a data directory (0600, at no moment open to others), in the place of one
+    /// that a dead process left behind.
+    ///
+    /// # Errors
+    /// [`AdminSocketError`]; what was there is left as it was.
+    pub fn bind(data_dir: &std::path::Path, desk: Arc<Desk>) -> Result<Self, AdminSocketError> {
+        let (listener, placed) = place::bind(data_dir, SOCKET_NAME)?;
+        Ok(Self {
+            listener,
+            placed,
+            desk,
+        })
+    }
+
+    /// Serves until `cancel`, and removes the file.
+    pub async fn run(self, cancel: CancellationToken) {
+        let Self {
+            listener,
+            placed,
+            desk,
+        } = self;
+        let serving = axum::serve(listener, routes::routes(desk))
+            .with_graceful_shutdown(cancel.clone().cancelled_owned());
+        let serving = async move { serving.await };
+        tokio::pin!(serving);
+        tokio::select! {
+            _ = &mut serving => {}
+            () = cancel.cancelled() => {
+                let _ = timeout(FAREWELL, serving).await;
+            }
+        }
+        drop(placed);
+    }
+}

@@ -1,0 +1,96 @@
+//! The socket's file: made so that nobody else can connect, ever, and taken away at the end.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use tokio::net::UnixListener;
+
+use super::AdminSocketError;
+
+/// The longest path that every Unix has room for in a socket's address, in bytes.
+const LONGEST: usize = 103;
+
+/// A socket's file that is ours: dropped, it is removed, unless another took its place.
+#[derive(Debug)]
+pub(super) struct Placed {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+/// Binds `name` in `directory`.
+///
+/// # Errors
+/// [`AdminSocketError`].
+pub(super) fn bind(
+    directory: &Path,
+    name: &str,
+) -> Result<(UnixListener, Placed), AdminSocketError> {
+    let path = directory.join(name);
+    refuse_what_is_there(&path)?;
+    let in_words = |source: io::Error| AdminSocketError::System {
+        path: path.clone(),
+        source,
+    };
+    // A directory of our own (0700): until its mode is set, nobody else reaches the socket. Its name
+    // is short, for the whole path must be.
+    let hidden = tempfile::Builder::new()
+        .prefix(".s")
+        .rand_bytes(6)
+        .tempdir_in(directory)
+        .map_err(in_words)?;
+    let made = hidden.path().join("s");
+    if path.as_os_str().len().max(made.as_os_str().len()) > LONGEST {
+        return Err(AdminSocketError::TooLong { path });
+    }
+    let listener = UnixListener::bind(&made).map_err(in_words)?;
+    fs::set_permissions(&made, fs::Permissions::from_mode(0o600)).map_err(in_words)?;
+    let identity = identity(&made).map_err(in_words)?;
+    fs::rename(&made, &path).map_err(in_words)?;
+    Ok((listener, Placed { path, identity }))
+}
+
+/// A socket that nobody listens on was left behind, and may be replaced.
+fn refuse_what_is_there(path: &Path) -> Result<(), AdminSocketError> {
+    let path = path.to_owned();
+    match fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(AdminSocketError::System { path, source }),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(AdminSocketError::NoSocket { path });
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(&path) {
+        Ok(_) => Err(AdminSocketError::Live { path }),
+        Err(error) if is_dead(&error) => Ok(()),
+        Err(source) => Err(AdminSocketError::System { path, source }),
+    }
+}
+
+fn is_dead(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound
+    )
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // Whoever comes next replaces it, if it stays.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

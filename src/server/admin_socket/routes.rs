@@ -1,0 +1,222 @@
+//! What the admin socket answers, in JSON.
+
+use std::{
+    io::{self, Cursor},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Path, Request, State},
+    response::Response,
+    routing::{get, post},
+};
+use http::{HeaderValue, StatusCode, Uri, header};
+use serde::Serialize;
+
+use crate::{
+    operate::Filter,
+    server::{
+        Desk,
+        desk::{DeskError, Release},
+        reject::text,
+    },
+};
+
+/// The bytes of one request to release.
+const SHORT: usize = 64 << 10;
+/// The bytes of one import: some two million records.
+const LONG: usize = 1 << 30;
+
+/// All paths.
+pub(super) fn routes(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/pools", get(pools))
+        .route("/pools/{name}", get(map))
+        .route("/allocations", get(allocations))
+        .route("/whois/{address}", get(whois))
+        .route("/pods/{namespace}/{name}", get(pod))
+        .route("/release", post(release))
+        .route("/export", get(export))
+        .route("/import", post(import))
+        .fallback(other_path)
+        .with_state(desk)
+}
+
+async fn pools(State(desk): State<Arc<Desk>>) -> Response {
+    json(&desk.pools())
+}
+
+async fn map(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
+    answer(desk.map(&name))
+}
+
+async fn allocations(State(desk): State<Arc<Desk>>, uri: Uri) -> Response {
+    match filter(uri.query().unwrap_or_default()) {
+        Ok(filter) => json(&desk.allocations(&filter)),
+        Err(error) => refused(&error),
+    }
+}
+
+async fn whois(State(desk): State<Arc<Desk>>, Path(address): Path<String>) -> Response {
+    match address.parse() {
+        Ok(address) => json(&desk.whois(address)),
+        Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}")),
+    }
+}
+
+async fn pod(State(desk): State<Arc<Desk>>, Path(pod): Path<(String, String)>) -> Response {
+    json(&desk.pod(&pod.0, &pod.1))
+}
+
+async fn release(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+    let body = match body(request, SHORT).await {
+        Ok(body) => body,
+        Err(error) => return refused(&error),
+    };
+    match serde_json::from_slice::<Release>(&body) {
+        Ok(ask) => answer(desk.release(ask).await),
+        Err(error) => text(StatusCode::BAD_REQUEST, format!("the body: {error}")),
+    }
+}
+
+async fn export(State(desk): State<Arc<Desk>>) -> Response {
+    let page = Page::default();
+    match desk.export(page.clone()).await {
+        Ok(_) => {
+            let mut response = Response::new(Body::from(page.take()));
+            let lines = HeaderValue::from_static("application/jsonl");
+            response.headers_mut().insert(header::CONTENT_TYPE, lines);
+            response
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+async fn import(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+    match body(request, LONG).await {
+        Ok(body) => answer(desk.import(Cursor::new(body)).await),
+        Err(error) => refused(&error),
+    }
+}
+
+async fn other_path(request: Request) -> Response {
+    let line = format!(
+        "there is nothing at {:?}; GET /pools, /allocations, /whois/ADDRESS, /pods/NAMESPACE/NAME \
+         or /export, POST /release or /import",
+        request.uri().path()
+    );
+    text(StatusCode::NOT_FOUND, line)
+}
+
+async fn body(request: Request, most: usize) -> Result<Vec<u8>, DeskError> {
+    let bytes = to_bytes(request.into_body(), most).await;
+    bytes
+        .map(Vec::from)
+        .map_err(|error| DeskError::Wrong(format!("the body cannot be read: {error}")))
+}
+
+/// `pool=storage&network=db%2Fstorage-net`.
+fn filter(query: &str) -> Result<Filter, DeskError> {
+    let mut filter = Filter::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let member = match key {
+            "pool" => &mut filter.pool,
+            "network" => &mut filter.network,
+            "namespace" => &mut filter.namespace,
+            "pod" => &mut filter.pod,
+            _ => {
+                let known = "pool, network, namespace and pod are known";
+                return Err(DeskError::Wrong(format!(
+                    "{key:?} filters nothing; {known}"
+                )));
+            }
+        };
+        *member = Some(decoded(value).ok_or_else(|| {
+            DeskError::Wrong(format!("{value:?} is not percent-encoded as it has to be"))
+        })?);
+    }
+    Ok(filter)
+}
+
+/// Percent-encoding undone.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut pieces = text.split('%');
+    bytes.extend_from_slice(pieces.next().unwrap_or_default().as_bytes());
+    for piece in pieces {
+        let (code, rest) = piece.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn answer<T: Serialize>(result: Result<T, DeskError>) -> Response {
+    match result {
+        Ok(value) => json(&value),
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &DeskError) -> Response {
+    let status = match error {
+        DeskError::NotFound(_) => StatusCode::NOT_FOUND,
+        DeskError::Refused(_) => StatusCode::CONFLICT,
+        DeskError::Wrong(_) => StatusCode::BAD_REQUEST,
+        DeskError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    text(status, error.to_string())
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(page) => {
+            let mut response = Response::new(Body::from(page));
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+            response
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// An export in memory: the exporter writes where the answer is read from.
+#[derive(Debug, Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Page {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut page = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        page.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_and_what_it_cannot_mean_refused() {
+        let read = filter("pool=storage&network=db%2Fstorage-net").unwrap();
+        assert_eq!(read.pool.as_deref(), Some("storage"));
+        assert_eq!(read.network.as_deref(), Some("db/storage-net"));
+        assert_eq!(filter("").unwrap(), Filter::default());
+        for wrong in ["pools=a", "pool=%2", "pool=%zz", "pool=%ff"] {
+            assert!(filter(wrong).is_err(), "{wrong}");
+        }
+    }
+}

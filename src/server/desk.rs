@@ -1,0 +1,294 @@
+//! Where operators are served: the pools and allocations as they are now, and what changes them by
+//! hand.
+//!
+//! The admin socket puts it on HTTP; the command line uses it as it is on a ledger that no server has
+//! open. Everything that changes goes through the ledger, under the version that was judged.
+
+use std::{io, sync::Arc};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Confirm, Metrics};
+use crate::{
+    allocation::{
+        Address, Allocation, Index, SharedIndex, Space, Stored, Timestamp, Version, Write,
+        reconcile::given_back,
+    },
+    catalog::Catalog,
+    ledger::{ImportError, Ledger, ReadError, Store as _, WriteError},
+    operate::{self, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
+    rules::Policy,
+};
+
+/// Answers operators.
+pub struct Desk {
+    catalog: Arc<ArcSwapOption<Catalog>>,
+    policy: Arc<ArcSwap<Policy>>,
+    index: Arc<SharedIndex>,
+    ledger: Arc<Ledger>,
+    clock: fn() -> Timestamp,
+    serving: Option<Serving>,
+}
+
+/// What a desk has more inside of a server.
+struct Serving {
+    confirmer: Arc<dyn Confirm>,
+    metrics: Arc<Metrics>,
+}
+
+/// Which address to release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// The address.
+    pub address: Address,
+    /// Its space.
+    #[serde(default)]
+    pub network_name: Space,
+    /// The version of the record that was looked at: another is not touched.
+    #[serde(default)]
+    pub version: Option<Version>,
+    /// Whether to release it though its holder is there, or may be.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What was released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Released {
+    /// The record as it was.
+    pub was: Allocation,
+    /// The reservation that it went back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<String>,
+}
+
+/// Why an operator is refused.
+#[derive(Debug, Error)]
+pub enum DeskError {
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// It may not be done as things are.
+    #[error("{0}")]
+    Refused(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Wrong(String),
+    /// Not at this time.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Desk {
+    /// A desk on an index that is as this ledger is.
+    pub fn new(
+        catalog: Arc<ArcSwapOption<Catalog>>,
+        policy: Arc<ArcSwap<Policy>>,
+        index: Arc<SharedIndex>,
+        ledger: Arc<Ledger>,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        Self {
+            catalog,
+            policy,
+            index,
+            ledger,
+            clock,
+            serving: None,
+        }
+    }
+
+    /// The same desk inside of a server: it has the source look again before a release, and counts.
+    #[must_use]
+    pub fn serving(mut self, confirmer: Arc<dyn Confirm>, metrics: Arc<Metrics>) -> Self {
+        self.serving = Some(Serving { confirmer, metrics });
+        self
+    }
+
+    /// All pools by name.
+    pub fn pools(&self) -> Vec<PoolRow> {
+        self.ask(|index, catalog| operate::pools(index, catalog, self.serving.is_some()))
+    }
+
+    /// The map of a pool.
+    ///
+    /// # Errors
+    /// When there is no such pool.
+    pub fn map(&self, name: &str) -> Result<PoolMap, DeskError> {
+        let serving = self.serving.is_some();
+        let map = self.ask(|index, catalog| operate::map(name, index, catalog, serving));
+        map.ok_or_else(|| {
+            let rows = self.pools();
+            let known: Vec<&str> = rows.iter().map(|row| &*row.name).collect();
+            let there = match known.is_empty() {
+                true => "there is none".to_owned(),
+                false => format!("there are {}", known.join(", ")),
+            };
+            DeskError::NotFound(format!("there is no address pool {name:?}; {there}"))
+        })
+    }
+
+    /// The allocations that a filter lets through.
+    pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
+        // Names and order are made after the index is let go: there may be many.
+        operate::rows(self.ask(|index, _| operate::gathered(index, filter)))
+    }
+
+    /// Whose an address is.
+    pub fn whois(&self, address: Address) -> Whois {
+        self.ask(|index, catalog| operate::whois(address, index, catalog))
+    }
+
+    /// A pod's addresses: requested, allocated, reported.
+    pub fn pod(&self, namespace: &str, name: &str) -> PodView {
+        let home = self.policy.load().multus_namespace.clone();
+        self.ask(|index, catalog| operate::describe((namespace, name), index, catalog, &home))
+    }
+
+    /// Releases an address, or gives it back to its reservation.
+    ///
+    /// # Errors
+    /// When nobody holds it, its holder may still use it, its record has changed, or it cannot be
+    /// written.
+    pub async fn release(&self, ask: Release) -> Result<Released, DeskError> {
+        self.look_again().await?;
+        let stored = self.recorded(&ask).await?;
+        let catalog = self.catalog.load_full();
+        if !ask.force {
+            operate::may_be_released(&stored.allocation, catalog.as_deref()).map_err(|kept| {
+                DeskError::Refused(format!(
+                    "{} of {} is not released: {kept}; --force releases it all the same",
+                    ask.address, stored.allocation.holder
+                ))
+            })?;
+        }
+        let back = catalog.as_ref().and_then(|catalog| {
+            let now = (self.clock)();
+            given_back(&stored.allocation, catalog.layout(), now)
+        });
+        let back_to = back.as_ref().map(|back| back.holder.to_string());
+        let write = match back {
+            Some(back) => Write::Update(back, stored.version),
+            None => Write::Delete(stored.allocation.clone(), stored.version),
+        };
+        self.write(write).await?;
+        if let Some(serving) = &self.serving {
+            serving.metrics.released();
+        }
+        let was = stored.allocation;
+        tracing::info!(address = %was.address, pool = &*was.pool, holder = %was.holder, "released by hand");
+        Ok(Released { was, back_to })
+    }
+
+    /// Writes all allocations as JSON Lines, and says how many.
+    ///
+    /// # Errors
+    /// When they cannot be read or written.
+    pub async fn export(&self, out: impl io::Write + Send + 'static) -> Result<u64, DeskError> {
+        let ledger = Arc::clone(&self.ledger);
+        let told = tokio::task::spawn_blocking(move || ledger.export(out)).await;
+        told.map_err(|error| DeskError::Unavailable(error.to_string()))?
+            .map_err(|error| DeskError::Unavailable(error.to_string()))
+    }
+
+    /// Creates the records of an export, all or none, and says how many.
+    ///
+    /// # Errors
+    /// When a line is no record, a record is there already, or they cannot be written.
+    pub async fn import(&self, input: impl io::BufRead + Send + 'static) -> Result<u64, DeskError> {
+        match self.ledger.import(input).await {
+            Ok(count) => Ok(count),
+            Err(error @ ImportError::Exists { .. }) => Err(DeskError::Refused(error.to_string())),
+            Err(ImportError::Write(error)) => Err(DeskError::Unavailable(error.to_string())),
+            Err(error) => Err(DeskError::Wrong(error.to_string())),
+        }
+    }
+
+    /// Asks index and catalog, which fit together.
+    fn ask<T>(&self, question: impl FnOnce(&Index, Option<&Catalog>) -> T) -> T {
+        let catalog = self.catalog.load_full();
+        let mut index = self.index.lock();
+        if let Some(catalog) = &catalog {
+            index.sync(catalog.layout());
+        }
+        question(&index, catalog.as_deref())
+    }
+
+    /// What the catalog says of pods is to be as fresh as the manifests are.
+    async fn look_again(&self) -> Result<(), DeskError> {
+        let Some(serving) = &self.serving else {
+            return Ok(());
+        };
+        serving.confirmer.confirm(&[]).await.map_err(|error| {
+            DeskError::Unavailable(format!("whether its pod is there cannot be seen: {error}"))
+        })
+    }
+
+    /// The record as the ledger has it, if it is the one that was looked at.
+    async fn recorded(&self, ask: &Release) -> Result<Stored, DeskError> {
+        let name = ask.network_name.record_name(ask.address);
+        let stored = self.ledger.get(&name).await?;
+        let stored = stored.filter(|stored| stored.allocation.space == ask.network_name);
+        let Some(stored) = stored else {
+            self.index.lock().forget(&ask.network_name, ask.address);
+            let sentence = format!("nobody holds {} in {}", ask.address, ask.network_name);
+            return Err(DeskError::NotFound(sentence));
+        };
+        if ask.version.is_some_and(|version| version != stored.version) {
+            return Err(changed(&stored));
+        }
+        Ok(stored)
+    }
+
+    async fn write(&self, write: Write) -> Result<(), DeskError> {
+        let record = write.allocation().clone();
+        let deletes = matches!(write, Write::Delete(..));
+        let written = self.ledger.write(vec![write]).await;
+        let mut index = self.index.lock();
+        match written {
+            Ok(versions) => {
+                let version = versions.first().copied().unwrap_or_default();
+                if deletes {
+                    index.apply_gone(&record.space, record.address, version);
+                } else {
+                    index.apply(Stored {
+                        allocation: record,
+                        version,
+                    });
+                }
+                Ok(())
+            }
+            Err(WriteError::Changed {
+                current: Some(current),
+                ..
+            }) => {
+                let error = changed(&current);
+                index.apply(*current);
+                Err(error)
+            }
+            Err(WriteError::Changed { current: None, .. }) => {
+                index.forget(&record.space, record.address);
+                let sentence = format!("{} was released meanwhile", record.address);
+                Err(DeskError::NotFound(sentence))
+            }
+            Err(error) => Err(DeskError::Unavailable(error.to_string())),
+        }
+    }
+}
+
+impl From<ReadError> for DeskError {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+fn changed(now: &Stored) -> DeskError {
+    DeskError::Refused(format!(
+        "{} has changed hands: it is held by {} now; look at it again",
+        now.allocation.address, now.allocation.holder
+    ))
+}

@@ -1,0 +1,85 @@
+//! What giving addresses takes, and how it fails.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    metrics::{counter::Counter, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use super::DURATIONS;
+use crate::admission::Answer;
+
+/// The code of the finding that a pool has nothing left.
+const EXHAUSTED: &str = "pool-exhausted";
+
+/// Counters of the way from a decision to a durable allocation.
+#[derive(Debug)]
+pub(super) struct Giving {
+    exhaustions: Counter,
+    conflicts: Counter,
+    releases: Counter,
+    durations: Histogram,
+}
+
+impl Giving {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let giving = Self {
+            exhaustions: Counter::default(),
+            conflicts: Counter::default(),
+            releases: Counter::default(),
+            durations: Histogram::new(DURATIONS),
+        };
+        registry.register(
+            "pool_exhaustions",
+            "Reviews that were denied because a pool had nothing left to give",
+            giving.exhaustions.clone(),
+        );
+        registry.register(
+            "allocation_conflicts",
+            "Times that another was faster to record an address, and another was chosen",
+            giving.conflicts.clone(),
+        );
+        registry.register(
+            "manual_releases",
+            "Addresses that were released by hand",
+            giving.releases.clone(),
+        );
+        registry.register_with_unit(
+            "allocation_duration",
+            "Time from the decision about a pod's addresses until they are durably recorded",
+            Unit::Seconds,
+            giving.durations.clone(),
+        );
+        giving
+    }
+
+    pub(super) fn answered(&self, answer: &Answer) {
+        if answer.findings().iter().any(|one| one.code == EXHAUSTED) {
+            self.exhaustions.inc();
+        }
+    }
+
+    pub(super) fn allocated(&self, elapsed: Duration) {
+        self.durations.observe(elapsed.as_secs_f64());
+    }
+
+    pub(super) fn overtaken(&self) {
+        self.conflicts.inc();
+    }
+
+    pub(super) fn released(&self) {
+        self.releases.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::registry;
+
+    #[test]
+    fn the_rule_that_is_counted_exists() {
+        assert!(registry::find(EXHAUSTED).is_some());
+    }
+}

@@ -1,0 +1,71 @@
+//! The commands of operators, as the real binary: against a running server, and against its file.
+
+mod maps;
+mod monitoring;
+mod server;
+mod story;
+
+use std::{fs, path::Path};
+
+use libtest_mimic::{Failed, Trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let no_curl = !server::has_curl();
+    let served = [
+        Trial::test("operate::a_running_server_answers", story::online),
+        Trial::test("operate::the_file_answers_without_a_server", story::offline),
+        Trial::test("operate::allocations_move", story::moved),
+        Trial::test(
+            "operate::monitoring_names_what_is_exported",
+            monitoring::exported,
+        ),
+    ];
+    let served = served
+        .into_iter()
+        .map(|trial| trial.with_ignored_flag(no_curl));
+    let others = [
+        Trial::test("operate::mistakes_say_what_to_do", story::mistakes),
+        Trial::test("operate::the_page_shows_what_is_printed", page),
+        Trial::test(
+            "operate::both_forms_of_the_alerts_are_one",
+            monitoring::both_forms,
+        ),
+    ];
+    served.chain(others).chain(maps::trials()).collect()
+}
+
+/// What docs/operating-addresses.md shows of `nadmit pools` stands in the snapshots.
+fn page() -> Result<(), Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/operating-addresses.md"))?;
+    let read = |name| fs::read_to_string(root.join("tests/it/snapshots").join(name));
+    for (command, snapshot) in [
+        ("nadmit pools\n", read("operate.pools")?),
+        ("nadmit pools storage --map\n", read("operate.map")?),
+    ] {
+        let begin = format!("```console\n$ {command}");
+        let shown = page
+            .split_once(&begin)
+            .and_then(|(_, rest)| rest.split_once("```"));
+        let (shown, _) = shown.ok_or_else(|| format!("the page has no {command}"))?;
+        if !snapshot.starts_with(shown) {
+            return Err(format!("the page shows\n{shown}\nbut it prints\n{snapshot}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Compares with a file in `tests/it/snapshots`; `NADMIT_UPDATE=1` writes it.
+fn snapshot(name: &str, told: &str) -> Result<(), Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/snapshots")
+        .join(format!("operate.{name}"));
+    if std::env::var_os("NADMIT_UPDATE").is_some() {
+        fs::write(&path, told)?;
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    if kept == told {
+        return Ok(());
+    }
+    Err(format!("{} has\n{kept}\nbut it says\n{told}", path.display()).into())
+}

@@ -1,0 +1,195 @@
+//! A server on the fixtures, and the commands that are run beside it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use libtest_mimic::Failed;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn has_curl() -> bool {
+    let output = Command::new("curl").arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// The binary, without what the caller's shell says.
+pub(super) fn nadmit() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("NADMIT_") {
+            command.env_remove(key);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A folder with the fixtures' manifests and room for data.
+pub(super) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub(super) fn new() -> Result<Self, Failed> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("manifests"))?;
+        let fixture =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/operate/world.yaml");
+        fs::copy(fixture, folder.path().join("manifests/world.yaml"))?;
+        Ok(Self { folder })
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What a command prints. It has to go well.
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
+        let output = self.output(arguments)?;
+        if output.status.success() {
+            return Ok(String::from_utf8(output.stdout)?);
+        }
+        Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+
+    /// What a command complains of. It has to.
+    pub(super) fn refused(&self, arguments: &[&str]) -> Result<String, Failed> {
+        let output = self.output(arguments)?;
+        if output.status.success() {
+            return Err(format!("{arguments:?} went well").into());
+        }
+        Ok(String::from_utf8(output.stderr)?)
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<Output, Failed> {
+        let mut command = nadmit();
+        command.current_dir(self.folder.path()).args(arguments);
+        Ok(command.output()?)
+    }
+
+    /// Serves the folder.
+    pub(super) fn serve(&self) -> Result<Serving<'_>, Failed> {
+        let mut process = nadmit()
+            .current_dir(self.folder.path())
+            .args(["serve", "--manifests", "manifests", "--drain-grace", "0"])
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let output = process.stdout.take().ok_or("no standard output")?;
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut serving = Serving {
+            place: self,
+            process,
+            webhooks: String::new(),
+            admin: String::new(),
+        };
+        serving.webhooks = url(&lines, "https://")?;
+        serving.admin = url(&lines, "http://")?;
+        Ok(serving)
+    }
+}
+
+/// The next URL of this scheme that is printed, without its path.
+fn url(lines: &Receiver<String>, scheme: &str) -> Result<String, Failed> {
+    loop {
+        let line = lines.recv_timeout(PATIENCE)?;
+        if let Some((_, behind)) = line.split_once(scheme) {
+            let address = behind.split('/').next().unwrap_or_default();
+            return Ok(format!("{scheme}{address}"));
+        }
+    }
+}
+
+/// A server that ends with the test.
+pub(super) struct Serving<'p> {
+    place: &'p Place,
+    process: Child,
+    webhooks: String,
+    admin: String,
+}
+
+impl Serving<'_> {
+    /// Asks `/mutate` for a replica of the StatefulSet `db`, as the API server does.
+    pub(super) fn create_replica(&self, ordinal: u32) -> Result<String, Failed> {
+        let name = format!("db-{ordinal}");
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "u",
+            "controller": true});
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": "1",
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "resource": {"group": "", "version": "v1", "resource": "pods"},
+                "operation": "CREATE",
+                "namespace": "db",
+                "name": name,
+                "object": {"metadata": {"name": name, "ownerReferences": [set],
+                    "annotations": {"k8s.v1.cni.cncf.io/networks": "storage-net"}}},
+            },
+        });
+        self.post("/mutate", &review.to_string())
+    }
+
+    pub(super) fn post(&self, path: &str, body: &str) -> Result<String, Failed> {
+        let ca = self.place.path("certs/ca.crt").display().to_string();
+        let url = format!("{}{path}", self.webhooks);
+        let json = "Content-Type: application/json";
+        curl(&["--cacert", &ca, &url, "--header", json, "--data", body])
+    }
+
+    pub(super) fn metrics(&self) -> Result<String, Failed> {
+        curl(&[&format!("{}/metrics", self.admin)])
+    }
+
+    /// Ends the server as SIGTERM does, and waits for that.
+    pub(super) fn stop(mut self) -> Result<(), Failed> {
+        let id = self.process.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Ends the server as a crash does.
+    pub(super) fn kill(mut self) -> Result<(), Failed> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(super) fn curl(arguments: &[&str]) -> Result<String, Failed> {
+    let output = Command::new("curl")
+        .args(["--disable", "--silent", "--show-error", "--noproxy", "*"])
+        .args(["--max-time", "20"])
+        .args(arguments)
+        .output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8(output.stdout)?);
+    }
+    Err(format!("curl: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
