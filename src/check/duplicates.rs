@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use crate::{
-    manifests::{Located, Manifest, PodName},
+    manifests::{Located, Manifest},
     network::Position,
     rules::Level,
 };
 
-use super::{DUPLICATE_OBJECT, File, Remark, place::span_at};
-
-/// Kind, namespace and name.
-type Identity<'o> = (&'o str, &'o str, &'o str);
+use super::{
+    DUPLICATE_OBJECT, File, Remark,
+    identity::{Identity, identity},
+    place::span_at,
+};
 
 /// A warning at each object that was defined before, which names that place.
 pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Remark> {
@@ -34,6 +35,7 @@ pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Remar
                 file: index,
                 code: DUPLICATE_OBJECT,
                 level: Level::Warn,
+                namespace: namespace.to_owned(),
                 object: format!("{kind} {namespace}{slash}{own}"),
                 field: "metadata.name".to_owned(),
                 span: span_at(position, text),
@@ -47,27 +49,4 @@ pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Remar
         }
     }
     remarks
-}
-
-/// What the API server would know the object by; `None` for what has no name yet.
-fn identity(manifest: &Manifest) -> Option<Identity<'_>> {
-    Some(match manifest {
-        Manifest::Network(m) => ("network", &m.network.namespace, &m.network.name),
-        Manifest::Namespace(m) => ("namespace", "", &m.name),
-        Manifest::Pod(m) => match &m.name {
-            PodName::Given(name) => ("pod", &m.namespace, name),
-            PodName::Generated(_) => return None,
-        },
-        // What ends so is only the beginning of a name (`metadata.generateName`).
-        Manifest::Workload(m) if m.name.ends_with(['-', '.']) => return None,
-        Manifest::Workload(m) => (m.kind, &m.namespace, &m.name),
-        Manifest::VirtualMachine(m) => ("virtualmachine", &m.namespace, &m.name),
-        Manifest::Pool(m) => ("addresspool", "", &m.name),
-        Manifest::Reservation(m) => ("addressreservation", &m.namespace, &m.name),
-        Manifest::SlicePool(m) => ("nodeslicepool", &m.namespace, &m.name),
-        Manifest::ConfigMap(m) => ("configmap", &m.namespace, &m.name),
-        // There is but one that counts, "cluster".
-        Manifest::Operator(_) => ("network.operator.openshift.io", "", "cluster"),
-        Manifest::Configuration(_) => return None,
-    })
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::sources::{self, SourceError};
+use crate::sources::{self, ClusterObject, SourceError};
 
 use super::CheckError;
 
@@ -20,6 +20,16 @@ pub struct File {
     pub name: String,
     /// Its text; of one that is none, why.
     pub text: Result<String, SourceError>,
+}
+
+impl File {
+    /// An object of a cluster.
+    pub fn of_cluster(object: ClusterObject) -> Self {
+        Self {
+            name: object.name,
+            text: Ok(object.text),
+        }
+    }
 }
 
 /// Reads files, the manifests (`*.yaml`, `*.yml`, `*.json`) in folders, and for `-` standard input.

@@ -4,35 +4,48 @@ use std::fmt::Write as _;
 
 use crate::rules::Level;
 
-use super::Outcome;
+use super::{Outcome, Remark};
 
 /// A command a remark.
 pub(super) fn tell(outcome: &Outcome) -> String {
     let mut out = String::new();
     for remark in &outcome.remarks {
-        let place = outcome.location(remark);
         let command = match remark.level {
             Level::Deny => "error",
             _ => "warning",
         };
         let stop = if remark.help.is_empty() { "" } else { "; " };
-        let said = format!("{}{stop}{}", remark.message, remark.help);
+        let mut said = format!("{}{stop}{}", remark.message, remark.help);
+        let title = property(remark.code);
+        // An object of a cluster is in no file: the note itself names it.
+        let properties = if outcome.cluster.is_some() {
+            said = format!("{} {}: {said}", outcome.object(remark), remark.field);
+            format!("title={title}")
+        } else {
+            format!("{},title={title}", place(outcome, remark))
+        };
         // Writing to a String cannot fail.
-        let _ = write!(
-            out,
-            "::{command} file={},line={},endLine={},col={}",
-            property(outcome.name(remark)),
-            place.start.line,
-            place.end.line,
-            place.start.column,
-        );
-        // GitHub takes columns within one line only.
-        if place.end.line == place.start.line && place.end.column > place.start.column {
-            let _ = write!(out, ",endColumn={}", place.end.column);
-        }
-        let _ = writeln!(out, ",title={}::{}", property(remark.code), data(&said));
+        let _ = writeln!(out, "::{command} {properties}::{}", data(&said));
     }
     out
+}
+
+/// Where a remark is in its file.
+fn place(outcome: &Outcome, remark: &Remark) -> String {
+    let place = outcome.location(remark);
+    let mut said = format!(
+        "file={},line={},endLine={},col={}",
+        property(outcome.name(remark)),
+        place.start.line,
+        place.end.line,
+        place.start.column,
+    );
+    // GitHub takes columns within one line only.
+    if place.end.line == place.start.line && place.end.column > place.start.column {
+        // Writing to a String cannot fail.
+        let _ = write!(said, ",endColumn={}", place.end.column);
+    }
+    said
 }
 
 /// A message as a workflow command takes it.

@@ -1,4 +1,5 @@
-//! For people: the line, a caret under the place, what is wrong, what to write instead.
+//! For people: the line, a caret under the place, what is wrong, what to write instead. Of a cluster
+//! see [`super::living`].
 
 use std::fmt::Write as _;
 
@@ -6,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 
 use crate::rules::Level;
 
-use super::{Outcome, Remark};
+use super::{Outcome, Remark, living};
 
-const BOLD: Style = Style::new().bold();
-const FRAME: Style = AnsiColor::Blue.on_default().bold();
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const FRAME: Style = AnsiColor::Blue.on_default().bold();
 
 /// How many characters of a line are shown.
 const WIDTH: usize = 100;
@@ -18,6 +19,9 @@ const BEFORE: usize = 40;
 
 /// All remarks, and a line that sums them up.
 pub(super) fn tell(outcome: &Outcome) -> String {
+    if let Some(examined) = &outcome.cluster {
+        return living::tell(outcome, examined);
+    }
     let mut out = String::new();
     for remark in &outcome.remarks {
         one(outcome, remark, &mut out);
@@ -26,7 +30,8 @@ pub(super) fn tell(outcome: &Outcome) -> String {
     out
 }
 
-fn style(level: Level) -> Style {
+/// The colour of a level.
+pub(super) fn style(level: Level) -> Style {
     let color = match level {
         Level::Deny => AnsiColor::Red,
         _ => AnsiColor::Yellow,
@@ -36,15 +41,10 @@ fn style(level: Level) -> Style {
 
 fn one(outcome: &Outcome, remark: &Remark, out: &mut String) {
     let color = style(remark.level);
-    let (level, code) = (remark.level, remark.code);
     let place = outcome.location(remark);
     let gutter = place.start.line.to_string().len();
+    headline(remark, out);
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{color}{level}[{code}]{color:#}{BOLD}: {}{BOLD:#}",
-        printable(&remark.message)
-    );
     let _ = writeln!(
         out,
         "{:gutter$}{FRAME}-->{FRAME:#} {}:{}:{}{}",
@@ -73,15 +73,34 @@ fn one(outcome: &Outcome, remark: &Remark, out: &mut String) {
             spaced(&remark.field),
         );
     }
-    if !remark.help.is_empty() {
-        let _ = writeln!(
-            out,
-            "{:gutter$} {FRAME}={FRAME:#} {BOLD}help{BOLD:#}: {}",
-            "",
-            printable(&remark.help)
-        );
-    }
+    help(remark, gutter, out);
     out.push('\n');
+}
+
+/// What is wrong.
+pub(super) fn headline(remark: &Remark, out: &mut String) {
+    let color = style(remark.level);
+    let (level, code) = (remark.level, remark.code);
+    let message = printable(&remark.message);
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{color}{level}[{code}]{color:#}{BOLD}: {message}{BOLD:#}"
+    );
+}
+
+/// What to write instead.
+pub(super) fn help(remark: &Remark, gutter: usize, out: &mut String) {
+    if remark.help.is_empty() {
+        return;
+    }
+    let help = printable(&remark.help);
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{:gutter$} {FRAME}={FRAME:#} {BOLD}help{BOLD:#}: {help}",
+        ""
+    );
 }
 
 fn about(remark: &Remark) -> String {
@@ -141,7 +160,7 @@ impl Shown {
 }
 
 /// Files may hold what steers a terminal; a tab is shown as wide as it is counted.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\t' | '\n' => ' ',
@@ -152,29 +171,36 @@ fn printable(text: &str) -> String {
 }
 
 fn sum(outcome: &Outcome, out: &mut String) {
-    let many = |count: usize, word: &str| match count {
-        1 => format!("1 {word}"),
-        _ => format!("{count} {word}s"),
-    };
-    let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
     let read = format!(
         "{} in {}",
         many(outcome.objects, "object"),
         many(outcome.files.len(), "file")
     );
-    let (color, said) = if denials + warnings == 0 {
-        (
+    let _ = writeln!(out, "{} ({read})", counted(outcome));
+}
+
+/// A number of things.
+pub(super) fn many(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    }
+}
+
+/// How many denials and warnings there are.
+pub(super) fn counted(outcome: &Outcome) -> String {
+    let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
+    let (color, said) = match (denials, warnings) {
+        (0, 0) => (
             AnsiColor::Green.on_default().bold(),
             "no finding".to_owned(),
-        )
-    } else {
-        let level = if denials > 0 {
-            Level::Deny
-        } else {
-            Level::Warn
-        };
-        let said = format!("{}, {}", many(denials, "denial"), many(warnings, "warning"));
-        (style(level), said)
+        ),
+        (0, _) => (style(Level::Warn), both(denials, warnings)),
+        _ => (style(Level::Deny), both(denials, warnings)),
     };
-    let _ = writeln!(out, "{color}{said}{color:#} ({read})");
+    format!("{color}{said}{color:#}")
+}
+
+fn both(denials: usize, warnings: usize) -> String {
+    format!("{}, {}", many(denials, "denial"), many(warnings, "warning"))
 }

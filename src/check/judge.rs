@@ -1,9 +1,9 @@
-//! All that was read, judged as one world.
+//! One object, judged against all that was read.
 
 use crate::{
     catalog::Catalog,
     manifests::{
-        self, ConfigMapManifest, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest,
+        ConfigMapManifest, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest,
         PodName, VirtualMachineManifest, WorkloadManifest,
     },
     network::{Span, annotations},
@@ -17,130 +17,35 @@ use crate::{
         operator::ConfigMapSubject,
         workload::{MachineSubject, Scale, TemplateSubject, WorkloadKind, machine},
     },
-    sources::{self, SourceError},
 };
 
 use super::{
-    File, Outcome, Remark, duplicates,
+    Options, Remark,
+    identity::namespace,
     place::{Strings, span_at},
     rehearsal::{Place, Rehearsal},
-    remark::INVALID_MANIFEST,
 };
-
-/// How a run differs from the server.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Whether a network may be unknown in a namespace of which no network was read at all.
-    ///
-    /// The networks of a repository of applications are often somewhere else; without this their
-    /// absence is only warned of.
-    pub strict_networks: bool,
-}
 
 /// An annotation or another text of an object.
 type Texts = [(Box<str>, Located<Box<str>>)];
-
-/// Judges what was read. Pure, but for what the files already are.
-pub fn run(files: Vec<File>, policy: &Policy, options: Options) -> Outcome {
-    let mut remarks = Vec::new();
-    let mut read = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        match &file.text {
-            Ok(text) => {
-                let found = manifests::read_all(text, &file.name);
-                remarks.extend(found.errors.iter().map(|error| {
-                    let span = span_at(error.position, text);
-                    invalid(index, Level::Deny, span, error.fault.to_string())
-                }));
-                read.push(found.objects);
-            }
-            Err(error) => {
-                remarks.push(unreadable(index, error));
-                read.push(Vec::new());
-            }
-        }
-    }
-    remarks.extend(duplicates::find(&files, &read));
-    let names = files.iter().map(|file| &*file.name);
-    let (catalog, labels) = sources::catalog_of(names.zip(read.iter().cloned()));
-    remarks.extend(labels.iter().filter_map(|label| of_label(label, &files)));
-    let world = World {
-        catalog: &catalog,
-        policy,
-        options,
-        rehearsal: Rehearsal::of(&read, &catalog, policy),
-    };
-    let mut objects = 0;
-    for (index, (file, found)) in files.iter().zip(&read).enumerate() {
-        let text = file.text.as_deref().unwrap_or_default();
-        objects += found.len();
-        for (place, object) in found.iter().enumerate() {
-            world.judge((index, place), text, object, &mut remarks);
-        }
-    }
-    remarks.sort_by_key(|remark| (remark.file, remark.span.start));
-    Outcome {
-        files,
-        objects,
-        remarks,
-    }
-}
-
-fn invalid(file: usize, level: Level, span: Span, message: String) -> Remark {
-    Remark {
-        file,
-        code: INVALID_MANIFEST,
-        level,
-        object: String::new(),
-        field: String::new(),
-        span,
-        message,
-        help: String::new(),
-    }
-}
-
-/// A file of which nothing could be read.
-fn unreadable(file: usize, error: &SourceError) -> Remark {
-    let message = match error {
-        SourceError::NotUtf8 { position, .. } => format!(
-            "the text is not UTF-8 from line {}, column {}: save it as UTF-8",
-            position.line, position.column
-        ),
-        other => other.to_string(),
-    };
-    invalid(file, Level::Deny, Span::default(), message)
-}
-
-/// A namespace's label that says nothing.
-fn of_label(error: &SourceError, files: &[File]) -> Option<Remark> {
-    let SourceError::Label {
-        label,
-        expected,
-        file,
-        position,
-        text,
-        ..
-    } = error
-    else {
-        return None;
-    };
-    let index = files.iter().position(|known| known.name == *file)?;
-    let span = span_at(*position, files[index].text.as_deref().unwrap_or_default());
-    let message =
-        format!("the label {label} is {text:?}, which is taken for no label: write {expected}");
-    Some(invalid(index, Level::Warn, span, message))
-}
 
 /// What everything is judged against.
 pub(super) struct World<'w> {
     pub(super) catalog: &'w Catalog,
     pub(super) policy: &'w Policy,
-    options: Options,
-    rehearsal: Rehearsal,
+    pub(super) options: Options,
+    pub(super) rehearsal: Rehearsal,
 }
 
 impl World<'_> {
-    fn judge(&self, place: Place, text: &str, object: &Located<Manifest>, out: &mut Vec<Remark>) {
+    /// Adds what the rules say of the object at a place.
+    pub(super) fn judge(
+        &self,
+        place: Place,
+        text: &str,
+        object: &Located<Manifest>,
+        out: &mut Vec<Remark>,
+    ) {
         let mut strings = Strings::new(text);
         // Where an object as a whole begins, for what has no place of its own.
         let whole = span_at(object.place.position, text);
@@ -189,6 +94,7 @@ impl World<'_> {
             file: place.0,
             code: finding.code,
             level: finding.level,
+            namespace: namespace(&object.value).to_owned(),
             object: name.clone(),
             field: finding.field,
             span,

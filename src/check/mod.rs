@@ -5,8 +5,9 @@
 //! rules ([`crate::rules::judge`]). What is found has its place in the file: the very character,
 //! inside of the JSON inside of the YAML.
 //!
-//! 1. [`gather`] reads files, folders and standard input.
-//! 2. [`run`] judges them.
+//! 1. [`gather`] reads files, folders and standard input; a cluster's objects are files, too, of one
+//!    object each ([`File::of_cluster`]).
+//! 2. [`run()`] judges files alone, [`run_in`] files in a cluster, [`examine`] a cluster.
 //! 3. [`Format`] says it: to people, or to machines.
 
 mod duplicates;
@@ -15,18 +16,22 @@ mod files;
 mod format;
 mod github;
 mod human;
+mod identity;
 mod json;
 mod judge;
+mod living;
 mod place;
 mod pools;
 mod rehearsal;
 mod remark;
+mod run;
 mod sarif;
+mod shared;
 
 pub use self::{
     error::CheckError,
     files::{File, gather},
     format::Format,
-    judge::{Options, run},
-    remark::{DUPLICATE_OBJECT, INVALID_MANIFEST, Outcome, Remark},
+    remark::{DUPLICATE_OBJECT, Examined, INVALID_MANIFEST, Outcome, Remark},
+    run::{Options, examine, run, run_in},
 };

@@ -1,6 +1,9 @@
-//! What pools would give to the pods of the files, one after the other.
+//! What pools would give to pods, one after the other, and what those that run carry already.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     allocation::{
@@ -18,10 +21,21 @@ use crate::{
     },
 };
 
+use super::shared::Shared;
+
 /// A pod's place: its file, and its place among the file's objects.
 pub(super) type Place = (usize, usize);
 
-/// What is refused to pods, if all of the files were applied to an empty cluster.
+/// What the pods that were read are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pods {
+    /// Manifests: they have nothing yet, and hold what they are given in their turn.
+    Written,
+    /// Pods of a cluster: they hold what they carry.
+    Running,
+}
+
+/// What is refused to pods, if all of the files were applied.
 #[derive(Debug, Default)]
 pub(super) struct Rehearsal(HashMap<Place, Vec<Finding>>);
 
@@ -39,13 +53,23 @@ impl Observer for Still {
 }
 
 impl Rehearsal {
-    /// Gives every pod its addresses: first what networks configure, then to the pods that name
-    /// theirs, then to the others.
-    pub(super) fn of(read: &[Vec<Located<Manifest>>], catalog: &Catalog, policy: &Policy) -> Self {
+    /// Gives every pod its addresses: first what networks configure and running pods carry, then to
+    /// the pods that name theirs, then to the others.
+    pub(super) fn of(
+        read: &[Vec<Located<Manifest>>],
+        pods_are: Pods,
+        catalog: &Catalog,
+        policy: &Policy,
+    ) -> Self {
         if catalog.layout().pools.is_empty() {
             return Self::default();
         }
-        let mut stage = Stage::new(catalog, policy);
+        let mut in_use = catalog.addresses_in_use(&policy.multus_namespace);
+        if pods_are == Pods::Written {
+            let written = written(read);
+            in_use.retain(|one| pod_of(one).is_none_or(|pod| !written.contains(&pod)));
+        }
+        let mut stage = Stage::new(catalog, policy, &in_use);
         let pods = read.iter().enumerate().flat_map(|(file, objects)| {
             let objects = objects.iter().enumerate();
             objects.filter_map(move |(place, object)| match &object.value {
@@ -54,8 +78,17 @@ impl Rehearsal {
             })
         });
         let mut refused = HashMap::new();
+        let shared = Shared::of(&in_use, catalog.layout());
         let mut waiting = Vec::new();
         for (place, pod) in pods {
+            let shared = match pods_are {
+                Pods::Running => shared.findings(&stage.subject(pod), pod),
+                Pods::Written => Vec::new(),
+            };
+            if !shared.is_empty() {
+                refused.insert(place, shared);
+                continue;
+            }
             match stage.asks(pod) {
                 Some(asks) if asks.iter().any(|ask| !ask.ips.is_empty()) => {
                     refused.insert(place, stage.play(place, pod));
@@ -84,7 +117,7 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(catalog: &'a Catalog, policy: &'a Policy) -> Self {
+    fn new(catalog: &'a Catalog, policy: &'a Policy, in_use: &[InUse]) -> Self {
         let mut stage = Self {
             catalog,
             policy,
@@ -93,12 +126,7 @@ impl<'a> Stage<'a> {
         };
         let layout = Arc::clone(catalog.layout());
         stage.index.sync(&layout);
-        let in_use = catalog.addresses_in_use(&policy.multus_namespace);
-        let configured: Vec<InUse> = in_use
-            .into_iter()
-            .filter(|one| matches!(one.holder, Holder::Network { .. }))
-            .collect();
-        let actions = reconcile([], &layout, &configured, &Still, Timestamp::default());
+        let actions = reconcile([], &layout, in_use, &Still, Timestamp::default());
         for write in actions.into_iter().filter_map(|action| action.write) {
             let stored = Stored {
                 allocation: write.allocation().clone(),
@@ -174,7 +202,26 @@ fn rules_asks(subject: &PodSubject<'_>) -> Vec<usize> {
         .collect()
 }
 
-/// As whom a pod asks. One without a name is another pod than every other.
+/// The pods among manifests: namespaces and names.
+fn written(read: &[Vec<Located<Manifest>>]) -> HashSet<(&str, &str)> {
+    let objects = read.iter().flatten();
+    let names = objects.filter_map(|object| match &object.value {
+        Manifest::Pod(pod) => match &pod.name {
+            PodName::Given(name) => Some((&*pod.namespace, &**name)),
+            PodName::Generated(_) => None,
+        },
+        _ => None,
+    });
+    names.collect()
+}
+
+/// Namespace and name of the pod that uses an address.
+pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
+    Some((one.holder.namespace(), &one.pod.as_ref()?.name))
+}
+
+/// As whom a pod asks. One without a name is another pod than every other; one whose name was made
+/// after it was given something carries the token under which it holds that.
 fn asker(place: Place, pod: &PodManifest) -> Option<Asker> {
     let token = format!("{}-{}", place.0, place.1);
     let (name, generate_name) = match &pod.name {
@@ -192,7 +239,10 @@ fn asker(place: Place, pod: &PodManifest) -> Option<Asker> {
             kind,
             name,
         }),
-        token: name.is_empty().then_some(&*token),
+        token: match pod.annotation(annotations::HOLDER_TOKEN) {
+            Some(carried) => Some(&*carried.value),
+            None => name.is_empty().then_some(&*token),
+        },
     };
     identity.asker()
 }

@@ -24,6 +24,8 @@ pub struct Remark {
     pub code: &'static str,
     /// Denied or warned of.
     pub level: Level,
+    /// The namespace that the object lives in; empty of what lives in none.
+    pub namespace: String,
     /// The object: `pod db/db-0`; empty for a file of which none was read.
     pub object: String,
     /// The field's path; empty where there is none.
@@ -51,8 +53,23 @@ pub struct Outcome {
     pub files: Vec<File>,
     /// How many objects in them were judged.
     pub objects: usize,
-    /// Everything that was found: by file, then by place.
+    /// Everything that was found: by file, then by place; in a cluster by namespace, then by code.
     pub remarks: Vec<Remark>,
+    /// The cluster, if it is a cluster that was judged: its objects are the files, and have no lines.
+    pub cluster: Option<Examined>,
+}
+
+/// A living cluster that was judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// The URL of its API server.
+    pub server: String,
+    /// The context of the kubeconfig that leads to it.
+    pub context: Option<String>,
+    /// The namespace to which the run is limited.
+    pub namespace: Option<String>,
+    /// How many objects there are that have nothing to do with networks.
+    pub silent: usize,
 }
 
 impl Outcome {
@@ -69,6 +86,14 @@ impl Outcome {
     /// The name of a remark's file.
     pub(super) fn name(&self, remark: &Remark) -> &str {
         self.files.get(remark.file).map_or("", |file| &file.name)
+    }
+
+    /// What a remark is about; where there is no object, what could not be read as one.
+    pub(super) fn object<'o>(&'o self, remark: &'o Remark) -> &'o str {
+        match &*remark.object {
+            "" => self.name(remark),
+            object => object,
+        }
     }
 
     /// The text of a remark's file.

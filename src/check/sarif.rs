@@ -56,8 +56,23 @@ fn rule(code: &str) -> Value {
 }
 
 fn result(outcome: &Outcome, remark: &Remark, codes: &[&str]) -> Value {
-    let place = outcome.location(remark);
     let stop = if remark.help.is_empty() { "" } else { "; " };
+    json!({
+        "ruleId": remark.code,
+        "ruleIndex": codes.iter().position(|code| *code == remark.code),
+        "level": word(remark.level),
+        "message": {"text": format!("{}{stop}{}", remark.message, remark.help)},
+        "locations": [location(outcome, remark)],
+    })
+}
+
+fn location(outcome: &Outcome, remark: &Remark) -> Value {
+    // An object of a cluster is in no file.
+    if outcome.cluster.is_some() {
+        let name = format!("{} {}", outcome.object(remark), remark.field);
+        return json!({"logicalLocations": [{"fullyQualifiedName": name.trim_end()}]});
+    }
+    let place = outcome.location(remark);
     let mut location = json!({
         "physicalLocation": {
             "artifactLocation": {"uri": uri(outcome.name(remark))},
@@ -73,13 +88,7 @@ fn result(outcome: &Outcome, remark: &Remark, codes: &[&str]) -> Value {
         let name = format!("{} {}", remark.object, remark.field);
         location["logicalLocations"] = json!([{"fullyQualifiedName": name}]);
     }
-    json!({
-        "ruleId": remark.code,
-        "ruleIndex": codes.iter().position(|code| *code == remark.code),
-        "level": word(remark.level),
-        "message": {"text": format!("{}{stop}{}", remark.message, remark.help)},
-        "locations": [location],
-    })
+    location
 }
 
 fn word(level: Level) -> &'static str {

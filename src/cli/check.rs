@@ -1,20 +1,24 @@
-//! `nadmit check`: manifests judged without a server.
+//! `nadmit check`: manifests, and what a cluster holds, judged without a server.
+
+mod cluster;
+mod progress;
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Instant,
 };
 
 use anyhow::Context as _;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser as _};
 
 use crate::{
-    check::{self, Format, Options, Outcome},
+    check::{self, Examined, Format, Options, Outcome},
     config::Config,
     rules::{Policy, Profile},
 };
+
+use self::progress::Progress;
 
 /// Where the settings are, if no flag says it; the server's own variable.
 const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";
@@ -22,28 +26,30 @@ const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";
 /// How it ended, for who reads the exit code.
 const DENIED: u8 = 1;
 const COULD_NOT_RUN: u8 = 2;
-/// After how many milliseconds a terminal is told how far it is.
-const PATIENCE: u128 = 1_000;
 
 /// What to check, and how to say it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 when nothing is denied (warnings are no denials), 1 when something is, or when a \
 manifest cannot be read as one, 2 when the check could not run: a wrong flag, a path that cannot \
-be read, mistakes in --config.
+be read, mistakes in --config, a cluster that does not answer or may not be read.
 
 Examples:
   nadmit check deploy/
   kustomize build overlays/prod | nadmit check -
-  helm template my-chart | nadmit check --format github -")]
+  helm template my-chart | nadmit check --format github -
+  nadmit check --cluster deploy/          what of these files the cluster would refuse
+  nadmit check --cluster                  what nadmit would refuse of what is in the cluster")]
 pub(super) struct CheckArgs {
     /// Files, folders (every *.yaml, *.yml and *.json below), or - for standard input
     ///
     /// All of them are one world: the NetworkAttachmentDefinitions, AddressPools, AddressReservations
     /// and Namespaces in them are those that pods, templates of workloads and KubeVirt's
     /// VirtualMachines, and they themselves, are checked against. Other kinds are passed over.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "cluster", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    cluster: cluster::ClusterArgs,
     /// How to say what is found
     #[arg(
         long,
@@ -106,13 +112,27 @@ fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
         .clone()
         .or_else(|| surrounding().map(PathBuf::from));
     let policy = policy(config.as_deref(), args.profile)?;
+    let found = args.cluster.read(args.paths.is_empty())?;
+    if let (Some(found), true) = (&found, args.paths.is_empty()) {
+        let examined = Examined {
+            server: found.server.clone(),
+            context: found.context.clone(),
+            namespace: args.cluster.namespace.clone(),
+            silent: found.silent,
+        };
+        return Ok(check::examine(found.files.clone(), examined, &policy));
+    }
     let mut progress = Progress::new();
-    let files = check::gather(&args.paths, |done, count| progress.tell(done, count));
+    let files = check::gather(&args.paths, |done, count| {
+        progress.tell(|| format!("reading file {done} of {count}"));
+    });
     progress.end();
     let options = Options {
-        strict_networks: args.strict_networks,
+        // Of a cluster everything was read.
+        strict_networks: args.strict_networks || found.is_some(),
     };
-    Ok(check::run(files?, &policy, options))
+    let surroundings = found.map(|found| found.files).unwrap_or_default();
+    Ok(check::run_in(files?, &surroundings, &policy, options))
 }
 
 fn policy(config: Option<&Path>, profile: Option<Profile>) -> anyhow::Result<Policy> {
@@ -125,34 +145,4 @@ fn policy(config: Option<&Path>, profile: Option<Profile>) -> anyhow::Result<Pol
     let config = Config::parse(&text, &name)
         .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
     Ok(config.policy)
-}
-
-/// A line on a terminal that says how far it is, when it takes long.
-struct Progress {
-    begun: Instant,
-    terminal: bool,
-    shown: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            terminal: std::io::stderr().is_terminal(),
-            shown: false,
-        }
-    }
-
-    fn tell(&mut self, done: usize, count: usize) {
-        if self.terminal && self.begun.elapsed().as_millis() > PATIENCE {
-            self.shown = true;
-            let _ = write!(std::io::stderr(), "\rreading file {done} of {count}\x1b[K");
-        }
-    }
-
-    fn end(&self) {
-        if self.shown {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }

@@ -38,7 +38,7 @@ struct Cli {
 enum Command {
     /// Serve the webhooks over HTTPS
     Serve(Box<serve::ServeArgs>),
-    /// Check manifests offline, as the server would: files, folders, or standard input
+    /// Check without a server: files, folders, standard input, or what a cluster holds
     Check(check::CheckArgs),
     /// Show what nadmit does: starts it on examples and sends it real reviews
     Demo(demo::DemoArgs),

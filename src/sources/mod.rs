@@ -5,13 +5,16 @@
 //! poll: inotify does not see how the kubelet swaps the symbolic links of a mounted `ConfigMap`, nor
 //! what happens on network file systems.
 //!
-//! Guarantees:
+//! [`Cluster`] is a living cluster, of which the objects are read once.
+//!
+//! Guarantees of the folder:
 //! - Whatever happens in the folder, the server goes on. Of a file with errors the last good state
 //!   stays, and so does that of a folder that vanishes; what was deleted goes.
 //! - Every error is reported with its place: in the log once, and in [`FolderStatus`] while it
 //!   lasts.
 //! - After [`FolderSource::refresh`] the catalog is as fresh as the folder was at the call.
 
+mod cluster;
 mod error;
 mod file;
 mod folder;
@@ -26,6 +29,7 @@ mod text;
 mod watched_file;
 
 pub use self::{
+    cluster::{Access, Cluster, ClusterError, ClusterObject, Found, Sought},
     error::SourceError,
     folder::{FolderOptions, FolderSource},
     once::{catalog_of, files_in, read_file, read_stream},

@@ -4,8 +4,10 @@
 //! speaks to the running server, is a binary of its own.
 
 mod annotations;
+mod api_server;
 mod architecture;
 mod check;
+mod check_cluster;
 mod crash;
 mod crds;
 mod docs;
@@ -39,6 +41,7 @@ fn main() {
         tour::trials(),
         architecture::trials(),
         check::trials(),
+        check_cluster::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),

@@ -1,0 +1,125 @@
+//! A living cluster, for people: what would be denied in which namespace, by which rule and how often;
+//! then each finding, whose place is an object and a field.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use crate::rules::Level;
+
+use super::{
+    Examined, Outcome, Remark,
+    human::{BOLD, FRAME, counted, headline, help, many, printable, style},
+};
+
+/// How the objects that live in no namespace are called in the table.
+const NOWHERE: &str = "(cluster)";
+
+/// What a namespace and a rule come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub denied: usize,
+    pub warned: usize,
+}
+
+/// Findings counted by namespace and code.
+pub(super) fn counts(outcome: &Outcome) -> BTreeMap<(&str, &str), Count> {
+    let mut counts: BTreeMap<(&str, &str), Count> = BTreeMap::new();
+    for remark in &outcome.remarks {
+        let count = counts.entry((&remark.namespace, remark.code)).or_default();
+        match remark.level {
+            Level::Deny => count.denied += 1,
+            _ => count.warned += 1,
+        }
+    }
+    counts
+}
+
+/// The table, every finding, and the sum again, where one looks last.
+pub(super) fn tell(outcome: &Outcome, examined: &Examined) -> String {
+    let mut out = String::new();
+    if !outcome.remarks.is_empty() {
+        table(outcome, &mut out);
+        for remark in &outcome.remarks {
+            one(outcome, remark, &mut out);
+        }
+    }
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{} ({} {})",
+        counted(outcome),
+        many(outcome.objects, "object"),
+        scope(examined)
+    );
+    out
+}
+
+/// Where the objects are.
+fn scope(examined: &Examined) -> String {
+    let mut said = match &examined.namespace {
+        Some(namespace) => format!("in namespace {namespace} of {}", examined.server),
+        None => format!("in {}", examined.server),
+    };
+    if let Some(context) = &examined.context {
+        // Writing to a String cannot fail.
+        let _ = write!(said, ", context {}", printable(context));
+    }
+    said
+}
+
+fn table(outcome: &Outcome, out: &mut String) {
+    let counts = counts(outcome);
+    let shown = |namespace: &str| match namespace {
+        "" => NOWHERE.to_owned(),
+        other => printable(other),
+    };
+    let width = |lengths: &mut dyn Iterator<Item = usize>, least: usize| {
+        lengths.max().unwrap_or_default().max(least)
+    };
+    let namespaces = width(
+        &mut counts.keys().map(|(namespace, _)| shown(namespace).len()),
+        "NAMESPACE".len(),
+    );
+    let codes = width(&mut counts.keys().map(|(_, code)| code.len()), "RULE".len());
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{BOLD}{:namespaces$}  {:codes$}  DENIED  WARNED{BOLD:#}",
+        "NAMESPACE", "RULE"
+    );
+    let mut before = None;
+    for ((namespace, code), count) in counts {
+        let first = before.replace(namespace) != Some(namespace);
+        let name = if first {
+            shown(namespace)
+        } else {
+            String::new()
+        };
+        let denied = cell(count.denied, Level::Deny);
+        let warned = cell(count.warned, Level::Warn);
+        let _ = writeln!(out, "{name:namespaces$}  {code:codes$}  {denied}  {warned}");
+    }
+    out.push('\n');
+}
+
+/// A number as wide as its heading.
+fn cell(count: usize, level: Level) -> String {
+    let color = style(level);
+    match count {
+        0 => format!("{:>6}", "-"),
+        _ => format!("{color}{count:>6}{color:#}"),
+    }
+}
+
+fn one(outcome: &Outcome, remark: &Remark, out: &mut String) {
+    headline(remark, out);
+    let stop = if remark.field.is_empty() { "" } else { ": " };
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        " {FRAME}-->{FRAME:#} {}{stop}{}",
+        printable(outcome.object(remark)),
+        printable(&remark.field)
+    );
+    help(remark, 1, out);
+    out.push('\n');
+}

@@ -1,0 +1,80 @@
+//! Addresses of pools that two running pods carry.
+
+use std::collections::HashMap;
+
+use crate::{
+    allocation::{Address, Holder, Layout, NetworkRef, Refusal, Space, reconcile::InUse},
+    manifests::{PodManifest, PodName},
+    rules::{Finding, PodSubject, allocation::AllocationSubject, judge::judge_allocation},
+};
+
+use super::rehearsal::pod_of;
+
+/// Who carries what somebody else has, by namespace and name.
+#[derive(Debug, Default)]
+pub(super) struct Shared<'u>(HashMap<(&'u str, &'u str), Vec<(&'u NetworkRef, Refusal)>>);
+
+impl<'u> Shared<'u> {
+    /// Finds them. An address is the network's that configures it, else the first pod's; it is all
+    /// others of which that is said.
+    pub(super) fn of(in_use: &'u [InUse], layout: &Layout) -> Self {
+        let mut users: HashMap<(Space, Address), Vec<&InUse>> = HashMap::new();
+        for one in in_use {
+            if let Some(pool) = layout.pool(&one.pool) {
+                let key = (pool.space.clone(), one.address);
+                users.entry(key).or_default().push(one);
+            }
+        }
+        let mut shared = Self::default();
+        for ((_, address), users) in users {
+            let configured = users.iter().find(|one| one.pod.is_none());
+            let Some(owner) = configured.or(users.first()) else {
+                continue;
+            };
+            for one in users.iter().filter(|one| !is_of(one, &owner.holder)) {
+                let Some(pod) = pod_of(one) else { continue };
+                let refusal = Refusal::InUse {
+                    address,
+                    holder: Box::new(owner.holder.clone()),
+                };
+                let said = shared.0.entry(pod).or_default();
+                said.push((&one.network, refusal));
+            }
+        }
+        for said in shared.0.values_mut() {
+            said.sort_by_key(|(_, refusal)| refusal.address());
+            said.dedup();
+        }
+        shared
+    }
+
+    /// What is said of a pod.
+    pub(super) fn findings(&self, subject: &PodSubject<'_>, pod: &PodManifest) -> Vec<Finding> {
+        let PodName::Given(name) = &pod.name else {
+            return Vec::new();
+        };
+        let said = self.0.get(&(&*pod.namespace, &**name));
+        let refused = said.into_iter().flatten().map(|(network, refusal)| {
+            let mut attachments = subject.attachments();
+            let place = attachments.position(|attachment| {
+                attachment.network().is_some_and(|known| {
+                    (&*known.namespace, &*known.name) == (&*network.namespace, &*network.name)
+                })
+            });
+            // What only network-status reports has no selection of its own.
+            (place.unwrap_or_default(), refusal.clone())
+        });
+        let refused: Vec<(usize, Refusal)> = refused.collect();
+        judge_allocation(&AllocationSubject {
+            pod: subject,
+            refused: &refused,
+        })
+    }
+}
+
+/// Whether it is this holder who uses the address: also through the network that configures it.
+fn is_of(one: &InUse, holder: &Holder) -> bool {
+    let through = matches!(holder, Holder::Network { namespace, name }
+        if (namespace, name) == (&one.network.namespace, &one.network.name));
+    one.holder == *holder || through
+}

@@ -1,0 +1,190 @@
+//! Why a cluster was not read.
+
+use std::{error::Error, fmt::Write as _};
+
+use thiserror::Error;
+
+use super::access::with_causes;
+
+/// What stands between nadmit and a cluster, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ClusterError {
+    /// A kubeconfig that cannot be read or makes no sense.
+    #[error(
+        "{file} cannot be used: {reason}; name another with --kubeconfig FILE or in KUBECONFIG"
+    )]
+    Kubeconfig {
+        /// Which.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A context that the kubeconfig does not have.
+    #[error("{file} {}; {}", missing(.context), choose(.known))]
+    Context {
+        /// The kubeconfig.
+        file: String,
+        /// The context; empty if none was named.
+        context: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// Certificates, keys or tokens that cannot be used.
+    #[error(
+        "cannot log in to {server}: {reason}; see the user of the context in the kubeconfig, or \
+         choose another with --context"
+    )]
+    Credentials {
+        /// The API server.
+        server: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Nobody answers.
+    #[error(
+        "cannot reach the API server {server}: {reason}; see that the cluster runs and that the \
+         kubeconfig has its address (`server`), or choose another with --context"
+    )]
+    Unreachable {
+        /// The API server.
+        server: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Somebody answers, but not who should.
+    #[error(
+        "the certificate of the API server {server} is not accepted: {reason}; see \
+         certificate-authority-data and `server` of the cluster in the kubeconfig"
+    )]
+    Tls {
+        /// The API server.
+        server: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The API server does not know who asks.
+    #[error(
+        "the API server {server} does not know who asks (401): the credentials in the kubeconfig \
+         are wrong or have expired; log in again"
+    )]
+    Unauthorized {
+        /// The API server.
+        server: String,
+    },
+    /// Who asks may not.
+    #[error(
+        "may not list {resource} {} (403): give who asks the ClusterRole nadmit-check of \
+         deploy/examples/check-cluster.yaml; the API server says: {message}",
+        place(.namespace.as_deref())
+    )]
+    Forbidden {
+        /// The resource with its group: `network-attachment-definitions.k8s.cni.cncf.io`.
+        resource: String,
+        /// The namespace, if not all of them.
+        namespace: Option<String>,
+        /// The API server's words.
+        message: String,
+    },
+    /// Nothing came back in time.
+    #[error("the API server {server} did not list {resource} within {seconds} s; try again")]
+    Timeout {
+        /// The API server.
+        server: String,
+        /// The resource.
+        resource: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Another answer than a list.
+    #[error("the API server {server} gave no list of {resource}: {reason}")]
+    Answer {
+        /// The API server.
+        server: String,
+        /// The resource.
+        resource: String,
+        /// What it gave.
+        reason: String,
+    },
+    /// A namespace that there is not.
+    #[error("there is no namespace {namespace:?} in the cluster: name another with --namespace")]
+    NoNamespace {
+        /// The namespace.
+        namespace: String,
+    },
+}
+
+impl ClusterError {
+    /// Why a request got no answer from the API server.
+    pub(super) fn of(error: &kube::Error, server: &str, resource: &str) -> Self {
+        let (server, resource) = (server.to_owned(), resource.to_owned());
+        let reason = with_causes(error);
+        match error {
+            kube::Error::Auth(_) => Self::Credentials { server, reason },
+            kube::Error::Service(cause) => match innermost(&**cause) {
+                reason if is_tls(&**cause) => Self::Tls { server, reason },
+                reason => Self::Unreachable { server, reason },
+            },
+            kube::Error::HyperError(cause) => Self::Unreachable {
+                server,
+                reason: innermost(cause),
+            },
+            _ => Self::Answer {
+                server,
+                resource,
+                reason,
+            },
+        }
+    }
+}
+
+/// The errors behind an error, and what I/O errors wrap, which they do not name as their source.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> Vec<&'e (dyn Error + 'static)> {
+    let mut found = vec![error];
+    let mut at = error;
+    while found.len() < 16 {
+        let wrapped = at
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        let next: Option<&(dyn Error + 'static)> = match wrapped {
+            Some(inner) => Some(inner),
+            None => at.source(),
+        };
+        let Some(next) = next else { break };
+        found.push(next);
+        at = next;
+    }
+    found
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string)
+}
+
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    chain(error).iter().any(|error| error.is::<rustls::Error>())
+}
+
+fn missing(context: &str) -> String {
+    match context {
+        "" => "has no current context".to_owned(),
+        _ => format!("has no context {context:?}"),
+    }
+}
+
+fn choose(known: &[String]) -> String {
+    let mut said = "choose one with --context".to_owned();
+    if !known.is_empty() {
+        // Writing to a String cannot fail.
+        let _ = write!(said, ": it has {}", known.join(", "));
+    }
+    said
+}
+
+fn place(namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("in namespace {namespace}"),
+        None => "in the whole cluster".to_owned(),
+    }
+}

@@ -1,0 +1,128 @@
+//! The objects of a living cluster, read once.
+//!
+//! [`Access`] says which cluster; [`Cluster::read`] lists what is [`Sought`] there, some kinds at a
+//! time and page by page, and keeps of each object only what is read of manifests
+//! ([`crate::manifests::read_all`]): a pod is some hundred bytes, and there is one way to read it.
+//! Nothing is written, and nothing is watched.
+//!
+//! Guarantees:
+//! - Lists are whole: one whose place was lost (410) is begun anew.
+//! - A kind that the cluster does not have has no objects. One that may not be listed is an error,
+//!   unless all that rests on it can be left out; then [`Found::unknown`] says what that is.
+//! - No request lasts longer than a minute.
+
+mod access;
+mod error;
+mod kept;
+mod kinds;
+mod list;
+
+pub use self::{access::Access, error::ClusterError};
+
+use std::cell::Cell;
+
+use futures_util::{StreamExt as _, stream};
+
+use self::kinds::listings;
+
+/// How many kinds are listed at a time.
+const AT_A_TIME: usize = 4;
+
+/// A cluster that can be asked.
+pub struct Cluster {
+    client: kube::Client,
+    server: String,
+    context: Option<String>,
+}
+
+/// What of a cluster is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sought {
+    /// What manifests are judged against.
+    Surroundings,
+    /// Everything that can be judged, and what it is judged against.
+    Everything {
+        /// The namespace whose objects will be judged; all of them, if there is none.
+        namespace: Option<String>,
+    },
+}
+
+/// An object of a cluster, without what nobody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterObject {
+    /// `Pod db/db-0`
+    pub name: String,
+    /// It, in JSON.
+    pub text: String,
+}
+
+/// What a cluster holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The objects: by kind, then in the API server's order.
+    pub objects: Vec<ClusterObject>,
+    /// How many more there are that have nothing to do with networks.
+    pub silent: usize,
+    /// What could not be read, and what is left out for that.
+    pub unknown: Vec<String>,
+}
+
+impl Cluster {
+    /// The URL of its API server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The context of the kubeconfig that leads to it.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
+    /// Lists what is sought. `seen` is told how many objects were read so far.
+    ///
+    /// # Errors
+    /// When something that others are judged against cannot be read.
+    pub async fn read(&self, sought: &Sought, seen: impl Fn(usize)) -> Result<Found, ClusterError> {
+        let count = Cell::new(0);
+        let more = |objects: usize| {
+            count.set(count.get() + objects);
+            seen(count.get());
+        };
+        let listings = listings(sought);
+        let lists = listings.iter().map(|listing| self.list(listing, &more));
+        let mut lists = stream::iter(lists).buffered(AT_A_TIME);
+        let mut found = Found::default();
+        let mut wanted = listings.iter();
+        while let (Some(listing), Some(list)) = (wanted.next(), lists.next().await) {
+            match (list, &listing.without) {
+                (Ok(list), _) => {
+                    found.objects.extend(list.objects);
+                    found.silent += list.silent;
+                }
+                (Err(error @ ClusterError::Forbidden { .. }), Some(without)) => {
+                    found.unknown.push(format!("{without}: {error}"));
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        known(sought, &found)?;
+        Ok(found)
+    }
+}
+
+/// A namespace that does not exist would be found faultless.
+fn known(sought: &Sought, found: &Found) -> Result<(), ClusterError> {
+    let Sought::Everything {
+        namespace: Some(namespace),
+    } = sought
+    else {
+        return Ok(());
+    };
+    let name = kept::name("Namespace", "", namespace);
+    if found.objects.iter().any(|object| object.name == name) {
+        return Ok(());
+    }
+    Err(ClusterError::NoNamespace {
+        namespace: namespace.clone(),
+    })
+}

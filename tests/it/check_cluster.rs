@@ -1,0 +1,345 @@
+//! `nadmit check --cluster`: against a stand-in for the API server, and a real one if there is one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::atomic::AtomicUsize,
+};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+use crate::api_server::{ApiServer, Fault, Store, kubeconfig};
+
+/// What the variable KUBECONFIG leads to is read, and nothing is written there.
+const REAL: &str = "KUBECONFIG";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let real = std::env::var_os(REAL).is_some();
+    let trial = |name: &str, run: fn() -> Result<(), Failed>| {
+        Trial::test(format!("check_cluster::{name}"), run)
+    };
+    vec![
+        trial("a_living_cluster_is_examined", examined),
+        trial("other_forms_have_objects_for_places", forms),
+        trial("a_healthy_cluster_has_no_finding", healthy),
+        trial("two_pods_with_one_address_are_reported", thief),
+        trial("a_namespace_limits_what_is_judged", namespace),
+        trial("files_are_judged_in_a_cluster", files),
+        trial("files_take_the_place_of_objects", precedence),
+        trial("lists_are_read_to_their_end", pages),
+        trial("a_lost_place_begins_the_list_anew", lost),
+        trial("a_missing_kind_has_no_objects", missing_kind),
+        trial("what_may_not_be_read_is_named", forbidden),
+        trial("what_cannot_be_reached_is_named", unreachable),
+        trial("a_real_cluster_is_examined", real_cluster).with_ignored_flag(!real),
+    ]
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cluster")
+}
+
+/// Runs `nadmit check --cluster` with these arguments.
+fn nadmit(kubeconfig: &Path, arguments: &[&str]) -> Result<Output, Failed> {
+    Ok(Command::new(env!("CARGO_BIN_EXE_nadmit"))
+        .args(["check", "--cluster", "--kubeconfig"])
+        .arg(kubeconfig)
+        .args(arguments)
+        .env_remove("NADMIT_CONFIG")
+        .output()?)
+}
+
+/// Runs it against a server; the exit code, and what was said on both streams.
+fn against(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, String), Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("kubeconfig");
+    server.kubeconfig(&file)?;
+    let output = nadmit(&file, arguments)?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).replace(&server.url(), "SERVER");
+    Ok((output.status.code(), said))
+}
+
+fn fixture(faults: Vec<Fault>) -> Result<ApiServer, Failed> {
+    Ok(ApiServer::start(Store::of_folder(&fixtures())?, 2, faults)?)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), Failed> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+}
+
+fn holds(said: &str, parts: &[&str]) -> Result<(), Failed> {
+    match parts.iter().find(|part| !said.contains(**part)) {
+        Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
+        None => Ok(()),
+    }
+}
+
+/// `NADMIT_UPDATE=1` writes it anew.
+fn examined() -> Result<(), Failed> {
+    let (code, said) = against(&fixture(vec![])?, &[])?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/cluster.human");
+    if std::env::var_os("NADMIT_UPDATE").is_some() {
+        fs::write(&path, &said)?;
+    }
+    same(&said, &fs::read_to_string(&path).unwrap_or_default())?;
+    same(&code, &Some(1))
+}
+
+fn forms() -> Result<(), Failed> {
+    let server = fixture(vec![])?;
+    let (_, said) = against(&server, &["--format", "json"])?;
+    let json: Value = serde_json::from_str(&said)?;
+    let first = &json["findings"][0];
+    same(&first.get("line"), &None)?;
+    let summed = |key: &str| {
+        let counts = json["counts"].as_array().into_iter().flatten();
+        counts.filter_map(|count| count[key].as_u64()).sum::<u64>()
+    };
+    same(
+        &Some(summed("denials")),
+        &json["summary"]["denials"].as_u64(),
+    )?;
+    same(
+        &Some(summed("warnings")),
+        &json["summary"]["warnings"].as_u64(),
+    )?;
+    let (_, said) = against(&server, &["--format", "sarif"])?;
+    let log: Value = serde_json::from_str(&said)?;
+    let place = &log["runs"][0]["results"][0]["locations"][0];
+    if place["logicalLocations"][0]["fullyQualifiedName"].is_null() {
+        return Err(format!("no logical location: {place}").into());
+    }
+    let (_, said) = against(&server, &["--format", "github"])?;
+    holds(
+        &said,
+        &["::error title=unknown-network::pod db/mistaken metadata.annotations["],
+    )
+}
+
+/// The objects of the fixtures in which nothing is wrong: addresses that were put in are no fault.
+fn healthy() -> Result<(), Failed> {
+    let wrong = ["thief", "mistaken", "front-net"];
+    let mut kept = Vec::new();
+    for name in ["networks.yaml", "pods.yaml"] {
+        let text = fs::read_to_string(fixtures().join(name))?;
+        let objects = text.split("---\n").filter(|object| {
+            let of_db = object.contains("namespace: db") || object.contains("kind: AddressPool");
+            of_db
+                && !wrong
+                    .iter()
+                    .any(|wrong| object.contains(&format!("name: {wrong}")))
+        });
+        kept.extend(objects.map(str::to_owned));
+    }
+    kept.push("apiVersion: v1\nkind: Namespace\nmetadata: {name: db}\n".to_owned());
+    let server = ApiServer::start(Store::of_text(&kept.join("---\n"))?, 500, vec![])?;
+    let (code, said) = against(&server, &[])?;
+    holds(&said, &["no finding"])?;
+    same(&code, &Some(0))?;
+    // One more pod is given an address that nobody carries.
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: NAME\n  namespace: db\n  annotations: \
+               {k8s.v1.cni.cncf.io/networks: '[{\"name\": \"pooled-net\", \"ips\": [\"ADDRESS/29\"]}]'}\n";
+    let folder = tempfile::tempdir()?;
+    for (address, code, expected) in [
+        ("198.51.100.5", 0, "no finding"),
+        ("198.51.100.2", 1, "address-in-use"),
+    ] {
+        let file = folder.path().join("pod.yaml");
+        fs::write(
+            &file,
+            pod.replace("NAME", "new").replace("ADDRESS", address),
+        )?;
+        let (found, said) = against(&server, &[&file.display().to_string()])?;
+        holds(&said, &[expected])?;
+        same(&found, &Some(code))?;
+    }
+    Ok(())
+}
+
+fn thief() -> Result<(), Failed> {
+    let (_, said) = against(&fixture(vec![])?, &["--namespace", "db"])?;
+    holds(&said, &["deny[address-in-use]: 198.51.100.2 is in use by"])?;
+    same(&said.matches("deny[address-in-use]").count(), &1)
+}
+
+fn namespace() -> Result<(), Failed> {
+    let server = fixture(vec![])?;
+    let (code, said) = against(&server, &["--namespace", "web"])?;
+    same(&code, &Some(1))?;
+    holds(&said, &["front-net", "in namespace web of SERVER"])?;
+    if said.contains("db/mistaken") || said.contains("network \"db/storage-net\" does not") {
+        return Err(said.into());
+    }
+    let asked = server.seen();
+    let templates = asked.iter().find(|path| path.contains("/cronjobs"));
+    let templates = templates.ok_or("no cronjobs")?;
+    holds(templates, &["/apis/batch/v1/namespaces/web/cronjobs?"])?;
+    let (code, said) = against(&server, &["--namespace", "nowhere"])?;
+    same(&code, &Some(2))?;
+    holds(&said, &["no namespace \"nowhere\""])
+}
+
+fn pod(network: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: new\n  namespace: db\n  annotations:\n    \
+         k8s.v1.cni.cncf.io/networks: {network}\n"
+    )
+}
+
+/// Checks one manifest in the cluster of the fixtures.
+fn manifest(text: &str) -> Result<(Option<i32>, String), Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("a.yaml");
+    fs::write(&file, text)?;
+    against(&fixture(vec![])?, &[&file.display().to_string()])
+}
+
+fn files() -> Result<(), Failed> {
+    // What is wrong in the cluster itself is not told.
+    let (code, said) = manifest(&asking())?;
+    holds(&said, &["no finding"])?;
+    same(&code, &Some(0))?;
+    // No network of this namespace is known, and that is known.
+    let elsewhere = pod("back-net").replace("namespace: db", "namespace: lonely");
+    let (code, said) = manifest(&elsewhere)?;
+    holds(&said, &["deny[unknown-network]", "a.yaml:7:34"])?;
+    same(&code, &Some(1))
+}
+
+/// A pod that is faultless in the cluster of the fixtures.
+fn asking() -> String {
+    pod(r#"'[{"name": "storage-net", "ips": ["203.0.113.5/24"]}]'"#)
+}
+
+fn precedence() -> Result<(), Failed> {
+    let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
+                   metadata: {name: storage-net, namespace: db}\nspec: {config: '{'}\n";
+    let (code, said) = manifest(&format!("{network}---\n{}", asking()))?;
+    same(&code, &Some(1))?;
+    holds(
+        &said,
+        &["deny[invalid-network-config]", "deny[broken-network]"],
+    )?;
+    // To write an object anew is no second definition of it.
+    if said.contains("duplicate-object") {
+        return Err(said.into());
+    }
+    Ok(())
+}
+
+fn pages() -> Result<(), Failed> {
+    let server = fixture(vec![])?;
+    against(&server, &[])?;
+    let pods = server.seen();
+    let pods = pods.iter().filter(|path| path.contains("/v1/pods"));
+    let pods: Vec<&String> = pods.collect();
+    // Seven pods, two a page.
+    same(&pods.len(), &4)?;
+    holds(pods[0], &["limit=500"])?;
+    holds(pods[1], &["&continue=2%3D%3D"])
+}
+
+fn lost() -> Result<(), Failed> {
+    let whole = against(&fixture(vec![])?, &[])?;
+    let once = fixture(vec![Fault::Expires("pods", AtomicUsize::new(2))])?;
+    same(&against(&once, &[])?, &whole)?;
+    let always = fixture(vec![Fault::Expires("pods", AtomicUsize::new(99))])?;
+    let (code, said) = against(&always, &[])?;
+    same(&code, &Some(2))?;
+    holds(&said, &["gave no list of pods", "too old"])
+}
+
+fn missing_kind() -> Result<(), Failed> {
+    let mut store = Store::of_folder(&fixtures())?;
+    for resource in [
+        "addresspools",
+        "addressreservations",
+        "nodeslicepools",
+        "networks",
+        "virtualmachines",
+    ] {
+        store = store.without(resource);
+    }
+    let (code, said) = against(&ApiServer::start(store, 500, vec![])?, &[])?;
+    same(&code, &Some(1))?;
+    // The pool is not there, and the network names it.
+    holds(&said, &["unknown-pool", "unknown-network"])
+}
+
+fn forbidden() -> Result<(), Failed> {
+    let server = fixture(vec![Fault::Forbidden("network-attachment-definitions")])?;
+    let (code, said) = against(&server, &[])?;
+    same(&code, &Some(2))?;
+    let expected = [
+        "may not list network-attachment-definitions.k8s.cni.cncf.io in the whole cluster (403)",
+        "ClusterRole nadmit-check",
+    ];
+    holds(&said, &expected)?;
+    // Without templates it can go on, and says so.
+    let server = fixture(vec![Fault::Forbidden("cronjobs")])?;
+    let (code, said) = against(&server, &[])?;
+    same(&code, &Some(1))?;
+    holds(
+        &said,
+        &[
+            "warning:",
+            "cronjobs are not judged: may not list cronjobs.batch",
+        ],
+    )
+}
+
+fn unreachable() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("kubeconfig");
+    let closed = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    let run = |text: &str, arguments: &[&str], expected: &[&str]| {
+        fs::write(&file, text)?;
+        let output = nadmit(&file, arguments)?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        same(&output.status.code(), &Some(2))?;
+        holds(&said, expected)
+    };
+    let refused = [
+        "cannot reach the API server",
+        "onnection refused",
+        "--context",
+    ];
+    run(&kubeconfig(&format!("http://{closed}")), &[], &refused)?;
+    let plain = fixture(vec![])?;
+    let tls = plain.url().replace("http://", "https://");
+    run(
+        &kubeconfig(&tls),
+        &[],
+        &["error:", "the API server https://127.0.0.1"],
+    )?;
+    run("clusters: [", &[], &["kubeconfig", "--kubeconfig FILE"])?;
+    let other = ["--context", "other"];
+    run(
+        &kubeconfig(&tls),
+        &other,
+        &["has no context \"other\"", "it has test"],
+    )?;
+    let unknown = fixture(vec![Fault::Unauthorized])?;
+    run(&kubeconfig(&unknown.url()), &[], &["(401)", "log in again"])?;
+    let output = nadmit(&folder.path().join("none"), &[])?;
+    same(&output.status.code(), &Some(2))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    holds(&said, &["none", "No such file", "--kubeconfig FILE"])
+}
+
+/// Whatever it holds, it is read to its end.
+fn real_cluster() -> Result<(), Failed> {
+    let file = std::env::var_os(REAL).ok_or("KUBECONFIG is not set")?;
+    let output = nadmit(Path::new(&file), &["--format", "json"])?;
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    let told: Value = serde_json::from_slice(&output.stdout)?;
+    same(&told["summary"]["objects"].is_u64(), &true)
+}
