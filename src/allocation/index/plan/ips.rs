@@ -1,0 +1,126 @@
+//! Which IP addresses an attachment is given: named ones, kept ones, and the lowest free.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{Ask, Draft};
+use crate::allocation::{
+    Address, Family, Pool,
+    index::{Index, pools::Slot},
+    refusal::{Exhausted, Refusal},
+};
+
+impl Index {
+    pub(super) fn choose_ips(
+        &mut self,
+        ask: &Ask,
+        pool: &Arc<Pool>,
+        held: &[Address],
+        draft: &mut Draft<'_>,
+    ) -> Result<Vec<IpAddr>, Refusal> {
+        let mut chosen = Vec::new();
+        for &address in &ask.ips {
+            let range = pool.range_of(address).ok_or_else(|| Refusal::Outside {
+                address,
+                pool: Arc::clone(&pool.name),
+                ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
+            })?;
+            self.take_named(ask, pool, range, address, held, draft)?;
+            chosen.push(address);
+        }
+        for range in 0..pool.ranges.len() {
+            if ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range)) {
+                continue;
+            }
+            let of_range =
+                |address: &Address| address.ip().filter(|ip| pool.range_of(*ip) == Some(range));
+            let kept: Vec<IpAddr> = held.iter().filter_map(of_range).collect();
+            if kept.is_empty() {
+                chosen.push(self.take_any(ask, pool, range, draft)?);
+            }
+            for ip in kept {
+                self.keep(Address::Ip(ip), ask, pool, draft)?;
+                chosen.push(ip);
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Takes an address that the attachment names.
+    fn take_named(
+        &mut self,
+        ask: &Ask,
+        pool: &Arc<Pool>,
+        range: usize,
+        address: IpAddr,
+        held: &[Address],
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Refusal> {
+        if held.contains(&Address::Ip(address)) {
+            return self.keep(Address::Ip(address), ask, pool, draft);
+        }
+        let asked = |ip: &IpAddr| ask.ips.contains(ip);
+        let other = held
+            .iter()
+            .filter_map(|held| held.ip())
+            .find(|ip| pool.range_of(*ip) == Some(range) && !asked(ip));
+        if let Some(has) = other {
+            return Err(Refusal::Contradiction {
+                holder: Box::new(draft.asker.holder.clone()),
+                has: has.into(),
+                asks: address.into(),
+            });
+        }
+        if let Some(reason) = pool.ranges.get(range).and_then(|r| r.refuses(address)) {
+            return Err(Refusal::NotGiven {
+                address,
+                pool: Arc::clone(&pool.name),
+                reason,
+            });
+        }
+        self.take(address.into(), ask, pool, draft)
+    }
+
+    /// Takes what is reserved for the asker in this range, or else the lowest free address.
+    fn take_any(
+        &mut self,
+        ask: &Ask,
+        pool: &Arc<Pool>,
+        range: usize,
+        draft: &mut Draft<'_>,
+    ) -> Result<IpAddr, Refusal> {
+        if let Some(reserved) = self.reserved_ip(ask, pool, range, draft.asker) {
+            self.take(reserved.into(), ask, pool, draft)?;
+            return Ok(reserved);
+        }
+        let slot = Slot::Range(range);
+        let address = self.lowest(pool, slot)?;
+        let ip = address
+            .ip()
+            .ok_or(Refusal::Bug("a range gave no IP address"))?;
+        self.take(address, ask, pool, draft)?;
+        Ok(ip)
+    }
+
+    pub(super) fn lowest(&self, pool: &Pool, slot: Slot) -> Result<Address, Refusal> {
+        let bug = Refusal::Bug("a pool of the layout is not in the index");
+        let state = self.pools.get(&pool.name).ok_or(bug)?;
+        let range = match slot {
+            Slot::Range(index) => pool.ranges.get(index).map(|range| range.subnet),
+            Slot::Macs => None,
+        };
+        let family = match range {
+            Some(range) => Address::Ip(range.address).family(),
+            None => Family::Mac,
+        };
+        let free = state.free(slot);
+        let lowest = free.and_then(|free| free.lowest());
+        lowest.map(|number| family.address(number)).ok_or_else(|| {
+            Refusal::Exhausted(Box::new(Exhausted {
+                pool: Arc::clone(&pool.name),
+                range,
+                capacity: free.map_or(0, |free| free.capacity()),
+                largest: state.largest(),
+            }))
+        })
+    }
+}

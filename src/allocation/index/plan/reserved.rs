@@ -1,0 +1,85 @@
+//! What reservations mean for a plan: who may take what is set aside.
+
+use std::net::IpAddr;
+
+use super::{Ask, Asker};
+use crate::{
+    allocation::{Address, NetworkRef, Pool, Reservation, index::Index, refusal::Refusal},
+    network::mac::Mac,
+};
+
+impl Index {
+    /// The reservation that an address is taken from, which must be for the asker.
+    pub(super) fn reservation_of(
+        &self,
+        address: Address,
+        ask: &Ask,
+        pool: &Pool,
+        asker: &Asker,
+    ) -> Result<Option<NetworkRef>, Refusal> {
+        let state = self.spaces.get(&pool.space);
+        let index = state.and_then(|state| state.reserved.get(&address));
+        let Some((reservation, _)) = index.and_then(|at| self.layout.reservations.get(*at)) else {
+            return Ok(None);
+        };
+        if reservation.is_for(
+            &asker.holder,
+            asker.pod.as_ref(),
+            &ask.network,
+            &ask.interface,
+        ) {
+            return Ok(Some(reservation.key()));
+        }
+        Err(Refusal::Reserved {
+            address,
+            holder: reservation.holder.clone(),
+            reservation: reservation.key(),
+        })
+    }
+
+    /// The reservations for the asker on this interface.
+    fn reservations_for<'s>(
+        &'s self,
+        ask: &'s Ask,
+        pool: &'s Pool,
+        asker: &'s Asker,
+    ) -> impl Iterator<Item = &'s Reservation> {
+        let of_pool = self
+            .layout
+            .reservations
+            .iter()
+            .filter(|(_, served_by)| served_by.as_deref() == Some(&*pool.name));
+        of_pool
+            .map(|(reservation, _)| &**reservation)
+            .filter(|reservation| {
+                reservation.is_for(
+                    &asker.holder,
+                    asker.pod.as_ref(),
+                    &ask.network,
+                    &ask.interface,
+                )
+            })
+    }
+
+    pub(super) fn reserved_ip(
+        &self,
+        ask: &Ask,
+        pool: &Pool,
+        range: usize,
+        asker: &Asker,
+    ) -> Option<IpAddr> {
+        let reserved = &self.spaces.get(&pool.space)?.reserved;
+        self.reservations_for(ask, pool, asker)
+            .flat_map(|reservation| reservation.ips.iter().copied())
+            .find(|ip| {
+                pool.range_of(*ip) == Some(range) && reserved.contains_key(&Address::Ip(*ip))
+            })
+    }
+
+    pub(super) fn reserved_mac(&self, ask: &Ask, pool: &Pool, asker: &Asker) -> Option<Mac> {
+        let reserved = &self.spaces.get(&pool.space)?.reserved;
+        self.reservations_for(ask, pool, asker)
+            .filter_map(|reservation| reservation.mac)
+            .find(|mac| reserved.contains_key(&Address::Mac(*mac)))
+    }
+}

@@ -1,0 +1,100 @@
+//! Taking an address for a plan, and going on with one that is held.
+
+use std::sync::Arc;
+
+use super::{Ask, Asker, Draft};
+use crate::allocation::{Address, Holder, Pool, Write, index::Index, refusal::Refusal};
+
+impl Index {
+    /// Takes an address for the asker: a new record, or that of a reservation for it.
+    pub(super) fn take(
+        &mut self,
+        address: Address,
+        ask: &Ask,
+        pool: &Arc<Pool>,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Refusal> {
+        let reservation = self.reservation_of(address, ask, pool, draft.asker)?;
+        let entry = self.entry(&pool.space, address);
+        let mut wanted = draft.allocation(address, ask, pool);
+        wanted.reservation = reservation;
+        match entry {
+            None => {
+                self.within_limit(pool, draft.asker)?;
+                draft.writes.push(Write::Create(wanted.clone()));
+            }
+            Some(entry) if entry.ticket().is_some_and(|ticket| ticket != draft.ticket) => {
+                return Err(Refusal::Busy(address));
+            }
+            Some(entry) => {
+                let waiting = matches!(entry.allocation().holder, Holder::Reservation { .. });
+                let version = entry
+                    .version()
+                    .filter(|_| waiting && wanted.reservation.is_some());
+                let version = version.ok_or_else(|| Refusal::InUse {
+                    address,
+                    holder: Box::new(entry.allocation().holder.clone()),
+                })?;
+                draft.writes.push(Write::Update(wanted.clone(), version));
+            }
+        }
+        self.launch(wanted, draft.ticket, &mut draft.marks);
+        Ok(())
+    }
+
+    /// Goes on with what the asker has. A record that names another pod is written anew, under its
+    /// version: so nobody can free it meanwhile for the pod that is gone.
+    pub(super) fn keep(
+        &mut self,
+        address: Address,
+        ask: &Ask,
+        pool: &Arc<Pool>,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Refusal> {
+        let entry = self.entry(&pool.space, address);
+        let bug = Refusal::Bug("a holder has an address that has no entry");
+        let entry = entry.ok_or(bug)?;
+        let old = entry.allocation();
+        if draft.is_claimed(old) {
+            return Err(Refusal::InUse {
+                address,
+                holder: Box::new(old.holder.clone()),
+            });
+        }
+        let mut wanted = draft.allocation(address, ask, pool);
+        wanted.reservation.clone_from(&old.reservation);
+        wanted.mac = old.mac.or(wanted.mac);
+        let version = entry.version();
+        if draft.is_settled(old) && wanted.mac == old.mac && version.is_some() {
+            return Ok(());
+        }
+        let version = version.ok_or_else(|| match entry.ticket() {
+            // Two attachments of one pod with one interface.
+            Some(ticket) if ticket == draft.ticket => Refusal::InUse {
+                address,
+                holder: Box::new(old.holder.clone()),
+            },
+            _ => Refusal::Busy(address),
+        })?;
+        draft.writes.push(Write::Update(wanted.clone(), version));
+        self.launch(wanted, draft.ticket, &mut draft.marks);
+        Ok(())
+    }
+
+    fn within_limit(&self, pool: &Pool, asker: &Asker) -> Result<(), Refusal> {
+        let (Some(most), Some(state)) = (pool.max_per_namespace, self.pools.get(&pool.name)) else {
+            return Ok(());
+        };
+        let namespace = asker.holder.namespace();
+        let held = state.held_in(namespace);
+        if held < most {
+            return Ok(());
+        }
+        Err(Refusal::Limit {
+            namespace: Arc::clone(namespace),
+            pool: Arc::clone(&pool.name),
+            held,
+            most,
+        })
+    }
+}

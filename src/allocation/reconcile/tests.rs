@@ -1,0 +1,213 @@
+//! What is freed, kept, adopted and reported, and when.
+
+use super::*;
+use crate::allocation::{
+    Reservation, Space,
+    spec::{PoolSpec, ReservationSpec},
+};
+
+const NOW: Timestamp = Timestamp(10_000);
+
+struct Sees(PodState, WorkloadState);
+
+impl Observer for Sees {
+    fn pod(&self, _: &Allocation) -> PodState {
+        self.0
+    }
+
+    fn workload(&self, _: &Holder) -> WorkloadState {
+        self.1
+    }
+}
+
+fn layout(pool: &str, reservations: &[&str]) -> Layout {
+    let spec: PoolSpec = serde_json::from_str(pool).unwrap_or_else(|e| panic!("{e}"));
+    let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
+    let reservations = reservations.iter().map(|spec| {
+        let spec: ReservationSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
+        let made = Reservation::new("db", "r", &spec);
+        Arc::new(made.unwrap_or_else(|e| panic!("{e:?}")))
+    });
+    let reservations: Vec<_> = reservations.collect();
+    Layout::new([Arc::new(pool)], reservations, |_| Some("storage".into()))
+}
+
+const POOL: &str = r#"{"ranges":[{"range":"192.0.2.0/24"}],"quarantine":"30s"}"#;
+
+fn pod(name: &str) -> Holder {
+    Holder::Pod {
+        namespace: "db".into(),
+        name: name.into(),
+    }
+}
+
+fn replica() -> Holder {
+    Holder::Replica {
+        namespace: "db".into(),
+        stateful_set: "db".into(),
+        ordinal: 0,
+    }
+}
+
+fn network() -> NetworkRef {
+    NetworkRef {
+        namespace: "db".into(),
+        name: "storage-net".into(),
+    }
+}
+
+fn record(address: &str, holder: Holder, age: i64) -> Allocation {
+    Allocation {
+        address: address.parse().unwrap_or_else(|e| panic!("{e}")),
+        space: Space::default(),
+        pool: "storage".into(),
+        network: network(),
+        interface: "net1".into(),
+        holder,
+        pod: None,
+        mac: None,
+        reservation: None,
+        since: NOW.plus(-age),
+    }
+}
+
+fn used(address: &str, holder: Holder) -> InUse {
+    InUse {
+        pool: "storage".into(),
+        address: address.parse().unwrap_or_else(|e| panic!("{e}")),
+        network: network(),
+        interface: "net1".into(),
+        holder,
+        pod: None,
+        mac: None,
+    }
+}
+
+fn reasons(records: &[Allocation], layout: &Layout, in_use: &[InUse], sees: &Sees) -> Vec<Reason> {
+    let records = records.iter().map(|record| (record, Version(7)));
+    let actions = reconcile(records, layout, in_use, sees, NOW);
+    actions.into_iter().map(|action| action.reason).collect()
+}
+
+#[test]
+fn a_pod_s_address_is_freed_after_the_quarantine() {
+    let layout = layout(POOL, &[]);
+    let record = [record("192.0.2.5", pod("a"), 1000)];
+    for (state, expected) in [
+        (PodState::Present, vec![]),
+        (PodState::Unknown, vec![]),
+        (PodState::Gone(NOW.plus(-29)), vec![]),
+        (PodState::Gone(NOW.plus(-30)), vec![Reason::PodGone]),
+        (PodState::Absent, vec![Reason::NeverCame]),
+    ] {
+        let sees = Sees(state, WorkloadState::Unknown);
+        assert_eq!(reasons(&record, &layout, &[], &sees), expected, "{state:?}");
+    }
+}
+
+#[test]
+fn what_was_just_recorded_or_renewed_is_left_alone() {
+    let layout = layout(POOL, &[]);
+    let young = [record("192.0.2.5", pod("a"), 60)];
+    let absent = Sees(PodState::Absent, WorkloadState::Unknown);
+    assert_eq!(reasons(&young, &layout, &[], &absent), []);
+    // The pod that is gone is an earlier one of that name.
+    let gone = Sees(PodState::Gone(NOW.plus(-90)), WorkloadState::Unknown);
+    assert_eq!(reasons(&young, &layout, &[], &gone), []);
+}
+
+#[test]
+fn a_replica_keeps_its_address_as_the_pool_says() {
+    let record = [record("192.0.2.5", replica(), 1000)];
+    let gone = PodState::Gone(NOW.plus(-500));
+    let keeping = layout(POOL, &[]);
+    let releasing = layout(
+        r#"{"ranges":[{"range":"192.0.2.0/24"}],
+            "workloadRetention":{"whenScaled":"Release","whenDeleted":"Retain"}}"#,
+        &[],
+    );
+    let by_pod = layout(
+        r#"{"ranges":[{"range":"192.0.2.0/24"}],"retention":"Pod"}"#,
+        &[],
+    );
+    for (layout, workload, freed) in [
+        (&keeping, WorkloadState::Present, false),
+        (&keeping, WorkloadState::Unknown, false),
+        (&keeping, WorkloadState::ScaledDown, false),
+        (&keeping, WorkloadState::Deleted, true),
+        (&releasing, WorkloadState::ScaledDown, true),
+        (&releasing, WorkloadState::Deleted, false),
+        (&by_pod, WorkloadState::Present, true),
+    ] {
+        let found = reasons(&record, layout, &[], &Sees(gone, workload));
+        assert_eq!(!found.is_empty(), freed, "{workload:?}");
+    }
+}
+
+#[test]
+fn what_is_used_is_adopted_and_two_users_are_reported() {
+    let layout = layout(POOL, &[]);
+    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    let one = [used("192.0.2.5", pod("a"))];
+    assert_eq!(reasons(&[], &layout, &one, &sees), [Reason::Adopted]);
+    let recorded = [record("192.0.2.5", pod("a"), 0)];
+    assert_eq!(reasons(&recorded, &layout, &one, &sees), []);
+    let both = [used("192.0.2.5", pod("a")), used("192.0.2.5", pod("b"))];
+    let found = reasons(&[], &layout, &both, &sees);
+    assert!(
+        matches!(&found[..], [Reason::Duplicate { users, .. }, Reason::Adopted] if users.len() == 2)
+    );
+}
+
+#[test]
+fn a_reservation_takes_effect_and_gets_its_address_back() {
+    let reserved = r#"{"network":"storage-net","holder":{"pod":"a"},"ips":["192.0.2.5"]}"#;
+    let layout = layout(POOL, &[reserved]);
+    let gone = Sees(PodState::Gone(NOW.plus(-500)), WorkloadState::Unknown);
+    assert_eq!(reasons(&[], &layout, &[], &gone), [Reason::Reserved]);
+    let taken = Allocation {
+        reservation: Some(NetworkRef {
+            namespace: "db".into(),
+            name: "r".into(),
+        }),
+        ..record("192.0.2.5", pod("a"), 1000)
+    };
+    assert_eq!(
+        reasons(std::slice::from_ref(&taken), &layout, &[], &gone),
+        [Reason::GivenBack]
+    );
+    let without = self::layout(POOL, &[]);
+    assert_eq!(reasons(&[taken], &without, &[], &gone), [Reason::PodGone]);
+    let waiting = record(
+        "192.0.2.5",
+        Holder::Reservation {
+            namespace: "db".into(),
+            name: "r".into(),
+        },
+        1000,
+    );
+    assert_eq!(
+        reasons(std::slice::from_ref(&waiting), &layout, &[], &gone),
+        []
+    );
+    assert_eq!(
+        reasons(&[waiting], &without, &[], &gone),
+        [Reason::ReservationGone]
+    );
+}
+
+#[test]
+fn what_a_pod_holds_beyond_what_it_carries_is_surplus() {
+    let layout = layout(POOL, &[]);
+    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    let records = [
+        record("192.0.2.5", pod("a"), 1000),
+        record("192.0.2.6", pod("a"), 1000),
+    ];
+    let carried = [used("192.0.2.6", pod("a"))];
+    assert_eq!(
+        reasons(&records, &layout, &carried, &sees),
+        [Reason::Surplus]
+    );
+    assert_eq!(reasons(&records, &layout, &[], &sees), []);
+}
