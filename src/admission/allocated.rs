@@ -48,7 +48,9 @@ pub(super) fn decide(
         .as_ref()
         .filter(|_| request.operation == Operation::Update);
     let known = old.map(|old| known_before(request, old, &asker, &index, situation));
-    let mut refused = missing(&asks, &asker, &index);
+    // What is attached by an update is given nothing later on.
+    let later = request.operation == Operation::Create;
+    let mut refused = missing(&asks, &asker, &index, later);
     refused.retain(|one| {
         let known = known.as_ref();
         known.is_none_or(|known| !known.contains(&one.refusal.to_string()))
@@ -102,15 +104,16 @@ fn known_before(
 ) -> HashSet<String> {
     let subject = subject(request, old, situation.policy, situation.catalog);
     let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();
-    let missing = missing(&asks, asker, index);
+    let missing = missing(&asks, asker, index, false);
     missing
         .into_iter()
         .map(|one| one.refusal.to_string())
         .collect()
 }
 
-/// What the attachments bring that is not recorded for them, and what they lack.
-fn missing(asks: &[Ask], asker: &Asker, index: &Index) -> Vec<Refused> {
+/// What the attachments bring that is not recorded for them, and what they lack; `later` says that
+/// those without any address may still be given all of them.
+fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refused> {
     let mut refused = Vec::new();
     for (place, ask) in asks.iter().enumerate() {
         let Some(pool) = index.layout().pool(&ask.pool) else {
@@ -144,7 +147,7 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index) -> Vec<Refused> {
         }
         // Without any, the pool gives all of them, now or when the pod is bound; one without the
         // other is what no pool gives.
-        if ask.takes_ips && !ask.ips.is_empty() {
+        if ask.takes_ips && !(later && ask.ips.is_empty()) {
             let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
             for (number, range) in pool.ranges.iter().enumerate() {
                 if !named(number) {
