@@ -6,7 +6,7 @@ use super::block::{BITS, Block};
 
 /// The free numbers between two bounds.
 ///
-/// One structure for IPv4, IPv6 and MACs, which all are numbers. They lie in blocks of [`BITS`]
+/// One structure for IPv4, IPv6 and MACs, which all are numbers. They lie in blocks of 512
 /// numbers: runs of blocks in which everything is free are one entry each, so an empty /64 is one;
 /// blocks in which some are free are sets of bits; those in which none is are not there at all.
 /// Taking the lowest, taking a given one and giving one back are O(log n) in the number of blocks
