@@ -13,7 +13,7 @@
 //!   are taken off.
 
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     answer::Answer,
@@ -33,9 +33,9 @@ use crate::{
         selection::{Addition, meaning::Meaning},
     },
     rules::{
-        Attachment, PodSubject,
+        Attachment, Level, PodSubject,
         allocation::{AllocationSubject, PoolAttachment, asks, can_be_served},
-        judge::{judge_allocation, judge_authority},
+        judge::{judge_allocation, judge_pod},
         subject::Origin,
     },
 };
@@ -70,9 +70,10 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
         let answer = Answer::allow(request);
         return Decision::Answer(answer.with_patch(patch(written, &Wanted::default())));
     }
-    let denied = judge_authority(&subject);
+    // Where all other rules are silent, authority is not.
+    let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Decision::Answer(Answer::new(request, denied));
+        return Decision::of(request, denied, situation.evidence);
     }
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
@@ -318,10 +319,27 @@ fn patch(written: &Annotations<'_>, wanted: &Wanted) -> Patch {
             (None, None) => {}
         }
     }
-    Patch(operations)
+    if written.present {
+        return Patch(operations);
+    }
+    // There is no parent to add to: it is added with what is to be in it.
+    let all: Map<String, Value> = operations
+        .into_iter()
+        .filter_map(|operation| match operation {
+            PatchOperation::Add(add) => Some((add.path.last()?.decoded().into_owned(), add.value)),
+            _ => None,
+        })
+        .collect();
+    if all.is_empty() {
+        return Patch::default();
+    }
+    Patch(vec![PatchOperation::Add(AddOperation {
+        path: PointerBuf::from_tokens(["metadata", "annotations"]),
+        value: Value::Object(all),
+    })])
 }
 
-/// `add` takes the place of what is there, and the annotations are there: the networks are in them.
+/// `add` takes the place of what is there.
 fn add(key: &str, text: &str) -> PatchOperation {
     PatchOperation::Add(AddOperation {
         path: pointer(key),
@@ -368,11 +386,7 @@ fn updated(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
         requested_default_network: owned(&old.requested_default_network),
         token: owned(&old.holder_token),
     };
-    if new.present {
-        answer.with_patch(patch(new, &wanted))
-    } else {
-        answer
-    }
+    answer.with_patch(patch(new, &wanted))
 }
 
 /// The injected text, if the new one means what was requested when it was put in.

@@ -170,6 +170,25 @@ pub fn reconcile<'a>(
 /// A holder's interface on a network.
 type Interface<'a> = (&'a Holder, &'a NetworkRef, &'a str);
 
+/// What [`reconcile`] does where nothing is recorded yet: what is in use is adopted, and reservations
+/// take effect.
+pub fn adopt(layout: &Layout, in_use: &[InUse], now: Timestamp) -> Vec<Action> {
+    reconcile([], layout, in_use, &NoRecords, now)
+}
+
+/// Without records nobody is asked for.
+struct NoRecords;
+
+impl Observer for NoRecords {
+    fn pod(&self, _: &Allocation) -> PodState {
+        PodState::Unknown
+    }
+
+    fn workload(&self, _: &Holder) -> WorkloadState {
+        WorkloadState::Unknown
+    }
+}
+
 struct View<'a, O> {
     layout: &'a Layout,
     in_use: &'a [InUse],

@@ -7,16 +7,16 @@ use std::{
 
 use crate::{
     allocation::{
-        Allocation, Controller, Holder, Identity, Index, Stored, Timestamp, Version,
+        Index, Stored, Timestamp, Version,
         index::{Ask, Asker},
-        reconcile::{InUse, Observer, PodState, WorkloadState, reconcile},
+        reconcile::{InUse, adopt},
     },
     catalog::Catalog,
     manifests::{Located, Manifest, PodManifest, PodName},
     network::annotations,
     rules::{
         Finding, PodSubject, Policy,
-        allocation::{AllocationSubject, asks, can_be_served},
+        allocation::{AllocationSubject, PoolAttachment, asks, can_be_served},
         judge::judge_allocation,
     },
 };
@@ -38,19 +38,6 @@ pub(super) enum Pods {
 /// What is refused to pods, if all of the files were applied.
 #[derive(Debug, Default)]
 pub(super) struct Rehearsal(HashMap<Place, Vec<Finding>>);
-
-/// Nothing comes and goes while files are read.
-struct Still;
-
-impl Observer for Still {
-    fn pod(&self, _: &Allocation) -> PodState {
-        PodState::Present
-    }
-
-    fn workload(&self, _: &Holder) -> WorkloadState {
-        WorkloadState::Present
-    }
-}
 
 impl Rehearsal {
     /// Gives every pod its addresses: first what networks configure and running pods carry, then to
@@ -81,24 +68,34 @@ impl Rehearsal {
         let shared = Shared::of(&in_use, catalog.layout());
         let mut waiting = Vec::new();
         for (place, pod) in pods {
+            let subject = stage.subject(pod);
             let shared = match pods_are {
-                Pods::Running => shared.findings(&stage.subject(pod), pod),
+                Pods::Running => shared.findings(&subject, pod),
                 Pods::Written => Vec::new(),
             };
             if !shared.is_empty() {
                 refused.insert(place, shared);
                 continue;
             }
-            match stage.asks(pod) {
-                Some(asks) if asks.iter().any(|ask| !ask.ips.is_empty()) => {
-                    refused.insert(place, stage.play(place, pod));
-                }
-                Some(_) => waiting.push((place, pod)),
-                None => {}
+            let attachments = asks(&subject);
+            let (true, Some(asker)) = (can_be_served(&subject, &attachments), asker(place, pod))
+            else {
+                continue;
+            };
+            let turn = Turn {
+                place,
+                subject,
+                attachments,
+                asker,
+            };
+            if turn.names_addresses() {
+                refused.insert(place, stage.play(&turn));
+            } else {
+                waiting.push(turn);
             }
         }
-        for (place, pod) in waiting {
-            refused.insert(place, stage.play(place, pod));
+        for turn in waiting {
+            refused.insert(turn.place, stage.play(&turn));
         }
         Self(refused)
     }
@@ -126,7 +123,7 @@ impl<'a> Stage<'a> {
         };
         let layout = Arc::clone(catalog.layout());
         stage.index.sync(&layout);
-        let actions = reconcile([], &layout, in_use, &Still, Timestamp::default());
+        let actions = adopt(&layout, in_use, Timestamp::default());
         for write in actions.into_iter().filter_map(|action| action.write) {
             let stored = Stored {
                 allocation: write.allocation().clone(),
@@ -160,19 +157,9 @@ impl<'a> Stage<'a> {
         )
     }
 
-    /// What the pod asks of pools, if that can be served at all.
-    fn asks(&self, pod: &PodManifest) -> Option<Vec<Ask>> {
-        let subject = self.subject(pod);
-        let attachments = asks(&subject);
-        let served = !attachments.is_empty() && can_be_served(&subject, &attachments);
-        served.then(|| attachments.into_iter().map(|one| one.ask).collect())
-    }
-
-    fn play(&mut self, place: Place, pod: &PodManifest) -> Vec<Finding> {
-        let (Some(asks), Some(asker)) = (self.asks(pod), asker(place, pod)) else {
-            return Vec::new();
-        };
-        let refused = match self.index.plan(&asker, &asks, Timestamp::default()) {
+    fn play(&mut self, turn: &Turn<'_>) -> Vec<Finding> {
+        let asks: Vec<Ask> = turn.attachments.iter().map(|one| one.ask.clone()).collect();
+        let refused = match self.index.plan(&turn.asker, &asks, Timestamp::default()) {
             Ok(planned) => {
                 let versions: Vec<Version> =
                     planned.writes.iter().map(|_| self.version()).collect();
@@ -181,25 +168,29 @@ impl<'a> Stage<'a> {
             }
             Err(refused) => refused,
         };
-        let subject = self.subject(pod);
-        let attachments = rules_asks(&subject);
         let refused: Vec<_> = refused
             .into_iter()
-            .filter_map(|one| Some((*attachments.get(one.ask)?, one.refusal)))
+            .filter_map(|one| Some((turn.attachments.get(one.ask)?.attachment, one.refusal)))
             .collect();
         judge_allocation(&AllocationSubject {
-            pod: &subject,
+            pod: &turn.subject,
             refused: &refused,
         })
     }
 }
 
-/// The places of the attachments that ask pools.
-fn rules_asks(subject: &PodSubject<'_>) -> Vec<usize> {
-    asks(subject)
-        .into_iter()
-        .map(|one| one.attachment)
-        .collect()
+/// A pod that asks pools, and its place.
+struct Turn<'p> {
+    place: Place,
+    subject: PodSubject<'p>,
+    attachments: Vec<PoolAttachment>,
+    asker: Asker,
+}
+
+impl Turn<'_> {
+    fn names_addresses(&self) -> bool {
+        self.attachments.iter().any(|one| !one.ask.ips.is_empty())
+    }
 }
 
 /// The pods among manifests: namespaces and names.
@@ -224,25 +215,7 @@ pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
 /// after it was given something carries the token under which it holds that.
 fn asker(place: Place, pod: &PodManifest) -> Option<Asker> {
     let token = format!("{}-{}", place.0, place.1);
-    let (name, generate_name) = match &pod.name {
-        PodName::Given(name) => (&**name, &*pod.identity.generate_name),
-        PodName::Generated(prefix) => ("", &**prefix),
-    };
-    let controller = pod.identity.controller.as_ref();
-    let identity = Identity {
-        namespace: &pod.namespace,
-        name,
-        generate_name,
-        uid: pod.identity.uid.as_deref(),
-        controller: controller.map(|[api_version, kind, name]| Controller {
-            api_version,
-            kind,
-            name,
-        }),
-        token: match pod.annotation(annotations::HOLDER_TOKEN) {
-            Some(carried) => Some(&*carried.value),
-            None => name.is_empty().then_some(&*token),
-        },
-    };
-    identity.asker()
+    let unnamed = matches!(pod.name, PodName::Generated(_));
+    let token = pod.token().or(unnamed.then_some(&*token));
+    pod.identity_by(token).asker()
 }

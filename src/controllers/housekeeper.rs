@@ -15,7 +15,7 @@ use crate::{
         reconcile::{Action, Reason, reconcile},
     },
     catalog::Catalog,
-    ledger::{Ledger, Store as _, WriteError},
+    ledger::{Ledger, Store as _, WriteError, tell},
     rules::Policy,
 };
 
@@ -174,34 +174,12 @@ async fn carry_out(ledger: &Ledger, index: &SharedIndex, action: &Action) -> boo
     let Some(write) = action.write.clone() else {
         return true;
     };
-    let record = write.allocation().clone();
-    let deletes = matches!(write, crate::allocation::Write::Delete(..));
-    match ledger.write(vec![write]).await {
-        Ok(versions) => {
-            let version = versions.first().copied().unwrap_or_default();
-            let mut index = index.lock();
-            if deletes {
-                index.apply_gone(&record.space, record.address, version);
-            } else {
-                index.apply(crate::allocation::Stored {
-                    allocation: record,
-                    version,
-                });
-            }
-            true
-        }
-        Err(WriteError::Exists(stored)) => {
-            index.lock().apply(*stored);
-            false
-        }
-        Err(WriteError::Changed { current, .. }) => {
-            let mut index = index.lock();
-            match current {
-                Some(current) => index.apply(*current),
-                None => index.forget(&record.space, record.address),
-            }
-            false
-        }
+    let writes = [write];
+    let outcome = ledger.write(writes.to_vec()).await;
+    tell(&mut index.lock(), &writes, &outcome);
+    match outcome {
+        Ok(_) => true,
+        Err(WriteError::Exists(_) | WriteError::Changed { .. }) => false,
         Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
             tracing::error!("{error}");
             false

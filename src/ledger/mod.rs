@@ -35,10 +35,12 @@ mod dispatch;
 mod embedded;
 mod error;
 mod store;
+mod tell;
 
 pub use self::{
     dispatch::Ledger,
     embedded::EmbeddedLedger,
     error::{ExportError, FollowError, ImportError, OpenError, ReadError, WriteError},
     store::{Cursor, Event, Events, Store},
+    tell::tell,
 };

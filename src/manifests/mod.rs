@@ -21,8 +21,9 @@ mod tests;
 mod workloads;
 
 use crate::{
+    allocation::{Controller, Identity},
     document::{self, Booleans},
-    network::{Network, operator::AdditionalNetwork},
+    network::{Network, annotations, operator::AdditionalNetwork},
 };
 
 use self::reading::Reading;
@@ -218,6 +219,33 @@ impl PodManifest {
     pub fn annotation(&self, key: &str) -> Option<&Located<Box<str>>> {
         let mut values = self.annotations.iter().filter(|(k, _)| &**k == key);
         values.next().map(|(_, value)| value)
+    }
+
+    /// What proves who the pod is, if it holds by `token`.
+    pub fn identity_by<'p>(&'p self, token: Option<&'p str>) -> Identity<'p> {
+        let (name, generate_name) = match &self.name {
+            PodName::Given(name) => (&**name, &*self.identity.generate_name),
+            PodName::Generated(prefix) => ("", &**prefix),
+        };
+        let controller = self.identity.controller.as_ref();
+        Identity {
+            namespace: &self.namespace,
+            name,
+            generate_name,
+            uid: self.identity.uid.as_deref(),
+            controller: controller.map(|[api_version, kind, name]| Controller {
+                api_version,
+                kind,
+                name,
+            }),
+            token,
+        }
+    }
+
+    /// The token that it carries.
+    pub fn token(&self) -> Option<&str> {
+        let token = self.annotation(annotations::HOLDER_TOKEN)?;
+        Some(&token.value)
     }
 }
 

@@ -98,16 +98,6 @@ pub fn judge_reservation(
     report.into_findings()
 }
 
-/// The rules on pods without whose leave nothing is given.
-const AUTHORITY: [&str; 3] = ["unknown-pool", "pool-not-allowed", "address-by-cni-args"];
-
-/// What the rules say of a pod that must not be given anything, whatever the settings.
-pub fn judge_authority(subject: &PodSubject<'_>) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, Level::Deny);
-    run_pod_rules_of(subject, &mut report, |code| AUTHORITY.contains(&code));
-    report.into_findings()
-}
-
 /// What the rules say of what pools refused to a pod. No setting makes it less.
 pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
     let mut report = Report::new(subject.pod.policy, Level::Deny);

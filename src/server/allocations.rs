@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     allocation::{SharedIndex, Version, Write, index::Ticket},
-    ledger::{Ledger, Store, WriteError},
+    ledger::{Ledger, Store, WriteError, tell},
 };
 
 /// How long to wait before a write is repeated of which nothing is known.
@@ -127,30 +127,18 @@ fn conclude(
     outcome: Result<Vec<Version>, WriteError>,
 ) -> Recorded {
     let mut index = index.lock();
-    match outcome {
-        Ok(versions) => {
-            index.confirm(ticket, &versions);
-            return Recorded::Safe;
-        }
-        Err(WriteError::Exists(theirs)) => index.apply(*theirs),
-        Err(WriteError::Changed { current, .. }) if current.is_some() => {
-            current
-                .into_iter()
-                .for_each(|current| index.apply(*current));
-        }
-        Err(WriteError::Changed { name, .. }) => {
-            let ours = writes.iter().map(Write::allocation);
-            if let Some(ours) = ours.into_iter().find(|ours| ours.record_name() == name) {
-                index.forget(&ours.space, ours.address);
-            }
-        }
-        Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
-            index.roll_back(ticket);
-            return Recorded::Failed(error.to_string());
-        }
+    if let Ok(versions) = &outcome {
+        index.confirm(ticket, versions);
+        return Recorded::Safe;
     }
+    tell(&mut index, writes, &outcome);
     index.roll_back(ticket);
-    Recorded::Overtaken
+    match outcome {
+        Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
+            Recorded::Failed(error.to_string())
+        }
+        Ok(_) | Err(WriteError::Exists(_) | WriteError::Changed { .. }) => Recorded::Overtaken,
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
         reconcile::given_back,
     },
     catalog::Catalog,
-    ledger::{ImportError, Ledger, ReadError, Store as _, WriteError},
+    ledger::{ImportError, Ledger, ReadError, Store as _, WriteError, tell},
     operate::{self, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
 };
@@ -245,34 +245,19 @@ impl Desk {
     }
 
     async fn write(&self, write: Write) -> Result<(), DeskError> {
-        let record = write.allocation().clone();
-        let deletes = matches!(write, Write::Delete(..));
-        let written = self.ledger.write(vec![write]).await;
-        let mut index = self.index.lock();
-        match written {
-            Ok(versions) => {
-                let version = versions.first().copied().unwrap_or_default();
-                if deletes {
-                    index.apply_gone(&record.space, record.address, version);
-                } else {
-                    index.apply(Stored {
-                        allocation: record,
-                        version,
-                    });
-                }
-                Ok(())
-            }
+        let writes = [write];
+        let outcome = self.ledger.write(writes.to_vec()).await;
+        tell(&mut self.index.lock(), &writes, &outcome);
+        match outcome {
+            Ok(_) => Ok(()),
             Err(WriteError::Changed {
                 current: Some(current),
                 ..
-            }) => {
-                let error = changed(&current);
-                index.apply(*current);
-                Err(error)
-            }
+            }) => Err(changed(&current)),
             Err(WriteError::Changed { current: None, .. }) => {
-                index.forget(&record.space, record.address);
-                let sentence = format!("{} was released meanwhile", record.address);
+                let [write] = writes;
+                let address = write.allocation().address;
+                let sentence = format!("{address} was released meanwhile");
                 Err(DeskError::NotFound(sentence))
             }
             Err(error) => Err(DeskError::Unavailable(error.to_string())),

@@ -124,9 +124,12 @@ impl Reviewer {
         deadline: Instant,
     ) -> Result<Answer, Reject> {
         let mut evidence = Evidence::Cached;
-        let chance = match webhook {
-            Webhook::Mutate => self.state.allocations.chance(),
-            Webhook::Validate => 0,
+        // Only a pod whose name is not made yet is known by chance.
+        let unnamed = request.name.as_deref().is_none_or(str::is_empty);
+        let chance = if unnamed && webhook == Webhook::Mutate {
+            self.state.allocations.chance()
+        } else {
+            0
         };
         loop {
             let decided = Instant::now();

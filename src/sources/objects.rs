@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    allocation::{Controller, Identity, Pool, PoolFault, Reservation},
+    allocation::{Pool, PoolFault, Reservation},
     catalog::{AllLabels, Labels, Pod, all_labels},
     manifests::{
         Located, Manifest, NamespaceManifest, Places, PodManifest, PodName, PoolManifest,
@@ -272,25 +272,10 @@ fn pod(manifest: PodManifest) -> Option<Pod> {
     let networks = text(annotations::NETWORKS);
     let default_network = text(annotations::DEFAULT_NETWORK);
     let network_status = text(annotations::NETWORK_STATUS);
-    let token = text(annotations::HOLDER_TOKEN);
+    let holder = manifest.identity_by(manifest.token()).asker()?.holder;
     let PodName::Given(name) = manifest.name else {
         return None;
     };
-    let own = &manifest.identity;
-    let controller = own.controller.as_ref();
-    let identity = Identity {
-        namespace: &manifest.namespace,
-        name: &name,
-        generate_name: &own.generate_name,
-        uid: own.uid.as_deref(),
-        controller: controller.map(|[api_version, kind, name]| Controller {
-            api_version,
-            kind,
-            name,
-        }),
-        token: token.as_deref(),
-    };
-    let holder = identity.asker()?.holder;
     Some(Pod {
         namespace: manifest.namespace,
         name,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Holding, Index, Mark, SpaceState, Ticket};
+use super::{Holding, Index, Mark, Ticket};
 use crate::allocation::{Address, Allocation, Space, Stored, Version};
 
 /// An address that is taken.
@@ -275,7 +275,7 @@ impl Index {
 
     /// Takes an address from every range of its space that contains it.
     fn occupy(&mut self, space: &Space, address: Address) {
-        let spans = self.spaces.get(space).map(SpaceState::spans);
+        let spans = self.spaces.get(space).map(|state| &state.spans);
         for span in spans.into_iter().flat_map(|spans| spans.around(address)) {
             if let Some(pool) = self.pools.get_mut(&span.pool) {
                 pool.take(span.slot, address);
@@ -291,7 +291,7 @@ impl Index {
         if state.reserved.contains_key(&address) {
             return;
         }
-        for span in state.spans().around(address) {
+        for span in state.spans.around(address) {
             if let Some(pool) = self.pools.get_mut(&span.pool) {
                 pool.give_back(span.slot, address);
             }

@@ -136,8 +136,7 @@ impl Index {
     /// Which allocation a MAC belongs to, recorded by itself or following from an address.
     pub fn holder_of_mac(&self, space: &Space, mac: Mac) -> Option<&Allocation> {
         let state = self.spaces.get(space)?;
-        let by_address = state.following.get(&mac).copied();
-        let address = by_address.unwrap_or(Address::Mac(mac));
+        let address = state.carrier_of(Address::Mac(mac));
         state.entries.get(&address).map(Entry::allocation)
     }
 
@@ -148,15 +147,25 @@ impl Index {
         network: &NetworkRef,
         interface: &str,
     ) -> Vec<&Allocation> {
+        let addresses = self.addresses_of(holder, network, interface).iter();
+        addresses
+            .filter_map(|(space, address)| self.holder_of(space, *address))
+            .collect()
+    }
+
+    /// The same as addresses, each with its space.
+    fn addresses_of(
+        &self,
+        holder: &Holder,
+        network: &NetworkRef,
+        interface: &str,
+    ) -> &[(Space, Address)] {
         let holding = Holding {
             holder: holder.clone(),
             network: network.clone(),
             interface: interface.into(),
         };
-        let addresses = self.holdings.get(&holding).into_iter().flatten();
-        addresses
-            .filter_map(|(space, address)| self.holder_of(space, *address))
-            .collect()
+        self.holdings.get(&holding).map_or(&[], Vec::as_slice)
     }
 
     /// Every recorded allocation with its version, in no order.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Index, SpaceState};
+use super::Index;
 use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool};
 
 /// A pool with what is free in it.
@@ -89,12 +89,6 @@ impl Spans {
             }
         }
         found
-    }
-}
-
-impl SpaceState {
-    pub(super) fn spans(&self) -> &Spans {
-        &self.spans
     }
 }
 

@@ -106,7 +106,7 @@ impl Index {
 
 impl SpaceState {
     /// The address by which a MAC is taken, or the address itself.
-    fn carrier_of(&self, address: Address) -> Address {
+    pub(super) fn carrier_of(&self, address: Address) -> Address {
         match address {
             Address::Mac(mac) => self.following.get(&mac).copied().unwrap_or(address),
             Address::Ip(_) => address,

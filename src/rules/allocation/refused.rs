@@ -176,7 +176,8 @@ pub const NOT_INJECTED: Rule = Rule {
     summary: "The pod has an address of one range of its pool, and none of another",
     explanation: "A pool gives each attachment an address of every range, or none at all: nadmit's \
         mutating webhook fills in what was not asked for by name. A pod with one family only came \
-        past it.",
+        past it. An attachment that an update adds is given nothing later on, so it brings its \
+        addresses.",
     wrong: Example(&[
         DUAL_POOL,
         SERVED_NET,
@@ -246,4 +247,99 @@ fn lookup(attachment: Attachment<'_, '_>, refusal: &Refusal) -> Option<Lookup> {
         pool,
         address: refusal.address(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::{
+        allocation::{Exhausted, Holder, NetworkRef, NotGiven, ReservedFor},
+        network::range::Subnet,
+        rules::registry,
+    };
+
+    /// What no rule speaks of would be no denial.
+    #[test]
+    fn every_refusal_has_its_rule() {
+        let address: IpAddr = "192.0.2.5".parse().unwrap_or_else(|e| panic!("{e}"));
+        let range = Subnet::parse("192.0.2.0/24").unwrap_or_else(|e| panic!("{e}"));
+        let mac: Address = "02:5e:00:00:00:05"
+            .parse()
+            .unwrap_or_else(|e| panic!("{e}"));
+        let holder = || {
+            Box::new(Holder::Pod {
+                namespace: "db".into(),
+                name: "db-0".into(),
+            })
+        };
+        let reservation = NetworkRef {
+            namespace: "db".into(),
+            name: "db-0".into(),
+        };
+        let pool = || "storage".into();
+        let all = [
+            Refusal::UnknownPool(pool()),
+            Refusal::NotReady(pool()),
+            Refusal::Sliced(pool()),
+            Refusal::Busy(mac),
+            Refusal::Exhausted(Box::new(Exhausted {
+                pool: pool(),
+                range: None,
+                capacity: 0,
+                largest: Vec::new(),
+            })),
+            Refusal::Outside {
+                address,
+                pool: pool(),
+                ranges: vec![range],
+            },
+            Refusal::NotGiven {
+                address,
+                pool: pool(),
+                reason: NotGiven::Edge,
+            },
+            Refusal::Reserved {
+                address: address.into(),
+                holder: ReservedFor::Pod("db-0".into()),
+                reservation,
+            },
+            Refusal::InUse {
+                address: address.into(),
+                holder: holder(),
+            },
+            Refusal::InUse {
+                address: mac,
+                holder: holder(),
+            },
+            Refusal::MacFollows { mac, pool: pool() },
+            Refusal::Limit {
+                namespace: "db".into(),
+                pool: pool(),
+                held: 1,
+                most: 1,
+            },
+            Refusal::Contradiction {
+                holder: holder(),
+                has: address.into(),
+                asks: mac,
+            },
+            Refusal::NotAllocated {
+                address: address.into(),
+                pool: pool(),
+            },
+            Refusal::NotInjected {
+                pool: pool(),
+                range,
+            },
+            Refusal::Bug("a test"),
+        ];
+        for refusal in all {
+            let rule = registry::find(refusal.code());
+            let speaks = rule.is_some_and(|rule| matches!(rule.check, Check::Allocation(_)));
+            assert!(speaks, "{refusal:?}");
+            assert!(!refusal.to_string().is_empty() && !refusal.help().is_empty());
+        }
+    }
 }

@@ -158,6 +158,13 @@ fn applied_again(curl: &Curl) -> Result<()> {
     let mutated = stage.ask("/mutate", update(&live, &changed))?;
     let own = &mutated.object["metadata"]["annotations"]["nadmit.io/requested-networks"];
     same(own, &json!(networks))?;
+    let mut bare = live.clone();
+    bare["metadata"]["annotations"] = Value::Null;
+    let bare = stage.ask("/mutate", update(&live, &bare))?.object;
+    same(
+        &bare["metadata"]["annotations"],
+        &json!({"nadmit.io/requested-networks": networks}),
+    )?;
     let refused = stage.ask("/validate", update(&live, &mutated.object))?;
     ensure!(
         refused.denied.contains(&"attachments-changed".to_owned()),

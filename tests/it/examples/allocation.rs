@@ -5,10 +5,7 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 use nadmit::{
     admission::{Answer, Decision, Review, Situation, Webhook, decide},
-    allocation::{
-        Allocation, Holder, SharedIndex, Stored, Timestamp, Version, Write,
-        reconcile::{Observer, PodState, WorkloadState, reconcile},
-    },
+    allocation::{SharedIndex, Stored, Timestamp, Version, Write, reconcile::adopt},
     catalog::Catalog,
     manifests,
     rules::{Example, Policy},
@@ -77,26 +74,13 @@ fn ask(
     }
 }
 
-/// Everything is there and stays.
-struct Still;
-
-impl Observer for Still {
-    fn pod(&self, _: &Allocation) -> PodState {
-        PodState::Present
-    }
-
-    fn workload(&self, _: &Holder) -> WorkloadState {
-        WorkloadState::Present
-    }
-}
-
 /// Records what is in use, as a server does before its pools give anything.
 fn settle(catalog: &Catalog, index: &SharedIndex) {
     let mut index = index.lock();
     index.sync(catalog.layout());
     let in_use = catalog.addresses_in_use("kube-system");
     let layout = Arc::clone(catalog.layout());
-    let actions = reconcile([], &layout, &in_use, &Still, Timestamp(0));
+    let actions = adopt(&layout, &in_use, Timestamp(0));
     let writes = actions.into_iter().filter_map(|action| action.write);
     for (number, write) in (1..).zip(writes) {
         if let Write::Create(allocation) = write {

@@ -7,7 +7,7 @@ mod take;
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Holding, Index, Mark, Ticket};
+use super::{Index, Mark, Ticket};
 use crate::{
     allocation::{
         Address, Allocation, Holder, NetworkRef, PodRef, Pool, Timestamp, Write, refusal::Refusal,
@@ -178,13 +178,9 @@ impl Index {
 
     /// What the asker has already on this interface of this network, of this pool.
     fn held_of_pool(&self, ask: &Ask, pool: &Pool, asker: &Asker) -> Vec<Address> {
-        let holding = Holding {
-            holder: asker.holder.clone(),
-            network: ask.network.clone(),
-            interface: Arc::clone(&ask.interface),
-        };
-        let held = self.holdings.get(&holding).into_iter().flatten();
-        held.filter(|(space, _)| *space == pool.space)
+        let held = self.addresses_of(&asker.holder, &ask.network, &ask.interface);
+        held.iter()
+            .filter(|(space, _)| *space == pool.space)
             .map(|(_, address)| *address)
             .collect()
     }
