@@ -97,16 +97,17 @@ fn nothing_lowers_authority() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `/validate` decides from a cache.
+/// What both webhooks decide from a cache.
 fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
     let body = support::create(&pod(networks));
     let review = Review::parse(&body)?;
     let policy = Policy::default();
-    Ok(decide(
-        Webhook::Validate,
-        &review.request,
-        &Situation::confirmed(catalog, &policy, &SharedIndex::default()).with(Evidence::Cached),
-    ))
+    let index = SharedIndex::default();
+    let situation = Situation::confirmed(catalog, &policy, &index).with(Evidence::Cached);
+    let [mutate, validate] = [Webhook::Mutate, Webhook::Validate]
+        .map(|webhook| decide(webhook, &review.request, &situation));
+    assert_eq!(mutate, validate);
+    Ok(validate)
 }
 
 fn confirmed_first() -> Result<(), Failed> {
