@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, Holder, PodRef, Space};
-use crate::network::mac::Mac;
+use crate::network::{Network, mac::Mac};
 
 /// One address (or one MAC that does not follow from an address), taken.
 ///
@@ -48,6 +48,15 @@ pub struct NetworkRef {
     pub namespace: Arc<str>,
     /// The name.
     pub name: Arc<str>,
+}
+
+impl From<&Network> for NetworkRef {
+    fn from(network: &Network) -> Self {
+        Self {
+            namespace: Arc::from(&*network.namespace),
+            name: Arc::from(&*network.name),
+        }
+    }
 }
 
 /// Seconds since 1970 UTC. Who calls the pure rooms brings the time.

@@ -70,7 +70,7 @@ impl Catalog {
                 };
                 let ips = selection.ips.iter().flat_map(|ips| &ips.value);
                 let ips = ips.filter_map(|ip| Some(ip.ok()?.address));
-                let mac = selection.mac.as_ref().and_then(|mac| ethernet(mac.ok()));
+                let mac = selection.mac.as_ref().and_then(|mac| mac.ok()?.ethernet());
                 add(pod, network, pool, &inside, ips, mac, (found, before));
             }
         }
@@ -84,14 +84,14 @@ impl Catalog {
                 continue;
             };
             let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
-            let mac = mac.and_then(Result::ok);
+            let mac = mac.and_then(|mac| mac.ok()?.ethernet());
             add(
                 pod,
                 network,
                 pool,
                 attachment.interface.as_deref().unwrap_or_default(),
                 attachment.ips.iter().copied(),
-                ethernet(mac.as_ref()),
+                mac,
                 (found, before),
             );
         }
@@ -112,7 +112,7 @@ impl Catalog {
                 let served = network.address_pool.as_deref();
                 let counts = served.is_none_or(|served| served == &*pool.name);
                 if counts && pool.range_of(request.address).is_some() {
-                    let key = key(network);
+                    let key = NetworkRef::from(network);
                     found.push(InUse {
                         pool: Arc::clone(&pool.name),
                         address: request.address.into(),
@@ -161,7 +161,7 @@ fn add(
         let one = InUse {
             pool: Arc::clone(&pool.name),
             address,
-            network: key(network),
+            network: network.into(),
             interface: interface.into(),
             holder: pod.holder.clone(),
             pod: Some(PodRef {
@@ -173,19 +173,5 @@ fn add(
         if !found.iter().skip(before).any(|known| *known == one) {
             found.push(one);
         }
-    }
-}
-
-fn ethernet(mac: Option<&HardwareAddress>) -> Option<Mac> {
-    match mac? {
-        HardwareAddress::Ethernet(mac) => Some(*mac),
-        HardwareAddress::Eui64(_) | HardwareAddress::Infiniband(_) => None,
-    }
-}
-
-fn key(network: &Network) -> NetworkRef {
-    NetworkRef {
-        namespace: Arc::from(&*network.namespace),
-        name: Arc::from(&*network.name),
     }
 }

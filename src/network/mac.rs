@@ -96,6 +96,14 @@ impl HardwareAddress {
         }
     }
 
+    /// The Ethernet address, if it is one.
+    pub fn ethernet(&self) -> Option<Mac> {
+        match self {
+            Self::Ethernet(mac) => Some(*mac),
+            Self::Eui64(_) | Self::Infiniband(_) => None,
+        }
+    }
+
     /// The address in bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match self {

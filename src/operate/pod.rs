@@ -137,7 +137,10 @@ impl PodView {
                     attachment.line(address, &ip.text).requested = Some(ip.text.to_string());
                 }
                 if let Some(mac) = &selection.mac {
-                    let address = ethernet(mac.ok());
+                    let address = mac
+                        .ok()
+                        .and_then(HardwareAddress::ethernet)
+                        .map(Address::Mac);
                     attachment.line(address, &mac.text).requested = Some(mac.text.to_string());
                 }
             }
@@ -191,7 +194,14 @@ impl PodView {
             }
             if let Some(text) = &one.mac {
                 let mac = HardwareAddress::parse(text).ok();
-                attachment.line(ethernet(mac.as_ref()), text).reported = Some(true);
+                attachment
+                    .line(
+                        mac.as_ref()
+                            .and_then(HardwareAddress::ethernet)
+                            .map(Address::Mac),
+                        text,
+                    )
+                    .reported = Some(true);
             }
         }
     }
@@ -236,12 +246,5 @@ impl AttachmentView {
             self.addresses.len() - 1
         });
         &mut self.addresses[at]
-    }
-}
-
-fn ethernet(mac: Option<&HardwareAddress>) -> Option<Address> {
-    match mac? {
-        HardwareAddress::Ethernet(mac) => Some(Address::Mac(*mac)),
-        HardwareAddress::Eui64(_) | HardwareAddress::Infiniband(_) => None,
     }
 }

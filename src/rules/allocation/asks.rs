@@ -3,15 +3,11 @@
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use crate::{
-    allocation::{
-        NetworkRef,
-        index::{Ask, MacWish},
-    },
+    allocation::index::{Ask, MacWish},
     network::{
-        Network,
         cni::{Capability, NetworkConfig},
         ipam::Ipam,
-        mac::{HardwareAddress, Mac},
+        mac::Mac,
     },
     rules::{Attachment, PodSubject},
 };
@@ -77,7 +73,7 @@ fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
     };
     Some(Ask {
         pool: pool.into(),
-        network: key(network),
+        network: network.into(),
         interface: Arc::from(&*attachment.interface()),
         takes_ips,
         ips: if takes_ips {
@@ -87,13 +83,6 @@ fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
         },
         mac: mac_wish(attachment, config),
     })
-}
-
-fn key(network: &Network) -> NetworkRef {
-    NetworkRef {
-        namespace: Arc::from(&*network.namespace),
-        name: Arc::from(&*network.name),
-    }
 }
 
 fn named_ips(attachment: Attachment<'_, '_>) -> Vec<IpAddr> {
@@ -114,8 +103,5 @@ fn mac_wish(attachment: Attachment<'_, '_>, config: &NetworkConfig) -> MacWish {
 }
 
 fn named_mac(attachment: Attachment<'_, '_>) -> Option<Mac> {
-    match attachment.selection.mac.as_ref()?.value.as_ref().ok()? {
-        HardwareAddress::Ethernet(mac) => Some(*mac),
-        HardwareAddress::Eui64(_) | HardwareAddress::Infiniband(_) => None,
-    }
+    attachment.selection.mac.as_ref()?.ok()?.ethernet()
 }
