@@ -20,7 +20,7 @@ use std::{
 
 pub use self::{
     namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
-    pod::Pod,
+    pod::{Pod, Requested},
     pools::PoolState,
     slicing::Slicing,
 };

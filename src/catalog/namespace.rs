@@ -49,6 +49,8 @@ pub struct Labels {
     pub mode: Option<Mode>,
     /// `nadmit.io/attachments: mutable`: the attachments of running pods may change.
     pub mutable_attachments: bool,
+    /// `nadmit.io/injection: enabled`: addresses are put into its pods when they are bound.
+    pub injection: bool,
     /// Its deletion has been asked for: everything in it goes.
     pub terminating: bool,
 }

@@ -80,6 +80,10 @@ mod tests {
     fn a_pod_uses_what_either_annotation_names() {
         let pod = |name: &str, networks: Option<&str>, default_network: Option<&str>| {
             Arc::new(Pod {
+                requested: crate::catalog::Requested::default(),
+                node: None,
+                terminating: false,
+                mirror: false,
                 namespace: "db".into(),
                 name: name.into(),
                 uid: None,

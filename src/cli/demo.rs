@@ -144,7 +144,7 @@ impl Demonstration {
                 drain_grace: Duration::ZERO,
                 ..Limits::default()
             },
-            clock: super::clock,
+            clock: super::clock(),
         };
         Ok(Bound {
             server: Server::bind(options, state).await?,

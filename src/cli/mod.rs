@@ -20,6 +20,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::clock::{Chance, Clock};
+
 /// The arguments.
 #[derive(Debug, Parser)]
 #[command(
@@ -110,23 +112,20 @@ fn print_error(error: &anyhow::Error) {
 }
 
 /// The one wall clock.
-fn clock() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
-/// The same clock, for allocations.
-fn now() -> crate::allocation::Timestamp {
-    crate::allocation::Timestamp(clock().as_second())
+fn clock() -> Clock {
+    Clock::new(jiff::Timestamp::now)
 }
 
 /// The one source of randomness.
-fn chance() -> u128 {
-    let mut bytes = [0; 16];
-    // Without randomness a token could be guessed: better to end than to go on.
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => u128::from_ne_bytes(bytes),
-        Err(error) => panic!("the system gives no random numbers: {error}"),
-    }
+fn chance() -> Chance {
+    Chance::new(|| {
+        let mut bytes = [0; 16];
+        // Without randomness a token could be guessed: better to end than to go on.
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u128::from_ne_bytes(bytes),
+            Err(error) => panic!("the system gives no random numbers: {error}"),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{live_config::LiveConfig, logging::LogArgs, standalone::Standalone, welcome};
-use crate::server::{AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, Shutdown};
+use crate::{
+    rules::Injection,
+    server::{AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, Shutdown},
+};
 
 /// What to serve, and where.
 #[derive(Debug, Args)]
@@ -115,7 +118,7 @@ impl ServeArgs {
                 drain_grace,
                 ..Limits::default()
             },
-            clock: super::clock,
+            clock: super::clock(),
         }
     }
 
@@ -140,7 +143,7 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    let config = LiveConfig::open(args.config.as_deref())?;
+    let config = LiveConfig::open(args.config.as_deref(), Injection::Create)?;
     let catalog = Arc::new(ArcSwapOption::empty());
     let policy = config.policy.clone();
     let standalone =

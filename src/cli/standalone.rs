@@ -53,14 +53,14 @@ impl Standalone {
         let source = FolderSource::open(folder, FolderOptions::default(), catalog.clone())?;
         source.refresh().await?;
         let ledger: Arc<Ledger> = Arc::new(EmbeddedLedger::open(data_dir)?.into());
-        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance);
+        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance());
         let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
         let mut housekeeper = Housekeeper::new(
             catalog.clone(),
             policy.clone(),
             Arc::clone(&allocations.index),
             Arc::clone(&ledger),
-            super::now,
+            super::clock(),
         );
         // Pools give from the first request on.
         housekeeper.look().await;
@@ -71,8 +71,14 @@ impl Standalone {
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
         let confirmer: Arc<dyn Confirm> = Arc::new(AskFolder(source.clone()));
         let index = Arc::clone(&allocations.index);
-        let desk = Desk::new(catalog.clone(), policy.clone(), index, ledger, super::now)
-            .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
+        let desk = Desk::new(
+            catalog.clone(),
+            policy.clone(),
+            index,
+            ledger,
+            super::clock(),
+        )
+        .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
         let state = State {
             catalog,
             policy,

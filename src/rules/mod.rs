@@ -36,7 +36,7 @@ pub use self::{
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
-    policy::Policy,
+    policy::{Injection, Policy},
     pool::{Held, HeldAddress, PoolChangeSubject, PoolSubject},
     registry::{Check, Example, RULES, Rule},
     reservation::ReservationSubject,

@@ -9,6 +9,7 @@ use tokio::{
 
 use crate::{
     allocation::{SharedIndex, Version, Write, index::Ticket},
+    clock::Chance,
     ledger::{Ledger, Store, WriteError, tell},
 };
 
@@ -22,7 +23,7 @@ pub struct Allocations {
     pub index: Arc<SharedIndex>,
     ledger: Option<Arc<Ledger>>,
     /// The one source of randomness: each call another number that nobody can guess.
-    chance: fn() -> u128,
+    chance: Chance,
 }
 
 /// What became of a plan.
@@ -38,7 +39,7 @@ pub(super) enum Recorded {
 
 impl Allocations {
     /// Allocations that a ledger records.
-    pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, chance: fn() -> u128) -> Self {
+    pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, chance: Chance) -> Self {
         Self {
             index,
             ledger: Some(ledger),
@@ -51,13 +52,13 @@ impl Allocations {
         Self {
             index: Arc::default(),
             ledger: None,
-            chance: || 0,
+            chance: Chance::new(|| 0),
         }
     }
 
     /// A number that nobody can guess.
     pub(super) fn chance(&self) -> u128 {
-        (self.chance)()
+        self.chance.next()
     }
 
     /// Records a plan, all or none, and tells the index. Once begun it comes to its end, whoever

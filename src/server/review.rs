@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     admission::{Answer, Decision, Evidence, Request, Review, Situation, Webhook},
-    allocation::Timestamp,
+    clock::Clock,
     rules::Lookup,
 };
 
@@ -37,16 +37,11 @@ pub(super) struct Reviewer {
     pub(super) limits: Limits,
     slots: Semaphore,
     decide: Decide,
-    clock: fn() -> jiff::Timestamp,
+    clock: Clock,
 }
 
 impl Reviewer {
-    pub(super) fn new(
-        state: State,
-        limits: Limits,
-        decide: Decide,
-        clock: fn() -> jiff::Timestamp,
-    ) -> Self {
+    pub(super) fn new(state: State, limits: Limits, decide: Decide, clock: Clock) -> Self {
         Self {
             clock,
             slots: Semaphore::new(limits.reviews),
@@ -188,7 +183,7 @@ impl Reviewer {
             policy: &policy,
             allocations: &self.state.allocations.index,
             evidence,
-            now: Timestamp((self.clock)().as_second()),
+            now: self.clock.seconds(),
             chance,
         };
         Ok((self.decide)(webhook, request, &situation))

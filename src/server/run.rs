@@ -91,8 +91,11 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let limits = options.limits;
         let metrics = state.metrics.clone();
-        let (acceptor, reloader) =
-            tls::open(&options.certificates, options.clock, metrics.clone())?;
+        let (acceptor, reloader) = tls::open(
+            &options.certificates,
+            options.clock.clone(),
+            metrics.clone(),
+        )?;
         let socket = bind("--listen", options.listen).await?;
         let admin_socket = match options.admin_listen {
             Some(address) => Some(bind("--admin-listen", address).await?),

@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Answer, Review},
     allocation::{Address, Holder, Words},
-    catalog::{Catalog, Pod, Slicing},
+    catalog::{Catalog, Pod, Requested, Slicing},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
     network::{
         Network, annotations,
@@ -245,6 +245,10 @@ fn running(pod: &PodManifest) -> Arc<Pod> {
     let text = |key| pod.annotation(key).map(|text| text.value.clone());
     let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
     Arc::new(Pod {
+        requested: Requested::default(),
+        node: None,
+        terminating: false,
+        mirror: false,
         namespace: pod.namespace.clone(),
         name: name.clone(),
         uid: None,
