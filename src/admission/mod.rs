@@ -7,6 +7,7 @@
 
 mod allocated;
 mod answer;
+mod binding;
 mod decide;
 mod inject;
 mod json;
@@ -19,6 +20,7 @@ mod workload;
 
 pub use self::{
     answer::{Answer, Verdict},
+    binding::is_binding,
     decide::{Decision, Plan, Webhook, decide},
     object::{Annotations, Labels, Metadata, Object, Raw, Spec},
     review::{Operation, OwnSpecs, Request, Review, ReviewError},

@@ -142,6 +142,11 @@ impl Refusal {
         matches!(self, Self::Busy(_))
     }
 
+    /// Whether it may be otherwise when a pod that is created now is bound to its node.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Exhausted(_) | Self::NotReady(_) | Self::Busy(_))
+    }
+
     /// Whether nothing was left to give.
     pub fn is_exhaustion(&self) -> bool {
         matches!(self, Self::Exhausted(_))

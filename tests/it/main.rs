@@ -6,6 +6,7 @@
 mod annotations;
 mod api_server;
 mod architecture;
+mod binding;
 mod check;
 mod check_cluster;
 mod crash;
@@ -40,6 +41,7 @@ fn main() {
     let trials: Vec<Trial> = [
         tour::trials(),
         architecture::trials(),
+        binding::trials(),
         check::trials(),
         check_cluster::trials(),
         crash::trials(),
