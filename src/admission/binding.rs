@@ -18,7 +18,7 @@
 use super::{
     answer::Answer,
     decide::Decision,
-    inject::{Kept, Wanted, once_recorded, patch, planned, refuse, unknown_holdings},
+    inject::{Filling, Kept, Wanted},
     object::{Annotations, Object},
     review::{Operation, Request},
     situation::Situation,
@@ -77,24 +77,15 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
     if !denied.is_empty() {
         return Decision::of(request, denied, situation.evidence);
     }
-    let asker = asker(pod);
-    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
-    let mut index = situation.allocations.lock();
-    index.sync(situation.catalog.layout());
-    if let Some(lookup) = unknown_holdings(&asker, &asks, &index, situation) {
-        return Decision::Confirm(vec![lookup]);
-    }
-    let (given, records) = match planned(request, &asker, &asks, &mut index, situation) {
-        Ok(planned) => planned,
-        Err(refused) => {
-            drop(index);
-            return refuse(request, &subject, &attachments, refused, situation);
-        }
+    let filling = Filling {
+        subject: &subject,
+        attachments: &attachments,
+        asker: asker(pod),
+        kept: kept(pod),
+        token: None,
+        written: &binding.metadata.annotations,
     };
-    let wanted = Wanted::new(&subject, kept(pod), &attachments, &given);
-    let patch = patch(&binding.metadata.annotations, &wanted);
-    let answer = Answer::allow(request).with_patch(patch);
-    once_recorded(records, answer, &mut index)
+    filling.decide(request, situation)
 }
 
 /// What `POST /validate` does about a Binding: of the annotations that speak of networks it may bring

@@ -11,6 +11,7 @@ mod binding;
 mod decide;
 mod inject;
 mod json;
+mod late;
 mod object;
 mod pod;
 mod pool;
@@ -22,6 +23,7 @@ pub use self::{
     answer::{Answer, Verdict},
     binding::is_binding,
     decide::{Decision, Plan, Webhook, decide},
+    late::{Late, late},
     object::{Annotations, Labels, Metadata, Object, Raw, Spec},
     review::{Operation, OwnSpecs, Request, Review, ReviewError},
     situation::{Evidence, Situation},

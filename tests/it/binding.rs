@@ -2,7 +2,9 @@
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Answer, Decision, Evidence, Review, Situation, Verdict, Webhook, decide},
+    admission::{
+        Answer, Decision, Evidence, Late, Review, Situation, Verdict, Webhook, decide, late,
+    },
     allocation::{Address, SharedIndex, Space, Timestamp, Version},
     catalog::Catalog,
     manifests,
@@ -164,7 +166,7 @@ fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<(), Fai
 type Case = fn() -> Result<(), Failed>;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Case); 16] = [
+    let cases: [(&str, Case); 18] = [
         ("a_waiting_pod_is_given_its_addresses", given),
         ("asked_again_the_same_is_given_and_nothing_written", again),
         ("the_older_resource_is_the_same", older),
@@ -190,6 +192,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("what_is_not_held_may_not_be_brought", forged),
         ("other_annotations_may_be_brought_unseen", unrelated),
         ("created_in_bind_mode_a_pod_waits", created),
+        ("what_was_missed_is_put_in_late", missed),
+        ("what_is_plugged_in_is_given_addresses", plugged),
     ];
     cases
         .into_iter()
@@ -435,4 +439,61 @@ fn created() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+fn missed() -> Result<(), Failed> {
+    let mut bound = pod("storage-net");
+    bound["spec"]["nodeName"] = "node-1".into();
+    let world = World::of(&[bound.clone()])?;
+    let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+    let known = world.catalog.pod("db", "app").ok_or("no pod")?;
+    let Late::Lacks {
+        writes,
+        annotations,
+        ..
+    } = late(known, &situation)
+    else {
+        return Err("it lacks nothing".into());
+    };
+    same(writes.len(), 1)?;
+    let expected = [
+        ("k8s.v1.cni.cncf.io/networks", INJECTED),
+        ("nadmit.io/requested-networks", "storage-net"),
+    ];
+    same(
+        annotations,
+        expected.map(|(k, v)| (k, v.to_owned())).to_vec(),
+    )?;
+    // Once the networks are made, it is too late; before it is bound, too early.
+    bound["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = "[]".into();
+    for pod in [bound, pod("storage-net")] {
+        let world = World::of(&[pod])?;
+        let known = world.catalog.pod("db", "app").ok_or("no pod")?;
+        let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+        same(late(known, &situation), Late::Nothing)?;
+    }
+    Ok(())
+}
+
+fn plugged() -> Result<(), Failed> {
+    let mut before = pod("storage-net");
+    before["metadata"]["labels"] = json!({"kubevirt.io": "virt-launcher"});
+    let world = World::of(&[before.clone()])?;
+    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    before["metadata"]["annotations"] = added(&answer)?;
+    before["spec"]["nodeName"] = "node-1".into();
+    let mut after = before.clone();
+    after["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] =
+        r#"[{"name": "storage-net"}, {"name": "storage-net", "interface": "net9"}]"#.into();
+    let mut ask = creation(after.clone());
+    ask["operation"] = "UPDATE".into();
+    ask["object"] = after;
+    ask["oldObject"] = before;
+    ask["userInfo"]["username"] = "system:serviceaccount:kubevirt:kubevirt-controller".into();
+    let text = added(&world.bind(&ask, Evidence::Cached)?)?["k8s.v1.cni.cncf.io/networks"].clone();
+    let text: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
+    same(
+        [text[0]["ips"][0].clone(), text[1]["ips"][0].clone()],
+        [json!("192.0.2.1/29"), json!("192.0.2.2/29")],
+    )
 }

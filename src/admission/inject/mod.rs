@@ -14,12 +14,14 @@
 //! - nadmit's own annotations on a new pod stay only if the ledger knows them: copied or forged ones
 //!   are taken off.
 
+mod fill;
 mod patch;
 mod updated;
 mod wanted;
 mod who;
 
 pub(super) use self::{
+    fill::Filling,
     patch::patch,
     wanted::{Kept, Wanted},
 };
@@ -27,19 +29,16 @@ use self::{updated::updated, who::Who};
 use super::{
     answer::Answer,
     binding,
-    decide::{Decision, Plan, judged},
+    decide::{Decision, judged},
     object::Object,
     pod::subject,
     review::{Operation, Request},
     situation::Situation,
 };
 use crate::{
-    allocation::{
-        Index, Write,
-        index::{Ask, Asker, Given, MacWish, Refused, Ticket},
-    },
+    allocation::index::{Ask, MacWish, Refused},
     rules::{
-        Finding, Injection, Level, Lookup, PodSubject,
+        Finding, Injection, Level, PodSubject,
         allocation::{AllocationSubject, PoolAttachment, asks, can_be_served},
         judge::{judge_allocation, judge_pod},
     },
@@ -58,9 +57,7 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
         .is_empty();
     match (request.operation, judged(request)) {
         (Operation::Create, Some(object)) if pod && whole => created(request, object, situation),
-        (Operation::Update, Some(object)) if pod && whole => {
-            Decision::Answer(updated(request, object, situation))
-        }
+        (Operation::Update, Some(object)) if pod && whole => updated(request, object, situation),
         _ => Decision::Answer(Answer::allow(request)),
     }
 }
@@ -93,22 +90,14 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
     if !denied.is_empty() {
         return Decision::of(request, denied, situation.evidence);
     }
-    let mut index = situation.allocations.lock();
-    index.sync(situation.catalog.layout());
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
-    let Some(who) = Who::of(request, pod, &asks, &index, situation.chance) else {
-        return Decision::Answer(Answer::allow(request));
+    let who = {
+        let mut index = situation.allocations.lock();
+        index.sync(situation.catalog.layout());
+        Who::of(request, pod, &asks, &index, situation.chance)
     };
-    if let Some(lookup) = unknown_holdings(&who.asker, &asks, &index, situation) {
-        return Decision::Confirm(vec![lookup]);
-    }
-    let planned = planned(request, &who.asker, &asks, &mut index, situation);
-    let (given, records) = match planned {
-        Ok(planned) => planned,
-        Err(refused) => {
-            drop(index);
-            return refuse(request, &subject, &attachments, refused, situation);
-        }
+    let Some(who) = who else {
+        return Decision::Answer(Answer::allow(request));
     };
     let kept = if who.known {
         Kept {
@@ -118,73 +107,20 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
     } else {
         Kept::default()
     };
-    let mut wanted = Wanted::new(&subject, kept, &attachments, &given);
-    wanted.token = who.token;
-    let answer = Answer::allow(request).with_patch(patch(written, &wanted));
-    once_recorded(records, answer, &mut index)
+    let filling = Filling {
+        subject: &subject,
+        attachments: &attachments,
+        asker: who.asker,
+        kept,
+        token: who.token,
+        written,
+    };
+    filling.decide(request, situation)
 }
 
 /// Whether an attachment brings an address or a MAC of its own.
 fn names_something(ask: &Ask) -> bool {
     !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_))
-}
-
-/// What to look up before a holder that lasts is given something new: it may have an address that
-/// another replica of nadmit has recorded a moment ago, and would lose it.
-pub(super) fn unknown_holdings(
-    asker: &Asker,
-    asks: &[Ask],
-    index: &Index,
-    situation: &Situation<'_>,
-) -> Option<Lookup> {
-    let lookup = Lookup::Holdings {
-        holder: asker.holder.clone(),
-    };
-    let mut held = asks
-        .iter()
-        .flat_map(|ask| index.held_by(&asker.holder, &ask.network, &ask.interface));
-    let unknown =
-        asker.holder.is_lasting() && held.next().is_none() && !situation.evidence.covers(&lookup);
-    unknown.then_some(lookup)
-}
-
-/// The records of a plan, and by what the index knows it.
-pub(super) type Records = (Vec<Write>, Ticket);
-
-/// What the attachments are given, with the records that make it so; without those in a dry run.
-pub(super) fn planned(
-    request: &Request<'_>,
-    asker: &Asker,
-    asks: &[Ask],
-    index: &mut Index,
-    situation: &Situation<'_>,
-) -> Result<(Vec<Given>, Option<Records>), Vec<Refused>> {
-    if request.dry_run == Some(true) {
-        let given = index.preview(asker, asks, situation.now)?;
-        return Ok((given, None));
-    }
-    let planned = index.plan(asker, asks, situation.now)?;
-    Ok((planned.given, Some((planned.writes, planned.ticket))))
-}
-
-/// The answer, after the records are written; at once if there are none.
-pub(super) fn once_recorded(
-    records: Option<Records>,
-    answer: Answer,
-    index: &mut Index,
-) -> Decision {
-    match records {
-        None => Decision::Answer(answer),
-        Some((writes, ticket)) if writes.is_empty() => {
-            index.confirm(ticket, &[]);
-            Decision::Answer(answer)
-        }
-        Some((writes, ticket)) => Decision::Plan(Plan {
-            writes,
-            ticket,
-            answer,
-        }),
-    }
 }
 
 /// Says why nothing is given; what rests on others is looked up first.
