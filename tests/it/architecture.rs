@@ -49,7 +49,7 @@ const ROOMS: &[Room] = &[
         "sources",
         &["network", "allocation", "catalog", "manifests"],
     ),
-    worldly("ledger", &["allocation"]),
+    worldly("ledger", &["allocation", "api"]),
     pure("operate", &["network", "allocation", "catalog"]),
     worldly(
         "check",
