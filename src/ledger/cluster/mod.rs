@@ -17,11 +17,12 @@
 //! `object` turns records into objects and back, `read` looks, `follow` watches, `words` says what
 //! to do about a refusal, `counted` counts requests, `transfer` exports and imports.
 //!
-//! # One writer, one mark
-//! Every object carries the name of the process that wrote it last ([`WRITER`]). By it a process
-//! knows its own record again when the answer to a create was lost. A record that another process
-//! has created with the same content (two replicas asked for one pod in one second) is taken over by
-//! an update of the mark: its version changes, so that the other cannot take it back any more.
+//! # Marks
+//! Every object carries the mark of the batch that wrote it last ([`WRITER`]): the process, and a hash
+//! of the batch. By it a batch knows its own record again when the answer to a create was lost, and
+//! when it is repeated. A record that another batch has created with the same content (two replicas
+//! asked for one pod in one second) is taken over by an update of the mark: its version changes, so
+//! that the other cannot take it back any more.
 
 mod batch;
 mod counted;

@@ -10,7 +10,7 @@ use crate::{
     api::{AddressAllocation, AddressAllocationSpec, labels},
 };
 
-/// The annotation that names the process that wrote an object last.
+/// The annotation that names the batch that wrote an object last, and its process before the `/`.
 pub const WRITER: &str = "nadmit.io/written-by";
 
 /// The object of a record, to be created, or to take the place of this version.
@@ -19,7 +19,7 @@ pub const WRITER: &str = "nadmit.io/written-by";
 /// When its time is none that can be written.
 pub(super) fn object(
     allocation: &Allocation,
-    writer: &str,
+    mark: &str,
     version: Option<Version>,
 ) -> serde_json::Result<DynamicObject> {
     let spec = AddressAllocationSpec::of(allocation)?;
@@ -28,7 +28,7 @@ pub(super) fn object(
         metadata: ObjectMeta {
             name: Some(allocation.record_name()),
             labels: Some(labels::labels_of(allocation)),
-            annotations: Some([(WRITER.to_owned(), writer.to_owned())].into()),
+            annotations: Some([(WRITER.to_owned(), mark.to_owned())].into()),
             resource_version: version.map(|version| version.0.to_string()),
             ..ObjectMeta::default()
         },
@@ -42,8 +42,8 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) version: Version,
     pub(super) uid: Option<String>,
-    /// Who wrote it last.
-    writer: Option<String>,
+    /// Which batch wrote it last.
+    mark: Option<String>,
     /// Whether it is being deleted, and waits for finalizers.
     pub(super) deleting: bool,
     /// The record, or why it is none.
@@ -63,7 +63,7 @@ impl Found {
         Ok(Self {
             version,
             uid: metadata.uid.take(),
-            writer: annotations.and_then(|all| all.remove(WRITER)),
+            mark: annotations.and_then(|all| all.remove(WRITER)),
             deleting: metadata.deletion_timestamp.is_some(),
             content: content(&name, object.data["spec"].take()),
             name,
@@ -93,9 +93,9 @@ impl Found {
         self.content.as_ref().is_ok_and(same)
     }
 
-    /// Whether this process wrote it last.
-    pub(super) fn is_by(&self, writer: &str) -> bool {
-        self.writer.as_deref() == Some(writer)
+    /// Whether this batch wrote it last.
+    pub(super) fn is_by(&self, mark: &str) -> bool {
+        self.mark.as_deref() == Some(mark)
     }
 
     /// The record to show for it; of an object that is none, one that says that the address is taken

@@ -58,24 +58,29 @@ impl Done {
 }
 
 impl Inner {
-    /// Writes one record.
+    /// Writes one record, under the mark of its batch.
     ///
     /// # Errors
     /// [`WriteError`], as of a batch of one.
-    pub(super) async fn one(&self, write: &Write) -> Result<Done, WriteError> {
+    pub(super) async fn one(&self, write: &Write, mark: &str) -> Result<Done, WriteError> {
         let mut call = self.begin();
         let outcome = match write {
-            Write::Create(wanted) => self.create(&mut call, wanted).await,
-            Write::Update(wanted, version) => self.update(&mut call, wanted, *version).await,
+            Write::Create(wanted) => self.create(&mut call, wanted, mark).await,
+            Write::Update(wanted, version) => self.update(&mut call, wanted, *version, mark).await,
             Write::Delete(record, version) => self.delete(&mut call, record, *version).await,
         };
         self.ended(&call);
         outcome
     }
 
-    async fn create(&self, call: &mut Call, wanted: &Allocation) -> Result<Done, WriteError> {
+    async fn create(
+        &self,
+        call: &mut Call,
+        wanted: &Allocation,
+        mark: &str,
+    ) -> Result<Done, WriteError> {
         let name = wanted.record_name();
-        let object = self.object(wanted, None)?;
+        let object = self.object(wanted, None, mark)?;
         let params = Self::params();
         for _ in 0..ROUNDS {
             let asked = call.ask(|| {
@@ -100,11 +105,11 @@ impl Inner {
             if !found.is(wanted) {
                 return Err(WriteError::Exists(Box::new(found.shown(wanted))));
             }
-            if found.is_by(&self.options.writer) {
+            if found.is_by(mark) {
                 return Ok(Done::created(found));
             }
-            // Another process wrote the very same. From here on it cannot take it back.
-            match self.replace(call, wanted, found.version).await? {
+            // Another batch wrote the very same. From here on it cannot take it back.
+            match self.replace(call, wanted, found.version, mark).await? {
                 Some(joined) => return Ok(Done::at(joined.version)),
                 None => continue,
             }
@@ -117,9 +122,10 @@ impl Inner {
         call: &mut Call,
         wanted: &Allocation,
         version: Version,
+        mark: &str,
     ) -> Result<Done, WriteError> {
         let name = wanted.record_name();
-        if let Some(found) = self.replace(call, wanted, version).await? {
+        if let Some(found) = self.replace(call, wanted, version, mark).await? {
             return match found.deleting {
                 true => Err(unavailable(words::deleting(&name))),
                 false => Ok(Done::at(found.version)),
@@ -141,9 +147,10 @@ impl Inner {
         call: &mut Call,
         wanted: &Allocation,
         version: Version,
+        mark: &str,
     ) -> Result<Option<Found>, WriteError> {
         let name = wanted.record_name();
-        let object = self.object(wanted, Some(version))?;
+        let object = self.object(wanted, Some(version), mark)?;
         let params = Self::params();
         let asked = call.ask(|| {
             self.counted.asked(Verb::Update);
@@ -260,8 +267,9 @@ impl Inner {
         &self,
         wanted: &Allocation,
         version: Option<Version>,
+        mark: &str,
     ) -> Result<DynamicObject, WriteError> {
-        object::object(wanted, &self.options.writer, version).map_err(|error| {
+        object::object(wanted, mark, version).map_err(|error| {
             unavailable(format!(
                 "record {} cannot be written: {error}",
                 wanted.record_name()

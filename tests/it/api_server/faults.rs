@@ -19,7 +19,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn rule(self) -> Rule {
+    pub(crate) fn rule(self) -> Rule {
         match self {
             Self::Forbidden(resource) => Rule::of("list", resource, Failure::Forbidden.into()),
             Self::Unauthorized => Rule::of("*", "*", Failure::Unauthorized.into()),
