@@ -4,11 +4,13 @@
 //! speaks to the running server, is a binary of its own.
 
 mod annotations;
+mod api_conversations;
 mod api_server;
 mod architecture;
 mod binding;
 mod check;
 mod check_cluster;
+mod cluster_ledger;
 mod crash;
 mod crds;
 mod docs;
@@ -40,10 +42,12 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         tour::trials(),
+        api_conversations::trials(),
         architecture::trials(),
         binding::trials(),
         check::trials(),
         check_cluster::trials(),
+        cluster_ledger::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),
