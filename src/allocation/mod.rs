@@ -18,6 +18,7 @@ mod record;
 mod refusal;
 mod reservation;
 pub mod selector;
+mod slice;
 mod space;
 pub mod spec;
 mod words;
@@ -35,6 +36,7 @@ pub use self::{
     record::{Allocation, NetworkRef, Stored, Timestamp, Version, Write},
     refusal::{Exhausted, Refusal},
     reservation::{Reservation, ReservedFor},
+    slice::{Misfit, Slice, Slicing},
     space::Space,
     words::{UnknownKey, Words},
 };

@@ -158,7 +158,7 @@ impl Index {
         if !self.is_ready(&pool.name) {
             return Err(Refusal::NotReady(Arc::clone(&pool.name)));
         }
-        if pool.slice.is_some() {
+        if pool.slicing.is_some() {
             return Err(Refusal::Sliced(Arc::clone(&pool.name)));
         }
         let held = self.held_of_pool(ask, &pool, draft.asker);
