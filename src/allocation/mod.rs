@@ -34,7 +34,7 @@ pub use self::{
     pool::{Pool, PoolFault, Retention, WorkloadRetention},
     range::{NotGiven, PoolRange},
     record::{Allocation, NetworkRef, Stored, Timestamp, Version, Write},
-    refusal::{Exhausted, Refusal},
+    refusal::{Exhausted, OutsideSlice, Refusal, SlicesFull},
     reservation::{Reservation, ReservedFor},
     slice::{Misfit, Slice, Slicing},
     space::Space,
