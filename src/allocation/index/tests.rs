@@ -2,6 +2,7 @@
 
 #[cfg(feature = "shuttle")]
 mod shuttled;
+mod slice_stories;
 mod slices;
 
 use std::sync::Arc;
