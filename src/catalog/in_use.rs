@@ -167,6 +167,7 @@ fn add(
             pod: Some(PodRef {
                 name: Arc::from(&*pod.name),
                 uid: pod.uid.as_deref().map(Arc::from),
+                node: None,
             }),
             mac: mac.filter(|_| follows(&address)),
         };

@@ -188,6 +188,7 @@ mod tests {
                 name: pod.into(),
             },
             pod: None,
+            node: None,
         };
         let ask = Ask {
             pool: "storage".into(),

@@ -80,6 +80,7 @@ fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
         let first = pool.ranges.first();
         first.map(|range| range.subnet.window().first())
     };
+    let size = |pool: &Pool| pool.slicing.map(|slicing| slicing.host_bits);
     let all = [
         (
             before.space != after.space,
@@ -97,7 +98,7 @@ fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
             "MACs follow from where the first range begins",
         ),
         (
-            before.slice != after.slice,
+            size(before) != size(after),
             "nodeSliceSize",
             "they lie in slices of that size",
         ),
