@@ -80,7 +80,7 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
     let filling = Filling {
         subject: &subject,
         attachments: &attachments,
-        asker: asker(pod),
+        asker: asker(pod, node_of(binding)),
         kept: kept(pod),
         token: None,
         written: &binding.metadata.annotations,
@@ -106,7 +106,9 @@ pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Deci
         Target::Nothing => return allow(),
         Target::LookUp(lookup) => return Decision::Confirm(vec![lookup]),
     };
-    let held = pod.map(|pod| held(pod, situation)).unwrap_or_default();
+    let node = node_of(binding);
+    let held = pod.map(|pod| held(pod, node, situation));
+    let held = held.unwrap_or_default();
     let carried = carried(&binding.metadata.annotations, &held);
     if carried.iter().all(Carried::is_held) {
         return allow();
@@ -181,15 +183,23 @@ pub(super) fn subject_of<'s>(pod: &'s Pod, situation: &Situation<'s>) -> PodSubj
     subject
 }
 
-/// Who asks when this pod does.
-pub(super) fn asker(pod: &Pod) -> Asker {
+/// Who asks when this pod does, on this node.
+pub(super) fn asker(pod: &Pod, node: Option<&str>) -> Asker {
     Asker {
         holder: pod.holder.clone(),
         pod: Some(PodRef {
             name: (&*pod.name).into(),
             uid: pod.uid.as_deref().map(Into::into),
+            node: node.map(Into::into),
         }),
+        node: node.map(Into::into),
     }
+}
+
+/// The node that a Binding names.
+fn node_of<'s>(binding: &'s Object<'_>) -> Option<&'s str> {
+    let target = binding.target.as_ref()?;
+    Some(&*target.name).filter(|name| !name.is_empty())
 }
 
 /// What the pod was asked for, if something was put in before.
@@ -241,13 +251,13 @@ fn texts<'s>(annotations: &'s Annotations<'_>) -> [(&'static str, Option<&'s str
 }
 
 /// The pod's annotations as what it holds makes them.
-fn held(pod: &Pod, situation: &Situation<'_>) -> Wanted {
+fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Wanted {
     let subject = subject_of(pod, situation);
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject, &attachments) {
         return Wanted::default();
     }
-    let asker = asker(pod);
+    let asker = asker(pod, node);
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());

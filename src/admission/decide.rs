@@ -14,7 +14,7 @@ use super::{
     workload::Template,
 };
 use crate::{
-    allocation::{Write, index::Ticket},
+    allocation::{Slice, Write, index::Ticket},
     catalog::Catalog,
     network::operator,
     rules::{
@@ -57,6 +57,9 @@ pub enum Decision {
     /// Look these up at their origin, then decide again with [`Evidence::LookedUp`]: what was decided
     /// rests on what is not certain.
     Confirm(Vec<Lookup>),
+    /// Record that this node owns this slice, tell the index, and decide again: a pod needs an
+    /// address of it.
+    Claim(Slice),
     /// Decide again a moment later: something that is needed is being recorded for another request.
     /// When there is no time for that, answer this.
     AskAgain(Answer),
@@ -137,6 +140,7 @@ impl Decision {
                 answer: plan.answer.after(earlier),
                 ..plan
             }),
+            Self::Claim(slice) => Self::Claim(slice),
             Self::Confirm(lookups) => Self::Confirm(lookups),
         }
     }

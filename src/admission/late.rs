@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     allocation::{
-        Write,
+        Slice, Write,
         index::{Ask, Ticket},
     },
     catalog::Pod,
@@ -39,6 +39,8 @@ pub enum Late {
     },
     /// It lacks something, and is given nothing.
     Refused(Vec<Finding>),
+    /// The pod's node has to own this slice first.
+    Claim(Slice),
     /// What it needs is being recorded for another at this moment.
     Busy,
 }
@@ -64,10 +66,13 @@ pub fn late(pod: &Pod, situation: &Situation<'_>) -> Late {
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
-    let planned = match index.plan(&asker(pod), &asks, situation.now) {
+    let planned = match index.plan(&asker(pod, pod.node.as_deref()), &asks, situation.now) {
         Ok(planned) => planned,
         Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => return Late::Busy,
         Err(refused) => {
+            if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
+                return Late::Claim(slice.clone());
+            }
             drop(index);
             return Late::Refused(found(&subject, &attachments, refused));
         }

@@ -24,7 +24,7 @@ pub use self::{
     binding::is_binding,
     decide::{Decision, Plan, Webhook, decide},
     late::{Late, late},
-    object::{Annotations, Labels, Metadata, Object, Raw, Spec},
+    object::{Annotations, Labels, Metadata, Object, Raw, Spec, Target},
     review::{Operation, OwnSpecs, Request, Review, ReviewError},
     situation::{Evidence, Situation},
 };

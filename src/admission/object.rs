@@ -19,9 +19,20 @@ pub struct Object<'a> {
     /// What decides in its spec.
     #[serde(borrow, default)]
     pub spec: Spec<'a>,
+    /// Where a Binding binds its pod to.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub target: Option<Target<'a>>,
     /// The `data` of a `ConfigMap`, as JSON.
     #[serde(borrow, default)]
     pub data: Option<&'a RawValue>,
+}
+
+/// What a Binding names: a node.
+#[derive(Debug, Default, Deserialize)]
+pub struct Target<'a> {
+    /// Its name.
+    #[serde(borrow, default)]
+    pub name: Cow<'a, str>,
 }
 
 /// The part of an object's metadata that decides.

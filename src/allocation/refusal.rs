@@ -153,7 +153,15 @@ impl Refusal {
 
     /// Whether it may be otherwise when a pod that is created now is bound to its node.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Exhausted(_) | Self::NotReady(_) | Self::Busy(_))
+        matches!(
+            self,
+            Self::Exhausted(_)
+                | Self::SlicesFull(_)
+                | Self::NotReady(_)
+                | Self::NodeUnknown(_)
+                | Self::NeedsSlice(_)
+                | Self::Busy(_)
+        )
     }
 
     /// Whether nothing was left to give.

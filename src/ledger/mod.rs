@@ -48,6 +48,7 @@ mod cluster;
 mod dispatch;
 mod embedded;
 mod error;
+mod slices;
 mod store;
 mod tell;
 
@@ -56,6 +57,7 @@ pub use self::{
     dispatch::Ledger,
     embedded::EmbeddedLedger,
     error::{ExportError, FollowError, ImportError, OpenError, ReadError, WriteError},
+    slices::{SliceEvent, SliceEvents, SliceLedger},
     store::{Cursor, Event, Events, Store},
     tell::tell,
 };

@@ -140,6 +140,15 @@ impl Reviewer {
                     return Ok(answer);
                 }
                 Decision::AskAgain(_) => sleep(PAUSE).await,
+                Decision::Claim(_) if Instant::now() >= deadline => {
+                    return later(request, unrecorded("others were faster"));
+                }
+                Decision::Claim(slice) => {
+                    let claimed = self.state.allocations.claim(slice, deadline).await;
+                    if let Err(problem) = claimed {
+                        return later(request, unrecorded(&problem));
+                    }
+                }
                 Decision::Plan(plan) => {
                     let allocations = &self.state.allocations;
                     let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;

@@ -107,7 +107,7 @@ impl World {
                 self.index.lock().confirm(plan.ticket, &versions);
                 Ok(plan.answer)
             }
-            Decision::Confirm(lookups) => Err(format!("look up {lookups:?}").into()),
+            other => Err(format!("{other:?}").into()),
         }
     }
 }

@@ -131,6 +131,9 @@ pub(super) fn refuse(
     refused: Vec<Refused>,
     situation: &Situation<'_>,
 ) -> Decision {
+    if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
+        return Decision::Claim(slice.clone());
+    }
     let busy = refused.iter().any(|one| one.refusal.is_busy());
     let findings = found(subject, attachments, refused);
     if busy {

@@ -66,6 +66,7 @@ async fn labelled() -> Told {
     let (server, ledger) = cluster();
     let mut record = allocation(1, "a");
     record.pod = Some(PodRef {
+        node: None,
         name: "a".into(),
         uid: Some("3239b2d2-cd73-479a-9620-6ac93fb25752".into()),
     });
