@@ -4,6 +4,7 @@
 //! speaks to the running server, is a binary of its own.
 
 mod annotations;
+mod api_conversations;
 mod api_server;
 mod architecture;
 mod check;
@@ -39,6 +40,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         tour::trials(),
+        api_conversations::trials(),
         architecture::trials(),
         check::trials(),
         check_cluster::trials(),

@@ -1,12 +1,14 @@
-//! How the stand-in misbehaves.
+//! How the stand-in misbehaves, on demand.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    time::Duration,
+};
 
-use axum::response::Response;
+use super::{answer::Refusal, asked::Asked};
 
-use super::{listing::Asked, status};
-
-/// Something that goes wrong.
+/// Something that goes wrong with lists.
 pub(crate) enum Fault {
     /// Who asks may not list this resource.
     Forbidden(&'static str),
@@ -17,29 +19,260 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// The answer instead of a list, if this is a request that it spoils.
-    pub(super) fn answer(&self, asked: &Asked) -> Option<Response> {
+    pub(super) fn rule(self) -> Rule {
         match self {
-            Self::Forbidden(resource) if *resource == asked.resource => {
-                let group = asked.group_version.split_once('/').map_or("", |(g, _)| g);
-                let message = format!(
-                    "{resource} is forbidden: User \"test\" cannot list resource \"{resource}\" in \
-                     API group \"{group}\" at the cluster scope"
-                );
-                Some(status(403, "Forbidden", &message))
+            Self::Forbidden(resource) => Rule::of("list", resource, Failure::Forbidden.into()),
+            Self::Unauthorized => Rule::of("*", "*", Failure::Unauthorized.into()),
+            Self::Expires(resource, times) => {
+                let lost = Refusal::expired("The provided continue parameter is too old");
+                Rule::of("list", resource, Failure::Refused(lost).into())
+                    .continued()
+                    .times(times.into_inner())
             }
-            Self::Unauthorized => Some(status(401, "Unauthorized", "Unauthorized")),
-            Self::Expires(resource, times) if *resource == asked.resource => {
-                let more = asked.after.is_some();
-                let left = |left: usize| left.checked_sub(1);
-                let spoils = more
-                    && times
-                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
-                        .is_ok();
-                let message = "The provided continue parameter is too old";
-                spoils.then(|| status(410, "Expired", message))
-            }
-            Self::Forbidden(_) | Self::Expires(..) => None,
         }
+    }
+}
+
+/// What the caller gets instead of the answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// 401
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 409
+    Conflict,
+    /// 429, with so many seconds to wait.
+    TooManyRequests(u64),
+    /// 500
+    Internal,
+    /// 503
+    Unavailable,
+    /// 504
+    Timeout,
+    /// The connection breaks.
+    Connection,
+    /// No answer, ever.
+    Silence,
+    /// Any other Status.
+    Refused(Refusal),
+}
+
+impl Failure {
+    /// As an answer; an error where there is none.
+    pub(super) fn refusal(&self, asked: &Asked) -> io::Result<Refusal> {
+        let resource = asked.qualified();
+        Ok(match self {
+            Self::Unauthorized => Refusal::new(401, "Unauthorized", "Unauthorized"),
+            Self::Forbidden => asked.forbidden("test"),
+            Self::Conflict => {
+                let why = "the object has been modified; please apply your changes to the latest \
+                           version and try again";
+                Refusal::conflict(&asked.resource, &asked.group, asked.name(), why)
+            }
+            Self::TooManyRequests(seconds) => {
+                let message = "the server has received too many requests and has asked us to try \
+                               again later";
+                Refusal::new(429, "TooManyRequests", message).retried_after(*seconds)
+            }
+            Self::Internal => Refusal::internal(&format!("{resource}: something broke")),
+            Self::Unavailable => Refusal::new(
+                503,
+                "ServiceUnavailable",
+                "the server is currently unable to handle the request",
+            ),
+            Self::Timeout => {
+                let message = "Timeout: request did not complete within the allotted timeout";
+                Refusal::new(504, "Timeout", message)
+            }
+            Self::Connection | Self::Silence => {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            Self::Refused(refusal) => refusal.clone(),
+        })
+    }
+}
+
+/// What is done with a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultAction {
+    /// Before it takes effect.
+    pub(crate) before: Duration,
+    /// Between the effect and the answer.
+    pub(crate) after: Duration,
+    /// What the caller gets instead of the answer.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) effect: Effect,
+    /// A watch, or a list from the cache, is so far behind.
+    pub(crate) lag: Duration,
+    /// The watch breaks after this time.
+    pub(crate) drop_after: Option<Duration>,
+}
+
+/// Whether a request that fails takes effect all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It does if it does not fail.
+    #[default]
+    AsAnswered,
+    /// It does, and the caller does not learn of it.
+    Lost,
+    /// It does, so long after the caller was told that it failed.
+    Later(Duration),
+}
+
+impl From<Failure> for FaultAction {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure: Some(failure),
+            ..Self::default()
+        }
+    }
+}
+
+impl FaultAction {
+    /// Takes its time before and after the effect.
+    pub(crate) fn slow(before: Duration, after: Duration) -> Self {
+        Self {
+            before,
+            after,
+            ..Self::default()
+        }
+    }
+
+    /// Takes effect, but fails for the caller.
+    pub(crate) fn lost(failure: Failure) -> Self {
+        Self {
+            effect: Effect::Lost,
+            ..failure.into()
+        }
+    }
+
+    /// Fails, and takes effect afterwards.
+    pub(crate) fn later(after: Duration, failure: Failure) -> Self {
+        Self {
+            effect: Effect::Later(after),
+            ..failure.into()
+        }
+    }
+
+    /// A watch that tells everything so much later.
+    pub(crate) fn lagging(lag: Duration) -> Self {
+        Self {
+            lag,
+            ..Self::default()
+        }
+    }
+
+    /// A watch that breaks.
+    pub(crate) fn dropped(after: Duration) -> Self {
+        Self {
+            drop_after: Some(after),
+            ..Self::default()
+        }
+    }
+}
+
+/// A fault for the requests that it matches.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    verb: String,
+    resource: String,
+    name: Option<String>,
+    client: Option<String>,
+    continued: bool,
+    left: usize,
+    action: FaultAction,
+}
+
+impl Rule {
+    /// Every time, for a verb and a resource or subresource (`pods/binding`); `*` is any.
+    pub(crate) fn of(verb: &str, resource: &str, action: FaultAction) -> Self {
+        Self {
+            verb: verb.to_owned(),
+            resource: resource.to_owned(),
+            name: None,
+            client: None,
+            continued: false,
+            left: usize::MAX,
+            action,
+        }
+    }
+
+    /// Only for the object of this name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Only for this client.
+    pub(crate) fn for_client(mut self, client: &str) -> Self {
+        self.client = Some(client.to_owned());
+        self
+    }
+
+    /// Only so many times.
+    pub(crate) fn times(mut self, times: usize) -> Self {
+        self.left = times;
+        self
+    }
+
+    /// Only for the later pages of a list.
+    fn continued(mut self) -> Self {
+        self.continued = true;
+        self
+    }
+
+    fn takes(&mut self, asked: &Asked) -> bool {
+        let is = |wanted: &str, found: &str| wanted == "*" || wanted == found;
+        let resource = match asked.subresource.as_str() {
+            "" => asked.resource.clone(),
+            subresource => format!("{}/{subresource}", asked.resource),
+        };
+        let matches = is(&self.verb, asked.verb)
+            && is(&self.resource, &resource)
+            && self
+                .name
+                .as_deref()
+                .is_none_or(|wanted| wanted == asked.object_name())
+            && self
+                .client
+                .as_deref()
+                .is_none_or(|wanted| wanted == asked.client)
+            && (!self.continued || asked.query("continue").is_some());
+        let takes = matches && self.left > 0;
+        if takes {
+            self.left -= 1;
+        }
+        takes
+    }
+}
+
+type Decide = dyn Fn(&Asked) -> Option<FaultAction> + Send + Sync;
+
+/// The faults that a test has programmed.
+#[derive(Default)]
+pub(super) struct Faults {
+    pub(super) rules: Mutex<Vec<Rule>>,
+    pub(super) decide: Mutex<Option<Arc<Decide>>>,
+}
+
+impl Faults {
+    /// What is done with a request: as the first rule says, else as the closure says.
+    pub(super) fn of(&self, asked: &Asked) -> FaultAction {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rule) = rules
+            .iter_mut()
+            .find_map(|rule| rule.takes(asked).then_some(rule))
+        {
+            return rule.action.clone();
+        }
+        drop(rules);
+        let decide = self
+            .decide
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        decide.and_then(|decide| decide(asked)).unwrap_or_default()
     }
 }

@@ -1,85 +1,272 @@
-//! A stand-in for the API server: real HTTP, objects from YAML, and faults on demand.
+//! A stand-in for the API server: what it keeps, answers and tells, and faults on demand.
 //!
-//! It lists. What it does not do yet (watch, create, conflict) it answers with 405, as a method that
-//! a resource does not have.
+//! It is a `tower::Service`, so that a client can be had without a socket
+//! (`kube::Client::new(server.clone(), "default")`), and it can listen on loopback for the real
+//! binary. It has no thread, no clock and no randomness of its own: time is tokio's, which a test
+//! can pause, and names, UIDs and versions are counted. What a real one answered is replayed
+//! against it by `api_conversations`.
 
+mod answer;
+mod asked;
+mod create;
+mod delete;
+mod discovery;
 mod faults;
-mod listing;
+mod http1;
+mod kinds;
+mod prepare;
+mod read;
+mod schema;
+mod seed;
+mod selectors;
+mod serve;
 mod store;
+mod time;
+mod watch;
 
 use std::{
+    collections::BTreeMap,
+    io,
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    thread,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    http::{Method, StatusCode, header},
-    response::{IntoResponse as _, Response},
+use serde_json::Value;
+
+pub(crate) use self::{
+    asked::Asked,
+    faults::{Effect, Failure, Fault, FaultAction, Rule},
+    kinds::Kind,
+    seed::Store,
+    time::Clock,
 };
-use serde_json::{Value, json};
+use self::{faults::Faults, store::State};
 
-pub(crate) use self::{faults::Fault, store::Store};
-
-/// A server that answers until the process ends.
+/// The stand-in, as one client sees it; clones are the same server.
+#[derive(Clone)]
 pub(crate) struct ApiServer {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<String>>>,
+    shared: Arc<Shared>,
+    /// Who asks, for faults, webhooks and the log.
+    client: Arc<str>,
 }
 
-/// What a server holds, and how it misbehaves.
-pub(super) struct Shared {
-    store: Store,
-    faults: Vec<Fault>,
+/// What is decided before it starts.
+pub(crate) struct Settings {
+    pub(crate) clock: Clock,
     /// The most objects in an answer, whatever is asked for.
+    pub(crate) page: usize,
+    /// How often a watch gets a bookmark; the API server's is a minute.
+    pub(crate) bookmark_every: Duration,
+    /// Who does not bear it is anonymous, and may nothing.
+    pub(crate) token: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: time::of_tokio(),
+            page: usize::MAX,
+            bookmark_every: Duration::from_secs(60),
+            token: None,
+        }
+    }
+}
+
+/// How often a verb and a resource were asked for, or written.
+pub(crate) type Counts = BTreeMap<(String, String), u64>;
+
+type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What all clones share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    faults: Faults,
+    clock: Clock,
     page: usize,
+    bookmark_every: Duration,
+    token: Option<String>,
     /// The paths of all requests.
-    seen: Arc<Mutex<Vec<String>>>,
+    seen: Mutex<Vec<String>>,
+    asked: Mutex<Counts>,
+    written: Mutex<Counts>,
+    log: Mutex<Option<Log>>,
+    lags: Mutex<BTreeMap<String, Duration>>,
+    address: OnceLock<SocketAddr>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ApiServer {
-    /// Serves these objects in pages of at most `page`.
-    pub(crate) fn start(store: Store, page: usize, faults: Vec<Fault>) -> std::io::Result<Self> {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::new(Shared {
-            store,
-            faults,
-            page,
-            seen: Arc::clone(&seen),
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        thread::spawn(move || {
-            runtime.block_on(async move {
-                let router = Router::new().fallback(answer).with_state(shared);
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                axum::serve(listener, router).await
-            })
-        });
-        Ok(Self { address, seen })
+    /// With all kinds installed, and the namespaces `default` and `kube-system`.
+    pub(crate) fn new() -> Self {
+        Self::with(Settings::default())
     }
 
-    /// Its URL.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+    pub(crate) fn with(settings: Settings) -> Self {
+        let shared = Shared {
+            state: Mutex::new(State::new(kinds::installed())),
+            faults: Faults::default(),
+            clock: settings.clock,
+            page: settings.page,
+            bookmark_every: settings.bookmark_every,
+            token: settings.token,
+            seen: Mutex::default(),
+            asked: Mutex::default(),
+            written: Mutex::default(),
+            log: Mutex::default(),
+            lags: Mutex::default(),
+            address: OnceLock::new(),
+        };
+        let server = Self {
+            shared: Arc::new(shared),
+            client: Arc::from("test"),
+        };
+        for name in ["default", "kube-system"] {
+            server.namespace(name, &[]);
+        }
+        server
+    }
+
+    /// The same server as another client asks it.
+    pub(crate) fn named(&self, client: &str) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            client: Arc::from(client),
+        }
+    }
+
+    /// A client without a socket; it wants a tokio runtime around it.
+    pub(crate) fn client(&self) -> kube::Client {
+        kube::Client::new(self.clone(), "default")
+    }
+
+    /// Serves a kind, as when its definition is created.
+    pub(crate) fn register(&self, kind: Kind) {
+        self.shared.state().register(kind);
+    }
+
+    /// Serves a kind no more, and ends its watches: `addresspools.nadmit.io`.
+    pub(crate) fn unregister(&self, resource: &str) {
+        self.shared.state().tables.remove(resource);
+    }
+
+    /// Adds a fault; the first that matches a request counts.
+    pub(crate) fn fault(&self, rule: Rule) {
+        locked(&self.shared.faults.rules).push(rule);
+    }
+
+    /// Takes all faults back.
+    pub(crate) fn heal(&self) {
+        locked(&self.shared.faults.rules).clear();
+        *locked(&self.shared.faults.decide) = None;
+        locked(&self.shared.lags).clear();
+    }
+
+    /// Asks a closure about each request for which there is no other fault.
+    pub(crate) fn faults(
+        &self,
+        decide: impl Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static,
+    ) {
+        *locked(&self.shared.faults.decide) = Some(Arc::new(decide));
+    }
+
+    /// Breaks the open watches of a resource (`pods`, `addresspools.nadmit.io`).
+    pub(crate) fn drop_watches(&self, resource: &str) {
+        if let Some(table) = self.shared.state().tables.get_mut(resource) {
+            table.drops += 1;
+            table.tell.send_replace(());
+        }
+    }
+
+    /// From now on a client's watches tell what happened so much later.
+    pub(crate) fn lag(&self, client: &str, lag: Duration) {
+        locked(&self.shared.lags).insert(client.to_owned(), lag);
+        for table in self.shared.state().tables.values() {
+            table.tell.send_replace(());
+        }
+    }
+
+    /// Forgets the history: watches that are behind, and lists that are not at their end, are
+    /// told 410.
+    pub(crate) fn compact(&self) {
+        self.shared.state().compact();
+    }
+
+    /// Calls a closure with a line for each write, in their order. It must not call the server.
+    pub(crate) fn log(&self, log: impl Fn(&str) + Send + Sync + 'static) {
+        *locked(&self.shared.log) = Some(Arc::new(log));
+    }
+
+    /// How often each verb was asked for, by resource or subresource (`pods/binding`), whatever
+    /// came of it.
+    pub(crate) fn asked(&self) -> Counts {
+        locked(&self.shared.asked).clone()
+    }
+
+    /// What was written, by verb and resource: requests that changed an object.
+    pub(crate) fn written(&self) -> Counts {
+        locked(&self.shared.written).clone()
     }
 
     /// The paths that were asked for, with their queries.
     pub(crate) fn seen(&self) -> Vec<String> {
-        let seen = self.seen.lock();
-        seen.unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.shared.seen).clone()
+    }
+
+    /// An object as it is stored now, whatever faults there are.
+    pub(crate) fn stored(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        let state = self.shared.state();
+        let key = (namespace.to_owned(), name.to_owned());
+        let object = state.tables.get(resource)?.objects.get(&key)?;
+        Some(Value::clone(object))
+    }
+
+    /// All objects of a resource as they are stored now, by namespace and name.
+    pub(crate) fn all(&self, resource: &str) -> Vec<Arc<Value>> {
+        let state = self.shared.state();
+        let table = state.tables.get(resource);
+        table.map_or_else(Vec::new, |table| table.objects.values().cloned().collect())
+    }
+
+    /// Serves objects over HTTP in pages of at most `page`.
+    pub(crate) fn start(store: Store, page: usize, faults: Vec<Fault>) -> io::Result<Self> {
+        let server = Self::with(Settings {
+            page,
+            ..Settings::default()
+        });
+        store.fill(&server);
+        for fault in faults {
+            server.fault(fault.rule());
+        }
+        server.listen()?;
+        Ok(server)
+    }
+
+    /// Its URL, once it listens.
+    pub(crate) fn url(&self) -> String {
+        match self.shared.address.get() {
+            Some(address) => format!("http://{address}"),
+            None => "http://nowhere.invalid".to_owned(),
+        }
     }
 
     /// Writes a kubeconfig whose context `test` leads here.
-    pub(crate) fn kubeconfig(&self, file: &Path) -> std::io::Result<()> {
+    pub(crate) fn kubeconfig(&self, file: &Path) -> io::Result<()> {
         std::fs::write(file, kubeconfig(&self.url()))
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+
+    fn lag_of(&self, client: &str) -> Duration {
+        locked(&self.lags).get(client).copied().unwrap_or_default()
     }
 }
 
@@ -91,48 +278,4 @@ pub(crate) fn kubeconfig(url: &str) -> String {
          contexts: [{{name: test, context: {{cluster: test, user: test}}}}]\n\
          users: [{{name: test, user: {{}}}}]\n"
     )
-}
-
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let asked = request.uri().to_string();
-    shared
-        .seen
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(asked);
-    if request.method() != Method::GET {
-        return status(405, "MethodNotAllowed", "the stand-in only lists");
-    }
-    let Some(asked) = listing::Asked::of(request.uri()) else {
-        return not_found();
-    };
-    for fault in &shared.faults {
-        if let Some(answer) = fault.answer(&asked) {
-            return answer;
-        }
-    }
-    match shared.store.resource(&asked.group_version, &asked.resource) {
-        Some(resource) => listing::list(resource, &asked, shared.page),
-        None => not_found(),
-    }
-}
-
-/// The API server's answer on a path that nothing serves is no Status.
-fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
-}
-
-/// A Status as the API server writes it.
-fn status(code: u16, reason: &str, message: &str) -> Response {
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "code": code,
-    });
-    answer_json(code, &body)
-}
-
-fn answer_json(code: u16, body: &Value) -> Response {
-    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = [(header::CONTENT_TYPE, "application/json")];
-    (code, headers, body.to_string()).into_response()
 }

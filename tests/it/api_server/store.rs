@@ -1,110 +1,187 @@
-//! The objects that the stand-in serves, by resource.
+//! Objects and their history, as etcd and the watch cache keep them.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use libtest_mimic::Failed;
 use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
 
-/// Group and version, kind, and plural.
-type Definition = (&'static str, &'static str, &'static str);
+use super::{kinds::Kind, time};
 
-/// The resources of a cluster, with their kinds; custom ones can be taken away.
-const RESOURCES: &[Definition] = &[
-    ("v1", "Namespace", "namespaces"),
-    ("v1", "Pod", "pods"),
-    ("v1", "ConfigMap", "configmaps"),
-    ("v1", "ReplicationController", "replicationcontrollers"),
-    ("apps/v1", "Deployment", "deployments"),
-    ("apps/v1", "ReplicaSet", "replicasets"),
-    ("apps/v1", "StatefulSet", "statefulsets"),
-    ("apps/v1", "DaemonSet", "daemonsets"),
-    ("batch/v1", "Job", "jobs"),
-    ("batch/v1", "CronJob", "cronjobs"),
-    (
-        "k8s.cni.cncf.io/v1",
-        "NetworkAttachmentDefinition",
-        "network-attachment-definitions",
-    ),
-    ("nadmit.io/v1alpha1", "AddressPool", "addresspools"),
-    (
-        "nadmit.io/v1alpha1",
-        "AddressReservation",
-        "addressreservations",
-    ),
-    ("operator.openshift.io/v1", "Network", "networks"),
-    (
-        "whereabouts.cni.cncf.io/v1alpha1",
-        "NodeSlicePool",
-        "nodeslicepools",
-    ),
-    ("kubevirt.io/v1", "VirtualMachine", "virtualmachines"),
-];
+/// Namespace and name.
+pub(super) type Key = (String, String);
 
-/// The objects of one resource, in the order of their keys, as etcd has them.
-pub(crate) struct Resource {
-    pub(super) api_version: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) objects: BTreeMap<(String, String), Value>,
+/// What happened to an object.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) revision: u64,
+    pub(super) at: Instant,
+    pub(super) key: Key,
+    pub(super) old: Option<Arc<Value>>,
+    /// Of a deletion the last state, with the deletion's revision.
+    pub(super) new: Arc<Value>,
+    pub(super) deleted: bool,
 }
 
-/// All resources, by group version and plural.
-pub(crate) struct Store(BTreeMap<(&'static str, &'static str), Resource>);
+/// The objects of one resource.
+pub(super) struct Table {
+    pub(super) kind: Arc<Kind>,
+    pub(super) objects: BTreeMap<Key, Arc<Value>>,
+    /// What each field manager applied last, by object.
+    pub(super) applied: BTreeMap<Key, BTreeMap<String, Value>>,
+    pub(super) events: VecDeque<Event>,
+    /// What happened up to here is forgotten.
+    pub(super) since: u64,
+    /// The revision of the last event that was forgotten.
+    pub(super) forgotten: u64,
+    /// How often all its watches were dropped.
+    pub(super) drops: u64,
+    /// Wakes the watches.
+    pub(super) tell: watch::Sender<()>,
+}
 
-impl Store {
-    /// The objects of the YAML files in a folder.
-    pub(crate) fn of_folder(folder: &Path) -> Result<Self, Failed> {
-        let mut store = Self::empty();
-        let mut files: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
-        files.sort_by_key(std::fs::DirEntry::path);
-        for file in files {
-            store.add(&fs::read_to_string(file.path())?)?;
+impl Table {
+    fn new(kind: Kind, since: u64) -> Self {
+        Self {
+            kind: Arc::new(kind),
+            objects: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            events: VecDeque::new(),
+            since,
+            forgotten: 0,
+            drops: 0,
+            tell: watch::Sender::new(()),
         }
-        Ok(store)
     }
 
-    /// The objects of a text in YAML.
-    pub(crate) fn of_text(text: &str) -> Result<Self, Failed> {
-        let mut store = Self::empty();
-        store.add(text)?;
-        Ok(store)
-    }
-
-    /// Without this resource, as where its definition is missing.
-    pub(crate) fn without(mut self, resource: &str) -> Self {
-        self.0.retain(|(_, name), _| *name != resource);
-        self
-    }
-
-    fn empty() -> Self {
-        let resource = |&(api_version, kind, resource): &Definition| {
-            let empty = Resource {
-                api_version,
-                kind,
-                objects: BTreeMap::new(),
+    /// The objects as they were at a revision.
+    pub(super) fn at(&self, revision: u64) -> BTreeMap<Key, Arc<Value>> {
+        let mut objects = self.objects.clone();
+        let later = self.events.iter().rev();
+        for event in later.take_while(|event| event.revision > revision) {
+            match &event.old {
+                Some(old) => objects.insert(event.key.clone(), Arc::clone(old)),
+                None => objects.remove(&event.key),
             };
-            ((api_version, resource), empty)
-        };
-        Self(RESOURCES.iter().map(resource).collect())
-    }
-
-    fn add(&mut self, text: &str) -> Result<(), Failed> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
-        for object in documents {
-            let mut resources = self.0.values_mut();
-            let resource = resources
-                .find(|r| object["kind"] == r.kind && object["apiVersion"] == r.api_version);
-            let resource = resource.ok_or_else(|| format!("no such kind: {object}"))?;
-            let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
-            let key = (text("namespace").to_owned(), text("name").to_owned());
-            resource.objects.insert(key, object);
         }
-        Ok(())
+        objects
     }
 
-    pub(super) fn resource(&self, group_version: &str, plural: &str) -> Option<&Resource> {
-        let mut resources = self.0.iter();
-        let found =
-            resources.find(|((version, name), _)| (*version, *name) == (group_version, plural));
-        found.map(|(_, resource)| resource)
+    /// What happened after a revision.
+    pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = &Event> {
+        let from = self.events.partition_point(|e| e.revision <= revision);
+        self.events.range(from..)
+    }
+}
+
+/// A change that the store has made.
+pub(super) struct Change {
+    /// create, update or delete
+    pub(super) what: &'static str,
+    pub(super) object: Arc<Value>,
+}
+
+/// All that is stored.
+pub(super) struct State {
+    /// By `pods` or `addresspools.nadmit.io`.
+    pub(super) tables: BTreeMap<String, Table>,
+    /// Of the last write.
+    pub(super) revision: u64,
+    /// Tokens to continue lists that began before this revision are expired.
+    pub(super) lists_since: u64,
+    uids: u64,
+    names: u64,
+}
+
+impl State {
+    pub(super) fn new(kinds: Vec<Kind>) -> Self {
+        let mut state = Self {
+            tables: BTreeMap::new(),
+            // Not 1: nothing may take a revision for a count.
+            revision: 100,
+            lists_since: 0,
+            uids: 0,
+            names: 0,
+        };
+        for kind in kinds {
+            state.register(kind);
+        }
+        state
+    }
+
+    /// Serves a kind from now on; objects of one that was served before stay.
+    pub(super) fn register(&mut self, kind: Kind) {
+        let since = self.revision;
+        let table = Table::new(kind, since);
+        let known = self.tables.entry(table.kind.qualified());
+        known
+            .and_modify(|known| known.kind = Arc::clone(&table.kind))
+            .or_insert(table);
+    }
+
+    pub(super) fn uid(&mut self) -> String {
+        self.uids += 1;
+        time::uid(self.uids)
+    }
+
+    /// What stands behind a `generateName`.
+    pub(super) fn suffix(&mut self) -> String {
+        self.names += 1;
+        time::suffix(self.names)
+    }
+
+    /// Writes or, without an object, removes; every write is a revision of its own.
+    pub(super) fn commit(
+        &mut self,
+        table: &str,
+        key: &Key,
+        object: Option<Value>,
+    ) -> Option<Change> {
+        let table = self.tables.get_mut(table)?;
+        self.revision += 1;
+        let old = table.objects.get(key).cloned();
+        let deleted = object.is_none();
+        let mut new = match (object, &old) {
+            (Some(object), _) => object,
+            (None, Some(old)) => Value::clone(old),
+            (None, None) => return None,
+        };
+        new["metadata"]["resourceVersion"] = Value::from(self.revision.to_string());
+        let new = Arc::new(new);
+        if deleted {
+            table.objects.remove(key);
+            table.applied.remove(key);
+        } else {
+            table.objects.insert(key.clone(), Arc::clone(&new));
+        }
+        let what = match (&old, deleted) {
+            (_, true) => "delete",
+            (None, false) => "create",
+            (Some(_), false) => "update",
+        };
+        table.events.push_back(Event {
+            revision: self.revision,
+            at: Instant::now(),
+            key: key.clone(),
+            old,
+            new: Arc::clone(&new),
+            deleted,
+        });
+        table.tell.send_replace(());
+        Some(Change { what, object: new })
+    }
+
+    /// Forgets the history up to now, so that watches that are behind are too old.
+    pub(super) fn compact(&mut self) {
+        for table in self.tables.values_mut() {
+            let last = table.events.back().map(|event| event.revision);
+            table.forgotten = last.unwrap_or(table.forgotten);
+            table.events.clear();
+            table.since = self.revision;
+            table.tell.send_replace(());
+        }
+        self.lists_since = self.revision;
     }
 }

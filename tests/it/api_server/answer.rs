@@ -1,0 +1,196 @@
+//! Answers as the API server words them.
+
+use axum::body::Body;
+use http::{Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{kinds::Kind, schema::Cause};
+
+/// An answer in JSON.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) body: Vec<u8>,
+    pub(super) warnings: Vec<String>,
+    retry_after: Option<u64>,
+}
+
+impl Answer {
+    pub(super) fn new(code: u16, body: &Value) -> Self {
+        Self {
+            code,
+            body: body.to_string().into_bytes(),
+            warnings: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn warned(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    pub(super) fn response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = status(self.code);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, json_type());
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        for warning in self.warnings {
+            let warning = format!("299 - {}", Value::from(warning));
+            if let Ok(value) = warning.parse() {
+                headers.append(header::WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn json_type() -> http::HeaderValue {
+    http::HeaderValue::from_static("application/json")
+}
+
+/// A stream of events.
+pub(super) fn streamed(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, json_type());
+    response
+}
+
+/// The API server's answer on a path that nothing serves is no Status.
+pub(super) fn nothing_there() -> Response<Body> {
+    let mut response = Response::new(Body::from("404 page not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+/// A Status that says no.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(super) code: u16,
+    reason: String,
+    pub(super) message: String,
+    details: Option<Value>,
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: u16, reason: &str, message: &str) -> Self {
+        Self {
+            code,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            details: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn with(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    pub(super) fn retried_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self.with(json!({"retryAfterSeconds": seconds}))
+    }
+
+    /// About one object, which is called by its kind or its resource.
+    fn about(self, what: &str, group: &str, name: &str) -> Self {
+        let mut details = json!({"name": name, "group": group, "kind": what});
+        if let Some(members) = details.as_object_mut().filter(|_| group.is_empty()) {
+            members.remove("group");
+        }
+        self.with(details)
+    }
+
+    pub(super) fn bad_request(message: &str) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    pub(super) fn internal(message: &str) -> Self {
+        let told = format!("Internal error occurred: {message}");
+        Self::new(500, "InternalError", &told).with(json!({"causes": [{"message": message}]}))
+    }
+
+    pub(super) fn not_found(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} \"{name}\" not found", kind.qualified());
+        Self::new(404, "NotFound", &message).about(&kind.plural, &kind.group, name)
+    }
+
+    pub(super) fn already_exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} \"{name}\" already exists", kind.qualified());
+        Self::new(409, "AlreadyExists", &message).about(&kind.plural, &kind.group, name)
+    }
+
+    /// Somebody wrote in between.
+    pub(super) fn modified(kind: &Kind, name: &str) -> Self {
+        let why = "the object has been modified; please apply your changes to the latest version \
+                   and try again";
+        Self::conflict(&kind.plural, &kind.group, name, why)
+    }
+
+    /// `what` is a resource, or a kind, as the API server happens to call it.
+    pub(super) fn conflict(what: &str, group: &str, name: &str, why: &str) -> Self {
+        let qualified = super::kinds::qualified(what, group);
+        let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
+        Self::new(409, "Conflict", &message).about(what, group, name)
+    }
+
+    pub(super) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
+        let told: Vec<String> = causes.iter().map(Cause::told).collect();
+        let told = match &told[..] {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        let message = format!("{} \"{name}\" is invalid: {told}", kind.qualified_kind());
+        let mut refusal = Self::new(422, "Invalid", &message).about(&kind.kind, &kind.group, name);
+        let causes: Vec<Value> = causes.iter().map(Cause::json).collect();
+        if let Some(details) = &mut refusal.details {
+            details["causes"] = Value::from(causes);
+        }
+        refusal
+    }
+
+    /// The place in a list, or in the history, is lost.
+    pub(super) fn expired(message: &str) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    pub(super) fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "code": self.code,
+        });
+        if let Some(details) = &self.details {
+            status["details"] = details.clone();
+        }
+        status
+    }
+
+    pub(super) fn answer(&self) -> Answer {
+        Answer {
+            retry_after: self.retry_after,
+            ..Answer::new(self.code, &self.status())
+        }
+    }
+}
+
+impl From<Value> for Refusal {
+    /// A Status that somebody else wrote.
+    fn from(status: Value) -> Self {
+        let text = |key: &str| status[key].as_str().unwrap_or_default();
+        let code = status["code"].as_u64().and_then(|c| u16::try_from(c).ok());
+        Self {
+            details: status.get("details").cloned(),
+            ..Self::new(code.unwrap_or(400), text("reason"), text("message"))
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Delete: preconditions, finalizers, and the time that pods are given.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    answer::{Answer, Refusal},
+    asked::Asked,
+    kinds::Kind,
+    prepare::{metadata, text},
+    read::no_such_resource,
+    store::{Key, State},
+    time,
+};
+
+/// The options of a delete, from the body or the query.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    uid: Option<String>,
+    version: Option<String>,
+    grace: Option<u64>,
+    dry_run: bool,
+}
+
+impl Options {
+    pub(super) fn of(asked: &Asked) -> Result<Self, Refusal> {
+        Ok(Self::read(&asked.json()?, asked))
+    }
+
+    pub(super) fn read(body: &Value, asked: &Asked) -> Self {
+        let text = |key: &str| body["preconditions"][key].as_str().map(str::to_owned);
+        let grace = asked
+            .query("gracePeriodSeconds")
+            .and_then(|s| s.parse().ok());
+        let all = |dry: &Value| *dry == json!(["All"]);
+        Self {
+            uid: text("uid"),
+            version: text("resourceVersion"),
+            grace: body["gracePeriodSeconds"].as_u64().or(grace),
+            dry_run: asked.is_dry_run() || all(&body["dryRun"]),
+        }
+    }
+
+    /// The object is still the one that was meant.
+    fn met(&self, object: &Value, kind: &Kind) -> Result<(), Refusal> {
+        let wanted = [
+            (
+                "UID",
+                &self.uid,
+                text(object, "uid"),
+                "been deleted and then recreated",
+            ),
+            (
+                "ResourceVersion",
+                &self.version,
+                text(object, "resourceVersion"),
+                "been modified",
+            ),
+        ];
+        for (what, wanted, found, why) in wanted {
+            let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) else {
+                continue;
+            };
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record \
+                 ({found}). The object might have {why}"
+            );
+            let name = text(object, "name");
+            return Err(Refusal::conflict(&kind.kind, &kind.group, name, &why));
+        }
+        Ok(())
+    }
+}
+
+/// What became of an object that was to be deleted.
+pub(super) struct Deleted {
+    pub(super) object: Arc<Value>,
+    /// Whether nothing is left of it.
+    pub(super) gone: bool,
+}
+
+impl Shared {
+    pub(super) async fn delete(&self, asked: &Asked) -> Result<Answer, Refusal> {
+        let kind = self.kind(asked)?;
+        let key = (asked.namespace().to_owned(), asked.name().to_owned());
+        let options = Options::of(asked)?;
+        let deleted = self.delete_one(asked, &kind, &key, &options).await?;
+        let whole =
+            !deleted.gone || matches!(kind.qualified().as_str(), "pods" | "serviceaccounts");
+        if whole {
+            return Ok(Answer::new(200, &deleted.object));
+        }
+        let mut details = json!({
+            "name": key.1, "group": kind.group, "kind": kind.plural,
+            "uid": text(&deleted.object, "uid"),
+        });
+        if let Some(members) = details.as_object_mut().filter(|_| kind.group.is_empty()) {
+            members.remove("group");
+        }
+        let status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+            "details": details,
+        });
+        Ok(Answer::new(200, &status))
+    }
+
+    pub(super) async fn delete_one(
+        &self,
+        asked: &Asked,
+        kind: &Kind,
+        key: &Key,
+        options: &Options,
+    ) -> Result<Deleted, Refusal> {
+        let mut state = self.state();
+        let table = state
+            .tables
+            .get(&kind.qualified())
+            .ok_or_else(no_such_resource)?;
+        let object = table.objects.get(key).cloned();
+        let object = object.ok_or_else(|| Refusal::not_found(kind, &key.1))?;
+        options.met(&object, kind)?;
+        let now = (self.clock)();
+        let Some(dying) = dying(&object, kind, options, now) else {
+            if options.dry_run {
+                return Ok(Deleted { object, gone: true });
+            }
+            let object = self.commit(&mut state, asked, kind, key, None)?;
+            return Ok(Deleted { object, gone: true });
+        };
+        let object = if options.dry_run {
+            Arc::new(dying)
+        } else if dying == *object {
+            object
+        } else {
+            self.commit(&mut state, asked, kind, key, Some(dying))?
+        };
+        if kind.qualified() == "namespaces" && !options.dry_run {
+            self.empty(&mut state, asked, &key.1, now);
+        }
+        Ok(Deleted {
+            object,
+            gone: false,
+        })
+    }
+
+    /// Deletes what is in a namespace, as its controller would, and then the namespace.
+    fn empty(&self, state: &mut State, asked: &Asked, namespace: &str, now: jiff::Timestamp) {
+        let tables = state.tables.values();
+        let inside: Vec<(Arc<Kind>, Key, Arc<Value>)> = tables
+            .flat_map(|table| {
+                let all = table.objects.iter();
+                all.map(|(key, object)| (table.kind.clone(), key.clone(), object.clone()))
+            })
+            .filter(|(_, key, _)| key.0 == namespace)
+            .collect();
+        for (kind, key, object) in inside {
+            let dying = dying(&object, &kind, &Options::default(), now);
+            // It was there, under the same lock.
+            let _ = self.commit(state, asked, &kind, &key, dying);
+        }
+        self.leave(state, asked, namespace);
+    }
+
+    /// A namespace that is being deleted goes with the last object in it.
+    pub(super) fn leave(&self, state: &mut State, asked: &Asked, namespace: &str) {
+        let mut tables = state.tables.values();
+        if tables.any(|table| table.objects.keys().any(|key| key.0 == namespace)) {
+            return;
+        }
+        let key = (String::new(), namespace.to_owned());
+        let Some(namespaces) = state.tables.get("namespaces") else {
+            return;
+        };
+        let kind = Arc::clone(&namespaces.kind);
+        let found = namespaces.objects.get(&key);
+        if found.is_some_and(|found| !text(found, "deletionTimestamp").is_empty()) {
+            let _ = self.commit(state, asked, &kind, &key, None);
+        }
+    }
+}
+
+/// The object while it is being deleted; `None` if nothing keeps it.
+fn dying(object: &Value, kind: &Kind, options: &Options, now: jiff::Timestamp) -> Option<Value> {
+    let mut object = object.clone();
+    let pod = kind.qualified() == "pods";
+    let finished = matches!(
+        object["status"]["phase"].as_str(),
+        Some("Succeeded" | "Failed")
+    );
+    let bound = object["spec"]["nodeName"]
+        .as_str()
+        .is_some_and(|node| !node.is_empty());
+    let default = object["spec"]["terminationGracePeriodSeconds"].as_u64();
+    let mut grace = if pod && bound && !finished {
+        options.grace.or(default).unwrap_or(30)
+    } else {
+        0
+    };
+    let held = object["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|finalizers| !finalizers.is_empty());
+    let namespace = kind.qualified() == "namespaces";
+    let before = object["metadata"]["deletionGracePeriodSeconds"].as_u64();
+    if let Some(before) = before {
+        // It is never given more time than it was.
+        grace = if options.grace.is_some() {
+            grace.min(before)
+        } else {
+            before
+        };
+    }
+    if grace == 0 && !held && !namespace {
+        return None;
+    }
+    if before.is_some_and(|before| before <= grace) {
+        return Some(object);
+    }
+    let generation = object["metadata"]["generation"].as_u64();
+    let members = metadata(&mut object);
+    let end = time::after(now, Duration::from_secs(grace));
+    members.insert(
+        "deletionTimestamp".to_owned(),
+        Value::from(time::written(end)),
+    );
+    members.insert("deletionGracePeriodSeconds".to_owned(), Value::from(grace));
+    if let Some(generation) = generation {
+        members.insert("generation".to_owned(), Value::from(generation + 1));
+    }
+    if namespace {
+        object["status"]["phase"] = Value::from("Terminating");
+    }
+    Some(object)
+}

@@ -1,0 +1,204 @@
+//! What kinds the stand-in serves, and what it must know of each.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::schema::Schema;
+
+/// One resource in one version.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    /// Empty for the core group.
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) plural: String,
+    pub(crate) namespaced: bool,
+    /// Whether `/status` is written apart.
+    pub(crate) status: bool,
+    /// Whether a CustomResourceDefinition made it: the API server answers a little differently.
+    pub(crate) custom: bool,
+    /// Whether objects carry `metadata.generation`.
+    pub(crate) generation: bool,
+    /// Beside `metadata.name` and `metadata.namespace`.
+    pub(crate) selectable: Vec<String>,
+    pub(crate) schema: Option<Arc<Schema>>,
+}
+
+impl Kind {
+    /// A custom kind without status, schema or selectable fields.
+    pub(crate) fn custom(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+            namespaced,
+            status: false,
+            custom: true,
+            generation: true,
+            selectable: Vec::new(),
+            schema: None,
+        }
+    }
+
+    /// The first version of a CustomResourceDefinition.
+    pub(crate) fn of_definition(definition: &Value) -> Option<Self> {
+        let spec = &definition["spec"];
+        let version = &spec["versions"][0];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let paths = version["selectableFields"].as_array().into_iter().flatten();
+        Some(Self {
+            group: text(&spec["group"])?,
+            version: text(&version["name"])?,
+            kind: text(&spec["names"]["kind"])?,
+            plural: text(&spec["names"]["plural"])?,
+            namespaced: spec["scope"] == "Namespaced",
+            status: version["subresources"]["status"].is_object(),
+            custom: true,
+            generation: true,
+            selectable: paths
+                .filter_map(|path| text(&path["jsonPath"]))
+                .map(|path| path.trim_start_matches('.').to_owned())
+                .collect(),
+            schema: Some(Arc::new(Schema::new(
+                version["schema"]["openAPIV3Schema"].clone(),
+            ))),
+        })
+    }
+
+    fn of_row(&(api_version, kind, plural, traits): &Row) -> Self {
+        let has = |letter: char| traits.contains(letter);
+        let mut selectable = Vec::new();
+        if plural == "pods" {
+            let paths = ["spec.nodeName", "status.phase", "spec.schedulerName"];
+            selectable.extend(paths.map(str::to_owned));
+        }
+        Self {
+            status: has('s'),
+            custom: has('c'),
+            generation: has('g') || has('c'),
+            selectable,
+            ..Self::custom(api_version, kind, plural, has('n'))
+        }
+    }
+
+    /// `v1` or `apps/v1`
+    pub(crate) fn api_version(&self) -> String {
+        group_version(&self.group, &self.version)
+    }
+
+    /// `pods` or `deployments.apps`: what the store and messages call it.
+    pub(crate) fn qualified(&self) -> String {
+        qualified(&self.plural, &self.group)
+    }
+
+    /// `Pod` or `Deployment.apps`
+    pub(crate) fn qualified_kind(&self) -> String {
+        qualified(&self.kind, &self.group)
+    }
+
+    /// Where etcd would have it.
+    pub(crate) fn registry_key(&self, namespace: &str, name: &str) -> String {
+        let group = if self.custom { &self.group } else { "" };
+        let parts = ["/registry", group, &self.plural, namespace, name];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join("/")
+    }
+}
+
+/// `v1` or `apps/v1`
+pub(super) fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        return version.to_owned();
+    }
+    format!("{group}/{version}")
+}
+
+/// `pods` or `deployments.apps`
+pub(crate) fn qualified(name: &str, group: &str) -> String {
+    if group.is_empty() {
+        return name.to_owned();
+    }
+    format!("{name}.{group}")
+}
+
+/// Group and version, kind, plural, and traits: namespaced, status, generation, custom.
+type Row = (&'static str, &'static str, &'static str, &'static str);
+
+const ROWS: &[Row] = &[
+    ("v1", "Namespace", "namespaces", "s"),
+    ("v1", "Node", "nodes", "s"),
+    ("v1", "Pod", "pods", "nsg"),
+    ("v1", "Event", "events", "n"),
+    ("v1", "ConfigMap", "configmaps", "n"),
+    ("v1", "Secret", "secrets", "n"),
+    ("v1", "ServiceAccount", "serviceaccounts", "n"),
+    ("v1", "Binding", "bindings", "n"),
+    (
+        "v1",
+        "ReplicationController",
+        "replicationcontrollers",
+        "nsg",
+    ),
+    ("apps/v1", "Deployment", "deployments", "nsg"),
+    ("apps/v1", "ReplicaSet", "replicasets", "nsg"),
+    ("apps/v1", "StatefulSet", "statefulsets", "nsg"),
+    ("apps/v1", "DaemonSet", "daemonsets", "nsg"),
+    ("batch/v1", "Job", "jobs", "nsg"),
+    ("batch/v1", "CronJob", "cronjobs", "nsg"),
+    ("coordination.k8s.io/v1", "Lease", "leases", "n"),
+    ("events.k8s.io/v1", "Event", "events", "n"),
+    (
+        "k8s.cni.cncf.io/v1",
+        "NetworkAttachmentDefinition",
+        "network-attachment-definitions",
+        "nc",
+    ),
+    ("operator.openshift.io/v1", "Network", "networks", "c"),
+    ("kubevirt.io/v1", "VirtualMachine", "virtualmachines", "nsc"),
+    (
+        "kubevirt.io/v1",
+        "VirtualMachineInstance",
+        "virtualmachineinstances",
+        "nsc",
+    ),
+    (
+        "whereabouts.cni.cncf.io/v1alpha1",
+        "IPPool",
+        "ippools",
+        "nc",
+    ),
+    (
+        "whereabouts.cni.cncf.io/v1alpha1",
+        "OverlappingRangeIPReservation",
+        "overlappingrangeipreservations",
+        "nc",
+    ),
+    (
+        "whereabouts.cni.cncf.io/v1alpha1",
+        "NodeSlicePool",
+        "nodeslicepools",
+        "ncs",
+    ),
+];
+
+/// nadmit's own kinds, as they are installed.
+const DEFINITIONS: &[&str] = &[
+    include_str!("../../../deploy/crds/addressallocations.nadmit.io.yaml"),
+    include_str!("../../../deploy/crds/addresspools.nadmit.io.yaml"),
+    include_str!("../../../deploy/crds/addressreservations.nadmit.io.yaml"),
+    include_str!("../../../deploy/crds/addressslices.nadmit.io.yaml"),
+];
+
+/// Those of a cluster in which nadmit and all that it knows are installed.
+pub(crate) fn installed() -> Vec<Kind> {
+    let rows = ROWS.iter().map(Kind::of_row);
+    let definitions = DEFINITIONS.iter().filter_map(|text| {
+        let definition: Value = serde_saphyr::from_str(text).ok()?;
+        Kind::of_definition(&definition)
+    });
+    rows.chain(definitions).collect()
+}

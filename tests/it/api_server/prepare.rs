@@ -1,0 +1,299 @@
+//! What the API server makes of an object before it stores it.
+
+use serde_json::{Map, Value, json};
+
+use super::{Shared, answer::Refusal, asked::Asked, kinds::Kind, schema::Cause, time};
+
+/// A member of `metadata`, or nothing.
+pub(super) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object["metadata"][key].as_str().unwrap_or_default()
+}
+
+pub(super) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
+    let metadata = &mut object["metadata"];
+    if !metadata.is_object() {
+        *metadata = json!({});
+    }
+    match metadata {
+        Value::Object(members) => members,
+        // It was made one above.
+        _ => unreachable!("metadata is an object"),
+    }
+}
+
+pub(super) fn remove(object: &mut Value, key: &str) -> Option<Value> {
+    object.as_object_mut()?.remove(key)
+}
+
+/// The object in a body is of this kind, in this namespace, of this name; what it leaves open is
+/// filled in.
+pub(super) fn identify(object: &mut Value, kind: &Kind, asked: &Asked) -> Result<(), Refusal> {
+    if !object.is_object() {
+        return Err(Refusal::bad_request("the body is not an object"));
+    }
+    for (key, expected) in [
+        ("apiVersion", kind.api_version()),
+        ("kind", kind.kind.clone()),
+    ] {
+        match object[key].as_str() {
+            None => object[key] = Value::from(expected),
+            Some(found) if found == expected => {}
+            Some(found) => {
+                let message = format!(
+                    "the {key} in the data ({found}) does not match the expected {key} ({expected})"
+                );
+                return Err(Refusal::bad_request(&message));
+            }
+        }
+    }
+    let given = metadata(object);
+    for (key, expected) in [("namespace", &asked.namespace), ("name", &asked.name)] {
+        let found = given.get(key).and_then(Value::as_str).unwrap_or_default();
+        match expected.as_deref() {
+            Some(expected) if found.is_empty() => {
+                given.insert(key.to_owned(), Value::from(expected));
+            }
+            Some(expected) if found != expected && key == "namespace" => {
+                return Err(Refusal::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on \
+                     the request",
+                ));
+            }
+            Some(expected) if found != expected => {
+                let message = format!(
+                    "the name of the object ({found}) does not match the name on the URL \
+                     ({expected})"
+                );
+                return Err(Refusal::bad_request(&message));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes away unknown fields: the warnings, or a refusal if the request wants one.
+pub(super) fn prune(
+    object: &mut Value,
+    kind: &Kind,
+    asked: &Asked,
+) -> Result<Vec<String>, Refusal> {
+    let Some(schema) = &kind.schema else {
+        return Ok(Vec::new());
+    };
+    let unknown = schema.prune(object);
+    let unknown = unknown
+        .iter()
+        .map(|path| format!("unknown field \"{path}\""));
+    let unknown: Vec<String> = unknown.collect();
+    match asked.query("fieldValidation") {
+        Some("Strict") if !unknown.is_empty() => {
+            let message = format!(
+                "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
+                kind.kind,
+                kind.version,
+                kind.kind,
+                unknown.join(", ")
+            );
+            Err(Refusal::bad_request(&message))
+        }
+        Some("Ignore") => Ok(Vec::new()),
+        _ => Ok(unknown),
+    }
+}
+
+/// Refuses what the schema, or the rules for names, do not allow.
+pub(super) fn check(object: &Value, kind: &Kind) -> Result<(), Refusal> {
+    let name = text(object, "name");
+    let mut causes = Vec::new();
+    if let Some(message) = wrong_name(name) {
+        causes.push(Cause::new("FieldValueInvalid", "metadata.name", message));
+    }
+    if let Some(schema) = &kind.schema {
+        causes.extend(schema.causes(object));
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::invalid(kind, name, &causes))
+}
+
+fn wrong_name(name: &str) -> Option<String> {
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let label = |label: &str| {
+        label.starts_with(letter)
+            && label.ends_with(letter)
+            && label.chars().all(|c| letter(c) || c == '-')
+    };
+    if name.len() <= 253 && name.split('.').all(label) {
+        return None;
+    }
+    Some(format!(
+        "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case \
+         alphanumeric characters, '-' or '.', and must start and end with an alphanumeric \
+         character (e.g. 'example.com', regex used for validation is \
+         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    ))
+}
+
+/// What a new object may not bring along, and what its kind has by default.
+pub(super) fn begin(object: &mut Value, kind: &Kind) {
+    let given = metadata(object);
+    for key in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "managedFields",
+        "selfLink",
+    ] {
+        given.remove(key);
+    }
+    if !kind.namespaced {
+        given.remove("namespace");
+    }
+    if kind.status {
+        remove(object, "status");
+    }
+    match (kind.group.as_str(), kind.plural.as_str()) {
+        ("", "pods") => pod(object),
+        ("", "namespaces") => {
+            let name = Value::from(text(object, "name"));
+            let labels = &mut metadata(object)
+                .entry("labels")
+                .or_insert_with(|| json!({}));
+            labels["kubernetes.io/metadata.name"] = name;
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
+            object["status"] = json!({"phase": "Active"});
+        }
+        _ => {}
+    }
+}
+
+fn default(object: &mut Value, key: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.entry(key).or_insert(value);
+    }
+}
+
+/// The defaults of a pod, as far as they are the same for all.
+fn pod(object: &mut Value) {
+    object["status"] = json!({});
+    let spec = &mut object["spec"];
+    if !spec.is_object() {
+        *spec = json!({});
+    }
+    for (key, value) in [
+        ("restartPolicy", json!("Always")),
+        ("terminationGracePeriodSeconds", json!(30)),
+        ("dnsPolicy", json!("ClusterFirst")),
+        ("securityContext", json!({})),
+        ("schedulerName", json!("default-scheduler")),
+        ("priority", json!(0)),
+        ("enableServiceLinks", json!(true)),
+        ("preemptionPolicy", json!("PreemptLowerPriority")),
+    ] {
+        default(spec, key, value);
+    }
+    let tolerations = ["not-ready", "unreachable"].map(|why| {
+        json!({
+            "key": format!("node.kubernetes.io/{why}"), "operator": "Exists",
+            "effect": "NoExecute", "tolerationSeconds": 300,
+        })
+    });
+    default(spec, "tolerations", json!(tolerations));
+    for list in ["containers", "initContainers"] {
+        for container in spec
+            .get_mut(list)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            container_defaults(container);
+        }
+    }
+}
+
+fn container_defaults(container: &mut Value) {
+    let image = container["image"].as_str().unwrap_or_default();
+    let tag = image
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.split_once(':'));
+    let policy = match tag {
+        Some((_, tag)) if tag != "latest" => "IfNotPresent",
+        _ => "Always",
+    };
+    for (key, value) in [
+        ("resources", json!({})),
+        ("terminationMessagePath", json!("/dev/termination-log")),
+        ("terminationMessagePolicy", json!("File")),
+        ("imagePullPolicy", json!(policy)),
+    ] {
+        default(container, key, value);
+    }
+}
+
+impl Shared {
+    /// What makes it an object of its own: name, UID, time.
+    pub(super) fn finish(&self, object: &mut Value, kind: &Kind) -> Result<(), Refusal> {
+        let now = time::written((self.clock)());
+        let mut state = self.state();
+        let (uid, generate) = (state.uid(), text(object, "generateName").to_owned());
+        let named = !text(object, "name").is_empty();
+        let given = metadata(object);
+        if !named {
+            if generate.is_empty() {
+                let cause = Cause::new(
+                    "FieldValueRequired",
+                    "metadata.name",
+                    "Required value: name or generateName is required",
+                );
+                return Err(Refusal::invalid(kind, "", &[cause]));
+            }
+            // The suffix always fits.
+            let kept: String = generate.chars().take(58).collect();
+            given.insert("name".to_owned(), Value::from(kept + &state.suffix()));
+        }
+        given.insert("uid".to_owned(), Value::from(uid));
+        given.insert("creationTimestamp".to_owned(), Value::from(now));
+        if kind.generation {
+            given.insert("generation".to_owned(), Value::from(1));
+        }
+        if kind.plural == "pods" && kind.group.is_empty() {
+            object["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
+        }
+        Ok(())
+    }
+
+    /// The namespace of a new object is there and stays there.
+    pub(super) fn lives(&self, asked: &Asked, kind: &Kind) -> Result<(), Refusal> {
+        if !kind.namespaced {
+            return Ok(());
+        }
+        let state = self.state();
+        let Some(namespaces) = state.tables.get("namespaces") else {
+            return Ok(());
+        };
+        let name = asked.namespace();
+        let found = namespaces.objects.get(&(String::new(), name.to_owned()));
+        let found = found.ok_or_else(|| Refusal::not_found(&namespaces.kind, name))?;
+        if text(found, "deletionTimestamp").is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "{} \"{}\" is forbidden: unable to create new content in namespace {name} because it \
+             is being terminated",
+            asked.qualified(),
+            asked.object_name(),
+        );
+        let cause = json!({
+            "reason": "NamespaceTerminating", "field": "metadata.namespace",
+            "message": format!("namespace {name} is being terminated"),
+        });
+        let details =
+            json!({"name": asked.object_name(), "kind": asked.resource, "causes": [cause]});
+        Err(Refusal::new(403, "Forbidden", &message).with(details))
+    }
+}

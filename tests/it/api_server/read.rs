@@ -1,0 +1,218 @@
+//! Get and list.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    answer::{Answer, Refusal},
+    asked::Asked,
+    kinds::Kind,
+    selectors::Selector,
+    store::{Key, State, Table},
+};
+
+impl Shared {
+    pub(super) fn get(&self, asked: &Asked) -> Result<Answer, Refusal> {
+        let state = self.state();
+        let table = state.table(asked)?;
+        let key = (asked.namespace().to_owned(), asked.name().to_owned());
+        let object = table.objects.get(&key);
+        let object = object.ok_or_else(|| Refusal::not_found(&table.kind, asked.name()))?;
+        Ok(Answer::new(200, &shown(object, asked)))
+    }
+
+    /// A page of a list; what lies behind by `lag` does not see the last changes.
+    pub(super) fn list(&self, asked: &Asked, lag: std::time::Duration) -> Result<Answer, Refusal> {
+        let state = self.state();
+        let table = state.table(asked)?;
+        let selector = Selector::of(asked, &table.kind)?;
+        let place = Place::of(asked, &state, table, lag)?;
+        let past;
+        let objects = if place.revision >= state.revision {
+            &table.objects
+        } else {
+            past = table.at(place.revision);
+            &past
+        };
+        let limit = asked.query("limit").and_then(|limit| limit.parse().ok());
+        let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let page = Page::of(objects, &selector, &place, limit.min(self.page));
+        Ok(Answer::new(200, &page.list(&table.kind, asked, &place)))
+    }
+}
+
+impl State {
+    /// The table that is asked for, in the version that is served.
+    pub(super) fn table(&self, asked: &Asked) -> Result<&Table, Refusal> {
+        let table = self.tables.get(&asked.qualified());
+        let table = table.filter(|table| table.kind.version == asked.version);
+        table.ok_or_else(no_such_resource)
+    }
+}
+
+/// A kind that is not installed.
+pub(super) fn no_such_resource() -> Refusal {
+    Refusal::new(
+        404,
+        "NotFound",
+        "the server could not find the requested resource",
+    )
+    .with(json!({}))
+}
+
+/// Where in which state of the list a page begins.
+struct Place {
+    revision: u64,
+    /// The last key of the page before.
+    after: Option<Key>,
+}
+
+impl Place {
+    fn of(
+        asked: &Asked,
+        state: &State,
+        table: &Table,
+        lag: std::time::Duration,
+    ) -> Result<Self, Refusal> {
+        let current = state.revision;
+        let Some(token) = asked.query("continue") else {
+            let least = asked.query("resourceVersion").unwrap_or_default();
+            let cached = !least.is_empty() && asked.query("resourceVersionMatch") != Some("Exact");
+            let revision = if cached {
+                table.seen(lag).unwrap_or(current)
+            } else {
+                current
+            };
+            let least: u64 = least.parse().unwrap_or_default();
+            if least > current {
+                let message = format!("Too large resource version: {least}, current: {current}");
+                return Err(Refusal::new(504, "Timeout", &message).retried_after(1));
+            }
+            return Ok(Self {
+                revision: revision.max(least),
+                after: None,
+            });
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('='));
+        let read: Value = bytes
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .ok_or_else(|| Refusal::bad_request("continue key is not valid"))?;
+        let revision = read["rv"].as_u64().unwrap_or_default();
+        if revision < state.lists_since.max(table.since) {
+            return Err(Refusal::expired(
+                "The provided continue parameter is too old to display a consistent list result. \
+                 You can start a new list without the continue parameter.",
+            ));
+        }
+        let start = read["start"].as_str().unwrap_or_default();
+        let start = start.trim_end_matches('\0').trim_start_matches('/');
+        let (namespace, name) = start.split_once('/').unwrap_or(("", start));
+        Ok(Self {
+            revision,
+            after: Some((namespace.to_owned(), name.to_owned())),
+        })
+    }
+
+    /// The real one's, with a tail that is to be escaped: no client may take it apart.
+    fn token(&self, (namespace, name): &Key) -> String {
+        let start = if namespace.is_empty() {
+            format!("/{name}\0")
+        } else {
+            format!("/{namespace}/{name}\0")
+        };
+        let token = json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": start});
+        URL_SAFE_NO_PAD.encode(token.to_string()) + "=="
+    }
+}
+
+impl Table {
+    /// The last revision that one sees who lags behind; `None` if that is all of them.
+    pub(super) fn seen(&self, lag: std::time::Duration) -> Option<u64> {
+        let now = tokio::time::Instant::now();
+        let unseen = self.events.iter().find(|event| event.at + lag > now);
+        // A lag of zero hides nothing, even where time stands still.
+        unseen
+            .filter(|_| !lag.is_zero())
+            .map(|event| event.revision.saturating_sub(1).max(self.since))
+    }
+}
+
+struct Page<'a> {
+    items: Vec<&'a Arc<Value>>,
+    last: Option<&'a Key>,
+    left: usize,
+    /// Whether the API server knows how many are left.
+    counted: bool,
+}
+
+impl<'a> Page<'a> {
+    fn of(
+        objects: &'a BTreeMap<Key, Arc<Value>>,
+        selector: &Selector,
+        place: &Place,
+        most: usize,
+    ) -> Self {
+        let after = place.after.as_ref();
+        let all = objects
+            .iter()
+            .filter(|(key, _)| after.is_none_or(|after| *key > after));
+        let mut wanted = all.filter(|(_, object)| selector.wants(object));
+        let shown: Vec<_> = wanted.by_ref().take(most).collect();
+        Self {
+            last: shown.last().map(|(key, _)| *key),
+            items: shown.into_iter().map(|(_, object)| object).collect(),
+            left: wanted.count(),
+            counted: !selector.selects(),
+        }
+    }
+
+    fn list(&self, kind: &Kind, asked: &Asked, place: &Place) -> Value {
+        let mut metadata = json!({"resourceVersion": place.revision.to_string()});
+        if let Some(last) = self.last.filter(|_| self.left > 0) {
+            metadata["continue"] = Value::from(place.token(last));
+            if self.counted {
+                metadata["remainingItemCount"] = Value::from(self.left);
+            }
+        } else if kind.custom {
+            metadata["continue"] = Value::from("");
+        }
+        let metadata_only = asked.wants_metadata();
+        let items = self.items.iter().map(|object| {
+            let mut item = shown(object, asked);
+            // The items of a built-in kind's list do not name it.
+            let plain = !kind.custom && !metadata_only;
+            if let Some(members) = item.as_object_mut().filter(|_| plain) {
+                members.remove("apiVersion");
+                members.remove("kind");
+            }
+            item
+        });
+        let (version, name) = if metadata_only {
+            (
+                "meta.k8s.io/v1".to_owned(),
+                "PartialObjectMetadataList".to_owned(),
+            )
+        } else {
+            (kind.api_version(), format!("{}List", kind.kind))
+        };
+        json!({
+            "apiVersion": version, "kind": name, "metadata": metadata,
+            "items": items.collect::<Vec<Value>>(),
+        })
+    }
+}
+
+/// An object as it is answered: whole, or its metadata alone.
+pub(super) fn shown(object: &Value, asked: &Asked) -> Value {
+    if !asked.wants_metadata() {
+        return object.clone();
+    }
+    json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": object["metadata"],
+    })
+}

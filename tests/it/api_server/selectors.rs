@@ -1,0 +1,143 @@
+//! Label selectors and field selectors.
+
+use serde_json::Value;
+
+use super::{answer::Refusal, asked::Asked, kinds::Kind};
+
+/// One requirement of a selector.
+#[derive(Clone, Debug)]
+enum Need {
+    Is(String, String),
+    Not(String, String),
+    In(String, Vec<String>),
+    NotIn(String, Vec<String>),
+    Exists(String),
+    Absent(String),
+}
+
+impl Need {
+    /// Whether a value, if there is any, is what is needed.
+    fn met(&self, found: impl Fn(&str) -> Option<String>) -> bool {
+        match self {
+            Self::Is(key, value) => found(key).is_some_and(|found| found == *value),
+            Self::Not(key, value) => found(key).is_none_or(|found| found != *value),
+            Self::In(key, values) => found(key).is_some_and(|found| values.contains(&found)),
+            Self::NotIn(key, values) => found(key).is_none_or(|found| !values.contains(&found)),
+            Self::Exists(key) => found(key).is_some(),
+            Self::Absent(key) => found(key).is_none(),
+        }
+    }
+}
+
+/// Which objects a list or a watch wants.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selector {
+    namespace: Option<String>,
+    name: Option<String>,
+    labels: Vec<Need>,
+    fields: Vec<Need>,
+}
+
+impl Selector {
+    pub(super) fn of(asked: &Asked, kind: &Kind) -> Result<Self, Refusal> {
+        let fields = needs(asked.query("fieldSelector").unwrap_or_default());
+        for need in &fields {
+            let (Need::Is(key, _) | Need::Not(key, _)) = need else {
+                return Err(Refusal::bad_request("invalid field selector"));
+            };
+            let known = ["metadata.name", "metadata.namespace"].contains(&key.as_str());
+            if !known && !kind.selectable.contains(key) {
+                let message = format!("field label not supported: {key}");
+                return Err(Refusal::bad_request(&message));
+            }
+        }
+        Ok(Self {
+            namespace: asked.namespace.clone(),
+            name: asked.name.clone(),
+            labels: needs(asked.query("labelSelector").unwrap_or_default()),
+            fields,
+        })
+    }
+
+    /// Of labels alone.
+    pub(super) fn labels(text: &str) -> Self {
+        Self {
+            labels: needs(text),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it looks into objects; then a list does not say how many remain.
+    pub(super) fn selects(&self) -> bool {
+        !self.labels.is_empty() || !self.fields.is_empty()
+    }
+
+    pub(super) fn wants(&self, object: &Value) -> bool {
+        let metadata = &object["metadata"];
+        let is = |wanted: &Option<String>, key: &str| {
+            wanted
+                .as_deref()
+                .is_none_or(|wanted| metadata[key] == wanted)
+        };
+        let label = |key: &str| metadata["labels"][key].as_str().map(str::to_owned);
+        let field = |path: &str| {
+            let value = path.split('.').fold(object, |value, key| &value[key]);
+            // What is not set is empty.
+            Some(match value {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => other.to_string(),
+            })
+        };
+        is(&self.namespace, "namespace")
+            && is(&self.name, "name")
+            && self.labels.iter().all(|need| need.met(label))
+            && self.fields.iter().all(|need| need.met(field))
+    }
+}
+
+/// Splits at the commas that are not between parentheses.
+fn needs(text: &str) -> Vec<Need> {
+    let mut depth = 0_u32;
+    let parts = text.split(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(need)
+        .collect()
+}
+
+fn need(text: &str) -> Need {
+    let owned = |(key, value): (&str, &str)| (key.trim().to_owned(), value.trim().to_owned());
+    let set = |(key, values): (&str, &str)| {
+        let values = values.trim().trim_matches(['(', ')']).split(',');
+        (
+            key.trim().to_owned(),
+            values.map(|value| value.trim().to_owned()).collect(),
+        )
+    };
+    if let Some((key, values)) = text.split_once(" notin ").map(set) {
+        return Need::NotIn(key, values);
+    }
+    if let Some((key, values)) = text.split_once(" in ").map(set) {
+        return Need::In(key, values);
+    }
+    if let Some((key, value)) = text.split_once("!=").map(owned) {
+        return Need::Not(key, value);
+    }
+    let equal = text.split_once("==").or_else(|| text.split_once('='));
+    if let Some((key, value)) = equal.map(owned) {
+        return Need::Is(key, value);
+    }
+    match text.strip_prefix('!') {
+        Some(key) => Need::Absent(key.trim().to_owned()),
+        None => Need::Exists(text.to_owned()),
+    }
+}

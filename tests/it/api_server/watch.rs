@@ -1,0 +1,274 @@
+//! Watches: what happened since a revision, then what happens, with bookmarks and an end.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::Response;
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Shared,
+    answer::{Refusal, streamed},
+    asked::Asked,
+    faults::FaultAction,
+    read::shown,
+    selectors::Selector,
+    store::{Event, Table},
+};
+
+/// What the bookmark behind the first events carries.
+const END: &str = "k8s.io/initial-events-end";
+
+/// The bookmark before the end comes so much earlier, unless the watch is too short for one.
+const BEFORE_END: Duration = Duration::from_secs(2);
+const FIRST_BOOKMARK: Duration = Duration::from_secs(1);
+
+struct Watcher {
+    shared: Arc<Shared>,
+    asked: Asked,
+    table: String,
+    selector: Selector,
+    /// What happened up to here was told.
+    told: u64,
+    ready: VecDeque<Bytes>,
+    ended: bool,
+    lag: Duration,
+    deadline: Option<Instant>,
+    dropped_at: Option<Instant>,
+    bookmarks: VecDeque<Instant>,
+    drops: u64,
+    changed: Receiver<()>,
+}
+
+impl Shared {
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        asked: Asked,
+        action: &FaultAction,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut watcher = Watcher::begin(Arc::clone(self), asked, action)?;
+        watcher.first()?;
+        let body = stream::unfold(watcher, |mut watcher| async move {
+            let next = watcher.next().await?;
+            Some((next, watcher))
+        });
+        Ok(streamed(Body::from_stream(body)))
+    }
+}
+
+impl Watcher {
+    fn begin(shared: Arc<Shared>, asked: Asked, action: &FaultAction) -> Result<Self, Refusal> {
+        let now = Instant::now();
+        let state = shared.state();
+        let table = state.table(&asked)?;
+        let seconds = asked.query("timeoutSeconds").and_then(|s| s.parse().ok());
+        let timeout = seconds.filter(|s| *s > 0).map(Duration::from_secs);
+        let mut bookmarks = VecDeque::new();
+        if asked.is_true("allowWatchBookmarks") {
+            let end = timeout.and_then(|timeout| timeout.checked_sub(BEFORE_END));
+            let end = end.filter(|end| *end > FIRST_BOOKMARK);
+            let every = shared.bookmark_every;
+            let times = (1..).map_while(|n| every.checked_mul(n));
+            let most = end.or(timeout).unwrap_or(Duration::from_secs(86_400));
+            let periodic = times.take_while(|at| *at < most && !every.is_zero());
+            bookmarks.extend(periodic.chain(end).map(|at| now + at));
+        }
+        Ok(Self {
+            table: asked.qualified(),
+            selector: Selector::of(&asked, &table.kind)?,
+            told: 0,
+            ready: VecDeque::new(),
+            ended: false,
+            lag: action.lag,
+            deadline: timeout.map(|timeout| now + timeout),
+            dropped_at: action.drop_after.map(|after| now + after),
+            bookmarks,
+            drops: table.drops,
+            changed: table.tell.subscribe(),
+            asked,
+            shared: {
+                drop(state);
+                shared
+            },
+        })
+    }
+
+    /// What is told before anything happens.
+    fn first(&mut self) -> Result<(), Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.state();
+        let table = state.table(&self.asked)?;
+        let asked = self.asked.query("resourceVersion").unwrap_or_default();
+        let since: u64 = asked
+            .parse()
+            .or_else(|_| if asked.is_empty() { Ok(0) } else { Err(()) })
+            .map_err(|()| Refusal::bad_request("invalid resource version"))?;
+        let streams = self.asked.is_true("sendInitialEvents");
+        let without = self.asked.query("sendInitialEvents") == Some("false");
+        if !streams && since > 0 {
+            self.told = since;
+            if since < table.since {
+                self.too_old(since, table);
+            }
+            return Ok(());
+        }
+        self.told = table.seen(self.lag()).unwrap_or(state.revision);
+        if !without {
+            let objects = table.at(self.told);
+            for object in objects
+                .values()
+                .filter(|object| self.selector.wants(object))
+            {
+                let line = self.line("ADDED", object);
+                self.ready.push_back(line);
+            }
+        }
+        if streams && self.asked.is_true("allowWatchBookmarks") {
+            let bookmark = self.bookmark(table, json!({END: "true"}));
+            self.ready.push_back(bookmark);
+        }
+        Ok(())
+    }
+
+    /// The next event; `None` at the end.
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Ok(line));
+            }
+            if self.ended {
+                return None;
+            }
+            let due = match self.gather() {
+                Gathered::Lines => continue,
+                Gathered::Nothing { due } => due,
+                Gathered::Dropped => {
+                    self.ended = true;
+                    return Some(Err(io::ErrorKind::ConnectionReset.into()));
+                }
+            };
+            let times = [
+                due,
+                self.deadline,
+                self.dropped_at,
+                self.bookmarks.front().copied(),
+            ];
+            let wake = times.into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                changed = self.changed.changed() => self.ended = changed.is_err(),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// Collects what there is to tell now.
+    fn gather(&mut self) -> Gathered {
+        let now = Instant::now();
+        let shared = Arc::clone(&self.shared);
+        self.changed.mark_unchanged();
+        let state = shared.state();
+        let Some(table) = state.tables.get(&self.table) else {
+            self.ended = true;
+            return Gathered::Lines;
+        };
+        if table.drops != self.drops || self.dropped_at.is_some_and(|at| at <= now) {
+            return Gathered::Dropped;
+        }
+        if self.told < table.forgotten {
+            self.too_old(self.told, table);
+            return Gathered::Lines;
+        }
+        let lag = self.lag();
+        let mut due = None;
+        for event in table.after(self.told) {
+            if !lag.is_zero() && event.at + lag > now {
+                due = Some(event.at + lag);
+                break;
+            }
+            self.told = event.revision;
+            if let Some(line) = self.event(event) {
+                self.ready.push_back(line);
+            }
+        }
+        if due.is_none() {
+            self.told = self.told.max(state.revision);
+        }
+        while self.bookmarks.pop_front_if(|at| *at <= now).is_some() {
+            let bookmark = self.bookmark(table, Value::Null);
+            self.ready.push_back(bookmark);
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.ended = true;
+        }
+        if self.ready.is_empty() && !self.ended {
+            return Gathered::Nothing { due };
+        }
+        Gathered::Lines
+    }
+
+    fn lag(&self) -> Duration {
+        self.lag.max(self.shared.lag_of(&self.asked.client))
+    }
+
+    /// An event as this watch sees it: what comes into its selection is new, what leaves it is gone.
+    fn event(&self, event: &Event) -> Option<Bytes> {
+        let wants = |object: &Value| self.selector.wants(object);
+        let before = event.old.as_deref().is_some_and(wants);
+        let after = !event.deleted && wants(&event.new);
+        match (before, after) {
+            (false, false) => None,
+            (false, true) => Some(self.line("ADDED", &event.new)),
+            (true, true) => Some(self.line("MODIFIED", &event.new)),
+            (true, false) => {
+                let mut last = event.old.as_deref()?.clone();
+                last["metadata"]["resourceVersion"] = Value::from(event.revision.to_string());
+                Some(self.line("DELETED", &last))
+            }
+        }
+    }
+
+    fn too_old(&mut self, since: u64, table: &Table) {
+        let message = format!("too old resource version: {since} ({})", table.since);
+        let status = Refusal::expired(&message).status();
+        self.ready.push_back(line("ERROR", &status));
+        self.ended = true;
+    }
+
+    fn bookmark(&self, table: &Table, annotations: Value) -> Bytes {
+        let mut object = json!({
+            "apiVersion": table.kind.api_version(), "kind": table.kind.kind,
+            "metadata": {"resourceVersion": self.told.to_string()},
+        });
+        if annotations.is_object() {
+            object["metadata"]["annotations"] = annotations;
+        }
+        self.line("BOOKMARK", &object)
+    }
+
+    fn line(&self, what: &str, object: &Value) -> Bytes {
+        line(what, &shown(object, &self.asked))
+    }
+}
+
+enum Gathered {
+    /// Something is ready, or the end is reached.
+    Lines,
+    /// Something that is held back is due at a time.
+    Nothing {
+        due: Option<Instant>,
+    },
+    Dropped,
+}
+
+fn line(what: &str, object: &Value) -> Bytes {
+    let mut text = json!({"type": what, "object": object}).to_string();
+    text.push('\n');
+    text.into()
+}
