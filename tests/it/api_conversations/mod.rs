@@ -1,9 +1,110 @@
-//! The stand-in for the API server behaves as a real one.
+//! The stand-in for the API server behaves as a real one: recorded conversations are replayed
+//! against it, and against a real one where there is one; what they do not say is tried beside.
 
 mod behaviour;
+mod normal;
+mod real;
+mod replay;
 
-use libtest_mimic::Trial;
+use std::sync::OnceLock;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use self::replay::{Outcome, Target};
+use crate::api_server::{ApiServer, Kind, Settings};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    behaviour::trials()
+    let stand_in = conversation_trials("stand_in", stand_in);
+    let real = conversation_trials("real", real::outcome);
+    let real = real.map(|trial| {
+        let ignored = !real::is_there();
+        let trial = trial.with_ignored_flag(ignored);
+        if ignored {
+            trial.with_kind(real::NEEDS)
+        } else {
+            trial
+        }
+    });
+    stand_in.chain(real).chain(behaviour::trials()).collect()
+}
+
+/// All are replayed once, in their order; each is a trial.
+fn conversation_trials(
+    server: &'static str,
+    outcome: fn() -> &'static Result<Outcome, String>,
+) -> impl Iterator<Item = Trial> {
+    replay::conversations()
+        .into_iter()
+        .map(move |conversation| {
+            let name = replay::name(&conversation).to_owned();
+            Trial::test(format!("api_conversations::{server}::{name}"), move || {
+                let all = outcome().as_ref().map_err(Failed::from)?;
+                let went = all.get(&name).ok_or("it was not replayed")?;
+                went.clone().map_err(Failed::from)
+            })
+        })
+}
+
+fn stand_in() -> &'static Result<Outcome, String> {
+    static OUTCOME: OnceLock<Result<Outcome, String>> = OnceLock::new();
+    OUTCOME.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let server = ApiServer::with(Settings {
+                token: Some("secret".to_owned()),
+                ..Settings::default()
+            });
+            server.namespace("demo", &[]);
+            let kind = Kind::of_definition(&addresses()).ok_or("no such definition")?;
+            server.register(kind);
+            let bearer = http::HeaderValue::from_static("Bearer secret");
+            let known = server.clone().map_request(
+                move |mut request: http::Request<kube::client::Body>| {
+                    let headers = request.headers_mut();
+                    headers.insert(http::header::AUTHORIZATION, bearer.clone());
+                    request
+                },
+            );
+            let target = Target {
+                client: kube::Client::new(known, "default"),
+                anonymous: server.client(),
+            };
+            Ok(replay::replay(&target).await)
+        })
+    })
+}
+
+/// The definition of the kind that most conversations are about.
+fn addresses() -> Value {
+    let spec = json!({
+        "type": "object", "required": ["pool"],
+        "properties": {"pool": {"type": "string"}, "holder": {"type": "string"}},
+    });
+    let status = json!({"type": "object", "properties": {"phase": {"type": "string"}}});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "addresses.example.dev"},
+        "spec": {
+            "group": "example.dev", "scope": "Cluster",
+            "names": {
+                "kind": "Address", "listKind": "AddressList",
+                "plural": "addresses", "singular": "address",
+            },
+            "versions": [{
+                "name": "v1alpha1", "served": true, "storage": true,
+                "subresources": {"status": {}},
+                "selectableFields": [{"jsonPath": ".spec.pool"}],
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "required": ["spec"],
+                    "properties": {"spec": spec, "status": status},
+                }},
+            }],
+        },
+    })
 }

@@ -1,4 +1,4 @@
-//! Create.
+//! Create: defaults, the mutating webhooks, a name and a UID, the validating webhooks, the store.
 
 use std::sync::Arc;
 
@@ -6,18 +6,33 @@ use serde_json::Value;
 
 use super::{
     Shared,
+    admission::Admission,
     answer::{Answer, Refusal},
     asked::Asked,
     kinds::Kind,
-    prepare,
+    prepare::{self, metadata},
     read::no_such_resource,
     store::Key,
+    update::Applied,
 };
 
-/// An object that shall be, and what its manager applied.
+/// An object that shall be, and what its managers applied.
 pub(super) struct New {
     pub(super) object: Value,
-    pub(super) applied: Option<(String, Value)>,
+    pub(super) applied: Applied,
+}
+
+impl New {
+    pub(super) fn of(mut object: Value) -> Self {
+        // One that was written by nobody yet has no version.
+        if object["metadata"].is_object() {
+            metadata(&mut object).remove("managedFields");
+        }
+        Self {
+            object,
+            applied: None,
+        }
+    }
 }
 
 impl Shared {
@@ -27,15 +42,13 @@ impl Shared {
 
     pub(super) async fn create(&self, asked: &Asked) -> Result<Answer, Refusal> {
         let kind = self.kind(asked)?;
-        if !asked.subresource.is_empty() || asked.name.is_some() {
-            return Err(no_such_resource());
+        match (kind.qualified().as_str(), asked.subresource.as_str()) {
+            ("bindings", "") | ("pods", "binding") => return self.bind(asked).await,
+            ("pods", "eviction") => return self.evict(asked).await,
+            (_, "") if asked.name.is_none() => {}
+            _ => return Err(no_such_resource()),
         }
-        let object = asked.json()?;
-        let new = New {
-            object,
-            applied: None,
-        };
-        self.create_new(asked, &kind, new).await
+        self.create_new(asked, &kind, New::of(asked.json()?)).await
     }
 
     pub(super) async fn create_new(
@@ -52,11 +65,18 @@ impl Shared {
             ));
         }
         self.lives(asked, kind)?;
-        let warnings = prepare::prune(&mut object, kind, asked)?;
+        let mut warnings = prepare::prune(&mut object, kind, asked)?;
         prepare::begin(&mut object, kind);
+        let mut admission = Admission::new(asked, kind, "CREATE", object, Value::Null);
+        self.mutate(&mut admission).await?;
+        let mut object = std::mem::take(&mut admission.object);
+        prepare::prune(&mut object, kind, asked)?;
         self.finish(&mut object, kind)?;
         prepare::check(&object, kind)?;
-        let created = self.store_new(asked, kind, object, new.applied)?;
+        admission.object = object;
+        self.validate(&mut admission).await?;
+        warnings.append(&mut admission.warnings);
+        let created = self.store_new(asked, kind, admission.object, new.applied)?;
         Ok(Answer::new(201, &created).warned(warnings))
     }
 
@@ -65,7 +85,7 @@ impl Shared {
         asked: &Asked,
         kind: &Kind,
         object: Value,
-        applied: Option<(String, Value)>,
+        applied: Applied,
     ) -> Result<Arc<Value>, Refusal> {
         let key: Key = (
             asked.namespace().to_owned(),
@@ -80,9 +100,8 @@ impl Shared {
         if asked.is_dry_run() {
             return Ok(Arc::new(object));
         }
-        if let Some((manager, applied)) = applied {
-            let managers = table.applied.entry(key.clone()).or_default();
-            managers.insert(manager, applied);
+        if let Some(applied) = applied {
+            table.applied.insert(key.clone(), applied);
         }
         self.commit(&mut state, asked, kind, &key, Some(object))
     }

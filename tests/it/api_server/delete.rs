@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
+    admission::Admission,
     answer::{Answer, Refusal},
     asked::Asked,
     kinds::Kind,
     prepare::{metadata, text},
     read::no_such_resource,
+    selectors::Selector,
     store::{Key, State},
     time,
 };
@@ -86,11 +88,11 @@ impl Shared {
         let kind = self.kind(asked)?;
         let key = (asked.namespace().to_owned(), asked.name().to_owned());
         let options = Options::of(asked)?;
-        let deleted = self.delete_one(asked, &kind, &key, &options).await?;
+        let (deleted, warnings) = self.delete_one(asked, &kind, &key, &options).await?;
         let whole =
             !deleted.gone || matches!(kind.qualified().as_str(), "pods" | "serviceaccounts");
         if whole {
-            return Ok(Answer::new(200, &deleted.object));
+            return Ok(Answer::new(200, &deleted.object).warned(warnings));
         }
         let mut details = json!({
             "name": key.1, "group": kind.group, "kind": kind.plural,
@@ -103,10 +105,59 @@ impl Shared {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
             "details": details,
         });
-        Ok(Answer::new(200, &status))
+        Ok(Answer::new(200, &status).warned(warnings))
     }
 
-    pub(super) async fn delete_one(
+    /// Deletes what a selector wants, one after the other.
+    pub(super) async fn delete_all(&self, asked: &Asked) -> Result<Answer, Refusal> {
+        let kind = self.kind(asked)?;
+        let options = Options::of(asked)?;
+        let selector = Selector::of(asked, &kind)?;
+        let wanted: Vec<(Key, Arc<Value>)> = {
+            let state = self.state();
+            let all = state.table(asked)?.objects.iter();
+            let wanted = all.filter(|(_, object)| selector.wants(object));
+            wanted
+                .map(|(key, object)| (key.clone(), object.clone()))
+                .collect()
+        };
+        let mut items = Vec::new();
+        for (key, object) in wanted {
+            match self.delete_one(asked, &kind, &key, &options).await {
+                Ok(_) => items.push(object),
+                // Somebody else was faster.
+                Err(refusal) if refusal.code == 404 => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        let list = json!({
+            "apiVersion": kind.api_version(), "kind": format!("{}List", kind.kind),
+            "metadata": {"resourceVersion": self.state().revision.to_string()},
+            "items": items.iter().map(|item| Value::clone(item)).collect::<Vec<Value>>(),
+        });
+        Ok(Answer::new(200, &list))
+    }
+
+    /// Deletes one object, past the webhooks that want to know.
+    async fn delete_one(
+        &self,
+        asked: &Asked,
+        kind: &Kind,
+        key: &Key,
+        options: &Options,
+    ) -> Result<(Deleted, Vec<String>), Refusal> {
+        let old = self.current(kind, key)?;
+        options.met(&old, kind)?;
+        let admission = Admission::new(asked, kind, "DELETE", Value::Null, Value::clone(&old));
+        let mut admission = admission.with_options(&asked.json()?, options.dry_run);
+        self.mutate(&mut admission).await?;
+        self.validate(&mut admission).await?;
+        let deleted = self.remove(asked, kind, key, options)?;
+        Ok((deleted, admission.warnings))
+    }
+
+    /// Removes an object, or marks it as one to be removed.
+    pub(super) fn remove(
         &self,
         asked: &Asked,
         kind: &Kind,

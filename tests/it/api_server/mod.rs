@@ -6,7 +6,9 @@
 //! can pause, and names, UIDs and versions are counted. What a real one answered is replayed
 //! against it by `api_conversations`.
 
+mod admission;
 mod answer;
+mod apply;
 mod asked;
 mod create;
 mod delete;
@@ -14,15 +16,20 @@ mod discovery;
 mod faults;
 mod http1;
 mod kinds;
+mod patch;
+mod pods;
 mod prepare;
 mod read;
+mod real;
 mod schema;
 mod seed;
 mod selectors;
 mod serve;
 mod store;
 mod time;
+mod update;
 mod watch;
+mod webhooks;
 
 use std::{
     collections::BTreeMap,
@@ -39,8 +46,10 @@ pub(crate) use self::{
     asked::Asked,
     faults::{Effect, Failure, Fault, FaultAction, Rule},
     kinds::Kind,
+    real::RealServer,
     seed::Store,
     time::Clock,
+    webhooks::{Webhook, posting},
 };
 use self::{faults::Faults, store::State};
 
@@ -83,6 +92,7 @@ type Log = Arc<dyn Fn(&str) + Send + Sync>;
 pub(super) struct Shared {
     state: Mutex<State>,
     faults: Faults,
+    webhooks: Mutex<Vec<Webhook>>,
     clock: Clock,
     page: usize,
     bookmark_every: Duration,
@@ -110,6 +120,7 @@ impl ApiServer {
         let shared = Shared {
             state: Mutex::new(State::new(kinds::installed())),
             faults: Faults::default(),
+            webhooks: Mutex::default(),
             clock: settings.clock,
             page: settings.page,
             bookmark_every: settings.bookmark_every,

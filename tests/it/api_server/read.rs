@@ -48,8 +48,17 @@ impl State {
     /// The table that is asked for, in the version that is served.
     pub(super) fn table(&self, asked: &Asked) -> Result<&Table, Refusal> {
         let table = self.tables.get(&asked.qualified());
-        let table = table.filter(|table| table.kind.version == asked.version);
-        table.ok_or_else(no_such_resource)
+        let served = |table: &&Table| {
+            let pod = table.kind.qualified() == "pods" && asked.verb == "create";
+            table.kind.version == asked.version
+                && match asked.subresource.as_str() {
+                    "" => true,
+                    "status" => table.kind.status && asked.verb != "create",
+                    "binding" | "eviction" => pod,
+                    _ => false,
+                }
+        };
+        table.filter(served).ok_or_else(no_such_resource)
     }
 }
 

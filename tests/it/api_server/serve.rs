@@ -169,7 +169,10 @@ impl Shared {
             "get" => self.get(&asked),
             "list" => self.list(&asked, action.lag.max(self.lag_of(&asked.client))),
             "create" => self.create(&asked).await,
+            "update" => self.update(&asked).await,
+            "patch" => self.patch(&asked).await,
             "delete" => self.delete(&asked).await,
+            "deletecollection" => self.delete_all(&asked).await,
             _ => Err(Refusal::new(
                 405,
                 "MethodNotAllowed",

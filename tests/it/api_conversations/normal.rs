@@ -1,0 +1,151 @@
+//! What must differ between two servers that are asked the same.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+/// A body without what must differ.
+pub(super) fn normal(mut value: Value) -> Value {
+    rewrite(&mut value);
+    value
+}
+
+fn rewrite(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(rewrite),
+        Value::Object(members) => {
+            members.remove("managedFields");
+            // A generated name ends in five letters of the server's own.
+            let prefix = members.get("generateName").and_then(Value::as_str);
+            if let Some(prefix) = prefix.map(str::to_owned) {
+                let name = members
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                if name.len() == prefix.len() + 5 && name.starts_with(&prefix) {
+                    members.insert("name".to_owned(), Value::from(prefix + "?????"));
+                }
+            }
+            for (key, value) in members {
+                if let Some(text) = value.as_str().filter(|text| !text.is_empty()) {
+                    *value = Value::from(replaced(key, text));
+                }
+                rewrite(value);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn replaced(key: &str, text: &str) -> String {
+    match key {
+        "uid" => "UID".to_owned(),
+        "resourceVersion" => "VERSION".to_owned(),
+        "creationTimestamp" | "deletionTimestamp" | "lastTransitionTime" => "TIME".to_owned(),
+        "major"
+        | "minor"
+        | "emulationMajor"
+        | "emulationMinor"
+        | "minCompatibilityMajor"
+        | "minCompatibilityMinor"
+        | "gitVersion"
+        | "gitCommit"
+        | "gitTreeState"
+        | "buildDate"
+        | "goVersion"
+        | "compiler"
+        | "platform" => "RELEASE".to_owned(),
+        "continue" => place(text).unwrap_or_else(|| text.to_owned()),
+        "message" => message(text),
+        _ => text.to_owned(),
+    }
+}
+
+/// Where a token goes on, without the version that it goes on in.
+fn place(token: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).ok()?;
+    let token: Value = serde_json::from_slice(&bytes).ok()?;
+    Some(format!("{} {}", token["v"], token["start"]))
+}
+
+/// A message without UIDs, and without the oldest version that is known.
+fn message(text: &str) -> String {
+    let oldest = text.strip_prefix("too old resource version: ");
+    if let Some((asked, _)) = oldest.and_then(|rest| rest.split_once(" (")) {
+        return format!("too old resource version: {asked} (OLDEST)");
+    }
+    let uid = |word: &str| word.len() == 36 && word.matches('-').count() == 4;
+    let words = text.split_inclusive(['(', ')', ' ', '"']);
+    let words = words.map(|word| {
+        let bare = word.trim_end_matches(['(', ')', ' ', '"']);
+        if uid(bare) {
+            word.replace(bare, "UID")
+        } else {
+            word.to_owned()
+        }
+    });
+    words.collect()
+}
+
+/// What the server at hand says for what was recorded: versions and UIDs.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// Compares an answer with the recorded one, of the same shape as far as it goes.
+    pub(super) fn learn(&mut self, recorded: &Value, found: &Value) {
+        match (recorded, found) {
+            (Value::Array(recorded), Value::Array(found)) => {
+                for (recorded, found) in recorded.iter().zip(found) {
+                    self.learn(recorded, found);
+                }
+            }
+            (Value::Object(recorded), Value::Object(found)) => {
+                for (key, recorded) in recorded {
+                    let Some(found) = found.get(key) else {
+                        continue;
+                    };
+                    let named = matches!(key.as_str(), "uid" | "resourceVersion");
+                    if let (true, Some(recorded), Some(found)) =
+                        (named, recorded.as_str(), found.as_str())
+                    {
+                        self.0.insert(recorded.to_owned(), found.to_owned());
+                    }
+                    self.learn(recorded, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A request for the server at hand.
+    pub(super) fn told(&self, request: &Value) -> Value {
+        let mut request = request.clone();
+        self.put(&mut request["body"]);
+        let path = request["path"].as_str().unwrap_or_default();
+        if let Some((front, rest)) = path.split_once("&resourceVersion=") {
+            let (version, back) = rest.split_once('&').unwrap_or((rest, ""));
+            let version = self.0.get(version).map_or(version, String::as_str);
+            request["path"] = Value::from(format!("{front}&resourceVersion={version}&{back}"));
+        }
+        request
+    }
+
+    fn put(&self, value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.put(item)),
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let named = matches!(key.as_str(), "uid" | "resourceVersion");
+                    let known = value.as_str().filter(|_| named).and_then(|v| self.0.get(v));
+                    match known {
+                        Some(known) => *value = Value::from(known.as_str()),
+                        None => self.put(value),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

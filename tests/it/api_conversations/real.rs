@@ -1,0 +1,119 @@
+//! The same conversations with a real API server: one that is started for them, or the one that a
+//! kubeconfig leads to.
+
+use std::{sync::OnceLock, time::Duration};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client, Config,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{
+    addresses,
+    replay::{self, Outcome, Target},
+};
+use crate::api_server::RealServer;
+
+/// Why the trials are ignored; a KUBECONFIG counts with `NADMIT_MAY_WRITE=1`.
+pub(super) const NEEDS: &str = "needs KUBEBUILDER_ASSETS or KUBECONFIG";
+
+/// A cluster that happens to be configured is not written without being told so.
+fn may_write() -> bool {
+    std::env::var_os("KUBECONFIG").is_some()
+        && std::env::var("NADMIT_MAY_WRITE").is_ok_and(|value| value == "1")
+}
+
+pub(super) fn is_there() -> bool {
+    RealServer::is_there() || may_write()
+}
+
+pub(super) fn outcome() -> &'static Result<Outcome, String> {
+    static OUTCOME: OnceLock<Result<Outcome, String>> = OnceLock::new();
+    OUTCOME.get_or_init(|| run().map_err(|error| error.to_string()))
+}
+
+fn run() -> Result<Outcome, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        if !RealServer::is_there() {
+            let config = Config::infer().await?;
+            return converse(config).await;
+        }
+        let server = RealServer::start().await?;
+        // The server ends behind the conversation, not before it.
+        let outcome = converse(server.config()?).await;
+        drop(server);
+        outcome
+    })
+}
+
+async fn converse(config: Config) -> Result<Outcome, Box<dyn std::error::Error>> {
+    let mut anonymous = config.clone();
+    anonymous.auth_info = kube::config::AuthInfo::default();
+    let client = Client::try_from(config)?;
+    let target = Target {
+        anonymous: Client::try_from(anonymous)?,
+        client: client.clone(),
+    };
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let networks = networks();
+    for definition in [addresses(), networks.clone()] {
+        let definition = serde_json::from_value(definition)?;
+        definitions
+            .create(&PostParams::default(), &definition)
+            .await?;
+    }
+    let namespaces = Api::all(client.clone());
+    let demo: k8s_openapi::api::core::v1::Namespace =
+        serde_json::from_value(json!({"metadata": {"name": "demo"}}))?;
+    namespaces.create(&PostParams::default(), &demo).await?;
+    // Until the kinds are served.
+    for path in ["/apis/example.dev/v1alpha1", "/apis/k8s.cni.cncf.io/v1"] {
+        let mut left = 100_u32;
+        while left > 0 {
+            let request = http::Request::get(path).body(kube::client::Body::empty())?;
+            if client.send(request).await?.status().is_success() {
+                break;
+            }
+            left -= 1;
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let outcome = replay::replay(&target).await;
+    namespaces.delete("demo", &DeleteParams::default()).await?;
+    for definition in [addresses(), networks] {
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+        definitions.delete(name, &DeleteParams::default()).await?;
+    }
+    Ok(outcome)
+}
+
+/// The definition of networks.
+fn networks() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},
+        "spec": {
+            "group": "k8s.cni.cncf.io", "scope": "Namespaced",
+            "names": {
+                "kind": "NetworkAttachmentDefinition",
+                "plural": "network-attachment-definitions",
+                "singular": "network-attachment-definition",
+            },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {
+                    "type": "object",
+                    "properties": {"spec": {
+                        "type": "object", "properties": {"config": {"type": "string"}},
+                    }},
+                }},
+            }],
+        },
+    })
+}

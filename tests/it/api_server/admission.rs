@@ -1,0 +1,215 @@
+//! Reviews as the API server writes them, and what becomes of their answers.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::{
+    Shared, answer::Refusal, asked::Asked, kinds::Kind, locked, prepare::text, webhooks::Webhook,
+};
+
+/// A request on its way through admission.
+pub(super) struct Admission<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) operation: &'static str,
+    /// Group, version and kind of the object.
+    subject: [String; 3],
+    pub(super) object: Value,
+    pub(super) old: Value,
+    name: String,
+    dry_run: bool,
+    options: Value,
+    /// What the webhooks warn of.
+    pub(super) warnings: Vec<String>,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(
+        asked: &'a Asked,
+        kind: &Kind,
+        operation: &'static str,
+        object: Value,
+        old: Value,
+    ) -> Self {
+        let options = match operation {
+            "CREATE" => "CreateOptions",
+            "UPDATE" => "UpdateOptions",
+            _ => "DeleteOptions",
+        };
+        let mut options = json!({"kind": options, "apiVersion": "meta.k8s.io/v1"});
+        for key in ["fieldManager", "fieldValidation"] {
+            if let Some(value) = asked.query(key) {
+                options[key] = Value::from(value);
+            }
+        }
+        if asked.is_dry_run() {
+            options["dryRun"] = json!(["All"]);
+        }
+        Self {
+            asked,
+            operation,
+            subject: [&kind.group, &kind.version, &kind.kind].map(String::clone),
+            name: asked.name().to_owned(),
+            object,
+            old,
+            dry_run: asked.is_dry_run(),
+            options,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The object is of another kind than the resource: a Binding or an Eviction.
+    pub(super) fn of_kind(mut self, group: &str, version: &str, kind: &str) -> Self {
+        self.subject = [group, version, kind].map(str::to_owned);
+        self
+    }
+
+    /// The options are those of the body; it may ask for a dry run there.
+    pub(super) fn with_options(mut self, options: &Value, dry_run: bool) -> Self {
+        if let (Some(own), Some(given)) = (self.options.as_object_mut(), options.as_object()) {
+            let given = given
+                .iter()
+                .filter(|(key, _)| *key != "kind" && *key != "apiVersion");
+            own.extend(given.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        self.dry_run = dry_run;
+        self
+    }
+
+    fn review(&self, uid: &str) -> Value {
+        let asked = self.asked;
+        let [group, version, kind] = &self.subject;
+        let kind = json!({"group": group, "version": version, "kind": kind});
+        let resource =
+            json!({"group": asked.group, "version": asked.version, "resource": asked.resource});
+        let mut request = json!({
+            "uid": uid,
+            "kind": kind, "requestKind": kind,
+            "resource": resource, "requestResource": resource,
+            "operation": self.operation,
+            "userInfo": {"username": asked.client, "groups": ["system:authenticated"]},
+            "object": self.object, "oldObject": self.old,
+            "dryRun": self.dry_run,
+            "options": self.options,
+        });
+        let name = match self.name.as_str() {
+            "" => text(&self.object, "name"),
+            name => name,
+        };
+        for (key, value) in [
+            ("name", name),
+            ("namespace", asked.namespace()),
+            ("subResource", &asked.subresource),
+            ("requestSubResource", &asked.subresource),
+        ] {
+            if !value.is_empty() {
+                request[key] = Value::from(value);
+            }
+        }
+        json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
+    }
+}
+
+impl Shared {
+    /// Asks the mutating webhooks, one after the other, and applies their patches.
+    pub(super) async fn mutate(&self, admission: &mut Admission<'_>) -> Result<(), Refusal> {
+        for webhook in self.webhooks_for(admission, true) {
+            let review = admission.review(&self.state().uid());
+            if !webhook.applies(&review) {
+                continue;
+            }
+            let Some(response) = allowed(&webhook, &review).await? else {
+                continue;
+            };
+            admission.warnings.extend(warnings(&response));
+            if let Some(patch) = response["patch"].as_str() {
+                patched(&mut admission.object, patch).map_err(|why| Refusal::internal(&why))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the validating webhooks, all at once.
+    pub(super) async fn validate(&self, admission: &mut Admission<'_>) -> Result<(), Refusal> {
+        let webhooks = self.webhooks_for(admission, false);
+        let reviews: Vec<(Webhook, Value)> = webhooks
+            .into_iter()
+            .map(|webhook| (webhook, admission.review(&self.state().uid())))
+            .filter(|(webhook, review)| webhook.applies(review))
+            .collect();
+        let asked = reviews
+            .iter()
+            .map(|(webhook, review)| allowed(webhook, review));
+        for answer in join_all(asked).await {
+            if let Some(response) = answer? {
+                admission.warnings.extend(warnings(&response));
+            }
+        }
+        Ok(())
+    }
+
+    /// In the order of their names.
+    fn webhooks_for(&self, admission: &Admission<'_>, mutating: bool) -> Vec<Webhook> {
+        let asked = admission.asked;
+        let state = self.state();
+        let key = (String::new(), asked.namespace().to_owned());
+        let namespace = state
+            .tables
+            .get("namespaces")
+            .and_then(|t| t.objects.get(&key));
+        // Without labels, a namespace that is not there has none.
+        let nothing = Value::Null;
+        let labels = asked
+            .namespace
+            .as_ref()
+            .map(|_| namespace.map_or(&nothing, |n| n));
+        let webhooks = locked(&self.webhooks);
+        let webhooks = webhooks.iter().filter(|webhook| {
+            webhook.mutating == mutating && webhook.matches(admission.operation, asked, labels)
+        });
+        webhooks.cloned().collect()
+    }
+}
+
+/// What it answered, if it could be asked and allows the request.
+async fn allowed(webhook: &Webhook, review: &Value) -> Result<Option<Value>, Refusal> {
+    let name = &webhook.name;
+    let response = match webhook.asked(review).await {
+        Ok(response) => response,
+        Err(_) if webhook.ignores_failure => return Ok(None),
+        Err(why) => {
+            let why = format!("failed calling webhook \"{name}\": failed to call webhook: {why}");
+            return Err(Refusal::internal(&why));
+        }
+    };
+    if response["allowed"] == true {
+        return Ok(Some(response));
+    }
+    let mut status = response["status"].clone();
+    let told = ["message", "reason"].map(|key| status[key].as_str().unwrap_or_default());
+    let told = told.into_iter().find(|told| !told.is_empty());
+    let message = match told {
+        Some(told) => format!("admission webhook \"{name}\" denied the request: {told}"),
+        None => format!("admission webhook \"{name}\" denied the request without explanation"),
+    };
+    if status["code"].as_u64().is_none_or(|code| code < 400) {
+        status["code"] = Value::from(400);
+    }
+    status["message"] = Value::from(message);
+    Err(status.into())
+}
+
+fn warnings(response: &Value) -> Vec<String> {
+    let warnings = response["warnings"].as_array().into_iter().flatten();
+    warnings
+        .filter_map(|warning| warning.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Applies a JSON patch that is written in base64.
+fn patched(object: &mut Value, patch: &str) -> Result<(), String> {
+    let bytes = STANDARD.decode(patch).map_err(|error| error.to_string())?;
+    let patch: json_patch::Patch =
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    json_patch::patch(object, &patch).map_err(|error| error.to_string())
+}

@@ -1,0 +1,113 @@
+//! Who applied which fields: enough for managers that apply whole configurations. Fields that were
+//! written by other means belong to nobody here, so they are never in conflict.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::answer::Refusal;
+
+/// What each manager applied last.
+pub(super) type Managers = BTreeMap<String, Value>;
+
+type Path = Vec<String>;
+
+/// A configuration without what names its object.
+pub(super) fn configured(wanted: &Value) -> Value {
+    let mut own = wanted.clone();
+    if let Some(members) = own.as_object_mut() {
+        members.remove("apiVersion");
+        members.remove("kind");
+    }
+    if let Some(metadata) = own["metadata"].as_object_mut() {
+        for key in ["name", "namespace", "uid", "resourceVersion"] {
+            metadata.remove(key);
+        }
+    }
+    own
+}
+
+/// The fields of a configuration; a list is one.
+fn leaves(value: &Value, at: &mut Path, found: &mut BTreeMap<Path, Value>) {
+    match value.as_object() {
+        Some(members) if !members.is_empty() || at.is_empty() => {
+            for (key, value) in members {
+                at.push(key.clone());
+                leaves(value, at, found);
+                at.pop();
+            }
+        }
+        _ => {
+            found.insert(at.clone(), value.clone());
+        }
+    }
+}
+
+fn fields(value: &Value) -> BTreeMap<Path, Value> {
+    let mut found = BTreeMap::new();
+    leaves(value, &mut Vec::new(), &mut found);
+    found
+}
+
+/// Takes over the fields that others applied with other values, or refuses to without force.
+pub(super) fn take(
+    managers: &mut Managers,
+    manager: &str,
+    own: &Value,
+    force: bool,
+) -> Result<(), Refusal> {
+    let own = fields(own);
+    let mut causes = Vec::new();
+    for (other, applied) in managers.iter_mut().filter(|(other, _)| *other != manager) {
+        for (path, value) in fields(applied) {
+            if own.get(&path).is_none_or(|wanted| *wanted == value) {
+                continue;
+            }
+            remove(applied, &path);
+            let told = format!("conflict with \"{other}\"");
+            let field = format!(".{}", path.join("."));
+            causes.push(json!({
+                "reason": "FieldManagerConflict", "message": told, "field": field,
+            }));
+        }
+    }
+    if causes.is_empty() || force {
+        return Ok(());
+    }
+    let one = |cause: &Value| {
+        let text = |key: &str| cause[key].as_str().unwrap_or_default().to_owned();
+        format!("{}: {}", text("message"), text("field"))
+    };
+    let message = match &causes[..] {
+        [cause] => format!("Apply failed with 1 conflict: {}", one(cause)),
+        several => {
+            let told: Vec<String> = several.iter().map(one).collect();
+            format!(
+                "Apply failed with {} conflicts: {}",
+                told.len(),
+                told.join("\n")
+            )
+        }
+    };
+    Err(Refusal::new(409, "Conflict", &message).with(json!({"causes": causes})))
+}
+
+/// The fields that a manager applied before and nobody applies now.
+pub(super) fn dropped(managers: &Managers, before: Option<&Value>) -> Vec<Path> {
+    let now: Vec<_> = managers.values().map(fields).collect();
+    let before = before.map(fields).unwrap_or_default();
+    let dropped = before.into_keys();
+    dropped
+        .filter(|path| !now.iter().any(|fields| fields.contains_key(path)))
+        .collect()
+}
+
+pub(super) fn remove(value: &mut Value, path: &Path) {
+    let Some((last, rest)) = path.split_last() else {
+        return;
+    };
+    let place = rest.iter().try_fold(value, |value, key| value.get_mut(key));
+    if let Some(members) = place.and_then(Value::as_object_mut) {
+        members.remove(last);
+    }
+}

@@ -1,0 +1,136 @@
+//! What only pods have: bindings and evictions.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    admission::Admission,
+    answer::{Answer, Refusal},
+    asked::Asked,
+    delete::Options,
+    kinds::Kind,
+    prepare::{metadata, text},
+    read::no_such_resource,
+    time,
+    update::other_uid,
+};
+
+impl Shared {
+    fn pod_kind(&self) -> Result<Arc<Kind>, Refusal> {
+        let state = self.state();
+        let pods = state.tables.get("pods").ok_or_else(no_such_resource)?;
+        Ok(Arc::clone(&pods.kind))
+    }
+
+    /// `pods/binding`, and `bindings`.
+    pub(super) async fn bind(&self, asked: &Asked) -> Result<Answer, Refusal> {
+        let kind = self.pod_kind()?;
+        let binding = body(asked, "v1", "Binding")?;
+        let admission = Admission::new(asked, &kind, "CREATE", binding, Value::Null);
+        let mut admission = admission.of_kind("", "v1", "Binding");
+        self.mutate(&mut admission).await?;
+        self.validate(&mut admission).await?;
+        self.bound(asked, &kind, &admission.object)?;
+        Ok(success().warned(admission.warnings))
+    }
+
+    fn bound(&self, asked: &Asked, kind: &Kind, binding: &Value) -> Result<(), Refusal> {
+        let key = (
+            asked.namespace().to_owned(),
+            text(binding, "name").to_owned(),
+        );
+        let mut state = self.state();
+        let pods = state.tables.get("pods").ok_or_else(no_such_resource)?;
+        let pod = pods.objects.get(&key);
+        let mut pod = Value::clone(pod.ok_or_else(|| Refusal::not_found(kind, &key.1))?);
+        let uid = text(binding, "uid");
+        if !uid.is_empty() && uid != text(&pod, "uid") {
+            return Err(other_uid(kind, &key, uid, text(&pod, "uid")));
+        }
+        let refused = |why: String| Err(Refusal::conflict("pods/binding", "", &key.1, &why));
+        if !text(&pod, "deletionTimestamp").is_empty() {
+            let why = "is being deleted, cannot be assigned to a host";
+            return refused(format!("pod {} {why}", key.1));
+        }
+        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        if !node.is_empty() {
+            let why = format!("is already assigned to node \"{node}\"");
+            return refused(format!("pod {} {why}", key.1));
+        }
+        if asked.is_dry_run() {
+            return Ok(());
+        }
+        pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+        for (of, overrides) in [("annotations", true), ("labels", false)] {
+            let given = binding["metadata"][of].as_object();
+            for (name, value) in given.into_iter().flatten() {
+                let own = &mut metadata(&mut pod).entry(of).or_insert_with(|| json!({}))[name];
+                if overrides || own.is_null() {
+                    *own = value.clone();
+                }
+            }
+        }
+        scheduled(&mut pod, &time::written((self.clock)()));
+        self.commit(&mut state, asked, kind, &key, Some(pod))?;
+        Ok(())
+    }
+
+    /// `pods/eviction`: no budget forbids it, and no webhook for DELETE sees it.
+    pub(super) async fn evict(&self, asked: &Asked) -> Result<Answer, Refusal> {
+        let kind = self.pod_kind()?;
+        let eviction = body(asked, "policy/v1", "Eviction")?;
+        let admission = Admission::new(asked, &kind, "CREATE", eviction, Value::Null);
+        let mut admission = admission.of_kind("policy", "v1", "Eviction");
+        self.mutate(&mut admission).await?;
+        self.validate(&mut admission).await?;
+        let options = Options::read(&admission.object["deleteOptions"], asked);
+        let key = super::update::key(asked);
+        self.remove(asked, &kind, &key, &options)?;
+        Ok(success().warned(admission.warnings))
+    }
+}
+
+/// The body of a subresource of another kind.
+fn body(asked: &Asked, version: &str, kind: &str) -> Result<Value, Refusal> {
+    let mut object = asked.json()?;
+    let right = object["kind"] == kind && object["apiVersion"] == version;
+    if !right {
+        let message = format!("the body is no {kind} of {version}");
+        return Err(Refusal::bad_request(&message));
+    }
+    let members = metadata(&mut object);
+    members.insert("namespace".to_owned(), Value::from(asked.namespace()));
+    let given = members
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if let Some(name) = asked.name.as_deref().filter(|name| *name != given) {
+        if !given.is_empty() {
+            return Err(Refusal::bad_request(
+                "name in URL does not match name in Binding object",
+            ));
+        }
+        members.insert("name".to_owned(), Value::from(name));
+    }
+    Ok(object)
+}
+
+fn scheduled(pod: &mut Value, now: &str) {
+    let condition = json!({
+        "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+    });
+    let conditions = &mut pod["status"]["conditions"];
+    let mut all = conditions.as_array().cloned().unwrap_or_default();
+    all.retain(|known| known["type"] != "PodScheduled");
+    all.push(condition);
+    *conditions = Value::Array(all);
+}
+
+fn success() -> Answer {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
+    });
+    Answer::new(201, &status)
+}

@@ -1,0 +1,161 @@
+//! A real API server with an etcd of its own, from the folder that `KUBEBUILDER_ASSETS` names.
+
+use std::{
+    env, fs,
+    fs::File,
+    io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use kube::{Client, Config};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+const TOKEN: &str = "the-token-of-a-test";
+
+/// How long it may take to start.
+const STARTS: Duration = Duration::from_secs(60);
+
+/// Runs until it is dropped.
+pub(crate) struct RealServer {
+    processes: Vec<Child>,
+    port: u16,
+    folder: TempDir,
+}
+
+impl RealServer {
+    /// Whether there is one to start.
+    pub(crate) fn is_there() -> bool {
+        assets().is_ok_and(|folder| {
+            folder.join("etcd").is_file() && folder.join("kube-apiserver").is_file()
+        })
+    }
+
+    /// Starts both, and waits until the server is ready.
+    pub(crate) async fn start() -> Result<Self, Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let [clients, peers, port] = [free_port()?, free_port()?, free_port()?];
+        let mut server = Self {
+            processes: Vec::new(),
+            port,
+            folder,
+        };
+        server.spawn("etcd", &etcd(server.folder.path(), clients, peers))?;
+        let arguments = api_server(server.folder.path(), clients, port)?;
+        server.spawn("kube-apiserver", &arguments)?;
+        let client = Client::try_from(server.config()?)?;
+        let ready = async {
+            while !answers(&client).await {
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(STARTS, ready)
+            .await
+            .map_err(|_| format!("it is not ready after {STARTS:?}: {}", server.said()))?;
+        Ok(server)
+    }
+
+    /// The configuration of a client that may do everything.
+    pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
+        let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse()?);
+        // Its certificate is its own, made a moment ago.
+        config.accept_invalid_certs = true;
+        config.auth_info.token = Some(TOKEN.to_owned().into());
+        Ok(config)
+    }
+
+    fn spawn(&mut self, name: &str, arguments: &[String]) -> io::Result<()> {
+        let said = File::create(self.folder.path().join(format!("{name}.log")))?;
+        let program = assets()?.join(name);
+        let process = Command::new(&program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(said.try_clone()?)
+            .stderr(said)
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))?;
+        self.processes.push(process);
+        Ok(())
+    }
+
+    /// The end of what the server has said.
+    fn said(&self) -> String {
+        let said = fs::read_to_string(self.folder.path().join("kube-apiserver.log"));
+        let said = said.unwrap_or_default();
+        let lines: Vec<&str> = said.lines().rev().take(5).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        // The API server first: without etcd it would complain.
+        for process in self.processes.iter_mut().rev() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn assets() -> io::Result<PathBuf> {
+    let folder = env::var_os("KUBEBUILDER_ASSETS");
+    let folder = folder.ok_or_else(|| io::Error::other("KUBEBUILDER_ASSETS is not set"))?;
+    Ok(PathBuf::from(folder))
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn etcd(folder: &Path, clients: u16, peers: u16) -> Vec<String> {
+    let clients = format!("http://127.0.0.1:{clients}");
+    let peers = format!("http://127.0.0.1:{peers}");
+    vec![
+        format!("--data-dir={}", folder.join("etcd").display()),
+        format!("--listen-client-urls={clients}"),
+        format!("--advertise-client-urls={clients}"),
+        format!("--listen-peer-urls={peers}"),
+        format!("--initial-advertise-peer-urls={peers}"),
+        format!("--initial-cluster=default={peers}"),
+    ]
+}
+
+fn api_server(
+    folder: &Path,
+    etcd: u16,
+    port: u16,
+) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let key = folder.join("service-accounts.key");
+    fs::write(&key, rcgen::KeyPair::generate()?.serialize_pem())?;
+    let tokens = folder.join("tokens.csv");
+    fs::write(&tokens, format!("{TOKEN},admin,admin,\"system:masters\"\n"))?;
+    Ok(vec![
+        format!("--etcd-servers=http://127.0.0.1:{etcd}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--advertise-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--cert-dir={}", folder.join("certificates").display()),
+        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!("--service-account-key-file={}", key.display()),
+        format!("--service-account-signing-key-file={}", key.display()),
+        format!("--token-auth-file={}", tokens.display()),
+        "--authorization-mode=RBAC".to_owned(),
+        // No controller makes the accounts that it would ask for.
+        "--disable-admission-plugins=ServiceAccount".to_owned(),
+    ])
+}
+
+async fn answers(client: &Client) -> bool {
+    let request = http::Request::get("/readyz").body(kube::client::Body::empty());
+    let Ok(request) = request else {
+        return false;
+    };
+    client
+        .send(request)
+        .await
+        .is_ok_and(|answer| answer.status().is_success())
+}

@@ -1,0 +1,252 @@
+//! Put: what may change, and under which version.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    admission::Admission,
+    answer::{Answer, Refusal},
+    asked::Asked,
+    kinds::Kind,
+    prepare::{self, metadata, remove, text},
+    read::no_such_resource,
+    schema::Cause,
+    store::Key,
+};
+
+/// How often the API server tries again what another write came before.
+const TRIES: usize = 5;
+
+/// Makes the new object of the current one.
+pub(super) type Make<'a> = dyn Fn(&Value) -> Result<Value, Refusal> + Send + Sync + 'a;
+
+/// What each field manager applied, after the change; by manager.
+pub(super) type Applied = Option<std::collections::BTreeMap<String, Value>>;
+
+impl Shared {
+    pub(super) async fn update(&self, asked: &Asked) -> Result<Answer, Refusal> {
+        let kind = self.kind(asked)?;
+        let mut body = asked.json()?;
+        prepare::identify(&mut body, &kind, asked)?;
+        let there = {
+            let state = self.state();
+            let table = state.table(asked)?;
+            table.objects.contains_key(&key(asked))
+        };
+        // Leases may be created this way; hardly anything else.
+        if !there && kind.plural == "leases" {
+            return self
+                .create_new(asked, &kind, super::create::New::of(body))
+                .await;
+        }
+        if text(&body, "resourceVersion").is_empty() && kind.custom && there {
+            let message = "Invalid value: 0: must be specified for an update";
+            let cause = Cause::new("FieldValueInvalid", "metadata.resourceVersion", message);
+            return Err(Refusal::invalid(&kind, asked.name(), &[cause]));
+        }
+        self.change(asked, &kind, &|_| Ok(body.clone()), None).await
+    }
+
+    /// Reads, changes and writes, and tries again if another write came in between and the caller
+    /// named no version.
+    pub(super) async fn change(
+        &self,
+        asked: &Asked,
+        kind: &Kind,
+        make: &Make<'_>,
+        applied: Applied,
+    ) -> Result<Answer, Refusal> {
+        let key = key(asked);
+        for _ in 0..TRIES {
+            let old = self.current(kind, &key)?;
+            let mut new = make(&old)?;
+            let version = text(&new, "resourceVersion").to_owned();
+            if !version.is_empty() && version != text(&old, "resourceVersion") {
+                return Err(Refusal::modified(kind, &key.1));
+            }
+            let uid = text(&new, "uid");
+            if !uid.is_empty() && uid != text(&old, "uid") {
+                return Err(other_uid(kind, &key, uid, text(&old, "uid")));
+            }
+            let mut warnings = prepare::prune(&mut new, kind, asked)?;
+            keep(&mut new, &old, kind, &asked.subresource);
+            let mut admission = Admission::new(asked, kind, "UPDATE", new, Value::clone(&old));
+            self.mutate(&mut admission).await?;
+            let mut new = admission.object.clone();
+            prepare::prune(&mut new, kind, asked)?;
+            keep(&mut new, &old, kind, &asked.subresource);
+            allowed(&new, &old, kind)?;
+            prepare::check(&new, kind)?;
+            admission.object = new;
+            self.validate(&mut admission).await?;
+            warnings.append(&mut admission.warnings);
+            let written = self.replace(asked, kind, &key, &old, admission.object, &applied)?;
+            if let Some(object) = written {
+                return Ok(Answer::new(200, &object).warned(warnings));
+            }
+        }
+        Err(Refusal::modified(kind, &key.1))
+    }
+
+    pub(super) fn current(&self, kind: &Kind, key: &Key) -> Result<Arc<Value>, Refusal> {
+        let state = self.state();
+        let table = state
+            .tables
+            .get(&kind.qualified())
+            .ok_or_else(no_such_resource)?;
+        let object = table.objects.get(key).cloned();
+        object.ok_or_else(|| Refusal::not_found(kind, &key.1))
+    }
+
+    /// Writes over what was read; `None` if that is no longer there as it was.
+    fn replace(
+        &self,
+        asked: &Asked,
+        kind: &Kind,
+        key: &Key,
+        old: &Arc<Value>,
+        new: Value,
+        applied: &Applied,
+    ) -> Result<Option<Arc<Value>>, Refusal> {
+        let mut state = self.state();
+        let table = state
+            .tables
+            .get_mut(&kind.qualified())
+            .ok_or_else(no_such_resource)?;
+        let found = table.objects.get(key);
+        let found = found.ok_or_else(|| Refusal::not_found(kind, &key.1))?;
+        if !Arc::ptr_eq(found, old) {
+            return Ok(None);
+        }
+        if asked.is_dry_run() {
+            return Ok(Some(Arc::new(new)));
+        }
+        if let Some(applied) = applied {
+            table.applied.insert(key.clone(), applied.clone());
+        }
+        // A write that changes nothing is none.
+        if new == **old {
+            return Ok(Some(Arc::clone(old)));
+        }
+        let released = released(&new);
+        let left = if released { None } else { Some(new) };
+        self.commit(&mut state, asked, kind, key, left).map(Some)
+    }
+}
+
+pub(super) fn key(asked: &Asked) -> Key {
+    (asked.namespace().to_owned(), asked.name().to_owned())
+}
+
+/// An object that was to be deleted, and that nothing holds any more.
+fn released(object: &Value) -> bool {
+    let members = &object["metadata"];
+    let held = members["finalizers"]
+        .as_array()
+        .is_some_and(|held| !held.is_empty());
+    let grace = members["deletionGracePeriodSeconds"].as_u64();
+    let namespace = object["kind"] == "Namespace";
+    members["deletionTimestamp"].is_string() && !held && grace.unwrap_or(0) == 0 && !namespace
+}
+
+pub(super) fn other_uid(kind: &Kind, key: &Key, wanted: &str, found: &str) -> Refusal {
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
+         Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
+        kind.registry_key(&key.0, &key.1)
+    );
+    Refusal::conflict(&kind.plural, &kind.group, &key.1, &why)
+}
+
+/// Puts back what a write cannot change, and counts the generation.
+fn keep(new: &mut Value, old: &Value, kind: &Kind, subresource: &str) {
+    let status = |value: &Value| value.get("status").cloned();
+    let given = status(new);
+    match subresource {
+        "status" if kind.custom => *new = old.clone(),
+        "status" => {
+            let members = metadata(new).clone();
+            *new = old.clone();
+            new["metadata"] = Value::Object(members);
+        }
+        _ => {}
+    }
+    let wanted = match subresource {
+        "status" => given,
+        _ if kind.status => status(old),
+        _ => given,
+    };
+    remove(new, "status");
+    if let Some(wanted) = wanted {
+        new["status"] = wanted;
+    }
+    let members = metadata(new);
+    members.remove("managedFields");
+    for key in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+    ] {
+        match &old["metadata"][key] {
+            Value::Null => members.remove(key),
+            value => members.insert(key.to_owned(), value.clone()),
+        };
+    }
+    if !kind.generation || subresource == "status" {
+        return;
+    }
+    let content = |object: &Value| {
+        let mut object = object.clone();
+        remove(&mut object, "metadata");
+        if kind.status {
+            remove(&mut object, "status");
+        }
+        object
+    };
+    if content(new) != content(old) {
+        let generation = old["metadata"]["generation"].as_u64().unwrap_or(0);
+        new["metadata"]["generation"] = json!(generation + 1);
+    }
+}
+
+/// Refuses what may never change.
+fn allowed(new: &Value, old: &Value, kind: &Kind) -> Result<(), Refusal> {
+    let finalizers = |object: &Value| -> Vec<Value> {
+        let list = object["metadata"]["finalizers"].as_array();
+        list.cloned().unwrap_or_default()
+    };
+    let before = finalizers(old);
+    let more: Vec<Value> = finalizers(new)
+        .into_iter()
+        .filter(|f| !before.contains(f))
+        .collect();
+    let refused = |field: &str, message: &str| {
+        let cause = Cause::new("FieldValueForbidden", field, message);
+        Err(Refusal::invalid(kind, text(new, "name"), &[cause]))
+    };
+    if old["metadata"]["deletionTimestamp"].is_string() && !more.is_empty() {
+        return refused(
+            "metadata.finalizers",
+            "Forbidden: no new finalizers can be added if the object is being deleted",
+        );
+    }
+    let node = |object: &Value| object["spec"]["nodeName"].clone();
+    if kind.qualified() == "pods" && node(new) != node(old) {
+        return refused(
+            "spec",
+            "Forbidden: pod updates may not change fields other than \
+             `spec.containers[*].image`,`spec.initContainers[*].image`,\
+             `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
+             tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
+             previously negative)",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Admission webhooks, as a configuration registers them.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{Request, Response, header};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::{Service, ServiceExt as _};
+
+use super::{ApiServer, asked::Asked, locked, selectors::Selector};
+
+type Called = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+
+/// One webhook. It is asked for what its rules match; rules are given with `on`.
+#[derive(Clone)]
+pub(crate) struct Webhook {
+    pub(super) name: String,
+    pub(super) mutating: bool,
+    operations: Vec<String>,
+    resources: Vec<String>,
+    /// Whether a call that fails is passed over.
+    pub(super) ignores_failure: bool,
+    namespaces: Option<Selector>,
+    when: Option<Arc<dyn Fn(&Value) -> bool + Send + Sync>>,
+    pub(super) timeout: Duration,
+    call: Arc<dyn Fn(Value) -> Called + Send + Sync>,
+    calls: Arc<AtomicU64>,
+}
+
+impl Webhook {
+    /// May patch. It gets an AdmissionReview and answers one; an error is a call that fails.
+    pub(crate) fn mutating<F>(name: &str, call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Value, String>> + Send + 'static,
+    {
+        Self {
+            mutating: true,
+            ..Self::validating(name, call)
+        }
+    }
+
+    /// May only say no.
+    pub(crate) fn validating<F>(
+        name: &str,
+        call: impl Fn(Value) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Value, String>> + Send + 'static,
+    {
+        Self {
+            name: name.to_owned(),
+            mutating: false,
+            operations: Vec::new(),
+            resources: Vec::new(),
+            ignores_failure: false,
+            namespaces: None,
+            when: None,
+            timeout: Duration::from_secs(10),
+            call: Arc::new(move |review| Box::pin(call(review))),
+            calls: Arc::default(),
+        }
+    }
+
+    /// Operations (`CREATE`) and resources (`pods`, `pods/binding`, `addresspools.nadmit.io`);
+    /// `*` is any.
+    pub(crate) fn on(mut self, operations: &[&str], resources: &[&str]) -> Self {
+        self.operations
+            .extend(operations.iter().map(|o| (*o).to_owned()));
+        self.resources
+            .extend(resources.iter().map(|r| (*r).to_owned()));
+        self
+    }
+
+    /// failurePolicy Ignore; without it, it is Fail.
+    pub(crate) fn ignoring_failure(mut self) -> Self {
+        self.ignores_failure = true;
+        self
+    }
+
+    /// Only in namespaces whose labels a selector matches.
+    pub(crate) fn in_namespaces(mut self, selector: &str) -> Self {
+        self.namespaces = Some(Selector::labels(selector));
+        self
+    }
+
+    /// A match condition, of the request in the review.
+    pub(crate) fn when(
+        mut self,
+        condition: impl Fn(&Value) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.when = Some(Arc::new(condition));
+        self
+    }
+
+    /// How long an answer is waited for; 10 s without it.
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    pub(super) fn matches(&self, operation: &str, asked: &Asked, labels: Option<&Value>) -> bool {
+        let has = |list: &[String], wanted: &str| list.iter().any(|is| is == "*" || is == wanted);
+        let resource = match asked.subresource.as_str() {
+            "" => asked.qualified(),
+            subresource => format!("{}/{subresource}", asked.qualified()),
+        };
+        let selected = match (&self.namespaces, labels) {
+            (Some(selector), Some(namespace)) => selector.wants(namespace),
+            _ => true,
+        };
+        has(&self.operations, operation) && has(&self.resources, &resource) && selected
+    }
+
+    pub(super) fn applies(&self, review: &Value) -> bool {
+        let when = self.when.as_ref();
+        when.is_none_or(|when| when(&review["request"]))
+    }
+
+    /// The `response` of its answer.
+    pub(super) async fn asked(&self, review: &Value) -> Result<Value, String> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let answered = tokio::time::timeout(self.timeout, (self.call)(review.clone())).await;
+        let mut answered = answered.map_err(|_| "context deadline exceeded".to_owned())??;
+        let (expected, found) = (&review["request"]["uid"], &answered["response"]["uid"]);
+        if expected != found {
+            return Err(format!("expected response.uid={expected}, got {found}"));
+        }
+        Ok(answered["response"].take())
+    }
+}
+
+/// Calls a service as the API server calls a webhook over HTTP.
+pub(crate) fn posting<S>(service: S, path: &str) -> impl Fn(Value) -> Called + Send + Sync + 'static
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Display,
+{
+    let path = path.to_owned();
+    move |review| {
+        let service = service.clone();
+        let request = Request::post(format!("{path}?timeout=10s"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(review.to_string()));
+        Box::pin(async move {
+            let request = request.map_err(|error| error.to_string())?;
+            let answer = service.oneshot(request).await;
+            let answer = answer.map_err(|error| error.to_string())?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await;
+            let body = body.map_err(|error| error.to_string())?.to_bytes();
+            if !status.is_success() {
+                return Err(format!(
+                    "status {status}: {}",
+                    String::from_utf8_lossy(&body)
+                ));
+            }
+            serde_json::from_slice(&body).map_err(|error| error.to_string())
+        })
+    }
+}
+
+impl ApiServer {
+    /// Registers a webhook, or another one under its name.
+    pub(crate) fn webhook(&self, webhook: Webhook) {
+        let mut webhooks = locked(&self.shared.webhooks);
+        webhooks.retain(|known| known.name != webhook.name);
+        webhooks.push(webhook);
+        // They are called in the order of their names.
+        webhooks.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
+    /// Removes a webhook.
+    pub(crate) fn without_webhook(&self, name: &str) {
+        locked(&self.shared.webhooks).retain(|known| known.name != name);
+    }
+
+    /// How often a webhook was called.
+    pub(crate) fn calls(&self, name: &str) -> u64 {
+        let webhooks = locked(&self.shared.webhooks);
+        let webhook = webhooks.iter().find(|webhook| webhook.name == name);
+        webhook.map_or(0, |webhook| webhook.calls.load(Ordering::Relaxed))
+    }
+}
