@@ -271,7 +271,7 @@ fn controller(workload: WorkloadManifest) -> Option<(Box<str>, bool)> {
 }
 
 /// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.
-fn pod(manifest: PodManifest) -> Option<Pod> {
+pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
     if manifest.finished {
         return None;
     }

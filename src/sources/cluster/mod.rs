@@ -13,9 +13,9 @@
 
 mod access;
 mod error;
-mod kept;
-mod kinds;
-mod list;
+pub(super) mod kept;
+pub(super) mod kinds;
+pub(super) mod list;
 
 pub use self::{access::Access, error::ClusterError};
 
