@@ -59,6 +59,11 @@ impl Index {
         self.slices.supported = true;
     }
 
+    /// Whether somebody does.
+    pub fn supports_slices(&self) -> bool {
+        self.slices.supported
+    }
+
     /// This slice is recorded, in this version.
     pub fn apply_slice(&mut self, slice: Slice, version: Version) {
         let name = slice.record_name();

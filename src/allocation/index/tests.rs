@@ -2,6 +2,7 @@
 
 #[cfg(feature = "shuttle")]
 mod shuttled;
+mod slice_records;
 mod slice_stories;
 mod slices;
 

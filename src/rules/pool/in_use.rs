@@ -200,6 +200,29 @@ mod tests {
     }
 
     #[test]
+    fn slices_stay_of_one_size_and_may_become_strict() {
+        let cut = |more: serde_json::Value| {
+            let mut spec = json!({"ranges": [{"range": "10.5.0.0/20"}], "nodeSliceSize": "/28"});
+            if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
+                spec.extend(more.clone());
+            }
+            pool(&spec)
+        };
+        let changes = |after: &Pool| {
+            let changed = changed(&cut(json!({})), after).into_iter();
+            changed.map(|(path, _)| path).collect::<Vec<_>>()
+        };
+        assert_eq!(changes(&cut(json!({"strictSlices": true}))), [""; 0]);
+        assert_eq!(changes(&cut(json!({"retention": "Pod"}))), [""; 0]);
+        assert_eq!(
+            changes(&cut(json!({"nodeSliceSize": "27"}))),
+            ["nodeSliceSize"]
+        );
+        let whole = pool(&json!({"ranges": [{"range": "10.5.0.0/20"}]}));
+        assert_eq!(changes(&whole), ["nodeSliceSize", "retention"]);
+    }
+
+    #[test]
     fn who_would_be_cut_off_is_named() {
         let held = Held {
             count: 20,

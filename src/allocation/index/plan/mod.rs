@@ -250,9 +250,10 @@ impl Draft<'_> {
 }
 
 impl Asker {
-    /// The same on a node.
+    /// The same on a node; an empty name is none.
     #[must_use]
     pub fn on(self, node: Option<Arc<str>>) -> Self {
+        let node = node.filter(|node| !node.is_empty());
         Self { node, ..self }
     }
 

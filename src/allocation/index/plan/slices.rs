@@ -33,7 +33,11 @@ impl Index {
         if !self.slices.supported {
             return Err(Refusal::Sliced(Arc::clone(&pool.name)));
         }
-        let node = draft.asker.node.as_ref();
+        // A MAC is the same on every node.
+        if !ask.takes_ips {
+            return Ok(None);
+        }
+        let node = draft.asker.node.as_ref().filter(|node| !node.is_empty());
         let node = node.ok_or_else(|| Refusal::NodeUnknown(Arc::clone(&pool.name)))?;
         Ok(Some(Reach {
             ask,

@@ -1,10 +1,7 @@
 //! Pools of slices: what a node draws from, claims and borrows.
 
 use super::*;
-use crate::{
-    allocation::{Misfit, Slice},
-    network::range::Subnet,
-};
+use crate::{allocation::Slice, network::range::Subnet};
 
 /// Eight slices of four addresses, of which .0, .1, .4 to .7 and .31 are never given: 25 are.
 const SPEC: &str = r#"{"ranges":[{"range":"192.0.2.0/27","gateway":"192.0.2.1",
@@ -16,16 +13,16 @@ pub(super) fn cut(more: &str) -> Index {
     index
 }
 
-fn on(node: &str, name: &str) -> Asker {
+pub(super) fn on(node: &str, name: &str) -> Asker {
     asker(name).on(Some(node.into()))
 }
 
-fn slice(node: &str, window: &str) -> Slice {
+pub(super) fn slice(node: &str, window: &str) -> Slice {
     let window = Subnet::parse(window).unwrap_or_else(|e| panic!("{e}"));
     Slice::new(&"storage".into(), window, &node.into())
 }
 
-fn claimed(refused: &Result<Vec<Given>, Refusal>) -> String {
+pub(super) fn claimed(refused: &Result<Vec<Given>, Refusal>) -> String {
     let slice = refused.as_ref().err().and_then(Refusal::slice);
     slice.map_or_else(
         || format!("{refused:?}"),
@@ -34,11 +31,7 @@ fn claimed(refused: &Result<Vec<Given>, Refusal>) -> String {
 }
 
 /// Allocates as the server does: slices that are needed are recorded, and it is planned again.
-pub(super) fn settle(
-    index: &mut Index,
-    asker: &Asker,
-    asks: &[Ask],
-) -> Result<Vec<Given>, Refusal> {
+fn settle(index: &mut Index, asker: &Asker, asks: &[Ask]) -> Result<Vec<Given>, Refusal> {
     for _ in 0..16 {
         let given = allocate(index, asker, asks);
         let Some(slice) = given.as_ref().err().and_then(Refusal::slice) else {
@@ -50,7 +43,7 @@ pub(super) fn settle(
     panic!("no number of slices is enough for {asks:?}");
 }
 
-fn windows(slices: &[&Slice]) -> Vec<String> {
+pub(super) fn windows(slices: &[&Slice]) -> Vec<String> {
     slices
         .iter()
         .map(|slice| slice.window.to_string())
@@ -104,6 +97,16 @@ fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
     let mut index = cut("");
     let refusal = allocate(&mut index, &asker("p"), &[ask(&[])]).err();
     assert_eq!(refusal, Some(Refusal::NodeUnknown("storage".into())));
+    let refusal = allocate(&mut index, &on("", "p"), &[ask(&[])]).err();
+    assert_eq!(refusal, Some(Refusal::NodeUnknown("storage".into())));
+    let mac_alone = Ask {
+        takes_ips: false,
+        ..ask(&[])
+    };
+    assert_eq!(
+        code(allocate(&mut index, &asker("p"), &[mac_alone])),
+        "given"
+    );
     let mut bare = super::index(&[pool("storage", &format!("{SPEC}}}"))], &[]);
     let refusal = allocate(&mut bare, &on("a", "p"), &[ask(&[])]).err();
     assert_eq!(refusal, Some(Refusal::Sliced("storage".into())));
@@ -312,96 +315,4 @@ fn each_range_is_cut_by_itself() {
     assert_eq!(of_b, ["192.0.2.4/30", "2001:db8::4/126"]);
     let usage = index.slicing_usage("storage").unwrap_or_default();
     assert_eq!((usage.all, usage.claimed, usage.free_outside), (6, 4, 7));
-}
-
-#[test]
-fn slices_that_do_not_fit_are_said_and_give_nothing() {
-    let mut index = cut("");
-    let odd = [
-        (slice("a", "192.0.2.0/29"), Misfit::OtherSize(30)),
-        (slice("a", "192.0.2.9/32"), Misfit::OtherSize(30)),
-        (slice("a", "198.51.100.0/30"), Misfit::Outside),
-        (slice("a", "2001:db8::/126"), Misfit::Outside),
-        (slice("a", "0.0.0.0/0"), Misfit::Outside),
-    ];
-    for (slice, _) in &odd {
-        index.apply_slice(slice.clone(), Version(1));
-    }
-    let mut found: Vec<_> = index
-        .odd_slices()
-        .into_iter()
-        .map(|(s, m)| (s.clone(), m))
-        .collect();
-    found.sort_by_key(|(s, _)| odd.iter().position(|(o, _)| o == s));
-    assert_eq!(found, odd);
-    assert!(index.slices_of_node("storage", "a").is_empty());
-    // The name of the first cell is taken; the slice that it overlaps is not.
-    let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
-    assert_eq!(claimed(&refused), "a 192.0.2.8/30");
-    index.drop_claim(&slice("a", "192.0.2.8/30"));
-    index.forget_slice("storage.192.0.2.0", Version(1));
-    let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
-    assert_eq!(claimed(&refused), "a 192.0.2.0/30");
-}
-
-#[test]
-fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts() {
-    let mut index = cut("");
-    index.apply_slice(slice("a", "192.0.2.0/30"), Version(5));
-    index.apply_slice(slice("b", "192.0.2.0/30"), Version(4));
-    index.forget_slice("storage.192.0.2.0", Version(4));
-    assert_eq!(index.slices_of_node("storage", "a").len(), 1);
-    let layout = Arc::clone(index.layout());
-    index.sync(&Arc::new(Layout::default()));
-    assert_eq!(index.odd_slices().len(), 1);
-    assert_eq!(index.slicing_usage("storage"), None);
-    index.sync(&layout);
-    assert_eq!(
-        ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
-        ["192.0.2.2/27"]
-    );
-    let usage = index.slice_usages("storage");
-    assert_eq!((usage[0].capacity, usage[0].free), (2, 1));
-    index.replace_slices(vec![(slice("b", "192.0.2.8/30"), Version(6))], Version(6));
-    assert_eq!(windows(&index.slices_of("storage")), ["192.0.2.8/30"]);
-    // What a pod has stays, though its slice is gone.
-    assert_eq!(
-        ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
-        ["192.0.2.2/27"]
-    );
-    assert_eq!(
-        claimed(&allocate(&mut index, &on("a", "q"), &[ask(&[])])),
-        "a 192.0.2.0/30"
-    );
-}
-
-#[test]
-fn a_preview_supposes_slices_and_leaves_none() {
-    let mut index = cut("");
-    let given = index.preview(&on("a", "p"), &[ask(&[])], NOW);
-    assert_eq!(
-        given.map(|g| ips(Ok(g))).ok(),
-        Some(vec!["192.0.2.2/27".to_owned()])
-    );
-    let usage = index.slicing_usage("storage").unwrap_or_default();
-    assert_eq!((usage.all, usage.claimed, usage.free_outside), (7, 0, 25));
-    assert_eq!(
-        claimed(&allocate(&mut index, &on("b", "q"), &[ask(&[])])),
-        "b 192.0.2.0/30"
-    );
-    // A claim that is under way stays so.
-    let given = index.preview(&on("b", "q"), &[ask(&[])], NOW);
-    assert_eq!(
-        given.map(|g| ips(Ok(g))).ok(),
-        Some(vec!["192.0.2.2/27".to_owned()])
-    );
-    let given = index.preview(&on("a", "p"), &[ask(&[])], NOW);
-    assert_eq!(
-        given.map(|g| ips(Ok(g))).ok(),
-        Some(vec!["192.0.2.8/27".to_owned()])
-    );
-    assert_eq!(
-        claimed(&allocate(&mut index, &on("c", "r"), &[ask(&[])])),
-        "c 192.0.2.8/30"
-    );
 }
