@@ -7,10 +7,12 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout_at},
 };
 
+use super::look_up::{self, Lists};
 use crate::{
     allocation::{SharedIndex, Slice, Version, Write, index::Ticket},
     clock::Chance,
     ledger::{Ledger, SliceLedger, Store, WriteError, tell},
+    rules::Lookup,
 };
 
 /// How long to wait before a write is repeated of which nothing is known.
@@ -24,6 +26,7 @@ pub struct Allocations {
     ledger: Option<Arc<Ledger>>,
     /// Which node owns which slice, where nodes are known.
     slices: Option<SliceLedger>,
+    lists: Arc<Lists>,
     /// The one source of randomness: each call another number that nobody can guess.
     chance: Chance,
 }
@@ -46,6 +49,7 @@ impl Allocations {
             index,
             ledger: Some(ledger),
             slices: None,
+            lists: Arc::default(),
             chance,
         }
     }
@@ -64,6 +68,7 @@ impl Allocations {
             index: Arc::default(),
             ledger: None,
             slices: None,
+            lists: Arc::default(),
             chance: Chance::new(|| 0),
         }
     }
@@ -71,6 +76,18 @@ impl Allocations {
     /// A number that nobody can guess.
     pub(super) fn chance(&self) -> u128 {
         self.chance.next()
+    }
+
+    /// Makes the index at least as fresh, about these things, as the ledger is when this is called.
+    ///
+    /// # Errors
+    /// Why the ledger does not tell.
+    pub(super) async fn look_up(&self, lookups: &[Lookup]) -> Result<(), String> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let looked = look_up::look_up(lookups, ledger, &self.index, &self.lists).await;
+        looked.map_err(|error| error.to_string())
     }
 
     /// Records that a node owns a slice, or learns which one does; then the index can be asked again.

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     allocations::Recorded,
-    body, log,
+    body, log, look_up,
     options::Limits,
     reject::{Reason, Reject},
     state::State,
@@ -208,9 +208,18 @@ impl Reviewer {
 
     /// Has look-ups made past every cache.
     async fn confirm(&self, lookups: &[Lookup], deadline: Instant) -> Result<(), String> {
-        match timeout_at(deadline, self.state.confirmer.confirm(lookups)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+        let (of_ledger, elsewhere): (Vec<Lookup>, Vec<Lookup>) =
+            lookups.iter().cloned().partition(look_up::is_of_ledger);
+        let all = async {
+            if !elsewhere.is_empty() {
+                let confirmed = self.state.confirmer.confirm(&elsewhere).await;
+                confirmed.map_err(|error| error.to_string())?;
+            }
+            // After that: which record an address has, the pool says.
+            self.state.allocations.look_up(&of_ledger).await
+        };
+        match timeout_at(deadline, all).await {
+            Ok(outcome) => outcome,
             Err(_) => Err("no answer in time".to_owned()),
         }
     }
