@@ -152,6 +152,12 @@ const ROWS: &[Row] = &[
     ("coordination.k8s.io/v1", "Lease", "leases", "n"),
     ("events.k8s.io/v1", "Event", "events", "n"),
     (
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        "sg",
+    ),
+    (
         "k8s.cni.cncf.io/v1",
         "NetworkAttachmentDefinition",
         "network-attachment-definitions",

@@ -105,10 +105,12 @@ impl Watcher {
         let state = shared.state();
         let table = state.table(&self.asked)?;
         let asked = self.asked.query("resourceVersion").unwrap_or_default();
-        let since: u64 = asked
-            .parse()
-            .or_else(|_| if asked.is_empty() { Ok(0) } else { Err(()) })
-            .map_err(|()| Refusal::bad_request("invalid resource version"))?;
+        let since: u64 = match asked {
+            "" => 0,
+            text => text
+                .parse()
+                .map_err(|_| Refusal::bad_request("invalid resource version"))?,
+        };
         let streams = self.asked.is_true("sendInitialEvents");
         let without = self.asked.query("sendInitialEvents") == Some("false");
         if !streams && since > 0 {
