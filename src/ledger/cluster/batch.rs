@@ -97,12 +97,11 @@ async fn undo(inner: &Inner, created: Vec<Created>, error: WriteError) -> WriteE
     if matches!(error, WriteError::Uncertain { .. }) {
         return error;
     }
+    let mut failures = Vec::new();
     let taken_back = stream::iter(created).map(|created| inner.take_back(created));
-    let failures: Vec<String> = taken_back
-        .buffered(AT_ONCE)
-        .filter_map(async |outcome| outcome.err())
-        .collect()
-        .await;
+    for outcome in taken_back.buffered(AT_ONCE).collect::<Vec<_>>().await {
+        failures.extend(outcome.err());
+    }
     match failures.is_empty() {
         true => error,
         false => WriteError::Uncertain {
