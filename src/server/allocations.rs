@@ -86,7 +86,14 @@ impl Allocations {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
-        let looked = look_up::look_up(lookups, ledger, &self.index, &self.lists).await;
+        let looked = look_up::look_up(
+            lookups,
+            ledger,
+            self.slices.as_ref(),
+            &self.index,
+            &self.lists,
+        )
+        .await;
         looked.map_err(|error| error.to_string())
     }
 

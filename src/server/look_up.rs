@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     allocation::{Address, Holder, SharedIndex},
-    ledger::{ClusterLedger, Ledger, ReadError, Store as _},
+    ledger::{ClusterLedger, Ledger, ReadError, SliceLedger, Store as _},
     rules::Lookup,
 };
 
@@ -33,6 +33,7 @@ pub(super) fn is_of_ledger(lookup: &Lookup) -> bool {
 pub(super) async fn look_up(
     lookups: &[Lookup],
     ledger: &Ledger,
+    slices: Option<&SliceLedger>,
     index: &Arc<SharedIndex>,
     lists: &Lists,
 ) -> Result<(), ReadError> {
@@ -45,7 +46,9 @@ pub(super) async fn look_up(
                 pool,
                 address: Some(address),
             } => one(pool, *address, cluster, index).await?,
-            Lookup::Allocations { address: None, .. } => lists.list(ledger, index).await?,
+            Lookup::Allocations { address: None, .. } => {
+                lists.list(ledger, slices, index).await?;
+            }
             Lookup::Holdings { holder } => held(holder, cluster, index).await?,
             _ => {}
         }
@@ -89,7 +92,12 @@ async fn held(
 
 impl Lists {
     /// Everything; or what another has listed since this was called.
-    async fn list(&self, ledger: &Ledger, index: &SharedIndex) -> Result<(), ReadError> {
+    async fn list(
+        &self,
+        ledger: &Ledger,
+        slices: Option<&SliceLedger>,
+        index: &SharedIndex,
+    ) -> Result<(), ReadError> {
         use std::sync::atomic::Ordering;
         let called = self.begun.load(Ordering::SeqCst);
         let mut finished = self.finished.lock().await;
@@ -100,6 +108,10 @@ impl Lists {
         let this = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let (all, cursor) = ledger.list().await?;
         index.lock().replace(all, cursor.version());
+        if let Some(slices) = slices {
+            let (all, version) = slices.list().await?;
+            index.lock().replace_slices(all, version);
+        }
         *finished = this;
         Ok(())
     }

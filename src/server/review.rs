@@ -154,7 +154,10 @@ impl Reviewer {
                     let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;
                     self.count(&recorded, decided.elapsed());
                     match recorded {
-                        Recorded::Safe => return Ok(plan.answer),
+                        Recorded::Safe => {
+                            self.state.metrics.borrowed(plan.borrowed);
+                            return Ok(plan.answer);
+                        }
                         Recorded::Overtaken if Instant::now() < deadline => {}
                         Recorded::Overtaken => {
                             return later(request, unrecorded("others were faster"));
