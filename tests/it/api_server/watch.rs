@@ -270,7 +270,5 @@ enum Gathered {
 }
 
 fn line(what: &str, object: &Value) -> Bytes {
-    let mut text = json!({"type": what, "object": object}).to_string();
-    text.push('\n');
-    text.into()
+    format!("{{\"type\":\"{what}\",\"object\":{object}}}\n").into()
 }
