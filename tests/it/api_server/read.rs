@@ -90,19 +90,24 @@ impl Place {
         let current = state.revision;
         let Some(token) = asked.query("continue") else {
             let least = asked.query("resourceVersion").unwrap_or_default();
-            let cached = !least.is_empty() && asked.query("resourceVersionMatch") != Some("Exact");
+            let cached = !least.is_empty();
             let revision = if cached {
                 table.seen(lag).unwrap_or(current)
             } else {
                 current
             };
+            let exact = asked.query("resourceVersionMatch") == Some("Exact");
             let least: u64 = least.parse().unwrap_or_default();
+            if exact && least < table.since {
+                let message = "The resourceVersion for the provided list is too old.";
+                return Err(Refusal::expired(message));
+            }
             if least > current {
                 let message = format!("Too large resource version: {least}, current: {current}");
                 return Err(Refusal::new(504, "Timeout", &message).retried_after(1));
             }
             return Ok(Self {
-                revision: revision.max(least),
+                revision: if exact { least } else { revision.max(least) },
                 after: None,
             });
         };
