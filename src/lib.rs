@@ -24,6 +24,7 @@ pub mod api;
 pub mod catalog;
 pub mod check;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod controllers;
 pub mod document;

@@ -59,12 +59,14 @@ pub(super) fn subject<'s>(
     catalog: &'s Catalog,
 ) -> PodSubject<'s> {
     let annotations = &pod.metadata.annotations;
-    PodSubject::new(
+    let mut subject = PodSubject::new(
         request.namespace.as_deref().unwrap_or_default(),
         pod.spec.host_network,
         annotations.networks.as_deref(),
         annotations.default_network.as_deref(),
         policy,
         catalog,
-    )
+    );
+    subject.has_node = pod.spec.node_name.is_some();
+    subject
 }

@@ -1,4 +1,4 @@
-//! The kinds of nadmit.io/v1alpha1, as the API server stores them.
+//! The kinds of nadmit.io/v1alpha1, as the API server stores them, and how it is [called](call).
 //!
 //! Their schemas are made from the types here; `nadmit crds` prints them, and `deploy/crds` keeps
 //! them. What a schema can say is only what always holds: which keys there are, of which sort, and
@@ -12,7 +12,9 @@
 #![allow(clippy::duplicated_attributes)]
 
 mod allocation;
+pub mod call;
 mod crds;
+pub mod labels;
 mod pool;
 mod reservation;
 mod slice;
@@ -32,7 +34,7 @@ pub use self::{
     reservation::{
         AddressReservation, AddressReservationSpec, AddressReservationStatus, ReservedFor,
     },
-    slice::{AddressSlice, AddressSliceSpec},
+    slice::{AddressSlice, AddressSliceSpec, NoSlice},
 };
 
 /// The same JSON as another type.

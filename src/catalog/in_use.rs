@@ -24,16 +24,12 @@ impl Catalog {
             return Vec::new();
         }
         let mut found = Vec::new();
-        let mut pods: Vec<&Arc<Pod>> = self.namespaces.values().flat_map(|n| n.pods()).collect();
+        let mut pods: Vec<&Arc<Pod>> = self.pods().collect();
         pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         for pod in pods {
             self.of_pod(pod, default_home, &mut found);
         }
-        let mut networks: Vec<&Arc<Network>> = self
-            .namespaces
-            .values()
-            .flat_map(|n| n.networks.values())
-            .collect();
+        let mut networks: Vec<&Arc<Network>> = self.networks().collect();
         networks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         for network in networks {
             self.of_network(network, &mut found);
@@ -167,6 +163,7 @@ fn add(
             pod: Some(PodRef {
                 name: Arc::from(&*pod.name),
                 uid: pod.uid.as_deref().map(Arc::from),
+                node: None,
             }),
             mac: mac.filter(|_| follows(&address)),
         };

@@ -4,27 +4,41 @@
 //! and never sees half of a change. Every look-up on the good path is by hash: it costs the same
 //! at ten networks and at ten thousand. Searches ([`Catalog::homes_of`] aside) are for messages
 //! only, on the way to a denial.
+//!
+//! Copies share what they have in common, and a change copies only what is beside it: a source that
+//! hears of one pod among fifty thousand publishes a new catalog for the price of a few hundred
+//! pointers. Nothing is in an order that chance decides.
 
+mod change;
 mod in_use;
 mod namespace;
+mod nodes;
 mod pod;
 mod pools;
+mod shared;
 mod slicing;
 mod supplies;
 mod users;
+mod workloads;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{Arc, OnceLock},
 };
 
 pub use self::{
     namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
-    pod::Pod,
-    pools::PoolState,
+    nodes::{Node, Nodes},
+    pod::{Pod, Requested},
+    pools::{NamedPool, PoolState},
     slicing::Slicing,
+    workloads::{Existence, Ordinals, Workloads},
 };
-use self::{pools::Pools, supplies::Supplies, users::Users};
+use self::{
+    pools::Pools,
+    shared::{Named, SharedMap},
+    supplies::Supplies,
+};
 use crate::network::{
     Network,
     operator::Daemons,
@@ -37,16 +51,31 @@ const LIKENESS: f64 = 0.8;
 /// The networks, namespaces and pods at one moment.
 #[derive(Debug, Default, Clone)]
 pub struct Catalog {
-    namespaces: HashMap<Box<str>, Namespace>,
-    homes: HashMap<Box<str>, BTreeSet<Box<str>>>,
+    namespaces: SharedMap<Arc<Namespace>>,
+    homes: SharedMap<Arc<Homes>>,
     networks: usize,
     pods: usize,
     operator: Option<Daemons>,
     address_pools: Pools,
-    slicing: Slicing,
-    /// Made when the first rule asks: of the many catalogs that are published, few are asked.
-    supplies: OnceLock<Supplies>,
-    users: OnceLock<Users>,
+    slicing: Arc<Slicing>,
+    workloads: Workloads,
+    nodes: Nodes,
+    /// Made when the first rule asks, and kept until a network changes: of the many catalogs that
+    /// are published, few are asked.
+    supplies: Arc<OnceLock<Supplies>>,
+}
+
+/// The namespaces that have a network of one name.
+#[derive(Debug, Clone)]
+struct Homes {
+    network: Box<str>,
+    namespaces: BTreeSet<Box<str>>,
+}
+
+impl Named for Homes {
+    fn name(&self) -> &str {
+        &self.network
+    }
 }
 
 impl Catalog {
@@ -59,18 +88,16 @@ impl Catalog {
     ) -> Self {
         let mut catalog = Self::default();
         for (name, labels) in namespaces {
-            let namespace = catalog.namespaces.entry(name).or_default();
-            namespace.declared = true;
-            namespace.labels = labels;
+            catalog.change(&name, |namespace| {
+                namespace.declared = true;
+                namespace.labels = labels;
+            });
         }
         for network in networks {
-            catalog.insert_network(network);
+            catalog.put_network(network);
         }
         for pod in pods {
-            let namespace = catalog.namespaces.entry(pod.namespace.clone()).or_default();
-            if namespace.pods.insert(pod.name.clone(), pod).is_none() {
-                catalog.pods += 1;
-            }
+            catalog.put_pod(pod);
         }
         catalog
     }
@@ -82,7 +109,7 @@ impl Catalog {
         namespaces: impl IntoIterator<Item = (Box<str>, Arc<AllLabels>)>,
     ) -> Self {
         for (name, labels) in namespaces {
-            self.namespaces.entry(name).or_default().all_labels = Some(labels);
+            self.change(&name, |namespace| namespace.all_labels = Some(labels));
         }
         self
     }
@@ -100,14 +127,14 @@ impl Catalog {
     /// The same catalog in a cluster where OpenShift's operator runs these daemons.
     #[must_use]
     pub fn with_operator(mut self, daemons: Option<Daemons>) -> Self {
-        self.operator = daemons;
+        self.set_operator(daemons);
         self
     }
 
     /// The same catalog in a cluster of which this is known of Whereabouts's slices.
     #[must_use]
     pub fn with_slicing(mut self, slicing: Slicing) -> Self {
-        self.slicing = slicing;
+        self.set_slicing(slicing);
         self
     }
 
@@ -121,24 +148,6 @@ impl Catalog {
         self.operator
     }
 
-    fn insert_network(&mut self, network: Arc<Network>) {
-        self.homes
-            .entry(network.name.clone())
-            .or_default()
-            .insert(network.namespace.clone());
-        let namespace = self
-            .namespaces
-            .entry(network.namespace.clone())
-            .or_default();
-        if namespace
-            .networks
-            .insert(network.name.clone(), network)
-            .is_none()
-        {
-            self.networks += 1;
-        }
-    }
-
     /// The network `name` of `namespace`.
     pub fn network(&self, namespace: &str, name: &str) -> Option<&Arc<Network>> {
         self.namespaces.get(namespace)?.networks.get(name)
@@ -146,7 +155,7 @@ impl Catalog {
 
     /// What is known of a namespace: it was declared, or something lives in it.
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
-        self.namespaces.get(name)
+        self.namespaces.get(name).map(|namespace| &**namespace)
     }
 
     /// The pod `name` of `namespace`.
@@ -156,31 +165,28 @@ impl Catalog {
 
     /// The namespaces that have a network of this name, in alphabetical order.
     pub fn homes_of(&self, network: &str) -> impl Iterator<Item = &str> {
-        self.homes
-            .get(network)
-            .into_iter()
-            .flatten()
-            .map(|namespace| &**namespace)
+        let homes = self.homes.get(network).into_iter();
+        homes.flat_map(|homes| homes.namespaces.iter().map(|namespace| &**namespace))
     }
 
     /// The network of `namespace` whose name is most like `name`, if one is like it.
     pub fn similar_network(&self, namespace: &str, name: &str) -> Option<&str> {
-        let networks = self.namespaces.get(namespace)?.networks.keys();
-        most_alike(name, networks.map(|candidate| &**candidate))
+        let networks = self.namespaces.get(namespace)?.networks.values();
+        most_alike(name, networks.map(|candidate| &*candidate.name))
     }
 
     /// The networks that give out addresses of `interval`, with what they give.
     pub fn suppliers(&self, interval: Interval) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
-        let supplies = || Supplies::of(self.namespaces.values().flat_map(|n| n.networks.values()));
+        let supplies = || Supplies::of(self.networks());
         self.supplies.get_or_init(supplies).within(interval)
     }
 
     /// The pods that use a network, ordered by namespace and name. `default_home` is the namespace
     /// in which pods' default networks are looked up.
     pub fn users(&self, namespace: &str, name: &str, default_home: &str) -> Vec<&Arc<Pod>> {
-        let users = || Users::of(self.namespaces.values().flat_map(Namespace::pods));
-        let users = self.users.get_or_init(users);
-        users.of_network(namespace, name, default_home)
+        let homes = self.namespaces.values();
+        let found = homes.flat_map(|home| home.users().of_network(namespace, name, default_home));
+        users::in_order(found)
     }
 
     /// The names of a namespace's networks in alphabetical order.
@@ -188,8 +194,8 @@ impl Catalog {
         let found = self.namespaces.get(namespace);
         let mut names: Vec<&str> = found
             .into_iter()
-            .flat_map(|n| n.networks.keys())
-            .map(|name| &**name)
+            .flat_map(|n| n.networks.values())
+            .map(|network| &*network.name)
             .collect();
         names.sort_unstable();
         names
@@ -205,9 +211,27 @@ impl Catalog {
         self.namespaces.len()
     }
 
-    /// All pods, in no order.
+    /// All networks, in an order that only names decide.
+    pub fn networks(&self) -> impl Iterator<Item = &Arc<Network>> {
+        let namespaces = self.namespaces.values();
+        namespaces.flat_map(|namespace| namespace.networks.values())
+    }
+
+    /// All pods, in an order that only names decide.
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
-        self.namespaces.values().flat_map(Namespace::pods)
+        self.namespaces
+            .values()
+            .flat_map(|namespace| namespace.pods())
+    }
+
+    /// What is known of StatefulSets and virtual machines.
+    pub fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+
+    /// What is known of the nodes.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
     /// How many pods there are.

@@ -1,8 +1,15 @@
 //! What the catalog knows of a namespace.
 
-use std::{collections::HashMap, str::FromStr, sync::Arc};
+use std::{
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
-use super::Pod;
+use super::{
+    Pod,
+    shared::{Named, SharedMap},
+    users::Users,
+};
 use crate::{allocation::selector, network::Network};
 
 /// The label that every namespace has, with its name (KEP-2161).
@@ -11,23 +18,67 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// All labels of a namespace, for selectors.
 pub type AllLabels = selector::Labels;
 
-/// A namespace with what lives in it.
-#[derive(Debug, Default, Clone)]
+/// A namespace with what lives in it. A copy shares what lives in it until either is changed.
+#[derive(Debug, Clone)]
 pub struct Namespace {
+    name: Box<str>,
     /// Whether the Namespace object itself was seen.
     pub declared: bool,
     /// What its labels say to nadmit.
     pub labels: Labels,
     /// All of them, if the Namespace object was seen.
     pub(super) all_labels: Option<Arc<AllLabels>>,
-    pub(super) networks: HashMap<Box<str>, Arc<Network>>,
-    pub(super) pods: HashMap<Box<str>, Arc<Pod>>,
+    pub(super) networks: SharedMap<Arc<Network>>,
+    pub(super) pods: SharedMap<Arc<Pod>>,
+    /// Who of the pods uses what; kept until one of them changes.
+    pub(super) users: Arc<OnceLock<Users>>,
 }
 
 impl Namespace {
-    /// The pods of the namespace, in no order.
+    /// A namespace of which nothing is known.
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            declared: false,
+            labels: Labels::default(),
+            all_labels: None,
+            networks: SharedMap::default(),
+            pods: SharedMap::default(),
+            users: Arc::default(),
+        }
+    }
+
+    /// The pods of the namespace, in an order that only their names decide.
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.pods.values()
+    }
+
+    /// Which of its pods use which network.
+    pub(super) fn users(&self) -> &Users {
+        self.users.get_or_init(|| Users::of(self.pods()))
+    }
+
+    /// Whether nothing is left that makes it worth knowing.
+    pub(super) fn is_forgotten(&self) -> bool {
+        !self.declared && self.networks.is_empty() && self.pods.is_empty()
+    }
+}
+
+impl Named for Namespace {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for Network {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for Pod {
+    fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -49,6 +100,8 @@ pub struct Labels {
     pub mode: Option<Mode>,
     /// `nadmit.io/attachments: mutable`: the attachments of running pods may change.
     pub mutable_attachments: bool,
+    /// `nadmit.io/injection: enabled`: addresses are put into its pods when they are bound.
+    pub injection: bool,
     /// Its deletion has been asked for: everything in it goes.
     pub terminating: bool,
 }

@@ -21,4 +21,22 @@ pub struct Pod {
     pub default_network: Option<Box<str>>,
     /// The annotation `k8s.v1.cni.cncf.io/network-status`, as written.
     pub network_status: Option<Box<str>>,
+    /// The annotations in which nadmit keeps what it was asked for.
+    pub requested: Requested,
+    /// The node that it is bound to.
+    pub node: Option<Box<str>>,
+    /// Whether its deletion has been asked for.
+    pub terminating: bool,
+    /// Whether it is the API's copy of a static pod, which the kubelet runs in any case.
+    pub mirror: bool,
+}
+
+/// What a pod carries of nadmit's own: its networks as they were written, before addresses were put
+/// in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requested {
+    /// The annotation `nadmit.io/requested-networks`.
+    pub networks: Option<Box<str>>,
+    /// The annotation `nadmit.io/requested-default-network`.
+    pub default_network: Option<Box<str>>,
 }

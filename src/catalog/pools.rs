@@ -1,9 +1,6 @@
 //! The address pools and reservations, as they are configured.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Catalog;
 use crate::{
@@ -16,8 +13,11 @@ use crate::{
 pub(super) struct Pools {
     layout: Arc<Layout>,
     /// Those that exist and make no sense.
-    faulty: HashMap<Box<str>, Arc<[PoolFault]>>,
+    faulty: Arc<BTreeMap<Box<str>, Arc<[PoolFault]>>>,
 }
+
+/// A pool as it is, or what is wrong with it, by its name.
+pub type NamedPool = (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>);
 
 /// What is known of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -57,20 +57,28 @@ impl Catalog {
     #[must_use]
     pub fn with_pools(
         mut self,
-        pools: impl IntoIterator<Item = (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>)>,
+        pools: impl IntoIterator<Item = NamedPool>,
         reservations: impl IntoIterator<Item = Arc<Reservation>>,
         before: &Arc<Layout>,
     ) -> Self {
+        self.address_pools.layout = Arc::clone(before);
+        self.set_pools(pools, reservations);
+        self
+    }
+
+    /// Puts these pools and reservations in the place of those that there are, in the same way.
+    /// Whether that is news.
+    pub fn set_pools(
+        &mut self,
+        pools: impl IntoIterator<Item = NamedPool>,
+        reservations: impl IntoIterator<Item = Arc<Reservation>>,
+    ) -> bool {
         let all: BTreeMap<_, _> = pools.into_iter().collect();
-        let (mut valid, mut faulty) = (BTreeMap::new(), HashMap::new());
+        let (mut valid, mut faulty) = (BTreeMap::new(), BTreeMap::new());
         for (name, state) in all {
             match state {
-                Ok(pool) => {
-                    valid.insert(Arc::clone(&pool.name), pool);
-                }
-                Err(faults) => {
-                    faulty.insert(name, faults);
-                }
+                Ok(pool) => drop(valid.insert(Arc::clone(&pool.name), pool)),
+                Err(faults) => drop(faulty.insert(name, faults)),
             }
         }
         // By name, so that the same objects make the same layout, wherever they stand.
@@ -82,13 +90,15 @@ impl Catalog {
             valid.get_key_value(name).map(|(name, _)| Arc::clone(name))
         };
         let layout = Layout::new(valid.values().cloned(), reservations.into_values(), pool_of);
-        let layout = if layout == **before {
-            Arc::clone(before)
-        } else {
-            Arc::new(layout)
-        };
-        self.address_pools = Pools { layout, faulty };
-        self
+        let before = &mut self.address_pools;
+        let news = (layout != *before.layout, faulty != *before.faulty);
+        if news.0 {
+            before.layout = Arc::new(layout);
+        }
+        if news.1 {
+            before.faulty = Arc::new(faulty);
+        }
+        news.0 || news.1
     }
 
     /// The pools and reservations that make sense.
@@ -108,9 +118,9 @@ impl Catalog {
         }
     }
 
-    /// The networks that say that this pool serves them, in no order.
+    /// The networks that say that this pool serves them, in an order that only names decide.
     pub fn served_by(&self, pool: &str) -> impl Iterator<Item = &Arc<Network>> {
-        let networks = self.namespaces.values().flat_map(|n| n.networks.values());
+        let networks = self.networks();
         networks.filter(move |network| network.address_pool.as_deref() == Some(pool))
     }
 
@@ -133,9 +143,7 @@ mod tests {
         network::Network,
     };
 
-    type Named = (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>);
-
-    fn pool(name: &str, range: &str) -> Named {
+    fn pool(name: &str, range: &str) -> NamedPool {
         let spec = serde_json::json!({"ranges": [{"range": range}], "namespaceSelector": {
             "matchLabels": {"kubernetes.io/metadata.name": "db"}}});
         let pool = Words::of_pool(&spec).pool(name);

@@ -49,26 +49,29 @@ impl Users {
         }
     }
 
-    /// The pods that use a network, ordered by namespace and name. `default_home` is where the
-    /// default network's name is looked up.
+    /// The pods that use a network; one may be there twice. `default_home` is where the default
+    /// network's name is looked up.
     pub(super) fn of_network(
         &self,
         namespace: &str,
         name: &str,
         default_home: &str,
-    ) -> Vec<&Arc<Pod>> {
+    ) -> impl Iterator<Item = &Arc<Pod>> {
         let pods = |namespace: &str| {
             let found = self.0.get(namespace).and_then(|names| names.get(name));
             found.into_iter().flatten()
         };
         let unqualified = (namespace == default_home).then(|| pods(UNQUALIFIED));
-        let mut found: Vec<_> = pods(namespace)
-            .chain(unqualified.into_iter().flatten())
-            .collect();
-        found.sort_unstable_by_key(|pod| (&pod.namespace, &pod.name));
-        found.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        found
+        pods(namespace).chain(unqualified.into_iter().flatten())
     }
+}
+
+/// Pods ordered by namespace and name, each once.
+pub(super) fn in_order<'p>(pods: impl Iterator<Item = &'p Arc<Pod>>) -> Vec<&'p Arc<Pod>> {
+    let mut found: Vec<_> = pods.collect();
+    found.sort_unstable_by_key(|pod| (&pod.namespace, &pod.name));
+    found.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    found
 }
 
 #[cfg(test)]
@@ -80,6 +83,10 @@ mod tests {
     fn a_pod_uses_what_either_annotation_names() {
         let pod = |name: &str, networks: Option<&str>, default_network: Option<&str>| {
             Arc::new(Pod {
+                requested: crate::catalog::Requested::default(),
+                node: None,
+                terminating: false,
+                mirror: false,
                 namespace: "db".into(),
                 name: name.into(),
                 uid: None,
@@ -106,7 +113,7 @@ mod tests {
         ];
         let users = Users::of(pods.iter());
         let found = |namespace, name| {
-            let found = users.of_network(namespace, name, "kube-system");
+            let found = in_order(users.of_network(namespace, name, "kube-system"));
             found
                 .iter()
                 .map(|pod| &*pod.name)

@@ -38,7 +38,7 @@ pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
         args.names.clone()
     };
     let folder = args.cert_dir.display();
-    match self_signed::ensure(&args.cert_dir, &names, super::clock())? {
+    match self_signed::ensure(&args.cert_dir, &names, super::clock().now())? {
         Made::Nothing => out::line(format_args!(
             "{folder}: a good certificate is there already"
         )),

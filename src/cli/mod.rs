@@ -10,8 +10,10 @@ mod live_config;
 mod logging;
 mod operate;
 mod out;
+mod replica;
 mod reserve;
 mod serve;
+mod served;
 mod standalone;
 mod welcome;
 
@@ -19,6 +21,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use self::replica::{Beside, Replica, ReplicaOptions};
+use crate::clock::{Chance, Clock};
 
 /// The arguments.
 #[derive(Debug, Parser)]
@@ -110,23 +115,20 @@ fn print_error(error: &anyhow::Error) {
 }
 
 /// The one wall clock.
-fn clock() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
-/// The same clock, for allocations.
-fn now() -> crate::allocation::Timestamp {
-    crate::allocation::Timestamp(clock().as_second())
+fn clock() -> Clock {
+    Clock::new(jiff::Timestamp::now)
 }
 
 /// The one source of randomness.
-fn chance() -> u128 {
-    let mut bytes = [0; 16];
-    // Without randomness a token could be guessed: better to end than to go on.
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => u128::from_ne_bytes(bytes),
-        Err(error) => panic!("the system gives no random numbers: {error}"),
-    }
+fn chance() -> Chance {
+    Chance::new(|| {
+        let mut bytes = [0; 16];
+        // Without randomness a token could be guessed: better to end than to go on.
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u128::from_ne_bytes(bytes),
+            Err(error) => panic!("the system gives no random numbers: {error}"),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -28,8 +28,6 @@ pub(super) struct Standalone {
     pub(super) state: State,
     /// Where operators are served.
     pub(super) desk: Arc<Desk>,
-    /// Ends what runs beside the server.
-    pub(super) stop: CancellationToken,
 }
 
 /// What runs beside the server.
@@ -53,14 +51,14 @@ impl Standalone {
         let source = FolderSource::open(folder, FolderOptions::default(), catalog.clone())?;
         source.refresh().await?;
         let ledger: Arc<Ledger> = Arc::new(EmbeddedLedger::open(data_dir)?.into());
-        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance);
+        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance());
         let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
         let mut housekeeper = Housekeeper::new(
             catalog.clone(),
             policy.clone(),
             Arc::clone(&allocations.index),
             Arc::clone(&ledger),
-            super::now,
+            super::clock(),
         );
         // Pools give from the first request on.
         housekeeper.look().await;
@@ -71,8 +69,14 @@ impl Standalone {
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
         let confirmer: Arc<dyn Confirm> = Arc::new(AskFolder(source.clone()));
         let index = Arc::clone(&allocations.index);
-        let desk = Desk::new(catalog.clone(), policy.clone(), index, ledger, super::now)
-            .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
+        let desk = Desk::new(
+            catalog.clone(),
+            policy.clone(),
+            index,
+            ledger,
+            super::clock(),
+        )
+        .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
         let state = State {
             catalog,
             policy,
@@ -89,17 +93,18 @@ impl Standalone {
             },
             state,
             desk: Arc::new(desk),
-            stop: CancellationToken::new(),
         })
     }
 }
 
 impl Beside {
-    /// Starts what runs beside the server, until `stop`.
-    pub(super) fn start(self, stop: &CancellationToken) {
-        tokio::spawn(self.source.run(stop.clone()));
-        tokio::spawn(self.feed.run(stop.clone()));
-        tokio::spawn(self.housekeeper.run(stop.clone()));
+    /// Runs until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        tokio::join!(
+            self.source.run(stop.clone()),
+            self.feed.run(stop.clone()),
+            self.housekeeper.run(stop.clone()),
+        );
     }
 }
 

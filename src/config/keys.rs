@@ -2,7 +2,7 @@
 
 use crate::{
     document::{Entry, Node},
-    rules::{Level, Policy, Profile},
+    rules::{Injection, Level, Policy, Profile},
 };
 
 use super::reading::Reading;
@@ -91,6 +91,14 @@ pub(super) static KEYS: &[Key] = &[
             if let Some(level) = reading.choice(key, value, "a level", "levels", &levels) {
                 reading.policy.workload_level = level;
             }
+        },
+    },
+    Key {
+        name: "injection",
+        read: |reading, key, value| {
+            let names = Injection::ALL.map(Injection::name);
+            let injection = reading.choice(key, value, "a moment", "the choices", &names);
+            reading.policy.injection = injection.or(reading.policy.injection);
         },
     },
     Key {

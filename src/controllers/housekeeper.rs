@@ -15,6 +15,7 @@ use crate::{
         reconcile::{Action, Reason, reconcile},
     },
     catalog::Catalog,
+    clock::Clock,
     ledger::{Ledger, Store as _, WriteError, tell},
     rules::Policy,
 };
@@ -39,7 +40,7 @@ pub struct Housekeeper {
     policy: Arc<ArcSwap<Policy>>,
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
-    clock: fn() -> Timestamp,
+    clock: Clock,
     judged: Option<Arc<Catalog>>,
     last: Timestamp,
     seen: SeenPods,
@@ -54,7 +55,7 @@ impl Housekeeper {
         policy: Arc<ArcSwap<Policy>>,
         index: Arc<SharedIndex>,
         ledger: Arc<Ledger>,
-        clock: fn() -> Timestamp,
+        clock: Clock,
     ) -> Self {
         Self {
             catalog,
@@ -93,7 +94,7 @@ impl Housekeeper {
         let Some(catalog) = self.catalog.load_full() else {
             return;
         };
-        let now = (self.clock)();
+        let now = self.clock.seconds();
         let same = |judged: &Arc<Catalog>| Arc::ptr_eq(judged, &catalog);
         let waiting = self.seen.any_gone() && now >= self.last.plus(QUARANTINE_STEP);
         if self.judged.as_ref().is_some_and(same) && !waiting {

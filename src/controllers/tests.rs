@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Feed, Housekeeper};
 use crate::{
-    allocation::{Address, Holder, SharedIndex, Space, Timestamp, Write},
+    allocation::{Address, Holder, SharedIndex, Space, Write},
     catalog::Catalog,
+    clock::Clock,
     ledger::{EmbeddedLedger, Ledger, Store as _},
     manifests,
     rules::Policy,
@@ -78,7 +79,10 @@ async fn what_is_used_is_adopted_and_freed_after_the_quarantine() {
         Arc::new(ArcSwap::from_pointee(Policy::default())),
         Arc::clone(&index),
         Arc::clone(&ledger),
-        || Timestamp(NOW.load(Ordering::SeqCst)),
+        Clock::new(|| {
+            jiff::Timestamp::UNIX_EPOCH
+                + jiff::SignedDuration::from_secs(NOW.load(Ordering::SeqCst))
+        }),
     );
     housekeeper.look().await;
     assert!(!index.lock().is_ready("storage"));

@@ -222,6 +222,7 @@ fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         name: name?.into(),
         mode: label(annotations::MODE_LABEL),
         attachments: label(annotations::ATTACHMENTS_LABEL),
+        injection: label(annotations::INJECTION_LABEL),
         labels: labels
             .iter()
             .map(|(key, text)| (key.clone(), text.value.clone()))
@@ -299,6 +300,8 @@ fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
         identity: identity(metadata),
         host_network: host_network(reading, node, ""),
         finished: matches!(phase(node), Some("Succeeded" | "Failed")),
+        terminating: metadata.is_some_and(is_terminating),
+        node: node_name(node),
         name: name?,
     }))
 }
@@ -326,6 +329,17 @@ fn identity(metadata: Option<&Node<'_>>) -> PodIdentity {
             .unwrap_or_default(),
         controller,
     }
+}
+
+/// Whether the cluster has noted when the object is to be gone.
+fn is_terminating(metadata: &Node<'_>) -> bool {
+    metadata.get("deletionTimestamp").is_some()
+}
+
+/// `spec.nodeName`, if it is a text that says something.
+fn node_name(node: &Node<'_>) -> Option<Box<str>> {
+    let name = node.get("spec")?.get("nodeName")?.string()?;
+    (!name.is_empty()).then(|| name.into())
 }
 
 /// `status.phase`, which nobody writes by hand: another shape is none.

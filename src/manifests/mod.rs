@@ -101,6 +101,8 @@ pub struct NamespaceManifest {
     pub mode: Option<Located<Box<str>>>,
     /// The text of its label `nadmit.io/attachments`, if it has one.
     pub attachments: Option<Located<Box<str>>>,
+    /// The text of its label `nadmit.io/injection`, if it has one.
+    pub injection: Option<Located<Box<str>>>,
     /// All of its labels, in their order.
     pub labels: Vec<(Box<str>, Box<str>)>,
 }
@@ -147,6 +149,10 @@ pub struct PodManifest {
     pub host_network: bool,
     /// Whether it has ended: its phase is Succeeded or Failed.
     pub finished: bool,
+    /// Whether its deletion has been asked for.
+    pub terminating: bool,
+    /// `spec.nodeName`: where it runs.
+    pub node: Option<Box<str>>,
     /// Its annotations: keys and values in their order.
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }

@@ -34,6 +34,10 @@ pub const MODE_LABEL: &str = "nadmit.io/mode";
 /// something there attaches networks to them, or not (`immutable`, the default).
 pub const ATTACHMENTS_LABEL: &str = "nadmit.io/attachments";
 
+/// On a namespace: whether addresses are put into its pods when they are bound (`enabled`), because
+/// the webhook on bindings is called for it, or not (`disabled`, the default).
+pub const INJECTION_LABEL: &str = "nadmit.io/injection";
+
 /// On a pod: what KubeVirt calls its role.
 pub const KUBEVIRT_LABEL: &str = "kubevirt.io";
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    allocation::Address,
+    allocation::{Address, Holder},
     network::{Position, Span},
 };
 
@@ -70,6 +70,18 @@ pub enum Lookup {
         pool: Box<str>,
         /// The address in question; of a pool that has nothing left, all.
         address: Option<Address>,
+    },
+    /// What does this holder have, on every network?
+    Holdings {
+        /// The holder.
+        holder: Holder,
+    },
+    /// How is this pod now, if it is there at all?
+    Pod {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its name.
+        name: Box<str>,
     },
     /// What is the `Network` of OpenShift's operator?
     NetworkOperator,

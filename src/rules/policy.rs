@@ -1,6 +1,6 @@
 //! The settings that rules and decisions read.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, str::FromStr};
 
 use thiserror::Error;
 
@@ -55,8 +55,45 @@ pub struct Policy {
     pub operator_users: HashSet<Box<str>>,
     /// The namespaces in which Whereabouts runs: networks with slices belong there.
     pub whereabouts_namespaces: HashSet<Box<str>>,
+    /// When addresses are put into pods; `None` is what suits where nadmit runs.
+    pub injection: Option<Injection>,
     /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
+}
+
+/// When addresses are put into pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Injection {
+    /// Never: addresses are written by people, and checked.
+    Off,
+    /// When a pod is created: the default without a cluster.
+    Create,
+    /// When the scheduler binds a pod to a node, whose name and UID are known then: the default in a
+    /// cluster. A pod that is created with a node is given its addresses at once.
+    Bind,
+}
+
+impl Injection {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Create, Self::Bind];
+
+    /// The word in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Create => "create",
+            Self::Bind => "bind",
+        }
+    }
+}
+
+impl FromStr for Injection {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|one| one.name() == text).ok_or(())
+    }
 }
 
 /// Why a rule cannot have a level.
@@ -107,8 +144,14 @@ impl Policy {
             workload_level: Level::Warn,
             operator_users: HashSet::new(),
             whereabouts_namespaces: WHEREABOUTS_NAMESPACES.into_iter().map(Into::into).collect(),
+            injection: None,
             multus_namespace: MULTUS_NAMESPACE.into(),
         }
+    }
+
+    /// When addresses are put into pods.
+    pub fn injection(&self) -> Injection {
+        self.injection.unwrap_or(Injection::Create)
     }
 
     /// The profile that the levels started from.

@@ -13,10 +13,11 @@ use thiserror::Error;
 use super::{Confirm, Metrics};
 use crate::{
     allocation::{
-        Address, Allocation, Index, SharedIndex, Space, Stored, Timestamp, Version, Write,
+        Address, Allocation, Index, SharedIndex, Space, Stored, Version, Write,
         reconcile::given_back,
     },
     catalog::Catalog,
+    clock::Clock,
     ledger::{ImportError, Ledger, ReadError, Store as _, WriteError, tell},
     operate::{self, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
@@ -28,7 +29,7 @@ pub struct Desk {
     policy: Arc<ArcSwap<Policy>>,
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
-    clock: fn() -> Timestamp,
+    clock: Clock,
     serving: Option<Serving>,
 }
 
@@ -90,7 +91,7 @@ impl Desk {
         policy: Arc<ArcSwap<Policy>>,
         index: Arc<SharedIndex>,
         ledger: Arc<Ledger>,
-        clock: fn() -> Timestamp,
+        clock: Clock,
     ) -> Self {
         Self {
             catalog,
@@ -167,7 +168,7 @@ impl Desk {
             })?;
         }
         let back = catalog.as_ref().and_then(|catalog| {
-            let now = (self.clock)();
+            let now = self.clock.seconds();
             given_back(&stored.allocation, catalog.layout(), now)
         });
         let back_to = back.as_ref().map(|back| back.holder.to_string());

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use jiff::Timestamp;
+use crate::clock::Clock;
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct ServeOptions {
     /// The limits.
     pub limits: Limits,
     /// The one wall clock: it judges and dates certificates, and dates allocations.
-    pub clock: fn() -> Timestamp,
+    pub clock: Clock,
 }
 
 /// Which certificates are shown and asked for.

@@ -5,7 +5,8 @@
 //! poll: inotify does not see how the kubelet swaps the symbolic links of a mounted `ConfigMap`, nor
 //! what happens on network file systems.
 //!
-//! [`Cluster`] is a living cluster, of which the objects are read once.
+//! [`Cluster`] is a living cluster, of which the objects are read once. [`ClusterSource`] keeps a
+//! catalog of one, by watches.
 //!
 //! Guarantees of the folder:
 //! - Whatever happens in the folder, the server goes on. Of a file with errors the last good state
@@ -26,13 +27,15 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod text;
+mod watch;
 mod watched_file;
 
 pub use self::{
-    cluster::{Access, Cluster, ClusterError, ClusterObject, Found, Sought},
+    cluster::{Access, Cluster, ClusterError, ClusterObject, Connection, Found, Sought},
     error::SourceError,
     folder::{FolderOptions, FolderSource},
     once::{catalog_of, files_in, read_file, read_stream},
     status::{FileReport, FolderStatus},
+    watch::{ClusterOptions, ClusterSource, ClusterStatus, KindState, KindStatus, Stale},
     watched_file::WatchedFile,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     allocation::{Pool, PoolFault, Reservation},
-    catalog::{AllLabels, Labels, Pod, all_labels},
+    catalog::{AllLabels, Labels, Pod, Requested, all_labels},
     manifests::{
         Located, Manifest, NamespaceManifest, Places, PodManifest, PodName, PoolManifest,
         ReservationManifest, WorkloadManifest,
@@ -180,6 +180,13 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
             ),
         }
     }
+    if let Some(written) = &manifest.injection {
+        match &*written.value {
+            "enabled" => labels.injection = true,
+            "disabled" => {}
+            _ => unknown(annotations::INJECTION_LABEL, "enabled or disabled", written),
+        }
+    }
     let all_labels = all_labels(&name, manifest.labels);
     Namespace {
         name,
@@ -264,7 +271,7 @@ fn controller(workload: WorkloadManifest) -> Option<(Box<str>, bool)> {
 }
 
 /// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.
-fn pod(manifest: PodManifest) -> Option<Pod> {
+pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
     if manifest.finished {
         return None;
     }
@@ -272,6 +279,11 @@ fn pod(manifest: PodManifest) -> Option<Pod> {
     let networks = text(annotations::NETWORKS);
     let default_network = text(annotations::DEFAULT_NETWORK);
     let network_status = text(annotations::NETWORK_STATUS);
+    let requested = Requested {
+        networks: text(annotations::REQUESTED_NETWORKS),
+        default_network: text(annotations::REQUESTED_DEFAULT_NETWORK),
+    };
+    let mirror = text(annotations::MIRROR_POD).is_some();
     let holder = manifest.identity_by(manifest.token()).asker()?.holder;
     let PodName::Given(name) = manifest.name else {
         return None;
@@ -285,5 +297,9 @@ fn pod(manifest: PodManifest) -> Option<Pod> {
         networks,
         default_network,
         network_status,
+        requested,
+        node: manifest.node,
+        terminating: manifest.terminating,
+        mirror,
     })
 }

@@ -38,6 +38,7 @@ const fn worldly(name: &'static str, imports: &'static [&'static str]) -> Room {
 const ROOMS: &[Room] = &[
     pure("network", &[]),
     pure("allocation", &["network"]),
+    worldly("clock", &["allocation"]),
     pure("catalog", &["network", "allocation"]),
     pure("rules", &["network", "allocation", "catalog"]),
     pure("admission", &["network", "allocation", "catalog", "rules"]),
@@ -47,9 +48,9 @@ const ROOMS: &[Room] = &[
     pure("manifests", &["network", "allocation", "document"]),
     worldly(
         "sources",
-        &["network", "allocation", "catalog", "manifests"],
+        &["network", "allocation", "catalog", "api", "manifests"],
     ),
-    worldly("ledger", &["allocation"]),
+    worldly("ledger", &["allocation", "api"]),
     pure("operate", &["network", "allocation", "catalog"]),
     worldly(
         "check",
@@ -67,6 +68,7 @@ const ROOMS: &[Room] = &[
         "server",
         &[
             "allocation",
+            "clock",
             "catalog",
             "rules",
             "admission",
@@ -77,13 +79,23 @@ const ROOMS: &[Room] = &[
     ),
     worldly(
         "controllers",
-        &["network", "allocation", "catalog", "rules", "ledger"],
+        &[
+            "network",
+            "allocation",
+            "clock",
+            "catalog",
+            "rules",
+            "admission",
+            "api",
+            "ledger",
+        ],
     ),
     worldly(
         "cli",
         &[
             "network",
             "allocation",
+            "clock",
             "catalog",
             "rules",
             "admission",

@@ -7,8 +7,10 @@ mod annotations;
 mod api_conversations;
 mod api_server;
 mod architecture;
+mod binding;
 mod check;
 mod check_cluster;
+mod cluster_ledger;
 mod crash;
 mod crds;
 mod docs;
@@ -42,8 +44,10 @@ fn main() {
         tour::trials(),
         api_conversations::trials(),
         architecture::trials(),
+        binding::trials(),
         check::trials(),
         check_cluster::trials(),
+        cluster_ledger::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),

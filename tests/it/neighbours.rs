@@ -9,7 +9,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Evidence, Review, Situation, Verdict, Webhook, decide},
     allocation::{Holder, SharedIndex},
-    catalog::{Catalog, Pod},
+    catalog::{Catalog, Pod, Requested},
     network::Network,
     rules::{Level, Lookup, Policy},
 };
@@ -41,6 +41,10 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn in_use() -> (Network, Catalog) {
     let pod = |i: usize| {
         Arc::new(Pod {
+            requested: Requested::default(),
+            node: None,
+            terminating: false,
+            mirror: false,
             namespace: "db".into(),
             name: format!("db-{i}").into(),
             uid: None,

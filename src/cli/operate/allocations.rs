@@ -9,7 +9,7 @@ use super::{
     show::{self, Align},
 };
 use crate::{
-    cli::{now, out},
+    cli::{clock, out},
     operate::{AllocationRow, Filter},
 };
 
@@ -92,7 +92,7 @@ fn line(row: &AllocationRow) -> Vec<String> {
         one.pool.to_string(),
         format!("{}/{}", one.network.namespace, one.network.name),
         or_dash(&one.interface),
-        show::age(one.since, now()),
+        show::age(one.since, clock().seconds()),
         one.holder.to_string(),
     ]
 }

@@ -71,7 +71,7 @@ impl Backend {
         let (stored, cursor) = ledger.list().await?;
         index.lock().replace(stored, cursor.version());
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
-        let desk = Desk::new(catalog, policy, index, ledger, crate::cli::now);
+        let desk = Desk::new(catalog, policy, index, ledger, crate::cli::clock());
         Ok(Self::File(Box::new(desk)))
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     allocation::Address,
-    cli::{now, out},
+    cli::{clock, out},
     operate::{AllocationRow, Standing, Whois},
 };
 
@@ -95,7 +95,7 @@ fn holder(asked: Address, row: &AllocationRow) -> String {
     if let Some(from) = &one.reservation {
         line("reservation", format!("{}/{}", from.namespace, from.name));
     }
-    let age = show::age(one.since, now());
+    let age = show::age(one.since, clock().seconds());
     line("since", format!("{} ({age} ago)", show::moment(one.since)));
     let version = match row.version {
         Some(version) => format!(", version {version}"),

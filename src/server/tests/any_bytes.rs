@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     admission,
+    clock::Clock,
     server::{review::Reviewer, routes},
 };
 
@@ -23,7 +24,15 @@ const CAPTURED: [&str; 3] = [
 fn router() -> Router {
     let state = state(Setup::default().confirmer);
     state.catalog.store(Some(Default::default()));
-    routes::webhooks(Reviewer::new(state, limits(), admission::decide, Timestamp::now).into())
+    routes::webhooks(
+        Reviewer::new(
+            state,
+            limits(),
+            admission::decide,
+            Clock::new(Timestamp::now),
+        )
+        .into(),
+    )
 }
 
 async fn answer(router: &Router, path: &str, body: Vec<u8>) -> (StatusCode, bytes::Bytes) {

@@ -12,6 +12,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::clock::Clock;
+
 use super::support::*;
 
 fn shown(caller: &Caller) -> Vec<u8> {
@@ -106,10 +108,10 @@ static DAYS_AGO: AtomicI64 = AtomicI64::new(350);
 
 #[tokio::test]
 async fn a_certificate_of_its_own_is_renewed_while_it_runs() {
-    let clock = || {
+    let clock = Clock::new(|| {
         let ago = SignedDuration::from_hours(24 * DAYS_AGO.load(Ordering::Relaxed));
         Timestamp::now() - ago
-    };
+    });
     let server = Setup {
         clock,
         ..Setup::default()

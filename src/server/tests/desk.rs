@@ -10,6 +10,7 @@ use crate::{
         Write,
     },
     catalog::Catalog,
+    clock::Clock,
     ledger::{EmbeddedLedger, Ledger, Store as _},
     manifests,
     rules::Policy,
@@ -63,9 +64,13 @@ async fn world(
         catalog.store(Some(Arc::new(read)));
     }
     let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
-    let desk = Desk::new(catalog, policy, index, Arc::clone(&ledger), || {
-        Timestamp(500)
-    });
+    let desk = Desk::new(
+        catalog,
+        policy,
+        index,
+        Arc::clone(&ledger),
+        Clock::new(|| jiff::Timestamp::from_second(500).unwrap_or_default()),
+    );
     (desk, ledger)
 }
 
@@ -86,6 +91,7 @@ fn record(address: &str, pod: &str) -> Allocation {
         pod: Some(PodRef {
             name: pod.into(),
             uid: None,
+            node: None,
         }),
         mac: None,
         reservation: None,

@@ -30,6 +30,7 @@ pub(super) use super::deciders::*;
 use crate::{
     admission,
     catalog::Catalog,
+    clock::Clock,
     rules::Policy,
     server::{
         Allocations, Certificates, Confirm, Identity, Limits, Metrics, ServeOptions, Server,
@@ -46,7 +47,7 @@ pub(super) struct Setup {
     pub(super) confirmer: Arc<dyn Confirm>,
     pub(super) loaded: bool,
     pub(super) client_ca: Option<PathBuf>,
-    pub(super) clock: fn() -> Timestamp,
+    pub(super) clock: Clock,
 }
 
 impl Default for Setup {
@@ -57,7 +58,7 @@ impl Default for Setup {
             confirmer: Arc::new(Origin::Answers),
             loaded: true,
             client_ca: None,
-            clock: Timestamp::now,
+            clock: Clock::new(Timestamp::now),
         }
     }
 }
@@ -97,7 +98,7 @@ impl Setup {
         let mut options = options(directory.path());
         options.certificates.client_ca = self.client_ca;
         options.limits = self.limits;
-        options.clock = self.clock;
+        options.clock = self.clock.clone();
         let server = Server::bind_with(options, state, self.decide).await;
         let server = server.unwrap();
         let shutdown = Shutdown::new();
@@ -140,7 +141,7 @@ pub(super) fn options(directory: &Path) -> ServeOptions {
             reload_interval: Duration::from_millis(20),
         },
         limits: limits(),
-        clock: Timestamp::now,
+        clock: Clock::new(Timestamp::now),
     }
 }
 

@@ -14,7 +14,6 @@ pub mod self_signed;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -27,6 +26,7 @@ pub(super) use self::reload::Reloader;
 use self::{client::Authorities, reload::Resolver};
 pub use self::{error::CertificateError, self_signed::Made};
 use super::{connection::Protocol, metrics::Metrics, options::Certificates};
+use crate::clock::Clock;
 
 /// HTTP/2, as ALPN names it.
 const HTTP2: &[u8] = b"h2";
@@ -36,7 +36,7 @@ const HTTP1: &[u8] = b"http/1.1";
 /// Loads the certificates. The reloader keeps them up to date while it runs.
 pub(super) fn open(
     certificates: &Certificates,
-    clock: fn() -> Timestamp,
+    clock: Clock,
     metrics: Arc<Metrics>,
 ) -> Result<(TlsAcceptor, Reloader), CertificateError> {
     let (reloader, authorities) = Reloader::open(certificates, clock, metrics)?;

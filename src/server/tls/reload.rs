@@ -26,9 +26,12 @@ use super::{
     load::{Contents, Loaded, Sources},
     self_signed::{self, Made},
 };
-use crate::server::{
-    metrics::Metrics,
-    options::{Certificates, Identity},
+use crate::{
+    clock::Clock,
+    server::{
+        metrics::Metrics,
+        options::{Certificates, Identity},
+    },
 };
 
 /// How often a certificate of nadmit's own is looked at for its age.
@@ -53,7 +56,7 @@ pub(in crate::server) struct Reloader {
 struct Own {
     directory: PathBuf,
     names: Vec<String>,
-    clock: fn() -> Timestamp,
+    clock: Clock,
     checked: Timestamp,
 }
 
@@ -67,14 +70,14 @@ impl Reloader {
     /// Loads everything for the first time.
     pub(super) fn open(
         certificates: &Certificates,
-        clock: fn() -> Timestamp,
+        clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Option<Arc<Authorities>>), CertificateError> {
-        let own = Own::new(&certificates.identity, clock)?;
+        let own = Own::new(&certificates.identity, clock.clone())?;
         let sources = Sources::new(certificates);
         let contents = sources.read()?;
         let loaded = sources.load(&contents)?;
-        if loaded.expiry <= clock().as_second() {
+        if loaded.expiry <= clock.now().as_second() {
             warn!("the certificate has expired; callers will refuse it");
         }
         metrics.certificate_expiry.set(loaded.expiry);
@@ -167,18 +170,15 @@ impl Reloader {
 
 impl Own {
     /// Makes the certificate if it is wanted and absent.
-    fn new(
-        identity: &Identity,
-        clock: fn() -> Timestamp,
-    ) -> Result<Option<Self>, CertificateError> {
+    fn new(identity: &Identity, clock: Clock) -> Result<Option<Self>, CertificateError> {
         let Identity::Directory { path, names } = identity else {
             return Ok(None);
         };
         let own = Self {
             directory: path.clone(),
             names: names.clone(),
+            checked: clock.now(),
             clock,
-            checked: clock(),
         };
         own.ensure(own.checked)?;
         Ok(Some(own))
@@ -195,7 +195,7 @@ impl Own {
 
     /// Remakes it when its time has come.
     fn renew(&mut self) -> Result<(), CertificateError> {
-        let now = (self.clock)();
+        let now = self.clock.now();
         if now.duration_since(self.checked) < RENEWAL_CHECK {
             return Ok(());
         }

@@ -85,6 +85,19 @@ pub enum ClusterError {
         /// The API server's words.
         message: String,
     },
+    /// The server itself may not.
+    #[error(
+        "may not list and watch {resource} (403): add to nadmit's ClusterRole the rule {rule}; the API \
+         server says: {message}"
+    )]
+    NotAllowed {
+        /// The resource with its group.
+        resource: String,
+        /// The rule of RBAC that is missing.
+        rule: String,
+        /// The API server's words.
+        message: String,
+    },
     /// Nothing came back in time.
     #[error("the API server {server} did not list {resource} within {seconds} s; try again")]
     Timeout {

@@ -14,7 +14,7 @@ const NETWORKS: [&str; 2] = [annotations::NETWORKS, annotations::DEFAULT_NETWORK
 const MADE: [(&str, &str); 2] = [("ReplicaSet", "Deployment"), ("Job", "CronJob")];
 
 /// What an item of a list is.
-pub(super) enum Item {
+pub(in crate::sources) enum Item {
     /// An object that is kept.
     Kept(ClusterObject),
     /// One that has nothing to do with networks.
@@ -24,7 +24,10 @@ pub(super) enum Item {
 }
 
 /// Reads an item of a list of this kind.
-pub(super) fn item(kind: &ClusterKind, text: &RawValue) -> Result<Item, serde_json::Error> {
+pub(in crate::sources) fn item(
+    kind: &ClusterKind,
+    text: &RawValue,
+) -> Result<Item, serde_json::Error> {
     let whole: Value = serde_json::from_str(text.get())?;
     if has_ended(kind, &whole) || is_made(kind, &whole) {
         return Ok(Item::Past);
@@ -48,7 +51,7 @@ pub(super) fn item(kind: &ClusterKind, text: &RawValue) -> Result<Item, serde_js
 }
 
 /// How an object is called: `Pod db/db-0`, `AddressPool storage`.
-pub(super) fn name(kind: &str, namespace: &str, name: &str) -> String {
+pub(in crate::sources) fn name(kind: &str, namespace: &str, name: &str) -> String {
     match namespace {
         "" => format!("{kind} {name}"),
         _ => format!("{kind} {namespace}/{name}"),
@@ -96,11 +99,14 @@ fn keep(from: &Value, path: &str, into: &mut Map<String, Value>) {
     }
 }
 
+/// Whether the annotation of this key is read.
+pub(in crate::sources) fn is_read(key: &str) -> bool {
+    PREFIXES.iter().any(|prefix| key.starts_with(prefix)) || key == annotations::MIRROR_POD
+}
+
 fn read_annotations(all: &Value) -> Value {
     let all = all.as_object().into_iter().flatten();
-    let read = all.filter(|(key, _)| {
-        PREFIXES.iter().any(|prefix| key.starts_with(prefix)) || *key == annotations::MIRROR_POD
-    });
+    let read = all.filter(|(key, _)| is_read(key));
     let read = read.map(|(key, value)| (key.clone(), value.clone()));
     Value::Object(read.collect())
 }

@@ -6,7 +6,7 @@ use super::Sought;
 
 /// A kind as the API serves it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ClusterKind {
+pub(in crate::sources) struct ClusterKind {
     /// `kind`
     pub name: &'static str,
     /// `apiVersion`
@@ -19,19 +19,19 @@ pub(super) struct ClusterKind {
     pub built_in: bool,
 }
 
-const NETWORKS: ClusterKind = custom(
+pub(in crate::sources) const NETWORKS: ClusterKind = custom(
     "NetworkAttachmentDefinition",
     "k8s.cni.cncf.io/v1",
     "network-attachment-definitions",
     &["metadata.annotations", "spec.config"],
 );
-const NAMESPACES: ClusterKind = built_in(
+pub(in crate::sources) const NAMESPACES: ClusterKind = built_in(
     "Namespace",
     "v1",
     "namespaces",
     &["metadata.labels", "metadata.deletionTimestamp"],
 );
-const PODS: ClusterKind = built_in(
+pub(in crate::sources) const PODS: ClusterKind = built_in(
     "Pod",
     "v1",
     "pods",
@@ -44,32 +44,33 @@ const PODS: ClusterKind = built_in(
         "status.phase",
     ],
 );
-const POOLS: ClusterKind = custom(
+pub(in crate::sources) const POOLS: ClusterKind = custom(
     "AddressPool",
     "nadmit.io/v1alpha1",
     "addresspools",
     &["spec"],
 );
-const RESERVATIONS: ClusterKind = custom(
+pub(in crate::sources) const RESERVATIONS: ClusterKind = custom(
     "AddressReservation",
     "nadmit.io/v1alpha1",
     "addressreservations",
     &["spec"],
 );
-const OPERATORS: ClusterKind = custom(
+pub(in crate::sources) const OPERATORS: ClusterKind = custom(
     "Network",
     "operator.openshift.io/v1",
     "networks",
     &["spec.additionalNetworks"],
 );
-const SLICE_POOLS: ClusterKind = custom(
+pub(in crate::sources) const SLICE_POOLS: ClusterKind = custom(
     "NodeSlicePool",
     "whereabouts.cni.cncf.io/v1alpha1",
     "nodeslicepools",
     &[],
 );
 const CONFIG_MAPS: ClusterKind = built_in("ConfigMap", "v1", "configmaps", &["data"]);
-const DEPLOYMENTS: ClusterKind = workload("Deployment", "apps/v1", "deployments");
+pub(in crate::sources) const DEPLOYMENTS: ClusterKind =
+    workload("Deployment", "apps/v1", "deployments");
 const WORKLOADS: [ClusterKind; 7] = [
     DEPLOYMENTS,
     workload("ReplicaSet", "apps/v1", "replicasets"),
@@ -79,7 +80,7 @@ const WORKLOADS: [ClusterKind; 7] = [
     built_in("CronJob", "batch/v1", "cronjobs", CRON_JOB),
     workload("ReplicationController", "v1", "replicationcontrollers"),
 ];
-const MACHINES: ClusterKind = custom(
+pub(in crate::sources) const MACHINES: ClusterKind = custom(
     "VirtualMachine",
     "kubevirt.io/v1",
     "virtualmachines",
@@ -106,7 +107,7 @@ const CRON_JOB: &[&str] = &[
 /// The settings of Whereabouts's reconciler.
 const RECONCILER_SETTINGS: &str = "whereabouts-config";
 
-const fn built_in(
+pub(in crate::sources) const fn built_in(
     name: &'static str,
     api_version: &'static str,
     resource: &'static str,
@@ -121,7 +122,7 @@ const fn built_in(
     }
 }
 
-const fn custom(
+pub(in crate::sources) const fn custom(
     name: &'static str,
     api_version: &'static str,
     resource: &'static str,
@@ -142,8 +143,15 @@ const fn workload(
 }
 
 impl ClusterKind {
+    /// Its API group; the core kinds have none.
+    pub(in crate::sources) fn group(&self) -> &'static str {
+        self.api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group)
+    }
+
     /// The resource as RBAC and kubectl name it: `network-attachment-definitions.k8s.cni.cncf.io`.
-    pub(super) fn full_resource(&self) -> String {
+    pub(in crate::sources) fn full_resource(&self) -> String {
         match self.api_version.split_once('/') {
             Some((group, _)) => format!("{}.{group}", self.resource),
             None => self.resource.to_owned(),

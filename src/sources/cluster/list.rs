@@ -153,7 +153,7 @@ fn path(listing: &Listing, place: &str) -> String {
 }
 
 /// A text as a part of a URL.
-fn escaped(text: &str) -> String {
+pub(in crate::sources) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {

@@ -13,11 +13,14 @@
 
 mod access;
 mod error;
-mod kept;
-mod kinds;
-mod list;
+pub(super) mod kept;
+pub(super) mod kinds;
+pub(super) mod list;
 
-pub use self::{access::Access, error::ClusterError};
+pub use self::{
+    access::{Access, Connection},
+    error::ClusterError,
+};
 
 use std::cell::Cell;
 

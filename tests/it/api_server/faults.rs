@@ -19,7 +19,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn rule(self) -> Rule {
+    pub(crate) fn rule(self) -> Rule {
         match self {
             Self::Forbidden(resource) => Rule::of("list", resource, Failure::Forbidden.into()),
             Self::Unauthorized => Rule::of("*", "*", Failure::Unauthorized.into()),
@@ -42,6 +42,8 @@ pub(crate) enum Failure {
     Forbidden,
     /// 409
     Conflict,
+    /// 422
+    Invalid,
     /// 429, with so many seconds to wait.
     TooManyRequests(u64),
     /// 500
@@ -69,6 +71,10 @@ impl Failure {
                 let why = "the object has been modified; please apply your changes to the latest \
                            version and try again";
                 Refusal::conflict(&asked.resource, &asked.group, asked.name(), why)
+            }
+            Self::Invalid => {
+                let message = format!("{resource} is invalid: spec: Invalid value");
+                Refusal::new(422, "Invalid", &message)
             }
             Self::TooManyRequests(seconds) => {
                 let message = "the server has received too many requests and has asked us to try \

@@ -1,0 +1,168 @@
+//! What an answer means, or that there was none.
+
+use std::{error::Error, io, time::Duration};
+
+use kube::core::{Status, response::reason};
+use thiserror::Error;
+
+/// How deep errors are nested at most, before the search for their cause ends.
+const DEEPEST: usize = 16;
+
+/// Why an API server's answer is not the one that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Answer {
+    /// There is no object of that name. Only the API server's own word says so, never a proxy's or a
+    /// kind that is not served.
+    #[error("{0}")]
+    NotFound(String),
+    /// There is one already.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// The object has another `resourceVersion` or UID than was named.
+    #[error("{0}")]
+    Conflict(String),
+    /// The history from there on is not kept: a watch's `resourceVersion`, a list's `continue`.
+    #[error("{0}")]
+    Expired(String),
+    /// The API server does not serve this kind: its definition is missing.
+    #[error("the API server does not serve this kind ({0})")]
+    Unserved(String),
+    /// Refused for good: repeating it changes nothing.
+    #[error("the API server refuses ({code}): {message}")]
+    Refused {
+        /// The HTTP status: 401, 403, 422, …
+        code: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// Turned away, as too much is asked (429). Nothing happened.
+    #[error("the API server is too busy: {message}")]
+    Throttled {
+        /// How long the server asks to wait.
+        after: Option<Duration>,
+        /// The server's words.
+        message: String,
+    },
+    /// The request did not get there. Nothing happened.
+    #[error("the API server cannot be reached: {0}")]
+    Unavailable(String),
+    /// It may have taken effect or not: no answer in time, a connection lost, a 5xx.
+    #[error("the API server's answer is not known: {message}")]
+    Uncertain {
+        /// How long the server asks to wait.
+        after: Option<Duration>,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl Answer {
+    /// What kube's error means.
+    pub fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status),
+            kube::Error::BuildRequest(_)
+            | kube::Error::HttpError(_)
+            | kube::Error::Auth(_)
+            | kube::Error::ProxyProtocolUnsupported { .. }
+            | kube::Error::ProxyProtocolDisabled { .. }
+            | kube::Error::InferConfig(_)
+            | kube::Error::InferKubeconfig(_)
+            | kube::Error::RustlsTls(_)
+            | kube::Error::TlsRequired => Self::Unavailable(in_words(error)),
+            error if never_left(error) => Self::Unavailable(in_words(error)),
+            error => Self::unknown(in_words(error)),
+        }
+    }
+
+    /// What a `Status` means; one that comes in a watch, too.
+    pub fn of_status(status: &Status) -> Self {
+        let message = words(status);
+        let after = status.details.as_ref().and_then(|details| {
+            let seconds = u64::from(details.retry_after_seconds);
+            (seconds > 0).then(|| Duration::from_secs(seconds))
+        });
+        match (status.code, &*status.reason) {
+            (_, reason::ALREADY_EXISTS) => Self::AlreadyExists(message),
+            (_, reason::GONE | reason::EXPIRED) | (410, _) => Self::Expired(message),
+            (404, reason::NOT_FOUND) if names_an_object(status) => Self::NotFound(message),
+            (404, _) => Self::Unserved(message),
+            (409, _) => Self::Conflict(message),
+            (429, _) => Self::Throttled { after, message },
+            (code @ 400..500, _) => Self::Refused { code, message },
+            _ => Self::Uncertain { after, message },
+        }
+    }
+
+    /// Nothing came back in this time.
+    pub fn too_late(time: Duration) -> Self {
+        Self::unknown(format!("nothing came back in {} ms", time.as_millis()))
+    }
+
+    fn unknown(message: String) -> Self {
+        Self::Uncertain {
+            after: None,
+            message,
+        }
+    }
+
+    /// Whether it may be another the next time, though nothing else changes.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Throttled { .. } | Self::Unavailable(_) | Self::Uncertain { .. }
+        )
+    }
+
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { after, .. } | Self::Uncertain { after, .. } => *after,
+            _ => None,
+        }
+    }
+}
+
+/// A kind that is not served is a 404, too, but no `Status` about an object.
+fn names_an_object(status: &Status) -> bool {
+    let named = |details: &kube::core::response::StatusDetails| !details.name.is_empty();
+    status.details.as_ref().is_some_and(named)
+}
+
+fn words(status: &Status) -> String {
+    match &*status.message {
+        "" if status.reason.is_empty() => format!("status {}", status.code),
+        "" => status.reason.clone(),
+        message => message.trim().to_owned(),
+    }
+}
+
+/// Whether the connection was not even made.
+fn never_left(error: &kube::Error) -> bool {
+    causes(error).any(|cause| {
+        let client = cause.downcast_ref::<hyper_util::client::legacy::Error>();
+        let io = cause.downcast_ref::<io::Error>();
+        client.is_some_and(hyper_util::client::legacy::Error::is_connect)
+            || io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+    })
+}
+
+/// An error and its causes, each once.
+fn in_words(error: &kube::Error) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for cause in causes(error) {
+        let words = cause.to_string();
+        if !all.iter().any(|before| before.contains(&words)) {
+            all.push(words);
+        }
+    }
+    all.join(": ")
+}
+
+fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let error: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| {
+        (*error).source()
+    })
+    .take(DEEPEST)
+}

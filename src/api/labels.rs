@@ -1,0 +1,106 @@
+//! The labels of an AddressAllocation, by which the API server finds it.
+//!
+//! They repeat what the spec says, in the alphabet of labels, and decide nothing: who lists by them
+//! compares the spec.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::allocation::{Allocation, Holder};
+
+/// The pool: its name, or [`hashed`] where that is longer than a label's value may be.
+pub const POOL: &str = "nadmit.io/pool";
+/// The holder, as [`holder_label`] writes it.
+pub const HOLDER: &str = "nadmit.io/holder";
+/// The UID of the pod that uses it, once that is known.
+pub const POD_UID: &str = "nadmit.io/pod-uid";
+
+/// The longest value of a label, in bytes.
+const LONGEST: usize = 63;
+/// How many bytes of a hash are written, two digits each.
+const HASH_BYTES: usize = 8;
+
+/// The value of [`HOLDER`]: 16 hexadecimal digits of the SHA-256 of the holder's JSON. Two holders
+/// might share it, so compare what is found.
+pub fn holder_label(holder: &Holder) -> String {
+    // A holder is names and a number, which JSON can always say.
+    hashed(&serde_json::to_string(holder).unwrap_or_default())
+}
+
+/// The value of [`POOL`].
+pub fn pool_label(pool: &str) -> String {
+    if is_value(pool) {
+        pool.to_owned()
+    } else {
+        hashed(pool)
+    }
+}
+
+/// All labels of a record.
+pub fn labels_of(allocation: &Allocation) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([
+        (POOL.to_owned(), pool_label(&allocation.pool)),
+        (HOLDER.to_owned(), holder_label(&allocation.holder)),
+    ]);
+    let uid = allocation.pod.as_ref().and_then(|pod| pod.uid.as_deref());
+    if let Some(uid) = uid.filter(|uid| is_value(uid)) {
+        labels.insert(POD_UID.to_owned(), uid.to_owned());
+    }
+    labels
+}
+
+/// The first 16 hexadecimal digits of a text's SHA-256.
+fn hashed(text: &str) -> String {
+    let mut out = String::with_capacity(2 * HASH_BYTES);
+    for byte in Sha256::digest(text.as_bytes()).iter().take(HASH_BYTES) {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+/// Whether a text may be the value of a label: letters, digits, `-`, `_` and `.`, the first and the
+/// last a letter or digit.
+fn is_value(text: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    text.len() <= LONGEST
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holders_label_is_stable_and_its_own() {
+        let pod = |name: &str| Holder::Pod {
+            namespace: "db".into(),
+            name: name.into(),
+        };
+        // Stored objects carry it: it may never change.
+        assert_eq!(holder_label(&pod("db-0")), "c27723c716ec0641");
+        assert_ne!(holder_label(&pod("db-0")), holder_label(&pod("db-1")));
+        let machine = Holder::Machine {
+            namespace: "db".into(),
+            name: "db-0".into(),
+        };
+        assert_ne!(holder_label(&pod("db-0")), holder_label(&machine));
+    }
+
+    #[test]
+    fn a_pools_label_is_its_name_or_a_hash_of_it() {
+        assert_eq!(pool_label("storage"), "storage");
+        assert_eq!(pool_label("a.b-c"), "a.b-c");
+        let long = "a".repeat(64);
+        for odd in [&*long, "", "-a", "a_", "größe"] {
+            let label = pool_label(odd);
+            assert!(is_value(&label) && label.len() == 16, "{odd}: {label}");
+        }
+    }
+}

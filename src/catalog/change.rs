@@ -1,0 +1,280 @@
+//! Changing a catalog in place, by whoever hears of one object at a time.
+//!
+//! Each change says whether the catalog is another one for it: what is put in as it already stands
+//! copies nothing.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{AllLabels, Catalog, Homes, Labels, Namespace, Nodes, Pod, Slicing, Workloads};
+use crate::network::{Network, operator::Daemons};
+
+impl Catalog {
+    /// Changes what is known of a namespace, whether it was known or not.
+    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Namespace)) {
+        if self.namespaces.get(name).is_none() {
+            self.namespaces.insert(Arc::new(Namespace::new(name)));
+        }
+        if let Some(namespace) = self.namespaces.get_mut(name) {
+            change(Arc::make_mut(namespace));
+        }
+    }
+
+    fn forget_if_empty(&mut self, name: &str) {
+        let namespace = self.namespaces.get(name);
+        if namespace.is_some_and(|namespace| namespace.is_forgotten()) {
+            self.namespaces.remove(name);
+        }
+    }
+
+    /// Takes note of a Namespace object.
+    pub fn put_namespace(&mut self, name: &str, labels: Labels, all: Arc<AllLabels>) -> bool {
+        let known = self.namespaces.get(name);
+        let same = known.is_some_and(|known| {
+            known.declared && known.labels == labels && known.all_labels.as_ref() == Some(&all)
+        });
+        if !same {
+            self.change(name, |namespace| {
+                namespace.declared = true;
+                namespace.labels = labels;
+                namespace.all_labels = Some(all);
+            });
+        }
+        !same
+    }
+
+    /// Takes note that a Namespace object is gone. What still lives there stays.
+    pub fn remove_namespace(&mut self, name: &str) -> bool {
+        if !self
+            .namespaces
+            .get(name)
+            .is_some_and(|known| known.declared)
+        {
+            return false;
+        }
+        self.change(name, |namespace| {
+            namespace.declared = false;
+            namespace.labels = Labels::default();
+            namespace.all_labels = None;
+        });
+        self.forget_if_empty(name);
+        true
+    }
+
+    /// Puts a network in, in the place of the one of that name.
+    pub fn put_network(&mut self, network: Arc<Network>) -> bool {
+        if self.network(&network.namespace, &network.name) == Some(&network) {
+            return false;
+        }
+        self.supplies = Arc::default();
+        let (home, name) = (network.namespace.clone(), network.name.clone());
+        let mut before = None;
+        self.change(&home, |namespace| {
+            before = namespace.networks.insert(network);
+        });
+        if before.is_none() {
+            self.networks += 1;
+            self.change_homes(&name, |homes| homes.insert(home));
+        }
+        true
+    }
+
+    /// Takes a network out.
+    pub fn remove_network(&mut self, namespace: &str, name: &str) -> bool {
+        if self.network(namespace, name).is_none() {
+            return false;
+        }
+        self.supplies = Arc::default();
+        self.networks -= 1;
+        self.change(namespace, |home| drop(home.networks.remove(name)));
+        self.forget_if_empty(namespace);
+        self.change_homes(name, |homes| homes.remove(namespace));
+        true
+    }
+
+    fn change_homes(
+        &mut self,
+        network: &str,
+        change: impl FnOnce(&mut BTreeSet<Box<str>>) -> bool,
+    ) {
+        if self.homes.get(network).is_none() {
+            self.homes.insert(Arc::new(Homes {
+                network: network.into(),
+                namespaces: BTreeSet::new(),
+            }));
+        }
+        let Some(homes) = self.homes.get_mut(network) else {
+            return;
+        };
+        let homes = Arc::make_mut(homes);
+        change(&mut homes.namespaces);
+        if homes.namespaces.is_empty() {
+            self.homes.remove(network);
+        }
+    }
+
+    /// Puts a pod in, in the place of the one of that name.
+    pub fn put_pod(&mut self, pod: Arc<Pod>) -> bool {
+        if self.pod(&pod.namespace, &pod.name) == Some(&pod) {
+            return false;
+        }
+        let home = pod.namespace.clone();
+        let mut before = None;
+        self.change(&home, |namespace| {
+            namespace.users = Arc::default();
+            before = namespace.pods.insert(pod);
+        });
+        self.pods += usize::from(before.is_none());
+        true
+    }
+
+    /// Takes a pod out.
+    pub fn remove_pod(&mut self, namespace: &str, name: &str) -> bool {
+        if self.pod(namespace, name).is_none() {
+            return false;
+        }
+        self.pods -= 1;
+        self.change(namespace, |home| {
+            home.users = Arc::default();
+            home.pods.remove(name);
+        });
+        self.forget_if_empty(namespace);
+        true
+    }
+
+    /// Which daemons OpenShift's operator runs, if there is such an operator.
+    pub fn set_operator(&mut self, daemons: Option<Daemons>) -> bool {
+        let differs = self.operator != daemons;
+        self.operator = daemons;
+        differs
+    }
+
+    /// What is known of Whereabouts's slices.
+    pub fn set_slicing(&mut self, slicing: Slicing) -> bool {
+        let differs = *self.slicing != slicing;
+        if differs {
+            self.slicing = Arc::new(slicing);
+        }
+        differs
+    }
+
+    /// StatefulSets and virtual machines, to be changed.
+    pub fn workloads_mut(&mut self) -> &mut Workloads {
+        &mut self.workloads
+    }
+
+    /// The nodes, to be changed.
+    pub fn nodes_mut(&mut self) -> &mut Nodes {
+        &mut self.nodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        allocation::Holder,
+        catalog::{Requested, all_labels},
+    };
+
+    fn pod(namespace: &str, name: &str, networks: &str) -> Arc<Pod> {
+        Arc::new(Pod {
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: None,
+            holder: Holder::Pod {
+                namespace: namespace.into(),
+                name: name.into(),
+            },
+            host_network: false,
+            networks: Some(networks.into()),
+            default_network: None,
+            network_status: None,
+            requested: Requested::default(),
+            node: None,
+            terminating: false,
+            mirror: false,
+        })
+    }
+
+    fn network(namespace: &str, name: &str) -> Arc<Network> {
+        Arc::new(Network::new(namespace, name, None))
+    }
+
+    fn users(catalog: &Catalog, name: &str) -> String {
+        let found = catalog.users("db", name, "kube-system");
+        let found: Vec<_> = found.iter().map(|pod| &*pod.name).collect();
+        found.join(" ")
+    }
+
+    #[test]
+    fn what_is_published_stays_as_it_was_published() {
+        let mut catalog = Catalog::default();
+        catalog.put_network(network("db", "a-net"));
+        catalog.put_pod(pod("db", "a", "a-net"));
+        let published = catalog.clone();
+        assert_eq!(users(&published, "a-net"), "a");
+        assert!(catalog.put_pod(pod("db", "b", "a-net")));
+        assert!(catalog.remove_network("db", "a-net"));
+        assert!(catalog.put_network(network("web", "a-net")));
+        assert_eq!(users(&published, "a-net"), "a");
+        assert_eq!(users(&catalog, "a-net"), "a b");
+        let homes = |catalog: &Catalog| {
+            catalog
+                .homes_of("a-net")
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (homes(&published), homes(&catalog)),
+            (vec!["db".to_owned()], vec!["web".to_owned()])
+        );
+        assert_eq!((published.pod_count(), catalog.pod_count()), (1, 2));
+        assert_eq!(
+            (published.namespace_count(), catalog.namespace_count()),
+            (1, 2)
+        );
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_no_change() {
+        let mut catalog = Catalog::default();
+        let labels = || all_labels("db", [("team".into(), "db".into())]);
+        assert!(catalog.put_namespace("db", Labels::default(), labels()));
+        assert!(!catalog.put_namespace("db", Labels::default(), labels()));
+        assert!(catalog.put_pod(pod("db", "a", "a-net")));
+        assert!(!catalog.put_pod(pod("db", "a", "a-net")));
+        assert!(!catalog.remove_pod("db", "b"));
+        assert!(!catalog.remove_network("db", "a-net"));
+        assert!(!catalog.set_operator(None));
+    }
+
+    #[test]
+    fn a_namespace_is_known_while_it_is_declared_or_something_lives_in_it() {
+        let mut catalog = Catalog::default();
+        catalog.put_namespace("db", Labels::default(), all_labels("db", []));
+        catalog.put_pod(pod("db", "a", "a-net"));
+        assert!(catalog.remove_namespace("db"));
+        assert!(catalog.namespace("db").is_some_and(|db| !db.declared));
+        assert!(catalog.remove_pod("db", "a"));
+        assert!(catalog.namespace("db").is_none());
+        assert_eq!(catalog.homes_of("a-net").count(), 0);
+    }
+
+    #[test]
+    fn caches_are_kept_while_what_they_are_made_of_stays() {
+        let mut catalog = Catalog::default();
+        catalog.put_network(network("db", "a-net"));
+        catalog.put_pod(pod("db", "a", "a-net"));
+        catalog.put_pod(pod("web", "b", "db/a-net"));
+        assert_eq!(users(&catalog, "a-net"), "a b");
+        let before = catalog.clone();
+        catalog.put_pod(pod("web", "c", "db/a-net"));
+        assert!(Arc::ptr_eq(&before.supplies, &catalog.supplies));
+        let cache =
+            |catalog: &Catalog, name| catalog.namespaces.get(name).map(|n| Arc::clone(&n.users));
+        let kept = |name| cache(&before, name).zip(cache(&catalog, name));
+        assert!(kept("db").is_some_and(|(then, now)| Arc::ptr_eq(&then, &now)));
+        assert!(kept("web").is_some_and(|(then, now)| !Arc::ptr_eq(&then, &now)));
+        assert_eq!(users(&catalog, "a-net"), "a b c");
+    }
+}

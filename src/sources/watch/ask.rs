@@ -1,0 +1,204 @@
+//! What is asked of the API server: pages of lists, and watches.
+
+use std::{fmt::Write as _, time::Duration};
+
+use futures_util::{AsyncBufReadExt as _, Stream, StreamExt as _, stream::BoxStream};
+use http::Request;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    api::call::Answer,
+    sources::cluster::{ClusterError, list::escaped},
+};
+
+use super::{kinds::Watched, progress::Scope};
+
+/// How long a watch may last: the API server ends it then.
+const WATCH_SECONDS: u64 = 290;
+/// After how long without a line a watch is taken for dead: bookmarks come every minute, and the
+/// API server would have ended it.
+pub(super) const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS + 5);
+
+/// A page of a list as the API server sends it.
+#[derive(Deserialize)]
+pub(super) struct Page<'t> {
+    pub metadata: PageMetadata,
+    /// A list without objects may have `null` here.
+    #[serde(borrow, default)]
+    pub items: Option<Vec<&'t RawValue>>,
+}
+
+/// What a page says of its list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageMetadata {
+    pub resource_version: String,
+    #[serde(default, rename = "continue")]
+    more: Option<String>,
+}
+
+impl PageMetadata {
+    /// Where the next page begins.
+    pub(super) fn more(&self) -> Option<&str> {
+        self.more.as_deref().filter(|more| !more.is_empty())
+    }
+}
+
+/// A line of a watch.
+#[derive(Deserialize)]
+pub(super) struct Line<'t> {
+    #[serde(rename = "type")]
+    pub sort: &'t str,
+    #[serde(borrow)]
+    pub object: &'t RawValue,
+}
+
+/// A request for a page.
+pub(super) fn page(
+    watched: Watched,
+    scope: Option<&Scope>,
+    size: usize,
+    place: &str,
+) -> Result<Request<Vec<u8>>, http::Error> {
+    let mut path = path(watched, scope.map_or("", |scope| &scope.namespace));
+    let _ = write!(path, "limit={size}");
+    let name = scope.and_then(|scope| scope.name.as_deref());
+    select(&mut path, name.or(watched.only()));
+    if !place.is_empty() {
+        let _ = write!(path, "&continue={}", escaped(place));
+    }
+    Request::get(path).body(Vec::new())
+}
+
+/// A request for a watch from a revision on.
+pub(super) fn watch(watched: Watched, revision: &str) -> Result<Request<Vec<u8>>, http::Error> {
+    let mut path = path(watched, "");
+    let _ = write!(
+        path,
+        "watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={}",
+        escaped(revision)
+    );
+    select(&mut path, watched.only());
+    Request::get(path)
+        // A compressed stream would come in pieces that end in the middle of lines.
+        .header(http::header::ACCEPT_ENCODING, "identity")
+        .body(Vec::new())
+}
+
+// Writing to a String cannot fail: the results of all these are passed over.
+fn path(watched: Watched, namespace: &str) -> String {
+    let kind = watched.kind();
+    let root = if kind.group().is_empty() {
+        "api"
+    } else {
+        "apis"
+    };
+    let mut path = format!("/{root}/{}", kind.api_version);
+    if !namespace.is_empty() {
+        let _ = write!(path, "/namespaces/{}", escaped(namespace));
+    }
+    let _ = write!(path, "/{}?", kind.resource);
+    path
+}
+
+fn select(path: &mut String, name: Option<&str>) {
+    if let Some(name) = name {
+        let _ = write!(path, "&fieldSelector=metadata.name%3D{}", escaped(name));
+    }
+}
+
+/// Opens a watch; gives its lines.
+///
+/// # Errors
+/// When the API server does not open it.
+pub(super) async fn lines(
+    client: &kube::Client,
+    request: Request<Vec<u8>>,
+) -> kube::Result<BoxStream<'static, std::io::Result<String>>> {
+    let stream = client.request_stream(request).await?;
+    Ok(without_blank(stream.lines()).boxed())
+}
+
+fn without_blank(
+    lines: impl Stream<Item = std::io::Result<String>>,
+) -> impl Stream<Item = std::io::Result<String>> {
+    lines.filter(|line| {
+        let says = line.as_ref().map_or(true, |line| !line.trim().is_empty());
+        std::future::ready(says)
+    })
+}
+
+/// What an API server says where nothing serves a path: without the group, and without the kind.
+const NOT_SERVED: [&str; 2] = [
+    "404 page not found",
+    "the server could not find the requested resource",
+];
+
+/// Whether the cluster does not have this kind. Only the API server's own words say so: a proxy's 404
+/// must not make all networks vanish.
+pub(super) fn is_missing(watched: Watched, answer: &Answer) -> bool {
+    let said = |words: &String| NOT_SERVED.contains(&words.trim());
+    !watched.kind().built_in && matches!(answer, Answer::Unserved(words) if said(words))
+}
+
+/// Why a request came to nothing, in words.
+pub(super) fn error(watched: Watched, server: &str, answer: &Answer) -> ClusterError {
+    let (server, resource) = (server.to_owned(), watched.kind().full_resource());
+    match answer {
+        Answer::Refused { code: 401, .. } => ClusterError::Unauthorized { server },
+        Answer::Refused { code: 403, message } => ClusterError::NotAllowed {
+            resource,
+            rule: watched.rule(),
+            message: message.clone(),
+        },
+        Answer::Unavailable(reason) => ClusterError::Unreachable {
+            server,
+            reason: reason.clone(),
+        },
+        other => ClusterError::Answer {
+            server,
+            resource,
+            reason: other.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_what_is_wanted_and_no_more() {
+        let scope = |namespace: &str, name: Option<&str>| Scope {
+            namespace: namespace.into(),
+            name: name.map(Into::into),
+        };
+        let of = |watched, scope: Option<Scope>, place| {
+            let request = page(watched, scope.as_ref(), 500, place);
+            request.map_or_else(|e| e.to_string(), |request| request.uri().to_string())
+        };
+        assert_eq!(of(Watched::Pods, None, ""), "/api/v1/pods?limit=500");
+        assert_eq!(
+            of(Watched::Networks, Some(scope("db", Some("a-net"))), ""),
+            "/apis/k8s.cni.cncf.io/v1/namespaces/db/network-attachment-definitions?limit=500\
+             &fieldSelector=metadata.name%3Da-net"
+        );
+        assert_eq!(
+            of(Watched::Pools, Some(scope("", Some("p"))), ""),
+            "/apis/nadmit.io/v1alpha1/addresspools?limit=500&fieldSelector=metadata.name%3Dp"
+        );
+        assert_eq!(
+            of(Watched::Controllers, None, "a/b="),
+            "/apis/apps/v1/deployments?limit=500&fieldSelector=metadata.name%3Dwhereabouts-controller\
+             &continue=a%2Fb%3D"
+        );
+        let watch = watch(Watched::Nodes, "7").map(|request| request.uri().to_string());
+        assert_eq!(
+            watch.ok().as_deref(),
+            Some(
+                "/api/v1/nodes?watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=7"
+            )
+        );
+    }
+}

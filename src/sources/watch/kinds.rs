@@ -1,0 +1,113 @@
+//! The kinds that are watched, and how much rests on each.
+
+use crate::{
+    network::ipam::SLICE_CONTROLLER,
+    sources::cluster::kinds::{self, ClusterKind, built_in, custom},
+};
+
+const STATEFUL_SETS: ClusterKind = built_in("StatefulSet", "apps/v1", "statefulsets", &[]);
+const INSTANCES: ClusterKind = custom(
+    "VirtualMachineInstance",
+    "kubevirt.io/v1",
+    "virtualmachineinstances",
+    &[],
+);
+const NODES: ClusterKind = built_in("Node", "v1", "nodes", &[]);
+
+/// A kind that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Watched {
+    Namespaces,
+    Networks,
+    Pools,
+    Reservations,
+    Pods,
+    Operators,
+    SlicePools,
+    /// Whereabouts's Deployment, and no other.
+    Controllers,
+    StatefulSets,
+    Machines,
+    Instances,
+    Nodes,
+}
+
+impl Watched {
+    /// All of them; a kind's place here is its number.
+    pub(super) const ALL: [Self; 12] = [
+        Self::Namespaces,
+        Self::Networks,
+        Self::Pools,
+        Self::Reservations,
+        Self::Pods,
+        Self::Operators,
+        Self::SlicePools,
+        Self::Controllers,
+        Self::StatefulSets,
+        Self::Machines,
+        Self::Instances,
+        Self::Nodes,
+    ];
+
+    /// Its place in [`Self::ALL`].
+    pub(super) fn number(self) -> usize {
+        self as usize
+    }
+
+    /// The kind as the API serves it.
+    pub(super) fn kind(self) -> &'static ClusterKind {
+        match self {
+            Self::Namespaces => &kinds::NAMESPACES,
+            Self::Networks => &kinds::NETWORKS,
+            Self::Pools => &kinds::POOLS,
+            Self::Reservations => &kinds::RESERVATIONS,
+            Self::Pods => &kinds::PODS,
+            Self::Operators => &kinds::OPERATORS,
+            Self::SlicePools => &kinds::SLICE_POOLS,
+            Self::Controllers => &kinds::DEPLOYMENTS,
+            Self::StatefulSets => &STATEFUL_SETS,
+            Self::Machines => &kinds::MACHINES,
+            Self::Instances => &INSTANCES,
+            Self::Nodes => &NODES,
+        }
+    }
+
+    /// Whether nothing is decided before it is known.
+    pub(super) fn is_necessary(self) -> bool {
+        matches!(
+            self,
+            Self::Namespaces | Self::Networks | Self::Pools | Self::Reservations | Self::Pods
+        )
+    }
+
+    /// The only name that is asked for, where others do not matter.
+    pub(super) fn only(self) -> Option<&'static str> {
+        (self == Self::Controllers).then_some(SLICE_CONTROLLER)
+    }
+
+    /// The rule of RBAC that lets nadmit watch it.
+    pub(super) fn rule(self) -> String {
+        let kind = self.kind();
+        format!(
+            "{{apiGroups: [{:?}], resources: [{}], verbs: [get, list, watch]}}",
+            kind.group(),
+            kind.resource
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_place() {
+        for (place, watched) in Watched::ALL.into_iter().enumerate() {
+            assert_eq!(watched.number(), place);
+        }
+        assert_eq!(
+            Watched::Networks.rule(),
+            r#"{apiGroups: ["k8s.cni.cncf.io"], resources: [network-attachment-definitions], verbs: [get, list, watch]}"#
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! How long to wait before asking again: twice as long each time, by no chance.
+
+use std::time::Duration;
+
+/// The pauses between attempts that come to nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Pause {
+    /// Pauses from `first` to `longest`.
+    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            next: first,
+        }
+    }
+
+    /// The next pause, if the server asks for so much.
+    pub(super) fn next(&mut self, asked: Option<Duration>) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause.max(asked.unwrap_or_default()).min(self.longest)
+    }
+
+    /// Something came of it: the next pause is the first again.
+    pub(super) fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_begin_anew() {
+        let seconds = Duration::from_secs;
+        let mut pause = Pause::new(seconds(1), seconds(5));
+        let pauses = [None, None, Some(seconds(60)), None].map(|asked| pause.next(asked));
+        assert_eq!(pauses, [1, 2, 5, 5].map(seconds));
+        pause.reset();
+        assert_eq!(pause.next(Some(seconds(2))), seconds(2));
+    }
+}

@@ -1,0 +1,223 @@
+//! Reading a pod, and only what the catalog keeps of one.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+use crate::{
+    catalog::Pod,
+    manifests::{Located, Place, PodIdentity, PodManifest, PodName},
+    network::{Position, Span, status},
+    sources::{cluster::kept, objects},
+};
+
+#[derive(Deserialize)]
+struct Slim {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Option<Spec>,
+    #[serde(default)]
+    status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    #[serde(default)]
+    name: Box<str>,
+    #[serde(default)]
+    namespace: Box<str>,
+    #[serde(default)]
+    uid: Option<Box<str>>,
+    #[serde(default)]
+    generate_name: Option<Box<str>>,
+    #[serde(default)]
+    deletion_timestamp: Option<IgnoredAny>,
+    #[serde(default)]
+    owner_references: Option<Vec<Owner>>,
+    #[serde(default)]
+    annotations: Option<Annotations>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Owner {
+    #[serde(default)]
+    controller: Option<bool>,
+    #[serde(default)]
+    api_version: Box<str>,
+    #[serde(default)]
+    kind: Box<str>,
+    #[serde(default)]
+    name: Box<str>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    #[serde(default)]
+    node_name: Option<Box<str>>,
+    #[serde(default)]
+    host_network: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    phase: Option<Box<str>>,
+}
+
+/// The annotations that are read; the others are passed over unread.
+struct Annotations(Vec<(Box<str>, Located<Box<str>>)>);
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keeps;
+
+        impl<'de> Visitor<'de> for Keeps {
+            type Value = Annotations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("annotations")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
+                let mut kept = Vec::new();
+                while let Some(key) = map.next_key::<Box<str>>()? {
+                    if kept::is_read(&key) {
+                        let value: Option<Box<str>> = map.next_value()?;
+                        kept.push((key, nowhere(value.unwrap_or_default())));
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Annotations(kept))
+            }
+        }
+
+        deserializer.deserialize_map(Keeps)
+    }
+}
+
+/// A text of the cluster stands in no file.
+fn nowhere(value: Box<str>) -> Located<Box<str>> {
+    let place = Place {
+        span: Span::default(),
+        position: Position { line: 1, column: 1 },
+    };
+    Located { value, place }
+}
+
+/// Reads a pod; `None` if it has ended or has nothing to do with networks.
+pub(super) fn read(text: &str) -> Result<Option<Pod>, serde_json::Error> {
+    let slim: Slim = serde_json::from_str(text)?;
+    let pod = objects::pod(slim.manifest());
+    Ok(pod.filter(speaks_of_networks))
+}
+
+impl Slim {
+    fn manifest(self) -> PodManifest {
+        let metadata = self.metadata;
+        let spec = self.spec.unwrap_or_default();
+        let owners = metadata.owner_references.into_iter().flatten();
+        let mut controllers = owners.filter(|owner| owner.controller == Some(true));
+        let phase = self.status.and_then(|status| status.phase);
+        PodManifest {
+            namespace: metadata.namespace,
+            name: PodName::Given(metadata.name),
+            identity: PodIdentity {
+                uid: metadata.uid,
+                generate_name: metadata.generate_name.unwrap_or_default(),
+                controller: controllers
+                    .next()
+                    .map(|owner| [owner.api_version, owner.kind, owner.name]),
+            },
+            host_network: spec.host_network.unwrap_or_default(),
+            finished: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
+            terminating: metadata.deletion_timestamp.is_some(),
+            node: spec.node_name.filter(|node| !node.is_empty()),
+            annotations: metadata.annotations.map_or_else(Vec::new, |kept| kept.0),
+        }
+    }
+}
+
+/// Multus reports the cluster's own network of every pod: that alone makes none that matters.
+fn speaks_of_networks(pod: &Pod) -> bool {
+    let asks = [
+        &pod.networks,
+        &pod.default_network,
+        &pod.requested.networks,
+        &pod.requested.default_network,
+    ];
+    let has = |text: &str| match status::parse(text) {
+        Ok(attachments) => attachments.iter().any(|attachment| !attachment.default),
+        // What cannot be read may say anything.
+        Err(_) => true,
+    };
+    asks.into_iter().any(Option::is_some) || pod.network_status.as_deref().is_some_and(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{manifests::Manifest, sources::objects::Objects};
+
+    const PODS: [&str; 6] = [
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"db-1","namespace":"db","uid":"u1",
+            "resourceVersion":"9","generateName":"db-","deletionTimestamp":"2026-11-01T00:00:00Z",
+            "ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"x"},
+              {"apiVersion":"apps/v1","kind":"StatefulSet","name":"db","controller":true}],
+            "annotations":{"k8s.v1.cni.cncf.io/networks":"a-net","other":"x","nadmit.io/requested-networks":"a-net",
+              "k8s.v1.cni.cncf.io/network-status":"[]"}},
+            "spec":{"nodeName":"n1","containers":[{"name":"c"}]},"status":{"phase":"Running"}}"#,
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"launcher","namespace":"vm","uid":"u2",
+            "ownerReferences":[{"apiVersion":"kubevirt.io/v1","kind":"VirtualMachineInstance","name":"vm1",
+              "controller":true}],"annotations":{"v1.multus-cni.io/default-network":"x/y"}}}"#,
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-abcde","namespace":"web","uid":"u3",
+            "generateName":"web-","annotations":{"nadmit.io/holder-token":"t",
+            "k8s.v1.cni.cncf.io/networks":"[{\"name\":\"a-net\"}]"}},"spec":{"hostNetwork":false,"nodeName":""}}"#,
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"static","namespace":"web","uid":"u4",
+            "annotations":{"kubernetes.io/config.mirror":"x","k8s.v1.cni.cncf.io/networks":"a-net"}},
+            "spec":{"hostNetwork":true}}"#,
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"done","namespace":"web",
+            "annotations":{"k8s.v1.cni.cncf.io/networks":"a-net"}},"status":{"phase":"Failed"}}"#,
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"had","namespace":"web",
+            "annotations":{"k8s.v1.cni.cncf.io/network-status":"[{\"name\":\"web/a-net\",\"ips\":[\"192.0.2.1\"]}]"}}}"#,
+    ];
+
+    #[test]
+    fn a_pod_reads_the_same_as_a_manifest_of_it() {
+        for text in PODS {
+            let read = manifests_of(text);
+            let objects = Objects::of(read, "pod.json", &mut Vec::new());
+            let expected = objects.pods.into_iter().next();
+            let expected = expected.map(|(pod, _)| Pod::clone(&pod));
+            let found = super::read(text).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    fn manifests_of(text: &str) -> Vec<Located<Manifest>> {
+        let read = crate::manifests::read(text, "pod.json");
+        assert_eq!(read.errors, []);
+        read.objects
+    }
+
+    #[test]
+    fn a_pod_that_has_nothing_to_do_with_networks_is_not_kept() {
+        for annotations in [
+            "null",
+            "{}",
+            r#"{"other":"x"}"#,
+            r#"{"k8s.v1.cni.cncf.io/network-status":"[{\"name\":\"kindnet\",\"default\":true,\"ips\":[\"10.0.0.1\"]}]"}"#,
+        ] {
+            let text = format!(
+                r#"{{"metadata":{{"name":"a","namespace":"web","annotations":{annotations}}}}}"#
+            );
+            assert_eq!(read(&text).ok(), Some(None), "{text}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Reading an object as the API server writes it.
+//!
+//! What is rare is read as manifests are, by the same code. Pods, of which there are tens of thousands
+//! with eight thousand bytes each, and nodes are read into slim types; what a pod means to the catalog
+//! is said in one place all the same ([`super::super::objects`]).
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    catalog::{Node, Ordinals, Pod},
+    manifests,
+    network::Network,
+    sources::{
+        SourceError,
+        cluster::kept::{self, Item},
+        objects::{AddressPool, AddressReservation, Namespace, Objects},
+    },
+};
+
+use super::{kinds::Watched, node, pod, progress::Key};
+
+/// What an object is to the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What {
+    Namespace(Namespace),
+    Network(Arc<Network>),
+    Pool(AddressPool),
+    Reservation(AddressReservation),
+    Pod(Arc<Pod>),
+    /// The additional networks.
+    Operator(Vec<Arc<Network>>),
+    /// Whether the controller of slices runs.
+    Controller(bool),
+    StatefulSet(Ordinals),
+    Node(Node),
+    /// That it exists is all that is to be known.
+    Existing,
+}
+
+/// An object that was seen.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub key: Key,
+    pub revision: u64,
+    /// `None` if the catalog has no use for it.
+    pub what: Option<What>,
+    /// What is wrong with it.
+    pub remarks: Vec<String>,
+}
+
+/// Which object, and in which state.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Box<str>,
+    #[serde(default)]
+    namespace: Box<str>,
+    resource_version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Head {
+    metadata: Metadata,
+}
+
+/// Which object this is, and its revision.
+///
+/// # Errors
+/// When it is no object of Kubernetes.
+pub(super) fn head(object: &RawValue) -> Result<(Key, u64), serde_json::Error> {
+    let Head { metadata } = serde_json::from_str(object.get())?;
+    let revision = revision(&metadata.resource_version)?;
+    Ok(((metadata.namespace, metadata.name), revision))
+}
+
+/// A `resourceVersion` as a number.
+///
+/// # Errors
+/// When it is none: then nobody could say what is newer.
+pub(super) fn revision(text: &str) -> Result<u64, serde_json::Error> {
+    use serde::de::Error as _;
+    let number = text.parse();
+    number.map_err(|_| {
+        let said = format!("the resourceVersion {text:?} is no number");
+        serde_json::Error::custom(said)
+    })
+}
+
+/// What a bookmark says: everything up to this revision was told.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn bookmark(object: &RawValue) -> Result<u64, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        resource_version: String,
+    }
+    #[derive(Deserialize)]
+    struct Bookmark {
+        metadata: Metadata,
+    }
+    let Bookmark { metadata } = serde_json::from_str(object.get())?;
+    revision(&metadata.resource_version)
+}
+
+/// Reads an object. One whose content makes no sense says nothing, and is remarked upon.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn read(watched: Watched, object: &RawValue) -> Result<Seen, serde_json::Error> {
+    let (key, revision) = head(object)?;
+    let mut remarks = Vec::new();
+    let what = content(watched, object, &mut remarks).unwrap_or_else(|error| {
+        let name = kept::name(watched.kind().name, &key.0, &key.1);
+        remarks.push(format!("{name} cannot be read and says nothing: {error}"));
+        None
+    });
+    Ok(Seen {
+        key,
+        revision,
+        what,
+        remarks,
+    })
+}
+
+fn content(
+    watched: Watched,
+    object: &RawValue,
+    remarks: &mut Vec<String>,
+) -> Result<Option<What>, serde_json::Error> {
+    Ok(match watched {
+        Watched::Pods => pod::read(object.get())?.map(|pod| What::Pod(Arc::new(pod))),
+        Watched::Nodes => Some(What::Node(node::read(object.get())?)),
+        Watched::StatefulSets => Some(What::StatefulSet(ordinals(object.get())?)),
+        Watched::SlicePools | Watched::Machines | Watched::Instances => Some(What::Existing),
+        _ => as_manifest(watched, object, remarks)?,
+    })
+}
+
+fn as_manifest(
+    watched: Watched,
+    object: &RawValue,
+    remarks: &mut Vec<String>,
+) -> Result<Option<What>, serde_json::Error> {
+    let Item::Kept(object) = kept::item(watched.kind(), object)? else {
+        return Ok(None);
+    };
+    let read = manifests::read(&object.text, &object.name);
+    let mut wrong: Vec<SourceError> = read.errors.into_iter().map(Into::into).collect();
+    let found = Objects::of(read.objects, &object.name, &mut wrong);
+    remarks.extend(wrong.iter().map(|error| remark(&object.name, error)));
+    Ok(what(found))
+}
+
+/// The one object that was read.
+fn what(objects: Objects) -> Option<What> {
+    let Objects {
+        networks,
+        namespaces,
+        operators,
+        pools,
+        reservations,
+        controllers,
+        ..
+    } = objects;
+    let networks = networks.into_iter().map(|(o, _)| What::Network(o));
+    let mut found = networks
+        .chain(namespaces.into_iter().map(|(o, _)| What::Namespace(o)))
+        .chain(operators.into_iter().map(|(o, _)| What::Operator(o)))
+        .chain(pools.into_iter().map(|(o, _)| What::Pool(o)))
+        .chain(reservations.into_iter().map(|(o, _)| What::Reservation(o)))
+        .chain(
+            controllers
+                .into_iter()
+                .map(|((_, o), _)| What::Controller(o)),
+        );
+    found.next()
+}
+
+/// What is wrong with an object. It has no lines: the place is the object.
+fn remark(object: &str, error: &SourceError) -> String {
+    match error {
+        SourceError::Manifest(error) => format!("{object}: {}", error.fault),
+        SourceError::Label {
+            label,
+            expected,
+            text,
+            ..
+        } => format!(
+            "{object}: the label {label} is {text:?}, which is taken for no label: write {expected}"
+        ),
+        SourceError::Pool { fault, .. } => {
+            format!("{object} is not valid and gives nothing: {fault}")
+        }
+        other => format!("{object}: {other}"),
+    }
+}
+
+/// The replicas that a StatefulSet wants: one, if it does not say.
+fn ordinals(text: &str) -> Result<Ordinals, serde_json::Error> {
+    #[derive(Default, Deserialize)]
+    struct Start {
+        start: Option<i64>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Spec {
+        replicas: Option<i64>,
+        ordinals: Option<Start>,
+    }
+    #[derive(Deserialize)]
+    struct Set {
+        #[serde(default)]
+        spec: Spec,
+    }
+    let Set { spec } = serde_json::from_str(text)?;
+    let count =
+        |number: Option<i64>, absent| number.map_or(absent, |n| u32::try_from(n).unwrap_or(0));
+    Ok(Ordinals {
+        start: count(spec.ordinals.and_then(|ordinals| ordinals.start), 0),
+        replicas: count(spec.replicas, 1),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(watched: Watched, text: &str) -> Seen {
+        let raw = RawValue::from_string(text.to_owned()).unwrap_or_else(|e| panic!("{e}"));
+        read(watched, &raw).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn an_object_is_read_as_a_manifest_of_it_is() {
+        let network = seen(
+            Watched::Networks,
+            r#"{"metadata":{"name":"a-net","namespace":"db","resourceVersion":"7","managedFields":[{}],
+                "annotations":{"nadmit.io/address-pool":"storage"}},
+                "spec":{"config":"{\"cniVersion\":\"1.0.0\",\"type\":\"macvlan\"}"}}"#,
+        );
+        assert_eq!(network.revision, 7);
+        let Some(What::Network(network)) = network.what else {
+            panic!("{network:?}")
+        };
+        assert_eq!(network.address_pool.as_deref(), Some("storage"));
+        assert!(network.config.loaded().is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_object_for_a_place() {
+        let pool = seen(
+            Watched::Pools,
+            r#"{"metadata":{"name":"storage","resourceVersion":"7"},
+                "spec":{"ranges":[{"range":"192.0.2.0"}]}}"#,
+        );
+        assert!(matches!(
+            &pool.what,
+            Some(What::Pool(AddressPool { pool: Err(_), .. }))
+        ));
+        let remark = pool.remarks.concat();
+        assert!(
+            remark.starts_with("AddressPool storage is not valid and gives nothing: "),
+            "{remark}"
+        );
+        let namespace = seen(
+            Watched::Namespaces,
+            r#"{"metadata":{"name":"db","resourceVersion":"7","labels":{"nadmit.io/mode":"loud"}}}"#,
+        );
+        assert_eq!(
+            namespace.remarks,
+            [
+                "Namespace db: the label nadmit.io/mode is \"loud\", which is taken for no label: write \
+              deny, warn or off"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_set_has_the_replicas_that_it_wants() {
+        let of = |spec: &str| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"db","namespace":"db","resourceVersion":"7"}},"spec":{spec}}}"#
+            );
+            match seen(Watched::StatefulSets, &text).what {
+                Some(What::StatefulSet(Ordinals { start, replicas })) => (start, replicas),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(of("{}"), (0, 1));
+        assert_eq!(of(r#"{"replicas":0}"#), (0, 0));
+        assert_eq!(of(r#"{"replicas":3,"ordinals":{"start":5}}"#), (5, 3));
+    }
+
+    #[test]
+    fn a_version_that_is_no_number_is_said() {
+        let raw = r#"{"metadata":{"name":"db","resourceVersion":"x"}}"#;
+        let raw = RawValue::from_string(raw.to_owned()).unwrap_or_else(|e| panic!("{e}"));
+        let error = read(Watched::Namespaces, &raw).err().map(|e| e.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("the resourceVersion \"x\" is no number")
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! Looking something up at its origin, past every cache.
+//!
+//! A read is a list without a `resourceVersion`, which the API server answers as of now (of one name it
+//! reads one key, as for a get), and which has a revision also when there is nothing. What comes back
+//! goes into the same store as what the watches bring, if it is newer than that, and is published
+//! before the call returns.
+
+use futures_util::future::{try_join, try_join_all};
+
+use crate::{
+    api::call::{Answer, Call, Patience},
+    catalog::Pod,
+    sources::ClusterError,
+};
+
+use super::{
+    ClusterSource, Shared,
+    ask::{self, Page},
+    kinds::Watched,
+    progress::{Scope, Worth},
+    read::{self, Seen},
+};
+
+/// How often a read is repeated that a list or a compaction made worthless.
+const ROUNDS: usize = 5;
+/// How many pods of other namespaces are looked up at a time.
+const AT_A_TIME: usize = 8;
+
+/// What a read showed.
+enum Live {
+    /// These, as of this revision, and no others.
+    All(u64, Vec<Seen>),
+    /// There is no such kind.
+    Missing,
+    /// Its place was lost between two pages.
+    Lost,
+}
+
+impl ClusterSource {
+    /// Looks up a network.
+    ///
+    /// # Errors
+    /// When the API server does not tell; the catalog stays what it was. The same holds of the others.
+    pub async fn refresh_network(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        self.refresh(Watched::Networks, namespace, Some(name)).await
+    }
+
+    /// Looks up a pod. Afterwards the catalog has it as it is, with its present UID, or, if there is
+    /// none of that name, if it has ended or has nothing to do with networks, not at all.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_pod(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        self.refresh(Watched::Pods, namespace, Some(name)).await
+    }
+
+    /// Looks up a namespace: its labels, and whether it is on its way out.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_namespace(&self, name: &str) -> Result<(), ClusterError> {
+        self.refresh(Watched::Namespaces, "", Some(name)).await
+    }
+
+    /// Looks up an address pool.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_pool(&self, name: &str) -> Result<(), ClusterError> {
+        self.refresh(Watched::Pools, "", Some(name)).await
+    }
+
+    /// Looks up what OpenShift's operator is told to run.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_operator(&self) -> Result<(), ClusterError> {
+        self.refresh(Watched::Operators, "", None).await
+    }
+
+    /// Looks up all pods of a namespace.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_pods_of(&self, namespace: &str) -> Result<(), ClusterError> {
+        self.refresh(Watched::Pods, namespace, None).await
+    }
+
+    /// Looks up a StatefulSet.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_stateful_set(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), ClusterError> {
+        self.refresh(Watched::StatefulSets, namespace, Some(name))
+            .await
+    }
+
+    /// Looks up a virtual machine and its instance.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_machine(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        let machine = self.refresh(Watched::Machines, namespace, Some(name));
+        let instance = self.refresh(Watched::Instances, namespace, Some(name));
+        try_join(machine, instance).await.map(drop)
+    }
+
+    /// Looks up a node.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_node(&self, name: &str) -> Result<(), ClusterError> {
+        self.refresh(Watched::Nodes, "", Some(name)).await
+    }
+
+    /// Looks up who uses a network: its namespace, and the pods in it; and if none of them does, of the
+    /// pods elsewhere that are known to use it so many that one is sure to, or none is left.
+    /// `default_home` is the namespace in which pods' default networks are looked up.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_network_users(
+        &self,
+        namespace: &str,
+        name: &str,
+        default_home: &str,
+    ) -> Result<(), ClusterError> {
+        try_join(
+            self.refresh_namespace(namespace),
+            self.refresh_pods_of(namespace),
+        )
+        .await?;
+        let users = || self.users(namespace, name, default_home);
+        let known = users();
+        if known.iter().any(|(home, _)| **home == *namespace) {
+            return Ok(());
+        }
+        for some in known.chunks(AT_A_TIME) {
+            let pods = some.iter().map(|(home, pod)| self.refresh_pod(home, pod));
+            try_join_all(pods).await?;
+            if users().iter().any(|user| some.contains(user)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn users(&self, namespace: &str, name: &str, default_home: &str) -> Vec<(Box<str>, Box<str>)> {
+        // A copy, so that nobody waits while the index of users is made.
+        let catalog = self.shared.store().catalog().clone();
+        let users = catalog.users(namespace, name, default_home).into_iter();
+        let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
+        users.map(|pod| key(pod)).collect()
+    }
+
+    async fn refresh(
+        &self,
+        watched: Watched,
+        namespace: &str,
+        name: Option<&str>,
+    ) -> Result<(), ClusterError> {
+        let scope = Scope {
+            namespace: namespace.into(),
+            name: name.map(Into::into),
+        };
+        let shared = &*self.shared;
+        let mut call = Call::begin(Patience::default());
+        for _ in 0..ROUNDS {
+            let live = shared.read(watched, &scope, &mut call).await;
+            let live = live.map_err(|a| ask::error(watched, &shared.options.server, &a))?;
+            let worth = match live {
+                Live::All(revision, all) => {
+                    shared.with(|store| store.live(watched, scope.clone(), revision, all))
+                }
+                Live::Missing => {
+                    shared.with(|store| store.live_missing(watched, &scope));
+                    Worth::News
+                }
+                Live::Lost => Worth::Again,
+            };
+            if worth != Worth::Again {
+                shared.publish();
+                return Ok(());
+            }
+        }
+        let overtaken = Answer::Uncertain {
+            after: None,
+            message: "each answer was overtaken by a newer list; try again".to_owned(),
+        };
+        Err(ask::error(watched, &shared.options.server, &overtaken))
+    }
+}
+
+impl Shared {
+    async fn read(&self, watched: Watched, scope: &Scope, call: &mut Call) -> Result<Live, Answer> {
+        let (mut place, mut all) = (String::new(), Vec::new());
+        let unreadable = |error: serde_json::Error| Answer::Uncertain {
+            after: None,
+            message: format!("what it sent cannot be read: {error}"),
+        };
+        loop {
+            let asked = call.ask(|| async {
+                let request = ask::page(watched, Some(scope), self.options.page, &place);
+                let request = request.map_err(kube::Error::HttpError)?;
+                self.client.request_text(request).await
+            });
+            let text = match asked.await {
+                Ok(text) => text,
+                Err(Answer::Expired(_)) if !place.is_empty() => return Ok(Live::Lost),
+                Err(answer) if ask::is_missing(watched, &answer) => return Ok(Live::Missing),
+                Err(answer) => return Err(answer),
+            };
+            let page: Page<'_> = serde_json::from_str(&text).map_err(unreadable)?;
+            for item in page.items.iter().flatten() {
+                all.push(read::read(watched, item).map_err(unreadable)?);
+            }
+            match page.metadata.more() {
+                Some(more) => place = more.to_owned(),
+                None => {
+                    let revision = read::revision(&page.metadata.resource_version);
+                    return Ok(Live::All(revision.map_err(unreadable)?, all));
+                }
+            }
+        }
+    }
+}
