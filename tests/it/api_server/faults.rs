@@ -192,7 +192,8 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Every time, for a verb and a resource or subresource (`pods/binding`); `*` is any.
+    /// Every time, for a verb and a resource (`addresspools`, with or without its group) or
+    /// subresource (`pods/binding`); `*` is any.
     pub(crate) fn of(verb: &str, resource: &str, action: FaultAction) -> Self {
         Self {
             verb: verb.to_owned(),
@@ -231,12 +232,14 @@ impl Rule {
 
     fn takes(&mut self, asked: &Asked) -> bool {
         let is = |wanted: &str, found: &str| wanted == "*" || wanted == found;
-        let resource = match asked.subresource.as_str() {
-            "" => asked.resource.clone(),
-            subresource => format!("{}/{subresource}", asked.resource),
+        let whole = |resource: String| match asked.subresource.as_str() {
+            "" => resource,
+            subresource => format!("{resource}/{subresource}"),
         };
+        let of_resource = is(&self.resource, &whole(asked.resource.clone()))
+            || self.resource == whole(asked.qualified());
         let matches = is(&self.verb, asked.verb)
-            && is(&self.resource, &resource)
+            && of_resource
             && self
                 .name
                 .as_deref()

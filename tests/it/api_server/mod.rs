@@ -89,7 +89,7 @@ pub(crate) type Counts = BTreeMap<(String, String), u64>;
 type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What all clones share.
-pub(super) struct Shared {
+struct Shared {
     state: Mutex<State>,
     faults: Faults,
     webhooks: Mutex<Vec<Webhook>>,
@@ -272,7 +272,7 @@ impl ApiServer {
 }
 
 impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         locked(&self.state)
     }
 

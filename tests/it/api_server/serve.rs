@@ -98,6 +98,9 @@ impl Shared {
         let change = state.commit(&kind.qualified(), key, object);
         let change = change.ok_or_else(|| Refusal::not_found(kind, &key.1))?;
         self.record(asked, change.what, &change.object);
+        if kind.plural == "customresourcedefinitions" {
+            state.define(&change.object, gone);
+        }
         if gone && kind.namespaced {
             self.leave(state, asked, &key.0);
         }

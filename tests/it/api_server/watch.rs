@@ -105,10 +105,12 @@ impl Watcher {
         let state = shared.state();
         let table = state.table(&self.asked)?;
         let asked = self.asked.query("resourceVersion").unwrap_or_default();
-        let since: u64 = asked
-            .parse()
-            .or_else(|_| if asked.is_empty() { Ok(0) } else { Err(()) })
-            .map_err(|()| Refusal::bad_request("invalid resource version"))?;
+        let since: u64 = match asked {
+            "" => 0,
+            text => text
+                .parse()
+                .map_err(|_| Refusal::bad_request("invalid resource version"))?,
+        };
         let streams = self.asked.is_true("sendInitialEvents");
         let without = self.asked.query("sendInitialEvents") == Some("false");
         if !streams && since > 0 {
@@ -268,7 +270,5 @@ enum Gathered {
 }
 
 fn line(what: &str, object: &Value) -> Bytes {
-    let mut text = json!({"type": what, "object": object}).to_string();
-    text.push('\n');
-    text.into()
+    format!("{{\"type\":\"{what}\",\"object\":{object}}}\n").into()
 }
