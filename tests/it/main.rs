@@ -9,6 +9,7 @@ mod api_server;
 mod architecture;
 mod check;
 mod check_cluster;
+mod cluster_sources;
 mod crash;
 mod crds;
 mod docs;
@@ -44,6 +45,7 @@ fn main() {
         architecture::trials(),
         check::trials(),
         check_cluster::trials(),
+        cluster_sources::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),
