@@ -11,6 +11,7 @@ mod binding;
 mod check;
 mod check_cluster;
 mod cluster_ledger;
+mod cluster_sources;
 mod crash;
 mod crds;
 mod docs;
@@ -48,6 +49,7 @@ fn main() {
         check::trials(),
         check_cluster::trials(),
         cluster_ledger::trials(),
+        cluster_sources::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),

@@ -84,7 +84,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(code: u16, reason: &str, message: &str) -> Self {
+    pub(crate) fn new(code: u16, reason: &str, message: &str) -> Self {
         Self {
             code,
             reason: reason.to_owned(),

@@ -43,9 +43,10 @@ use std::{
 use serde_json::Value;
 
 pub(crate) use self::{
+    answer::Refusal,
     asked::Asked,
     faults::{Effect, Failure, Fault, FaultAction, Rule},
-    kinds::Kind,
+    kinds::{Kind, installed},
     real::RealServer,
     seed::Store,
     time::Clock,
