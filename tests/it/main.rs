@@ -12,6 +12,7 @@ mod check;
 mod check_cluster;
 mod cluster_ledger;
 mod cluster_sources;
+mod cluster_speed;
 mod crash;
 mod crds;
 mod docs;
@@ -50,6 +51,7 @@ fn main() {
         check_cluster::trials(),
         cluster_ledger::trials(),
         cluster_sources::trials(),
+        cluster_speed::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),
