@@ -23,9 +23,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("cluster_speed::a_bind_waits_for_one_write_more", || {
             world::paused(one())
         }),
-        Trial::test("cluster_speed::a_burst_on_a_pool_that_just_suffices", || {
-            world::paused(burst())
-        }),
+        Trial::test(
+            "cluster_speed::a_burst_on_a_pool_that_just_suffices",
+            || world::paused(burst()),
+        ),
     ]
 }
 
@@ -66,11 +67,11 @@ async fn burst() -> Result<(), Failed> {
         refused += outcome?;
     }
     let writes = world.writes() - before;
-    println!(
-        "{PODS} binds: {writes} writes of allocations, {refused} binds tried again; asked: {:?}",
-        world.server.asked()
-    );
-    let addresses: BTreeSet<String> = names.iter().filter_map(|name| world.address(name)).collect();
+    println!("{PODS} binds: {writes} writes of allocations, {refused} binds tried again");
+    let addresses: BTreeSet<String> = names
+        .iter()
+        .filter_map(|name| world.address(name))
+        .collect();
     if addresses.len() != PODS {
         return Err(format!("{} addresses for {PODS} pods", addresses.len()).into());
     }

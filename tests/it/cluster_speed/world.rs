@@ -85,12 +85,19 @@ impl World {
             stop,
         };
         world.settle().await;
-        for index in &world.indexes {
-            index.lock().set_ready("storage");
+        for (number, index) in world.indexes.iter().enumerate() {
+            let mut index = index.lock();
+            index.set_ready("storage");
+            // The first leads.
+            index.step_aside(number > 0);
         }
         world.register(&routers);
         for verb in ["create", "update", "delete"] {
-            world.server.fault(Rule::of(verb, "*", FaultAction::slow(Duration::ZERO, write)));
+            world.server.fault(Rule::of(
+                verb,
+                "*",
+                FaultAction::slow(Duration::ZERO, write),
+            ));
         }
         Ok(world)
     }
@@ -167,12 +174,18 @@ impl World {
         self.bind(name, node).await.map(|()| 10)
     }
 
-    /// How many allocations were written, in whichever way.
+    /// How many writes of allocations were asked for, in whichever way, and whatever came of them.
     pub(super) fn writes(&self) -> u64 {
-        let written = self.server.written();
-        let of_allocations =
-            |(key, _): &(&(String, String), &u64)| key.1.starts_with("addressallocations");
-        written.iter().filter(of_allocations).map(|(_, count)| count).sum()
+        let asked = self.server.asked();
+        let of_allocations = |((verb, resource), _): &(&(String, String), &u64)| {
+            let changes = ["create", "update", "delete"].contains(&verb.as_str());
+            changes && resource.starts_with("addressallocations")
+        };
+        asked
+            .iter()
+            .filter(of_allocations)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// What a pod's annotation says.
