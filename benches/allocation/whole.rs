@@ -94,6 +94,7 @@ fn allocate(index: &mut Index, next: &mut u64) -> Held {
             name: format!("pod-{next}").into(),
         },
         pod: None,
+        node: None,
     };
     let ask = Ask {
         pool: POOL.into(),

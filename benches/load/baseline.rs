@@ -59,7 +59,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
             ..Certificates::default()
         },
         limits: nadmit::server::Limits::default(),
-        clock: jiff::Timestamp::now,
+        clock: nadmit::clock::Clock::new(jiff::Timestamp::now),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::{
     answer::Answer,
     decide::{Decision, Plan},
-    inject::refuse,
+    inject::{comes_later, found, refuse},
     object::Object,
-    pod::{subject, with_identity},
+    pod::{asker, subject},
     review::{Operation, Request},
     situation::Situation,
 };
@@ -17,8 +17,8 @@ use crate::{
         index::{Ask, Asker, MacWish, Refused},
     },
     rules::{
-        PodSubject,
-        allocation::{asks, can_be_served},
+        Finding, Level, PodSubject,
+        allocation::{PoolAttachment, asks, can_be_served},
     },
 };
 
@@ -34,10 +34,15 @@ pub(super) fn decide(
         return None;
     }
     let carried = pod.metadata.annotations.holder_token.as_deref();
-    let asker = with_identity(request, pod, carried, |identity| identity.asker())?;
+    let asker = asker(request, pod, carried)?;
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    if request.operation == Operation::Create && comes_later(pod, situation) {
+        let refused = index.preview(&asker, &asks, situation.now).err()?;
+        drop(index);
+        return foreseen(request, subject, &attachments, refused, situation);
+    }
     if request.dry_run == Some(true) {
         let refused = index.preview(&asker, &asks, situation.now).err()?;
         drop(index);
@@ -74,6 +79,33 @@ pub(super) fn decide(
     }
 }
 
+/// What will be refused when the pod is bound. That nothing is left now is only warned of, for it may
+/// be otherwise then; of what is sure to be otherwise nothing is said.
+fn foreseen(
+    request: &Request<'_>,
+    subject: &PodSubject<'_>,
+    attachments: &[PoolAttachment],
+    refused: Vec<Refused>,
+    situation: &Situation<'_>,
+) -> Option<Decision> {
+    let (short, lasting): (Vec<_>, Vec<_>) = refused
+        .into_iter()
+        .filter(|one| one.refusal.is_exhaustion() || !one.refusal.may_pass())
+        .partition(|one| one.refusal.may_pass());
+    if !lasting.is_empty() {
+        return Some(refuse(request, subject, attachments, lasting, situation));
+    }
+    let findings = found(subject, attachments, short);
+    let warnings: Vec<Finding> = findings
+        .into_iter()
+        .map(|finding| Finding {
+            level: Level::Warn,
+            ..finding
+        })
+        .collect();
+    (!warnings.is_empty()).then(|| Decision::of(request, warnings, situation.evidence))
+}
+
 /// A token becomes this pod's: no other can use it any more. Nothing to write if it is already.
 fn claim(
     request: &Request<'_>,
@@ -90,6 +122,7 @@ fn claim(
     Ok(Some(Plan {
         writes: planned.writes,
         ticket: planned.ticket,
+        borrowed: planned.borrowed,
         answer: Answer::allow(request),
     }))
 }

@@ -12,6 +12,11 @@ const UNPROCESSABLE: u16 = 422;
 /// The status reason with which kubectl lists the causes one by one.
 const REASON: &str = "Invalid";
 
+/// HTTP's "service unavailable", with which a caller asks again.
+const UNAVAILABLE: u16 = 503;
+/// Its status reason.
+const LATER_REASON: &str = "ServiceUnavailable";
+
 /// Room for an answer that has nothing to say.
 const SHORT: usize = 192;
 
@@ -23,6 +28,8 @@ pub struct Answer {
     namespace: String,
     findings: Vec<Finding>,
     patch: Option<Patch>,
+    /// Why it cannot be decided now, if it cannot.
+    later: Option<String>,
 }
 
 /// The decision in one word, as logs, metrics and audit annotations have it.
@@ -72,6 +79,15 @@ impl Answer {
             namespace: request.namespace.clone().unwrap_or_default().into_owned(),
             findings,
             patch: None,
+            later: None,
+        }
+    }
+
+    /// "Not now", with the reason: who asked is to ask again.
+    pub fn later(request: &Request<'_>, reason: String) -> Self {
+        Self {
+            later: Some(reason),
+            ..Self::allow(request)
         }
     }
 
@@ -101,6 +117,9 @@ impl Answer {
 
     /// The decision in one word.
     pub fn verdict(&self) -> Verdict {
+        if self.later.is_some() {
+            return Verdict::Deny;
+        }
         match self.findings.iter().map(|finding| finding.level).max() {
             Some(Level::Deny) => Verdict::Deny,
             Some(Level::Warn) => Verdict::Warn,
@@ -120,6 +139,10 @@ impl Answer {
 
     /// Everything that denies, for people, in one line.
     pub fn message(&self) -> String {
+        if let Some(reason) = &self.later {
+            let (namespace, name) = (&self.namespace, &self.name);
+            return format!("nadmit cannot answer for \"{namespace}/{name}\" yet: {reason}");
+        }
         let denied: Vec<&Finding> = self.denied().collect();
         let said = |finding: &Finding| {
             format!(
@@ -221,8 +244,16 @@ impl Answer {
         StatusOut {
             status: "Failure",
             message: self.message(),
-            reason: REASON,
-            code: UNPROCESSABLE,
+            reason: if self.later.is_some() {
+                LATER_REASON
+            } else {
+                REASON
+            },
+            code: if self.later.is_some() {
+                UNAVAILABLE
+            } else {
+                UNPROCESSABLE
+            },
             details: DetailsOut {
                 name: &self.name,
                 kind: &self.kind,

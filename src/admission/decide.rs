@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{
     allocated,
     answer::{Answer, Verdict},
-    inject,
+    binding, inject,
     object::Object,
     pod::subject,
     pool,
@@ -14,7 +14,7 @@ use super::{
     workload::Template,
 };
 use crate::{
-    allocation::{Write, index::Ticket},
+    allocation::{Slice, Write, index::Ticket},
     catalog::Catalog,
     network::operator,
     rules::{
@@ -54,9 +54,12 @@ pub enum Decision {
     Answer(Answer),
     /// Write these records first; answer only when they are safe.
     Plan(Plan),
-    /// Look these up at their origin, then decide again with [`Evidence::Confirmed`]: a denial
+    /// Look these up at their origin, then decide again with [`Evidence::LookedUp`]: what was decided
     /// rests on what is not certain.
     Confirm(Vec<Lookup>),
+    /// Record that this node owns this slice, tell the index, and decide again: a pod needs an
+    /// address of it.
+    Claim(Slice),
     /// Decide again a moment later: something that is needed is being recorded for another request.
     /// When there is no time for that, answer this.
     AskAgain(Answer),
@@ -69,6 +72,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// By which the index knows the plan: it is to be confirmed, or rolled back.
     pub ticket: Ticket,
+    /// How many of the addresses are lent from slices of other nodes.
+    pub borrowed: usize,
     /// What to answer when they are safe.
     pub answer: Answer,
 }
@@ -77,12 +82,16 @@ pub struct Plan {
 /// decision.
 ///
 /// # Guarantees
-/// - With [`Evidence::Confirmed`] the decision is never [`Decision::Confirm`].
+/// - [`Decision::Confirm`] asks for nothing that the evidence covers; with [`Evidence::Confirmed`] the
+///   decision is never one.
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused.
 pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     if webhook == Webhook::Mutate {
         return inject::mutate(request, situation);
+    }
+    if binding::is_binding(request) {
+        return binding::validate(request, situation);
     }
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
@@ -100,12 +109,14 @@ pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>
 
 impl Decision {
     /// The decision that these findings make.
-    pub(super) fn of(request: &Request<'_>, findings: Vec<Finding>, evidence: Evidence) -> Self {
-        if evidence == Evidence::Cached {
-            let lookups = unconfirmed(&findings);
-            if !lookups.is_empty() {
-                return Self::Confirm(lookups);
-            }
+    pub(super) fn of(
+        request: &Request<'_>,
+        findings: Vec<Finding>,
+        evidence: Evidence<'_>,
+    ) -> Self {
+        let lookups = unconfirmed(&findings, evidence);
+        if !lookups.is_empty() {
+            return Self::Confirm(lookups);
         }
         Self::Answer(Answer::new(request, findings))
     }
@@ -131,6 +142,7 @@ impl Decision {
                 answer: plan.answer.after(earlier),
                 ..plan
             }),
+            Self::Claim(slice) => Self::Claim(slice),
             Self::Confirm(lookups) => Self::Confirm(lookups),
         }
     }
@@ -172,13 +184,14 @@ fn has_pools(request: &Request<'_>, situation: &Situation<'_>) -> bool {
 }
 
 /// What must be looked up before these findings may deny.
-fn unconfirmed(findings: &[Finding]) -> Vec<Lookup> {
+fn unconfirmed(findings: &[Finding], evidence: Evidence<'_>) -> Vec<Lookup> {
     let mut lookups: Vec<Lookup> = Vec::new();
     for finding in findings
         .iter()
         .filter(|finding| finding.level == Level::Deny)
     {
         if let Some(lookup) = &finding.rests_on
+            && !evidence.covers(lookup)
             && !lookups.contains(lookup)
         {
             lookups.push(lookup.clone());

@@ -7,9 +7,11 @@
 
 mod allocated;
 mod answer;
+mod binding;
 mod decide;
 mod inject;
 mod json;
+mod late;
 mod object;
 mod pod;
 mod pool;
@@ -19,8 +21,10 @@ mod workload;
 
 pub use self::{
     answer::{Answer, Verdict},
+    binding::is_binding,
     decide::{Decision, Plan, Webhook, decide},
-    object::{Annotations, Labels, Metadata, Object, Raw, Spec},
+    late::{Late, late},
+    object::{Annotations, Labels, Metadata, Object, Raw, Spec, Target},
     review::{Operation, OwnSpecs, Request, Review, ReviewError},
     situation::{Evidence, Situation},
 };

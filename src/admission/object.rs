@@ -19,9 +19,20 @@ pub struct Object<'a> {
     /// What decides in its spec.
     #[serde(borrow, default)]
     pub spec: Spec<'a>,
+    /// Where a Binding binds its pod to.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub target: Option<Target<'a>>,
     /// The `data` of a `ConfigMap`, as JSON.
     #[serde(borrow, default)]
     pub data: Option<&'a RawValue>,
+}
+
+/// What a Binding names: a node.
+#[derive(Debug, Default, Deserialize)]
+pub struct Target<'a> {
+    /// Its name.
+    #[serde(borrow, default)]
+    pub name: Cow<'a, str>,
 }
 
 /// The part of an object's metadata that decides.
@@ -119,6 +130,8 @@ impl<'de> Deserialize<'de> for Labels {
 pub struct Spec<'a> {
     /// Whether a pod uses the node's own network; Multus then ignores its annotation.
     pub host_network: bool,
+    /// The node that a pod is to run on, or runs on.
+    pub node_name: Option<Cow<'a, str>>,
     /// A network's configuration, if it is a text.
     pub config: Option<Cow<'a, str>>,
     /// A network's configuration as JSON, if it is there and no text: a mistake that others than the
@@ -211,6 +224,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
                         "hostNetwork" => {
                             let value: &RawValue = map.next_value()?;
                             spec.host_network = value.get() == "true";
+                        }
+                        "nodeName" => {
+                            let value: &'de RawValue = map.next_value()?;
+                            let text = serde_json::from_str::<Option<Text<'de>>>(value.get());
+                            let text = text.ok().flatten().map(|Text(text)| text);
+                            spec.node_name = text.filter(|text| !text.is_empty());
                         }
                         "config" => {
                             let value: &'de RawValue = map.next_value()?;

@@ -9,7 +9,7 @@ use super::{
     review::Request,
 };
 use crate::{
-    allocation::{Controller, Identity},
+    allocation::{Controller, Identity, index::Asker},
     catalog::Catalog,
     rules::{PodSubject, Policy},
 };
@@ -28,7 +28,7 @@ struct Owner<'a> {
 }
 
 /// Calls `then` with what proves the identity of a pod that holds by `token`, if it has one.
-pub(super) fn with_identity<R>(
+fn with_identity<R>(
     request: &Request<'_>,
     pod: &Object<'_>,
     token: Option<&str>,
@@ -51,6 +51,12 @@ pub(super) fn with_identity<R>(
     })
 }
 
+/// Who asks when this pod does, on the node that it names; holding by `token`, if it has one.
+pub(super) fn asker(request: &Request<'_>, pod: &Object<'_>, token: Option<&str>) -> Option<Asker> {
+    let asker = with_identity(request, pod, token, |identity| identity.asker())?;
+    Some(asker.on(pod.spec.node_name.as_deref().map(Into::into)))
+}
+
 /// The pod as rules look at it.
 pub(super) fn subject<'s>(
     request: &'s Request<'_>,
@@ -59,12 +65,14 @@ pub(super) fn subject<'s>(
     catalog: &'s Catalog,
 ) -> PodSubject<'s> {
     let annotations = &pod.metadata.annotations;
-    PodSubject::new(
+    let mut subject = PodSubject::new(
         request.namespace.as_deref().unwrap_or_default(),
         pod.spec.host_network,
         annotations.networks.as_deref(),
         annotations.default_network.as_deref(),
         policy,
         catalog,
-    )
+    );
+    subject.has_node = pod.spec.node_name.is_some();
+    subject
 }

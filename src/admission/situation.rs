@@ -3,7 +3,7 @@
 use crate::{
     allocation::{SharedIndex, Timestamp},
     catalog::Catalog,
-    rules::Policy,
+    rules::{Lookup, Policy},
 };
 
 /// What is known when a review is decided: the world as a value. Clock and randomness come in here,
@@ -17,7 +17,7 @@ pub struct Situation<'a> {
     /// Who holds which address.
     pub allocations: &'a SharedIndex,
     /// How fresh all that is.
-    pub evidence: Evidence,
+    pub evidence: Evidence<'a>,
     /// What the time is.
     pub now: Timestamp,
     /// A number that nobody can guess, another one for each review.
@@ -26,12 +26,25 @@ pub struct Situation<'a> {
 
 /// How fresh what is known is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
+pub enum Evidence<'a> {
     /// It may lag behind its origin: what it says of other objects may be over.
     Cached,
-    /// What [`Decision::Confirm`](super::Decision::Confirm) asked for was looked up at the origin and
-    /// is in it.
+    /// These, which [`Decision::Confirm`](super::Decision::Confirm) asked for, were looked up at the
+    /// origin and are in it.
+    LookedUp(&'a [Lookup]),
+    /// Nothing lags: whatever could be looked up is as its origin is.
     Confirmed,
+}
+
+impl Evidence<'_> {
+    /// Whether what this look-up would say is known already.
+    pub fn covers(self, lookup: &Lookup) -> bool {
+        match self {
+            Self::Cached => false,
+            Self::LookedUp(done) => done.contains(lookup),
+            Self::Confirmed => true,
+        }
+    }
 }
 
 impl<'a> Situation<'a> {
@@ -54,7 +67,7 @@ impl<'a> Situation<'a> {
 
     /// The same with other evidence.
     #[must_use]
-    pub fn with(self, evidence: Evidence) -> Self {
+    pub fn with(self, evidence: Evidence<'a>) -> Self {
         Self { evidence, ..self }
     }
 }

@@ -59,6 +59,11 @@ impl Block {
         None
     }
 
+    /// How many it has from `first` to `last`.
+    pub(super) fn count(&self, first: usize, last: usize) -> usize {
+        (first..=last).filter(|at| self.has(*at)).count()
+    }
+
     /// Whether it has none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)

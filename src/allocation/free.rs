@@ -1,5 +1,7 @@
 //! The free numbers of a window: which is the lowest, and taking and giving back.
 
+mod within;
+
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::block::{BITS, Block};

@@ -67,6 +67,9 @@ pub struct PodRef {
     /// Its UID, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<Arc<str>>,
+    /// The node that it is on, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
 }
 
 impl Holder {

@@ -40,10 +40,15 @@ impl Identity<'_> {
         let pod = (!self.name.is_empty()).then(|| PodRef {
             name: self.name.into(),
             uid: self.uid.map(Arc::from),
+            node: None,
         });
         let holder = self.replica().or_else(|| self.machine());
         let holder = holder.or_else(|| self.unnamed()).or_else(|| self.named())?;
-        Some(Asker { holder, pod })
+        Some(Asker {
+            holder,
+            pod,
+            node: None,
+        })
     }
 
     fn replica(&self) -> Option<Holder> {

@@ -18,6 +18,7 @@ mod record;
 mod refusal;
 mod reservation;
 pub mod selector;
+mod slice;
 mod space;
 pub mod spec;
 mod words;
@@ -33,8 +34,9 @@ pub use self::{
     pool::{Pool, PoolFault, Retention, WorkloadRetention},
     range::{NotGiven, PoolRange},
     record::{Allocation, NetworkRef, Stored, Timestamp, Version, Write},
-    refusal::{Exhausted, Refusal},
+    refusal::{Exhausted, OutsideSlice, Refusal, SlicesFull},
     reservation::{Reservation, ReservedFor},
+    slice::{Misfit, Slice, Slicing},
     space::Space,
     words::{UnknownKey, Words},
 };

@@ -9,6 +9,7 @@ use super::{
     macs::Macs,
     range::PoolRange,
     selector::{Labels, Selector},
+    slice::Slicing,
     spec::{PoolSpec, WorkloadRetentionSpec},
 };
 use crate::network::mac::Mac;
@@ -29,8 +30,8 @@ pub struct Pool {
     pub ranges: Box<[PoolRange]>,
     /// The MACs.
     pub macs: Option<Macs>,
-    /// The prefix length of a node's slice.
-    pub slice: Option<u8>,
+    /// How it is cut into slices of nodes, if it is.
+    pub slicing: Option<Slicing>,
     /// How long a holder keeps its addresses.
     pub retention: Retention,
     /// What ends the retention of a workload's addresses.
@@ -113,8 +114,8 @@ impl Pool {
             let reason = "the pool gives nothing; write at least one range, or macs".to_owned();
             reader.faults.push(PoolFault::new("ranges", reason));
         }
-        let slice = reader.slice(spec, &ranges);
-        let retention = reader.retention(spec, slice);
+        let slicing = reader.keep(Slicing::new(name, spec, &ranges)).flatten();
+        let retention = reader.retention(spec);
         let workload_retention = reader.workload_retention(spec.workload_retention.as_ref());
         let quarantine = reader.seconds("quarantine", &spec.quarantine, QUARANTINE);
         let lost_node_quarantine = reader.seconds(
@@ -139,7 +140,7 @@ impl Pool {
             space: Space::new(&spec.network_name),
             ranges: ranges.into(),
             macs,
-            slice,
+            slicing,
             retention,
             workload_retention,
             quarantine,
@@ -219,30 +220,11 @@ impl Reader {
         ranges
     }
 
-    fn slice(&mut self, spec: &PoolSpec, ranges: &[PoolRange]) -> Option<u8> {
-        let text = spec
+    fn retention(&mut self, spec: &PoolSpec) -> Retention {
+        let sliced = spec
             .node_slice_size
-            .as_deref()
-            .filter(|text| !text.is_empty())?;
-        let fault = |reason| Err(PoolFault::new("nodeSliceSize", reason));
-        let number = text.strip_prefix('/').unwrap_or(text).parse::<u8>().ok();
-        let checked = match (number, ranges) {
-            (None, _) => fault(format!("{text:?} is no prefix length; write \"/28\"")),
-            (_, [] | [_, _, ..]) => fault("needs a pool of exactly one range".to_owned()),
-            (Some(size), [range]) if size <= range.subnet.prefix => fault(format!(
-                "/{size} is not smaller than the range {}; write a longer prefix",
-                range.subnet
-            )),
-            (Some(size), [range]) if size > range.subnet.width() - 1 => {
-                fault(format!("/{size} leaves a node no addresses to choose from"))
-            }
-            (Some(size), [_]) => Ok(size),
-        };
-        self.keep(checked)
-    }
-
-    fn retention(&mut self, spec: &PoolSpec, slice: Option<u8>) -> Retention {
-        let sliced = slice.is_some();
+            .as_ref()
+            .is_some_and(|size| !size.is_empty());
         let made = match spec.retention.as_deref() {
             None if sliced => Ok(Retention::Pod),
             None => Ok(Retention::Workload),
@@ -413,18 +395,27 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_is_smaller_than_the_one_range_and_not_kept_for_a_workload() {
+    fn a_pool_of_slices_keeps_nothing_for_a_workload() {
         let sliced = |size: &str, more: &str| {
             pool(&format!(
                 r#"{{"ranges":[{{"range":"10.5.0.0/20"}}],"nodeSliceSize":"{size}"{more}}}"#
             ))
         };
         let good = sliced("/24", "").unwrap_or_else(|e| panic!("{e:?}"));
-        assert_eq!((good.slice, good.retention), (Some(24), Retention::Pod));
-        assert!(
-            sliced("/20", "").is_err() && sliced("/33", "").is_err() && sliced("x", "").is_err()
+        let slicing = Slicing {
+            host_bits: 8,
+            strict: false,
+        };
+        assert_eq!(
+            (good.slicing, good.retention),
+            (Some(slicing), Retention::Pod)
         );
+        let strict = sliced("/24", r#","strictSlices":true"#).ok();
+        let strict = strict.and_then(|pool| pool.slicing);
+        assert!(strict.is_some_and(|slicing| slicing.strict));
         let kept = sliced("/24", r#","retention":"Workload""#);
         assert_eq!(kept.err().unwrap_or_default(), ["retention"]);
+        let alone = pool(r#"{"ranges":[{"range":"10.5.0.0/20"}],"strictSlices":true}"#);
+        assert_eq!(alone.err().unwrap_or_default(), ["strictSlices"]);
     }
 }

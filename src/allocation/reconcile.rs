@@ -4,6 +4,8 @@
 //! Whoever carries it out confirms first, and does it under the version of the record that was
 //! judged: a record that has changed hands meanwhile is not touched.
 
+mod slices;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -14,6 +16,8 @@ use super::{
     Version, WorkloadRetention, Write,
 };
 use crate::network::mac::Mac;
+
+pub use self::slices::{Idle, IdleSlice, NodeState, idle_slices};
 
 /// For how many seconds a record is left alone though no pod of its holder was seen: twice the API
 /// server's longest request, so that a pod that is being created comes to be seen.

@@ -4,8 +4,12 @@ use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 
-use super::{Address, Holder, NetworkRef, ReservedFor, range::NotGiven};
+use super::{Address, Holder, NetworkRef, ReservedFor, Slice, range::NotGiven};
 use crate::network::range::Subnet;
+
+mod numbers;
+
+pub use self::numbers::{Exhausted, OutsideSlice, SlicesFull};
 
 /// Why an attachment gets no address. Nothing is taken then, not even for the pod's other
 /// attachments.
@@ -20,6 +24,24 @@ pub enum Refusal {
     /// The pool gives by node, and nothing here knows of nodes.
     #[error("address pool {0:?} is cut into slices of nodes, and this server knows no nodes")]
     Sliced(Arc<str>),
+    /// The pool gives by node, and the pod has none yet.
+    #[error(
+        "address pool {0:?} gives by node (nodeSliceSize), and it is not known yet to which node the \
+         pod goes"
+    )]
+    NodeUnknown(Arc<str>),
+    /// The pod's node has to own this slice first. Whoever asks records it and asks again.
+    #[error(
+        "node {:?} needs a further slice of address pool {:?}, and {} is not recorded for it yet; try \
+         again", .0.node, .0.pool, .0.window
+    )]
+    NeedsSlice(Box<Slice>),
+    /// The slices of the node have nothing left, and it may not draw from others.
+    #[error("{0}")]
+    SlicesFull(Box<SlicesFull>),
+    /// The address is in none of the node's slices, and it may not draw from others.
+    #[error("{0}")]
+    OutsideSlice(Box<OutsideSlice>),
     /// Another request for the same address is being recorded.
     #[error("{0} is being recorded for another request; try again")]
     Busy(Address),
@@ -123,28 +145,28 @@ pub enum Refusal {
     Bug(&'static str),
 }
 
-/// What was all given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exhausted {
-    /// The pool.
-    pub pool: Arc<str>,
-    /// The range; of MACs none.
-    pub range: Option<Subnet>,
-    /// How many addresses it can give.
-    pub capacity: u128,
-    /// The namespaces that hold most of the pool, with how many.
-    pub largest: Vec<(Arc<str>, u64)>,
-}
-
 impl Refusal {
     /// Whether the same question is answered otherwise as soon as another request is through.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Busy(_))
     }
 
+    /// Whether it may be otherwise when a pod that is created now is bound to its node.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Exhausted(_)
+                | Self::SlicesFull(_)
+                | Self::NotReady(_)
+                | Self::NodeUnknown(_)
+                | Self::NeedsSlice(_)
+                | Self::Busy(_)
+        )
+    }
+
     /// Whether nothing was left to give.
     pub fn is_exhaustion(&self) -> bool {
-        matches!(self, Self::Exhausted(_))
+        matches!(self, Self::Exhausted(_) | Self::SlicesFull(_))
     }
 
     /// Whether it rests on what others hold, which a cache may not know of yet, or no more.
@@ -152,10 +174,20 @@ impl Refusal {
         matches!(
             self,
             Self::Exhausted(_)
+                | Self::SlicesFull(_)
+                | Self::OutsideSlice(_)
                 | Self::InUse { .. }
                 | Self::Limit { .. }
                 | Self::Contradiction { .. }
         )
+    }
+
+    /// The slice that has to be recorded before the same question is answered.
+    pub fn slice(&self) -> Option<&Slice> {
+        match self {
+            Self::NeedsSlice(slice) => Some(slice),
+            _ => None,
+        }
     }
 
     /// The address that it speaks of, where it speaks of one.
@@ -164,6 +196,7 @@ impl Refusal {
             Self::Outside { address, .. } | Self::NotGiven { address, .. } => {
                 Some(Address::Ip(*address))
             }
+            Self::OutsideSlice(outside) => Some(Address::Ip(outside.address)),
             Self::Busy(address)
             | Self::Reserved { address, .. }
             | Self::InUse { address, .. }
@@ -173,6 +206,9 @@ impl Refusal {
             Self::UnknownPool(_)
             | Self::NotReady(_)
             | Self::Sliced(_)
+            | Self::NodeUnknown(_)
+            | Self::NeedsSlice(_)
+            | Self::SlicesFull(_)
             | Self::Exhausted(_)
             | Self::Limit { .. }
             | Self::NotInjected { .. }
@@ -186,12 +222,14 @@ impl Refusal {
             Self::UnknownPool(_)
             | Self::NotReady(_)
             | Self::Sliced(_)
+            | Self::NodeUnknown(_)
+            | Self::NeedsSlice(_)
             | Self::Busy(_)
             | Self::Bug(_) => "pool-not-ready",
-            Self::Exhausted(_) => "pool-exhausted",
+            Self::Exhausted(_) | Self::SlicesFull(_) => "pool-exhausted",
             Self::Outside { .. } => "address-outside-pool",
             Self::NotGiven { .. } => "address-excluded",
-            Self::Reserved { .. } => "address-reserved",
+            Self::Reserved { .. } | Self::OutsideSlice(_) => "address-reserved",
             Self::InUse {
                 address: Address::Mac(_),
                 ..
@@ -209,8 +247,16 @@ impl Refusal {
     pub fn help(&self) -> String {
         match self {
             Self::UnknownPool(pool) => format!("create the AddressPool {pool:?}, or mend it"),
-            Self::NotReady(_) | Self::Busy(_) => "nothing: it is tried again".to_owned(),
+            Self::NotReady(_) | Self::Busy(_) | Self::NeedsSlice(_) => {
+                "nothing: it is tried again".to_owned()
+            }
             Self::Sliced(pool) => format!("take nodeSliceSize from address pool {pool:?}"),
+            Self::NodeUnknown(_) => {
+                "let nadmit inject when the pod is bound (injection: bind), or write spec.nodeName"
+                    .to_owned()
+            }
+            Self::SlicesFull(full) => full.help(),
+            Self::OutsideSlice(outside) => outside.help(),
             Self::Exhausted(all) => format!(
                 "widen address pool {:?}, or release addresses (nadmit pools {} --map shows who \
                  holds them)",
@@ -234,28 +280,6 @@ impl Refusal {
                     .to_owned()
             }
             Self::Bug(_) => "report it with the review that caused it".to_owned(),
-        }
-    }
-}
-
-impl Exhausted {
-    fn what(&self) -> String {
-        match self.range {
-            Some(range) => format!("address of {range}"),
-            None => "MAC".to_owned(),
-        }
-    }
-
-    fn largest(&self) -> String {
-        let listed: Vec<String> = self
-            .largest
-            .iter()
-            .map(|(namespace, count)| format!("namespace {namespace} {count}"))
-            .collect();
-        if listed.is_empty() {
-            String::new()
-        } else {
-            format!(" (most by {})", listed.join(", "))
         }
     }
 }

@@ -264,6 +264,7 @@ mod tests {
         let its_pod = PodRef {
             name: "db-0".into(),
             uid: None,
+            node: None,
         };
         assert!(reservation.is_for(&replica, Some(&its_pod), &network("db"), "net1"));
     }

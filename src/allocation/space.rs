@@ -16,6 +16,10 @@ use crate::network::name;
 const SLUG: usize = 40;
 /// How many bytes of the hash make it unique: 16 hexadecimal digits.
 const HASH_BYTES: usize = 8;
+/// The longest that an IPv4 address is in a name.
+pub(super) const LONGEST_V4: usize = 15;
+/// The length of an IPv6 address in a name.
+pub(super) const LONGEST_V6: usize = 39;
 
 /// Where an address must be unique: a pool's `networkName`, as Whereabouts's `network_name` is; the
 /// unnamed space is one, too.
@@ -94,7 +98,7 @@ impl fmt::Display for Space {
     }
 }
 
-fn push_address(out: &mut String, address: Address) -> fmt::Result {
+pub(super) fn push_address(out: &mut String, address: Address) -> fmt::Result {
     match address {
         Address::Ip(std::net::IpAddr::V4(v4)) => write!(out, "{v4}"),
         Address::Ip(std::net::IpAddr::V6(v6)) => {

@@ -18,9 +18,12 @@ pub struct PoolSpec {
     pub macs: Option<MacsSpec>,
     /// The address space; the unnamed one if empty.
     pub network_name: String,
-    /// The size of a node's slice: `/28`.
+    /// The size of a node's slice in the first range: `/28`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_slice_size: Option<String>,
+    /// Whether nodes are given nothing outside of their slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict_slices: Option<bool>,
     /// `Pod` or `Workload`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<String>,

@@ -43,19 +43,21 @@ type Shape = [(&'static str, Sort)];
 enum Sort {
     Text,
     Integer,
+    Flag,
     Texts,
     TextMap,
     Object(&'static Shape),
     Objects(&'static Shape),
 }
 
-use Sort::{Integer, Object, Objects, Text, TextMap, Texts};
+use Sort::{Flag, Integer, Object, Objects, Text, TextMap, Texts};
 
 const POOL: &Shape = &[
     ("ranges", Objects(RANGE)),
     ("macs", Object(MACS)),
     ("networkName", Text),
     ("nodeSliceSize", Text),
+    ("strictSlices", Flag),
     ("retention", Text),
     ("workloadRetention", Object(WORKLOAD_RETENTION)),
     ("quarantine", Text),
@@ -197,6 +199,7 @@ impl Reader {
         let expected = match (sort, value) {
             (Text, Value::String(_)) => return Some(value.clone()),
             (Integer, Value::Number(number)) if number.is_i64() => return Some(value.clone()),
+            (Flag, Value::Bool(_)) => return Some(value.clone()),
             (Object(shape), Value::Object(_)) => return Some(self.object(path, value, shape)),
             (Texts, Value::Array(list)) => {
                 return Some(self.list(path, list, |reader, path, element| {
@@ -217,6 +220,7 @@ impl Reader {
             }
             (Text, _) => "a string",
             (Integer, _) => "a whole number",
+            (Flag, _) => "true or false",
             (Texts, _) => "a list of strings",
             (Objects(_), _) => "a list of objects",
             (Object(_) | TextMap, _) => "an object",
@@ -274,6 +278,7 @@ mod tests {
         let words = Words::of_pool(&json!({
             "ranges": [{"range": "192.0.2.0/24", "excludes": ["192.0.2.1"], "exclude": [7]}, 5],
             "maxPerNamespace": 1.5,
+            "strictSlices": "yes",
             "macs": null,
             "retention": "Pod",
             "namespaceSelector": {"matchLabels": {"a": true, "b": "c"}},
@@ -290,7 +295,8 @@ mod tests {
                 "maxPerNamespace",
                 "namespaceSelector.matchLabels.a",
                 "ranges[0].exclude[0]",
-                "ranges[1]"
+                "ranges[1]",
+                "strictSlices"
             ]
         );
         assert_eq!(words.unknown[0].path, "ranges[0].excludes");
@@ -306,7 +312,7 @@ mod tests {
             "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
                 "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],
             "macs": {"prefix": "02:5e:00"}, "networkName": "a", "nodeSliceSize": "/28",
-            "retention": "Pod", "workloadRetention": {"whenScaled": "Retain", "whenDeleted": "Release"},
+            "strictSlices": true, "retention": "Pod", "workloadRetention": {"whenScaled": "Retain", "whenDeleted": "Release"},
             "quarantine": "30s", "lostNodeQuarantine": "10m", "maxPerNamespace": 9,
             "namespaceSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [
                 {"key": "a", "operator": "In", "values": ["b"]}]},

@@ -141,6 +141,9 @@ pub struct UsedBy {
     /// Its UID, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    /// The node that it is on, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 impl AddressAllocation {

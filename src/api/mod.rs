@@ -34,7 +34,7 @@ pub use self::{
     reservation::{
         AddressReservation, AddressReservationSpec, AddressReservationStatus, ReservedFor,
     },
-    slice::{AddressSlice, AddressSliceSpec},
+    slice::{AddressSlice, AddressSliceSpec, NoSlice},
 };
 
 /// The same JSON as another type.

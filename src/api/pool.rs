@@ -51,7 +51,9 @@ use crate::allocation::spec::PoolSpec;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("(has(self.ranges) && size(self.ranges) > 0) || has(self.macs)").message("the pool gives nothing; write at least one range, or macs"),
-    validation = Rule::new("!has(self.nodeSliceSize) || (has(self.ranges) && size(self.ranges) == 1)").message("nodeSliceSize needs a pool of exactly one range")
+    validation = Rule::new("!has(self.nodeSliceSize) || (has(self.ranges) && size(self.ranges) > 0)").message("nodeSliceSize needs a pool with a range"),
+    validation = Rule::new("!has(self.nodeSliceSize) || !has(self.retention) || self.retention != 'Workload'").message("an address of a node's slice cannot follow its workload to another node; write Pod, or leave out nodeSliceSize"),
+    validation = Rule::new("!has(self.strictSlices) || !self.strictSlices || has(self.nodeSliceSize)").message("strictSlices has no meaning without nodeSliceSize")
 )]
 pub struct AddressPoolSpec {
     /// The ranges. Each attachment gets one address of each: two families are dual stack.
@@ -66,10 +68,15 @@ pub struct AddressPoolSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub network_name: String,
-    /// The prefix length of the slice that each node draws from, such as /28.
+    /// The prefix length of the slice of the first range that each node draws from, such as /28. Slices
+    /// of every other range have as many addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^/?[0-9]{1,3}$"))]
     pub node_slice_size: Option<String>,
+    /// Whether pods are given nothing outside of their node's slices. If not, the last addresses are
+    /// lent from slices of other nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict_slices: Option<bool>,
     /// How long addresses are kept: Pod, as long as the pod is there; Workload, as long as the
     /// StatefulSet's replica or virtual machine is. Workload if absent, with nodeSliceSize Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]

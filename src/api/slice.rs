@@ -2,6 +2,12 @@
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    allocation::Slice,
+    network::range::{RangeError, Subnet},
+};
 
 /// An AddressSlice is the part of a pool that one node draws from. nadmit writes it, named by pool and
 /// first address: whoever has created it owns it.
@@ -37,4 +43,82 @@ pub struct AddressSliceSpec {
     /// The addresses, in CIDR notation.
     #[schemars(length(min = 1, max = 64))]
     pub range: String,
+}
+
+impl AddressSlice {
+    /// The object of a slice, under the name that is its lock.
+    pub fn of(slice: &Slice) -> Self {
+        let spec = AddressSliceSpec {
+            pool: slice.pool.to_string(),
+            node: slice.node.to_string(),
+            range: slice.window.to_string(),
+        };
+        Self::new(&slice.record_name(), spec)
+    }
+
+    /// The slice that is stored.
+    ///
+    /// # Errors
+    /// When somebody else has written what is none: no addresses, or under another name than theirs.
+    pub fn slice(&self) -> Result<Slice, NoSlice> {
+        let range = || self.spec.range.clone();
+        let window = Subnet::parse(&self.spec.range).map_err(|error| NoSlice::Range {
+            range: range(),
+            error,
+        })?;
+        let slice = Slice::new(
+            &self.spec.pool.as_str().into(),
+            window,
+            &self.spec.node.as_str().into(),
+        );
+        let name = slice.record_name();
+        if self.metadata.name.as_deref() == Some(&name) {
+            return Ok(slice);
+        }
+        Err(NoSlice::Name {
+            range: range(),
+            name,
+        })
+    }
+}
+
+/// Why an object is no slice.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NoSlice {
+    /// Its addresses are none.
+    #[error("spec.range {range:?} {error}; delete the object")]
+    Range {
+        /// As written.
+        range: String,
+        /// What is wrong with it.
+        error: RangeError,
+    },
+    /// It is no lock on its addresses.
+    #[error("the slice {range} has to be named {name:?}; delete the object")]
+    Name {
+        /// As written.
+        range: String,
+        /// As its name would have to be.
+        name: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_stored_and_read_back_under_its_own_name_only() {
+        let window = Subnet::parse("2001:db8::20/124").unwrap_or_else(|e| panic!("{e}"));
+        let slice = Slice::new(&"storage".into(), window, &"node-a".into());
+        let object = AddressSlice::of(&slice);
+        let name = object.metadata.name.clone().unwrap_or_default();
+        assert_eq!(name, "storage.2001-0db8-0000-0000-0000-0000-0000-0020");
+        assert_eq!(object.slice(), Ok(slice));
+        let mut moved = object.clone();
+        moved.spec.range = "2001:db8::/124".to_owned();
+        assert!(matches!(moved.slice(), Err(NoSlice::Name { .. })));
+        moved.spec.range = "everything".to_owned();
+        assert!(matches!(moved.slice(), Err(NoSlice::Range { .. })));
+    }
 }

@@ -28,8 +28,6 @@ pub(super) struct Standalone {
     pub(super) state: State,
     /// Where operators are served.
     pub(super) desk: Arc<Desk>,
-    /// Ends what runs beside the server.
-    pub(super) stop: CancellationToken,
 }
 
 /// What runs beside the server.
@@ -95,17 +93,18 @@ impl Standalone {
             },
             state,
             desk: Arc::new(desk),
-            stop: CancellationToken::new(),
         })
     }
 }
 
 impl Beside {
-    /// Starts what runs beside the server, until `stop`.
-    pub(super) fn start(self, stop: &CancellationToken) {
-        tokio::spawn(self.source.run(stop.clone()));
-        tokio::spawn(self.feed.run(stop.clone()));
-        tokio::spawn(self.housekeeper.run(stop.clone()));
+    /// Runs until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        tokio::join!(
+            self.source.run(stop.clone()),
+            self.feed.run(stop.clone()),
+            self.housekeeper.run(stop.clone()),
+        );
     }
 }
 

@@ -27,7 +27,9 @@ fn level_of(policy: &Policy, code: &str) -> Level {
 
 #[test]
 fn the_example_has_every_key_and_says_the_default() {
-    assert_eq!(policy(Config::example()), Policy::default());
+    let mut default = Policy::default();
+    default.injection = Some(default.injection());
+    assert_eq!(policy(Config::example()), default);
     let root = document::read(Config::example(), "", Booleans::Yaml12).next();
     let root = root.expect("a document").expect("YAML");
     let entries = root.entries().unwrap_or_default().iter();
@@ -152,7 +154,7 @@ rules: {}
             "nadmit.yaml:5:21: namespaceIsolation is a string, but has to be true or false",
             "nadmit.yaml:6:1: there is no key \"zzz\"; the keys are profile, rules, \
              namespaceIsolation, globalNamespaces, excludedNamespaces, immutableAttachments, ownUsers, kubevirtUsers, \
-             operatorUsers, whereaboutsNamespaces, workloads, multusNamespace",
+             operatorUsers, whereaboutsNamespaces, workloads, injection, multusNamespace",
             "nadmit.yaml:8:10: profile is \"loose\"; profiles are default, multus, strict",
             "nadmit.yaml:9:1: rules is given twice: keep one of them",
         ]

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    EmbeddedLedger,
+    ClusterLedger, EmbeddedLedger,
     error::{ExportError, ImportError, ReadError, WriteError},
     store::{Cursor, Events, Store},
 };
@@ -15,6 +15,8 @@ use crate::allocation::{Stored, Version, Write};
 pub enum Ledger {
     /// A file in the data directory.
     Embedded(EmbeddedLedger),
+    /// The objects of a cluster.
+    Cluster(ClusterLedger),
 }
 
 impl From<EmbeddedLedger> for Ledger {
@@ -23,18 +25,27 @@ impl From<EmbeddedLedger> for Ledger {
     }
 }
 
+impl From<ClusterLedger> for Ledger {
+    fn from(cluster: ClusterLedger) -> Self {
+        Self::Cluster(cluster)
+    }
+}
+
 impl Ledger {
-    /// Writes all allocations of one moment as JSON Lines; see [`EmbeddedLedger::export`]. Blocks.
+    /// Writes all allocations of one moment as JSON Lines; see [`EmbeddedLedger::export`] and
+    /// [`ClusterLedger::export`]. Blocks.
     ///
     /// # Errors
     /// [`ExportError`]; what was written until then is not whole.
     pub fn export(&self, out: impl io::Write) -> Result<u64, ExportError> {
         match self {
             Self::Embedded(ledger) => ledger.export(out),
+            Self::Cluster(ledger) => ledger.export(out),
         }
     }
 
-    /// Creates the records of an export, all or none; see [`EmbeddedLedger::import`].
+    /// Creates the records of an export: all or none in a file, see [`EmbeddedLedger::import`]; one by
+    /// one in a cluster, see [`ClusterLedger::import`].
     ///
     /// # Errors
     /// [`ImportError`], with the line.
@@ -44,6 +55,7 @@ impl Ledger {
     ) -> Result<u64, ImportError> {
         match self {
             Self::Embedded(ledger) => ledger.import(input).await,
+            Self::Cluster(ledger) => ledger.import(input).await,
         }
     }
 }
@@ -52,24 +64,28 @@ impl Store for Ledger {
     async fn write(&self, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
         match self {
             Self::Embedded(ledger) => ledger.write(batch).await,
+            Self::Cluster(ledger) => ledger.write(batch).await,
         }
     }
 
     async fn get(&self, record_name: &str) -> Result<Option<Stored>, ReadError> {
         match self {
             Self::Embedded(ledger) => ledger.get(record_name).await,
+            Self::Cluster(ledger) => ledger.get(record_name).await,
         }
     }
 
     async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
         match self {
             Self::Embedded(ledger) => ledger.list().await,
+            Self::Cluster(ledger) => ledger.list().await,
         }
     }
 
     fn follow(&self, from: Cursor) -> Events {
         match self {
             Self::Embedded(ledger) => ledger.follow(from),
+            Self::Cluster(ledger) => ledger.follow(from),
         }
     }
 }

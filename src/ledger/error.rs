@@ -137,7 +137,8 @@ pub enum ExportError {
     Write(#[source] io::Error),
 }
 
-/// Why an import was refused. Nothing of it was written, unless it says that this is not known.
+/// Why an import was refused. Nothing of it was written, unless it says that this is not known, or how
+/// much was.
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// The input cannot be read.
@@ -199,6 +200,18 @@ pub enum ImportError {
     /// The ledger did not take it.
     #[error(transparent)]
     Write(WriteError),
+    /// The ledger takes records one by one, and did not take this one.
+    #[error(
+        "line {line}: {error}; {imported} records of the export are there now: import it again when that is mended"
+    )]
+    Partly {
+        /// The line, from 1.
+        line: u64,
+        /// Why not.
+        error: WriteError,
+        /// How many records were created, or were there already as the export has them.
+        imported: u64,
+    },
 }
 
 fn now(current: Option<&Stored>) -> String {

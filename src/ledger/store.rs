@@ -62,7 +62,8 @@ pub type Events = BoxStream<'static, Result<Event, FollowError>>;
 
 /// A ledger. Guarantees: see [the room](super).
 pub trait Store {
-    /// Writes a batch, all or none, in its order; durable when it answers `Ok`.
+    /// Writes a batch, all or none (what that means in a cluster says [the room](super)); durable when
+    /// it answers `Ok`.
     ///
     /// Answers one version for each write; that of a delete is the version of the deletion. An empty
     /// batch is written at once. A dropped future takes nothing back.

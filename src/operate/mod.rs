@@ -16,7 +16,7 @@ pub use self::{
     allocations::{AllocationRow, Filter, gathered, rows},
     map::{PoolMap, RangeMap, Run, What, map},
     pod::{AddressLine, AttachmentView, PodView, describe},
-    pools::{PoolRow, RangeRow, pools, range_names},
+    pools::{PoolRow, RangeRow, SlicesRow, pools, range_names},
     release::{Kept, may_be_released},
     whois::{Place, Standing, Whois, whois},
 };

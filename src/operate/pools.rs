@@ -30,6 +30,9 @@ pub struct PoolRow {
     pub reserved: u64,
     /// How many may still be given, where that is known.
     pub free: Option<u128>,
+    /// How far it is cut up, if nodes draw from slices of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SlicesRow>,
     /// Why it gives nothing, or why not all is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -49,6 +52,18 @@ pub struct RangeRow {
     pub reserved: u64,
     /// How many may still be given.
     pub free: u128,
+}
+
+/// The slices of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlicesRow {
+    /// How many there are that have something to give.
+    pub all: u128,
+    /// How many of them are a node's, or are being claimed for one.
+    pub claimed: u128,
+    /// How many addresses may still be given and are in no node's slice.
+    pub free_outside: u128,
 }
 
 /// All pools by name: those of the catalog, and those of which records are left. `serving` says that
@@ -105,7 +120,15 @@ fn one(
 fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
     let usage = index.usage(&pool.name).unwrap_or_default();
     let bounds = pool.macs.as_ref().and_then(|macs| macs.bounds());
-    let learning = serving && !index.is_ready(&pool.name);
+    let cut = pool.slicing.is_some();
+    let note = if serving && cut && !index.supports_slices() {
+        Some("gives nothing: it is cut into slices of nodes, and this server knows no nodes")
+    } else if serving && !index.is_ready(&pool.name) {
+        Some("gives nothing yet: what is in use in its ranges is being recorded")
+    } else {
+        None
+    };
+    let note = note.map(str::to_owned);
     PoolRow {
         name: pool.name.to_string(),
         network_name: pool.space.network_name().to_owned(),
@@ -115,9 +138,20 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
         used: usage.allocated,
         reserved: usage.reserved,
         free: Some(usage.free),
-        note: learning
-            .then(|| "gives nothing yet: what is in use in its ranges is being recorded".into()),
+        slices: slices(pool, index),
+        note,
     }
+}
+
+/// How far a pool is cut up, where slices are recorded.
+fn slices(pool: &Pool, index: &Index) -> Option<SlicesRow> {
+    let usage = index.slicing_usage(&pool.name);
+    let usage = usage.filter(|_| index.supports_slices())?;
+    Some(SlicesRow {
+        all: usage.all,
+        claimed: usage.claimed,
+        free_outside: usage.free_outside,
+    })
 }
 
 fn ranges(pool: &Pool, index: &Index) -> Vec<RangeRow> {
@@ -170,5 +204,45 @@ impl<'i> Tallies<'i> {
             }
         }
         Self(tallies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        allocation::{Slice, Version, Words},
+        network::range::Subnet,
+    };
+
+    #[test]
+    fn slices_are_counted_where_they_are_recorded() {
+        let spec = serde_json::json!({
+            "ranges": [{"range": "10.5.0.0/24"}], "nodeSliceSize": "/28",
+        });
+        let pool = Words::of_pool(&spec).pool("storage");
+        let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
+        let known = [("storage".into(), Ok(Arc::clone(&pool)))];
+        let catalog = Catalog::default().with_pools(known, [], &Arc::default());
+        let mut index = Index::default();
+        index.sync(catalog.layout());
+        index.set_ready("storage");
+        let row = |index: &Index| pools(index, Some(&catalog), true).remove(0);
+        let note = row(&index).note.unwrap_or_default();
+        assert!(note.contains("knows no nodes"), "{note}");
+        index.support_slices();
+        let window = Subnet::parse("10.5.0.16/28").unwrap_or_else(|e| panic!("{e}"));
+        index.apply_slice(Slice::new(&pool.name, window, &"node-a".into()), Version(1));
+        let expected = SlicesRow {
+            all: 16,
+            claimed: 1,
+            free_outside: 238,
+        };
+        assert_eq!(
+            (row(&index).slices, row(&index).note),
+            (Some(expected), None)
+        );
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 
 use super::{
     allocation::AllocationSubject,
+    binding::BindingSubject,
     finding::{Finding, Report},
     level::Level,
     network_subject::{ConfigOrigin, NetworkSubject, NetworkText},
@@ -236,6 +237,18 @@ pub fn judge_config_map(
     let mut report = Report::new(policy, loudest);
     for (rule, level) in policy.active_rules() {
         if let Check::ConfigMap(check) = rule.check {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
+    report.into_findings()
+}
+
+/// What the rules on Bindings say of one.
+pub fn judge_binding(subject: &BindingSubject<'_>) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, Level::Off);
+    for (rule, level) in subject.policy.active_rules() {
+        if let Check::Binding(check) = rule.check {
             report.begin(rule, level);
             check(subject, &mut report);
         }

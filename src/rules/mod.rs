@@ -13,6 +13,7 @@
 //!   themselves.
 
 pub mod allocation;
+pub mod binding;
 mod examples;
 pub mod finding;
 pub mod judge;
@@ -32,6 +33,7 @@ pub mod update;
 pub mod workload;
 
 pub use self::{
+    binding::{BindingSubject, Carried},
     finding::{Finding, Lookup, Place, Report, Spot},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,

@@ -2,6 +2,7 @@
 
 use super::{
     allocation::{self, AllocationSubject},
+    binding::{self, BindingSubject},
     finding::Report,
     level::Levels,
     network,
@@ -83,6 +84,8 @@ pub enum Check {
     PoolChange(fn(&PoolChangeSubject<'_>, &mut Report<'_>)),
     /// A reservation of addresses: when it is created, and when it changes.
     Reservation(fn(&ReservationSubject<'_>, &mut Report<'_>)),
+    /// What a Binding would make of a pod.
+    Binding(fn(&BindingSubject<'_>, &mut Report<'_>)),
     /// What an update makes of a pod.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
@@ -169,6 +172,7 @@ pub static RULES: &[&Rule] = &[
     // Networks that an address pool serves.
     &network::pool::unknown::RULE,
     &pod::pool_not_allowed::RULE,
+    &pod::injection_not_enabled::RULE,
     &network::pool::needs_static::RULE,
     &network::pool::needs_capability::RULE,
     &network::pool::replaces_addresses::RULE,
@@ -198,6 +202,7 @@ pub static RULES: &[&Rule] = &[
     &network::in_use::CHANGED,
     // The pod and its updates.
     &pod::host_network::RULE,
+    &binding::CHANGES_NETWORKS,
     &update::attachments_changed::RULE,
 ];
 

@@ -19,6 +19,8 @@ pub struct PodSubject<'a> {
     pub namespace: &'a str,
     /// Whether it uses the node's own network.
     pub host_network: bool,
+    /// Whether it was made for a certain node, past the scheduler, or runs on one already.
+    pub has_node: bool,
     /// The settings.
     pub policy: &'a Policy,
     /// The networks there are.
@@ -138,6 +140,7 @@ impl<'a> PodSubject<'a> {
         Self {
             namespace,
             host_network,
+            has_node: false,
             policy,
             catalog,
             requests: requests.collect(),

@@ -7,10 +7,12 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout_at},
 };
 
+use super::look_up::{self, Lists};
 use crate::{
-    allocation::{SharedIndex, Version, Write, index::Ticket},
+    allocation::{SharedIndex, Slice, Version, Write, index::Ticket},
     clock::Chance,
-    ledger::{Ledger, Store, WriteError, tell},
+    ledger::{Ledger, SliceLedger, Store, WriteError, tell},
+    rules::Lookup,
 };
 
 /// How long to wait before a write is repeated of which nothing is known.
@@ -22,6 +24,9 @@ pub struct Allocations {
     /// The index, which is as the ledger is.
     pub index: Arc<SharedIndex>,
     ledger: Option<Arc<Ledger>>,
+    /// Which node owns which slice, where nodes are known.
+    slices: Option<SliceLedger>,
+    lists: Arc<Lists>,
     /// The one source of randomness: each call another number that nobody can guess.
     chance: Chance,
 }
@@ -43,8 +48,18 @@ impl Allocations {
         Self {
             index,
             ledger: Some(ledger),
+            slices: None,
+            lists: Arc::default(),
             chance,
         }
+    }
+
+    /// The same, where slices are recorded, too: pools that are cut give.
+    #[must_use]
+    pub fn with_slices(mut self, slices: SliceLedger) -> Self {
+        self.index.lock().support_slices();
+        self.slices = Some(slices);
+        self
     }
 
     /// No ledger: whatever would have to be recorded is turned away.
@@ -52,6 +67,8 @@ impl Allocations {
         Self {
             index: Arc::default(),
             ledger: None,
+            slices: None,
+            lists: Arc::default(),
             chance: Chance::new(|| 0),
         }
     }
@@ -59,6 +76,56 @@ impl Allocations {
     /// A number that nobody can guess.
     pub(super) fn chance(&self) -> u128 {
         self.chance.next()
+    }
+
+    /// Makes the index at least as fresh, about these things, as the ledger is when this is called.
+    ///
+    /// # Errors
+    /// Why the ledger does not tell.
+    pub(super) async fn look_up(&self, lookups: &[Lookup]) -> Result<(), String> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let looked = look_up::look_up(
+            lookups,
+            ledger,
+            self.slices.as_ref(),
+            &self.index,
+            &self.lists,
+        )
+        .await;
+        looked.map_err(|error| error.to_string())
+    }
+
+    /// Records that a node owns a slice, or learns which one does; then the index can be asked again.
+    ///
+    /// # Errors
+    /// Why nothing was recorded in time.
+    pub(super) async fn claim(&self, slice: Slice, deadline: Instant) -> Result<(), String> {
+        let Some(slices) = self.slices.clone() else {
+            self.index.lock().drop_claim(&slice);
+            return Err("this server knows no nodes".to_owned());
+        };
+        let index = Arc::clone(&self.index);
+        let task = tokio::spawn(async move {
+            match slices.claim(&slice).await {
+                Ok((recorded, version)) => {
+                    let mut index = index.lock();
+                    index.apply_slice(recorded, version);
+                    index.drop_claim(&slice);
+                    Ok(())
+                }
+                Err(error) => {
+                    index.lock().drop_claim(&slice);
+                    Err(error.to_string())
+                }
+            }
+        });
+        match timeout_at(deadline, task).await {
+            Ok(Ok(claimed)) => claimed,
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the node's slice was not recorded in time".to_owned()),
+        }
     }
 
     /// Records a plan, all or none, and tells the index. Once begun it comes to its end, whoever
@@ -188,6 +255,7 @@ mod tests {
                 name: pod.into(),
             },
             pod: None,
+            node: None,
         };
         let ask = Ask {
             pool: "storage".into(),

@@ -12,14 +12,14 @@ use tokio::{
 
 use super::{
     allocations::Recorded,
-    body, log,
+    body, log, look_up,
     options::Limits,
     reject::{Reason, Reject},
     state::State,
     timeout as given,
 };
 use crate::{
-    admission::{Answer, Decision, Evidence, Request, Review, Situation, Webhook},
+    admission::{self, Answer, Decision, Evidence, Request, Review, Situation, Webhook},
     clock::Clock,
     rules::Lookup,
 };
@@ -28,6 +28,8 @@ use crate::{
 pub(super) type Decide =
     for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s Situation<'k>) -> Decision;
 
+/// How many things a review may have looked up: an annotation that names more would only cost time.
+const MOST_LOOKUPS: usize = 256;
 /// How long a review waits before it asks again for what is being recorded for another.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -118,7 +120,7 @@ impl Reviewer {
         request: &Request<'_>,
         deadline: Instant,
     ) -> Result<Answer, Reject> {
-        let mut evidence = Evidence::Cached;
+        let mut looked_up: Vec<Lookup> = Vec::new();
         // Only a pod whose name is not made yet is known by chance.
         let unnamed = request.name.as_deref().is_none_or(str::is_empty);
         let chance = if unnamed && webhook == Webhook::Mutate {
@@ -128,32 +130,50 @@ impl Reviewer {
         };
         loop {
             let decided = Instant::now();
+            let evidence = match &*looked_up {
+                [] => Evidence::Cached,
+                done => Evidence::LookedUp(done),
+            };
             match self.decide(webhook, request, evidence, chance)? {
                 Decision::Answer(answer) => return Ok(answer),
                 Decision::AskAgain(answer) if Instant::now() + PAUSE >= deadline => {
                     return Ok(answer);
                 }
                 Decision::AskAgain(_) => sleep(PAUSE).await,
+                Decision::Claim(_) if Instant::now() >= deadline => {
+                    return later(request, unrecorded("others were faster"));
+                }
+                Decision::Claim(slice) => {
+                    let claimed = self.state.allocations.claim(slice, deadline).await;
+                    if let Err(problem) = claimed {
+                        return later(request, unrecorded(&problem));
+                    }
+                }
                 Decision::Plan(plan) => {
                     let allocations = &self.state.allocations;
                     let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;
                     self.count(&recorded, decided.elapsed());
                     match recorded {
-                        Recorded::Safe => return Ok(plan.answer),
+                        Recorded::Safe => {
+                            self.state.metrics.borrowed(plan.borrowed);
+                            return Ok(plan.answer);
+                        }
                         Recorded::Overtaken if Instant::now() < deadline => {}
-                        Recorded::Overtaken => return Err(unrecorded("others were faster")),
-                        Recorded::Failed(problem) => return Err(unrecorded(&problem)),
+                        Recorded::Overtaken => {
+                            return later(request, unrecorded("others were faster"));
+                        }
+                        Recorded::Failed(problem) => return later(request, unrecorded(&problem)),
                     }
                 }
-                Decision::Confirm(_) if evidence == Evidence::Confirmed => {
-                    return Err(unconfirmed("the decision asks for it again"));
+                Decision::Confirm(_) if looked_up.len() >= MOST_LOOKUPS => {
+                    return later(request, unconfirmed("too much would have to be looked up"));
                 }
                 Decision::Confirm(lookups) => {
                     if let Err(problem) = self.confirm(&lookups, deadline).await {
                         log::unconfirmed(webhook, request, &problem);
-                        return Err(unconfirmed(&problem));
+                        return later(request, unconfirmed(&problem));
                     }
-                    evidence = Evidence::Confirmed;
+                    looked_up.extend(lookups);
                 }
             }
         }
@@ -172,7 +192,7 @@ impl Reviewer {
         &self,
         webhook: Webhook,
         request: &Request<'_>,
-        evidence: Evidence,
+        evidence: Evidence<'_>,
         chance: u128,
     ) -> Result<Decision, Reject> {
         let catalog = self.state.catalog.load();
@@ -189,20 +209,20 @@ impl Reviewer {
         Ok((self.decide)(webhook, request, &situation))
     }
 
-    /// Has look-ups made past every cache. The index of an embedded ledger is none: nobody else
-    /// writes there.
+    /// Has look-ups made past every cache.
     async fn confirm(&self, lookups: &[Lookup], deadline: Instant) -> Result<(), String> {
-        let elsewhere: Vec<Lookup> = lookups
-            .iter()
-            .filter(|lookup| !matches!(lookup, Lookup::Allocations { .. }))
-            .cloned()
-            .collect();
-        if elsewhere.is_empty() {
-            return Ok(());
-        }
-        match timeout_at(deadline, self.state.confirmer.confirm(&elsewhere)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+        let (of_ledger, elsewhere): (Vec<Lookup>, Vec<Lookup>) =
+            lookups.iter().cloned().partition(look_up::is_of_ledger);
+        let all = async {
+            if !elsewhere.is_empty() {
+                let confirmed = self.state.confirmer.confirm(&elsewhere).await;
+                confirmed.map_err(|error| error.to_string())?;
+            }
+            // After that: which record an address has, the pool says.
+            self.state.allocations.look_up(&of_ledger).await
+        };
+        match timeout_at(deadline, all).await {
+            Ok(outcome) => outcome,
             Err(_) => Err("no answer in time".to_owned()),
         }
     }
@@ -234,6 +254,16 @@ fn is_json(value: &HeaderValue) -> bool {
             .trim_ascii()
             .eq_ignore_ascii_case(b"application/json")
     })
+}
+
+/// What cannot be answered now. An error here would let a pod be bound without its addresses, for
+/// the webhook on bindings is one that may fail: so a Binding is refused instead, and the scheduler
+/// tries again.
+fn later(request: &Request<'_>, reject: Reject) -> Result<Answer, Reject> {
+    if admission::is_binding(request) {
+        return Ok(Answer::later(request, reject.sentence));
+    }
+    Err(reject)
 }
 
 fn not_loaded() -> Reject {

@@ -38,7 +38,7 @@ const fn worldly(name: &'static str, imports: &'static [&'static str]) -> Room {
 const ROOMS: &[Room] = &[
     pure("network", &[]),
     pure("allocation", &["network"]),
-    pure("clock", &["allocation"]),
+    worldly("clock", &["allocation"]),
     pure("catalog", &["network", "allocation"]),
     pure("rules", &["network", "allocation", "catalog"]),
     pure("admission", &["network", "allocation", "catalog", "rules"]),

@@ -307,7 +307,17 @@ fn wrong_does_not_fit() -> Result<(), Failed> {
         (
             "AddressPool",
             json!({"macs": {"prefix": "02"}, "nodeSliceSize": "/28"}),
-            "exactly one range",
+            "a pool with a range",
+        ),
+        (
+            "AddressPool",
+            json!({"ranges": [{"range": "10.5.0.0/20"}], "nodeSliceSize": "/28", "retention": "Workload"}),
+            "cannot follow its workload",
+        ),
+        (
+            "AddressPool",
+            json!({"macs": {"prefix": "02"}, "strictSlices": true}),
+            "no meaning without nodeSliceSize",
         ),
         (
             "AddressPool",
@@ -366,6 +376,7 @@ fn allocation() -> Result<Allocation, Failed> {
         pod: Some(PodRef {
             name: "db-0".into(),
             uid: Some("u-1".into()),
+            node: Some("node-a".into()),
         }),
         mac: None,
         reservation: None,
@@ -452,7 +463,7 @@ fn words() -> Result<(), Failed> {
         "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
             "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],
         "macs": {"prefix": "02:5e:00", "start": "a", "end": "b"}, "networkName": "a",
-        "nodeSliceSize": "/28", "retention": "Pod",
+        "nodeSliceSize": "/28", "strictSlices": true, "retention": "Pod",
         "workloadRetention": {"whenScaled": "Retain", "whenDeleted": "Release"},
         "quarantine": "30s", "lostNodeQuarantine": "10m", "maxPerNamespace": 9,
         "namespaceSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [

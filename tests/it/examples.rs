@@ -14,8 +14,8 @@ use nadmit::{
         operator::{self, AdditionalNetwork, Daemons},
     },
     rules::{
-        Check, Example, Held, HeldAddress, Level, Levels, Policy, PoolChangeSubject, Profile,
-        RULES, Rule, judge::judge_pool_change,
+        Check, Example, Held, HeldAddress, Injection, Level, Levels, Policy, PoolChangeSubject,
+        Profile, RULES, Rule, judge::judge_pool_change,
     },
     sources::catalog_of,
 };
@@ -154,11 +154,13 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
             support::create_network(&network.network, config(&network).as_deref())
         }
         (Check::Update(_), [before, after]) => support::update(before, after),
+        (Check::Binding(_), [pod, ..]) => support::bind(pod, objects.get(1)),
         (_, [pod]) => support::create(pod),
         _ => return Err(format!("{} pods", objects.len()).into()),
     };
     let running = match rule.check {
         Check::NetworkDelete(_) | Check::NetworkUpdate(_) => pods.iter().map(running).collect(),
+        Check::Binding(_) => pods.iter().take(1).map(running).collect(),
         _ => Vec::new(),
     };
     let additional = operator.iter().flat_map(|operator| &operator.entries);
@@ -166,11 +168,18 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     let daemons = operator.is_some().then(|| Daemons::of(&additional));
     let networks = networks.into_iter().map(|found| found.network);
     let networks = additional.into_iter().chain(networks).map(Arc::new);
-    let catalog = Catalog::new([], networks, running)
+    let labels = read_catalog
+        .namespace("db")
+        .map(|namespace| namespace.labels);
+    let labels = labels.map(|labels| ("db".into(), labels));
+    let catalog = Catalog::new(labels, networks, running)
         .with_operator(daemons)
         .with_slicing(slicing)
         .with_layout(Arc::clone(read_catalog.layout()));
     let mut policy = Policy::default();
+    if rule.code == "injection-not-enabled" {
+        policy.injection = Some(Injection::Bind);
+    }
     if rule.levels == Levels::OFF {
         policy.set_level(rule.code, Level::Warn)?;
     }
@@ -299,7 +308,8 @@ fn said_of(answer: &Answer) -> Vec<String> {
 }
 
 /// What files cannot show.
-const SERVER_ONLY: [&str; 3] = [
+const SERVER_ONLY: [&str; 4] = [
+    "injection-not-enabled",
     "pool-not-ready",
     "address-not-allocated",
     "address-not-injected",
@@ -314,9 +324,10 @@ fn stated(rule: &Rule, said: &[String]) -> String {
     said.dedup();
     let told = match rule.check {
         // Files have no edits and no deletions.
-        Check::Update(_) | Check::NetworkDelete(_) | Check::NetworkUpdate(_) => {
-            "an edit or a deletion".to_owned()
-        }
+        Check::Update(_)
+        | Check::Binding(_)
+        | Check::NetworkDelete(_)
+        | Check::NetworkUpdate(_) => "an edit or a deletion".to_owned(),
         Check::PoolChange(_) => "an edit or a deletion".to_owned(),
         _ if SERVER_ONLY.contains(&rule.code) && !said.is_empty() => {
             "what only a running server sees".to_owned()

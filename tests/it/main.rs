@@ -7,9 +7,12 @@ mod annotations;
 mod api_conversations;
 mod api_server;
 mod architecture;
+mod binding;
 mod check;
 mod check_cluster;
+mod cluster_ledger;
 mod cluster_sources;
+mod cluster_speed;
 mod crash;
 mod crds;
 mod docs;
@@ -43,9 +46,12 @@ fn main() {
         tour::trials(),
         api_conversations::trials(),
         architecture::trials(),
+        binding::trials(),
         check::trials(),
         check_cluster::trials(),
+        cluster_ledger::trials(),
         cluster_sources::trials(),
+        cluster_speed::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),

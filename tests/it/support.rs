@@ -22,6 +22,22 @@ pub(crate) fn update(before: &Value, after: &Value) -> Vec<u8> {
     )
 }
 
+/// The bytes of an AdmissionReview for a pod's binding, which brings the annotations of `carried`.
+pub(crate) fn bind(pod: &Value, carried: Option<&Value>) -> Vec<u8> {
+    let mut object = json!({
+        "metadata": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]},
+        "target": {"kind": "Node", "name": "node-1"},
+    });
+    if let Some(carried) = carried {
+        object["metadata"]["annotations"] = carried["metadata"]["annotations"].clone();
+    }
+    let request = json!({
+        "operation": "CREATE", "object": object, "kind": {"kind": "Binding"},
+        "resource": {"group": "", "resource": "pods"}, "subResource": "binding",
+    });
+    wrap(request, &object)
+}
+
 /// The bytes of an AdmissionReview for the creation of a network.
 pub(crate) fn create_network(network: &Network, config: Option<&str>) -> Vec<u8> {
     let object = network_object(network, config);

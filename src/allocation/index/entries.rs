@@ -244,6 +244,7 @@ impl Index {
     /// Makes everything that follows from the layout anew.
     pub(super) fn rebuild(&mut self) {
         self.rebuild_pools();
+        self.rebuild_slices();
         let taken: Vec<(Space, Address, Option<Arc<str>>)> = self
             .spaces
             .iter()

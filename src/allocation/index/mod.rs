@@ -22,10 +22,12 @@
 //! - The same holder, asking again for the same network and interface, is given the same.
 //! - Of two plans that would need one address, at most one has it in flight at a time.
 
+mod cells;
 mod entries;
 mod plan;
 mod pools;
 mod query;
+mod slices;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +44,7 @@ pub use self::{
     plan::{Ask, Asker, Given, MacWish, Planned, Refused},
     pools::Usage,
     query::Known,
+    slices::{SliceUsage, SlicingUsage},
 };
 
 /// The index of a ledger. See the module's documentation.
@@ -52,6 +55,7 @@ pub struct Index {
     spaces: HashMap<Space, SpaceState>,
     holdings: HashMap<Holding, Vec<(Space, Address)>>,
     ready: HashSet<Arc<str>>,
+    slices: slices::Slices,
     tickets: HashMap<Ticket, Vec<Mark>>,
     issued: u64,
 }

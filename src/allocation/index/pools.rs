@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Index;
+use super::{Index, cells::Cells};
 use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool};
 
 /// A pool with what is free in it.
@@ -11,6 +11,8 @@ pub(super) struct PoolState {
     pub(super) pool: Arc<Pool>,
     /// Of each range.
     pub(super) ranges: Vec<FreeNumbers>,
+    /// Of each range, if the pool is cut into slices.
+    pub(super) cells: Vec<Cells>,
     /// Of the MACs that follow from no address.
     pub(super) macs: Option<FreeNumbers>,
     /// How many addresses each namespace holds.
@@ -95,8 +97,10 @@ impl Spans {
 impl PoolState {
     fn new(pool: Arc<Pool>) -> Self {
         let ranges = pool.ranges.iter().map(|range| range.free_numbers());
+        let ranges: Vec<FreeNumbers> = ranges.collect();
         Self {
-            ranges: ranges.collect(),
+            cells: Cells::of(&pool, &ranges),
+            ranges,
             macs: pool.macs.as_ref().map(|macs| macs.free_numbers()),
             namespaces: HashMap::new(),
             held: 0,

@@ -2,6 +2,9 @@
 
 #[cfg(feature = "shuttle")]
 mod shuttled;
+mod slice_records;
+mod slice_stories;
+mod slices;
 
 use std::sync::Arc;
 
@@ -62,7 +65,9 @@ fn asker(name: &str) -> Asker {
         pod: Some(PodRef {
             name: name.into(),
             uid: None,
+            node: None,
         }),
+        node: None,
     }
 }
 
@@ -76,7 +81,9 @@ fn replica(ordinal: u32, uid: &str) -> Asker {
         pod: Some(PodRef {
             name: format!("db-{ordinal}").into(),
             uid: Some(uid.into()),
+            node: None,
         }),
+        node: None,
     }
 }
 

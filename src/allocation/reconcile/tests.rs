@@ -211,3 +211,24 @@ fn what_a_pod_holds_beyond_what_it_carries_is_surplus() {
     );
     assert_eq!(reasons(&records, &layout, &[], &sees), []);
 }
+
+#[test]
+fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
+    let layout = layout(
+        r#"{"ranges":[{"range":"192.0.2.0/24"},{"range":"2001:db8::/64"}],"nodeSliceSize":"/28"}"#,
+        &[],
+    );
+    let records = [
+        record("192.0.2.5", pod("a"), 1000),
+        record("192.0.2.21", pod("a"), 10),
+        record("2001:db8::5", pod("a"), 1000),
+    ];
+    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    // Until it is bound it may go to either node.
+    assert_eq!(reasons(&records, &layout, &[], &sees), []);
+    let carried = ["192.0.2.21", "2001:db8::5"].map(|ip| used(ip, pod("a")));
+    assert_eq!(
+        reasons(&records, &layout, &carried, &sees),
+        [Reason::Surplus]
+    );
+}

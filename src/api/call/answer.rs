@@ -95,7 +95,7 @@ impl Answer {
     }
 
     /// Nothing came back in this time.
-    pub(super) fn too_late(time: Duration) -> Self {
+    pub fn too_late(time: Duration) -> Self {
         Self::unknown(format!("nothing came back in {} ms", time.as_millis()))
     }
 

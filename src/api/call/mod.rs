@@ -122,12 +122,31 @@ impl Call {
         self.retries
     }
 
-    /// Asks until the answer is final, or there is no time for another attempt. Asks once at least.
+    /// Asks for something that changes something, until the answer is final or there is no time for
+    /// another attempt. Asks once at least.
     ///
     /// # Errors
     /// The last [`Answer`]. Where [`Self::uncertain`] says so, an earlier request may have taken
     /// effect, whatever the last answer says.
-    pub async fn ask<T, F>(&mut self, mut ask: impl FnMut() -> F) -> Result<T, Answer>
+    pub async fn ask<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, Answer>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        self.repeat(ask, true).await
+    }
+
+    /// The same for something that only looks: nothing becomes uncertain by it.
+    ///
+    /// # Errors
+    /// The last [`Answer`].
+    pub async fn look<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, Answer>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        self.repeat(ask, false).await
+    }
+
+    async fn repeat<T, F>(&mut self, mut ask: impl FnMut() -> F, changes: bool) -> Result<T, Answer>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -137,7 +156,7 @@ impl Call {
                 Ok(value) => return Ok(value),
                 Err(answer) => answer,
             };
-            self.uncertain |= matches!(answer, Answer::Uncertain { .. });
+            self.uncertain |= changes && matches!(answer, Answer::Uncertain { .. });
             if !answer.is_passing() {
                 return Err(answer);
             }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::out,
-    operate::{PoolRow, RangeRow},
+    operate::{PoolRow, RangeRow, SlicesRow},
 };
 
 /// How often `--watch` looks.
@@ -107,11 +107,24 @@ fn table(rows: &[PoolRow]) -> String {
     let lines: Vec<Vec<String>> = rows.iter().flat_map(lines).collect();
     let mut page = show::table(&head, &lines);
     for row in rows {
+        if let Some(slices) = &row.slices {
+            page += &format!("{DIM}{}: {}{DIM:#}\n", row.name, in_slices(slices));
+        }
         if let Some(note) = &row.note {
             page += &format!("{DIM}{}: {note}{DIM:#}\n", row.name);
         }
     }
     page
+}
+
+/// How far a pool is cut up.
+fn in_slices(slices: &SlicesRow) -> String {
+    format!(
+        "{} of {} claimed by nodes, {} in none",
+        show::count(slices.claimed),
+        show::of(slices.all, "slice", "slices"),
+        show::of(slices.free_outside, "free address", "free addresses")
+    )
 }
 
 /// A line for each range: an attachment needs an address of each.

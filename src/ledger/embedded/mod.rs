@@ -36,6 +36,7 @@ use std::{
 use redb::Database;
 use tokio::sync::oneshot;
 
+pub(super) use self::transfer::{parse_export, write_export};
 use self::{
     feed::Feed,
     plan::Refusal,

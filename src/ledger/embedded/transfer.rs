@@ -65,7 +65,7 @@ impl EmbeddedLedger {
     /// [`ImportError`], with the line. Nothing was imported, unless it is
     /// [`WriteError::Uncertain`].
     pub async fn import(&self, input: impl BufRead + Send + 'static) -> Result<u64, ImportError> {
-        let allocations = tokio::task::spawn_blocking(move || parse(input))
+        let allocations = tokio::task::spawn_blocking(move || parse_export(input))
             .await
             .unwrap_or_else(|_| {
                 Err(ImportError::Write(WriteError::Unavailable {
@@ -89,13 +89,40 @@ impl EmbeddedLedger {
     }
 }
 
+/// Writes an export of these records, and returns how many they are.
+///
+/// # Errors
+/// When they cannot be written.
+pub(in crate::ledger) fn write_export(
+    out: impl io::Write,
+    records: &[Allocation],
+) -> Result<u64, ExportError> {
+    let mut out = BufWriter::new(out);
+    let header = Header {
+        kind: KIND.to_owned(),
+        schema: SCHEMA,
+        records: records.len() as u64,
+    };
+    line(&mut out, &header)?;
+    for record in records {
+        line(&mut out, record)?;
+    }
+    out.flush().map_err(ExportError::Write)?;
+    Ok(records.len() as u64)
+}
+
 fn line(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), ExportError> {
     serde_json::to_writer(&mut *out, value).map_err(|error| ExportError::Write(error.into()))?;
     out.write_all(b"\n").map_err(ExportError::Write)
 }
 
 /// The allocations of an export.
-fn parse(mut input: impl BufRead) -> Result<Vec<Allocation>, ImportError> {
+///
+/// # Errors
+/// [`ImportError`], with the line.
+pub(in crate::ledger) fn parse_export(
+    mut input: impl BufRead,
+) -> Result<Vec<Allocation>, ImportError> {
     let header = header(&mut input)?;
     let mut allocations = Vec::new();
     let mut lines = HashMap::new();

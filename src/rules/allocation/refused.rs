@@ -21,7 +21,8 @@ pub const EXHAUSTED: Rule = Rule {
     summary: "The address pool has nothing left to give",
     explanation: "Every address of a range is held. The pod is refused when it is created, with how \
         many there are and which namespaces hold most, instead of hanging in ContainerCreating. A \
-        pod is given an address of each range or nothing at all.",
+        pod is given an address of each range or nothing at all. With strictSlices it is the \
+        slices of the pod's node that have to have one.",
     wrong: Example(&[POOL_OF_TWO, SERVED_NET, TAKEN, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
@@ -69,7 +70,8 @@ pub const RESERVED: Rule = Rule {
     levels: Levels::AUTHORITY,
     summary: "A requested address is reserved for somebody else",
     explanation: "An AddressReservation sets an address aside for a named pod, replica or virtual \
-        machine. Nobody else is given it, asked for by name or not.",
+        machine. Nobody else is given it, asked for by name or not. With strictSlices a node's slice \
+        of a pool is set aside for the pods of that node in the same way.",
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -198,7 +200,9 @@ pub const NOT_READY: Rule = Rule {
     summary: "The pool gives nothing yet",
     explanation: "A pool gives nothing until one full pass has recorded which of its addresses \
         running pods and networks use already; and what is being recorded for one request is not \
-        given to another. Controllers try again by themselves.",
+        given to another. A pool of slices (nodeSliceSize) gives once the pod's node is known: \
+        when the pod is bound, or when it is created with spec.nodeName; and only in a cluster, \
+        where slices are recorded. Controllers try again by themselves.",
     wrong: Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
@@ -255,7 +259,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        allocation::{Exhausted, Holder, NetworkRef, NotGiven, ReservedFor},
+        allocation::{
+            Exhausted, Holder, NetworkRef, NotGiven, OutsideSlice, ReservedFor, Slice, SlicesFull,
+        },
         network::range::Subnet,
         rules::registry,
     };
@@ -283,6 +289,22 @@ mod tests {
             Refusal::UnknownPool(pool()),
             Refusal::NotReady(pool()),
             Refusal::Sliced(pool()),
+            Refusal::NodeUnknown(pool()),
+            Refusal::NeedsSlice(Box::new(Slice::new(&pool(), range, &pool()))),
+            Refusal::SlicesFull(Box::new(SlicesFull {
+                pool: pool(),
+                range,
+                node: "node-a".into(),
+                slices: 2,
+                capacity: 28,
+                elsewhere: 7,
+            })),
+            Refusal::OutsideSlice(Box::new(OutsideSlice {
+                address,
+                pool: pool(),
+                node: "node-a".into(),
+                owner: None,
+            })),
             Refusal::Busy(mac),
             Refusal::Exhausted(Box::new(Exhausted {
                 pool: pool(),

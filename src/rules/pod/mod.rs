@@ -13,6 +13,7 @@ pub mod empty_request;
 pub mod fast_ipam;
 pub mod fragile_name;
 pub mod host_network;
+pub mod injection_not_enabled;
 pub mod invalid_bandwidth;
 pub mod invalid_cni_args;
 pub mod invalid_infiniband_guid;

@@ -80,6 +80,7 @@ fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
         let first = pool.ranges.first();
         first.map(|range| range.subnet.window().first())
     };
+    let size = |pool: &Pool| pool.slicing.map(|slicing| slicing.host_bits);
     let all = [
         (
             before.space != after.space,
@@ -97,7 +98,7 @@ fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
             "MACs follow from where the first range begins",
         ),
         (
-            before.slice != after.slice,
+            size(before) != size(after),
             "nodeSliceSize",
             "they lie in slices of that size",
         ),
@@ -196,6 +197,29 @@ mod tests {
             "retention",
         ];
         assert_eq!(fields, expected.map(|path| format!("spec.{path}")));
+    }
+
+    #[test]
+    fn slices_stay_of_one_size_and_may_become_strict() {
+        let cut = |more: serde_json::Value| {
+            let mut spec = json!({"ranges": [{"range": "10.5.0.0/20"}], "nodeSliceSize": "/28"});
+            if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
+                spec.extend(more.clone());
+            }
+            pool(&spec)
+        };
+        let changes = |after: &Pool| {
+            let changed = changed(&cut(json!({})), after).into_iter();
+            changed.map(|(path, _)| path).collect::<Vec<_>>()
+        };
+        assert_eq!(changes(&cut(json!({"strictSlices": true}))), [""; 0]);
+        assert_eq!(changes(&cut(json!({"retention": "Pod"}))), [""; 0]);
+        assert_eq!(
+            changes(&cut(json!({"nodeSliceSize": "27"}))),
+            ["nodeSliceSize"]
+        );
+        let whole = pool(&json!({"ranges": [{"range": "10.5.0.0/20"}]}));
+        assert_eq!(changes(&whole), ["nodeSliceSize", "retention"]);
     }
 
     #[test]

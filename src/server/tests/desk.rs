@@ -91,6 +91,7 @@ fn record(address: &str, pod: &str) -> Allocation {
         pod: Some(PodRef {
             name: pod.into(),
             uid: None,
+            node: None,
         }),
         mac: None,
         reservation: None,

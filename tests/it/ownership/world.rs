@@ -82,8 +82,16 @@ pub(super) fn asker(number: u32) -> Asker {
             name: Arc::clone(&name),
         },
     };
-    let pod = Some(PodRef { name, uid: None });
-    Asker { holder, pod }
+    let pod = Some(PodRef {
+        name,
+        uid: None,
+        node: None,
+    });
+    Asker {
+        holder,
+        pod,
+        node: None,
+    }
 }
 
 pub(super) fn ask((pool, interface, named): Attachment) -> Ask {

@@ -191,6 +191,7 @@ fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String
     let asker = Asker {
         holder: pod(&pod_reference.into())?,
         pod: None,
+        node: None,
     };
     let ask = Ask {
         pool: POOL.into(),

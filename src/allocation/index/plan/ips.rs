@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Ask, Draft};
+use super::{Ask, Draft, slices::Reach};
 use crate::allocation::{
     Address, Family, Pool,
     index::{Index, pools::Slot},
@@ -14,6 +14,7 @@ impl Index {
         &mut self,
         ask: &Ask,
         pool: &Arc<Pool>,
+        reach: Option<&Reach<'_>>,
         held: &[Address],
         draft: &mut Draft<'_>,
     ) -> Result<Vec<IpAddr>, Refusal> {
@@ -24,7 +25,20 @@ impl Index {
                 pool: Arc::clone(&pool.name),
                 ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
             })?;
-            self.take_named(ask, pool, range, address, held, draft)?;
+            match reach {
+                None => self.take_named(ask, pool, range, address, held, draft)?,
+                // What the pod was given on this node stays.
+                Some(reach)
+                    if held.contains(&Address::Ip(address))
+                        && self.was_given_on(reach, address) =>
+                {
+                    self.keep(address.into(), ask, pool, draft)?;
+                }
+                Some(reach) => {
+                    self.take_named(ask, pool, range, address, held, draft)?;
+                    self.stay_in_reach(reach, range, address, draft)?;
+                }
+            }
             chosen.push(address);
         }
         for range in 0..pool.ranges.len() {
@@ -34,6 +48,10 @@ impl Index {
             let of_range =
                 |address: &Address| address.ip().filter(|ip| pool.range_of(*ip) == Some(range));
             let kept: Vec<IpAddr> = held.iter().filter_map(of_range).collect();
+            if let Some(reach) = reach {
+                chosen.extend(self.choose_of_slices(reach, range, &kept, draft)?);
+                continue;
+            }
             if kept.is_empty() {
                 chosen.push(self.take_any(ask, pool, range, draft)?);
             }

@@ -2,7 +2,9 @@
 
 mod ips;
 mod macs;
+mod preview;
 mod reserved;
+mod slices;
 mod take;
 
 use std::{net::IpAddr, sync::Arc};
@@ -10,7 +12,8 @@ use std::{net::IpAddr, sync::Arc};
 use super::{Index, Mark, Ticket};
 use crate::{
     allocation::{
-        Address, Allocation, Holder, NetworkRef, PodRef, Pool, Timestamp, Write, refusal::Refusal,
+        Address, Allocation, Holder, NetworkRef, PodRef, Pool, Slice, Timestamp, Write,
+        refusal::Refusal,
     },
     network::mac::Mac,
 };
@@ -26,6 +29,8 @@ pub struct Asker {
     pub holder: Holder,
     /// The pod, as far as it is known.
     pub pod: Option<PodRef>,
+    /// The node that the pod is on or goes to, once that is known. It is recorded with the pod.
+    pub node: Option<Arc<str>>,
 }
 
 /// What one attachment asks for.
@@ -73,6 +78,8 @@ pub struct Planned {
     pub given: Vec<Given>,
     /// The records to write, all or none; none if it has everything already.
     pub writes: Vec<Write>,
+    /// How many of the addresses are lent from slices of other nodes with this plan.
+    pub borrowed: usize,
     /// By which the index knows the plan: to confirm or to roll back.
     pub ticket: Ticket,
 }
@@ -89,17 +96,26 @@ pub struct Refused {
 /// A plan in the making.
 struct Draft<'a> {
     asker: &'a Asker,
+    /// The pod as it is recorded, with its node.
+    pod: Option<PodRef>,
     now: Timestamp,
     ticket: Ticket,
     marks: Vec<Mark>,
     writes: Vec<Write>,
+    /// The slices that are being claimed since this plan.
+    claims: Vec<Slice>,
+    borrowed: usize,
+    /// How many addresses that the holder has go for the one that is being chosen.
+    replaced: u64,
 }
 
 impl Index {
     /// Plans what all attachments of a pod need, and puts it in flight.
     ///
     /// # Errors
-    /// Everything that is refused; nothing is taken then.
+    /// Everything that is refused; nothing is taken then. [`Refusal::NeedsSlice`] stands there alone:
+    /// record the slices that it names, tell with [`Self::apply_slice`] how that went (or with
+    /// [`Self::drop_claim`] that it did not), and plan again.
     pub fn plan(
         &mut self,
         asker: &Asker,
@@ -108,10 +124,14 @@ impl Index {
     ) -> Result<Planned, Vec<Refused>> {
         let mut draft = Draft {
             asker,
+            pod: asker.on_its_node(),
             now,
             ticket: self.issue(),
             marks: Vec::new(),
             writes: Vec::new(),
+            claims: Vec::new(),
+            borrowed: 0,
+            replaced: 0,
         };
         let mut given = Vec::with_capacity(asks.len());
         let mut refused = Vec::new();
@@ -128,28 +148,26 @@ impl Index {
         self.tickets.insert(ticket, draft.marks);
         if !refused.is_empty() {
             self.roll_back(ticket);
-            return Err(refused);
+            return Err(self.only_what_counts(refused, &draft.claims));
         }
         Ok(Planned {
             given,
             writes: draft.writes,
+            borrowed: draft.borrowed,
             ticket,
         })
     }
 
-    /// What a plan would give now, without taking it.
-    ///
-    /// # Errors
-    /// Everything that would be refused.
-    pub fn preview(
-        &mut self,
-        asker: &Asker,
-        asks: &[Ask],
-        now: Timestamp,
-    ) -> Result<Vec<Given>, Vec<Refused>> {
-        let planned = self.plan(asker, asks, now)?;
-        self.roll_back(planned.ticket);
-        Ok(planned.given)
+    /// A slice is claimed only if nothing else stands against the pod.
+    fn only_what_counts(&mut self, mut refused: Vec<Refused>, claims: &[Slice]) -> Vec<Refused> {
+        if refused.iter().all(|one| one.refusal.slice().is_some()) {
+            return refused;
+        }
+        for claim in claims {
+            self.drop_claim(claim);
+        }
+        refused.retain(|one| one.refusal.slice().is_none());
+        refused
     }
 
     fn attach_one(&mut self, ask: &Ask, draft: &mut Draft<'_>) -> Result<Given, Refusal> {
@@ -158,13 +176,11 @@ impl Index {
         if !self.is_ready(&pool.name) {
             return Err(Refusal::NotReady(Arc::clone(&pool.name)));
         }
-        if pool.slice.is_some() {
-            return Err(Refusal::Sliced(Arc::clone(&pool.name)));
-        }
+        let reach = self.reach(ask, &pool, draft)?;
         let held = self.held_of_pool(ask, &pool, draft.asker);
         let mut given = Given::default();
         if ask.takes_ips {
-            let ips = self.choose_ips(ask, &pool, &held, draft)?;
+            let ips = self.choose_ips(ask, &pool, reach.as_ref(), &held, draft)?;
             for ip in ips {
                 let prefix = pool.range_of(ip).and_then(|at| pool.ranges.get(at));
                 given
@@ -196,7 +212,7 @@ impl Draft<'_> {
             network: ask.network.clone(),
             interface: Arc::clone(&ask.interface),
             holder: self.asker.holder.clone(),
-            pod: self.asker.pod.clone(),
+            pod: self.pod.clone(),
             mac: following.filter(|mac| match ask.mac {
                 MacWish::None => false,
                 MacWish::Any => true,
@@ -204,6 +220,17 @@ impl Draft<'_> {
             }),
             reservation: None,
             since: self.now,
+        }
+    }
+
+    /// Where a pod is stays known, though who asks does not say it again.
+    fn remember_node(&self, wanted: &mut Allocation, old: &Allocation) {
+        if let (Some(pod), Some(old)) = (&mut wanted.pod, &old.pod)
+            && pod.node.is_none()
+            && pod.uid.is_some()
+            && pod.uid == old.uid
+        {
+            pod.node.clone_from(&old.node);
         }
     }
 
@@ -218,6 +245,34 @@ impl Draft<'_> {
     fn is_settled(&self, record: &Allocation) -> bool {
         let known = self.asker.pod.as_ref().is_some_and(|pod| pod.uid.is_some());
         let fresh = self.now.0 - record.since.0 < FRESH;
-        record.pod == self.asker.pod && (known || fresh)
+        is_same(record.pod.as_ref(), self.pod.as_ref()) && (known || fresh)
+    }
+}
+
+impl Asker {
+    /// The same on a node; an empty name is none.
+    #[must_use]
+    pub fn on(self, node: Option<Arc<str>>) -> Self {
+        let node = node.filter(|node| !node.is_empty());
+        Self { node, ..self }
+    }
+
+    /// The pod with its node.
+    fn on_its_node(&self) -> Option<PodRef> {
+        let mut pod = self.pod.clone()?;
+        pod.node = self.node.clone().or(pod.node);
+        Some(pod)
+    }
+}
+
+/// Whether a record names this pod already; a node that is not known contradicts none.
+fn is_same(recorded: Option<&PodRef>, pod: Option<&PodRef>) -> bool {
+    match (recorded, pod) {
+        (Some(recorded), Some(pod)) => {
+            let moved = pod.node.is_some() && recorded.node != pod.node;
+            (&recorded.name, &recorded.uid) == (&pod.name, &pod.uid) && !moved
+        }
+        (None, None) => true,
+        _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Asker, Draft};
+use super::{Ask, Draft};
 use crate::allocation::{Address, Holder, Pool, Write, index::Index, refusal::Refusal};
 
 impl Index {
@@ -20,7 +20,7 @@ impl Index {
         wanted.reservation = reservation;
         match entry {
             None => {
-                self.within_limit(pool, draft.asker)?;
+                self.within_limit(pool, draft)?;
                 draft.writes.push(Write::Create(wanted.clone()));
             }
             Some(entry) if entry.ticket().is_some_and(|ticket| ticket != draft.ticket) => {
@@ -64,6 +64,7 @@ impl Index {
         let mut wanted = draft.allocation(address, ask, pool);
         wanted.reservation.clone_from(&old.reservation);
         wanted.mac = old.mac.or(wanted.mac);
+        draft.remember_node(&mut wanted, old);
         let version = entry.version();
         if draft.is_settled(old) && wanted.mac == old.mac && version.is_some() {
             return Ok(());
@@ -81,13 +82,13 @@ impl Index {
         Ok(())
     }
 
-    fn within_limit(&self, pool: &Pool, asker: &Asker) -> Result<(), Refusal> {
+    fn within_limit(&self, pool: &Pool, draft: &Draft<'_>) -> Result<(), Refusal> {
         let (Some(most), Some(state)) = (pool.max_per_namespace, self.pools.get(&pool.name)) else {
             return Ok(());
         };
-        let namespace = asker.holder.namespace();
+        let namespace = draft.asker.holder.namespace();
         let held = state.held_in(namespace);
-        if held < most {
+        if held < most.saturating_add(draft.replaced) {
             return Ok(());
         }
         Err(Refusal::Limit {

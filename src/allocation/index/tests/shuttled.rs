@@ -85,6 +85,7 @@ fn request(
             name: pod.into(),
         },
         pod: None,
+        node: None,
     };
     let ask = Ask {
         pool: "storage".into(),

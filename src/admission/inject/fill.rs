@@ -1,0 +1,128 @@
+//! Planning for a pod's attachments, and the answer that carries what they are given.
+
+use super::{Kept, Wanted, patch, refuse};
+use crate::{
+    admission::{
+        answer::Answer,
+        decide::{Decision, Plan},
+        object::Annotations,
+        review::Request,
+        situation::Situation,
+    },
+    allocation::{
+        Index, Write,
+        index::{Ask, Asker, Given, Refused, Ticket},
+    },
+    rules::{Lookup, PodSubject, allocation::PoolAttachment},
+};
+
+/// A pod whose addresses are put in.
+pub(in crate::admission) struct Filling<'s, 'a> {
+    /// The pod, as rules look at it.
+    pub(in crate::admission) subject: &'s PodSubject<'a>,
+    /// Its attachments to networks of pools.
+    pub(in crate::admission) attachments: &'s [PoolAttachment],
+    /// For whom.
+    pub(in crate::admission) asker: Asker,
+    /// What it was asked for before anything was put in, if something was.
+    pub(in crate::admission) kept: Kept<'s>,
+    /// The token to write, if it holds by one.
+    pub(in crate::admission) token: Option<String>,
+    /// The annotations of the object under review, which is the pod or its Binding.
+    pub(in crate::admission) written: &'s Annotations<'a>,
+}
+
+/// The records of a plan, and by what the index knows it.
+struct Records {
+    writes: Vec<Write>,
+    ticket: Ticket,
+    borrowed: usize,
+}
+
+impl Filling<'_, '_> {
+    /// Plans in the index, and answers with the patch; says why where nothing is given.
+    pub(in crate::admission) fn decide(
+        self,
+        request: &Request<'_>,
+        situation: &Situation<'_>,
+    ) -> Decision {
+        let mut index = situation.allocations.lock();
+        index.sync(situation.catalog.layout());
+        let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
+        if let Some(lookup) = self.unknown_holdings(&asks, &index, situation) {
+            return Decision::Confirm(vec![lookup]);
+        }
+        let planned = planned(request, &self.asker, &asks, &mut index, situation);
+        let (given, records) = match planned {
+            Ok(planned) => planned,
+            Err(refused) => {
+                drop(index);
+                return refuse(request, self.subject, self.attachments, refused, situation);
+            }
+        };
+        let mut wanted = Wanted::new(self.subject, self.kept, self.attachments, &given);
+        wanted.token = self.token;
+        let answer = Answer::allow(request).with_patch(patch(self.written, &wanted));
+        once_recorded(records, answer, &mut index)
+    }
+
+    /// What to look up before a holder that lasts is given something new: it may have an address
+    /// that another replica of nadmit has recorded a moment ago, and would lose it.
+    fn unknown_holdings(
+        &self,
+        asks: &[Ask],
+        index: &Index,
+        situation: &Situation<'_>,
+    ) -> Option<Lookup> {
+        let holder = &self.asker.holder;
+        if !holder.is_lasting() {
+            return None;
+        }
+        let mut held = asks
+            .iter()
+            .flat_map(|ask| index.held_by(holder, &ask.network, &ask.interface));
+        let lookup = Lookup::Holdings {
+            holder: holder.clone(),
+        };
+        let known = held.next().is_some() || situation.evidence.covers(&lookup);
+        (!known).then_some(lookup)
+    }
+}
+
+/// What the attachments are given, with the records that make it so; without those in a dry run.
+fn planned(
+    request: &Request<'_>,
+    asker: &Asker,
+    asks: &[Ask],
+    index: &mut Index,
+    situation: &Situation<'_>,
+) -> Result<(Vec<Given>, Option<Records>), Vec<Refused>> {
+    if request.dry_run == Some(true) {
+        let given = index.preview(asker, asks, situation.now)?;
+        return Ok((given, None));
+    }
+    let planned = index.plan(asker, asks, situation.now)?;
+    let records = Records {
+        writes: planned.writes,
+        ticket: planned.ticket,
+        borrowed: planned.borrowed,
+    };
+    Ok((planned.given, Some(records)))
+}
+
+/// The answer, after the records are written; at once if there are none.
+fn once_recorded(records: Option<Records>, answer: Answer, index: &mut Index) -> Decision {
+    match records {
+        None => Decision::Answer(answer),
+        Some(records) if records.writes.is_empty() => {
+            index.confirm(records.ticket, &[]);
+            Decision::Answer(answer)
+        }
+        Some(records) => Decision::Plan(Plan {
+            writes: records.writes,
+            ticket: records.ticket,
+            borrowed: records.borrowed,
+            answer,
+        }),
+    }
+}

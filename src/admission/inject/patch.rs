@@ -1,0 +1,76 @@
+//! The changes to an object's annotations, as a JSON patch.
+
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
+use serde_json::{Map, Value};
+
+use super::wanted::Wanted;
+use crate::{admission::object::Annotations, network::annotations};
+
+/// The changes that make the written annotations the wanted ones; none where they are.
+pub(in crate::admission) fn patch(written: &Annotations<'_>, wanted: &Wanted) -> Patch {
+    let mut operations = Vec::new();
+    let multus = [
+        (annotations::NETWORKS, &wanted.networks),
+        (annotations::DEFAULT_NETWORK, &wanted.default_network),
+    ];
+    for (key, now) in multus {
+        operations.extend(now.as_ref().map(|text| add(key, text)));
+    }
+    let own = [
+        (
+            annotations::REQUESTED_NETWORKS,
+            &written.requested_networks,
+            &wanted.requested_networks,
+        ),
+        (
+            annotations::REQUESTED_DEFAULT_NETWORK,
+            &written.requested_default_network,
+            &wanted.requested_default_network,
+        ),
+        (
+            annotations::HOLDER_TOKEN,
+            &written.holder_token,
+            &wanted.token,
+        ),
+    ];
+    for (key, before, now) in own {
+        match (before, now) {
+            (Some(before), Some(now)) if **before == **now => {}
+            (_, Some(now)) => operations.push(add(key, now)),
+            (Some(_), None) => operations.push(PatchOperation::Remove(RemoveOperation {
+                path: pointer(key),
+            })),
+            (None, None) => {}
+        }
+    }
+    if written.present {
+        return Patch(operations);
+    }
+    // There is no parent to add to: it is added with what is to be in it.
+    let all: Map<String, Value> = operations
+        .into_iter()
+        .filter_map(|operation| match operation {
+            PatchOperation::Add(add) => Some((add.path.last()?.decoded().into_owned(), add.value)),
+            _ => None,
+        })
+        .collect();
+    if all.is_empty() {
+        return Patch::default();
+    }
+    Patch(vec![PatchOperation::Add(AddOperation {
+        path: PointerBuf::from_tokens(["metadata", "annotations"]),
+        value: Value::Object(all),
+    })])
+}
+
+/// `add` takes the place of what is there.
+fn add(key: &str, text: &str) -> PatchOperation {
+    PatchOperation::Add(AddOperation {
+        path: pointer(key),
+        value: Value::from(text),
+    })
+}
+
+fn pointer(key: &str) -> PointerBuf {
+    PointerBuf::from_tokens(["metadata", "annotations", key])
+}

@@ -1,0 +1,98 @@
+//! The annotations of a pod with its addresses in.
+
+use crate::{
+    allocation::index::{Ask, Given, MacWish},
+    network::{AddressRequest, annotations, selection::Addition},
+    rules::{Attachment, PodSubject, allocation::PoolAttachment},
+};
+
+/// What a pod was asked for before addresses were put in: its annotations as they were written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::admission) struct Kept<'a> {
+    pub(in crate::admission) networks: Option<&'a str>,
+    pub(in crate::admission) default_network: Option<&'a str>,
+}
+
+/// The annotations as they are to be; `None` for those that are to go or to stay away, except the two
+/// of Multus, which stay as they are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::admission) struct Wanted {
+    pub(in crate::admission) networks: Option<String>,
+    pub(in crate::admission) default_network: Option<String>,
+    pub(in crate::admission) requested_networks: Option<String>,
+    pub(in crate::admission) requested_default_network: Option<String>,
+    pub(in crate::admission) token: Option<String>,
+}
+
+impl Wanted {
+    /// The annotations of this pod when its attachments have what they are given. `kept` is what it
+    /// was asked for before anything was put in, if something was.
+    pub(in crate::admission) fn new(
+        subject: &PodSubject<'_>,
+        kept: Kept<'_>,
+        attachments: &[PoolAttachment],
+        given: &[Given],
+    ) -> Self {
+        let mut wanted = Self::default();
+        let mut first = 0;
+        for request in &subject.requests {
+            let count = request.annotation.selections.len();
+            let additions: Vec<Addition> = request
+                .attachments()
+                .enumerate()
+                .map(|(index, attachment)| {
+                    let of_it = |one: &PoolAttachment| one.attachment == first + index;
+                    let place = attachments.iter().position(of_it);
+                    let pair = place.and_then(|at| attachments.get(at).zip(given.get(at)));
+                    pair.map_or(Addition::default(), |(one, given)| {
+                        addition(attachment, &one.ask, given)
+                    })
+                })
+                .collect();
+            first += count;
+            let put_in = additions.iter().any(|a| *a != Addition::default());
+            let text = put_in.then(|| request.annotation.with(&additions));
+            let (now, requested, before) = match request.origin.key {
+                annotations::DEFAULT_NETWORK => (
+                    &mut wanted.default_network,
+                    &mut wanted.requested_default_network,
+                    kept.default_network,
+                ),
+                _ => (
+                    &mut wanted.networks,
+                    &mut wanted.requested_networks,
+                    kept.networks,
+                ),
+            };
+            // Called again, the text as it was written is what the first call kept.
+            let kept = before.map(str::to_owned);
+            *requested = kept.or_else(|| put_in.then(|| request.annotation.text.to_owned()));
+            *now = text;
+        }
+        wanted
+    }
+}
+
+/// What to write into a selection; nothing where it says so already.
+fn addition(attachment: Attachment<'_, '_>, ask: &Ask, given: &Given) -> Addition {
+    let named = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
+    // What was asked for stays in the user's words; where a prefix is missing, it is the range's.
+    let named: Vec<(&str, AddressRequest)> = named
+        .filter_map(|ip| Some((&*ip.text, *ip.ok()?)))
+        .collect();
+    let text = |(ip, prefix): &(std::net::IpAddr, u8)| {
+        let written = named.iter().find(|(_, request)| request.address == *ip);
+        match written {
+            Some((text, request)) if request.prefix.is_some() => (*text).to_owned(),
+            Some((text, _)) => format!("{text}/{prefix}"),
+            None => format!("{ip}/{prefix}"),
+        }
+    };
+    let ips: Vec<String> = given.ips.iter().map(text).collect();
+    let same = ips.len() == named.len() && ips.iter().zip(&named).all(|(ip, (text, _))| ip == text);
+    let mac = given.mac.filter(|_| ask.mac == MacWish::Any);
+    Addition {
+        ips: (!same).then_some(ips),
+        mac: mac.map(|mac| mac.to_string()),
+    }
+}

@@ -1,0 +1,128 @@
+//! Late injection: a pod that was bound while no webhook was there to put its addresses in.
+//!
+//! Multus reads the pod again each time its sandbox is tried, so that addresses written afterwards
+//! still count, until network-status says that the networks are made. What is put in is what would
+//! have been put in at binding.
+
+use super::{
+    binding::{asker, kept, subject_of},
+    inject::{Wanted, found},
+    situation::Situation,
+};
+use crate::{
+    allocation::{
+        Slice, Write,
+        index::{Ask, Ticket},
+    },
+    catalog::Pod,
+    network::annotations,
+    rules::{
+        Finding, Injection, Level,
+        allocation::{asks, can_be_served},
+        judge::judge_pod,
+    },
+};
+
+/// What a bound pod lacks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Late {
+    /// Nothing.
+    Nothing,
+    /// These annotations, once the records are written.
+    Lacks {
+        /// What to write, all or none.
+        writes: Vec<Write>,
+        /// By which the index knows the plan: it is to be confirmed, or rolled back.
+        ticket: Ticket,
+        /// The annotations to add, by key; each takes the place of what is there.
+        annotations: Vec<(&'static str, String)>,
+    },
+    /// It lacks something, and is given nothing.
+    Refused(Vec<Finding>),
+    /// The pod's node has to own this slice first.
+    Claim(Slice),
+    /// What it needs is being recorded for another at this moment.
+    Busy,
+}
+
+/// What a bound pod lacks, and puts it in flight.
+pub fn late(pod: &Pod, situation: &Situation<'_>) -> Late {
+    let policy = situation.policy;
+    if !may_lack(pod)
+        || policy.injection() == Injection::Off
+        || policy.excluded_namespaces.contains(&pod.namespace)
+    {
+        return Late::Nothing;
+    }
+    let subject = subject_of(pod, situation);
+    let attachments = asks(&subject);
+    if attachments.is_empty() || !can_be_served(&subject, &attachments) {
+        return Late::Nothing;
+    }
+    let denied = judge_pod(&subject, Level::Off);
+    if !denied.is_empty() {
+        return Late::Refused(denied);
+    }
+    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let mut index = situation.allocations.lock();
+    index.sync(situation.catalog.layout());
+    let planned = match index.plan(&asker(pod, pod.node.as_deref()), &asks, situation.now) {
+        Ok(planned) => planned,
+        Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => return Late::Busy,
+        Err(refused) => {
+            if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
+                return Late::Claim(slice.clone());
+            }
+            drop(index);
+            return Late::Refused(found(&subject, &attachments, refused));
+        }
+    };
+    let wanted = Wanted::new(&subject, kept(pod), &attachments, &planned.given);
+    let annotations = changes(pod, wanted);
+    if annotations.is_empty() && planned.writes.is_empty() {
+        index.confirm(planned.ticket, &[]);
+        return Late::Nothing;
+    }
+    Late::Lacks {
+        writes: planned.writes,
+        ticket: planned.ticket,
+        annotations,
+    }
+}
+
+/// Whether the pod runs somewhere, or will, and its networks are not made yet.
+fn may_lack(pod: &Pod) -> bool {
+    pod.node.is_some()
+        && !pod.terminating
+        && !pod.mirror
+        && !pod.host_network
+        && pod.network_status.as_deref().is_none_or(str::is_empty)
+}
+
+/// The annotations that are to be other than they are.
+fn changes(pod: &Pod, wanted: Wanted) -> Vec<(&'static str, String)> {
+    let all = [
+        (annotations::NETWORKS, &pod.networks, wanted.networks),
+        (
+            annotations::DEFAULT_NETWORK,
+            &pod.default_network,
+            wanted.default_network,
+        ),
+        (
+            annotations::REQUESTED_NETWORKS,
+            &pod.requested.networks,
+            wanted.requested_networks,
+        ),
+        (
+            annotations::REQUESTED_DEFAULT_NETWORK,
+            &pod.requested.default_network,
+            wanted.requested_default_network,
+        ),
+    ];
+    all.into_iter()
+        .filter_map(|(key, before, now)| {
+            let now = now?;
+            (before.as_deref() != Some(&*now)).then_some((key, now))
+        })
+        .collect()
+}

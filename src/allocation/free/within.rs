@@ -1,0 +1,88 @@
+//! How many numbers of a part of a window there are, and are free.
+
+use super::{BITS, FreeNumbers, number, place};
+
+impl FreeNumbers {
+    /// What may be given at all: runs, first to last, in order.
+    pub fn givable(&self) -> &[(u128, u128)] {
+        &self.givable
+    }
+
+    /// How many numbers from `first` to `last` there are to give.
+    pub fn capacity_within(&self, first: u128, last: u128) -> u128 {
+        let runs = self.givable.iter().copied();
+        runs.fold(0, |sum: u128, run| {
+            sum.saturating_add(common(run, (first, last)))
+        })
+    }
+
+    /// How many of them are free.
+    pub fn free_within(&self, first: u128, last: u128) -> u128 {
+        if first > last {
+            return 0;
+        }
+        let ((first_block, start), (last_block, end)) = (place(first), place(last));
+        let before = self.whole.range(..=first_block).next_back();
+        let inside = first_block.checked_add(1);
+        let inside = inside.map(|from| self.whole.range(from..));
+        let runs = before.into_iter().chain(inside.into_iter().flatten());
+        let runs = runs.take_while(|(from, _)| **from <= last_block);
+        let whole = runs.fold(0, |sum: u128, (from, to)| {
+            let run = (number(*from, 0), number(*to, BITS - 1));
+            sum.saturating_add(common(run, (first, last)))
+        });
+        let mixed = self.mixed.range(first_block..=last_block);
+        mixed.fold(whole, |sum: u128, (block, bits)| {
+            let start = if *block == first_block { start } else { 0 };
+            let end = if *block == last_block { end } else { BITS - 1 };
+            sum.saturating_add(bits.count(start, end) as u128)
+        })
+    }
+}
+
+/// How many numbers two runs share.
+fn common(one: (u128, u128), other: (u128, u128)) -> u128 {
+    let (first, last) = (one.0.max(other.0), one.1.min(other.1));
+    match last.checked_sub(first) {
+        Some(length) => length.saturating_add(1),
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_counted_as_one_by_one(
+            holes in prop::collection::vec((0..2000u128, 0..40u128), 0..8),
+            taken in prop::collection::vec(0..2000u128, 0..60),
+            parts in prop::collection::vec((0..2100u128, 0..1200u128), 1..8),
+        ) {
+            let holes = holes.into_iter().map(|(from, length)| (from, from + length));
+            let mut numbers = FreeNumbers::new(3, 1990, holes);
+            for number in taken {
+                numbers.take(number);
+            }
+            for (first, length) in parts {
+                let last = first + length;
+                let count = |what: &dyn Fn(u128) -> bool| (first..=last).filter(|n| what(*n)).count();
+                let capacity = count(&|n| numbers.is_givable(n)) as u128;
+                prop_assert_eq!(numbers.capacity_within(first, last), capacity);
+                let free = count(&|n| numbers.is_free(n)) as u128;
+                prop_assert_eq!(numbers.free_within(first, last), free);
+            }
+        }
+    }
+
+    #[test]
+    fn all_numbers_are_one_too_many_to_count() {
+        let all = FreeNumbers::new(0, u128::MAX, []);
+        assert_eq!(all.free_within(0, u128::MAX), u128::MAX);
+        assert_eq!(all.capacity_within(5, 4), 0);
+        assert_eq!(all.free_within(u128::MAX, u128::MAX), 1);
+    }
+}

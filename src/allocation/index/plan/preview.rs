@@ -1,0 +1,69 @@
+//! What a plan would give, without giving it.
+
+use super::{Ask, Asker, Given, Planned, Refused};
+use crate::allocation::{Slice, Timestamp, Version, index::Index};
+
+/// The version of what is not recorded: older than everything that is.
+const SUPPOSED: Version = Version(0);
+
+impl Index {
+    /// What a plan would give now, without taking it. Slices that would have to be claimed for it are
+    /// supposed to be.
+    ///
+    /// # Errors
+    /// Everything that would be refused.
+    pub fn preview(
+        &mut self,
+        asker: &Asker,
+        asks: &[Ask],
+        now: Timestamp,
+    ) -> Result<Vec<Given>, Vec<Refused>> {
+        let under_way = self.claims();
+        let mut supposed = Vec::new();
+        let planned = self.suppose(asker, asks, now, &mut supposed);
+        if let Ok(planned) = &planned {
+            self.roll_back(planned.ticket);
+        }
+        for slice in supposed {
+            self.forget_slice(&slice.record_name(), SUPPOSED);
+        }
+        for (claim, _) in self.claims() {
+            self.drop_claim(&claim);
+        }
+        for (claim, since) in under_way {
+            self.claim(&claim, since);
+        }
+        planned.map(|planned| planned.given)
+    }
+
+    /// Plans, and plans again with the slices that this would need. Each time at least one more of the
+    /// addresses that are asked for has its slice.
+    fn suppose(
+        &mut self,
+        asker: &Asker,
+        asks: &[Ask],
+        now: Timestamp,
+        supposed: &mut Vec<Slice>,
+    ) -> Result<Planned, Vec<Refused>> {
+        let ranges = |ask: &Ask| {
+            let pool = self.layout.pool(&ask.pool);
+            pool.map_or(0, |pool| pool.ranges.len() + ask.ips.len())
+        };
+        for _ in 0..asks.iter().map(ranges).sum::<usize>() {
+            let refused = match self.plan(asker, asks, now) {
+                Ok(planned) => return Ok(planned),
+                Err(refused) => refused,
+            };
+            let needed = refused.iter().filter_map(|one| one.refusal.slice());
+            let needed: Vec<Slice> = needed.cloned().collect();
+            if needed.is_empty() {
+                return Err(refused);
+            }
+            for slice in needed {
+                self.apply_slice(slice.clone(), SUPPOSED);
+                supposed.push(slice);
+            }
+        }
+        self.plan(asker, asks, now)
+    }
+}

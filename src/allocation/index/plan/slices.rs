@@ -1,0 +1,263 @@
+//! Which addresses of a pool of slices an attachment is given: of its node's slices, of one that its
+//! node has to claim first, or, where none is left, of another node's.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{Ask, Draft};
+use crate::allocation::{
+    Address, Pool, Slice,
+    index::{Index, pools::Slot},
+    refusal::{OutsideSlice, Refusal, SlicesFull},
+};
+
+/// From where an attachment to a pool of slices may be given addresses.
+#[derive(Clone)]
+pub(super) struct Reach<'a> {
+    pub(super) ask: &'a Ask,
+    pub(super) pool: &'a Arc<Pool>,
+    node: Arc<str>,
+    strict: bool,
+}
+
+impl Index {
+    /// From where a pool gives to this pod; `None` of a pool that is not cut: from everywhere.
+    pub(super) fn reach<'a>(
+        &self,
+        ask: &'a Ask,
+        pool: &'a Arc<Pool>,
+        draft: &Draft<'_>,
+    ) -> Result<Option<Reach<'a>>, Refusal> {
+        let Some(slicing) = pool.slicing else {
+            return Ok(None);
+        };
+        if !self.slices.supported {
+            return Err(Refusal::Sliced(Arc::clone(&pool.name)));
+        }
+        // A MAC is the same on every node.
+        if !ask.takes_ips {
+            return Ok(None);
+        }
+        let node = draft.asker.node.as_ref().filter(|node| !node.is_empty());
+        let node = node.ok_or_else(|| Refusal::NodeUnknown(Arc::clone(&pool.name)))?;
+        Ok(Some(Reach {
+            ask,
+            pool,
+            node: Arc::clone(node),
+            strict: slicing.strict,
+        }))
+    }
+
+    /// The addresses of one range of which the attachment names none.
+    pub(super) fn choose_of_slices(
+        &mut self,
+        reach: &Reach<'_>,
+        range: usize,
+        held: &[IpAddr],
+        draft: &mut Draft<'_>,
+    ) -> Result<Vec<IpAddr>, Refusal> {
+        let (ask, pool) = (reach.ask, reach.pool);
+        let kept = self.held_here(reach, range, held);
+        if !kept.is_empty() {
+            for ip in &kept {
+                self.keep(Address::Ip(*ip), ask, pool, draft)?;
+            }
+            return Ok(kept);
+        }
+        // What the holder has on another node goes when the pod is seen to carry the new one.
+        draft.replaced = held.len() as u64;
+        let chosen = self.choose_anew(reach, range, held, draft);
+        draft.replaced = 0;
+        chosen
+    }
+
+    fn choose_anew(
+        &mut self,
+        reach: &Reach<'_>,
+        range: usize,
+        held: &[IpAddr],
+        draft: &mut Draft<'_>,
+    ) -> Result<Vec<IpAddr>, Refusal> {
+        let (ask, pool) = (reach.ask, reach.pool);
+        if let Some(reserved) = self.reserved_ip(ask, pool, range, draft.asker) {
+            if held.contains(&reserved) {
+                self.keep(reserved.into(), ask, pool, draft)?;
+            } else {
+                self.take(reserved.into(), ask, pool, draft)?;
+            }
+            self.stay_in_reach(reach, range, reserved, draft)?;
+            return Ok(vec![reserved]);
+        }
+        if let Some(ip) = self.lowest_of_node(reach, range) {
+            self.take(ip.into(), ask, pool, draft)?;
+            return Ok(vec![ip]);
+        }
+        if let Some((slice, ip)) = self.lowest_unclaimed(reach, range, draft) {
+            // What stands against the address stands against the claim: it is taken first.
+            self.take(ip.into(), ask, pool, draft)?;
+            return Err(self.needs(slice, draft));
+        }
+        if reach.strict {
+            return Err(self.full(reach, range));
+        }
+        // What the holder has already is lent to it sooner than another.
+        let mut lent = held.to_vec();
+        for ip in held {
+            self.keep((*ip).into(), ask, pool, draft)?;
+        }
+        if lent.is_empty() {
+            let address = self.lowest(pool, Slot::Range(range))?;
+            let bug = Refusal::Bug("a range gave no IP address");
+            lent.push(address.ip().ok_or(bug)?);
+            self.take(address, ask, pool, draft)?;
+        }
+        draft.borrowed += lent.len();
+        Ok(lent)
+    }
+
+    /// What the holder has of a range on this node: what it was given for the node, else what lies in
+    /// the node's slices.
+    fn held_here(&self, reach: &Reach<'_>, range: usize, held: &[IpAddr]) -> Vec<IpAddr> {
+        let given_here = |ip: &&IpAddr| self.was_given_on(reach, **ip);
+        let of_node = |ip: &&IpAddr| self.owner(reach.pool, range, **ip) == Some(&reach.node);
+        let given: Vec<IpAddr> = held.iter().filter(given_here).copied().collect();
+        if given.is_empty() {
+            return held.iter().filter(of_node).copied().collect();
+        }
+        given
+    }
+
+    /// Whether what is recorded of a held address was for a pod on this node.
+    pub(super) fn was_given_on(&self, reach: &Reach<'_>, ip: IpAddr) -> bool {
+        let record = self.holder_of(&reach.pool.space, ip.into());
+        let pod = record.and_then(|record| record.pod.as_ref());
+        pod.is_some_and(|pod| pod.node.as_ref() == Some(&reach.node))
+    }
+
+    /// An address that is named or reserved, and was taken, may lie outside of the node's slices:
+    /// then it is lent or, where the pool is strict, refused. A slice that is nobody's is claimed for
+    /// it there.
+    pub(super) fn stay_in_reach(
+        &mut self,
+        reach: &Reach<'_>,
+        range: usize,
+        ip: IpAddr,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Refusal> {
+        let owner = self.owner(reach.pool, range, ip);
+        if owner == Some(&reach.node) {
+            return Ok(());
+        }
+        if !reach.strict {
+            draft.borrowed += 1;
+            return Ok(());
+        }
+        let outside = Refusal::OutsideSlice(Box::new(OutsideSlice {
+            address: ip,
+            pool: Arc::clone(&reach.pool.name),
+            node: Arc::clone(&reach.node),
+            owner: owner.cloned(),
+        }));
+        if owner.is_some() {
+            return Err(outside);
+        }
+        self.expire_claims(draft.now);
+        let window = reach.pool.slice_around(ip);
+        let window = window.ok_or(Refusal::Bug("an address lies in no slice of its pool"))?;
+        let slice = Slice::new(&reach.pool.name, window, &reach.node);
+        let claim = self
+            .claims_of(&reach.pool.name)
+            .find(|claim| claim.window == slice.window);
+        let by_another = claim.map(|claim| claim.node != slice.node);
+        match by_another {
+            Some(true) => Err(Refusal::Busy(ip.into())),
+            Some(false) => Err(self.needs(slice, draft)),
+            None if self.is_unclaimed(reach.pool, range, ip) => Err(self.needs(slice, draft)),
+            None => Err(outside),
+        }
+    }
+
+    /// Asks for a slice. Who asks again meanwhile is told the same.
+    fn needs(&mut self, slice: Slice, draft: &mut Draft<'_>) -> Refusal {
+        if self.claim(&slice, draft.now) {
+            draft.claims.push(slice.clone());
+        }
+        Refusal::NeedsSlice(Box::new(slice))
+    }
+
+    fn lowest_of_node(&self, reach: &Reach<'_>, range: usize) -> Option<IpAddr> {
+        let state = self.pools.get(&reach.pool.name)?;
+        let (cells, free) = (state.cells.get(range)?, state.ranges.get(range)?);
+        address(reach.pool, range, cells.lowest_of(&reach.node, free)?)
+    }
+
+    /// The slice to claim, and the lowest address that is free in it: the one that is being claimed
+    /// for this node, or else the lowest of nobody.
+    fn lowest_unclaimed(
+        &mut self,
+        reach: &Reach<'_>,
+        range: usize,
+        draft: &Draft<'_>,
+    ) -> Option<(Slice, IpAddr)> {
+        self.expire_claims(draft.now);
+        let pool = reach.pool;
+        let state = self.pools.get(&pool.name)?;
+        let (cells, free) = (state.cells.get(range)?, state.ranges.get(range)?);
+        let first_free = |slice: &Slice| {
+            let window = slice.window.window();
+            let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
+            address(pool, range, free.lowest_within(first, last)?)
+        };
+        let mut own = self.claims_of(&pool.name).filter(|slice| {
+            slice.node == reach.node && pool.range_of(slice.window.address) == Some(range)
+        });
+        let claimed = own.find_map(|slice| Some((slice.clone(), first_free(slice)?)));
+        claimed.or_else(|| {
+            let (first, _) = cells.bounds(cells.lowest_unclaimed(free)?);
+            let window = pool.slice_around(address(pool, range, first)?)?;
+            let slice = Slice::new(&pool.name, window, &reach.node);
+            let ip = first_free(&slice)?;
+            Some((slice, ip))
+        })
+    }
+
+    fn full(&self, reach: &Reach<'_>, range: usize) -> Refusal {
+        let state = self.pools.get(&reach.pool.name);
+        let parts = state.and_then(|s| Some((s.cells.get(range)?, s.ranges.get(range)?)));
+        let (Some((cells, free)), Some(of)) = (parts, reach.pool.ranges.get(range)) else {
+            return Refusal::Bug("a pool of the layout is not in the index");
+        };
+        let own = || cells.of_node(&reach.node);
+        let capacity = own().fold(0u128, |sum, (first, last)| {
+            sum.saturating_add(free.capacity_within(first, last))
+        });
+        Refusal::SlicesFull(Box::new(SlicesFull {
+            pool: Arc::clone(&reach.pool.name),
+            range: of.subnet,
+            node: Arc::clone(&reach.node),
+            slices: own().count(),
+            capacity,
+            elsewhere: free.free(),
+        }))
+    }
+
+    /// In whose slice an address lies.
+    fn owner(&self, pool: &Pool, range: usize, ip: IpAddr) -> Option<&Arc<str>> {
+        let cells = self.pools.get(&pool.name)?.cells.get(range)?;
+        cells.owner(cells.place(Address::Ip(ip).number()))
+    }
+
+    fn is_unclaimed(&self, pool: &Pool, range: usize, ip: IpAddr) -> bool {
+        let state = self.pools.get(&pool.name);
+        let cells = state.and_then(|state| state.cells.get(range));
+        cells.is_some_and(|cells| cells.is_unclaimed(cells.place(Address::Ip(ip).number())))
+    }
+}
+
+/// The address of this number in a range.
+fn address(pool: &Pool, range: usize, number: u128) -> Option<IpAddr> {
+    let range = pool.ranges.get(range)?;
+    Address::Ip(range.subnet.address)
+        .family()
+        .address(number)
+        .ip()
+}

@@ -1,0 +1,99 @@
+//! What the index is told of slices, and what it supposes.
+
+use super::{
+    slices::{claimed, cut, on, slice, windows},
+    *,
+};
+use crate::allocation::Misfit;
+
+#[test]
+fn slices_that_do_not_fit_are_said_and_give_nothing() {
+    let mut index = cut("");
+    let odd = [
+        (slice("a", "192.0.2.0/29"), Misfit::OtherSize(30)),
+        (slice("a", "192.0.2.9/32"), Misfit::OtherSize(30)),
+        (slice("a", "198.51.100.0/30"), Misfit::Outside),
+        (slice("a", "2001:db8::/126"), Misfit::Outside),
+        (slice("a", "0.0.0.0/0"), Misfit::Outside),
+    ];
+    for (slice, _) in &odd {
+        index.apply_slice(slice.clone(), Version(1));
+    }
+    let mut found: Vec<_> = index
+        .odd_slices()
+        .into_iter()
+        .map(|(s, m)| (s.clone(), m))
+        .collect();
+    found.sort_by_key(|(s, _)| odd.iter().position(|(o, _)| o == s));
+    assert_eq!(found, odd);
+    assert!(index.slices_of_node("storage", "a").is_empty());
+    // The name of the first cell is taken; the slice that it overlaps is not.
+    let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
+    assert_eq!(claimed(&refused), "a 192.0.2.8/30");
+    index.drop_claim(&slice("a", "192.0.2.8/30"));
+    index.forget_slice("storage.192.0.2.0", Version(1));
+    let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
+    assert_eq!(claimed(&refused), "a 192.0.2.0/30");
+}
+
+#[test]
+fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts() {
+    let mut index = cut("");
+    index.apply_slice(slice("a", "192.0.2.0/30"), Version(5));
+    index.apply_slice(slice("b", "192.0.2.0/30"), Version(4));
+    index.forget_slice("storage.192.0.2.0", Version(4));
+    assert_eq!(index.slices_of_node("storage", "a").len(), 1);
+    let layout = Arc::clone(index.layout());
+    index.sync(&Arc::new(Layout::default()));
+    assert_eq!(index.odd_slices().len(), 1);
+    assert_eq!(index.slicing_usage("storage"), None);
+    index.sync(&layout);
+    assert_eq!(
+        ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
+        ["192.0.2.2/27"]
+    );
+    let usage = index.slice_usages("storage");
+    assert_eq!((usage[0].capacity, usage[0].free), (2, 1));
+    index.replace_slices(vec![(slice("b", "192.0.2.8/30"), Version(6))], Version(6));
+    assert_eq!(windows(&index.slices_of("storage")), ["192.0.2.8/30"]);
+    // What a pod has stays, though its slice is gone.
+    assert_eq!(
+        ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
+        ["192.0.2.2/27"]
+    );
+    assert_eq!(
+        claimed(&allocate(&mut index, &on("a", "q"), &[ask(&[])])),
+        "a 192.0.2.0/30"
+    );
+}
+
+#[test]
+fn a_preview_supposes_slices_and_leaves_none() {
+    let mut index = cut("");
+    let given = index.preview(&on("a", "p"), &[ask(&[])], NOW);
+    assert_eq!(
+        given.map(|g| ips(Ok(g))).ok(),
+        Some(vec!["192.0.2.2/27".to_owned()])
+    );
+    let usage = index.slicing_usage("storage").unwrap_or_default();
+    assert_eq!((usage.all, usage.claimed, usage.free_outside), (7, 0, 25));
+    assert_eq!(
+        claimed(&allocate(&mut index, &on("b", "q"), &[ask(&[])])),
+        "b 192.0.2.0/30"
+    );
+    // A claim that is under way stays so.
+    let given = index.preview(&on("b", "q"), &[ask(&[])], NOW);
+    assert_eq!(
+        given.map(|g| ips(Ok(g))).ok(),
+        Some(vec!["192.0.2.2/27".to_owned()])
+    );
+    let given = index.preview(&on("a", "p"), &[ask(&[])], NOW);
+    assert_eq!(
+        given.map(|g| ips(Ok(g))).ok(),
+        Some(vec!["192.0.2.8/27".to_owned()])
+    );
+    assert_eq!(
+        claimed(&allocate(&mut index, &on("c", "r"), &[ask(&[])])),
+        "c 192.0.2.8/30"
+    );
+}

@@ -1,0 +1,335 @@
+//! Random stories on pools of slices so narrow that everything collides: nodes come and go, claims
+//! are won, lost and forgotten, pods move, addresses are named.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use proptest::{prelude::*, test_runner::TestCaseError};
+
+use super::*;
+use crate::allocation::{Exhausted, Slice};
+
+const NODES: [&str; 3] = ["a", "b", "c"];
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A pod asks on a node, for any address or for the one with this number.
+    Ask(u8, usize, Option<u8>, Claim),
+    /// A record goes.
+    Release(usize),
+    /// A slice without records goes.
+    Forget(usize),
+    /// Time passes.
+    Wait,
+}
+
+/// What becomes of the claims that an ask needs.
+#[derive(Debug, Clone, Copy)]
+enum Claim {
+    Recorded,
+    /// Another replica records it first, for this node.
+    Lost(usize),
+    Failed,
+    /// Whoever planned does not come back.
+    Forgotten,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let claim = prop_oneof![
+        6 => Just(Claim::Recorded),
+        2 => (0..NODES.len()).prop_map(Claim::Lost),
+        1 => Just(Claim::Failed),
+        1 => Just(Claim::Forgotten),
+    ];
+    let node = 0..NODES.len();
+    let named = prop::option::weighted(0.15, 0..17u8);
+    prop_oneof![
+        8 => (0..24u8, node, named, claim).prop_map(|(p, n, i, c)| Step::Ask(p, n, i, c)),
+        3 => any::<usize>().prop_map(Step::Release),
+        1 => any::<usize>().prop_map(Step::Forget),
+        1 => Just(Step::Wait),
+    ]
+}
+
+fn spec(strict: bool, dual: bool) -> String {
+    let v6 = if dual {
+        r#",{"range":"2001:db8::/124","exclude":["2001:db8::4/127"]}"#
+    } else {
+        ""
+    };
+    format!(
+        r#"{{"ranges":[{{"range":"192.0.2.0/28","rangeStart":"192.0.2.2","gateway":"192.0.2.6",
+            "exclude":["192.0.2.8/30"]}}{v6}],"nodeSliceSize":"/30","strictSlices":{strict}}}"#
+    )
+}
+
+struct World {
+    index: Index,
+    pool: Arc<Pool>,
+    strict: bool,
+    /// The ledger: who has an address, and for which node it was given.
+    records: BTreeMap<IpAddr, (String, String)>,
+    slices: BTreeMap<String, (Slice, Version)>,
+    last: u64,
+    now: Timestamp,
+}
+
+impl World {
+    fn new(strict: bool, dual: bool) -> Self {
+        let pool = pool("storage", &spec(strict, dual));
+        let mut index = super::index(&[Arc::clone(&pool)], &[]);
+        index.support_slices();
+        Self {
+            index,
+            pool,
+            strict,
+            records: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            last: 0,
+            now: NOW,
+        }
+    }
+
+    fn version(&mut self) -> Version {
+        self.last += 1;
+        Version(self.last)
+    }
+
+    fn givable(&self, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
+        let range = &self.pool.ranges[range];
+        let [first, last] = [range.subnet.window().first(), range.subnet.window().last()]
+            .map(|ip| Address::Ip(ip).number());
+        let family = Address::Ip(range.subnet.address).family();
+        let all = (first..=last).filter_map(move |number| family.address(number).ip());
+        all.filter(|ip| range.refuses(*ip).is_none())
+    }
+
+    fn is_of(&self, ip: IpAddr, node: &str) -> bool {
+        let mut slices = self.slices.values();
+        slices.any(|(slice, _)| &*slice.node == node && slice.contains(ip))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Ask(pod, node, named, claim) => {
+                let ip = named.map(|last| format!("192.0.2.{last}"));
+                let ask = ask(&ip.iter().map(String::as_str).collect::<Vec<_>>());
+                self.ask(&format!("p-{pod}"), NODES[*node], &ask, *claim)?;
+            }
+            Step::Release(which) => {
+                let count = self.records.len().max(1);
+                if let Some(ip) = self.records.keys().nth(which % count).copied() {
+                    self.records.remove(&ip);
+                    release(&mut self.index, &ip.to_string());
+                }
+            }
+            Step::Forget(which) => {
+                let empty = |slice: &Slice| !self.records.keys().any(|ip| slice.contains(*ip));
+                let names = self.slices.iter().filter(|(_, (slice, _))| empty(slice));
+                let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+                if let Some(name) = names.get(which % names.len().max(1)) {
+                    let gone = self.slices.remove(name);
+                    let version = gone.map(|(_, version)| version).unwrap_or_default();
+                    self.index.forget_slice(name, version);
+                }
+            }
+            Step::Wait => self.now = self.now.plus(45),
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, pod: &str, node: &str, ask: &Ask, claim: Claim) -> Result<(), TestCaseError> {
+        let asker = asker(pod).on(Some(node.into()));
+        for _ in 0..12 {
+            let refused = match self.index.plan(&asker, std::slice::from_ref(ask), self.now) {
+                Ok(planned) => return self.given(pod, node, ask, planned),
+                Err(refused) => refused[0].refusal.clone(),
+            };
+            let Refusal::NeedsSlice(slice) = &refused else {
+                return self.refused(pod, node, &refused);
+            };
+            prop_assert_eq!(&*slice.node, node);
+            let something = (0..self.pool.ranges.len())
+                .any(|range| self.givable(range).any(|ip| slice.contains(ip)));
+            prop_assert!(something, "{} has nothing to give", slice.window);
+            match claim {
+                Claim::Recorded => self.record_slice(slice)?,
+                Claim::Lost(other) => {
+                    let node = NODES[other].into();
+                    self.record_slice(&Slice::new(&slice.pool, slice.window, &node))?;
+                }
+                Claim::Failed => {
+                    self.index.drop_claim(slice);
+                    return Ok(());
+                }
+                Claim::Forgotten => return Ok(()),
+            }
+        }
+        Err(TestCaseError::fail("no number of slices is enough"))
+    }
+
+    /// A name exists once: who comes second is told who was first.
+    fn record_slice(&mut self, slice: &Slice) -> Result<(), TestCaseError> {
+        let name = slice.record_name();
+        prop_assert!(!self.slices.contains_key(&name), "{} is recorded", name);
+        for (other, _) in self.slices.values() {
+            let common = other.window.window().common(slice.window.window());
+            prop_assert_eq!(common, None, "{} overlaps {}", slice.window, other.window);
+        }
+        let version = self.version();
+        self.slices.insert(name, (slice.clone(), version));
+        self.index.apply_slice(slice.clone(), version);
+        Ok(())
+    }
+
+    fn given(
+        &mut self,
+        pod: &str,
+        node: &str,
+        ask: &Ask,
+        planned: Planned,
+    ) -> Result<(), TestCaseError> {
+        let ips: Vec<IpAddr> = planned.given[0].ips.iter().map(|(ip, _)| *ip).collect();
+        let mut lent = 0;
+        for (range, of) in self.pool.ranges.iter().enumerate() {
+            let inside: Vec<&IpAddr> = ips.iter().filter(|ip| of.contains(**ip)).collect();
+            prop_assert!(!inside.is_empty(), "nothing of {}", of.subnet);
+            for ip in inside {
+                prop_assert!(
+                    self.givable(range).any(|good| good == *ip),
+                    "{} is given",
+                    ip
+                );
+                let here = (pod.to_owned(), node.to_owned());
+                let kept = self.records.get(ip) == Some(&here);
+                let own = self.is_of(*ip, node);
+                prop_assert!(kept || own || !self.strict, "{} is lent to {}", ip, node);
+                lent += usize::from(!kept && !own);
+            }
+        }
+        prop_assert_eq!(planned.borrowed, lent);
+        let mut versions = Vec::new();
+        for write in &planned.writes {
+            let ip = write.allocation().address.ip();
+            let ip = ip.ok_or_else(|| TestCaseError::fail("no MACs here"))?;
+            let holder = self.records.get(&ip).map(|(holder, _)| holder.as_str());
+            match write {
+                Write::Create(_) => prop_assert_eq!(holder, None, "{} is given twice", ip),
+                _ => prop_assert_eq!(holder, Some(pod), "{} is taken away", ip),
+            }
+            self.records.insert(ip, (pod.to_owned(), node.to_owned()));
+            versions.push(self.version());
+        }
+        self.index.confirm(planned.ticket, &versions);
+        // Asked again, it is the same, and there is nothing to write.
+        let asker = asker(pod).on(Some(node.into()));
+        let again = self.index.plan(&asker, std::slice::from_ref(ask), self.now);
+        let again = again.map_err(|refused| TestCaseError::fail(format!("{refused:?}")))?;
+        let same: Vec<IpAddr> = again.given[0].ips.iter().map(|(ip, _)| *ip).collect();
+        prop_assert_eq!((same, again.writes.len(), again.borrowed), (ips, 0, 0));
+        self.index.confirm(again.ticket, &[]);
+        Ok(())
+    }
+
+    /// What is refused is refused for a reason that the ledger knows.
+    fn refused(&self, pod: &str, node: &str, refusal: &Refusal) -> Result<(), TestCaseError> {
+        let free = |range: usize| {
+            let all = self.givable(range);
+            all.filter(|ip| !self.records.contains_key(ip))
+                .collect::<Vec<_>>()
+        };
+        match refusal {
+            Refusal::Exhausted(all) => {
+                prop_assert!(!self.strict);
+                let Exhausted { range, .. } = &**all;
+                let full = self
+                    .pool
+                    .ranges
+                    .iter()
+                    .position(|r| Some(r.subnet) == *range);
+                let full = full.ok_or_else(|| TestCaseError::fail("of no range"))?;
+                prop_assert_eq!(free(full), Vec::<IpAddr>::new());
+            }
+            Refusal::SlicesFull(full) => {
+                prop_assert!(self.strict);
+                let range = self.pool.ranges.iter().position(|r| r.subnet == full.range);
+                let free = free(range.unwrap_or_default());
+                prop_assert_eq!(free.len() as u128, full.elsewhere);
+                for ip in free {
+                    prop_assert!(!self.is_of(ip, node), "{} is free and of {}", ip, node);
+                }
+            }
+            Refusal::OutsideSlice(outside) => {
+                prop_assert!(self.strict && !self.is_of(outside.address, node));
+            }
+            Refusal::InUse { address, .. } => {
+                let holder = address.ip().and_then(|ip| self.records.get(&ip));
+                prop_assert!(holder.is_some_and(|(holder, _)| holder != pod));
+            }
+            Refusal::Contradiction { .. } | Refusal::Outside { .. } | Refusal::NotGiven { .. } => {}
+            Refusal::Busy(_) => prop_assert!(self.strict, "nothing else is in flight"),
+            other => return Err(TestCaseError::fail(format!("{other:?}"))),
+        }
+        Ok(())
+    }
+
+    /// What the index counts is what there is.
+    fn compare(&self) -> Result<(), TestCaseError> {
+        let ranges = 0..self.pool.ranges.len();
+        let free = ranges.flat_map(|range| self.givable(range));
+        let free: BTreeSet<IpAddr> = free.filter(|ip| !self.records.contains_key(ip)).collect();
+        let usage = self.index.usage("storage").unwrap_or_default();
+        prop_assert_eq!(usage.free, free.len() as u128);
+        let outside = free
+            .iter()
+            .filter(|ip| NODES.iter().all(|node| !self.is_of(**ip, node)));
+        let slicing = self.index.slicing_usage("storage").unwrap_or_default();
+        prop_assert_eq!(slicing.free_outside, outside.count() as u128);
+        prop_assert_eq!(self.index.slices().count(), self.slices.len());
+        prop_assert_eq!(self.index.odd_slices().len(), 0);
+        let in_slices = self.index.slice_usages("storage").into_iter();
+        let in_slices = in_slices.map(|usage| usage.free).sum::<u128>();
+        prop_assert_eq!(in_slices + slicing.free_outside, usage.free);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn slices_are_kept_apart_and_addresses_given_once(
+        strict in any::<bool>(),
+        dual in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let mut world = World::new(strict, dual);
+        for step in &steps {
+            world.step(step)?;
+            world.compare()?;
+        }
+    }
+
+    /// Without `strictSlices` nothing is wasted, whatever nodes have come before.
+    #[test]
+    fn every_address_of_a_pool_that_is_not_strict_is_given(
+        dual in any::<bool>(),
+        steps in prop::collection::vec(step(), 0..40),
+        last in 0..NODES.len(),
+    ) {
+        let mut world = World::new(false, dual);
+        for step in &steps {
+            world.step(step)?;
+        }
+        world.now = world.now.plus(600);
+        for number in 0..24 {
+            let (pod, claim) = (format!("last-{number}"), Claim::Recorded);
+            world.ask(&pod, NODES[last], &ask(&[]), claim)?;
+        }
+        let left = |range| world.givable(range).any(|ip| !world.records.contains_key(&ip));
+        prop_assert!((0..world.pool.ranges.len()).any(|range| !left(range)));
+    }
+}

@@ -1,0 +1,318 @@
+//! Pools of slices: what a node draws from, claims and borrows.
+
+use super::*;
+use crate::{allocation::Slice, network::range::Subnet};
+
+/// Eight slices of four addresses, of which .0, .1, .4 to .7 and .31 are never given: 25 are.
+const SPEC: &str = r#"{"ranges":[{"range":"192.0.2.0/27","gateway":"192.0.2.1",
+    "exclude":["192.0.2.4/30"]}],"nodeSliceSize":"/30","namespaceSelector":{}"#;
+
+pub(super) fn cut(more: &str) -> Index {
+    let mut index = index(&[pool("storage", &format!("{SPEC}{more}}}"))], &[]);
+    index.support_slices();
+    index
+}
+
+pub(super) fn on(node: &str, name: &str) -> Asker {
+    asker(name).on(Some(node.into()))
+}
+
+pub(super) fn slice(node: &str, window: &str) -> Slice {
+    let window = Subnet::parse(window).unwrap_or_else(|e| panic!("{e}"));
+    Slice::new(&"storage".into(), window, &node.into())
+}
+
+pub(super) fn claimed(refused: &Result<Vec<Given>, Refusal>) -> String {
+    let slice = refused.as_ref().err().and_then(Refusal::slice);
+    slice.map_or_else(
+        || format!("{refused:?}"),
+        |s| format!("{} {}", s.node, s.window),
+    )
+}
+
+/// Allocates as the server does: slices that are needed are recorded, and it is planned again.
+fn settle(index: &mut Index, asker: &Asker, asks: &[Ask]) -> Result<Vec<Given>, Refusal> {
+    for _ in 0..16 {
+        let given = allocate(index, asker, asks);
+        let Some(slice) = given.as_ref().err().and_then(Refusal::slice) else {
+            return given;
+        };
+        let version = index.slices().count() as u64 + 1;
+        index.apply_slice(slice.clone(), Version(version));
+    }
+    panic!("no number of slices is enough for {asks:?}");
+}
+
+pub(super) fn windows(slices: &[&Slice]) -> Vec<String> {
+    slices
+        .iter()
+        .map(|slice| slice.window.to_string())
+        .collect()
+}
+
+/// Lets pods of a node take this many addresses.
+fn fill(index: &mut Index, node: &str, count: usize) {
+    for number in 0..count {
+        let given = settle(index, &on(node, &format!("{node}-{number}")), &[ask(&[])]);
+        assert_eq!(code(given), "given", "{number} of {node}");
+    }
+}
+
+#[test]
+fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
+    let mut index = cut("");
+    let first = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
+    assert_eq!(claimed(&first), "a 192.0.2.0/30");
+    assert_eq!(
+        ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
+        ["192.0.2.2/27"]
+    );
+    // The second slice has nothing to give, and is passed over.
+    assert_eq!(
+        ips(settle(&mut index, &on("b", "q"), &[ask(&[])])),
+        ["192.0.2.8/27"]
+    );
+    assert_eq!(
+        ips(settle(&mut index, &on("a", "r"), &[ask(&[])])),
+        ["192.0.2.3/27"]
+    );
+    assert_eq!(
+        ips(settle(&mut index, &on("a", "s"), &[ask(&[])])),
+        ["192.0.2.12/27"]
+    );
+    let of_a = index.slices_of_node("storage", "a");
+    assert_eq!(windows(&of_a), ["192.0.2.0/30", "192.0.2.12/30"]);
+    let all = windows(&index.slices_of("storage"));
+    assert_eq!(all, ["192.0.2.0/30", "192.0.2.8/30", "192.0.2.12/30"]);
+    // What is given back in the first slice is given first.
+    release(&mut index, "192.0.2.3");
+    assert_eq!(
+        ips(settle(&mut index, &on("a", "t"), &[ask(&[])])),
+        ["192.0.2.3/27"]
+    );
+}
+
+#[test]
+fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
+    let mut index = cut("");
+    let refusal = allocate(&mut index, &asker("p"), &[ask(&[])]).err();
+    assert_eq!(refusal, Some(Refusal::NodeUnknown("storage".into())));
+    let refusal = allocate(&mut index, &on("", "p"), &[ask(&[])]).err();
+    assert_eq!(refusal, Some(Refusal::NodeUnknown("storage".into())));
+    let mac_alone = Ask {
+        takes_ips: false,
+        ..ask(&[])
+    };
+    assert_eq!(
+        code(allocate(&mut index, &asker("p"), &[mac_alone])),
+        "given"
+    );
+    let mut bare = super::index(&[pool("storage", &format!("{SPEC}}}"))], &[]);
+    let refusal = allocate(&mut bare, &on("a", "p"), &[ask(&[])]).err();
+    assert_eq!(refusal, Some(Refusal::Sliced("storage".into())));
+}
+
+#[test]
+fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() {
+    let mut index = cut("");
+    fill(&mut index, "a", 23);
+    let planned = index.plan(&on("b", "p"), &[ask(&[])], NOW);
+    let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!((planned.borrowed, planned.writes.len()), (1, 1));
+    assert_eq!(planned.given[0].ips[0].0.to_string(), "192.0.2.29");
+    index.confirm(planned.ticket, &[Version(90)]);
+    // It is kept, though a lower one is free by now.
+    release(&mut index, "192.0.2.8");
+    assert_eq!(
+        ips(allocate(&mut index, &on("b", "p"), &[ask(&[])])),
+        ["192.0.2.29/27"]
+    );
+    assert_eq!(
+        ips(allocate(&mut index, &on("b", "q"), &[ask(&[])])),
+        ["192.0.2.8/27"]
+    );
+    assert_eq!(
+        code(allocate(&mut index, &on("b", "r"), &[ask(&[])])),
+        "given"
+    );
+    assert_eq!(
+        code(allocate(&mut index, &on("b", "s"), &[ask(&[])])),
+        "pool-exhausted"
+    );
+
+    let mut strict = cut(r#","strictSlices":true"#);
+    fill(&mut strict, "a", 21);
+    fill(&mut strict, "b", 3);
+    let refusal = allocate(&mut strict, &on("b", "p"), &[ask(&[])]).err();
+    let said = refusal.map(|r| r.to_string()).unwrap_or_default();
+    assert_eq!(
+        said,
+        "address pool \"storage\" has no address of 192.0.2.0/27 left for node \"b\": all 3 of its \
+         slice are taken, and no slice is left (1 free in slices of other nodes, strictSlices: true)"
+    );
+    let refusal = allocate(&mut strict, &on("c", "q"), &[ask(&[])]).err();
+    let said = refusal.map(|r| r.to_string()).unwrap_or_default();
+    assert!(said.contains("every slice is another node's"), "{said}");
+}
+
+#[test]
+fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
+    let mut index = cut("");
+    let plan = |index: &mut Index, node: &str, now: i64| {
+        let asker = on(node, &format!("{node}-{now}"));
+        let refused = index.plan(&asker, &[ask(&[])], NOW.plus(now));
+        claimed(&Err(refused.map(|_| ()).unwrap_err()[0].refusal.clone()))
+    };
+    assert_eq!(plan(&mut index, "a", 0), "a 192.0.2.0/30");
+    assert_eq!(plan(&mut index, "a", 1), "a 192.0.2.0/30");
+    assert_eq!(plan(&mut index, "b", 2), "b 192.0.2.8/30");
+    // What failed is claimed by the next, and what nobody came back from, too.
+    index.drop_claim(&slice("a", "192.0.2.0/30"));
+    assert_eq!(plan(&mut index, "c", 3), "c 192.0.2.0/30");
+    index.drop_claim(&slice("a", "192.0.2.0/30"));
+    assert_eq!(plan(&mut index, "a", 4), "a 192.0.2.12/30");
+    assert_eq!(plan(&mut index, "d", 62), "d 192.0.2.8/30");
+    // Another replica was faster: its slice is known, and the next is claimed.
+    index.apply_slice(slice("z", "192.0.2.8/30"), Version(7));
+    assert_eq!(plan(&mut index, "d", 62), "d 192.0.2.16/30");
+    // A slice is claimed only for who would be given something.
+    let mut limited = cut(r#","maxPerNamespace":1"#);
+    fill(&mut limited, "a", 1);
+    assert_eq!(
+        code(allocate(&mut limited, &on("b", "p"), &[ask(&[])])),
+        "namespace-limit"
+    );
+    let two = [
+        ask(&[]),
+        Ask {
+            interface: "net2".into(),
+            ..ask(&["192.0.2.5"])
+        },
+    ];
+    let mut index = cut("");
+    let refused = index
+        .plan(&on("a", "p"), &two, NOW)
+        .err()
+        .unwrap_or_default();
+    let codes: Vec<_> = refused
+        .iter()
+        .map(|one| (one.ask, one.refusal.code()))
+        .collect();
+    assert_eq!(codes, [(1, "address-excluded")]);
+    assert_eq!(plan(&mut index, "b", 0), "b 192.0.2.0/30");
+}
+
+#[test]
+fn a_pod_that_goes_to_another_node_gets_another_address_there() {
+    let mut index = cut(r#","maxPerNamespace":1"#);
+    assert_eq!(
+        ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
+        ["192.0.2.2/27"]
+    );
+    // The limit does not count what goes for it.
+    let moved = ips(settle(&mut index, &on("b", "p"), &[ask(&[])]));
+    assert_eq!(moved, ["192.0.2.8/27"]);
+    for (node, expected) in [
+        ("b", "192.0.2.8/27"),
+        ("a", "192.0.2.2/27"),
+        ("b", "192.0.2.8/27"),
+    ] {
+        let again = index.plan(&on(node, "p"), &[ask(&[])], NOW);
+        let again = again.unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!((again.writes.len(), again.borrowed), (0, 0));
+        index.confirm(again.ticket, &[]);
+        assert_eq!(ips(Ok(again.given)), [expected], "on {node}");
+    }
+    // What it has of the old node is free to go, as soon as the pod is seen with the new one.
+    release(&mut index, "192.0.2.2");
+    let refused = allocate(&mut index, &on("a", "q"), &[ask(&[])]);
+    assert_eq!(code(refused), "namespace-limit");
+}
+
+#[test]
+fn what_a_pod_has_elsewhere_is_lent_to_it_sooner_than_another_s() {
+    let mut index = cut("");
+    fill(&mut index, "a", 22);
+    assert_eq!(
+        ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
+        ["192.0.2.28/27"]
+    );
+    let planned = index.plan(&on("b", "p"), &[ask(&[])], NOW);
+    let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!(
+        (planned.borrowed, ips(Ok(planned.given))),
+        (1, vec!["192.0.2.28/27".to_owned()])
+    );
+    assert!(matches!(&planned.writes[..], [Write::Update(a, _)]
+        if a.pod.as_ref().and_then(|p| p.node.as_deref()) == Some("b")));
+    index.roll_back(planned.ticket);
+}
+
+#[test]
+fn a_named_address_is_given_wherever_it_lies_unless_the_pool_is_strict() {
+    let mut index = cut("");
+    fill(&mut index, "a", 1);
+    for ip in ["192.0.2.3", "192.0.2.29"] {
+        let planned = index.plan(&on("b", ip), &[ask(&[ip])], NOW);
+        let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(planned.borrowed, 1, "{ip}");
+        index.confirm(planned.ticket, &[Version(50)]);
+    }
+    let mut strict = cut(r#","strictSlices":true"#);
+    fill(&mut strict, "a", 1);
+    let refusal = allocate(&mut strict, &on("b", "p"), &[ask(&["192.0.2.3"])]).err();
+    assert_eq!(
+        refusal.map(|r| r.to_string()).unwrap_or_default(),
+        "192.0.2.3 lies in no slice that node \"b\" has of address pool \"storage\" (strictSlices: \
+         true): its slice is that of node \"a\""
+    );
+    let nobody_s = allocate(&mut strict, &on("b", "p"), &[ask(&["192.0.2.29"])]);
+    assert_eq!(claimed(&nobody_s), "b 192.0.2.28/30");
+    let meanwhile = allocate(&mut strict, &on("c", "q"), &[ask(&["192.0.2.30"])]);
+    assert!(meanwhile.err().is_some_and(|refusal| refusal.is_busy()));
+    let given = settle(&mut strict, &on("b", "p"), &[ask(&["192.0.2.29"])]);
+    assert_eq!(ips(given), ["192.0.2.29/27"]);
+    // On a node whose slice it is not, it is not kept.
+    let moved = allocate(&mut strict, &on("a", "p"), &[ask(&["192.0.2.29"])]);
+    assert_eq!(code(moved), "address-reserved");
+}
+
+#[test]
+fn what_is_reserved_is_kept_on_every_node() {
+    let spec = r#"{"network":"storage-net","holder":{"pod":"p"},"ips":["192.0.2.9"]}"#;
+    let pools = |more: &str| pool("storage", &format!("{SPEC}{more}}}"));
+    let mut lax = index(&[pools("")], &[reservation("r", spec)]);
+    lax.support_slices();
+    lax.apply_slice(slice("a", "192.0.2.8/30"), Version(1));
+    for node in ["a", "b", "a"] {
+        let given = settle(&mut lax, &on(node, "p"), &[ask(&[])]);
+        assert_eq!(ips(given), ["192.0.2.9/27"], "on {node}");
+    }
+    let mut strict = index(
+        &[pools(r#","strictSlices":true"#)],
+        &[reservation("r", spec)],
+    );
+    strict.support_slices();
+    let given = settle(&mut strict, &on("a", "p"), &[ask(&[])]);
+    assert_eq!(ips(given), ["192.0.2.9/27"]);
+    let elsewhere = allocate(&mut strict, &on("b", "p"), &[ask(&[])]);
+    assert_eq!(code(elsewhere), "address-reserved");
+}
+
+#[test]
+fn each_range_is_cut_by_itself() {
+    let dual = pool(
+        "storage",
+        r#"{"ranges":[{"range":"192.0.2.0/29"},{"range":"2001:db8::/124"}],"nodeSliceSize":"/30"}"#,
+    );
+    let mut index = index(&[dual], &[]);
+    index.support_slices();
+    let given = settle(&mut index, &on("a", "p"), &[ask(&[])]);
+    assert_eq!(ips(given), ["192.0.2.1/29", "2001:db8::1/124"]);
+    let given = settle(&mut index, &on("b", "q"), &[ask(&[])]);
+    assert_eq!(ips(given), ["192.0.2.4/29", "2001:db8::4/124"]);
+    let of_b = windows(&index.slices_of_node("storage", "b"));
+    assert_eq!(of_b, ["192.0.2.4/30", "2001:db8::4/126"]);
+    let usage = index.slicing_usage("storage").unwrap_or_default();
+    assert_eq!((usage.all, usage.claimed, usage.free_outside), (6, 4, 7));
+}

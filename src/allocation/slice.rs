@@ -1,0 +1,283 @@
+//! Slices: the parts of a pool that nodes draw from.
+//!
+//! A range is cut into windows of one size, counted from the first address of its subnet. A node owns
+//! the windows of which there is a record in its name; the record's name is the lock, as it is with
+//! addresses. An address keeps the prefix of the whole range: to the wire there are no slices.
+
+use std::{net::IpAddr, sync::Arc};
+
+use thiserror::Error;
+
+use super::{
+    Address, Layout, Pool,
+    pool::PoolFault,
+    range::PoolRange,
+    space::{LONGEST_V4, LONGEST_V6, push_address},
+    spec::PoolSpec,
+};
+use crate::network::{name::SUBDOMAIN_MAX, range::Subnet};
+
+/// How a pool is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slicing {
+    /// How many bits tell the addresses of a slice apart: 4 for `/28` of IPv4. It is the same for
+    /// every range, so that a slice of either family serves as many pods.
+    pub host_bits: u8,
+    /// Whether a node is given nothing outside of its own slices.
+    pub strict: bool,
+}
+
+/// A part of a pool, and the node that draws from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// The pool.
+    pub pool: Arc<str>,
+    /// The addresses, without host bits.
+    pub window: Subnet,
+    /// The node.
+    pub node: Arc<str>,
+}
+
+/// Why a recorded slice is none of its pool's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Misfit {
+    /// The pool is gone, or makes no sense.
+    #[error("there is no usable address pool of this name")]
+    NoPool,
+    /// The pool has no `nodeSliceSize` any more.
+    #[error("the pool is not cut into slices")]
+    NotCut,
+    /// It lies elsewhere.
+    #[error("it lies in no range of the pool")]
+    Outside,
+    /// It is larger or smaller than the pool's slices: it overlaps some of them.
+    #[error("the pool is cut into slices of /{0} there")]
+    OtherSize(u8),
+}
+
+impl Slicing {
+    /// How a pool of these ranges is to be cut; `None` if it is not.
+    pub(super) fn new(
+        name: &str,
+        spec: &PoolSpec,
+        ranges: &[PoolRange],
+    ) -> Result<Option<Self>, PoolFault> {
+        let strict = spec.strict_slices.unwrap_or_default();
+        let text = spec.node_slice_size.as_deref().unwrap_or_default();
+        if text.is_empty() {
+            if !strict {
+                return Ok(None);
+            }
+            let reason = "has no meaning without nodeSliceSize; write that, too, or leave it out";
+            return Err(PoolFault::new("strictSlices", reason.to_owned()));
+        }
+        // What is wrong with a range is said there; how many there are, and which is the first, is
+        // not known then.
+        if ranges.len() < spec.ranges.len() {
+            return Ok(None);
+        }
+        let cut = Self::host_bits(text, ranges).and_then(|host_bits| {
+            name_fits(name, ranges)?;
+            Ok(Self { host_bits, strict })
+        });
+        cut.map(Some)
+            .map_err(|reason| PoolFault::new("nodeSliceSize", reason))
+    }
+
+    fn host_bits(text: &str, ranges: &[PoolRange]) -> Result<u8, String> {
+        let number = text.strip_prefix('/').unwrap_or(text).parse::<u8>();
+        let size = number.map_err(|_| format!("{text:?} is no prefix length; write \"/28\""))?;
+        let first = ranges.first().ok_or("needs a pool with a range")?.subnet;
+        if size <= first.prefix {
+            return Err(format!(
+                "/{size} is not smaller than the range {first}; write a longer prefix"
+            ));
+        }
+        let host_bits = match first.width().checked_sub(size) {
+            Some(bits @ 1..) => bits,
+            _ => return Err(format!("/{size} leaves a node no addresses to choose from")),
+        };
+        let small = ranges.iter().find(|r| r.subnet.host_bits() <= host_bits);
+        if let Some(small) = small {
+            return Err(format!(
+                "/{size} of {first} is 2^{host_bits} addresses, and {} has no more; write a longer \
+                 prefix, or a wider range",
+                small.subnet
+            ));
+        }
+        Ok(host_bits)
+    }
+
+    /// The slice around an address.
+    fn around(self, address: IpAddr) -> Subnet {
+        let whole = Subnet { address, prefix: 0 };
+        let window = Subnet {
+            prefix: whole.width().saturating_sub(self.host_bits),
+            ..whole
+        };
+        masked(window)
+    }
+}
+
+/// The names of slices begin with the pool's: with an address behind it, it has to be an object's.
+fn name_fits(name: &str, ranges: &[PoolRange]) -> Result<(), String> {
+    let ipv4 = ranges.iter().all(|range| range.window.is_ipv4());
+    let most = SUBDOMAIN_MAX - 1 - if ipv4 { LONGEST_V4 } else { LONGEST_V6 };
+    if name.len() <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "needs a pool whose name has at most {most} characters, for names of slices begin with it; \
+         make a pool with a shorter name"
+    ))
+}
+
+fn masked(window: Subnet) -> Subnet {
+    Subnet {
+        address: window.window().first(),
+        prefix: window.prefix,
+    }
+}
+
+impl Pool {
+    /// The slice around an address of a range; `None` if the pool is not cut.
+    pub fn slice_around(&self, address: IpAddr) -> Option<Subnet> {
+        self.range_of(address)?;
+        Some(self.slicing?.around(address))
+    }
+}
+
+impl Slice {
+    /// The slice of a pool that a node draws from; host bits of the window are masked.
+    pub fn new(pool: &Arc<str>, window: Subnet, node: &Arc<str>) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            window: masked(window),
+            node: Arc::clone(node),
+        }
+    }
+
+    /// The name of its record: `<pool>.<first address>`, a DNS-1123 subdomain of at most 253
+    /// characters wherever the pool makes sense. IPv6 is written in full with `-` for `:`. No two
+    /// pools share one: the last part has hyphens only where it is all of the address.
+    pub fn record_name(&self) -> String {
+        let mut name = String::with_capacity(self.pool.len() + 1 + LONGEST_V6);
+        name.push_str(&self.pool);
+        name.push('.');
+        // Writing to memory cannot fail.
+        let _ = push_address(&mut name, Address::Ip(self.window.window().first()));
+        name
+    }
+
+    /// Whether an address lies in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.window.window().contains(address)
+    }
+
+    /// Why it is none of its pool's slices; `None` if it is one.
+    pub fn misfit(&self, layout: &Layout) -> Option<Misfit> {
+        let first = self.window.window().first();
+        let Some(pool) = layout.pool(&self.pool) else {
+            return Some(Misfit::NoPool);
+        };
+        if pool.slicing.is_none() {
+            return Some(Misfit::NotCut);
+        }
+        let Some(cut) = pool.slice_around(first) else {
+            return Some(Misfit::Outside);
+        };
+        (cut.prefix != self.window.prefix).then_some(Misfit::OtherSize(cut.prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::name;
+
+    fn cut(name: &str, ranges: &[&str], size: &str) -> Result<Pool, Vec<String>> {
+        let ranges: Vec<_> = ranges
+            .iter()
+            .map(|range| serde_json::json!({"range": range}))
+            .collect();
+        let spec = serde_json::json!({"ranges": ranges, "nodeSliceSize": size});
+        let spec = serde_json::from_value(spec).unwrap_or_else(|e| panic!("{e}"));
+        Pool::new(name, &spec).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    fn around(pool: &Pool, address: &str) -> Option<String> {
+        let address = address.parse().unwrap_or_else(|e| panic!("{e}"));
+        pool.slice_around(address).map(|window| window.to_string())
+    }
+
+    fn slice(pool: &str, window: &str) -> Slice {
+        let window = Subnet::parse(window).unwrap_or_else(|e| panic!("{e}"));
+        Slice::new(&pool.into(), window, &"node-a".into())
+    }
+
+    #[test]
+    fn slices_of_both_families_have_as_many_addresses() {
+        let dual = cut("a", &["10.5.0.7/20", "2001:db8::/64"], "/28");
+        let dual = dual.unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(around(&dual, "10.5.1.33").as_deref(), Some("10.5.1.32/28"));
+        let v6 = around(&dual, "2001:db8::1:2f");
+        assert_eq!(v6.as_deref(), Some("2001:db8::1:20/124"));
+        assert_eq!(around(&dual, "10.6.0.1"), None);
+        let v6 = cut("a", &["2001:db8::/64"], "80").unwrap_or_else(|e| panic!("{e:?}"));
+        let first = around(&v6, "2001:db8::1");
+        assert_eq!(first.as_deref(), Some("2001:db8::/80"));
+    }
+
+    #[test]
+    fn a_size_that_cuts_nothing_is_refused_with_words() {
+        for (ranges, size, part) in [
+            (&["10.5.0.0/20"][..], "/20", "not smaller"),
+            (&["10.5.0.0/20"], "/32", "no addresses to choose from"),
+            (&["10.5.0.0/20"], "/80", "no addresses to choose from"),
+            (&["10.5.0.0/20"], "/28,/124", "no prefix length"),
+            (&["10.5.0.0/20", "2001:db8::/120"], "/24", "has no more"),
+            (&["10.5.0.0/20", "192.0.2.0/28"], "/28", "has no more"),
+        ] {
+            let faults = cut("a", ranges, size).err().unwrap_or_default().concat();
+            assert!(faults.starts_with("nodeSliceSize: "), "{faults}");
+            assert!(faults.contains(part), "{faults}");
+        }
+    }
+
+    #[test]
+    fn names_of_slices_are_names_of_objects() {
+        assert_eq!(slice("a.b", "10.5.1.40/28").record_name(), "a.b.10.5.1.32");
+        assert_eq!(
+            slice("a", "2001:db8::20/124").record_name(),
+            "a.2001-0db8-0000-0000-0000-0000-0000-0020"
+        );
+        for (range, size, window) in [
+            ("10.5.0.0/20", "/28", "255.255.255.240/28"),
+            ("2001:db8::/64", "/80", "2001:db8::/80"),
+        ] {
+            let longest = (1..=253).filter(|n| cut(&"p".repeat(*n), &[range], size).is_ok());
+            let longest = "p".repeat(longest.max().unwrap_or_default());
+            let record = slice(&longest, window).record_name();
+            assert_eq!(record.len(), 253);
+            assert_eq!(name::subdomain(&record), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_its_pool_is_known() {
+        let pool = cut("a", &["10.5.0.0/20"], "/28").unwrap_or_else(|e| panic!("{e:?}"));
+        let spec = serde_json::from_str(r#"{"ranges":[{"range":"10.5.0.0/20"}]}"#);
+        let whole = Pool::new("b", &spec.unwrap_or_default()).unwrap_or_else(|e| panic!("{e:?}"));
+        let layout = Layout::new([Arc::new(pool), Arc::new(whole)], [], |_| None);
+        for (pool, window, expected) in [
+            ("a", "10.5.0.16/28", None),
+            ("a", "10.5.0.16/29", Some(Misfit::OtherSize(28))),
+            ("a", "10.6.0.16/28", Some(Misfit::Outside)),
+            ("a", "2001:db8::/124", Some(Misfit::Outside)),
+            ("b", "10.5.0.16/28", Some(Misfit::NotCut)),
+            ("c", "10.5.0.16/28", Some(Misfit::NoPool)),
+        ] {
+            assert_eq!(slice(pool, window).misfit(&layout), expected, "{window}");
+        }
+    }
+}

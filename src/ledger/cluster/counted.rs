@@ -1,0 +1,166 @@
+//! How many requests were made, for metrics.
+
+use std::{
+    fmt::Error as FmtError,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::counter::ConstCounter,
+};
+
+/// How many requests a ledger has made since it was opened; each repetition is one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requests {
+    /// Objects to create.
+    pub creates: u64,
+    /// Objects to update.
+    pub updates: u64,
+    /// Objects to delete.
+    pub deletes: u64,
+    /// Objects that were looked at, one by one.
+    pub gets: u64,
+    /// Pages of lists.
+    pub lists: u64,
+    /// Watches that were opened.
+    pub watches: u64,
+    /// Writes that found another's: a name that exists, a version that has passed.
+    pub conflicts: u64,
+    /// Requests that were repetitions.
+    pub retries: u64,
+    /// How often an object was met that is no record.
+    pub unreadable: u64,
+}
+
+/// What a ledger has counted; a clone counts on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counted(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    verbs: [AtomicU64; 6],
+    conflicts: AtomicU64,
+    retries: AtomicU64,
+    unreadable: AtomicU64,
+}
+
+/// What is asked, in RBAC's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Create,
+    Update,
+    Delete,
+    Get,
+    List,
+    Watch,
+}
+
+impl Verb {
+    const ALL: [Self; 6] = [
+        Self::Create,
+        Self::Update,
+        Self::Delete,
+        Self::Get,
+        Self::List,
+        Self::Watch,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+        }
+    }
+}
+
+impl Counted {
+    /// A request is made.
+    pub(super) fn asked(&self, verb: Verb) {
+        let [create, update, delete, get, list, watch] = &self.0.verbs;
+        let counter = match verb {
+            Verb::Create => create,
+            Verb::Update => update,
+            Verb::Delete => delete,
+            Verb::Get => get,
+            Verb::List => list,
+            Verb::Watch => watch,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn conflicted(&self) {
+        self.0.conflicts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn retried(&self, times: u64) {
+        self.0.retries.fetch_add(times, Ordering::Relaxed);
+    }
+
+    pub(super) fn unreadable(&self) {
+        self.0.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn requests(&self) -> Requests {
+        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let [creates, updates, deletes, gets, lists, watches] = self.0.verbs.each_ref().map(now);
+        Requests {
+            creates,
+            updates,
+            deletes,
+            gets,
+            lists,
+            watches,
+            conflicts: now(&self.0.conflicts),
+            retries: now(&self.0.retries),
+            unreadable: now(&self.0.unreadable),
+        }
+    }
+}
+
+impl Collector for Counted {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
+        let mut metric = encoder.encode_descriptor(
+            "ledger_requests",
+            "Requests to the API server about allocations, by their verb",
+            None,
+            ConstCounter::new(0u64).metric_type(),
+        )?;
+        for (verb, counter) in Verb::ALL.into_iter().zip(&self.0.verbs) {
+            let labels = [("verb", verb.name())];
+            let count = ConstCounter::new(counter.load(Ordering::Relaxed));
+            count.encode(metric.encode_family(&labels)?)?;
+        }
+        let requests = self.requests();
+        for (name, help, count) in [
+            (
+                "ledger_conflicts",
+                "Writes of allocations that found another's",
+                requests.conflicts,
+            ),
+            (
+                "ledger_retries",
+                "Requests about allocations that were repetitions",
+                requests.retries,
+            ),
+            (
+                "ledger_unreadable_objects",
+                "How often an AddressAllocation was met that is none of nadmit's",
+                requests.unreadable,
+            ),
+        ] {
+            let count = ConstCounter::new(count);
+            let metric = encoder.encode_descriptor(name, help, None, count.metric_type())?;
+            count.encode(metric)?;
+        }
+        Ok(())
+    }
+}

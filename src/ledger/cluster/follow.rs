@@ -1,0 +1,228 @@
+//! The writes of everybody, as a watch tells them.
+//!
+//! A watch ends every few minutes, and whenever the API server likes. It is opened anew from the last
+//! version that was seen, be it of an event or of a bookmark, so that nothing is missed. Only where
+//! the API server keeps no history that far back is there an end: list anew.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use kube::api::{DynamicObject, WatchEvent, WatchParams};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    Inner,
+    counted::Verb,
+    object::{Found, version},
+    words,
+};
+use crate::{
+    api::call::Answer,
+    ledger::{Cursor, Event, Events, FollowError},
+};
+
+/// How much longer than it may last a watch is listened to, before its connection counts as dead.
+const GRACE: Duration = Duration::from_secs(10);
+/// A watch that ends sooner, and told nothing, is none that served.
+const SERVED: Duration = Duration::from_secs(5);
+
+type Watch = BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>;
+
+/// One who follows.
+struct Follower {
+    inner: Arc<Inner>,
+    /// The last version that was seen.
+    at: u64,
+    watch: Option<Watch>,
+    opened: Instant,
+    /// Whether the watch told anything.
+    heard: bool,
+    /// The pause before the next one is opened.
+    pause: Option<Duration>,
+    ended: bool,
+}
+
+/// What a message of a watch says.
+enum Message {
+    Event(Event),
+    /// Nothing for those who follow.
+    Nothing,
+    /// The history is lost, or an object has become unreadable: list anew.
+    Behind,
+    /// The watch is over.
+    Broken(Answer),
+}
+
+/// The events behind `from`.
+pub(super) fn follow(inner: Arc<Inner>, from: Cursor) -> Events {
+    let follower = Follower {
+        inner,
+        at: from.version().0,
+        watch: None,
+        opened: Instant::now(),
+        heard: false,
+        pause: None,
+        ended: false,
+    };
+    Box::pin(stream::unfold(follower, |mut follower| async move {
+        let next = follower.next().await?;
+        Some((next, follower))
+    }))
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Result<Event, FollowError>> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            let message = match &mut self.watch {
+                None => self.open().await,
+                Some(watch) => {
+                    let longest = self.inner.options.watch + GRACE;
+                    match timeout(longest, watch.next()).await {
+                        Ok(Some(Ok(event))) => self.read(event),
+                        Ok(Some(Err(error))) => Message::Broken(Answer::of(&error)),
+                        // It ended as it should, or its connection is dead.
+                        Ok(None) | Err(_) => self.close(),
+                    }
+                }
+            };
+            match message {
+                Message::Event(event) => return Some(Ok(event)),
+                Message::Nothing => {}
+                Message::Behind => {
+                    self.ended = true;
+                    return Some(Err(FollowError::Behind));
+                }
+                Message::Broken(answer) => self.broken(&answer),
+            }
+        }
+    }
+
+    /// Opens a watch behind the last version that was seen.
+    async fn open(&mut self) -> Message {
+        if let Some(pause) = self.pause {
+            sleep(pause).await;
+        }
+        let seconds = self.inner.options.watch.as_secs().try_into();
+        let params = WatchParams::default().timeout(seconds.unwrap_or(u32::MAX));
+        self.inner.counted.asked(Verb::Watch);
+        let at = self.at.to_string();
+        let asked = self.inner.api.watch(&params, &at);
+        let longest = self.inner.options.patience.attempt;
+        match timeout(longest, asked).await {
+            Ok(Ok(watch)) => {
+                self.watch = Some(watch.boxed());
+                self.opened = Instant::now();
+                self.heard = false;
+                Message::Nothing
+            }
+            Ok(Err(error)) => match Answer::of(&error) {
+                // Without the kind there are no records: whoever lists is told.
+                Answer::Expired(_) | Answer::Unserved(_) => Message::Behind,
+                answer => Message::Broken(answer),
+            },
+            Err(_) => Message::Broken(Answer::too_late(longest)),
+        }
+    }
+
+    /// The watch has ended.
+    fn close(&mut self) -> Message {
+        self.watch = None;
+        if self.heard || self.opened.elapsed() >= SERVED {
+            self.pause = None;
+        } else {
+            self.pause = Some(self.longer(Duration::ZERO));
+        }
+        Message::Nothing
+    }
+
+    /// The watch broke, or could not be opened.
+    fn broken(&mut self, answer: &Answer) {
+        if self.pause.is_none() {
+            let advice = words::advice(Verb::Watch.name(), answer);
+            tracing::warn!("allocations are not followed for a while: {advice}");
+        }
+        self.watch = None;
+        self.pause = Some(self.longer(answer.retry_after().unwrap_or_default()));
+    }
+
+    fn longer(&self, least: Duration) -> Duration {
+        let first = self.inner.options.patience.first_pause;
+        let next = self.pause.map_or(first, |pause| pause * 2);
+        next.min(self.inner.options.longest_pause).max(least)
+    }
+
+    fn read(&mut self, event: WatchEvent<DynamicObject>) -> Message {
+        match event {
+            WatchEvent::Added(object) => self.put(object, true),
+            WatchEvent::Modified(object) => self.put(object, false),
+            WatchEvent::Deleted(object) => self.gone(object),
+            WatchEvent::Bookmark(bookmark) => {
+                if let Ok(version) = version(&bookmark.metadata.resource_version) {
+                    self.reach(version.0);
+                }
+                Message::Nothing
+            }
+            WatchEvent::Error(status) => match Answer::of_status(&status) {
+                Answer::Expired(_) | Answer::Unserved(_) => Message::Behind,
+                answer => Message::Broken(answer),
+            },
+        }
+    }
+
+    fn put(&mut self, object: DynamicObject, new: bool) -> Message {
+        let Ok(found) = Found::of(object) else {
+            return Message::Behind;
+        };
+        match found.stored() {
+            Ok(stored) => self.tell(Event::Put(stored)),
+            Err(reason) => {
+                self.inner.notice(&found.name, reason);
+                self.reach(found.version.0);
+                // What it was before, nobody can tell any more but a list.
+                if new {
+                    Message::Nothing
+                } else {
+                    Message::Behind
+                }
+            }
+        }
+    }
+
+    fn gone(&mut self, object: DynamicObject) -> Message {
+        match Found::of(object) {
+            Ok(Found {
+                content: Ok(allocation),
+                version,
+                ..
+            }) => self.tell(Event::Gone {
+                allocation,
+                version,
+            }),
+            _ => Message::Behind,
+        }
+    }
+
+    /// Tells an event, unless it was told.
+    fn tell(&mut self, event: Event) -> Message {
+        if self.reach(event.version().0) {
+            Message::Event(event)
+        } else {
+            Message::Nothing
+        }
+    }
+
+    /// A version was seen. Whether it is new.
+    fn reach(&mut self, version: u64) -> bool {
+        self.heard = true;
+        self.pause = None;
+        let new = version > self.at;
+        self.at = self.at.max(version);
+        new
+    }
+}

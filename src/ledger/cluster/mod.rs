@@ -1,0 +1,207 @@
+//! The ledger in a cluster: one AddressAllocation for each record, written through the API server.
+//!
+//! Nothing here keeps replicas in step but the API server's own words: "already exists" makes a
+//! record's name the lock, and a `resourceVersion` names the state that was judged. Both are etcd's,
+//! whichever replica asks. A `resourceVersion` is a number that grows with every write of the
+//! cluster (KEP-5504): it is the record's [`Version`], and a place in history is a [`Cursor`].
+//!
+//! A write goes through these files:
+//!
+//! 1. [`ClusterLedger::write`](crate::ledger::Store::write) starts a task, which comes to its end
+//!    whoever waits for it.
+//! 2. `batch` writes the records side by side, creates first, and takes back what it has created if
+//!    one of them is refused for good.
+//! 3. `write` carries one record through: a request, and where its answer leaves a question, looks.
+//! 4. [`crate::api::call`] asks again where that helps, within the [`Patience`].
+//!
+//! `object` turns records into objects and back, `read` looks, `follow` watches, `words` says what
+//! to do about a refusal, `counted` counts requests, `transfer` exports and imports.
+//!
+//! # Marks
+//! Every object carries the mark of the batch that wrote it last ([`WRITER`]). By it a batch knows its
+//! own record again when the answer to a create was lost, or when it is repeated because its end was
+//! not known. A record that another batch has created with the same content (two replicas asked for
+//! one pod in one second) is taken over by an update of the mark: its version changes, so that the
+//! other cannot take it back any more.
+
+mod batch;
+mod counted;
+mod follow;
+mod marks;
+mod object;
+mod read;
+mod transfer;
+mod words;
+mod write;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kube::{
+    Client,
+    api::{Api, ApiResource, DynamicObject, PostParams},
+};
+use prometheus_client::collector::Collector;
+
+use self::{counted::Counted, marks::Marks};
+pub use self::{counted::Requests, object::WRITER};
+use super::{Cursor, Events, ReadError, Store, WriteError};
+use crate::{
+    allocation::{Holder, Stored, Version, Write},
+    api::{
+        AddressAllocation,
+        call::{Call, Patience},
+    },
+};
+
+/// Who writes, in the objects' `managedFields`.
+const MANAGER: &str = "nadmit";
+/// How many names of unreadable objects are remembered, so that each is reported once.
+const NOTICED: usize = 1_024;
+
+/// How a [`ClusterLedger`] behaves.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// The name of this process, unlike that of any other that writes: the pod's name and something
+    /// random, as a container may be restarted in its pod.
+    pub writer: String,
+    /// How long to try a record's write, or a read.
+    pub patience: Patience,
+    /// How many objects a page of a list has.
+    pub page: u32,
+    /// How long a watch lasts before it is opened anew; under 295 s.
+    pub watch: Duration,
+    /// The longest pause before a watch that broke is opened anew.
+    pub longest_pause: Duration,
+}
+
+impl ClusterOptions {
+    /// What serves well: 8 s of patience, pages of 500, watches of 4 minutes.
+    pub fn new(writer: impl Into<String>) -> Self {
+        Self {
+            writer: writer.into(),
+            patience: Patience::default(),
+            page: 500,
+            watch: Duration::from_secs(240),
+            longest_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A ledger of AddressAllocation objects. Guarantees: see [the room](super). A clone is the same
+/// ledger.
+///
+/// It needs get, list, watch, create, update and delete on `addressallocations.nadmit.io`.
+#[derive(Debug, Clone)]
+pub struct ClusterLedger(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    api: Api<DynamicObject>,
+    options: ClusterOptions,
+    counted: Counted,
+    marks: Marks,
+    /// The unreadable objects that were reported.
+    noticed: Mutex<HashSet<String>>,
+}
+
+impl ClusterLedger {
+    /// The ledger of the cluster that `client` leads to. Asks nothing yet.
+    ///
+    /// The client should ask once and leave repeating to this room, as that of
+    /// [`crate::api::call::client`] does.
+    pub fn new(client: Client, options: ClusterOptions) -> Self {
+        let kind = ApiResource::erase::<AddressAllocation>(&());
+        Self(Arc::new(Inner {
+            api: Api::all_with(client, &kind),
+            options,
+            counted: Counted::default(),
+            marks: Marks::default(),
+            noticed: Mutex::default(),
+        }))
+    }
+
+    /// How many requests were made.
+    pub fn requests(&self) -> Requests {
+        self.0.counted.requests()
+    }
+
+    /// The same as metrics, as they are at each scrape.
+    pub fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.0.counted.clone())
+    }
+
+    /// What a holder has now, by name: every write that was answered before this call is seen.
+    ///
+    /// # Errors
+    /// [`ReadError`], if the API server does not say.
+    pub async fn list_held(&self, holder: &Holder) -> Result<Vec<Stored>, ReadError> {
+        self.0.list_held(holder).await
+    }
+
+    /// The records of these names as they are now, in the order of the names; each as by
+    /// [`Store::get`].
+    ///
+    /// # Errors
+    /// [`ReadError`], if one of them cannot be read.
+    pub async fn get_many(&self, names: &[String]) -> Result<Vec<Option<Stored>>, ReadError> {
+        self.0.get_many(names).await
+    }
+}
+
+impl Store for ClusterLedger {
+    async fn write(&self, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
+        // A task of its own: what was begun comes to its end, whoever waits for it.
+        let task = tokio::spawn(batch::run(Arc::clone(&self.0), batch));
+        task.await.unwrap_or_else(|error| {
+            Err(WriteError::Uncertain {
+                reason: format!("the writer ended: {error}"),
+            })
+        })
+    }
+
+    async fn get(&self, record_name: &str) -> Result<Option<Stored>, ReadError> {
+        self.0.get(record_name).await
+    }
+
+    async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
+        self.0.list().await
+    }
+
+    fn follow(&self, from: Cursor) -> Events {
+        follow::follow(Arc::clone(&self.0), from)
+    }
+}
+
+impl Inner {
+    fn begin(&self) -> Call {
+        Call::begin(self.options.patience)
+    }
+
+    fn ended(&self, call: &Call) {
+        self.counted.retried(call.retries());
+    }
+
+    /// How objects are written.
+    fn params() -> PostParams {
+        PostParams {
+            dry_run: false,
+            field_manager: Some(MANAGER.to_owned()),
+        }
+    }
+
+    /// Counts an object that is no record, and reports it the first time.
+    fn notice(&self, name: &str, reason: &str) {
+        self.counted.unreadable();
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.len() >= NOTICED {
+            noticed.clear();
+        }
+        if noticed.insert(name.to_owned()) {
+            tracing::error!("{}", words::unreadable(name, reason));
+        }
+    }
+}

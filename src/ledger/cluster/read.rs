@@ -1,0 +1,146 @@
+//! Looks at the API server itself: never at a cache, for no `resourceVersion` is named.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kube::api::ListParams;
+
+use super::{
+    Inner,
+    counted::Verb,
+    object::{Found, version},
+    words,
+};
+use crate::{
+    allocation::{Holder, Stored, Version},
+    api::{
+        call::{Answer, Call},
+        labels,
+    },
+    ledger::{Cursor, ReadError},
+};
+
+/// How often a list begins anew when its place was lost, before that is an error.
+const BEGINNINGS: usize = 4;
+/// How many objects are looked at side by side.
+const AT_ONCE: usize = 16;
+
+/// The pages of a list.
+enum Pages {
+    Whole(Vec<Stored>, Version),
+    /// The API server keeps no history that far back.
+    Lost(String),
+}
+
+impl Inner {
+    /// The object of a name, within the patience of `call`.
+    pub(super) async fn look(&self, call: &mut Call, name: &str) -> Result<Option<Found>, Answer> {
+        let asked = call.look(|| {
+            self.counted.asked(Verb::Get);
+            self.api.get(name)
+        });
+        match asked.await {
+            Ok(object) => Found::of(object).map(Some).map_err(unreadable),
+            Err(Answer::NotFound(_)) => Ok(None),
+            Err(answer) => Err(answer),
+        }
+    }
+
+    pub(super) async fn get(&self, name: &str) -> Result<Option<Stored>, ReadError> {
+        let mut call = self.begin();
+        let found = self.look(&mut call, name).await;
+        self.ended(&call);
+        let Some(found) = found.map_err(|answer| unavailable(Verb::Get, &answer))? else {
+            return Ok(None);
+        };
+        match found.stored() {
+            Ok(stored) => Ok(Some(stored)),
+            Err(reason) => {
+                self.notice(name, reason);
+                let reason = words::unreadable(name, reason);
+                Err(ReadError::Unavailable { reason })
+            }
+        }
+    }
+
+    pub(super) async fn get_many(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<Option<Stored>>, ReadError> {
+        let looks = stream::iter(names).map(|name| self.get(name));
+        looks.buffered(AT_ONCE).try_collect().await
+    }
+
+    pub(super) async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
+        let (records, version) = self.select(None).await?;
+        Ok((records, Cursor(version)))
+    }
+
+    pub(super) async fn list_held(&self, holder: &Holder) -> Result<Vec<Stored>, ReadError> {
+        let selector = format!("{}={}", labels::HOLDER, labels::holder_label(holder));
+        let (mut records, _) = self.select(Some(selector)).await?;
+        records.retain(|stored| stored.allocation.holder == *holder);
+        Ok(records)
+    }
+
+    /// All records that a selector lets through, as of one moment.
+    async fn select(&self, selector: Option<String>) -> Result<(Vec<Stored>, Version), ReadError> {
+        let mut lost = String::new();
+        for _ in 0..BEGINNINGS {
+            let pages = self.pages(selector.as_deref()).await;
+            match pages.map_err(|answer| unavailable(Verb::List, &answer))? {
+                Pages::Whole(records, version) => return Ok((records, version)),
+                Pages::Lost(reason) => lost = reason,
+            }
+        }
+        let reason = format!("a list was cut off {BEGINNINGS} times: {lost}; try again");
+        Err(ReadError::Unavailable { reason })
+    }
+
+    async fn pages(&self, selector: Option<&str>) -> Result<Pages, Answer> {
+        let mut params = ListParams::default().limit(self.options.page);
+        params.label_selector = selector.map(str::to_owned);
+        let mut named: Vec<(String, Stored)> = Vec::new();
+        loop {
+            // Each page has a patience of its own: there may be many.
+            let mut call = self.begin();
+            let asked = call.look(|| {
+                self.counted.asked(Verb::List);
+                self.api.list(&params)
+            });
+            let asked = asked.await;
+            self.ended(&call);
+            let page = match asked {
+                Err(Answer::Expired(reason)) => return Ok(Pages::Lost(reason)),
+                asked => asked?,
+            };
+            for object in page.items {
+                let found = Found::of(object).map_err(unreadable)?;
+                match found.stored() {
+                    Ok(stored) => named.push((found.name, stored)),
+                    Err(reason) => self.notice(&found.name, reason),
+                }
+            }
+            params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
+            if params.continue_token.is_none() {
+                let at = page.metadata.resource_version.unwrap_or_default();
+                let at = version(&at).map_err(unreadable)?;
+                named.sort_by(|(a, _), (b, _)| a.cmp(b));
+                let records = named.into_iter().map(|(_, stored)| stored).collect();
+                return Ok(Pages::Whole(records, at));
+            }
+        }
+    }
+}
+
+/// An answer that makes no sense: nothing is known by it.
+pub(super) fn unreadable(message: String) -> Answer {
+    Answer::Uncertain {
+        after: None,
+        message,
+    }
+}
+
+fn unavailable(verb: Verb, answer: &Answer) -> ReadError {
+    ReadError::Unavailable {
+        reason: words::advice(verb.name(), answer),
+    }
+}

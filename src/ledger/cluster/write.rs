@@ -1,0 +1,332 @@
+//! One record's write, carried through to an answer that leaves no question.
+
+use kube::{
+    api::{DeleteParams, DynamicObject, Preconditions},
+    core::Status,
+};
+
+use super::{
+    Inner,
+    counted::Verb,
+    object::{self, Found, version},
+    read::unreadable,
+    words,
+};
+use crate::{
+    allocation::{Allocation, Version, Write},
+    api::call::{Answer, Call},
+    ledger::WriteError,
+};
+
+/// How often a write begins anew, where the record changes or goes between two looks at it.
+const ROUNDS: usize = 4;
+
+/// A write that was done.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) version: Version,
+    /// What it has created, to be taken back with the batch.
+    pub(super) created: Option<Created>,
+}
+
+/// An object that a batch has created, as it was then.
+#[derive(Debug)]
+pub(super) struct Created {
+    name: String,
+    uid: Option<String>,
+    version: Version,
+}
+
+impl Done {
+    fn at(version: Version) -> Self {
+        Self {
+            version,
+            created: None,
+        }
+    }
+
+    fn created(found: Found) -> Self {
+        Self {
+            version: found.version,
+            created: Some(Created {
+                name: found.name,
+                uid: found.uid,
+                version: found.version,
+            }),
+        }
+    }
+}
+
+impl Inner {
+    /// Writes one record, under the mark of its batch.
+    ///
+    /// # Errors
+    /// [`WriteError`], as of a batch of one.
+    pub(super) async fn one(&self, write: &Write, mark: &str) -> Result<Done, WriteError> {
+        let mut call = self.begin();
+        let outcome = match write {
+            Write::Create(wanted) => self.create(&mut call, wanted, mark).await,
+            Write::Update(wanted, version) => self.update(&mut call, wanted, *version, mark).await,
+            Write::Delete(record, version) => self.delete(&mut call, record, *version).await,
+        };
+        self.ended(&call);
+        outcome
+    }
+
+    async fn create(
+        &self,
+        call: &mut Call,
+        wanted: &Allocation,
+        mark: &str,
+    ) -> Result<Done, WriteError> {
+        let name = wanted.record_name();
+        let joined = format!("{mark}+");
+        let object = self.object(wanted, None, mark)?;
+        let params = Self::params();
+        for _ in 0..ROUNDS {
+            let asked = call.ask(|| {
+                self.counted.asked(Verb::Create);
+                self.api.create(&params, &object)
+            });
+            match asked.await {
+                Ok(created) => return read(created).map(Done::created),
+                Err(Answer::AlreadyExists(_)) => self.counted.conflicted(),
+                Err(answer) => return Err(failed(call, Verb::Create, &answer)),
+            }
+            let looked = self.look(call, &name).await;
+            let looked = looked.map_err(|answer| failed(call, Verb::Get, &answer))?;
+            // Gone since then: once more.
+            let Some(found) = looked else { continue };
+            if let Err(reason) = &found.content {
+                self.notice(&name, reason);
+            }
+            if found.deleting {
+                return Err(unavailable(words::deleting(&name)));
+            }
+            if !found.is(wanted) {
+                return Err(WriteError::Exists(Box::new(found.shown(wanted))));
+            }
+            if found.is_by(mark) {
+                return Ok(Done::created(found));
+            }
+            if found.is_by(&joined) {
+                return Ok(Done::at(found.version));
+            }
+            // Another batch wrote the very same. From here on it cannot take it back, nor may this
+            // one.
+            match self.replace(call, wanted, found.version, &joined).await? {
+                Some(found) => return Ok(Done::at(found.version)),
+                None => continue,
+            }
+        }
+        Err(restless(call, &name))
+    }
+
+    async fn update(
+        &self,
+        call: &mut Call,
+        wanted: &Allocation,
+        version: Version,
+        mark: &str,
+    ) -> Result<Done, WriteError> {
+        let name = wanted.record_name();
+        if let Some(found) = self.replace(call, wanted, version, mark).await? {
+            return match found.deleting {
+                true => Err(unavailable(words::deleting(&name))),
+                false => Ok(Done::at(found.version)),
+            };
+        }
+        let looked = self.look(call, &name).await;
+        let looked = looked.map_err(|answer| failed(call, Verb::Get, &answer))?;
+        match looked {
+            // The answer was lost, or another did the very same.
+            Some(found) if found.is(wanted) => Ok(Done::at(found.version)),
+            Some(found) => Err(changed(name, Some(&found), wanted)),
+            None => Err(changed(name, None, wanted)),
+        }
+    }
+
+    /// Puts a record in the place of this version; `None` if that is not there any more.
+    async fn replace(
+        &self,
+        call: &mut Call,
+        wanted: &Allocation,
+        version: Version,
+        mark: &str,
+    ) -> Result<Option<Found>, WriteError> {
+        let name = wanted.record_name();
+        let object = self.object(wanted, Some(version), mark)?;
+        let params = Self::params();
+        let asked = call.ask(|| {
+            self.counted.asked(Verb::Update);
+            self.api.replace(&name, &params, &object)
+        });
+        match asked.await {
+            Ok(updated) => read(updated).map(Some),
+            Err(Answer::Conflict(_) | Answer::NotFound(_)) => {
+                self.counted.conflicted();
+                Ok(None)
+            }
+            // Address and space cannot change: the record may be another's whose name is the same.
+            Err(answer @ Answer::Refused { code: 422, .. }) => {
+                let looked = self.look(call, &name).await;
+                match looked.map_err(|answer| failed(call, Verb::Get, &answer))? {
+                    Some(found) if found.is_about(wanted) => {
+                        Err(failed(call, Verb::Update, &answer))
+                    }
+                    _ => Ok(None),
+                }
+            }
+            Err(answer) => Err(failed(call, Verb::Update, &answer)),
+        }
+    }
+
+    async fn delete(
+        &self,
+        call: &mut Call,
+        record: &Allocation,
+        version: Version,
+    ) -> Result<Done, WriteError> {
+        let name = record.record_name();
+        for _ in 0..ROUNDS {
+            let looked = self.look(call, &name).await;
+            let looked = looked.map_err(|answer| failed(call, Verb::Get, &answer))?;
+            let Some(found) = looked else {
+                return self.gone(call, record, version);
+            };
+            if found.version != version || !found.is_about(record) {
+                self.counted.conflicted();
+                return Err(match &found.content {
+                    Ok(_) => changed(name, Some(&found), record),
+                    Err(reason) => {
+                        self.notice(&name, reason);
+                        changed(name, None, record)
+                    }
+                });
+            }
+            match self.remove(call, &name, found.uid, version).await {
+                Ok(Some(at)) => return Ok(Done::at(at)),
+                Ok(None) => return Err(unavailable(words::deleting(&name))),
+                Err(Answer::NotFound(_)) => return self.gone(call, record, version),
+                Err(Answer::Conflict(_)) => {}
+                Err(answer) => return Err(failed(call, Verb::Delete, &answer)),
+            }
+        }
+        Err(restless(call, &name))
+    }
+
+    /// The record is not there. If a request to delete it was answered by silence, it was that.
+    fn gone(&self, call: &Call, record: &Allocation, version: Version) -> Result<Done, WriteError> {
+        if call.uncertain() {
+            return Ok(Done::at(successor(version)));
+        }
+        self.counted.conflicted();
+        Err(changed(record.record_name(), None, record))
+    }
+
+    /// Deletes an object if it has this UID and version, and says the version of the deletion; `None`
+    /// if it waits for finalizers.
+    async fn remove(
+        &self,
+        call: &mut Call,
+        name: &str,
+        uid: Option<String>,
+        version: Version,
+    ) -> Result<Option<Version>, Answer> {
+        let preconditions = Preconditions {
+            resource_version: Some(version.0.to_string()),
+            uid,
+        };
+        let params = DeleteParams::default().preconditions(preconditions);
+        let asked = call.ask(|| {
+            self.counted.asked(Verb::Delete);
+            self.api.delete(name, &params)
+        });
+        let answer = asked.await?;
+        if answer.as_ref().left().is_some_and(is_waiting) {
+            return Ok(None);
+        }
+        let told = answer.right().as_ref().and_then(deleted_at);
+        Ok(Some(told.unwrap_or_default().max(successor(version))))
+    }
+
+    /// Takes back what a batch has created, unless somebody has taken it over since.
+    ///
+    /// # Errors
+    /// Why it may be there still.
+    pub(super) async fn take_back(&self, created: Created) -> Result<(), String> {
+        let Created { name, uid, version } = created;
+        let mut call = self.begin();
+        let removed = self.remove(&mut call, &name, uid, version).await;
+        self.ended(&call);
+        match removed {
+            Ok(_) | Err(Answer::NotFound(_) | Answer::Conflict(_)) => Ok(()),
+            Err(answer) => Err(format!(
+                "{name} was created and could not be taken back: {}",
+                words::advice(Verb::Delete.name(), &answer)
+            )),
+        }
+    }
+
+    fn object(
+        &self,
+        wanted: &Allocation,
+        version: Option<Version>,
+        mark: &str,
+    ) -> Result<DynamicObject, WriteError> {
+        object::object(wanted, mark, version).map_err(|error| {
+            unavailable(format!(
+                "record {} cannot be written: {error}",
+                wanted.record_name()
+            ))
+        })
+    }
+}
+
+/// Reads what the API server answers to a write.
+fn read(object: DynamicObject) -> Result<Found, WriteError> {
+    Found::of(object).map_err(|reason| WriteError::Uncertain { reason })
+}
+
+/// Whether an object that was deleted waits for finalizers.
+fn is_waiting(object: &DynamicObject) -> bool {
+    object.metadata.deletion_timestamp.is_some()
+}
+
+/// The version of a deletion, if the server says.
+fn deleted_at(status: &Status) -> Option<Version> {
+    let told = status.metadata.as_ref()?.resource_version.as_deref()?;
+    version(told).ok()
+}
+
+/// A version behind this one and before every other write of the record: the deletion has a number of
+/// its own.
+fn successor(version: Version) -> Version {
+    Version(version.0.saturating_add(1))
+}
+
+/// Why a write did not come to its end. Once a request of it may have taken effect, nothing but the
+/// record itself can say that it has not.
+fn failed(call: &Call, verb: Verb, answer: &Answer) -> WriteError {
+    let reason = words::advice(verb.name(), answer);
+    match call.uncertain() {
+        true => WriteError::Uncertain { reason },
+        false => unavailable(reason),
+    }
+}
+
+fn restless(call: &Call, name: &str) -> WriteError {
+    let reason = format!("record {name} comes and goes");
+    failed(call, Verb::Get, &unreadable(reason))
+}
+
+fn unavailable(reason: String) -> WriteError {
+    WriteError::Unavailable { reason }
+}
+
+fn changed(name: String, current: Option<&Found>, wanted: &Allocation) -> WriteError {
+    WriteError::Changed {
+        name,
+        current: current.map(|found| Box::new(found.shown(wanted))),
+    }
+}

@@ -1,0 +1,271 @@
+//! Where it is recorded which node owns which slice: AddressSlice objects, in a cluster only.
+//!
+//! As with addresses the name is the lock: whoever has created the object owns the slice. Slices are
+//! few and last long, so that there is one write here for many pods.
+
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use kube::{
+    Api, Client,
+    api::{
+        DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions, WatchEvent, WatchParams,
+    },
+};
+use tokio::time::sleep;
+
+use super::error::{FollowError, ReadError, WriteError};
+use crate::{
+    allocation::{Slice, Version},
+    api::{
+        AddressSlice,
+        call::{Answer, Call, Patience, call},
+    },
+};
+
+/// Who writes, in the objects' `managedFields`.
+const MANAGER: &str = "nadmit";
+/// How long a watch lasts before it is opened anew, in seconds.
+const WATCH: u32 = 240;
+/// How many objects a page of a list has.
+const PAGE: u32 = 500;
+
+/// One write of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SliceEvent {
+    /// It is recorded, in this version.
+    Put(Slice, Version),
+    /// Nothing is recorded under this name any more; the deletion had this version.
+    Gone(String, Version),
+}
+
+/// The slices' writes as they happen. It ends after an error.
+pub type SliceEvents = BoxStream<'static, Result<SliceEvent, FollowError>>;
+
+/// The AddressSlice objects of a cluster. A clone is the same.
+///
+/// It needs get, list, watch, create and delete on `addressslices.nadmit.io`.
+#[derive(Debug, Clone)]
+pub struct SliceLedger {
+    api: Api<AddressSlice>,
+    patience: Patience,
+}
+
+impl SliceLedger {
+    /// The slices of the cluster that `client` leads to. Asks nothing yet.
+    pub fn new(client: Client, patience: Patience) -> Self {
+        Self {
+            api: Api::all(client),
+            patience,
+        }
+    }
+
+    /// Records that a node owns a slice, unless another does. Answers the slice as it is recorded,
+    /// of whichever node.
+    ///
+    /// # Errors
+    /// [`WriteError::Unavailable`] if nothing was written, [`WriteError::Uncertain`] if that is not
+    /// known. Asking again does no harm.
+    pub async fn claim(&self, slice: &Slice) -> Result<(Slice, Version), WriteError> {
+        let object = AddressSlice::of(slice);
+        let name = slice.record_name();
+        let params = PostParams {
+            dry_run: false,
+            field_manager: Some(MANAGER.to_owned()),
+        };
+        let mut asking = Call::begin(self.patience);
+        let answered = match asking.ask(|| self.api.create(&params, &object)).await {
+            Err(Answer::AlreadyExists(_)) => asking.look(|| self.api.get(&name)).await,
+            answered => answered,
+        };
+        let recorded = answered.map_err(|answer| failed(&asking, "create", &answer))?;
+        read(&recorded).map_err(|reason| WriteError::Unavailable { reason })
+    }
+
+    /// Deletes a slice if it still has this version.
+    ///
+    /// # Errors
+    /// [`WriteError::Changed`] if it has not; [`WriteError::Unavailable`] or
+    /// [`WriteError::Uncertain`] as with [`Self::claim`].
+    pub async fn release(&self, slice: &Slice, version: Version) -> Result<(), WriteError> {
+        let name = slice.record_name();
+        let changed = || WriteError::Changed {
+            name: name.clone(),
+            current: None,
+        };
+        let mut asking = Call::begin(self.patience);
+        let found = asking.look(|| self.api.get(&name)).await;
+        let found = match found {
+            Err(Answer::NotFound(_)) => return Ok(()),
+            found => found.map_err(|answer| failed(&asking, "get", &answer))?,
+        };
+        if read(&found).ok().is_none_or(|(_, now)| now != version) {
+            return Err(changed());
+        }
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: found.metadata.uid,
+            resource_version: Some(version.0.to_string()),
+        });
+        match asking.ask(|| self.api.delete(&name, &params)).await {
+            Ok(_) | Err(Answer::NotFound(_)) => Ok(()),
+            Err(Answer::Conflict(_)) => Err(changed()),
+            Err(answer) => Err(failed(&asking, "delete", &answer)),
+        }
+    }
+
+    /// All slices by name, and the version of that moment.
+    ///
+    /// # Errors
+    /// [`ReadError`], if the API server does not say.
+    pub async fn list(&self) -> Result<(Vec<(Slice, Version)>, Version), ReadError> {
+        let mut params = ListParams::default().limit(PAGE);
+        let mut found = Vec::new();
+        loop {
+            let page = call(self.patience, || self.api.list(&params)).await;
+            let page = page.map_err(|answer| ReadError::Unavailable {
+                reason: advice("list", &answer),
+            })?;
+            found.extend(page.items.iter().filter_map(readable));
+            params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
+            if params.continue_token.is_none() {
+                let at = page.metadata.resource_version.unwrap_or_default();
+                let at = at.parse().map(Version);
+                found.sort_by_cached_key(|(slice, _)| slice.record_name());
+                return at
+                    .map(|at| (found, at))
+                    .map_err(|_| ReadError::Unavailable {
+                        reason: "the list of addressslices has no version; try again".to_owned(),
+                    });
+            }
+        }
+    }
+
+    /// Every write behind a version. A watch that ends is opened anew where it was.
+    pub fn follow(&self, from: Version) -> SliceEvents {
+        let follower = Follower {
+            slices: self.clone(),
+            at: from,
+            watch: None,
+            ended: false,
+        };
+        Box::pin(stream::unfold(follower, |mut follower| async move {
+            let next = follower.next().await?;
+            Some((next, follower))
+        }))
+    }
+}
+
+/// One who follows.
+struct Follower {
+    slices: SliceLedger,
+    at: Version,
+    watch: Option<BoxStream<'static, kube::Result<WatchEvent<AddressSlice>>>>,
+    ended: bool,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Result<SliceEvent, FollowError>> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            let Some(watch) = &mut self.watch else {
+                let params = WatchParams::default().timeout(WATCH);
+                let at = self.at.0.to_string();
+                match self.slices.api.watch(&params, &at).await {
+                    Ok(watch) => self.watch = Some(watch.boxed()),
+                    Err(error) if is_lost(&Answer::of(&error)) => return self.behind(),
+                    Err(_) => sleep(self.slices.patience.longest_pause).await,
+                }
+                continue;
+            };
+            match watch.next().await {
+                Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
+                    if let Some((slice, version)) = readable(&object) {
+                        self.at = self.at.max(version);
+                        return Some(Ok(SliceEvent::Put(slice, version)));
+                    }
+                }
+                Some(Ok(WatchEvent::Deleted(object))) => {
+                    let version = version(&object.metadata)?;
+                    self.at = self.at.max(version);
+                    let name = object.metadata.name.unwrap_or_default();
+                    return Some(Ok(SliceEvent::Gone(name, version)));
+                }
+                Some(Ok(WatchEvent::Bookmark(bookmark))) => {
+                    let version = bookmark.metadata.resource_version.parse().map(Version);
+                    self.at = self.at.max(version.unwrap_or_default());
+                }
+                Some(Ok(WatchEvent::Error(status))) => {
+                    if is_lost(&Answer::of_status(&status)) {
+                        return self.behind();
+                    }
+                    self.pause().await;
+                }
+                Some(Err(_)) => self.pause().await,
+                None => self.watch = None,
+            }
+        }
+    }
+
+    fn behind(&mut self) -> Option<Result<SliceEvent, FollowError>> {
+        self.ended = true;
+        Some(Err(FollowError::Behind))
+    }
+
+    async fn pause(&mut self) {
+        self.watch = None;
+        sleep(self.slices.patience.first_pause).await;
+    }
+}
+
+fn is_lost(answer: &Answer) -> bool {
+    matches!(answer, Answer::Expired(_) | Answer::Unserved(_))
+}
+
+fn version(metadata: &ObjectMeta) -> Option<Version> {
+    let version = metadata.resource_version.as_deref()?.parse();
+    version.ok().map(Version)
+}
+
+/// The slice of an object.
+fn read(object: &AddressSlice) -> Result<(Slice, Version), String> {
+    let slice = object.slice().map_err(|error| error.to_string())?;
+    let version = version(&object.metadata);
+    let version = version.ok_or("its resourceVersion is no number")?;
+    Ok((slice, version))
+}
+
+/// The same; what is none is reported and left alone.
+fn readable(object: &AddressSlice) -> Option<(Slice, Version)> {
+    match read(object) {
+        Ok(found) => Some(found),
+        Err(reason) => {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            tracing::warn!("AddressSlice {name} counts for nothing: {reason}");
+            None
+        }
+    }
+}
+
+fn failed(asking: &Call, verb: &str, answer: &Answer) -> WriteError {
+    let reason = advice(verb, answer);
+    if asking.uncertain() {
+        WriteError::Uncertain { reason }
+    } else {
+        WriteError::Unavailable { reason }
+    }
+}
+
+fn advice(verb: &str, answer: &Answer) -> String {
+    let todo = match answer {
+        Answer::Unserved(_) => "create the definitions that `nadmit crds` prints".to_owned(),
+        Answer::Refused { code: 403, .. } => format!(
+            "give nadmit's ServiceAccount the verb {verb:?} on \"addressslices\" of the API group \
+             \"nadmit.io\", in a ClusterRole"
+        ),
+        _ => "try again".to_owned(),
+    };
+    format!("{answer}; {todo}")
+}

@@ -1,0 +1,33 @@
+//! The rule on Bindings: what the API server merges into a pod when that is bound to a node.
+
+mod changes_networks;
+
+pub use self::changes_networks::RULE as CHANGES_NETWORKS;
+use super::Policy;
+
+/// A Binding, as far as it speaks of networks.
+#[derive(Debug, Clone, Copy)]
+pub struct BindingSubject<'s> {
+    /// The settings.
+    pub policy: &'s Policy,
+    /// The annotations of Multus's and of nadmit's own that it brings.
+    pub carried: &'s [Carried<'s>],
+}
+
+/// One annotation of a Binding.
+#[derive(Debug, Clone, Copy)]
+pub struct Carried<'s> {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value.
+    pub text: &'s str,
+    /// Its value if it says exactly what nadmit holds for the pod; `None` if there is to be none.
+    pub held: Option<&'s str>,
+}
+
+impl Carried<'_> {
+    /// Whether it says what is held, and nothing else.
+    pub fn is_held(&self) -> bool {
+        self.held == Some(self.text)
+    }
+}

@@ -1,0 +1,499 @@
+//! The moment of binding: the decision table of `admission::binding`, case by case.
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    admission::{
+        Answer, Decision, Evidence, Late, Review, Situation, Verdict, Webhook, decide, late,
+    },
+    allocation::{Address, SharedIndex, Space, Timestamp, Version},
+    catalog::Catalog,
+    manifests,
+    rules::{Injection, Lookup, Policy},
+    sources::catalog_of,
+};
+use serde_json::{Value, json};
+
+const WORLD: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: db, labels: {nadmit.io/injection: enabled}}
+---
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec: {ranges: [{range: 192.0.2.0/29}], namespaceSelector: {}, macs: {prefix: "02:5e:00"}}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: storage-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true, "mac": true}, "ipam": {"type": "static"}}'}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: plain-net, namespace: db}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp"}}'}
+"#;
+
+const UID: &str = "3239b2d2-cd73-479a-9620-6ac93fb25752";
+const INJECTED: &str =
+    r#"[{"name":"storage-net","ips":["192.0.2.1/29"],"mac":"02:5e:00:00:00:01"}]"#;
+
+/// The pods of a case, and who holds what.
+struct World {
+    catalog: Catalog,
+    policy: Policy,
+    index: SharedIndex,
+}
+
+/// A pod as the API server shows it.
+fn pod(networks: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "app", "namespace": "db", "uid": UID,
+            "annotations": {"k8s.v1.cni.cncf.io/networks": networks},
+        },
+        "spec": {"containers": []},
+    })
+}
+
+impl World {
+    fn of(pods: &[Value]) -> Result<Self, Failed> {
+        let pods = pods.iter().map(|pod| format!("---\n{pod}\n"));
+        let read = manifests::read(
+            &format!("{WORLD}{}", pods.collect::<String>()),
+            "world.yaml",
+        );
+        if let Some(error) = read.errors.first() {
+            return Err(error.to_string().into());
+        }
+        let index = SharedIndex::default();
+        let catalog = catalog_of([("world.yaml", read.objects)]).0;
+        index.lock().sync(catalog.layout());
+        index.lock().set_ready("storage");
+        let mut policy = Policy::default();
+        policy.injection = Some(Injection::Bind);
+        Ok(Self {
+            catalog,
+            policy,
+            index,
+        })
+    }
+
+    fn decide(
+        &self,
+        webhook: Webhook,
+        body: &Value,
+        evidence: Evidence<'_>,
+    ) -> Result<Decision, Failed> {
+        let body = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": body,
+        });
+        let body = body.to_string();
+        let review = Review::parse(body.as_bytes())?;
+        let situation = Situation {
+            now: Timestamp(1000),
+            ..Situation::confirmed(&self.catalog, &self.policy, &self.index)
+        };
+        Ok(decide(webhook, &review.request, &situation.with(evidence)))
+    }
+
+    /// What `/mutate` decides, with what it writes recorded.
+    fn bind(&self, binding: &Value, evidence: Evidence<'_>) -> Result<Answer, Failed> {
+        match self.decide(Webhook::Mutate, binding, evidence)? {
+            Decision::Answer(answer) | Decision::AskAgain(answer) => Ok(answer),
+            Decision::Plan(plan) => {
+                let versions: Vec<Version> = (1..).map(Version).take(plan.writes.len()).collect();
+                self.index.lock().confirm(plan.ticket, &versions);
+                Ok(plan.answer)
+            }
+            other => Err(format!("{other:?}").into()),
+        }
+    }
+}
+
+/// A request to bind the pod.
+fn binding(uid: Option<&str>, annotations: Option<Value>) -> Value {
+    let mut object = json!({
+        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "app", "namespace": "db"},
+        "target": {"kind": "Node", "name": "node-1"},
+    });
+    if let Some(uid) = uid {
+        object["metadata"]["uid"] = uid.into();
+    }
+    if let Some(annotations) = annotations {
+        object["metadata"]["annotations"] = annotations;
+    }
+    json!({
+        "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Binding"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": "binding",
+        "name": "app", "namespace": "db", "operation": "CREATE", "dryRun": false,
+        "userInfo": {"username": "system:kube-scheduler"}, "object": object,
+    })
+}
+
+fn networks(text: &str) -> Value {
+    json!({"k8s.v1.cni.cncf.io/networks": text})
+}
+
+/// The annotations that an answer adds.
+fn added(answer: &Answer) -> Result<Value, Failed> {
+    let patch = answer.patch().ok_or("no patch")?;
+    // Only a Binding comes without any.
+    let whole = patch.to_string().contains("metadata/annotations/");
+    let mut object = match whole {
+        true => json!({"metadata": {"annotations": {}}}),
+        false => json!({"metadata": {}}),
+    };
+    json_patch::patch(&mut object, patch)?;
+    Ok(object["metadata"]["annotations"].clone())
+}
+
+fn pod_lookup() -> Lookup {
+    Lookup::Pod {
+        namespace: "db".into(),
+        name: "app".into(),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<(), Failed> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{found:?} instead of {expected:?}").into())
+}
+
+type Case = fn() -> Result<(), Failed>;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let cases: [(&str, Case); 18] = [
+        ("a_waiting_pod_is_given_its_addresses", given),
+        ("asked_again_the_same_is_given_and_nothing_written", again),
+        ("the_older_resource_is_the_same", older),
+        ("a_pod_that_is_not_known_is_looked_up", unknown),
+        (
+            "a_binding_without_uid_is_for_the_pod_as_it_is_now",
+            without_uid,
+        ),
+        ("another_pod_of_the_name_is_left_alone", another),
+        ("a_pod_that_goes_or_is_bound_is_left_alone", left_alone),
+        (
+            "nodes_own_network_static_pods_and_plain_networks_get_nothing",
+            nothing,
+        ),
+        ("a_pool_that_is_not_ready_refuses", unready),
+        (
+            "an_empty_pool_is_looked_through_and_refuses_with_numbers",
+            exhausted,
+        ),
+        ("a_dry_run_takes_nothing", dry),
+        ("addresses_that_were_asked_for_are_taken_now", explicit),
+        ("what_is_held_may_be_brought", brought),
+        ("what_is_not_held_may_not_be_brought", forged),
+        ("other_annotations_may_be_brought_unseen", unrelated),
+        ("created_in_bind_mode_a_pod_waits", created),
+        ("what_was_missed_is_put_in_late", missed),
+        ("what_is_plugged_in_is_given_addresses", plugged),
+    ];
+    cases
+        .into_iter()
+        .map(|(name, case)| Trial::test(format!("binding::{name}"), case))
+        .collect()
+}
+
+fn given() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    same(answer.verdict(), Verdict::Allow)?;
+    same(
+        added(&answer)?,
+        json!({
+            "k8s.v1.cni.cncf.io/networks": INJECTED,
+            "nadmit.io/requested-networks": "storage-net",
+        }),
+    )?;
+    let address: Address = "192.0.2.1".parse()?;
+    let index = world.index.lock();
+    let record = index
+        .holder_of(&Space::default(), address)
+        .ok_or("no record")?;
+    let uid = record.pod.as_ref().and_then(|pod| pod.uid.as_deref());
+    same(uid, Some(UID))
+}
+
+fn again() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let ask = binding(Some(UID), None);
+    let first = world.bind(&ask, Evidence::Cached)?;
+    match world.decide(Webhook::Mutate, &ask, Evidence::Cached)? {
+        Decision::Answer(answer) => same(answer, first),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn older() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let mut ask = binding(Some(UID), None);
+    ask["resource"]["resource"] = "bindings".into();
+    ask["subResource"] = "".into();
+    added(&world.bind(&ask, Evidence::Cached)?).map(drop)
+}
+
+fn unknown() -> Result<(), Failed> {
+    let world = World::of(&[])?;
+    let ask = binding(Some(UID), None);
+    same(
+        world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
+        Decision::Confirm(vec![pod_lookup()]),
+    )?;
+    let answer = world.bind(&ask, Evidence::LookedUp(&[pod_lookup()]))?;
+    same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
+}
+
+fn without_uid() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let ask = binding(None, None);
+    same(
+        world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
+        Decision::Confirm(vec![pod_lookup()]),
+    )?;
+    added(&world.bind(&ask, Evidence::LookedUp(&[pod_lookup()]))?).map(drop)
+}
+
+fn another() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let answer = world.bind(&binding(Some("other"), None), Evidence::Confirmed)?;
+    same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
+}
+
+fn left_alone() -> Result<(), Failed> {
+    let mut going = pod("storage-net");
+    going["metadata"]["deletionTimestamp"] = "2026-11-21T22:07:22Z".into();
+    let mut bound = pod("storage-net");
+    bound["spec"]["nodeName"] = "node-2".into();
+    for pod in [going, bound] {
+        let world = World::of(&[pod])?;
+        let answer = world.bind(&binding(Some(UID), None), Evidence::Confirmed)?;
+        same((answer.verdict(), answer.patch()), (Verdict::Allow, None))?;
+    }
+    Ok(())
+}
+
+fn nothing() -> Result<(), Failed> {
+    let mut on_node = pod("storage-net");
+    on_node["spec"]["hostNetwork"] = true.into();
+    let mut mirror = pod("storage-net");
+    mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "x".into();
+    for pod in [on_node, mirror, pod("plain-net")] {
+        let world = World::of(&[pod])?;
+        let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+        same((answer.verdict(), answer.patch()), (Verdict::Allow, None))?;
+    }
+    Ok(())
+}
+
+fn unready() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let unready = World {
+        index: SharedIndex::default(),
+        ..world
+    };
+    let answer = unready.bind(&binding(Some(UID), None), Evidence::Confirmed)?;
+    same(answer.codes(), vec!["pool-not-ready"])
+}
+
+fn exhausted() -> Result<(), Failed> {
+    let others = (1..=6).map(|number| {
+        let mut other = pod("storage-net");
+        other["metadata"]["name"] = format!("other-{number}").into();
+        other["metadata"]["uid"] = format!("uid-{number}").into();
+        other
+    });
+    let world = World::of(&others.chain([pod("storage-net")]).collect::<Vec<_>>())?;
+    for number in 1..=6 {
+        let mut ask = binding(Some(&format!("uid-{number}")), None);
+        ask["name"] = format!("other-{number}").into();
+        added(&world.bind(&ask, Evidence::Cached)?)?;
+    }
+    let ask = binding(Some(UID), None);
+    let lookup = Lookup::Allocations {
+        pool: "storage".into(),
+        address: None,
+    };
+    same(
+        world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
+        Decision::Confirm(vec![lookup.clone()]),
+    )?;
+    let answer = world.bind(&ask, Evidence::LookedUp(&[lookup]))?;
+    same(answer.codes(), vec!["pool-exhausted"])?;
+    if !answer.message().contains('6') {
+        return Err(answer.message().into());
+    }
+    Ok(())
+}
+
+fn dry() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let mut ask = binding(Some(UID), None);
+    ask["dryRun"] = true.into();
+    match world.decide(Webhook::Mutate, &ask, Evidence::Cached)? {
+        Decision::Answer(answer) => added(&answer)?,
+        other => return Err(format!("{other:?}").into()),
+    };
+    same(world.index.lock().recorded().count(), 0)
+}
+
+fn explicit() -> Result<(), Failed> {
+    let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}]"#;
+    let world = World::of(&[pod(asked)])?;
+    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let text = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
+    let text: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
+    same(text[0]["mac"].clone(), json!("02:5e:00:00:00:05"))?;
+    let address: Address = "192.0.2.5".parse()?;
+    same(
+        world
+            .index
+            .lock()
+            .holder_of(&Space::default(), address)
+            .is_some(),
+        true,
+    )
+}
+
+fn brought() -> Result<(), Failed> {
+    let world = World::of(&[pod("storage-net")])?;
+    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let carried = binding(Some(UID), Some(added(&answer)?));
+    match world.decide(Webhook::Validate, &carried, Evidence::Cached)? {
+        Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn forged() -> Result<(), Failed> {
+    // The first is what the pool would give next; nobody has recorded it.
+    let forged = [
+        networks(INJECTED),
+        networks(r#"[{"name": "storage-net", "ips": ["198.51.100.5/24"]}]"#),
+        networks("plain-net"),
+        json!({"v1.multus-cni.io/default-network": "plain-net"}),
+        json!({"nadmit.io/requested-networks": "storage-net"}),
+        json!({"nadmit.io/holder-token": "0"}),
+    ];
+    for annotations in forged {
+        let world = World::of(&[pod("storage-net")])?;
+        let ask = binding(Some(UID), Some(annotations.clone()));
+        match world.decide(Webhook::Validate, &ask, Evidence::Cached)? {
+            Decision::Confirm(lookups) if lookups.contains(&pod_lookup()) => {}
+            other => return Err(format!("{annotations}: {other:?}").into()),
+        }
+        match world.decide(Webhook::Validate, &ask, Evidence::Confirmed)? {
+            Decision::Answer(answer) => same(answer.codes(), vec!["binding-changes-networks"])?,
+            other => return Err(format!("{annotations}: {other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
+fn unrelated() -> Result<(), Failed> {
+    let world = World::of(&[])?;
+    let ask = binding(Some(UID), Some(json!({"example.com/zone": "a"})));
+    match world.decide(Webhook::Validate, &ask, Evidence::Cached)? {
+        Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// The request in which a pod is created.
+fn creation(mut pod: Value) -> Value {
+    if let Some(metadata) = pod["metadata"].as_object_mut() {
+        metadata.remove("uid");
+    }
+    json!({
+        "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"],
+        "operation": "CREATE", "dryRun": false, "userInfo": {"username": "dev"}, "object": pod,
+    })
+}
+
+fn created() -> Result<(), Failed> {
+    let world = World::of(&[])?;
+    let ask = creation(pod("storage-net"));
+    let answer = world.bind(&ask, Evidence::Cached)?;
+    same(answer.patch(), None)?;
+    // Where the scheduler has no part in it, the addresses come at once.
+    let mut placed = pod("storage-net");
+    placed["spec"]["nodeName"] = "node-1".into();
+    added(&world.bind(&creation(placed), Evidence::Cached)?)?;
+    // Asked for and taken by another is refused at once; not yet taken by anybody is well.
+    for (address, codes) in [("192.0.2.1", vec!["address-in-use"]), ("192.0.2.2", vec![])] {
+        let mut other = pod(&format!(
+            r#"[{{"name": "storage-net", "ips": ["{address}/29"]}}]"#
+        ));
+        other["metadata"]["name"] = "other".into();
+        match world.decide(Webhook::Validate, &creation(other), Evidence::Confirmed)? {
+            Decision::Answer(answer) => same(answer.codes(), codes)?,
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
+fn missed() -> Result<(), Failed> {
+    let mut bound = pod("storage-net");
+    bound["spec"]["nodeName"] = "node-1".into();
+    let world = World::of(&[bound.clone()])?;
+    let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+    let known = world.catalog.pod("db", "app").ok_or("no pod")?;
+    let Late::Lacks {
+        writes,
+        annotations,
+        ..
+    } = late(known, &situation)
+    else {
+        return Err("it lacks nothing".into());
+    };
+    same(writes.len(), 1)?;
+    let expected = [
+        ("k8s.v1.cni.cncf.io/networks", INJECTED),
+        ("nadmit.io/requested-networks", "storage-net"),
+    ];
+    same(
+        annotations,
+        expected.map(|(k, v)| (k, v.to_owned())).to_vec(),
+    )?;
+    // Once the networks are made, it is too late; before it is bound, too early.
+    bound["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = "[]".into();
+    for pod in [bound, pod("storage-net")] {
+        let world = World::of(&[pod])?;
+        let known = world.catalog.pod("db", "app").ok_or("no pod")?;
+        let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+        same(late(known, &situation), Late::Nothing)?;
+    }
+    Ok(())
+}
+
+fn plugged() -> Result<(), Failed> {
+    let mut before = pod("storage-net");
+    before["metadata"]["labels"] = json!({"kubevirt.io": "virt-launcher"});
+    let world = World::of(&[before.clone()])?;
+    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    before["metadata"]["annotations"] = added(&answer)?;
+    before["spec"]["nodeName"] = "node-1".into();
+    let mut after = before.clone();
+    after["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] =
+        r#"[{"name": "storage-net"}, {"name": "storage-net", "interface": "net9"}]"#.into();
+    let mut ask = creation(after.clone());
+    ask["operation"] = "UPDATE".into();
+    ask["object"] = after;
+    ask["oldObject"] = before;
+    ask["userInfo"]["username"] = "system:serviceaccount:kubevirt:kubevirt-controller".into();
+    let text = added(&world.bind(&ask, Evidence::Cached)?)?["k8s.v1.cni.cncf.io/networks"].clone();
+    let text: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
+    same(
+        [text[0]["ips"][0].clone(), text[1]["ips"][0].clone()],
+        [json!("192.0.2.1/29"), json!("192.0.2.2/29")],
+    )
+}

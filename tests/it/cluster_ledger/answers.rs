@@ -1,0 +1,317 @@
+//! What comes of a write when the API server answers late, wrongly, or not at all.
+
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    allocation::{Holder, PodRef, Version, Write},
+    api::labels,
+    ledger::{Requests, Store as _, WRITER, WriteError},
+};
+use serde_json::json;
+
+use super::support::*;
+use crate::api_server::{Failure, FaultAction};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("one_request_a_write", one_request),
+        trial("objects_can_be_selected_and_show_who_wrote_them", labelled),
+        trial("a_lost_answer_to_a_create_is_found_again", lost_create),
+        trial("a_lost_answer_to_an_update_is_found_again", lost_update),
+        trial("a_lost_answer_to_a_delete_is_found_again", lost_delete),
+        trial(
+            "another_who_was_faster_is_told_after_a_lost_request",
+            overtaken,
+        ),
+        trial("the_servers_wish_to_wait_is_honoured", throttled),
+        trial("what_is_broken_for_a_moment_is_tried_again", broken),
+        trial("when_patience_ends_it_is_not_known", uncertain),
+        trial("what_was_turned_away_is_known", unavailable),
+        trial(
+            "a_refusal_after_silence_proves_nothing",
+            refused_after_silence,
+        ),
+        trial("a_missing_rule_is_named", forbidden),
+        trial("a_missing_definition_is_named", undefined),
+        trial("what_the_schema_refuses_is_not_repeated", invalid),
+        trial(
+            "a_delete_under_an_old_version_touches_nothing",
+            stale_delete,
+        ),
+        trial("a_record_that_waits_for_finalizers_is_not_gone", finalizers),
+        trial(
+            "an_address_behind_an_unreadable_object_is_taken",
+            unreadable,
+        ),
+    ]
+}
+
+const SILENT: Duration = Duration::from_secs(3);
+
+async fn one_request() -> Told {
+    let (server, ledger) = cluster();
+    let first = write(&ledger, create(1, "a")).await?;
+    write(&ledger, update(1, "b", first)).await?;
+    let expected = Requests {
+        creates: 1,
+        updates: 1,
+        ..Requests::default()
+    };
+    same(ledger.requests(), expected)?;
+    let asked: u64 = server.asked().values().sum();
+    same(asked, 2)
+}
+
+async fn labelled() -> Told {
+    let (server, ledger) = cluster();
+    let mut record = allocation(1, "a");
+    record.pod = Some(PodRef {
+        node: None,
+        name: "a".into(),
+        uid: Some("3239b2d2-cd73-479a-9620-6ac93fb25752".into()),
+    });
+    write(&ledger, Write::Create(record.clone())).await?;
+    let object = server.stored(RESOURCE, "", "192.0.2.1");
+    let metadata = &object.ok_or("nothing stored")?["metadata"];
+    let holder = labels::holder_label(&record.holder);
+    same(
+        &metadata["labels"],
+        &json!({
+            "nadmit.io/pool": "storage",
+            "nadmit.io/holder": holder,
+            "nadmit.io/pod-uid": "3239b2d2-cd73-479a-9620-6ac93fb25752",
+        }),
+    )?;
+    let writer = metadata["annotations"][WRITER].as_str();
+    holds(writer.is_some_and(|by| by.starts_with("a/")), writer)?;
+    let asked = server.seen();
+    let named = asked
+        .iter()
+        .all(|path| path.contains("fieldManager=nadmit"));
+    holds(named, asked)
+}
+
+async fn lost_create() -> Told {
+    for failure in [Failure::Silence, Failure::Connection, Failure::Internal] {
+        let (server, ledger) = cluster();
+        fault(&server, "create", FaultAction::lost(failure), 1);
+        let version = write(&ledger, create(1, "a")).await?;
+        same(
+            ledger.get("192.0.2.1").await?,
+            Some(stored(1, "a", version)),
+        )?;
+        same(held(&server), holding(&[(1, "a")]))?;
+        same(ledger.requests().updates, 0)?;
+    }
+    Ok(())
+}
+
+async fn lost_update() -> Told {
+    for failure in [Failure::Silence, Failure::Connection, Failure::Timeout] {
+        let (server, ledger) = cluster();
+        let first = write(&ledger, create(1, "a")).await?;
+        fault(&server, "update", FaultAction::lost(failure), 1);
+        let second = write(&ledger, update(1, "b", first)).await?;
+        same(ledger.get("192.0.2.1").await?, Some(stored(1, "b", second)))?;
+    }
+    Ok(())
+}
+
+async fn lost_delete() -> Told {
+    for failure in [Failure::Silence, Failure::Connection, Failure::Unavailable] {
+        let (server, ledger) = cluster();
+        let first = write(&ledger, create(1, "a")).await?;
+        fault(&server, "delete", FaultAction::lost(failure), 1);
+        let gone = write(&ledger, delete(1, "a", first)).await?;
+        holds(gone > first, (first, gone))?;
+        same(held(&server), holding(&[]))?;
+    }
+    Ok(())
+}
+
+async fn overtaken() -> Told {
+    let (server, ledger) = cluster();
+    // The first request does not arrive; before the second, another takes the name.
+    fault(&server, "create", Failure::Silence, 1);
+    let other = super::support::ledger(&server, "b");
+    let (ours, theirs) = tokio::join!(refused(&ledger, vec![create(1, "a")]), async {
+        tokio::time::sleep(SILENT).await;
+        write(&other, create(1, "b")).await
+    });
+    same(ours?, exists(1, "b", theirs?))
+}
+
+async fn throttled() -> Told {
+    let (server, ledger) = cluster();
+    fault(&server, "create", Failure::TooManyRequests(2), 1);
+    let (version, took) = timed(write(&ledger, create(1, "a"))).await;
+    version?;
+    same(took, Duration::from_secs(2))?;
+    same(ledger.requests().retries, 1)
+}
+
+async fn broken() -> Told {
+    let (server, ledger) = cluster();
+    for failure in [
+        Failure::Internal,
+        Failure::Unavailable,
+        Failure::Timeout,
+        Failure::Connection,
+    ] {
+        fault(&server, "create", failure, 1);
+    }
+    let (version, took) = timed(write(&ledger, create(1, "a"))).await;
+    version?;
+    // 50, 100, 200 and 400 ms of pauses.
+    same(took, Duration::from_millis(750))
+}
+
+async fn uncertain() -> Told {
+    let (server, ledger) = cluster();
+    fault(
+        &server,
+        "create",
+        FaultAction::lost(Failure::Internal),
+        usize::MAX,
+    );
+    fault(&server, "get", Failure::Internal, usize::MAX);
+    let (error, took) = timed(refused(&ledger, vec![create(1, "a")])).await;
+    holds(matches!(error, Ok(WriteError::Uncertain { .. })), error)?;
+    holds(took <= Duration::from_secs(8), took)?;
+    server.heal();
+    // Repeated under the same name it is success.
+    write(&ledger, create(1, "a")).await?;
+    same(held(&server), holding(&[(1, "a")]))?;
+    same(ledger.requests().updates, 0)
+}
+
+async fn unavailable() -> Told {
+    let (server, ledger) = cluster();
+    fault(&server, "create", Failure::TooManyRequests(60), usize::MAX);
+    let (error, took) = timed(refused(&ledger, vec![create(1, "a")])).await;
+    same(took, Duration::ZERO)?;
+    words(error?, &["nothing was written", "too busy", "try again"])
+}
+
+async fn refused_after_silence() -> Told {
+    let (server, ledger) = cluster();
+    fault(&server, "create", FaultAction::lost(Failure::Silence), 1);
+    fault(&server, "create", Failure::Forbidden, 1);
+    let error = refused(&ledger, vec![create(1, "a")]).await?;
+    holds(matches!(error, WriteError::Uncertain { .. }), error)
+}
+
+async fn forbidden() -> Told {
+    let (server, ledger) = cluster();
+    fault(&server, "create", Failure::Forbidden, 1);
+    let error = refused(&ledger, vec![create(1, "a")]).await?;
+    words(
+        error,
+        &["403", "\"create\"", "\"addressallocations\"", "nadmit.io"],
+    )?;
+    same(ledger.requests().creates, 1)?;
+    fault(&server, "list", Failure::Forbidden, 1);
+    match ledger.list().await {
+        Err(error) => words(error, &["403", "\"list\""]),
+        Ok(_) => Err("listed".into()),
+    }
+}
+
+async fn undefined() -> Told {
+    let (server, ledger) = cluster();
+    server.unregister(RESOURCE);
+    let error = refused(&ledger, vec![create(1, "a")]).await?;
+    words(error, &["nothing was written", "nadmit crds"])?;
+    // That is not "there is no such record".
+    let read = ledger.get("192.0.2.1").await;
+    holds(read.is_err(), &read)?;
+    let version = Version(1);
+    let error = refused(&ledger, vec![delete(1, "a", version)]).await?;
+    holds(matches!(error, WriteError::Unavailable { .. }), error)
+}
+
+async fn invalid() -> Told {
+    let (server, ledger) = cluster();
+    let version = write(&ledger, create(1, "a")).await?;
+    fault(&server, "update", Failure::Invalid, usize::MAX);
+    fault(&server, "create", Failure::Invalid, usize::MAX);
+    for batch in [vec![update(1, "b", version)], vec![create(2, "b")]] {
+        let error = refused(&ledger, batch).await?;
+        words(
+            error,
+            &["nothing was written", "422", "spec", "nadmit crds"],
+        )?;
+    }
+    same(ledger.requests().retries, 0)
+}
+
+async fn stale_delete() -> Told {
+    let (server, ledger) = cluster();
+    let other = super::support::ledger(&server, "b");
+    let first = write(&ledger, create(1, "a")).await?;
+    // Between the look and the delete another takes it over.
+    server.fault(
+        crate::api_server::Rule::of(
+            "delete",
+            PLURAL,
+            FaultAction::slow(Duration::from_secs(1), Duration::ZERO),
+        )
+        .times(1),
+    );
+    let (error, second) = tokio::join!(refused(&ledger, vec![delete(1, "a", first)]), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        write(&other, update(1, "b", first)).await
+    });
+    let now = stored(1, "b", second?);
+    same(error?, changed(1, Some(now)))?;
+    same(held(&server), holding(&[(1, "b")]))
+}
+
+async fn finalizers() -> Told {
+    let (server, ledger) = cluster();
+    let version = write(&ledger, create(1, "a")).await?;
+    let mut object = server.stored(RESOURCE, "", "192.0.2.1").ok_or("gone")?;
+    object["metadata"]["finalizers"] = json!(["example.dev/keep"]);
+    holds(server.put(object), "not put")?;
+    let now = ledger.get("192.0.2.1").await?.ok_or("gone")?;
+    holds(now.version > version, &now)?;
+    let error = refused(&ledger, vec![delete(1, "a", now.version)]).await?;
+    words(error, &["192.0.2.1", "finalizers"])?;
+    // Nor can it be taken over, by whomever.
+    let error = refused(&ledger, vec![create(1, "a")]).await?;
+    words(error, &["192.0.2.1", "finalizers"])
+}
+
+async fn unreadable() -> Told {
+    let (server, ledger) = cluster();
+    server.put(json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
+        "metadata": {"name": "192.0.2.1"}, "spec": {"address": "elsewhere"},
+    }));
+    match refused(&ledger, vec![create(1, "a")]).await? {
+        WriteError::Exists(there) => {
+            let taken = &there.allocation;
+            same(taken.address, allocation(1, "a").address)?;
+            holds(matches!(taken.holder, Holder::Reservation { .. }), taken)?;
+            // Nobody frees what nadmit did not write.
+            let error = refused(&ledger, vec![Write::Delete(taken.clone(), there.version)]);
+            same(error.await?, changed(1, None))?;
+        }
+        other => return Err(other.to_string().into()),
+    }
+    same(server.all(RESOURCE).len(), 1)?;
+    match ledger.get("192.0.2.1").await {
+        Err(error) => words(error, &["kubectl delete addressallocation 192.0.2.1"]),
+        Ok(read) => Err(format!("{read:?}").into()),
+    }
+}
+
+/// Whether an error says all of this.
+fn words(error: impl ToString, parts: &[&str]) -> Result<(), Failed> {
+    let text = error.to_string();
+    match parts.iter().find(|part| !text.contains(*part)) {
+        Some(part) => Err(format!("{part:?} is not in: {text}").into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,226 @@
+//! Followers see every write once, in order, whatever becomes of their watches.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    allocation::{SharedIndex, Space, Version},
+    controllers::Feed,
+    ledger::{Event, Events, FollowError, Ledger, Store as _, tell},
+};
+use serde_json::json;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::support::*;
+use crate::api_server::{ApiServer, Failure, Settings};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "a_follower_sees_what_comes_behind_its_list",
+            behind_the_list,
+        ),
+        trial("a_watch_that_breaks_is_taken_up_without_a_gap", broken),
+        trial("a_watch_that_ends_is_taken_up_without_a_gap", ended),
+        trial("who_is_too_far_behind_is_told_to_list_anew", too_old),
+        trial(
+            "bookmarks_keep_a_quiet_follower_from_falling_behind",
+            bookmarks,
+        ),
+        trial("a_follower_waits_for_a_server_that_is_away", away),
+        trial("a_foreign_object_is_no_event", foreign),
+        trial("what_becomes_unreadable_is_listed_anew", spoilt),
+        trial("a_late_event_does_not_bring_back_what_was_deleted", late),
+    ]
+}
+
+/// The next event, which is to come.
+async fn next(events: &mut Events) -> Result<Event, Failed> {
+    let told = events.next().await.ok_or("the stream ended")?;
+    Ok(told?)
+}
+
+fn put(last: u8, pod: &str, version: Version) -> Event {
+    Event::Put(stored(last, pod, version))
+}
+
+async fn behind_the_list() -> Told {
+    let (_, ledger) = cluster();
+    let first = write(&ledger, create(1, "a")).await?;
+    let (_, cursor) = ledger.list().await?;
+    let mut events = ledger.follow(cursor);
+    let second = write(&ledger, create(2, "b")).await?;
+    let third = write(&ledger, update(1, "c", first)).await?;
+    let answered = write(&ledger, delete(2, "b", second)).await?;
+    same(next(&mut events).await?, put(2, "b", second))?;
+    let third = put(1, "c", third);
+    same(next(&mut events).await?, third.clone())?;
+    let gone = next(&mut events).await?;
+    same(gone.allocation(), &allocation(2, "b"))?;
+    holds(matches!(gone, Event::Gone { .. }), &gone)?;
+    holds(second < answered && answered <= gone.version(), &gone)?;
+    let mut from_there = ledger.follow(third.cursor());
+    same(next(&mut from_there).await?, gone)?;
+    same(events.next().now_or_never(), None)
+}
+
+async fn broken() -> Told {
+    let (server, ledger) = cluster();
+    let (_, cursor) = ledger.list().await?;
+    let mut events = ledger.follow(cursor);
+    for last in 1..=20 {
+        let version = write(&ledger, create(last, "a")).await?;
+        if last % 3 == 0 {
+            server.drop_watches(RESOURCE);
+        }
+        if last % 5 == 0 {
+            fault(&server, "watch", Failure::Internal, 2);
+            fault(&server, "watch", Failure::Silence, 1);
+        }
+        if last % 2 == 0 {
+            same(next(&mut events).await?.version() <= version, true)?;
+        }
+    }
+    let mut seen = 10;
+    while seen < 20 {
+        seen += 1;
+        let address = next(&mut events).await?.allocation().address;
+        same(address, allocation(seen, "a").address)?;
+    }
+    sleep(Duration::from_secs(600)).await;
+    same(events.next().now_or_never(), None)
+}
+
+async fn ended() -> Told {
+    let (_, ledger) = cluster();
+    let (_, cursor) = ledger.list().await?;
+    let mut events = ledger.follow(cursor);
+    for last in 1..=5 {
+        let writer = ledger.clone();
+        tokio::spawn(async move {
+            // Longer than a watch lasts.
+            sleep(Duration::from_secs(400)).await;
+            writer.write(vec![create(last, "a")]).await
+        });
+        let address = next(&mut events).await?.allocation().address;
+        same(address, allocation(last, "a").address)?;
+    }
+    holds(ledger.requests().watches >= 8, ledger.requests())
+}
+
+async fn too_old() -> Told {
+    let (server, ledger) = cluster();
+    let (_, cursor) = ledger.list().await?;
+    for last in 1..=3 {
+        write(&ledger, create(last, "a")).await?;
+    }
+    server.compact();
+    let mut events = ledger.follow(cursor);
+    same(events.next().await, Some(Err(FollowError::Behind)))?;
+    same(events.next().await, None)
+}
+
+async fn bookmarks() -> Told {
+    let server = ApiServer::with(Settings {
+        bookmark_every: Duration::from_secs(60),
+        ..Settings::default()
+    });
+    let ledger = super::support::ledger(&server, "a");
+    let (_, cursor) = ledger.list().await?;
+    let mut events = ledger.follow(cursor);
+    same(events.next().now_or_never(), None)?;
+    // Others write, nothing that concerns this watch; then the history is forgotten.
+    for name in ["x", "y", "z"] {
+        server.namespace(name, &[]);
+    }
+    let waited = tokio::time::timeout(Duration::from_secs(90), events.next()).await;
+    holds(waited.is_err(), waited)?;
+    server.compact();
+    server.drop_watches(RESOURCE);
+    let (told, version) = tokio::join!(next(&mut events), write(&ledger, create(1, "a")));
+    same(told?, put(1, "a", version?))
+}
+
+async fn away() -> Told {
+    let (server, ledger) = cluster();
+    let (_, cursor) = ledger.list().await?;
+    for failure in [
+        Failure::Connection,
+        Failure::Unavailable,
+        Failure::Forbidden,
+    ] {
+        fault(&server, "watch", failure, 10);
+    }
+    let mut events = ledger.follow(cursor);
+    let version = write(&ledger, create(1, "a")).await?;
+    let (told, took) = timed(next(&mut events)).await;
+    same(told?, put(1, "a", version))?;
+    // Thirty refusals, with pauses of ten seconds at most.
+    holds(took > Duration::from_secs(100), took)?;
+    holds(took < Duration::from_secs(300), took)
+}
+
+async fn foreign() -> Told {
+    let (server, ledger) = cluster();
+    let (_, cursor) = ledger.list().await?;
+    let mut events = ledger.follow(cursor);
+    server.put(json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
+        "metadata": {"name": "192.0.2.2"}, "spec": {"address": "elsewhere"},
+    }));
+    let version = write(&ledger, create(1, "a")).await?;
+    same(next(&mut events).await?, put(1, "a", version))?;
+    same(ledger.requests().unreadable, 1)
+}
+
+async fn spoilt() -> Told {
+    let (server, ledger) = cluster();
+    write(&ledger, create(1, "a")).await?;
+    let (_, cursor) = ledger.list().await?;
+    let mut events = ledger.follow(cursor);
+    let mut object = server.stored(RESOURCE, "", "192.0.2.1").ok_or("gone")?;
+    object["spec"]["holder"] = json!({});
+    server.put(object);
+    same(events.next().await, Some(Err(FollowError::Behind)))
+}
+
+/// An index that is told of writes at once, and of everything once more by a watch that lags.
+async fn late() -> Told {
+    let (server, ledger) = cluster();
+    server.lag("slow", Duration::from_secs(5));
+    let slow: Ledger = super::support::ledger(&server, "slow").into();
+    let index = Arc::new(SharedIndex::default());
+    let feed = Feed::open(Arc::new(slow), Arc::clone(&index)).await?;
+    let stop = CancellationToken::new();
+    let fed = tokio::spawn(feed.run(stop.clone()));
+    let known = || {
+        let address = allocation(1, "a").address;
+        let index = index.lock();
+        index
+            .holder_of(&Space::default(), address)
+            .map(|record| record.holder.to_string())
+    };
+    let batch = vec![create(1, "a")];
+    let outcome = ledger.write(batch.clone()).await;
+    tell(&mut index.lock(), &batch, &outcome);
+    same(known(), Some("pod db/a".to_owned()))?;
+    sleep(Duration::from_secs(1)).await;
+    let batch = vec![delete(1, "a", outcome?[0])];
+    let outcome = ledger.write(batch.clone()).await;
+    tell(&mut index.lock(), &batch, &outcome);
+    same(known(), None)?;
+    // The watch tells of the create first, and then of the delete.
+    sleep(Duration::from_millis(4_500)).await;
+    same(known(), Some("pod db/a".to_owned()))?;
+    sleep(Duration::from_secs(10)).await;
+    same(known(), None)?;
+    // The next one's record stays.
+    write(&ledger, create(1, "b")).await?;
+    sleep(Duration::from_secs(10)).await;
+    same(known(), Some("pod db/b".to_owned()))?;
+    stop.cancel();
+    fed.await?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! The ledger in a cluster, against the stand-in for the API server, mostly in paused time.
+//!
+//! `contract` and `model` run on the embedded ledger, too: what both promise is written once.
+
+mod answers;
+mod batches;
+mod contract;
+mod following;
+mod model;
+mod reading;
+mod sockets;
+mod support;
+
+use libtest_mimic::Trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    [
+        answers::trials(),
+        batches::trials(),
+        contract::trials(),
+        following::trials(),
+        model::trials(),
+        reading::trials(),
+        sockets::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

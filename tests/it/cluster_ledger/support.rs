@@ -1,0 +1,166 @@
+//! Short words for the trials beside this file.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    allocation::{
+        Address, Allocation, Holder, NetworkRef, Space, Stored, Timestamp, Version, Write,
+    },
+    ledger::{ClusterLedger, ClusterOptions, Store as _, WriteError},
+};
+use tokio::time::Instant;
+
+use crate::api_server::{ApiServer, FaultAction, Rule};
+
+pub(super) type Told = Result<(), Failed>;
+
+/// What the stand-in calls the records' resource: in requests, and where it keeps them.
+pub(super) const PLURAL: &str = "addressallocations";
+pub(super) const RESOURCE: &str = "addressallocations.nadmit.io";
+
+/// A trial on one thread, in paused time.
+pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+where
+    F: Future<Output = Told> + 'static,
+{
+    Trial::test(format!("cluster_ledger::{name}"), move || {
+        paused()?.block_on(run())
+    })
+}
+
+pub(super) fn paused() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+}
+
+/// The ledger of a replica.
+pub(super) fn ledger(server: &ApiServer, replica: &str) -> ClusterLedger {
+    ClusterLedger::new(server.named(replica).client(), ClusterOptions::new(replica))
+}
+
+/// A server, and the ledger of its first replica.
+pub(super) fn cluster() -> (ApiServer, ClusterLedger) {
+    let server = ApiServer::new();
+    let ledger = ledger(&server, "a");
+    (server, ledger)
+}
+
+/// Does this to so many requests about records.
+pub(super) fn fault(server: &ApiServer, verb: &str, action: impl Into<FaultAction>, times: usize) {
+    server.fault(Rule::of(verb, PLURAL, action.into()).times(times));
+}
+
+/// The allocation of `192.0.2.<last>` in the unnamed space to pod `db/<pod>`.
+pub(super) fn allocation(last: u8, pod: &str) -> Allocation {
+    Allocation {
+        address: Address::Ip([192, 0, 2, last].into()),
+        space: Space::default(),
+        pool: "storage".into(),
+        network: NetworkRef {
+            namespace: "db".into(),
+            name: "storage-net".into(),
+        },
+        interface: "net1".into(),
+        holder: Holder::Pod {
+            namespace: "db".into(),
+            name: pod.into(),
+        },
+        pod: None,
+        mac: None,
+        reservation: None,
+        since: Timestamp(1_700_000_000),
+    }
+}
+
+pub(super) fn create(last: u8, pod: &str) -> Write {
+    Write::Create(allocation(last, pod))
+}
+
+pub(super) fn update(last: u8, pod: &str, version: Version) -> Write {
+    Write::Update(allocation(last, pod), version)
+}
+
+pub(super) fn delete(last: u8, pod: &str, version: Version) -> Write {
+    Write::Delete(allocation(last, pod), version)
+}
+
+/// Writes one record that is to be written, and says its version.
+pub(super) async fn write(ledger: &ClusterLedger, write: Write) -> Result<Version, Failed> {
+    let versions = ledger.write(vec![write]).await?;
+    match versions[..] {
+        [version] => Ok(version),
+        _ => Err(format!("one write, {} versions", versions.len()).into()),
+    }
+}
+
+/// Writes a batch that is not to be written, and says why not.
+pub(super) async fn refused(
+    ledger: &ClusterLedger,
+    batch: Vec<Write>,
+) -> Result<WriteError, Failed> {
+    match ledger.write(batch).await {
+        Ok(versions) => Err(format!("written: {versions:?}").into()),
+        Err(error) => Ok(error),
+    }
+}
+
+pub(super) fn stored(last: u8, pod: &str, version: Version) -> Stored {
+    Stored {
+        allocation: allocation(last, pod),
+        version,
+    }
+}
+
+pub(super) fn exists(last: u8, pod: &str, version: Version) -> WriteError {
+    WriteError::Exists(Box::new(stored(last, pod, version)))
+}
+
+pub(super) fn changed(last: u8, current: Option<Stored>) -> WriteError {
+    WriteError::Changed {
+        name: format!("192.0.2.{last}"),
+        current: current.map(Box::new),
+    }
+}
+
+/// Names and holders of what the server stores, whatever faults there are.
+pub(super) fn held(server: &ApiServer) -> Vec<(String, String)> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let all = server.all(RESOURCE);
+    let pairs = all.iter().map(|object| {
+        let holder = &object["spec"]["holder"]["pod"]["name"];
+        (text(&object["metadata"]["name"]), text(holder))
+    });
+    pairs.collect()
+}
+
+/// The same of these addresses.
+pub(super) fn holding(pairs: &[(u8, &str)]) -> Vec<(String, String)> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(last, pod)| (format!("192.0.2.{last}"), (*pod).to_owned()))
+        .collect()
+}
+
+pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> Told {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+}
+
+pub(super) fn holds(what: bool, words: impl Debug) -> Told {
+    if what {
+        return Ok(());
+    }
+    Err(format!("{words:?}").into())
+}
+
+/// How long something takes.
+pub(super) async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    let start = Instant::now();
+    let value = future.await;
+    (value, start.elapsed())
+}
