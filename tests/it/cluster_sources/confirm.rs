@@ -81,6 +81,7 @@ async fn not_undone() -> Told {
 async fn between() -> Told {
     let followed = lagging().await?;
     followed.put([pod("db", "brief", "a-net"), pod("db", "brief-2", "a-net")])?;
+    sleep(LAG / 2).await;
     followed.delete("/api/v1/namespaces/db/pods/brief").await?;
     followed
         .delete("/api/v1/namespaces/db/pods/brief-2")
