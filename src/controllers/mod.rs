@@ -3,12 +3,27 @@
 //! - [`Feed`] keeps the index as the ledger is.
 //! - [`Housekeeper`] does without a cluster what a reconciler does in one: it adopts what the folder's
 //!   pods and networks use, lets reservations take effect, and frees what the folder drops.
+//! - [`Leadership`] says which replica does what is done once for all of them.
+//! - [`Rounds`] calls for the full comparison on its schedule.
+//! - [`Events`] takes a [`Notice`] from any of them, and tells it as an Event of the cluster.
 
+mod events;
 mod feed;
 mod housekeeper;
+mod leader;
 mod metrics;
+mod notice;
+mod numbers;
+mod schedule;
 mod seen;
 #[cfg(test)]
 mod tests;
 
-pub use self::{feed::Feed, housekeeper::Housekeeper};
+pub use self::{
+    events::{EventWriter, Events},
+    feed::Feed,
+    housekeeper::Housekeeper,
+    leader::{Leadership, LeaseOptions},
+    notice::{Notice, Notices, ObjectRef},
+    schedule::{Journal, Outcome, Rounds, Run},
+};
