@@ -5,6 +5,7 @@
 //!   pods and networks use, lets reservations take effect, and frees what the folder drops.
 //! - [`Leadership`] says which replica does what is done once for all of them.
 //! - [`Rounds`] calls for the full comparison on its schedule.
+//! - [`StatusWriter`] writes what there is to say of pools and reservations into their status.
 //! - [`Events`] takes a [`Notice`] from any of them, and tells it as an Event of the cluster.
 
 mod events;
@@ -16,6 +17,7 @@ mod notice;
 mod numbers;
 mod schedule;
 mod seen;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -26,4 +28,5 @@ pub use self::{
     leader::{Leadership, LeaseOptions},
     notice::{Notice, Notices, ObjectRef},
     schedule::{Journal, Outcome, Rounds, Run},
+    status::StatusWriter,
 };
