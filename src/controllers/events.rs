@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::notice::{Notice, Notices};
+use super::notices::{Gravity, Notices, ObjectRef};
 use crate::{
     api::call::{Answer, Patience, call},
     clock::Clock,
@@ -67,6 +67,15 @@ pub struct EventWriter {
     instance: String,
     clock: Clock,
     written: u64,
+}
+
+/// What people are told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Notice {
+    about: ObjectRef,
+    gravity: Gravity,
+    reason: &'static str,
+    message: String,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +132,13 @@ impl Events {
 }
 
 impl Notices for Events {
-    fn notice(&self, notice: Notice) {
+    fn notice(&self, about: ObjectRef, gravity: Gravity, reason: &'static str, message: String) {
+        let notice = Notice {
+            about,
+            gravity,
+            reason,
+            message,
+        };
         if let Err(why) = self.shared.remember(&notice) {
             self.shared.count(why);
         } else if let Err(refused) = self.queue.try_send(notice) {
@@ -208,6 +223,10 @@ impl EventWriter {
             "" => NOWHERE,
             namespace => namespace,
         };
+        let kind = match notice.gravity {
+            Gravity::Normal => "Normal",
+            Gravity::Warning => "Warning",
+        };
         let unique = format!("{} {} {now} {notice:?}", self.instance, self.written);
         Event {
             metadata: ObjectMeta {
@@ -220,8 +239,8 @@ impl EventWriter {
             note: Some(shortened(&notice.message, LONGEST_NOTE)),
             reason: Some(notice.reason.to_owned()),
             regarding: Some(ObjectReference {
-                api_version: Some(about.api_version.clone()),
-                kind: Some(about.kind.clone()),
+                api_version: Some(about.api_version.to_owned()),
+                kind: Some(about.kind.to_owned()),
                 name: Some(about.name.clone()),
                 namespace: Some(about.namespace.clone()).filter(|name| !name.is_empty()),
                 uid: about.uid.clone(),
@@ -229,7 +248,7 @@ impl EventWriter {
             }),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(shortened(&self.instance, 128)),
-            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
+            type_: Some(kind.to_owned()),
             ..Event::default()
         }
     }

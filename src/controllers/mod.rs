@@ -6,14 +6,14 @@
 //! - [`Leadership`] says which replica does what is done once for all of them.
 //! - [`Rounds`] calls for the full comparison on its schedule.
 //! - [`StatusWriter`] writes what there is to say of pools and reservations into their status.
-//! - [`Events`] takes a [`Notice`] from any of them, and tells it as an Event of the cluster.
+//! - [`Events`] takes what any of them tells people ([`Notices`]), and makes Events of it.
 
 mod events;
 mod feed;
 mod housekeeper;
 mod leader;
 mod metrics;
-mod notice;
+mod notices;
 mod numbers;
 mod schedule;
 mod seen;
@@ -26,7 +26,7 @@ pub use self::{
     feed::Feed,
     housekeeper::Housekeeper,
     leader::{Leadership, LeaseOptions},
-    notice::{Notice, Notices, ObjectRef},
+    notices::{Gravity, NoNotices, Notices, ObjectRef},
     schedule::{Journal, Outcome, Rounds, Run},
     status::StatusWriter,
 };

@@ -10,7 +10,7 @@
 //! - A time for which a run has ended is over for all replicas: the [`Journal`] says so, whichever
 //!   leads next and however far its clock is behind.
 //! - A run ends when this replica stops leading; whoever leads next makes up for it.
-//! - An invalid expression changes nothing; it is a log line, a metric and a Notice.
+//! - An invalid expression changes nothing; it is a log line, a metric and a notice.
 
 mod journal;
 mod told;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::journal::{Journal, Run};
 use self::told::Told;
-use super::notice::{Notice, Notices, ObjectRef};
+use super::notices::{Gravity, Notices, ObjectRef};
 use crate::{clock::Clock, rules::schedule::Schedule};
 
 /// How long to sleep at most before the clock is looked at again, as it may be set meanwhile.
@@ -73,7 +73,13 @@ impl Rounds {
             clock,
             journal,
             notices,
-            about: ObjectRef::new("v1", "ConfigMap", namespace, "nadmit-config"),
+            about: ObjectRef {
+                api_version: "v1",
+                kind: "ConfigMap",
+                namespace: namespace.to_owned(),
+                name: "nadmit-config".to_owned(),
+                uid: None,
+            },
             told: Arc::default(),
             done,
             led: false,
@@ -146,12 +152,10 @@ impl Rounds {
                     mistake.message
                 );
                 tracing::warn!("{message}");
-                self.notices.notice(Notice {
-                    about: self.about.clone(),
-                    warning: true,
-                    reason: "InvalidSchedule",
-                    message,
-                });
+                let about = self.about.clone();
+                let reason = "InvalidSchedule";
+                self.notices
+                    .notice(about, Gravity::Warning, reason, message);
             }
         }
     }

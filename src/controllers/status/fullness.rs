@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    allocation::{Index, Pool, index::Usage},
-    controllers::notice::{Notice, ObjectRef},
-};
+use crate::allocation::{Index, Pool, index::Usage};
 
 /// From how many percent on a pool is nearly full.
 const NEARLY: u128 = 90;
@@ -26,8 +23,8 @@ enum Told {
 }
 
 impl Fullness {
-    /// What is to be told of a pool now.
-    pub(super) fn look(&mut self, pool: &Pool, index: &Index, about: &ObjectRef) -> Option<Notice> {
+    /// What is to be told of a pool now: a reason, and a sentence.
+    pub(super) fn look(&mut self, pool: &Pool, index: &Index) -> Option<(&'static str, String)> {
         let usages = index.range_usages(&pool.name);
         let names = pool.ranges.iter().map(|range| range.subnet.to_string());
         let names = names.chain(["its MACs".to_owned()]);
@@ -49,7 +46,7 @@ impl Fullness {
         } else {
             now.max(*before)
         };
-        risen.then(|| notice(now, &range, about))
+        risen.then(|| notice(now, &range))
     }
 
     /// Forgets the pools that are not among these.
@@ -66,22 +63,16 @@ fn percent(usage: &Usage) -> u128 {
     }
 }
 
-fn notice(told: Told, range: &str, about: &ObjectRef) -> Notice {
-    let (reason, message) = match told {
+fn notice(told: Told, range: &str) -> (&'static str, String) {
+    match told {
         Told::Exhausted => (
             "PoolExhausted",
             format!("{range} has no address left to give"),
         ),
-        _ => (
+        Told::Nearly | Told::Nothing => (
             "PoolNearlyFull",
             format!("more than {NEARLY} % of {range} are taken"),
         ),
-    };
-    Notice {
-        about: about.clone(),
-        warning: true,
-        reason,
-        message,
     }
 }
 
@@ -118,8 +109,8 @@ mod tests {
                 version: Version(version),
             });
             index.replace(all.collect(), Version(version));
-            let notice = fullness.look(&pool, &index, &ObjectRef::default());
-            told.push(notice.map_or("", |notice| notice.reason));
+            let notice = fullness.look(&pool, &index);
+            told.push(notice.map_or("", |(reason, _)| reason));
         }
         told
     }

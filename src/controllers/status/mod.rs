@@ -29,9 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     fullness::Fullness,
-    objects::{Key, Known, Objects, ours},
+    objects::{Key, Known, Objects},
 };
-use super::notice::Notices;
+use super::notices::{Gravity, Notices};
 use crate::{
     allocation::{Layout, SharedIndex, Words},
     api::{AddressPool, AddressReservation},
@@ -235,9 +235,11 @@ impl StatusWriter {
             let PoolState::Valid(pool) = catalog.pool(name) else {
                 continue;
             };
-            let about = ours("AddressPool", name, known);
-            if let Some(notice) = self.fullness.look(pool, &self.index.lock(), &about) {
-                self.notices.notice(notice);
+            let told = self.fullness.look(pool, &self.index.lock());
+            if let Some((reason, message)) = told {
+                let about = known.pool(name);
+                self.notices
+                    .notice(about, Gravity::Warning, reason, message);
             }
         }
         self.fullness

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     api::call::{Answer, Patience, call},
-    controllers::notice::ObjectRef,
+    controllers::notices::ObjectRef,
 };
 
 /// How many objects a page of a list has.
@@ -52,6 +52,17 @@ impl Known {
         let all = self.status["conditions"].as_array().into_iter().flatten();
         all.filter_map(|one| serde_json::from_value(one.clone()).ok())
             .collect()
+    }
+
+    /// It, as the pool of this name, for who tells of it.
+    pub(super) fn pool(&self, name: &str) -> ObjectRef {
+        ObjectRef {
+            api_version: "nadmit.io/v1alpha1",
+            kind: "AddressPool",
+            namespace: String::new(),
+            name: name.to_owned(),
+            uid: self.uid.clone(),
+        }
     }
 
     /// The status, if it is not what the object has: conditions of other types count for nothing.
@@ -166,11 +177,6 @@ impl Objects {
             self.trouble = Some(answer);
         }
     }
-}
-
-/// One of nadmit's own objects that live in no namespace, for a notice.
-pub(super) fn ours(kind: &str, name: &str, known: &Known) -> ObjectRef {
-    ObjectRef::new("nadmit.io/v1alpha1", kind, "", name).with_uid(known.uid.as_deref())
 }
 
 fn known(mut object: DynamicObject) -> (Key, Known) {
