@@ -7,10 +7,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use super::look_up::{self, Lists};
 use crate::{
     allocation::{SharedIndex, Slice, Write, index::Ticket},
     clock::Chance,
     ledger::{Ledger, Settled, SliceLedger, claim, settle},
+    rules::Lookup,
 };
 
 /// Who holds which address, and where that is recorded.
@@ -21,6 +23,7 @@ pub struct Allocations {
     ledger: Option<Arc<Ledger>>,
     /// Which node owns which slice, where nodes are known.
     slices: Option<SliceLedger>,
+    lists: Arc<Lists>,
     /// The one source of randomness: each call another number that nobody can guess.
     chance: Chance,
 }
@@ -32,14 +35,19 @@ impl Allocations {
             index,
             ledger: Some(ledger),
             slices: None,
+            lists: Arc::default(),
             chance,
         }
     }
 
-    /// The same, where slices are recorded, too: pools that are cut give.
+    /// The same in a cluster: slices are recorded, too, so that pools that are cut give, and other
+    /// replicas write to the same ledger.
     #[must_use]
     pub fn with_slices(mut self, slices: SliceLedger) -> Self {
-        self.index.lock().support_slices();
+        let mut index = self.index.lock();
+        index.support_slices();
+        index.share_ledger();
+        drop(index);
         self.slices = Some(slices);
         self
     }
@@ -50,6 +58,7 @@ impl Allocations {
             index: Arc::default(),
             ledger: None,
             slices: None,
+            lists: Arc::default(),
             chance: Chance::new(|| 0),
         }
     }
@@ -57,6 +66,25 @@ impl Allocations {
     /// A number that nobody can guess.
     pub(super) fn chance(&self) -> u128 {
         self.chance.next()
+    }
+
+    /// Makes the index at least as fresh, about these things, as the ledger is when this is called.
+    ///
+    /// # Errors
+    /// Why the ledger does not tell.
+    pub(super) async fn look_up(&self, lookups: &[Lookup]) -> Result<(), String> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let looked = look_up::look_up(
+            lookups,
+            ledger,
+            self.slices.as_ref(),
+            &self.index,
+            &self.lists,
+        )
+        .await;
+        looked.map_err(|error| error.to_string())
     }
 
     /// Records that a node owns a slice, or learns which one does; then the index can be asked again.

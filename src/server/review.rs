@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    body, log,
+    body, log, look_up,
     options::Limits,
     reject::{Reason, Reject},
     state::State,
@@ -154,7 +154,10 @@ impl Reviewer {
                     let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;
                     self.count(&recorded, decided.elapsed());
                     match recorded {
-                        Settled::Safe => return Ok(plan.answer),
+                        Settled::Safe => {
+                            self.state.metrics.borrowed(plan.borrowed);
+                            return Ok(plan.answer);
+                        }
                         Settled::Overtaken if Instant::now() < deadline => {}
                         Settled::Overtaken => {
                             return later(request, unrecorded("others were faster"));
@@ -208,9 +211,18 @@ impl Reviewer {
 
     /// Has look-ups made past every cache.
     async fn confirm(&self, lookups: &[Lookup], deadline: Instant) -> Result<(), String> {
-        match timeout_at(deadline, self.state.confirmer.confirm(lookups)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+        let (of_ledger, elsewhere): (Vec<Lookup>, Vec<Lookup>) =
+            lookups.iter().cloned().partition(look_up::is_of_ledger);
+        let all = async {
+            if !elsewhere.is_empty() {
+                let confirmed = self.state.confirmer.confirm(&elsewhere).await;
+                confirmed.map_err(|error| error.to_string())?;
+            }
+            // After that: which record an address has, the pool says.
+            self.state.allocations.look_up(&of_ledger).await
+        };
+        match timeout_at(deadline, all).await {
+            Ok(outcome) => outcome,
             Err(_) => Err("no answer in time".to_owned()),
         }
     }

@@ -17,7 +17,10 @@ pub(super) mod kept;
 pub(super) mod kinds;
 pub(super) mod list;
 
-pub use self::{access::Access, error::ClusterError};
+pub use self::{
+    access::{Access, Connection},
+    error::ClusterError,
+};
 
 use std::cell::Cell;
 
@@ -68,6 +71,11 @@ pub struct Found {
 }
 
 impl Cluster {
+    /// A client of it, for who reads more than manifests.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
     /// The URL of its API server.
     pub fn server(&self) -> &str {
         &self.server
