@@ -30,6 +30,7 @@ mod pools;
 mod process;
 mod profiles;
 mod properties;
+mod steward;
 mod support;
 mod targets;
 mod tour;
@@ -70,6 +71,7 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        steward::trials(),
         whereabouts::trials(),
     ]
     .into_iter()
