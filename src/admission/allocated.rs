@@ -7,7 +7,7 @@ use super::{
     decide::{Decision, Plan},
     inject::{comes_later, found, refuse},
     object::Object,
-    pod::{subject, with_identity},
+    pod::{asker, subject},
     review::{Operation, Request},
     situation::Situation,
 };
@@ -34,7 +34,7 @@ pub(super) fn decide(
         return None;
     }
     let carried = pod.metadata.annotations.holder_token.as_deref();
-    let asker = with_identity(request, pod, carried, |identity| identity.asker())?;
+    let asker = asker(request, pod, carried)?;
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
@@ -122,6 +122,7 @@ fn claim(
     Ok(Some(Plan {
         writes: planned.writes,
         ticket: planned.ticket,
+        borrowed: planned.borrowed,
         answer: Answer::allow(request),
     }))
 }

@@ -72,6 +72,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// By which the index knows the plan: it is to be confirmed, or rolled back.
     pub ticket: Ticket,
+    /// How many of the addresses are lent from slices of other nodes.
+    pub borrowed: usize,
     /// What to answer when they are safe.
     pub answer: Answer,
 }

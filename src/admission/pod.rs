@@ -9,7 +9,7 @@ use super::{
     review::Request,
 };
 use crate::{
-    allocation::{Controller, Identity},
+    allocation::{Controller, Identity, index::Asker},
     catalog::Catalog,
     rules::{PodSubject, Policy},
 };
@@ -28,7 +28,7 @@ struct Owner<'a> {
 }
 
 /// Calls `then` with what proves the identity of a pod that holds by `token`, if it has one.
-pub(super) fn with_identity<R>(
+fn with_identity<R>(
     request: &Request<'_>,
     pod: &Object<'_>,
     token: Option<&str>,
@@ -49,6 +49,12 @@ pub(super) fn with_identity<R>(
         }),
         token,
     })
+}
+
+/// Who asks when this pod does, on the node that it names; holding by `token`, if it has one.
+pub(super) fn asker(request: &Request<'_>, pod: &Object<'_>, token: Option<&str>) -> Option<Asker> {
+    let asker = with_identity(request, pod, token, |identity| identity.asker())?;
+    Some(asker.on(pod.spec.node_name.as_deref().map(Into::into)))
 }
 
 /// The pod as rules look at it.

@@ -163,7 +163,7 @@ fn add(
             pod: Some(PodRef {
                 name: Arc::from(&*pod.name),
                 uid: pod.uid.as_deref().map(Arc::from),
-                node: None,
+                node: pod.node.as_deref().map(Arc::from),
             }),
             mac: mac.filter(|_| follows(&address)),
         };

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     allocation::{
-        Index, Stored, Timestamp, Version,
-        index::{Ask, Asker},
+        Index, Refusal, Stored, Timestamp, Version,
+        index::{Ask, Asker, Refused},
         reconcile::{InUse, adopt},
     },
     catalog::Catalog,
@@ -168,8 +168,11 @@ impl<'a> Stage<'a> {
             }
             Err(refused) => refused,
         };
+        // Which node a pod comes to, files do not say.
+        let sliced = |one: &Refused| matches!(one.refusal, Refusal::Sliced(_));
         let refused: Vec<_> = refused
             .into_iter()
+            .filter(|one| !sliced(one))
             .filter_map(|one| Some((turn.attachments.get(one.ask)?.attachment, one.refusal)))
             .collect();
         judge_allocation(&AllocationSubject {

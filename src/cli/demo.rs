@@ -74,15 +74,12 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         // The port is taken: any other will do.
         Err(_) => demonstration.bind((args.listen.ip(), 0).into()).await?,
     };
-    let Bound {
-        server,
-        beside,
-        stop,
-    } = bound;
+    let Bound { server, beside } = bound;
+    let stop = CancellationToken::new();
     let (webhooks, admin) = (server.address()?, server.admin_address()?);
     let shutdown = Shutdown::new();
     tokio::spawn(serve::end_on_signals(shutdown.clone())?);
-    beside.start(&stop);
+    tokio::spawn(beside.run(stop.clone()));
     let serving = tokio::spawn(server.run(shutdown.clone()));
     let ca = demonstration.certs.join("ca.crt");
     play(webhooks, &ca).await?;
@@ -92,7 +89,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         let place = welcome::Place {
             webhooks,
             admin,
-            manifests: &demonstration.manifests,
+            origin: demonstration.manifests.display().to_string(),
             ca: Some(ca),
         };
         welcome::print(&place, demonstration.catalog.load().as_deref());
@@ -116,19 +113,14 @@ struct Demonstration {
 struct Bound {
     server: Server,
     beside: Beside,
-    stop: CancellationToken,
 }
 
 impl Demonstration {
     async fn bind(&self, listen: SocketAddr) -> anyhow::Result<Bound> {
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let data = self.certs.with_file_name("data");
-        let Standalone {
-            beside,
-            state,
-            stop,
-            ..
-        } = Standalone::open(&self.manifests, &data, self.catalog.clone(), policy).await?;
+        let Standalone { beside, state, .. } =
+            Standalone::open(&self.manifests, &data, self.catalog.clone(), policy).await?;
         let identity = Identity::Directory {
             path: self.certs.clone(),
             names: Identity::local_names(),
@@ -149,7 +141,6 @@ impl Demonstration {
         Ok(Bound {
             server: Server::bind(options, state).await?,
             beside,
-            stop,
         })
     }
 }

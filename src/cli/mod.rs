@@ -11,8 +11,10 @@ mod live_config;
 mod logging;
 mod operate;
 mod out;
+mod replica;
 mod reserve;
 mod serve;
+mod served;
 mod standalone;
 mod welcome;
 
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use self::replica::{Beside, Replica, ReplicaOptions};
 use crate::clock::{Chance, Clock};
 
 /// The arguments.

@@ -3,26 +3,61 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
     time::Duration,
 };
 
-use arc_swap::ArcSwapOption;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
-use super::{live_config::LiveConfig, logging::LogArgs, standalone::Standalone, welcome};
+use super::{live_config::LiveConfig, logging::LogArgs, served::Served, welcome};
 use crate::{
     rules::Injection,
     server::{AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, Shutdown},
+    sources::Access,
 };
+
+/// Where allocations are kept if nothing is said.
+const DATA_DIR: &str = "data";
+/// How long what runs beside the server may take to end.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What to serve, and where.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// The folder of manifests (NetworkAttachmentDefinitions, Namespaces, Pods), polled for changes
-    #[arg(long, env = "NADMIT_MANIFESTS", value_name = "DIR")]
-    manifests: PathBuf,
+    #[arg(
+        long,
+        env = "NADMIT_MANIFESTS",
+        value_name = "DIR",
+        required_unless_present = "cluster",
+        conflicts_with = "cluster"
+    )]
+    manifests: Option<PathBuf>,
+    /// Serve a cluster: watch its objects, and record allocations there
+    ///
+    /// The cluster is that of the pod that nadmit runs in, or of the kubeconfig.
+    #[arg(long, env = "NADMIT_CLUSTER")]
+    cluster: bool,
+    /// The kubeconfig; without it those of KUBECONFIG, else ~/.kube/config, else, in a pod, its
+    /// service account
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    kubeconfig: Option<PathBuf>,
+    /// The context in the kubeconfig, if not the current one
+    #[arg(long, value_name = "CONTEXT", requires = "cluster")]
+    context: Option<String>,
+    /// The name of this replica, unlike those of the others: the pod's
+    #[arg(
+        long,
+        env = "NADMIT_REPLICA",
+        value_name = "NAME",
+        default_value = "nadmit",
+        requires = "cluster"
+    )]
+    pub(super) replica: String,
     /// Where the webhooks are served over HTTPS
     #[arg(
         long,
@@ -69,14 +104,10 @@ pub(super) struct ServeArgs {
     /// Serve only callers with a certificate of these authorities (PEM)
     #[arg(long, env = "NADMIT_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
-    /// Where allocations are kept
-    #[arg(
-        long,
-        env = "NADMIT_DATA_DIR",
-        value_name = "DIR",
-        default_value = "data"
-    )]
-    data_dir: PathBuf,
+    /// Where allocations are kept, "data" if nothing is said; with --cluster only where the admin
+    /// socket is, which is not there without it
+    #[arg(long, env = "NADMIT_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
     /// Seconds to go on serving, unready, after SIGTERM
     #[arg(
         long,
@@ -90,6 +121,14 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// Which cluster.
+    pub(super) fn access(&self) -> Access {
+        Access {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+        }
+    }
+
     fn certificates(&self) -> Certificates {
         let identity = match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => Identity::Files {
@@ -143,35 +182,45 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    let config = LiveConfig::open(args.config.as_deref(), Injection::Create)?;
-    let catalog = Arc::new(ArcSwapOption::empty());
-    let policy = config.policy.clone();
-    let standalone =
-        Standalone::open(&args.manifests, &args.data_dir, catalog.clone(), policy).await?;
-    let Standalone {
-        beside,
-        state,
-        desk,
-        stop,
-    } = standalone;
-    let server = Server::bind(args.options(), state).await?;
-    let admin_socket = AdminSocket::bind(&args.data_dir, desk)?;
-    let shutdown = Shutdown::new();
+    let suits = if args.cluster {
+        Injection::Bind
+    } else {
+        Injection::Create
+    };
+    let config = LiveConfig::open(args.config.as_deref(), suits)?;
+    let served = match &args.manifests {
+        Some(manifests) => {
+            let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+            Served::folder(manifests, data_dir, config.policy.clone()).await?
+        }
+        None => Served::cluster(&args, config.policy.clone()).await?,
+    };
+    let catalog = served.state.catalog.clone();
+    let server = Server::bind(args.options(), served.state).await?;
+    let admin_socket = match &served.data_dir {
+        Some(data_dir) => Some(AdminSocket::bind(data_dir, served.desk)?),
+        None => None,
+    };
+    let (shutdown, stop) = (Shutdown::new(), CancellationToken::new());
     tokio::spawn(end_on_signals(shutdown.clone())?);
-    beside.start(&stop);
-    let admin_socket = tokio::spawn(admin_socket.run(stop.clone()));
+    let beside = tokio::spawn(served.beside.run(stop.clone()));
+    let admin_socket = admin_socket.map(|socket| tokio::spawn(socket.run(stop.clone())));
     tokio::spawn(config.follow(stop.clone()));
     let place = welcome::Place {
         webhooks: reachable(server.address()?),
         admin: server.admin_address()?.map(reachable),
-        manifests: &args.manifests,
+        origin: served.origin,
         ca: args.ca(),
     };
     welcome::print(&place, catalog.load().as_deref());
     server.run(shutdown).await;
     stop.cancel();
     // Its file is removed at the end.
-    admin_socket.await?;
+    if let Some(admin_socket) = admin_socket {
+        admin_socket.await?;
+    }
+    // What leads lets others lead.
+    let _ = timeout(FAREWELL, beside).await;
     Ok(())
 }
 

@@ -28,8 +28,6 @@ pub(super) struct Standalone {
     pub(super) state: State,
     /// Where operators are served.
     pub(super) desk: Arc<Desk>,
-    /// Ends what runs beside the server.
-    pub(super) stop: CancellationToken,
 }
 
 /// What runs beside the server.
@@ -95,31 +93,26 @@ impl Standalone {
             },
             state,
             desk: Arc::new(desk),
-            stop: CancellationToken::new(),
         })
     }
 }
 
 impl Beside {
-    /// Starts what runs beside the server, until `stop`.
-    pub(super) fn start(self, stop: &CancellationToken) {
-        tokio::spawn(self.source.run(stop.clone()));
-        tokio::spawn(self.feed.run(stop.clone()));
-        tokio::spawn(self.housekeeper.run(stop.clone()));
+    /// Runs until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        tokio::join!(
+            self.source.run(stop.clone()),
+            self.feed.run(stop.clone()),
+            self.housekeeper.run(stop.clone()),
+        );
     }
 }
 
-/// Confirms by scanning the folder once more: that answers every look-up but those about allocations,
-/// of which the index is no cache, for nobody else writes to an embedded ledger.
+/// Confirms by scanning the folder once more: that answers every look-up.
 struct AskFolder(FolderSource);
 
 impl Confirm for AskFolder {
-    fn confirm<'a>(&'a self, lookups: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
-        let of_ledger =
-            |one: &Lookup| matches!(one, Lookup::Allocations { .. } | Lookup::Holdings { .. });
-        if lookups.iter().all(of_ledger) {
-            return std::future::ready(Ok(())).boxed();
-        }
+    fn confirm<'a>(&'a self, _: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
         self.0
             .refresh()
             .map(|outcome| outcome.map_err(ConfirmError::new))

@@ -1,9 +1,6 @@
 //! What a newcomer reads when the server has started: where it is, and a command to try.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use anstyle::Style;
 use serde_json::json;
@@ -14,19 +11,19 @@ use crate::{catalog::Catalog, network::annotations};
 const BOLD: Style = Style::new().bold();
 
 /// Where the server can be reached.
-pub(super) struct Place<'a> {
+pub(super) struct Place {
     /// The webhooks.
     pub(super) webhooks: SocketAddr,
     /// Health and metrics.
     pub(super) admin: Option<SocketAddr>,
-    /// The folder that it reads.
-    pub(super) manifests: &'a Path,
+    /// What it reads: a folder, or a cluster's URL.
+    pub(super) origin: String,
     /// The CA to check it by, if nadmit made its certificate.
     pub(super) ca: Option<PathBuf>,
 }
 
 /// Prints the place, what is known, and a command that works as it is printed.
-pub(super) fn print(place: &Place<'_>, catalog: Option<&Catalog>) {
+pub(super) fn print(place: &Place, catalog: Option<&Catalog>) {
     let (networks, namespaces) = catalog.map_or((0, 0), |catalog| {
         (catalog.network_count(), catalog.namespace_count())
     });
@@ -34,10 +31,13 @@ pub(super) fn print(place: &Place<'_>, catalog: Option<&Catalog>) {
         "{BOLD}nadmit {}{BOLD:#}",
         env!("CARGO_PKG_VERSION")
     ));
-    out::line(format_args!(
-        "networks   {networks} in {namespaces} namespaces, from {}",
-        place.manifests.display()
-    ));
+    match catalog {
+        Some(_) => out::line(format_args!(
+            "networks   {networks} in {namespaces} namespaces, from {}",
+            place.origin
+        )),
+        None => out::line(format_args!("cluster    {}", place.origin)),
+    }
     out::line(format_args!(
         "webhooks   https://{}/validate and /mutate",
         place.webhooks
@@ -51,7 +51,7 @@ pub(super) fn print(place: &Place<'_>, catalog: Option<&Catalog>) {
 }
 
 /// A review of a pod with a network that does not exist, sent by curl.
-fn curl(place: &Place<'_>) -> String {
+fn curl(place: &Place) -> String {
     let review = json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",

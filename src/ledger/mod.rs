@@ -7,7 +7,8 @@
 //! 3. The allocator plans; [`Store::write`] records the plan before its answer may leave.
 //!    - `Ok`: recorded for good; the versions are what the next update or delete must name.
 //!    - [`WriteError::Exists`]: another was faster. Its record is there to see, compare the
-//!      `networkName`, too: if it is one's own holder, that is success; else take the next address.
+//!      `networkName`, too: if it is one's own holder, that is success; else take the next address. In
+//!      a cluster, what is there already exactly as it was to be written is `Ok`.
 //!    - [`WriteError::Changed`]: judge the record as it is now, and decide again.
 //!    - [`WriteError::Uncertain`]: repeat the same write under the same name; a record of one's own
 //!      found there then is success.
@@ -31,7 +32,7 @@
 //! - **Answered is durable.** After `Ok` the batch survives a crash of process and machine.
 //! - **Versions grow** with every write, over all records, over restarts, too. In a cluster they are
 //!   the `resourceVersion`s, with gaps; that of a delete is at most that of the deletion, and above
-//!   every version that the record had.
+//!   every version that the record had. An update that changes nothing is none, and keeps its version.
 //! - **Cancel-safe.** A dropped [`Store::write`] future takes nothing back: the batch is still
 //!   written whole or not at all, and [`Store::follow`] tells if it was. Those of the readers
 //!   change nothing.
@@ -48,6 +49,7 @@ mod cluster;
 mod dispatch;
 mod embedded;
 mod error;
+mod settle;
 mod slices;
 mod store;
 mod tell;
@@ -57,6 +59,7 @@ pub use self::{
     dispatch::Ledger,
     embedded::EmbeddedLedger,
     error::{ExportError, FollowError, ImportError, OpenError, ReadError, WriteError},
+    settle::{Settled, claim, settle},
     slices::{SliceEvent, SliceEvents, SliceLedger},
     store::{Cursor, Event, Events, Store},
     tell::tell,

@@ -22,6 +22,7 @@ mod error;
 mod lifecycle;
 mod listener;
 mod log;
+mod look_up;
 pub mod metrics;
 mod options;
 mod reject;
@@ -43,6 +44,6 @@ pub use self::{
     lifecycle::Shutdown,
     metrics::Metrics,
     options::{Certificates, Identity, Limits, ServeOptions},
-    run::{Server, serve},
+    run::{Server, serve, webhooks},
     state::State,
 };

@@ -11,8 +11,7 @@ use tokio::{
 };
 
 use super::{
-    allocations::Recorded,
-    body, log,
+    body, log, look_up,
     options::Limits,
     reject::{Reason, Reject},
     state::State,
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     admission::{self, Answer, Decision, Evidence, Request, Review, Situation, Webhook},
     clock::Clock,
+    ledger::Settled,
     rules::Lookup,
 };
 
@@ -154,12 +154,15 @@ impl Reviewer {
                     let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;
                     self.count(&recorded, decided.elapsed());
                     match recorded {
-                        Recorded::Safe => return Ok(plan.answer),
-                        Recorded::Overtaken if Instant::now() < deadline => {}
-                        Recorded::Overtaken => {
+                        Settled::Safe => {
+                            self.state.metrics.borrowed(plan.borrowed);
+                            return Ok(plan.answer);
+                        }
+                        Settled::Overtaken if Instant::now() < deadline => {}
+                        Settled::Overtaken => {
                             return later(request, unrecorded("others were faster"));
                         }
-                        Recorded::Failed(problem) => return later(request, unrecorded(&problem)),
+                        Settled::Failed(problem) => return later(request, unrecorded(&problem)),
                     }
                 }
                 Decision::Confirm(_) if looked_up.len() >= MOST_LOOKUPS => {
@@ -176,11 +179,11 @@ impl Reviewer {
         }
     }
 
-    fn count(&self, recorded: &Recorded, elapsed: Duration) {
+    fn count(&self, recorded: &Settled, elapsed: Duration) {
         match recorded {
-            Recorded::Safe => self.state.metrics.allocated(elapsed),
-            Recorded::Overtaken => self.state.metrics.overtaken(),
-            Recorded::Failed(_) => {}
+            Settled::Safe => self.state.metrics.allocated(elapsed),
+            Settled::Overtaken => self.state.metrics.overtaken(),
+            Settled::Failed(_) => {}
         }
     }
 
@@ -208,9 +211,18 @@ impl Reviewer {
 
     /// Has look-ups made past every cache.
     async fn confirm(&self, lookups: &[Lookup], deadline: Instant) -> Result<(), String> {
-        match timeout_at(deadline, self.state.confirmer.confirm(lookups)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+        let (of_ledger, elsewhere): (Vec<Lookup>, Vec<Lookup>) =
+            lookups.iter().cloned().partition(look_up::is_of_ledger);
+        let all = async {
+            if !elsewhere.is_empty() {
+                let confirmed = self.state.confirmer.confirm(&elsewhere).await;
+                confirmed.map_err(|error| error.to_string())?;
+            }
+            // After that: which record an address has, the pool says.
+            self.state.allocations.look_up(&of_ledger).await
+        };
+        match timeout_at(deadline, all).await {
+            Ok(outcome) => outcome,
             Err(_) => Err("no answer in time".to_owned()),
         }
     }

@@ -20,7 +20,7 @@ use super::{
     routes,
     tls::{self, Reloader},
 };
-use crate::admission;
+use crate::{admission, clock::Clock};
 
 /// The connections of the admin listener that are open at once.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -51,6 +51,12 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     Server::bind(options, state).await?.run(shutdown).await;
     Ok(())
+}
+
+/// The two webhooks without a listener, for who brings requests by other ways: a simulation, for one.
+pub fn webhooks(state: State, limits: Limits, clock: Clock) -> Router {
+    let reviewer = Reviewer::new(state, limits, admission::decide, clock);
+    routes::webhooks(Arc::new(reviewer))
 }
 
 impl Server {

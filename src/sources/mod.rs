@@ -33,7 +33,7 @@ mod watch;
 mod watched_file;
 
 pub use self::{
-    cluster::{Access, Cluster, ClusterError, ClusterObject, Found, Sought},
+    cluster::{Access, Cluster, ClusterError, ClusterObject, Connection, Found, Sought},
     error::SourceError,
     folder::{FolderOptions, FolderSource},
     once::{catalog_of, files_in, read_file, read_stream},

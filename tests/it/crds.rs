@@ -376,7 +376,7 @@ fn allocation() -> Result<Allocation, Failed> {
         pod: Some(PodRef {
             name: "db-0".into(),
             uid: Some("u-1".into()),
-            node: None,
+            node: Some("node-a".into()),
         }),
         mac: None,
         reservation: None,

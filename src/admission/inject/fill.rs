@@ -33,7 +33,11 @@ pub(in crate::admission) struct Filling<'s, 'a> {
 }
 
 /// The records of a plan, and by what the index knows it.
-type Records = (Vec<Write>, Ticket);
+struct Records {
+    writes: Vec<Write>,
+    ticket: Ticket,
+    borrowed: usize,
+}
 
 impl Filling<'_, '_> {
     /// Plans in the index, and answers with the patch; says why where nothing is given.
@@ -98,20 +102,26 @@ fn planned(
         return Ok((given, None));
     }
     let planned = index.plan(asker, asks, situation.now)?;
-    Ok((planned.given, Some((planned.writes, planned.ticket))))
+    let records = Records {
+        writes: planned.writes,
+        ticket: planned.ticket,
+        borrowed: planned.borrowed,
+    };
+    Ok((planned.given, Some(records)))
 }
 
 /// The answer, after the records are written; at once if there are none.
 fn once_recorded(records: Option<Records>, answer: Answer, index: &mut Index) -> Decision {
     match records {
         None => Decision::Answer(answer),
-        Some((writes, ticket)) if writes.is_empty() => {
-            index.confirm(ticket, &[]);
+        Some(records) if records.writes.is_empty() => {
+            index.confirm(records.ticket, &[]);
             Decision::Answer(answer)
         }
-        Some((writes, ticket)) => Decision::Plan(Plan {
-            writes,
-            ticket,
+        Some(records) => Decision::Plan(Plan {
+            writes: records.writes,
+            ticket: records.ticket,
+            borrowed: records.borrowed,
             answer,
         }),
     }

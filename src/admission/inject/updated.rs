@@ -6,7 +6,7 @@ use crate::{
         answer::Answer,
         decide::Decision,
         object::{Annotations, Object},
-        pod::{subject, with_identity},
+        pod::{asker, subject},
         review::Request,
         situation::Situation,
     },
@@ -93,7 +93,7 @@ fn plugged(
         return None;
     }
     let token = before.metadata.annotations.holder_token.as_deref();
-    let asker = with_identity(request, pod, token, |identity| identity.asker())?;
+    let asker = asker(request, pod, token)?;
     let written: &Annotations<'_> = &pod.metadata.annotations;
     let filling = Filling {
         subject: &subject,

@@ -1,7 +1,7 @@
 //! Who a new pod is to the allocation core.
 
 use crate::{
-    admission::{object::Object, pod::with_identity, review::Request},
+    admission::{object::Object, pod::asker, review::Request},
     allocation::{
         Holder, Index, PodRef,
         index::{Ask, Asker},
@@ -39,8 +39,7 @@ impl Who {
             }
         };
         let carried = pod.metadata.annotations.holder_token.as_deref();
-        let before =
-            carried.and_then(|token| with_identity(request, pod, Some(token), |i| i.asker()));
+        let before = carried.and_then(|token| asker(request, pod, Some(token)));
         if let Some(asker) = before.filter(holds) {
             let token = token_of(&asker.holder);
             return Some(Self {
@@ -52,7 +51,7 @@ impl Who {
         let unnamed = request.name.as_deref().is_none_or(str::is_empty)
             && pod.metadata.name.as_deref().is_none_or(str::is_empty);
         let fresh = unnamed.then(|| format!("{chance:032x}"));
-        let asker = with_identity(request, pod, fresh.as_deref(), |identity| identity.asker())?;
+        let asker = asker(request, pod, fresh.as_deref())?;
         let known = holds(&asker);
         Some(Self {
             token: token_of(&asker.holder),

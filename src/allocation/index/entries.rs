@@ -150,6 +150,9 @@ impl Index {
         if self.entry(space, address).and_then(Entry::ticket) != Some(ticket) {
             return;
         }
+        if let Some(version) = version {
+            self.remember_own(version);
+        }
         self.change(space, address, |entry| {
             let Entry::Flying(flying) = entry? else {
                 return None;
@@ -183,6 +186,7 @@ impl Index {
         address: Address,
         make: impl FnOnce(Option<Entry>) -> Option<Entry>,
     ) {
+        self.changes += 1;
         let old = self
             .spaces
             .get_mut(space)

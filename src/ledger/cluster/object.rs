@@ -10,7 +10,8 @@ use crate::{
     api::{AddressAllocation, AddressAllocationSpec, labels},
 };
 
-/// The annotation that names the batch that wrote an object last, and its process before the `/`.
+/// The annotation that names the batch that wrote an object last, and its process before the `/`. A
+/// batch that found what it was to create puts a `+` behind.
 pub const WRITER: &str = "nadmit.io/written-by";
 
 /// The object of a record, to be created, or to take the place of this version.

@@ -80,6 +80,7 @@ impl Inner {
         mark: &str,
     ) -> Result<Done, WriteError> {
         let name = wanted.record_name();
+        let joined = format!("{mark}+");
         let object = self.object(wanted, None, mark)?;
         let params = Self::params();
         for _ in 0..ROUNDS {
@@ -108,9 +109,13 @@ impl Inner {
             if found.is_by(mark) {
                 return Ok(Done::created(found));
             }
-            // Another batch wrote the very same. From here on it cannot take it back.
-            match self.replace(call, wanted, found.version, mark).await? {
-                Some(joined) => return Ok(Done::at(joined.version)),
+            if found.is_by(&joined) {
+                return Ok(Done::at(found.version));
+            }
+            // Another batch wrote the very same. From here on it cannot take it back, nor may this
+            // one.
+            match self.replace(call, wanted, found.version, &joined).await? {
+                Some(found) => return Ok(Done::at(found.version)),
                 None => continue,
             }
         }

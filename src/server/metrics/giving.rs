@@ -18,6 +18,7 @@ const EXHAUSTED: &str = "pool-exhausted";
 pub(super) struct Giving {
     exhaustions: Counter,
     conflicts: Counter,
+    borrowed: Counter,
     releases: Counter,
     durations: Histogram,
 }
@@ -27,6 +28,7 @@ impl Giving {
         let giving = Self {
             exhaustions: Counter::default(),
             conflicts: Counter::default(),
+            borrowed: Counter::default(),
             releases: Counter::default(),
             durations: Histogram::new(DURATIONS),
         };
@@ -39,6 +41,11 @@ impl Giving {
             "allocation_conflicts",
             "Times that another was faster to record an address, and another was chosen",
             giving.conflicts.clone(),
+        );
+        registry.register(
+            "borrowed_addresses",
+            "Addresses that were given from slices of other nodes, as the pod's node had none left",
+            giving.borrowed.clone(),
         );
         registry.register(
             "manual_releases",
@@ -62,6 +69,10 @@ impl Giving {
 
     pub(super) fn allocated(&self, elapsed: Duration) {
         self.durations.observe(elapsed.as_secs_f64());
+    }
+
+    pub(super) fn borrowed(&self, count: usize) {
+        self.borrowed.inc_by(count as u64);
     }
 
     pub(super) fn overtaken(&self) {

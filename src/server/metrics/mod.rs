@@ -186,6 +186,11 @@ impl Metrics {
         self.giving.overtaken();
     }
 
+    /// Counts addresses that were lent from slices of other nodes.
+    pub(super) fn borrowed(&self, count: usize) {
+        self.giving.borrowed(count);
+    }
+
     /// Counts an address that was released by hand.
     pub(super) fn released(&self) {
         self.giving.released();

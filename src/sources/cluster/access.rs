@@ -8,6 +8,7 @@ use kube::{
 };
 
 use super::{Cluster, ClusterError};
+use crate::api::call;
 
 /// How long an API server may take to be reached.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -20,6 +21,16 @@ pub struct Access {
     pub kubeconfig: Option<PathBuf>,
     /// The context in it, if not the current one.
     pub context: Option<String>,
+}
+
+/// A way into a cluster.
+pub struct Connection {
+    /// Asks it.
+    pub client: Client,
+    /// The URL of its API server.
+    pub server: String,
+    /// The namespace of who asks: in a pod its own, else that of the context.
+    pub namespace: String,
 }
 
 impl Access {
@@ -41,6 +52,30 @@ impl Access {
             server,
             context,
         })
+    }
+
+    /// The same for who keeps asking: a client that asks once and leaves repeating to
+    /// [`crate::api::call`]. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn client(&self) -> Result<Connection, ClusterError> {
+        let (mut config, _) = self.config().await?;
+        config.connect_timeout = Some(CONNECT);
+        let namespace = config.default_namespace.clone();
+        let server = config.cluster_url.to_string();
+        let server = server.trim_end_matches('/').to_owned();
+        match call::client(config) {
+            Ok(client) => Ok(Connection {
+                client,
+                server,
+                namespace,
+            }),
+            Err(error) => Err(ClusterError::Credentials {
+                server,
+                reason: with_causes(&error),
+            }),
+        }
     }
 
     async fn config(&self) -> Result<(Config, Option<String>), ClusterError> {

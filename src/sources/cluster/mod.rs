@@ -17,7 +17,10 @@ pub(super) mod kept;
 pub(super) mod kinds;
 pub(super) mod list;
 
-pub use self::{access::Access, error::ClusterError};
+pub use self::{
+    access::{Access, Connection},
+    error::ClusterError,
+};
 
 use std::cell::Cell;
 

@@ -2,9 +2,14 @@
 //! against it, and against a real one where there is one; what they do not say is tried beside.
 
 mod behaviour;
+mod kinds;
+mod misbehaving;
 mod normal;
+mod pods;
 mod real;
 mod replay;
+mod watching;
+mod webhooks;
 
 use std::sync::OnceLock;
 
@@ -14,6 +19,9 @@ use tower::ServiceExt as _;
 
 use self::replay::{Outcome, Target};
 use crate::api_server::{ApiServer, Kind, Settings};
+
+/// Who bears it may do everything.
+const TOKEN: &str = "the-token-of-a-test";
 
 pub(crate) fn trials() -> Vec<Trial> {
     let stand_in = conversation_trials("stand_in", stand_in);
@@ -27,7 +35,25 @@ pub(crate) fn trials() -> Vec<Trial> {
             trial
         }
     });
-    stand_in.chain(real).chain(behaviour::trials()).collect()
+    let own = [
+        vec![
+            Trial::test("api_conversations::over_http", over_http),
+            Trial::test(
+                "api_conversations::other_answers_are_noticed",
+                normal::tells_apart,
+            ),
+        ],
+        behaviour::trials(),
+        kinds::trials(),
+        misbehaving::trials(),
+        pods::trials(),
+        watching::trials(),
+        webhooks::trials(),
+    ];
+    stand_in
+        .chain(real)
+        .chain(own.into_iter().flatten())
+        .collect()
 }
 
 /// All are replayed once, in their order; each is a trial.
@@ -47,6 +73,27 @@ fn conversation_trials(
         })
 }
 
+/// What a real one is asked the stand-in can be asked as well, over HTTP and in real time.
+fn over_http() -> Result<(), Failed> {
+    let server = ApiServer::with(Settings {
+        token: Some(TOKEN.to_owned()),
+        ..Settings::default()
+    });
+    server.listen()?;
+    let mut config = kube::Config::new(server.url().parse()?);
+    config.auth_info.token = Some(TOKEN.to_owned().into());
+    let outcome = real::asked(config).map_err(|error| Failed::from(error.to_string()))?;
+    let wrong = outcome.into_iter().filter_map(|(name, went)| {
+        let why = went.err()?;
+        Some(format!("{name}: {why}"))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(wrong.join("\n").into())
+}
+
 fn stand_in() -> &'static Result<Outcome, String> {
     static OUTCOME: OnceLock<Result<Outcome, String>> = OnceLock::new();
     OUTCOME.get_or_init(|| {
@@ -57,13 +104,14 @@ fn stand_in() -> &'static Result<Outcome, String> {
             .map_err(|error| error.to_string())?;
         runtime.block_on(async {
             let server = ApiServer::with(Settings {
-                token: Some("secret".to_owned()),
+                token: Some(TOKEN.to_owned()),
                 ..Settings::default()
             });
             server.namespace("demo", &[]);
             let kind = Kind::of_definition(&addresses()).ok_or("no such definition")?;
             server.register(kind);
-            let bearer = http::HeaderValue::from_static("Bearer secret");
+            let bearer = http::HeaderValue::try_from(format!("Bearer {TOKEN}"));
+            let bearer = bearer.map_err(|error| error.to_string())?;
             let known = server.clone().map_request(
                 move |mut request: http::Request<kube::client::Body>| {
                     let headers = request.headers_mut();

@@ -36,20 +36,25 @@ pub(super) fn outcome() -> &'static Result<Outcome, String> {
 }
 
 fn run() -> Result<Outcome, Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    if !RealServer::is_there() {
+        return asked(runtime()?.block_on(Config::infer())?);
+    }
+    let server = runtime()?.block_on(RealServer::start())?;
+    let outcome = asked(server.config()?);
+    // The server ends behind the conversation, not before it.
+    drop(server);
+    outcome
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        if !RealServer::is_there() {
-            let config = Config::infer().await?;
-            return converse(config).await;
-        }
-        let server = RealServer::start().await?;
-        // The server ends behind the conversation, not before it.
-        let outcome = converse(server.config()?).await;
-        drop(server);
-        outcome
-    })
+        .build()
+}
+
+/// Replays all with the server that a configuration leads to, and tidies up there.
+pub(super) fn asked(config: Config) -> Result<Outcome, Box<dyn std::error::Error>> {
+    runtime()?.block_on(converse(config))
 }
 
 async fn converse(config: Config) -> Result<Outcome, Box<dyn std::error::Error>> {

@@ -42,6 +42,8 @@ pub(crate) enum Failure {
     Forbidden,
     /// 409
     Conflict,
+    /// 422
+    Invalid,
     /// 429, with so many seconds to wait.
     TooManyRequests(u64),
     /// 500
@@ -69,6 +71,10 @@ impl Failure {
                 let why = "the object has been modified; please apply your changes to the latest \
                            version and try again";
                 Refusal::conflict(&asked.resource, &asked.group, asked.name(), why)
+            }
+            Self::Invalid => {
+                let message = format!("{resource} is invalid: spec: Invalid value");
+                Refusal::new(422, "Invalid", &message)
             }
             Self::TooManyRequests(seconds) => {
                 let message = "the server has received too many requests and has asked us to try \
@@ -115,6 +121,8 @@ pub(crate) enum Effect {
     /// It does if it does not fail.
     #[default]
     AsAnswered,
+    /// The webhooks are asked, but nothing is written: so a quota refuses.
+    Admitted,
     /// It does, and the caller does not learn of it.
     Lost,
     /// It does, so long after the caller was told that it failed.
@@ -144,6 +152,14 @@ impl FaultAction {
     pub(crate) fn lost(failure: Failure) -> Self {
         Self {
             effect: Effect::Lost,
+            ..failure.into()
+        }
+    }
+
+    /// Fails when the webhooks have answered.
+    pub(crate) fn after_admission(failure: Failure) -> Self {
+        Self {
+            effect: Effect::Admitted,
             ..failure.into()
         }
     }
@@ -186,7 +202,8 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Every time, for a verb and a resource or subresource (`pods/binding`); `*` is any.
+    /// Every time, for a verb and a resource (`addresspools`, with or without its group) or
+    /// subresource (`pods/binding`); `*` is any.
     pub(crate) fn of(verb: &str, resource: &str, action: FaultAction) -> Self {
         Self {
             verb: verb.to_owned(),
@@ -225,12 +242,14 @@ impl Rule {
 
     fn takes(&mut self, asked: &Asked) -> bool {
         let is = |wanted: &str, found: &str| wanted == "*" || wanted == found;
-        let resource = match asked.subresource.as_str() {
-            "" => asked.resource.clone(),
-            subresource => format!("{}/{subresource}", asked.resource),
+        let whole = |resource: String| match asked.subresource.as_str() {
+            "" => resource,
+            subresource => format!("{resource}/{subresource}"),
         };
+        let of_resource = is(&self.resource, &whole(asked.resource.clone()))
+            || self.resource == whole(asked.qualified());
         let matches = is(&self.verb, asked.verb)
-            && is(&self.resource, &resource)
+            && of_resource
             && self
                 .name
                 .as_deref()

@@ -95,10 +95,14 @@ impl Shared {
 /// The body of a subresource of another kind.
 fn body(asked: &Asked, version: &str, kind: &str) -> Result<Value, Refusal> {
     let mut object = asked.json()?;
-    let right = object["kind"] == kind && object["apiVersion"] == version;
-    if !right {
-        let message = format!("the body is no {kind} of {version}");
-        return Err(Refusal::bad_request(&message));
+    for (key, expected) in [("apiVersion", version), ("kind", kind)] {
+        // Who leaves it out means what the path says.
+        if object[key].is_null() {
+            object[key] = Value::from(expected);
+        } else if object[key] != expected {
+            let message = format!("the body is no {kind} of {version}");
+            return Err(Refusal::bad_request(&message));
+        }
     }
     let members = metadata(&mut object);
     members.insert("namespace".to_owned(), Value::from(asked.namespace()));

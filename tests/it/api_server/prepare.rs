@@ -153,7 +153,8 @@ pub(super) fn begin(object: &mut Value, kind: &Kind) {
     if !kind.namespaced {
         given.remove("namespace");
     }
-    if kind.status {
+    // A kubelet registers its node with a status.
+    if kind.status && kind.qualified() != "nodes" {
         remove(object, "status");
     }
     match (kind.group.as_str(), kind.plural.as_str()) {

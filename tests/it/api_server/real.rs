@@ -7,7 +7,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kube::{Client, Config};
@@ -47,15 +47,23 @@ impl RealServer {
         let arguments = api_server(server.folder.path(), clients, port)?;
         server.spawn("kube-apiserver", &arguments)?;
         let client = Client::try_from(server.config()?)?;
-        let ready = async {
-            while !answers(&client).await {
-                sleep(Duration::from_millis(200)).await;
+        let until = Instant::now() + STARTS;
+        while !answers(&client).await {
+            if Instant::now() > until || server.has_ended()? {
+                return Err(format!("it does not become ready: {}", server.said()).into());
             }
-        };
-        tokio::time::timeout(STARTS, ready)
-            .await
-            .map_err(|_| format!("it is not ready after {STARTS:?}: {}", server.said()))?;
+            sleep(Duration::from_millis(200)).await;
+        }
         Ok(server)
+    }
+
+    fn has_ended(&mut self) -> io::Result<bool> {
+        for process in &mut self.processes {
+            if process.try_wait()?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The configuration of a client that may do everything.
@@ -81,12 +89,16 @@ impl RealServer {
         Ok(())
     }
 
-    /// The end of what the server has said.
+    /// The end of what they have said.
     fn said(&self) -> String {
-        let said = fs::read_to_string(self.folder.path().join("kube-apiserver.log"));
-        let said = said.unwrap_or_default();
-        let lines: Vec<&str> = said.lines().rev().take(5).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        let logs = ["etcd.log", "kube-apiserver.log"];
+        let said = logs.map(|log| fs::read_to_string(self.folder.path().join(log)));
+        let ends = said.map(|said| {
+            let said = said.unwrap_or_default();
+            let lines: Vec<&str> = said.lines().rev().take(5).collect();
+            lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        });
+        ends.join("\n")
     }
 }
 

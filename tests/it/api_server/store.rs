@@ -121,6 +121,18 @@ impl State {
             .or_insert(table);
     }
 
+    /// A definition is served as soon as it is written, and its objects go with it.
+    pub(super) fn define(&mut self, definition: &Value, deleted: bool) {
+        let Some(kind) = Kind::of_definition(definition) else {
+            return;
+        };
+        if deleted {
+            self.tables.remove(&kind.qualified());
+        } else {
+            self.register(kind);
+        }
+    }
+
     pub(super) fn uid(&mut self) -> String {
         self.uids += 1;
         time::uid(self.uids)

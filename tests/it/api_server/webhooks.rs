@@ -21,6 +21,8 @@ use super::{ApiServer, asked::Asked, locked, selectors::Selector};
 
 type Called = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
+type Condition = dyn Fn(&Value) -> bool + Send + Sync;
+
 /// One webhook. It is asked for what its rules match; rules are given with `on`.
 #[derive(Clone)]
 pub(crate) struct Webhook {
@@ -31,7 +33,7 @@ pub(crate) struct Webhook {
     /// Whether a call that fails is passed over.
     pub(super) ignores_failure: bool,
     namespaces: Option<Selector>,
-    when: Option<Arc<dyn Fn(&Value) -> bool + Send + Sync>>,
+    when: Option<Arc<Condition>>,
     pub(super) timeout: Duration,
     call: Arc<dyn Fn(Value) -> Called + Send + Sync>,
     calls: Arc<AtomicU64>,
@@ -171,10 +173,10 @@ where
 }
 
 impl ApiServer {
-    /// Registers a webhook, or another one under its name.
+    /// Registers a webhook, or another one of its sort under its name.
     pub(crate) fn webhook(&self, webhook: Webhook) {
         let mut webhooks = locked(&self.shared.webhooks);
-        webhooks.retain(|known| known.name != webhook.name);
+        webhooks.retain(|known| (&known.name, known.mutating) != (&webhook.name, webhook.mutating));
         webhooks.push(webhook);
         // They are called in the order of their names.
         webhooks.sort_by(|a, b| a.name.cmp(&b.name));
@@ -188,7 +190,9 @@ impl ApiServer {
     /// How often a webhook was called.
     pub(crate) fn calls(&self, name: &str) -> u64 {
         let webhooks = locked(&self.shared.webhooks);
-        let webhook = webhooks.iter().find(|webhook| webhook.name == name);
-        webhook.map_or(0, |webhook| webhook.calls.load(Ordering::Relaxed))
+        let named = webhooks.iter().filter(|webhook| webhook.name == name);
+        named
+            .map(|webhook| webhook.calls.load(Ordering::Relaxed))
+            .sum()
     }
 }

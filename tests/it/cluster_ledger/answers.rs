@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    allocation::{Holder, PodRef},
+    allocation::{Holder, PodRef, Version, Write},
     api::labels,
     ledger::{Requests, Store as _, WRITER, WriteError},
 };
@@ -34,6 +34,7 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         trial("a_missing_rule_is_named", forbidden),
         trial("a_missing_definition_is_named", undefined),
+        trial("what_the_schema_refuses_is_not_repeated", invalid),
         trial(
             "a_delete_under_an_old_version_touches_nothing",
             stale_delete,
@@ -70,7 +71,7 @@ async fn labelled() -> Told {
         name: "a".into(),
         uid: Some("3239b2d2-cd73-479a-9620-6ac93fb25752".into()),
     });
-    write(&ledger, nadmit::allocation::Write::Create(record.clone())).await?;
+    write(&ledger, Write::Create(record.clone())).await?;
     let object = server.stored(RESOURCE, "", "192.0.2.1");
     let metadata = &object.ok_or("nothing stored")?["metadata"];
     let holder = labels::holder_label(&record.holder);
@@ -84,7 +85,11 @@ async fn labelled() -> Told {
     )?;
     let writer = metadata["annotations"][WRITER].as_str();
     holds(writer.is_some_and(|by| by.starts_with("a/")), writer)?;
-    same(&metadata["managedFields"][0]["manager"], &json!("nadmit"))
+    let asked = server.seen();
+    let named = asked
+        .iter()
+        .all(|path| path.contains("fieldManager=nadmit"));
+    holds(named, asked)
 }
 
 async fn lost_create() -> Told {
@@ -221,9 +226,24 @@ async fn undefined() -> Told {
     // That is not "there is no such record".
     let read = ledger.get("192.0.2.1").await;
     holds(read.is_err(), &read)?;
-    let version = nadmit::allocation::Version(1);
+    let version = Version(1);
     let error = refused(&ledger, vec![delete(1, "a", version)]).await?;
     holds(matches!(error, WriteError::Unavailable { .. }), error)
+}
+
+async fn invalid() -> Told {
+    let (server, ledger) = cluster();
+    let version = write(&ledger, create(1, "a")).await?;
+    fault(&server, "update", Failure::Invalid, usize::MAX);
+    fault(&server, "create", Failure::Invalid, usize::MAX);
+    for batch in [vec![update(1, "b", version)], vec![create(2, "b")]] {
+        let error = refused(&ledger, batch).await?;
+        words(
+            error,
+            &["nothing was written", "422", "spec", "nadmit crds"],
+        )?;
+    }
+    same(ledger.requests().retries, 0)
 }
 
 async fn stale_delete() -> Told {
@@ -275,13 +295,7 @@ async fn unreadable() -> Told {
             same(taken.address, allocation(1, "a").address)?;
             holds(matches!(taken.holder, Holder::Reservation { .. }), taken)?;
             // Nobody frees what nadmit did not write.
-            let error = refused(
-                &ledger,
-                vec![nadmit::allocation::Write::Delete(
-                    taken.clone(),
-                    there.version,
-                )],
-            );
+            let error = refused(&ledger, vec![Write::Delete(taken.clone(), there.version)]);
             same(error.await?, changed(1, None))?;
         }
         other => return Err(other.to_string().into()),

@@ -17,6 +17,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("what_cannot_be_taken_back_is_uncertain", not_taken_back),
         trial("what_another_took_over_is_not_taken_back", taken_over),
         trial("two_replicas_that_write_the_same_share_it", joined),
+        trial("of_two_replicas_one_gets_the_name", race),
         trial("updates_follow_when_every_create_succeeded", updates_last),
         trial("what_is_uncertain_is_completed_by_repeating", completed),
         trial(
@@ -129,6 +130,37 @@ async fn joined() -> Told {
     same(kept, Some(stored(1, "a", version?)))
 }
 
+async fn race() -> Told {
+    let (server, ledger) = cluster();
+    let other = super::support::ledger(&server, "b");
+    let slow = FaultAction::slow(SLOW, SLOW);
+    fault(&server, "create", slow, usize::MAX);
+    let mut tasks = Vec::new();
+    for last in 1..=50 {
+        for (ledger, pod) in [(&ledger, "a"), (&other, "b")] {
+            let ledger = ledger.clone();
+            let write = vec![create(last, pod)];
+            tasks.push(tokio::spawn(async move {
+                (last, pod, ledger.write(write).await)
+            }));
+        }
+    }
+    let mut winners = Vec::new();
+    for task in tasks {
+        match task.await? {
+            (last, pod, Ok(_)) => winners.push((last, pod)),
+            (_, pod, Err(WriteError::Exists(theirs))) => {
+                holds(theirs.allocation != allocation(1, pod), theirs)?;
+            }
+            (.., Err(error)) => return Err(error.into()),
+        }
+    }
+    winners.sort_by_key(|(last, _)| format!("192.0.2.{last}"));
+    same(held(&server), holding(&winners))?;
+    // One request for each that is written, and one for each that is not.
+    same(ledger.requests().creates + other.requests().creates, 100)
+}
+
 async fn updates_last() -> Told {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
@@ -173,6 +205,11 @@ async fn repeated() -> Told {
     holds(matches!(error, WriteError::Uncertain { .. }), error)?;
     same(held(&server), holding(&[(1, "a")]))?;
     server.heal();
+    // That the repetition is turned away says nothing of the first.
+    fault(&server, "create", Failure::TooManyRequests(60), 2);
+    let error = refused(&ledger, batch.clone()).await?;
+    holds(matches!(error, WriteError::Uncertain { .. }), error)?;
+    same(held(&server), holding(&[(1, "a")]))?;
     let other = super::support::ledger(&server, "b");
     let theirs = write(&other, create(2, "b")).await?;
     same(refused(&ledger, batch).await?, exists(2, "b", theirs))?;

@@ -1,0 +1,118 @@
+//! Look-ups about allocations, past the index, which another replica of nadmit may be ahead of.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::{
+    allocation::{Address, Holder, SharedIndex},
+    ledger::{ClusterLedger, Ledger, ReadError, SliceLedger, Store as _},
+    rules::Lookup,
+};
+
+/// Whole lists of the ledger, shared by all who ask for one at the same time: a pool that runs out
+/// makes many ask.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// How many lists were begun.
+    begun: std::sync::atomic::AtomicU64,
+    /// The last one that was finished, by the count of its beginning.
+    finished: Mutex<u64>,
+}
+
+/// Whether a look-up is about allocations.
+pub(super) fn is_of_ledger(lookup: &Lookup) -> bool {
+    matches!(lookup, Lookup::Allocations { .. } | Lookup::Holdings { .. })
+}
+
+/// Makes the index at least as fresh, about these things, as the ledger is when this is called. Of an
+/// embedded ledger it is: nobody else writes there.
+///
+/// # Errors
+/// When the ledger does not tell.
+pub(super) async fn look_up(
+    lookups: &[Lookup],
+    ledger: &Ledger,
+    slices: Option<&SliceLedger>,
+    index: &Arc<SharedIndex>,
+    lists: &Lists,
+) -> Result<(), ReadError> {
+    let Ledger::Cluster(cluster) = ledger else {
+        return Ok(());
+    };
+    for lookup in lookups {
+        match lookup {
+            Lookup::Allocations {
+                pool,
+                address: Some(address),
+            } => one(pool, *address, cluster, index).await?,
+            Lookup::Allocations { address: None, .. } => {
+                lists.list(ledger, slices, index).await?;
+            }
+            Lookup::Holdings { holder } => held(holder, cluster, index).await?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The record of one address.
+async fn one(
+    pool: &str,
+    address: Address,
+    cluster: &ClusterLedger,
+    index: &SharedIndex,
+) -> Result<(), ReadError> {
+    let space = {
+        let index = index.lock();
+        let pool = index.layout().pool(pool);
+        pool.map(|pool| pool.space.clone())
+    };
+    let Some(space) = space else { return Ok(()) };
+    match cluster.get(&space.record_name(address)).await? {
+        Some(stored) => index.lock().apply(stored),
+        None => index.lock().forget(&space, address),
+    }
+    Ok(())
+}
+
+/// Everything that a holder has.
+async fn held(
+    holder: &Holder,
+    cluster: &ClusterLedger,
+    index: &SharedIndex,
+) -> Result<(), ReadError> {
+    let held = cluster.list_held(holder).await?;
+    let mut index = index.lock();
+    for stored in held {
+        index.apply(stored);
+    }
+    Ok(())
+}
+
+impl Lists {
+    /// Everything; or what another has listed since this was called.
+    async fn list(
+        &self,
+        ledger: &Ledger,
+        slices: Option<&SliceLedger>,
+        index: &SharedIndex,
+    ) -> Result<(), ReadError> {
+        use std::sync::atomic::Ordering;
+        let called = self.begun.load(Ordering::SeqCst);
+        let mut finished = self.finished.lock().await;
+        // One that began after the call, and is finished.
+        if *finished > called {
+            return Ok(());
+        }
+        let this = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let (all, cursor) = ledger.list().await?;
+        index.lock().replace(all, cursor.version());
+        if let Some(slices) = slices {
+            let (all, version) = slices.list().await?;
+            index.lock().replace_slices(all, version);
+        }
+        *finished = this;
+        Ok(())
+    }
+}
