@@ -1,6 +1,9 @@
 //! A text in a file that may come and go: one key of a mounted `ConfigMap`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -78,7 +81,7 @@ impl OptionalFile {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Option<String>, SourceError> {
+fn read(path: &Path) -> Result<Option<String>, SourceError> {
     if matches!(path.try_exists(), Ok(false)) {
         return Ok(None);
     }

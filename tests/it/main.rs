@@ -31,6 +31,7 @@ mod process;
 mod profiles;
 mod properties;
 mod steward;
+mod rounds;
 mod support;
 mod targets;
 mod tour;
@@ -72,6 +73,7 @@ fn main() {
         profiles::trials(),
         properties::trials(),
         steward::trials(),
+        rounds::trials(),
         whereabouts::trials(),
     ]
     .into_iter()
