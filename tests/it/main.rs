@@ -28,6 +28,7 @@ mod pools;
 mod process;
 mod profiles;
 mod properties;
+mod simulation;
 mod support;
 mod targets;
 mod tour;
@@ -66,6 +67,7 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        simulation::trials(),
         whereabouts::trials(),
     ]
     .into_iter()
