@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::allocation::{Allocation, Holder};
 
-/// The pool: its name, or [`hashed`] where that is longer than a label's value may be.
+/// The pool, as [`pool_label`] writes it: its name, or a hash where that is longer than a label's value may be.
 pub const POOL: &str = "nadmit.io/pool";
 /// The holder, as [`holder_label`] writes it.
 pub const HOLDER: &str = "nadmit.io/holder";
@@ -28,7 +28,7 @@ pub fn holder_label(holder: &Holder) -> String {
     hashed(&serde_json::to_string(holder).unwrap_or_default())
 }
 
-/// The value of [`POOL`].
+/// The value of [`POOL`]: the name, or the first 16 hexadecimal digits of its SHA-256.
 pub fn pool_label(pool: &str) -> String {
     if is_value(pool) {
         pool.to_owned()

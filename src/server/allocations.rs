@@ -54,10 +54,14 @@ impl Allocations {
         }
     }
 
-    /// The same, where slices are recorded, too: pools that are cut give.
+    /// The same in a cluster: slices are recorded, too, so that pools that are cut give, and other
+    /// replicas write to the same ledger.
     #[must_use]
     pub fn with_slices(mut self, slices: SliceLedger) -> Self {
-        self.index.lock().support_slices();
+        let mut index = self.index.lock();
+        index.support_slices();
+        index.share_ledger();
+        drop(index);
         self.slices = Some(slices);
         self
     }

@@ -11,6 +11,8 @@ mod binding;
 mod check;
 mod check_cluster;
 mod cluster_ledger;
+mod cluster_sources;
+mod cluster_speed;
 mod crash;
 mod crds;
 mod docs;
@@ -49,6 +51,8 @@ fn main() {
         check::trials(),
         check_cluster::trials(),
         cluster_ledger::trials(),
+        cluster_sources::trials(),
+        cluster_speed::trials(),
         crash::trials(),
         crds::trials(),
         kube_types::trials(),

@@ -150,6 +150,9 @@ impl Index {
         if self.entry(space, address).and_then(Entry::ticket) != Some(ticket) {
             return;
         }
+        if let Some(version) = version {
+            self.remember_own(version);
+        }
         self.change(space, address, |entry| {
             let Entry::Flying(flying) = entry? else {
                 return None;

@@ -30,6 +30,7 @@ mod query;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod writers;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -58,6 +59,7 @@ pub struct Index {
     slices: slices::Slices,
     tickets: HashMap<Ticket, Vec<Mark>>,
     issued: u64,
+    writers: writers::Writers,
 }
 
 /// What a holder has on one interface: the key under which it is found again.

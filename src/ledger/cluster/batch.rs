@@ -1,10 +1,6 @@
 //! A batch: its records side by side, and all of them or none.
 
-use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -28,17 +24,23 @@ const AT_ONCE: usize = 32;
 /// - What is uncertain takes nothing back: the batch is to be repeated, and finds its own records.
 pub(super) async fn run(inner: Arc<Inner>, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
     once_each(&batch)?;
-    let mark = mark(&inner.options.writer, &batch);
+    let marked = inner.marks.begin(&inner.options.writer, &batch);
+    let outcome = marked_with(&marked.mark, &inner, batch).await;
+    inner.marks.end(marked, outcome)
+}
+
+async fn marked_with(
+    mark: &str,
+    inner: &Inner,
+    batch: Vec<Write>,
+) -> Result<Vec<Version>, WriteError> {
     let mut versions = vec![Version::default(); batch.len()];
     let mut created = Vec::new();
     let creates = |(_, write): &(usize, Write)| matches!(write, Write::Create(_));
     let (first, then): (Vec<_>, Vec<_>) = batch.into_iter().enumerate().partition(creates);
     for part in [first, then] {
         let outcomes: Vec<(usize, Result<Done, WriteError>)> = stream::iter(part)
-            .map(|(at, write)| {
-                let (inner, mark) = (&inner, &mark);
-                async move { (at, inner.one(&write, mark).await) }
-            })
+            .map(|(at, write)| async move { (at, inner.one(&write, mark).await) })
             .buffered(AT_ONCE)
             .collect()
             .await;
@@ -53,17 +55,10 @@ pub(super) async fn run(inner: Arc<Inner>, batch: Vec<Write>) -> Result<Vec<Vers
             }
         }
         if let Some(error) = gravest(errors) {
-            return Err(undo(&inner, created, error).await);
+            return Err(undo(inner, created, error).await);
         }
     }
     Ok(versions)
-}
-
-/// The mark of a batch: the same when it is repeated, another for any other.
-fn mark(writer: &str, batch: &[Write]) -> String {
-    let mut hasher = DefaultHasher::new();
-    format!("{batch:?}").hash(&mut hasher);
-    format!("{writer}/{:016x}", hasher.finish())
 }
 
 /// A batch's records are written side by side, so each name may be there once.

@@ -18,15 +18,16 @@
 //! to do about a refusal, `counted` counts requests, `transfer` exports and imports.
 //!
 //! # Marks
-//! Every object carries the mark of the batch that wrote it last ([`WRITER`]): the process, and a hash
-//! of the batch. By it a batch knows its own record again when the answer to a create was lost, and
-//! when it is repeated. A record that another batch has created with the same content (two replicas
-//! asked for one pod in one second) is taken over by an update of the mark: its version changes, so
-//! that the other cannot take it back any more.
+//! Every object carries the mark of the batch that wrote it last ([`WRITER`]). By it a batch knows its
+//! own record again when the answer to a create was lost, or when it is repeated because its end was
+//! not known. A record that another batch has created with the same content (two replicas asked for
+//! one pod in one second) is taken over by an update of the mark: its version changes, so that the
+//! other cannot take it back any more.
 
 mod batch;
 mod counted;
 mod follow;
+mod marks;
 mod object;
 mod read;
 mod transfer;
@@ -45,7 +46,7 @@ use kube::{
 };
 use prometheus_client::collector::Collector;
 
-use self::counted::Counted;
+use self::{counted::Counted, marks::Marks};
 pub use self::{counted::Requests, object::WRITER};
 use super::{Cursor, Events, ReadError, Store, WriteError};
 use crate::{
@@ -102,6 +103,7 @@ struct Inner {
     api: Api<DynamicObject>,
     options: ClusterOptions,
     counted: Counted,
+    marks: Marks,
     /// The unreadable objects that were reported.
     noticed: Mutex<HashSet<String>>,
 }
@@ -117,6 +119,7 @@ impl ClusterLedger {
             api: Api::all_with(client, &kind),
             options,
             counted: Counted::default(),
+            marks: Marks::default(),
             noticed: Mutex::default(),
         }))
     }

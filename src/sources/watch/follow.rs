@@ -7,7 +7,10 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::StreamExt as _;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{api::call::Answer, sources::ClusterError};
 
@@ -85,6 +88,9 @@ async fn list(shared: &Shared, watched: Watched) -> Result<Outcome, Answer> {
             let seen = read::read(watched, item).map_err(|e| unreadable(&e))?;
             shared.with(|store| store.list(watched, begun, seen));
         }
+        // A page is some milliseconds of work: others are let in, and what changed is published, so
+        // that what it replaces need not be kept.
+        yield_now().await;
         match page.metadata.more() {
             Some(more) => place = more.to_owned(),
             None => {

@@ -36,7 +36,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         }
     });
     let own = [
-        vec![Trial::test("api_conversations::over_http", over_http)],
+        vec![
+            Trial::test("api_conversations::over_http", over_http),
+            Trial::test(
+                "api_conversations::other_answers_are_noticed",
+                normal::tells_apart,
+            ),
+        ],
         behaviour::trials(),
         kinds::trials(),
         misbehaving::trials(),

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::Value;
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+
+use super::replay::compared;
 
 /// A body without what must differ.
 pub(super) fn normal(mut value: Value) -> Value {
@@ -147,5 +150,29 @@ impl Names {
             }
             _ => {}
         }
+    }
+}
+
+/// What differs although it need not is seen, wherever it stands; what must differ is not.
+pub(super) fn tells_apart() -> Result<(), Failed> {
+    let answer = |status: u64, uid: &str, version: &str, holder: &str| {
+        let metadata = json!({"uid": uid, "resourceVersion": version, "name": "a"});
+        let spec = json!({"holder": holder});
+        json!({"status": status, "events": [{"object": {"metadata": metadata, "spec": spec}}]})
+    };
+    let first = || answer(200, "u", "1", "h");
+    compared(first(), answer(200, "v", "2", "h"))?;
+    for other in [answer(201, "u", "1", "h"), answer(200, "u", "1", "i")] {
+        if compared(first(), other.clone()).is_ok() {
+            return Err(format!("{other} is no other answer").into());
+        }
+    }
+    let mut without = first();
+    if let Some(metadata) = without["events"][0]["object"]["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
+    match compared(first(), without) {
+        Ok(()) => Err("that a version is missing is not seen".into()),
+        Err(_) => Ok(()),
     }
 }

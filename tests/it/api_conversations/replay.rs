@@ -81,18 +81,20 @@ async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result
             .map(|members| members.remove("transferEncoding"));
     }
     names.learn(&expected, &found);
-    compared(&normal(found), &normal(expected))
+    compared(found, expected)
 }
 
-fn compared(found: &Value, expected: &Value) -> Result<(), String> {
+/// Compares two answers, but for what must differ.
+pub(super) fn compared(found: Value, expected: Value) -> Result<(), String> {
+    let (found, expected) = (normal(found), normal(expected));
     if found == expected {
         return Ok(());
     }
     let lines = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     Err(format!(
         "found {}\nexpected {}",
-        lines(found),
-        lines(expected)
+        lines(&found),
+        lines(&expected)
     ))
 }
 

@@ -6,7 +6,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, PatchParams, PostParams, WatchEvent, WatchParams},
+    api::{
+        DeleteParams, ListParams, PatchParams, PostParams, VersionMatch, WatchEvent, WatchParams,
+    },
     core::PartialObjectMeta,
     runtime::watcher,
 };
@@ -25,6 +27,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("what_leaves_a_selection_is_gone", selection),
         trial("pages_are_of_one_state", pages),
         trial("a_lagging_watch_tells_later", lag),
+        trial("the_watches_of_one_client_break", one_client),
         trial("metadata_is_watched_alone", metadata),
     ]
 }
@@ -185,7 +188,16 @@ async fn pages() -> Told {
         &second.metadata.resource_version,
         &first.metadata.resource_version,
     )?;
+    let exactly = |version: Option<String>| {
+        let version = version.unwrap_or_default();
+        ListParams::default()
+            .matching(VersionMatch::Exact)
+            .at(&version)
+    };
+    let past = exactly(first.metadata.resource_version);
+    same(&maps.list(&past).await?.items.len(), &4)?;
     server.compact();
+    same(&refusal(maps.list(&past).await)?.0, &410)?;
     same(&refusal(maps.list(&next).await)?.0, &410)
 }
 
@@ -234,6 +246,32 @@ async fn lag() -> Told {
     write(&writer, "b", "1").await?;
     watch.try_next().await?;
     same(&began.elapsed().as_secs(), &2)
+}
+
+async fn one_client() -> Told {
+    let server = ApiServer::new();
+    let params = WatchParams::default().timeout(60);
+    let watch = async |client: &str| maps(&server.named(client)).watch(&params, "0").await;
+    let (broken, whole) = (watch("broken").await?, watch("whole").await?);
+    server.drop_watches_of("broken");
+    let began = tokio::time::Instant::now();
+    let (broken, whole) = tokio::join!(
+        async {
+            (
+                broken.collect::<Vec<_>>().await.len(),
+                began.elapsed().as_secs(),
+            )
+        },
+        async {
+            (
+                whole.collect::<Vec<_>>().await.len(),
+                began.elapsed().as_secs(),
+            )
+        },
+    );
+    same(&broken.1, &0)?;
+    // Its bookmark, and its end in time.
+    same(&whole, &(1, 60))
 }
 
 async fn metadata() -> Told {

@@ -18,7 +18,7 @@ use super::{
     normal::normal,
     pods::{bind, binding, pod, pods},
 };
-use crate::api_server::{ApiServer, Webhook, posting};
+use crate::api_server::{ApiServer, Failure, FaultAction, Rule, Webhook, posting};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -283,6 +283,15 @@ async fn matched() -> Told {
         same(&server.calls("w.example.dev"), &calls)?;
     }
     let pods = kube::Api::<Pod>::namespaced(server.client(), "watched");
+    // What is refused afterwards has been asked for.
+    let quota = FaultAction::after_admission(Failure::Forbidden);
+    server.fault(Rule::of("create", "pods", quota));
+    let refused = pods
+        .create(&PostParams::default(), &pod("q", json!({}))?)
+        .await;
+    same(&refusal(refused)?.0, &403)?;
+    same(&server.calls("w.example.dev"), &2)?;
+    same(&server.stored("pods", "watched", "q"), &None)?;
     pods.delete("p", &DeleteParams::default()).await?;
-    same(&server.calls("w.example.dev"), &2)
+    same(&server.calls("w.example.dev"), &3)
 }

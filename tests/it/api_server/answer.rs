@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{kinds::Kind, schema::Cause};
@@ -16,10 +17,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(code: u16, body: &Value) -> Self {
+    pub(super) fn new(code: u16, body: &impl Serialize) -> Self {
         Self {
             code,
-            body: body.to_string().into_bytes(),
+            // What came from JSON goes into JSON.
+            body: serde_json::to_vec(body).unwrap_or_default(),
             warnings: Vec::new(),
             retry_after: None,
         }
@@ -82,7 +84,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(code: u16, reason: &str, message: &str) -> Self {
+    pub(crate) fn new(code: u16, reason: &str, message: &str) -> Self {
         Self {
             code,
             reason: reason.to_owned(),

@@ -12,6 +12,14 @@ pub(super) type Managers = BTreeMap<String, Value>;
 
 type Path = Vec<String>;
 
+/// Who applies a subresource has applied nothing else by that.
+pub(super) fn manager(name: &str, subresource: &str) -> String {
+    match subresource {
+        "" => name.to_owned(),
+        subresource => format!("{name}\" using subresource \"{subresource}"),
+    }
+}
+
 /// A configuration without what names its object.
 pub(super) fn configured(wanted: &Value) -> Value {
     let mut own = wanted.clone();

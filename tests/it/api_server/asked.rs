@@ -27,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) client: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Nothing that it asks for is written.
+    pub(super) blocked: bool,
 }
 
 impl Asked {
@@ -82,6 +84,7 @@ impl Asked {
             client: client.to_owned(),
             headers: parts.headers.clone(),
             body,
+            blocked: false,
         })
     }
 

@@ -13,7 +13,7 @@ use super::{
     prepare::{metadata, text},
     read::no_such_resource,
     selectors::Selector,
-    store::{Key, State},
+    store::{Key, State, Table},
     time,
 };
 
@@ -216,17 +216,18 @@ impl Shared {
 
     /// A namespace that is being deleted goes with the last object in it.
     pub(super) fn leave(&self, state: &mut State, asked: &Asked, namespace: &str) {
-        let mut tables = state.tables.values();
-        if tables.any(|table| table.objects.keys().any(|key| key.0 == namespace)) {
-            return;
-        }
         let key = (String::new(), namespace.to_owned());
         let Some(namespaces) = state.tables.get("namespaces") else {
             return;
         };
         let kind = Arc::clone(&namespaces.kind);
         let found = namespaces.objects.get(&key);
-        if found.is_some_and(|found| !text(found, "deletionTimestamp").is_empty()) {
+        if found.is_none_or(|found| text(found, "deletionTimestamp").is_empty()) {
+            return;
+        }
+        let inside = |table: &Table| table.objects.keys().any(|key| key.0 == namespace);
+        if !state.tables.values().any(inside) {
+            // It was there, under the same lock.
             let _ = self.commit(state, asked, &kind, &key, None);
         }
     }

@@ -121,6 +121,8 @@ pub(crate) enum Effect {
     /// It does if it does not fail.
     #[default]
     AsAnswered,
+    /// The webhooks are asked, but nothing is written: so a quota refuses.
+    Admitted,
     /// It does, and the caller does not learn of it.
     Lost,
     /// It does, so long after the caller was told that it failed.
@@ -150,6 +152,14 @@ impl FaultAction {
     pub(crate) fn lost(failure: Failure) -> Self {
         Self {
             effect: Effect::Lost,
+            ..failure.into()
+        }
+    }
+
+    /// Fails when the webhooks have answered.
+    pub(crate) fn after_admission(failure: Failure) -> Self {
+        Self {
+            effect: Effect::Admitted,
             ..failure.into()
         }
     }

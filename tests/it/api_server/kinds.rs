@@ -1,6 +1,6 @@
 //! What kinds the stand-in serves, and what it must know of each.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -201,10 +201,15 @@ const DEFINITIONS: &[&str] = &[
 
 /// Those of a cluster in which nadmit and all that it knows are installed.
 pub(crate) fn installed() -> Vec<Kind> {
-    let rows = ROWS.iter().map(Kind::of_row);
-    let definitions = DEFINITIONS.iter().filter_map(|text| {
-        let definition: Value = serde_saphyr::from_str(text).ok()?;
-        Kind::of_definition(&definition)
-    });
-    rows.chain(definitions).collect()
+    // A simulation starts many servers; the schemas are read once.
+    static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+    let read = || {
+        let rows = ROWS.iter().map(Kind::of_row);
+        let definitions = DEFINITIONS.iter().filter_map(|text| {
+            let definition: Value = serde_saphyr::from_str(text).ok()?;
+            Kind::of_definition(&definition)
+        });
+        rows.chain(definitions).collect()
+    };
+    KINDS.get_or_init(read).clone()
 }

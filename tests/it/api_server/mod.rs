@@ -43,9 +43,10 @@ use std::{
 use serde_json::Value;
 
 pub(crate) use self::{
+    answer::Refusal,
     asked::Asked,
     faults::{Effect, Failure, Fault, FaultAction, Rule},
-    kinds::Kind,
+    kinds::{Kind, installed},
     real::RealServer,
     seed::Store,
     time::Clock,
@@ -103,6 +104,8 @@ struct Shared {
     written: Mutex<Counts>,
     log: Mutex<Option<Log>>,
     lags: Mutex<BTreeMap<String, Duration>>,
+    /// How often the watches of a client were dropped.
+    drops: Mutex<BTreeMap<String, u64>>,
     address: OnceLock<SocketAddr>,
 }
 
@@ -130,6 +133,7 @@ impl ApiServer {
             written: Mutex::default(),
             log: Mutex::default(),
             lags: Mutex::default(),
+            drops: Mutex::default(),
             address: OnceLock::new(),
         };
         let server = Self {
@@ -175,6 +179,7 @@ impl ApiServer {
         locked(&self.shared.faults.rules).clear();
         *locked(&self.shared.faults.decide) = None;
         locked(&self.shared.lags).clear();
+        self.shared.wake();
     }
 
     /// Asks a closure about each request for which there is no other fault.
@@ -193,12 +198,18 @@ impl ApiServer {
         }
     }
 
+    /// Breaks the open watches of a client.
+    pub(crate) fn drop_watches_of(&self, client: &str) {
+        let mut drops = locked(&self.shared.drops);
+        *drops.entry(client.to_owned()).or_default() += 1;
+        drop(drops);
+        self.shared.wake();
+    }
+
     /// From now on a client's watches tell what happened so much later.
     pub(crate) fn lag(&self, client: &str, lag: Duration) {
         locked(&self.shared.lags).insert(client.to_owned(), lag);
-        for table in self.shared.state().tables.values() {
-            table.tell.send_replace(());
-        }
+        self.shared.wake();
     }
 
     /// Forgets the history: watches that are behind, and lists that are not at their end, are
@@ -274,6 +285,17 @@ impl ApiServer {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         locked(&self.state)
+    }
+
+    /// Lets all watches look what there is.
+    fn wake(&self) {
+        for table in self.state().tables.values() {
+            table.tell.send_replace(());
+        }
+    }
+
+    fn drops_of(&self, client: &str) -> u64 {
+        locked(&self.drops).get(client).copied().unwrap_or_default()
     }
 
     fn lag_of(&self, client: &str) -> Duration {

@@ -79,8 +79,9 @@ impl Shared {
             (table.objects.contains_key(&key(asked)), managers)
         };
         let own = apply::configured(&wanted);
+        let manager = &apply::manager(manager, &asked.subresource);
         if !there && asked.subresource.is_empty() {
-            let applied = BTreeMap::from([(manager.to_owned(), own)]);
+            let applied = BTreeMap::from([(manager.clone(), own)]);
             let new = New {
                 object: wanted,
                 applied: Some(applied),
@@ -89,7 +90,7 @@ impl Shared {
         }
         let force = asked.is_true("force");
         apply::take(&mut managers, manager, &own, force)?;
-        let before = managers.insert(manager.to_owned(), own);
+        let before = managers.insert(manager.clone(), own);
         let dropped = apply::dropped(&managers, before.as_ref());
         let make = |old: &Value| {
             let mut new = old.clone();

@@ -1,8 +1,9 @@
 //! Get and list.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{
@@ -21,7 +22,7 @@ impl Shared {
         let key = (asked.namespace().to_owned(), asked.name().to_owned());
         let object = table.objects.get(&key);
         let object = object.ok_or_else(|| Refusal::not_found(&table.kind, asked.name()))?;
-        Ok(Answer::new(200, &shown(object, asked)))
+        Ok(Answer::new(200, &*shown(object, asked)))
     }
 
     /// A page of a list; what lies behind by `lag` does not see the last changes.
@@ -89,19 +90,24 @@ impl Place {
         let current = state.revision;
         let Some(token) = asked.query("continue") else {
             let least = asked.query("resourceVersion").unwrap_or_default();
-            let cached = !least.is_empty() && asked.query("resourceVersionMatch") != Some("Exact");
+            let cached = !least.is_empty();
             let revision = if cached {
                 table.seen(lag).unwrap_or(current)
             } else {
                 current
             };
+            let exact = asked.query("resourceVersionMatch") == Some("Exact");
             let least: u64 = least.parse().unwrap_or_default();
+            if exact && least < table.since {
+                let message = "The resourceVersion for the provided list is too old.";
+                return Err(Refusal::expired(message));
+            }
             if least > current {
                 let message = format!("Too large resource version: {least}, current: {current}");
                 return Err(Refusal::new(504, "Timeout", &message).retried_after(1));
             }
             return Ok(Self {
-                revision: revision.max(least),
+                revision: if exact { least } else { revision.max(least) },
                 after: None,
             });
         };
@@ -141,12 +147,14 @@ impl Place {
 impl Table {
     /// The last revision that one sees who lags behind; `None` if that is all of them.
     pub(super) fn seen(&self, lag: std::time::Duration) -> Option<u64> {
-        let now = tokio::time::Instant::now();
-        let unseen = self.events.iter().find(|event| event.at + lag > now);
         // A lag of zero hides nothing, even where time stands still.
-        unseen
-            .filter(|_| !lag.is_zero())
-            .map(|event| event.revision.saturating_sub(1).max(self.since))
+        if lag.is_zero() {
+            return None;
+        }
+        let now = tokio::time::Instant::now();
+        let first = self.events.partition_point(|event| event.at + lag <= now);
+        let unseen = self.events.get(first)?;
+        Some(unseen.revision.saturating_sub(1).max(self.since))
     }
 }
 
@@ -179,7 +187,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn list(&self, kind: &Kind, asked: &Asked, place: &Place) -> Value {
+    fn list(&self, kind: &Kind, asked: &Asked, place: &Place) -> List<'a> {
         let mut metadata = json!({"resourceVersion": place.revision.to_string()});
         if let Some(last) = self.last.filter(|_| self.left > 0) {
             metadata["continue"] = Value::from(place.token(last));
@@ -190,38 +198,62 @@ impl<'a> Page<'a> {
             metadata["continue"] = Value::from("");
         }
         let metadata_only = asked.wants_metadata();
-        let items = self.items.iter().map(|object| {
-            let mut item = shown(object, asked);
-            // The items of a built-in kind's list do not name it.
-            let plain = !kind.custom && !metadata_only;
-            if let Some(members) = item.as_object_mut().filter(|_| plain) {
-                members.remove("apiVersion");
-                members.remove("kind");
-            }
-            item
-        });
-        let (version, name) = if metadata_only {
-            (
-                "meta.k8s.io/v1".to_owned(),
-                "PartialObjectMetadataList".to_owned(),
-            )
+        let (api_version, name) = if metadata_only {
+            let name = "PartialObjectMetadataList".to_owned();
+            ("meta.k8s.io/v1".to_owned(), name)
         } else {
             (kind.api_version(), format!("{}List", kind.kind))
         };
-        json!({
-            "apiVersion": version, "kind": name, "metadata": metadata,
-            "items": items.collect::<Vec<Value>>(),
-        })
+        // The items of a built-in kind's list do not name it.
+        let named = kind.custom || metadata_only;
+        let items = self.items.iter().map(|object| Item {
+            object: shown(object, asked),
+            named,
+        });
+        List {
+            api_version,
+            kind: name,
+            metadata,
+            items: items.collect(),
+        }
+    }
+}
+
+/// A list as it is written, without a copy of what is in it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    api_version: String,
+    kind: String,
+    metadata: Value,
+    items: Vec<Item<'a>>,
+}
+
+struct Item<'a> {
+    object: Cow<'a, Value>,
+    named: bool,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.object.as_object() {
+            Some(members) if !self.named => serializer.collect_map(
+                members
+                    .iter()
+                    .filter(|(key, _)| *key != "apiVersion" && *key != "kind"),
+            ),
+            _ => self.object.serialize(serializer),
+        }
     }
 }
 
 /// An object as it is answered: whole, or its metadata alone.
-pub(super) fn shown(object: &Value, asked: &Asked) -> Value {
+pub(super) fn shown<'a>(object: &'a Value, asked: &Asked) -> Cow<'a, Value> {
     if !asked.wants_metadata() {
-        return object.clone();
+        return Cow::Borrowed(object);
     }
-    json!({
+    Cow::Owned(json!({
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
         "metadata": object["metadata"],
-    })
+    }))
 }

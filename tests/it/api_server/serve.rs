@@ -94,6 +94,9 @@ impl Shared {
         key: &Key,
         object: Option<Value>,
     ) -> Result<Arc<Value>, Refusal> {
+        if asked.blocked {
+            return Err(asked.forbidden("test"));
+        }
         let gone = object.is_none();
         let change = state.commit(&kind.qualified(), key, object);
         let change = change.ok_or_else(|| Refusal::not_found(kind, &key.1))?;
@@ -147,6 +150,13 @@ impl Shared {
         };
         match action.effect {
             Effect::AsAnswered => {}
+            Effect::Admitted => {
+                let blocked = Asked {
+                    blocked: true,
+                    ..asked.clone()
+                };
+                drop(Arc::clone(&self).take_effect(blocked, &action).await);
+            }
             Effect::Lost => drop(Arc::clone(&self).take_effect(asked.clone(), &action).await),
             Effect::Later(after) => {
                 let (shared, asked, action) = (Arc::clone(&self), asked.clone(), action.clone());

@@ -42,7 +42,8 @@ struct Watcher {
     deadline: Option<Instant>,
     dropped_at: Option<Instant>,
     bookmarks: VecDeque<Instant>,
-    drops: u64,
+    /// How often the watches of this resource, and of this client, had been dropped.
+    drops: (u64, u64),
     changed: Receiver<()>,
 }
 
@@ -89,7 +90,7 @@ impl Watcher {
             deadline: timeout.map(|timeout| now + timeout),
             dropped_at: action.drop_after.map(|after| now + after),
             bookmarks,
-            drops: table.drops,
+            drops: (table.drops, shared.drops_of(&asked.client)),
             changed: table.tell.subscribe(),
             asked,
             shared: {
@@ -180,7 +181,8 @@ impl Watcher {
             self.ended = true;
             return Gathered::Lines;
         };
-        if table.drops != self.drops || self.dropped_at.is_some_and(|at| at <= now) {
+        let drops = (table.drops, shared.drops_of(&self.asked.client));
+        if drops != self.drops || self.dropped_at.is_some_and(|at| at <= now) {
             return Gathered::Dropped;
         }
         if self.told < table.forgotten {
@@ -270,7 +272,5 @@ enum Gathered {
 }
 
 fn line(what: &str, object: &Value) -> Bytes {
-    let mut text = json!({"type": what, "object": object}).to_string();
-    text.push('\n');
-    text.into()
+    format!("{{\"type\":\"{what}\",\"object\":{object}}}\n").into()
 }

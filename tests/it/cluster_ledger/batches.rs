@@ -205,6 +205,11 @@ async fn repeated() -> Told {
     holds(matches!(error, WriteError::Uncertain { .. }), error)?;
     same(held(&server), holding(&[(1, "a")]))?;
     server.heal();
+    // That the repetition is turned away says nothing of the first.
+    fault(&server, "create", Failure::TooManyRequests(60), 2);
+    let error = refused(&ledger, batch.clone()).await?;
+    holds(matches!(error, WriteError::Uncertain { .. }), error)?;
+    same(held(&server), holding(&[(1, "a")]))?;
     let other = super::support::ledger(&server, "b");
     let theirs = write(&other, create(2, "b")).await?;
     same(refused(&ledger, batch).await?, exists(2, "b", theirs))?;

@@ -1,4 +1,4 @@
-//! The ledger in a cluster, against the stand-in for the API server, in paused time.
+//! The ledger in a cluster, against the stand-in for the API server, mostly in paused time.
 //!
 //! `contract` and `model` run on the embedded ledger, too: what both promise is written once.
 
@@ -8,6 +8,7 @@ mod contract;
 mod following;
 mod model;
 mod reading;
+mod sockets;
 mod support;
 
 use libtest_mimic::Trial;
@@ -20,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         following::trials(),
         model::trials(),
         reading::trials(),
+        sockets::trials(),
     ]
     .into_iter()
     .flatten()

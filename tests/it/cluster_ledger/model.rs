@@ -30,7 +30,7 @@ pub(super) fn trials() -> Vec<Trial> {
             })
         }),
         Trial::test("cluster_ledger::cluster::model", || {
-            properties::run(128, story(), |story| {
+            properties::run(48, story(), |story| {
                 paused().map_err(failed)?.block_on(async {
                     let server = ApiServer::new();
                     let options = ClusterOptions::new("a");

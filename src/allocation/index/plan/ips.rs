@@ -131,7 +131,15 @@ impl Index {
             None => Family::Mac,
         };
         let free = state.free(slot);
-        let lowest = free.and_then(|free| free.lowest());
+        let window = range.map(|range| range.window());
+        let beginning = window.and_then(|window| {
+            let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
+            Some((self.beginning(first, last)?, last))
+        });
+        let lowest = free.and_then(|free| {
+            let behind = beginning.and_then(|(from, to)| free.lowest_within(from, to));
+            behind.or_else(|| free.lowest())
+        });
         lowest.map(|number| family.address(number)).ok_or_else(|| {
             Refusal::Exhausted(Box::new(Exhausted {
                 pool: Arc::clone(&pool.name),

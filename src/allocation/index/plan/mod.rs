@@ -22,6 +22,10 @@ use crate::{
 /// within them changes nothing. The API server's longest request is shorter.
 const FRESH: i64 = 30;
 
+/// For how many seconds another writer may be at work on a plan: longer than a request lasts, by more
+/// than clocks are apart.
+const YOUNG: i64 = 90;
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asker {
@@ -239,6 +243,11 @@ impl Draft<'_> {
         let by = record.pod.as_ref().and_then(|pod| pod.uid.as_ref());
         let uid = self.asker.pod.as_ref().and_then(|pod| pod.uid.as_ref());
         matches!(record.holder, Holder::Unnamed { .. }) && by.is_some() && by != uid
+    }
+
+    /// Whether whoever wrote the record may be at work on the rest of its plan still.
+    fn is_young(&self, record: &Allocation) -> bool {
+        self.now.0 - record.since.0 < YOUNG
     }
 
     /// Whether a record says already what this pod needs it to say.

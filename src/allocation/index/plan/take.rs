@@ -66,7 +66,8 @@ impl Index {
         wanted.mac = old.mac.or(wanted.mac);
         draft.remember_node(&mut wanted, old);
         let version = entry.version();
-        if draft.is_settled(old) && wanted.mac == old.mac && version.is_some() {
+        let sure = |version| self.is_own(version) || !draft.is_young(old);
+        if draft.is_settled(old) && wanted.mac == old.mac && version.is_some_and(sure) {
             return Ok(());
         }
         let version = version.ok_or_else(|| match entry.ticket() {

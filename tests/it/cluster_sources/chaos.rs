@@ -1,0 +1,212 @@
+//! Any mixture of changes, faults and look-ups: nothing goes back, and all comes right.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::catalog::Catalog;
+use tokio::time::{Instant, sleep};
+
+use super::support::{CLIENT, Followed, NETWORKS, Told, network, pod, same, trial};
+use crate::api_server::{ApiServer, Failure, FaultAction, Rule, Settings};
+
+const STEPS: u64 = 150;
+const SEEDS: u64 = 40;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("nothing_goes_back_and_all_comes_right", many),
+        trial("the_same_again_is_the_same", twice),
+    ]
+}
+
+/// Numbers from a seed (splitmix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+async fn many() -> Told {
+    for seed in 0..SEEDS {
+        let history = History::run(seed).await;
+        history.map_err(|error| format!("seed {seed}: {}", error.message().unwrap_or("?")))?;
+    }
+    Ok(())
+}
+
+async fn twice() -> Told {
+    for seed in [3, 1_000] {
+        let (one, other) = (History::run(seed).await?, History::run(seed).await?);
+        same(&one, &other)?;
+    }
+    Ok(())
+}
+
+struct History {
+    followed: Followed,
+    chance: Chance,
+    /// The step at which a pod was last written or seen to be gone, at least: the former stands in
+    /// its annotation.
+    confirmed: BTreeMap<String, u64>,
+    began: Instant,
+    log: Vec<String>,
+}
+
+impl History {
+    async fn run(seed: u64) -> Result<Vec<String>, Failed> {
+        let server = ApiServer::with(Settings {
+            page: 4,
+            ..Settings::default()
+        });
+        let mut history = Self {
+            followed: Followed::synced(server).await?,
+            chance: Chance(seed),
+            confirmed: BTreeMap::new(),
+            began: Instant::now(),
+            log: Vec::new(),
+        };
+        for number in 0..STEPS {
+            history.step(number).await?;
+            history.look()?;
+        }
+        history.followed.server.heal();
+        sleep(Duration::from_secs(400)).await;
+        history.look()?;
+        history.settled()?;
+        history
+            .log
+            .push(format!("{:?}", history.followed.source.status().published));
+        Ok(history.log)
+    }
+
+    async fn step(&mut self, number: u64) -> Told {
+        let name = format!("p{}", self.chance.below(12));
+        let server = &self.followed.server;
+        match self.chance.below(14) {
+            0..=4 => {
+                self.followed.put([pod("db", &name, &number.to_string())])?;
+            }
+            5 | 6 => drop(
+                self.followed
+                    .delete(&format!("/api/v1/namespaces/db/pods/{name}"))
+                    .await,
+            ),
+            7 => self
+                .followed
+                .put([network("db", &name, &number.to_string())])?,
+            8 => server.drop_watches("pods"),
+            9 => server.compact(),
+            10 => server.lag(CLIENT, Duration::from_millis(self.chance.below(4_000))),
+            11 => {
+                let verb = ["watch", "list"][usize::try_from(self.chance.below(2))?];
+                let action: FaultAction = match self.chance.below(4) {
+                    0 => Failure::Connection.into(),
+                    1 => Failure::Unavailable.into(),
+                    2 => FaultAction::slow(Duration::from_millis(300), Duration::from_millis(700)),
+                    _ => FaultAction::dropped(Duration::from_millis(50)),
+                };
+                server.fault(Rule::of(verb, "pods", action).for_client(CLIENT).times(2));
+            }
+            12 => self.confirm(&name, number).await,
+            _ => {
+                if self.followed.source.refresh_pods_of("db").await.is_ok() {
+                    for other in 0..12 {
+                        self.agrees(&format!("p{other}"), number);
+                    }
+                }
+            }
+        }
+        sleep(Duration::from_millis(self.chance.below(500))).await;
+        Ok(())
+    }
+
+    async fn confirm(&mut self, name: &str, step: u64) {
+        if self.followed.source.refresh_pod("db", name).await.is_ok() {
+            self.agrees(name, step);
+        }
+    }
+
+    /// Nothing else writes: what was just looked up is what is stored.
+    fn agrees(&mut self, name: &str, step: u64) {
+        let stored = self.followed.server.stored("pods", "db", name);
+        let stored = stored.and_then(|pod| {
+            let text = pod["metadata"]["annotations"][NETWORKS].as_str();
+            text.map(str::to_owned)
+        });
+        let found = self.followed.networks_of("db", name);
+        if found != stored {
+            self.log
+                .push(format!("WRONG {name}: found {found:?}, stored {stored:?}"));
+        }
+        let number = stored.and_then(|text| text.parse().ok());
+        self.confirmed
+            .insert(name.to_owned(), number.unwrap_or(step));
+    }
+
+    /// What was looked up once is never older again.
+    fn look(&mut self) -> Told {
+        let catalog = self.followed.catalog();
+        self.log.push(format!(
+            "{} {}",
+            self.began.elapsed().as_millis(),
+            digest(&catalog)
+        ));
+        if let Some(wrong) = self.log.iter().find(|line| line.starts_with("WRONG")) {
+            return Err(wrong.into());
+        }
+        for (name, number) in &mut self.confirmed {
+            let found = self.followed.networks_of("db", name);
+            let found: Option<u64> = found.and_then(|text| text.parse().ok());
+            match found {
+                Some(found) if found < *number => {
+                    return Err(format!("{name} went back from {number} to {found}").into());
+                }
+                Some(found) => *number = found,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn settled(&self) -> Told {
+        let stored = self.followed.server.all("pods");
+        let stored: BTreeMap<String, String> = stored
+            .iter()
+            .map(|pod| {
+                let text =
+                    |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+                let metadata = &pod["metadata"];
+                (
+                    text(&metadata["name"]),
+                    text(&metadata["annotations"][NETWORKS]),
+                )
+            })
+            .collect();
+        let catalog = self.followed.catalog();
+        let found = catalog.pods().map(|pod| {
+            let networks = pod.networks.as_deref().unwrap_or_default();
+            (pod.name.to_string(), networks.to_owned())
+        });
+        same(&found.collect(), &stored)?;
+        let networks = self
+            .followed
+            .server
+            .all("network-attachment-definitions.k8s.cni.cncf.io");
+        same(&catalog.network_count(), &networks.len())?;
+        same(&self.followed.source.status().stale().count(), &0)
+    }
+}
+
+fn digest(catalog: &Catalog) -> String {
+    let pods = catalog
+        .pods()
+        .map(|pod| format!("{}={:?}", pod.name, pod.networks));
+    let networks = catalog.networks().map(|network| network.name.to_string());
+    pods.chain(networks).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,248 @@
+//! What is looked up past the watches, and stays.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::support::{
+    CLIENT, Followed, Told, holds, network, pod, pool, put, same, settled, trial,
+};
+use crate::api_server::{ApiServer, Failure, FaultAction, Rule};
+
+const LAG: Duration = Duration::from_secs(5);
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("what_the_watch_does_not_know_yet_is_found", found),
+        trial("a_deletion_seen_live_is_not_undone", not_undone),
+        trial(
+            "what_was_made_and_deleted_between_is_not_brought_back",
+            between,
+        ),
+        trial("a_pod_made_anew_has_its_new_uid", anew),
+        trial("a_watch_that_is_ahead_is_not_set_back", ahead),
+        trial("namespaces_pools_and_the_operator_are_looked_up", others),
+        trial("users_of_a_network_are_looked_up", users),
+        trial("what_the_api_server_does_not_tell_is_an_error", errors),
+    ]
+}
+
+/// A cluster whose watches lag by [`LAG`].
+async fn lagging() -> Result<Followed, libtest_mimic::Failed> {
+    let server = ApiServer::new();
+    server.namespace("db", &[]);
+    put(
+        &server,
+        [network("db", "a-net", "p"), pod("db", "a", "a-net")],
+    )?;
+    let followed = Followed::synced(server).await?;
+    settled().await;
+    followed.server.lag(CLIENT, LAG);
+    Ok(followed)
+}
+
+async fn found() -> Told {
+    let followed = lagging().await?;
+    followed.put([network("db", "b-net", "p"), pod("db", "b", "b-net")])?;
+    settled().await;
+    same(&followed.catalog().network_count(), &1)?;
+    followed.source.refresh_network("db", "b-net").await?;
+    same(
+        &followed.catalog().network_names("db"),
+        &vec!["a-net", "b-net"],
+    )?;
+    followed.source.refresh_pods_of("db").await?;
+    same(&followed.catalog().pod_count(), &2)?;
+    sleep(LAG * 2).await;
+    same(
+        &(
+            followed.catalog().network_count(),
+            followed.catalog().pod_count(),
+        ),
+        &(2, 2),
+    )
+}
+
+async fn not_undone() -> Told {
+    let followed = lagging().await?;
+    followed.put([pod("db", "a", "other")])?;
+    sleep(LAG / 2).await;
+    followed.delete("/api/v1/namespaces/db/pods/a").await?;
+    followed.source.refresh_pod("db", "a").await?;
+    for _ in 0..100 {
+        same(&followed.networks_of("db", "a"), &None)?;
+        sleep(LAG / 10).await;
+    }
+    Ok(())
+}
+
+async fn between() -> Told {
+    let followed = lagging().await?;
+    followed.put([pod("db", "brief", "a-net"), pod("db", "brief-2", "a-net")])?;
+    sleep(LAG / 2).await;
+    followed.delete("/api/v1/namespaces/db/pods/brief").await?;
+    followed
+        .delete("/api/v1/namespaces/db/pods/brief-2")
+        .await?;
+    followed.source.refresh_pod("db", "brief").await?;
+    followed.source.refresh_pods_of("db").await?;
+    followed.put([pod("db", "later", "a-net")])?;
+    for _ in 0..100 {
+        same(&followed.networks_of("db", "brief"), &None)?;
+        same(&followed.networks_of("db", "brief-2"), &None)?;
+        sleep(LAG / 10).await;
+    }
+    same(&followed.catalog().pod_count(), &2)
+}
+
+async fn anew() -> Told {
+    let followed = lagging().await?;
+    let uid = |followed: &Followed| {
+        let catalog = followed.catalog();
+        catalog.pod("db", "a").and_then(|pod| pod.uid.clone())
+    };
+    let before = uid(&followed);
+    followed.delete("/api/v1/namespaces/db/pods/a").await?;
+    followed.put([pod("db", "a", "a-net")])?;
+    same(&uid(&followed), &before)?;
+    followed.source.refresh_pod("db", "a").await?;
+    let stored = followed.server.stored("pods", "db", "a").ok_or("no pod")?;
+    let stored = stored["metadata"]["uid"].as_str().map(Into::into);
+    for _ in 0..100 {
+        same(&uid(&followed), &stored)?;
+        sleep(LAG / 10).await;
+    }
+    Ok(())
+}
+
+/// The answer takes so long that the watch has told of later changes.
+async fn ahead() -> Told {
+    let server = ApiServer::new();
+    put(&server, [pod("db", "a", "first")])?;
+    let followed = Followed::synced(server).await?;
+    settled().await;
+    let slow = FaultAction::slow(Duration::ZERO, Duration::from_secs(2));
+    followed
+        .server
+        .fault(Rule::of("list", "pods", slow).for_client(CLIENT));
+    let source = followed.source.clone();
+    let asked = tokio::spawn(async move { source.refresh_pod("db", "a").await });
+    settled().await;
+    followed.put([pod("db", "a", "second")])?;
+    settled().await;
+    same(&followed.networks_of("db", "a"), &Some("second".to_owned()))?;
+    asked.await??;
+    same(&followed.networks_of("db", "a"), &Some("second".to_owned()))
+}
+
+async fn others() -> Told {
+    let followed = lagging().await?;
+    followed
+        .server
+        .namespace("db", &[("nadmit.io/mode", "off")]);
+    followed.put([
+        pool("p", "192.0.2.0/24"),
+        json!({"apiVersion": "operator.openshift.io/v1", "kind": "Network",
+            "metadata": {"name": "cluster"}, "spec": {}}),
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "db", "namespace": "db"}, "spec": {}}),
+        super::support::node("n9", "True"),
+        json!({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+            "metadata": {"name": "vm", "namespace": "db"}}),
+    ])?;
+    settled().await;
+    let source = &followed.source;
+    source.refresh_namespace("db").await?;
+    source.refresh_pool("p").await?;
+    source.refresh_operator().await?;
+    source.refresh_stateful_set("db", "db").await?;
+    source.refresh_node("n9").await?;
+    source.refresh_machine("db", "vm").await?;
+    let catalog = followed.catalog();
+    holds(
+        "labels",
+        catalog
+            .namespace("db")
+            .is_some_and(|db| db.labels.mode.is_some()),
+    )?;
+    holds("a pool", catalog.pool("p").valid().is_some())?;
+    holds("an operator", catalog.operator().is_some())?;
+    let here = |existence: bool| holds("what was looked up", existence);
+    use nadmit::catalog::Existence::Present;
+    here(matches!(
+        catalog.workloads().stateful_set("db", "db"),
+        Present(_)
+    ))?;
+    here(matches!(catalog.nodes().node("n9"), Present(_)))?;
+    here(matches!(
+        catalog.workloads().machine("db", "vm"),
+        Present(())
+    ))?;
+    // A kind that is missing has none of that name.
+    followed.server.unregister("networks.operator.openshift.io");
+    source.refresh_operator().await?;
+    holds("no operator", followed.catalog().operator().is_none())
+}
+
+async fn users() -> Told {
+    let followed = lagging().await?;
+    let users = |followed: &Followed| {
+        let catalog = followed.catalog();
+        let users = catalog.users("db", "a-net", "kube-system");
+        users
+            .iter()
+            .map(|pod| pod.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    followed.put([pod("db", "b", "a-net"), pod("web", "far", "db/a-net")])?;
+    sleep(LAG * 2).await;
+    same(
+        &users(&followed),
+        &vec!["a".to_owned(), "b".to_owned(), "far".to_owned()],
+    )?;
+    // All but those elsewhere are deleted: one of these is looked up.
+    for name in ["a", "b"] {
+        followed
+            .delete(&format!("/api/v1/namespaces/db/pods/{name}"))
+            .await?;
+    }
+    let source = &followed.source;
+    source
+        .refresh_network_users("db", "a-net", "kube-system")
+        .await?;
+    same(&users(&followed), &vec!["far".to_owned()])?;
+    followed.delete("/api/v1/namespaces/web/pods/far").await?;
+    source
+        .refresh_network_users("db", "a-net", "kube-system")
+        .await?;
+    same(&users(&followed), &Vec::new())
+}
+
+async fn errors() -> Told {
+    let followed = lagging().await?;
+    // What passes is tried again.
+    let broken: FaultAction = Failure::Internal.into();
+    followed
+        .server
+        .fault(Rule::of("list", "pods", broken).times(2));
+    followed.source.refresh_pod("db", "a").await?;
+    followed
+        .server
+        .fault(Rule::of("list", "pods", Failure::Forbidden.into()));
+    let said = followed.source.refresh_pod("db", "a").await;
+    let said = said
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    let rule = r#"{apiGroups: [""], resources: [pods], verbs: [get, list, watch]}"#;
+    holds(
+        &said,
+        said.contains("may not list and watch pods") && said.contains(rule),
+    )?;
+    holds(
+        "it stays what it was",
+        followed.networks_of("db", "a").is_some(),
+    )
+}

@@ -1,0 +1,225 @@
+//! Watches that break, lag behind or may not be.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use nadmit::{catalog::Existence, sources::KindState};
+use tokio::time::sleep;
+
+use super::support::{
+    CLIENT, Followed, Told, holds, network, node, pod, put, same, settled, trial,
+};
+use crate::api_server::{ApiServer, Failure, FaultAction, Rule};
+
+const RESOURCE: &str = "network-attachment-definitions";
+/// The same, as counts and kinds name it.
+const QUALIFIED: &str = "network-attachment-definitions.k8s.cni.cncf.io";
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_watch_that_breaks_goes_on_where_it_was", dropped),
+        trial("a_place_that_is_lost_begins_a_new_list", compacted),
+        trial("an_outage_is_shown_and_makes_nothing_unready", outage),
+        trial(
+            "nothing_is_published_before_all_that_is_necessary_is_known",
+            waits,
+        ),
+        trial(
+            "a_kind_that_may_not_be_listed_is_unknown",
+            forbidden_optional,
+        ),
+        trial(
+            "a_necessary_kind_that_may_not_be_listed_keeps_it_unready",
+            forbidden,
+        ),
+        trial("a_404_of_somebody_else_is_no_missing_kind", stranger),
+        trial("a_silent_connection_is_taken_for_dead", silence),
+    ]
+}
+
+fn server() -> Result<ApiServer, libtest_mimic::Failed> {
+    let server = ApiServer::new();
+    put(
+        &server,
+        [
+            network("db", "a-net", "p"),
+            pod("db", "a", "a-net"),
+            node("n1", "True"),
+        ],
+    )?;
+    Ok(server)
+}
+
+fn watches(followed: &Followed, verb: &str) -> u64 {
+    let asked = followed.server.asked();
+    let key = (verb.to_owned(), QUALIFIED.to_owned());
+    asked.get(&key).copied().unwrap_or_default()
+}
+
+async fn dropped() -> Told {
+    let followed = Followed::synced(server()?).await?;
+    settled().await;
+    for round in 0..5 {
+        followed.server.drop_watches(QUALIFIED);
+        followed.put([network("db", &format!("n{round}"), "p")])?;
+        sleep(Duration::from_secs(2)).await;
+    }
+    same(&followed.catalog().network_count(), &6)?;
+    same(&watches(&followed, "list"), &1)?;
+    same(&watches(&followed, "watch"), &6)
+}
+
+async fn compacted() -> Told {
+    let followed = Followed::synced(server()?).await?;
+    settled().await;
+    let broken: FaultAction = Failure::Unavailable.into();
+    followed.server.fault(Rule::of("watch", RESOURCE, broken));
+    followed.server.drop_watches(QUALIFIED);
+    followed
+        .delete("/apis/k8s.cni.cncf.io/v1/namespaces/db/network-attachment-definitions/a-net")
+        .await?;
+    followed.put([network("db", "b-net", "p")])?;
+    followed.server.compact();
+    followed.server.heal();
+    sleep(Duration::from_secs(5)).await;
+    same(&followed.catalog().network_names("db"), &vec!["b-net"])?;
+    holds("listed again", watches(&followed, "list") >= 2)
+}
+
+async fn outage() -> Told {
+    let followed = Followed::synced(server()?).await?;
+    settled().await;
+    let broken: FaultAction = Failure::Connection.into();
+    followed
+        .server
+        .fault(Rule::of("*", "*", broken).for_client(CLIENT));
+    for resource in ["pods", QUALIFIED] {
+        followed.server.drop_watches(resource);
+    }
+    followed.put([network("db", "b-net", "p")])?;
+    sleep(Duration::from_secs(600)).await;
+    let status = followed.source.status();
+    let stale: Vec<_> = status.stale().map(|kind| kind.resource.as_str()).collect();
+    holds("the kinds are named", stale.contains(&"pods"))?;
+    let pods = followed.kind("pods")?;
+    holds(
+        "it was in step",
+        status.synced && pods.state == KindState::Synced,
+    )?;
+    let since = pods.stale.ok_or("not stale")?.since.elapsed();
+    holds(
+        "since the beginning",
+        (Duration::from_secs(590)..=Duration::from_secs(601)).contains(&since),
+    )?;
+    same(&followed.catalog().network_names("db"), &vec!["a-net"])?;
+    followed.server.heal();
+    sleep(Duration::from_secs(31)).await;
+    same(
+        &followed.catalog().network_names("db"),
+        &vec!["a-net", "b-net"],
+    )?;
+    same(&followed.source.status().stale().count(), &0)
+}
+
+async fn waits() -> Told {
+    let server = server()?;
+    let busy: FaultAction = Failure::TooManyRequests(2).into();
+    server.fault(Rule::of("list", "pods", busy).times(3));
+    let followed = Followed::begin(server);
+    sleep(Duration::from_secs(3)).await;
+    holds(
+        "no catalog yet",
+        followed.catalog.load().is_none() && !followed.source.is_synced(),
+    )?;
+    same(&followed.kind("pods")?.state, &KindState::Waiting)?;
+    same(&followed.kind("namespaces")?.state, &KindState::Synced)?;
+    sleep(Duration::from_secs(5)).await;
+    holds("now there is", followed.source.is_synced())?;
+    same(&followed.catalog().pod_count(), &1)
+}
+
+async fn forbidden_optional() -> Told {
+    let server = server()?;
+    for resource in [
+        "nodes",
+        "statefulsets",
+        "virtualmachines",
+        "networks",
+        "nodeslicepools",
+    ] {
+        server.fault(Rule::of("list", resource, Failure::Forbidden.into()));
+    }
+    let followed = Followed::synced(server).await?;
+    let catalog = followed.catalog();
+    same(&catalog.nodes().node("n1"), &Existence::Unknown)?;
+    same(
+        &catalog.workloads().stateful_set("db", "db"),
+        &Existence::Unknown,
+    )?;
+    same(
+        &catalog.workloads().machine("db", "vm"),
+        &Existence::Unknown,
+    )?;
+    same(&followed.kind("nodes")?.state, &KindState::Forbidden)?;
+    followed.server.heal();
+    sleep(Duration::from_secs(31)).await;
+    holds(
+        "now known",
+        matches!(followed.catalog().nodes().node("n1"), Existence::Present(_)),
+    )?;
+    same(
+        &followed.catalog().workloads().machine("db", "vm"),
+        &Existence::Absent,
+    )
+}
+
+async fn forbidden() -> Told {
+    let server = server()?;
+    server.fault(Rule::of("list", RESOURCE, Failure::Forbidden.into()));
+    let followed = Followed::begin(server);
+    sleep(Duration::from_secs(60)).await;
+    holds(
+        "no catalog",
+        followed.catalog.load().is_none() && !followed.source.is_synced(),
+    )?;
+    let kind = followed.kind(QUALIFIED)?;
+    same(&kind.state, &KindState::Forbidden)?;
+    let said = kind.stale.ok_or("no error")?.error;
+    let rule = r#"{apiGroups: ["k8s.cni.cncf.io"], resources: [network-attachment-definitions], verbs: [get, list, watch]}"#;
+    holds(&said, said.contains(rule))?;
+    followed.server.heal();
+    sleep(Duration::from_secs(31)).await;
+    holds("a catalog", followed.source.is_synced())
+}
+
+async fn stranger() -> Told {
+    let followed = Followed::synced(server()?).await?;
+    let page = crate::api_server::Refusal::new(404, "Whatever", "<html>nothing here</html>");
+    let refused: FaultAction = Failure::Refused(page).into();
+    followed.server.fault(Rule::of("*", RESOURCE, refused));
+    followed.server.drop_watches(QUALIFIED);
+    sleep(Duration::from_secs(60)).await;
+    same(&followed.catalog().network_names("db"), &vec!["a-net"])?;
+    holds(
+        "an error",
+        followed
+            .source
+            .refresh_network("db", "a-net")
+            .await
+            .is_err(),
+    )?;
+    same(&followed.catalog().network_names("db"), &vec!["a-net"])
+}
+
+/// A watch that hangs: neither an event nor the end ever comes.
+async fn silence() -> Told {
+    let server = server()?;
+    let hangs: FaultAction = Failure::Silence.into();
+    server.fault(Rule::of("watch", RESOURCE, hangs).times(1));
+    let followed = Followed::synced(server).await?;
+    followed.put([network("db", "b-net", "p")])?;
+    settled().await;
+    same(&followed.catalog().network_count(), &1)?;
+    sleep(Duration::from_secs(300)).await;
+    same(&followed.catalog().network_count(), &2)
+}

@@ -1,0 +1,83 @@
+//! What binding costs in a cluster, in the API server's time: two replicas in process, the stand-in
+//! for the API server, 2 ms a write, and a clock that stands still while anybody computes.
+
+mod world;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use libtest_mimic::{Failed, Trial};
+use tokio::time::Instant;
+
+use self::world::World;
+
+/// How long the API server takes for a write.
+const WRITE: Duration = Duration::from_millis(2);
+/// How many pods the burst has, and the pool addresses.
+const PODS: usize = 1000;
+/// How many writes an allocation may cost in the burst, in tenths.
+const MOST_TENTHS: u64 = 12;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("cluster_speed::a_bind_waits_for_one_write_more", || {
+            world::paused(one())
+        }),
+        Trial::test(
+            "cluster_speed::a_burst_on_a_pool_that_just_suffices",
+            || world::paused(burst()),
+        ),
+    ]
+}
+
+/// How long a bind takes without a network of a pool, and with one.
+async fn one() -> Result<(), Failed> {
+    let world = World::start("10.0.0.0/22", WRITE).await?;
+    let mut took = Vec::new();
+    for networks in ["plain-net", "storage-net"] {
+        world.create(networks, Some(networks)).await?;
+        let begun = Instant::now();
+        world.bind(networks, "node-1").await?;
+        took.push(begun.elapsed());
+    }
+    let [without, with] = [took[0], took[1]];
+    println!("a bind took {without:?} without and {with:?} with an address");
+    // A timer of tokio's counts whole milliseconds, and may come one late.
+    let added = with.saturating_sub(without);
+    if added > WRITE + Duration::from_millis(1) {
+        return Err(format!("{added:?} more, for one write of {WRITE:?}").into());
+    }
+    Ok(())
+}
+
+/// As many pods at once as there are addresses, through two replicas.
+async fn burst() -> Result<(), Failed> {
+    // 1024 addresses but the first and the last, and 22 that are excluded.
+    let world = World::start("10.0.0.0/22", WRITE).await?;
+    let names: Vec<String> = (0..PODS).map(|number| format!("pod-{number}")).collect();
+    for name in &names {
+        world.create(name, Some("storage-net")).await?;
+    }
+    world.settle().await;
+    let before = world.writes();
+    let binds = stream::iter(&names).map(|name| world.bind_until(name, "node-1"));
+    let outcomes: Vec<Result<usize, Failed>> = binds.buffer_unordered(PODS).collect().await;
+    let mut refused = 0;
+    for outcome in outcomes {
+        refused += outcome?;
+    }
+    let writes = world.writes() - before;
+    println!("{PODS} binds: {writes} writes of allocations, {refused} binds tried again");
+    let addresses: BTreeSet<String> = names
+        .iter()
+        .filter_map(|name| world.address(name))
+        .collect();
+    if addresses.len() != PODS {
+        return Err(format!("{} addresses for {PODS} pods", addresses.len()).into());
+    }
+    let most = PODS as u64 * MOST_TENTHS / 10;
+    if writes > most {
+        return Err(format!("{writes} writes, {most} at most").into());
+    }
+    Ok(())
+}

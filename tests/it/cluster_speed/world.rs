@@ -1,0 +1,225 @@
+//! Two replicas of nadmit on the stand-in, which calls now the one and now the other.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use kube::api::{Api, DynamicObject, PostParams};
+use libtest_mimic::Failed;
+use nadmit::{
+    allocation::SharedIndex,
+    cli::{Replica, ReplicaOptions},
+    clock::{Chance, Clock},
+    rules::{Injection, Policy},
+    server::{Limits, webhooks},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::api_server::{ApiServer, FaultAction, Rule, Webhook, posting};
+
+const REPLICAS: usize = 2;
+
+pub(super) struct World {
+    pub(super) server: ApiServer,
+    indexes: Vec<Arc<SharedIndex>>,
+    stop: CancellationToken,
+}
+
+/// Runs a case on one thread, in time that stands still while anybody computes.
+pub(super) fn paused(case: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()?;
+    runtime.block_on(case)
+}
+
+impl World {
+    /// A pool of this range, with 1000 addresses, and two replicas that know it.
+    pub(super) async fn start(range: &str, write: Duration) -> Result<Self, Failed> {
+        let server = ApiServer::new();
+        server.namespace("db", &[("nadmit.io/injection", "enabled")]);
+        server.put(json!({
+            "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
+            "metadata": {"name": "storage"},
+            "spec": {
+                "ranges": [{"range": range, "rangeStart": "10.0.0.1", "rangeEnd": "10.0.3.232"}],
+                "namespaceSelector": {},
+            },
+        }));
+        let config = |ipam: &str| {
+            format!(
+                r#"{{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {{"ips": true}}, "ipam": {{"type": "{ipam}"}}}}"#
+            )
+        };
+        server.put(json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": "storage-net", "namespace": "db",
+                "annotations": {"nadmit.io/address-pool": "storage"}},
+            "spec": {"config": config("static")},
+        }));
+        server.put(json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": "plain-net", "namespace": "db"},
+            "spec": {"config": config("dhcp")},
+        }));
+        let stop = CancellationToken::new();
+        let (mut indexes, mut routers) = (Vec::new(), Vec::new());
+        for number in 0..REPLICAS {
+            let replica = replica(&server, number);
+            indexes.push(Arc::clone(&replica.state.allocations.index));
+            routers.push(webhooks(replica.state, Limits::default(), clock()));
+            tokio::spawn(replica.beside.run(stop.clone()));
+        }
+        let world = Self {
+            server,
+            indexes,
+            stop,
+        };
+        world.settle().await;
+        for (number, index) in world.indexes.iter().enumerate() {
+            let mut index = index.lock();
+            index.set_ready("storage");
+            // The first leads.
+            index.step_aside(number > 0);
+        }
+        world.register(&routers);
+        for verb in ["create", "update", "delete"] {
+            world.server.fault(Rule::of(
+                verb,
+                "*",
+                FaultAction::slow(Duration::ZERO, write),
+            ));
+        }
+        Ok(world)
+    }
+
+    /// Both kinds of webhooks, each call to the next replica.
+    fn register(&self, routers: &[Router]) {
+        for (name, path, mutating) in [
+            ("mutate.nadmit.io", "/mutate", true),
+            ("validate.nadmit.io", "/validate", false),
+        ] {
+            let posts: Vec<_> = routers
+                .iter()
+                .map(|router| posting(router.clone(), path))
+                .collect();
+            let turn = AtomicUsize::new(usize::from(mutating));
+            let call = move |review: Value| {
+                let next = turn.fetch_add(1, Ordering::Relaxed) % REPLICAS;
+                posts[next](review)
+            };
+            let webhook = match mutating {
+                true => Webhook::mutating(name, call),
+                false => Webhook::validating(name, call),
+            };
+            self.server
+                .webhook(webhook.on(&["CREATE"], &["pods", "pods/binding"]));
+        }
+    }
+
+    /// Lets what was written reach everybody.
+    pub(super) async fn settle(&self) {
+        sleep(Duration::from_secs(2)).await;
+    }
+
+    pub(super) async fn create(&self, name: &str, networks: Option<&str>) -> Result<(), Failed> {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "db",
+                "annotations": {"k8s.v1.cni.cncf.io/networks": networks}},
+            "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]},
+        });
+        let pods: Api<DynamicObject> = Api::namespaced_with(self.server.client(), "db", &pods());
+        let pod: DynamicObject = serde_json::from_value(pod)?;
+        pods.create(&PostParams::default(), &pod).await?;
+        Ok(())
+    }
+
+    /// Binds as the scheduler does.
+    pub(super) async fn bind(&self, name: &str, node: &str) -> Result<(), Failed> {
+        let uid = self.server.stored("pods", "db", name);
+        let uid = uid.map(|pod| pod["metadata"]["uid"].clone());
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": name, "namespace": "db", "uid": uid},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        let path = format!("/api/v1/namespaces/db/pods/{name}/binding");
+        let request = http::Request::post(path)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(&binding)?)?;
+        self.server.client().request::<Value>(request).await?;
+        Ok(())
+    }
+
+    /// Binds again and again, as the scheduler does with what was refused; how often it was.
+    pub(super) async fn bind_until(&self, name: &str, node: &str) -> Result<usize, Failed> {
+        let mut pause = Duration::from_secs(1);
+        for refused in 0..10 {
+            match self.bind(name, node).await {
+                Ok(()) => return Ok(refused),
+                Err(_) => sleep(pause).await,
+            }
+            pause *= 2;
+        }
+        self.bind(name, node).await.map(|()| 10)
+    }
+
+    /// How many writes of allocations were asked for, in whichever way, and whatever came of them.
+    pub(super) fn writes(&self) -> u64 {
+        let asked = self.server.asked();
+        let of_allocations = |((verb, resource), _): &(&(String, String), &u64)| {
+            let changes = ["create", "update", "delete"].contains(&verb.as_str());
+            changes && resource.starts_with("addressallocations")
+        };
+        asked
+            .iter()
+            .filter(of_allocations)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// What a pod's annotation says.
+    pub(super) fn address(&self, name: &str) -> Option<String> {
+        let pod = self.server.stored("pods", "db", name)?;
+        let text = pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"].as_str()?;
+        let text: Value = serde_json::from_str(text).ok()?;
+        Some(text[0]["ips"][0].as_str()?.to_owned())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn clock() -> Clock {
+    Clock::new(|| jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn pods() -> kube::api::ApiResource {
+    kube::api::ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
+}
+
+fn replica(server: &ApiServer, number: usize) -> Replica {
+    let mut policy = Policy::default();
+    policy.injection = Some(Injection::Bind);
+    let options = ReplicaOptions {
+        server: "of this test".to_owned(),
+        writer: format!("replica-{number}"),
+        policy: Arc::new(ArcSwap::from_pointee(policy)),
+        clock: clock(),
+        chance: Chance::new(move || number as u128),
+    };
+    Replica::new(server.named(&format!("replica-{number}")).client(), options)
+}
