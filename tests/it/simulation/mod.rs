@@ -9,10 +9,18 @@
 //! - S1: no address is used by two containers, wherever they run, but for nodes that are lost for
 //!   longer than the pool waits.
 //! - S2: no record changes hands without a compare-and-swap, and no address has two.
+//! - S3: nothing is refused for another replica's being ahead.
+//!
+//! At its end, when everything works again and half an hour has passed (`end`):
+//! - L1: every allocation belongs to a pod that lives, a workload that keeps it, or a reservation.
+//! - L2: what a bound pod carries is what it holds, and nothing that could be given is missing.
+//! - L3: who keeps addresses from pod to pod has kept them.
+//! - L4: the index of every replica is as the ledger is.
 //!
 //! `NADMIT_SEED=7 cargo test --test it simulation::one` tells one history; CONTRIBUTING.md says more.
 
 mod dice;
+mod end;
 mod log;
 mod nodes;
 mod plan;
@@ -160,6 +168,9 @@ async fn history(seed: u64) -> Outcome {
         if world.log.verdict().is_some() {
             break;
         }
+    }
+    if world.log.verdict().is_none() {
+        world.conclude().await;
     }
     Outcome {
         lines: world.log.lines(),

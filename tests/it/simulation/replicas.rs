@@ -217,6 +217,13 @@ impl World {
         let told = answer.as_ref().map_or_else(Clone::clone, in_short);
         self.log
             .say(format_args!("{about} by {}: {told}", live.writer));
+        // Nobody here writes addresses that nadmit has not given: who is refused for that was given
+        // them by another replica.
+        for code in ["[address-not-allocated]", "[binding-changes-networks]"] {
+            if told.contains(code) {
+                self.log.broken(format_args!("S3: {about}: {told}"));
+            }
+        }
         answer
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     dice::Dice,
@@ -22,7 +22,7 @@ type Waiting = Arc<Mutex<BTreeMap<String, (u32, Option<Instant>)>>>;
 pub(super) async fn scheduler(world: Arc<World>, dice: Dice) {
     let waiting = Waiting::default();
     loop {
-        sleep(dice.millis(200, 1_000)).await;
+        world.pause(dice.millis(200, 1_000)).await;
         let nodes = world.ready_nodes();
         for pod in world.pods() {
             if node_of(&pod).is_some() || is_going(&pod) || has_ended(&pod) {
@@ -47,7 +47,7 @@ pub(super) async fn scheduler(world: Arc<World>, dice: Dice) {
                 let binding = binding(&pod, &other, &dice);
                 tokio::spawn(bind(Arc::clone(&world), Arc::clone(&pod), binding, None));
             }
-            let backoff = Duration::from_secs(1 << tries.min(3));
+            let backoff = Duration::from_secs(1 << tries.min(6));
             let remember = Some((Arc::clone(&waiting), backoff));
             let binding = binding(&pod, &node, &dice);
             tokio::spawn(bind(Arc::clone(&world), pod, binding, remember));

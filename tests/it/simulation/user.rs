@@ -133,6 +133,9 @@ impl World {
             _ => json!({"statefulSet": "set", "ordinal": dice.below(3)}),
         };
         let ip = address(self, dice);
+        if let Some(ordinal) = holder["ordinal"].as_u64() {
+            self.excuse(&format!("{namespace}/set-{ordinal}"));
+        }
         let reservation = json!({
             "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressReservation",
             "metadata": {"name": name, "namespace": namespace},

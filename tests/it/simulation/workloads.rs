@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use super::{
     dice::Dice,
@@ -60,7 +59,7 @@ pub(super) fn sets(dice: &Dice) -> Vec<Value> {
 /// Makes the pods of all sets, for as long as the history lasts.
 pub(super) async fn set_controller(world: Arc<World>, dice: Dice) {
     loop {
-        sleep(dice.millis(500, 2_500)).await;
+        world.pause(dice.millis(500, 2_500)).await;
         for set in world.server.all("statefulsets.apps") {
             let wanted = set["spec"]["replicas"].as_u64().unwrap_or(0);
             for ordinal in 0..4 {

@@ -1,6 +1,7 @@
 //! The cluster of a history, and how its actors speak to the API server.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +13,7 @@ use axum::body::Body;
 use http::{Request, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
 use super::{dice::Dice, log::Log, nodes::Node, plan::Plan, replicas::Slot};
@@ -32,6 +33,8 @@ pub(super) struct World {
     pub(super) began: Instant,
     pub(super) replicas: Mutex<Vec<Slot>>,
     pub(super) nodes: Mutex<Vec<Node>>,
+    /// What the replicas of sets had when they first ran.
+    pub(super) sticky: Mutex<BTreeMap<String, Vec<String>>>,
     healed: AtomicBool,
 }
 
@@ -56,6 +59,7 @@ impl World {
             began: Instant::now(),
             replicas: Mutex::default(),
             nodes: Mutex::default(),
+            sticky: Mutex::default(),
             healed: AtomicBool::new(false),
             plan,
         });
@@ -82,8 +86,10 @@ impl World {
         self.log.say("everything is mended");
     }
 
-    pub(super) fn is_healed(&self) -> bool {
-        self.healed.load(Ordering::Relaxed)
+    /// How long an actor waits before it looks again: long, when nothing happens any more.
+    pub(super) async fn pause(&self, time: Duration) {
+        let calm = self.healed.load(Ordering::Relaxed);
+        sleep(time * if calm { 10 } else { 1 }).await;
     }
 
     /// Asks the API server, as one of its clients.
