@@ -1,6 +1,9 @@
 //! Pools and reservations as they are configured.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{NetworkRef, Pool, Reservation};
 
@@ -12,6 +15,8 @@ pub struct Layout {
     /// The reservations, each with the pool that serves its network; without one it reserves
     /// nothing.
     pub reservations: Vec<(Arc<Reservation>, Option<Arc<str>>)>,
+    /// The networks that each pool serves, where that is known.
+    pub served: BTreeMap<Arc<str>, BTreeSet<NetworkRef>>,
 }
 
 impl Layout {
@@ -29,11 +34,67 @@ impl Layout {
         Self {
             pools: pools.collect(),
             reservations: reservations.collect(),
+            served: BTreeMap::new(),
         }
+    }
+
+    /// The same, with the networks that pools serve.
+    #[must_use]
+    pub fn serving(mut self, served: impl IntoIterator<Item = (Arc<str>, NetworkRef)>) -> Self {
+        for (pool, network) in served {
+            self.served.entry(pool).or_default().insert(network);
+        }
+        self
+    }
+
+    /// Whether all that may be in use in a pool's ranges could be in use in them before: the pool is
+    /// as it was, and serves no network that it did not.
+    pub(super) fn covers(&self, before: &Self, pool: &str) -> bool {
+        let (Some(now), Some(then)) = (self.pool(pool), before.pool(pool)) else {
+            // One that nobody knew was made ready beforehand; one that is gone is so no more.
+            return before.pool(pool).is_none();
+        };
+        let same = now.space == then.space && now.ranges == then.ranges && now.macs == then.macs;
+        let mut served = self.served.get(pool).into_iter().flatten();
+        let served_then = before.served.get(pool);
+        same && served.all(|network| served_then.is_some_and(|then| then.contains(network)))
     }
 
     /// The pool of this name.
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
         self.pools.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(range: &str, more: &str, networks: &[&str]) -> Layout {
+        let spec = format!(r#"{{"ranges":[{{"range":"{range}"}}]{more}}}"#);
+        let spec = serde_json::from_str(&spec).unwrap_or_else(|e| panic!("{e}"));
+        let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
+        let network = |name: &&str| NetworkRef {
+            namespace: "db".into(),
+            name: (**name).into(),
+        };
+        let served = networks.iter().map(network);
+        Layout::new([Arc::new(pool)], [], |_| None)
+            .serving(served.map(|network| ("storage".into(), network)))
+    }
+
+    #[test]
+    fn nothing_new_may_be_in_use_while_ranges_and_networks_stay() {
+        let before = layout("192.0.2.0/24", "", &["a", "b"]);
+        let same = layout("192.0.2.0/24", r#","quarantine":"1m""#, &["a"]);
+        assert!(same.covers(&before, "storage"));
+        let wider = layout("192.0.0.0/16", "", &["a"]);
+        assert!(!wider.covers(&before, "storage"));
+        let space = layout("192.0.2.0/24", r#","networkName":"other""#, &["a"]);
+        assert!(!space.covers(&before, "storage"));
+        let served = layout("192.0.2.0/24", "", &["c"]);
+        assert!(!served.covers(&before, "storage"));
+        assert!(!Layout::default().covers(&before, "storage"));
+        assert!(before.covers(&Layout::default(), "storage"));
     }
 }

@@ -4,6 +4,8 @@
 //! Whoever carries it out confirms first, and does it under the version of the record that was
 //! judged: a record that has changed hands meanwhile is not touched.
 
+mod adoption;
+mod judge;
 mod slices;
 
 use std::{
@@ -12,8 +14,7 @@ use std::{
 };
 
 use super::{
-    Address, Allocation, Holder, Layout, NetworkRef, PodRef, Pool, Retention, Stored, Timestamp,
-    Version, WorkloadRetention, Write,
+    Address, Allocation, Holder, Layout, NetworkRef, PodRef, Space, Timestamp, Version, Write,
 };
 use crate::network::mac::Mac;
 
@@ -22,6 +23,9 @@ pub use self::slices::{Idle, IdleSlice, NodeState, idle_slices};
 /// For how many seconds a record is left alone though no pod of its holder was seen: twice the API
 /// server's longest request, so that a pod that is being created comes to be seen.
 pub const PROVISIONAL: i64 = 120;
+/// For how many seconds at least a record is left that its holder has let go: by then every replica
+/// has heard of it, and none goes on with it without writing it anew.
+pub const LET_GO: i64 = 30;
 
 /// An address that something uses, whether the ledger knows it or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +72,32 @@ pub enum WorkloadState {
     Unknown,
 }
 
+/// How a pod that is there stands to the interface of a record that it does not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// More is not known than that it is there.
+    Unknown,
+    /// It has the interface, or may yet come to have it.
+    Has,
+    /// It is bound, and nothing that it asks for or has is this interface any more.
+    Dropped,
+    /// It is bound to another node than the one for which the record was made.
+    Moved,
+    /// Another pod of the same holder is named in the record, and may run on somewhere.
+    Elsewhere,
+}
+
 /// Who looks.
 pub trait Observer {
     /// The pod behind a record.
     fn pod(&self, allocation: &Allocation) -> PodState;
     /// The workload behind a holder.
     fn workload(&self, holder: &Holder) -> WorkloadState;
+    /// How the pod behind a record, which is there, stands to an address that it does not carry.
+    fn tie(&self, allocation: &Allocation) -> Tie {
+        let _ = allocation;
+        Tie::Unknown
+    }
 }
 
 /// One thing to do.
@@ -100,8 +124,12 @@ pub enum Reason {
     NeverCame,
     /// The workload does not keep it any more.
     WorkloadGone,
-    /// The pod has another address of that range.
+    /// The pod has another address of that range, or the interface no more.
     Surplus,
+    /// The same: its holder lets go of it, and it is freed after the quarantine.
+    LetGo,
+    /// The pod's name, UID or node came to be known.
+    Named,
     /// The reservation is gone.
     ReservationGone,
     /// The network does not configure the address any more.
@@ -126,6 +154,8 @@ impl Reason {
             Self::NeverCame => "never-came",
             Self::WorkloadGone => "workload-gone",
             Self::Surplus => "surplus",
+            Self::LetGo => "let-go",
+            Self::Named => "named",
             Self::ReservationGone => "reservation-gone",
             Self::NotConfigured => "not-configured",
             Self::Duplicate { .. } => "duplicate",
@@ -136,40 +166,47 @@ impl Reason {
 /// Compares records with what is there, and says what to do, in a stable order.
 pub fn reconcile<'a>(
     records: impl IntoIterator<Item = (&'a Allocation, Version)>,
-    layout: &Layout,
-    in_use: &[InUse],
+    layout: &'a Layout,
+    in_use: impl IntoIterator<Item = &'a InUse>,
     observer: &impl Observer,
     now: Timestamp,
 ) -> Vec<Action> {
-    let mut known = BTreeMap::new();
-    for (allocation, version) in records {
-        let stored = Stored {
-            allocation: allocation.clone(),
-            version,
-        };
-        known.insert((allocation.space.clone(), allocation.address), stored);
-    }
-    let mut carried: HashMap<Interface<'_>, Vec<Address>> = HashMap::new();
+    let records = records.into_iter();
+    let known: BTreeMap<Place<'_>, Recorded<'_>> = records
+        .map(|(record, version)| ((&record.space, record.address), (record, version)))
+        .collect();
+    let (mut users, mut carried) = (BTreeMap::<_, Vec<&InUse>>::new(), HashMap::new());
     for one in in_use {
         let interface = (&one.holder, &one.network, &*one.interface);
-        carried.entry(interface).or_default().push(one.address);
+        let of_interface: &mut Vec<Address> = carried.entry(interface).or_default();
+        of_interface.push(one.address);
+        if let Some(pool) = layout.pool(&one.pool) {
+            let place = (&pool.space, one.address);
+            users.entry(place).or_default().push(one);
+        }
     }
     let view = View {
         layout,
-        in_use,
+        known,
+        users,
         carried,
         observer,
         now,
     };
-    let mut actions: Vec<Action> = known
-        .values()
-        .filter_map(|stored| view.judge(stored))
+    let judged = view.known.values();
+    let mut actions: Vec<Action> = judged
+        .filter_map(|recorded| view.judge(*recorded))
         .collect();
-    let used = |space: &super::Space, address: Address| known.get(&(space.clone(), address));
-    actions.extend(view.adoptions(used));
-    actions.extend(view.reservations(used));
+    actions.extend(view.adoptions());
+    actions.extend(view.reservations());
     actions
 }
+
+/// An address and where it is unique.
+type Place<'a> = (&'a Space, Address);
+
+/// A record in its version.
+type Recorded<'a> = (&'a Allocation, Version);
 
 /// A holder's interface on a network.
 type Interface<'a> = (&'a Holder, &'a NetworkRef, &'a str);
@@ -193,222 +230,16 @@ impl Observer for NoRecords {
     }
 }
 
+/// Everything that is known.
 struct View<'a, O> {
     layout: &'a Layout,
-    in_use: &'a [InUse],
+    known: BTreeMap<Place<'a>, Recorded<'a>>,
+    /// Who uses which address, in the order in which they came.
+    users: BTreeMap<Place<'a>, Vec<&'a InUse>>,
     /// What is used, by where.
     carried: HashMap<Interface<'a>, Vec<Address>>,
     observer: &'a O,
     now: Timestamp,
-}
-
-impl<O: Observer> View<'_, O> {
-    /// What the record's holder uses on its interface.
-    fn carried_by(&self, record: &Allocation) -> Vec<Address> {
-        let interface = (&record.holder, &record.network, &*record.interface);
-        self.carried.get(&interface).cloned().unwrap_or_default()
-    }
-
-    /// What to do about a record.
-    fn judge(&self, stored: &Stored) -> Option<Action> {
-        let record = &stored.allocation;
-        match &record.holder {
-            Holder::Reservation { namespace, name } => {
-                let there = self.reserves(namespace, name, record.address);
-                (!there).then(|| free(stored, Reason::ReservationGone))
-            }
-            Holder::Network { .. } => {
-                let there = self.carried_by(record).contains(&record.address);
-                (!there).then(|| free(stored, Reason::NotConfigured))
-            }
-            Holder::Pod { .. }
-            | Holder::Unnamed { .. }
-            | Holder::Replica { .. }
-            | Holder::Machine { .. } => self.judge_pod(stored),
-        }
-    }
-
-    fn judge_pod(&self, stored: &Stored) -> Option<Action> {
-        let record = &stored.allocation;
-        let pool = self.layout.pool(&record.pool);
-        let reason = match self.observer.pod(record) {
-            PodState::Unknown => return None,
-            PodState::Present if self.is_surplus(record) => Reason::Surplus,
-            PodState::Present => return None,
-            PodState::Absent if self.now.0 - record.since.0 < PROVISIONAL => return None,
-            PodState::Absent => self.outlives(record, pool, Reason::NeverCame)?,
-            PodState::Gone(since) => {
-                let quarantine = pool.map_or(0, |pool| pool.quarantine);
-                // A record that was renewed since then is another pod's.
-                let renewed = record.since > since;
-                if renewed || self.now < since.plus(quarantine) {
-                    return None;
-                }
-                self.outlives(record, pool, Reason::PodGone)?
-            }
-        };
-        Some(
-            self.give_back(stored)
-                .unwrap_or_else(|| free(stored, reason)),
-        )
-    }
-
-    /// Whether a workload keeps its addresses without a pod: then there is no reason to free them.
-    fn outlives(
-        &self,
-        record: &Allocation,
-        pool: Option<&Arc<Pool>>,
-        reason: Reason,
-    ) -> Option<Reason> {
-        let keeps = match (&record.holder, pool) {
-            (Holder::Replica { .. }, Some(pool)) => pool.retention == Retention::Workload,
-            (Holder::Machine { .. }, Some(pool)) => {
-                let mac = matches!(record.address, Address::Mac(_));
-                pool.retention == Retention::Workload && (mac || pool.machines_keep_ips)
-            }
-            _ => false,
-        };
-        if !keeps {
-            return Some(reason);
-        }
-        let retention = pool.map(|pool| pool.workload_retention);
-        let WorkloadRetention {
-            retain_when_scaled,
-            retain_when_deleted,
-        } = retention?;
-        match self.observer.workload(&record.holder) {
-            WorkloadState::ScaledDown if !retain_when_scaled => Some(Reason::WorkloadGone),
-            WorkloadState::Deleted if !retain_when_deleted => Some(Reason::WorkloadGone),
-            _ => None,
-        }
-    }
-
-    /// Whether the pod carries another address of the same range, and not this one.
-    fn is_surplus(&self, record: &Allocation) -> bool {
-        if self.now.0 - record.since.0 < PROVISIONAL {
-            return false;
-        }
-        let pool = self.layout.pool(&record.pool);
-        let range = |address: Address| pool?.range_of(address.ip()?);
-        let carried = self.carried_by(record);
-        let carries = carried.contains(&record.address);
-        let other = carried
-            .iter()
-            .any(|one| range(*one) == range(record.address));
-        !carries && other && range(record.address).is_some()
-    }
-
-    fn give_back(&self, stored: &Stored) -> Option<Action> {
-        let back = given_back(&stored.allocation, self.layout, self.now)?;
-        Some(Action {
-            write: Some(Write::Update(back, stored.version)),
-            reason: Reason::GivenBack,
-        })
-    }
-
-    fn reserves(&self, namespace: &str, name: &str, address: Address) -> bool {
-        reserves(self.layout, namespace, name, address)
-    }
-
-    /// What is used and not recorded, and what more than one uses.
-    fn adoptions<'k>(
-        &self,
-        known: impl Fn(&super::Space, Address) -> Option<&'k Stored>,
-    ) -> Vec<Action> {
-        let mut users: BTreeMap<(super::Space, Address), Vec<&InUse>> = BTreeMap::new();
-        for one in self.in_use {
-            if let Some(pool) = self.layout.pool(&one.pool) {
-                let key = (pool.space.clone(), one.address);
-                users.entry(key).or_default().push(one);
-            }
-        }
-        let mut actions = Vec::new();
-        for ((space, address), list) in users {
-            let Some(first) = list.first() else { continue };
-            let recorded = known(&space, address).map(|stored| &stored.allocation.holder);
-            let mut holders: Vec<Holder> = recorded.into_iter().cloned().collect();
-            for one in &list {
-                if !holders.iter().any(|holder| is_same(holder, one)) {
-                    holders.push(one.holder.clone());
-                }
-            }
-            if holders.len() > 1 {
-                let reason = Reason::Duplicate {
-                    address,
-                    users: holders,
-                };
-                actions.push(Action {
-                    write: None,
-                    reason,
-                });
-            }
-            if recorded.is_none() {
-                actions.extend(self.adopt(first));
-            }
-        }
-        actions
-    }
-
-    fn adopt(&self, one: &InUse) -> Option<Action> {
-        let pool = self.layout.pool(&one.pool)?;
-        let record = Allocation {
-            address: one.address,
-            space: pool.space.clone(),
-            pool: Arc::clone(&pool.name),
-            network: one.network.clone(),
-            interface: Arc::clone(&one.interface),
-            holder: one.holder.clone(),
-            pod: one.pod.clone(),
-            mac: one.mac.filter(|_| one.address.ip().is_some()),
-            reservation: None,
-            since: self.now,
-        };
-        Some(Action {
-            write: Some(Write::Create(record)),
-            reason: Reason::Adopted,
-        })
-    }
-
-    /// Reservations that are not recorded yet.
-    fn reservations<'k>(
-        &self,
-        known: impl Fn(&super::Space, Address) -> Option<&'k Stored>,
-    ) -> Vec<Action> {
-        let mut taken: HashMap<(super::Space, Address), ()> = HashMap::new();
-        for one in self.in_use {
-            if let Some(pool) = self.layout.pool(&one.pool) {
-                taken.insert((pool.space.clone(), one.address), ());
-            }
-        }
-        let mut actions = Vec::new();
-        for (reservation, pool) in &self.layout.reservations {
-            let pool = pool.as_ref().and_then(|pool| self.layout.pool(pool));
-            let Some(pool) = pool else { continue };
-            for address in reservation.sets_aside(pool) {
-                let key = (pool.space.clone(), address);
-                if known(&pool.space, address).is_some() || taken.insert(key, ()).is_some() {
-                    continue;
-                }
-                let record = Allocation {
-                    address,
-                    space: pool.space.clone(),
-                    pool: Arc::clone(&pool.name),
-                    network: reservation.network.clone(),
-                    interface: reservation.interface.clone().unwrap_or_default(),
-                    holder: reservation.as_holder(),
-                    pod: None,
-                    mac: reservation.mac.filter(|_| address.ip().is_some()),
-                    reservation: None,
-                    since: self.now,
-                };
-                actions.push(Action {
-                    write: Some(Write::Create(record)),
-                    reason: Reason::Reserved,
-                });
-            }
-        }
-        actions
-    }
 }
 
 /// The record as it goes back to the reservation that it was taken from; `None` if it was taken from
@@ -436,17 +267,15 @@ fn reserves(layout: &Layout, namespace: &str, name: &str, address: Address) -> b
     })
 }
 
-/// Whether the holder of a record is who uses the address: a reservation's address in the hands of a
-/// pod is no second user, for its holder may have come past us.
-fn is_same(holder: &Holder, user: &InUse) -> bool {
-    *holder == user.holder || matches!(holder, Holder::Reservation { .. })
+/// Whether who uses an address is whom its record is for. A pod stays itself when a controller takes it
+/// over, or lets it go.
+fn is_same(record: &Allocation, user: &InUse) -> bool {
+    record.holder == user.holder || is_same_pod(record, user)
 }
 
-fn free(stored: &Stored, reason: Reason) -> Action {
-    Action {
-        write: Some(Write::Delete(stored.allocation.clone(), stored.version)),
-        reason,
-    }
+fn is_same_pod(record: &Allocation, user: &InUse) -> bool {
+    let uid = |pod: &Option<PodRef>| pod.as_ref().and_then(|pod| pod.uid.clone());
+    uid(&record.pod).is_some() && uid(&record.pod) == uid(&user.pod)
 }
 
 #[cfg(test)]

@@ -47,6 +47,12 @@ impl Nodes {
         }
     }
 
+    /// The nodes that are known, in an order that only names decide.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Node)> {
+        let all = self.all.values();
+        all.map(|entry| (&*entry.name, entry.node))
+    }
+
     /// Whether all nodes are known.
     pub fn are_known(&self) -> bool {
         self.known

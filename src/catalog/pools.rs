@@ -89,7 +89,12 @@ impl Catalog {
             let name = network.address_pool.as_deref()?;
             valid.get_key_value(name).map(|(name, _)| Arc::clone(name))
         };
+        let served = self.networks().filter_map(|network| {
+            let network = NetworkRef::from(&**network);
+            Some((pool_of(&network)?, network))
+        });
         let layout = Layout::new(valid.values().cloned(), reservations.into_values(), pool_of);
+        let layout = layout.serving(served);
         let before = &mut self.address_pools;
         let news = (layout != *before.layout, faulty != *before.faulty);
         if news.0 {

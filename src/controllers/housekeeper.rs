@@ -3,12 +3,15 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::{StreamExt as _, stream};
 use prometheus_client::collector::Collector;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{metrics::Counted, seen::SeenPods};
+use super::{
+    carry_out::{carry_out, report},
+    metrics::Counted,
+    seen::SeenPods,
+};
 use crate::{
     allocation::{
         SharedIndex, Timestamp,
@@ -16,7 +19,7 @@ use crate::{
     },
     catalog::Catalog,
     clock::Clock,
-    ledger::{Ledger, Store as _, WriteError, tell},
+    ledger::Ledger,
     rules::Policy,
 };
 
@@ -24,8 +27,6 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(100);
 /// While a quarantine runs, how many seconds pass between two looks at it.
 const QUARANTINE_STEP: i64 = 1;
-/// How many writes are under way at once: the ledger commits them together.
-const AT_ONCE: usize = 64;
 /// For how many seconds a pod that is gone is remembered: longer than any sensible quarantine.
 const MEMORY: i64 = 24 * 3600;
 
@@ -124,15 +125,7 @@ impl Housekeeper {
         };
         let duplicates = actions.iter().filter(|action| is_duplicate(&action.reason));
         self.counted.set_duplicates(duplicates.count());
-        let (ledger, index) = (&self.ledger, &self.index);
-        let outcomes: Vec<(Action, bool)> = stream::iter(actions)
-            .map(|action| async move {
-                let done = carry_out(ledger, index, &action).await;
-                (action, done)
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
+        let outcomes = carry_out(&self.ledger, &self.index, actions).await;
         let all = outcomes.iter().all(|(_, done)| *done);
         for (action, done) in outcomes {
             if done {
@@ -152,38 +145,10 @@ impl Housekeeper {
             }
             return;
         }
-        let Some(write) = &action.write else { return };
-        let record = write.allocation();
-        tracing::info!(
-            address = %record.address,
-            pool = &*record.pool,
-            holder = %record.holder,
-            reason = action.reason.name(),
-            "reconciled"
-        );
-        self.counted.add(action.reason.name());
+        report(action, &self.counted);
     }
 }
 
 fn is_duplicate(reason: &Reason) -> bool {
     matches!(reason, Reason::Duplicate { .. })
-}
-
-/// Writes an action's record and tells the index. Whether there is nothing left to do about it: a
-/// record that has changed meanwhile will be judged anew.
-async fn carry_out(ledger: &Ledger, index: &SharedIndex, action: &Action) -> bool {
-    let Some(write) = action.write.clone() else {
-        return true;
-    };
-    let writes = [write];
-    let outcome = ledger.write(writes.to_vec()).await;
-    tell(&mut index.lock(), &writes, &outcome);
-    match outcome {
-        Ok(_) => true,
-        Err(WriteError::Exists(_) | WriteError::Changed { .. }) => false,
-        Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
-            tracing::error!("{error}");
-            false
-        }
-    }
 }

@@ -23,6 +23,7 @@ pub(super) struct Counted(Arc<Counts>);
 struct Counts {
     reasons: Mutex<BTreeMap<&'static str, u64>>,
     duplicates: AtomicU64,
+    drifted: AtomicU64,
 }
 
 impl Counted {
@@ -43,6 +44,14 @@ impl Counted {
     }
 }
 
+impl Counted {
+    /// So many pods have something else than what is recorded for them now.
+    pub(super) fn set_drifted(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.0.drifted.store(count, Ordering::Relaxed);
+    }
+}
+
 impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let duplicates = ConstGauge::new(self.0.duplicates.load(Ordering::Relaxed));
@@ -53,6 +62,15 @@ impl Collector for Counted {
             duplicates.metric_type(),
         )?;
         duplicates.encode(metric)?;
+        let drifted = ConstGauge::new(self.0.drifted.load(Ordering::Relaxed));
+        let metric = encoder.encode_descriptor(
+            "drifted_interfaces",
+            "Interfaces whose network-status shows another address or MAC than is recorded for \
+             them, as of the last look",
+            None,
+            drifted.metric_type(),
+        )?;
+        drifted.encode(metric)?;
         let reasons = self
             .0
             .reasons

@@ -49,6 +49,7 @@ mod cluster;
 mod dispatch;
 mod embedded;
 mod error;
+mod settle;
 mod slices;
 mod store;
 mod tell;
@@ -58,6 +59,7 @@ pub use self::{
     dispatch::Ledger,
     embedded::EmbeddedLedger,
     error::{ExportError, FollowError, ImportError, OpenError, ReadError, WriteError},
+    settle::{Settled, claim, settle},
     slices::{SliceEvent, SliceEvents, SliceLedger},
     store::{Cursor, Event, Events, Store},
     tell::tell,

@@ -11,7 +11,6 @@ use tokio::{
 };
 
 use super::{
-    allocations::Recorded,
     body, log, look_up,
     options::Limits,
     reject::{Reason, Reject},
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     admission::{self, Answer, Decision, Evidence, Request, Review, Situation, Webhook},
     clock::Clock,
+    ledger::Settled,
     rules::Lookup,
 };
 
@@ -154,15 +154,15 @@ impl Reviewer {
                     let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;
                     self.count(&recorded, decided.elapsed());
                     match recorded {
-                        Recorded::Safe => {
+                        Settled::Safe => {
                             self.state.metrics.borrowed(plan.borrowed);
                             return Ok(plan.answer);
                         }
-                        Recorded::Overtaken if Instant::now() < deadline => {}
-                        Recorded::Overtaken => {
+                        Settled::Overtaken if Instant::now() < deadline => {}
+                        Settled::Overtaken => {
                             return later(request, unrecorded("others were faster"));
                         }
-                        Recorded::Failed(problem) => return later(request, unrecorded(&problem)),
+                        Settled::Failed(problem) => return later(request, unrecorded(&problem)),
                     }
                 }
                 Decision::Confirm(_) if looked_up.len() >= MOST_LOOKUPS => {
@@ -179,11 +179,11 @@ impl Reviewer {
         }
     }
 
-    fn count(&self, recorded: &Recorded, elapsed: Duration) {
+    fn count(&self, recorded: &Settled, elapsed: Duration) {
         match recorded {
-            Recorded::Safe => self.state.metrics.allocated(elapsed),
-            Recorded::Overtaken => self.state.metrics.overtaken(),
-            Recorded::Failed(_) => {}
+            Settled::Safe => self.state.metrics.allocated(elapsed),
+            Settled::Overtaken => self.state.metrics.overtaken(),
+            Settled::Failed(_) => {}
         }
     }
 

@@ -186,6 +186,7 @@ impl Index {
         address: Address,
         make: impl FnOnce(Option<Entry>) -> Option<Entry>,
     ) {
+        self.changes += 1;
         let old = self
             .spaces
             .get_mut(space)

@@ -57,6 +57,7 @@ pub struct Index {
     holdings: HashMap<Holding, Vec<(Space, Address)>>,
     ready: HashSet<Arc<str>>,
     slices: slices::Slices,
+    changes: u64,
     tickets: HashMap<Ticket, Vec<Mark>>,
     issued: u64,
     writers: writers::Writers,
@@ -106,13 +107,16 @@ impl SharedIndex {
 }
 
 impl Index {
-    /// Takes over a layout; does nothing if it is the one that it has.
+    /// Takes over a layout; does nothing if it is the one that it has. A pool that gives from another
+    /// range or serves another network than before is not ready any more: there may be addresses in
+    /// use that nothing recorded.
     pub fn sync(&mut self, layout: &Arc<Layout>) {
         if Arc::ptr_eq(&self.layout, layout) {
             return;
         }
-        let same = self.layout == *layout;
-        self.layout = Arc::clone(layout);
+        let before = std::mem::replace(&mut self.layout, Arc::clone(layout));
+        self.ready.retain(|pool| layout.covers(&before, pool));
+        let same = before.pools == layout.pools && before.reservations == layout.reservations;
         if !same {
             self.rebuild();
         }
@@ -131,6 +135,11 @@ impl Index {
     /// Whether a pool gives addresses.
     pub fn is_ready(&self, pool: &str) -> bool {
         self.ready.contains(pool)
+    }
+
+    /// A number that grows whenever a record or a slice comes, changes or goes.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Who holds an address: its record, in flight or not.

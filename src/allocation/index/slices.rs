@@ -71,6 +71,7 @@ impl Index {
         if known.is_some_and(|(_, known)| *known >= version) {
             return;
         }
+        self.changes += 1;
         self.slices.claims.remove(&name);
         self.slices.recorded.insert(name, (slice.clone(), version));
         self.slices.settle(&mut self.pools, &slice);
@@ -83,6 +84,7 @@ impl Index {
             return;
         }
         if let Some((slice, _)) = self.slices.recorded.remove(name) {
+            self.changes += 1;
             self.slices.settle(&mut self.pools, &slice);
         }
     }

@@ -536,6 +536,12 @@ fn a_pool_that_changes_keeps_what_is_held() {
     allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
     let wider = pool("storage", r#"{"ranges":[{"range":"192.0.2.0/28"}]}"#);
     index.sync(&Arc::new(Layout::new([wider], [], |_| None)));
+    // What is in use in the range that it has now, nobody has recorded yet.
+    assert_eq!(
+        allocate(&mut index, &asker("b"), &[ask(&[])]).err(),
+        Some(Refusal::NotReady("storage".into()))
+    );
+    index.set_ready("storage");
     let usage = index.usage("storage").unwrap_or_default();
     assert_eq!((usage.capacity, usage.allocated, usage.free), (14, 1, 13));
     assert_eq!(

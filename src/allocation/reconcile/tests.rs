@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::allocation::{
-    Reservation, Space,
+    Pool, Reservation, Space,
     spec::{PoolSpec, ReservationSpec},
 };
 

@@ -52,9 +52,6 @@ impl World {
             issued: 0,
             now: Timestamp(1_000_000),
         };
-        for pool in POOLS {
-            world.index.set_ready(pool);
-        }
         world.sync(0);
         world
     }
@@ -106,6 +103,9 @@ impl World {
     fn sync(&mut self, which: usize) {
         let layout = layouts().swap_remove(which);
         self.index.sync(&layout);
+        for pool in POOLS {
+            self.index.set_ready(pool);
+        }
         self.naive.layout = layout;
     }
 

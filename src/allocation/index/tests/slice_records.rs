@@ -48,6 +48,7 @@ fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts()
     assert_eq!(index.odd_slices().len(), 1);
     assert_eq!(index.slicing_usage("storage"), None);
     index.sync(&layout);
+    index.set_ready("storage");
     assert_eq!(
         ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
         ["192.0.2.2/27"]

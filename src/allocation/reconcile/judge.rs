@@ -1,0 +1,175 @@
+//! What becomes of a record.
+
+use std::sync::Arc;
+
+use super::{
+    Action, LET_GO, Observer, PROVISIONAL, PodState, Reason, Recorded, Tie, View, WorkloadState,
+};
+use crate::allocation::{
+    Address, Allocation, Holder, Pool, Retention, Timestamp, WorkloadRetention, Write,
+    reconcile::{given_back, is_same, reserves},
+};
+
+impl<'a, O: Observer> View<'a, O> {
+    /// What to do about a record.
+    pub(super) fn judge(&self, recorded: Recorded<'a>) -> Option<Action> {
+        let (record, _) = recorded;
+        match &record.holder {
+            Holder::Reservation { namespace, name } => {
+                let there = reserves(self.layout, namespace, name, record.address);
+                (!there).then(|| free(recorded, Reason::ReservationGone))
+            }
+            Holder::Network { .. } => {
+                let there = self.is_carried(record);
+                (!there).then(|| free(recorded, Reason::NotConfigured))
+            }
+            Holder::Pod { .. }
+            | Holder::Unnamed { .. }
+            | Holder::Replica { .. }
+            | Holder::Machine { .. } => self.judge_pod(recorded),
+        }
+    }
+
+    /// Whether whom the record is for uses its address.
+    fn is_carried(&self, record: &'a Allocation) -> bool {
+        let users = self.users.get(&(&record.space, record.address));
+        let users = users.into_iter().flatten();
+        // Where the pool is gone, nobody is known to use it under its space.
+        let carried = || self.carried_by(record).contains(&record.address);
+        users.copied().any(|user| is_same(record, user)) || carried()
+    }
+
+    /// What the record's holder uses on its interface.
+    fn carried_by(&self, record: &'a Allocation) -> &[Address] {
+        let interface = (&record.holder, &record.network, &*record.interface);
+        self.carried.get(&interface).map_or(&[], Vec::as_slice)
+    }
+
+    fn judge_pod(&self, recorded: Recorded<'a>) -> Option<Action> {
+        let (record, _) = recorded;
+        let pool = self.layout.pool(&record.pool);
+        let reason = match self.observer.pod(record) {
+            PodState::Unknown => return None,
+            PodState::Present => return self.judge_surplus(recorded, pool),
+            PodState::Absent if self.age(record) < PROVISIONAL => return None,
+            PodState::Absent => self.outlives(record, pool, Reason::NeverCame)?,
+            PodState::Gone(since) => {
+                let quarantine = pool.map_or(0, |pool| pool.quarantine);
+                // A record that was renewed since then is another pod's.
+                let renewed = record.since > since;
+                if renewed || self.now < since.plus(quarantine) {
+                    return None;
+                }
+                self.outlives(record, pool, Reason::PodGone)?
+            }
+        };
+        Some(self.free_or_give_back(recorded, reason))
+    }
+
+    /// For how many seconds the record is as it is.
+    fn age(&self, record: &Allocation) -> i64 {
+        self.now.0.saturating_sub(record.since.0)
+    }
+
+    /// Whether a workload keeps its addresses without a pod: then there is no reason to free them.
+    fn outlives(
+        &self,
+        record: &Allocation,
+        pool: Option<&Arc<Pool>>,
+        reason: Reason,
+    ) -> Option<Reason> {
+        let keeps = match (&record.holder, pool) {
+            (Holder::Replica { .. }, Some(pool)) => pool.retention == Retention::Workload,
+            (Holder::Machine { .. }, Some(pool)) => {
+                let mac = matches!(record.address, Address::Mac(_));
+                pool.retention == Retention::Workload && (mac || pool.machines_keep_ips)
+            }
+            _ => false,
+        };
+        if !keeps {
+            return Some(reason);
+        }
+        let retention = pool.map(|pool| pool.workload_retention);
+        let WorkloadRetention {
+            retain_when_scaled,
+            retain_when_deleted,
+        } = retention?;
+        match self.observer.workload(&record.holder) {
+            WorkloadState::ScaledDown if !retain_when_scaled => Some(Reason::WorkloadGone),
+            WorkloadState::Deleted if !retain_when_deleted => Some(Reason::WorkloadGone),
+            _ => None,
+        }
+    }
+
+    /// What a pod that is there does not carry, and has another for, or no use.
+    fn judge_surplus(&self, recorded: Recorded<'a>, pool: Option<&Arc<Pool>>) -> Option<Action> {
+        let (record, version) = recorded;
+        if self.is_carried(record) {
+            return None;
+        }
+        let age = self.age(record);
+        let surplus = || self.free_or_give_back(recorded, Reason::Surplus);
+        match self.observer.tie(record) {
+            Tie::Elsewhere => return None,
+            Tie::Unknown => {
+                return (age >= PROVISIONAL && self.has_another(record, pool)).then(surplus);
+            }
+            // The pod is bound once: on its node nobody asks for this one any more.
+            Tie::Moved if pool.is_some_and(|pool| pool.slicing.is_some()) => {
+                return self.has_another(record, pool).then(surplus);
+            }
+            Tie::Dropped => {}
+            Tie::Has | Tie::Moved if self.has_another(record, pool) => {}
+            Tie::Has | Tie::Moved => return None,
+        }
+        // The pod may come to have it again: a record without a pod is written anew by whoever goes
+        // on with it.
+        let quarantine = pool.map_or(0, |pool| pool.quarantine);
+        if record.pod.is_none() {
+            return (age >= quarantine.max(LET_GO)).then(surplus);
+        }
+        let let_go = Allocation {
+            pod: None,
+            since: self.now,
+            ..record.clone()
+        };
+        (age >= PROVISIONAL).then(|| Action {
+            write: Some(Write::Update(let_go, version)),
+            reason: Reason::LetGo,
+        })
+    }
+
+    /// Whether the pod carries another address of the same range.
+    fn has_another(&self, record: &'a Allocation, pool: Option<&Arc<Pool>>) -> bool {
+        let range = |address: Address| pool?.range_of(address.ip()?);
+        let own = range(record.address);
+        let mut carried = self.carried_by(record).iter();
+        own.is_some() && carried.any(|one| range(*one) == own)
+    }
+
+    fn free_or_give_back(&self, recorded: Recorded<'a>, reason: Reason) -> Action {
+        let (record, version) = recorded;
+        match given_back(record, self.layout, self.now) {
+            Some(back) => Action {
+                write: Some(Write::Update(back, version)),
+                reason: Reason::GivenBack,
+            },
+            None => free(recorded, reason),
+        }
+    }
+}
+
+fn free((record, version): Recorded<'_>, reason: Reason) -> Action {
+    Action {
+        write: Some(Write::Delete(record.clone(), version)),
+        reason,
+    }
+}
+
+impl PodState {
+    /// Gone since then, or since the record was made, whichever is later: a record that is from the
+    /// future of this clock waits until that is there.
+    pub fn gone_since(since: Timestamp, record: &Allocation) -> Self {
+        Self::Gone(since.max(record.since))
+    }
+}

@@ -1,0 +1,87 @@
+//! The index's slices as they are recorded.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt as _;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    allocation::{SharedIndex, Version},
+    ledger::{ReadError, SliceEvent, SliceLedger},
+};
+
+/// How long to wait before slices that could not be read are read again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Follows the slices of a cluster, and tells the index.
+#[derive(Debug)]
+pub struct SliceFeed {
+    slices: SliceLedger,
+    index: Arc<SharedIndex>,
+    at: Version,
+}
+
+impl SliceFeed {
+    /// Reads the slices for the first time: afterwards the index has exactly these.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn open(slices: SliceLedger, index: Arc<SharedIndex>) -> Result<Self, ReadError> {
+        let at = load(&slices, &index).await?;
+        Ok(Self { slices, index, at })
+    }
+
+    /// Keeps the index true until `cancel`.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        loop {
+            let mut events = self.slices.follow(self.at);
+            loop {
+                let next = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => return,
+                    next = events.next() => next,
+                };
+                match next {
+                    Some(Ok(SliceEvent::Put(slice, version))) => {
+                        self.at = self.at.max(version);
+                        self.index.lock().apply_slice(slice, version);
+                    }
+                    Some(Ok(SliceEvent::Gone(name, version))) => {
+                        self.at = self.at.max(version);
+                        self.index.lock().forget_slice(&name, version);
+                    }
+                    // Behind, or at an end: the list says the same as all that was missed.
+                    Some(Err(_)) | None => break,
+                }
+            }
+            if self.reload(&cancel).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn reload(&mut self, cancel: &CancellationToken) -> Option<()> {
+        loop {
+            match load(&self.slices, &self.index).await {
+                Ok(at) => {
+                    self.at = at;
+                    return Some(());
+                }
+                Err(error) => tracing::error!("{error}"),
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return None,
+                () = sleep(PATIENCE) => {}
+            }
+        }
+    }
+}
+
+/// Makes the index's slices what they are now.
+async fn load(slices: &SliceLedger, index: &SharedIndex) -> Result<Version, ReadError> {
+    let (all, at) = slices.list().await?;
+    index.lock().replace_slices(all, at);
+    Ok(at)
+}

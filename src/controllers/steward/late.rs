@@ -1,0 +1,227 @@
+//! Late injection: what was missed when a pod was bound is put in.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Duration, Instant};
+
+use super::{Inner, State, report::Report};
+use crate::{
+    admission::{Evidence, Late, Situation, late},
+    catalog::{Catalog, Pod},
+    controllers::{Annotate, Annotated, Gravity, Look, ObjectRef},
+    ledger::{Settled, claim, settle},
+    rules::{Injection, Policy},
+};
+
+/// How long a bound pod is left to the ordinary way.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// When a pod that lacks nothing, or got what it lacked, is looked at again.
+const LATER: Duration = Duration::from_secs(10);
+/// When a pod that is given nothing is.
+const MUCH_LATER: Duration = Duration::from_secs(30);
+/// How many pods are seen to at a time.
+const AT_ONCE: usize = 16;
+/// How often one is planned for anew, when others are faster.
+const ROUNDS: usize = 8;
+
+/// The pods that may lack something, by UID, and when each is to be looked at.
+pub(super) type Waiting = HashMap<Box<str>, Instant>;
+
+/// What became of a pod.
+enum Outcome {
+    Nothing,
+    Injected,
+    /// Not yet: why.
+    Again(String),
+    /// It is given nothing: why.
+    Refused(String),
+}
+
+impl Inner {
+    /// Gives pods what they lack. The memory of who waits is kept by every replica.
+    pub(super) async fn inject_late(
+        &self,
+        state: &mut State,
+        catalog: &Arc<Catalog>,
+        report: &mut Report,
+    ) {
+        let policy = self.policy.load_full();
+        let now = Instant::now();
+        let pods: Vec<Arc<Pod>> = catalog
+            .pods()
+            .filter(|pod| is_candidate(pod, catalog, &policy))
+            .cloned()
+            .collect();
+        let before = std::mem::take(&mut state.waiting);
+        let uid = |pod: &Pod| pod.uid.clone().unwrap_or_default();
+        let when = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(now + PATIENCE);
+        state.waiting = pods.iter().map(|pod| (uid(pod), when(pod))).collect();
+        if report.led {
+            let mut ripe: Vec<&Arc<Pod>> = pods.iter().filter(|pod| when(pod) <= now).collect();
+            ripe.sort_by_key(|pod| (&pod.namespace, &pod.name));
+            let seen_to: Vec<(&Arc<Pod>, Outcome)> = stream::iter(ripe)
+                .map(|pod| async move { (pod, self.see_to(pod).await) })
+                .buffered(AT_ONCE)
+                .collect()
+                .await;
+            for (pod, outcome) in seen_to {
+                let pause = self.told(state, pod, outcome, report);
+                state.waiting.insert(uid(pod), Instant::now() + pause);
+            }
+        }
+        let refused = &mut state.refused;
+        let waiting = &state.waiting;
+        refused.retain(|uid, _| waiting.contains_key(uid));
+        let next = waiting.values().min().copied();
+        state.due = state
+            .due
+            .into_iter()
+            .chain(next.filter(|_| report.led))
+            .min();
+    }
+
+    /// Counts what became of a pod, and says when it is to be looked at again.
+    fn told(
+        &self,
+        state: &mut State,
+        pod: &Pod,
+        outcome: Outcome,
+        report: &mut Report,
+    ) -> Duration {
+        match outcome {
+            Outcome::Nothing => LATER,
+            Outcome::Injected => {
+                report.count("injected-late", true);
+                self.counted.add("injected-late");
+                LATER
+            }
+            Outcome::Again(why) => {
+                report.count("injected-late", false);
+                report.error(format!("pod {}/{}: {why}", pod.namespace, pod.name));
+                PATIENCE
+            }
+            Outcome::Refused(message) => {
+                report.count("late-refused", true);
+                let uid = pod.uid.clone().unwrap_or_default();
+                let before = state.refused.insert(uid, message.clone());
+                if before.as_ref() != Some(&message) {
+                    self.counted.add("late-refused");
+                    let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
+                    let message = format!("it gets no addresses: {message}");
+                    self.notices
+                        .notice(about, Gravity::Warning, "NoAddresses", message);
+                }
+                MUCH_LATER
+            }
+        }
+    }
+
+    async fn see_to(&self, pod: &Arc<Pod>) -> Outcome {
+        let policy = self.policy.load_full();
+        if let Some(catalog) = self.catalog.load_full() {
+            match self.lacks(pod, &catalog, &policy) {
+                Late::Nothing => return Outcome::Nothing,
+                // That was only to see whether it is worth a look at the cluster.
+                Late::Lacks { ticket, .. } => self.index.lock().roll_back(ticket),
+                Late::Refused(_) | Late::Claim(_) | Late::Busy => {}
+            }
+        }
+        let look = Look::Pod(pod.namespace.clone(), pod.name.clone());
+        if let Err(error) = self.live.look(&look).await {
+            return Outcome::Again(error);
+        }
+        for _ in 0..ROUNDS {
+            let Some(catalog) = self.catalog.load_full() else {
+                return Outcome::Nothing;
+            };
+            let fresh = catalog.pod(&pod.namespace, &pod.name);
+            let fresh = fresh.filter(|fresh| fresh.uid == pod.uid);
+            let Some(fresh) = fresh.filter(|fresh| is_candidate(fresh, &catalog, &policy)) else {
+                return Outcome::Nothing;
+            };
+            match self.lacks(fresh, &catalog, &policy) {
+                Late::Nothing => return Outcome::Nothing,
+                Late::Busy => return Outcome::Again("its addresses are being recorded".to_owned()),
+                Late::Refused(findings) => {
+                    let words = findings
+                        .iter()
+                        .map(|one| format!("{}: {}", one.message, one.help));
+                    return Outcome::Refused(words.collect::<Vec<_>>().join("; "));
+                }
+                Late::Claim(slice) => {
+                    let Some(slices) = &self.slices else {
+                        self.index.lock().drop_claim(&slice);
+                        return Outcome::Again("nobody records slices".to_owned());
+                    };
+                    if let Err(error) = claim(slices, &self.index, &slice).await {
+                        return Outcome::Again(error.to_string());
+                    }
+                }
+                Late::Lacks {
+                    writes,
+                    ticket,
+                    annotations,
+                } => {
+                    let (ledger, index) = (Arc::clone(&self.ledger), Arc::clone(&self.index));
+                    // It comes to its end, whoever waits for it.
+                    let task = tokio::spawn(settle(ledger, index, writes, ticket));
+                    let settled = task.await;
+                    match settled.unwrap_or_else(|error| Settled::Failed(error.to_string())) {
+                        Settled::Safe => return self.annotate(fresh, &annotations).await,
+                        Settled::Overtaken => {}
+                        Settled::Failed(problem) => return Outcome::Again(problem),
+                    }
+                }
+            }
+        }
+        Outcome::Again("others are faster".to_owned())
+    }
+
+    fn lacks(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> Late {
+        let situation = Situation {
+            catalog,
+            policy,
+            allocations: &self.index,
+            evidence: Evidence::Confirmed,
+            now: self.clock.seconds(),
+            chance: 0,
+        };
+        late(pod, &situation)
+    }
+
+    async fn annotate(&self, pod: &Pod, annotations: &[(&'static str, String)]) -> Outcome {
+        if annotations.is_empty() {
+            return Outcome::Injected;
+        }
+        let Some(what) = Annotate::of(pod, annotations) else {
+            return Outcome::Nothing;
+        };
+        match self.pods.annotate(what).await {
+            Annotated::Done => Outcome::Injected,
+            Annotated::Changed(why) | Annotated::Failed(why) => Outcome::Again(why),
+        }
+    }
+}
+
+/// Whether a pod is bound, has no networks yet, and is one of those into which nadmit puts addresses.
+fn is_candidate(pod: &Pod, catalog: &Catalog, policy: &Policy) -> bool {
+    let bound = pod.node.is_some() && !pod.terminating && !pod.mirror && !pod.host_network;
+    let asks = pod.networks.is_some() || pod.default_network.is_some();
+    let made = pod
+        .network_status
+        .as_deref()
+        .is_some_and(|status| !status.is_empty());
+    if !bound || !asks || made || pod.uid.is_none() {
+        return false;
+    }
+    let labelled = || {
+        let namespace = catalog.namespace(&pod.namespace);
+        namespace.is_some_and(|namespace| namespace.labels.injection)
+    };
+    match policy.injection() {
+        Injection::Off => false,
+        Injection::Create => true,
+        Injection::Bind => labelled(),
+    }
+}

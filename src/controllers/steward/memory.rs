@@ -1,0 +1,80 @@
+//! Since when something is as it is, by this process's own look: a cluster's clock may be another, and
+//! what is measured here is time that passed.
+
+use std::collections::HashMap;
+
+use tokio::time::{Duration, Instant};
+
+use super::pods::Pods;
+use crate::{
+    allocation::{Address, Allocation, Holder, Space, Stored, Version},
+    catalog::Catalog,
+};
+
+/// An address and where it is unique.
+pub(super) type Key = (Space, Address);
+
+/// What was seen before. It is lost when the process ends: then the first look counts.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Since when the pod that a record names is not there. A record that was written since is another.
+    gone: HashMap<Key, (Version, Instant)>,
+    /// Since when nodes are ready, or are not.
+    nodes: HashMap<Box<str>, (bool, Instant)>,
+}
+
+impl Memory {
+    /// Looks at what there is.
+    pub(super) fn look(
+        &mut self,
+        records: &[Stored],
+        pods: &Pods<'_>,
+        catalog: &Catalog,
+        now: Instant,
+    ) {
+        let before = std::mem::take(&mut self.gone);
+        let gone = records.iter().filter(|one| {
+            let record = &one.allocation;
+            is_of_pod(&record.holder) && pods.named(record).is_none()
+        });
+        self.gone = gone
+            .map(|one| {
+                let key = key(&one.allocation);
+                let known = before.get(&key).filter(|known| known.0 == one.version);
+                let since = known.map_or(now, |known| known.1);
+                (key, (one.version, since))
+            })
+            .collect();
+        let before = std::mem::take(&mut self.nodes);
+        let nodes = catalog.nodes().iter();
+        self.nodes = nodes
+            .map(|(name, node)| {
+                let known = before.get(name).filter(|known| known.0 == node.ready);
+                (
+                    name.into(),
+                    (node.ready, known.map_or(now, |known| known.1)),
+                )
+            })
+            .collect();
+    }
+
+    /// For how long the pod that a record names is gone.
+    pub(super) fn gone_for(&self, record: &Allocation, now: Instant) -> Option<Duration> {
+        let (_, since) = self.gone.get(&key(record))?;
+        Some(now.saturating_duration_since(*since))
+    }
+
+    /// For how long a node is ready, or is not.
+    pub(super) fn node_so_for(&self, node: &str, now: Instant) -> Option<Duration> {
+        let (_, since) = self.nodes.get(node)?;
+        Some(now.saturating_duration_since(*since))
+    }
+}
+
+fn is_of_pod(holder: &Holder) -> bool {
+    !matches!(holder, Holder::Reservation { .. } | Holder::Network { .. })
+}
+
+pub(super) fn key(record: &Allocation) -> Key {
+    (record.space.clone(), record.address)
+}

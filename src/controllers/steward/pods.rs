@@ -1,0 +1,93 @@
+//! The pods of a catalog by whom they hold as, and what they ask for.
+
+use std::collections::HashMap;
+
+use crate::{
+    allocation::{Allocation, Holder},
+    catalog::{Catalog, Pod},
+    network::{Annotation, status},
+};
+
+/// The pods of a catalog.
+pub(super) struct Pods<'c> {
+    catalog: &'c Catalog,
+    by_holder: HashMap<&'c Holder, Vec<&'c Pod>>,
+}
+
+impl<'c> Pods<'c> {
+    /// Those of this catalog.
+    pub(super) fn of(catalog: &'c Catalog) -> Self {
+        let mut by_holder: HashMap<&Holder, Vec<&Pod>> =
+            HashMap::with_capacity(catalog.pod_count());
+        for pod in catalog.pods() {
+            by_holder.entry(&pod.holder).or_default().push(pod);
+        }
+        Self { catalog, by_holder }
+    }
+
+    /// The very pod that a record names, if it is there; by its name, where its UID is not known.
+    pub(super) fn named(&self, record: &Allocation) -> Option<&'c Pod> {
+        let known = record.pod.as_ref()?;
+        let pod = self.catalog.pod(record.holder.namespace(), &known.name)?;
+        let other = match (&known.uid, &pod.uid) {
+            (Some(known), Some(uid)) => **known != **uid,
+            _ => false,
+        };
+        (!other).then_some(pod)
+    }
+
+    /// All pods that may use what a record says: that which it names, and those of its holder. A token
+    /// is good for one pod.
+    pub(super) fn users(&self, record: &Allocation) -> Vec<&'c Pod> {
+        let named = self.named(record);
+        let uid = record.pod.as_ref().and_then(|pod| pod.uid.as_deref());
+        let taken = matches!(record.holder, Holder::Unnamed { .. }) && uid.is_some();
+        let of_holder = self.by_holder.get(&record.holder).filter(|_| !taken);
+        let mut users: Vec<&Pod> = of_holder.cloned().unwrap_or_default();
+        if let Some(named) = named
+            && !users.iter().any(|pod| std::ptr::eq(*pod, named))
+        {
+            users.push(named);
+        }
+        users
+    }
+}
+
+/// Whether a pod asks for a record's network on its interface, or has it, as far as that can be read.
+/// `default_home` is the namespace in which pods' default networks are looked up.
+pub(super) fn has_interface(pod: &Pod, record: &Allocation, default_home: &str) -> bool {
+    let network = (&*record.network.namespace, &*record.network.name);
+    let asks = |text: Option<&str>, home: &str| {
+        let Some(text) = text else { return false };
+        let annotation = Annotation::parse(text);
+        let mut selections = annotation.selections.iter();
+        !annotation.faults.is_empty()
+            || selections.any(|selection| {
+                let name = selection.network_name().unwrap_or_default();
+                let interface = selection
+                    .interface
+                    .as_ref()
+                    .map(|_| selection.interface_name());
+                (selection.namespace_or(home), name) == network
+                    // One without a name of its own is called by its place, which changes.
+                    && interface.is_none_or(|interface| *interface == *record.interface)
+            })
+    };
+    let has = |text: Option<&str>| {
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return false;
+        };
+        let Ok(attachments) = status::parse(text) else {
+            return true;
+        };
+        attachments.iter().any(|attachment| {
+            let own = (&*pod.namespace, &*attachment.name);
+            let interface = attachment.interface.as_deref();
+            attachment.name.split_once('/').unwrap_or(own) == network
+                && interface.is_none_or(|interface| interface == &*record.interface)
+        })
+    };
+    asks(pod.networks.as_deref(), &pod.namespace)
+        || asks(pod.default_network.as_deref(), default_home)
+        || has(pod.network_status.as_deref())
+}

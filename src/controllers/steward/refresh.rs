@@ -1,0 +1,56 @@
+//! Reading afresh what a full reconciliation rests on.
+
+use std::collections::BTreeSet;
+
+use super::{Inner, confirm::look_at, report::Report};
+use crate::{allocation::Holder, catalog::Catalog, controllers::Look, ledger::Store as _};
+
+impl Inner {
+    /// Lists the ledger, and reads live the pods, nodes and networks that its records and the pools
+    /// speak of. What cannot be read stays what was known.
+    pub(super) async fn refresh(&self, report: &mut Report) {
+        match self.ledger.list().await {
+            Ok((all, cursor)) => self.index.lock().replace(all, cursor.version()),
+            Err(error) => report.error(error.to_string()),
+        }
+        if let Some(slices) = &self.slices {
+            match slices.list().await {
+                Ok((all, at)) => self.index.lock().replace_slices(all, at),
+                Err(error) => report.error(error.to_string()),
+            }
+        }
+        let Some(catalog) = self.catalog.load_full() else {
+            return;
+        };
+        let looks = self.all_looks(&catalog);
+        for (look, error) in look_at(&*self.live, &looks).await {
+            report.error(format!("{look:?}: {error}"));
+        }
+    }
+
+    fn all_looks(&self, catalog: &Catalog) -> BTreeSet<Look> {
+        let mut looks = BTreeSet::new();
+        let served = catalog.layout().served.values().flatten();
+        for network in served {
+            let home: Box<str> = (&*network.namespace).into();
+            looks.insert(Look::Network(home.clone(), (&*network.name).into()));
+            looks.insert(Look::PodsOf(home));
+        }
+        let nodes_known = catalog.nodes().are_known();
+        let index = self.index.lock();
+        for (record, _) in index.known() {
+            let home: Box<str> = (&**record.holder.namespace()).into();
+            if !matches!(
+                record.holder,
+                Holder::Reservation { .. } | Holder::Network { .. }
+            ) {
+                looks.insert(Look::PodsOf(home));
+            }
+            let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
+            if let Some(node) = node.filter(|_| nodes_known) {
+                looks.insert(Look::Node(node.into()));
+            }
+        }
+        looks
+    }
+}

@@ -1,0 +1,99 @@
+//! What a pass did, or would do.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Duration;
+
+use crate::allocation::reconcile::{Action, Reason};
+
+/// What a pass found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Whether this replica led, and so acted.
+    pub led: bool,
+    /// Whether everything was read afresh first.
+    pub full: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// How many records there were.
+    pub records: usize,
+    /// How many pods of networks there were.
+    pub pods: usize,
+    /// What was done, by the word of its reason.
+    pub done: BTreeMap<&'static str, u64>,
+    /// What was to be done and was not, by the word of its reason: it is judged anew.
+    pub left: BTreeMap<&'static str, u64>,
+    /// Addresses that more than one uses.
+    pub duplicates: usize,
+    /// Pods that have something else than what is recorded for them.
+    pub drifted: usize,
+    /// Pools that give nothing yet.
+    pub unready: Vec<String>,
+    /// What could not be read or written, in words, the first of them.
+    pub errors: Vec<String>,
+}
+
+/// How many errors a report tells.
+const MOST_ERRORS: usize = 20;
+
+impl Report {
+    pub(super) fn count(&mut self, reason: &'static str, done: bool) {
+        let counts = if done { &mut self.done } else { &mut self.left };
+        *counts.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn error(&mut self, error: String) {
+        if self.errors.len() < MOST_ERRORS && !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// One thing that a pass would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// The action.
+    pub action: Action,
+    /// The same in a sentence.
+    pub words: String,
+}
+
+impl From<Action> for Intent {
+    fn from(action: Action) -> Self {
+        Self {
+            words: words(&action),
+            action,
+        }
+    }
+}
+
+fn words(action: &Action) -> String {
+    if let Reason::Duplicate { address, users } = &action.reason {
+        let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+        let users = users.join(" and by ");
+        return format!(
+            "{address} is used by {users}; change the addresses of all but one of them"
+        );
+    }
+    let Some(record) = action.write.as_ref().map(|write| write.allocation()) else {
+        return action.reason.name().to_owned();
+    };
+    let (address, pool, holder) = (record.address, &record.pool, &record.holder);
+    match action.reason {
+        Reason::Adopted => format!("{address} of pool {pool} is in use by {holder}: record it"),
+        Reason::Reserved => format!("{address} of pool {pool} is set aside by {holder}: record it"),
+        Reason::GivenBack => format!("{address} of pool {pool} goes back to {holder}"),
+        Reason::Named => format!("{address} of pool {pool}, of {holder}: record which pod has it"),
+        Reason::LetGo => format!("{address} of pool {pool} is not used by {holder} any more"),
+        Reason::PodGone
+        | Reason::NeverCame
+        | Reason::WorkloadGone
+        | Reason::Surplus
+        | Reason::ReservationGone
+        | Reason::NotConfigured
+        | Reason::Duplicate { .. } => format!(
+            "{address} of pool {pool} is free: it was held by {holder} ({})",
+            action.reason.name()
+        ),
+    }
+}

@@ -1,0 +1,210 @@
+//! Carrying what an index has planned into a ledger, and the outcome back.
+
+use std::sync::Arc;
+
+use tokio::time::{Duration, sleep};
+
+use super::{SliceLedger, Store, WriteError, tell};
+use crate::allocation::{SharedIndex, Slice, Version, Write, index::Ticket};
+
+/// How long to wait before a write is repeated of which nothing is known.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What became of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It is durable.
+    Safe,
+    /// Another was faster; the index knows it now: decide again.
+    Overtaken,
+    /// Nothing was promised.
+    Failed(String),
+}
+
+/// Records a plan, all or none, and tells the index what became of it. What may have been written
+/// stays in flight until that is known, so that nobody else is given it.
+pub async fn settle<L: Store + Send + Sync + 'static>(
+    ledger: Arc<L>,
+    index: Arc<SharedIndex>,
+    writes: Vec<Write>,
+    ticket: Ticket,
+) -> Settled {
+    let outcome = ledger.write(writes.clone()).await;
+    if let Err(error @ WriteError::Uncertain { .. }) = outcome {
+        tokio::spawn(find_out(ledger, index, writes, ticket));
+        return Settled::Failed(error.to_string());
+    }
+    conclude(&index, &writes, ticket, outcome)
+}
+
+/// Records that a node owns a slice, or learns which one does, and tells the index, which can be
+/// asked again then.
+///
+/// # Errors
+/// [`WriteError`], if the slice may not be recorded: it can be claimed anew.
+pub async fn claim(
+    slices: &SliceLedger,
+    index: &SharedIndex,
+    slice: &Slice,
+) -> Result<(), WriteError> {
+    let claimed = slices.claim(slice).await;
+    let mut index = index.lock();
+    index.drop_claim(slice);
+    let (recorded, version) = claimed?;
+    index.apply_slice(recorded, version);
+    Ok(())
+}
+
+/// Repeats a write of which it is not known whether it was done. Its records are then there, for the
+/// same pod to find when it is created again.
+async fn find_out<L: Store>(
+    ledger: Arc<L>,
+    index: Arc<SharedIndex>,
+    writes: Vec<Write>,
+    ticket: Ticket,
+) {
+    loop {
+        sleep(PATIENCE).await;
+        match ledger.write(writes.clone()).await {
+            Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. }) => {}
+            known => {
+                conclude(&index, &writes, ticket, known);
+                return;
+            }
+        }
+    }
+}
+
+/// Tells the index what became of a plan.
+fn conclude(
+    index: &SharedIndex,
+    writes: &[Write],
+    ticket: Ticket,
+    outcome: Result<Vec<Version>, WriteError>,
+) -> Settled {
+    let mut index = index.lock();
+    if let Ok(versions) = &outcome {
+        index.confirm(ticket, versions);
+        return Settled::Safe;
+    }
+    tell(&mut index, writes, &outcome);
+    index.roll_back(ticket);
+    match outcome {
+        Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
+            Settled::Failed(error.to_string())
+        }
+        Ok(_) | Err(WriteError::Exists(_) | WriteError::Changed { .. }) => Settled::Overtaken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Mutex};
+
+    use super::*;
+    use crate::{
+        allocation::{
+            Holder, Layout, NetworkRef, Pool, Stored, Timestamp,
+            index::{Ask, Asker, MacWish, Planned},
+        },
+        ledger::{Cursor, Events, ReadError},
+    };
+
+    /// A ledger that answers what it is told to.
+    struct Told(Mutex<VecDeque<Result<Vec<Version>, WriteError>>>);
+
+    impl Store for Told {
+        async fn write(&self, _: Vec<Write>) -> Result<Vec<Version>, WriteError> {
+            let mut answers = self.0.lock().unwrap_or_else(|e| panic!("{e}"));
+            answers.pop_front().unwrap_or_else(|| panic!("asked again"))
+        }
+
+        async fn get(&self, _: &str) -> Result<Option<Stored>, ReadError> {
+            Ok(None)
+        }
+
+        async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
+            panic!("nobody lists")
+        }
+
+        fn follow(&self, _: Cursor) -> Events {
+            panic!("nobody follows")
+        }
+    }
+
+    fn plan(index: &SharedIndex, pod: &str) -> Option<Planned> {
+        let network = NetworkRef {
+            namespace: "db".into(),
+            name: "storage-net".into(),
+        };
+        let asker = Asker {
+            holder: Holder::Pod {
+                namespace: "db".into(),
+                name: pod.into(),
+            },
+            pod: None,
+            node: None,
+        };
+        let ask = Ask {
+            pool: "storage".into(),
+            network,
+            interface: "net1".into(),
+            takes_ips: true,
+            ips: Vec::new(),
+            mac: MacWish::None,
+        };
+        index.lock().plan(&asker, &[ask], Timestamp(0)).ok()
+    }
+
+    /// An index with a pool of two addresses.
+    fn index() -> Arc<SharedIndex> {
+        let spec = serde_json::from_str(r#"{"ranges":[{"range":"192.0.2.0/30"}]}"#);
+        let spec = spec.unwrap_or_else(|e| panic!("{e}"));
+        let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
+        let index = SharedIndex::default();
+        let layout = Layout::new([Arc::new(pool)], [], |_| None);
+        index.lock().sync(&Arc::new(layout));
+        index.lock().set_ready("storage");
+        Arc::new(index)
+    }
+
+    #[tokio::test]
+    async fn what_is_uncertain_is_in_flight_until_it_is_known() {
+        let uncertain = || WriteError::Uncertain {
+            reason: "the disk is full".to_owned(),
+        };
+        let unavailable = WriteError::Unavailable {
+            reason: "the disk is full".to_owned(),
+        };
+        let index = index();
+        let planned = plan(&index, "a").unwrap_or_else(|| panic!("nothing planned"));
+        let first = planned.given.clone();
+        let answers = [
+            Err(uncertain()),
+            Err(unavailable),
+            Err(uncertain()),
+            Ok(vec![Version(1)]),
+        ];
+        let ledger = Arc::new(Told(Mutex::new(answers.into())));
+        let recorded = settle(
+            Arc::clone(&ledger),
+            Arc::clone(&index),
+            planned.writes,
+            planned.ticket,
+        )
+        .await;
+        assert!(matches!(recorded, Settled::Failed(_)));
+        // Meanwhile it is nobody's, not even its own pod's.
+        assert!(plan(&index, "a").is_none());
+        let other = plan(&index, "b").unwrap_or_else(|| panic!("nothing planned"));
+        assert_ne!(other.given, first);
+        for _ in 0..100 {
+            sleep(PATIENCE / 4).await;
+            if let Some(again) = plan(&index, "a") {
+                assert_eq!((again.given, again.writes), (first, vec![]));
+                return;
+            }
+        }
+        panic!("it is in flight for ever");
+    }
+}
