@@ -8,8 +8,10 @@
 //! 1. [`gather`] reads files, folders and standard input; a cluster's objects are files, too, of one
 //!    object each ([`File::of_cluster`]).
 //! 2. [`run()`] judges files alone, [`run_in`] files in a cluster, [`examine`] a cluster.
+//!    [`Adoption`] says what a cluster's pools would take over.
 //! 3. [`Format`] says it: to people, or to machines.
 
+mod adoption;
 mod duplicates;
 mod error;
 mod files;
@@ -29,9 +31,10 @@ mod sarif;
 mod shared;
 
 pub use self::{
+    adoption::{Adoption, Duplicate, Held, PoolAdoption, State},
     error::CheckError,
     files::{File, gather},
     format::Format,
     remark::{DUPLICATE_OBJECT, Examined, INVALID_MANIFEST, Outcome, Remark},
-    run::{Options, examine, run, run_in},
+    run::{Options, catalog_in, examine, run, run_in},
 };

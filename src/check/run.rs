@@ -1,6 +1,7 @@
 //! All that was read, judged as one world: files alone, files in a cluster, or a cluster.
 
 use crate::{
+    catalog::Catalog,
     manifests::{self, Located, Manifest},
     network::Span,
     rules::{Level, Policy},
@@ -58,6 +59,16 @@ pub fn run_in(files: Vec<File>, cluster: &[File], policy: &Policy, options: Opti
         remarks,
         cluster: None,
     }
+}
+
+/// The catalog of files in a cluster of these objects, and what is wrong with the files' texts. Of an
+/// object that stands in both, the files' counts.
+pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Remark>) {
+    let (read, remarks) = read(files);
+    let known = beside(self::read(cluster).0, &read);
+    let names = cluster.iter().chain(files).map(|file| &*file.name);
+    let objects = known.into_iter().chain(read);
+    (sources::catalog_of(names.zip(objects)).0, remarks)
 }
 
 /// Judges the objects of a living cluster, one a file.

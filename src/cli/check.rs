@@ -18,7 +18,7 @@ use crate::{
     rules::{Policy, Profile},
 };
 
-use self::progress::Progress;
+pub(super) use self::progress::Progress;
 
 /// Where the settings are, if no flag says it; the server's own variable.
 const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";

@@ -1,5 +1,6 @@
 //! The command line: thin. It builds sources, settings and server, and says what is going on.
 
+mod adopt;
 mod certs;
 mod check;
 mod crds;
@@ -61,6 +62,8 @@ enum Command {
     Whois(operate::WhoisArgs),
     /// Show an object's addresses: requested, allocated, reported
     Describe(operate::DescribeArgs),
+    /// Show what address pools would take over of a cluster, and what stands in the way
+    Adopt(adopt::AdoptArgs),
     /// Take an address from its holder
     Release(operate::ReleaseArgs),
     /// Write all allocations to standard output, as JSON Lines
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => return check::run(&args),
+        Command::Adopt(args) => return adopt::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Crds => crds::run(),

@@ -39,8 +39,8 @@ pub(super) enum Wanted {
     Checked,
     /// By who checks everything, and by everybody if it has this name.
     CheckedOrCalled(&'static str),
-    /// By who checks everything, if it has this name.
-    CheckedIfCalled(&'static str),
+    /// By who checks everything, if it has one of these names.
+    CheckedIfCalled(&'static [&'static str]),
 }
 
 impl Wanted {
@@ -50,13 +50,15 @@ impl Wanted {
             Self::Always => true,
             Self::Checked => checks,
             Self::CheckedOrCalled(wanted) => checks || name == Some(wanted),
-            Self::CheckedIfCalled(wanted) => checks && name == Some(wanted),
+            Self::CheckedIfCalled(wanted) => {
+                checks && name.is_some_and(|name| wanted.contains(&name))
+            }
         }
     }
 }
 
-/// The name of the `ConfigMap` that Whereabouts's reconciler reads.
-const RECONCILER_SETTINGS: &str = "whereabouts-config";
+/// The `ConfigMap`s that carry schedules: Whereabouts's and nadmit's.
+const RECONCILER_SETTINGS: &[&str] = &["whereabouts-config", "nadmit-config"];
 
 /// All of them.
 pub(super) static KINDS: &[KnownKind] = &[

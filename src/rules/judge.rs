@@ -63,7 +63,7 @@ pub fn judge_pod(subject: &PodSubject<'_>, loudest: Level) -> Vec<Finding> {
 pub fn judge_pool(subject: &PoolSubject<'_>, policy: &Policy) -> Vec<Finding> {
     let mut report = Report::new(policy, Level::Deny);
     for (rule, level) in policy.active_rules() {
-        if let Check::Pool(check) = rule.check {
+        if let Check::Pool(check) | Check::NetworkAndPool { pool: check, .. } = rule.check {
             report.begin(rule, level);
             check(subject, &mut report);
         }
@@ -115,7 +115,10 @@ pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
 pub fn judge_network(subject: &NetworkSubject<'_>, loudest: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, loudest);
     for (rule, level) in subject.policy.active_rules() {
-        if let Check::Network(check) | Check::NetworkAndPod { network: check, .. } = rule.check {
+        if let Check::Network(check)
+        | Check::NetworkAndPod { network: check, .. }
+        | Check::NetworkAndPool { network: check, .. } = rule.check
+        {
             report.begin(rule, level);
             check(subject, &mut report);
         }

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod pool;
 pub mod registry;
 pub mod reservation;
+pub mod schedule;
 pub mod subject;
 pub mod update;
 pub mod workload;

@@ -78,6 +78,13 @@ pub enum Check {
         /// The annotations of a pod.
         pod: fn(&PodSubject<'_>, &mut Report<'_>),
     },
+    /// A network, and an address pool: when one of them is created, and when it changes.
+    NetworkAndPool {
+        /// The network.
+        network: fn(&NetworkSubject<'_>, &mut Report<'_>),
+        /// The pool.
+        pool: fn(&PoolSubject<'_>, &mut Report<'_>),
+    },
     /// An address pool: when it is created, and when it changes.
     Pool(fn(&PoolSubject<'_>, &mut Report<'_>)),
     /// An address pool that changes or goes, and what is held from it.
@@ -183,6 +190,7 @@ pub static RULES: &[&Rule] = &[
     &pool::unknown_key::RULE,
     &pool::overlap::RULE,
     &pool::mac_overlap::RULE,
+    &pool::whereabouts::RULE,
     &pool::in_use::RULE,
     &reservation::invalid::RULE,
     &reservation::unknown_network::RULE,

@@ -1,7 +1,8 @@
 //! What feeds the catalog.
 //!
 //! [`FolderSource`] keeps a catalog of the manifests in a folder and publishes it whole whenever
-//! it changes. [`WatchedFile`] is the same idea for a single text, `nadmit.yaml` for one. Both
+//! it changes. [`WatchedFile`] is the same idea for a single text, `nadmit.yaml` for one,
+//! [`OptionalFile`] for one that may be missing. All
 //! poll: inotify does not see how the kubelet swaps the symbolic links of a mounted `ConfigMap`, nor
 //! what happens on network file systems.
 //!
@@ -22,6 +23,7 @@ mod folder;
 mod listing;
 mod objects;
 mod once;
+mod optional_file;
 mod scan;
 mod status;
 #[cfg(test)]
@@ -35,6 +37,7 @@ pub use self::{
     error::SourceError,
     folder::{FolderOptions, FolderSource},
     once::{catalog_of, files_in, read_file, read_stream},
+    optional_file::OptionalFile,
     status::{FileReport, FolderStatus},
     watch::{ClusterOptions, ClusterSource, ClusterStatus, KindState, KindStatus, Stale},
     watched_file::WatchedFile,

@@ -25,6 +25,7 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
                 check,
                 Check::Network(_)
                     | Check::NetworkAndPod { .. }
+                    | Check::NetworkAndPool { .. }
                     | Check::Pool(_)
                     | Check::PoolChange(_)
                     | Check::Reservation(_)

@@ -380,5 +380,11 @@ fn config_map() -> Result<(), Failed> {
     let judged = |name: &str| said(&text("a.yaml", &manifest(name), Options::default()));
     same(&judged("settings"), &Vec::new())?;
     let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
-    same(&judged("whereabouts-config"), &vec![expected])
+    same(&judged("whereabouts-config"), &vec![expected])?;
+    // nadmit's own is read by another key.
+    same(&judged("nadmit-config"), &Vec::new())?;
+    let own = manifest("nadmit-config").replace("cron-expression", "reconciler_cron_expression");
+    let found = said(&text("a.yaml", &own, Options::default()));
+    let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
+    same(&found, &vec![expected])
 }

@@ -130,7 +130,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         (Check::Operator(_), _) => {
             support::create_other(&last_document(example)?, operator::GROUP, "networks")
         }
-        (Check::Pool(_), _) => {
+        (Check::Pool(_) | Check::NetworkAndPool { .. }, _) => {
             support::create_other(&last_document(example)?, "nadmit.io", "addresspools")
         }
         (Check::Reservation(_), _) => {

@@ -9,7 +9,7 @@ use std::{
 const PATIENCE: u128 = 1_000;
 
 /// A line on a terminal that says how far it is, when it takes long.
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     begun: Instant,
     terminal: bool,
     shown: bool,
@@ -17,7 +17,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// From now on.
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Self {
             begun: Instant::now(),
             terminal: std::io::stderr().is_terminal(),
@@ -26,7 +26,7 @@ impl Progress {
     }
 
     /// Shows a line, if it is time for one.
-    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(in crate::cli) fn tell(&mut self, line: impl FnOnce() -> String) {
         if self.terminal && self.begun.elapsed().as_millis() > PATIENCE {
             self.shown = true;
             let _ = write!(std::io::stderr(), "\r{}\x1b[K", line());
@@ -34,7 +34,7 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub(super) fn end(&self) {
+    pub(in crate::cli) fn end(&self) {
         if self.shown {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }

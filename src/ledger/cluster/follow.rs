@@ -47,7 +47,7 @@ struct Follower {
 
 /// What a message of a watch says.
 enum Message {
-    Event(Event),
+    Event(Box<Event>),
     /// Nothing for those who follow.
     Nothing,
     /// The history is lost, or an object has become unreadable: list anew.
@@ -92,7 +92,7 @@ impl Follower {
                 }
             };
             match message {
-                Message::Event(event) => return Some(Ok(event)),
+                Message::Event(event) => return Some(Ok(*event)),
                 Message::Nothing => {}
                 Message::Behind => {
                     self.ended = true;
@@ -211,7 +211,7 @@ impl Follower {
     /// Tells an event, unless it was told.
     fn tell(&mut self, event: Event) -> Message {
         if self.reach(event.version().0) {
-            Message::Event(event)
+            Message::Event(Box::new(event))
         } else {
             Message::Nothing
         }

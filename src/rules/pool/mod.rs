@@ -5,6 +5,7 @@ pub mod invalid;
 pub mod mac_overlap;
 pub mod overlap;
 pub mod unknown_key;
+pub mod whereabouts;
 
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use crate::{
 };
 
 use super::finding::Place;
+
+pub use self::whereabouts::{WhereaboutsOverlap, whereabouts_overlaps};
 
 /// A longer key is none that there is, misspelt or not.
 const LONGEST: usize = 40;

@@ -71,6 +71,11 @@ pub struct Found {
 }
 
 impl Cluster {
+    /// A client of it, for who reads more than manifests.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
     /// The URL of its API server.
     pub fn server(&self) -> &str {
         &self.server

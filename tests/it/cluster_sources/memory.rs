@@ -208,7 +208,7 @@ fn pod(number: usize, times: usize) -> String {
     let mut annotations = format!(
         r#""k8s.v1.cni.cncf.io/network-status":"[{{\"name\":\"ovn-kubernetes\",\"interface\":\"eth0\",\"ips\":[\"10.{a}.{b}.{c}\"],\"mac\":\"0a:58:0a:{a:02x}:{b:02x}:{c:02x}\",\"default\":true,\"dns\":{{}}}}"#
     );
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         for net in 1..=2 {
             let _ = write!(
                 annotations,

@@ -1,0 +1,228 @@
+//! `nadmit adopt --dry-run`: what address pools would take over of a cluster.
+
+use std::{cell::RefCell, fmt::Write as _, path::PathBuf, process::ExitCode};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+
+use super::{check::Progress, out};
+use crate::{
+    allocation::Stored,
+    api::{
+        AddressAllocation,
+        call::{Answer, Patience, call},
+    },
+    check::{self, Adoption, File, Held, PoolAdoption, State},
+    config::Config,
+    ledger::{ClusterLedger, ClusterOptions, Store as _},
+    rules::Policy,
+    sources::{Access, Cluster, Found, Sought},
+};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default();
+
+/// How it ended, for who reads the exit code.
+const HINDERED: u8 = 1;
+const COULD_NOT_RUN: u8 = 2;
+
+/// Of which cluster, with which manifests, and how to say it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 when nothing stands in the way, 1 when something does (a pool that makes no sense, a \
+network of Whereabouts that gives the same addresses), 2 when it could not be found out.
+
+Examples:
+  nadmit adopt --dry-run                        what the pools of the cluster would take over
+  nadmit adopt --dry-run pool.yaml nads.yaml    what they would with these manifests applied")]
+pub(super) struct AdoptArgs {
+    /// Manifests that take the place of the cluster's own: files, folders, or - for standard input
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Change nothing: without it nothing is done at all, for the server adopts by itself
+    #[arg(long)]
+    dry_run: bool,
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// The settings (nadmit.yaml) of the server
+    #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The context in the kubeconfig, if not the current one
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<String>,
+    /// The kubeconfig; without it those of the environment variable KUBECONFIG, else ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// The form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Looks, prints, and says by the exit code how it was.
+pub(super) fn run(args: &AdoptArgs) -> ExitCode {
+    match args.adoption() {
+        Ok(adoption) => {
+            match args.output {
+                Output::Json => {
+                    // Names, addresses and words, which JSON can always say.
+                    out::line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
+                }
+                Output::Table => out::text(told(&adoption)),
+            }
+            ExitCode::from(if adoption.is_hindered() { HINDERED } else { 0 })
+        }
+        Err(error) => {
+            super::print_error(&error);
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+impl AdoptArgs {
+    fn adoption(&self) -> anyhow::Result<Adoption> {
+        anyhow::ensure!(
+            self.dry_run,
+            "nothing is adopted by hand: the server records what pods and networks use as soon as \
+             the AddressPool is there, and only then lets it give addresses; write \
+             `nadmit adopt --dry-run` to see what that will be"
+        );
+        let policy = self.policy()?;
+        let files = check::gather(&self.paths, |_, _| {})?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (cluster, records) = runtime.block_on(self.read())?;
+        let (catalog, mistakes) = check::catalog_in(&files, &cluster);
+        if let Some(mistake) = mistakes.first() {
+            let file = files.get(mistake.file).map_or("", |file| &file.name);
+            anyhow::bail!("{file}: {}", mistake.message);
+        }
+        let home = &policy.multus_namespace;
+        Ok(Adoption::of(&catalog, &records, home))
+    }
+
+    fn policy(&self) -> anyhow::Result<Policy> {
+        let Some(path) = &self.config else {
+            return Ok(Policy::default());
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("--config {name}: cannot be read"))?;
+        let config = Config::parse(&text, &name)
+            .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
+        Ok(config.policy)
+    }
+
+    /// The cluster's objects, and the allocations in it.
+    async fn read(&self) -> anyhow::Result<(Vec<File>, Vec<Stored>)> {
+        let access = Access {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+        };
+        let cluster = access.connect().await?;
+        let progress = RefCell::new(Progress::new());
+        let found = cluster.read(&Sought::Surroundings, |count| {
+            let mut progress = progress.borrow_mut();
+            progress.tell(|| format!("reading {}: {count} objects", cluster.server()));
+        });
+        let found = found.await;
+        progress.borrow().end();
+        let Found {
+            objects, unknown, ..
+        } = found?;
+        // Without the pods there is nothing to tell.
+        if let Some(unknown) = unknown.iter().find(|unknown| unknown.contains("pods")) {
+            anyhow::bail!("{unknown}");
+        }
+        let files = objects.into_iter().map(File::of_cluster).collect();
+        Ok((files, records(&cluster).await?))
+    }
+}
+
+/// The allocations of a cluster; none where nadmit is not installed yet.
+async fn records(cluster: &Cluster) -> anyhow::Result<Vec<Stored>> {
+    let kind = ApiResource::erase::<AddressAllocation>(&());
+    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &kind);
+    let one = ListParams::default().limit(1);
+    match call(Patience::default(), || api.list(&one)).await {
+        Ok(_) => {}
+        Err(Answer::Unserved(_)) => return Ok(Vec::new()),
+        Err(answer) => anyhow::bail!("addressallocations.nadmit.io cannot be listed: {answer}"),
+    }
+    let ledger = ClusterLedger::new(cluster.client(), ClusterOptions::new("nadmit-adopt"));
+    Ok(ledger.list().await?.0)
+}
+
+fn told(adoption: &Adoption) -> String {
+    let mut page = String::new();
+    for pool in &adoption.pools {
+        page += &of_pool(pool);
+        page.push('\n');
+    }
+    let all = || adoption.pools.iter();
+    let count = |state| {
+        let addresses = all().flat_map(|pool| &pool.addresses);
+        addresses.filter(|held| held.state == state).count()
+    };
+    let hindered = all().filter(|pool| !pool.in_the_way.is_empty()).count();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        page,
+        "{} to adopt, {} to reserve, {} recorded; {} used by more than one; {hindered} of {} pools \
+         would give nothing",
+        count(State::Adopt),
+        count(State::Reserve),
+        count(State::Recorded),
+        all().map(|pool| pool.duplicates.len()).sum::<usize>(),
+        adoption.pools.len(),
+    );
+    page
+}
+
+fn of_pool(pool: &PoolAdoption) -> String {
+    let space = match &*pool.network_name {
+        "" => "the unnamed address space".to_owned(),
+        name => format!("address space {name:?}"),
+    };
+    let mut page = format!("{BOLD}pool {}{BOLD:#} in {space}", pool.name);
+    page += &match &*pool.networks {
+        [] => ", which no network names\n".to_owned(),
+        networks => format!(" for {}\n", networks.join(", ")),
+    };
+    for reason in &pool.in_the_way {
+        page += &format!("  {RED}in the way{RED:#}: {reason}\n");
+    }
+    for duplicate in &pool.duplicates {
+        let users = duplicate.users.join(" and by ");
+        let address = duplicate.address;
+        page += &format!("  {YELLOW}used twice{YELLOW:#}: {address} is used by {users}\n");
+    }
+    let cells = |held: &Held| {
+        let address = held.address.to_string();
+        [address, held.holder.clone(), held.network.clone()]
+    };
+    let rows: Vec<[String; 3]> = pool.addresses.iter().map(cells).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max();
+    let [first, second, third] = [0, 1, 2].map(|at| width(at).unwrap_or_default());
+    for (held, [address, holder, network]) in pool.addresses.iter().zip(&rows) {
+        let state = match held.state {
+            State::Recorded => format!("{DIM}recorded{DIM:#}"),
+            State::Adopt => format!("{GREEN}adopt{GREEN:#}"),
+            State::Reserve => format!("{GREEN}reserve{GREEN:#}"),
+        };
+        page += &format!("  {address:first$}  {holder:second$}  {network:third$}  {state}\n");
+    }
+    page
+}

@@ -1,0 +1,341 @@
+//! Which replica leads: the one that holds a Lease.
+//!
+//! What must be done once for all replicas (releasing, status, the scheduled comparison) is done by
+//! the leader. Nothing rests on there being only one: every write names the version that was judged,
+//! so two leaders would do work twice and no harm.
+//!
+//! The rules are client-go's. The holder writes the Lease anew every few seconds, under the version
+//! that it wrote before. Who finds it unchanged for the Lease's whole duration, by a clock of their
+//! own that only goes forward, takes it over. The holder stops leading before that: it counts from
+//! the moment at which it sent the last renewal that succeeded. No wall clock decides anything, so
+//! clocks may be as far apart as they like; the times in the object are for people.
+//!
+//! The crate `kube-lease-manager` (0.13) does the same by the wall clocks of both replicas, waits
+//! for random times of its own, and cannot be simulated in tokio's time.
+
+use std::{fmt::Error as FmtError, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Client,
+    api::{Api, ObjectMeta, PostParams},
+};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::numbers::gauge;
+use crate::{api::call::Answer, clock::Clock};
+
+/// Which Lease, and how long it holds.
+#[derive(Debug, Clone)]
+pub struct LeaseOptions {
+    /// nadmit's own namespace.
+    pub namespace: String,
+    /// The name of the Lease.
+    pub name: String,
+    /// The name of this process, unlike that of any other: the pod's name and something random, as
+    /// a container may be restarted in its pod.
+    pub identity: String,
+    /// For how long others leave the Lease alone after it was last written.
+    pub duration: Duration,
+    /// For how long a replica leads after the last renewal that succeeded was sent; less than
+    /// `duration`.
+    pub renewed_within: Duration,
+    /// How often it is renewed, or looked at.
+    pub every: Duration,
+    /// How long one attempt may take.
+    pub attempt: Duration,
+}
+
+impl LeaseOptions {
+    /// What serves well: the Lease `nadmit`, 15 s, 10 s, every 2 s, 3 s.
+    pub fn new(namespace: impl Into<String>, identity: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: "nadmit".to_owned(),
+            identity: identity.into(),
+            duration: Duration::from_secs(15),
+            renewed_within: Duration::from_secs(10),
+            every: Duration::from_secs(2),
+            attempt: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Whether this replica leads.
+///
+/// # Guarantees
+/// - While the API server answers, one replica leads; of two, never both at a time, as long as their
+///   clocks run equally fast.
+/// - A replica that cannot renew the Lease in time stops leading, whatever the API server does.
+/// - On shutdown the Lease is given back, and the next replica leads at its next look.
+///
+/// It needs get, create and update on `leases.coordination.k8s.io` in its namespace.
+pub struct Leadership {
+    api: Api<Lease>,
+    options: LeaseOptions,
+    clock: Clock,
+    leads: Arc<watch::Sender<bool>>,
+    /// Until when this replica leads.
+    until: Option<Instant>,
+    /// The Lease as this replica last wrote it.
+    mine: Option<Lease>,
+    /// The version that another's Lease was last found with, and since when.
+    seen: Option<(String, Instant)>,
+    trouble: Option<Answer>,
+}
+
+impl Leadership {
+    /// Asks nothing yet. The client should ask once, as that of [`crate::api::call::client`] does.
+    pub fn new(client: Client, options: LeaseOptions, clock: Clock) -> Self {
+        Self {
+            api: Api::namespaced(client, &options.namespace),
+            options,
+            clock,
+            leads: Arc::new(watch::Sender::new(false)),
+            until: None,
+            mine: None,
+            seen: None,
+            trouble: None,
+        }
+    }
+
+    /// Whether this replica leads, now and from now on.
+    pub fn leads(&self) -> watch::Receiver<bool> {
+        self.leads.subscribe()
+    }
+
+    /// The same as a metric, as it is at each scrape.
+    pub fn collector(&self) -> Box<dyn Collector> {
+        Box::new(Leads(Arc::clone(&self.leads)))
+    }
+
+    /// Stands for the Lease until `cancel`, and gives it back.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                () = self.turn() => {}
+            }
+            let now = Instant::now();
+            let left = self.until.map(|until| until.duration_since(now));
+            let pause = left.map_or(self.options.every, |left| left.min(self.options.every));
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                () = sleep(pause) => {}
+            }
+        }
+        self.end("it is shut down");
+        // Whether it led or not: a request that takes the Lease may be under way.
+        let error = match timeout(self.options.attempt, self.give_back()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(answer)) => answer,
+            Err(_) => Answer::too_late(self.options.attempt),
+        };
+        tracing::warn!("the lease is not given back: {error}");
+    }
+
+    /// One attempt, within the time that is left.
+    async fn turn(&mut self) {
+        let sent = Instant::now();
+        let limit = sent + self.options.attempt;
+        let limit = self.until.map_or(limit, |until| until.min(limit));
+        match timeout_at(limit, self.attempt()).await {
+            Ok(Ok(true)) => self.begin(sent + self.options.renewed_within),
+            Ok(Ok(false)) => self.end("another replica holds the lease"),
+            Ok(Err(answer)) => self.failed(answer),
+            Err(_) => self.failed(Answer::too_late(self.options.attempt)),
+        }
+        if self.until.is_some_and(|until| until <= Instant::now()) {
+            self.end("the lease could not be renewed in time");
+        }
+    }
+
+    /// Renews the Lease, or takes it if it may be taken. Whether it is this replica's then.
+    async fn attempt(&mut self) -> Result<bool, Answer> {
+        if let Some(mine) = self.mine.take() {
+            match self.write(mine).await {
+                Ok(()) => return Ok(true),
+                // An earlier renewal took effect though it was not answered, or another has it.
+                Err(Answer::Conflict(_) | Answer::NotFound(_)) => {}
+                Err(answer) => return Err(answer),
+            }
+        }
+        let found = match self.api.get(&self.options.name).await {
+            Ok(found) => found,
+            Err(error) => match Answer::of(&error) {
+                Answer::NotFound(_) => return self.make().await,
+                answer => return Err(answer),
+            },
+        };
+        if !self.may_take(&found) {
+            return Ok(false);
+        }
+        match self.write(found).await {
+            Ok(()) => Ok(true),
+            // Another was faster.
+            Err(Answer::Conflict(_) | Answer::NotFound(_)) => Ok(false),
+            Err(answer) => Err(answer),
+        }
+    }
+
+    /// Whether nobody holds it, this replica does, or its holder has not been heard of for long.
+    fn may_take(&mut self, found: &Lease) -> bool {
+        let spec = found.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
+        if holder.is_none_or(|holder| holder.is_empty() || holder == self.options.identity) {
+            return true;
+        }
+        let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
+        let theirs = Duration::from_secs(seconds.and_then(|s| s.try_into().ok()).unwrap_or(0));
+        let now = Instant::now();
+        // Any write shows that somebody is there, whatever time it carries.
+        let version = found.metadata.resource_version.clone().unwrap_or_default();
+        match &self.seen {
+            Some((seen, since)) if *seen == version => {
+                now.duration_since(*since) >= self.options.duration.max(theirs)
+            }
+            _ => {
+                self.seen = Some((version, now));
+                false
+            }
+        }
+    }
+
+    async fn make(&mut self) -> Result<bool, Answer> {
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(self.options.name.clone()),
+                namespace: Some(self.options.namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: None,
+        };
+        let lease = self.as_holder(lease);
+        match self.api.create(&params(), &lease).await {
+            Ok(made) => {
+                self.mine = Some(made);
+                Ok(true)
+            }
+            Err(error) => match Answer::of(&error) {
+                Answer::AlreadyExists(_) => Ok(false),
+                answer => Err(answer),
+            },
+        }
+    }
+
+    /// Writes this replica's name and the time into a Lease, under the version that it has.
+    async fn write(&mut self, lease: Lease) -> Result<(), Answer> {
+        let lease = self.as_holder(lease);
+        let params = params();
+        let written = self.api.replace(&self.options.name, &params, &lease).await;
+        self.mine = Some(written.map_err(|error| Answer::of(&error))?);
+        Ok(())
+    }
+
+    fn as_holder(&self, mut lease: Lease) -> Lease {
+        let before = lease.spec.take().unwrap_or_default();
+        let holder = before.holder_identity.as_deref();
+        let same = holder == Some(&*self.options.identity);
+        let now = Some(another(self.clock.now(), before.renew_time.as_ref()));
+        let transitions = before.lease_transitions.unwrap_or(0);
+        let seconds = i32::try_from(self.options.duration.as_secs()).unwrap_or(i32::MAX);
+        lease.spec = Some(LeaseSpec {
+            acquire_time: before.acquire_time.filter(|_| same).or(now.clone()),
+            renew_time: now,
+            holder_identity: Some(self.options.identity.clone()),
+            lease_duration_seconds: Some(seconds),
+            lease_transitions: Some(transitions.saturating_add(i32::from(!same))),
+            ..before
+        });
+        lease
+    }
+
+    /// Leaves the Lease without a holder, if this replica holds it.
+    async fn give_back(&mut self) -> Result<(), Answer> {
+        // A renewal may be under way: whatever it wrote, the second look finds it.
+        let mut tries = 2;
+        loop {
+            let found = self.api.get(&self.options.name).await;
+            let mut found = found.map_err(|error| Answer::of(&error))?;
+            let spec = found.spec.get_or_insert_default();
+            if spec.holder_identity.as_deref() != Some(&*self.options.identity) {
+                return Ok(());
+            }
+            spec.holder_identity = None;
+            spec.renew_time = Some(MicroTime(self.clock.now()));
+            let params = params();
+            let written = self.api.replace(&self.options.name, &params, &found);
+            let Err(error) = written.await else {
+                return Ok(());
+            };
+            tries -= 1;
+            match Answer::of(&error) {
+                Answer::Conflict(_) if tries > 0 => {}
+                answer => return Err(answer),
+            }
+        }
+    }
+
+    fn begin(&mut self, until: Instant) {
+        self.until = Some(until);
+        self.trouble = None;
+        if !self.leads.send_replace(true) {
+            tracing::info!(identity = self.options.identity, "this replica leads");
+        }
+    }
+
+    fn end(&mut self, why: &str) {
+        self.until = None;
+        if self.leads.send_replace(false) {
+            tracing::warn!(
+                identity = self.options.identity,
+                "this replica leads no more: {why}"
+            );
+        }
+    }
+
+    /// Says once what is wrong.
+    fn failed(&mut self, answer: Answer) {
+        if self.trouble.as_ref() != Some(&answer) {
+            let (namespace, name) = (&self.options.namespace, &self.options.name);
+            tracing::warn!("the lease {namespace}/{name} cannot be renewed or taken: {answer}");
+            self.trouble = Some(answer);
+        }
+    }
+}
+
+/// The time, or, if that is written there already, a little later: a write that changes nothing gets
+/// no new version, and others would take it for silence.
+fn another(now: Timestamp, before: Option<&MicroTime>) -> MicroTime {
+    let same = before.is_some_and(|before| before.0.as_microsecond() == now.as_microsecond());
+    let later = now.checked_add(SignedDuration::from_micros(1));
+    MicroTime(if same { later.unwrap_or(now) } else { now })
+}
+
+fn params() -> PostParams {
+    PostParams {
+        dry_run: false,
+        field_manager: Some("nadmit".to_owned()),
+    }
+}
+
+#[derive(Debug)]
+struct Leads(Arc<watch::Sender<bool>>);
+
+impl Collector for Leads {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
+        let help = "1 if this replica leads: it releases, adopts and writes status for all of them";
+        gauge(&mut encoder, "leader", help, i64::from(*self.0.borrow()))
+    }
+}

@@ -1,0 +1,98 @@
+//! The schedule and its runs, as metrics.
+
+use std::{
+    fmt::Error as FmtError,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::counter::ConstCounter,
+};
+
+use crate::controllers::numbers::gauge;
+
+/// How runs end.
+const OUTCOMES: [&str; 3] = ["succeeded", "failed", "interrupted"];
+
+/// What is known of the schedule; times in seconds since 1970, 0 where there is none.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    invalid: AtomicBool,
+    next: AtomicI64,
+    began: AtomicI64,
+    ended: AtomicI64,
+    runs: [AtomicU64; 3],
+}
+
+impl Told {
+    pub(super) fn set_invalid(&self, invalid: bool) {
+        self.invalid.store(invalid, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_next(&self, next: Option<Timestamp>) {
+        let next = next.map_or(0, Timestamp::as_second);
+        self.next.store(next, Ordering::Relaxed);
+    }
+
+    pub(super) fn began(&self, time: Timestamp) {
+        self.began.store(time.as_second(), Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self, time: Timestamp, succeeded: bool) {
+        self.ended.store(time.as_second(), Ordering::Relaxed);
+        self.runs[usize::from(!succeeded)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn interrupted(&self) {
+        self.runs[2].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Shown(pub(super) Arc<Told>);
+
+impl Collector for Shown {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
+        let told = &self.0;
+        let invalid = i64::from(told.invalid.load(Ordering::Relaxed));
+        let help = "1 while the schedule that is written is none, and the one before it holds";
+        gauge(&mut encoder, "schedule_invalid", help, invalid)?;
+        for (name, help, time) in [
+            (
+                "full_comparison_next_timestamp_seconds",
+                "When the full comparison is due next, on the replica that leads",
+                &told.next,
+            ),
+            (
+                "full_comparison_started_timestamp_seconds",
+                "When the last full comparison of this replica began; 0 if there was none",
+                &told.began,
+            ),
+            (
+                "full_comparison_ended_timestamp_seconds",
+                "When the last full comparison of this replica ended; 0 if there was none",
+                &told.ended,
+            ),
+        ] {
+            gauge(&mut encoder, name, help, time.load(Ordering::Relaxed))?;
+        }
+        let mut metric = encoder.encode_descriptor(
+            "full_comparisons",
+            "Full comparisons of this replica, by how they ended",
+            None,
+            ConstCounter::new(0u64).metric_type(),
+        )?;
+        for (outcome, count) in OUTCOMES.into_iter().zip(&told.runs) {
+            let labels = [("outcome", outcome)];
+            let count = ConstCounter::new(count.load(Ordering::Relaxed));
+            count.encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

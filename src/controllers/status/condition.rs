@@ -1,0 +1,95 @@
+//! Conditions: what holds of an object, since when, and why.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The most things that a message names.
+const NAMED: usize = 5;
+
+/// Whether something holds, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    holds: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Verdict {
+    pub(super) fn holds(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            holds: true,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn fails(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            holds: false,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// The condition of this type. As long as it holds or does not, it does so since it first did.
+    pub(super) fn condition(
+        self,
+        kind: &str,
+        generation: Option<i64>,
+        before: &[Condition],
+        now: Timestamp,
+    ) -> Condition {
+        let status = if self.holds { "True" } else { "False" };
+        let same = |one: &&Condition| one.type_ == kind && one.status == status;
+        let since = before.iter().find(same);
+        // Written in whole seconds, and compared with what is written.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: self.reason.to_owned(),
+            message: self.message,
+            observed_generation: generation,
+            last_transition_time: since.map_or(Time(now), |one| one.last_transition_time.clone()),
+        }
+    }
+}
+
+/// The first few of these, and how many more there are.
+pub(super) fn some_of(all: &[String]) -> String {
+    let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>();
+    match all.len().saturating_sub(NAMED) {
+        0 => named.join("; "),
+        more => format!("{}; and {more} more", named.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_while_it_does_not_turn() {
+        let first = Verdict::fails("Invalid", "a").condition("Ready", Some(1), &[], at(10));
+        let before = [first];
+        let other = Verdict::fails("WaitingForAdoption", "b");
+        let again = other.condition("Ready", Some(2), &before, at(20));
+        assert_eq!(again.last_transition_time.0, at(10));
+        assert_eq!(again.observed_generation, Some(2));
+        let turned = Verdict::holds("Ready", "c").condition("Ready", Some(2), &before, at(20));
+        assert_eq!(turned.last_transition_time.0, at(20));
+        let apart = Verdict::fails("Conflict", "d").condition("Reserved", None, &before, at(20));
+        assert_eq!(apart.last_transition_time.0, at(20));
+    }
+
+    #[test]
+    fn messages_do_not_grow_without_bound() {
+        let all: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        assert_eq!(some_of(&all), "0; 1; 2; 3; 4; and 2 more");
+        assert_eq!(some_of(&all[..2]), "0; 1");
+    }
+}

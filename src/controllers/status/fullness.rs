@@ -1,0 +1,139 @@
+//! Notices of pools that fill up: once on the way up, and again after they were emptier.
+
+use std::collections::BTreeMap;
+
+use crate::allocation::{Index, Pool, index::Usage};
+
+/// From how many percent on a pool is nearly full.
+const NEARLY: u128 = 90;
+/// Under how many percent it is as if it had never been.
+const CALM: u128 = 80;
+
+/// How full each pool was found.
+#[derive(Debug, Default)]
+pub(super) struct Fullness(BTreeMap<String, Told>);
+
+/// What was told of a pool last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    #[default]
+    Nothing,
+    Nearly,
+    Exhausted,
+}
+
+impl Fullness {
+    /// What is to be told of a pool now: a reason, and a sentence.
+    pub(super) fn look(&mut self, pool: &Pool, index: &Index) -> Option<(&'static str, String)> {
+        let usages = index.range_usages(&pool.name);
+        let names = pool.ranges.iter().map(|range| range.subnet.to_string());
+        let names = names.chain(["its MACs".to_owned()]);
+        // A pool is as full as its fullest range.
+        let (range, usage) = names
+            .zip(usages)
+            .max_by_key(|(_, usage)| (usage.free == 0, percent(usage)))?;
+        let before = self.0.entry(pool.name.to_string()).or_default();
+        let now = match percent(&usage) {
+            _ if usage.free == 0 => Told::Exhausted,
+            NEARLY.. => Told::Nearly,
+            CALM.. => *before,
+            _ => Told::Nothing,
+        };
+        let risen = now > *before;
+        // What was exhausted has to become calm before it is told again.
+        *before = if now == Told::Nothing {
+            now
+        } else {
+            now.max(*before)
+        };
+        risen.then(|| notice(now, &range))
+    }
+
+    /// Forgets the pools that are not among these.
+    pub(super) fn keep(&mut self, there: impl Fn(&str) -> bool) {
+        self.0.retain(|name, _| there(name));
+    }
+}
+
+fn percent(usage: &Usage) -> u128 {
+    let taken = usage.capacity.saturating_sub(usage.free);
+    match usage.capacity {
+        0 => 0,
+        capacity => taken.saturating_mul(100) / capacity,
+    }
+}
+
+fn notice(told: Told, range: &str) -> (&'static str, String) {
+    match told {
+        Told::Exhausted => (
+            "PoolExhausted",
+            format!("{range} has no address left to give"),
+        ),
+        Told::Nearly | Told::Nothing => (
+            "PoolNearlyFull",
+            format!("more than {NEARLY} % of {range} are taken"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::allocation::{Allocation, Layout, Stored, Version, Words};
+
+    /// Fills a pool of 20 addresses to each of these, and says what is told.
+    fn told(counts: &[u8]) -> Vec<&'static str> {
+        let spec = json!({"ranges": [{"range": "192.0.2.0/24", "rangeEnd": "192.0.2.20"}]});
+        let pool = Words::of_pool(&spec).pool("storage");
+        let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
+        let layout = Arc::new(Layout::new([Arc::clone(&pool)], [], |_| None));
+        let mut index = Index::default();
+        index.sync(&layout);
+        let mut fullness = Fullness::default();
+        let mut told = Vec::new();
+        for (version, count) in (1..).zip(counts) {
+            let record = |last: u8| -> Allocation {
+                let record = json!({
+                    "address": format!("192.0.2.{last}"), "pool": "storage", "since": 0,
+                    "network": {"namespace": "db", "name": "a"},
+                    "holder": {"pod": {"namespace": "db", "name": format!("p{last}")}},
+                });
+                serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}"))
+            };
+            let all = (1..=*count).map(|last| Stored {
+                allocation: record(last),
+                version: Version(version),
+            });
+            index.replace(all.collect(), Version(version));
+            let notice = fullness.look(&pool, &index);
+            told.push(notice.map_or("", |(reason, _)| reason));
+        }
+        told
+    }
+
+    #[test]
+    fn each_threshold_is_told_once_until_it_is_calm_again() {
+        assert_eq!(
+            told(&[17, 18, 17, 18, 20, 19, 20, 16, 20]),
+            [
+                "",
+                "PoolNearlyFull",
+                "",
+                "",
+                "PoolExhausted",
+                "",
+                "",
+                "",
+                ""
+            ]
+        );
+        assert_eq!(
+            told(&[18, 15, 18, 15, 20]),
+            ["PoolNearlyFull", "", "PoolNearlyFull", "", "PoolExhausted"]
+        );
+    }
+}

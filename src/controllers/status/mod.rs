@@ -1,0 +1,248 @@
+//! The status of pools and reservations, written by the replica that leads.
+//!
+//! What there is to say follows from the catalog and the index; what the API server has already is
+//! known from a list. An object is written when that differs, and not more often than every few
+//! seconds: a pool may give a hundred addresses in one of them.
+//!
+//! It is applied server-side as the manager `nadmit`: conditions of others stay.
+
+mod condition;
+mod fullness;
+mod objects;
+mod pool;
+mod reservation;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use kube::Client;
+use serde_json::Value;
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    fullness::Fullness,
+    objects::{Key, Known, Objects},
+};
+use super::notices::{Gravity, Notices};
+use crate::{
+    allocation::{Layout, SharedIndex, Words},
+    api::{AddressPool, AddressReservation},
+    catalog::{Catalog, PoolState},
+    clock::Clock,
+};
+
+/// How often it is looked whether something is to be written.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long one object's status stays at least.
+const SOONEST: Duration = Duration::from_secs(5);
+/// How often the objects are listed although nothing is known to have changed.
+const LIST: Duration = Duration::from_secs(60);
+/// How many objects are written at a look: a thousand reservations take a while, and nobody else
+/// has to wait for them.
+const AT_A_LOOK: usize = 50;
+
+/// Writes the status of pools and reservations.
+///
+/// It needs list on `addresspools` and `addressreservations`, and patch on `addresspools/status` and
+/// `addressreservations/status`.
+pub struct StatusWriter {
+    catalog: Arc<ArcSwapOption<Catalog>>,
+    index: Arc<SharedIndex>,
+    leads: Receiver<bool>,
+    notices: Arc<dyn Notices>,
+    clock: Clock,
+    pools: Objects,
+    reservations: Objects,
+    fullness: Fullness,
+    listed: Option<Listed>,
+}
+
+/// What was there when the objects were listed.
+struct Listed {
+    at: Instant,
+    layout: Arc<Layout>,
+    names: BTreeSet<Box<str>>,
+}
+
+impl StatusWriter {
+    /// Of the pools and reservations of `catalog`, as `index` has them, where `leads`. Asks nothing
+    /// yet.
+    pub fn new(
+        client: Client,
+        catalog: Arc<ArcSwapOption<Catalog>>,
+        index: Arc<SharedIndex>,
+        leads: Receiver<bool>,
+        notices: Arc<dyn Notices>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            catalog,
+            index,
+            leads,
+            notices,
+            clock,
+            pools: Objects::of::<AddressPool>(client.clone()),
+            reservations: Objects::of::<AddressReservation>(client),
+            fullness: Fullness::default(),
+            listed: None,
+        }
+    }
+
+    /// Writes until `cancel`.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {}
+            () = self.follow() => {}
+        }
+    }
+
+    async fn follow(&mut self) {
+        loop {
+            if self.leads.wait_for(|leads| *leads).await.is_err() {
+                return;
+            }
+            // Another has written meanwhile.
+            self.listed = None;
+            while *self.leads.borrow() {
+                self.look().await;
+                sleep(LOOK).await;
+            }
+        }
+    }
+
+    /// Looks once, and writes what differs.
+    async fn look(&mut self) {
+        let Some(catalog) = self.catalog.load_full() else {
+            return;
+        };
+        if !self.list(&catalog).await {
+            return;
+        }
+        self.tell(&catalog);
+        let due = self.due(&catalog);
+        for (is_pool, key, status) in due {
+            let objects = if is_pool {
+                &mut self.pools
+            } else {
+                &mut self.reservations
+            };
+            if !objects.write(&key, status).await {
+                // It is another object than was listed, or the API server is away.
+                self.listed = None;
+                return;
+            }
+            if !*self.leads.borrow() {
+                return;
+            }
+        }
+    }
+
+    /// Lists the objects, if something may be new. Whether they are known.
+    async fn list(&mut self, catalog: &Catalog) -> bool {
+        let names: BTreeSet<Box<str>> = catalog.pool_names().into_iter().map(Box::from).collect();
+        let same = |listed: &Listed| {
+            listed.at.elapsed() < LIST
+                && Arc::ptr_eq(&listed.layout, catalog.layout())
+                && listed.names == names
+        };
+        if self.listed.as_ref().is_some_and(same) {
+            return true;
+        }
+        let listed = Listed {
+            at: Instant::now(),
+            layout: Arc::clone(catalog.layout()),
+            names,
+        };
+        let known = self.pools.list().await && self.reservations.list().await;
+        self.listed = known.then_some(listed);
+        known
+    }
+
+    /// What is to be written now: pools first.
+    fn due(&self, catalog: &Catalog) -> Vec<(bool, Key, Value)> {
+        let pools = self.pools.iter().filter_map(|(key, known)| {
+            let status = self.pool_status(key, known, catalog)?;
+            Some((true, key.clone(), status))
+        });
+        let layout = catalog.layout();
+        let valid = layout
+            .reservations
+            .iter()
+            .enumerate()
+            .map(|(at, (one, _))| {
+                let key: Key = (Box::from(&*one.namespace), Box::from(&*one.name));
+                (key, at)
+            });
+        let valid: HashMap<Key, usize> = valid.collect();
+        let reservations = self.reservations.iter().filter_map(|(key, known)| {
+            let status = self.reservation_status(key, known, layout, &valid)?;
+            Some((false, key.clone(), status))
+        });
+        pools.chain(reservations).take(AT_A_LOOK).collect()
+    }
+
+    /// The status of a pool, if it is to be written.
+    fn pool_status(&self, (_, name): &Key, known: &Known, catalog: &Catalog) -> Option<Value> {
+        if !known.may_be_written(SOONEST) {
+            return None;
+        }
+        let now = self.clock.now();
+        let (generation, before) = (known.generation, known.conditions());
+        let status = pool::status(name, catalog, &self.index, generation, &before, now)?;
+        known.news(serde_json::to_value(status).ok()?, pool::READY)
+    }
+
+    /// The same of a reservation.
+    fn reservation_status(
+        &self,
+        key: &Key,
+        known: &Known,
+        layout: &Layout,
+        valid: &HashMap<Key, usize>,
+    ) -> Option<Value> {
+        if !known.may_be_written(SOONEST) {
+            return None;
+        }
+        let verdict = match valid.get(key).and_then(|at| layout.reservations.get(*at)) {
+            Some((one, pool)) => {
+                let pool = pool.as_deref().and_then(|name| layout.pool(name));
+                reservation::reserved(one, pool.map(|pool| &**pool), &self.index.lock())
+            }
+            None => {
+                let (namespace, name) = key;
+                let words = Words::of_reservation(&known.spec);
+                // Of one that makes sense the catalog will know soon.
+                reservation::faulty(&words.reservation(namespace, name).err()?)
+            }
+        };
+        let before = known.conditions();
+        let status = reservation::status(verdict, known.generation, &before, self.clock.now());
+        known.news(serde_json::to_value(status).ok()?, reservation::RESERVED)
+    }
+
+    /// Tells of pools that fill up.
+    fn tell(&mut self, catalog: &Catalog) {
+        for ((_, name), known) in self.pools.iter() {
+            let PoolState::Valid(pool) = catalog.pool(name) else {
+                continue;
+            };
+            let told = self.fullness.look(pool, &self.index.lock());
+            if let Some((reason, message)) = told {
+                let about = known.pool(name);
+                self.notices
+                    .notice(about, Gravity::Warning, reason, message);
+            }
+        }
+        self.fullness
+            .keep(|name| catalog.pool(name).valid().is_some());
+    }
+}

@@ -1,0 +1,196 @@
+//! The objects whose status is written, as the API server has them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Client, Resource,
+    api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    api::call::{Answer, Patience, call},
+    controllers::notices::ObjectRef,
+};
+
+/// How many objects a page of a list has.
+const PAGE: u32 = 500;
+/// Who writes, in the objects' `managedFields`.
+const MANAGER: &str = "nadmit";
+
+/// Namespace and name.
+pub(super) type Key = (Box<str>, Box<str>);
+
+/// The objects of one kind.
+pub(super) struct Objects {
+    client: Client,
+    kind: ApiResource,
+    known: BTreeMap<Key, Known>,
+    trouble: Option<Answer>,
+}
+
+/// An object as it was listed, or written since.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) uid: Option<String>,
+    pub(super) generation: Option<i64>,
+    pub(super) spec: Value,
+    status: Value,
+    written: Option<Instant>,
+}
+
+impl Known {
+    /// Whether its last write is long enough ago.
+    pub(super) fn may_be_written(&self, soonest: Duration) -> bool {
+        self.written.is_none_or(|at| at.elapsed() >= soonest)
+    }
+
+    /// Its conditions, those of others among them.
+    pub(super) fn conditions(&self) -> Vec<Condition> {
+        let all = self.status["conditions"].as_array().into_iter().flatten();
+        all.filter_map(|one| serde_json::from_value(one.clone()).ok())
+            .collect()
+    }
+
+    /// It, as the pool of this name, for who tells of it.
+    pub(super) fn pool(&self, name: &str) -> ObjectRef {
+        ObjectRef {
+            api_version: "nadmit.io/v1alpha1",
+            kind: "AddressPool",
+            namespace: String::new(),
+            name: name.to_owned(),
+            uid: self.uid.clone(),
+        }
+    }
+
+    /// The status, if it is not what the object has: conditions of other types count for nothing.
+    pub(super) fn news(&self, status: Value, own: &str) -> Option<Value> {
+        let mut has = self.status.clone();
+        if let Some(conditions) = has.get_mut("conditions").and_then(Value::as_array_mut) {
+            conditions.retain(|one| one["type"] == own);
+        }
+        (has != status).then_some(status)
+    }
+}
+
+impl Objects {
+    /// Those of a kind, everywhere. Asks nothing yet.
+    pub(super) fn of<K: Resource<DynamicType = ()>>(client: Client) -> Self {
+        Self {
+            client,
+            kind: ApiResource::erase::<K>(&()),
+            known: BTreeMap::new(),
+            trouble: None,
+        }
+    }
+
+    /// Those that are known, by namespace and name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Known)> {
+        self.known.iter()
+    }
+
+    /// Lists them all. Whether they are known now.
+    pub(super) async fn list(&mut self) -> bool {
+        match self.all().await {
+            Ok(all) => {
+                let mut before = std::mem::take(&mut self.known);
+                self.known = all.into_iter().map(known).collect();
+                for (key, now) in &mut self.known {
+                    let then = before.remove(key).filter(|then| then.uid == now.uid);
+                    now.written = then.and_then(|then| then.written);
+                }
+                self.trouble = None;
+                true
+            }
+            Err(answer) => {
+                let plural = &self.kind.plural;
+                self.failed(format!("{plural} are not known for their status"), answer);
+                false
+            }
+        }
+    }
+
+    async fn all(&self) -> Result<Vec<DynamicObject>, Answer> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &self.kind);
+        let mut params = ListParams::default().limit(PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page = match call(Patience::default(), || api.list(&params)).await {
+                Ok(page) => page,
+                // A kind that is not there has no objects.
+                Err(Answer::Unserved(_)) => return Ok(all),
+                Err(answer) => return Err(answer),
+            };
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Writes a status. Whether the object is what it was taken for.
+    pub(super) async fn write(&mut self, key: &Key, status: Value) -> bool {
+        let Some(known) = self.known.get(key) else {
+            return true;
+        };
+        let (namespace, name) = key;
+        let api: Api<DynamicObject> = match &**namespace {
+            "" => Api::all_with(self.client.clone(), &self.kind),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &self.kind),
+        };
+        let body = json!({
+            "apiVersion": self.kind.api_version,
+            "kind": self.kind.kind,
+            // Of another object of that name nothing is known.
+            "metadata": {"name": name, "uid": known.uid},
+            "status": status,
+        });
+        let params = PatchParams::apply(MANAGER).force();
+        let patch = Patch::Apply(&body);
+        let patched = call(Patience::default(), || {
+            api.patch_status(name, &params, &patch)
+        });
+        match patched.await {
+            Ok(object) => {
+                let (key, mut now) = self::known(object);
+                now.written = Some(Instant::now());
+                self.known.insert(key, now);
+                self.trouble = None;
+                true
+            }
+            Err(Answer::NotFound(_) | Answer::Conflict(_)) => false,
+            Err(answer) => {
+                let kind = &self.kind.kind;
+                self.failed(format!("no status of {kind} {name} is written"), answer);
+                false
+            }
+        }
+    }
+
+    /// Says once what is wrong.
+    fn failed(&mut self, what: String, answer: Answer) {
+        if self.trouble.as_ref() != Some(&answer) {
+            tracing::warn!("{what}: {answer}");
+            self.trouble = Some(answer);
+        }
+    }
+}
+
+fn known(mut object: DynamicObject) -> (Key, Known) {
+    let metadata = object.metadata;
+    let key = (
+        metadata.namespace.unwrap_or_default().into(),
+        metadata.name.unwrap_or_default().into(),
+    );
+    let known = Known {
+        uid: metadata.uid,
+        generation: metadata.generation,
+        spec: object.data["spec"].take(),
+        status: object.data["status"].take(),
+        written: None,
+    };
+    (key, known)
+}

@@ -1,0 +1,102 @@
+//! What there is to say of a reservation.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::condition::{Verdict, some_of};
+use crate::{
+    allocation::{
+        Address, Allocation, Holder, Index, NetworkRef, Pool, PoolFault, Reservation, Space,
+    },
+    api::AddressReservationStatus,
+};
+
+/// The condition.
+pub(super) const RESERVED: &str = "Reserved";
+
+/// The status that a verdict makes.
+pub(super) fn status(
+    verdict: Verdict,
+    generation: Option<i64>,
+    before: &[Condition],
+    now: Timestamp,
+) -> AddressReservationStatus {
+    AddressReservationStatus {
+        conditions: vec![verdict.condition(RESERVED, generation, before, now)],
+    }
+}
+
+/// Of one that makes no sense.
+pub(super) fn faulty(faults: &[PoolFault]) -> Verdict {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    Verdict::fails("Invalid", some_of(&faults))
+}
+
+/// Whether everything that it sets aside is held by it, or was taken from it.
+pub(super) fn reserved(reservation: &Reservation, pool: Option<&Pool>, index: &Index) -> Verdict {
+    let NetworkRef { namespace, name } = &reservation.network;
+    let Some(pool) = pool else {
+        let message = format!("no pool serves the network {namespace}/{name}");
+        return Verdict::fails("NoPool", message);
+    };
+    let set_aside = reservation.sets_aside(pool);
+    let outside = reservation.ips.iter().map(|ip| Address::Ip(*ip));
+    let outside: Vec<String> = outside
+        .filter(|address| !set_aside.contains(address))
+        .map(|address| address.to_string())
+        .collect();
+    if !outside.is_empty() {
+        let message = format!("pool {:?} never gives {}", pool.name, some_of(&outside));
+        return Verdict::fails("OutsidePool", message);
+    }
+    let (mut conflicts, mut waiting, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    for address in set_aside {
+        match holder(index, &pool.space, address) {
+            None => waiting.push(address.to_string()),
+            Some(record) if keeps(reservation, record) => {}
+            Some(record) => {
+                let who = format!("{address} is held by {}", record.holder);
+                if is_taken_from(reservation, record) {
+                    taken.push(who);
+                } else {
+                    conflicts.push(who);
+                }
+            }
+        }
+    }
+    if !conflicts.is_empty() {
+        return Verdict::fails("Conflict", some_of(&conflicts));
+    }
+    if !waiting.is_empty() {
+        let message = format!("{} will be recorded", some_of(&waiting));
+        return Verdict::fails("Waiting", message);
+    }
+    if taken.is_empty() {
+        return Verdict::holds("Kept", "it is kept until its holder comes");
+    }
+    Verdict::holds("Taken", some_of(&taken))
+}
+
+fn holder<'i>(index: &'i Index, space: &Space, address: Address) -> Option<&'i Allocation> {
+    match address {
+        Address::Mac(mac) => index.holder_of_mac(space, mac),
+        Address::Ip(_) => index.holder_of(space, address),
+    }
+}
+
+/// Whether the reservation itself is the holder.
+fn keeps(reservation: &Reservation, record: &Allocation) -> bool {
+    let Holder::Reservation { namespace, name } = &record.holder else {
+        return false;
+    };
+    *namespace == reservation.namespace && *name == reservation.name
+}
+
+/// Whether the holder took it from the reservation, or is whom that is for.
+fn is_taken_from(reservation: &Reservation, record: &Allocation) -> bool {
+    let from = record.reservation.as_ref();
+    let from =
+        from.is_some_and(|r| r.namespace == reservation.namespace && r.name == reservation.name);
+    let pod = record.pod.as_ref();
+    from || reservation.is_for(&record.holder, pod, &record.network, &record.interface)
+}

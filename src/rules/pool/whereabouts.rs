@@ -1,0 +1,276 @@
+//! `pool-overlaps-whereabouts`: Whereabouts gives the same addresses as a pool.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{PoolSubject, place};
+use crate::{
+    allocation::{Address, Pool, PoolRange},
+    catalog::Catalog,
+    network::{
+        cni::NetworkConfig,
+        ipam::{Ipam, WhereaboutsIpam},
+        supply::{Interval, Supply, SupplyFrom},
+    },
+    rules::{
+        Check, Example, Levels, Lookup, NetworkSubject, Report, Rule,
+        examples::{MACVLAN_CONF, POOLED_NET, pool},
+        network_subject::MOST_COMPARED,
+    },
+};
+
+/// The most networks or pools that are named.
+const MOST_NAMED: usize = 10;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "pool-overlaps-whereabouts",
+    levels: Levels::FAILS,
+    summary: "Whereabouts gives addresses that an address pool gives, too",
+    explanation: "nadmit and Whereabouts do not know of each other: where a range of Whereabouts and \
+        a range of a pool have addresses in common, two pods get the same one. That holds in one \
+        address space: the pool's networkName is Whereabouts's network_name, or neither is named. \
+        While there is such a network the pool gives nothing and is not Ready. To take addresses \
+        over from Whereabouts, give its networks static IPAM and the pool's annotation first, then \
+        create the pool: what running pods have is adopted before it gives. Excluded addresses, a \
+        gateway, and what lies outside of start and end are in nobody's way. A network that is \
+        created or changed is judged in the same way.",
+    wrong: Example(&[
+        MACVLAN_CONF,
+        pool!("backup", "  ranges: [{range: 192.0.2.208/28}]"),
+    ]),
+    right: Example(&[
+        POOLED_NET,
+        pool!(
+            "storage",
+            "  ranges: [{range: 192.0.2.208/28}]\n  macs: {prefix: \"02:5e:00\"}"
+        ),
+    ]),
+    check: Check::NetworkAndPool {
+        network,
+        pool: of_pool,
+    },
+};
+
+/// A network of Whereabouts that gives addresses of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WhereaboutsOverlap {
+    /// Which of the pool's ranges.
+    pub range: usize,
+    /// The network's namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub network: Box<str>,
+    /// The first addresses that both give.
+    pub shared: Interval,
+}
+
+impl fmt::Display for WhereaboutsOverlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            namespace, network, ..
+        } = self;
+        write!(f, "network {namespace}/{network} ({})", self.shared)
+    }
+}
+
+/// The networks of Whereabouts that give addresses of a pool in its address space: while there is one,
+/// the pool may give nothing. One for each range and network, in their order.
+pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOverlap> {
+    let mut found = BTreeMap::new();
+    for (at, range) in pool.ranges.iter().enumerate() {
+        let whole = interval(range);
+        for (network, supply) in catalog.suppliers(whole).take(MOST_COMPARED) {
+            let config = network.config.loaded();
+            let in_space = config.and_then(|config| whereabouts(config, supply));
+            if !in_space.is_some_and(|ipam| is_of(ipam, pool)) {
+                continue;
+            }
+            let Some(shared) = shared(range, supply.interval) else {
+                continue;
+            };
+            let key = (at, &network.namespace, &network.name);
+            let known = found.entry(key).or_insert(shared);
+            *known = shared.min(*known);
+        }
+    }
+    let overlaps = found.into_iter();
+    overlaps
+        .map(|((range, namespace, network), shared)| WhereaboutsOverlap {
+            range,
+            namespace: namespace.clone(),
+            network: network.clone(),
+            shared,
+        })
+        .collect()
+}
+
+/// The IPAM behind one of Whereabouts's ranges.
+fn whereabouts<'c>(config: &'c NetworkConfig, supply: &Supply) -> Option<&'c WhereaboutsIpam> {
+    let SupplyFrom::Range { .. } = supply.from else {
+        return None;
+    };
+    match &config.plugins.get(supply.plugin)?.ipam {
+        Some(Ipam::Whereabouts(ipam)) => Some(ipam),
+        _ => None,
+    }
+}
+
+/// Whether both count addresses under one name, or under none.
+fn is_of(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
+    ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
+}
+
+fn interval(range: &PoolRange) -> Interval {
+    Interval {
+        first: range.window.first(),
+        last: range.window.last(),
+    }
+}
+
+/// What a range and an interval have in common, if the range gives something of that.
+fn shared(range: &PoolRange, other: Interval) -> Option<Interval> {
+    let shared = interval(range).overlap(other)?;
+    let number = |ip| Address::Ip(ip).number();
+    let (first, last) = (number(shared.first), number(shared.last));
+    let given = range.free_numbers().lowest_within(first, last);
+    given.map(|_| shared)
+}
+
+fn of_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
+    let Ok(pool) = &subject.pool else { return };
+    for overlap in whereabouts_overlaps(subject.catalog, pool)
+        .into_iter()
+        .take(MOST_NAMED)
+    {
+        let subnet = pool.ranges.get(overlap.range).map(|range| range.subnet);
+        let subnet = subnet.map_or(String::new(), |subnet| subnet.to_string());
+        report.add_once_confirmed(
+            Lookup::Network {
+                namespace: overlap.namespace.clone(),
+                name: overlap.network.clone(),
+            },
+            place(&format!("ranges[{}].range", overlap.range)),
+            format!(
+                "Whereabouts gives addresses of {subnet} to pods on {overlap}, in {}: two pods would \
+                 get one address",
+                pool.space
+            ),
+            format!(
+                "give {}/{} static IPAM and the annotation nadmit.io/address-pool: {} before, or \
+                 exclude its addresses here",
+                overlap.namespace, overlap.network, pool.name
+            ),
+        );
+    }
+}
+
+fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    let mut found: BTreeMap<(&str, usize), (usize, Interval)> = BTreeMap::new();
+    let mut left = MOST_COMPARED;
+    for supply in subject.supplies(config) {
+        let Some(ipam) = whereabouts(config, &supply) else {
+            continue;
+        };
+        let pools = subject.catalog.layout().pools.values();
+        for pool in pools.filter(|pool| is_of(ipam, pool)) {
+            for (at, range) in pool.ranges.iter().enumerate().take(left) {
+                left -= 1;
+                if let Some(shared) = shared(range, supply.interval) {
+                    let known = found
+                        .entry((&pool.name, at))
+                        .or_insert((supply.plugin, shared));
+                    *known = (supply.plugin, shared.min(known.1));
+                }
+            }
+        }
+    }
+    for ((name, _), (plugin, shared)) in found.into_iter().take(MOST_NAMED) {
+        let Some(plugin) = subject.plugins().get(plugin) else {
+            continue;
+        };
+        let path = format!("{}.ipam", plugin.path);
+        let span = plugin
+            .ipam()
+            .map(|(node, _)| node.span())
+            .unwrap_or_default();
+        report.add_once_confirmed(
+            Lookup::Pool {
+                name: name.into(),
+                namespace: None,
+            },
+            subject.place(&path, span),
+            format!(
+                "Whereabouts would give {shared}, which the pool {name:?} gives, too: two pods would \
+                 get one address"
+            ),
+            format!(
+                "write static IPAM and the annotation nadmit.io/address-pool: {name}, or a range that \
+                 does not overlap"
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{allocation::Words, network::Network};
+
+    fn found(pool: serde_json::Value, ipam: &str) -> Vec<String> {
+        let config = format!(r#"{{"type":"macvlan","ipam":{{{ipam}}}}}"#);
+        let network = Network::new("db", "old", Some(&config));
+        let catalog = Catalog::new([], [Arc::new(network)], []);
+        let pool = Words::of_pool(&pool).pool("new");
+        let pool = pool.unwrap_or_else(|e| panic!("{e:?}"));
+        let overlaps = whereabouts_overlaps(&catalog, &pool);
+        overlaps.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn whereabouts_is_in_the_way_in_one_space_only() {
+        let range = r#""type":"whereabouts","range":"192.0.2.192/27""#;
+        let pool = json!({"ranges": [{"range": "192.0.2.208/28"}]});
+        let shared = ["network db/old (192.0.2.209 to 192.0.2.222)"];
+        assert_eq!(found(pool.clone(), range), shared);
+        let empty = format!(r#"{range},"network_name":"""#);
+        assert_eq!(found(pool.clone(), &empty), shared);
+        let named = format!(r#"{range},"network_name":"blue""#);
+        assert_eq!(found(pool, &named), [""; 0]);
+        let blue = json!({"ranges": [{"range": "192.0.2.208/28"}], "networkName": "blue"});
+        assert_eq!(found(blue.clone(), &named), shared);
+        assert_eq!(found(blue, range), [""; 0]);
+    }
+
+    #[test]
+    fn what_one_of_the_two_never_gives_is_in_nobodys_way() {
+        let range = r#""type":"whereabouts","range":"192.0.2.0/28""#;
+        let excluded = json!({"ranges": [{"range": "192.0.2.0/24", "exclude": ["192.0.2.0/28"]}]});
+        assert_eq!(found(excluded, range), [""; 0]);
+        let begun = json!({"ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.16"}]});
+        assert_eq!(found(begun, range), [""; 0]);
+        let whole = json!({"ranges": [{"range": "192.0.2.0/24"}]});
+        let theirs = format!(r#"{range},"exclude":["192.0.2.0/28"]"#);
+        assert_eq!(found(whole.clone(), &theirs), [""; 0]);
+        let fixed = r#""type":"static","addresses":[{"address":"192.0.2.5/24"}]"#;
+        assert_eq!(found(whole.clone(), fixed), [""; 0]);
+        // In two pieces, of which the first is named.
+        let theirs = format!(r#"{range},"exclude":["192.0.2.4/30"]"#);
+        let first = ["network db/old (192.0.2.1 to 192.0.2.3)"];
+        assert_eq!(found(whole, &theirs), first);
+    }
+
+    #[test]
+    fn each_range_is_looked_at() {
+        let pool = json!({"ranges": [{"range": "192.0.2.0/24"}, {"range": "2001:db8::/64"}]});
+        let range = r#""type":"whereabouts","range":"2001:db8::/120""#;
+        let shared = ["network db/old (2001:db8::1 to 2001:db8::fe)"];
+        assert_eq!(found(pool, range), shared);
+    }
+}

@@ -1,0 +1,303 @@
+//! Schedules of five fields, as cron has them: Whereabouts's, and nadmit's own.
+//!
+//! Both are read here, so that what the server refuses is what `nadmit check` finds. [`robfig`]
+//! reads as the library does that Whereabouts uses; [`Schedule`] is stricter, for nobody has to
+//! guess what an odd expression means.
+
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+
+use crate::network::Span;
+
+/// What to write instead of a schedule that is none.
+pub const HELP: &str =
+    "write minute, hour, day of month, month and day of week, as in \"*/15 * * * *\"";
+
+/// The days that each month has at most.
+const LONGEST: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/// What is wrong with a schedule, and where in its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The part of the text.
+    pub span: Span,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Mistake {
+    fn of(piece: &str, text: &str, message: String) -> Self {
+        Self {
+            span: Span::of(piece, text).unwrap_or_default(),
+            message,
+        }
+    }
+}
+
+/// When nadmit compares everything anew: five fields, in UTC. It comes again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    text: Box<str>,
+    cron: Cron,
+}
+
+impl Schedule {
+    /// Reads a schedule; white space around it does not count.
+    ///
+    /// # Errors
+    /// Says the first thing that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
+        let trimmed = text.trim();
+        read(trimmed, text, Dialect::Strict)?;
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let whole = |message| Mistake::of(trimmed, text, message);
+        let cron = parser
+            .parse(trimmed)
+            .map_err(|error| whole(format!("the schedule {trimmed:?} is none: {error}")))?;
+        if never(&cron) {
+            return Err(whole(format!(
+                "the schedule {trimmed:?} never comes: no such month has that day"
+            )));
+        }
+        Ok(Self {
+            text: trimmed.into(),
+            cron,
+        })
+    }
+
+    /// The times, as croner finds them.
+    pub fn cron(&self) -> &Cron {
+        &self.cron
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Default for Schedule {
+    /// Every night at 04:30 UTC, as OpenShift's reconciler of Whereabouts.
+    fn default() -> Self {
+        Self::parse(Self::DEFAULT).unwrap_or_else(|mistake| unreachable!("{}", mistake.message))
+    }
+}
+
+impl Schedule {
+    /// What holds where nothing is written.
+    pub const DEFAULT: &str = "30 4 * * *";
+}
+
+/// A day of month alone decides, and no month has it.
+fn never(cron: &Cron) -> bool {
+    let pattern = &cron.pattern;
+    let months = pattern.months.values();
+    let longest = months
+        .iter()
+        .filter_map(|month| LONGEST.get(usize::from(*month).checked_sub(1)?))
+        .max();
+    let days = pattern.days.values();
+    let first = days.iter().min();
+    pattern.is_dow_wildcard() && longest.zip(first).is_none_or(|(most, first)| first > most)
+}
+
+/// Reads a schedule as robfig/cron does, which Whereabouts uses.
+///
+/// # Errors
+/// Says the first thing that is wrong.
+pub fn robfig(text: &str) -> Result<(), Mistake> {
+    let mut rest = text.trim();
+    if rest.starts_with("TZ=") || rest.starts_with("CRON_TZ=") {
+        rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
+    }
+    read(rest, text, Dialect::Robfig)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// `?` is `*`, `5/15` is `5-59/15`, and `1,,2` is `1,2`.
+    Robfig,
+    /// None of that.
+    Strict,
+}
+
+/// A field: what it is, its least and greatest number, and words for numbers from the least on.
+type Field = (&'static str, u32, u32, &'static [&'static str]);
+
+const FIELDS: [Field; 5] = [
+    ("minute", 0, 59, &[]),
+    ("hour", 0, 23, &[]),
+    ("day of month", 1, 31, &[]),
+    (
+        "month",
+        1,
+        12,
+        &[
+            "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+        ],
+    ),
+    (
+        "day of week",
+        0,
+        6,
+        &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
+    ),
+];
+
+/// Reads the five fields of `rest`, which is a part of `text`.
+fn read(rest: &str, text: &str, dialect: Dialect) -> Result<(), Mistake> {
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    if fields.len() != FIELDS.len() {
+        let message = format!(
+            "the schedule {:?} has {} fields, but has to have five",
+            text.trim(),
+            fields.len()
+        );
+        return Err(Mistake::of(rest, text, message));
+    }
+    for (written, field) in fields.into_iter().zip(FIELDS) {
+        for part in written.split(',') {
+            let read = match (part, dialect) {
+                ("", Dialect::Robfig) => Ok(()),
+                ("", Dialect::Strict) => Err("nothing stands beside the comma".to_owned()),
+                _ => part_of(part, field, dialect),
+            };
+            if let Err(reason) = read {
+                let message = format!("{part:?} is no {}: {reason}", field.0);
+                return Err(Mistake::of(part, text, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `*`, `5`, `mon-fri`, each with or without `/2`.
+fn part_of(part: &str, (_, least, greatest, words): Field, dialect: Dialect) -> Result<(), String> {
+    let (range, step) = match part.split_once('/') {
+        Some((range, step)) => (range, Some(step)),
+        None => (part, None),
+    };
+    let number = |text: &str| -> Result<u32, String> {
+        let word = words
+            .iter()
+            .position(|word| text.eq_ignore_ascii_case(word));
+        let word = word.and_then(|index| u32::try_from(index).ok());
+        let value = match word {
+            Some(index) => Some(least + index),
+            None => digits(text),
+        };
+        let value = value.ok_or_else(|| format!("{text:?} is no number"))?;
+        if (least..=greatest).contains(&value) {
+            Ok(value)
+        } else {
+            Err(format!("{value} is not from {least} to {greatest}"))
+        }
+    };
+    if let Some(step) = step
+        && digits(step).is_none_or(|step| step == 0)
+    {
+        return Err(format!("the step {step:?} is no number above 0"));
+    }
+    match range.split_once('-') {
+        _ if range == "*" => Ok(()),
+        _ if range == "?" && dialect == Dialect::Robfig => Ok(()),
+        None => {
+            let from = number(range)?;
+            match step {
+                Some(step) if dialect == Dialect::Strict => Err(format!(
+                    "a step needs a range, such as {from}-{greatest}/{step}"
+                )),
+                _ => Ok(()),
+            }
+        }
+        Some((from, to)) if number(from)? > number(to)? => Err(format!("{range} runs backwards")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn digits(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [&str; 4] = [
+        "30 4 * * *",
+        " */15  * * * * ",
+        "0,30 0-6/2 1 JAN-mar mon,FRI",
+        "0 0 29 2 *",
+    ];
+    /// What only robfig/cron takes.
+    const ODD: [&str; 5] = [
+        "? ? ? ? ?",
+        "5/15 * * * *",
+        "1,,2 * * * *",
+        "CRON_TZ=UTC 0 0 * * *",
+        "0 0 30 feb *",
+    ];
+    const BAD: [(&str, &str); 14] = [
+        ("", "has 0 fields"),
+        ("0 */15 * * * *", "has 6 fields"),
+        ("@daily", "has 1 fields"),
+        ("60 * * * *", "60 is not from 0 to 59"),
+        ("* * 0 * *", "0 is not from 1 to 31"),
+        ("* * * * 7", "7 is not from 0 to 6"),
+        ("*/0 * * * *", "the step \"0\""),
+        ("*/ * * * *", "the step \"\""),
+        ("9-3 * * * *", "runs backwards"),
+        ("x * * * *", "\"x\" is no number"),
+        ("- * * * *", "\"\" is no number"),
+        ("99999999999 * * * *", "no number"),
+        ("* * L * *", "\"L\" is no number"),
+        ("* * * * +1", "\"+1\" is no number"),
+    ];
+
+    fn strict(text: &str) -> Result<(), Mistake> {
+        Schedule::parse(text).map(drop)
+    }
+
+    #[test]
+    fn five_fields_as_cron_has_them() {
+        for good in GOOD {
+            assert_eq!(robfig(good), Ok(()), "{good}");
+            assert_eq!(strict(good), Ok(()), "{good}");
+        }
+        for (bad, says) in BAD {
+            for read in [robfig, strict] {
+                let message = read(bad).err().map(|mistake| mistake.message);
+                let message = message.unwrap_or_default();
+                assert!(message.contains(says), "{bad}: {message}");
+            }
+        }
+        let place = robfig("* 25 * * *").map_err(|mistake| mistake.span);
+        assert_eq!(place, Err(Span::new(2, 4)));
+    }
+
+    #[test]
+    fn what_has_to_be_guessed_is_no_schedule_of_nadmit() {
+        for odd in ODD {
+            assert_eq!(robfig(odd), Ok(()), "{odd}");
+            assert!(strict(odd).is_err(), "{odd}");
+        }
+        let message = strict("5/15 * * * *").map_err(|mistake| mistake.message);
+        let says = "\"5/15\" is no minute: a step needs a range, such as 5-59/15";
+        assert_eq!(message, Err(says.to_owned()));
+        // A day of the week comes in any month.
+        assert_eq!(strict("0 0 30 2 1"), Ok(()));
+    }
+
+    #[test]
+    fn white_space_around_it_is_no_part_of_it() {
+        let read = Schedule::parse("  0 5 * * 1\n").unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(read.as_str(), "0 5 * * 1");
+        assert_eq!(Schedule::default().as_str(), "30 4 * * *");
+    }
+}
