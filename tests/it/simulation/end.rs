@@ -13,9 +13,9 @@ use super::{
 };
 
 /// How long everything works before it is looked at.
-const QUIET: Duration = Duration::from_secs(30 * 60);
+const QUIET: Duration = Duration::from_secs(15 * 60);
 /// Whether the controllers run that free and put in late.
-const STEWARD: bool = false;
+const STEWARD: bool = true;
 
 impl World {
     /// Mends everything, waits, and looks.
@@ -27,6 +27,7 @@ impl World {
         for number in 0..self.plan.replicas {
             self.start(number);
         }
+        self.appoint(&[true, false, false]);
         sleep(QUIET).await;
         self.check_objects();
         self.check_indexes();

@@ -34,6 +34,8 @@ pub(super) struct Plan {
     /// How many addresses each attachment gets.
     pub(super) families: usize,
     pub(super) sticky: bool,
+    /// Whether replicas are told to lead, also two or none at a time, and no Lease says so.
+    pub(super) told_to_lead: bool,
 }
 
 impl Plan {
@@ -59,6 +61,7 @@ impl Plan {
             pool: Value::Null,
             families,
             sticky,
+            told_to_lead: dice.percent(30),
         };
         plan.pool = plan.draw_pool(dice, sliced);
         plan

@@ -1,6 +1,6 @@
 //! The replicas of nadmit: started, killed, and called by the API server.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
@@ -14,7 +14,7 @@ use nadmit::{
     server::{Limits, webhooks},
 };
 use serde_json::Value;
-use tokio::{task::AbortHandle, time::sleep};
+use tokio::{sync::watch, task::AbortHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{wire::Wire, world::World};
@@ -22,6 +22,11 @@ use crate::api_server::{Webhook, posting};
 
 /// The most that the clock of a replica is wrong, in seconds.
 const SKEW: u64 = 5;
+
+/// nadmit's own namespace.
+const HOME: &str = "nadmit";
+/// When everything is compared afresh.
+const SCHEDULE: &str = "*/5 * * * *";
 
 /// A replica's place: what runs there, if it runs.
 pub(super) struct Slot {
@@ -39,12 +44,15 @@ pub(super) struct Live {
     catalog: Arc<ArcSwapOption<Catalog>>,
     router: Router,
     cut: CancellationToken,
-    tasks: Vec<AbortHandle>,
+    task: AbortHandle,
+    /// Whether it leads, where no Lease says that.
+    leads: Arc<watch::Sender<bool>>,
 }
 
 impl World {
     /// Starts all replicas, and has the API server call them.
     pub(super) fn start_replicas(self: &Arc<Self>) {
+        self.server.namespace(HOME, &[]);
         for number in 0..self.plan.replicas {
             let slot = Slot {
                 name: format!("replica-{number}"),
@@ -84,12 +92,17 @@ impl World {
             cut: cut.clone(),
             log: self.log.clone(),
         };
+        let leads = Arc::new(watch::Sender::new(dice.percent(50)));
+        let schedule = watch::Sender::new(Some(SCHEDULE.to_owned())).subscribe();
         let clock = Clock::new(move || world.now() + skew);
         let replica = Replica::new(
             kube::Client::new(wire, "default"),
             ReplicaOptions {
                 server: "of the simulation".to_owned(),
+                namespace: HOME.to_owned(),
                 writer: writer.to_owned(),
+                schedule,
+                leads: self.plan.told_to_lead.then(|| leads.subscribe()),
                 policy: Arc::new(ArcSwap::from_pointee(self.policy())),
                 clock: clock.clone(),
                 chance: Chance::new(move || {
@@ -100,14 +113,14 @@ impl World {
         let index = Arc::clone(&replica.state.allocations.index);
         let catalog = Arc::clone(&replica.state.catalog);
         let beside = tokio::spawn(replica.beside.run(cut.child_token()));
-        let ready = tokio::spawn(make_ready(Arc::clone(&catalog), Arc::clone(&index)));
         Live {
             writer: writer.to_owned(),
             index,
             catalog,
             router: webhooks(replica.state, Limits::default(), clock),
             cut,
-            tasks: vec![beside.abort_handle(), ready.abort_handle()],
+            task: beside.abort_handle(),
+            leads,
         }
     }
 
@@ -131,8 +144,15 @@ impl World {
         let Some(live) = live else { return };
         self.log.say(format_args!("{} is killed", live.writer));
         live.cut.cancel();
-        for task in live.tasks {
-            task.abort();
+        live.task.abort();
+    }
+
+    /// Changes who believes to lead, where no Lease says that: nobody, one, or several.
+    pub(super) fn appoint(&self, leaders: &[bool]) {
+        for (live, leads) in self.live().iter().zip(leaders) {
+            if live.leads.send_replace(*leads) != *leads && self.plan.told_to_lead {
+                self.log.say(format_args!("{} leads: {leads}", live.writer));
+            }
         }
     }
 
@@ -239,16 +259,5 @@ fn in_short(answer: &Value) -> String {
         (Some(true), Some(patch)) => format!("allowed with {patch}"),
         (Some(true), None) => "allowed".to_owned(),
         _ => format!("denied: {}", response["status"]["message"]),
-    }
-}
-
-/// Lets pools give as soon as they are known.
-async fn make_ready(catalog: Arc<ArcSwapOption<Catalog>>, index: Arc<SharedIndex>) {
-    loop {
-        if catalog.load().is_some() {
-            index.lock().set_ready(super::plan::POOL);
-            return;
-        }
-        sleep(Duration::from_millis(100)).await;
     }
 }

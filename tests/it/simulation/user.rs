@@ -29,6 +29,7 @@ impl World {
             84..90 => self.kill_and_start(dice),
             90..93 => self.lag(dice),
             93..96 => self.drop_watches(dice),
+            96..98 => self.appoint(&[0; 3].map(|_: u8| dice.percent(50))),
             _ => sleep(dice.millis(0, 60_000)).await,
         }
     }
