@@ -32,6 +32,7 @@ mod profiles;
 mod properties;
 mod steward;
 mod rounds;
+mod simulation;
 mod support;
 mod targets;
 mod tour;
@@ -74,6 +75,7 @@ fn main() {
         properties::trials(),
         steward::trials(),
         rounds::trials(),
+        simulation::trials(),
         whereabouts::trials(),
     ]
     .into_iter()
