@@ -179,6 +179,8 @@ impl Refusal {
                 | Self::InUse { .. }
                 | Self::Limit { .. }
                 | Self::Contradiction { .. }
+                // Another replica may have recorded it a moment ago.
+                | Self::NotAllocated { .. }
         )
     }
 

@@ -11,14 +11,20 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
 };
-use tokio::{join, time::sleep};
+use tokio::{join, sync::watch::Receiver, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    allocation::SharedIndex,
     api::call::Patience,
+    catalog::Catalog,
     clock::{Chance, Clock},
-    controllers::Feed,
+    controllers::{
+        ClusterPods, EventWriter, Events, Feed, Journal, Leadership, LeaseOptions, Live, Look,
+        Notices, Rounds, SliceFeed, StatusWriter, Steward, StewardParts,
+    },
     ledger::{ClusterLedger, ClusterOptions as LedgerOptions, Ledger, SliceLedger},
     rules::{Lookup, Policy},
     server::{Allocations, Confirm, ConfirmError, Desk, Metrics, State, metrics},
@@ -28,14 +34,23 @@ use crate::{
 /// How long to wait before what could not be read at the start is read again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The Lease whose annotations say when everything was compared last.
+const JOURNAL: &str = "nadmit";
+
 /// What a replica is given.
 pub struct ReplicaOptions {
     /// What the API server is called in errors: its URL.
     pub server: String,
+    /// nadmit's own namespace, where its Lease and its ConfigMap are.
+    pub namespace: String,
     /// The name of this process, unlike that of any other.
     pub writer: String,
     /// The settings.
     pub policy: Arc<ArcSwap<Policy>>,
+    /// When everything is compared, as the file says it.
+    pub schedule: Receiver<Option<String>>,
+    /// Who says that this replica leads; without it, a Lease does.
+    pub leads: Option<Receiver<bool>>,
     /// What the time is.
     pub clock: Clock,
     /// Numbers that nobody can guess.
@@ -56,7 +71,19 @@ pub struct Replica {
 pub struct Beside {
     source: ClusterSource,
     ledger: Arc<Ledger>,
-    allocations: Allocations,
+    slices: SliceLedger,
+    index: Arc<SharedIndex>,
+    controllers: Controllers,
+}
+
+/// What acts, where this replica leads.
+struct Controllers {
+    leadership: Option<Leadership>,
+    leads: Receiver<bool>,
+    steward: Steward,
+    rounds: Rounds,
+    status: StatusWriter,
+    events: EventWriter,
 }
 
 impl Replica {
@@ -64,37 +91,47 @@ impl Replica {
     pub fn new(client: kube::Client, options: ReplicaOptions) -> Self {
         let catalog = Arc::new(ArcSwapOption::empty());
         let watches = ClusterOptions {
-            server: options.server,
+            server: options.server.clone(),
             ..ClusterOptions::default()
         };
         let source = ClusterSource::new(client.clone(), watches, Arc::clone(&catalog));
-        let cluster = ClusterLedger::new(client.clone(), LedgerOptions::new(options.writer));
-        let requests = cluster.collector();
-        let ledger: Arc<Ledger> = Arc::new(cluster.into());
-        let slices = SliceLedger::new(client, Patience::default());
-        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), options.chance)
-            .with_slices(slices);
+        let cluster = ClusterLedger::new(client.clone(), LedgerOptions::new(&*options.writer));
         let mut registry = metrics::registry();
-        let server_metrics = Metrics::register(&mut registry, Arc::clone(&catalog));
-        metrics::register_pools(&mut registry, Arc::clone(&allocations.index));
-        registry.register_collector(requests);
+        registry.register_collector(cluster.collector());
         registry.register_collector(Box::new(WatchMetrics(source.clone())));
-        let confirmer: Arc<dyn Confirm> = Arc::new(AskCluster {
+        let ledger: Arc<Ledger> = Arc::new(cluster.into());
+        let slices = SliceLedger::new(client.clone(), Patience::default());
+        let chance = options.chance.clone();
+        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), chance)
+            .with_slices(slices.clone());
+        let index = Arc::clone(&allocations.index);
+        let server_metrics = Metrics::register(&mut registry, Arc::clone(&catalog));
+        metrics::register_pools(&mut registry, Arc::clone(&index));
+        let ask = Arc::new(AskCluster {
             source: source.clone(),
             policy: Arc::clone(&options.policy),
         });
+        let confirmer: Arc<dyn Confirm> = ask.clone();
         let desk = Desk::new(
             Arc::clone(&catalog),
             Arc::clone(&options.policy),
-            Arc::clone(&allocations.index),
+            Arc::clone(&index),
             Arc::clone(&ledger),
-            options.clock,
+            options.clock.clone(),
         )
         .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
+        let known = Known {
+            catalog: Arc::clone(&catalog),
+            index: Arc::clone(&index),
+            ledger: Arc::clone(&ledger),
+            slices: slices.clone(),
+            live: ask,
+        };
+        let controllers = Controllers::new(client, &options, known, &mut registry);
         let state = State {
             catalog,
             policy: options.policy,
-            allocations: allocations.clone(),
+            allocations,
             confirmer,
             metrics: server_metrics,
             registry,
@@ -105,23 +142,155 @@ impl Replica {
             beside: Beside {
                 source,
                 ledger,
-                allocations,
+                slices,
+                index,
+                controllers,
             },
         }
     }
 }
 
+/// What the controllers know.
+struct Known {
+    catalog: Arc<ArcSwapOption<Catalog>>,
+    index: Arc<SharedIndex>,
+    ledger: Arc<Ledger>,
+    slices: SliceLedger,
+    live: Arc<AskCluster>,
+}
+
+impl Controllers {
+    fn new(
+        client: kube::Client,
+        options: &ReplicaOptions,
+        known: Known,
+        registry: &mut Registry,
+    ) -> Self {
+        let clock = options.clock.clone();
+        let (events, writer) = Events::new(client.clone(), &*options.writer, clock.clone());
+        registry.register_collector(events.collector());
+        let notices: Arc<dyn Notices> = Arc::new(events);
+        let (leadership, leads) = match &options.leads {
+            Some(leads) => (None, leads.clone()),
+            None => {
+                let lease = LeaseOptions::new(&*options.namespace, &*options.writer);
+                let leadership = Leadership::new(client.clone(), lease, clock.clone());
+                registry.register_collector(leadership.collector());
+                let leads = leadership.leads();
+                (Some(leadership), leads)
+            }
+        };
+        let steward = Steward::new(StewardParts {
+            catalog: Arc::clone(&known.catalog),
+            policy: Arc::clone(&options.policy),
+            index: Arc::clone(&known.index),
+            ledger: known.ledger,
+            slices: Some(known.slices),
+            clock: clock.clone(),
+            live: known.live,
+            pods: Arc::new(ClusterPods::new(client.clone(), Patience::default())),
+            notices: Arc::clone(&notices),
+            leads: leads.clone(),
+        });
+        registry.register_collector(steward.collector());
+        let journal = Journal::new(client.clone(), &options.namespace, JOURNAL);
+        let rounds = Rounds::new(
+            options.schedule.clone(),
+            leads.clone(),
+            journal,
+            Arc::clone(&notices),
+            &options.namespace,
+            clock.clone(),
+        );
+        registry.register_collector(rounds.collector());
+        let status = StatusWriter::new(
+            client,
+            known.catalog,
+            known.index,
+            leads.clone(),
+            notices,
+            clock,
+        );
+        Self {
+            leadership,
+            leads,
+            steward,
+            rounds,
+            status,
+            events: writer,
+        }
+    }
+
+    async fn run(self, index: Arc<SharedIndex>, cancel: CancellationToken) {
+        let Self {
+            leadership,
+            leads,
+            steward,
+            rounds,
+            status,
+            events,
+        } = self;
+        let leading = match leadership {
+            Some(leadership) => leadership.run(cancel.clone()).boxed(),
+            None => std::future::ready(()).boxed(),
+        };
+        let compare = || {
+            let steward = steward.clone();
+            async move {
+                let report = steward.pass(true).await;
+                match report.errors.first() {
+                    Some(error) => Err(error.clone()),
+                    None => Ok(report.to_string()),
+                }
+            }
+            .boxed()
+        };
+        join!(
+            leading,
+            step_aside(leads, index, cancel.clone()),
+            steward.clone().run(cancel.clone()).boxed(),
+            rounds.run(compare, cancel.clone()).boxed(),
+            status.run(cancel.clone()).boxed(),
+            events.run(cancel.clone()).boxed(),
+        );
+    }
+}
+
+/// The replica that leads takes the lowest addresses; others step aside when many ask at once.
+async fn step_aside(mut leads: Receiver<bool>, index: Arc<SharedIndex>, cancel: CancellationToken) {
+    loop {
+        let aside = !*leads.borrow_and_update();
+        index.lock().step_aside(aside);
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            changed = leads.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
 impl Beside {
-    /// Keeps the replica's view of the cluster true, until `cancel`. Reviews are answered from when
-    /// the allocations and everything that is necessary were read once.
+    /// Keeps the replica's view of the cluster true, and the cluster as it should be, until `cancel`.
+    /// Reviews are answered from when the allocations and everything that is necessary were read once.
     pub async fn run(self, cancel: CancellationToken) {
-        let index = Arc::clone(&self.allocations.index);
+        let index = &self.index;
         let feed = until(&cancel, || {
-            Feed::open(Arc::clone(&self.ledger), Arc::clone(&index))
+            Feed::open(Arc::clone(&self.ledger), Arc::clone(index))
         });
         // Before there is a catalog nothing is decided: so the index is never asked empty.
         let Some(feed) = feed.await else { return };
-        join!(feed.run(cancel.clone()), self.source.run(cancel.clone()));
+        let slices = until(&cancel, || {
+            SliceFeed::open(self.slices.clone(), Arc::clone(index))
+        });
+        let Some(slices) = slices.await else { return };
+        join!(
+            feed.run(cancel.clone()).boxed(),
+            slices.run(cancel.clone()).boxed(),
+            self.source.run(cancel.clone()).boxed(),
+            self.controllers
+                .run(Arc::clone(index), cancel.clone())
+                .boxed(),
+        );
     }
 }
 
@@ -179,6 +348,26 @@ impl AskCluster {
             // The ledger is asked for them.
             Lookup::Allocations { .. } | Lookup::Holdings { .. } => Ok(()),
         }
+    }
+}
+
+impl Live for AskCluster {
+    fn look<'a>(&'a self, what: &'a Look) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            let source = &self.source;
+            let looked = match what {
+                Look::Node(name) => source.refresh_node(name).await,
+                Look::Network(namespace, name) => source.refresh_network(namespace, name).await,
+                Look::StatefulSet(namespace, name) => {
+                    source.refresh_stateful_set(namespace, name).await
+                }
+                Look::Machine(namespace, name) => source.refresh_machine(namespace, name).await,
+                Look::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
+                Look::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
+            };
+            looked.map_err(|error| error.to_string())
+        }
+        .boxed()
     }
 }
 

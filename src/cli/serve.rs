@@ -20,6 +20,8 @@ use crate::{
     sources::Access,
 };
 
+/// The settings among the keys of the ConfigMap.
+const SETTINGS: &str = "nadmit.yaml";
 /// Where allocations are kept if nothing is said.
 const DATA_DIR: &str = "data";
 /// How long what runs beside the server may take to end.
@@ -49,6 +51,24 @@ pub(super) struct ServeArgs {
     /// The context in the kubeconfig, if not the current one
     #[arg(long, value_name = "CONTEXT", requires = "cluster")]
     context: Option<String>,
+    /// nadmit's own namespace, where its Lease is; that of the pod or the context, if nothing is said
+    #[arg(
+        long,
+        env = "NADMIT_NAMESPACE",
+        value_name = "NAMESPACE",
+        requires = "cluster"
+    )]
+    pub(super) namespace: Option<String>,
+    /// Where the ConfigMap nadmit-config is mounted: its key reconciler_cron_expression says when
+    /// everything is compared, and nadmit.yaml the settings if --config names no other; both are
+    /// reloaded when they change
+    #[arg(
+        long,
+        env = "NADMIT_CONFIG_DIR",
+        value_name = "DIR",
+        requires = "cluster"
+    )]
+    pub(super) config_dir: Option<PathBuf>,
     /// The name of this replica, unlike those of the others: the pod's
     #[arg(
         long,
@@ -121,6 +141,13 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// The settings' file, if there is one.
+    fn config_file(&self) -> Option<PathBuf> {
+        let mounted = self.config_dir.as_ref().map(|dir| dir.join(SETTINGS));
+        let mounted = mounted.filter(|file| file.exists());
+        self.config.clone().or(mounted)
+    }
+
     /// Which cluster.
     pub(super) fn access(&self) -> Access {
         Access {
@@ -187,7 +214,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     } else {
         Injection::Create
     };
-    let config = LiveConfig::open(args.config.as_deref(), suits)?;
+    let config = LiveConfig::open(args.config_file().as_deref(), suits)?;
     let served = match &args.manifests {
         Some(manifests) => {
             let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());

@@ -3,9 +3,11 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -16,8 +18,13 @@ use super::{
 use crate::{
     rules::Policy,
     server::{Desk, State},
-    sources::Connection,
+    sources::{Connection, OptionalFile},
 };
+
+/// The schedule among the keys of the ConfigMap.
+const SCHEDULE: &str = "reconciler_cron_expression";
+/// How often its file is looked at.
+const PERIOD: Duration = Duration::from_secs(2);
 
 /// Put together, and not running yet.
 pub(super) struct Served {
@@ -36,7 +43,7 @@ pub(super) struct Served {
 /// What runs beside the server.
 pub(super) enum Beside {
     Folder(Box<standalone::Beside>),
-    Cluster(Box<replica::Beside>),
+    Cluster(Box<replica::Beside>, Option<OptionalFile>),
 }
 
 impl Served {
@@ -68,10 +75,23 @@ impl Served {
         args: &ServeArgs,
         policy: Arc<ArcSwap<Policy>>,
     ) -> anyhow::Result<Self> {
-        let Connection { client, server, .. } = args.access().client().await?;
+        let Connection {
+            client,
+            server,
+            namespace,
+        } = args.access().client().await?;
         let chance = super::chance();
+        let dir = args.config_dir.as_deref();
+        let schedule = dir.map(|dir| OptionalFile::open(dir.join(SCHEDULE)));
+        let schedule = schedule.transpose()?;
+        let none = watch::Sender::new(None);
         let options = ReplicaOptions {
             server: server.clone(),
+            namespace: args.namespace.clone().unwrap_or(namespace),
+            schedule: schedule
+                .as_ref()
+                .map_or_else(|| none.subscribe(), OptionalFile::said),
+            leads: None,
             writer: format!("{}-{:08x}", args.replica, chance.next() as u32),
             policy,
             clock: super::clock(),
@@ -81,7 +101,7 @@ impl Served {
         Ok(Self {
             state: replica.state,
             desk: replica.desk,
-            beside: Beside::Cluster(Box::new(replica.beside)),
+            beside: Beside::Cluster(Box::new(replica.beside), schedule),
             data_dir: args.data_dir.clone(),
             origin: server,
         })
@@ -93,7 +113,14 @@ impl Beside {
     pub(super) async fn run(self, stop: CancellationToken) {
         match self {
             Self::Folder(beside) => beside.run(stop).await,
-            Self::Cluster(beside) => beside.run(stop).await,
+            Self::Cluster(beside, schedule) => {
+                let watched = async {
+                    if let Some(schedule) = schedule {
+                        schedule.watch(PERIOD, stop.clone()).await;
+                    }
+                };
+                tokio::join!(beside.run(stop.clone()), watched);
+            }
         }
     }
 }

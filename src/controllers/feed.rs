@@ -41,6 +41,7 @@ impl Feed {
         let mut events = self.ledger.follow(self.cursor);
         loop {
             let next = tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 next = events.next() => next,
             };
@@ -71,6 +72,7 @@ impl Feed {
                 Err(error) => tracing::error!("{error}"),
             }
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return None,
                 () = sleep(PATIENCE) => {}
             }

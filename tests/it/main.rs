@@ -30,7 +30,9 @@ mod pools;
 mod process;
 mod profiles;
 mod properties;
+mod steward;
 mod rounds;
+mod simulation;
 mod support;
 mod targets;
 mod tour;
@@ -71,7 +73,9 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        steward::trials(),
         rounds::trials(),
+        simulation::trials(),
         whereabouts::trials(),
     ]
     .into_iter()

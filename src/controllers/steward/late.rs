@@ -58,16 +58,20 @@ impl Inner {
         let when = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(now + PATIENCE);
         state.waiting = pods.iter().map(|pod| (uid(pod), when(pod))).collect();
         if report.led {
-            let mut ripe: Vec<&Arc<Pod>> = pods.iter().filter(|pod| when(pod) <= now).collect();
-            ripe.sort_by_key(|pod| (&pod.namespace, &pod.name));
-            let seen_to: Vec<(&Arc<Pod>, Outcome)> = stream::iter(ripe)
-                .map(|pod| async move { (pod, self.see_to(pod).await) })
+            let ripe = pods.iter().filter(|pod| when(pod) <= now).cloned();
+            let mut ripe: Vec<Arc<Pod>> = ripe.collect();
+            ripe.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+            let seen_to: Vec<(Arc<Pod>, Outcome)> = stream::iter(ripe)
+                .map(|pod| async move {
+                    let outcome = self.see_to(&pod).await;
+                    (pod, outcome)
+                })
                 .buffered(AT_ONCE)
                 .collect()
                 .await;
             for (pod, outcome) in seen_to {
-                let pause = self.told(state, pod, outcome, report);
-                state.waiting.insert(uid(pod), Instant::now() + pause);
+                let pause = self.told(state, &pod, outcome, report);
+                state.waiting.insert(uid(&pod), Instant::now() + pause);
             }
         }
         let refused = &mut state.refused;

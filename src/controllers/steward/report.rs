@@ -1,6 +1,6 @@
 //! What a pass did, or would do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use tokio::time::Duration;
 
@@ -46,6 +46,25 @@ impl Report {
         if self.errors.len() < MOST_ERRORS && !self.errors.contains(&error) {
             self.errors.push(error);
         }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} records and {} pods compared in {} ms",
+            self.records,
+            self.pods,
+            self.took.as_millis()
+        )?;
+        for (reason, count) in &self.done {
+            write!(f, ", {count} {reason}")?;
+        }
+        for (reason, count) in &self.left {
+            write!(f, ", {count} {reason} left for later")?;
+        }
+        Ok(())
     }
 }
 

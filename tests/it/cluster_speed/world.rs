@@ -20,7 +20,7 @@ use nadmit::{
     server::{Limits, webhooks},
 };
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::{ApiServer, FaultAction, Rule, Webhook, posting};
@@ -85,11 +85,10 @@ impl World {
             stop,
         };
         world.settle().await;
-        for (number, index) in world.indexes.iter().enumerate() {
-            let mut index = index.lock();
-            index.set_ready("storage");
-            // The first leads.
-            index.step_aside(number > 0);
+        for index in &world.indexes {
+            if !index.lock().is_ready("storage") {
+                return Err("the pool is not ready after two seconds".into());
+            }
         }
         world.register(&routers);
         for verb in ["create", "update", "delete"] {
@@ -216,7 +215,10 @@ fn replica(server: &ApiServer, number: usize) -> Replica {
     policy.injection = Some(Injection::Bind);
     let options = ReplicaOptions {
         server: "of this test".to_owned(),
+        namespace: "nadmit".to_owned(),
         writer: format!("replica-{number}"),
+        schedule: watch::Sender::new(None).subscribe(),
+        leads: Some(watch::Sender::new(number == 0).subscribe()),
         policy: Arc::new(ArcSwap::from_pointee(policy)),
         clock: clock(),
         chance: Chance::new(move || number as u128),

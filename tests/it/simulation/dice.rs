@@ -1,0 +1,56 @@
+//! All chance of a history, drawn from its seed.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Numbers that follow from a seed. Clones draw from the same row.
+#[derive(Clone)]
+pub(super) struct Dice(Arc<Mutex<u64>>);
+
+impl Dice {
+    pub(super) fn of(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(mixed(seed))))
+    }
+
+    /// A row of its own, so that what one draws does not move what another gets.
+    pub(super) fn fork(&self) -> Self {
+        Self::of(self.next())
+    }
+
+    /// SplitMix64.
+    pub(super) fn next(&self) -> u64 {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed(*state)
+    }
+
+    /// A number under `end`; zero if there is none.
+    pub(super) fn below(&self, end: u64) -> u64 {
+        self.next().checked_rem(end).unwrap_or(0)
+    }
+
+    pub(super) fn percent(&self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    pub(super) fn between(&self, first: u64, last: u64) -> u64 {
+        first + self.below(last - first + 1)
+    }
+
+    pub(super) fn millis(&self, first: u64, last: u64) -> Duration {
+        Duration::from_millis(self.between(first, last))
+    }
+
+    pub(super) fn pick<'t, T>(&self, of: &'t [T]) -> Option<&'t T> {
+        let place = usize::try_from(self.below(of.len() as u64)).unwrap_or(0);
+        of.get(place)
+    }
+}
+
+fn mixed(state: u64) -> u64 {
+    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}

@@ -1,0 +1,222 @@
+//! The end of a history: everything works again, and what has to hold then.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use nadmit::allocation::{Address, Version};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::{
+    nodes::NETWORKS,
+    plan::POOL,
+    world::{World, full_name, has_ended, is_going, meta, node_of},
+};
+
+/// How long everything works before it is looked at.
+const QUIET: Duration = Duration::from_secs(15 * 60);
+/// Whether the controllers run that free and put in late.
+const STEWARD: bool = true;
+
+impl World {
+    /// Mends everything, waits, and looks.
+    pub(super) async fn conclude(self: &Arc<Self>) {
+        self.heal();
+        for number in 0..self.plan.nodes {
+            self.bring_back(number);
+        }
+        for number in 0..self.plan.replicas {
+            self.start(number);
+        }
+        self.appoint(&[true, false, false]);
+        sleep(QUIET).await;
+        self.check_objects();
+        self.check_indexes();
+        if STEWARD {
+            self.check_owners();
+            self.check_pods();
+        }
+    }
+
+    /// L4: each index is as the ledger is.
+    fn check_indexes(&self) {
+        let stored: BTreeSet<(String, String)> = self
+            .allocations()
+            .iter()
+            .map(|object| {
+                let address = object["spec"]["address"].as_str().unwrap_or_default();
+                (
+                    address.to_owned(),
+                    meta(object, "resourceVersion").to_owned(),
+                )
+            })
+            .collect();
+        for live in self.live() {
+            let index = live.index.lock();
+            let known = index
+                .recorded()
+                .map(|(record, Version(version))| (shown(record.address), version.to_string()));
+            let known: BTreeSet<(String, String)> = known.collect();
+            let differs: Vec<_> = known.symmetric_difference(&stored).collect();
+            if !differs.is_empty() {
+                self.log.broken(format_args!(
+                    "L4: {} and the ledger: {differs:?}",
+                    live.writer
+                ));
+            }
+        }
+    }
+
+    /// L1: nothing leaked.
+    fn check_owners(&self) {
+        for object in self.allocations() {
+            let spec = &object["spec"];
+            let holder = &spec["holder"];
+            let pod = self.living(&spec["pod"]["uid"]);
+            let owned = if holder["reservation"].is_object() {
+                self.is_reserved(&holder["reservation"], &spec["address"])
+            } else if holder["replica"].is_object() && self.plan.sticky {
+                let (namespace, name) = (
+                    &holder["replica"]["namespace"],
+                    &holder["replica"]["statefulSet"],
+                );
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let set = self
+                    .server
+                    .stored("statefulsets.apps", &text(namespace), &text(name));
+                set.is_some()
+            } else {
+                pod.is_some()
+            };
+            if !owned {
+                self.log.broken(format_args!("L1: leaked: {spec}"));
+            }
+        }
+    }
+
+    /// The pod of a UID, if it lives.
+    fn living(&self, uid: &Value) -> Option<Arc<Value>> {
+        let pods = self.pods().into_iter();
+        let mut living = pods.filter(|pod| !has_ended(pod) && pod["metadata"]["uid"] == *uid);
+        living.next()
+    }
+
+    fn is_reserved(&self, reservation: &Value, address: &Value) -> bool {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let found = self.server.stored(
+            "addressreservations.nadmit.io",
+            &text(&reservation["namespace"]),
+            &text(&reservation["name"]),
+        );
+        // A MAC by itself goes with an address of the same reservation.
+        let address = text(address);
+        found.is_some_and(|found| {
+            let ips = found["spec"]["ips"].as_array();
+            let bare = |ip: &Value| text(ip).split('/').next().map(str::to_owned);
+            let mut ips = ips.into_iter().flatten().filter_map(bare);
+            address.len() == 17 || ips.any(|ip| ip == address)
+        })
+    }
+
+    /// L2: pods carry what they hold, and hold what they can have.
+    fn check_pods(&self) {
+        let mut left = self.has_room();
+        for pod in self.pods() {
+            if has_ended(&pod) || is_going(&pod) {
+                continue;
+            }
+            let name = full_name(&pod);
+            let held = self.held_by(meta(&pod, "uid"));
+            match (node_of(&pod), self.carried(&pod)) {
+                (Some(_), Some(carried)) => {
+                    let carried: BTreeSet<String> = carried.into_iter().collect();
+                    if carried != held {
+                        self.log.broken(format_args!(
+                            "L2: {name} carries {carried:?} and holds {held:?}"
+                        ));
+                    }
+                }
+                // It asked for an address that it may not have.
+                _ if self.asks_for_address(&pod) => {}
+                _ if !left.contains(meta(&pod, "namespace")) => {}
+                (bound, _) => {
+                    let bound = bound.unwrap_or("nothing");
+                    self.log.broken(format_args!(
+                        "L2: {name}, bound to {bound}, lacks addresses"
+                    ));
+                    left.clear();
+                }
+            }
+        }
+    }
+
+    fn asks_for_address(&self, pod: &Value) -> bool {
+        let text = pod["metadata"]["annotations"][NETWORKS].as_str();
+        text.is_some_and(|text| text.contains("\"ips\""))
+    }
+
+    /// The addresses recorded for a pod, as containers have them.
+    fn held_by(&self, uid: &str) -> BTreeSet<String> {
+        let space = self.plan.space();
+        let mut held = BTreeSet::new();
+        for object in self.allocations() {
+            let spec = &object["spec"];
+            if spec["pod"]["uid"] == uid {
+                let texts = [&spec["address"], &spec["mac"]].into_iter();
+                let texts = texts.filter_map(Value::as_str);
+                held.extend(texts.map(|text| format!("{space}|{}", text.to_lowercase())));
+            }
+        }
+        held
+    }
+
+    /// The namespaces that could be given two attachments more.
+    fn has_room(&self) -> BTreeSet<String> {
+        let Some(live) = self.live().into_iter().next() else {
+            return BTreeSet::new();
+        };
+        let index = live.index.lock();
+        let usages = index.range_usages(POOL);
+        let all = super::plan::NAMESPACES
+            .iter()
+            .map(|name| (*name).to_owned());
+        let roomy = usages.iter().all(|usage| usage.free >= 2);
+        let limit = self.plan.pool["maxPerNamespace"]
+            .as_u64()
+            .unwrap_or(u64::MAX);
+        let used = |namespace: &str| {
+            let recorded = index.recorded();
+            let own = recorded.filter(|(record, _)| **record.holder.namespace() == *namespace);
+            own.count() as u64
+        };
+        let each = 4 * self.plan.families as u64;
+        all.filter(|namespace| roomy && used(namespace) + each <= limit)
+            .collect()
+    }
+
+    /// L3: a replica of a set has what it had.
+    pub(super) fn check_sticky(&self, pod: &Value, addresses: &[String]) {
+        let owned = pod["metadata"]["ownerReferences"][0]["kind"] == "StatefulSet";
+        if !owned || !self.plan.sticky {
+            return;
+        }
+        let name = full_name(pod);
+        let mut sticky = self.lock(&self.sticky);
+        let first = sticky
+            .entry(name.clone())
+            .or_insert_with(|| addresses.to_vec());
+        if !first.is_empty() && first != addresses {
+            self.log.broken(format_args!(
+                "L3: {name} had {first:?} and has {addresses:?}"
+            ));
+        }
+    }
+
+    /// A replica may have other addresses from now on.
+    pub(super) fn excuse(&self, name: &str) {
+        self.lock(&self.sticky).insert(name.to_owned(), Vec::new());
+    }
+}
+
+fn shown(address: Address) -> String {
+    address.to_string()
+}

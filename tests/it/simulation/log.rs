@@ -1,0 +1,56 @@
+//! What happened, line by line, and the first invariant that did not hold.
+
+use std::{
+    fmt::Display,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::time::Instant;
+
+/// The events of a history, in their order. Clones are the same log.
+#[derive(Clone)]
+pub(super) struct Log(Arc<Inner>);
+
+struct Inner {
+    began: Instant,
+    lines: Mutex<Vec<String>>,
+    broken: Mutex<Option<String>>,
+}
+
+impl Log {
+    /// Begins now.
+    pub(super) fn begin() -> Self {
+        Self(Arc::new(Inner {
+            began: Instant::now(),
+            lines: Mutex::default(),
+            broken: Mutex::default(),
+        }))
+    }
+
+    /// Writes a line, with the time since the beginning in seconds.
+    pub(super) fn say(&self, line: impl Display) {
+        let at = self.0.began.elapsed().as_millis();
+        let line = format!("{:>6}.{:03} {line}", at / 1000, at % 1000);
+        let lines = self.0.lines.lock();
+        lines.unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    /// An invariant does not hold. The first one counts.
+    pub(super) fn broken(&self, what: impl Display) {
+        self.say(format_args!("BROKEN {what}"));
+        let broken = self.0.broken.lock();
+        let mut broken = broken.unwrap_or_else(PoisonError::into_inner);
+        broken.get_or_insert_with(|| what.to_string());
+    }
+
+    /// What did not hold, if anything.
+    pub(super) fn verdict(&self) -> Option<String> {
+        let broken = self.0.broken.lock();
+        broken.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        let lines = self.0.lines.lock();
+        lines.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,179 @@
+//! Histories of a cluster with several replicas of nadmit, each told by a seed.
+//!
+//! Everything runs on one thread, in paused time: the replicas as `nadmit serve` runs them, the
+//! stand-in for the API server, and the actors around them (`user`, `scheduler`, `workloads`,
+//! `nodes`). What they do, and what goes wrong (`weather`), follows from the seed alone, so a seed
+//! tells its history again, line by line.
+//!
+//! While a history runs:
+//! - S1: no address is used by two containers, wherever they run, but for nodes that are lost for
+//!   longer than the pool waits.
+//! - S2: no record changes hands without a compare-and-swap, and no address has two.
+//! - S3: nothing is refused for another replica's being ahead.
+//!
+//! At its end, when everything works again and half an hour has passed (`end`):
+//! - L1: every allocation belongs to a pod that lives, a workload that keeps it, or a reservation.
+//! - L2: what a bound pod carries is what it holds, and nothing that could be given is missing.
+//! - L3: who keeps addresses from pod to pod has kept them.
+//! - L4: the index of every replica is as the ledger is.
+//!
+//! `NADMIT_SEED=7 cargo test --test it simulation::one` tells one history; CONTRIBUTING.md says more.
+
+mod dice;
+mod end;
+mod log;
+mod nodes;
+mod plan;
+mod replicas;
+mod scheduler;
+mod user;
+mod weather;
+mod wire;
+mod workloads;
+mod world;
+
+use std::{cell::Cell, env, sync::Once, time::Duration};
+
+use libtest_mimic::{Failed, Trial};
+use tokio::time::sleep;
+
+use self::{
+    scheduler::scheduler,
+    workloads::{set_controller, sets},
+    world::World,
+};
+
+/// How many trials the seeds are divided among, to be run side by side.
+const TRIALS: u64 = 8;
+/// How many seeds each of them tells.
+const SEEDS: u64 = 25;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials: Vec<Trial> = (0..TRIALS)
+        .map(|trial| {
+            let seeds = trial * SEEDS..(trial + 1) * SEEDS;
+            let name = format!("simulation::seeds::from_{}", seeds.start);
+            Trial::test(name, move || {
+                seeds.into_iter().try_for_each(|seed| told(seed).map(drop))
+            })
+        })
+        .collect();
+    trials.push(Trial::test(
+        "simulation::a_seed_gives_the_same_events_twice",
+        twice,
+    ));
+    if let Some(seed) = number("NADMIT_SEED") {
+        trials.push(Trial::test("simulation::one", move || one(seed)));
+    }
+    trials
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+/// Tells one history aloud.
+fn one(seed: u64) -> Result<(), Failed> {
+    let outcome = run(seed)?;
+    println!("{}", outcome.lines.join("\n"));
+    outcome.verdict.map_or(Ok(()), |what| Err(what.into()))
+}
+
+/// Tells a history; its last lines if something did not hold.
+fn told(seed: u64) -> Result<Outcome, Failed> {
+    let outcome = run(seed)?;
+    match &outcome.verdict {
+        None => Ok(outcome),
+        Some(what) => Err(format!(
+            "seed {seed}: {what}\ntell it again: NADMIT_SEED={seed} cargo test --test it simulation::one"
+        )
+        .into()),
+    }
+}
+
+fn twice() -> Result<(), Failed> {
+    for seed in 1000..1006 {
+        let [first, second] = [run(seed)?.lines, run(seed)?.lines];
+        let differs = first.iter().zip(&second).position(|(a, b)| a != b);
+        let differs = differs
+            .or_else(|| (first.len() != second.len()).then_some(first.len().min(second.len())));
+        if let Some(at) = differs {
+            let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_default();
+            return Err(format!(
+                "seed {seed}, line {at}:\n{}\n{}",
+                line(&first),
+                line(&second)
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// What came of a history.
+struct Outcome {
+    lines: Vec<String>,
+    verdict: Option<String>,
+}
+
+thread_local! {
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A task that panics ends silently: so it is noticed by its thread.
+fn notice_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICKED.set(true);
+            before(info);
+        }));
+    });
+    PANICKED.set(false);
+}
+
+fn run(seed: u64) -> Result<Outcome, Failed> {
+    notice_panics();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    let mut outcome = runtime.block_on(history(seed));
+    drop(runtime);
+    if PANICKED.get() {
+        outcome
+            .verdict
+            .get_or_insert_with(|| "a task panicked".to_owned());
+    }
+    Ok(outcome)
+}
+
+async fn history(seed: u64) -> Outcome {
+    let world = World::new(seed);
+    let dice = world.dice.fork();
+    world.start_nodes();
+    world.start_replicas();
+    sleep(Duration::from_secs(2)).await;
+    for set in sets(&dice) {
+        world.server.put(set);
+    }
+    world.blow();
+    tokio::spawn(scheduler(world.clone(), dice.fork()));
+    tokio::spawn(set_controller(world.clone(), dice.fork()));
+    for _ in 0..world.plan.steps {
+        sleep(dice.millis(20, 6_000)).await;
+        world.step(&dice).await;
+        world.check_objects();
+        if world.log.verdict().is_some() {
+            break;
+        }
+    }
+    if world.log.verdict().is_none() {
+        world.conclude().await;
+    }
+    Outcome {
+        lines: world.log.lines(),
+        verdict: world.log.verdict(),
+    }
+}

@@ -1,0 +1,307 @@
+//! Nodes, their kubelets, and what Multus makes of an annotation.
+//!
+//! A container uses exactly the addresses of the annotation that was read when it started, until its
+//! kubelet has seen that its pod is gone. A node that is cut off goes on as it was.
+//!
+//! S1 does not count a pod that was deleted by force and came again under its name: nadmit gives it
+//! what its holder has, and the quarantine is for others.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    dice::Dice,
+    plan::{NETWORK, POOL},
+    world::{World, full_name, has_ended, is_going, meta, node_of, path_of},
+};
+
+pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+
+/// After this time without a sign of life a node is no longer ready.
+const MONITOR: u64 = 40;
+/// How far clocks are apart, twice: so much earlier a replica may think that a time has passed.
+const APART: Duration = Duration::from_secs(11);
+
+/// A node, as it is and not as the API shows it.
+pub(super) struct Node {
+    pub(super) name: String,
+    /// Whether its kubelet reaches the API server.
+    pub(super) reachable: bool,
+    /// Since when the API shows that it is not ready.
+    lost: Option<Instant>,
+    containers: Vec<Container>,
+    /// What the kubelet is asking for.
+    busy: BTreeSet<String>,
+}
+
+/// What runs for a pod.
+struct Container {
+    uid: String,
+    pod: String,
+    addresses: Vec<String>,
+    reported: bool,
+}
+
+impl World {
+    pub(super) fn start_nodes(self: &Arc<Self>) {
+        for number in 0..self.plan.nodes {
+            let name = format!("node-{number}");
+            self.lock(&self.nodes).push(Node {
+                name: name.clone(),
+                reachable: true,
+                lost: None,
+                containers: Vec::new(),
+                busy: BTreeSet::new(),
+            });
+            self.show_node(&name, true);
+            tokio::spawn(kubelet(Arc::clone(self), number, self.dice.fork()));
+        }
+    }
+
+    /// Writes into the API whether a node is ready.
+    fn show_node(&self, name: &str, ready: bool) {
+        let stored = self.server.stored("nodes", "", name);
+        let mut node = stored.unwrap_or_else(
+            || json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {}}),
+        );
+        let status = if ready { "True" } else { "Unknown" };
+        let condition = &node["status"]["conditions"][0];
+        if condition["status"] != status {
+            let now = self.now();
+            let since = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+            node["status"]["conditions"] = json!([
+                {"type": "Ready", "status": status, "lastTransitionTime": since.to_string()},
+            ]);
+            self.log.say(format_args!("{name} ready: {status}"));
+            self.server.put(node);
+        }
+    }
+
+    /// Cuts a node off; after a while the API shows it.
+    pub(super) fn cut_off(self: &Arc<Self>, number: usize) {
+        let name = {
+            let mut nodes = self.lock(&self.nodes);
+            let Some(node) = nodes.get_mut(number).filter(|node| node.reachable) else {
+                return;
+            };
+            node.reachable = false;
+            node.name.clone()
+        };
+        self.log.say(format_args!("{name} is cut off"));
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(MONITOR)).await;
+            let lost = {
+                let mut nodes = world.lock(&world.nodes);
+                let node = nodes.get_mut(number).filter(|node| !node.reachable);
+                node.map(|node| node.lost = Some(Instant::now()))
+            };
+            if lost.is_some() {
+                world.show_node(&name, false);
+            }
+        });
+    }
+
+    /// A node is back: its kubelet first says so, and then looks what its pods are.
+    pub(super) fn bring_back(&self, number: usize) {
+        let name = {
+            let mut nodes = self.lock(&self.nodes);
+            let Some(node) = nodes.get_mut(number).filter(|node| !node.reachable) else {
+                return;
+            };
+            (node.reachable, node.lost) = (true, None);
+            node.name.clone()
+        };
+        self.log.say(format_args!("{name} is back"));
+        self.show_node(&name, true);
+    }
+
+    /// The addresses that a pod's attachments to the pool have, once all have them.
+    pub(super) fn carried(&self, pod: &Value) -> Option<Vec<String>> {
+        let text = pod["metadata"]["annotations"][NETWORKS].as_str()?;
+        let all: Vec<Value> = serde_json::from_str(text).ok()?;
+        let space = self.plan.space();
+        let mut addresses = Vec::new();
+        for element in all.iter().filter(|element| element["name"] == NETWORK) {
+            let ips = element["ips"].as_array()?;
+            if ips.len() != self.plan.families {
+                return None;
+            }
+            let ips = ips.iter().filter_map(Value::as_str);
+            let bare = ips.map(|ip| ip.split_once('/').map_or(ip, |(bare, _)| bare).to_owned());
+            addresses.extend(bare.map(|ip| format!("{space}|{ip}")));
+            match element["mac"].as_str() {
+                Some(mac) => addresses.push(format!("{space}|{}", mac.to_lowercase())),
+                None if self.plan.pool["macs"].is_object() => return None,
+                None => {}
+            }
+        }
+        Some(addresses)
+    }
+
+    /// What the kubelet of a node does when it looks.
+    fn look(self: &Arc<Self>, number: usize, dice: &Dice) {
+        let pods = self.pods();
+        let mut nodes = self.lock(&self.nodes);
+        let Some(node) = nodes.get_mut(number).filter(|node| node.reachable) else {
+            return;
+        };
+        node.containers.retain(|container| {
+            let mut pods = pods.iter();
+            let pod = pods.find(|pod| meta(pod, "uid") == container.uid);
+            let runs = pod.is_some_and(|pod| !has_ended(pod)) || dice.percent(30);
+            if !runs {
+                let gone = if pod.is_some() { "ended" } else { "is gone" };
+                self.log
+                    .say(format_args!("stopped: {} {gone}", container.pod));
+            }
+            runs
+        });
+        let name = node.name.clone();
+        let own = pods.iter().filter(|pod| node_of(pod) == Some(&name));
+        let mut starting = Vec::new();
+        for pod in own.filter(|pod| !has_ended(pod)) {
+            let uid = meta(pod, "uid");
+            let runs = node
+                .containers
+                .iter()
+                .find(|container| container.uid == uid);
+            let reported = runs.map(|container| container.reported);
+            match (is_going(pod), reported) {
+                (true, _) if dice.percent(40) => {
+                    node.containers.retain(|container| container.uid != uid);
+                    if node.busy.insert(uid.to_owned()) {
+                        tokio::spawn(Arc::clone(self).finish(number, Arc::clone(pod)));
+                    }
+                }
+                (false, None) if dice.percent(60) => starting.push(Arc::clone(pod)),
+                (false, Some(false)) if node.busy.insert(uid.to_owned()) => {
+                    tokio::spawn(Arc::clone(self).report(number, Arc::clone(pod)));
+                }
+                _ => {}
+            }
+        }
+        for pod in starting {
+            if let Some(addresses) = self.carried(&pod) {
+                self.check_unique(&nodes, &pod, &addresses);
+                self.check_sticky(&pod, &addresses);
+                self.log.say(format_args!(
+                    "started: {} on {name} with {addresses:?}",
+                    full_name(&pod)
+                ));
+                let container = Container {
+                    uid: meta(&pod, "uid").to_owned(),
+                    pod: full_name(&pod),
+                    addresses,
+                    reported: false,
+                };
+                if let Some(node) = nodes.get_mut(number) {
+                    node.containers.push(container);
+                }
+            }
+        }
+    }
+
+    /// S1: no address is used by two containers.
+    fn check_unique(&self, nodes: &[Node], pod: &Value, addresses: &[String]) {
+        let lost_for = Duration::from_secs(self.plan.lost_node).saturating_sub(APART);
+        for node in nodes {
+            let given_up = node.lost.is_some_and(|since| since.elapsed() >= lost_for);
+            for container in &node.containers {
+                let twice = addresses
+                    .iter()
+                    .find(|one| container.addresses.contains(one));
+                let Some(twice) = twice.filter(|_| !given_up) else {
+                    continue;
+                };
+                // The same holder: who deletes by force says that the pod before it has ended.
+                if container.pod == full_name(pod) {
+                    self.log
+                        .say(format_args!("{twice} is used twice by {}", container.pod));
+                    continue;
+                }
+                self.log.broken(format_args!(
+                    "S1: {} starts with {twice}, which {} still uses on {}",
+                    full_name(pod),
+                    container.pod,
+                    node.name
+                ));
+            }
+        }
+    }
+
+    /// Writes what Multus reports.
+    async fn report(self: Arc<Self>, number: usize, pod: Arc<Value>) {
+        let carried = self.carried(&pod).unwrap_or_default();
+        let bare = carried.iter().filter_map(|one| one.split_once('|'));
+        let ips = bare.map(|(_, ip)| ip).filter(|ip| ip.len() != 17);
+        let status = json!([{
+            "name": format!("{}/{NETWORK}", meta(&pod, "namespace")), "interface": "net1",
+            "ips": ips.collect::<Vec<_>>(),
+        }]);
+        let uid = meta(&pod, "uid");
+        let patch = json!({
+            "metadata": {"uid": uid, "annotations": {STATUS: status.to_string()}},
+            "status": {"phase": "Running"},
+        });
+        let path = format!("{}/status", path_of(&pod));
+        let answer = self.patch(&self.kubelet_of(number), &path, &patch).await;
+        let mut nodes = self.lock(&self.nodes);
+        let Some(node) = nodes.get_mut(number) else {
+            return;
+        };
+        node.busy.remove(uid);
+        let mut containers = node.containers.iter_mut();
+        if let Some(container) = containers.find(|container| container.uid == uid) {
+            container.reported |= answer.is_done();
+        }
+    }
+
+    /// Removes a pod whose containers have ended.
+    async fn finish(self: Arc<Self>, number: usize, pod: Arc<Value>) {
+        let uid = meta(&pod, "uid");
+        let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
+        let kubelet = self.kubelet_of(number);
+        self.ask(&kubelet, "DELETE", &path_of(&pod), &options).await;
+        if let Some(node) = self.lock(&self.nodes).get_mut(number) {
+            node.busy.remove(uid);
+        }
+    }
+
+    fn kubelet_of(&self, number: usize) -> String {
+        format!("kubelet-{number}")
+    }
+
+    /// The nodes that the API shows as ready.
+    pub(super) fn ready_nodes(&self) -> Vec<String> {
+        let nodes = self.server.all("nodes");
+        let ready = nodes
+            .iter()
+            .filter(|node| node["status"]["conditions"][0]["status"] == "True");
+        ready.map(|node| meta(node, "name").to_owned()).collect()
+    }
+
+    /// No two objects stand for one address of a space.
+    pub(super) fn check_objects(&self) {
+        let mut seen = BTreeSet::new();
+        for object in self.allocations() {
+            let spec = &object["spec"];
+            let key = format!("{} {}", spec["networkName"], spec["address"]);
+            if !seen.insert(key.clone()) {
+                self.log
+                    .broken(format_args!("S2: two objects for {key} of {POOL}"));
+            }
+        }
+    }
+}
+
+/// Looks at its pods again and again.
+async fn kubelet(world: Arc<World>, number: usize, dice: Dice) {
+    loop {
+        world.pause(dice.millis(300, 1_500)).await;
+        world.look(number, &dice);
+    }
+}

@@ -1,0 +1,137 @@
+//! What a history is made of: drawn once, at its beginning.
+
+use serde_json::{Value, json};
+
+use super::dice::Dice;
+
+/// The namespaces of all histories: in both bindings are reviewed.
+pub(super) const NAMESPACES: [&str; 2] = ["db", "web"];
+pub(super) const POOL: &str = "storage";
+pub(super) const NETWORK: &str = "storage-net";
+
+/// How much goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weather {
+    Calm,
+    Rough,
+    Storm,
+}
+
+/// The circumstances of a history.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) replicas: usize,
+    pub(super) nodes: usize,
+    /// Whether addresses are put in when a pod is created, instead of when it is bound.
+    pub(super) at_creation: bool,
+    pub(super) weather: Weather,
+    pub(super) steps: u64,
+    /// In seconds.
+    pub(super) quarantine: u64,
+    /// In seconds.
+    pub(super) lost_node: u64,
+    pub(super) pool: Value,
+    /// How many addresses each attachment gets.
+    pub(super) families: usize,
+    pub(super) sticky: bool,
+    /// Whether replicas are told to lead, also two or none at a time, and no Lease says so.
+    pub(super) told_to_lead: bool,
+}
+
+impl Plan {
+    pub(super) fn draw(dice: &Dice) -> Self {
+        let sliced = dice.percent(20);
+        let families = if dice.percent(30) { 2 } else { 1 };
+        let quarantine = dice.between(45, 90);
+        let lost_node = dice.between(120, 400);
+        let weather = match dice.below(4) {
+            0 => Weather::Calm,
+            1 | 2 => Weather::Rough,
+            _ => Weather::Storm,
+        };
+        let sticky = !sliced && dice.percent(80);
+        let mut plan = Self {
+            replicas: if dice.percent(50) { 2 } else { 3 },
+            nodes: 3,
+            at_creation: !sliced && dice.percent(20),
+            weather,
+            steps: dice.between(25, 60),
+            quarantine,
+            lost_node,
+            pool: Value::Null,
+            families,
+            sticky,
+            told_to_lead: dice.percent(30),
+        };
+        plan.pool = plan.draw_pool(dice, sliced);
+        plan
+    }
+
+    fn draw_pool(&self, dice: &Dice, sliced: bool) -> Value {
+        let ranges: &[Value] = &[
+            json!({"range": if sliced { "192.0.2.0/28" } else { "192.0.2.0/29" }}),
+            json!({"range": "192.0.2.16/28", "exclude": ["192.0.2.24/29"], "gateway": "192.0.2.17"}),
+        ];
+        let first = if sliced || dice.percent(50) { 0 } else { 1 };
+        let mut spec = json!({
+            "ranges": [ranges[first]],
+            "quarantine": format!("{}s", self.quarantine),
+            "lostNodeQuarantine": format!("{}s", self.lost_node),
+            "namespaceSelector": {},
+        });
+        if self.families == 2 {
+            let second = json!({"range": "2001:db8::/120"});
+            spec["ranges"]
+                .as_array_mut()
+                .into_iter()
+                .for_each(|r| r.push(second.clone()));
+        }
+        if dice.percent(50) {
+            spec["networkName"] = json!("example_net_common");
+        }
+        match dice.below(3) {
+            0 => spec["macs"] = json!({"prefix": "02:5e:00"}),
+            1 => spec["macs"] = json!({"start": "02:5e:00:00:00:00", "end": "02:5e:00:00:00:0f"}),
+            _ => {}
+        }
+        if dice.percent(30) {
+            spec["maxPerNamespace"] = json!(dice.between(3, 5) * self.families as u64);
+        }
+        if sliced {
+            spec["nodeSliceSize"] = json!("/30");
+            spec["strictSlices"] = json!(dice.percent(30));
+        } else if !self.sticky {
+            spec["retention"] = json!("Pod");
+        }
+        spec
+    }
+
+    /// The address space that addresses are unique in.
+    pub(super) fn space(&self) -> &str {
+        self.pool["networkName"].as_str().unwrap_or_default()
+    }
+
+    /// What is there before anything happens.
+    pub(super) fn objects(&self) -> Vec<Value> {
+        let config = json!({
+            "cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true, "mac": true},
+            "ipam": {"type": "static"},
+        });
+        let network = |namespace: &str| {
+            json!({
+                "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+                "metadata": {
+                    "name": NETWORK, "namespace": namespace,
+                    "annotations": {"nadmit.io/address-pool": POOL},
+                },
+                "spec": {"config": config.to_string()},
+            })
+        };
+        let pool = json!({
+            "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
+            "metadata": {"name": POOL}, "spec": self.pool,
+        });
+        let networks = NAMESPACES.iter().map(|namespace| network(namespace));
+        networks.chain([pool]).collect()
+    }
+}

@@ -1,0 +1,263 @@
+//! The replicas of nadmit: started, killed, and called by the API server.
+
+use std::{collections::HashSet, sync::Arc};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use axum::Router;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use nadmit::{
+    allocation::SharedIndex,
+    catalog::Catalog,
+    cli::{Replica, ReplicaOptions},
+    clock::{Chance, Clock},
+    rules::{Injection, Policy},
+    server::{Limits, webhooks},
+};
+use serde_json::Value;
+use tokio::{sync::watch, task::AbortHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{wire::Wire, world::World};
+use crate::api_server::{Webhook, posting};
+
+/// The most that the clock of a replica is wrong, in seconds.
+const SKEW: u64 = 5;
+
+/// nadmit's own namespace.
+const HOME: &str = "nadmit";
+/// When everything is compared afresh.
+const SCHEDULE: &str = "*/5 * * * *";
+
+/// A replica's place: what runs there, if it runs.
+pub(super) struct Slot {
+    name: String,
+    /// How often something was started here.
+    births: u64,
+    live: Option<Live>,
+}
+
+/// A replica that runs.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) writer: String,
+    pub(super) index: Arc<SharedIndex>,
+    catalog: Arc<ArcSwapOption<Catalog>>,
+    router: Router,
+    cut: CancellationToken,
+    task: AbortHandle,
+    /// Whether it leads, where no Lease says that.
+    leads: Arc<watch::Sender<bool>>,
+}
+
+impl World {
+    /// Starts all replicas, and has the API server call them.
+    pub(super) fn start_replicas(self: &Arc<Self>) {
+        self.server.namespace(HOME, &[]);
+        for number in 0..self.plan.replicas {
+            let slot = Slot {
+                name: format!("replica-{number}"),
+                births: 0,
+                live: None,
+            };
+            self.lock(&self.replicas).push(slot);
+            self.start(number);
+        }
+        self.register();
+    }
+
+    /// Starts a replica where none runs.
+    pub(super) fn start(self: &Arc<Self>, number: usize) {
+        let (name, births) = {
+            let mut slots = self.lock(&self.replicas);
+            let Some(slot) = slots.get_mut(number).filter(|slot| slot.live.is_none()) else {
+                return;
+            };
+            slot.births += 1;
+            (slot.name.clone(), slot.births)
+        };
+        let live = self.launch(&name, &format!("{name}-{births}"));
+        self.log.say(format_args!("{} starts", live.writer));
+        if let Some(slot) = self.lock(&self.replicas).get_mut(number) {
+            slot.live = Some(live);
+        }
+    }
+
+    fn launch(self: &Arc<Self>, name: &str, writer: &str) -> Live {
+        let (dice, world) = (self.dice.fork(), Arc::clone(self));
+        let skew = i64::try_from(dice.below(2 * SKEW + 1)).unwrap_or(0) - SKEW.cast_signed();
+        let skew = jiff::SignedDuration::from_secs(skew);
+        let cut = CancellationToken::new();
+        let wire = Wire {
+            server: self.server.named(name),
+            cut: cut.clone(),
+            log: self.log.clone(),
+        };
+        let leads = Arc::new(watch::Sender::new(dice.percent(50)));
+        let schedule = watch::Sender::new(Some(SCHEDULE.to_owned())).subscribe();
+        let clock = Clock::new(move || world.now() + skew);
+        let replica = Replica::new(
+            kube::Client::new(wire, "default"),
+            ReplicaOptions {
+                server: "of the simulation".to_owned(),
+                namespace: HOME.to_owned(),
+                writer: writer.to_owned(),
+                schedule,
+                leads: self.plan.told_to_lead.then(|| leads.subscribe()),
+                policy: Arc::new(ArcSwap::from_pointee(self.policy())),
+                clock: clock.clone(),
+                chance: Chance::new(move || {
+                    u128::from(dice.next()) << 64 | u128::from(dice.next())
+                }),
+            },
+        );
+        let index = Arc::clone(&replica.state.allocations.index);
+        let catalog = Arc::clone(&replica.state.catalog);
+        let beside = tokio::spawn(replica.beside.run(cut.child_token()));
+        Live {
+            writer: writer.to_owned(),
+            index,
+            catalog,
+            router: webhooks(replica.state, Limits::default(), clock),
+            cut,
+            task: beside.abort_handle(),
+            leads,
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let mut policy = Policy::default();
+        policy.injection = Some(match self.plan.at_creation {
+            true => Injection::Create,
+            false => Injection::Bind,
+        });
+        let own = (0..self.plan.replicas).map(|number| format!("replica-{number}").into());
+        policy.own_users = own.collect::<HashSet<Box<str>>>();
+        policy
+    }
+
+    /// Ends a replica at once, whatever it is at.
+    pub(super) fn kill(&self, number: usize) {
+        let live = {
+            let mut slots = self.lock(&self.replicas);
+            slots.get_mut(number).and_then(|slot| slot.live.take())
+        };
+        let Some(live) = live else { return };
+        self.log.say(format_args!("{} is killed", live.writer));
+        live.cut.cancel();
+        live.task.abort();
+    }
+
+    /// Changes who believes to lead, where no Lease says that: nobody, one, or several.
+    pub(super) fn appoint(&self, leaders: &[bool]) {
+        for (live, leads) in self.live().iter().zip(leaders) {
+            if live.leads.send_replace(*leads) != *leads && self.plan.told_to_lead {
+                self.log.say(format_args!("{} leads: {leads}", live.writer));
+            }
+        }
+    }
+
+    /// All that run.
+    pub(super) fn live(&self) -> Vec<Live> {
+        let slots = self.lock(&self.replicas);
+        slots.iter().filter_map(|slot| slot.live.clone()).collect()
+    }
+
+    /// Whom a Service would send a request to: mostly one that is ready.
+    fn route(&self, dice: &super::dice::Dice) -> Option<Live> {
+        let mut live = self.live();
+        if dice.percent(95) {
+            live.retain(|live| live.catalog.load().is_some());
+        }
+        dice.pick(&live).cloned()
+    }
+
+    fn register(self: &Arc<Self>) {
+        const KEYS: [&str; 2] = [
+            "k8s.v1.cni.cncf.io/networks",
+            "v1.multus-cni.io/default-network",
+        ];
+        let speaks = |request: &Value| {
+            KEYS.iter().any(|key| {
+                let of = |object: &str| &request[object]["metadata"]["annotations"][*key];
+                match request["operation"].as_str() {
+                    Some("UPDATE") => of("object") != of("oldObject"),
+                    _ => of("object").is_string(),
+                }
+            })
+        };
+        let pods = [
+            ("/mutate", &["pods"][..]),
+            ("/validate", &["pods", "pods/status"]),
+        ];
+        for (path, resources) in pods {
+            let webhook = self.webhook("pods.nadmit.io", path);
+            let webhook = webhook.on(&["CREATE", "UPDATE"], resources).when(speaks);
+            self.server.webhook(webhook);
+        }
+        for path in ["/mutate", "/validate"] {
+            let webhook = self.webhook("bindings.nadmit.io", path);
+            let webhook = webhook.on(&["CREATE"], &["pods/binding", "bindings"]);
+            let webhook = webhook.in_namespaces("nadmit.io/injection=enabled");
+            self.server.webhook(webhook.ignoring_failure());
+        }
+    }
+
+    fn webhook(self: &Arc<Self>, name: &str, path: &'static str) -> Webhook {
+        let (world, dice) = (Arc::clone(self), self.dice.fork());
+        let call = move |review: Value| {
+            let (world, live) = (Arc::clone(&world), world.route(&dice));
+            async move { world.call(path, live, review).await }
+        };
+        match path {
+            "/mutate" => Webhook::mutating(name, call),
+            _ => Webhook::validating(name, call),
+        }
+    }
+
+    /// Has a replica answer a review; the answer does not come if it is killed meanwhile.
+    async fn call(&self, path: &str, live: Option<Live>, review: Value) -> Result<Value, String> {
+        let request = &review["request"];
+        let about = format!(
+            "{path} {} {} {}/{}",
+            request["operation"].as_str().unwrap_or_default(),
+            request["kind"]["kind"].as_str().unwrap_or_default(),
+            request["namespace"].as_str().unwrap_or_default(),
+            request["name"].as_str().unwrap_or("?"),
+        );
+        let Some(live) = live else {
+            self.log.say(format_args!("{about}: nobody is there"));
+            return Err("connection refused".to_owned());
+        };
+        let answering = posting(live.router.clone(), path)(review);
+        let answer = tokio::select! {
+            biased;
+            () = live.cut.cancelled() => Err("connection reset by peer".to_owned()),
+            answer = answering => answer,
+        };
+        let told = answer.as_ref().map_or_else(Clone::clone, in_short);
+        self.log
+            .say(format_args!("{about} by {}: {told}", live.writer));
+        // Nobody here writes addresses that nadmit has not given: who is refused for that was given
+        // them by another replica.
+        for code in ["[address-not-allocated]", "[binding-changes-networks]"] {
+            if told.contains(code) {
+                self.log.broken(format_args!("S3: {about}: {told}"));
+            }
+        }
+        answer
+    }
+}
+
+/// An answer in a line.
+fn in_short(answer: &Value) -> String {
+    let response = &answer["response"];
+    let patch = response["patch"]
+        .as_str()
+        .and_then(|text| STANDARD.decode(text).ok());
+    let patch = patch.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    match (response["allowed"].as_bool(), patch) {
+        (Some(true), Some(patch)) => format!("allowed with {patch}"),
+        (Some(true), None) => "allowed".to_owned(),
+        _ => format!("denied: {}", response["status"]["message"]),
+    }
+}

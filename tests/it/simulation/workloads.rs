@@ -1,0 +1,102 @@
+//! Pods, and the controller of the StatefulSets that make some of them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    dice::Dice,
+    nodes::NETWORKS,
+    plan::{NAMESPACES, NETWORK},
+    world::{World, has_ended, is_going, meta, path_of},
+};
+
+/// What a user writes to have an interface on the network.
+pub(super) fn wish(world: &World, dice: &Dice) -> String {
+    let explicit = world.plan.families == 1 && dice.percent(10);
+    match dice.below(10) {
+        _ if explicit => {
+            let ip = address(world, dice);
+            json!([{"name": NETWORK, "ips": [ip]}]).to_string()
+        }
+        0 => format!("{NETWORK},{NETWORK}"),
+        1..4 => json!([{"name": NETWORK, "interface": "net1"}]).to_string(),
+        _ => NETWORK.to_owned(),
+    }
+}
+
+/// Some address of the first range, with its prefix.
+pub(super) fn address(world: &World, dice: &Dice) -> String {
+    let range = world.plan.pool["ranges"][0]["range"]
+        .as_str()
+        .unwrap_or_default();
+    let (base, prefix) = range.split_once('/').unwrap_or((range, "29"));
+    let (start, last) = base.rsplit_once('.').unwrap_or((base, "0"));
+    let last: u64 = last.parse().unwrap_or(0);
+    format!("{start}.{}/{prefix}", last + dice.between(1, 6))
+}
+
+pub(super) fn pod(namespace: &str, name: &str, wish: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "annotations": {NETWORKS: wish}},
+        "spec": {"containers": [{"name": "app", "image": "app"}]},
+    })
+}
+
+/// The sets of a history.
+pub(super) fn sets(dice: &Dice) -> Vec<Value> {
+    let set = |namespace: &str| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "set", "namespace": namespace},
+            "spec": {"replicas": dice.below(3), "selector": {}, "template": {}, "serviceName": "set"},
+        })
+    };
+    NAMESPACES.iter().map(|namespace| set(namespace)).collect()
+}
+
+/// Makes the pods of all sets, for as long as the history lasts.
+pub(super) async fn set_controller(world: Arc<World>, dice: Dice) {
+    loop {
+        world.pause(dice.millis(500, 2_500)).await;
+        for set in world.server.all("statefulsets.apps") {
+            let wanted = set["spec"]["replicas"].as_u64().unwrap_or(0);
+            for ordinal in 0..4 {
+                step(&world, &set, ordinal, ordinal < wanted).await;
+            }
+        }
+    }
+}
+
+async fn step(world: &World, set: &Value, ordinal: u64, wanted: bool) {
+    let (namespace, name) = (meta(set, "namespace"), meta(set, "name"));
+    let name = format!("{name}-{ordinal}");
+    let there = world.server.stored("pods", namespace, &name);
+    match there {
+        None if wanted => {
+            let mut pod = pod(namespace, &name, NETWORK);
+            pod["metadata"]["generateName"] = json!(format!("{}-", meta(set, "name")));
+            pod["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": meta(set, "name"),
+                "uid": meta(set, "uid"), "controller": true, "blockOwnerDeletion": true,
+            }]);
+            let path = format!("/api/v1/namespaces/{namespace}/pods");
+            let answer = world.post("set-controller", &path, &pod).await;
+            world.log.say(format_args!(
+                "set creates {namespace}/{name}: {}",
+                answer.told()
+            ));
+        }
+        Some(pod) if (!wanted || has_ended(&pod)) && !is_going(&pod) => {
+            let owned = pod["metadata"]["ownerReferences"][0]["uid"] == set["metadata"]["uid"];
+            if owned {
+                let options = json!({"preconditions": {"uid": meta(&pod, "uid")}});
+                world
+                    .ask("set-controller", "DELETE", &path_of(&pod), &options)
+                    .await;
+            }
+        }
+        _ => {}
+    }
+}
