@@ -7,13 +7,26 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Inner, State, carried::Carried, compare::Compared, confirm::look_at, report::Report};
-use crate::{allocation::Pool, catalog::Catalog, controllers::Look};
+use crate::{
+    allocation::Pool, catalog::Catalog, controllers::Look, rules::pool::whereabouts_overlaps,
+};
 
 impl Inner {
-    /// The pools that give nothing yet.
+    /// The pools that give nothing: not yet, or not any more.
     pub(super) fn unready(&self, catalog: &Catalog) -> Vec<Arc<Pool>> {
+        let pools = catalog.layout().pools.values();
+        let contested: Vec<_> = pools.filter(|pool| !is_alone(pool, catalog)).collect();
         let mut index = self.index.lock();
         index.sync(catalog.layout());
+        for pool in contested {
+            if index.is_ready(&pool.name) {
+                tracing::warn!(
+                    pool = &*pool.name,
+                    "the pool gives nothing any more: Whereabouts gives its addresses"
+                );
+                index.set_unready(&pool.name);
+            }
+        }
         let pools = catalog.layout().pools.values();
         pools
             .filter(|pool| !index.is_ready(&pool.name))
@@ -32,7 +45,7 @@ impl Inner {
         let waiting = self.unready(catalog);
         let whole: Vec<&Arc<Pool>> = waiting
             .iter()
-            .filter(|pool| !compared.lacks(pool))
+            .filter(|pool| !compared.lacks(pool) && is_alone(pool, catalog))
             .collect();
         if whole.is_empty() {
             return compared;
@@ -56,6 +69,8 @@ impl Inner {
         for (look, error) in &failed {
             report.error(format!("{look:?}: {error}"));
         }
+        let whole = whole.into_iter().filter(|pool| is_alone(pool, catalog));
+        let whole: Vec<&Arc<Pool>> = whole.collect();
         let mut index = self.index.lock();
         index.sync(catalog.layout());
         for pool in whole {
@@ -71,6 +86,11 @@ impl Inner {
         }
         compared
     }
+}
+
+/// Whether Whereabouts gives nothing of it: while it does, two pods would get one address.
+fn is_alone(pool: &Pool, catalog: &Catalog) -> bool {
+    whereabouts_overlaps(catalog, pool).is_empty()
 }
 
 /// The namespaces whose pods may use a pool's addresses: those of its networks, and those whose pods

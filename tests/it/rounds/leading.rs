@@ -225,7 +225,7 @@ async fn storm() -> Told {
             state % below
         };
         let (server, wall, a, b) = pair()?;
-        let mut replicas = vec![a, b];
+        let mut replicas = [a, b];
         for round in 0..30 {
             server.heal();
             let client = ["a", "b"][usize::try_from(draw(2))?];

@@ -3,6 +3,7 @@
 mod adopting;
 mod leading;
 mod scheduled;
+mod stage;
 mod status;
 mod support;
 mod telling;
