@@ -144,7 +144,7 @@ fn named((record, version): Recorded<'_>, users: &[&InUse]) -> Option<Action> {
         pod: Some((*pod).clone()),
         ..record.clone()
     };
-    (!known).then(|| Action {
+    (!known).then_some(Action {
         write: Some(Write::Update(now, version)),
         reason: Reason::Named,
     })

@@ -138,7 +138,7 @@ impl<'a, O: Observer> View<'a, O> {
             since: self.now,
             ..record.clone()
         };
-        (age >= PROVISIONAL).then(|| Action {
+        (age >= PROVISIONAL).then_some(Action {
             write: Some(Write::Update(let_go, version)),
             reason: Reason::LetGo,
         })
