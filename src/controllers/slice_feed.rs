@@ -13,6 +13,8 @@ use crate::{
 
 /// How long to wait before slices that could not be read are read again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait after a watch that ended.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Follows the slices of a cluster, and tells the index.
 #[derive(Debug)]
@@ -54,6 +56,12 @@ impl SliceFeed {
                     // Behind, or at an end: the list says the same as all that was missed.
                     Some(Err(_)) | None => break,
                 }
+            }
+            // A server that ends every watch is not to be asked without a pause.
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                () = sleep(PAUSE) => {}
             }
             if self.reload(&cancel).await.is_none() {
                 return;

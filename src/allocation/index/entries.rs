@@ -9,7 +9,7 @@ use crate::allocation::{Address, Allocation, Space, Stored, Version};
 #[derive(Debug)]
 pub(super) enum Entry {
     /// As the ledger has it.
-    Held(Box<Stored>),
+    Held(Arc<Stored>),
     /// A write of it is under way.
     Flying(Box<Flying>),
 }
@@ -21,7 +21,7 @@ pub(super) struct Flying {
     /// As it is to be.
     wanted: Allocation,
     /// As the ledger has it, if it has one.
-    recorded: Option<Box<Stored>>,
+    recorded: Option<Arc<Stored>>,
 }
 
 impl Entry {
@@ -49,6 +49,14 @@ impl Entry {
         }
     }
 
+    /// The record with its version, if nothing is in flight.
+    pub(super) fn settled(&self) -> Option<&Arc<Stored>> {
+        match self {
+            Self::Held(stored) => Some(stored),
+            Self::Flying(_) => None,
+        }
+    }
+
     /// What the ledger has of it.
     fn recorded(&self) -> Option<&Stored> {
         match self {
@@ -57,7 +65,7 @@ impl Entry {
         }
     }
 
-    fn into_recorded(self) -> Option<Box<Stored>> {
+    fn into_recorded(self) -> Option<Arc<Stored>> {
         match self {
             Self::Held(stored) => Some(stored),
             Self::Flying(flying) => flying.recorded,
@@ -74,7 +82,7 @@ impl Index {
         if known.is_some_and(|known| known.version >= stored.version) {
             return;
         }
-        let stored = Box::new(stored);
+        let stored = Arc::new(stored);
         self.change(&space, address, |entry| match entry {
             // The same record is written: whoever wrote it will hear of that, too.
             Some(Entry::Flying(flying)) if flying.wanted != stored.allocation => {
@@ -165,7 +173,7 @@ impl Index {
             };
             let newer = recorded.filter(|known| known.version > version);
             let written = || {
-                Box::new(Stored {
+                Arc::new(Stored {
                     allocation: wanted,
                     version,
                 })

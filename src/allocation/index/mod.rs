@@ -37,7 +37,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Address, Allocation, Holder, Layout, NetworkRef, Space, Version};
+use super::{Address, Allocation, Holder, Layout, NetworkRef, Space, Stored, Version};
 use crate::network::mac::Mac;
 
 use self::{entries::Entry, pools::PoolState};
@@ -195,6 +195,15 @@ impl Index {
             .values()
             .flat_map(|space| space.entries.values());
         entries.filter_map(|entry| Some((entry.allocation(), entry.version()?)))
+    }
+
+    /// The same at one moment, to be looked at afterwards without keeping others from the index.
+    pub fn snapshot(&self) -> Vec<Arc<Stored>> {
+        let entries = self
+            .spaces
+            .values()
+            .flat_map(|space| space.entries.values());
+        entries.filter_map(Entry::settled).cloned().collect()
     }
 
     /// The plan was recorded, each of its writes under this version. What a ledger told meanwhile

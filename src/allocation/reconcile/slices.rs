@@ -80,6 +80,9 @@ pub fn idle_slices<'a>(
             })
         })
         .collect();
+    if idle.is_empty() {
+        return idle;
+    }
     let used = used(&idle, records);
     idle.retain(|one| !used.contains(&key(&one.slice.pool, one.slice.window)));
     idle

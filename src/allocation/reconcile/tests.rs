@@ -232,3 +232,147 @@ fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
         [Reason::Surplus]
     );
 }
+
+/// Sees a pod that is there, and how it stands to its records.
+struct Tied(Tie);
+
+impl Observer for Tied {
+    fn pod(&self, _: &Allocation) -> PodState {
+        PodState::Present
+    }
+
+    fn workload(&self, _: &Holder) -> WorkloadState {
+        WorkloadState::Unknown
+    }
+
+    fn tie(&self, _: &Allocation) -> Tie {
+        self.0
+    }
+}
+
+fn pod_ref(uid: Option<&str>, node: Option<&str>) -> PodRef {
+    PodRef {
+        name: "a".into(),
+        uid: uid.map(Into::into),
+        node: node.map(Into::into),
+    }
+}
+
+#[test]
+fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
+    let whole = layout(POOL, &[]);
+    let sliced = layout(
+        r#"{"ranges":[{"range":"192.0.2.0/24"}],"nodeSliceSize":"/28"}"#,
+        &[],
+    );
+    let another = [used("192.0.2.6", pod("a"))];
+    let nothing: [InUse; 0] = [];
+    for (tie, layout, carried, age, named, expected) in [
+        // It has the interface no more: first its holder lets go, then others may have it.
+        (
+            Tie::Dropped,
+            &whole,
+            &nothing[..],
+            1000,
+            true,
+            Some("let-go"),
+        ),
+        (Tie::Dropped, &whole, &nothing, 60, true, None),
+        (Tie::Dropped, &whole, &nothing, 29, false, None),
+        (Tie::Dropped, &whole, &nothing, 30, false, Some("surplus")),
+        // It has the interface: only if there is another address of the range.
+        (Tie::Has, &whole, &nothing, 1000, true, None),
+        (Tie::Has, &whole, &another, 1000, true, Some("let-go")),
+        (Tie::Has, &whole, &another, 1000, false, Some("surplus")),
+        // It was bound elsewhere: at once, where it has one of its own node.
+        (Tie::Moved, &sliced, &another, 5, true, Some("surplus")),
+        (Tie::Moved, &sliced, &nothing, 1000, true, None),
+        (Tie::Moved, &whole, &another, 5, true, None),
+        // The pod before may run on.
+        (Tie::Elsewhere, &sliced, &another, 1000, true, None),
+        (Tie::Elsewhere, &whole, &nothing, 1000, true, None),
+    ] {
+        let record = Allocation {
+            pod: named.then(|| pod_ref(Some("u"), Some("n"))),
+            ..record("192.0.2.5", pod("a"), age)
+        };
+        let known = [(&record, Version(7))];
+        let actions = reconcile(known, layout, carried, &Tied(tie), NOW);
+        let mut found = actions.iter().map(|action| action.reason.name());
+        let found = found.find(|name| *name != "adopted");
+        assert_eq!(found, expected, "{tie:?}, {age} s, named: {named}");
+    }
+}
+
+#[test]
+fn what_comes_to_be_known_of_a_pod_is_recorded() {
+    let layout = layout(POOL, &[]);
+    let token = || Holder::Unnamed {
+        namespace: "db".into(),
+        generate_name: "a".into(),
+        token: "t".into(),
+    };
+    let seen = || Some(pod_ref(Some("u"), Some("n")));
+    for (holder, before, now, named) in [
+        (token(), None, seen(), true),
+        (pod("a"), Some(pod_ref(None, None)), seen(), true),
+        (pod("a"), Some(pod_ref(Some("u"), None)), seen(), true),
+        (pod("a"), seen(), seen(), false),
+        (pod("a"), seen(), Some(pod_ref(Some("u"), None)), false),
+        // A manifest has no UID.
+        (pod("a"), seen(), Some(pod_ref(None, None)), false),
+        // Its next pod carries it on; a token belongs to one pod.
+        (replica(), Some(pod_ref(Some("before"), None)), seen(), true),
+        (token(), Some(pod_ref(Some("before"), None)), seen(), false),
+    ] {
+        let record = Allocation {
+            pod: before.clone(),
+            ..record("192.0.2.5", holder.clone(), 10)
+        };
+        let user = InUse {
+            pod: now.clone(),
+            ..used("192.0.2.5", holder)
+        };
+        let known = [(&record, Version(7))];
+        let actions = reconcile(known, &layout, [&user], &Tied(Tie::Unknown), NOW);
+        let expected = Allocation {
+            pod: now,
+            ..record.clone()
+        };
+        let expected = named.then(|| Action {
+            write: Some(Write::Update(expected, Version(7))),
+            reason: Reason::Named,
+        });
+        assert_eq!(actions, Vec::from_iter(expected), "{before:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
+    let layout = layout(POOL, &[]);
+    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    let named = Allocation {
+        pod: Some(pod_ref(Some("u"), Some("n"))),
+        ..record("192.0.2.5", replica(), 1000)
+    };
+    let orphan = InUse {
+        pod: Some(pod_ref(Some("u"), Some("n"))),
+        ..used("192.0.2.5", pod("a"))
+    };
+    assert_eq!(reasons(&[named], &layout, &[orphan], &sees), []);
+    let configures = Holder::Network {
+        namespace: "db".into(),
+        name: "storage-net".into(),
+    };
+    let both = [
+        InUse {
+            interface: "".into(),
+            ..used("192.0.2.5", configures)
+        },
+        InUse {
+            pod: Some(pod_ref(Some("u"), Some("n"))),
+            ..used("192.0.2.5", pod("a"))
+        },
+    ];
+    assert_eq!(reasons(&[], &layout, &both, &sees), [Reason::Adopted]);
+}

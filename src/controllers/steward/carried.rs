@@ -31,7 +31,8 @@ type Place = usize;
 struct Carries {
     _kept: Arc<Pod>,
     in_use: Vec<InUse>,
-    reported: Vec<Reported>,
+    /// What of its network-status may be other than what is recorded; mostly nothing.
+    odd: Vec<Reported>,
     /// The last look that saw it.
     round: u64,
 }
@@ -42,6 +43,7 @@ pub(super) struct Reported {
     pub(super) interface: String,
     /// The addresses in the pool's ranges.
     pub(super) ips: BTreeSet<Address>,
+    /// The MAC, if the pool gives any.
     pub(super) mac: Option<Mac>,
 }
 
@@ -60,12 +62,8 @@ impl Carried {
         self.round += 1;
         let mut seen = 0;
         for pod in catalog.pods() {
-            let carries = self.pods.entry(place(pod)).or_insert_with(|| Carries {
-                in_use: catalog.addresses_of_pod(pod, default_home),
-                reported: reported(pod, catalog),
-                _kept: Arc::clone(pod),
-                round: 0,
-            });
+            let carries = self.pods.entry(place(pod));
+            let carries = carries.or_insert_with(|| Carries::new(pod, catalog, default_home));
             carries.round = self.round;
             seen += 1;
         }
@@ -85,10 +83,52 @@ impl Carried {
             .chain(&self.networks)
     }
 
-    /// What network-status shows of a pod's networks of pools.
-    pub(super) fn reported(&self, pod: &Arc<Pod>) -> &[Reported] {
-        let carries = self.pods.get(&place(pod));
-        carries.map_or(&[], |carries| &carries.reported)
+    /// The bound pods whose network-status may show something else than what is recorded for them, each
+    /// with what it uses on an interface, and what is shown of that. Where both are the same, so is what
+    /// is recorded, or another has it.
+    pub(super) fn odd(&self) -> impl Iterator<Item = (&Arc<Pod>, Vec<&InUse>, &Reported)> {
+        let pods = self.catalog.iter().flat_map(|catalog| catalog.pods());
+        let bound = pods.filter(|pod| pod.node.is_some());
+        let carried = bound.filter_map(|pod| Some((pod, self.pods.get(&place(pod))?)));
+        carried.flat_map(|(pod, carries)| {
+            let odd = carries.odd.iter();
+            odd.map(move |odd| (pod, odd.used_of(&carries.in_use).collect(), odd))
+        })
+    }
+}
+
+impl Carries {
+    fn new(pod: &Arc<Pod>, catalog: &Catalog, default_home: &str) -> Self {
+        let in_use = catalog.addresses_of_pod(pod, default_home);
+        let mut odd = reported(pod, catalog);
+        odd.retain(|reported| reported.is_odd(&in_use));
+        Self {
+            _kept: Arc::clone(pod),
+            in_use,
+            odd,
+            round: 0,
+        }
+    }
+}
+
+impl Reported {
+    /// What a pod uses on the same interface.
+    fn used_of<'a>(&self, in_use: &'a [InUse]) -> impl Iterator<Item = &'a InUse> {
+        let on_it = |one: &&InUse| one.network == self.network && *one.interface == *self.interface;
+        in_use.iter().filter(on_it)
+    }
+
+    /// Whether the pod asked for something else than it has.
+    fn is_odd(&self, in_use: &[InUse]) -> bool {
+        let used = || self.used_of(in_use);
+        let mut ips = used().filter(|one| one.address.ip().is_some());
+        let macs = used().filter_map(|one| match one.address {
+            Address::Mac(mac) => Some(mac),
+            Address::Ip(_) => one.mac,
+        });
+        let macs: BTreeSet<Mac> = macs.collect();
+        let same_mac = self.mac.is_none_or(|mac| macs == BTreeSet::from([mac]));
+        !same_mac || !ips.all(|one| self.ips.contains(&one.address))
     }
 }
 
@@ -122,7 +162,8 @@ fn reported(pod: &Pod, catalog: &Catalog) -> Vec<Reported> {
         let inside = ips.filter(|ip| pool.range_of(**ip).is_some());
         one.ips.extend(inside.map(|ip| Address::Ip(*ip)));
         let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
-        one.mac = one.mac.or_else(|| mac?.ok()?.ethernet());
+        let mac = mac.and_then(|mac| mac.ok()?.ethernet());
+        one.mac = one.mac.or(mac.filter(|_| pool.macs.is_some()));
     }
     found.into_values().collect()
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// What a comparison found.
 pub(super) struct Compared {
-    pub(super) records: Vec<Stored>,
+    pub(super) records: Vec<Arc<Stored>>,
     pub(super) actions: Vec<Action>,
     /// When the same comparison may find more, with nothing changed.
     pub(super) due: Option<Instant>,
@@ -25,17 +25,11 @@ impl Inner {
     /// Compares a catalog with the index.
     pub(super) fn compare(&self, state: &mut State, catalog: &Arc<Catalog>) -> Compared {
         let default_home = self.policy.load().multus_namespace.clone();
-        let records: Vec<Stored> = {
+        let records = {
             let mut index = self.index.lock();
             index.sync(catalog.layout());
             state.changes = index.changes();
-            let recorded = index.recorded();
-            recorded
-                .map(|(allocation, version)| Stored {
-                    allocation: allocation.clone(),
-                    version,
-                })
-                .collect()
+            index.snapshot()
         };
         state.carried.look(catalog, &default_home);
         let (now, instant) = (self.clock.seconds(), Instant::now());

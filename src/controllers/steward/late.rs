@@ -25,8 +25,15 @@ const AT_ONCE: usize = 16;
 /// How often one is planned for anew, when others are faster.
 const ROUNDS: usize = 8;
 
-/// The pods that may lack something, by UID, and when each is to be looked at.
-pub(super) type Waiting = HashMap<Box<str>, Instant>;
+/// The pods that may lack something, by UID.
+pub(super) type Waiting = HashMap<Box<str>, Wait>;
+
+/// When a pod is to be looked at, and how often that came to nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Wait {
+    until: Instant,
+    tries: u32,
+}
 
 /// What became of a pod.
 enum Outcome {
@@ -55,10 +62,14 @@ impl Inner {
             .collect();
         let before = std::mem::take(&mut state.waiting);
         let uid = |pod: &Pod| pod.uid.clone().unwrap_or_default();
-        let when = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(now + PATIENCE);
-        state.waiting = pods.iter().map(|pod| (uid(pod), when(pod))).collect();
+        let first = Wait {
+            until: now + PATIENCE,
+            tries: 0,
+        };
+        let wait = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(first);
+        state.waiting = pods.iter().map(|pod| (uid(pod), wait(pod))).collect();
         if report.led {
-            let ripe = pods.iter().filter(|pod| when(pod) <= now).cloned();
+            let ripe = pods.iter().filter(|pod| wait(pod).until <= now).cloned();
             let mut ripe: Vec<Arc<Pod>> = ripe.collect();
             ripe.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
             let seen_to: Vec<(Arc<Pod>, Outcome)> = stream::iter(ripe)
@@ -70,14 +81,20 @@ impl Inner {
                 .collect()
                 .await;
             for (pod, outcome) in seen_to {
-                let pause = self.told(state, &pod, outcome, report);
-                state.waiting.insert(uid(&pod), Instant::now() + pause);
+                let tries = wait(&pod).tries;
+                let again = matches!(outcome, Outcome::Again(_));
+                let pause = self.told(state, &pod, outcome, tries, report);
+                let wait = Wait {
+                    until: Instant::now() + pause,
+                    tries: if again { tries.saturating_add(1) } else { 0 },
+                };
+                state.waiting.insert(uid(&pod), wait);
             }
         }
         let refused = &mut state.refused;
         let waiting = &state.waiting;
         refused.retain(|uid, _| waiting.contains_key(uid));
-        let next = waiting.values().min().copied();
+        let next = waiting.values().map(|wait| wait.until).min();
         state.due = state
             .due
             .into_iter()
@@ -91,6 +108,7 @@ impl Inner {
         state: &mut State,
         pod: &Pod,
         outcome: Outcome,
+        tries: u32,
         report: &mut Report,
     ) -> Duration {
         match outcome {
@@ -103,7 +121,7 @@ impl Inner {
             Outcome::Again(why) => {
                 report.count("injected-late", false);
                 report.error(format!("pod {}/{}: {why}", pod.namespace, pod.name));
-                PATIENCE
+                MUCH_LATER.min(PATIENCE * 2_u32.saturating_pow(tries))
             }
             Outcome::Refused(message) => {
                 report.count("late-refused", true);

@@ -1,7 +1,7 @@
 //! Since when something is as it is, by this process's own look: a cluster's clock may be another, and
 //! what is measured here is time that passed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ impl Memory {
     /// Looks at what there is.
     pub(super) fn look(
         &mut self,
-        records: &[Stored],
+        records: &[Arc<Stored>],
         pods: &Pods<'_>,
         catalog: &Catalog,
         now: Instant,

@@ -123,6 +123,8 @@ struct State {
     took: Duration,
     /// When there is something to do though nothing changes.
     due: Option<Instant>,
+    /// How many passes in a row left something undone.
+    undone: u32,
 }
 
 impl fmt::Debug for Steward {
@@ -185,7 +187,10 @@ impl Steward {
         let Some(catalog) = self.0.catalog.load_full() else {
             return Vec::new();
         };
+        let changes = state.changes;
         let compared = self.0.compare(&mut state, &catalog);
+        // Nothing was done about what is new.
+        state.changes = changes;
         compared.actions.into_iter().map(Intent::from).collect()
     }
 }
@@ -252,19 +257,29 @@ impl Inner {
         self.counted.set_duplicates(compared.duplicates());
         if report.led {
             compared = self.carry_out(state, catalog, compared, report).await;
-            self.tell_people(state, catalog, &compared, report);
+            self.tell_people(state, &compared, report);
         }
         state.due = compared.due;
+        self.try_again(state, report);
         self.inject_late(state, catalog, report).await;
         if report.led {
             self.release_slices(catalog, report).await;
-        }
-        if !report.left.is_empty() {
-            state.due = Some(Instant::now());
         }
         report.records = compared.records.len();
         report.pods = catalog.pod_count();
         let unready = self.unready(catalog).into_iter();
         report.unready = unready.map(|pool| pool.name.to_string()).collect();
+    }
+
+    /// What was left undone is tried again, and more and more seldom if it stays so.
+    fn try_again(&self, state: &mut State, report: &Report) {
+        if report.left.is_empty() {
+            state.undone = 0;
+            return;
+        }
+        let pause = LONG_PAUSE.min(PAUSE * 2_u32.saturating_pow(state.undone));
+        state.undone = state.undone.saturating_add(1);
+        let again = Instant::now() + pause;
+        state.due = Some(state.due.map_or(again, |due| due.min(again)));
     }
 }

@@ -1,7 +1,7 @@
 //! What only people can mend: two users of one address, and pods that have something else than what
 //! is recorded for them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::{
     Inner, State,
@@ -11,10 +11,9 @@ use super::{
 };
 use crate::{
     allocation::{
-        Address, Allocation, Holder, NetworkRef,
+        Address, Allocation,
         reconcile::{InUse, Reason},
     },
-    catalog::Catalog,
     controllers::{Gravity, ObjectRef},
     network::mac::Mac,
 };
@@ -24,17 +23,11 @@ pub(super) type Note = (ObjectRef, String);
 
 impl Inner {
     /// Tells of what was not told of before; what is over is forgotten.
-    pub(super) fn tell_people(
-        &self,
-        state: &mut State,
-        catalog: &Catalog,
-        compared: &Compared,
-        report: &mut Report,
-    ) {
+    pub(super) fn tell_people(&self, state: &mut State, compared: &Compared, report: &mut Report) {
         let duplicates = duplicates(compared, &state.carried);
         report.duplicates = compared.duplicates();
         self.tell(&mut state.duplicates, duplicates, "DuplicateAddress");
-        let drifted = drifted(catalog, compared, &state.carried);
+        let drifted = drifted(compared, &state.carried);
         report.drifted = drifted.len();
         self.counted.set_drifted(drifted.len());
         self.tell(&mut state.drifted, drifted, "AddressDrift");
@@ -95,42 +88,39 @@ fn object(one: &InUse) -> Option<ObjectRef> {
     Some(ObjectRef::pod(namespace, &pod.name, pod.uid.as_deref()))
 }
 
-/// An interface of a network as a pod has it.
-type Interface<'a> = (&'a Holder, &'a NetworkRef, &'a str);
-
 /// The bound pods whose network-status shows, for a network of a pool, other addresses than are recorded
 /// for them, each with a sentence. What is recorded and not carried by the pod does not count: that is
 /// on its way out.
-fn drifted(catalog: &Catalog, compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
-    let mut recorded: HashMap<Interface<'_>, Vec<&Allocation>> = HashMap::new();
-    for one in &compared.records {
-        let record = &one.allocation;
-        let interface = (&record.holder, &record.network, &*record.interface);
-        recorded.entry(interface).or_default().push(record);
-    }
-    let mut used: HashMap<Interface<'_>, Vec<Address>> = HashMap::new();
-    for one in carried.in_use() {
-        let interface = (&one.holder, &one.network, &*one.interface);
-        used.entry(interface).or_default().push(one.address);
-    }
+fn drifted(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
+    let odd: Vec<_> = carried.odd().collect();
+    let addresses = odd.iter().flat_map(|(_, used, _)| used);
+    let addresses: BTreeSet<Address> = addresses.map(|one| one.address).collect();
+    let records = compared.records.iter().map(|one| &one.allocation);
+    let records: Vec<&Allocation> = records
+        .filter(|record| addresses.contains(&record.address))
+        .collect();
     let mut notes = BTreeSet::new();
-    for pod in catalog.pods().filter(|pod| pod.node.is_some()) {
-        for has in carried.reported(pod) {
-            let key = (&pod.holder, &has.network, &*has.interface);
-            let (Some(records), Some(used)) = (recorded.get(&key), used.get(&key)) else {
-                continue;
-            };
-            let records = records.iter().copied();
-            let expected = Expected::of(records.filter(|record| used.contains(&record.address)));
-            if let Some(words) = expected.differs(has) {
-                let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
-                let message = format!(
-                    "interface {} of network {}/{} has {words}; the plugin does not give what it is \
-                     asked for, or the annotation was changed past nadmit",
-                    has.interface, has.network.namespace, has.network.name
-                );
-                notes.insert((about, message));
-            }
+    for (pod, used, has) in odd {
+        let of_pod = |record: &&&Allocation| {
+            let on_it = record.network == has.network && *record.interface == *has.interface;
+            on_it && record.holder == pod.holder
+        };
+        let is_used = |record: &&&Allocation| used.iter().any(|one| one.address == record.address);
+        let records = records.iter().filter(of_pod).filter(is_used);
+        let records: Vec<&Allocation> = records.copied().collect();
+        // What is being recorded, or adopted, is known the next time.
+        let is_recorded = |one: &&InUse| records.iter().any(|record| record.address == one.address);
+        if !used.iter().all(is_recorded) {
+            continue;
+        }
+        if let Some(words) = Expected::of(&records).differs(has) {
+            let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
+            let message = format!(
+                "interface {} of network {}/{} has {words}; the plugin does not give what it is \
+                 asked for, or the annotation was changed past nadmit",
+                has.interface, has.network.namespace, has.network.name
+            );
+            notes.insert((about, message));
         }
     }
     notes
@@ -144,7 +134,7 @@ struct Expected {
 }
 
 impl Expected {
-    fn of<'a>(records: impl Iterator<Item = &'a Allocation>) -> Self {
+    fn of(records: &[&Allocation]) -> Self {
         let mut expected = Self::default();
         for record in records {
             match record.address {

@@ -11,16 +11,18 @@ use crate::{
 /// The pods of a catalog.
 pub(super) struct Pods<'c> {
     catalog: &'c Catalog,
+    /// Those whose names their holders do not tell.
     by_holder: HashMap<&'c Holder, Vec<&'c Pod>>,
 }
 
 impl<'c> Pods<'c> {
     /// Those of this catalog.
     pub(super) fn of(catalog: &'c Catalog) -> Self {
-        let mut by_holder: HashMap<&Holder, Vec<&Pod>> =
-            HashMap::with_capacity(catalog.pod_count());
+        let mut by_holder: HashMap<&Holder, Vec<&Pod>> = HashMap::new();
         for pod in catalog.pods() {
-            by_holder.entry(&pod.holder).or_default().push(pod);
+            if matches!(pod.holder, Holder::Unnamed { .. } | Holder::Machine { .. }) {
+                by_holder.entry(&pod.holder).or_default().push(pod);
+            }
         }
         Self { catalog, by_holder }
     }
@@ -42,14 +44,35 @@ impl<'c> Pods<'c> {
         let named = self.named(record);
         let uid = record.pod.as_ref().and_then(|pod| pod.uid.as_deref());
         let taken = matches!(record.holder, Holder::Unnamed { .. }) && uid.is_some();
-        let of_holder = self.by_holder.get(&record.holder).filter(|_| !taken);
-        let mut users: Vec<&Pod> = of_holder.cloned().unwrap_or_default();
+        let mut users = match taken {
+            true => Vec::new(),
+            false => self.of_holder(&record.holder),
+        };
         if let Some(named) = named
             && !users.iter().any(|pod| std::ptr::eq(*pod, named))
         {
             users.push(named);
         }
         users
+    }
+
+    fn of_holder(&self, holder: &Holder) -> Vec<&'c Pod> {
+        let called = |name: &str| {
+            let pod = self.catalog.pod(holder.namespace(), name);
+            let pod = pod.map(|pod| &**pod);
+            pod.filter(|pod| pod.holder == *holder)
+                .into_iter()
+                .collect()
+        };
+        match holder {
+            Holder::Pod { name, .. } => called(name),
+            Holder::Replica {
+                stateful_set,
+                ordinal,
+                ..
+            } => called(&format!("{stateful_set}-{ordinal}")),
+            _ => self.by_holder.get(holder).cloned().unwrap_or_default(),
+        }
     }
 }
 
