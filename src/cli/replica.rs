@@ -6,14 +6,14 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use tokio::{join, sync::watch::Receiver, time::sleep};
+use tokio::{sync::watch::Receiver, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -245,14 +245,15 @@ impl Controllers {
             }
             .boxed()
         };
-        join!(
+        all([
             leading,
-            step_aside(leads, index, cancel.clone()),
+            step_aside(leads, index, cancel.clone()).boxed(),
             steward.clone().run(cancel.clone()).boxed(),
             rounds.run(compare, cancel.clone()).boxed(),
             status.run(cancel.clone()).boxed(),
             events.run(cancel.clone()).boxed(),
-        );
+        ])
+        .await;
     }
 }
 
@@ -283,15 +284,23 @@ impl Beside {
             SliceFeed::open(self.slices.clone(), Arc::clone(index))
         });
         let Some(slices) = slices.await else { return };
-        join!(
+        all([
             feed.run(cancel.clone()).boxed(),
             slices.run(cancel.clone()).boxed(),
             self.source.run(cancel.clone()).boxed(),
             self.controllers
                 .run(Arc::clone(index), cancel.clone())
                 .boxed(),
-        );
+        ])
+        .await;
     }
+}
+
+/// Runs all of these to their end. `join!` would look at each of them whenever one has something to
+/// do, which is often.
+async fn all<'f>(futures: impl IntoIterator<Item = BoxFuture<'f, ()>>) {
+    let mut futures: FuturesUnordered<BoxFuture<'f, ()>> = futures.into_iter().collect();
+    while futures.next().await.is_some() {}
 }
 
 /// Tries until it works; `None` when that is not wanted any more.

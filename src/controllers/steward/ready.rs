@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Inner, State, compare::Compared, confirm::look_at, report::Report};
+use super::{Inner, State, carried::Carried, compare::Compared, confirm::look_at, report::Report};
 use crate::{
     allocation::Pool, catalog::Catalog, controllers::Look, rules::pool::whereabouts_overlaps,
 };
@@ -52,7 +52,7 @@ impl Inner {
         }
         let looks: BTreeSet<Look> = whole
             .iter()
-            .flat_map(|pool| homes(pool, catalog, &compared))
+            .flat_map(|pool| homes(pool, catalog, &state.carried))
             .map(Look::PodsOf)
             .collect();
         let failed = look_at(&*self.live, &looks).await;
@@ -74,7 +74,7 @@ impl Inner {
         let mut index = self.index.lock();
         index.sync(catalog.layout());
         for pool in whole {
-            let looked = homes(pool, catalog, &compared)
+            let looked = homes(pool, catalog, &state.carried)
                 .into_iter()
                 .map(Look::PodsOf)
                 .all(|look| looks.contains(&look) && !failed.contains_key(&look));
@@ -95,13 +95,13 @@ fn is_alone(pool: &Pool, catalog: &Catalog) -> bool {
 
 /// The namespaces whose pods may use a pool's addresses: those of its networks, and those whose pods
 /// are known to.
-fn homes(pool: &Pool, catalog: &Catalog, compared: &Compared) -> BTreeSet<Box<str>> {
+fn homes(pool: &Pool, catalog: &Catalog, carried: &Carried) -> BTreeSet<Box<str>> {
     let served = catalog.layout().served.get(&pool.name);
     let served = served
         .into_iter()
         .flatten()
         .map(|network| &network.namespace);
-    let users = compared.in_use.iter().filter(|one| one.pool == pool.name);
+    let users = carried.in_use().filter(|one| one.pool == pool.name);
     let users = users.map(|one| one.holder.namespace());
     served.chain(users).map(|name| (&**name).into()).collect()
 }

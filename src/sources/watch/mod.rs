@@ -39,7 +39,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
     sync::{Notify, watch},
     time::sleep,
@@ -128,11 +128,13 @@ impl ClusterSource {
     pub async fn run(self, cancel: CancellationToken) {
         let shared = &*self.shared;
         let follow = Watched::ALL.map(|watched| follow::follow(shared, watched));
+        // Only those are looked at that have something to do.
+        let mut follow: FuturesUnordered<_> = follow.into_iter().collect();
         tokio::select! {
             biased;
             () = cancel.cancelled() => {}
             () = shared.publish_changes() => {}
-            _ = join_all(follow) => {}
+            () = async { while follow.next().await.is_some() {} } => {}
         }
     }
 

@@ -92,8 +92,10 @@ async fn unplugged() -> Told {
 async fn plugged_again() -> Told {
     let (world, _leader) = with_one_less().await?;
     seconds(20).await;
-    let mut networks = serde_json::from_str::<serde_json::Value>(&asking("192.0.2.1"))?;
-    networks[1] = json!({"name": "storage-net", "interface": "hot"});
+    let networks = json!([
+        {"name": "storage-net", "interface": "net1", "ips": ["192.0.2.1/24"]},
+        {"name": "storage-net", "interface": "hot"},
+    ]);
     annotate(&world, json!({NETWORKS: networks.to_string()}))?;
     seconds(600).await;
     same(world.held().len(), 2)
