@@ -65,11 +65,26 @@ pub(crate) fn trials() -> Vec<Trial> {
     if let Some(seed) = number("NADMIT_SEED") {
         trials.push(Trial::test("simulation::one", move || one(seed)));
     }
+    if let (Some(first), Some(count)) = (number("NADMIT_FROM"), number("NADMIT_COUNT")) {
+        let step = number("NADMIT_STEP").unwrap_or(1);
+        trials.push(Trial::test("simulation::many", move || {
+            many(first, count, step)
+        }));
+    }
     trials
 }
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok()?.parse().ok()
+}
+
+/// Tells every so many'th of so many histories, and names the first that breaks.
+fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
+    let step = usize::try_from(step)?;
+    for seed in (first..first + count).step_by(step) {
+        told(seed)?;
+    }
+    Ok(())
 }
 
 /// Tells one history aloud.
