@@ -13,7 +13,10 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use tokio::{sync::watch::Receiver, time::sleep};
+use tokio::{
+    sync::watch::{Receiver, Sender},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -80,6 +83,8 @@ pub struct Beside {
 struct Controllers {
     leadership: Option<Leadership>,
     leads: Receiver<bool>,
+    /// Where it is handed on who leads.
+    told: [Sender<bool>; 2],
     steward: Steward,
     rounds: Rounds,
     status: StatusWriter,
@@ -180,6 +185,9 @@ impl Controllers {
                 (Some(leadership), leads)
             }
         };
+        // A channel for each who waits: of several at one, tokio wakes a random one first, and a
+        // simulation could not be repeated.
+        let told: [Sender<bool>; 2] = std::array::from_fn(|_| Sender::new(*leads.borrow()));
         let steward = Steward::new(StewardParts {
             catalog: Arc::clone(&known.catalog),
             policy: Arc::clone(&options.policy),
@@ -196,7 +204,7 @@ impl Controllers {
         let journal = Journal::new(client.clone(), &options.namespace, JOURNAL);
         let rounds = Rounds::new(
             options.schedule.clone(),
-            leads.clone(),
+            told[0].subscribe(),
             journal,
             Arc::clone(&notices),
             &options.namespace,
@@ -207,13 +215,14 @@ impl Controllers {
             client,
             known.catalog,
             known.index,
-            leads.clone(),
+            told[1].subscribe(),
             notices,
             clock,
         );
         Self {
             leadership,
             leads,
+            told,
             steward,
             rounds,
             status,
@@ -225,6 +234,7 @@ impl Controllers {
         let Self {
             leadership,
             leads,
+            told,
             steward,
             rounds,
             status,
@@ -247,7 +257,7 @@ impl Controllers {
         };
         all([
             leading,
-            step_aside(leads, index, cancel.clone()).boxed(),
+            hand_on(leads, told, index, cancel.clone()).boxed(),
             steward.clone().run(cancel.clone()).boxed(),
             rounds.run(compare, cancel.clone()).boxed(),
             status.run(cancel.clone()).boxed(),
@@ -257,11 +267,20 @@ impl Controllers {
     }
 }
 
-/// The replica that leads takes the lowest addresses; others step aside when many ask at once.
-async fn step_aside(mut leads: Receiver<bool>, index: Arc<SharedIndex>, cancel: CancellationToken) {
+/// Tells who has to know whether this replica leads: the controllers, and the index. The replica that
+/// leads takes the lowest addresses; others step aside when many ask at once.
+async fn hand_on(
+    mut leads: Receiver<bool>,
+    told: [Sender<bool>; 2],
+    index: Arc<SharedIndex>,
+    cancel: CancellationToken,
+) {
     loop {
-        let aside = !*leads.borrow_and_update();
-        index.lock().step_aside(aside);
+        let leader = *leads.borrow_and_update();
+        index.lock().step_aside(!leader);
+        for one in &told {
+            one.send_replace(leader);
+        }
         tokio::select! {
             biased;
             () = cancel.cancelled() => return,

@@ -10,6 +10,7 @@ mod admission;
 mod answer;
 mod apply;
 mod asked;
+mod bell;
 mod create;
 mod delete;
 mod discovery;
@@ -194,7 +195,7 @@ impl ApiServer {
     pub(crate) fn drop_watches(&self, resource: &str) {
         if let Some(table) = self.shared.state().tables.get_mut(resource) {
             table.drops += 1;
-            table.tell.send_replace(());
+            table.tell.ring();
         }
     }
 
@@ -290,7 +291,7 @@ impl Shared {
     /// Lets all watches look what there is.
     fn wake(&self) {
         for table in self.state().tables.values() {
-            table.tell.send_replace(());
+            table.tell.ring();
         }
     }
 

@@ -6,9 +6,9 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
-use super::{kinds::Kind, time};
+use super::{bell::Bell, kinds::Kind, time};
 
 /// Namespace and name.
 pub(super) type Key = (String, String);
@@ -39,7 +39,7 @@ pub(super) struct Table {
     /// How often all its watches were dropped.
     pub(super) drops: u64,
     /// Wakes the watches.
-    pub(super) tell: watch::Sender<()>,
+    pub(super) tell: Bell,
 }
 
 impl Table {
@@ -52,7 +52,7 @@ impl Table {
             since,
             forgotten: 0,
             drops: 0,
-            tell: watch::Sender::new(()),
+            tell: Bell::default(),
         }
     }
 
@@ -181,7 +181,7 @@ impl State {
             new: Arc::clone(&new),
             deleted,
         });
-        table.tell.send_replace(());
+        table.tell.ring();
         Some(Change { what, object: new })
     }
 
@@ -192,7 +192,7 @@ impl State {
             table.forgotten = last.unwrap_or(table.forgotten);
             table.events.clear();
             table.since = self.revision;
-            table.tell.send_replace(());
+            table.tell.ring();
         }
         self.lists_since = self.revision;
     }

@@ -7,15 +7,13 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::Response;
 use serde_json::{Value, json};
-use tokio::{
-    sync::watch::Receiver,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Shared,
     answer::{Refusal, streamed},
     asked::Asked,
+    bell::Listener,
     faults::FaultAction,
     read::shown,
     selectors::Selector,
@@ -44,7 +42,7 @@ struct Watcher {
     bookmarks: VecDeque<Instant>,
     /// How often the watches of this resource, and of this client, had been dropped.
     drops: (u64, u64),
-    changed: Receiver<()>,
+    changed: Listener,
 }
 
 impl Shared {
@@ -91,7 +89,7 @@ impl Watcher {
             dropped_at: action.drop_after.map(|after| now + after),
             bookmarks,
             drops: (table.drops, shared.drops_of(&asked.client)),
-            changed: table.tell.subscribe(),
+            changed: table.tell.listen(),
             asked,
             shared: {
                 drop(state);
@@ -165,7 +163,7 @@ impl Watcher {
             let wake = times.into_iter().flatten().min();
             tokio::select! {
                 biased;
-                changed = self.changed.changed() => self.ended = changed.is_err(),
+                () = self.changed.rung() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
@@ -175,7 +173,7 @@ impl Watcher {
     fn gather(&mut self) -> Gathered {
         let now = Instant::now();
         let shared = Arc::clone(&self.shared);
-        self.changed.mark_unchanged();
+        self.changed.hear();
         let state = shared.state();
         let Some(table) = state.tables.get(&self.table) else {
             self.ended = true;

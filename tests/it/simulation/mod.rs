@@ -65,11 +65,26 @@ pub(crate) fn trials() -> Vec<Trial> {
     if let Some(seed) = number("NADMIT_SEED") {
         trials.push(Trial::test("simulation::one", move || one(seed)));
     }
+    if let (Some(first), Some(count)) = (number("NADMIT_FROM"), number("NADMIT_COUNT")) {
+        let step = number("NADMIT_STEP").unwrap_or(1);
+        trials.push(Trial::test("simulation::many", move || {
+            many(first, count, step)
+        }));
+    }
     trials
 }
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok()?.parse().ok()
+}
+
+/// Tells every so many'th of so many histories, and names the first that breaks.
+fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
+    let step = usize::try_from(step)?;
+    for seed in (first..first + count).step_by(step) {
+        told(seed)?;
+    }
+    Ok(())
 }
 
 /// Tells one history aloud.
@@ -92,19 +107,19 @@ fn told(seed: u64) -> Result<Outcome, Failed> {
 }
 
 fn twice() -> Result<(), Failed> {
-    for seed in 1000..1006 {
+    let seeds = number("NADMIT_SEED").map_or(1000..1006, |seed| seed..seed + 1);
+    for seed in seeds {
         let [first, second] = [run(seed)?.lines, run(seed)?.lines];
         let differs = first.iter().zip(&second).position(|(a, b)| a != b);
         let differs = differs
             .or_else(|| (first.len() != second.len()).then_some(first.len().min(second.len())));
         if let Some(at) = differs {
-            let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_default();
-            return Err(format!(
-                "seed {seed}, line {at}:\n{}\n{}",
-                line(&first),
-                line(&second)
-            )
-            .into());
+            let around = |lines: &[String]| {
+                let lines = lines.iter().take(at + 1).skip(at.saturating_sub(12));
+                lines.cloned().collect::<Vec<_>>().join("\n")
+            };
+            let [first, second] = [around(&first), around(&second)];
+            return Err(format!("seed {seed}, line {at}:\n{first}\n\n{second}").into());
         }
     }
     Ok(())

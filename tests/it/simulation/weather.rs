@@ -1,6 +1,6 @@
 //! What goes wrong between the API server and those who ask it.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use super::{dice::Dice, plan::Weather, world::World};
 use crate::api_server::{Asked, Failure, FaultAction};
@@ -8,8 +8,19 @@ use crate::api_server::{Asked, Failure, FaultAction};
 impl World {
     /// Lets requests fail, each by the dice.
     pub(super) fn blow(&self) {
-        let (dice, weather) = (self.dice.fork(), self.plan.weather);
+        let (dice, weather, log) = (self.dice.fork(), self.plan.weather, self.log.clone());
         self.server.faults(move |asked| {
+            if tells_all() {
+                let name = asked.name.as_deref().unwrap_or_default();
+                let about = [
+                    &*asked.client,
+                    asked.verb,
+                    &asked.resource,
+                    &asked.subresource,
+                    name,
+                ];
+                log.say(about.join(" "));
+            }
             let harm = match weather {
                 Weather::Calm => 0,
                 Weather::Rough => 4,
@@ -24,6 +35,12 @@ impl World {
             Some(FaultAction::slow(dice.millis(0, 6), dice.millis(0, 4)))
         });
     }
+}
+
+/// Whether requests are logged, too, with which one finds where two runs part.
+fn tells_all() -> bool {
+    static TOLD: LazyLock<bool> = LazyLock::new(|| std::env::var_os("NADMIT_TRACE").is_some());
+    *TOLD
 }
 
 /// A time that is mostly short.

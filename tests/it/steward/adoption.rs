@@ -12,10 +12,40 @@ pub(super) fn trials() -> Vec<Trial> {
             before,
         ),
         trial("a_network_that_joins_a_pool_is_looked_at_first", joins),
+        trial(
+            "a_pool_gives_nothing_while_whereabouts_gives_of_it",
+            contested,
+        ),
         trial("a_pool_waits_until_its_pods_can_be_listed", listed),
         trial("a_plan_changes_nothing", plan),
         trial("a_full_pass_reads_everything_afresh", full),
     ]
+}
+
+async fn contested() -> Told {
+    const KIND: &str = "network-attachment-definitions.k8s.cni.cncf.io";
+    let world = World::new();
+    let old = world.server.stored(KIND, "db", "storage-net");
+    let mut old = old.ok_or("no network")?;
+    let config = json!({
+        "cniVersion": "0.3.1", "type": "macvlan",
+        "ipam": {"type": "whereabouts", "range": "192.0.2.0/28"},
+    });
+    old["metadata"] = json!({"name": "old-net", "namespace": "db"});
+    old["spec"]["config"] = json!(config.to_string());
+    world.server.put(old.clone());
+    let leader = world.replica("a", true).await?;
+    seconds(60).await;
+    same(leader.is_ready(), false)?;
+    // It goes, and comes back past the webhook.
+    let mut mended = old.clone();
+    mended["spec"]["config"] = json!(config.to_string().replace("192.0.2.", "198.51.100."));
+    world.server.put(mended);
+    seconds(5).await;
+    same(leader.is_ready(), true)?;
+    world.server.put(old);
+    seconds(5).await;
+    same(leader.is_ready(), false)
 }
 
 async fn before() -> Told {
