@@ -77,23 +77,20 @@ impl<'c> Pods<'c> {
 }
 
 /// Whether a pod asks for a record's network on its interface, or has it, as far as that can be read.
+/// An interface without a name of its own is called by its place, which changes when another is
+/// unplugged; then network-status shows by which name it is there.
 /// `default_home` is the namespace in which pods' default networks are looked up.
 pub(super) fn has_interface(pod: &Pod, record: &Allocation, default_home: &str) -> bool {
     let network = (&*record.network.namespace, &*record.network.name);
-    let asks = |text: Option<&str>, home: &str| {
+    let asks = |text: Option<&str>, home: &str, is_default: bool| {
         let Some(text) = text else { return false };
         let annotation = Annotation::parse(text);
         let mut selections = annotation.selections.iter();
         !annotation.faults.is_empty()
             || selections.any(|selection| {
                 let name = selection.network_name().unwrap_or_default();
-                let interface = selection
-                    .interface
-                    .as_ref()
-                    .map(|_| selection.interface_name());
                 (selection.namespace_or(home), name) == network
-                    // One without a name of its own is called by its place, which changes.
-                    && interface.is_none_or(|interface| *interface == *record.interface)
+                    && (*selection.interface_name() == *record.interface || is_default)
             })
     };
     let has = |text: Option<&str>| {
@@ -110,7 +107,7 @@ pub(super) fn has_interface(pod: &Pod, record: &Allocation, default_home: &str) 
                 && interface.is_none_or(|interface| interface == &*record.interface)
         })
     };
-    asks(pod.networks.as_deref(), &pod.namespace)
-        || asks(pod.default_network.as_deref(), default_home)
+    asks(pod.networks.as_deref(), &pod.namespace, false)
+        || asks(pod.default_network.as_deref(), default_home, true)
         || has(pod.network_status.as_deref())
 }

@@ -14,6 +14,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("until_it_is_bound_a_pod_may_go_to_either_node", unbound),
         trial("what_is_unplugged_is_let_go_and_then_freed", unplugged),
         trial("what_is_plugged_in_again_meanwhile_stays", plugged_again),
+        trial("what_the_pod_before_had_more_is_freed", less_than_before),
     ]
 }
 
@@ -99,4 +100,30 @@ async fn plugged_again() -> Told {
     annotate(&world, json!({NETWORKS: networks.to_string()}))?;
     seconds(600).await;
     same(world.held().len(), 2)
+}
+
+/// A pod of the same name that asks for one interface less, without names for them.
+async fn less_than_before() -> Told {
+    let world = World::new();
+    let _leader = world.replica("a", true).await?;
+    let ask = |ip: &str| json!({"name": "storage-net", "ips": [format!("{ip}/24")]});
+    let has = |name: &str, ip: &str| {
+        json!({"name": "db/storage-net", "interface": name, "ips": [ip]})
+    };
+    let both = json!({
+        NETWORKS: json!([ask("192.0.2.1"), ask("192.0.2.2")]).to_string(),
+        STATUS: json!([has("net1", "192.0.2.1"), has("net2", "192.0.2.2")]).to_string(),
+    });
+    world.pod("a", both, Some("node-1"));
+    seconds(5).await;
+    world.node("node-1", false);
+    seconds(5).await;
+    world.delete("a").await?;
+    world.running("a", "192.0.2.1", "node-2");
+    // The pod before may run on, on a node that does not answer.
+    seconds(550).await;
+    let two = holding(&[("192.0.2.1", "a"), ("192.0.2.2", "a")]);
+    same(world.held(), two)?;
+    seconds(200).await;
+    same(world.held(), holding(&[("192.0.2.1", "a")]))
 }
