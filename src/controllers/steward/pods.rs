@@ -54,8 +54,9 @@ impl<'c> Pods<'c> {
 }
 
 /// Whether a pod asks for a record's network on its interface, or has it, as far as that can be read.
-/// `default_home` is the namespace in which pods' default networks are looked up.
-pub(super) fn has_interface(pod: &Pod, record: &Allocation, default_home: &str) -> bool {
+/// `own` says that it is the very pod that the record names, and `default_home` is the namespace in
+/// which pods' default networks are looked up.
+pub(super) fn has_interface(pod: &Pod, record: &Allocation, own: bool, default_home: &str) -> bool {
     let network = (&*record.network.namespace, &*record.network.name);
     let asks = |text: Option<&str>, home: &str| {
         let Some(text) = text else { return false };
@@ -64,13 +65,11 @@ pub(super) fn has_interface(pod: &Pod, record: &Allocation, default_home: &str) 
         !annotation.faults.is_empty()
             || selections.any(|selection| {
                 let name = selection.network_name().unwrap_or_default();
-                let interface = selection
-                    .interface
-                    .as_ref()
-                    .map(|_| selection.interface_name());
+                // One without a name of its own is called by its place, which changes while the pod
+                // is there. What a pod before it had is this one's if the place is the same.
+                let changes = own && selection.interface.is_none();
                 (selection.namespace_or(home), name) == network
-                    // One without a name of its own is called by its place, which changes.
-                    && interface.is_none_or(|interface| *interface == *record.interface)
+                    && (changes || *selection.interface_name() == *record.interface)
             })
     };
     let has = |text: Option<&str>| {
