@@ -8,10 +8,7 @@ mod adoption;
 mod judge;
 mod slices;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use super::{
     Address, Allocation, Holder, Layout, NetworkRef, PodRef, Space, Timestamp, Version, Write,
@@ -171,45 +168,85 @@ pub fn reconcile<'a>(
     observer: &impl Observer,
     now: Timestamp,
 ) -> Vec<Action> {
-    let records = records.into_iter();
-    let known: BTreeMap<Place<'_>, Recorded<'_>> = records
-        .map(|(record, version)| ((&record.space, record.address), (record, version)))
-        .collect();
-    let (mut users, mut carried) = (BTreeMap::<_, Vec<&InUse>>::new(), HashMap::new());
-    for one in in_use {
-        let interface = (&one.holder, &one.network, &*one.interface);
-        let of_interface: &mut Vec<Address> = carried.entry(interface).or_default();
-        of_interface.push(one.address);
-        if let Some(pool) = layout.pool(&one.pool) {
-            let place = (&pool.space, one.address);
-            users.entry(place).or_default().push(one);
-        }
-    }
+    let in_use: Vec<&InUse> = in_use.into_iter().collect();
     let view = View {
+        places: places(records, layout, &in_use),
         layout,
-        known,
-        users,
-        carried,
+        in_use,
+        carried: OnceCell::new(),
         observer,
         now,
     };
-    let judged = view.known.values();
-    let mut actions: Vec<Action> = judged
-        .filter_map(|recorded| view.judge(*recorded))
-        .collect();
+    let judged = view.places.iter();
+    let mut actions: Vec<Action> = judged.filter_map(|place| view.judge(place)).collect();
     actions.extend(view.adoptions());
     actions.extend(view.reservations());
     actions
 }
 
 /// An address and where it is unique.
-type Place<'a> = (&'a Space, Address);
+type Key<'a> = (&'a Space, Address);
 
 /// A record in its version.
 type Recorded<'a> = (&'a Allocation, Version);
 
 /// A holder's interface on a network.
 type Interface<'a> = (&'a Holder, &'a NetworkRef, &'a str);
+
+/// An address that is recorded, used, or both.
+struct Place<'a> {
+    key: Key<'a>,
+    recorded: Option<Recorded<'a>>,
+    /// In the order in which they came.
+    users: Vec<&'a InUse>,
+}
+
+/// All addresses that are recorded or used, in their order.
+fn places<'a>(
+    records: impl IntoIterator<Item = Recorded<'a>>,
+    layout: &'a Layout,
+    in_use: &[&'a InUse],
+) -> Vec<Place<'a>> {
+    let records = records.into_iter();
+    let mut places: Vec<Place<'_>> = records
+        .map(|(record, version)| Place {
+            key: (&record.space, record.address),
+            recorded: Some((record, version)),
+            users: Vec::new(),
+        })
+        .collect();
+    places.sort_unstable_by_key(|place| place.key);
+    let mut used: Vec<(Key<'_>, &InUse)> = in_use
+        .iter()
+        .filter_map(|one| Some(((&layout.pool(&one.pool)?.space, one.address), *one)))
+        .collect();
+    used.sort_by_key(|(key, _)| *key);
+    let mut used = used.into_iter().peekable();
+    let mut merged = Vec::with_capacity(places.len());
+    for mut place in places {
+        while let Some(before) = used.next_if(|(key, _)| *key < place.key) {
+            add(&mut merged, before);
+        }
+        while let Some((_, one)) = used.next_if(|(key, _)| *key == place.key) {
+            place.users.push(one);
+        }
+        merged.push(place);
+    }
+    used.for_each(|one| add(&mut merged, one));
+    merged
+}
+
+/// Adds a user of an address that is not recorded.
+fn add<'a>(places: &mut Vec<Place<'a>>, (key, one): (Key<'a>, &'a InUse)) {
+    match places.last_mut().filter(|last| last.key == key) {
+        Some(last) => last.users.push(one),
+        None => places.push(Place {
+            key,
+            recorded: None,
+            users: vec![one],
+        }),
+    }
+}
 
 /// What [`reconcile`] does where nothing is recorded yet: what is in use is adopted, and reservations
 /// take effect.
@@ -233,11 +270,10 @@ impl Observer for NoRecords {
 /// Everything that is known.
 struct View<'a, O> {
     layout: &'a Layout,
-    known: BTreeMap<Place<'a>, Recorded<'a>>,
-    /// Who uses which address, in the order in which they came.
-    users: BTreeMap<Place<'a>, Vec<&'a InUse>>,
-    /// What is used, by where.
-    carried: HashMap<Interface<'a>, Vec<Address>>,
+    in_use: Vec<&'a InUse>,
+    places: Vec<Place<'a>>,
+    /// What is used, by where; made when somebody asks.
+    carried: OnceCell<HashMap<Interface<'a>, Vec<Address>>>,
     observer: &'a O,
     now: Timestamp,
 }

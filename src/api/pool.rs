@@ -195,11 +195,11 @@ pub struct AddressPoolStatus {
     /// How many addresses there are to give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<String>,
-    /// How many of them are held.
+    /// How many of them are held, those of reservations that nobody has taken aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub allocated: Option<i64>,
-    /// How many of those are set aside, and nobody uses them.
+    /// How many are set aside by reservations, and taken by nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub reserved: Option<i64>,

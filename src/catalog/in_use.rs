@@ -20,15 +20,28 @@ impl Catalog {
     /// them) and that networks configure. `default_home` is the namespace in which pods' default
     /// networks are looked up.
     pub fn addresses_in_use(&self, default_home: &str) -> Vec<InUse> {
-        if self.layout().pools.is_empty() {
-            return Vec::new();
-        }
-        let mut found = Vec::new();
         let mut pods: Vec<&Arc<Pod>> = self.pods().collect();
         pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        for pod in pods {
+        let pods = pods.into_iter();
+        let mut found: Vec<InUse> = pods
+            .flat_map(|pod| self.addresses_of_pod(pod, default_home))
+            .collect();
+        found.extend(self.addresses_of_networks());
+        found
+    }
+
+    /// The same of one pod. It is what it was as long as the pod, the networks and the layout are.
+    pub fn addresses_of_pod(&self, pod: &Pod, default_home: &str) -> Vec<InUse> {
+        let mut found = Vec::new();
+        if !self.layout().pools.is_empty() {
             self.of_pod(pod, default_home, &mut found);
         }
+        found
+    }
+
+    /// The same of the networks.
+    pub fn addresses_of_networks(&self) -> Vec<InUse> {
+        let mut found = Vec::new();
         let mut networks: Vec<&Arc<Network>> = self.networks().collect();
         networks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         for network in networks {

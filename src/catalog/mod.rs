@@ -201,6 +201,11 @@ impl Catalog {
         names
     }
 
+    /// Whether the networks are the very ones of another state of this catalog.
+    pub fn has_networks_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.supplies, &other.supplies)
+    }
+
     /// How many networks there are.
     pub fn network_count(&self) -> usize {
         self.networks

@@ -1,10 +1,9 @@
 //! What feeds the catalog.
 //!
 //! [`FolderSource`] keeps a catalog of the manifests in a folder and publishes it whole whenever
-//! it changes. [`WatchedFile`] is the same idea for a single text, `nadmit.yaml` for one,
-//! [`OptionalFile`] for one that may be missing. All
-//! poll: inotify does not see how the kubelet swaps the symbolic links of a mounted `ConfigMap`, nor
-//! what happens on network file systems.
+//! it changes. [`WatchedFile`] is the same idea for a single text, `nadmit.yaml` for one, and
+//! [`OptionalFile`] for one that may be missing. All of them poll: inotify does not see how the
+//! kubelet swaps the symbolic links of a mounted `ConfigMap`, nor what happens on network file systems.
 //!
 //! [`Cluster`] is a living cluster, of which the objects are read once. [`ClusterSource`] keeps a
 //! catalog of one, by watches.

@@ -1,6 +1,9 @@
 //! A text in a file that may come and go: one key of a mounted `ConfigMap`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -78,7 +81,7 @@ impl OptionalFile {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Option<String>, SourceError> {
+fn read(path: &Path) -> Result<Option<String>, SourceError> {
     if matches!(path.try_exists(), Ok(false)) {
         return Ok(None);
     }
@@ -88,5 +91,40 @@ fn read(path: &PathBuf) -> Result<Option<String>, SourceError> {
         // It went meanwhile.
         Err(_) if matches!(path.try_exists(), Ok(false)) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_comes_changes_and_goes() {
+        let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        let path = folder.path().join("reconciler_cron_expression");
+        let file = OptionalFile::open(&path).unwrap_or_else(|e| panic!("{e}"));
+        let mut said = file.said();
+        assert_eq!(*said.borrow_and_update(), None);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(file.watch(Duration::from_millis(1), stop.clone()));
+        for text in [Some("0 5 * * *"), Some("0 6 * * *"), None, Some("")] {
+            let done = match text {
+                // As the kubelet does: at once, or not at all.
+                Some(text) => std::fs::write(folder.path().join("new"), text)
+                    .and_then(|()| std::fs::rename(folder.path().join("new"), &path)),
+                None => std::fs::remove_file(&path),
+            };
+            assert!(done.is_ok(), "{done:?}");
+            assert!(said.changed().await.is_ok());
+            assert_eq!(said.borrow_and_update().as_deref(), text);
+        }
+        stop.cancel();
+        assert!(task.await.is_ok());
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_error_at_the_start() {
+        let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        assert!(OptionalFile::open(folder.path()).is_err());
     }
 }

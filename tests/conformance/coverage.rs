@@ -50,15 +50,21 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
             .is_some_and(|rule| matches!(rule.check, Check::PoolChange(_) | Check::Allocation(_)));
         told && (code == "pool-not-ready" || STORIES.contains(&format!("{code:?}")))
     };
+    // What a cluster is needed for, `tests/it/binding` tells.
+    let of_clusters = |code: &str| {
+        let binding = |r: &registry::Rule| matches!(r.check, Check::Binding(_));
+        code == "injection-not-enabled" || registry::find(code).is_some_and(binding)
+    };
     let example = move |code: &str| {
         of_networks(code)
+            || of_clusters(code)
             || of_allocations(code)
             || of_workloads(code)
             || Path::new(WRONG).join(format!("{code}.yaml")).is_file()
     };
     [
         trial("every_rule_has_a_case", move |code| {
-            silent(code) || of_allocations(code) || expected.contains(code)
+            silent(code) || of_allocations(code) || of_clusters(code) || expected.contains(code)
         }),
         trial("every_rule_has_an_example", example),
     ]

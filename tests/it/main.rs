@@ -30,7 +30,9 @@ mod pools;
 mod process;
 mod profiles;
 mod properties;
+mod rounds;
 mod simulation;
+mod steward;
 mod support;
 mod targets;
 mod tour;
@@ -71,6 +73,8 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        steward::trials(),
+        rounds::trials(),
         simulation::trials(),
         whereabouts::trials(),
     ]

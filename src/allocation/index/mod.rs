@@ -132,6 +132,11 @@ impl Index {
         self.ready.insert(pool.into());
     }
 
+    /// Lets a pool give nothing any more, until it is ready once more.
+    pub fn set_unready(&mut self, pool: &str) {
+        self.ready.remove(pool);
+    }
+
     /// Whether a pool gives addresses.
     pub fn is_ready(&self, pool: &str) -> bool {
         self.ready.contains(pool)

@@ -9,13 +9,15 @@ impl<O: Observer> View<'_, O> {
     /// What is used and not recorded, what more than one uses, and who it is that does.
     pub(super) fn adoptions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
-        for (place, users) in &self.users {
-            let Some(first) = users.first() else { continue };
-            let recorded = self.known.get(place).copied();
+        for place in &self.places {
+            let Some(first) = place.users.iter().copied().min_by_key(order) else {
+                continue;
+            };
+            let (recorded, users) = (place.recorded, &place.users);
             let holders = holders(recorded, users);
             if holders.len() > 1 {
                 let reason = Reason::Duplicate {
-                    address: place.1,
+                    address: place.key.1,
                     users: holders,
                 };
                 actions.push(Action {
@@ -59,9 +61,9 @@ impl<O: Observer> View<'_, O> {
             let pool = pool.as_ref().and_then(|pool| self.layout.pool(pool));
             let Some(pool) = pool else { continue };
             for address in reservation.sets_aside(pool) {
-                let place = (&pool.space, address);
-                let known = self.known.contains_key(&place) || self.users.contains_key(&place);
-                if known || !taken.insert(place) {
+                let key = (&pool.space, address);
+                let known = self.places.binary_search_by_key(&key, |place| place.key);
+                if known.is_ok() || !taken.insert(key) {
                     continue;
                 }
                 let record = Allocation {
@@ -84,6 +86,12 @@ impl<O: Observer> View<'_, O> {
         }
         actions
     }
+}
+
+/// Who of several comes first: pods before networks, and by name.
+fn order<'a>(one: &&'a InUse) -> (bool, &'a str, Option<&'a str>) {
+    let pod = one.pod.as_ref().map(|pod| &*pod.name);
+    (pod.is_none(), one.holder.namespace(), pod)
 }
 
 /// All who have an address. A reservation that nobody has taken is nobody: its holder may have come
@@ -136,7 +144,7 @@ fn named((record, version): Recorded<'_>, users: &[&InUse]) -> Option<Action> {
         pod: Some((*pod).clone()),
         ..record.clone()
     };
-    (!known).then(|| Action {
+    (!known).then_some(Action {
         write: Some(Write::Update(now, version)),
         reason: Reason::Named,
     })

@@ -1,9 +1,10 @@
 //! What becomes of a record.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Action, LET_GO, Observer, PROVISIONAL, PodState, Reason, Recorded, Tie, View, WorkloadState,
+    Action, Interface, LET_GO, Observer, PROVISIONAL, Place, PodState, Reason, Recorded, Tie, View,
+    WorkloadState,
 };
 use crate::allocation::{
     Address, Allocation, Holder, Pool, Retention, Timestamp, WorkloadRetention, Write,
@@ -11,16 +12,21 @@ use crate::allocation::{
 };
 
 impl<'a, O: Observer> View<'a, O> {
-    /// What to do about a record.
-    pub(super) fn judge(&self, recorded: Recorded<'a>) -> Option<Action> {
+    /// What to do about a record, if there is one.
+    pub(super) fn judge(&self, place: &Place<'a>) -> Option<Action> {
+        let recorded = place.recorded?;
         let (record, _) = recorded;
+        // Who uses it is there, and may.
+        if place.users.iter().any(|user| is_same(record, user)) {
+            return None;
+        }
         match &record.holder {
             Holder::Reservation { namespace, name } => {
                 let there = reserves(self.layout, namespace, name, record.address);
                 (!there).then(|| free(recorded, Reason::ReservationGone))
             }
             Holder::Network { .. } => {
-                let there = self.is_carried(record);
+                let there = self.carried_by(record).contains(&record.address);
                 (!there).then(|| free(recorded, Reason::NotConfigured))
             }
             Holder::Pod { .. }
@@ -30,19 +36,18 @@ impl<'a, O: Observer> View<'a, O> {
         }
     }
 
-    /// Whether whom the record is for uses its address.
-    fn is_carried(&self, record: &'a Allocation) -> bool {
-        let users = self.users.get(&(&record.space, record.address));
-        let users = users.into_iter().flatten();
-        // Where the pool is gone, nobody is known to use it under its space.
-        let carried = || self.carried_by(record).contains(&record.address);
-        users.copied().any(|user| is_same(record, user)) || carried()
-    }
-
     /// What the record's holder uses on its interface.
     fn carried_by(&self, record: &'a Allocation) -> &[Address] {
+        let carried = self.carried.get_or_init(|| {
+            let mut carried: HashMap<Interface<'_>, Vec<Address>> = HashMap::new();
+            for one in &self.in_use {
+                let interface = (&one.holder, &one.network, &*one.interface);
+                carried.entry(interface).or_default().push(one.address);
+            }
+            carried
+        });
         let interface = (&record.holder, &record.network, &*record.interface);
-        self.carried.get(&interface).map_or(&[], Vec::as_slice)
+        carried.get(&interface).map_or(&[], Vec::as_slice)
     }
 
     fn judge_pod(&self, recorded: Recorded<'a>) -> Option<Action> {
@@ -104,7 +109,7 @@ impl<'a, O: Observer> View<'a, O> {
     /// What a pod that is there does not carry, and has another for, or no use.
     fn judge_surplus(&self, recorded: Recorded<'a>, pool: Option<&Arc<Pool>>) -> Option<Action> {
         let (record, version) = recorded;
-        if self.is_carried(record) {
+        if self.carried_by(record).contains(&record.address) {
             return None;
         }
         let age = self.age(record);
@@ -133,7 +138,7 @@ impl<'a, O: Observer> View<'a, O> {
             since: self.now,
             ..record.clone()
         };
-        (age >= PROVISIONAL).then(|| Action {
+        (age >= PROVISIONAL).then_some(Action {
             write: Some(Write::Update(let_go, version)),
             reason: Reason::LetGo,
         })

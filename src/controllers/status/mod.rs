@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     fullness::Fullness,
-    objects::{Key, Known, Objects},
+    objects::{Key, Known, Objects, Written},
 };
 use super::notices::{Gravity, Notices};
 use crate::{
@@ -41,8 +41,6 @@ use crate::{
 
 /// How often it is looked whether something is to be written.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long one object's status stays at least.
-const SOONEST: Duration = Duration::from_secs(5);
 /// How often the objects are listed although nothing is known to have changed.
 const LIST: Duration = Duration::from_secs(60);
 /// How many objects are written at a look: a thousand reservations take a while, and nobody else
@@ -135,10 +133,10 @@ impl StatusWriter {
             } else {
                 &mut self.reservations
             };
-            if !objects.write(&key, status).await {
-                // It is another object than was listed, or the API server is away.
-                self.listed = None;
-                return;
+            match objects.write(&key, status).await {
+                Written::Settled => {}
+                Written::Changed => self.listed = None,
+                Written::Away => return,
             }
             if !*self.leads.borrow() {
                 return;
@@ -192,7 +190,7 @@ impl StatusWriter {
 
     /// The status of a pool, if it is to be written.
     fn pool_status(&self, (_, name): &Key, known: &Known, catalog: &Catalog) -> Option<Value> {
-        if !known.may_be_written(SOONEST) {
+        if !known.may_be_written() {
             return None;
         }
         let now = self.clock.now();
@@ -209,7 +207,7 @@ impl StatusWriter {
         layout: &Layout,
         valid: &HashMap<Key, usize>,
     ) -> Option<Value> {
-        if !known.may_be_written(SOONEST) {
+        if !known.may_be_written() {
             return None;
         }
         let verdict = match valid.get(key).and_then(|at| layout.reservations.get(*at)) {

@@ -17,6 +17,10 @@ use crate::{
 
 /// How many objects a page of a list has.
 const PAGE: u32 = 500;
+/// How long one object's status stays at least.
+const SOONEST: Duration = Duration::from_secs(5);
+/// How long an object is left alone that refused its status.
+const REFUSED: Duration = Duration::from_secs(60);
 /// Who writes, in the objects' `managedFields`.
 const MANAGER: &str = "nadmit";
 
@@ -38,13 +42,25 @@ pub(super) struct Known {
     pub(super) generation: Option<i64>,
     pub(super) spec: Value,
     status: Value,
-    written: Option<Instant>,
+    /// When it may be written again.
+    not_before: Option<Instant>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is done, or this one object refuses it: it is tried again in a while.
+    Settled,
+    /// It is not the object that was listed.
+    Changed,
+    /// Nothing can be written at this time.
+    Away,
 }
 
 impl Known {
     /// Whether its last write is long enough ago.
-    pub(super) fn may_be_written(&self, soonest: Duration) -> bool {
-        self.written.is_none_or(|at| at.elapsed() >= soonest)
+    pub(super) fn may_be_written(&self) -> bool {
+        self.not_before.is_none_or(|then| then <= Instant::now())
     }
 
     /// Its conditions, those of others among them.
@@ -99,7 +115,7 @@ impl Objects {
                 self.known = all.into_iter().map(known).collect();
                 for (key, now) in &mut self.known {
                     let then = before.remove(key).filter(|then| then.uid == now.uid);
-                    now.written = then.and_then(|then| then.written);
+                    now.not_before = then.and_then(|then| then.not_before);
                 }
                 self.trouble = None;
                 true
@@ -131,10 +147,10 @@ impl Objects {
         }
     }
 
-    /// Writes a status. Whether the object is what it was taken for.
-    pub(super) async fn write(&mut self, key: &Key, status: Value) -> bool {
-        let Some(known) = self.known.get(key) else {
-            return true;
+    /// Writes a status.
+    pub(super) async fn write(&mut self, key: &Key, status: Value) -> Written {
+        let Some(known) = self.known.get_mut(key) else {
+            return Written::Settled;
         };
         let (namespace, name) = key;
         let api: Api<DynamicObject> = match &**namespace {
@@ -156,16 +172,27 @@ impl Objects {
         match patched.await {
             Ok(object) => {
                 let (key, mut now) = self::known(object);
-                now.written = Some(Instant::now());
+                now.not_before = Some(Instant::now() + SOONEST);
                 self.known.insert(key, now);
                 self.trouble = None;
-                true
+                Written::Settled
             }
-            Err(Answer::NotFound(_) | Answer::Conflict(_)) => false,
+            Err(Answer::NotFound(_) | Answer::Conflict(_)) => {
+                known.not_before = Some(Instant::now() + SOONEST);
+                Written::Changed
+            }
             Err(answer) => {
+                let refused = matches!(answer, Answer::Refused { .. } | Answer::Unserved(_));
+                if refused {
+                    known.not_before = Some(Instant::now() + REFUSED);
+                }
                 let kind = &self.kind.kind;
                 self.failed(format!("no status of {kind} {name} is written"), answer);
-                false
+                if refused {
+                    Written::Settled
+                } else {
+                    Written::Away
+                }
             }
         }
     }
@@ -190,7 +217,7 @@ fn known(mut object: DynamicObject) -> (Key, Known) {
         generation: metadata.generation,
         spec: object.data["spec"].take(),
         status: object.data["status"].take(),
-        written: None,
+        not_before: None,
     };
     (key, known)
 }

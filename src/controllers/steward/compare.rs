@@ -8,7 +8,7 @@ use super::{Inner, State, observed::Observed, pods::Pods};
 use crate::{
     allocation::{
         Pool, Stored,
-        reconcile::{Action, InUse, Reason, reconcile},
+        reconcile::{Action, Reason, reconcile},
     },
     catalog::Catalog,
 };
@@ -16,7 +16,6 @@ use crate::{
 /// What a comparison found.
 pub(super) struct Compared {
     pub(super) records: Vec<Stored>,
-    pub(super) in_use: Vec<InUse>,
     pub(super) actions: Vec<Action>,
     /// When the same comparison may find more, with nothing changed.
     pub(super) due: Option<Instant>,
@@ -38,7 +37,7 @@ impl Inner {
                 })
                 .collect()
         };
-        let in_use = catalog.addresses_in_use(&default_home);
+        state.carried.look(catalog, &default_home);
         let (now, instant) = (self.clock.seconds(), Instant::now());
         let pods = Pods::of(catalog);
         state.memory.look(&records, &pods, catalog, instant);
@@ -52,14 +51,19 @@ impl Inner {
             due: Cell::new(None),
         };
         let known = records.iter().map(|one| (&one.allocation, one.version));
-        let mut actions = reconcile(known, catalog.layout(), &in_use, &observed, now);
+        let mut actions = reconcile(
+            known,
+            catalog.layout(),
+            state.carried.in_use(),
+            &observed,
+            now,
+        );
         let due = observed.due.get();
         self.drop_what_is_in_flight(&mut actions);
         Compared {
             actions,
             due: due.map(|due| instant + Duration::from_secs(due.unsigned_abs())),
             records,
-            in_use,
         }
     }
 

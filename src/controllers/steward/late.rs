@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Duration, Instant};
 
 use super::{Inner, State, report::Report};
@@ -58,19 +58,17 @@ impl Inner {
         let when = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(now + PATIENCE);
         state.waiting = pods.iter().map(|pod| (uid(pod), when(pod))).collect();
         if report.led {
-            let ripe = pods.iter().filter(|pod| when(pod) <= now);
-            let mut ripe: Vec<Arc<Pod>> = ripe.cloned().collect();
+            let ripe = pods.iter().filter(|pod| when(pod) <= now).cloned();
+            let mut ripe: Vec<Arc<Pod>> = ripe.collect();
             ripe.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-            let mut seen_to: Vec<BoxFuture<'_, (Arc<Pod>, Outcome)>> = Vec::new();
-            for pod in ripe {
-                let seen = async move {
+            let seen_to: Vec<(Arc<Pod>, Outcome)> = stream::iter(ripe)
+                .map(|pod| async move {
                     let outcome = self.see_to(&pod).await;
                     (pod, outcome)
-                };
-                seen_to.push(seen.boxed());
-            }
-            let seen_to: Vec<(Arc<Pod>, Outcome)> =
-                stream::iter(seen_to).buffered(AT_ONCE).collect().await;
+                })
+                .buffered(AT_ONCE)
+                .collect()
+                .await;
             for (pod, outcome) in seen_to {
                 let pause = self.told(state, &pod, outcome, report);
                 state.waiting.insert(uid(&pod), Instant::now() + pause);

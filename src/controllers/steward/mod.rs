@@ -12,6 +12,7 @@
 //! - Two leaders at once do no harm: every write names what it rests on.
 //! - Nothing is written in an order that chance decides; time is tokio's and the clock's.
 
+mod carried;
 mod compare;
 mod confirm;
 mod idle;
@@ -40,7 +41,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::report::{Intent, Report};
-use self::{memory::Memory, notes::Note};
+use self::{carried::Carried, memory::Memory, notes::Note};
 use super::{Live, Notices, PodWriter, metrics::Counted};
 use crate::{
     allocation::SharedIndex,
@@ -108,6 +109,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     memory: Memory,
+    carried: Carried,
     waiting: late::Waiting,
     /// What was told of pods that are given nothing, by UID.
     refused: HashMap<Box<str>, String>,

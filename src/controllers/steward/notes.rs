@@ -1,20 +1,22 @@
 //! What only people can mend: two users of one address, and pods that have something else than what
 //! is recorded for them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use super::{Inner, State, compare::Compared, report::Report};
+use super::{
+    Inner, State,
+    carried::{Carried, Reported},
+    compare::Compared,
+    report::Report,
+};
 use crate::{
     allocation::{
         Address, Allocation, Holder, NetworkRef,
         reconcile::{InUse, Reason},
     },
-    catalog::{Catalog, Pod},
+    catalog::Catalog,
     controllers::{Gravity, ObjectRef},
-    network::{
-        mac::{HardwareAddress, Mac},
-        status,
-    },
+    network::mac::Mac,
 };
 
 /// A pod, and a sentence about it.
@@ -29,10 +31,10 @@ impl Inner {
         compared: &Compared,
         report: &mut Report,
     ) {
-        let duplicates = duplicates(compared);
+        let duplicates = duplicates(compared, &state.carried);
         report.duplicates = compared.duplicates();
         self.tell(&mut state.duplicates, duplicates, "DuplicateAddress");
-        let drifted = drifted(catalog, compared);
+        let drifted = drifted(catalog, compared, &state.carried);
         report.drifted = drifted.len();
         self.counted.set_drifted(drifted.len());
         self.tell(&mut state.drifted, drifted, "AddressDrift");
@@ -68,7 +70,7 @@ impl Compared {
 }
 
 /// Who uses an address that others use, too, each with a sentence.
-fn duplicates(compared: &Compared) -> BTreeSet<Note> {
+fn duplicates(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
     let mut notes = BTreeSet::new();
     for action in &compared.actions {
         let Reason::Duplicate { address, users } = &action.reason else {
@@ -79,7 +81,7 @@ fn duplicates(compared: &Compared) -> BTreeSet<Note> {
             "{address} is used by {}; change the addresses of all but one of them",
             words.join(" and by ")
         );
-        let used = compared.in_use.iter().filter(|one| one.address == *address);
+        let used = carried.in_use().filter(|one| one.address == *address);
         for one in used.filter(|one| users.contains(&one.holder)) {
             notes.extend(object(one).map(|about| (about, message.clone())));
         }
@@ -99,33 +101,33 @@ type Interface<'a> = (&'a Holder, &'a NetworkRef, &'a str);
 /// The bound pods whose network-status shows, for a network of a pool, other addresses than are recorded
 /// for them, each with a sentence. What is recorded and not carried by the pod does not count: that is
 /// on its way out.
-fn drifted(catalog: &Catalog, compared: &Compared) -> BTreeSet<Note> {
+fn drifted(catalog: &Catalog, compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
     let mut recorded: HashMap<Interface<'_>, Vec<&Allocation>> = HashMap::new();
     for one in &compared.records {
         let record = &one.allocation;
         let interface = (&record.holder, &record.network, &*record.interface);
         recorded.entry(interface).or_default().push(record);
     }
-    let mut carried: HashMap<Interface<'_>, BTreeSet<Address>> = HashMap::new();
-    for one in &compared.in_use {
+    let mut used: HashMap<Interface<'_>, Vec<Address>> = HashMap::new();
+    for one in carried.in_use() {
         let interface = (&one.holder, &one.network, &*one.interface);
-        carried.entry(interface).or_default().insert(one.address);
+        used.entry(interface).or_default().push(one.address);
     }
     let mut notes = BTreeSet::new();
     for pod in catalog.pods().filter(|pod| pod.node.is_some()) {
-        for (network, interface, has) in reported(pod, catalog) {
-            let key = (&pod.holder, &network, &*interface);
-            let (Some(records), Some(carried)) = (recorded.get(&key), carried.get(&key)) else {
+        for has in carried.reported(pod) {
+            let key = (&pod.holder, &has.network, &*has.interface);
+            let (Some(records), Some(used)) = (recorded.get(&key), used.get(&key)) else {
                 continue;
             };
             let records = records.iter().copied();
-            let expected = Has::of(records.filter(|record| carried.contains(&record.address)));
-            if let Some(words) = expected.differs(&has) {
+            let expected = Expected::of(records.filter(|record| used.contains(&record.address)));
+            if let Some(words) = expected.differs(has) {
                 let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
                 let message = format!(
-                    "interface {interface} of network {}/{} has {words}; the plugin does not give \
-                     what it is asked for, or the annotation was changed past nadmit",
-                    network.namespace, network.name
+                    "interface {} of network {}/{} has {words}; the plugin does not give what it is \
+                     asked for, or the annotation was changed past nadmit",
+                    has.interface, has.network.namespace, has.network.name
                 );
                 notes.insert((about, message));
             }
@@ -134,29 +136,29 @@ fn drifted(catalog: &Catalog, compared: &Compared) -> BTreeSet<Note> {
     notes
 }
 
-/// What an interface has.
+/// What an interface is to have.
 #[derive(Default)]
-struct Has {
+struct Expected {
     ips: BTreeSet<Address>,
     mac: Option<Mac>,
 }
 
-impl Has {
+impl Expected {
     fn of<'a>(records: impl Iterator<Item = &'a Allocation>) -> Self {
-        let mut has = Self::default();
+        let mut expected = Self::default();
         for record in records {
             match record.address {
                 Address::Ip(_) => {
-                    has.ips.insert(record.address);
-                    has.mac = has.mac.or(record.mac);
+                    expected.ips.insert(record.address);
+                    expected.mac = expected.mac.or(record.mac);
                 }
-                Address::Mac(mac) => has.mac = Some(mac),
+                Address::Mac(mac) => expected.mac = Some(mac),
             }
         }
-        has
+        expected
     }
 
-    fn differs(&self, reported: &Self) -> Option<String> {
+    fn differs(&self, reported: &Reported) -> Option<String> {
         let list = |ips: &BTreeSet<Address>| match ips.is_empty() {
             true => "no address".to_owned(),
             false => {
@@ -171,35 +173,4 @@ impl Has {
         let (has, expected) = (reported.mac?, self.mac?);
         (has != expected).then(|| format!("MAC {has}, and {expected} is recorded for it"))
     }
-}
-
-/// What network-status shows of a pod's networks of pools: addresses in their pools' ranges.
-fn reported(pod: &Pod, catalog: &Catalog) -> Vec<(NetworkRef, String, Has)> {
-    let text = pod.network_status.as_deref().unwrap_or_default();
-    let mut found: BTreeMap<(NetworkRef, String), Has> = BTreeMap::new();
-    for attachment in status::parse(text).unwrap_or_default() {
-        let own = (&*pod.namespace, &*attachment.name);
-        let (namespace, name) = attachment.name.split_once('/').unwrap_or(own);
-        let network = catalog.network(namespace, name);
-        let pool = network.and_then(|network| {
-            let pool = catalog.layout().pool(network.address_pool.as_deref()?)?;
-            Some((NetworkRef::from(&**network), pool))
-        });
-        let Some((network, pool)) = pool else {
-            continue;
-        };
-        let interface = attachment.interface.unwrap_or_default();
-        let has = found.entry((network, interface)).or_default();
-        let inside = attachment
-            .ips
-            .iter()
-            .filter(|ip| pool.range_of(**ip).is_some());
-        has.ips.extend(inside.map(|ip| Address::Ip(*ip)));
-        let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
-        has.mac = has.mac.or_else(|| mac?.ok()?.ethernet());
-    }
-    let found = found.into_iter();
-    found
-        .map(|((network, interface), has)| (network, interface, has))
-        .collect()
 }

@@ -6,14 +6,27 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Inner, State, compare::Compared, confirm::look_at, report::Report};
-use crate::{allocation::Pool, catalog::Catalog, controllers::Look};
+use super::{Inner, State, carried::Carried, compare::Compared, confirm::look_at, report::Report};
+use crate::{
+    allocation::Pool, catalog::Catalog, controllers::Look, rules::pool::whereabouts_overlaps,
+};
 
 impl Inner {
-    /// The pools that give nothing yet.
+    /// The pools that give nothing: not yet, or not any more.
     pub(super) fn unready(&self, catalog: &Catalog) -> Vec<Arc<Pool>> {
+        let pools = catalog.layout().pools.values();
+        let contested: Vec<_> = pools.filter(|pool| !is_alone(pool, catalog)).collect();
         let mut index = self.index.lock();
         index.sync(catalog.layout());
+        for pool in contested {
+            if index.is_ready(&pool.name) {
+                tracing::warn!(
+                    pool = &*pool.name,
+                    "the pool gives nothing any more: Whereabouts gives its addresses"
+                );
+                index.set_unready(&pool.name);
+            }
+        }
         let pools = catalog.layout().pools.values();
         pools
             .filter(|pool| !index.is_ready(&pool.name))
@@ -32,14 +45,14 @@ impl Inner {
         let waiting = self.unready(catalog);
         let whole: Vec<&Arc<Pool>> = waiting
             .iter()
-            .filter(|pool| !compared.lacks(pool))
+            .filter(|pool| !compared.lacks(pool) && is_alone(pool, catalog))
             .collect();
         if whole.is_empty() {
             return compared;
         }
         let looks: BTreeSet<Look> = whole
             .iter()
-            .flat_map(|pool| homes(pool, catalog, &compared))
+            .flat_map(|pool| homes(pool, catalog, &state.carried))
             .map(Look::PodsOf)
             .collect();
         let failed = look_at(&*self.live, &looks).await;
@@ -56,10 +69,12 @@ impl Inner {
         for (look, error) in &failed {
             report.error(format!("{look:?}: {error}"));
         }
+        let whole = whole.into_iter().filter(|pool| is_alone(pool, catalog));
+        let whole: Vec<&Arc<Pool>> = whole.collect();
         let mut index = self.index.lock();
         index.sync(catalog.layout());
         for pool in whole {
-            let looked = homes(pool, catalog, &compared)
+            let looked = homes(pool, catalog, &state.carried)
                 .into_iter()
                 .map(Look::PodsOf)
                 .all(|look| looks.contains(&look) && !failed.contains_key(&look));
@@ -73,15 +88,20 @@ impl Inner {
     }
 }
 
+/// Whether Whereabouts gives nothing of it: while it does, two pods would get one address.
+fn is_alone(pool: &Pool, catalog: &Catalog) -> bool {
+    whereabouts_overlaps(catalog, pool).is_empty()
+}
+
 /// The namespaces whose pods may use a pool's addresses: those of its networks, and those whose pods
 /// are known to.
-fn homes(pool: &Pool, catalog: &Catalog, compared: &Compared) -> BTreeSet<Box<str>> {
+fn homes(pool: &Pool, catalog: &Catalog, carried: &Carried) -> BTreeSet<Box<str>> {
     let served = catalog.layout().served.get(&pool.name);
     let served = served
         .into_iter()
         .flatten()
         .map(|network| &network.namespace);
-    let users = compared.in_use.iter().filter(|one| one.pool == pool.name);
+    let users = carried.in_use().filter(|one| one.pool == pool.name);
     let users = users.map(|one| one.holder.namespace());
     served.chain(users).map(|name| (&**name).into()).collect()
 }

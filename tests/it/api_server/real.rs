@@ -141,7 +141,11 @@ fn api_server(
     port: u16,
 ) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let key = folder.join("service-accounts.key");
-    fs::write(&key, rcgen::KeyPair::generate()?.serialize_pem())?;
+    let pair = rcgen::KeyPair::generate()?;
+    fs::write(&key, pair.serialize_pem())?;
+    // Where keys to check tokens by are read, the private key's format is none.
+    let public = folder.join("service-accounts.pub");
+    fs::write(&public, pair.public_key_pem())?;
     let tokens = folder.join("tokens.csv");
     fs::write(&tokens, format!("{TOKEN},admin,admin,\"system:masters\"\n"))?;
     Ok(vec![
@@ -152,7 +156,7 @@ fn api_server(
         format!("--cert-dir={}", folder.join("certificates").display()),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        format!("--service-account-key-file={}", key.display()),
+        format!("--service-account-key-file={}", public.display()),
         format!("--service-account-signing-key-file={}", key.display()),
         format!("--token-auth-file={}", tokens.display()),
         "--authorization-mode=RBAC".to_owned(),

@@ -1,0 +1,211 @@
+//! `nadmit adopt --dry-run`, against a stand-in for the API server over HTTP.
+
+use std::{fs, process::Command};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+
+use super::support::{Told, holds, same};
+use crate::api_server::{ApiServer, Fault, Store};
+
+pub(super) fn trials() -> Vec<Trial> {
+    let trial = |name: &str, run: fn() -> Told| Trial::test(format!("rounds::{name}"), run);
+    vec![
+        trial("a_dry_run_shows_what_is_in_the_way", hindered),
+        trial("with_manifests_it_shows_what_will_be", planned),
+        trial("what_is_recorded_and_what_two_have_is_shown", recorded),
+        trial("without_a_dry_run_it_refuses_with_words", refuses),
+        trial("what_it_may_not_read_is_named", forbidden),
+    ]
+}
+
+/// A cluster in which Whereabouts gave the addresses.
+const CLUSTER: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: db}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: storage-net, namespace: db}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.0/28"}}'}
+---
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec: {ranges: [{range: 192.0.2.0/24}], namespaceSelector: {}}
+---
+apiVersion: nadmit.io/v1alpha1
+kind: AddressReservation
+metadata: {name: reports, namespace: db}
+spec: {network: storage-net, holder: {pod: reports}, ips: [192.0.2.200/24]}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: db-0
+  namespace: db
+  annotations:
+    k8s.v1.cni.cncf.io/networks: storage-net
+    k8s.v1.cni.cncf.io/network-status: '[{"name": "db/storage-net", "interface": "net1", "ips": ["192.0.2.1"]}]'
+spec: {containers: []}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: db-1
+  namespace: db
+  annotations:
+    k8s.v1.cni.cncf.io/networks: storage-net
+    k8s.v1.cni.cncf.io/network-status: '[{"name": "db/storage-net", "interface": "net1", "ips": ["192.0.2.2"]}]'
+spec: {containers: []}
+"#;
+
+/// The network as it will be.
+const CHANGED: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: storage-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static"}}'}
+"#;
+
+/// Runs `nadmit adopt` against a server; the exit code, and what was said on both streams.
+fn adopt(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, String), Failed> {
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    server.kubeconfig(&kubeconfig)?;
+    let output = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+        .args(["adopt", "--kubeconfig"])
+        .arg(&kubeconfig)
+        .args(arguments)
+        .env_remove("NADMIT_CONFIG")
+        .output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    ))
+}
+
+fn cluster(text: &str) -> Result<ApiServer, Failed> {
+    Ok(ApiServer::start(Store::of_text(text)?, 2, Vec::new())?)
+}
+
+fn says(said: &str, parts: &[&str]) -> Told {
+    match parts.iter().find(|part| !said.contains(**part)) {
+        Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
+        None => Ok(()),
+    }
+}
+
+fn hindered() -> Told {
+    let (code, said) = adopt(&cluster(CLUSTER)?, &["--dry-run"])?;
+    same(code, Some(1))?;
+    let parts = [
+        "pool storage in the unnamed address space, which no network names",
+        "in the way: Whereabouts gives addresses of it to pods on network db/storage-net (192.0.2.1 \
+         to 192.0.2.14)",
+        "0 to adopt, 0 to reserve, 0 recorded; 0 used by more than one; 1 of 1 pools would give nothing",
+    ];
+    says(&said, &parts)
+}
+
+fn planned() -> Told {
+    let server = cluster(CLUSTER)?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("network.yaml");
+    fs::write(&file, CHANGED)?;
+    let file = file.display().to_string();
+    let (code, said) = adopt(&server, &["--dry-run", &file])?;
+    same(
+        (code, &*said),
+        (
+            Some(0),
+            "\
+pool storage in the unnamed address space for db/storage-net
+  192.0.2.1    pod db/db-0             db/storage-net  adopt
+  192.0.2.2    pod db/db-1             db/storage-net  adopt
+  192.0.2.200  reservation db/reports  db/storage-net  reserve
+
+2 to adopt, 1 to reserve, 0 recorded; 0 used by more than one; 0 of 1 pools would give nothing
+",
+        ),
+    )?;
+    let (code, said) = adopt(&server, &["--dry-run", "--output", "json", &file])?;
+    same(code, Some(0))?;
+    let json: Value = serde_json::from_str(&said)?;
+    let first = &json["pools"][0]["addresses"][0];
+    let expected = json!({
+        "address": "192.0.2.1", "holder": "pod db/db-0", "network": "db/storage-net",
+        "state": "adopt",
+    });
+    same(first, &expected)?;
+    // Nothing was written.
+    let verbs: Vec<String> = server.asked().into_keys().map(|(verb, _)| verb).collect();
+    holds(verbs.iter().all(|verb| verb == "list"), verbs)?;
+    // A manifest that is none is said to be so.
+    fs::write(&file, "kind: [")?;
+    let (code, said) = adopt(&server, &["--dry-run", &file])?;
+    same(code, Some(2))?;
+    says(&said, &["error:", "network.yaml"])
+}
+
+fn recorded() -> Told {
+    let record = |last: u8, holder: &str| {
+        format!(
+            "---\napiVersion: nadmit.io/v1alpha1\nkind: AddressAllocation\nmetadata: {{name: 192.0.2.{last}}}\n\
+             spec: {{address: 192.0.2.{last}, pool: storage, network: {{namespace: db, name: storage-net}}, \
+             interface: net1, holder: {{pod: {{namespace: db, name: {holder}}}}}, since: '2026-03-01T12:00:00Z'}}\n"
+        )
+    };
+    let (before, rest) = CLUSTER
+        .split_once("---\napiVersion: k8s")
+        .ok_or("no network")?;
+    let (_, rest) = rest.split_once("---\n").ok_or("no pool")?;
+    let faulty = "---\napiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: odd}\nspec: {ranges: [{range: x}]}\n";
+    let text = format!(
+        "{before}---\n{CHANGED}---\n{rest}{}{}{faulty}",
+        record(1, "db-0"),
+        record(2, "other")
+    );
+    let (code, said) = adopt(&cluster(&text)?, &["--dry-run"])?;
+    same(code, Some(1))?;
+    let parts = [
+        "192.0.2.1    pod db/db-0             db/storage-net  recorded\n",
+        "used twice: 192.0.2.2 is used by pod db/other and by pod db/db-1\n",
+        "pool odd in the unnamed address space, which no network names\n  in the way: ranges[0].range",
+        "0 to adopt, 1 to reserve, 2 recorded; 1 used by more than one; 1 of 2 pools would give nothing",
+    ];
+    says(&said, &parts)
+}
+
+fn refuses() -> Told {
+    let server = cluster(CLUSTER)?;
+    let (code, said) = adopt(&server, &[])?;
+    same(code, Some(2))?;
+    says(
+        &said,
+        &["nothing is adopted by hand", "nadmit adopt --dry-run"],
+    )?;
+    same(server.seen(), Vec::new())
+}
+
+fn forbidden() -> Told {
+    for (resource, part) in [
+        (
+            "addressallocations",
+            "addressallocations.nadmit.io cannot be listed",
+        ),
+        ("pods", "addresses that running pods hold are not known"),
+    ] {
+        let store = Store::of_text(CLUSTER)?;
+        let server = ApiServer::start(store, 2, vec![Fault::Forbidden(resource)])?;
+        let (code, said) = adopt(&server, &["--dry-run"])?;
+        same(code, Some(2))?;
+        says(&said, &[part])?;
+    }
+    // Where nadmit is not installed yet, nothing is recorded.
+    let store = Store::of_text(CLUSTER)?.without("addressallocations");
+    let (code, said) = adopt(&ApiServer::start(store, 2, Vec::new())?, &["--dry-run"])?;
+    same(code, Some(1))?;
+    says(&said, &["0 recorded"])
+}

@@ -1,0 +1,262 @@
+//! Who leads.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, Patch, PatchParams};
+use libtest_mimic::Trial;
+use nadmit::controllers::{Leadership, LeaseOptions};
+use serde_json::json;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{Scraped, Told, Wall, holds, same, trial};
+use crate::api_server::{ApiServer, Failure, FaultAction, Rule};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("one_of_two_replicas_leads", one_leads),
+        trial("a_crashed_leader_is_followed", crash),
+        trial("a_leader_that_ends_is_followed_at_once", shutdown),
+        trial(
+            "a_leader_without_an_api_stops_before_another_begins",
+            lost_api,
+        ),
+        trial("answers_that_are_lost_cost_no_lead", lost_answers),
+        trial("clocks_may_be_wrong_or_stand_still", wrong_clocks),
+        trial("who_else_writes_the_lease_takes_nothing", bystander),
+        trial("everything_at_once_never_makes_two_leaders", storm),
+    ]
+}
+
+const STEP: Duration = Duration::from_millis(50);
+
+/// A replica that stands for the lease.
+struct Replica {
+    leads: watch::Receiver<bool>,
+    metric: Scraped,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    alive: bool,
+}
+
+impl Replica {
+    fn of(server: &ApiServer, name: &str, wall: &Wall) -> Self {
+        let client = server.named(name).client();
+        let options = LeaseOptions::new("nadmit", name);
+        let leadership = Leadership::new(client, options, wall.clock());
+        let stop = CancellationToken::new();
+        Self {
+            leads: leadership.leads(),
+            metric: Scraped::of(leadership.collector()),
+            task: tokio::spawn(leadership.run(stop.clone())),
+            stop,
+            alive: true,
+        }
+    }
+
+    fn leads(&self) -> bool {
+        self.alive && *self.leads.borrow()
+    }
+
+    /// It ends without a word.
+    fn crash(&mut self) {
+        self.task.abort();
+        self.alive = false;
+    }
+}
+
+fn pair() -> Result<(ApiServer, Wall, Replica, Replica), libtest_mimic::Failed> {
+    let server = ApiServer::new();
+    server.namespace("nadmit", &[]);
+    let wall = Wall::at("2026-03-01T12:00:00Z")?;
+    let a = Replica::of(&server, "a", &wall);
+    let b = Replica::of(&server, "b", &wall);
+    Ok((server, wall, a, b))
+}
+
+/// Lets time pass; says how long `until` took to hold. Two leaders at a time are an error.
+async fn pass(
+    replicas: &[&Replica],
+    longest: Duration,
+    until: impl Fn() -> bool,
+) -> Result<Duration, libtest_mimic::Failed> {
+    let start = Instant::now();
+    loop {
+        let leaders = replicas.iter().filter(|replica| replica.leads()).count();
+        holds(leaders <= 1, ("two lead", start.elapsed()))?;
+        if until() || start.elapsed() >= longest {
+            return Ok(start.elapsed());
+        }
+        sleep(STEP).await;
+    }
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+async fn one_leads() -> Told {
+    let (server, _, a, b) = pair()?;
+    let took = pass(&[&a, &b], seconds(60), || a.leads() || b.leads()).await?;
+    holds(took < seconds(1), took)?;
+    same((a.leads(), b.leads()), (true, false))?;
+    pass(&[&a, &b], seconds(600), || !a.leads()).await?;
+    same((a.leads(), b.leads()), (true, false))?;
+    let metrics = (a.metric.value("leader")?, b.metric.value("leader")?);
+    same(metrics, (1, 0))?;
+    let lease = server.stored("leases.coordination.k8s.io", "nadmit", "nadmit");
+    let spec = lease.ok_or("no lease")?["spec"].clone();
+    same(&spec["holderIdentity"], &json!("a"))?;
+    same(&spec["leaseTransitions"], &json!(1))?;
+    same(&spec["leaseDurationSeconds"], &json!(15))
+}
+
+async fn crash() -> Told {
+    let (_, _, mut a, b) = pair()?;
+    pass(&[&a, &b], seconds(30), || false).await?;
+    a.crash();
+    let took = pass(&[&a, &b], seconds(60), || b.leads()).await?;
+    holds(took >= seconds(10) && took <= seconds(18), took)
+}
+
+async fn shutdown() -> Told {
+    let (_, _, a, b) = pair()?;
+    pass(&[&a, &b], seconds(30), || false).await?;
+    a.stop.cancel();
+    let took = pass(&[&a, &b], seconds(60), || b.leads()).await?;
+    holds(took <= seconds(3), took)?;
+    holds(a.task.is_finished(), "it has not ended")
+}
+
+async fn lost_api() -> Told {
+    for failure in [Failure::Connection, Failure::Silence, Failure::Internal] {
+        let (server, _, a, b) = pair()?;
+        pass(&[&a, &b], seconds(31), || false).await?;
+        server.fault(Rule::of("*", "leases", failure.clone().into()).for_client("a"));
+        let stopped = pass(&[&a, &b], seconds(60), || !a.leads()).await?;
+        holds(
+            stopped >= seconds(7) && stopped <= seconds(11),
+            (stopped, failure),
+        )?;
+        pass(&[&a, &b], seconds(60), || b.leads()).await?;
+        same(b.leads(), true)?;
+        // It is a follower like any other once it is heard again.
+        server.heal();
+        pass(&[&a, &b], seconds(60), || false).await?;
+        same((a.leads(), b.leads()), (false, true))?;
+    }
+    // Without an API nobody leads, and afterwards somebody does.
+    let (server, _, a, b) = pair()?;
+    pass(&[&a, &b], seconds(31), || false).await?;
+    server.fault(Rule::of("*", "*", Failure::Unavailable.into()));
+    pass(&[&a, &b], seconds(60), || false).await?;
+    same((a.leads(), b.leads()), (false, false))?;
+    server.heal();
+    pass(&[&a, &b], seconds(60), || a.leads() || b.leads()).await?;
+    same(a.leads() || b.leads(), true)
+}
+
+async fn lost_answers() -> Told {
+    let (server, _, a, b) = pair()?;
+    pass(&[&a, &b], seconds(10), || false).await?;
+    for _ in 0..20 {
+        let lost = FaultAction::lost(Failure::Timeout);
+        server.fault(Rule::of("update", "leases", lost).for_client("a").times(1));
+        pass(&[&a, &b], seconds(7), || !a.leads()).await?;
+        same((a.leads(), b.leads()), (true, false))?;
+    }
+    Ok(())
+}
+
+async fn wrong_clocks() -> Told {
+    let server = ApiServer::new();
+    server.namespace("nadmit", &[]);
+    // One that stands still, and one that is a day ahead of it.
+    let still = Wall::at("2026-03-01T12:00:00Z")?;
+    let frozen = still.now();
+    let options = LeaseOptions::new("nadmit", "a");
+    let clock = nadmit::clock::Clock::new(move || frozen);
+    let leadership = Leadership::new(server.named("a").client(), options, clock);
+    let (leads, metric) = (leadership.leads(), Scraped::of(leadership.collector()));
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(leadership.run(stop.clone()));
+    let alive = true;
+    let a = Replica {
+        leads,
+        metric,
+        stop,
+        task,
+        alive,
+    };
+    sleep(STEP).await;
+    let b = Replica::of(&server, "b", &still.ahead(86_400));
+    pass(&[&a, &b], seconds(120), || !a.leads()).await?;
+    same((a.leads(), b.leads()), (true, false))
+}
+
+async fn bystander() -> Told {
+    let (server, _, a, b) = pair()?;
+    let leases: Api<Lease> = Api::namespaced(server.named("c").client(), "nadmit");
+    for count in 0..40 {
+        pass(&[&a, &b], Duration::from_millis(1_300), || false).await?;
+        let patch = json!({"metadata": {"annotations": {"count": count.to_string()}}});
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        leases.patch("nadmit", &params, &patch).await?;
+        same((a.leads(), b.leads()), (true, false))?;
+    }
+    let lease = leases.get("nadmit").await?;
+    let annotations = lease.metadata.annotations.unwrap_or_default();
+    same(annotations.get("count").map(String::as_str), Some("39"))
+}
+
+/// Replicas that come, crash and end, and a server that fails in every way.
+async fn storm() -> Told {
+    for seed in 0..6_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let (server, wall, a, b) = pair()?;
+        let mut replicas = [a, b];
+        for round in 0..30 {
+            server.heal();
+            let client = ["a", "b"][usize::try_from(draw(2))?];
+            let action: FaultAction = match draw(7) {
+                0 => Failure::Connection.into(),
+                1 => Failure::Silence.into(),
+                2 => Failure::Internal.into(),
+                3 => FaultAction::lost(Failure::Timeout),
+                4 => FaultAction::later(Duration::from_millis(draw(8_000)), Failure::Timeout),
+                5 => FaultAction::slow(Duration::from_millis(draw(4_000)), Duration::ZERO),
+                _ => FaultAction::slow(Duration::ZERO, Duration::from_millis(draw(4_000))),
+            };
+            server.fault(Rule::of("*", "leases", action).for_client(client));
+            if draw(5) == 0 {
+                let at = usize::try_from(draw(2))?;
+                if draw(2) == 0 {
+                    replicas[at].crash();
+                } else {
+                    replicas[at].stop.cancel();
+                    pass(&replicas.iter().collect::<Vec<_>>(), seconds(4), || false).await?;
+                }
+                let name = format!("{}{round}", ["a", "b"][at]);
+                replicas[at] = Replica::of(&server, &name, &wall);
+            }
+            let longest = Duration::from_millis(1_000 + draw(30_000));
+            pass(&replicas.iter().collect::<Vec<_>>(), longest, || false).await?;
+        }
+        server.heal();
+        let all: Vec<&Replica> = replicas.iter().collect();
+        pass(&all, seconds(40), || false).await?;
+        same(all.iter().filter(|one| one.leads()).count(), 1)?;
+    }
+    Ok(())
+}

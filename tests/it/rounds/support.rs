@@ -1,0 +1,148 @@
+//! Short words for the trials beside this file.
+
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    clock::Clock,
+    controllers::{Gravity, Notices, ObjectRef},
+};
+use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
+use tokio::time::{Instant, sleep};
+
+pub(super) type Told = Result<(), Failed>;
+
+/// A trial on one thread, in paused time.
+pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+where
+    F: Future<Output = Told> + 'static,
+{
+    Trial::test(format!("rounds::{name}"), move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()?
+            .block_on(run())
+    })
+}
+
+/// A wall clock that follows tokio's time, and can be set.
+#[derive(Clone)]
+pub(super) struct Wall {
+    began: Instant,
+    start: Timestamp,
+    offset: Arc<AtomicI64>,
+}
+
+impl Wall {
+    /// A clock that now shows this.
+    pub(super) fn at(now: &str) -> Result<Self, Failed> {
+        Ok(Self {
+            began: Instant::now(),
+            start: now.parse()?,
+            offset: Arc::default(),
+        })
+    }
+
+    /// The same, so many seconds ahead or, below 0, behind.
+    pub(super) fn ahead(&self, seconds: i64) -> Self {
+        let offset = self.offset.load(Ordering::Relaxed) + seconds;
+        Self {
+            offset: Arc::new(AtomicI64::new(offset)),
+            ..self.clone()
+        }
+    }
+
+    /// Sets it so many seconds forward, or back.
+    pub(super) fn set(&self, seconds: i64) {
+        self.offset.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.began.elapsed()).unwrap_or_default();
+        let offset = SignedDuration::from_secs(self.offset.load(Ordering::Relaxed));
+        self.start + passed + offset
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        let wall = self.clone();
+        Clock::new(move || wall.now())
+    }
+
+    /// Waits until it shows this, or has shown it.
+    pub(super) async fn until(&self, then: &str) -> Told {
+        let left = then.parse::<Timestamp>()?.duration_since(self.now());
+        if let Ok(left) = Duration::try_from(left) {
+            sleep(left).await;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps what is told.
+#[derive(Clone, Default)]
+pub(super) struct Kept(Arc<Mutex<Vec<String>>>);
+
+impl Notices for Kept {
+    fn notice(&self, about: ObjectRef, gravity: Gravity, reason: &'static str, message: String) {
+        let line = format!(
+            "{gravity:?} {} {}: {reason}: {message}",
+            about.kind, about.name
+        );
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+    }
+}
+
+impl Kept {
+    /// What was told since the last time that this was asked.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The value of a metric, as it is scraped.
+pub(super) struct Scraped(Registry);
+
+impl Scraped {
+    pub(super) fn of(collector: Box<dyn Collector>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(collector);
+        Self(registry)
+    }
+
+    pub(super) fn value(&self, name: &str) -> Result<i64, Failed> {
+        let mut text = String::new();
+        encode(&mut text, &self.0)?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.ok_or_else(|| format!("no {name} in\n{text}"))?;
+        Ok(value.parse()?)
+    }
+}
+
+pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> Told {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+}
+
+pub(super) fn holds(what: bool, words: impl Debug) -> Told {
+    if what {
+        return Ok(());
+    }
+    Err(format!("{words:?}").into())
+}

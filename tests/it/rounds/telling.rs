@@ -1,0 +1,158 @@
+//! What is told as Events.
+
+use std::{sync::Arc, time::Duration};
+
+use libtest_mimic::Trial;
+use nadmit::controllers::{Events, Gravity, Notices, ObjectRef};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{Scraped, Told, Wall, holds, same, trial};
+use crate::api_server::{ApiServer, Failure, Rule};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_notice_is_an_event_of_its_object", event),
+        trial("the_same_is_told_once_in_ten_minutes", once),
+        trial("who_tells_never_waits", never_waits),
+        trial("what_could_not_be_written_may_be_told_again", told_again),
+    ]
+}
+
+const EVENTS: &str = "events.events.k8s.io";
+
+struct Stage {
+    server: ApiServer,
+    events: Events,
+    metrics: Scraped,
+    stop: CancellationToken,
+}
+
+fn stage() -> Result<Stage, libtest_mimic::Failed> {
+    let server = ApiServer::new();
+    server.namespace("db", &[]);
+    let wall = Wall::at("2026-03-01T12:00:00Z")?;
+    let (events, writer) = Events::new(server.client(), "nadmit-0", wall.clock());
+    let stop = CancellationToken::new();
+    tokio::spawn(writer.run(stop.clone()));
+    Ok(Stage {
+        server,
+        metrics: Scraped::of(events.collector()),
+        events,
+        stop,
+    })
+}
+
+impl Stage {
+    fn tell(&self, pod: &str, message: &str) {
+        let about = ObjectRef::pod("db", pod, Some("1-2-3"));
+        let reason = "DuplicateAddress";
+        self.events
+            .notice(about, Gravity::Warning, reason, message.to_owned());
+    }
+
+    async fn written(&self) -> Vec<Arc<Value>> {
+        sleep(Duration::from_secs(1)).await;
+        self.server.all(EVENTS)
+    }
+
+    fn count(&self, outcome: &str) -> Result<i64, libtest_mimic::Failed> {
+        let name = format!("notices_total{{outcome=\"{outcome}\"}}");
+        self.metrics.value(&name)
+    }
+}
+
+async fn event() -> Told {
+    let stage = stage()?;
+    stage.tell("db-0", "192.0.2.5 is used by two");
+    let pool = ObjectRef {
+        api_version: "nadmit.io/v1alpha1",
+        kind: "AddressPool",
+        namespace: String::new(),
+        name: "storage".to_owned(),
+        uid: None,
+    };
+    let long = "ä".repeat(2_000);
+    stage.events.notice(pool, Gravity::Normal, "Adopted", long);
+    let written = stage.written().await;
+    let of = |name: &str| {
+        written
+            .iter()
+            .find(|event| event["regarding"]["name"] == name)
+    };
+    let event = of("db-0").ok_or("no event of the pod")?;
+    same(&event["metadata"]["namespace"], &json!("db"))?;
+    same(
+        &event["regarding"],
+        &json!({"apiVersion": "v1", "kind": "Pod", "namespace": "db", "name": "db-0", "uid": "1-2-3"}),
+    )?;
+    same(
+        (&event["type"], &event["reason"]),
+        (&json!("Warning"), &json!("DuplicateAddress")),
+    )?;
+    same(&event["note"], &json!("192.0.2.5 is used by two"))?;
+    same(&event["reportingInstance"], &json!("nadmit-0"))?;
+    // As kubectl describe looks for what lives in no namespace.
+    let event = of("storage").ok_or("no event of the pool")?;
+    same(
+        (&event["metadata"]["namespace"], &event["type"]),
+        (&json!("default"), &json!("Normal")),
+    )?;
+    let note = event["note"].as_str().unwrap_or_default();
+    holds(note.len() <= 1_024 && note.ends_with('…'), note)?;
+    stage.stop.cancel();
+    Ok(())
+}
+
+async fn once() -> Told {
+    let stage = stage()?;
+    for _ in 0..500 {
+        stage.tell("db-0", "the same");
+        sleep(Duration::from_secs(1)).await;
+    }
+    same(stage.written().await.len(), 1)?;
+    stage.tell("db-0", "something else");
+    stage.tell("db-1", "the same");
+    same(stage.written().await.len(), 3)?;
+    sleep(Duration::from_secs(100)).await;
+    stage.tell("db-0", "the same");
+    same(stage.written().await.len(), 4)?;
+    same(
+        (stage.count("written")?, stage.count("repeated")?),
+        (4, 499),
+    )
+}
+
+async fn never_waits() -> Told {
+    let stage = stage()?;
+    stage
+        .server
+        .fault(Rule::of("create", "events", Failure::Silence.into()));
+    let start = Instant::now();
+    for number in 0..1_000 {
+        stage.tell("db-0", &number.to_string());
+    }
+    same(start.elapsed(), Duration::ZERO)?;
+    sleep(Duration::from_secs(1)).await;
+    let dropped = stage.count("dropped")?;
+    holds((700..1_000).contains(&dropped), dropped)?;
+    stage.server.heal();
+    sleep(Duration::from_secs(60)).await;
+    let (written, failed) = (stage.count("written")?, stage.count("failed")?);
+    same(written + failed + dropped, 1_000)?;
+    same(i64::try_from(stage.server.all(EVENTS).len())?, written)
+}
+
+async fn told_again() -> Told {
+    let stage = stage()?;
+    stage
+        .server
+        .fault(Rule::of("create", "events", Failure::Forbidden.into()));
+    stage.tell("db-0", "the same");
+    same(stage.written().await.len(), 0)?;
+    same(stage.count("failed")?, 1)?;
+    stage.server.heal();
+    stage.tell("db-0", "the same");
+    same(stage.written().await.len(), 1)
+}

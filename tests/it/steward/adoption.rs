@@ -1,0 +1,158 @@
+//! A pool gives nothing until everything in use in its ranges is recorded, on each replica.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use super::world::*;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "what_is_in_use_is_recorded_before_any_replica_gives",
+            before,
+        ),
+        trial("a_network_that_joins_a_pool_is_looked_at_first", joins),
+        trial(
+            "a_pool_gives_nothing_while_whereabouts_gives_of_it",
+            contested,
+        ),
+        trial("a_pool_waits_until_its_pods_can_be_listed", listed),
+        trial("a_plan_changes_nothing", plan),
+        trial("a_full_pass_reads_everything_afresh", full),
+    ]
+}
+
+async fn contested() -> Told {
+    const KIND: &str = "network-attachment-definitions.k8s.cni.cncf.io";
+    let world = World::new();
+    let old = world.server.stored(KIND, "db", "storage-net");
+    let mut old = old.ok_or("no network")?;
+    let config = json!({
+        "cniVersion": "0.3.1", "type": "macvlan",
+        "ipam": {"type": "whereabouts", "range": "192.0.2.0/28"},
+    });
+    old["metadata"] = json!({"name": "old-net", "namespace": "db"});
+    old["spec"]["config"] = json!(config.to_string());
+    world.server.put(old.clone());
+    let leader = world.replica("a", true).await?;
+    seconds(60).await;
+    same(leader.is_ready(), false)?;
+    // It goes, and comes back past the webhook.
+    let mut mended = old.clone();
+    mended["spec"]["config"] = json!(config.to_string().replace("192.0.2.", "198.51.100."));
+    world.server.put(mended);
+    seconds(5).await;
+    same(leader.is_ready(), true)?;
+    world.server.put(old);
+    seconds(5).await;
+    same(leader.is_ready(), false)
+}
+
+async fn before() -> Told {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    world.running("b", "192.0.2.9", "node-2");
+    let first = world.replica("a", false).await?;
+    let second = world.replica("b", false).await?;
+    seconds(30).await;
+    same((first.is_ready(), second.is_ready()), (false, false))?;
+    same(world.held(), vec![])?;
+    first.lead(true);
+    seconds(5).await;
+    same(
+        world.held(),
+        holding(&[("192.0.2.7", "a"), ("192.0.2.9", "b")]),
+    )?;
+    same((first.is_ready(), second.is_ready()), (true, true))?;
+    let stored = world.server.stored(RECORDS, "", "192.0.2.7");
+    let pod = &stored.ok_or("gone")?["spec"]["pod"];
+    same(
+        pod,
+        &json!({"name": "a", "uid": world.uid("a"), "node": "node-1"}),
+    )
+}
+
+async fn joins() -> Told {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    same(leader.is_ready(), true)?;
+    // Others have used the range all along, on a network of which the pool did not know.
+    let mut other = world
+        .server
+        .stored(
+            "network-attachment-definitions.k8s.cni.cncf.io",
+            "db",
+            "storage-net",
+        )
+        .ok_or("no network")?;
+    other["metadata"] = json!({"name": "old-net", "namespace": "db"});
+    world.server.put(other.clone());
+    let status = json!([{"name": "db/old-net", "interface": "net1", "ips": ["192.0.2.1"]}]);
+    world.pod(
+        "old",
+        json!({NETWORKS: "old-net", STATUS: status.to_string()}),
+        Some("node-1"),
+    );
+    seconds(5).await;
+    same(world.held(), vec![])?;
+    leader.lead(false);
+    other["metadata"]["annotations"] = json!({"nadmit.io/address-pool": "storage"});
+    world.server.put(other);
+    seconds(5).await;
+    same(leader.is_ready(), false)?;
+    leader.lead(true);
+    seconds(5).await;
+    same(world.held(), holding(&[("192.0.2.1", "old")]))?;
+    same(leader.is_ready(), true)
+}
+
+async fn listed() -> Told {
+    use crate::api_server::{Failure, Rule};
+    let world = World::new();
+    let lists = |path: &str| path.contains("/namespaces/db/pods?");
+    let refused = Rule::of("list", "pods", Failure::Internal.into());
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    same(leader.is_ready(), true)?;
+    same(world.server.seen().iter().any(|path| lists(path)), true)?;
+    world.server.fault(refused);
+    world.server.put(json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool", "metadata": {"name": "storage"},
+        "spec": {"ranges": [{"range": "192.0.0.0/16"}], "namespaceSelector": {}},
+    }));
+    seconds(60).await;
+    same(leader.is_ready(), false)?;
+    world.server.heal();
+    seconds(20).await;
+    same(leader.is_ready(), true)
+}
+
+async fn plan() -> Told {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    let replica = world.replica("a", false).await?;
+    let plan = replica.steward.plan().await;
+    let words: Vec<&str> = plan.iter().map(|intent| &*intent.words).collect();
+    let expected = "192.0.2.7 of pool storage is in use by pod db/a: record it";
+    same(words, vec![expected])?;
+    seconds(5).await;
+    same(world.held(), vec![])
+}
+
+async fn full() -> Told {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    let report = leader.steward.pass(true).await;
+    same((report.led, report.full, report.records), (true, true, 1))?;
+    same((&report.errors, &report.unready), (&vec![], &vec![]))?;
+    // Nobody tells of a record that is gone: the list shows it.
+    let seen = world.server.seen();
+    let looked = |part: &str| seen.iter().any(|path| path.contains(part));
+    same(
+        looked("nodes?limit=500&fieldSelector=metadata.name%3Dnode-1"),
+        true,
+    )
+}

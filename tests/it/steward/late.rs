@@ -1,0 +1,168 @@
+//! What was missed when a pod was bound is put in.
+
+use libtest_mimic::Trial;
+use nadmit::allocation::Slice;
+use serde_json::json;
+
+use super::world::*;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_pod_that_was_bound_past_nadmit_gets_its_addresses", late),
+        trial("the_ordinary_way_is_given_its_time", patience),
+        trial(
+            "a_pod_of_a_sliced_pool_gets_them_of_its_node_s_slice",
+            sliced,
+        ),
+        trial("a_pod_that_changed_meanwhile_is_judged_anew", changed),
+        trial("a_pod_that_can_get_none_is_told_of_once", refused),
+        trial("only_the_leader_puts_anything_in", follower),
+        trial("a_namespace_that_is_not_labelled_is_left_alone", unlabelled),
+        trial("an_empty_slice_goes_with_its_node", idle),
+    ]
+}
+
+fn networks(world: &World, pod: &str) -> String {
+    let stored = world.server.stored("pods", "db", pod).unwrap_or_default();
+    text(&stored["metadata"]["annotations"][NETWORKS])
+}
+
+fn plain() -> serde_json::Value {
+    json!({NETWORKS: "storage-net"})
+}
+
+async fn late() -> Told {
+    let world = World::new();
+    let _leader = world.replica("a", true).await?;
+    seconds(5).await;
+    world.pod("a", plain(), Some("node-1"));
+    seconds(5).await;
+    same(
+        networks(&world, "a"),
+        r#"[{"name":"storage-net","ips":["192.0.2.1/24"]}]"#.to_owned(),
+    )?;
+    same(world.held(), holding(&[("192.0.2.1", "a")]))?;
+    let stored = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    let requested = &stored["metadata"]["annotations"]["nadmit.io/requested-networks"];
+    same(requested, &json!("storage-net"))?;
+    // Nothing more is written, however long its networks take.
+    let written = world.server.written();
+    seconds(300).await;
+    same(world.server.written(), written)
+}
+
+async fn patience() -> Told {
+    let world = World::new();
+    let _leader = world.replica("a", true).await?;
+    seconds(5).await;
+    world.pod("a", plain(), Some("node-1"));
+    tokio::time::sleep(std::time::Duration::from_millis(1_900)).await;
+    same(world.held(), vec![])
+}
+
+async fn sliced() -> Told {
+    let world = World::sliced();
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    for (pod, node) in [("a", "node-1"), ("b", "node-2"), ("c", "node-1")] {
+        world.pod(pod, plain(), Some(node));
+        seconds(5).await;
+    }
+    same(
+        world.held(),
+        holding(&[("192.0.2.1", "a"), ("192.0.2.16", "b"), ("192.0.2.2", "c")]),
+    )?;
+    let index = leader.index.lock();
+    let slices = index.slices_of("storage").into_iter();
+    let slices: Vec<String> = slices.map(|s| format!("{} {}", s.node, s.window)).collect();
+    same(
+        slices,
+        ["node-1 192.0.2.0/28", "node-2 192.0.2.16/28"]
+            .map(str::to_owned)
+            .to_vec(),
+    )
+}
+
+async fn changed() -> Told {
+    let world = World::new();
+    let _leader = world.replica("a", true).await?;
+    seconds(5).await;
+    // Between the look and the patch somebody else writes.
+    world.pod("a", plain(), Some("node-1"));
+    use crate::api_server::{FaultAction, Rule};
+    let slow = FaultAction {
+        before: std::time::Duration::from_secs(1),
+        ..FaultAction::default()
+    };
+    world.server.fault(Rule::of("patch", "pods", slow).times(1));
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    pod["metadata"]["annotations"] = json!({NETWORKS: "storage-net@data"});
+    world.server.put(pod);
+    seconds(10).await;
+    same(
+        networks(&world, "a"),
+        r#"[{"name":"storage-net","interface":"data","ips":["192.0.2.2/24"]}]"#.to_owned(),
+    )
+}
+
+async fn refused() -> Told {
+    let world = World::with(&json!({
+        "ranges": [{"range": "192.0.2.0/30"}], "namespaceSelector": {},
+    }));
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    for pod in ["a", "b", "c"] {
+        world.pod(pod, plain(), Some("node-1"));
+        seconds(5).await;
+    }
+    seconds(120).await;
+    same(world.held().len(), 2)?;
+    same(leader.said.of("NoAddresses"), vec!["c".to_owned()])
+}
+
+async fn follower() -> Told {
+    let world = World::new();
+    let replica = world.replica("a", false).await?;
+    world.pod("a", plain(), Some("node-1"));
+    seconds(60).await;
+    same(world.held(), vec![])?;
+    replica.lead(true);
+    seconds(5).await;
+    same(world.held(), holding(&[("192.0.2.1", "a")]))
+}
+
+async fn unlabelled() -> Told {
+    let world = World::new();
+    world.server.namespace("db", &[]);
+    let _leader = world.replica("a", true).await?;
+    world.pod("a", plain(), Some("node-1"));
+    seconds(60).await;
+    same(world.held(), vec![])
+}
+
+async fn idle() -> Told {
+    let world = World::sliced();
+    let leader = world.replica("a", true).await?;
+    for (last, node) in [(0u8, "node-1"), (16, "node-2"), (32, "node-2")] {
+        let window = format!("192.0.2.{last}/28");
+        let window = nadmit::network::range::Subnet::parse(&window)?;
+        let slice = Slice::new(&"storage".into(), window, &node.into());
+        leader.slices.claim(&slice).await?;
+    }
+    world.running("a", "192.0.2.17", "node-2");
+    seconds(5).await;
+    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(world.server.client());
+    nodes.delete("node-2", &Default::default()).await?;
+    seconds(5).await;
+    let left = |world: &World| {
+        let all = world.server.all(SLICES);
+        let names = all.iter().map(|object| text(&object["metadata"]["name"]));
+        names.collect::<Vec<_>>()
+    };
+    let expected = ["storage.192.0.2.0", "storage.192.0.2.16"].map(str::to_owned);
+    same(left(&world), expected.to_vec())?;
+    world.delete("a").await?;
+    seconds(60).await;
+    same(left(&world), vec!["storage.192.0.2.0".to_owned()])
+}

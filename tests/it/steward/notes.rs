@@ -1,0 +1,73 @@
+//! What only people can mend is told, once, and left alone.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use super::world::*;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("two_users_of_one_address_are_told_of", duplicate),
+        trial("a_pod_that_has_something_else_is_told_of", drift),
+        trial("a_pod_whose_set_lets_it_go_is_no_second_user", orphan),
+    ]
+}
+
+async fn duplicate() -> Told {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    world.running("b", "192.0.2.7", "node-2");
+    let leader = world.replica("a", true).await?;
+    seconds(60).await;
+    same(world.held(), holding(&[("192.0.2.7", "a")]))?;
+    same(
+        leader.said.of("DuplicateAddress"),
+        ["a", "b"].map(str::to_owned).to_vec(),
+    )?;
+    same(leader.steward.pass(false).await.duplicates, 1)?;
+    same(leader.is_ready(), true)?;
+    // One of them goes: the other has it then.
+    world.delete("a").await?;
+    seconds(60).await;
+    same(world.held(), holding(&[("192.0.2.7", "b")]))?;
+    same(leader.steward.pass(false).await.duplicates, 0)
+}
+
+async fn drift() -> Told {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    world.running("b", "192.0.2.8", "node-1");
+    let leader = world.replica("a", true).await?;
+    seconds(10).await;
+    same(leader.said.of("AddressDrift"), vec![])?;
+    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    let status = json!([{"name": "db/storage-net", "interface": "net1", "ips": ["192.0.2.99"]}]);
+    pod["metadata"]["annotations"][STATUS] = json!(status.to_string());
+    world.server.put(pod);
+    seconds(60).await;
+    let drifted = leader.said.of("AddressDrift");
+    same(drifted.first().map(String::as_str), Some("a"))?;
+    same(drifted.iter().all(|name| name == "a"), true)?;
+    same(leader.steward.pass(false).await.drifted, 1)
+}
+
+async fn orphan() -> Told {
+    let world = World::new();
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
+        "controller": true}]);
+    world.server.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "db-0", "namespace": "db", "annotations": carrying("192.0.2.7"),
+            "ownerReferences": owner},
+        "spec": {"nodeName": "node-1", "containers": []},
+    }));
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    same(world.held().len(), 1)?;
+    let mut pod = world.server.stored("pods", "db", "db-0").ok_or("no pod")?;
+    pod["metadata"]["ownerReferences"] = json!([]);
+    world.server.put(pod);
+    seconds(600).await;
+    same(world.held().len(), 1)?;
+    same(leader.said.of("DuplicateAddress"), vec![])
+}

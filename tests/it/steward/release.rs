@@ -1,0 +1,277 @@
+//! When an address is freed: after its pod is gone for sure, and not before.
+
+use libtest_mimic::Trial;
+use nadmit::allocation::{Allocation, Holder};
+use serde_json::json;
+
+use super::world::*;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("what_a_pod_had_is_free_after_the_quarantine", quarantine),
+        trial(
+            "a_pod_that_was_made_anew_meanwhile_keeps_its_address",
+            made_anew,
+        ),
+        trial("nothing_is_freed_that_cannot_be_looked_up", forbidden),
+        trial("an_evicted_pod_s_address_is_freed", evicted),
+        trial("a_pod_that_has_ended_gives_its_address_back", ended),
+        trial(
+            "what_a_pod_had_on_a_silent_node_is_kept_for_a_while",
+            silent,
+        ),
+        trial("a_node_that_comes_back_has_time_to_end_what_is_gone", back),
+        trial(
+            "a_node_that_is_gone_or_out_of_service_runs_nothing",
+            vouched,
+        ),
+        trial("a_record_for_which_no_pod_comes_is_freed", never_came),
+        trial(
+            "a_pod_that_comes_late_keeps_what_its_token_holds",
+            came_late,
+        ),
+        trial("a_token_s_record_gets_the_pod_s_name", named),
+        trial("a_replica_s_address_goes_with_its_set", stateful_set),
+        trial("who_does_not_lead_frees_nothing", follower),
+    ]
+}
+
+/// A leader, and a pod with a record.
+async fn with_pod() -> Result<(World, Replica), libtest_mimic::Failed> {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    same(world.held(), kept())?;
+    Ok((world, leader))
+}
+
+fn kept() -> Vec<(String, String)> {
+    holding(&[("192.0.2.7", "a")])
+}
+
+async fn quarantine() -> Told {
+    let (world, _leader) = with_pod().await?;
+    world.delete("a").await?;
+    seconds(28).await;
+    same(world.held(), kept())?;
+    seconds(5).await;
+    same(world.held(), vec![])
+}
+
+async fn made_anew() -> Told {
+    let (world, _leader) = with_pod().await?;
+    world.delete("a").await?;
+    seconds(10).await;
+    // From here on the watch tells nothing.
+    world.server.lag("a", std::time::Duration::from_secs(3600));
+    world.running("a", "192.0.2.7", "node-2");
+    seconds(600).await;
+    same(world.held(), kept())
+}
+
+async fn forbidden() -> Told {
+    use crate::api_server::{Failure, Rule};
+    let (world, _leader) = with_pod().await?;
+    let rule = Rule::of("list", "nodes", Failure::Internal.into());
+    world.server.fault(rule);
+    world.delete("a").await?;
+    seconds(120).await;
+    same(world.held(), kept())?;
+    world.server.heal();
+    seconds(30).await;
+    same(world.held(), vec![])
+}
+
+async fn evicted() -> Told {
+    let (world, _leader) = with_pod().await?;
+    let params = kube::api::EvictParams::default();
+    world.pods().evict("a", &params).await?;
+    // It is told to end, and there as long as its kubelet says.
+    seconds(300).await;
+    same(world.held(), kept())?;
+    world.delete("a").await?;
+    seconds(40).await;
+    same(world.held(), vec![])
+}
+
+async fn ended() -> Told {
+    let (world, _leader) = with_pod().await?;
+    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    pod["status"]["phase"] = json!("Succeeded");
+    world.server.put(pod);
+    seconds(40).await;
+    same(world.held(), vec![])
+}
+
+async fn silent() -> Told {
+    let (world, _leader) = with_pod().await?;
+    world.node("node-1", false);
+    seconds(5).await;
+    world.delete("a").await?;
+    seconds(580).await;
+    same(world.held(), kept())?;
+    seconds(40).await;
+    same(world.held(), vec![])
+}
+
+async fn back() -> Told {
+    let (world, _leader) = with_pod().await?;
+    world.node("node-1", false);
+    seconds(5).await;
+    world.delete("a").await?;
+    seconds(300).await;
+    world.node("node-1", true);
+    seconds(25).await;
+    same(world.held(), kept())?;
+    seconds(10).await;
+    same(world.held(), vec![])
+}
+
+async fn vouched() -> Told {
+    for gone in [true, false] {
+        let (world, _leader) = with_pod().await?;
+        world.node("node-1", false);
+        seconds(5).await;
+        world.delete("a").await?;
+        seconds(60).await;
+        same(world.held(), kept())?;
+        if gone {
+            let nodes: kube::Api<k8s_openapi::api::core::v1::Node> =
+                kube::Api::all(world.server.client());
+            nodes.delete("node-1", &Default::default()).await?;
+        } else {
+            let mut node = world
+                .server
+                .stored("nodes", "", "node-1")
+                .ok_or("no node")?;
+            node["spec"]["taints"] =
+                json!([{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]);
+            world.server.put(node);
+        }
+        seconds(5).await;
+        same(world.held(), vec![])?;
+    }
+    Ok(())
+}
+
+fn token() -> Holder {
+    Holder::Unnamed {
+        namespace: "db".into(),
+        generate_name: "web-".into(),
+        token: "t-1".into(),
+    }
+}
+
+async fn never_came() -> Told {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    let record = world.record("192.0.2.1", "", "", "");
+    leader
+        .write(Allocation {
+            holder: token(),
+            pod: None,
+            ..record
+        })
+        .await?;
+    seconds(115).await;
+    same(world.held(), holding(&[("192.0.2.1", "t-1")]))?;
+    seconds(10).await;
+    same(world.held(), vec![])
+}
+
+fn unnamed(world: &World) {
+    world.server.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "web-x", "generateName": "web-", "namespace": "db", "annotations": {
+            NETWORKS: asking("192.0.2.1"), "nadmit.io/holder-token": "t-1",
+        }},
+        "spec": {"nodeName": "node-1", "containers": []},
+    }));
+}
+
+async fn came_late() -> Told {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    let record = world.record("192.0.2.1", "", "", "");
+    leader
+        .write(Allocation {
+            holder: token(),
+            pod: None,
+            ..record
+        })
+        .await?;
+    seconds(60).await;
+    world.server.lag("a", std::time::Duration::from_secs(3600));
+    unnamed(&world);
+    seconds(600).await;
+    same(world.held(), holding(&[("192.0.2.1", "t-1")]))
+}
+
+async fn named() -> Told {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    let record = world.record("192.0.2.1", "", "", "");
+    leader
+        .write(Allocation {
+            holder: token(),
+            pod: None,
+            ..record
+        })
+        .await?;
+    unnamed(&world);
+    seconds(5).await;
+    let stored = world
+        .server
+        .stored(RECORDS, "", "192.0.2.1")
+        .ok_or("gone")?;
+    let uid = world.uid("web-x");
+    same(
+        &stored["spec"]["pod"],
+        &json!({"name": "web-x", "uid": uid, "node": "node-1"}),
+    )?;
+    same(
+        &stored["metadata"]["labels"]["nadmit.io/pod-uid"],
+        &json!(uid),
+    )
+}
+
+async fn stateful_set() -> Told {
+    let world = World::new();
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": "db", "namespace": "db"}, "spec": {"replicas": 1},
+    });
+    world.server.put(set);
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
+        "controller": true}]);
+    world.server.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "db-0", "namespace": "db", "annotations": carrying("192.0.2.7"),
+            "ownerReferences": owner},
+        "spec": {"nodeName": "node-1", "containers": []},
+    }));
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    world.delete("db-0").await?;
+    seconds(300).await;
+    same(world.held().len(), 1)?;
+    let sets: kube::Api<k8s_openapi::api::apps::v1::StatefulSet> =
+        kube::Api::namespaced(world.server.client(), "db");
+    sets.delete("db", &Default::default()).await?;
+    seconds(10).await;
+    same(world.held(), vec![])?;
+    same(leader.is_ready(), true)
+}
+
+async fn follower() -> Told {
+    let (world, leader) = with_pod().await?;
+    leader.lead(false);
+    world.delete("a").await?;
+    seconds(300).await;
+    same(world.held(), kept())?;
+    // It has seen the pod go: as leader it does not wait once more.
+    leader.lead(true);
+    seconds(5).await;
+    same(world.held(), vec![])
+}

@@ -1,0 +1,102 @@
+//! What a pod holds and has no use for any more.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use super::world::*;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "what_was_for_another_node_goes_when_the_bind_is_seen",
+            moved,
+        ),
+        trial("until_it_is_bound_a_pod_may_go_to_either_node", unbound),
+        trial("what_is_unplugged_is_let_go_and_then_freed", unplugged),
+        trial("what_is_plugged_in_again_meanwhile_stays", plugged_again),
+    ]
+}
+
+/// Two records for one pod, as when its binding to node-1 came to nothing.
+async fn twice_bound(node: Option<&str>) -> Result<(World, Replica), libtest_mimic::Failed> {
+    let world = World::sliced();
+    let leader = world.replica("a", true).await?;
+    let annotations = match node {
+        Some(_) => json!({NETWORKS: asking("192.0.2.17")}),
+        None => json!({NETWORKS: "storage-net"}),
+    };
+    let uid = world.pod("a", annotations, node);
+    leader
+        .write(world.record("192.0.2.1", "a", &uid, "node-1"))
+        .await?;
+    leader
+        .write(world.record("192.0.2.17", "a", &uid, "node-2"))
+        .await?;
+    Ok((world, leader))
+}
+
+async fn moved() -> Told {
+    let (world, _leader) = twice_bound(Some("node-2")).await?;
+    seconds(5).await;
+    same(world.held(), holding(&[("192.0.2.17", "a")]))
+}
+
+async fn unbound() -> Told {
+    let (world, _leader) = twice_bound(None).await?;
+    seconds(600).await;
+    same(
+        world.held(),
+        holding(&[("192.0.2.1", "a"), ("192.0.2.17", "a")]),
+    )
+}
+
+/// A pod with two interfaces, of which one is taken away.
+async fn with_one_less() -> Result<(World, Replica), libtest_mimic::Failed> {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    let plug = |name: &str, ip: &str| json!({"name": "storage-net", "interface": name, "ips": [format!("{ip}/24")]});
+    let has =
+        |name: &str, ip: &str| json!({"name": "db/storage-net", "interface": name, "ips": [ip]});
+    let both = json!({
+        NETWORKS: json!([plug("net1", "192.0.2.1"), plug("hot", "192.0.2.2")]).to_string(),
+        STATUS: json!([has("net1", "192.0.2.1"), has("hot", "192.0.2.2")]).to_string(),
+    });
+    world.pod("a", both, Some("node-1"));
+    seconds(200).await;
+    let one = json!({
+        NETWORKS: json!([plug("net1", "192.0.2.1")]).to_string(),
+        STATUS: json!([has("net1", "192.0.2.1")]).to_string(),
+    });
+    annotate(&world, one)?;
+    Ok((world, leader))
+}
+
+fn annotate(world: &World, annotations: serde_json::Value) -> Told {
+    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    pod["metadata"]["annotations"] = annotations;
+    world.server.put(pod);
+    Ok(())
+}
+
+async fn unplugged() -> Told {
+    let (world, _leader) = with_one_less().await?;
+    seconds(20).await;
+    same(
+        world.held(),
+        holding(&[("192.0.2.1", "a"), ("192.0.2.2", "a")]),
+    )?;
+    seconds(30).await;
+    same(world.held(), holding(&[("192.0.2.1", "a")]))
+}
+
+async fn plugged_again() -> Told {
+    let (world, _leader) = with_one_less().await?;
+    seconds(20).await;
+    let networks = json!([
+        {"name": "storage-net", "interface": "net1", "ips": ["192.0.2.1/24"]},
+        {"name": "storage-net", "interface": "hot"},
+    ]);
+    annotate(&world, json!({NETWORKS: networks.to_string()}))?;
+    seconds(600).await;
+    same(world.held().len(), 2)
+}

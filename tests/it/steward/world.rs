@@ -1,0 +1,357 @@
+//! A cluster with replicas of nadmit in it, of which each trial tells a story.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    allocation::{Address, Allocation, Holder, NetworkRef, PodRef, SharedIndex, Space, Write},
+    api::call::Patience,
+    catalog::Catalog,
+    clock::Clock,
+    controllers::{
+        ClusterPods, Feed, Gravity, Live, Look, Notices, ObjectRef, SliceFeed, Steward,
+        StewardParts,
+    },
+    ledger::{ClusterLedger, ClusterOptions, Ledger, SliceLedger, Store as _},
+    rules::{Injection, Policy},
+    sources,
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::api_server::ApiServer;
+
+pub(super) type Told = Result<(), Failed>;
+
+pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
+pub(super) const SLICES: &str = "addressslices.nadmit.io";
+pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+
+/// A trial on one thread, in paused time.
+pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+where
+    F: Future<Output = Told> + 'static,
+{
+    Trial::test(format!("steward::{name}"), move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()?;
+        runtime.block_on(run())
+    })
+}
+
+/// A cluster with a pool, a network of it, a namespace and two nodes.
+pub(super) struct World {
+    pub(super) server: ApiServer,
+    clock: Clock,
+}
+
+/// A replica of nadmit.
+pub(super) struct Replica {
+    pub(super) index: Arc<SharedIndex>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) slices: SliceLedger,
+    pub(super) steward: Steward,
+    pub(super) said: Arc<Said>,
+    leads: watch::Sender<bool>,
+    stop: CancellationToken,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What people were told.
+#[derive(Default)]
+pub(super) struct Said(Mutex<Vec<(String, &'static str, String)>>);
+
+impl Notices for Said {
+    fn notice(&self, about: ObjectRef, _: Gravity, reason: &'static str, message: String) {
+        let mut said = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        said.push((about.name, reason, message));
+    }
+}
+
+impl Said {
+    /// Whom something was told of for this reason, in order.
+    pub(super) fn of(&self, reason: &str) -> Vec<String> {
+        let said = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let of_reason = said.iter().filter(|one| one.1 == reason);
+        let mut found: Vec<String> = of_reason.map(|one| one.0.clone()).collect();
+        found.sort();
+        found
+    }
+}
+
+/// Looks by the source that feeds the catalog.
+struct Looks(sources::ClusterSource);
+
+impl Live for Looks {
+    fn look<'a>(&'a self, what: &'a Look) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            let source = &self.0;
+            let looked = match what {
+                Look::Node(name) => source.refresh_node(name).await,
+                Look::Network(namespace, name) => source.refresh_network(namespace, name).await,
+                Look::StatefulSet(namespace, name) => {
+                    source.refresh_stateful_set(namespace, name).await
+                }
+                Look::Machine(namespace, name) => source.refresh_machine(namespace, name).await,
+                Look::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
+                Look::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
+            };
+            looked.map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+}
+
+impl World {
+    /// With a pool of this specification.
+    pub(super) fn with(pool: &Value) -> Self {
+        let world = Self {
+            server: ApiServer::new(),
+            clock: of_tokio(),
+        };
+        world
+            .server
+            .namespace("db", &[("nadmit.io/injection", "enabled")]);
+        for node in ["node-1", "node-2"] {
+            world.node(node, true);
+        }
+        let config = json!({
+            "cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true, "mac": true},
+            "ipam": {"type": "static"},
+        });
+        world.server.put(json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": "storage-net", "namespace": "db",
+                "annotations": {"nadmit.io/address-pool": "storage"}},
+            "spec": {"config": config.to_string()},
+        }));
+        world.server.put(json!({
+            "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
+            "metadata": {"name": "storage"}, "spec": pool,
+        }));
+        world
+    }
+
+    pub(super) fn new() -> Self {
+        Self::with(&json!({
+            "ranges": [{"range": "192.0.2.0/24"}], "quarantine": "30s", "namespaceSelector": {},
+        }))
+    }
+
+    /// Of slices of 16 addresses.
+    pub(super) fn sliced() -> Self {
+        Self::with(&json!({
+            "ranges": [{"range": "192.0.2.0/24"}], "quarantine": "30s", "namespaceSelector": {},
+            "nodeSliceSize": "/28",
+        }))
+    }
+
+    /// Puts a node there, or says how it is.
+    pub(super) fn node(&self, name: &str, ready: bool) {
+        let status = if ready { "True" } else { "Unknown" };
+        self.server.put(json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {},
+            "status": {"conditions": [{"type": "Ready", "status": status}]},
+        }));
+    }
+
+    /// A pod, bound to a node if one is named.
+    pub(super) fn pod(&self, name: &str, annotations: Value, node: Option<&str>) -> String {
+        self.server.put(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "db", "annotations": annotations},
+            "spec": {"nodeName": node, "containers": []}, "status": {"phase": "Running"},
+        }));
+        self.uid(name)
+    }
+
+    /// The same, whose network-status shows an address on `storage-net`.
+    pub(super) fn running(&self, name: &str, ip: &str, node: &str) -> String {
+        self.pod(name, carrying(ip), Some(node))
+    }
+
+    pub(super) fn uid(&self, pod: &str) -> String {
+        let stored = self.server.stored("pods", "db", pod).unwrap_or_default();
+        text(&stored["metadata"]["uid"])
+    }
+
+    /// Deletes a pod at once, as `kubectl delete --force` does.
+    pub(super) async fn delete(&self, pod: &str) -> Told {
+        let pods = self.pods();
+        let params = kube::api::DeleteParams::default().grace_period(0);
+        pods.delete(pod, &params).await?;
+        Ok(())
+    }
+
+    pub(super) fn pods(&self) -> kube::Api<k8s_openapi::api::core::v1::Pod> {
+        kube::Api::namespaced(self.server.client(), "db")
+    }
+
+    /// A replica whose watches and index are whole; `leads` for ever, or until told otherwise.
+    pub(super) async fn replica(&self, name: &str, leads: bool) -> Result<Replica, Failed> {
+        let stop = CancellationToken::new();
+        let server = self.server.named(name);
+        let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
+        let options = sources::ClusterOptions::default();
+        let source = sources::ClusterSource::new(server.client(), options, Arc::clone(&catalog));
+        tokio::spawn(source.clone().run(stop.clone()));
+        source.wait_synced().await;
+        let ledger = ClusterLedger::new(server.client(), ClusterOptions::new(name));
+        let ledger: Arc<Ledger> = Arc::new(ledger.into());
+        let slices = SliceLedger::new(server.client(), Patience::default());
+        let index: Arc<SharedIndex> = Arc::default();
+        index.lock().support_slices();
+        let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&index)).await?;
+        tokio::spawn(feed.run(stop.clone()));
+        let feed = SliceFeed::open(slices.clone(), Arc::clone(&index)).await?;
+        tokio::spawn(feed.run(stop.clone()));
+        let mut policy = Policy::default();
+        policy.injection = Some(Injection::Bind);
+        let said = Arc::new(Said::default());
+        let (leading, led) = watch::channel(leads);
+        let steward = Steward::new(StewardParts {
+            catalog,
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            index: Arc::clone(&index),
+            ledger: Arc::clone(&ledger),
+            slices: Some(slices.clone()),
+            clock: self.clock.clone(),
+            live: Arc::new(Looks(source)),
+            pods: Arc::new(ClusterPods::new(server.client(), Patience::default())),
+            notices: Arc::clone(&said) as Arc<dyn Notices>,
+            leads: led,
+        });
+        tokio::spawn(steward.clone().run(stop.clone()));
+        Ok(Replica {
+            index,
+            ledger,
+            slices,
+            steward,
+            said,
+            leads: leading,
+            stop,
+        })
+    }
+
+    /// Who has which address, as the server stores it.
+    pub(super) fn held(&self) -> Vec<(String, String)> {
+        let all = self.server.all(RECORDS);
+        let pair = |object: &Arc<Value>| {
+            let spec = &object["spec"];
+            let holder = spec["holder"].as_object();
+            let holder = holder.and_then(|holder| holder.values().next());
+            let name = holder.map(|holder| match &holder["name"] {
+                Value::Null => text(&holder["token"]),
+                name => text(name),
+            });
+            (text(&spec["address"]), name.unwrap_or_default())
+        };
+        all.iter().map(pair).collect()
+    }
+
+    /// An allocation of an address to a pod that has this UID on a node.
+    pub(super) fn record(&self, ip: &str, pod: &str, uid: &str, node: &str) -> Allocation {
+        Allocation {
+            address: address(ip),
+            space: Space::default(),
+            pool: "storage".into(),
+            network: NetworkRef {
+                namespace: "db".into(),
+                name: "storage-net".into(),
+            },
+            interface: "net1".into(),
+            holder: Holder::Pod {
+                namespace: "db".into(),
+                name: pod.into(),
+            },
+            pod: Some(PodRef {
+                name: pod.into(),
+                uid: Some(uid.into()),
+                node: Some(node.into()),
+            }),
+            mac: None,
+            reservation: None,
+            since: self.clock.seconds(),
+        }
+    }
+}
+
+impl Replica {
+    pub(super) fn lead(&self, leads: bool) {
+        self.leads.send_replace(leads);
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.index.lock().is_ready("storage")
+    }
+
+    /// Records an allocation past everything.
+    pub(super) async fn write(&self, record: Allocation) -> Told {
+        self.ledger.write(vec![Write::Create(record)]).await?;
+        Ok(())
+    }
+}
+
+/// The annotations of a pod that has an address on `storage-net`.
+pub(super) fn carrying(ip: &str) -> Value {
+    let status = json!([{"name": "db/storage-net", "interface": "net1", "ips": [ip]}]);
+    json!({NETWORKS: asking(ip), STATUS: status.to_string()})
+}
+
+/// The annotation that asks for it.
+pub(super) fn asking(ip: &str) -> String {
+    json!([{"name": "storage-net", "ips": [format!("{ip}/24")]}]).to_string()
+}
+
+pub(super) fn address(ip: &str) -> Address {
+    ip.parse().unwrap_or_else(|e| panic!("{ip}: {e}"))
+}
+
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+pub(super) fn holding(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(ip, name): &(&str, &str)| ((*ip).to_owned(), (*name).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+pub(super) async fn seconds(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Told {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+}
+
+/// Tokio's time, counted from the day on which the stand-in begins.
+fn of_tokio() -> Clock {
+    let began = Instant::now();
+    let day = Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH);
+    Clock::new(move || {
+        let passed = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
+        day + passed
+    })
+}
