@@ -88,10 +88,13 @@ impl<O: Observer> View<'_, O> {
     }
 }
 
-/// Who of several comes first: pods before networks, and by name.
-fn order<'a>(one: &&'a InUse) -> (bool, &'a str, Option<&'a str>) {
-    let pod = one.pod.as_ref().map(|pod| &*pod.name);
-    (pod.is_none(), one.holder.namespace(), pod)
+/// Who of several comes first: pods that are on a node, for one that waits may only have asked for the
+/// address; pods before networks; and by name.
+fn order<'a>(one: &&'a InUse) -> (bool, bool, &'a str, Option<&'a str>) {
+    let pod = one.pod.as_ref();
+    let waits = pod.is_some_and(|pod| pod.node.is_none());
+    let name = pod.map(|pod| &*pod.name);
+    (name.is_none(), waits, one.holder.namespace(), name)
 }
 
 /// All who have an address. A reservation that nobody has taken is nobody: its holder may have come

@@ -13,7 +13,7 @@ use crate::{
         Allocation, Holder, Timestamp,
         reconcile::{LET_GO, Observer, PROVISIONAL, PodState, Tie, WorkloadState},
     },
-    catalog::{Catalog, Existence},
+    catalog::{Catalog, Existence, Pod},
 };
 
 /// How long, in seconds, what a pod had on a node that does not answer is kept if its pool is gone: as
@@ -164,8 +164,12 @@ impl Observer for Observed<'_> {
         {
             return Tie::Moved;
         }
-        let mut users = users.iter();
-        match users.any(|pod| has_interface(pod, record, self.default_home)) {
+        let named = self.pods.named(record);
+        let has = |pod: &&Pod| {
+            let own = named.is_some_and(|named| std::ptr::eq(named, *pod));
+            has_interface(pod, record, own, self.default_home)
+        };
+        match users.iter().any(has) {
             true => Tie::Has,
             false => Tie::Dropped,
         }

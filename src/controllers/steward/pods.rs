@@ -77,10 +77,10 @@ impl<'c> Pods<'c> {
 }
 
 /// Whether a pod asks for a record's network on its interface, or has it, as far as that can be read.
-/// An interface without a name of its own is called by its place, which changes when another is
-/// unplugged; then network-status shows by which name it is there.
-/// `default_home` is the namespace in which pods' default networks are looked up.
-pub(super) fn has_interface(pod: &Pod, record: &Allocation, default_home: &str) -> bool {
+///
+/// `own` says that it is the very pod that the record names, and `default_home` is the namespace in
+/// which pods' default networks are looked up.
+pub(super) fn has_interface(pod: &Pod, record: &Allocation, own: bool, default_home: &str) -> bool {
     let network = (&*record.network.namespace, &*record.network.name);
     let asks = |text: Option<&str>, home: &str, is_default: bool| {
         let Some(text) = text else { return false };
@@ -89,8 +89,13 @@ pub(super) fn has_interface(pod: &Pod, record: &Allocation, default_home: &str) 
         !annotation.faults.is_empty()
             || selections.any(|selection| {
                 let name = selection.network_name().unwrap_or_default();
+                // One without a name of its own is called by its place, which changes while the pod
+                // is there. What a pod before it had is this one's if the place is the same.
+                let changes = own && selection.interface.is_none();
                 (selection.namespace_or(home), name) == network
-                    && (*selection.interface_name() == *record.interface || is_default)
+                    && (is_default
+                        || changes
+                        || *selection.interface_name() == *record.interface)
             })
     };
     let has = |text: Option<&str>| {

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// How long everything works before it is looked at.
-const QUIET: Duration = Duration::from_secs(15 * 60);
+const QUIET: Duration = Duration::from_secs(8 * 60);
 /// Whether the controllers run that free and put in late.
 const STEWARD: bool = true;
 

@@ -43,6 +43,8 @@ struct Container {
     pod: String,
     addresses: Vec<String>,
     reported: bool,
+    /// Whether nothing is left that tells of it.
+    forgotten: bool,
 }
 
 impl World {
@@ -64,6 +66,9 @@ impl World {
     /// Writes into the API whether a node is ready.
     fn show_node(&self, name: &str, ready: bool) {
         let stored = self.server.stored("nodes", "", name);
+        if stored.is_none() && !ready {
+            return;
+        }
         let mut node = stored.unwrap_or_else(
             || json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {}}),
         );
@@ -117,6 +122,26 @@ impl World {
         };
         self.log.say(format_args!("{name} is back"));
         self.show_node(&name, true);
+    }
+
+    /// Ends all that runs on a node, which is not there any more; its name, if it was there.
+    pub(super) fn clear_node(&self, number: usize) -> Option<String> {
+        let mut nodes = self.lock(&self.nodes);
+        let node = nodes.get_mut(number)?;
+        (node.reachable, node.lost) = (false, None);
+        node.containers.clear();
+        Some(node.name.clone())
+    }
+
+    /// The records are those of long ago: of containers without a pod nothing tells any more.
+    pub(super) fn forget_the_gone(&self) {
+        let pods = self.pods();
+        for node in self.lock(&self.nodes).iter_mut() {
+            for container in &mut node.containers {
+                let mut pods = pods.iter();
+                container.forgotten |= !pods.any(|pod| meta(pod, "uid") == container.uid);
+            }
+        }
     }
 
     /// The addresses that a pod's attachments to the pool have, once all have them.
@@ -197,6 +222,7 @@ impl World {
                     pod: full_name(&pod),
                     addresses,
                     reported: false,
+                    forgotten: false,
                 };
                 if let Some(node) = nodes.get_mut(number) {
                     node.containers.push(container);
@@ -214,7 +240,7 @@ impl World {
                 let twice = addresses
                     .iter()
                     .find(|one| container.addresses.contains(one));
-                let Some(twice) = twice.filter(|_| !given_up) else {
+                let Some(twice) = twice.filter(|_| !given_up && !container.forgotten) else {
                     continue;
                 };
                 // The same holder: who deletes by force says that the pod before it has ended.

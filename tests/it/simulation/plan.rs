@@ -55,7 +55,7 @@ impl Plan {
             nodes: 3,
             at_creation: !sliced && dice.percent(20),
             weather,
-            steps: dice.between(25, 60),
+            steps: dice.between(20, 50),
             quarantine,
             lost_node,
             pool: Value::Null,

@@ -1,6 +1,9 @@
 //! The replicas of nadmit: started, killed, and called by the API server.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
@@ -67,6 +70,9 @@ impl World {
 
     /// Starts a replica where none runs.
     pub(super) fn start(self: &Arc<Self>, number: usize) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
         let (name, births) = {
             let mut slots = self.lock(&self.replicas);
             let Some(slot) = slots.get_mut(number).filter(|slot| slot.live.is_none()) else {

@@ -26,10 +26,13 @@ impl World {
             71..74 => self.unreserve(dice),
             74..79 => self.cut_off(self.a_node(dice)),
             79..84 => self.bring_back(self.a_node(dice)),
-            84..90 => self.kill_and_start(dice),
-            90..93 => self.lag(dice),
-            93..96 => self.drop_watches(dice),
-            96..98 => self.appoint(&[0; 3].map(|_: u8| dice.percent(50))),
+            84..89 => self.kill_and_start(dice),
+            89..91 => self.lag(dice),
+            91..93 => self.drop_watches(dice),
+            93..95 => self.copy_or_restore(dice).await,
+            95 => self.take_away(self.a_node(dice)),
+            96 => self.delete_set(dice),
+            97 => self.appoint(&[0; 3].map(|_: u8| dice.percent(50))),
             _ => sleep(dice.millis(0, 60_000)).await,
         }
     }

@@ -35,6 +35,10 @@ pub(super) struct World {
     pub(super) nodes: Mutex<Vec<Node>>,
     /// What the replicas of sets had when they first ran.
     pub(super) sticky: Mutex<BTreeMap<String, Vec<String>>>,
+    /// All records as they were once.
+    pub(super) copy: Mutex<Option<Vec<Arc<Value>>>>,
+    /// Whether no replica may start now.
+    pub(super) closed: AtomicBool,
     healed: AtomicBool,
 }
 
@@ -60,6 +64,8 @@ impl World {
             replicas: Mutex::default(),
             nodes: Mutex::default(),
             sticky: Mutex::default(),
+            copy: Mutex::default(),
+            closed: AtomicBool::new(false),
             healed: AtomicBool::new(false),
             plan,
         });

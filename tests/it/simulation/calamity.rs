@@ -1,0 +1,141 @@
+//! What befalls a cluster seldom: a ledger restored from a copy of yesterday, a node that is taken
+//! away, a set that is deleted.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{
+    dice::Dice,
+    plan::NAMESPACES,
+    world::{ALLOCATIONS, World, full_name, meta, node_of, path_of},
+};
+
+impl World {
+    /// The first time a copy of all records is made; the next time they are what they were then. As
+    /// with a restored etcd, no replica runs meanwhile.
+    pub(super) async fn copy_or_restore(self: &Arc<Self>, dice: &Dice) {
+        let copy = self.lock(&self.copy).take();
+        let Some(copy) = copy else {
+            let copy = self.allocations();
+            self.log
+                .say(format_args!("{} records are copied", copy.len()));
+            *self.lock(&self.copy) = Some(copy);
+            return;
+        };
+        self.closed.store(true, Ordering::Relaxed);
+        for number in 0..self.plan.replicas {
+            self.kill(number);
+        }
+        sleep(dice.millis(100, 30_000)).await;
+        self.log
+            .say(format_args!("{} records are restored", copy.len()));
+        for object in self.allocations() {
+            if !copy
+                .iter()
+                .any(|old| meta(old, "name") == meta(&object, "name"))
+            {
+                self.remove_record(&object).await;
+            }
+        }
+        for old in copy {
+            self.server.put(Value::clone(&old));
+        }
+        // What was kept without a pod, nobody remembers.
+        self.lock(&self.sticky).clear();
+        self.forget_the_gone();
+        let pause = dice.millis(100, 20_000);
+        for number in 0..self.plan.replicas {
+            let world = Arc::clone(self);
+            tokio::spawn(async move {
+                sleep(pause).await;
+                world.closed.store(false, Ordering::Relaxed);
+                world.start(number);
+            });
+        }
+        // Until what is in use is recorded again.
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            for _ in 0..8 {
+                world.forget_the_gone();
+                sleep(Duration::from_secs(10)).await;
+            }
+        });
+    }
+
+    async fn remove_record(&self, object: &Value) {
+        let name = meta(object, "name");
+        let path = format!("/apis/nadmit.io/v1alpha1/addressallocations/{name}");
+        while self.server.stored(ALLOCATIONS, "", name).is_some() {
+            self.ask("restore", "DELETE", &path, &json!({})).await;
+        }
+    }
+
+    /// Takes a node away, with all that runs there; its pods go with it.
+    pub(super) fn take_away(self: &Arc<Self>, number: usize) {
+        let Some(name) = self.clear_node(number) else {
+            return;
+        };
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            let path = format!("/api/v1/nodes/{name}");
+            while world.server.stored("nodes", "", &name).is_some() {
+                world.ask("operator", "DELETE", &path, &json!({})).await;
+            }
+            world.log.say(format_args!("{name} is taken away"));
+            sleep(Duration::from_secs(20)).await;
+            let pods = world.pods();
+            for pod in pods.iter().filter(|pod| node_of(pod) == Some(&name)) {
+                if world.server.stored("nodes", "", &name).is_none() {
+                    let options = json!({
+                        "gracePeriodSeconds": 0, "preconditions": {"uid": meta(pod, "uid")},
+                    });
+                    world
+                        .ask("collector", "DELETE", &path_of(pod), &options)
+                        .await;
+                }
+            }
+        });
+    }
+
+    /// Deletes a set and its pods; another one of the name comes at once, with as many replicas.
+    pub(super) fn delete_set(self: &Arc<Self>, dice: &Dice) {
+        let namespace = dice.pick(&NAMESPACES).copied().unwrap_or_default();
+        let Some(mut set) = self.server.stored("statefulsets.apps", namespace, "set") else {
+            return;
+        };
+        let (world, uid) = (Arc::clone(self), meta(&set, "uid").to_owned());
+        let pause = dice.millis(100, 60_000);
+        tokio::spawn(async move {
+            let path = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/set");
+            while world
+                .server
+                .stored("statefulsets.apps", namespace, "set")
+                .is_some()
+            {
+                world.ask("user", "DELETE", &path, &json!({})).await;
+            }
+            world.log.say(format_args!("{namespace}/set is deleted"));
+            for pod in world.pods() {
+                if pod["metadata"]["ownerReferences"][0]["uid"] == uid {
+                    world.log.say(format_args!("{} with it", full_name(&pod)));
+                    let options = json!({"preconditions": {"uid": meta(&pod, "uid")}});
+                    world
+                        .ask("collector", "DELETE", &path_of(&pod), &options)
+                        .await;
+                }
+            }
+            sleep(pause).await;
+            world
+                .lock(&world.sticky)
+                .retain(|name, _| !name.starts_with(&format!("{namespace}/set-")));
+            set["metadata"] = json!({"name": "set", "namespace": namespace});
+            world.server.put(set);
+            world.log.say(format_args!("{namespace}/set is made anew"));
+        });
+    }
+}
