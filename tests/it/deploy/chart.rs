@@ -95,15 +95,19 @@ fn same(applied: Vec<Value>, templated: Vec<Value>) -> Result<(), Failed> {
 /// An object without helm's own marks, numbers of one kind, settings as what they mean.
 fn plain(object: &Value) -> Value {
     let mut object = object.clone();
-    if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
-        labels.retain(|key, _| !OF_HELM.contains(&&**key));
-    }
-    if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
-        annotations.remove(POLICY);
-    }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.retain(|_, value| *value != json!({}));
-    }
+    let members = |object: &mut Value, place: &str, keep: &dyn Fn(&str, &Value) -> bool| {
+        let members = object.pointer_mut(place).and_then(Value::as_object_mut);
+        if let Some(members) = members {
+            members.retain(|key, value| keep(key, value));
+        }
+    };
+    members(&mut object, "/metadata/labels", &|key, _| {
+        !OF_HELM.contains(&key)
+    });
+    members(&mut object, "/metadata/annotations", &|key, _| {
+        key != POLICY
+    });
+    members(&mut object, "/metadata", &|_, value| *value != json!({}));
     if let Some(text) = object["data"]["nadmit.yaml"].as_str() {
         let settings: Result<Value, _> = serde_saphyr::from_str(text);
         object["data"]["nadmit.yaml"] = settings.unwrap_or_else(|e| json!(e.to_string()));
