@@ -11,12 +11,13 @@
 mod real;
 
 mod objects;
+mod requests;
 mod server;
 mod turn;
 
 use std::{env, process::ExitCode};
 
-use self::{objects::Objects, real::RealServer, server::Nadmit};
+use self::{objects::Objects, real::RealServer, requests::Requests, server::Nadmit};
 
 /// Pods that are on their way at once, as from a busy scheduler and its controllers.
 const AT_ONCE: usize = 16;
@@ -66,11 +67,15 @@ async fn run() -> anyhow::Result<()> {
     println!("kube-apiserver {version}; {pods} pods a turn, {AT_ONCE} at once\n");
     println!("        pods/s\npair   without   with  ratio");
     let mut pairs_of_rates = Vec::new();
+    let mut asked = [None, None];
     for pair in 0..pairs {
         let mut rates = [0.0; 2];
         for with in [pair % 2 == 1, pair % 2 == 0] {
             objects.register(with.then_some(&nadmit)).await?;
+            let before = Requests::read(&objects.client).await?;
             rates[usize::from(with)] = turn::run(&objects, pods, AT_ONCE, with).await?;
+            let after = Requests::read(&objects.client).await?;
+            asked[usize::from(with)] = Some(after.since(&before, pods));
         }
         let [without, with] = rates;
         println!(
@@ -79,6 +84,9 @@ async fn run() -> anyhow::Result<()> {
         );
         pairs_of_rates.push(rates);
     }
+    let [without, with] =
+        asked.map(|asked| asked.map_or_else(String::new, |asked| asked.to_string()));
+    println!("\nrequests a pod in the last turns\nwithout: {without}\nwith:    {with}");
     let median = |value: &dyn Fn(&[f64; 2]) -> f64| {
         let mut values: Vec<f64> = pairs_of_rates.iter().map(value).collect();
         values.sort_by(f64::total_cmp);

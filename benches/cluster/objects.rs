@@ -144,7 +144,13 @@ impl Objects {
         namespace: Option<&str>,
     ) -> anyhow::Result<Api<DynamicObject>> {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let kind = GroupVersionKind::gvk(group, version, kind);
+        let resource = match &*kind.kind {
+            "NetworkAttachmentDefinition" => {
+                ApiResource::from_gvk_with_plural(&kind, "network-attachment-definitions")
+            }
+            _ => ApiResource::from_gvk(&kind),
+        };
         let client = self.client.clone();
         Ok(match namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),

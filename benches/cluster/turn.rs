@@ -50,20 +50,15 @@ async fn made(api: &Api<Pod>, number: usize) -> anyhow::Result<()> {
             "containers": [{"name": "main", "image": "image"}],
         },
     }))?;
-    api.create(&PostParams::default(), &pod)
-        .await
-        .context("cannot create a pod")?;
+    let created = api.create(&PostParams::default(), &pod).await;
+    let created = created.context("cannot create a pod")?;
     let binding: Binding = serde_json::from_value(json!({
-        "metadata": {"name": name},
+        // As kube-scheduler does it.
+        "metadata": {"name": name, "uid": created.metadata.uid},
         "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
     }))?;
     let bound: Result<Value, kube::Error> = api
-        .create_subresource(
-            "binding",
-            &name,
-            &PostParams::default(),
-            &binding,
-        )
+        .create_subresource("binding", &name, &PostParams::default(), &binding)
         .await;
     bound.map(drop).context("cannot bind a pod")
 }
