@@ -36,6 +36,19 @@ impl Cluster {
         for (version, kind, plural, namespaced) in KINDS {
             server.register(Kind::custom(version, kind, plural, *namespaced));
         }
+        // The stand-in serves nadmit's kinds always, as where their definitions are there already.
+        for name in [
+            "addresspools",
+            "addressreservations",
+            "addressallocations",
+            "addressslices",
+        ] {
+            server.put(json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{name}.nadmit.io")},
+                "status": {"conditions": [{"type": "Established", "status": "True"}]},
+            }));
+        }
         for namespace in ["default", "kube-system"] {
             server.namespace(namespace, &[]);
         }
@@ -83,7 +96,9 @@ impl Cluster {
         arguments: &[&str],
         then: impl FnOnce(&Self) -> Result<(), Failed>,
     ) -> Result<Ended, Failed> {
-        let mut process = self.command(&[&["install"], arguments].concat()).spawn()?;
+        let mut process = self
+            .command(&[&["install", "--timeout", "20"], arguments].concat())
+            .spawn()?;
         let output = process.stdout.take().ok_or("no standard output")?;
         let mut lines = BufReader::new(output).lines();
         let mut said = String::new();

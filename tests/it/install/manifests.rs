@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
 
 use crate::deploy::objects;
 
@@ -33,17 +34,33 @@ fn printed(arguments: &[&str]) -> Result<String, Failed> {
     }
 }
 
+/// Whole numbers without the `.0` with which the generated definitions write some of them.
+fn whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0) {
+                // Small ones all: bounds in schemas, ports, counts.
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(whole),
+        Value::Object(members) => members.values_mut().for_each(whole),
+        _ => {}
+    }
+}
+
 fn compared(overlay: &str) -> Result<(), Failed> {
     for more in [&[][..], &["--monitoring"], &["--fail-closed"]] {
         let arguments = [&["--certificates", overlay], more].concat();
-        let printed = objects::parsed(&printed(&arguments)?)?;
+        let mut printed = objects::parsed(&printed(&arguments)?)?;
         let components: Vec<String> = more
             .iter()
             .map(|flag| flag.replace("--", "components/"))
             .collect();
         let components: Vec<&str> = components.iter().map(|name| &**name).collect();
         let overlay = format!("overlays/{overlay}");
-        let kustomized = objects::kustomized(&["crds", &overlay], &components)?;
+        let mut kustomized = objects::kustomized(&["crds", &overlay], &components)?;
+        printed.iter_mut().chain(&mut kustomized).for_each(whole);
         let (printed, kustomized) = (objects::by_name(printed)?, objects::by_name(kustomized)?);
         let all = printed.keys().chain(kustomized.keys());
         for name in all {
