@@ -4,7 +4,7 @@ use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
 use super::{Cluster, ClusterError};
@@ -87,10 +87,12 @@ impl Access {
         let kubeconfig = match read {
             Ok(kubeconfig) => kubeconfig,
             Err(error) if !named && is_absent(&error) => {
-                let config = Config::incluster();
-                return config
-                    .map(|config| (config, None))
-                    .map_err(|_| self.invalid(&error));
+                let config = Config::incluster().map(|config| (config, None));
+                return config.map_err(|missing| match missing {
+                    // Not even a pod.
+                    InClusterError::ReadEnvironmentVariable(_) => self.invalid(&error),
+                    missing => in_pod(&missing),
+                });
             }
             Err(error) => return Err(self.invalid(&error)),
         };
@@ -135,6 +137,13 @@ impl Access {
             file: self.file(),
             reason,
         }
+    }
+}
+
+/// Why the ServiceAccount of a pod is of no use.
+fn in_pod(missing: &InClusterError) -> ClusterError {
+    ClusterError::Pod {
+        reason: format!("/var/run/secrets/kubernetes.io/serviceaccount: {missing}"),
     }
 }
 
