@@ -1,5 +1,6 @@
 //! The commands of operators, as the real binary: against a running server, and against its file.
 
+mod cluster;
 mod maps;
 mod monitoring;
 mod server;
@@ -31,7 +32,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             monitoring::both_forms,
         ),
     ];
-    served.chain(others).chain(maps::trials()).collect()
+    served
+        .chain(others)
+        .chain(maps::trials())
+        .chain(cluster::trials(no_curl))
+        .collect()
 }
 
 /// What docs/operating-addresses.md shows of `nadmit pools` stands in the snapshots.

@@ -71,6 +71,17 @@ impl Place {
         Ok(String::from_utf8(output.stderr)?)
     }
 
+    /// What a command that goes well says on both streams.
+    pub(super) fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
+        let output = self.output(arguments)?;
+        let said = [output.stderr, output.stdout].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        match output.status.success() {
+            true => Ok(said),
+            false => Err(format!("{arguments:?}: {said}").into()),
+        }
+    }
+
     fn output(&self, arguments: &[&str]) -> Result<Output, Failed> {
         let mut command = nadmit();
         command.current_dir(self.folder.path()).args(arguments);
