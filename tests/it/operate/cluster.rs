@@ -148,7 +148,7 @@ fn ageless(said: &str) -> String {
     let said = timeless(said);
     let is_no_age = |word: &&str| {
         let seconds = word.strip_suffix('s');
-        !seconds.is_some_and(|count| count.parse::<u64>().is_ok())
+        seconds.is_none_or(|count| count.parse::<u64>().is_err())
     };
     let lines = said.lines().map(|line| {
         let words: Vec<&str> = line.split_whitespace().filter(is_no_age).collect();
