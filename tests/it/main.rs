@@ -15,6 +15,7 @@ mod cluster_sources;
 mod cluster_speed;
 mod crash;
 mod crds;
+mod deploy;
 mod docs;
 mod examples;
 mod hooks;
@@ -57,6 +58,7 @@ fn main() {
         cluster_speed::trials(),
         crash::trials(),
         crds::trials(),
+        deploy::trials(),
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),

@@ -1,0 +1,423 @@
+//! The webhooks: what the rules look at comes to nadmit, and as little else as can be.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    admission::{Decision, Review, Situation, Webhook, decide},
+    allocation::SharedIndex,
+    catalog::Catalog,
+    network::annotations,
+    rules::{Policy, workload::kind::KINDS},
+};
+use serde_json::{Value, json};
+
+use super::{
+    objects::{ROOT, of_file, of_folder, one},
+    registered::{Hook, hooks, list},
+};
+use crate::match_conditions::{looked_at, pods, variants};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test(
+            "deploy::webhooks::captured_reviews_go_where_they_belong",
+            captured,
+        ),
+        Trial::test(
+            "deploy::webhooks::no_pod_that_matters_is_passed_over",
+            no_hole,
+        ),
+        Trial::test(
+            "deploy::webhooks::all_workloads_with_networks_come",
+            workloads,
+        ),
+        Trial::test("deploy::webhooks::all_kinds_with_rules_come", kinds),
+        Trial::test("deploy::webhooks::nadmit_does_not_call_itself", itself),
+        Trial::test(
+            "deploy::webhooks::some_namespaces_are_left_alone",
+            namespaces,
+        ),
+        Trial::test("deploy::webhooks::each_says_how_it_fails", failing),
+        Trial::test("deploy::webhooks::the_service_is_nadmit_s", service),
+    ]
+}
+
+fn labels(namespace: &str) -> Value {
+    json!({"kubernetes.io/metadata.name": namespace, "nadmit.io/injection": "enabled"})
+}
+
+/// Who is asked about a request in a namespace where addresses are put in.
+fn asked(hooks: &[Hook], request: &Value) -> Result<Vec<String>, Failed> {
+    let labels = labels(request["namespace"].as_str().unwrap_or_default());
+    let mut asked = Vec::new();
+    for hook in hooks {
+        if hook.is_asked(request, &labels)? {
+            asked.push(hook.name());
+        }
+    }
+    Ok(asked)
+}
+
+/// Of what an API server once sent. Both webhooks of a pod are asked alike.
+fn captured() -> Result<(), Failed> {
+    const PODS: &[&str] = &["mutate pods.nadmit.io", "validate pods.nadmit.io"];
+    const BINDINGS: &[&str] = &["mutate bindings.nadmit.io", "validate bindings.nadmit.io"];
+    const STATUS: &[&str] = &["validate pods.nadmit.io"];
+    const NETWORKS: &[&str] = &["validate networks.nadmit.io"];
+    let hooks = hooks()?;
+    let mut seen = BTreeSet::new();
+    let mut files: Vec<_> = fs::read_dir(Path::new(ROOT).join("tests/fixtures/reviews"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    files.sort();
+    for file in files {
+        let review: Value = serde_json::from_slice(&fs::read(&file)?)?;
+        let request = &review["request"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (object, old) = (
+            &request["object"]["metadata"],
+            &request["oldObject"]["metadata"],
+        );
+        let has = |metadata: &Value| !metadata["annotations"][annotations::NETWORKS].is_null();
+        let what = [
+            &request["resource"]["resource"],
+            &request["subResource"],
+            &request["operation"],
+        ];
+        let [resource, sub, operation] = what.map(text);
+        let expected = match (&*resource, &*sub, &*operation) {
+            ("pods", "", "CREATE") if has(object) => PODS,
+            ("pods", "", "UPDATE") if changed(object, old) => PODS,
+            ("pods", "status", "UPDATE") if changed(object, old) => STATUS,
+            ("pods", "binding", _) | ("bindings", "", _) => BINDINGS,
+            ("network-attachment-definitions", ..) => NETWORKS,
+            _ => &[],
+        };
+        let found = asked(&hooks, request)?;
+        if found != expected {
+            let name = file.display();
+            return Err(format!("{name}: asked are {found:?}, and not {expected:?}").into());
+        }
+        seen.extend(found);
+    }
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    Ok(())
+}
+
+fn changed(object: &Value, old: &Value) -> bool {
+    let of = |metadata: &Value| metadata["annotations"][annotations::NETWORKS].clone();
+    object["deletionTimestamp"].is_null() && of(object) != of(old)
+}
+
+/// What the rules look at, or a patch would change, comes; and of what does not come, nothing that is
+/// nadmit's differs.
+fn no_hole() -> Result<(), Failed> {
+    const OWN: [&str; 3] = [
+        annotations::REQUESTED_NETWORKS,
+        annotations::REQUESTED_DEFAULT_NETWORK,
+        annotations::HOLDER_TOKEN,
+    ];
+    let keys = [annotations::NETWORKS, annotations::DEFAULT_NETWORK];
+    let keys = [&keys[..], &OWN[..]].concat();
+    let hooks = hooks()?;
+    let of_pods = hooks
+        .iter()
+        .filter(|hook| hook.config["name"] == "pods.nadmit.io");
+    let (mut called, mut spared) = (0, 0);
+    for hook in of_pods {
+        for (name, review) in pods()? {
+            for review in variants(&review, &keys) {
+                let request = &review["request"];
+                if request["operation"] == "DELETE" {
+                    continue;
+                }
+                let wants = hook.wants(request)?;
+                let matters = looked_at(&review)? || is_patched(&review)?;
+                if matters && !wants {
+                    return Err(format!("{} passes over {name}: {review:#}", hook.name()).into());
+                }
+                let of = |object: &str, key: &str| &request[object]["metadata"]["annotations"][key];
+                let same = |key: &&str| of("object", key) == of("oldObject", key);
+                if wants && keys.iter().all(same) {
+                    return Err(format!("{} comes for nothing: {review:#}", name).into());
+                }
+                *if wants { &mut called } else { &mut spared } += 1;
+            }
+        }
+    }
+    if called > 0 && spared > 0 {
+        return Ok(());
+    }
+    Err(format!("{called} called, {spared} spared").into())
+}
+
+/// Whether `/mutate` changes the pod.
+fn is_patched(review: &Value) -> Result<bool, Failed> {
+    let body = review.to_string();
+    let review = Review::parse(body.as_bytes())?;
+    let (catalog, policy, index) = (
+        Catalog::default(),
+        Policy::default(),
+        SharedIndex::default(),
+    );
+    let situation = Situation::confirmed(&catalog, &policy, &index);
+    Ok(match decide(Webhook::Mutate, &review.request, &situation) {
+        Decision::Answer(answer) => answer.patch().is_some(),
+        _ => true,
+    })
+}
+
+fn request(kind: &str, group: &str, resource: &str, operation: &str, object: &Value) -> Value {
+    let old = if operation == "CREATE" {
+        &Value::Null
+    } else {
+        object
+    };
+    json!({
+        "operation": operation, "namespace": "db", "kind": {"kind": kind},
+        "resource": {"group": group, "version": "v1", "resource": resource},
+        "userInfo": {"username": "alice"}, "object": object, "oldObject": old,
+    })
+}
+
+fn workloads() -> Result<(), Failed> {
+    let hooks = hooks()?;
+    let ask = |request: &Value| Ok::<_, Failed>(!asked(&hooks, request)?.is_empty());
+    for kind in KINDS {
+        let template =
+            json!({"metadata": {"annotations": {annotations::NETWORKS: "a"}}, "spec": {}});
+        let spec = match kind.kind {
+            "CronJob" => json!({"jobTemplate": {"spec": {"template": template}}}),
+            _ => json!({"template": template}),
+        };
+        let object = json!({"metadata": {"name": "w", "namespace": "db"}, "spec": spec});
+        let of = |operation: &str, object: &Value| {
+            request(kind.kind, kind.group, kind.resource, operation, object)
+        };
+        let without: Value =
+            serde_json::from_str(&object.to_string().replace(annotations::NETWORKS, "x"))?;
+        let mut scaled = of("UPDATE", &object);
+        scaled["object"]["spec"]["replicas"] = json!(2);
+        let mut owned = object.clone();
+        owned["metadata"]["ownerReferences"] = json!([{"kind": "Deployment", "name": "w"}]);
+        for (what, request, comes) in [
+            ("with networks", of("CREATE", &object), true),
+            ("without", of("CREATE", &without), false),
+            ("with another spec", scaled, true),
+            ("with the same spec", of("UPDATE", &object), false),
+            ("of a Deployment", of("CREATE", &owned), false),
+        ] {
+            if ask(&request)? != comes {
+                return Err(format!("{} {what}: comes is not {comes}", kind.kind).into());
+            }
+        }
+    }
+    let machine = |networks: Value| {
+        let spec = json!({"template": {"spec": {"networks": networks}}});
+        let object = json!({"metadata": {"name": "vm", "namespace": "db"}, "spec": spec});
+        request(
+            "VirtualMachine",
+            "kubevirt.io",
+            "virtualmachines",
+            "CREATE",
+            &object,
+        )
+    };
+    let own = json!({"name": "default", "pod": {}});
+    let multus = json!({"name": "a", "multus": {"networkName": "a"}});
+    assert!(ask(&machine(json!([own, multus])))?);
+    assert!(!ask(&machine(json!([own])))? && !ask(&machine(json!([])))?);
+    Ok(())
+}
+
+/// One of each kind that rules speak of, beside pods and workloads.
+fn kinds() -> Result<(), Failed> {
+    let hooks = hooks()?;
+    let object = json!({"metadata": {"name": "whereabouts-config"}, "spec": {}});
+    for (group, resource, version, operations) in [
+        (
+            "k8s.cni.cncf.io",
+            "network-attachment-definitions",
+            "v1",
+            "CREATE UPDATE DELETE",
+        ),
+        (
+            "nadmit.io",
+            "addresspools",
+            "v1alpha1",
+            "CREATE UPDATE DELETE",
+        ),
+        (
+            "nadmit.io",
+            "addressreservations",
+            "v1alpha1",
+            "CREATE UPDATE",
+        ),
+        ("operator.openshift.io", "networks", "v1", "CREATE UPDATE"),
+        ("", "configmaps", "v1", "CREATE UPDATE"),
+    ] {
+        for operation in operations.split(' ') {
+            let mut request = request("", group, resource, operation, &object);
+            request["resource"]["version"] = json!(version);
+            if ["addresspools", "networks"].contains(&resource) {
+                request["namespace"] = Value::Null;
+            }
+            let asked = asked(&hooks, &request)?;
+            if asked.len() != 1 {
+                return Err(format!("{operation} of {resource}: asked are {asked:?}").into());
+            }
+        }
+    }
+    let other = json!({"metadata": {"name": "settings"}});
+    let request = request("", "", "configmaps", "CREATE", &other);
+    assert_eq!(asked(&hooks, &request)?, [""; 0]);
+    Ok(())
+}
+
+/// What nadmit writes does not come back to it.
+fn itself() -> Result<(), Failed> {
+    let hooks = hooks()?;
+    for hook in &hooks {
+        for rule in list(&hook.config["rules"]) {
+            let written = [
+                "addressallocations",
+                "addressslices",
+                "leases",
+                "events",
+                "secrets",
+            ];
+            let wide = |entry: &Value| {
+                let entry = entry.as_str().unwrap_or_default();
+                entry.contains('*') || written.iter().any(|one| entry.starts_with(one))
+            };
+            let own_status = rule["apiGroups"][0] == "nadmit.io"
+                && list(&rule["resources"])
+                    .iter()
+                    .any(|r| r.to_string().contains('/'));
+            if list(&rule["resources"]).iter().any(wide)
+                || list(&rule["apiGroups"]).contains(&json!("*"))
+                || own_status
+            {
+                return Err(format!("{} matches what nadmit writes: {rule}", hook.name()).into());
+            }
+        }
+    }
+    // It patches pods, too.
+    let before = json!({"metadata": {"name": "a", "namespace": "db"}});
+    let mut patched = request("Pod", "", "pods", "UPDATE", &before);
+    patched["object"]["metadata"]["annotations"] = json!({annotations::NETWORKS: "a"});
+    assert_eq!(asked(&hooks, &patched)?.len(), 2);
+    let own = Policy::default().own_users;
+    assert!(!own.is_empty());
+    for user in own {
+        patched["userInfo"]["username"] = json!(user);
+        assert_eq!(asked(&hooks, &patched)?, [""; 0]);
+    }
+    Ok(())
+}
+
+fn namespaces() -> Result<(), Failed> {
+    let hooks = hooks()?;
+    let pod = json!({"metadata": {"name": "a", "annotations": {annotations::NETWORKS: "a"}}});
+    let mut bound = request(
+        "Binding",
+        "",
+        "pods",
+        "CREATE",
+        &json!({"metadata": {"name": "a"}}),
+    );
+    bound["subResource"] = json!("binding");
+    for mut request in [request("Pod", "", "pods", "CREATE", &pod), bound.clone()] {
+        assert_eq!(asked(&hooks, &request)?.len(), 2);
+        for namespace in ["nadmit", "kube-system"] {
+            request["namespace"] = json!(namespace);
+            assert_eq!(asked(&hooks, &request)?, [""; 0], "{namespace}");
+        }
+    }
+    // Nadmit down stops no scheduling where nobody asked for it.
+    for hook in &hooks {
+        let labels = json!({"kubernetes.io/metadata.name": "db"});
+        assert!(!hook.is_asked(&bound, &labels)?, "{}", hook.name());
+    }
+    for hook in &hooks {
+        let rules = list(&hook.config["rules"]);
+        let everywhere = rules.iter().all(|rule| rule["scope"] == "Cluster");
+        let selector = list(&hook.config["namespaceSelector"]["matchExpressions"]);
+        let spares = json!({
+            "key": "kubernetes.io/metadata.name", "operator": "NotIn",
+            "values": ["nadmit", "kube-system"],
+        });
+        assert!(everywhere || selector.contains(&spares), "{}", hook.name());
+    }
+    Ok(())
+}
+
+/// Nothing fails closed but nadmit's own kinds, and, for who wants it, pods with networks.
+fn failing() -> Result<(), Failed> {
+    let patch = of_file("components/fail-closed/webhooks.yaml")?;
+    let patch: json_patch::Patch = serde_json::from_value(patch[0].clone())?;
+    let base = of_folder("base")?;
+    for kind in [
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+    ] {
+        let mut configuration = one(&base, kind)?.clone();
+        let before = configuration.clone();
+        json_patch::patch(&mut configuration, &patch)?;
+        let both = list(&before["webhooks"])
+            .iter()
+            .zip(list(&configuration["webhooks"]));
+        for (open, closed) in both {
+            let name = open["name"].as_str().unwrap_or_default();
+            let expected = match name {
+                "pods.nadmit.io" => ["Ignore", "Fail"],
+                "own.nadmit.io" => ["Fail", "Fail"],
+                _ => ["Ignore", "Ignore"],
+            };
+            assert_eq!(
+                [&open["failurePolicy"], &closed["failurePolicy"]],
+                expected,
+                "{name}"
+            );
+            let seconds = open["timeoutSeconds"].as_u64().unwrap_or(99);
+            assert!((1..=10).contains(&seconds), "{name} waits for {seconds} s");
+            // What records is dry only where nothing is to be recorded.
+            let records = ["pods.nadmit.io", "bindings.nadmit.io"].contains(&name);
+            let effects = if records { "NoneOnDryRun" } else { "None" };
+            assert_eq!(open["sideEffects"], effects, "{name}");
+            assert_eq!(open["matchPolicy"], "Equivalent", "{name}");
+        }
+    }
+    Ok(())
+}
+
+fn service() -> Result<(), Failed> {
+    let base = of_folder("base")?;
+    let (service, deployment) = (one(&base, "Service")?, one(&base, "Deployment")?);
+    let template = &deployment["spec"]["template"];
+    assert_eq!(service["spec"]["selector"], template["metadata"]["labels"]);
+    let container = &template["spec"]["containers"][0];
+    for port in list(&service["spec"]["ports"]) {
+        let named = |one: &&Value| one["name"] == port["targetPort"];
+        assert!(
+            list(&container["ports"]).iter().any(|one| named(&one)),
+            "{port}"
+        );
+    }
+    for hook in hooks()? {
+        let path = if hook.mutating {
+            "/mutate"
+        } else {
+            "/validate"
+        };
+        let wanted = json!({"namespace": service["metadata"]["namespace"],
+            "name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"], "path": path});
+        assert_eq!(hook.config["clientConfig"]["service"], wanted);
+    }
+    Ok(())
+}
