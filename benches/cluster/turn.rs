@@ -58,12 +58,7 @@ async fn made(api: &Api<Pod>, number: usize) -> anyhow::Result<()> {
         "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
     }))?;
     let bound: Result<Value, kube::Error> = api
-        .create_subresource(
-            "binding",
-            &name,
-            &PostParams::default(),
-            &binding,
-        )
+        .create_subresource("binding", &name, &PostParams::default(), &binding)
         .await;
     bound.map(drop).context("cannot bind a pod")
 }

@@ -49,7 +49,9 @@ impl Caller {
             (Self::Server, _) => format!("give nadmit's ServiceAccount {right}"),
             (Self::Operator, None) => format!("give who asks {right}"),
             (Self::Operator, Some(inside)) => {
-                format!("let nadmit do it in a pod of its own ({inside}), or give who asks {right}")
+                format!(
+                    "let nadmit do it, in a pod of its own ({inside}), or give who asks {right}"
+                )
             }
         }
     }
@@ -58,8 +60,9 @@ impl Caller {
     fn kept_out(self, verb: &str) -> String {
         match (self, inside(verb)) {
             (Self::Operator, Some(inside)) => format!(
-                "the cluster lets nadmit alone write here: let it do so in a pod of its own ({inside}); \
-                 where none runs, an administrator can delete the {POLICY}Binding for as long as it takes"
+                "the cluster lets nadmit alone write here: let it do so, in a pod of its own ({inside}), or, \
+                 where none runs, act as nadmit, as administrators may (--as \
+                 system:serviceaccount:nadmit:nadmit)"
             ),
             _ => format!("let the {POLICY} let nadmit's ServiceAccount {verb} it"),
         }
@@ -69,11 +72,9 @@ impl Caller {
 /// The command that writes with nadmit's own permissions.
 fn inside(verb: &str) -> Option<&'static str> {
     match verb {
-        "create" => {
-            Some("kubectl exec -i -n nadmit deploy/nadmit -- nadmit import --cluster - < FILE")
-        }
+        "create" => Some("kubectl exec -i -n nadmit deploy/nadmit -- /nadmit import - < FILE"),
         "update" | "delete" => {
-            Some("kubectl exec -n nadmit deploy/nadmit -- nadmit release --cluster ADDRESS --yes")
+            Some("kubectl exec -n nadmit deploy/nadmit -- /nadmit release ADDRESS --yes")
         }
         _ => None,
     }

@@ -56,6 +56,10 @@ pub(super) struct ClusterArgs {
     /// service account
     #[arg(long, value_name = "FILE", requires = "cluster")]
     kubeconfig: Option<PathBuf>,
+    /// Ask as another user, whom one may impersonate: where nadmit alone may write its records, and
+    /// none runs, system:serviceaccount:nadmit:nadmit
+    #[arg(long = "as", value_name = "USER", requires = "cluster")]
+    user: Option<String>,
 }
 
 /// A cluster that has allocations.
@@ -85,7 +89,8 @@ impl InCluster {
             kubeconfig: args.kubeconfig.clone(),
             context: args.context.clone(),
         };
-        let cluster = access.connect().await?;
+        let user = args.user.as_deref();
+        let cluster = access.connect_as(user).await?;
         if !cluster.has_allocations().await? {
             bail!(
                 "{} has no AddressAllocations: nadmit's definitions are not there (nadmit crds | kubectl \
@@ -93,7 +98,7 @@ impl InCluster {
                 cluster.server()
             );
         }
-        let client = access.client().await?.client;
+        let client = access.client_as(user).await?.client;
         let options = ClusterOptions {
             patience: PATIENCE,
             caller: Caller::Operator,
