@@ -3,6 +3,7 @@
 mod cluster;
 mod maps;
 mod monitoring;
+mod real;
 mod server;
 mod story;
 
@@ -36,6 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .chain(others)
         .chain(maps::trials())
         .chain(cluster::trials(no_curl))
+        .chain(real::trials())
         .collect()
 }
 

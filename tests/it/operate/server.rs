@@ -73,13 +73,19 @@ impl Place {
 
     /// What a command that goes well says on both streams.
     pub(super) fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
+        let told = self.tried(arguments)?;
+        told.map_err(|error| format!("{arguments:?}: {error}").into())
+    }
+
+    /// What a command says if it goes well, or what it complains of.
+    pub(super) fn tried(&self, arguments: &[&str]) -> Result<Result<String, String>, Failed> {
         let output = self.output(arguments)?;
-        let said = [output.stderr, output.stdout].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        match output.status.success() {
-            true => Ok(said),
-            false => Err(format!("{arguments:?}: {said}").into()),
-        }
+        let [out, complaint] =
+            [&output.stdout, &output.stderr].map(|told| String::from_utf8_lossy(told).into_owned());
+        Ok(match output.status.success() {
+            true => Ok(complaint + &out),
+            false => Err(complaint),
+        })
     }
 
     fn output(&self, arguments: &[&str]) -> Result<Output, Failed> {
