@@ -1,20 +1,16 @@
 //! `--cluster`: operators ask an API server, here a stand-in over HTTP, and hear what a server of
 //! nadmit's would say.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use libtest_mimic::{Failed, Trial};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    server::Place,
     story::{has, timeless},
+    world::{RECORDS, World, pod, replica, same},
 };
-use crate::api_server::{ApiServer, Failure, FaultAction, Refusal, Rule, Store};
-
-const RECORDS: &str = "addressallocations.nadmit.io";
-/// The prefix of the names of records in the address space of the fixtures.
-const SPACE: &str = "example-net-common-5ef15fa086aaa63f";
+use crate::api_server::{Failure, FaultAction, Refusal, Rule};
 
 pub(super) fn trials(no_curl: bool) -> Vec<Trial> {
     let trial = |name: &str, run: fn() -> Result<(), Failed>| {
@@ -31,116 +27,6 @@ pub(super) fn trials(no_curl: bool) -> Vec<Trial> {
         trial("why_a_pool_gives_nothing_is_told", not_ready),
         trial("slices_are_counted", sliced),
     ]
-}
-
-/// A cluster with the fixtures, and a place to ask it from.
-struct World {
-    server: ApiServer,
-    place: Place,
-}
-
-impl World {
-    fn new() -> Result<Self, Failed> {
-        Self::without(&[])
-    }
-
-    /// Without some resources.
-    fn without(resources: &[&str]) -> Result<Self, Failed> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/operate/world.yaml");
-        let mut store = Store::of_text(&fs::read_to_string(file)?)?;
-        for resource in resources {
-            store = store.without(resource);
-        }
-        let place = Place::new()?;
-        let server = ApiServer::start(store, 2, Vec::new())?;
-        server.kubeconfig(&place.path("kubeconfig"))?;
-        let world = Self { server, place };
-        world.judge(json!({"type": "Ready", "status": "True", "reason": "Adopted", "message": ""}));
-        Ok(world)
-    }
-
-    /// Writes the pool's condition, as the leader does.
-    fn judge(&self, condition: Value) {
-        if let Some(mut pool) = self.server.stored("addresspools.nadmit.io", "", "storage") {
-            pool["status"] = json!({"conditions": [condition]});
-            self.server.put(pool);
-        }
-    }
-
-    /// Records an address as nadmit does.
-    fn record(&self, address: &str, mut spec: Value) {
-        spec["address"] = json!(address);
-        spec["networkName"] = json!("example_net_common");
-        spec["pool"] = json!("storage");
-        spec["network"] = json!({"namespace": "db", "name": "storage-net"});
-        spec["interface"] = json!("net1");
-        spec["since"] = json!("2026-03-01T12:00:00Z");
-        self.server.put(json!({
-            "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
-            "metadata": {"name": format!("{SPACE}.{address}")}, "spec": spec,
-        }));
-    }
-
-    fn holder(&self, address: &str) -> Option<Value> {
-        let name = format!("{SPACE}.{address}");
-        let record = self.server.stored(RECORDS, "", &name)?;
-        Some(record["spec"]["holder"].clone())
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
-        self.place.run(&asking(arguments))
-    }
-
-    fn refused(&self, arguments: &[&str]) -> Result<String, Failed> {
-        self.place.refused(&asking(arguments))
-    }
-
-    /// What is printed, with what is warned of.
-    fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
-        self.place.said(&asking(arguments))
-    }
-
-    fn forbid(&self, verb: &str, resource: &str) {
-        let rule = Rule::of(verb, resource, Failure::Forbidden.into());
-        self.server.fault(rule);
-    }
-
-    /// The resources that were listed since the last call, in their order and each once.
-    fn listed(&self, before: usize) -> Vec<String> {
-        let seen = self.server.seen().split_off(before);
-        let mut resources: Vec<String> = Vec::new();
-        for path in seen {
-            let path = path.split('?').next().unwrap_or_default();
-            let resource = path.rsplit('/').next().unwrap_or_default().to_owned();
-            if !resources.contains(&resource) {
-                resources.push(resource);
-            }
-        }
-        resources
-    }
-}
-
-fn asking<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let cluster = ["--cluster", "--kubeconfig", "kubeconfig"];
-    arguments.iter().copied().chain(cluster).collect()
-}
-
-fn replica(pod: &str) -> Value {
-    json!({
-        "holder": {"replica": {"namespace": "db", "statefulSet": "db", "ordinal": 0}},
-        "pod": {"name": pod},
-    })
-}
-
-fn pod(name: &str) -> Value {
-    json!({"holder": {"pod": {"namespace": "db", "name": name}}, "pod": {"name": name}})
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<(), Failed> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
 /// What is said, without ages and the columns that are as wide as they.

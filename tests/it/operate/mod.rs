@@ -6,6 +6,7 @@ mod monitoring;
 mod real;
 mod server;
 mod story;
+mod world;
 
 use std::{fs, path::Path};
 
