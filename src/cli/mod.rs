@@ -3,6 +3,7 @@
 mod adopt;
 mod certs;
 mod check;
+mod cluster;
 mod crds;
 mod demo;
 mod explain;
@@ -127,6 +128,11 @@ pub fn run() -> ExitCode {
 fn print_error(error: &anyhow::Error) {
     let bold = anstyle::AnsiColor::Red.on_default().bold();
     anstream::eprintln!("{bold}error:{bold:#} {error:#}");
+}
+
+fn print_warning(text: impl std::fmt::Display) {
+    let bold = anstyle::AnsiColor::Yellow.on_default().bold();
+    anstream::eprintln!("{bold}warning:{bold:#} {text}");
 }
 
 /// The one wall clock.

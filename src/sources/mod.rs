@@ -33,7 +33,8 @@ mod watched_file;
 
 pub use self::{
     cluster::{
-        Access, Cluster, ClusterError, ClusterObject, Connection, Found, Sought, with_causes,
+        Access, Cluster, ClusterError, ClusterObject, Connection, Found, Sought, Unknown,
+        with_causes,
     },
     error::SourceError,
     folder::{FolderOptions, FolderSource},
