@@ -32,6 +32,7 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("deploy::access::is_what_nadmit_does", exact),
         Trial::test("deploy::access::is_no_more_than_it_says", narrow),
+        Trial::test("deploy::access::is_what_the_page_says", documented),
         Trial::test(
             "deploy::access::of_certificates_is_to_what_is_named",
             certificates,
