@@ -131,7 +131,8 @@ fn no_hole() -> Result<(), Failed> {
     let (mut called, mut spared) = (0, 0);
     for hook in of_pods {
         for (name, review) in pods()? {
-            for review in variants(&review, &keys) {
+            let alone = keys.iter().map(|key| with_only(&review, key));
+            for review in variants(&review, &keys).into_iter().chain(alone) {
                 let request = &review["request"];
                 if request["operation"] == "DELETE" {
                     continue;
@@ -154,6 +155,18 @@ fn no_hole() -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{called} called, {spared} spared").into())
+}
+
+/// The review of a pod that has one annotation, and had none.
+fn with_only(review: &Value, key: &str) -> Value {
+    let mut review = review.clone();
+    for (object, annotations) in [("object", json!({key: "x"})), ("oldObject", json!({}))] {
+        let metadata = review["request"][object].pointer_mut("/metadata");
+        if let Some(metadata) = metadata {
+            metadata["annotations"] = annotations;
+        }
+    }
+    review
 }
 
 /// Whether `/mutate` changes the pod.
