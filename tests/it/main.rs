@@ -19,6 +19,7 @@ mod deploy;
 mod docs;
 mod examples;
 mod hooks;
+mod install;
 mod kube_types;
 mod match_conditions;
 mod neighbours;
@@ -70,6 +71,7 @@ fn main() {
         process::trials(),
         docs::trials(),
         hooks::trials(),
+        install::trials(),
         examples::trials(),
         annotations::trials(),
         networks::trials(),

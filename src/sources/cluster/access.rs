@@ -148,7 +148,7 @@ fn is_absent(error: &KubeconfigError) -> bool {
 }
 
 /// An error with what caused it, each said once.
-pub(super) fn with_causes(error: &kube::Error) -> String {
+pub fn with_causes(error: &kube::Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -18,7 +18,7 @@ pub(super) mod kinds;
 pub(super) mod list;
 
 pub use self::{
-    access::{Access, Connection},
+    access::{Access, Connection, with_causes},
     error::ClusterError,
 };
 

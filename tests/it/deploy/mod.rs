@@ -8,7 +8,7 @@ mod access;
 mod chart;
 mod image;
 mod life;
-mod objects;
+pub(crate) mod objects;
 mod protection;
 mod registered;
 mod registration;

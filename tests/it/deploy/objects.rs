@@ -25,7 +25,7 @@ pub(super) fn path(name: &str) -> PathBuf {
 }
 
 /// The objects of a text in YAML.
-pub(super) fn parsed(text: &str) -> Result<Vec<Value>, Failed> {
+pub(crate) fn parsed(text: &str) -> Result<Vec<Value>, Failed> {
     let objects: Vec<Value> = serde_saphyr::from_multiple(text)?;
     Ok(objects.into_iter().filter(|o| !o.is_null()).collect())
 }
@@ -60,7 +60,7 @@ pub(super) fn one<'o>(objects: &'o [Value], kind: &str) -> Result<&'o Value, Fai
 }
 
 /// By kind, namespace and name.
-pub(super) fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>, Failed> {
+pub(crate) fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>, Failed> {
     let mut all = BTreeMap::new();
     for object in objects {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -90,7 +90,7 @@ fn tool(name: &str) -> Option<PathBuf> {
 }
 
 /// What is missing of kubectl and, if it is wanted, helm.
-pub(super) fn missing(helm: bool) -> Option<&'static str> {
+pub(crate) fn missing(helm: bool) -> Option<&'static str> {
     if tool("kubectl").is_none() {
         return Some("no kubectl: run tests/tools.sh");
     }
@@ -115,7 +115,7 @@ pub(super) fn run(name: &str, arguments: &[&str]) -> Result<String, Failed> {
 }
 
 /// The objects of a kustomization that joins these of deploy/.
-pub(super) fn kustomized(bases: &[&str], components: &[&str]) -> Result<Vec<Value>, Failed> {
+pub(crate) fn kustomized(bases: &[&str], components: &[&str]) -> Result<Vec<Value>, Failed> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let up = pathdiff(folder.path())?;
     let list = |names: &[&str]| {
