@@ -14,9 +14,7 @@ use super::{
 
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = vec![
-        unless(no_mode(), "settings::base", || {
-            settings(&of_folder("base")?)
-        }),
+        Trial::test("deploy::settings::base", || settings(&of_folder("base")?)),
         Trial::test("deploy::settings::the_crds_are_apart", crds_apart),
         Trial::test("deploy::settings::the_pod_is_hardened", || {
             hardened(&of_folder("base")?)
@@ -26,11 +24,9 @@ pub(super) fn trials() -> Vec<Trial> {
         let of = move || kustomized(&[&format!("overlays/{overlay}")], &[]);
         let no_kubectl = missing(false);
         trials.extend([
-            unless(
-                no_kubectl.or(no_mode()),
-                &format!("settings::{overlay}"),
-                move || settings(&of()?),
-            ),
+            unless(no_kubectl, &format!("settings::{overlay}"), move || {
+                settings(&of()?)
+            }),
             unless(
                 no_kubectl.or(no_flags(overlay)),
                 &format!("settings::{overlay}::arguments"),
@@ -46,13 +42,7 @@ pub(super) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The manifests are ahead of the settings.
-fn no_mode() -> Option<&'static str> {
-    let known = nadmit::config::key_names().any(|key| key == "mode");
-    (!known).then_some("nadmit.yaml has no mode yet")
-}
-
-/// And of the flags.
+/// The manifests are ahead of the flags.
 fn no_flags(overlay: &str) -> Option<&'static str> {
     let known = overlay != "self-managed" || help().is_ok_and(|help| knows(&help, "--tls-secret"));
     (!known).then_some("nadmit serve has no --tls-secret yet")
