@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     life::life,
-    objects::{of_file, one},
+    objects::{ROOT, of_file, one},
     registered::list,
 };
 use crate::api_server::{Asked, Failure, FaultAction};
@@ -22,10 +24,15 @@ const ELSEWHERE: &[(&str, &str)] = &[(
     "certificates are kept by a controller with trials of its own",
 )];
 
+const VERBS: [&str; 7] = [
+    "get", "list", "watch", "create", "update", "patch", "delete",
+];
+
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("deploy::access::is_what_nadmit_does", exact),
         Trial::test("deploy::access::is_no_more_than_it_says", narrow),
+        Trial::test("deploy::access::is_what_the_page_says", documented),
         Trial::test(
             "deploy::access::of_certificates_is_to_what_is_named",
             certificates,
@@ -92,6 +99,11 @@ fn of_rule(role: &Value, rule: &Value) -> Vec<Grant> {
 }
 
 impl Grant {
+    /// Without whose role it is.
+    fn shown(&self) -> String {
+        format!("{} {}.{}", self.verb, self.resource, self.group)
+    }
+
     /// As RBAC decides; the name of a list or watch is the one that its field selector asks for.
     fn allows(&self, asked: &Asked) -> bool {
         let resource = match asked.subresource.as_str() {
@@ -183,6 +195,42 @@ fn narrow() -> Result<(), Failed> {
             return Err(format!("{grant:?}").into());
         }
     }
+    Ok(())
+}
+
+/// docs/operating-in-a-cluster.md has a table of the same.
+fn documented() -> Result<(), Failed> {
+    let page = Path::new(ROOT).join("docs/operating-in-a-cluster.md");
+    let page = fs::read_to_string(page)?;
+    let section = page.split("## What it may do").nth(1).unwrap_or_default();
+    let table = section.split("## ").next().unwrap_or_default();
+    let grants = grants("base/access.yaml")?;
+    let granted: BTreeSet<String> = grants.iter().map(Grant::shown).collect();
+    let words = |cell: &str| -> Vec<String> {
+        let words = cell.split(|c: char| !c.is_ascii_lowercase() && !"-/".contains(c));
+        words.map(str::to_owned).collect()
+    };
+    let mut said = BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let [_, group, resources, verbs, _] = cells[..] else {
+            return Err(format!("{row} has not three cells").into());
+        };
+        let group = group.trim().trim_matches('`');
+        for resource in words(resources) {
+            let of = |g: &Grant| g.group == group && g.resource == resource;
+            let known = grants.iter().any(of);
+            let verbs = words(verbs)
+                .into_iter()
+                .filter(|verb| VERBS.contains(&&**verb));
+            said.extend(
+                verbs
+                    .filter(|_| known)
+                    .map(|verb| format!("{verb} {resource}.{group}")),
+            );
+        }
+    }
+    assert_eq!(said, granted);
     Ok(())
 }
 

@@ -51,7 +51,7 @@ fn same_objects(overlay: &str, way: &str) -> Result<(), Failed> {
     )
 }
 
-/// Who denies fails closed.
+/// For who denies, and fails closed.
 fn denying() -> Result<(), Failed> {
     let mut applied = kustomized(
         &["crds", "overlays/self-managed"],
@@ -62,7 +62,7 @@ fn denying() -> Result<(), Failed> {
             object["data"]["nadmit.yaml"] = text.replace("mode: warn", "mode: deny").into();
         }
     }
-    same(applied, templated(&["--set=mode=deny"])?)
+    same(applied, templated(&["--set=mode=deny,failClosed=true"])?)
 }
 
 fn same(applied: Vec<Value>, templated: Vec<Value>) -> Result<(), Failed> {
@@ -134,7 +134,8 @@ fn clean() -> Result<(), Failed> {
 
 fn refused() -> Result<(), Failed> {
     for value in [
-        "mode=off",
+        "mode=loud",
+        "failClosed=maybe",
         "certificates=none",
         "replicas=two",
         "replica=2",

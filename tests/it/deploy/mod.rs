@@ -8,6 +8,7 @@ mod access;
 mod chart;
 mod image;
 mod life;
+mod manners;
 pub(crate) mod objects;
 mod protection;
 mod registered;
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         access::trials(),
         chart::trials(),
         image::trials(),
+        manners::trials(),
         protection::trials(),
         registration::trials(),
         schemas::trials(),

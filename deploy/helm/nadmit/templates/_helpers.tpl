@@ -18,7 +18,7 @@ system:serviceaccount:{{ .Release.Namespace }}:nadmit
 {{- end }}
 
 {{- define "nadmit.failurePolicy" -}}
-{{ .Values.failurePolicy | default (ternary "Fail" "Ignore" (eq .Values.mode "deny")) }}
+{{ ternary "Fail" "Ignore" .Values.failClosed }}
 {{- end }}
 
 {{/* What has the certificate's authority put into the webhook configurations. */}}
