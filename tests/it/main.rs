@@ -18,6 +18,7 @@ mod crds;
 mod deploy;
 mod docs;
 mod examples;
+mod fuzzed;
 mod hooks;
 mod install;
 mod kube_types;
@@ -70,6 +71,7 @@ fn main() {
         ownership::trials(),
         process::trials(),
         docs::trials(),
+        fuzzed::trials(),
         hooks::trials(),
         install::trials(),
         examples::trials(),
