@@ -105,6 +105,7 @@ const ROOMS: &[Room] = &[
             "manifests",
             "sources",
             "ledger",
+            "install",
             "operate",
             "check",
             "server",
