@@ -34,6 +34,7 @@ mod process;
 mod profiles;
 mod properties;
 mod rounds;
+mod secrets;
 mod simulation;
 mod steward;
 mod support;
@@ -81,6 +82,7 @@ fn main() {
         properties::trials(),
         steward::trials(),
         rounds::trials(),
+        secrets::trials(),
         simulation::trials(),
         whereabouts::trials(),
     ]
