@@ -132,6 +132,7 @@ impl Catalog {
                         },
                         network: key,
                         pod: None,
+                        given: true,
                         mac: None,
                     });
                 }
@@ -166,6 +167,8 @@ fn add(
         let own = |mac: &Mac| pool.macs.as_ref().is_some_and(|macs| !macs.follows(*mac));
         addresses.extend(mac.filter(own).map(Address::Mac));
     }
+    let requested = &pod.requested;
+    let put_in = requested.networks.is_some() || requested.default_network.is_some();
     for address in addresses {
         let one = InUse {
             pool: Arc::clone(&pool.name),
@@ -178,6 +181,7 @@ fn add(
                 uid: pod.uid.as_deref().map(Arc::from),
                 node: pod.node.as_deref().map(Arc::from),
             }),
+            given: pod.node.is_some() || put_in,
             mac: mac.filter(|_| follows(&address)),
         };
         if !found.iter().skip(before).any(|known| *known == one) {
