@@ -52,6 +52,7 @@ const ROOMS: &[Room] = &[
     ),
     worldly("ledger", &["allocation", "api"]),
     pure("operate", &["network", "allocation", "catalog"]),
+    worldly("pki", &[]),
     worldly(
         "check",
         &[
@@ -75,6 +76,7 @@ const ROOMS: &[Room] = &[
             "config",
             "ledger",
             "operate",
+            "pki",
         ],
     ),
     worldly(
@@ -88,6 +90,7 @@ const ROOMS: &[Room] = &[
             "admission",
             "api",
             "ledger",
+            "pki",
         ],
     ),
     worldly(
