@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use rustls::{
     RootCertStore,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
 };
 
 use super::{Certificate, issue::since_epoch, provider};
@@ -22,15 +23,15 @@ pub fn verify<'a>(
     let roots: Vec<_> = roots.map(|root| root.der.clone()).collect();
     let verified = || -> Option<()> {
         let (leaf, rest) = chain.split_first().filter(|_| !names.is_empty())?;
+        let leaf = ParsedCertificate::try_from(leaf).ok()?;
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots);
-        let verifier = WebPkiServerVerifier::builder_with_provider(store.into(), provider());
-        let verifier = verifier.build().ok()?;
         let moment = UnixTime::since_unix_epoch(since_epoch(now));
+        let algorithms = provider().signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&leaf, &store, rest, moment, algorithms).ok()?;
         for name in names {
             let host = ServerName::try_from(name.as_str()).ok()?;
-            let verified = verifier.verify_server_cert(leaf, rest, &host, &[], moment);
-            verified.ok()?;
+            verify_server_name(&leaf, &host).ok()?;
         }
         Some(())
     };

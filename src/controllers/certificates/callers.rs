@@ -55,7 +55,7 @@ impl Called {
 
     /// The JSON patch that gives each of nadmit's webhooks these CAs, good for this version of the
     /// configuration only; `None` if all have them.
-    pub fn patch(&self, configuration: &Value, authorities: &[Certificate]) -> Option<Value> {
+    pub(super) fn patch(&self, configuration: &Value, authorities: &[Certificate]) -> Option<Value> {
         let text = STANDARD.encode(bundle(authorities));
         let wanting = self.webhooks(configuration).into_iter();
         let wanting = wanting.filter(|(_, webhook)| !is_same(webhook, authorities));
@@ -91,7 +91,7 @@ fn is_same(webhook: &Value, authorities: &[Certificate]) -> bool {
 
 /// What all callers trust, as far as it was read.
 #[derive(Debug, Default)]
-pub struct InForce {
+pub(super) struct InForce {
     /// For each of nadmit's webhooks, its CAs.
     bundles: Vec<Vec<Certificate>>,
     /// Whether a configuration could not be read.
@@ -100,19 +100,19 @@ pub struct InForce {
 
 impl InForce {
     /// Adds a configuration. One that is not there calls nobody.
-    pub fn add(&mut self, configuration: &Value, called: &Called) {
+    pub(super) fn add(&mut self, configuration: &Value, called: &Called) {
         let webhooks = called.webhooks(configuration);
         let bundles = webhooks.into_iter().map(|(_, webhook)| trusted(webhook).0);
         self.bundles.extend(bundles);
     }
 
     /// There is one that could not be read.
-    pub fn add_unknown(&mut self) {
+    pub(super) fn add_unknown(&mut self) {
         self.unknown = true;
     }
 
     /// Every CA that a webhook has.
-    pub fn any(&self) -> Vec<Certificate> {
+    pub(super) fn any(&self) -> Vec<Certificate> {
         let mut all: Vec<Certificate> = Vec::new();
         for one in self.bundles.iter().flatten() {
             if one.is_authority && !all.contains(one) {
@@ -130,7 +130,7 @@ impl InForce {
 /// Since when which CAs are trusted by all, as this replica has seen it. It forgets on a restart, which
 /// costs a little time and nothing else.
 #[derive(Debug)]
-pub struct Trust {
+pub(super) struct Trust {
     since: Vec<(Certificate, Instant)>,
     /// How long an API server may take to notice a `caBundle`.
     settles: Duration,
@@ -138,7 +138,7 @@ pub struct Trust {
 
 impl Trust {
     /// Nothing was seen yet.
-    pub fn new(settles: Duration) -> Self {
+    pub(super) fn new(settles: Duration) -> Self {
         Self {
             since: Vec::new(),
             settles,
@@ -146,7 +146,7 @@ impl Trust {
     }
 
     /// Of these CAs some were in force now.
-    pub fn saw(&mut self, in_force: &InForce, authorities: &[Certificate]) {
+    pub(super) fn saw(&mut self, in_force: &InForce, authorities: &[Certificate]) {
         let now = Instant::now();
         let trusted = authorities.iter().filter(|one| in_force.all_have(one));
         let since = trusted.map(|one| (one.clone(), self.since_of(one).unwrap_or(now)));
@@ -154,7 +154,7 @@ impl Trust {
     }
 
     /// Whether it has been for long enough.
-    pub fn is_settled(&self, authority: &Certificate) -> bool {
+    pub(super) fn is_settled(&self, authority: &Certificate) -> bool {
         let since = self.since_of(authority);
         since.is_some_and(|since| since.elapsed() >= self.settles)
     }

@@ -20,43 +20,43 @@ const CA_KEY: &str = "ca.key";
 
 /// The four entries of the Secret; empty ones count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Contents {
+pub(super) struct Contents {
     /// `tls.crt`
-    pub cert: Option<Vec<u8>>,
+    pub(super) cert: Option<Vec<u8>>,
     /// `tls.key`
-    pub key: Option<PrivateKey>,
+    pub(super) key: Option<PrivateKey>,
     /// `ca.crt`
-    pub authorities: Option<Vec<u8>>,
+    pub(super) authorities: Option<Vec<u8>>,
     /// `ca.key`
-    pub authority_key: Option<PrivateKey>,
+    pub(super) authority_key: Option<PrivateKey>,
 }
 
 /// What of the contents can be used.
 #[derive(Debug, Default)]
-pub struct Held {
+pub(super) struct Held {
     /// A certificate that can be read, with its key.
-    pub served: Option<Served>,
+    pub(super) served: Option<Served>,
     /// The CAs of `ca.crt`.
-    pub authorities: Vec<Certificate>,
+    pub(super) authorities: Vec<Certificate>,
     /// Whether `ca.crt` holds nothing else.
-    pub clean: bool,
+    pub(super) clean: bool,
     /// That of the CAs whose key is there.
-    pub signer: Option<Signer>,
+    pub(super) signer: Option<Signer>,
 }
 
 /// A certificate that can be shown.
 #[derive(Debug, Clone)]
-pub struct Served {
+pub(super) struct Served {
     /// What the server is given.
-    pub pair: Arc<Pair>,
+    pub(super) pair: Arc<Pair>,
     /// The first of the chain.
-    pub certificate: Certificate,
+    pub(super) certificate: Certificate,
     chain: Vec<CertificateDer<'static>>,
 }
 
 impl Contents {
     /// Those of a Secret.
-    pub fn of(secret: &Value) -> Self {
+    pub(super) fn of(secret: &Value) -> Self {
         let entry = |name: &str| {
             let text = secret["data"][name].as_str()?;
             let bytes = STANDARD.decode(text).ok()?;
@@ -71,7 +71,7 @@ impl Contents {
     }
 
     /// Writes them into a Secret; other entries stay.
-    pub fn write(&self, secret: &mut Value) {
+    pub(super) fn write(&self, secret: &mut Value) {
         if !secret["data"].is_object() {
             secret["data"] = json!({});
         }
@@ -88,14 +88,14 @@ impl Contents {
 
     /// Whether somebody else keeps them: there is a certificate or a key, and no key of a CA. What
     /// nadmit writes is never without.
-    pub fn is_foreign(&self) -> bool {
+    pub(super) fn is_foreign(&self) -> bool {
         self.authority_key.is_none() && (self.cert.is_some() || self.key.is_some())
     }
 }
 
 impl Held {
     /// What of these contents can be used.
-    pub fn of(contents: &Contents) -> Self {
+    pub(super) fn of(contents: &Contents) -> Self {
         let pem = contents.authorities.as_deref().unwrap_or_default();
         let (mut authorities, mut clean) = Certificate::all(pem);
         let all = authorities.len();
@@ -117,7 +117,7 @@ impl Held {
 
 impl Served {
     /// A chain with its key; `None` if they cannot be used or do not fit.
-    pub fn of(pair: Pair) -> Option<Self> {
+    pub(super) fn of(pair: Pair) -> Option<Self> {
         let chain = pair.identity().ok()?.cert;
         Some(Self {
             certificate: Certificate::of(chain.first()?)?,
@@ -127,7 +127,7 @@ impl Served {
     }
 
     /// Whether a caller that trusts these CAs would believe it at this time, by each of the names.
-    pub fn is_believed<'a>(
+    pub(super) fn is_believed<'a>(
         &self,
         authorities: impl IntoIterator<Item = &'a Certificate>,
         names: &[String],
@@ -137,7 +137,7 @@ impl Served {
     }
 
     /// Whether this CA signed it, whoever it is for.
-    pub fn is_of(&self, authority: &Certificate, now: Timestamp) -> bool {
+    pub(super) fn is_of(&self, authority: &Certificate, now: Timestamp) -> bool {
         self.is_believed([authority], &self.certificate.names, now)
     }
 }

@@ -46,34 +46,34 @@ impl Default for Lives {
 
 /// What a replica served last, and whom its callers trusted then.
 #[derive(Debug, Clone)]
-pub struct Remembered {
+pub(super) struct Remembered {
     /// What it shows.
-    pub served: Served,
+    pub(super) served: Served,
     /// The CAs beside it.
-    pub authorities: Vec<Certificate>,
+    pub(super) authorities: Vec<Certificate>,
     /// Whether somebody else kept it.
-    pub foreign: bool,
+    pub(super) foreign: bool,
 }
 
 /// What is known besides the Secret.
-pub struct Situation<'a> {
+pub(super) struct Situation<'a> {
     /// What this replica serves, if anything.
-    pub remembered: Option<&'a Remembered>,
+    pub(super) remembered: Option<&'a Remembered>,
     /// The names that the certificate has to be for; at least one.
-    pub names: &'a [String],
+    pub(super) names: &'a [String],
     /// The time by which callers judge: the API server's.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
     /// The CAs that callers trust at the moment.
-    pub in_force: &'a [Certificate],
+    pub(super) in_force: &'a [Certificate],
     /// Whether all callers have trusted this CA for long enough.
-    pub is_trusted: &'a dyn Fn(&Certificate) -> bool,
+    pub(super) is_trusted: &'a dyn Fn(&Certificate) -> bool,
     /// How long things last.
-    pub lives: Lives,
+    pub(super) lives: Lives,
 }
 
 /// What to do.
 #[derive(Debug)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Nothing: it is as it should be for now.
     Keep,
     /// Nothing: somebody else keeps it.
@@ -84,20 +84,20 @@ pub enum Verdict {
 
 /// What is to be written.
 #[derive(Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Why.
-    pub why: Why,
+    pub(super) why: Why,
     /// Whether a new CA is made. If not, that of the Secret stays.
-    pub new_authority: bool,
+    pub(super) new_authority: bool,
     /// What is to be served.
-    pub server: Server,
+    pub(super) server: Server,
     /// The CAs that stay, beside a new one.
-    pub authorities: Vec<Certificate>,
+    pub(super) authorities: Vec<Certificate>,
 }
 
 /// What a Secret is to serve.
 #[derive(Debug)]
-pub enum Server {
+pub(super) enum Server {
     /// This.
     Same(Box<Served>),
     /// A new certificate for these names, of the CA whose key the Secret holds so far.
@@ -108,7 +108,7 @@ pub enum Server {
 
 /// Why a Secret is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
+pub(super) enum Why {
     /// It is not there, or empty.
     #[error("there was none")]
     Absent,
@@ -133,7 +133,7 @@ pub enum Why {
 }
 
 /// Judges. What is then written is judged [`Verdict::Keep`] in the same situation.
-pub fn judge(contents: &Contents, held: &Held, situation: &Situation<'_>) -> Verdict {
+pub(super) fn judge(contents: &Contents, held: &Held, situation: &Situation<'_>) -> Verdict {
     let remembered = situation.remembered;
     let absent = *contents == Contents::default();
     // Who keeps it may be about to write it anew.
@@ -262,15 +262,16 @@ impl Judge<'_> {
     }
 
     /// Which CAs callers are to trust: the one that signs, those of what is served, and, for as long
-    /// as a certificate of theirs may be good, those before.
+    /// as a certificate of theirs may be good or shown by a replica, those before.
     fn bundle(&self, signer: &Certificate, found: Option<&Served>) -> Vec<Certificate> {
         let situation = self.situation;
-        let made = later(signer.begin, situation.lives.backdated);
-        let last = later(made, situation.lives.server);
+        let (now, backdated) = (situation.now, situation.lives.backdated);
+        // None of theirs was made after the signer.
+        let last_expires = later(later(signer.begin, backdated), situation.lives.server);
+        let everybody_shows = |found: &Served| now >= later(found.certificate.begin, backdated * 2);
+        let over = now >= last_expires && found.is_some_and(everybody_shows);
         let needed = |one: &Certificate| {
-            one == signer
-                || situation.now < last
-                || found.is_some_and(|found| found.is_of(one, situation.now))
+            one == signer || !over || found.is_some_and(|found| found.is_of(one, now))
         };
         let mut all = self.living(&self.held.authorities);
         all.retain(needed);

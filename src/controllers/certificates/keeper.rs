@@ -89,6 +89,8 @@ pub struct CertificateKeeper {
     clock: Clock,
     shown: Sender<Option<Arc<Pair>>>,
     remembered: Option<Remembered>,
+    /// Whether it has had the occasion to tell the callers whom to trust.
+    has_told: bool,
     trust: Trust,
     failed: Arc<AtomicBool>,
     /// What was complained of last.
@@ -121,6 +123,7 @@ impl CertificateKeeper {
             clock,
             shown: Sender::new(None),
             remembered: None,
+            has_told: false,
             failed: Arc::default(),
             complaint: String::new(),
             said: [String::new(), String::new()],
@@ -160,7 +163,7 @@ impl CertificateKeeper {
         }
     }
 
-    /// The configurations are read first and the Secret second, so that a patch that rests on an old
+    /// One look. The configurations are read first and the Secret second, so that a patch that rests on an old
     /// Secret meets a configuration that has changed since, and fails: see the module's page.
     async fn look(&mut self) -> Result<Looked, String> {
         let mut in_force = InForce::default();
@@ -189,13 +192,23 @@ impl CertificateKeeper {
             Ok(true) => looked = Looked::Busy,
             Err(error) => trouble.push(error),
         }
-        self.show(&found, now)?;
+        let mut told = false;
         for configuration in configurations {
             match self.tell(&configuration, &found, now).await {
-                Ok(false) => {}
-                Ok(true) => looked = Looked::Busy,
+                Ok(patched) => told |= patched,
                 Err(error) => trouble.push(error),
             }
+        }
+        // A replica that begins lets the callers learn first whom to trust, once: others may be
+        // there to serve them meanwhile.
+        let begins = self.remembered.is_none() && !mem::replace(&mut self.has_told, true);
+        if !(begins && told)
+            && let Err(error) = self.show(&found, now)
+        {
+            trouble.push(error);
+        }
+        if told {
+            looked = Looked::Busy;
         }
         match trouble.is_empty() {
             true => Ok(looked),

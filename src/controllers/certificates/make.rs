@@ -12,7 +12,7 @@ use crate::pki::{self, Certificate, Issued, Pair, PrivateKey, Signer, later};
 ///
 /// # Errors
 /// When the cryptography fails, or what comes of it would not be believed.
-pub fn renewed(
+pub(super) fn renewed(
     contents: &Contents,
     held: &mut Held,
     situation: &Situation<'_>,
