@@ -7,6 +7,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -94,10 +95,9 @@ impl Served {
         let schedule = schedule.transpose()?;
         let none = watch::Sender::new(None);
         let namespace = args.namespace.clone().unwrap_or(namespace);
-        let certificates = keeper(args, &client, &namespace);
         let options = ReplicaOptions {
             server: server.clone(),
-            namespace,
+            namespace: namespace.clone(),
             schedule: schedule
                 .as_ref()
                 .map_or_else(|| none.subscribe(), OptionalFile::said),
@@ -107,15 +107,15 @@ impl Served {
             clock: super::clock(),
             chance,
         };
-        let mut replica = Replica::new(client, options);
-        let identity = certificates.as_ref().map(|(secret, keeper)| {
-            let registry = &mut replica.state.registry;
-            registry.register_collector(keeper.collector());
-            Identity::Kept {
+        let replica = Replica::new(client.clone(), options);
+        let failed = replica.state.metrics.renewal_failed();
+        let certificates = keeper(args, client, &namespace, failed);
+        let identity = certificates
+            .as_ref()
+            .map(|(secret, keeper)| Identity::Kept {
                 secret: secret.clone(),
                 pair: keeper.shown(),
-            }
-        });
+            });
         Ok(Self {
             state: replica.state,
             desk: replica.desk,
@@ -134,15 +134,16 @@ impl Served {
 /// Who keeps the certificate in a Secret, if it is to be in one, with the Secret's name.
 fn keeper(
     args: &ServeArgs,
-    client: &kube::Client,
+    client: kube::Client,
     namespace: &str,
+    failed: Gauge,
 ) -> Option<(String, CertificateKeeper)> {
     let secret = args.tls_secret.clone()?;
     let options = CertificateOptions {
         settles: Duration::from_secs(args.tls_settle.into()),
         ..CertificateOptions::new(namespace, &secret, &args.service, &args.webhooks)
     };
-    let keeper = CertificateKeeper::new(client.clone(), options, super::clock());
+    let keeper = CertificateKeeper::new(client, options, super::clock(), failed);
     Some((secret, keeper))
 }
 

@@ -88,10 +88,13 @@ impl Certificate {
 fn names(parsed: &X509Certificate<'_>) -> Vec<String> {
     let extension = parsed.subject_alternative_name().ok().flatten();
     let all = extension.map(|extension| extension.value.general_names.as_slice());
-    let names = all.unwrap_or_default().iter().filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        _ => None,
-    });
+    let names = all
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        });
     names.collect()
 }
 

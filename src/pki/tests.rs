@@ -73,14 +73,20 @@ fn pem_is_read_as_far_as_it_can_be() {
     let (one, made) = ca(30);
     let (two, _) = ca(30);
     let good = one.certificate.pem() + &two.certificate.pem();
-    assert_eq!(one.certificate.pem().trim(), made.cert.replace('\r', "").trim());
+    assert_eq!(
+        one.certificate.pem().trim(),
+        made.cert.replace('\r', "").trim()
+    );
     let read = |text: &str| {
         let (found, clean) = Certificate::all(text.as_bytes());
         (found.len(), clean)
     };
     assert_eq!(read(&good), (2, true));
     assert_eq!(read(&format!("# words\n{good}# and more")), (2, true));
-    assert_eq!(read(&format!("{good}{}", one.certificate.pem())), (2, false));
+    assert_eq!(
+        read(&format!("{good}{}", one.certificate.pem())),
+        (2, false)
+    );
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert_eq!(read(&format!("{broken}{good}")), (2, false));
     assert_eq!(read(""), (0, true));
@@ -100,7 +106,10 @@ fn what_does_not_fit_is_told_without_the_key() {
     let cases = [
         (with(b"", key), "it holds no PEM certificate"),
         (with(&pair.cert, b""), "it holds no PEM private key"),
-        (with(&pair.cert, made.key.expose()), "certificate and key do not fit"),
+        (
+            with(&pair.cert, made.key.expose()),
+            "certificate and key do not fit",
+        ),
         (with(&pair.cert, &cut), "key"),
     ];
     for (wrong, says) in cases {

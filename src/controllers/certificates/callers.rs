@@ -55,7 +55,11 @@ impl Called {
 
     /// The JSON patch that gives each of nadmit's webhooks these CAs, good for this version of the
     /// configuration only; `None` if all have them.
-    pub(super) fn patch(&self, configuration: &Value, authorities: &[Certificate]) -> Option<Value> {
+    pub(super) fn patch(
+        &self,
+        configuration: &Value,
+        authorities: &[Certificate],
+    ) -> Option<Value> {
         let text = STANDARD.encode(bundle(authorities));
         let wanting = self.webhooks(configuration).into_iter();
         let wanting = wanting.filter(|(_, webhook)| !is_same(webhook, authorities));

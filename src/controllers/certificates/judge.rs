@@ -318,7 +318,10 @@ impl Judge<'_> {
         let authorities = &self.held.authorities;
         if authorities.iter().any(|one| other.is_of(one, now)) {
             let more = other.certificate.names.iter();
-            names.extend(more.filter(|name| !self.situation.names.contains(name)).cloned());
+            names.extend(
+                more.filter(|name| !self.situation.names.contains(name))
+                    .cloned(),
+            );
         }
         names
     }
@@ -330,6 +333,9 @@ fn limit(
     most: usize,
     needed: impl Fn(&Certificate) -> bool,
 ) -> Vec<Certificate> {
+    if all.len() <= most {
+        return all;
+    }
     let necessary = all.iter().filter(|one| needed(one)).count();
     let mut others = most.saturating_sub(necessary);
     let mut kept = all;

@@ -1,18 +1,10 @@
 //! One look at the Secret and the webhooks, and the next, and the next.
 
-use std::{
-    fmt::Error as FmtError,
-    mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
-use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use tokio::{
     sync::watch::{Receiver, Sender},
@@ -30,8 +22,7 @@ use super::{
 use crate::{
     api::call::Answer,
     clock::Clock,
-    controllers::numbers::gauge,
-    pki::{Pair, later},
+    pki::{Certificate, Pair, later},
 };
 
 /// How often a write that another came before is judged anew in one look.
@@ -92,7 +83,8 @@ pub struct CertificateKeeper {
     /// Whether it has had the occasion to tell the callers whom to trust.
     has_told: bool,
     trust: Trust,
-    failed: Arc<AtomicBool>,
+    /// 1 if the last look did not come to its end.
+    failed: Gauge,
     /// What was complained of last.
     complaint: String,
     /// What was said last of somebody else's Secret, and of the clocks.
@@ -114,7 +106,8 @@ struct Configuration {
 
 impl CertificateKeeper {
     /// Asks nothing yet. The client should ask once, as that of [`crate::api::call::client`] does.
-    pub fn new(client: Client, options: CertificateOptions, clock: Clock) -> Self {
+    /// Whether the last look did not come to its end is said in `failed`.
+    pub fn new(client: Client, options: CertificateOptions, clock: Clock, failed: Gauge) -> Self {
         Self {
             requests: Requests::new(client, options.attempt),
             names: options.called.names(),
@@ -124,7 +117,7 @@ impl CertificateKeeper {
             shown: Sender::new(None),
             remembered: None,
             has_told: false,
-            failed: Arc::default(),
+            failed,
             complaint: String::new(),
             said: [String::new(), String::new()],
         }
@@ -133,11 +126,6 @@ impl CertificateKeeper {
     /// What is to be shown, now and from now on.
     pub fn shown(&self) -> Receiver<Option<Arc<Pair>>> {
         self.shown.subscribe()
-    }
-
-    /// Whether the last look did not come to its end, as it is at each scrape.
-    pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(Failed(Arc::clone(&self.failed)))
     }
 
     /// Looks until `cancel`.
@@ -153,7 +141,7 @@ impl CertificateKeeper {
                 Err(_) if self.remembered.is_some() => self.options.every,
                 Ok(Looked::Busy) | Err(_) => self.options.soon,
             };
-            self.failed.store(looked.is_err(), Ordering::Relaxed);
+            self.failed.set(i64::from(looked.is_err()));
             self.complain(looked.err().unwrap_or_default());
             tokio::select! {
                 biased;
@@ -193,8 +181,9 @@ impl CertificateKeeper {
             Err(error) => trouble.push(error),
         }
         let mut told = false;
-        for configuration in configurations {
-            match self.tell(&configuration, &found, now).await {
+        let believed = self.is_believed(&found, now);
+        for configuration in configurations.iter().filter(|_| believed) {
+            match self.tell(configuration, &found.held.authorities).await {
                 Ok(patched) => told |= patched,
                 Err(error) => trouble.push(error),
             }
@@ -203,7 +192,7 @@ impl CertificateKeeper {
         // there to serve them meanwhile.
         let begins = self.remembered.is_none() && !mem::replace(&mut self.has_told, true);
         if !(begins && told)
-            && let Err(error) = self.show(&found, now)
+            && let Err(error) = self.show(&found, believed, now)
         {
             trouble.push(error);
         }
@@ -343,19 +332,26 @@ impl CertificateKeeper {
         self.requests.replace(&path, &secret).await
     }
 
+    /// Whether callers that trust the CAs of nadmit's own Secret believe what it serves.
+    fn is_believed(&self, found: &Found, now: Timestamp) -> bool {
+        let (served, authorities) = (found.held.served.as_ref(), &found.held.authorities);
+        !found.contents.is_foreign()
+            && served.is_some_and(|served| served.is_believed(authorities, &self.names, now))
+    }
+
     /// Shows what the Secret holds, unless what is shown is better.
-    fn show(&mut self, found: &Found, now: Timestamp) -> Result<(), String> {
+    fn show(&mut self, found: &Found, believed: bool, now: Timestamp) -> Result<(), String> {
         let foreign = found.contents.is_foreign();
         let good = |served: &&Served| match foreign {
             true => self.remembered.is_none() || served.certificate.is_good_at(now),
-            false => served.is_believed(&found.held.authorities, &self.names, now),
+            false => believed,
         };
         let Some(served) = found.held.served.as_ref().filter(good) else {
             self.say_whose("");
             let secret = self.secret();
             return Err(match foreign {
                 true => format!(
-                    "{secret} holds no certificate that can be served, and no ca.key, so that it is \
+                    "{secret} holds no certificate that is good now, and no ca.key, so that it is \
                      somebody else's to renew; delete it to have nadmit make one"
                 ),
                 false => format!("{secret} holds no certificate that can be served"),
@@ -388,19 +384,12 @@ impl CertificateKeeper {
         whose.clone_into(&mut self.said[0]);
     }
 
-    /// Has the callers trust the Secret's CAs. Whether that was written.
+    /// Has the callers trust these CAs. Whether that was written.
     async fn tell(
         &self,
         configuration: &Configuration,
-        found: &Found,
-        now: Timestamp,
+        authorities: &[Certificate],
     ) -> Result<bool, String> {
-        let authorities = &found.held.authorities;
-        let served = found.held.served.as_ref();
-        let good = served.is_some_and(|served| served.is_believed(authorities, &self.names, now));
-        if found.contents.is_foreign() || !good {
-            return Ok(false);
-        }
         let Configuration { path, object } = configuration;
         let Some(patch) = self.options.called.patch(object, authorities) else {
             return Ok(false);
@@ -447,17 +436,5 @@ impl Found {
             contents,
             secret,
         }
-    }
-}
-
-#[derive(Debug)]
-struct Failed(Arc<AtomicBool>);
-
-impl Collector for Failed {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
-        let help = "1 if the certificate, its Secret or a caBundle could not be looked after at the \
-                    last look";
-        let failed = i64::from(self.0.load(Ordering::Relaxed));
-        gauge(&mut encoder, "certificate_renewal_failed", help, failed)
     }
 }

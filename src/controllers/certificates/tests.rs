@@ -125,7 +125,11 @@ fn a_change_of_cas_goes_step_by_step() {
     assert_eq!(world.look(), None);
     let held = world.held();
     assert!(held.served.unwrap().is_of(&new, world.now));
-    assert_eq!(held.authorities, [new.clone(), old], "for who shows the old one still");
+    assert_eq!(
+        held.authorities,
+        [new.clone(), old],
+        "for who shows the old one still"
+    );
     assert_eq!(world.after(11), Some(Why::Bundle));
     assert_eq!(world.held().authorities, [new]);
     assert_eq!(world.look(), None);
@@ -216,7 +220,11 @@ fn replicas_that_do_not_agree_on_the_service_do_not_take_turns() {
     }
     assert_eq!(world.after(61), Some(Why::CertificateDue));
     world.names = called("nadmit-2").names();
-    assert_eq!(world.look(), Some(Why::NoCertificate), "one of them stays behind");
+    assert_eq!(
+        world.look(),
+        Some(Why::NoCertificate),
+        "one of them stays behind"
+    );
     world.names = called("nadmit").names();
     assert_eq!(world.look(), None);
 }
@@ -249,9 +257,7 @@ fn only_webhooks_that_lead_to_nadmit_are_touched_and_only_if_they_differ() {
     world.look();
     let authorities = world.held().authorities;
     let called = called("nadmit");
-    let service = |name: &str, namespace: &str| {
-        json!({"name": "x", "clientConfig": {"service": {"name": name, "namespace": namespace}}})
-    };
+    let service = |name: &str, namespace: &str| json!({"name": "x", "clientConfig": {"service": {"name": name, "namespace": namespace}}});
     let url = |url: &str| json!({"name": "x", "clientConfig": {"url": url, "caBundle": "eA=="}});
     let mut configuration = json!({
         "metadata": {"name": "nadmit", "resourceVersion": "7"},
@@ -262,7 +268,9 @@ fn only_webhooks_that_lead_to_nadmit_are_touched_and_only_if_they_differ() {
         ],
     });
     let patch = called.patch(&configuration, &authorities).unwrap();
-    let paths: Vec<&str> = (0..3).map(|at| patch[at]["path"].as_str().unwrap()).collect();
+    let paths: Vec<&str> = (0..3)
+        .map(|at| patch[at]["path"].as_str().unwrap())
+        .collect();
     assert_eq!(
         paths,
         [
@@ -327,14 +335,21 @@ impl World {
             Event::Forgets => self.remembered = None,
             Event::Broken(entry, with) => {
                 let own = self.contents.clone();
-                let half = |bytes: Option<&[u8]>| bytes.map(|bytes| bytes[..bytes.len() / 2].to_vec());
+                let half =
+                    |bytes: Option<&[u8]>| bytes.map(|bytes| bytes[..bytes.len() / 2].to_vec());
                 let (contents, noise) = (&mut self.contents, b"noise".to_vec());
                 let cert = |own: &Option<Vec<u8>>, other: &Option<Vec<u8>>| {
-                    let all = [None, Some(noise.clone()), half(own.as_deref()), other.clone()];
+                    let all = [
+                        None,
+                        Some(noise.clone()),
+                        half(own.as_deref()),
+                        other.clone(),
+                    ];
                     all[with.index(4)].clone()
                 };
                 let key = |own: &Option<PrivateKey>, other: &Option<PrivateKey>| {
-                    let bytes = |key: &Option<PrivateKey>| key.as_ref().map(|k| k.expose().to_vec());
+                    let bytes =
+                        |key: &Option<PrivateKey>| key.as_ref().map(|k| k.expose().to_vec());
                     cert(&bytes(own), &bytes(other)).map(PrivateKey::new)
                 };
                 match entry.index(4) {
@@ -405,7 +420,14 @@ fn keys_are_shown_to_nobody() {
     assert_eq!(secret["data"]["other"], "eA==");
     for key in [&world.contents.key, &world.contents.authority_key] {
         let text = String::from_utf8(key.as_ref().unwrap().expose().to_vec()).unwrap();
-        assert!(pki::Pair { cert: Vec::new(), key: PrivateKey::new(text.clone()) }.identity().is_err());
+        assert!(
+            pki::Pair {
+                cert: Vec::new(),
+                key: PrivateKey::new(text.clone())
+            }
+            .identity()
+            .is_err()
+        );
         let line = text.lines().nth(1).unwrap();
         assert!(!situation.contains(&line[..16]), "{situation}");
     }

@@ -93,9 +93,7 @@ pub(super) fn has_interface(pod: &Pod, record: &Allocation, own: bool, default_h
                 // is there. What a pod before it had is this one's if the place is the same.
                 let changes = own && selection.interface.is_none();
                 (selection.namespace_or(home), name) == network
-                    && (is_default
-                        || changes
-                        || *selection.interface_name() == *record.interface)
+                    && (is_default || changes || *selection.interface_name() == *record.interface)
             })
     };
     let has = |text: Option<&str>| {

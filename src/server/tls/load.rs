@@ -103,6 +103,11 @@ impl Sources {
         }
     }
 
+    /// Whether somebody else looks after certificate and key.
+    pub(super) fn are_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Waits until somebody brings another certificate; for ever, if it is in files.
     pub(super) async fn brought(&mut self) {
         let brought = match &mut self.kept {

@@ -130,7 +130,12 @@ impl Reloader {
     }
 
     fn looked(mut self) -> Self {
-        match self.look() {
+        let looked = self.look();
+        // Who keeps it elsewhere says so himself.
+        if !self.sources.are_kept() {
+            self.metrics.renewal_failed.set(i64::from(looked.is_err()));
+        }
+        match looked {
             Ok(()) => self.complaint.clear(),
             Err(error) => self.complain(&error),
         }

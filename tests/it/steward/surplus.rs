@@ -107,9 +107,8 @@ async fn less_than_before() -> Told {
     let world = World::new();
     let _leader = world.replica("a", true).await?;
     let ask = |ip: &str| json!({"name": "storage-net", "ips": [format!("{ip}/24")]});
-    let has = |name: &str, ip: &str| {
-        json!({"name": "db/storage-net", "interface": name, "ips": [ip]})
-    };
+    let has =
+        |name: &str, ip: &str| json!({"name": "db/storage-net", "interface": name, "ips": [ip]});
     let both = json!({
         NETWORKS: json!([ask("192.0.2.1"), ask("192.0.2.2")]).to_string(),
         STATUS: json!([has("net1", "192.0.2.1"), has("net2", "192.0.2.2")]).to_string(),

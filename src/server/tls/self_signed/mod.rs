@@ -72,7 +72,12 @@ pub fn ensure(
     files::make_directory(directory)
         .map_err(|error| CertificateError::new(FLAG, directory, Problem::Write(error)))?;
     let (signer, made) = signer(&authority, now)?;
-    let issued = pki::server(names, &signer, later(now, -LAG), later(now, SERVER_LIFETIME));
+    let issued = pki::server(
+        names,
+        &signer,
+        later(now, -LAG),
+        later(now, SERVER_LIFETIME),
+    );
     server.write(&issued.map_err(CertificateError::library)?)?;
     Ok(made)
 }
