@@ -12,8 +12,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::Trial;
 use tokio::sync::Notify;
 
-use super::stage::{Stage, Told, holds, same, seconds, trial};
-use crate::api_server::{Failure, FaultAction};
+use super::stage::{CONFIGURATIONS, Stage, Told, holds, same, seconds, trial};
+use crate::api_server::{Failure, FaultAction, Rule};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -24,6 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_request_that_outlives_its_replica_does_no_harm", || {
             each(true)
         }),
+        trial("a_patch_that_comes_late_takes_nothing_back", late_patch),
     ]
 }
 
@@ -86,7 +87,7 @@ async fn dies(nth: usize, late: bool) -> Told {
             holds(stage.believes(bundle, &before), ("sister", second_passed))?;
         }
         seconds(1).await;
-        if second_passed % NOTICES == 0 {
+        if (second_passed + 1) % NOTICES == 0 {
             view = stage.bundles();
         }
     }
@@ -94,6 +95,30 @@ async fn dies(nth: usize, late: bool) -> Told {
     holds(stage.is_served_by(last), "it is refused in the end")?;
     let changed = last.shows().is_some_and(|shown| shown != before);
     holds(changed, "the change came to no end")?;
+    same_as_secret(&stage)
+}
+
+/// A patch with the CAs of before arrives when a certificate of the new CA is served.
+async fn late_patch() -> Told {
+    let stage = Stage::new();
+    let replicas = [stage.replica("a"), stage.replica("b")];
+    seconds(10).await;
+    let before = replicas[1].shows();
+    let late = FaultAction::slow(Duration::from_secs(400), Duration::ZERO);
+    stage.server.fault(Rule::of("patch", "*", late).for_client("a"));
+    stage.register();
+    seconds(60).await;
+    let asked = stage.server.asked();
+    let patch = ("patch".to_owned(), CONFIGURATIONS[0].to_owned());
+    holds(asked.get(&patch).is_some_and(|count| *count >= 3), asked)?;
+    stage.edit(|secret| secret["data"]["ca.key"] = "eA==".into())?;
+    for second in 0..600 {
+        for replica in &replicas {
+            holds(stage.is_served_by(replica), second)?;
+        }
+        seconds(1).await;
+    }
+    holds(replicas[1].shows() != before, "the CA did not change")?;
     same_as_secret(&stage)
 }
 
