@@ -29,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod controllers;
 pub mod document;
+pub mod install;
 pub mod ledger;
 pub mod manifests;
 pub mod network;

@@ -106,10 +106,10 @@ pub struct Labels {
     pub terminating: bool,
 }
 
-/// How the pods of a namespace are treated (label `nadmit.io/mode`).
+/// How what is wrong is treated: in a namespace (label `nadmit.io/mode`), or where none says (settings).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// As the configuration says; the same as no label.
+    /// As the levels of the rules say.
     Deny,
     /// What would be denied is warned of.
     Warn,
@@ -117,15 +117,25 @@ pub enum Mode {
     Off,
 }
 
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Deny, Self::Warn, Self::Off];
+
+    /// The word in labels and settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Warn => "warn",
+            Self::Off => "off",
+        }
+    }
+}
+
 impl FromStr for Mode {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "deny" => Ok(Self::Deny),
-            "warn" => Ok(Self::Warn),
-            "off" => Ok(Self::Off),
-            _ => Err(()),
-        }
+        let mut all = Self::ALL.into_iter();
+        all.find(|mode| mode.name() == text).ok_or(())
     }
 }

@@ -218,7 +218,8 @@ impl World<'_> {
         }
         // Where the rules are silent, authority over address pools is not.
         let loudest = loudest(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
-        let subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
+        let mut subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
+        subject.has_node = pod.node.is_some();
         let mut findings = judge_pod(&subject, loudest);
         findings.extend(self.rehearsal.findings(place));
         self.placed(findings, "", &pod.annotations, whole, strings)

@@ -1,22 +1,20 @@
 //! `nadmit adopt --dry-run`: what address pools would take over of a cluster.
 
-use std::{cell::RefCell, fmt::Write as _, path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 
-use super::{check::Progress, out};
+use super::{
+    cluster::{self, HomeArgs},
+    out,
+};
 use crate::{
     allocation::Stored,
-    api::{
-        AddressAllocation,
-        call::{Answer, Patience, call},
-    },
     check::{self, Adoption, File, Held, PoolAdoption, State},
     config::Config,
-    ledger::{ClusterLedger, ClusterOptions, Store as _},
+    ledger::{Caller, ClusterLedger, ClusterOptions, Store as _},
     rules::Policy,
     sources::{Access, Cluster, Found, Sought},
 };
@@ -50,7 +48,7 @@ pub(super) struct AdoptArgs {
     /// The form of the answer
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// The settings (nadmit.yaml) of the server
+    /// The settings (nadmit.yaml) of the server; without it those of the ConfigMap nadmit-config
     #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The context in the kubeconfig, if not the current one
@@ -59,6 +57,8 @@ pub(super) struct AdoptArgs {
     /// The kubeconfig; without it those of the environment variable KUBECONFIG, else ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    home: HomeArgs,
 }
 
 /// The form of the answer.
@@ -98,12 +98,12 @@ impl AdoptArgs {
              the AddressPool is there, and only then lets it give addresses; write \
              `nadmit adopt --dry-run` to see what that will be"
         );
-        let policy = self.policy()?;
+        let written = self.written()?;
         let files = check::gather(&self.paths, |_, _| {})?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (cluster, records) = runtime.block_on(self.read())?;
+        let (cluster, records, policy) = runtime.block_on(self.read(written))?;
         let (catalog, mistakes) = check::catalog_in(&files, &cluster);
         if let Some(mistake) = mistakes.first() {
             let file = files.get(mistake.file).map_or("", |file| &file.name);
@@ -113,55 +113,58 @@ impl AdoptArgs {
         Ok(Adoption::of(&catalog, &records, home))
     }
 
-    fn policy(&self) -> anyhow::Result<Policy> {
+    /// The settings that were written for this, if any were.
+    fn written(&self) -> anyhow::Result<Option<Policy>> {
         let Some(path) = &self.config else {
-            return Ok(Policy::default());
+            return Ok(None);
         };
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("--config {name}: cannot be read"))?;
         let config = Config::parse(&text, &name)
             .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
-        Ok(config.policy)
+        Ok(Some(config.policy))
     }
 
-    /// The cluster's objects, and the allocations in it.
-    async fn read(&self) -> anyhow::Result<(Vec<File>, Vec<Stored>)> {
+    /// The cluster's objects, the allocations in it, and the settings that count.
+    async fn read(
+        &self,
+        written: Option<Policy>,
+    ) -> anyhow::Result<(Vec<File>, Vec<Stored>, Policy)> {
         let access = Access {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
         };
         let cluster = access.connect().await?;
-        let progress = RefCell::new(Progress::new());
-        let found = cluster.read(&Sought::Surroundings, |count| {
-            let mut progress = progress.borrow_mut();
-            progress.tell(|| format!("reading {}: {count} objects", cluster.server()));
-        });
-        let found = found.await;
-        progress.borrow().end();
         let Found {
             objects, unknown, ..
-        } = found?;
+        } = cluster::read(&cluster, &Sought::Surroundings).await?;
         // Without the pods there is nothing to tell.
-        if let Some(unknown) = unknown.iter().find(|unknown| unknown.contains("pods")) {
+        if let Some(unknown) = unknown.iter().find(|unknown| unknown.resource == "pods") {
             anyhow::bail!("{unknown}");
         }
+        let policy = match written {
+            Some(policy) => policy,
+            None => {
+                let settings = self.home.settings(&cluster).await?;
+                settings.map(|found| found.policy).unwrap_or_default()
+            }
+        };
         let files = objects.into_iter().map(File::of_cluster).collect();
-        Ok((files, records(&cluster).await?))
+        Ok((files, records(&cluster).await?, policy))
     }
 }
 
 /// The allocations of a cluster; none where nadmit is not installed yet.
 async fn records(cluster: &Cluster) -> anyhow::Result<Vec<Stored>> {
-    let kind = ApiResource::erase::<AddressAllocation>(&());
-    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &kind);
-    let one = ListParams::default().limit(1);
-    match call(Patience::default(), || api.list(&one)).await {
-        Ok(_) => {}
-        Err(Answer::Unserved(_)) => return Ok(Vec::new()),
-        Err(answer) => anyhow::bail!("addressallocations.nadmit.io cannot be listed: {answer}"),
+    if !cluster.has_allocations().await? {
+        return Ok(Vec::new());
     }
-    let ledger = ClusterLedger::new(cluster.client(), ClusterOptions::new("nadmit-adopt"));
+    let options = ClusterOptions {
+        caller: Caller::Operator,
+        ..ClusterOptions::new("nadmit-adopt")
+    };
+    let ledger = ClusterLedger::new(cluster.client(), options);
     Ok(ledger.list().await?.0)
 }
 

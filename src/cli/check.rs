@@ -60,7 +60,7 @@ pub(super) struct CheckArgs {
     )]
     format: Format,
     /// The settings (nadmit.yaml) of the server, so that the check says what it would; without it those
-    /// of the environment variable NADMIT_CONFIG
+    /// of the environment variable NADMIT_CONFIG, else, with --cluster, of the ConfigMap nadmit-config
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The levels to start from, instead of --config
@@ -111,8 +111,12 @@ fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
         .config
         .clone()
         .or_else(|| surrounding().map(PathBuf::from));
-    let policy = policy(config.as_deref(), args.profile)?;
-    let found = args.cluster.read(args.paths.is_empty())?;
+    let written = policy(config.as_deref(), args.profile)?;
+    let found = args
+        .cluster
+        .read(args.paths.is_empty(), written.is_none())?;
+    let of_cluster = || found.as_ref().and_then(|found| found.policy.clone());
+    let policy = written.or_else(of_cluster).unwrap_or_default();
     if let (Some(found), true) = (&found, args.paths.is_empty()) {
         let examined = Examined {
             server: found.server.clone(),
@@ -135,14 +139,15 @@ fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
     Ok(check::run_in(files?, &surroundings, &policy, options))
 }
 
-fn policy(config: Option<&Path>, profile: Option<Profile>) -> anyhow::Result<Policy> {
+/// The settings that were written for the check, if any were.
+fn policy(config: Option<&Path>, profile: Option<Profile>) -> anyhow::Result<Option<Policy>> {
     let Some(path) = config else {
-        return Ok(Policy::of(profile.unwrap_or_default()));
+        return Ok(profile.map(Policy::of));
     };
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("--config {name}: cannot be read"))?;
     let config = Config::parse(&text, &name)
         .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
-    Ok(config.policy)
+    Ok(Some(config.policy))
 }

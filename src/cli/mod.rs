@@ -3,10 +3,12 @@
 mod adopt;
 mod certs;
 mod check;
+mod cluster;
 mod crds;
 mod demo;
 mod explain;
 mod https;
+mod install;
 mod live_config;
 mod logging;
 mod operate;
@@ -16,6 +18,7 @@ mod reserve;
 mod serve;
 mod served;
 mod standalone;
+mod status;
 mod welcome;
 
 use std::process::ExitCode;
@@ -44,6 +47,12 @@ struct Cli {
 enum Command {
     /// Serve the webhooks over HTTPS
     Serve(Box<serve::ServeArgs>),
+    /// Install nadmit in a cluster, or print the manifests
+    Install(install::InstallArgs),
+    /// Take nadmit out of a cluster; what records addresses stays
+    Uninstall(install::UninstallArgs),
+    /// Show how an installation is doing: replicas, certificate, webhooks, schedule, pools
+    Status(status::StatusArgs),
     /// Check without a server: files, folders, standard input, or what a cluster holds
     Check(check::CheckArgs),
     /// Show what nadmit does: starts it on examples and sends it real reviews
@@ -83,6 +92,9 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
+        Command::Install(args) => install::run(&args),
+        Command::Uninstall(args) => install::remove(&args),
+        Command::Status(args) => status::run(&args),
         Command::Check(args) => return check::run(&args),
         Command::Adopt(args) => return adopt::run(&args),
         Command::Demo(args) => demo::run(&args),
@@ -116,6 +128,11 @@ pub fn run() -> ExitCode {
 fn print_error(error: &anyhow::Error) {
     let bold = anstyle::AnsiColor::Red.on_default().bold();
     anstream::eprintln!("{bold}error:{bold:#} {error:#}");
+}
+
+fn print_warning(text: impl std::fmt::Display) {
+    let bold = anstyle::AnsiColor::Yellow.on_default().bold();
+    anstream::eprintln!("{bold}warning:{bold:#} {text}");
 }
 
 /// The one wall clock.

@@ -2,7 +2,7 @@
 
 use crate::{
     document::{Entry, Node},
-    rules::{Injection, Level, Policy, Profile},
+    rules::{Injection, Level, Mode, Policy, Profile},
 };
 
 use super::reading::Reading;
@@ -23,6 +23,15 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "profile",
         read: profile,
+    },
+    Key {
+        name: "mode",
+        read: |reading, key, value| {
+            let names = Mode::ALL.map(Mode::name);
+            if let Some(mode) = reading.choice(key, value, "a mode", "modes", &names) {
+                reading.policy.mode = mode;
+            }
+        },
     },
     Key {
         name: "rules",

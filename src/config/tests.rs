@@ -1,7 +1,7 @@
 //! What `nadmit.yaml` may say, and what is said of its mistakes.
 
 use super::*;
-use crate::rules::{Level, Profile, RULES};
+use crate::rules::{Level, Mode, Profile, RULES};
 
 fn policy(text: &str) -> Policy {
     match Config::parse(text, "nadmit.yaml") {
@@ -62,9 +62,12 @@ fn the_settings_are_read() {
         "namespaceIsolation: false\nglobalNamespaces: [shared, default]\n\
          excludedNamespaces: [kube-system]\nimmutableAttachments: false\nmultusNamespace: multus\nwhereaboutsNamespaces: [ipam]\n\
          operatorUsers: [\"system:serviceaccount:sriov:operator\"]\n\
-         profile: strict\n",
+         profile: strict\nmode: warn\n",
     );
-    assert_eq!(policy.profile(), Profile::Strict);
+    assert_eq!(
+        (policy.profile(), policy.mode),
+        (Profile::Strict, Mode::Warn)
+    );
     assert!(!policy.namespace_isolation && !policy.immutable_attachments);
     assert!(policy.global_namespaces.contains("shared"));
     assert_eq!(policy.global_namespaces.len(), 2);
@@ -152,7 +155,7 @@ rules: {}
             "nadmit.yaml:4:30: excludedNamespaces is a number, but has to be the name of a \
              namespace, in quotes",
             "nadmit.yaml:5:21: namespaceIsolation is a string, but has to be true or false",
-            "nadmit.yaml:6:1: there is no key \"zzz\"; the keys are profile, rules, \
+            "nadmit.yaml:6:1: there is no key \"zzz\"; the keys are profile, mode, rules, \
              namespaceIsolation, globalNamespaces, excludedNamespaces, immutableAttachments, ownUsers, kubevirtUsers, \
              operatorUsers, whereaboutsNamespaces, workloads, injection, multusNamespace",
             "nadmit.yaml:8:10: profile is \"loose\"; profiles are default, multus, strict",

@@ -89,6 +89,7 @@ async fn load(ledger: &Ledger, index: &SharedIndex) -> Result<Cursor, ReadError>
 
 fn apply(index: &SharedIndex, event: Event) {
     let mut index = index.lock();
+    let version = event.version();
     match event {
         Event::Put(stored) => index.apply(stored),
         Event::Gone {
@@ -96,4 +97,5 @@ fn apply(index: &SharedIndex, event: Event) {
             version,
         } => index.apply_gone(&allocation.space, allocation.address, version),
     }
+    index.told(version);
 }

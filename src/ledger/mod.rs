@@ -22,7 +22,8 @@
 //!   cluster, where each record is an object of its own:
 //!   - Creates go first, side by side. When a write is refused for good, what the batch has created is
 //!     deleted again under its version before the refusal is answered; so others may see it for a
-//!     moment. What cannot be deleted is answered as `Uncertain`.
+//!     moment. What cannot be deleted at this time is answered as `Uncertain`; what may not be deleted
+//!     at all (403) stays, is told in the log, and is the reconciler's: the answer is the refusal.
 //!   - Updates and deletes follow when every create has succeeded. One that succeeded is not taken
 //!     back: it is of a record whose holder the caller speaks for, or of a reservation's, which the
 //!     reconciler gives back.
@@ -45,6 +46,7 @@
 //!
 //! [record name]: crate::allocation::Allocation::record_name
 
+mod caller;
 mod cluster;
 mod dispatch;
 mod embedded;
@@ -55,6 +57,7 @@ mod store;
 mod tell;
 
 pub use self::{
+    caller::Caller,
     cluster::{ClusterLedger, ClusterOptions, Requests, WRITER},
     dispatch::Ledger,
     embedded::EmbeddedLedger,

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{SliceLedger, Store, WriteError, tell};
 use crate::allocation::{SharedIndex, Slice, Version, Write, index::Ticket};
 
 /// How long to wait before a write is repeated of which nothing is known.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long it is repeated. An API server itself ends each request after a minute, so that nothing of
+/// an earlier one is still to come.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// What became of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,16 +60,27 @@ pub async fn claim(
 
 /// Repeats a write of which it is not known whether it was done. Its records are then there, for the
 /// same pod to find when it is created again.
+///
+/// Not for ever: where writing is forbidden nothing comes of it. What is there then is known by following
+/// the ledger, and if nobody uses it the next full comparison releases it; a name that is taken stays a
+/// lock, whatever the index believes.
 async fn find_out<L: Store>(
     ledger: Arc<L>,
     index: Arc<SharedIndex>,
     writes: Vec<Write>,
     ticket: Ticket,
 ) {
+    let deadline = Instant::now() + LONGEST;
     loop {
         sleep(PATIENCE).await;
         match ledger.write(writes.clone()).await {
-            Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. }) => {}
+            Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. })
+                if Instant::now() < deadline => {}
+            Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
+                tracing::error!("{error}; given up, and left to the next full comparison");
+                index.lock().roll_back(ticket);
+                return;
+            }
             known => {
                 conclude(&index, &writes, ticket, known);
                 return;
@@ -110,12 +124,15 @@ mod tests {
         ledger::{Cursor, Events, ReadError},
     };
 
-    /// A ledger that answers what it is told to.
-    struct Told(Mutex<VecDeque<Result<Vec<Version>, WriteError>>>);
+    /// A ledger that answers what it is told to, and then, if it is, the last for ever.
+    struct Told(Mutex<VecDeque<Result<Vec<Version>, WriteError>>>, bool);
 
     impl Store for Told {
         async fn write(&self, _: Vec<Write>) -> Result<Vec<Version>, WriteError> {
             let mut answers = self.0.lock().unwrap_or_else(|e| panic!("{e}"));
+            if let (true, [last]) = (self.1, answers.make_contiguous()) {
+                return last.clone();
+            }
             answers.pop_front().unwrap_or_else(|| panic!("asked again"))
         }
 
@@ -185,7 +202,7 @@ mod tests {
             Err(uncertain()),
             Ok(vec![Version(1)]),
         ];
-        let ledger = Arc::new(Told(Mutex::new(answers.into())));
+        let ledger = Arc::new(Told(Mutex::new(answers.into()), false));
         let recorded = settle(
             Arc::clone(&ledger),
             Arc::clone(&index),
@@ -206,5 +223,23 @@ mod tests {
             }
         }
         panic!("it is in flight for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_uncertain_is_given_up() {
+        let forbidden = WriteError::Uncertain {
+            reason: "192.0.2.1 was created and may not be deleted".to_owned(),
+        };
+        let index = index();
+        let planned = plan(&index, "a").unwrap_or_else(|| panic!("nothing planned"));
+        let first = planned.given.clone();
+        let answers = VecDeque::from([Err(forbidden)]);
+        let ledger = Arc::new(Told(Mutex::new(answers), true));
+        settle(ledger, Arc::clone(&index), planned.writes, planned.ticket).await;
+        sleep(LONGEST - PATIENCE).await;
+        assert!(plan(&index, "a").is_none());
+        sleep(PATIENCE * 2).await;
+        let again = plan(&index, "a").unwrap_or_else(|| panic!("in flight for ever"));
+        assert_eq!(again.given, first);
     }
 }

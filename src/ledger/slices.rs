@@ -15,7 +15,10 @@ use kube::{
 };
 use tokio::time::sleep;
 
-use super::error::{FollowError, ReadError, WriteError};
+use super::{
+    Caller,
+    error::{FollowError, ReadError, WriteError},
+};
 use crate::{
     allocation::{Slice, Version},
     api::{
@@ -28,6 +31,8 @@ use crate::{
 const MANAGER: &str = "nadmit";
 /// How long a watch lasts before it is opened anew, in seconds.
 const WATCH: u32 = 240;
+/// The kind, in RBAC's word.
+const RESOURCE: &str = "addressslices";
 /// How many objects a page of a list has.
 const PAGE: u32 = 500;
 
@@ -50,6 +55,7 @@ pub type SliceEvents = BoxStream<'static, Result<SliceEvent, FollowError>>;
 pub struct SliceLedger {
     api: Api<AddressSlice>,
     patience: Patience,
+    caller: Caller,
 }
 
 impl SliceLedger {
@@ -58,7 +64,14 @@ impl SliceLedger {
         Self {
             api: Api::all(client),
             patience,
+            caller: Caller::Server,
         }
+    }
+
+    /// The same, asked by somebody else than a server.
+    #[must_use]
+    pub fn asked_by(self, caller: Caller) -> Self {
+        Self { caller, ..self }
     }
 
     /// Records that a node owns a slice, unless another does. Answers the slice as it is recorded,
@@ -79,7 +92,7 @@ impl SliceLedger {
             Err(Answer::AlreadyExists(_)) => asking.look(|| self.api.get(&name)).await,
             answered => answered,
         };
-        let recorded = answered.map_err(|answer| failed(&asking, "create", &answer))?;
+        let recorded = answered.map_err(|answer| self.failed(&asking, "create", &answer))?;
         read(&recorded).map_err(|reason| WriteError::Unavailable { reason })
     }
 
@@ -98,7 +111,7 @@ impl SliceLedger {
         let found = asking.look(|| self.api.get(&name)).await;
         let found = match found {
             Err(Answer::NotFound(_)) => return Ok(()),
-            found => found.map_err(|answer| failed(&asking, "get", &answer))?,
+            found => found.map_err(|answer| self.failed(&asking, "get", &answer))?,
         };
         if read(&found).ok().is_none_or(|(_, now)| now != version) {
             return Err(changed());
@@ -110,7 +123,7 @@ impl SliceLedger {
         match asking.ask(|| self.api.delete(&name, &params)).await {
             Ok(_) | Err(Answer::NotFound(_)) => Ok(()),
             Err(Answer::Conflict(_)) => Err(changed()),
-            Err(answer) => Err(failed(&asking, "delete", &answer)),
+            Err(answer) => Err(self.failed(&asking, "delete", &answer)),
         }
     }
 
@@ -124,7 +137,7 @@ impl SliceLedger {
         loop {
             let page = call(self.patience, || self.api.list(&params)).await;
             let page = page.map_err(|answer| ReadError::Unavailable {
-                reason: advice("list", &answer),
+                reason: self.caller.advice("list", RESOURCE, &answer),
             })?;
             found.extend(page.items.iter().filter_map(readable));
             params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
@@ -138,6 +151,15 @@ impl SliceLedger {
                         reason: "the list of addressslices has no version; try again".to_owned(),
                     });
             }
+        }
+    }
+
+    fn failed(&self, asking: &Call, verb: &str, answer: &Answer) -> WriteError {
+        let reason = self.caller.advice(verb, RESOURCE, answer);
+        if asking.uncertain() {
+            WriteError::Uncertain { reason }
+        } else {
+            WriteError::Unavailable { reason }
         }
     }
 
@@ -247,25 +269,4 @@ fn readable(object: &AddressSlice) -> Option<(Slice, Version)> {
             None
         }
     }
-}
-
-fn failed(asking: &Call, verb: &str, answer: &Answer) -> WriteError {
-    let reason = advice(verb, answer);
-    if asking.uncertain() {
-        WriteError::Uncertain { reason }
-    } else {
-        WriteError::Unavailable { reason }
-    }
-}
-
-fn advice(verb: &str, answer: &Answer) -> String {
-    let todo = match answer {
-        Answer::Unserved(_) => "create the definitions that `nadmit crds` prints".to_owned(),
-        Answer::Refused { code: 403, .. } => format!(
-            "give nadmit's ServiceAccount the verb {verb:?} on \"addressslices\" of the API group \
-             \"nadmit.io\", in a ClusterRole"
-        ),
-        _ => "try again".to_owned(),
-    };
-    format!("{answer}; {todo}")
 }

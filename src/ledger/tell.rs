@@ -1,7 +1,7 @@
 //! What the outcome of a write tells an index.
 
 use super::error::WriteError;
-use crate::allocation::{Index, Stored, Version, Write};
+use crate::allocation::{Allocation, Index, Stored, Version, Write};
 
 /// Makes the index know of each record what the outcome of writing these says of it. What is not
 /// known, or could not be written, says nothing.
@@ -12,30 +12,131 @@ pub fn tell(index: &mut Index, writes: &[Write], outcome: &Result<Vec<Version>, 
                 written(index, write, *version);
             }
         }
-        Err(WriteError::Exists(theirs)) => index.apply((**theirs).clone()),
+        Err(WriteError::Exists(theirs)) => index.hear((**theirs).clone()),
         Err(WriteError::Changed {
             current: Some(current),
             ..
-        }) => index.apply((**current).clone()),
+        }) => index.hear((**current).clone()),
         Err(WriteError::Changed {
             name,
             current: None,
         }) => {
-            let mut records = writes.iter().map(Write::allocation);
-            if let Some(gone) = records.find(|record| record.record_name() == *name) {
-                index.forget(&gone.space, gone.address);
+            let mut gone = writes.iter().filter_map(judged);
+            if let Some((record, version)) = gone.find(|(record, _)| record.record_name() == *name)
+            {
+                index.apply_gone(&record.space, record.address, version);
             }
         }
         Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. }) => {}
     }
 }
 
+/// The record that a write rests on, and its version: one that came since is another.
+fn judged(write: &Write) -> Option<(&Allocation, Version)> {
+    match write {
+        Write::Create(_) => None,
+        Write::Update(record, version) | Write::Delete(record, version) => Some((record, *version)),
+    }
+}
+
 fn written(index: &mut Index, write: &Write, version: Version) {
     match write {
-        Write::Create(record) | Write::Update(record, _) => index.apply(Stored {
+        Write::Create(record) | Write::Update(record, _) => index.hear(Stored {
             allocation: record.clone(),
             version,
         }),
         Write::Delete(record, _) => index.apply_gone(&record.space, record.address, version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocation::{Address, Space};
+
+    fn stored(pod: &str, version: u64) -> Stored {
+        let record = serde_json::json!({
+            "address": "192.0.2.1", "pool": "storage", "since": 0,
+            "network": {"namespace": "db", "name": "storage-net"},
+            "holder": {"pod": {"namespace": "db", "name": pod}},
+        });
+        Stored {
+            allocation: serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}")),
+            version: Version(version),
+        }
+    }
+
+    fn address() -> Address {
+        stored("a", 0).allocation.address
+    }
+
+    fn exists(stored: Stored) -> Result<Vec<Version>, WriteError> {
+        Err(WriteError::Exists(Box::new(stored)))
+    }
+
+    /// An index to which the ledger has told that `a` took the address and gave it back.
+    fn index() -> Index {
+        let mut index = Index::default();
+        index.apply(stored("a", 3));
+        index.told(Version(3));
+        index.apply_gone(&Space::default(), address(), Version(4));
+        index.told(Version(4));
+        index
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_brings_nobody_back() {
+        let mut index = index();
+        let create = [Write::Create(stored("b", 0).allocation)];
+        tell(&mut index, &create, &exists(stored("a", 3)));
+        assert_eq!(index.holder_of(&Space::default(), address()), None);
+        let update = [Write::Update(stored("b", 0).allocation, Version(2))];
+        let changed = Err(WriteError::Changed {
+            name: stored("a", 3).allocation.record_name(),
+            current: Some(Box::new(stored("a", 3))),
+        });
+        tell(&mut index, &update, &changed);
+        assert_eq!(index.holder_of(&Space::default(), address()), None);
+        let own = [Write::Create(stored("a", 0).allocation)];
+        tell(&mut index, &own, &Ok(vec![Version(3)]));
+        assert_eq!(index.holder_of(&Space::default(), address()), None);
+        index.refresh(vec![stored("a", 3)], Version(3));
+        assert_eq!(index.holder_of(&Space::default(), address()), None);
+        // What is newer than all that was told is news.
+        tell(&mut index, &create, &exists(stored("c", 5)));
+        assert_eq!(
+            index.version_of(&Space::default(), address()),
+            Some(Version(5))
+        );
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_takes_nothing_from_the_next() {
+        let mut index = index();
+        index.apply(stored("b", 6));
+        index.told(Version(6));
+        let delete = [Write::Delete(stored("a", 0).allocation, Version(3))];
+        let gone = Err(WriteError::Changed {
+            name: stored("a", 3).allocation.record_name(),
+            current: None,
+        });
+        tell(&mut index, &delete, &gone);
+        assert_eq!(
+            index.version_of(&Space::default(), address()),
+            Some(Version(6))
+        );
+        let own = [Write::Delete(stored("b", 0).allocation, Version(6))];
+        tell(&mut index, &own, &gone);
+        assert_eq!(index.holder_of(&Space::default(), address()), None);
+    }
+
+    #[test]
+    fn a_list_that_is_followed_counts_whatever_was_told_before() {
+        let mut index = index();
+        index.replace(vec![stored("a", 3)], Version(3));
+        assert_eq!(
+            index.version_of(&Space::default(), address()),
+            Some(Version(3))
+        );
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn row((allocation, version): Known<'_>) -> AllocationRow {
 }
 
 /// The name of the pod that uses an allocation, or used it last.
-pub(super) fn pod_of(allocation: &Allocation) -> Option<&str> {
+pub fn pod_of(allocation: &Allocation) -> Option<&str> {
     match (&allocation.pod, &allocation.holder) {
         (Some(pod), _) => Some(&pod.name),
         (None, Holder::Pod { name, .. }) => Some(name),

@@ -13,7 +13,7 @@ mod release;
 mod whois;
 
 pub use self::{
-    allocations::{AllocationRow, Filter, gathered, rows},
+    allocations::{AllocationRow, Filter, gathered, pod_of, rows},
     map::{PoolMap, RangeMap, Run, What, map},
     pod::{AddressLine, AttachmentView, PodView, describe},
     pools::{PoolRow, RangeRow, SlicesRow, pools, range_names},

@@ -102,7 +102,7 @@ fn one(
             |fault| format!("gives nothing: {fault}"),
         ),
         Some(PoolState::Unknown) => {
-            "records are left of it, but the manifests have no such AddressPool".to_owned()
+            "records are left of it, but there is no such AddressPool".to_owned()
         }
         None => "its capacity is not known without --manifests".to_owned(),
     };

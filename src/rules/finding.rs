@@ -20,6 +20,8 @@ pub struct Finding {
     pub code: &'static str,
     /// Denied or warned of.
     pub level: Level,
+    /// Whether it would deny but for the mode of the namespace or of the settings.
+    pub would_deny: bool,
     /// The field: `metadata.annotations[k8s.v1.cni.cncf.io/networks][0].ips[1]`.
     pub field: String,
     /// Line and column inside the annotation, where the finding has a place there.
@@ -121,6 +123,8 @@ pub struct Report<'p> {
     loudest: Level,
     rule: &'static str,
     level: Level,
+    /// Whether the rule that speaks would deny, were it not for `loudest`.
+    hushed: bool,
     findings: Vec<Finding>,
     /// Of warnings, and of denials.
     counts: [usize; 2],
@@ -144,6 +148,7 @@ impl<'p> Report<'p> {
             loudest,
             rule: "",
             level: Level::Off,
+            hushed: false,
             findings: Vec::new(),
             counts: [0; 2],
         }
@@ -153,12 +158,14 @@ impl<'p> Report<'p> {
     pub fn begin(&mut self, rule: &'static Rule, level: Level) {
         self.rule = rule.code;
         self.level = level.min(self.loudest);
+        self.hushed = level == Level::Deny && self.loudest < Level::Deny;
     }
 
     /// From here on `rule` speaks, and denies: its authority is lowered by nothing.
     pub fn begin_authority(&mut self, rule: &'static Rule) {
         self.rule = rule.code;
         self.level = Level::Deny;
+        self.hushed = false;
     }
 
     /// Whether only authority speaks here.
@@ -214,6 +221,7 @@ impl<'p> Report<'p> {
         self.findings.push(Finding {
             code: self.rule,
             level,
+            would_deny: self.hushed && level == Level::Warn,
             field: place.field,
             position: place.at.map(|(span, text)| Spot {
                 position: Position::of(span.start, text),

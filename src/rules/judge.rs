@@ -32,10 +32,11 @@ pub fn loudest(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Le
     if policy.excluded_namespaces.contains(namespace) {
         return None;
     }
-    match catalog.namespace(namespace).and_then(|n| n.labels.mode) {
-        Some(Mode::Off) => None,
-        Some(Mode::Warn) => Some(Level::Warn),
-        Some(Mode::Deny) | None => Some(Level::Deny),
+    let labelled = catalog.namespace(namespace).and_then(|n| n.labels.mode);
+    match labelled.unwrap_or(policy.mode) {
+        Mode::Off => None,
+        Mode::Warn => Some(Level::Warn),
+        Mode::Deny => Some(Level::Deny),
     }
 }
 

@@ -33,6 +33,8 @@ pub mod subject;
 pub mod update;
 pub mod workload;
 
+pub use crate::catalog::Mode;
+
 pub use self::{
     binding::{BindingSubject, Carried},
     finding::{Finding, Lookup, Place, Report, Spot},

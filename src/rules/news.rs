@@ -68,6 +68,7 @@ mod tests {
         Finding {
             code: "c",
             level: Level::Deny,
+            would_deny: false,
             field: field.to_owned(),
             position: None,
             span: None,

@@ -4,6 +4,8 @@ use std::{collections::HashSet, str::FromStr};
 
 use thiserror::Error;
 
+use crate::catalog::Mode;
+
 use super::{
     level::{Level, Profile},
     registry::{RULES, Rule},
@@ -35,6 +37,8 @@ const CLEANERS: [&str; 2] = [
 pub struct Policy {
     levels: Box<[Level]>,
     profile: Profile,
+    /// How what is wrong is treated in namespaces that do not say so themselves.
+    pub mode: Mode,
     /// Whether a pod may use only networks of its own namespace (Multus's `namespaceIsolation`).
     pub namespace_isolation: bool,
     /// The namespaces whose networks every pod may use all the same (Multus's `globalNamespaces`).
@@ -135,6 +139,7 @@ impl Policy {
         Self {
             levels: RULES.iter().map(|rule| rule.levels.of(profile)).collect(),
             profile,
+            mode: Mode::Deny,
             namespace_isolation: true,
             global_namespaces: HashSet::from([GLOBAL_NAMESPACE.into()]),
             excluded_namespaces: HashSet::new(),

@@ -232,10 +232,17 @@ impl Desk {
     /// The record as the ledger has it, if it is the one that was looked at.
     async fn recorded(&self, ask: &Release) -> Result<Stored, DeskError> {
         let name = ask.network_name.record_name(ask.address);
+        let known = {
+            let index = self.index.lock();
+            index.version_of(&ask.network_name, ask.address)
+        };
         let stored = self.ledger.get(&name).await?;
         let stored = stored.filter(|stored| stored.allocation.space == ask.network_name);
         let Some(stored) = stored else {
-            self.index.lock().forget(&ask.network_name, ask.address);
+            if let Some(known) = known {
+                let mut index = self.index.lock();
+                index.apply_gone(&ask.network_name, ask.address, known);
+            }
             let sentence = format!("nobody holds {} in {}", ask.address, ask.network_name);
             return Err(DeskError::NotFound(sentence));
         };

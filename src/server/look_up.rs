@@ -63,15 +63,18 @@ async fn one(
     cluster: &ClusterLedger,
     index: &SharedIndex,
 ) -> Result<(), ReadError> {
-    let space = {
+    let (space, known) = {
         let index = index.lock();
-        let pool = index.layout().pool(pool);
-        pool.map(|pool| pool.space.clone())
+        let Some(pool) = index.layout().pool(pool) else {
+            return Ok(());
+        };
+        (pool.space.clone(), index.version_of(&pool.space, address))
     };
-    let Some(space) = space else { return Ok(()) };
-    match cluster.get(&space.record_name(address)).await? {
-        Some(stored) => index.lock().apply(stored),
-        None => index.lock().forget(&space, address),
+    match (cluster.get(&space.record_name(address)).await?, known) {
+        (Some(stored), _) => index.lock().hear(stored),
+        // What came since is another.
+        (None, Some(known)) => index.lock().apply_gone(&space, address, known),
+        (None, None) => {}
     }
     Ok(())
 }
@@ -85,7 +88,7 @@ async fn held(
     let held = cluster.list_held(holder).await?;
     let mut index = index.lock();
     for stored in held {
-        index.apply(stored);
+        index.hear(stored);
     }
     Ok(())
 }
@@ -107,7 +110,7 @@ impl Lists {
         }
         let this = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let (all, cursor) = ledger.list().await?;
-        index.lock().replace(all, cursor.version());
+        index.lock().refresh(all, cursor.version());
         if let Some(slices) = slices {
             let (all, version) = slices.list().await?;
             index.lock().replace_slices(all, version);

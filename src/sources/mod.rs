@@ -32,7 +32,10 @@ mod watch;
 mod watched_file;
 
 pub use self::{
-    cluster::{Access, Cluster, ClusterError, ClusterObject, Connection, Found, Sought},
+    cluster::{
+        Access, Cluster, ClusterError, ClusterObject, Connection, Found, Sought, Unknown,
+        with_causes,
+    },
     error::SourceError,
     folder::{FolderOptions, FolderSource},
     once::{catalog_of, files_in, read_file, read_stream},

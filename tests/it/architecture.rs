@@ -51,6 +51,7 @@ const ROOMS: &[Room] = &[
         &["network", "allocation", "catalog", "api", "manifests"],
     ),
     worldly("ledger", &["allocation", "api"]),
+    worldly("install", &["network", "rules", "config", "sources"]),
     pure("operate", &["network", "allocation", "catalog"]),
     worldly("pki", &[]),
     worldly(
@@ -107,6 +108,7 @@ const ROOMS: &[Room] = &[
             "manifests",
             "sources",
             "ledger",
+            "install",
             "operate",
             "check",
             "server",

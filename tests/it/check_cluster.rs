@@ -8,7 +8,7 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api_server::{ApiServer, Fault, Store, kubeconfig};
 
@@ -32,6 +32,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_lost_place_begins_the_list_anew", lost),
         trial("a_missing_kind_has_no_objects", missing_kind),
         trial("what_may_not_be_read_is_named", forbidden),
+        trial("the_settings_of_the_cluster_count", settings),
+        trial("settings_that_may_not_be_read_are_warned_of", no_settings),
+        trial("a_pod_that_has_its_node_needs_no_injection", injection),
         trial("what_cannot_be_reached_is_named", unreachable),
         trial("a_real_cluster_is_examined", real_cluster).with_ignored_flag(!real),
     ]
@@ -48,6 +51,7 @@ fn nadmit(kubeconfig: &Path, arguments: &[&str]) -> Result<Output, Failed> {
         .arg(kubeconfig)
         .args(arguments)
         .env_remove("NADMIT_CONFIG")
+        .env_remove("NADMIT_NAMESPACE")
         .output()?)
 }
 
@@ -295,6 +299,99 @@ fn forbidden() -> Result<(), Failed> {
     )
 }
 
+/// The cluster of the fixtures, in which nadmit has a ConfigMap with this.
+fn with_settings(data: &Value, faults: Vec<Fault>) -> Result<ApiServer, Failed> {
+    let server = fixture(faults)?;
+    server.put(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "nadmit-config", "namespace": "nadmit"}, "data": data,
+    }));
+    Ok(server)
+}
+
+fn settings() -> Result<(), Failed> {
+    let lenient = json!({
+        "nadmit.yaml": "rules: {unknown-network: warn}\n",
+        "reconciler_cron_expression": "@daily",
+    });
+    let server = with_settings(&lenient, vec![])?;
+    let (_, said) = against(&server, &[])?;
+    holds(
+        &said,
+        &["warn[unknown-network]", "[invalid-reconciler-schedule]"],
+    )?;
+    holds(&said, &["configmap nadmit/nadmit-config", "@daily"])?;
+    if said.contains("deny[unknown-network]") {
+        return Err(said.into());
+    }
+    // They count for files, too, and are not judged with them.
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pod.yaml");
+    fs::write(&file, pod("nowhere-net"))?;
+    let file = file.display().to_string();
+    let (code, said) = against(&server, &[&file])?;
+    holds(&said, &["warn[unknown-network]"])?;
+    same(&(code, said.contains("@daily")), &(Some(0), false))?;
+    // Who names others means them, and nobody looks for these.
+    let config = folder.path().join("nadmit.yaml");
+    fs::write(&config, "profile: default\n")?;
+    let config = config.display().to_string();
+    for others in [["--config", &config], ["--profile", "default"]] {
+        let before = server.seen().len();
+        let (code, said) = against(&server, &[&file, others[0], others[1]])?;
+        holds(&said, &["deny[unknown-network]"])?;
+        same(&code, &Some(1))?;
+        let seen = server.seen().split_off(before);
+        same(
+            &seen.iter().any(|path| path.contains("nadmit-config")),
+            &false,
+        )?;
+    }
+    let (code, _) = against(&server, &[&file, "--nadmit-namespace", "elsewhere"])?;
+    same(&code, &Some(1))?;
+    let mistaken = json!({"nadmit.yaml": "profile: default\nruls: {}\n"});
+    let (code, said) = against(&with_settings(&mistaken, vec![])?, &[&file])?;
+    same(&code, &Some(2))?;
+    let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
+    holds(&said, &[place, ":2:1: ", "--config"])
+}
+
+fn no_settings() -> Result<(), Failed> {
+    let server = with_settings(&json!({}), vec![Fault::Forbidden("configmaps")])?;
+    let (code, said) = against(&server, &[])?;
+    same(&code, &Some(1))?;
+    let expected = [
+        "warning:",
+        "the settings in ConfigMap nadmit/nadmit-config are not known, and the defaults count: may not \
+         list configmaps in namespace nadmit (403)",
+        "deny[unknown-network]",
+    ];
+    holds(&said, &expected)
+}
+
+/// Where nadmit runs, it gives addresses when pods are bound, unless its settings say otherwise.
+fn injection() -> Result<(), Failed> {
+    let server = with_settings(&json!({}), vec![])?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pod.yaml");
+    let pooled = pod("pooled-net");
+    for (text, code, expected) in [
+        (pooled.clone(), 1, "deny[injection-not-enabled]"),
+        (
+            format!("{pooled}spec: {{nodeName: node-a}}\n"),
+            0,
+            "no finding",
+        ),
+    ] {
+        fs::write(&file, text)?;
+        let (found, said) = against(&server, &[&file.display().to_string()])?;
+        holds(&said, &[expected])?;
+        same(&found, &Some(code))?;
+    }
+    let (_, said) = against(&fixture(vec![])?, &[&file.display().to_string()])?;
+    holds(&said, &["no finding"])
+}
+
 fn unreachable() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("kubeconfig");
@@ -327,11 +424,32 @@ fn unreachable() -> Result<(), Failed> {
         &["has no context \"other\"", "it has test"],
     )?;
     let unknown = fixture(vec![Fault::Unauthorized])?;
-    run(&kubeconfig(&unknown.url()), &[], &["(401)", "log in again"])?;
+    let both = ["(401)", "with a kubeconfig, log in again", "in a pod, see"];
+    run(&kubeconfig(&unknown.url()), &[], &both)?;
+    in_a_pod(folder.path())?;
     let output = nadmit(&folder.path().join("none"), &[])?;
     same(&output.status.code(), &Some(2))?;
     let said = String::from_utf8_lossy(&output.stderr);
     holds(&said, &["none", "No such file", "--kubeconfig FILE"])
+}
+
+/// Without a kubeconfig, in a pod whose token is not mounted: nothing is said of a kubeconfig that is not
+/// there.
+fn in_a_pod(home: &Path) -> Result<(), Failed> {
+    let output = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+        .args(["check", "--cluster"])
+        .env_clear()
+        .env("HOME", home)
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", "1")
+        .output()?;
+    same(&output.status.code(), &Some(2))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = [
+        "this pod cannot log in to its cluster",
+        "automountServiceAccountToken",
+    ];
+    holds(&said, &expected)
 }
 
 /// Whatever it holds, it is read to its end.

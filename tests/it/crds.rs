@@ -47,6 +47,7 @@ fn current() -> Result<(), Failed> {
     let mut found: Vec<String> = fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .collect();
+    names.push("kustomization.yaml".to_owned());
     names.sort();
     found.sort();
     assert_eq!(found, names);

@@ -16,9 +16,12 @@ mod cluster_sources;
 mod cluster_speed;
 mod crash;
 mod crds;
+mod deploy;
 mod docs;
 mod examples;
+mod fuzzed;
 mod hooks;
+mod install;
 mod kube_types;
 mod match_conditions;
 mod neighbours;
@@ -59,6 +62,7 @@ fn main() {
         cluster_speed::trials(),
         crash::trials(),
         crds::trials(),
+        deploy::trials(),
         kube_types::trials(),
         match_conditions::trials(),
         plugins::trials(),
@@ -69,7 +73,9 @@ fn main() {
         ownership::trials(),
         process::trials(),
         docs::trials(),
+        fuzzed::trials(),
         hooks::trials(),
+        install::trials(),
         examples::trials(),
         annotations::trials(),
         networks::trials(),

@@ -97,7 +97,7 @@ fn check(condition: &Condition) -> Result<(), Failed> {
 }
 
 /// The captured reviews of pods and of their status.
-fn pods() -> Result<Vec<(String, Value)>, Failed> {
+pub(crate) fn pods() -> Result<Vec<(String, Value)>, Failed> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reviews");
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -117,7 +117,7 @@ fn pods() -> Result<Vec<(String, Value)>, Failed> {
 }
 
 /// The review as it is, and with what users do to it.
-fn variants(captured: &Value, keys: &[&str]) -> Vec<Value> {
+pub(crate) fn variants(captured: &Value, keys: &[&str]) -> Vec<Value> {
     let mut variants = vec![captured.clone()];
     let mut vary = |change: &dyn Fn(&mut Value)| {
         let mut review = captured.clone();
@@ -151,7 +151,10 @@ fn variants(captured: &Value, keys: &[&str]) -> Vec<Value> {
     variants
 }
 
-fn evaluate(expression: &cel::parser::Expression, request: &Value) -> Result<bool, Failed> {
+pub(crate) fn evaluate(
+    expression: &cel::parser::Expression,
+    request: &Value,
+) -> Result<bool, Failed> {
     let mut context = Context::default();
     for (name, value) in [
         ("request", request),
@@ -169,7 +172,7 @@ fn evaluate(expression: &cel::parser::Expression, request: &Value) -> Result<boo
 }
 
 /// Whether the rules look at the review: with no network at all every look finds something.
-fn looked_at(review: &Value) -> Result<bool, Failed> {
+pub(crate) fn looked_at(review: &Value) -> Result<bool, Failed> {
     let body = review.to_string();
     let answer = support::answer(body.as_bytes(), &Catalog::default(), &Policy::default())?;
     Ok(answer.verdict() != Verdict::Allow)

@@ -58,7 +58,7 @@ impl Entry {
     }
 
     /// What the ledger has of it.
-    fn recorded(&self) -> Option<&Stored> {
+    pub(super) fn recorded(&self) -> Option<&Stored> {
         match self {
             Self::Held(stored) => Some(stored),
             Self::Flying(flying) => flying.recorded.as_deref(),
@@ -110,28 +110,30 @@ impl Index {
         });
     }
 
-    /// The ledger has exactly these records, as of this version.
+    /// The ledger has exactly these records, as of this version, says who follows it from there on.
     pub fn replace(&mut self, all: Vec<Stored>, version: Version) {
-        let listed: HashSet<(Space, Address)> = all
+        self.lose_all_but(&all, version);
+        for stored in all {
+            self.apply(stored);
+        }
+        self.told = version;
+    }
+
+    /// As of this version the ledger has no other records than these.
+    pub(super) fn lose_all_but(&mut self, all: &[Stored], version: Version) {
+        let listed: HashSet<(&Space, Address)> = all
             .iter()
-            .map(|stored| (stored.allocation.space.clone(), stored.allocation.address))
+            .map(|stored| (&stored.allocation.space, stored.allocation.address))
             .collect();
         let gone: Vec<(Space, Address)> = self
             .recorded()
-            .map(|(allocation, _)| (allocation.space.clone(), allocation.address))
+            .map(|(allocation, _)| (&allocation.space, allocation.address))
             .filter(|key| !listed.contains(key))
+            .map(|(space, address)| (space.clone(), address))
             .collect();
         for (space, address) in gone {
             self.apply_gone(&space, address, version);
         }
-        for stored in all {
-            self.apply(stored);
-        }
-    }
-
-    /// The ledger was asked for a record just now, and has none.
-    pub fn forget(&mut self, space: &Space, address: Address) {
-        self.apply_gone(space, address, Version(u64::MAX));
     }
 
     /// Puts a record in flight.
@@ -161,6 +163,7 @@ impl Index {
         if let Some(version) = version {
             self.remember_own(version);
         }
+        let past = version.is_some_and(|version| self.is_past(version));
         self.change(space, address, |entry| {
             let Entry::Flying(flying) = entry? else {
                 return None;
@@ -171,6 +174,10 @@ impl Index {
             let Some(version) = version else {
                 return recorded.map(Entry::Held);
             };
+            // It was told, and so was its end.
+            if past && recorded.is_none() {
+                return None;
+            }
             let newer = recorded.filter(|known| known.version > version);
             let written = || {
                 Arc::new(Stored {

@@ -30,6 +30,7 @@ mod query;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod told;
 mod writers;
 
 use std::{
@@ -59,6 +60,8 @@ pub struct Index {
     slices: slices::Slices,
     changes: u64,
     tickets: HashMap<Ticket, Vec<Mark>>,
+    /// Every write up to here was told by the ledger itself, in its order.
+    told: Version,
     issued: u64,
     writers: writers::Writers,
 }

@@ -15,11 +15,40 @@ pub(super) struct PoolState {
     pub(super) cells: Vec<Cells>,
     /// Of the MACs that follow from no address.
     pub(super) macs: Option<FreeNumbers>,
-    /// How many addresses each namespace holds.
-    namespaces: HashMap<Arc<str>, u64>,
+    /// What each namespace holds.
+    namespaces: HashMap<Arc<str>, Share>,
     /// How many are held, and how many of reservations that nobody has taken.
     held: u64,
     waiting: u64,
+}
+
+/// What a namespace holds of a pool.
+#[derive(Debug, Default)]
+struct Share {
+    /// How many addresses, of all ranges.
+    all: u64,
+    /// How many of each range or of the MACs, by their slots: a pod may have one of each.
+    slots: Vec<(Slot, u64)>,
+}
+
+impl Share {
+    fn of(&self, slot: Slot) -> u64 {
+        let found = self.slots.iter().find(|(of, _)| *of == slot);
+        found.map_or(0, |(_, count)| *count)
+    }
+
+    fn of_mut(&mut self, slot: Slot) -> &mut u64 {
+        let at = self.slots.iter().position(|(of, _)| *of == slot);
+        let at = at.unwrap_or_else(|| {
+            self.slots.push((slot, 0));
+            self.slots.len() - 1
+        });
+        &mut self.slots[at].1
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all == 0 && self.slots.iter().all(|(_, count)| *count == 0)
+    }
 }
 
 /// How much of a pool is used.
@@ -111,15 +140,15 @@ impl PoolState {
 
     /// How many addresses a namespace holds.
     pub(super) fn held_in(&self, namespace: &str) -> u64 {
-        self.namespaces.get(namespace).copied().unwrap_or_default()
+        self.namespaces.get(namespace).map_or(0, |share| share.all)
     }
 
-    /// The namespaces that hold most, at most three.
-    pub(super) fn largest(&self) -> Vec<(Arc<str>, u64)> {
-        let mut all: Vec<(Arc<str>, u64)> = self
-            .namespaces
-            .iter()
-            .map(|(namespace, count)| (Arc::clone(namespace), *count))
+    /// The namespaces that hold most of a range, or of the MACs: at most three.
+    pub(super) fn largest(&self, slot: Slot) -> Vec<(Arc<str>, u64)> {
+        let shares = self.namespaces.iter();
+        let mut all: Vec<(Arc<str>, u64)> = shares
+            .map(|(namespace, share)| (Arc::clone(namespace), share.of(slot)))
+            .filter(|(_, count)| *count > 0)
             .collect();
         all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         all.truncate(3);
@@ -153,34 +182,53 @@ impl PoolState {
     }
 
     pub(super) fn count(&mut self, allocation: &Allocation) {
-        if !self.counts(allocation.address) {
-            return;
+        let counts = self.counts(allocation.address);
+        if counts {
+            *self.number_of(allocation) += 1;
         }
-        if waits(allocation) {
-            self.waiting += 1;
-        } else {
-            self.held += 1;
-        }
+        let slot = self.slot_of(allocation.address);
         let namespace = Arc::clone(allocation.holder.namespace());
-        *self.namespaces.entry(namespace).or_default() += 1;
+        let share = self.namespaces.entry(namespace).or_default();
+        share.all += u64::from(counts);
+        if let Some(slot) = slot {
+            *share.of_mut(slot) += 1;
+        }
     }
 
     pub(super) fn discount(&mut self, allocation: &Allocation) {
-        if !self.counts(allocation.address) {
-            return;
+        let counts = self.counts(allocation.address);
+        if counts {
+            let number = self.number_of(allocation);
+            *number = number.saturating_sub(1);
         }
-        let number = if waits(allocation) {
-            &mut self.waiting
-        } else {
-            &mut self.held
-        };
-        *number = number.saturating_sub(1);
+        let slot = self.slot_of(allocation.address);
         let namespace = allocation.holder.namespace();
-        if let Some(count) = self.namespaces.get_mut(namespace) {
+        let Some(share) = self.namespaces.get_mut(namespace) else {
+            return;
+        };
+        share.all = share.all.saturating_sub(u64::from(counts));
+        if let Some(slot) = slot {
+            let count = share.of_mut(slot);
             *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.namespaces.remove(namespace);
-            }
+        }
+        if share.is_empty() {
+            self.namespaces.remove(namespace);
+        }
+    }
+
+    /// The number in which an allocation counts.
+    fn number_of(&mut self, allocation: &Allocation) -> &mut u64 {
+        match waits(allocation) {
+            true => &mut self.waiting,
+            false => &mut self.held,
+        }
+    }
+
+    /// The slot that an address is of; none, if it lies in no range.
+    fn slot_of(&self, address: Address) -> Option<Slot> {
+        match address.ip() {
+            Some(ip) => self.pool.range_of(ip).map(Slot::Range),
+            None => Some(Slot::Macs),
         }
     }
 

@@ -271,9 +271,12 @@ fn several_ranges_give_one_address_each_or_none() {
         code(allocate(&mut index, &asker("b"), &[ask(&[])])),
         "given"
     );
+    // Two pods are counted, not their four addresses.
+    let refusal = allocate(&mut index, &asker("c"), &[ask(&[])]).err();
     assert_eq!(
-        code(allocate(&mut index, &asker("c"), &[ask(&[])])),
-        "pool-exhausted"
+        refusal.map(|r| r.to_string()).unwrap_or_default(),
+        "address pool \"storage\" has no free address of 192.0.2.0/30 left: all 2 are taken (most by \
+         namespace db 2)"
     );
     assert_eq!(
         code(allocate(&mut index, &asker("c"), &[ask(&["2001:db8::7"])])),

@@ -13,7 +13,7 @@ pub struct Exhausted {
     pub range: Option<Subnet>,
     /// How many addresses it can give.
     pub capacity: u128,
-    /// The namespaces that hold most of the pool, with how many.
+    /// The namespaces that hold most of the range, or of the MACs, with how many.
     pub largest: Vec<(Arc<str>, u64)>,
 }
 

@@ -1,15 +1,18 @@
 //! The cluster of the kubeconfig, read for a check.
 
-use std::{cell::RefCell, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::{
     check::File,
-    sources::{Access, ClusterError, Found, Sought},
+    cli::{
+        cluster::{self, HomeArgs},
+        print_warning,
+    },
+    rules::Policy,
+    sources::{Access, Found, Sought},
 };
-
-use super::Progress;
 
 /// Which cluster, and what of it is judged.
 #[derive(Debug, Args)]
@@ -37,6 +40,8 @@ pub(super) struct ClusterArgs {
     /// The kubeconfig; without it those of the environment variable KUBECONFIG, else ~/.kube/config
     #[arg(long, value_name = "FILE", requires = "cluster")]
     kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    home: HomeArgs,
 }
 
 /// What a cluster holds.
@@ -47,11 +52,14 @@ pub(super) struct Read {
     pub(super) files: Vec<File>,
     /// How many more have nothing to do with networks.
     pub(super) silent: usize,
+    /// The settings of the nadmit in it, if they were asked for and are there.
+    pub(super) policy: Option<Policy>,
 }
 
 impl ClusterArgs {
-    /// Reads the cluster, if that is asked for: `everything`, or what files are judged against.
-    pub(super) fn read(&self, everything: bool) -> anyhow::Result<Option<Read>> {
+    /// Reads the cluster, if that is asked for: `everything`, or what files are judged against; with
+    /// the `settings` that are in it.
+    pub(super) fn read(&self, everything: bool, settings: bool) -> anyhow::Result<Option<Read>> {
         if !self.cluster {
             return Ok(None);
         }
@@ -65,40 +73,40 @@ impl ClusterArgs {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        Ok(Some(runtime.block_on(self.ask(&sought))?))
+        Ok(Some(runtime.block_on(self.ask(&sought, settings))?))
     }
 
-    async fn ask(&self, sought: &Sought) -> Result<Read, ClusterError> {
+    async fn ask(&self, sought: &Sought, settings: bool) -> anyhow::Result<Read> {
         let access = Access {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
         };
         let cluster = access.connect().await?;
-        let progress = RefCell::new(Progress::new());
-        let found = cluster.read(sought, |count| {
-            let mut progress = progress.borrow_mut();
-            progress.tell(|| format!("reading {}: {count} objects", cluster.server()));
-        });
-        let found = found.await;
-        progress.borrow().end();
         let Found {
-            objects,
+            mut objects,
             silent,
             unknown,
-        } = found?;
+        } = cluster::read(&cluster, sought).await?;
         for unknown in unknown {
-            warn(&unknown);
+            print_warning(unknown);
         }
+        let settings = match settings {
+            true => self.home.settings(&cluster).await?,
+            false => None,
+        };
+        let policy = settings.map(|settings| {
+            // Its schedule is judged with everything else.
+            if matches!(sought, Sought::Everything { .. }) {
+                objects.push(settings.object);
+            }
+            settings.policy
+        });
         Ok(Read {
             server: cluster.server().to_owned(),
             context: cluster.context().map(str::to_owned),
             files: objects.into_iter().map(File::of_cluster).collect(),
             silent,
+            policy,
         })
     }
-}
-
-fn warn(text: &str) {
-    let bold = anstyle::AnsiColor::Yellow.on_default().bold();
-    anstream::eprintln!("{bold}warning:{bold:#} {text}");
 }

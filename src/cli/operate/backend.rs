@@ -1,11 +1,11 @@
-//! Who answers: the running server, or the file that it would have.
+//! Who answers: the running server, the file that it would have, or the API server of a cluster.
 
 use std::{io, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::{From, client::Client};
+use super::{From, client::Client, in_cluster::InCluster};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
@@ -28,14 +28,19 @@ pub(super) enum Backend {
     Server(Client),
     /// Its file, which no server has open.
     File(Box<Desk>),
+    /// A cluster itself.
+    Cluster(Box<InCluster>),
 }
 
 impl Backend {
-    /// Whoever there is: the server, else the file.
+    /// The cluster, if that is asked for; else whoever there is: the server, else the file.
     ///
     /// # Errors
-    /// When there is neither, or what is there cannot be used.
+    /// When there is none of them, or what is there cannot be used.
     pub(super) async fn open(from: &From) -> anyhow::Result<Self> {
+        if from.cluster.cluster {
+            return Self::of_cluster(from).await;
+        }
         if let Some(client) = Client::connect(&from.data_dir).await? {
             return Ok(Self::Server(client));
         }
@@ -43,7 +48,7 @@ impl Backend {
         if !file.exists() {
             bail!(
                 "{}: no server answers there and no allocations are kept there; name the data \
-                 directory of the server with --data-dir",
+                 directory of the server with --data-dir, or ask a cluster with --cluster",
                 from.data_dir.display()
             );
         }
@@ -55,10 +60,18 @@ impl Backend {
     /// # Errors
     /// When what is there cannot be used.
     pub(super) async fn open_or_make(from: &From) -> anyhow::Result<Self> {
+        if from.cluster.cluster {
+            return Self::of_cluster(from).await;
+        }
         match Client::connect(&from.data_dir).await? {
             Some(client) => Ok(Self::Server(client)),
             None => Self::of_file(from).await,
         }
+    }
+
+    async fn of_cluster(from: &From) -> anyhow::Result<Self> {
+        let cluster = InCluster::connect(&from.cluster).await?;
+        Ok(Self::Cluster(Box::new(cluster)))
     }
 
     async fn of_file(from: &From) -> anyhow::Result<Self> {
@@ -79,6 +92,7 @@ impl Backend {
         match self {
             Self::Server(client) => client.pools().await,
             Self::File(desk) => Ok(desk.pools()),
+            Self::Cluster(cluster) => cluster.pools().await,
         }
     }
 
@@ -86,6 +100,7 @@ impl Backend {
         match self {
             Self::Server(client) => client.map(pool).await,
             Self::File(desk) => Ok(desk.map(pool)?),
+            Self::Cluster(cluster) => cluster.map(pool).await,
         }
     }
 
@@ -93,6 +108,7 @@ impl Backend {
         match self {
             Self::Server(client) => client.allocations(filter).await,
             Self::File(desk) => Ok(desk.allocations(filter)),
+            Self::Cluster(cluster) => cluster.allocations(filter).await,
         }
     }
 
@@ -100,6 +116,7 @@ impl Backend {
         match self {
             Self::Server(client) => client.whois(address).await,
             Self::File(desk) => Ok(desk.whois(address)),
+            Self::Cluster(cluster) => cluster.whois(address).await,
         }
     }
 
@@ -107,6 +124,7 @@ impl Backend {
         match self {
             Self::Server(client) => client.pod(namespace, name).await,
             Self::File(desk) => Ok(desk.pod(namespace, name)),
+            Self::Cluster(cluster) => cluster.pod(namespace, name).await,
         }
     }
 
@@ -114,6 +132,7 @@ impl Backend {
         match self {
             Self::Server(client) => client.release(&ask).await,
             Self::File(desk) => Ok(desk.release(ask).await?),
+            Self::Cluster(cluster) => cluster.release(ask).await,
         }
     }
 
@@ -129,6 +148,9 @@ impl Backend {
             Self::File(desk) => {
                 desk.export(out).await?;
             }
+            Self::Cluster(cluster) => {
+                cluster.export(out).await?;
+            }
         }
         Ok(())
     }
@@ -137,6 +159,7 @@ impl Backend {
         match self {
             Self::Server(client) => client.import(lines).await,
             Self::File(desk) => Ok(desk.import(io::Cursor::new(lines)).await?),
+            Self::Cluster(cluster) => cluster.import(lines).await,
         }
     }
 }

@@ -48,17 +48,17 @@ impl Operate for DescribeArgs {
         let backend = Backend::open(&args.from).await?;
         let view = backend.pod(namespace, name).await?;
         if view.present == Some(false) && view.attachments.is_empty() {
-            bail!("pod {namespace}/{name} is not among the manifests, and holds no address");
+            bail!("pod {namespace}/{name} is not there, and holds no address");
         }
         if args.output == Output::Json {
             return print_json(&view);
         }
-        out::text(words(&view));
+        out::text(words(&view, args.from.cluster.cluster));
         Ok(())
     }
 }
 
-fn words(view: &PodView) -> String {
+fn words(view: &PodView, in_cluster: bool) -> String {
     let mut page = format!("{BOLD}pod {}/{}{BOLD:#}", view.namespace, view.name);
     if let Some(holder) = &view.holder {
         let itself = format!("pod {}/{}", view.namespace, view.name);
@@ -68,8 +68,9 @@ fn words(view: &PodView) -> String {
     }
     page.push('\n');
     let notes = match view.present {
+        None if in_cluster => Some("what it asks for and got is not known"),
         None => Some("what it asks for and got is not known without --manifests"),
-        Some(false) => Some("it is not among the manifests: what it asks for and got is not known"),
+        Some(false) => Some("it is not there: what it asks for and got is not known"),
         Some(true) => None,
     };
     for note in notes.into_iter().chain(view.remarks.iter().map(|r| &**r)) {

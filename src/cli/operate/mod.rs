@@ -5,6 +5,7 @@ mod backend;
 mod blocks;
 mod client;
 mod describe;
+mod in_cluster;
 mod map;
 mod picture;
 mod pools;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use self::in_cluster::ClusterArgs;
 pub(super) use self::{
     allocations::AllocationsArgs,
     describe::DescribeArgs,
@@ -43,6 +45,8 @@ struct From {
     /// The folder of manifests, for what the file alone does not tell; a running server knows its own
     #[arg(long, env = "NADMIT_MANIFESTS", value_name = "DIR")]
     manifests: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// The form of the answer.

@@ -15,8 +15,9 @@ use crate::{
     operate::{PoolRow, RangeRow, SlicesRow},
 };
 
-/// How often `--watch` looks.
+/// How often `--watch` looks; a cluster, which lists everything each time, less often.
 const PERIOD: Duration = Duration::from_secs(2);
+const CLUSTER_PERIOD: Duration = Duration::from_secs(10);
 /// The characters of a bar.
 const BAR: usize = 16;
 /// Clears a terminal and goes to its beginning.
@@ -28,7 +29,8 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 Examples:
   nadmit pools
   nadmit pools --watch
-  nadmit pools storage --map")]
+  nadmit pools storage --map
+  nadmit pools --cluster")]
 pub(in crate::cli) struct PoolsArgs {
     /// This pool alone
     #[arg(value_name = "POOL")]
@@ -36,7 +38,7 @@ pub(in crate::cli) struct PoolsArgs {
     /// Show who holds what, and the runs of free addresses
     #[arg(long, requires = "name")]
     map: bool,
-    /// Look again every two seconds
+    /// Look again every two seconds, at a cluster every ten
     #[arg(long, short)]
     watch: bool,
     /// The form of the answer
@@ -58,12 +60,19 @@ impl Operate for PoolsArgs {
             if !self.watch {
                 return Ok(());
             }
-            tokio::time::sleep(PERIOD).await;
+            tokio::time::sleep(self.period()).await;
         }
     }
 }
 
 impl PoolsArgs {
+    fn period(&self) -> Duration {
+        match self.from.cluster.cluster {
+            true => CLUSTER_PERIOD,
+            false => PERIOD,
+        }
+    }
+
     async fn page(&self) -> anyhow::Result<String> {
         let backend = Backend::open(&self.from).await?;
         let Some(name) = &self.name else {

@@ -16,8 +16,11 @@ use crate::{
 /// Which address, and whether to ask.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An address whose pod is among the manifests is released with --force only: the pod may use it, and \
-is not told. One that was taken from a reservation goes back to it.")]
+An address whose pod is there (among the manifests, or in the cluster) is released with --force only: \
+the pod may use it, and is not told. One that was taken from a reservation goes back to it.
+
+In a cluster that lets nadmit alone write, let it do so in a pod of its own:
+  kubectl exec -n nadmit deploy/nadmit -- /nadmit release ADDRESS --yes")]
 pub(in crate::cli) struct ReleaseArgs {
     /// The IP address or MAC
     address: Address,

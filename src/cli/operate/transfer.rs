@@ -13,6 +13,7 @@ use crate::cli::out;
 #[command(after_help = "\
 Examples:
   nadmit export > allocations.jsonl
+  nadmit export --cluster --context old | nadmit import --cluster --context new -
   nadmit import --data-dir elsewhere allocations.jsonl")]
 pub(in crate::cli) struct ExportArgs {
     #[command(flatten)]
@@ -23,7 +24,10 @@ pub(in crate::cli) struct ExportArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 All or none: if one address is allocated there already, nothing is imported. Where there is neither \
-a server nor its file yet, a file is made.")]
+a server nor its file yet, a file is made.
+
+With --cluster records are created one by one: what was created before an error stays, and is taken \
+for imported when the same is imported again.")]
 pub(in crate::cli) struct ImportArgs {
     /// What `nadmit export` wrote, or - for standard input
     file: PathBuf,

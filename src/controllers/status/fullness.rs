@@ -1,8 +1,17 @@
 //! Notices of pools that fill up: once on the way up, and again after they were emptier.
+//!
+//! What was told is a condition of the pool: whoever leads next finds it there, and does not tell it
+//! again.
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::condition::Verdict;
 use crate::allocation::{Index, Pool, index::Usage};
+
+/// The condition: true while it holds, and else not there.
+pub(super) const PRESSURE: &str = "AddressPressure";
 
 /// From how many percent on a pool is nearly full.
 const NEARLY: u128 = 90;
@@ -22,9 +31,27 @@ enum Told {
     Exhausted,
 }
 
+impl Told {
+    /// What was told of a pool by whoever led before.
+    fn before(conditions: &[Condition]) -> Self {
+        let mut conditions = conditions.iter();
+        let found = conditions.find(|one| one.type_ == PRESSURE && one.status == "True");
+        match found.map(|one| &*one.reason) {
+            Some("Exhausted") => Self::Exhausted,
+            Some(_) => Self::Nearly,
+            None => Self::Nothing,
+        }
+    }
+}
+
 impl Fullness {
-    /// What is to be told of a pool now: a reason, and a sentence.
-    pub(super) fn look(&mut self, pool: &Pool, index: &Index) -> Option<(&'static str, String)> {
+    /// What is to be told of a pool now: a reason, and a sentence. `conditions` are those that it has.
+    pub(super) fn look(
+        &mut self,
+        pool: &Pool,
+        index: &Index,
+        conditions: impl FnOnce() -> Vec<Condition>,
+    ) -> Option<(&'static str, String)> {
         let usages = index.range_usages(&pool.name);
         let names = pool.ranges.iter().map(|range| range.subnet.to_string());
         let names = names.chain(["its MACs".to_owned()]);
@@ -32,7 +59,8 @@ impl Fullness {
         let (range, usage) = names
             .zip(usages)
             .max_by_key(|(_, usage)| (usage.free == 0, percent(usage)))?;
-        let before = self.0.entry(pool.name.to_string()).or_default();
+        let before = self.0.entry(pool.name.to_string());
+        let before = before.or_insert_with(|| Told::before(&conditions()));
         let now = match percent(&usage) {
             _ if usage.free == 0 => Told::Exhausted,
             NEARLY.. => Told::Nearly,
@@ -47,6 +75,23 @@ impl Fullness {
             now.max(*before)
         };
         risen.then(|| notice(now, &range))
+    }
+
+    /// What was told of a pool, for its status; nothing if that is nothing.
+    pub(super) fn pressure(&self, pool: &str) -> Option<Verdict> {
+        match self.0.get(pool)? {
+            Told::Nothing => None,
+            Told::Nearly => Some(Verdict::holds(
+                "NearlyFull",
+                format!(
+                    "more than {NEARLY} % of a range were taken, and it was not under {CALM} % since"
+                ),
+            )),
+            Told::Exhausted => Some(Verdict::holds(
+                "Exhausted",
+                format!("a range had nothing left to give, and was not under {CALM} % since"),
+            )),
+        }
     }
 
     /// Forgets the pools that are not among these.
@@ -109,7 +154,7 @@ mod tests {
                 version: Version(version),
             });
             index.replace(all.collect(), Version(version));
-            let notice = fullness.look(&pool, &index);
+            let notice = fullness.look(&pool, &index, Vec::new);
             told.push(notice.map_or("", |(reason, _)| reason));
         }
         told

@@ -108,8 +108,9 @@ impl StatusWriter {
             if self.leads.wait_for(|leads| *leads).await.is_err() {
                 return;
             }
-            // Another has written meanwhile.
+            // Another has written meanwhile, and told.
             self.listed = None;
+            self.fullness = Fullness::default();
             while *self.leads.borrow() {
                 self.look().await;
                 sleep(LOOK).await;
@@ -195,8 +196,11 @@ impl StatusWriter {
         }
         let now = self.clock.now();
         let (generation, before) = (known.generation, known.conditions());
-        let status = pool::status(name, catalog, &self.index, generation, &before, now)?;
-        known.news(serde_json::to_value(status).ok()?, pool::READY)
+        let pressure = self.fullness.pressure(name);
+        let world = (catalog, &*self.index);
+        let status = pool::status(name, world, pressure, generation, &before, now)?;
+        let own = [pool::READY, fullness::PRESSURE];
+        known.news(serde_json::to_value(status).ok()?, &own)
     }
 
     /// The same of a reservation.
@@ -224,7 +228,7 @@ impl StatusWriter {
         };
         let before = known.conditions();
         let status = reservation::status(verdict, known.generation, &before, self.clock.now());
-        known.news(serde_json::to_value(status).ok()?, reservation::RESERVED)
+        known.news(serde_json::to_value(status).ok()?, &[reservation::RESERVED])
     }
 
     /// Tells of pools that fill up.
@@ -233,7 +237,8 @@ impl StatusWriter {
             let PoolState::Valid(pool) = catalog.pool(name) else {
                 continue;
             };
-            let told = self.fullness.look(pool, &self.index.lock());
+            let conditions = || known.conditions();
+            let told = self.fullness.look(pool, &self.index.lock(), conditions);
             if let Some((reason, message)) = told {
                 let about = known.pool(name);
                 self.notices

@@ -81,11 +81,12 @@ impl Known {
         }
     }
 
-    /// The status, if it is not what the object has: conditions of other types count for nothing.
-    pub(super) fn news(&self, status: Value, own: &str) -> Option<Value> {
+    /// The status, if it is not what the object has: conditions of types that are not `own` count for
+    /// nothing.
+    pub(super) fn news(&self, status: Value, own: &[&str]) -> Option<Value> {
         let mut has = self.status.clone();
         if let Some(conditions) = has.get_mut("conditions").and_then(Value::as_array_mut) {
-            conditions.retain(|one| one["type"] == own);
+            conditions.retain(|one| own.iter().any(|kind| one["type"] == *kind));
         }
         (has != status).then_some(status)
     }

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::condition::{Verdict, some_of};
+use super::{
+    condition::{Verdict, some_of},
+    fullness::PRESSURE,
+};
 use crate::{
     allocation::{Index, Pool, SharedIndex, index::SliceUsage},
     api::{AddressPoolStatus, SliceUse},
@@ -11,14 +14,15 @@ use crate::{
     rules::pool::whereabouts_overlaps,
 };
 
-/// The condition.
+/// The condition, which comes first.
 pub(super) const READY: &str = "Ready";
 
-/// The status of a pool; `None` where the catalog does not know it yet.
+/// The status of a pool, with the `pressure` that it is under; `None` where the catalog does not know
+/// it yet.
 pub(super) fn status(
     name: &str,
-    catalog: &Catalog,
-    index: &SharedIndex,
+    (catalog, index): (&Catalog, &SharedIndex),
+    pressure: Option<Verdict>,
     generation: Option<i64>,
     before: &[Condition],
     now: Timestamp,
@@ -37,8 +41,11 @@ pub(super) fn status(
             (verdict, numbers(pool, &index))
         }
     };
+    let both = [(READY, Some(verdict)), (PRESSURE, pressure)].into_iter();
+    let conditions =
+        both.filter_map(|(kind, verdict)| Some(verdict?.condition(kind, generation, before, now)));
     Some(AddressPoolStatus {
-        conditions: vec![verdict.condition(READY, generation, before, now)],
+        conditions: conditions.collect(),
         ..numbers
     })
 }

@@ -10,7 +10,7 @@ impl Inner {
     /// speak of. What cannot be read stays what was known.
     pub(super) async fn refresh(&self, report: &mut Report) {
         match self.ledger.list().await {
-            Ok((all, cursor)) => self.index.lock().replace(all, cursor.version()),
+            Ok((all, cursor)) => self.index.lock().refresh(all, cursor.version()),
             Err(error) => report.error(error.to_string()),
         }
         if let Some(slices) = &self.slices {

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{
     Inner,
-    write::{Created, Done},
+    write::{Created, Done, Left},
 };
 use crate::{
     allocation::{Version, Write},
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 32;
 /// Writes a batch: creates side by side, then what changes records that are there.
 ///
 /// - A refusal for good (`Exists`, `Changed`, `Unavailable`) takes back what the batch has created;
-///   what somebody else has taken over meanwhile stays. Updates and deletes are not taken back: they
+///   what somebody else has taken over meanwhile stays, and so does what may not be deleted. Updates and deletes are not taken back: they
 ///   begin after every create has succeeded, and concern records whose holders the caller speaks for.
 /// - What is uncertain takes nothing back: the batch is to be repeated, and finds its own records.
 pub(super) async fn run(inner: Arc<Inner>, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
@@ -92,15 +92,19 @@ async fn undo(inner: &Inner, created: Vec<Created>, error: WriteError) -> WriteE
     if matches!(error, WriteError::Uncertain { .. }) {
         return error;
     }
-    let mut failures = Vec::new();
     let taken_back = stream::iter(created).map(|created| inner.take_back(created));
-    for outcome in taken_back.buffered(AT_ONCE).collect::<Vec<_>>().await {
-        failures.extend(outcome.err());
+    let outcomes = taken_back.buffered(AT_ONCE).collect::<Vec<_>>().await;
+    let left: Vec<Left> = outcomes.into_iter().filter_map(Result::err).collect();
+    let (stays, unknown): (Vec<_>, Vec<_>) = left.into_iter().partition(|left| left.for_good);
+    // Repeating the batch would not delete them either.
+    for Left { reason, .. } in stays {
+        tracing::error!("{reason}; it is left to the next full comparison");
     }
-    match failures.is_empty() {
+    let reasons: Vec<String> = unknown.into_iter().map(|left| left.reason).collect();
+    match reasons.is_empty() {
         true => error,
         false => WriteError::Uncertain {
-            reason: format!("{error}; but {}", failures.join("; ")),
+            reason: format!("{error}; but {}", reasons.join("; ")),
         },
     }
 }

@@ -17,7 +17,6 @@ use super::{
     Inner,
     counted::Verb,
     object::{Found, version},
-    words,
 };
 use crate::{
     api::call::Answer,
@@ -144,7 +143,7 @@ impl Follower {
     /// The watch broke, or could not be opened.
     fn broken(&mut self, answer: &Answer) {
         if self.pause.is_none() {
-            let advice = words::advice(Verb::Watch.name(), answer);
+            let advice = self.inner.advice(Verb::Watch, answer);
             tracing::warn!("allocations are not followed for a while: {advice}");
         }
         self.watch = None;

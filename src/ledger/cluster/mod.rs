@@ -15,7 +15,7 @@
 //! 4. [`crate::api::call`] asks again where that helps, within the [`Patience`].
 //!
 //! `object` turns records into objects and back, `read` looks, `follow` watches, `words` says what
-//! to do about a refusal, `counted` counts requests, `transfer` exports and imports.
+//! to do about objects that are no records, `counted` counts requests, `transfer` exports and imports.
 //!
 //! # Marks
 //! Every object carries the mark of the batch that wrote it last ([`WRITER`]). By it a batch knows its
@@ -46,14 +46,17 @@ use kube::{
 };
 use prometheus_client::collector::Collector;
 
-use self::{counted::Counted, marks::Marks};
 pub use self::{counted::Requests, object::WRITER};
-use super::{Cursor, Events, ReadError, Store, WriteError};
+use self::{
+    counted::{Counted, Verb},
+    marks::Marks,
+};
+use super::{Caller, Cursor, Events, ReadError, Store, WriteError};
 use crate::{
     allocation::{Holder, Stored, Version, Write},
     api::{
         AddressAllocation,
-        call::{Call, Patience},
+        call::{Answer, Call, Patience},
     },
 };
 
@@ -76,6 +79,8 @@ pub struct ClusterOptions {
     pub watch: Duration,
     /// The longest pause before a watch that broke is opened anew.
     pub longest_pause: Duration,
+    /// As whom the API server is asked.
+    pub caller: Caller,
 }
 
 impl ClusterOptions {
@@ -87,6 +92,7 @@ impl ClusterOptions {
             page: 500,
             watch: Duration::from_secs(240),
             longest_pause: Duration::from_secs(10),
+            caller: Caller::Server,
         }
     }
 }
@@ -179,6 +185,12 @@ impl Store for ClusterLedger {
 impl Inner {
     fn begin(&self) -> Call {
         Call::begin(self.options.patience)
+    }
+
+    /// An answer, and what to do about it.
+    fn advice(&self, verb: Verb, answer: &Answer) -> String {
+        let caller = self.options.caller;
+        caller.advice(verb.name(), "addressallocations", answer)
     }
 
     fn ended(&self, call: &Call) {

@@ -44,11 +44,17 @@ impl Inner {
         }
     }
 
+    fn unavailable(&self, verb: Verb, answer: &Answer) -> ReadError {
+        ReadError::Unavailable {
+            reason: self.advice(verb, answer),
+        }
+    }
+
     pub(super) async fn get(&self, name: &str) -> Result<Option<Stored>, ReadError> {
         let mut call = self.begin();
         let found = self.look(&mut call, name).await;
         self.ended(&call);
-        let Some(found) = found.map_err(|answer| unavailable(Verb::Get, &answer))? else {
+        let Some(found) = found.map_err(|answer| self.unavailable(Verb::Get, &answer))? else {
             return Ok(None);
         };
         match found.stored() {
@@ -86,7 +92,7 @@ impl Inner {
         let mut lost = String::new();
         for _ in 0..BEGINNINGS {
             let pages = self.pages(selector.as_deref()).await;
-            match pages.map_err(|answer| unavailable(Verb::List, &answer))? {
+            match pages.map_err(|answer| self.unavailable(Verb::List, &answer))? {
                 Pages::Whole(records, version) => return Ok((records, version)),
                 Pages::Lost(reason) => lost = reason,
             }
@@ -136,11 +142,5 @@ pub(super) fn unreadable(message: String) -> Answer {
     Answer::Uncertain {
         after: None,
         message,
-    }
-}
-
-fn unavailable(verb: Verb, answer: &Answer) -> ReadError {
-    ReadError::Unavailable {
-        reason: words::advice(verb.name(), answer),
     }
 }

@@ -37,6 +37,14 @@ pub(super) struct Created {
     version: Version,
 }
 
+/// An object that could not be taken back.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// Whether trying again changes nothing: it may not be deleted.
+    pub(super) for_good: bool,
+    pub(super) reason: String,
+}
+
 impl Done {
     fn at(version: Version) -> Self {
         Self {
@@ -91,10 +99,10 @@ impl Inner {
             match asked.await {
                 Ok(created) => return read(created).map(Done::created),
                 Err(Answer::AlreadyExists(_)) => self.counted.conflicted(),
-                Err(answer) => return Err(failed(call, Verb::Create, &answer)),
+                Err(answer) => return Err(self.failed(call, Verb::Create, &answer)),
             }
             let looked = self.look(call, &name).await;
-            let looked = looked.map_err(|answer| failed(call, Verb::Get, &answer))?;
+            let looked = looked.map_err(|answer| self.failed(call, Verb::Get, &answer))?;
             // Gone since then: once more.
             let Some(found) = looked else { continue };
             if let Err(reason) = &found.content {
@@ -119,7 +127,7 @@ impl Inner {
                 None => continue,
             }
         }
-        Err(restless(call, &name))
+        Err(self.restless(call, &name))
     }
 
     async fn update(
@@ -137,7 +145,7 @@ impl Inner {
             };
         }
         let looked = self.look(call, &name).await;
-        let looked = looked.map_err(|answer| failed(call, Verb::Get, &answer))?;
+        let looked = looked.map_err(|answer| self.failed(call, Verb::Get, &answer))?;
         match looked {
             // The answer was lost, or another did the very same.
             Some(found) if found.is(wanted) => Ok(Done::at(found.version)),
@@ -170,14 +178,14 @@ impl Inner {
             // Address and space cannot change: the record may be another's whose name is the same.
             Err(answer @ Answer::Refused { code: 422, .. }) => {
                 let looked = self.look(call, &name).await;
-                match looked.map_err(|answer| failed(call, Verb::Get, &answer))? {
+                match looked.map_err(|answer| self.failed(call, Verb::Get, &answer))? {
                     Some(found) if found.is_about(wanted) => {
-                        Err(failed(call, Verb::Update, &answer))
+                        Err(self.failed(call, Verb::Update, &answer))
                     }
                     _ => Ok(None),
                 }
             }
-            Err(answer) => Err(failed(call, Verb::Update, &answer)),
+            Err(answer) => Err(self.failed(call, Verb::Update, &answer)),
         }
     }
 
@@ -190,7 +198,7 @@ impl Inner {
         let name = record.record_name();
         for _ in 0..ROUNDS {
             let looked = self.look(call, &name).await;
-            let looked = looked.map_err(|answer| failed(call, Verb::Get, &answer))?;
+            let looked = looked.map_err(|answer| self.failed(call, Verb::Get, &answer))?;
             let Some(found) = looked else {
                 return self.gone(call, record, version);
             };
@@ -209,10 +217,10 @@ impl Inner {
                 Ok(None) => return Err(unavailable(words::deleting(&name))),
                 Err(Answer::NotFound(_)) => return self.gone(call, record, version),
                 Err(Answer::Conflict(_)) => {}
-                Err(answer) => return Err(failed(call, Verb::Delete, &answer)),
+                Err(answer) => return Err(self.failed(call, Verb::Delete, &answer)),
             }
         }
-        Err(restless(call, &name))
+        Err(self.restless(call, &name))
     }
 
     /// The record is not there. If a request to delete it was answered by silence, it was that.
@@ -254,18 +262,36 @@ impl Inner {
     ///
     /// # Errors
     /// Why it may be there still.
-    pub(super) async fn take_back(&self, created: Created) -> Result<(), String> {
+    pub(super) async fn take_back(&self, created: Created) -> Result<(), Left> {
         let Created { name, uid, version } = created;
         let mut call = self.begin();
         let removed = self.remove(&mut call, &name, uid, version).await;
         self.ended(&call);
         match removed {
             Ok(_) | Err(Answer::NotFound(_) | Answer::Conflict(_)) => Ok(()),
-            Err(answer) => Err(format!(
-                "{name} was created and could not be taken back: {}",
-                words::advice(Verb::Delete.name(), &answer)
-            )),
+            Err(answer) => Err(Left {
+                for_good: !call.uncertain() && !answer.is_passing(),
+                reason: format!(
+                    "{name} was created and could not be taken back: {}",
+                    self.advice(Verb::Delete, &answer)
+                ),
+            }),
         }
+    }
+
+    /// Why a write did not come to its end. Once a request of it may have taken effect, nothing but
+    /// the record itself can say that it has not.
+    fn failed(&self, call: &Call, verb: Verb, answer: &Answer) -> WriteError {
+        let reason = self.advice(verb, answer);
+        match call.uncertain() {
+            true => WriteError::Uncertain { reason },
+            false => unavailable(reason),
+        }
+    }
+
+    fn restless(&self, call: &Call, name: &str) -> WriteError {
+        let reason = format!("record {name} comes and goes");
+        self.failed(call, Verb::Get, &unreadable(reason))
     }
 
     fn object(
@@ -303,21 +329,6 @@ fn deleted_at(status: &Status) -> Option<Version> {
 /// its own.
 fn successor(version: Version) -> Version {
     Version(version.0.saturating_add(1))
-}
-
-/// Why a write did not come to its end. Once a request of it may have taken effect, nothing but the
-/// record itself can say that it has not.
-fn failed(call: &Call, verb: Verb, answer: &Answer) -> WriteError {
-    let reason = words::advice(verb.name(), answer);
-    match call.uncertain() {
-        true => WriteError::Uncertain { reason },
-        false => unavailable(reason),
-    }
-}
-
-fn restless(call: &Call, name: &str) -> WriteError {
-    let reason = format!("record {name} comes and goes");
-    failed(call, Verb::Get, &unreadable(reason))
 }
 
 fn unavailable(reason: String) -> WriteError {

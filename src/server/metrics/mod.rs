@@ -41,6 +41,7 @@ const DURATIONS: [f64; 16] = [
 pub struct Metrics {
     reviews: ReviewCounters,
     findings: Family<FindingLabels, Counter>,
+    would_deny: Family<CodeLabels, Counter>,
     durations: [Histogram; 2],
     rejected: Family<ReasonLabels, Counter>,
     giving: Giving,
@@ -50,6 +51,11 @@ pub struct Metrics {
     pub(super) certificate_expiry: Gauge,
     pub(super) reload_failures: Counter,
     pub(super) renewal_failed: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabels {
+    code: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,6 +92,7 @@ impl Metrics {
         let metrics = Self {
             reviews: ReviewCounters::default(),
             findings: Family::default(),
+            would_deny: Family::default(),
             durations: [Webhook::Validate, Webhook::Mutate]
                 .map(|webhook| durations.get_or_create_owned(&WebhookLabels::from(webhook))),
             rejected: Family::default(),
@@ -121,6 +128,11 @@ impl Metrics {
             "findings",
             "Findings in the answers, by the code of their rule",
             self.findings.clone(),
+        );
+        registry.register(
+            "would_deny",
+            "Findings that were warned of and would deny, but for the mode warn of namespace or settings",
+            self.would_deny.clone(),
         );
         registry.register(
             "rejected_requests",
@@ -186,6 +198,10 @@ impl Metrics {
                 level: finding.level.name(),
             };
             self.findings.get_or_create(&labels).inc();
+            if finding.would_deny {
+                let labels = CodeLabels { code: finding.code };
+                self.would_deny.get_or_create(&labels).inc();
+            }
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) fn unless_found(
     let finding = Finding {
         code: "unknown-network",
         level: Level::Deny,
+        would_deny: false,
         field: "metadata".to_owned(),
         position: None,
         span: None,

@@ -4,7 +4,7 @@ use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
 use super::{Cluster, ClusterError};
@@ -39,19 +39,24 @@ impl Access {
     /// # Errors
     /// When the kubeconfig names no cluster, or no way into it.
     pub async fn connect(&self) -> Result<Cluster, ClusterError> {
-        let (mut config, context) = self.config().await?;
-        config.connect_timeout = Some(CONNECT);
-        let server = config.cluster_url.to_string();
-        let server = server.trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|error| ClusterError::Credentials {
-            server: server.clone(),
-            reason: with_causes(&error),
-        })?;
-        Ok(Cluster {
-            client,
-            server,
-            context,
-        })
+        self.connect_as(None).await
+    }
+
+    /// The same as another user, whom whoever asks may impersonate.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_as(&self, user: Option<&str>) -> Result<Cluster, ClusterError> {
+        let (config, context) = self.config(user).await?;
+        let server = url(&config);
+        match Client::try_from(config) {
+            Ok(client) => Ok(Cluster {
+                client,
+                server,
+                context,
+            }),
+            Err(error) => Err(no_way_in(server, &error)),
+        }
     }
 
     /// The same for who keeps asking: a client that asks once and leaves repeating to
@@ -60,25 +65,37 @@ impl Access {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn client(&self) -> Result<Connection, ClusterError> {
-        let (mut config, _) = self.config().await?;
-        config.connect_timeout = Some(CONNECT);
+        self.client_as(None).await
+    }
+
+    /// The same as another user.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn client_as(&self, user: Option<&str>) -> Result<Connection, ClusterError> {
+        let (config, _) = self.config(user).await?;
         let namespace = config.default_namespace.clone();
-        let server = config.cluster_url.to_string();
-        let server = server.trim_end_matches('/').to_owned();
+        let server = url(&config);
         match call::client(config) {
             Ok(client) => Ok(Connection {
                 client,
                 server,
                 namespace,
             }),
-            Err(error) => Err(ClusterError::Credentials {
-                server,
-                reason: with_causes(&error),
-            }),
+            Err(error) => Err(no_way_in(server, &error)),
         }
     }
 
-    async fn config(&self) -> Result<(Config, Option<String>), ClusterError> {
+    async fn config(&self, user: Option<&str>) -> Result<(Config, Option<String>), ClusterError> {
+        let (mut config, context) = self.found().await?;
+        config.connect_timeout = Some(CONNECT);
+        if let Some(user) = user {
+            config.auth_info.impersonate = Some(user.to_owned());
+        }
+        Ok((config, context))
+    }
+
+    async fn found(&self) -> Result<(Config, Option<String>), ClusterError> {
         let read = match &self.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
             None => Kubeconfig::read(),
@@ -87,10 +104,12 @@ impl Access {
         let kubeconfig = match read {
             Ok(kubeconfig) => kubeconfig,
             Err(error) if !named && is_absent(&error) => {
-                let config = Config::incluster();
-                return config
-                    .map(|config| (config, None))
-                    .map_err(|_| self.invalid(&error));
+                let config = Config::incluster().map(|config| (config, None));
+                return config.map_err(|missing| match missing {
+                    // Not even a pod.
+                    InClusterError::ReadEnvironmentVariable(_) => self.invalid(&error),
+                    missing => in_pod(&missing),
+                });
             }
             Err(error) => return Err(self.invalid(&error)),
         };
@@ -138,6 +157,25 @@ impl Access {
     }
 }
 
+fn url(config: &Config) -> String {
+    let url = config.cluster_url.to_string();
+    url.trim_end_matches('/').to_owned()
+}
+
+fn no_way_in(server: String, error: &kube::Error) -> ClusterError {
+    ClusterError::Credentials {
+        server,
+        reason: with_causes(error),
+    }
+}
+
+/// Why the ServiceAccount of a pod is of no use.
+fn in_pod(missing: &InClusterError) -> ClusterError {
+    ClusterError::Pod {
+        reason: format!("/var/run/secrets/kubernetes.io/serviceaccount: {missing}"),
+    }
+}
+
 /// Whether there simply is no kubeconfig.
 fn is_absent(error: &KubeconfigError) -> bool {
     match error {
@@ -148,7 +186,7 @@ fn is_absent(error: &KubeconfigError) -> bool {
 }
 
 /// An error with what caused it, each said once.
-pub(super) fn with_causes(error: &kube::Error) -> String {
+pub fn with_causes(error: &kube::Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -19,6 +19,15 @@ pub enum ClusterError {
         /// Why not.
         reason: String,
     },
+    /// A pod that has nothing to log in with.
+    #[error(
+        "this pod cannot log in to its cluster: {reason}; mount the token of its ServiceAccount \
+         (automountServiceAccountToken: true), or name a kubeconfig with --kubeconfig FILE"
+    )]
+    Pod {
+        /// Why not.
+        reason: String,
+    },
     /// A context that the kubeconfig does not have.
     #[error("{file} {}; {}", missing(.context), choose(.known))]
     Context {
@@ -31,8 +40,8 @@ pub enum ClusterError {
     },
     /// Certificates, keys or tokens that cannot be used.
     #[error(
-        "cannot log in to {server}: {reason}; see the user of the context in the kubeconfig, or \
-         choose another with --context"
+        "cannot log in to {server}: {reason}; with a kubeconfig, see the user of its context, or choose \
+         another with --context; in a pod, see the token of its ServiceAccount"
     )]
     Credentials {
         /// The API server.
@@ -42,8 +51,9 @@ pub enum ClusterError {
     },
     /// Nobody answers.
     #[error(
-        "cannot reach the API server {server}: {reason}; see that the cluster runs and that the \
-         kubeconfig has its address (`server`), or choose another with --context"
+        "cannot reach the API server {server}: {reason}; with a kubeconfig, see that the cluster runs and \
+         that it has its address (`server`), or choose another with --context; in a pod, see that \
+         its node and the NetworkPolicies let it get there"
     )]
     Unreachable {
         /// The API server.
@@ -53,8 +63,9 @@ pub enum ClusterError {
     },
     /// Somebody answers, but not who should.
     #[error(
-        "the certificate of the API server {server} is not accepted: {reason}; see \
-         certificate-authority-data and `server` of the cluster in the kubeconfig"
+        "the certificate of the API server {server} is not accepted: {reason}; with a kubeconfig, see \
+         certificate-authority-data and `server` of its cluster; in a pod, see the ca.crt of its \
+         ServiceAccount"
     )]
     Tls {
         /// The API server.
@@ -64,8 +75,9 @@ pub enum ClusterError {
     },
     /// The API server does not know who asks.
     #[error(
-        "the API server {server} does not know who asks (401): the credentials in the kubeconfig \
-         are wrong or have expired; log in again"
+        "the API server {server} does not know who asks (401): with a kubeconfig, log in again, as its \
+         credentials are wrong or have expired; in a pod, see that its ServiceAccount is there and \
+         start the pod anew, as its token is that of one that was deleted, or has expired"
     )]
     Unauthorized {
         /// The API server.
@@ -73,8 +85,7 @@ pub enum ClusterError {
     },
     /// Who asks may not.
     #[error(
-        "may not list {resource} {} (403): give who asks the ClusterRole nadmit-check of \
-         deploy/examples/check-cluster.yaml; the API server says: {message}",
+        "may not list {resource} {} (403): give who asks {role}; the API server says: {message}",
         place(.namespace.as_deref())
     )]
     Forbidden {
@@ -82,6 +93,8 @@ pub enum ClusterError {
         resource: String,
         /// The namespace, if not all of them.
         namespace: Option<String>,
+        /// The role that is enough.
+        role: &'static str,
         /// The API server's words.
         message: String,
     },

@@ -41,6 +41,7 @@ pub(in crate::sources) const PODS: ClusterKind = built_in(
         "metadata.ownerReferences",
         "metadata.uid",
         "spec.hostNetwork",
+        "spec.nodeName",
         "status.phase",
     ],
 );
@@ -66,6 +67,19 @@ pub(in crate::sources) const SLICE_POOLS: ClusterKind = custom(
     "NodeSlicePool",
     "whereabouts.cni.cncf.io/v1alpha1",
     "nodeslicepools",
+    &[],
+);
+/// A pool with what nadmit says of it.
+const JUDGED_POOLS: ClusterKind = custom(
+    "AddressPool",
+    "nadmit.io/v1alpha1",
+    "addresspools",
+    &["spec", "status.conditions"],
+);
+const ALLOCATIONS: ClusterKind = custom(
+    "AddressAllocation",
+    "nadmit.io/v1alpha1",
+    "addressallocations",
     &[],
 );
 const CONFIG_MAPS: ClusterKind = built_in("ConfigMap", "v1", "configmaps", &["data"]);
@@ -106,6 +120,12 @@ const CRON_JOB: &[&str] = &[
 
 /// The settings of Whereabouts's reconciler.
 const RECONCILER_SETTINGS: &str = "whereabouts-config";
+/// nadmit's own.
+const SETTINGS: &str = "nadmit-config";
+
+/// The roles that let who asks list what is asked for.
+const CHECKS: &str = "the ClusterRole nadmit-check of deploy/examples/check-cluster.yaml";
+const OPERATES: &str = "the ClusterRole nadmit-operate of docs/operating-addresses.md";
 
 pub(in crate::sources) const fn built_in(
     name: &'static str,
@@ -166,14 +186,33 @@ pub(super) struct Listing {
     /// Of this namespace, or of all.
     pub namespace: Option<String>,
     /// Of the objects with this name only. A role can be limited to that name.
-    pub name: Option<&'static str>,
+    pub name: Option<String>,
     /// What is left out if it may not be read; `None` where too much would rest on it.
     pub without: Option<String>,
+    /// The role that lets who asks list it.
+    pub role: &'static str,
 }
 
 /// The lists to ask for.
 pub(super) fn listings(sought: &Sought) -> Vec<Listing> {
-    let mut listings = vec![
+    match sought {
+        Sought::Surroundings => surroundings(),
+        Sought::Everything { namespace } => everything(namespace),
+        Sought::Settings { namespace } => vec![Listing {
+            namespace: Some(namespace.clone()),
+            name: Some(SETTINGS.to_owned()),
+            without: Some(format!(
+                "the settings in ConfigMap {namespace}/{SETTINGS} are not known, and the defaults count"
+            )),
+            ..needed(CONFIG_MAPS)
+        }],
+        Sought::Addresses { pools, pods } => addresses(*pools, pods),
+    }
+}
+
+/// What everything is judged against.
+fn known() -> Vec<Listing> {
+    vec![
         needed(NAMESPACES),
         needed(NETWORKS),
         needed(POOLS),
@@ -185,30 +224,64 @@ pub(super) fn listings(sought: &Sought) -> Vec<Listing> {
             ),
             ..needed(OPERATORS)
         },
-    ];
-    match sought {
-        Sought::Surroundings => {
-            listings.push(controller());
-            listings.push(Listing {
-                without: Some("addresses that running pods hold are not known".to_owned()),
-                ..needed(PODS)
-            });
-        }
-        Sought::Everything { namespace } => {
-            listings.push(needed(PODS));
-            // It may live in another namespace than the one that is judged.
-            if namespace.is_some() {
-                listings.push(controller());
-            }
-            listings.push(Listing {
-                name: Some(RECONCILER_SETTINGS),
-                ..judged(CONFIG_MAPS, namespace)
-            });
-            let others = WORKLOADS.into_iter().chain([MACHINES]);
-            listings.extend(others.map(|kind| judged(kind, namespace)));
-        }
-    }
+    ]
+}
+
+fn surroundings() -> Vec<Listing> {
+    let mut listings = known();
+    listings.push(controller());
+    listings.push(Listing {
+        without: Some("addresses that running pods hold are not known".to_owned()),
+        ..needed(PODS)
+    });
     listings
+}
+
+fn everything(namespace: &Option<String>) -> Vec<Listing> {
+    let mut listings = known();
+    listings.push(needed(PODS));
+    // It may live in another namespace than the one that is judged.
+    if namespace.is_some() {
+        listings.push(controller());
+    }
+    listings.push(Listing {
+        name: Some(RECONCILER_SETTINGS.to_owned()),
+        ..judged(CONFIG_MAPS, namespace)
+    });
+    let others = WORKLOADS.into_iter().chain([MACHINES]);
+    listings.extend(others.map(|kind| judged(kind, namespace)));
+    listings
+}
+
+/// What addresses are asked about: each list can be done without, and who asks says with what.
+fn addresses(pools: bool, pods: &[(String, String)]) -> Vec<Listing> {
+    let mut listings = vec![operated(NETWORKS, "what networks say is not known")];
+    if pools {
+        listings.push(operated(JUDGED_POOLS, "what pools can give is not known"));
+        listings.push(operated(RESERVATIONS, "what is set aside is not known"));
+    }
+    listings.extend(pods.iter().map(|(namespace, name)| Listing {
+        namespace: Some(namespace.clone()),
+        name: Some(name.clone()),
+        ..operated(PODS, "whether pods are there is not known")
+    }));
+    listings
+}
+
+/// The records, which are read elsewhere.
+pub(super) fn allocations() -> Listing {
+    Listing {
+        role: OPERATES,
+        ..needed(ALLOCATIONS)
+    }
+}
+
+fn operated(kind: ClusterKind, without: &str) -> Listing {
+    Listing {
+        without: Some(without.to_owned()),
+        role: OPERATES,
+        ..needed(kind)
+    }
 }
 
 fn needed(kind: ClusterKind) -> Listing {
@@ -217,13 +290,14 @@ fn needed(kind: ClusterKind) -> Listing {
         namespace: None,
         name: None,
         without: None,
+        role: CHECKS,
     }
 }
 
 /// Whereabouts's slices mean nothing without the controller that makes them.
 fn controller() -> Listing {
     Listing {
-        name: Some(SLICE_CONTROLLER),
+        name: Some(SLICE_CONTROLLER.to_owned()),
         ..needed(DEPLOYMENTS)
     }
 }

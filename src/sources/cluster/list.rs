@@ -62,7 +62,7 @@ impl Cluster {
         let mut list = List::default();
         let mut place = String::new();
         loop {
-            let text = match self.page(listing, &place).await? {
+            let text = match self.page(listing, PAGE, &place).await? {
                 Turn::Page(text) => text,
                 Turn::NoSuchKind => return Ok(List::default()),
                 Turn::Lost(_) if restarts < RESTARTS && !place.is_empty() => {
@@ -91,9 +91,23 @@ impl Cluster {
         }
     }
 
-    async fn page(&self, listing: &Listing, place: &str) -> Result<Turn, ClusterError> {
+    /// Whether the cluster has the kind of a listing, and lets who asks list it.
+    pub(super) async fn has(&self, listing: &Listing) -> Result<bool, ClusterError> {
+        match self.page(listing, 1, "").await? {
+            Turn::Page(_) => Ok(true),
+            Turn::NoSuchKind => Ok(false),
+            Turn::Lost(reason) => Err(self.answer(listing, reason)),
+        }
+    }
+
+    async fn page(
+        &self,
+        listing: &Listing,
+        most: usize,
+        place: &str,
+    ) -> Result<Turn, ClusterError> {
         let resource = listing.kind.full_resource();
-        let request = http::Request::get(path(listing, place)).body(Vec::new());
+        let request = http::Request::get(path(listing, most, place)).body(Vec::new());
         let request = request.map_err(|error| self.answer(listing, error.to_string()))?;
         let answered = tokio::time::timeout(PATIENCE, self.client.request_text(request)).await;
         let answered = answered.map_err(|_| ClusterError::Timeout {
@@ -116,6 +130,7 @@ impl Cluster {
             403 => Err(ClusterError::Forbidden {
                 resource: listing.kind.full_resource(),
                 namespace: listing.namespace.clone(),
+                role: listing.role,
                 message: status.message.clone(),
             }),
             404 if !listing.kind.built_in => Ok(Turn::NoSuchKind),
@@ -133,8 +148,8 @@ impl Cluster {
     }
 }
 
-/// The path of a page, `place` being where the page before it ended.
-fn path(listing: &Listing, place: &str) -> String {
+/// The path of a page of at most so many, `place` being where the page before it ended.
+fn path(listing: &Listing, most: usize, place: &str) -> String {
     let version = listing.kind.api_version;
     let root = if version.contains('/') { "apis" } else { "api" };
     let mut path = format!("/{root}/{version}");
@@ -142,8 +157,8 @@ fn path(listing: &Listing, place: &str) -> String {
     if let Some(namespace) = &listing.namespace {
         let _ = write!(path, "/namespaces/{}", escaped(namespace));
     }
-    let _ = write!(path, "/{}?limit={PAGE}", listing.kind.resource);
-    if let Some(name) = listing.name {
+    let _ = write!(path, "/{}?limit={most}", listing.kind.resource);
+    if let Some(name) = &listing.name {
         let _ = write!(path, "&fieldSelector=metadata.name%3D{}", escaped(name));
     }
     if !place.is_empty() {

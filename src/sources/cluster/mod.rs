@@ -18,15 +18,16 @@ pub(super) mod kinds;
 pub(super) mod list;
 
 pub use self::{
-    access::{Access, Connection},
+    access::{Access, Connection, with_causes},
     error::ClusterError,
 };
 
 use std::cell::Cell;
 
 use futures_util::{StreamExt as _, stream};
+use thiserror::Error;
 
-use self::kinds::listings;
+use self::kinds::{allocations, listings};
 
 /// How many kinds are listed at a time.
 const AT_A_TIME: usize = 4;
@@ -48,6 +49,18 @@ pub enum Sought {
         /// The namespace whose objects will be judged; all of them, if there is none.
         namespace: Option<String>,
     },
+    /// The ConfigMap with nadmit's settings.
+    Settings {
+        /// nadmit's own namespace.
+        namespace: String,
+    },
+    /// What addresses are asked about: networks, and these.
+    Addresses {
+        /// Whether pools and reservations are among it.
+        pools: bool,
+        /// Pods by namespace and name.
+        pods: Vec<(String, String)>,
+    },
 }
 
 /// An object of a cluster, without what nobody asks for.
@@ -67,7 +80,19 @@ pub struct Found {
     /// How many more there are that have nothing to do with networks.
     pub silent: usize,
     /// What could not be read, and what is left out for that.
-    pub unknown: Vec<String>,
+    pub unknown: Vec<Unknown>,
+}
+
+/// A list that could not be read, and can be done without.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{without}: {error}")]
+pub struct Unknown {
+    /// Of what: `pods`.
+    pub resource: &'static str,
+    /// What is left out.
+    without: String,
+    /// Why.
+    error: ClusterError,
 }
 
 impl Cluster {
@@ -84,6 +109,14 @@ impl Cluster {
     /// The context of the kubeconfig that leads to it.
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
+    }
+
+    /// Whether the cluster has allocations: without nadmit's definitions it has none.
+    ///
+    /// # Errors
+    /// When they may not be listed, or the cluster does not answer.
+    pub async fn has_allocations(&self) -> Result<bool, ClusterError> {
+        self.has(&allocations()).await
     }
 
     /// Lists what is sought. `seen` is told how many objects were read so far.
@@ -108,7 +141,11 @@ impl Cluster {
                     found.silent += list.silent;
                 }
                 (Err(error @ ClusterError::Forbidden { .. }), Some(without)) => {
-                    found.unknown.push(format!("{without}: {error}"));
+                    found.unknown.push(Unknown {
+                        resource: listing.kind.resource,
+                        without: without.clone(),
+                        error,
+                    });
                 }
                 (Err(error), _) => return Err(error),
             }

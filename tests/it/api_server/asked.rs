@@ -32,6 +32,12 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// As whom it is asked, if as somebody else.
+    pub(crate) fn acting_as(&self) -> Option<&str> {
+        let user = self.headers.get("impersonate-user")?;
+        user.to_str().ok()
+    }
+
     /// Reads a request; `None` where no resource can be.
     pub(super) fn of(parts: &Parts, body: Bytes, client: &str) -> Option<Self> {
         let path: Vec<String> = parts

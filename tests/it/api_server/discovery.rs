@@ -13,7 +13,7 @@ pub(super) fn answer(state: &State, path: &str) -> Option<Answer> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let kinds = || state.tables.values().map(|table| &*table.kind);
     let body = match &parts[..] {
-        ["version"] => version(),
+        ["version"] => version(state.minor),
         ["api"] => {
             json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
         }
@@ -43,11 +43,12 @@ pub(super) fn answer(state: &State, path: &str) -> Option<Answer> {
     Some(Answer::new(200, &body))
 }
 
-fn version() -> Value {
+fn version(minor: u32) -> Value {
+    let minor = minor.to_string();
     json!({
-        "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
+        "major": "1", "minor": minor, "emulationMajor": "1", "emulationMinor": minor,
         "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
-        "gitVersion": "v1.36.2", "gitCommit": "0000000000000000000000000000000000000000",
+        "gitVersion": format!("v1.{minor}.2"), "gitCommit": "0000000000000000000000000000000000000000",
         "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": "go1.26.6",
         "compiler": "gc", "platform": "linux/amd64",
     })

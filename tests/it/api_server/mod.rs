@@ -164,6 +164,11 @@ impl ApiServer {
         kube::Client::new(self.clone(), "default")
     }
 
+    /// Is of this minor version of Kubernetes.
+    pub(crate) fn be_of_minor(&self, minor: u32) {
+        self.shared.state().minor = minor;
+    }
+
     /// Serves a kind, as when its definition is created.
     pub(crate) fn register(&self, kind: Kind) {
         self.shared.state().register(kind);

@@ -75,6 +75,22 @@ impl RealServer {
         Ok(config)
     }
 
+    /// The same as a file for kubectl and for nadmit.
+    pub(crate) fn kubeconfig(&self) -> io::Result<PathBuf> {
+        let file = self.folder.path().join("kubeconfig");
+        let text = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://127.0.0.1:{}", self.port),
+                "insecure-skip-tls-verify": true,
+            }}],
+            "users": [{"name": "test", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        fs::write(&file, text.to_string())?;
+        Ok(file)
+    }
+
     fn spawn(&mut self, name: &str, arguments: &[String]) -> io::Result<()> {
         let said = File::create(self.folder.path().join(format!("{name}.log")))?;
         let program = assets()?.join(name);

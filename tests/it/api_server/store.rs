@@ -91,6 +91,8 @@ pub(super) struct State {
     pub(super) revision: u64,
     /// Tokens to continue lists that began before this revision are expired.
     pub(super) lists_since: u64,
+    /// The minor version of Kubernetes that this would be.
+    pub(super) minor: u32,
     uids: u64,
     names: u64,
 }
@@ -102,6 +104,7 @@ impl State {
             // Not 1: nothing may take a revision for a count.
             revision: 100,
             lists_since: 0,
+            minor: 36,
             uids: 0,
             names: 0,
         };

@@ -105,7 +105,9 @@ async fn late_patch() -> Told {
     seconds(10).await;
     let before = replicas[1].shows();
     let late = FaultAction::slow(Duration::from_secs(400), Duration::ZERO);
-    stage.server.fault(Rule::of("patch", "*", late).for_client("a"));
+    stage
+        .server
+        .fault(Rule::of("patch", "*", late).for_client("a"));
     stage.register();
     seconds(60).await;
     let asked = stage.server.asked();

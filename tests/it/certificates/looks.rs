@@ -235,6 +235,25 @@ async fn renewal() -> Told {
     }
     // 75 minutes: a certificate is shown for six, a CA signs for 26, and goes ten minutes later.
     holds((11..=16).contains(&shown.len()), shown.len())?;
+    // It did not ask for more than its roles grant (deploy/overlays/self-managed).
+    let asked = stage.server.asked();
+    let mut asked: Vec<String> = asked
+        .keys()
+        .map(|(verb, what)| format!("{verb} {what}"))
+        .collect();
+    let [mutating, validating] = CONFIGURATIONS;
+    let mut granted = vec![
+        "create secrets".to_owned(),
+        format!("get {mutating}"),
+        "get secrets".to_owned(),
+        format!("get {validating}"),
+        format!("patch {mutating}"),
+        format!("patch {validating}"),
+        "update secrets".to_owned(),
+    ];
+    granted.sort();
+    asked.sort();
+    same(asked, granted)?;
     let sizes: Vec<usize> = bundles.iter().map(|one| certificates(one).len()).collect();
     same(sizes, vec![1, 2, 1, 2, 1])
 }

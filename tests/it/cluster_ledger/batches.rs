@@ -15,6 +15,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("what_a_refused_batch_created_is_taken_back", taken_back),
         trial("taking_back_is_tried_again", taken_back_later),
         trial("what_cannot_be_taken_back_is_uncertain", not_taken_back),
+        trial("what_may_not_be_taken_back_is_left", left),
         trial("what_another_took_over_is_not_taken_back", taken_over),
         trial("two_replicas_that_write_the_same_share_it", joined),
         trial("of_two_replicas_one_gets_the_name", race),
@@ -81,6 +82,24 @@ async fn not_taken_back() -> Told {
     server.heal();
     same(refused(&ledger, batch).await?, exists(3, "b", there))?;
     same(held(&server), holding(&[(3, "b")]))
+}
+
+async fn left() -> Told {
+    let (server, ledger) = cluster();
+    let there = write(&ledger, create(3, "b")).await?;
+    fault(&server, "delete", Failure::Forbidden, usize::MAX);
+    let batch = vec![create(1, "a"), create(3, "a")];
+    // The answer is what it would be without: there is nothing to repeat.
+    same(
+        refused(&ledger, batch.clone()).await?,
+        exists(3, "b", there),
+    )?;
+    same(held(&server), holding(&[(1, "a"), (3, "b")]))?;
+    same(ledger.requests().deletes, 1)?;
+    // Who asks again finds it, and it is theirs.
+    let versions = ledger.write(vec![create(1, "a"), create(2, "a")]).await?;
+    same(versions.len(), 2)?;
+    same(held(&server), holding(&[(1, "a"), (2, "a"), (3, "b")]))
 }
 
 async fn taken_over() -> Told {

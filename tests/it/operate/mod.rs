@@ -1,9 +1,12 @@
 //! The commands of operators, as the real binary: against a running server, and against its file.
 
+mod cluster;
 mod maps;
 mod monitoring;
+mod real;
 mod server;
 mod story;
+mod world;
 
 use std::{fs, path::Path};
 
@@ -31,7 +34,12 @@ pub(crate) fn trials() -> Vec<Trial> {
             monitoring::both_forms,
         ),
     ];
-    served.chain(others).chain(maps::trials()).collect()
+    served
+        .chain(others)
+        .chain(maps::trials())
+        .chain(cluster::trials(no_curl))
+        .chain(real::trials())
+        .collect()
 }
 
 /// What docs/operating-addresses.md shows of `nadmit pools` stands in the snapshots.

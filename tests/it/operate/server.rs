@@ -71,6 +71,23 @@ impl Place {
         Ok(String::from_utf8(output.stderr)?)
     }
 
+    /// What a command that goes well says on both streams.
+    pub(super) fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
+        let told = self.tried(arguments)?;
+        told.map_err(|error| format!("{arguments:?}: {error}").into())
+    }
+
+    /// What a command says if it goes well, or what it complains of.
+    pub(super) fn tried(&self, arguments: &[&str]) -> Result<Result<String, String>, Failed> {
+        let output = self.output(arguments)?;
+        let [out, complaint] =
+            [&output.stdout, &output.stderr].map(|told| String::from_utf8_lossy(told).into_owned());
+        Ok(match output.status.success() {
+            true => Ok(complaint + &out),
+            false => Err(complaint),
+        })
+    }
+
     fn output(&self, arguments: &[&str]) -> Result<Output, Failed> {
         let mut command = nadmit();
         command.current_dir(self.folder.path()).args(arguments);

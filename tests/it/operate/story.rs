@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The same words whenever they are said: no ages, moments and versions.
-fn timeless(told: &str) -> String {
+pub(super) fn timeless(told: &str) -> String {
     let mut page = String::new();
     for line in told.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -25,7 +25,7 @@ fn timeless(told: &str) -> String {
     page
 }
 
-fn has(text: &str, expected: &str) -> Result<(), Failed> {
+pub(super) fn has(text: &str, expected: &str) -> Result<(), Failed> {
     if text.contains(expected) {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use libtest_mimic::Trial;
 use nadmit::allocation::{
-    Holder, Index, Stored, Timestamp, Write,
+    Holder, Index, Stored, Timestamp, Version, Write,
     index::{Ask, Planned, Ticket},
     reconcile::reconcile,
 };
@@ -185,7 +185,7 @@ impl World {
                         allocation,
                         version,
                     }),
-                    None => self.index.forget(&space, address),
+                    None => self.index.apply_gone(&space, address, Version(u64::MAX)),
                 }
                 self.index.roll_back(ticket);
             }

@@ -16,6 +16,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("what_is_recorded_and_what_two_have_is_shown", recorded),
         trial("without_a_dry_run_it_refuses_with_words", refuses),
         trial("what_it_may_not_read_is_named", forbidden),
+        trial("it_takes_the_settings_of_the_cluster", settings),
     ]
 }
 
@@ -78,6 +79,7 @@ fn adopt(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, String)
         .arg(&kubeconfig)
         .args(arguments)
         .env_remove("NADMIT_CONFIG")
+        .env_remove("NADMIT_NAMESPACE")
         .output()?;
     let said = [output.stdout, output.stderr].concat();
     Ok((
@@ -193,7 +195,7 @@ fn forbidden() -> Told {
     for (resource, part) in [
         (
             "addressallocations",
-            "addressallocations.nadmit.io cannot be listed",
+            "may not list addressallocations.nadmit.io in the whole cluster (403)",
         ),
         ("pods", "addresses that running pods hold are not known"),
     ] {
@@ -208,4 +210,22 @@ fn forbidden() -> Told {
     let (code, said) = adopt(&ApiServer::start(store, 2, Vec::new())?, &["--dry-run"])?;
     same(code, Some(1))?;
     says(&said, &["0 recorded"])
+}
+
+fn settings() -> Told {
+    let text = |settings: &str| {
+        format!(
+            "{CLUSTER}---\napiVersion: v1\nkind: ConfigMap\n\
+             metadata: {{name: nadmit-config, namespace: nadmit}}\ndata: {{nadmit.yaml: {settings:?}}}\n"
+        )
+    };
+    let (code, said) = adopt(&cluster(&text("ruls: {}"))?, &["--dry-run"])?;
+    same(code, Some(2))?;
+    let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
+    says(&said, &[place, "has mistakes", "--config"])?;
+    let store = Store::of_text(&text("profile: strict"))?;
+    let server = ApiServer::start(store, 2, vec![Fault::Forbidden("configmaps")])?;
+    let (code, said) = adopt(&server, &["--dry-run"])?;
+    same(code, Some(1))?;
+    says(&said, &["warning: the settings in", "0 to adopt"])
 }

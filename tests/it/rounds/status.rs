@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("another_objects_status_is_not_written", recreated),
         trial("a_status_that_could_not_be_written_is_written_later", later),
         trial("a_pool_that_fills_up_is_told_once", fills),
+        trial("the_next_leader_does_not_tell_it_again", succeeded),
     ]
 }
 
@@ -269,4 +270,47 @@ async fn fills() -> Told {
         "Warning AddressPool storage: PoolExhausted: 192.0.2.0/24 has no address left to give",
     ];
     same(told, expected.map(str::to_owned).to_vec())
+}
+
+async fn succeeded() -> Told {
+    let mut stage = Stage::new("")?;
+    stage.index.lock().set_ready("storage");
+    stage.hold_first(18)?;
+    seconds(10).await;
+    same(stage.told.take().len(), 1)?;
+    let pressure = |stage: &Stage| -> Result<Value, Failed> {
+        let status = stage.status("storage")?;
+        let all = status["conditions"].as_array().cloned().unwrap_or_default();
+        let found = all.into_iter().find(|one| one["type"] == "AddressPressure");
+        Ok(found.map_or(Value::Null, |one| one["reason"].clone()))
+    };
+    same(pressure(&stage)?, json!("NearlyFull"))?;
+    let writes = stage.writes("addresspools");
+    // One leader after another: a new process, and one that led before.
+    stage.leads.send_replace(false);
+    seconds(10).await;
+    stage.leads.send_replace(true);
+    seconds(10).await;
+    stage.stop.cancel();
+    let next = CancellationToken::new();
+    tokio::spawn(stage.writer().run(next.clone()));
+    seconds(10).await;
+    same(stage.told.take(), Vec::new())?;
+    same(stage.writes("addresspools"), writes)?;
+    // What is worse is told, and so is what is there again.
+    stage.hold_first(20)?;
+    seconds(10).await;
+    same(stage.told.take().len(), 1)?;
+    same(pressure(&stage)?, json!("Exhausted"))?;
+    stage.hold_first(10)?;
+    seconds(10).await;
+    same(pressure(&stage)?, Value::Null)?;
+    // Another led, and it was emptier meanwhile.
+    next.cancel();
+    tokio::spawn(stage.writer().run(CancellationToken::new()));
+    stage.hold_first(18)?;
+    seconds(10).await;
+    let told = stage.told.take();
+    same(told.len(), 1)?;
+    holds(told[0].contains("PoolNearlyFull"), &told)
 }

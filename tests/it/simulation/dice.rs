@@ -7,45 +7,49 @@ use std::{
 
 /// Numbers that follow from a seed. Clones draw from the same row.
 #[derive(Clone)]
-pub(super) struct Dice(Arc<Mutex<u64>>);
+pub(crate) struct Dice(Arc<Mutex<u64>>);
 
 impl Dice {
-    pub(super) fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(mixed(seed))))
     }
 
     /// A row of its own, so that what one draws does not move what another gets.
-    pub(super) fn fork(&self) -> Self {
+    pub(crate) fn fork(&self) -> Self {
         Self::of(self.next())
     }
 
     /// SplitMix64.
-    pub(super) fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed(*state)
     }
 
     /// A number under `end`; zero if there is none.
-    pub(super) fn below(&self, end: u64) -> u64 {
+    pub(crate) fn below(&self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or(0)
     }
 
-    pub(super) fn percent(&self, chance: u64) -> bool {
+    /// A place in a list of so many.
+    pub(crate) fn index(&self, count: usize) -> usize {
+        usize::try_from(self.below(count as u64)).unwrap_or(0)
+    }
+
+    pub(crate) fn percent(&self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    pub(super) fn between(&self, first: u64, last: u64) -> u64 {
+    pub(crate) fn between(&self, first: u64, last: u64) -> u64 {
         first + self.below(last - first + 1)
     }
 
-    pub(super) fn millis(&self, first: u64, last: u64) -> Duration {
+    pub(crate) fn millis(&self, first: u64, last: u64) -> Duration {
         Duration::from_millis(self.between(first, last))
     }
 
-    pub(super) fn pick<'t, T>(&self, of: &'t [T]) -> Option<&'t T> {
-        let place = usize::try_from(self.below(of.len() as u64)).unwrap_or(0);
-        of.get(place)
+    pub(crate) fn pick<'t, T>(&self, of: &'t [T]) -> Option<&'t T> {
+        of.get(self.index(of.len()))
     }
 }
 

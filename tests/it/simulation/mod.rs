@@ -20,7 +20,7 @@
 //! `NADMIT_SEED=7 cargo test --test it simulation::one` tells one history; CONTRIBUTING.md says more.
 
 mod calamity;
-mod dice;
+pub(crate) mod dice;
 mod end;
 mod log;
 mod nodes;

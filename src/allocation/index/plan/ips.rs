@@ -145,7 +145,7 @@ impl Index {
                 pool: Arc::clone(&pool.name),
                 range,
                 capacity: free.map_or(0, |free| free.capacity()),
-                largest: state.largest(),
+                largest: state.largest(slot),
             }))
         })
     }

@@ -1,0 +1,282 @@
+//! `nadmit install` and `nadmit uninstall`.
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+
+use super::out;
+use crate::{
+    install::{self, Certificates, Installation, Probe, Settings, Told, Wait},
+    rules::Mode,
+    sources::{Access, Cluster},
+};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub(super) struct To {
+    /// The context in the kubeconfig, if not the current one
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<String>,
+    /// The kubeconfig; without it those of the environment variable KUBECONFIG, else ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+impl To {
+    pub(super) async fn connect(&self) -> anyhow::Result<Cluster> {
+        let access = Access {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+        };
+        Ok(access.connect().await?)
+    }
+}
+
+/// What to install, and how.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nadmit install --image REGISTRY/nadmit:0.1.0              warns and counts first, and denies nothing
+  nadmit install --mode deny                                then denies
+  nadmit install --print --image REGISTRY/nadmit:0.1.0      the manifests, for git")]
+pub(super) struct InstallArgs {
+    /// What comes of findings: warn at first, if nothing is said; what is set already stays
+    #[arg(long, value_enum, value_name = "MODE")]
+    mode: Option<ModeWord>,
+    /// Where the certificate comes from: openshift where there is OpenShift, else self-managed
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    certificates: Option<CertificatesWord>,
+    /// The image
+    #[arg(long, env = "NADMIT_IMAGE", value_name = "IMAGE")]
+    image: Option<String>,
+    /// How many replicas, instead of 2
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=20))]
+    replicas: Option<u32>,
+    /// Have the Prometheus operator scrape nadmit and load its alerts, and Grafana its dashboard
+    #[arg(long)]
+    monitoring: bool,
+    /// Refuse pods that ask for networks while nadmit does not answer
+    #[arg(long)]
+    fail_closed: bool,
+    /// Print the manifests, and change nothing
+    #[arg(long)]
+    print: bool,
+    /// Seconds to wait for each thing that has to come
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout: u16,
+    /// Wait for nothing, and test nothing: webhooks are registered before anybody answers
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    to: To,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModeWord {
+    /// What is denied is refused
+    Deny,
+    /// What would be denied is said and counted
+    Warn,
+    /// Nothing is checked
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CertificatesWord {
+    /// nadmit makes and renews it
+    SelfManaged,
+    /// cert-manager does
+    CertManager,
+    /// OpenShift's service CA does
+    Openshift,
+}
+
+impl InstallArgs {
+    fn settings(&self) -> Settings {
+        Settings {
+            certificates: match self.certificates {
+                Some(CertificatesWord::CertManager) => Certificates::CertManager,
+                Some(CertificatesWord::Openshift) => Certificates::OpenShift,
+                Some(CertificatesWord::SelfManaged) | None => Certificates::SelfManaged,
+            },
+            mode: self.mode.map(|word| match word {
+                ModeWord::Deny => Mode::Deny,
+                ModeWord::Warn => Mode::Warn,
+                ModeWord::Off => Mode::Off,
+            }),
+            image: self.image.clone(),
+            replicas: self.replicas,
+            isolation: None,
+            monitoring: self.monitoring,
+            fail_closed: self.fail_closed,
+        }
+    }
+}
+
+/// Installs, or prints what would be installed.
+///
+/// # Errors
+/// When the cluster refuses, or what was installed does not work.
+pub(super) fn run(args: &InstallArgs) -> anyhow::Result<()> {
+    if args.print {
+        out::text(install::yaml(&install::manifests(&args.settings())?)?);
+        return Ok(());
+    }
+    runtime()?.block_on(carry_out(args))
+}
+
+async fn carry_out(args: &InstallArgs) -> anyhow::Result<()> {
+    let cluster = args.to.connect().await?;
+    let client = cluster.client();
+    let mut settings = args.settings();
+    if args.certificates.is_none() && install::is_openshift(&client).await {
+        settings.certificates = Certificates::OpenShift;
+    }
+    out::line(format_args!(
+        "{BOLD}nadmit {}{BOLD:#} to {}, certificates {}",
+        env!("CARGO_PKG_VERSION"),
+        cluster.server(),
+        settings.certificates.name()
+    ));
+    let patience = Duration::from_secs(args.timeout.into());
+    let wait = if args.no_wait {
+        Wait::No
+    } else {
+        Wait::For(patience)
+    };
+    let installation = Installation { settings, wait };
+    install::install(&client, &installation, &said).await?;
+    if !args.no_wait {
+        test(&client).await?;
+    }
+    let status = install::status(&client).await?;
+    let mode = status.mode.as_deref().unwrap_or("unknown");
+    out::line(format_args!(
+        "\n{GREEN}nadmit is installed{GREEN:#}, mode {mode}"
+    ));
+    if mode == "warn" {
+        out::line("What it would deny: nadmit status. To deny it: nadmit install --mode deny");
+    }
+    Ok(())
+}
+
+/// Whether API servers ask nadmit; they take up a registration within a moment.
+async fn test(client: &kube::Client) -> anyhow::Result<()> {
+    const TRIES: u32 = 20;
+    for _ in 0..TRIES {
+        match install::probe(client).await? {
+            Probe::Denied => {
+                said(Told::Note(
+                    "tested: a pod with an unknown network is denied".to_owned(),
+                ));
+                return Ok(());
+            }
+            Probe::Warned => {
+                said(Told::Note(
+                    "tested: a pod with an unknown network is warned of".to_owned(),
+                ));
+                return Ok(());
+            }
+            Probe::Refused(reason) => {
+                said(Told::Note(format!(
+                    "not tested: a test pod is refused by another: {reason}"
+                )));
+                return Ok(());
+            }
+            Probe::Silent => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
+    bail!(
+        "nadmit is installed, but a pod with an unknown network passed in silence: the API server does not \
+         reach it, or namespace default is labelled nadmit.io/mode: off; see the events of the API server, \
+         the NetworkPolicy nadmit, and nadmit status"
+    )
+}
+
+fn said(told: Told) {
+    match told {
+        Told::Applied(what) => out::line(format_args!("{GREEN}applied{GREEN:#}  {what}")),
+        Told::Deleted(what) => out::line(format_args!("{YELLOW}deleted{YELLOW:#}  {what}")),
+        Told::Skipped(what, why) => {
+            out::line(format_args!("{YELLOW}skipped{YELLOW:#}  {what}: {why}"))
+        }
+        Told::Waiting(what) => out::line(format_args!("{DIM}waiting for {what}{DIM:#}")),
+        Told::Note(what) => out::line(format_args!("note     {what}")),
+    }
+}
+
+/// What to take out.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Pods that run keep their networks. Without --purge the definitions of nadmit's kinds stay, and with them \
+pools, reservations and the records of who holds what: installing again goes on with them.")]
+pub(super) struct UninstallArgs {
+    /// Delete pools, reservations and records of allocations, too: nobody knows afterwards who holds what
+    #[arg(long)]
+    purge: bool,
+    /// Do not ask before --purge
+    #[arg(long, requires = "purge")]
+    yes: bool,
+    #[command(flatten)]
+    to: To,
+}
+
+/// Takes nadmit out of the cluster.
+///
+/// # Errors
+/// When the cluster refuses, or nobody agrees to --purge.
+pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let cluster = args.to.connect().await?;
+        let client = cluster.client();
+        let records = match args.purge {
+            true => Some(install::records(&cluster).await?),
+            false => None,
+        };
+        if let Some(records) = records.filter(|records| !records.is_empty())
+            && !args.yes
+        {
+            agreed(&format!("{records} of {}", cluster.server()))?;
+        }
+        install::uninstall(&client, &said).await?;
+        if args.purge {
+            install::purge(&client, &said).await?;
+        } else {
+            out::line("kept     the definitions of nadmit's kinds, pools, reservations and allocations (--purge)");
+        }
+        Ok(())
+    })
+}
+
+/// Asks, and goes on only with a yes.
+fn agreed(what: &str) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!("--purge deletes {what}; say --yes to have that done without being asked");
+    }
+    anstream::print!("--purge deletes {what} for good. Type yes to go on: ");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if answer.trim() != "yes" {
+        bail!("nothing was deleted");
+    }
+    Ok(())
+}
+
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    built.context("cannot start")
+}

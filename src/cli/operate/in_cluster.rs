@@ -1,0 +1,317 @@
+//! A cluster, asked with the permissions of whoever operates it.
+//!
+//! Nothing is watched and nothing is kept: each question lists what it needs, makes an index and a
+//! desk of it as a server would have them, and asks that desk. So the words are the server's.
+
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::bail;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{
+    allocation::{Address, Allocation, Holder, SharedIndex},
+    api::call::Patience,
+    catalog::Catalog,
+    check::{self, File},
+    cli::{self, cluster, print_warning},
+    ledger::{Caller, ClusterLedger, ClusterOptions, Ledger, SliceLedger, Store as _},
+    operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois, pod_of},
+    rules::Policy,
+    server::{
+        Desk,
+        desk::{Release, Released},
+    },
+    sources::{Access, Cluster, ClusterObject, Found, Sought, Unknown},
+};
+
+/// How long a page of records may take, and all tries for one: a person waits, no webhook.
+const PATIENCE: Patience = Patience {
+    attempt: Duration::from_secs(20),
+    total: Duration::from_secs(40),
+    first_pause: Duration::from_millis(200),
+    longest_pause: Duration::from_secs(2),
+};
+
+/// The resources that a verdict may rest on.
+const PODS: &str = "pods";
+const NETWORKS: &str = "network-attachment-definitions";
+const POOLS: &str = "addresspools";
+const RESERVATIONS: &str = "addressreservations";
+
+/// Whether a cluster is asked, and which.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ClusterArgs {
+    /// Ask the API server of a cluster, with one's own permissions, and no server of nadmit's
+    ///
+    /// The cluster is that of the current kubeconfig, or of the pod that this runs in. Which permissions
+    /// it takes says docs/operating-addresses.md.
+    #[arg(long)]
+    pub(super) cluster: bool,
+    /// The context in the kubeconfig, if not the current one
+    #[arg(long, value_name = "CONTEXT", requires = "cluster")]
+    context: Option<String>,
+    /// The kubeconfig; without it those of KUBECONFIG, else ~/.kube/config, else, in a pod, its
+    /// service account
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    kubeconfig: Option<PathBuf>,
+    /// Ask as another user, whom one may impersonate: where nadmit alone may write its records, and
+    /// none runs, system:serviceaccount:nadmit:nadmit
+    #[arg(long = "as", value_name = "USER", requires = "cluster")]
+    user: Option<String>,
+}
+
+/// A cluster that has allocations.
+pub(super) struct InCluster {
+    cluster: Cluster,
+    client: kube::Client,
+    ledger: Arc<Ledger>,
+}
+
+/// What was read for a question.
+struct View {
+    desk: Desk,
+    unknown: Vec<Unknown>,
+    /// How many pods that were looked for have nothing to do with networks.
+    silent: usize,
+    /// Why pools give nothing, by name, as nadmit says it.
+    not_ready: BTreeMap<String, String>,
+}
+
+impl InCluster {
+    /// Reaches the cluster.
+    ///
+    /// # Errors
+    /// When it does not answer, has no allocations, or who asks may not list them.
+    pub(super) async fn connect(args: &ClusterArgs) -> anyhow::Result<Self> {
+        let access = Access {
+            kubeconfig: args.kubeconfig.clone(),
+            context: args.context.clone(),
+        };
+        let user = args.user.as_deref();
+        let cluster = access.connect_as(user).await?;
+        if !cluster.has_allocations().await? {
+            bail!(
+                "{} has no AddressAllocations: nadmit's definitions are not there (nadmit crds | kubectl \
+                 apply -f -)",
+                cluster.server()
+            );
+        }
+        let client = access.client_as(user).await?.client;
+        let options = ClusterOptions {
+            patience: PATIENCE,
+            caller: Caller::Operator,
+            // Its records are to be known by it, and by nobody else's name.
+            ..ClusterOptions::new(format!(
+                "nadmit-operator-{:08x}",
+                cli::chance().next() as u32
+            ))
+        };
+        let ledger = ClusterLedger::new(client.clone(), options).into();
+        Ok(Self {
+            cluster,
+            client,
+            ledger: Arc::new(ledger),
+        })
+    }
+
+    pub(super) async fn pools(&self) -> anyhow::Result<Vec<PoolRow>> {
+        let view = self.pools_view().await?;
+        let mut rows = view.desk.pools();
+        rows.iter_mut().for_each(|row| view.note(row));
+        Ok(rows)
+    }
+
+    pub(super) async fn map(&self, pool: &str) -> anyhow::Result<PoolMap> {
+        let view = self.pools_view().await?;
+        let mut map = view.desk.map(pool)?;
+        view.note(&mut map.pool);
+        Ok(map)
+    }
+
+    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AllocationRow>> {
+        let index = self.index().await?;
+        Ok(self.desk(None, index).allocations(filter))
+    }
+
+    pub(super) async fn whois(&self, address: Address) -> anyhow::Result<Whois> {
+        let index = self.index().await?;
+        let pods: Vec<(String, String)> = {
+            let index = index.lock();
+            let held = index.everywhere(address).into_iter();
+            held.filter_map(|(one, _)| pod_to_see(one)).collect()
+        };
+        let view = self.view(true, pods, index).await?;
+        view.warn();
+        let mut found = view.desk.whois(address);
+        for row in &mut found.held {
+            let unseen = view.unseen(&row.allocation).map(ToString::to_string);
+            row.kept = unseen.or(row.kept.take());
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn pod(&self, namespace: &str, name: &str) -> anyhow::Result<PodView> {
+        let pod = (namespace.to_owned(), name.to_owned());
+        let view = self.view(false, [pod], self.index().await?).await?;
+        view.warn();
+        let mut found = view.desk.pod(namespace, name);
+        if view.lacks(PODS).is_some() {
+            found.present = None;
+        } else if view.silent > 0 && found.attachments.is_empty() {
+            found.present = Some(true);
+        }
+        Ok(found)
+    }
+
+    /// Releases as a server does, by what is there now.
+    pub(super) async fn release(&self, ask: Release) -> anyhow::Result<Released> {
+        let name = ask.network_name.record_name(ask.address);
+        let record = self.ledger.get(&name).await?;
+        let pod = record.iter().filter_map(|one| pod_to_see(&one.allocation));
+        let view = self.view(true, pod, Arc::default()).await?;
+        if let Some(stored) = record.filter(|_| !ask.force) {
+            let one = stored.allocation;
+            let holder = &one.holder;
+            if let Some(unseen) = view.unseen(&one).or_else(|| view.unseen_way_back(&one)) {
+                bail!(
+                    "{} of {holder} is not released: {unseen}; --force releases it all the same",
+                    ask.address
+                );
+            }
+        }
+        Ok(view.desk.release(ask).await?)
+    }
+
+    pub(super) async fn export(&self, out: impl io::Write + Send + 'static) -> anyhow::Result<u64> {
+        Ok(self.desk(None, Arc::default()).export(out).await?)
+    }
+
+    pub(super) async fn import(&self, lines: Vec<u8>) -> anyhow::Result<u64> {
+        let desk = self.desk(None, Arc::default());
+        Ok(desk.import(io::Cursor::new(lines)).await?)
+    }
+
+    /// All records.
+    async fn index(&self) -> anyhow::Result<Arc<SharedIndex>> {
+        let index = Arc::new(SharedIndex::default());
+        let (stored, cursor) = self.ledger.list().await?;
+        index.lock().replace(stored, cursor.version());
+        Ok(index)
+    }
+
+    /// Pools, what is set aside in them, their slices, and the records.
+    async fn pools_view(&self) -> anyhow::Result<View> {
+        let index = self.index().await?;
+        let slices = SliceLedger::new(self.client.clone(), PATIENCE).asked_by(Caller::Operator);
+        match slices.list().await {
+            Ok((slices, at)) => {
+                let mut index = index.lock();
+                index.support_slices();
+                index.replace_slices(slices, at);
+            }
+            Err(error) => print_warning(format_args!("slices of nodes are not counted: {error}")),
+        }
+        let view = self.view(true, [], index).await?;
+        if let Some(unknown) = view.lacks(POOLS) {
+            bail!("{unknown}");
+        }
+        view.warn();
+        Ok(view)
+    }
+
+    async fn view(
+        &self,
+        pools: bool,
+        pods: impl IntoIterator<Item = (String, String)>,
+        index: Arc<SharedIndex>,
+    ) -> anyhow::Result<View> {
+        let mut pods: Vec<_> = pods.into_iter().collect();
+        pods.sort_unstable();
+        pods.dedup();
+        let sought = Sought::Addresses { pools, pods };
+        let Found {
+            objects,
+            silent,
+            unknown,
+        } = cluster::read(&self.cluster, &sought).await?;
+        let not_ready = objects.iter().filter_map(not_ready).collect();
+        let files: Vec<File> = objects.into_iter().map(File::of_cluster).collect();
+        let (catalog, _) = check::catalog_in(&[], &files);
+        Ok(View {
+            desk: self.desk(Some(catalog), index),
+            unknown,
+            silent,
+            not_ready,
+        })
+    }
+
+    fn desk(&self, catalog: Option<Catalog>, index: Arc<SharedIndex>) -> Desk {
+        let catalog = ArcSwapOption::from(catalog.map(Arc::new));
+        let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
+        let ledger = Arc::clone(&self.ledger);
+        Desk::new(Arc::new(catalog), policy, index, ledger, cli::clock())
+    }
+}
+
+impl View {
+    /// Why nothing of a resource was read, if so.
+    fn lacks(&self, resource: &str) -> Option<&Unknown> {
+        self.unknown
+            .iter()
+            .find(|unknown| unknown.resource == resource)
+    }
+
+    /// Why nobody can say whether the holder of a record is there, if so.
+    fn unseen(&self, record: &Allocation) -> Option<&Unknown> {
+        self.lacks(match record.holder {
+            Holder::Reservation { .. } => RESERVATIONS,
+            Holder::Network { .. } => NETWORKS,
+            _ => PODS,
+        })
+    }
+
+    /// Why nobody can say whether a record goes back to its reservation, if so.
+    fn unseen_way_back(&self, record: &Allocation) -> Option<&Unknown> {
+        record.reservation.as_ref()?;
+        let needed = [RESERVATIONS, POOLS, NETWORKS].into_iter();
+        needed.filter_map(|resource| self.lacks(resource)).next()
+    }
+
+    fn warn(&self) {
+        self.unknown.iter().for_each(print_warning);
+    }
+
+    /// Adds what nadmit says of a pool.
+    fn note(&self, row: &mut PoolRow) {
+        if row.note.is_none() {
+            row.note = self.not_ready.get(&row.name).cloned();
+        }
+    }
+}
+
+/// The pod that a record's fate depends on.
+fn pod_to_see(record: &Allocation) -> Option<(String, String)> {
+    let namespace = record.holder.namespace();
+    pod_of(record).map(|pod| (namespace.to_string(), pod.to_owned()))
+}
+
+/// Why a pool gives nothing, by its condition.
+fn not_ready(object: &ClusterObject) -> Option<(String, String)> {
+    let name = object.name.strip_prefix("AddressPool ")?;
+    let whole: Value = serde_json::from_str(&object.text).ok()?;
+    let mut conditions = whole["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let why = match conditions.find(|one| one["type"] == "Ready") {
+        None => "no nadmit has said yet whether it gives addresses".to_owned(),
+        Some(ready) if ready["status"] == "True" => return None,
+        Some(ready) => format!(
+            "gives nothing: {}",
+            ready["message"].as_str().unwrap_or("?")
+        ),
+    };
+    Some((name.to_owned(), why))
+}

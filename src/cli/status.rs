@@ -1,0 +1,184 @@
+//! `nadmit status`: how an installation is doing.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::{
+    install::{To, runtime},
+    out,
+};
+use crate::install::{self, Status};
+
+const BOLD: Style = Style::new().bold();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default();
+/// A certificate with less than this left wants looking at, in seconds: a week.
+const SOON: i64 = 7 * 24 * 3600;
+
+/// Of which cluster.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    to: To,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Asks the cluster, and prints.
+///
+/// # Errors
+/// When it cannot be asked, or nadmit is not installed there.
+pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
+    let (status, server) = runtime()?.block_on(async {
+        let cluster = args.to.connect().await?;
+        let status = install::status(&cluster.client()).await?;
+        anyhow::Ok((status, cluster.server().to_owned()))
+    })?;
+    match args.output {
+        Output::Json => out::line(serde_json::to_string_pretty(&status)?),
+        Output::Text => out::text(text(&status, super::clock().now().as_second())),
+    }
+    if status.replicas.is_none() && status.unknown.is_empty() {
+        bail!("nadmit is not installed in {server}; nadmit install does it");
+    }
+    Ok(())
+}
+
+/// The status in words; `now` in seconds since the epoch.
+fn text(status: &Status, now: i64) -> String {
+    let mut text = String::new();
+    let mut line = |head: &str, what: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{BOLD}{head:<13}{BOLD:#}{what}");
+    };
+    if let Some(replicas) = &status.replicas {
+        let colour = if replicas.ready >= replicas.wanted {
+            GREEN
+        } else {
+            RED
+        };
+        line(
+            "replicas",
+            format!(
+                "{colour}{} of {} ready{colour:#}, {}",
+                replicas.ready, replicas.wanted, replicas.image
+            ),
+        );
+    }
+    if let Some(mode) = &status.mode {
+        line("mode", mode.clone());
+    }
+    if let Some(certificate) = &status.certificate {
+        let left = certificate.expires.as_second() - now;
+        let colour = if left > SOON { GREEN } else { RED };
+        line(
+            "certificate",
+            format!(
+                "{colour}expires {}, in {} days{colour:#}",
+                certificate.expires,
+                left.div_euclid(24 * 3600)
+            ),
+        );
+    }
+    for hooks in &status.webhooks {
+        let all: Vec<String> = hooks
+            .hooks
+            .iter()
+            .map(|(name, policy)| format!("{name} ({policy})"))
+            .collect();
+        line("webhooks", format!("{}: {}", hooks.kind, all.join(", ")));
+        if !hooks.without_ca.is_empty() {
+            line(
+                "",
+                format!(
+                    "{RED}without a caBundle: {}{RED:#}",
+                    hooks.without_ca.join(", ")
+                ),
+            );
+        }
+    }
+    for other in &status.after {
+        line(
+            "after nadmit",
+            format!(
+                "{YELLOW}{} of {}{YELLOW:#}: it may change pods that nadmit has seen; if it adds networks, nadmit \
+                 is asked again",
+                other.name, other.configuration
+            ),
+        );
+    }
+    if let Some(schedule) = &status.schedule {
+        line("comparison", comparison(schedule));
+    }
+    for pool in &status.pools {
+        let counts = format!(
+            "allocated {}, free {}",
+            count(&pool.allocated),
+            count(&pool.free)
+        );
+        let ready = match &pool.ready {
+            Ok(()) => format!("{GREEN}ready{GREEN:#}"),
+            Err(why) => format!("{RED}not ready{RED:#} ({why})"),
+        };
+        line("pool", format!("{}: {ready}, {counts}", pool.name));
+    }
+    match status.would_deny.is_empty() {
+        true if status.mode.as_deref() == Some("warn") && status.unknown.is_empty() => {
+            line(
+                "would deny",
+                "nothing, since the replicas started".to_owned(),
+            );
+        }
+        _ => {
+            for (code, count) in &status.would_deny {
+                line(
+                    "would deny",
+                    format!("{count} times {code} (nadmit explain {code})"),
+                );
+            }
+        }
+    }
+    for unknown in &status.unknown {
+        line("unknown", format!("{YELLOW}{unknown}{YELLOW:#}"));
+    }
+    text
+}
+
+fn comparison(schedule: &install::Schedule) -> String {
+    let expression = schedule.expression.as_deref().unwrap_or("30 4 * * *");
+    let last = match &schedule.last {
+        None => "has not run yet".to_owned(),
+        Some(last) => {
+            let word = |key: &str| last[key].as_str().unwrap_or("not yet");
+            let how = if last["succeeded"] == true {
+                "succeeded"
+            } else {
+                "did not succeed"
+            };
+            format!("last ended {}, {how}: {}", word("ended"), word("message"))
+        }
+    };
+    format!("\"{expression}\" in UTC; {last}")
+}
+
+fn count(value: &Option<Value>) -> String {
+    match value {
+        None => "unknown".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}

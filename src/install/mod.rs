@@ -1,0 +1,62 @@
+//! Putting nadmit into a cluster, looking at it there, and taking it out again.
+//!
+//! What is installed is what `deploy/` holds: the very files are in the binary, and [`manifests`] puts base
+//! and overlay together as kustomize does. [`install`] applies them server-side in an order that locks
+//! nobody out: webhooks are registered last, when replicas are there to answer. [`uninstall`] goes the other
+//! way: webhooks first, and what records addresses stays unless it is asked for.
+//!
+//! Guarantees:
+//! - Installing again changes nothing that an administrator has set in the ConfigMap `nadmit-config`, but
+//!   for what is said anew.
+//! - Nothing is deleted that nadmit's manifests do not name.
+
+mod apply;
+mod error;
+mod files;
+mod multus;
+mod object;
+mod probe;
+mod remove;
+mod render;
+mod settings;
+mod status;
+mod yaml;
+
+pub use self::{
+    apply::{Installation, Wait, install, is_openshift},
+    error::InstallError,
+    multus::Isolation,
+    probe::{Probe, probe},
+    remove::{Records, purge, records, uninstall},
+    render::manifests,
+    settings::{Certificates, Settings},
+    status::{Hooks, Neighbour, Pool, Replicas, Schedule, Status, Trust, status},
+    yaml::yaml,
+};
+
+/// nadmit's own namespace.
+pub const NAMESPACE: &str = "nadmit";
+/// What most of nadmit's objects are called.
+const NAME: &str = "nadmit";
+/// Where its settings are.
+const CONFIG: &str = "nadmit-config";
+/// The settings among the keys of the ConfigMap.
+const SETTINGS: &str = "nadmit.yaml";
+
+/// What happens, as it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// An object is as it should be.
+    Applied(String),
+    /// An object is gone.
+    Deleted(String),
+    /// An object cannot be there, and why.
+    Skipped(String, String),
+    /// What is being waited for.
+    Waiting(String),
+    /// What an administrator should know.
+    Note(String),
+}
+
+/// Who is told.
+pub type Tell<'t> = &'t (dyn Fn(Told) + Sync);

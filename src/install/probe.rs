@@ -1,0 +1,107 @@
+//! Whether the API server really calls nadmit: pods that are sent with `dryRun`, and so never made.
+
+use http::{Request, header};
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+
+use super::InstallError;
+use crate::network::annotations;
+
+/// Where the pods would be made: a namespace that every cluster has.
+const NAMESPACE: &str = "default";
+/// A network that nobody has.
+const NO_NETWORK: &str = "nadmit-self-test-no-such-network";
+
+/// What came of the pod that asks for a network that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// nadmit denied it.
+    Denied,
+    /// nadmit warned of it.
+    Warned,
+    /// Nothing was said: nadmit was not asked, or what it said got lost.
+    Silent,
+    /// Somebody else refused it before nadmit was asked.
+    Refused(String),
+}
+
+/// Sends a pod without networks, which has to pass, and one with a network that is not there.
+///
+/// # Errors
+/// When the plain pod is refused by nadmit, or the API server does not answer.
+pub async fn probe(client: &Client) -> Result<Probe, InstallError> {
+    if let Sent::Refused(message, code) = send(client, "nadmit-self-test", None).await? {
+        return match message.contains("nadmit.io") {
+            true => Err(InstallError::Refused {
+                what: "create a pod without networks, as a test".to_owned(),
+                reason: message,
+                code,
+            }),
+            false => Ok(Probe::Refused(message)),
+        };
+    }
+    Ok(
+        match send(client, "nadmit-self-test", Some(NO_NETWORK)).await? {
+            Sent::Refused(message, _) if message.contains("nadmit") => Probe::Denied,
+            Sent::Refused(message, _) => Probe::Refused(message),
+            Sent::Passed(warnings)
+                if warnings.iter().any(|warning| warning.contains(NO_NETWORK)) =>
+            {
+                Probe::Warned
+            }
+            Sent::Passed(_) => Probe::Silent,
+        },
+    )
+}
+
+enum Sent {
+    Passed(Vec<String>),
+    Refused(String, u16),
+}
+
+async fn send(client: &Client, name: &str, network: Option<&str>) -> Result<Sent, InstallError> {
+    let what = "create a pod, as a test";
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All");
+    let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Body::from(pod(name, network).to_string().into_bytes()));
+    let request =
+        request.map_err(|error| InstallError::of(what, &kube::Error::HttpError(error)))?;
+    let answer = client.send(request).await;
+    let answer = answer.map_err(|error| InstallError::of(what, &error))?;
+    let (parts, body) = answer.into_parts();
+    if parts.status.is_success() {
+        let warnings = parts.headers.get_all(header::WARNING).into_iter();
+        let warnings = warnings.filter_map(|value| Some(value.to_str().ok()?.to_owned()));
+        return Ok(Sent::Passed(warnings.collect()));
+    }
+    let bytes = body.collect_bytes().await;
+    let bytes = bytes.map_err(|error| InstallError::of(what, &error))?;
+    let status: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let message = status["message"].as_str().unwrap_or("no reason was given");
+    Ok(Sent::Refused(message.to_owned(), parts.status.as_u16()))
+}
+
+/// A pod that the strictest pod security lets pass.
+fn pod(name: &str, network: Option<&str>) -> Value {
+    let mut annotations = json!({});
+    if let Some(network) = network {
+        annotations[annotations::NETWORKS] = json!(network);
+    }
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{
+                "name": "none", "image": "none",
+                "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1m", "memory": "1Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                },
+            }],
+        },
+    })
+}

@@ -1,0 +1,125 @@
+//! Taking nadmit out: webhooks first, so that nothing waits for who is gone; definitions and records
+//! stay, unless they are asked for.
+
+use kube::{
+    Client,
+    api::{DeleteParams, ListParams},
+};
+use serde_json::Value;
+
+use super::{InstallError, Settings, Tell, Told, manifests, object};
+use crate::{install::Certificates, sources::Cluster};
+
+/// The kinds of records, as people count them.
+const KINDS: [(&str, &str); 4] = [
+    ("AddressPool", "address pools"),
+    ("AddressReservation", "reservations"),
+    ("AddressAllocation", "allocations"),
+    ("AddressSlice", "slices"),
+];
+
+/// How much would be lost with nadmit's kinds: what, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records(pub Vec<(&'static str, usize)>);
+
+impl Records {
+    /// Whether there is nothing to lose.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|(_, count)| *count == 0)
+    }
+}
+
+impl std::fmt::Display for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, (what, count)) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(f, "{comma}{count} {what}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts nadmit's records.
+///
+/// # Errors
+/// When they may not be listed.
+pub async fn records(cluster: &Cluster) -> Result<Records, InstallError> {
+    let client = cluster.client();
+    let mut found = Vec::new();
+    for (kind, what) in KINDS {
+        let api = object::api_of(&client, "nadmit.io/v1alpha1", kind, None);
+        let page = ListParams::default().limit(1);
+        let count = match api.list_metadata(&page).await {
+            Ok(list) => {
+                let more = list.metadata.remaining_item_count.unwrap_or_default();
+                list.items.len() + usize::try_from(more).unwrap_or_default()
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => 0,
+            Err(error) => return Err(InstallError::of(format!("count the {what}"), &error)),
+        };
+        found.push((what, count));
+    }
+    Ok(Records(found))
+}
+
+/// Deletes what an installation consists of, whichever overlay it was, but for the definitions of kinds and
+/// the records in them.
+///
+/// # Errors
+/// When the API server refuses; what was deleted before stays deleted, and uninstalling again goes on.
+pub async fn uninstall(client: &Client, tell: Tell<'_>) -> Result<(), InstallError> {
+    let mut objects: Vec<Value> = Vec::new();
+    for certificates in [
+        Certificates::SelfManaged,
+        Certificates::CertManager,
+        Certificates::OpenShift,
+    ] {
+        let settings = Settings {
+            certificates,
+            monitoring: true,
+            ..Settings::default()
+        };
+        for one in manifests(&settings)? {
+            if !objects
+                .iter()
+                .any(|other| object::called(other) == object::called(&one))
+            {
+                objects.push(one);
+            }
+        }
+    }
+    objects.sort_by_key(object::rank);
+    let kept = |one: &Value| object::kind(one) == "CustomResourceDefinition";
+    for one in objects.iter().rev().filter(|one| !kept(one)) {
+        delete(client, one, tell).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the definitions of nadmit's kinds, and with them all pools, reservations and records.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn purge(client: &Client, tell: Tell<'_>) -> Result<(), InstallError> {
+    for one in manifests(&Settings::default())? {
+        if object::kind(&one) == "CustomResourceDefinition" {
+            delete(client, &one, tell).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn delete(client: &Client, one: &Value, tell: Tell<'_>) -> Result<(), InstallError> {
+    let called = object::called(one);
+    let parameters = DeleteParams::background();
+    match object::api(client, one)
+        .delete(object::name(one), &parameters)
+        .await
+    {
+        Ok(_) => tell(Told::Deleted(called)),
+        // It, or its kind, or its namespace is gone already.
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(InstallError::of(format!("delete {called}"), &error)),
+    }
+    Ok(())
+}

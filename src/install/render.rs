@@ -1,0 +1,127 @@
+//! Base, overlay and components put together, as kustomize does it.
+//!
+//! Of kustomize only what `deploy/` uses: `resources`, `components`, and `patches` of JSON 6902 operations. A
+//! test compares the result with `kubectl kustomize`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{InstallError, Settings, files::file, object, settings, yaml::documents};
+
+/// The file that makes a folder one.
+const KUSTOMIZATION: &str = "kustomization.yaml";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Kustomization {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
+    #[serde(default)]
+    resources: Vec<String>,
+    #[serde(default)]
+    components: Vec<String>,
+    #[serde(default)]
+    patches: Vec<PatchFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PatchFile {
+    path: String,
+    target: Target,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    kind: String,
+    name: String,
+}
+
+/// All objects of an installation, in the order in which they are to be made.
+///
+/// # Errors
+/// When a file of `deploy/` makes no sense, which is a mistake in this program, or when the settings do not.
+pub fn manifests(settings: &Settings) -> Result<Vec<Value>, InstallError> {
+    let mut objects = Vec::new();
+    add("crds", &mut objects)?;
+    add(
+        &format!("overlays/{}", settings.certificates.name()),
+        &mut objects,
+    )?;
+    if settings.monitoring {
+        add("components/monitoring", &mut objects)?;
+    }
+    if settings.fail_closed {
+        add("components/fail-closed", &mut objects)?;
+    }
+    settings::apply(settings, &mut objects)?;
+    objects.sort_by_key(object::rank);
+    Ok(objects)
+}
+
+/// Adds what a folder holds, and changes what is there already as the folder says.
+fn add(folder: &str, objects: &mut Vec<Value>) -> Result<(), InstallError> {
+    let path = format!("{folder}/{KUSTOMIZATION}");
+    let kustomization: Kustomization = read(&path)?;
+    for resource in &kustomization.resources {
+        let path = joined(folder, resource);
+        match file(&path) {
+            Some(text) => objects.extend(documents(&path, text)?),
+            None => add(&path, objects)?,
+        }
+    }
+    for component in &kustomization.components {
+        add(&joined(folder, component), objects)?;
+    }
+    for patch in &kustomization.patches {
+        change(&joined(folder, &patch.path), &patch.target, objects)?;
+    }
+    Ok(())
+}
+
+fn change(path: &str, target: &Target, objects: &mut [Value]) -> Result<(), InstallError> {
+    let operations: json_patch::Patch = read(path)?;
+    let mut hit = false;
+    for one in objects {
+        if one["kind"] == *target.kind && one["metadata"]["name"] == *target.name {
+            json_patch::patch(one, &operations).map_err(|error| broken(path, error))?;
+            hit = true;
+        }
+    }
+    match hit {
+        true => Ok(()),
+        false => Err(broken(
+            path,
+            format!("there is no {} {}", target.kind, target.name),
+        )),
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &str) -> Result<T, InstallError> {
+    let text = file(path).ok_or_else(|| broken(path, "it is not there"))?;
+    let value: Value = serde_saphyr::from_str(text).map_err(|error| broken(path, error))?;
+    serde_json::from_value(value).map_err(|error| broken(path, error))
+}
+
+fn broken(path: &str, reason: impl std::fmt::Display) -> InstallError {
+    InstallError::Manifest {
+        file: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// `overlays/a` and `../../base` are `base`.
+fn joined(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').collect();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}

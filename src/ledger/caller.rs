@@ -1,0 +1,81 @@
+//! As whom an API server is asked, and what they can do about a refusal.
+
+use crate::api::call::Answer;
+
+/// Who refuses beside RBAC.
+const POLICY: &str = "ValidatingAdmissionPolicy";
+
+/// As whom an API server is asked. It matters to nothing but words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Caller {
+    /// nadmit, by the ServiceAccount of its pod.
+    #[default]
+    Server,
+    /// Somebody at a command line, by their own permissions.
+    Operator,
+}
+
+impl Caller {
+    /// An answer, and what to do about it. `verb` is RBAC's word for what was asked, `resource` that
+    /// for the kind.
+    pub(super) fn advice(self, verb: &str, resource: &str, answer: &Answer) -> String {
+        let todo = match answer {
+            Answer::Unserved(_) => "create the definitions that `nadmit crds` prints".to_owned(),
+            Answer::Refused { message, .. } if message.contains(POLICY) => self.kept_out(verb),
+            Answer::Refused { code: 401, .. } => self.unknown().to_owned(),
+            Answer::Refused { code: 403, .. } => self.may_not(verb, resource),
+            Answer::Refused { .. } => {
+                "update the definitions to those that this nadmit's `nadmit crds` prints".to_owned()
+            }
+            _ => "try again".to_owned(),
+        };
+        format!("{answer}; {todo}")
+    }
+
+    fn unknown(self) -> &'static str {
+        match self {
+            Self::Server => {
+                "its credentials are not accepted: see the token of nadmit's ServiceAccount"
+            }
+            Self::Operator => "the credentials are not accepted: log in again",
+        }
+    }
+
+    fn may_not(self, verb: &str, resource: &str) -> String {
+        let right = format!(
+            "the verb {verb:?} on {resource:?} of the API group \"nadmit.io\", in a ClusterRole"
+        );
+        match (self, inside(verb)) {
+            (Self::Server, _) => format!("give nadmit's ServiceAccount {right}"),
+            (Self::Operator, None) => format!("give who asks {right}"),
+            (Self::Operator, Some(inside)) => {
+                format!(
+                    "let nadmit do it, in a pod of its own ({inside}), or give who asks {right}"
+                )
+            }
+        }
+    }
+
+    /// A policy lets only some write.
+    fn kept_out(self, verb: &str) -> String {
+        match (self, inside(verb)) {
+            (Self::Operator, Some(inside)) => format!(
+                "the cluster lets nadmit alone write here: let it do so, in a pod of its own ({inside}), or, \
+                 where none runs, act as nadmit, as administrators may (--as \
+                 system:serviceaccount:nadmit:nadmit)"
+            ),
+            _ => format!("let the {POLICY} let nadmit's ServiceAccount {verb} it"),
+        }
+    }
+}
+
+/// The command that writes with nadmit's own permissions.
+fn inside(verb: &str) -> Option<&'static str> {
+    match verb {
+        "create" => Some("kubectl exec -i -n nadmit deploy/nadmit -- /nadmit import - < FILE"),
+        "update" | "delete" => {
+            Some("kubectl exec -n nadmit deploy/nadmit -- /nadmit release ADDRESS --yes")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,261 @@
+//! What nadmit may do in a cluster is what it does: a stand-in for the API server refuses what the roles
+//! of deploy/ do not grant, while `life` goes through all that nadmit does.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+use super::{
+    life::life,
+    objects::{ROOT, of_file, one},
+    registered::list,
+};
+use crate::api_server::{Asked, Failure, FaultAction};
+
+/// What is granted, and not done in `life`.
+const ELSEWHERE: &[(&str, &str)] = &[(
+    "nadmit-certificates",
+    "certificates are kept by a controller with trials of its own",
+)];
+
+const VERBS: [&str; 7] = [
+    "get", "list", "watch", "create", "update", "patch", "delete",
+];
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("deploy::access::is_what_nadmit_does", exact),
+        Trial::test("deploy::access::is_no_more_than_it_says", narrow),
+        Trial::test("deploy::access::is_what_the_page_says", documented),
+        Trial::test(
+            "deploy::access::of_certificates_is_to_what_is_named",
+            certificates,
+        ),
+    ]
+}
+
+/// One verb on one resource, maybe of one name, in one namespace or all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Grant {
+    role: String,
+    namespace: Option<String>,
+    group: String,
+    /// `pods` or `addresspools/status`
+    resource: String,
+    verb: String,
+    name: Option<String>,
+}
+
+/// What the roles of a file grant nadmit's ServiceAccount.
+fn grants(file: &str) -> Result<Vec<Grant>, Failed> {
+    let objects = of_file(file)?;
+    let mut grants = Vec::new();
+    for (binding, role) in [
+        ("ClusterRoleBinding", "ClusterRole"),
+        ("RoleBinding", "Role"),
+    ] {
+        let (binding, role) = (one(&objects, binding)?, one(&objects, role)?);
+        assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+        assert_eq!(binding["roleRef"]["kind"], role["kind"]);
+        let subjects = list(&binding["subjects"]);
+        assert_eq!(subjects.len(), 1);
+        assert_eq!(subjects[0]["name"], "nadmit");
+        assert_eq!(subjects[0]["namespace"], "nadmit");
+        for rule in list(&role["rules"]) {
+            grants.extend(of_rule(role, rule));
+        }
+    }
+    Ok(grants)
+}
+
+fn of_rule(role: &Value, rule: &Value) -> Vec<Grant> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let texts = |key: &str| list(&rule[key]).iter().map(text).collect::<Vec<_>>();
+    let names = texts("resourceNames").into_iter().map(Some);
+    let names: Vec<Option<String>> = names.collect();
+    let names = if names.is_empty() { vec![None] } else { names };
+    let mut grants = Vec::new();
+    for group in texts("apiGroups") {
+        for resource in texts("resources") {
+            for verb in texts("verbs") {
+                grants.extend(names.iter().map(|name| Grant {
+                    role: text(&role["metadata"]["name"]),
+                    namespace: role["metadata"]["namespace"].as_str().map(str::to_owned),
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    verb: verb.clone(),
+                    name: name.clone(),
+                }));
+            }
+        }
+    }
+    grants
+}
+
+impl Grant {
+    /// Without whose role it is.
+    fn shown(&self) -> String {
+        format!("{} {}.{}", self.verb, self.resource, self.group)
+    }
+
+    /// As RBAC decides; the name of a list or watch is the one that its field selector asks for.
+    fn allows(&self, asked: &Asked) -> bool {
+        let resource = match asked.subresource.as_str() {
+            "" => asked.resource.clone(),
+            subresource => format!("{}/{subresource}", asked.resource),
+        };
+        let selected = asked.query.get("fieldSelector");
+        let selected = selected.and_then(|text| text.strip_prefix("metadata.name="));
+        let name = asked.name.as_deref().or(selected);
+        self.verb == asked.verb
+            && self.group == asked.group
+            && self.resource == resource
+            && (self.namespace.is_none() || self.namespace == asked.namespace)
+            && (self.name.is_none() || self.name.as_deref() == name)
+    }
+}
+
+/// What was granted and used, and what was asked for in vain.
+#[derive(Default)]
+pub(super) struct Used {
+    granted: BTreeSet<Grant>,
+    forbidden: BTreeSet<String>,
+}
+
+/// Refuses what is not granted to nadmit's ServiceAccount.
+pub(super) fn guard(
+    grants: Vec<Grant>,
+    user: &'static str,
+    used: Arc<Mutex<Used>>,
+) -> impl Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static {
+    move |asked| {
+        if asked.client != user {
+            return None;
+        }
+        let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
+        match grants.iter().find(|grant| grant.allows(asked)) {
+            Some(grant) => {
+                used.granted.insert(grant.clone());
+                None
+            }
+            None => {
+                let place = asked.namespace.as_deref().unwrap_or("the cluster");
+                let sub = &asked.subresource;
+                let what = asked.qualified();
+                used.forbidden
+                    .insert(format!("{} {what} {sub} in {place}", asked.verb));
+                Some(Failure::Forbidden.into())
+            }
+        }
+    }
+}
+
+fn exact() -> Result<(), Failed> {
+    let grants = grants("base/access.yaml")?;
+    let used = Arc::new(Mutex::new(Used::default()));
+    life(|user| guard(grants.clone(), user, Arc::clone(&used)))?;
+    let used = used.lock().unwrap_or_else(PoisonError::into_inner);
+    if !used.forbidden.is_empty() {
+        return Err(format!("not granted: {:#?}", used.forbidden).into());
+    }
+    let spare: Vec<&Grant> = grants
+        .iter()
+        .filter(|g| !used.granted.contains(g))
+        .collect();
+    if !spare.is_empty() {
+        return Err(format!("granted, and never used: {spare:#?}").into());
+    }
+    Ok(())
+}
+
+/// No wildcard, nothing that makes more of itself, and no Secret of others.
+fn narrow() -> Result<(), Failed> {
+    let mut all = grants("base/access.yaml")?;
+    all.extend(grants("overlays/self-managed/access.yaml")?);
+    for grant in all {
+        let words = [&grant.group, &grant.resource, &grant.verb];
+        let wild = words.iter().any(|word| word.contains('*'));
+        let powers = [
+            "escalate",
+            "bind",
+            "impersonate",
+            "deletecollection",
+            "approve",
+        ];
+        let rises = powers.contains(&&*grant.verb) || grant.group == "rbac.authorization.k8s.io";
+        let secret = grant.resource == "secrets"
+            && (grant.namespace.is_none() || (grant.name.is_none() && grant.verb != "create"));
+        if wild || rises || secret {
+            return Err(format!("{grant:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// docs/operating-in-a-cluster.md has a table of the same.
+fn documented() -> Result<(), Failed> {
+    let page = Path::new(ROOT).join("docs/operating-in-a-cluster.md");
+    let page = fs::read_to_string(page)?;
+    let section = page.split("## What it may do").nth(1).unwrap_or_default();
+    let table = section.split("## ").next().unwrap_or_default();
+    let grants = grants("base/access.yaml")?;
+    let granted: BTreeSet<String> = grants.iter().map(Grant::shown).collect();
+    let words = |cell: &str| -> Vec<String> {
+        let words = cell.split(|c: char| !c.is_ascii_lowercase() && !"-/".contains(c));
+        words.map(str::to_owned).collect()
+    };
+    let mut said = BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let [_, group, resources, verbs, _] = cells[..] else {
+            return Err(format!("{row} has not three cells").into());
+        };
+        let group = group.trim().trim_matches('`');
+        for resource in words(resources) {
+            let of = |g: &Grant| g.group == group && g.resource == resource;
+            let known = grants.iter().any(of);
+            let verbs = words(verbs)
+                .into_iter()
+                .filter(|verb| VERBS.contains(&&**verb));
+            said.extend(
+                verbs
+                    .filter(|_| known)
+                    .map(|verb| format!("{verb} {resource}.{group}")),
+            );
+        }
+    }
+    assert_eq!(said, granted);
+    Ok(())
+}
+
+fn certificates() -> Result<(), Failed> {
+    let lines = grants("overlays/self-managed/access.yaml")?
+        .into_iter()
+        .map(|grant| {
+            assert!(
+                ELSEWHERE.iter().any(|(role, _)| *role == grant.role),
+                "{grant:?}"
+            );
+            let name = grant.name.unwrap_or_default();
+            format!("{} {} {name}", grant.verb, grant.resource)
+        });
+    let lines: BTreeSet<String> = lines.collect();
+    let expected = [
+        "create secrets ",
+        "get secrets nadmit-tls",
+        "update secrets nadmit-tls",
+        "get validatingwebhookconfigurations nadmit",
+        "patch validatingwebhookconfigurations nadmit",
+        "get mutatingwebhookconfigurations nadmit",
+        "patch mutatingwebhookconfigurations nadmit",
+    ];
+    let expected: BTreeSet<String> = expected.map(str::to_owned).into();
+    assert_eq!(lines, expected);
+    Ok(())
+}

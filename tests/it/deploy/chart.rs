@@ -1,0 +1,252 @@
+//! The chart is the overlays in another form.
+
+use std::{collections::BTreeSet, fs};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+
+use super::{
+    objects::{WAYS, by_name, kustomized, missing, path, run, templated},
+    unless,
+};
+
+/// What helm adds to every object.
+const OF_HELM: [&str; 3] = [
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/version",
+    "helm.sh/chart",
+];
+const POLICY: &str = "helm.sh/resource-policy";
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut trials: Vec<Trial> = WAYS
+        .into_iter()
+        .map(|(overlay, way)| {
+            let name = format!("chart::is_the_overlay_{overlay}");
+            unless(missing(true), &name, move || same_objects(overlay, way))
+        })
+        .collect();
+    trials.extend([
+        unless(missing(true), "chart::denies_as_the_component", denying),
+        unless(missing(true), "chart::is_clean", clean),
+        unless(
+            missing(true),
+            "chart::refuses_what_it_does_not_know",
+            refused,
+        ),
+        unless(missing(true), "chart::follows_its_namespace", elsewhere),
+        unless(missing(true), "chart::keeps_the_kinds", kept),
+        Trial::test("deploy::chart::copies_are_current", copies),
+    ]);
+    trials
+}
+
+fn same_objects(overlay: &str, way: &str) -> Result<(), Failed> {
+    let overlay = format!("overlays/{overlay}");
+    let applied = kustomized(&["crds", &overlay], &["components/monitoring"])?;
+    let certificates = format!("--set=certificates={way}");
+    same(
+        applied,
+        templated(&[&certificates, "--set=monitoring.enabled=true"])?,
+    )
+}
+
+/// For who denies, and fails closed.
+fn denying() -> Result<(), Failed> {
+    let mut applied = kustomized(
+        &["crds", "overlays/self-managed"],
+        &["components/fail-closed"],
+    )?;
+    for object in &mut applied {
+        if let Some(text) = object["data"]["nadmit.yaml"].as_str() {
+            object["data"]["nadmit.yaml"] = text.replace("mode: warn", "mode: deny").into();
+        }
+    }
+    same(applied, templated(&["--set=mode=deny,failClosed=true"])?)
+}
+
+fn same(applied: Vec<Value>, templated: Vec<Value>) -> Result<(), Failed> {
+    let [applied, templated] = [by_name(applied)?, by_name(templated)?];
+    let names: BTreeSet<&String> = applied.keys().chain(templated.keys()).collect();
+    let mut wrong = Vec::new();
+    for name in names {
+        let [one, other] = [&applied, &templated].map(|all| all.get(name).map(plain));
+        if one != other {
+            wrong.push((name, one, other));
+        }
+    }
+    if wrong.is_empty() && !applied.is_empty() {
+        return Ok(());
+    }
+    let lines = wrong.iter().map(|(name, one, other)| {
+        let shown = |object: &Option<Value>| match object {
+            Some(object) => format!("{object:#}"),
+            None => "is not there".to_owned(),
+        };
+        format!(
+            "{name}\nby kustomize {}\nby helm {}\n",
+            shown(one),
+            shown(other)
+        )
+    });
+    Err(lines.collect::<String>().into())
+}
+
+/// An object without helm's own marks, numbers of one kind, settings as what they mean.
+fn plain(object: &Value) -> Value {
+    let mut object = object.clone();
+    let members = |object: &mut Value, place: &str, keep: &dyn Fn(&str, &Value) -> bool| {
+        let members = object.pointer_mut(place).and_then(Value::as_object_mut);
+        if let Some(members) = members {
+            members.retain(|key, value| keep(key, value));
+        }
+    };
+    members(&mut object, "/metadata/labels", &|key, _| {
+        !OF_HELM.contains(&key)
+    });
+    members(&mut object, "/metadata/annotations", &|key, _| {
+        key != POLICY
+    });
+    members(&mut object, "/metadata", &|_, value| *value != json!({}));
+    if let Some(text) = object["data"]["nadmit.yaml"].as_str() {
+        let settings: Result<Value, _> = serde_saphyr::from_str(text);
+        object["data"]["nadmit.yaml"] = settings.unwrap_or_else(|e| json!(e.to_string()));
+    }
+    if let Some(text) = object["data"]["nadmit.json"].as_str() {
+        object["data"]["nadmit.json"] = text.trim_end().into();
+    }
+    evened(object)
+}
+
+/// Numbers as one kind of them: 1 and 1.0 are the same to everybody who reads them.
+fn evened(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),
+        Value::Array(list) => list.into_iter().map(evened).collect(),
+        Value::Object(members) => members.into_iter().map(|(k, v)| (k, evened(v))).collect(),
+        other => other,
+    }
+}
+
+fn clean() -> Result<(), Failed> {
+    run("helm", &["lint", "--strict", "deploy/helm/nadmit"]).map(drop)
+}
+
+fn refused() -> Result<(), Failed> {
+    for value in [
+        "mode=loud",
+        "failClosed=maybe",
+        "certificates=none",
+        "replicas=two",
+        "replica=2",
+        "config.mode=deny",
+        "image.digest=latest",
+        "monitoring.interval=often",
+        "reconcilerCronExpression=daily",
+        "networkPolicy.apiServerPorts={0}",
+    ] {
+        if templated(&[&format!("--set={value}")]).is_ok() {
+            return Err(format!("{value} is taken").into());
+        }
+    }
+    Ok(())
+}
+
+/// In a namespace of another name nothing speaks of the usual one.
+fn elsewhere() -> Result<(), Failed> {
+    let arguments = [
+        "template",
+        "nadmit",
+        "deploy/helm/nadmit",
+        "--namespace=net",
+    ];
+    for (_, way) in WAYS {
+        let way = format!("--set=certificates={way},namespace.create=true,monitoring.enabled=true");
+        let text = run("helm", &[&arguments[..], &[&*way]].concat())?;
+        for object in super::objects::parsed(&text)? {
+            let named = object["metadata"]["namespace"].as_str();
+            if named.is_some_and(|namespace| namespace != "net") {
+                return Err(format!("{object:#}").into());
+            }
+        }
+        for usual in [
+            "serviceaccount:nadmit:",
+            "namespace: nadmit",
+            "nadmit.nadmit",
+            "nadmit/nadmit",
+        ] {
+            if let Some(line) = text.lines().find(|line| line.contains(usual)) {
+                return Err(format!("{line:?} names the usual namespace").into());
+            }
+        }
+        if !text.contains("ownUsers:\n    - system:serviceaccount:net:nadmit") {
+            return Err("the settings do not name nadmit's ServiceAccount".into());
+        }
+    }
+    Ok(())
+}
+
+/// Whoever uninstalls the release keeps all allocations.
+fn kept() -> Result<(), Failed> {
+    let all = templated(&[])?;
+    let kinds = all
+        .iter()
+        .filter(|o| o["kind"] == "CustomResourceDefinition");
+    let kept = kinds.filter(|o| o["metadata"]["annotations"][POLICY] == "keep");
+    if kept.count() == nadmit::api::crds().len() {
+        return Ok(());
+    }
+    Err("not all kinds are kept".into())
+}
+
+/// What a chart cannot read elsewhere, and what kustomize may not generate, stands there once more.
+fn copies() -> Result<(), Failed> {
+    let mut wanted = Vec::new();
+    for crd in &nadmit::api::crds() {
+        let name = crd.metadata.name.as_deref().unwrap_or_default();
+        let text = fs::read_to_string(path(&format!("crds/{name}.yaml")))?;
+        let marked = text.replacen(
+            "metadata:\n",
+            &format!("metadata:\n  annotations:\n    {POLICY}: keep\n"),
+            1,
+        );
+        let template = format!("{{{{- if .Values.crds.install }}}}\n{marked}{{{{- end }}}}\n");
+        wanted.push((format!("helm/nadmit/templates/crds/{name}.yaml"), template));
+    }
+    for name in ["rules.yaml", "dashboard.json"] {
+        let text = fs::read_to_string(path(&format!("monitoring/{name}")))?;
+        if name == "dashboard.json" {
+            let lines = text.lines().map(|line| format!("    {line}\n"));
+            let whole = format!("{DASHBOARD}{}", lines.collect::<String>());
+            wanted.push(("monitoring/dashboard.yaml".to_owned(), whole));
+        }
+        wanted.push((format!("helm/nadmit/files/{name}"), text));
+    }
+    for (name, text) in wanted {
+        let file = path(&name);
+        if std::env::var_os("NADMIT_UPDATE").is_some() {
+            fs::write(&file, &text)?;
+        }
+        if fs::read_to_string(&file).unwrap_or_default() != text {
+            return Err(format!(
+                "deploy/{name} is not as what it is made from; NADMIT_UPDATE=1 cargo test --test it \
+                 deploy::chart writes it anew"
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+const DASHBOARD: &str = r#"# dashboard.json for Grafana's sidecar, which looks for the label.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: nadmit-dashboard
+  namespace: nadmit
+  labels:
+    app.kubernetes.io/name: nadmit
+    grafana_dashboard: "1"
+data:
+  nadmit.json: |
+"#;

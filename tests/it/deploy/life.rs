@@ -1,0 +1,289 @@
+//! All that nadmit does in a cluster, once: two replicas as `nadmit serve --cluster` runs them, called as
+//! the webhook configurations of deploy/ say.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use axum::{Router, body::Body};
+use http::{Request, header};
+use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
+use libtest_mimic::Failed;
+use nadmit::{
+    cli::{Replica, ReplicaOptions},
+    clock::{Chance, Clock},
+    rules::{Injection, Policy},
+    server::{Limits, webhooks},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::registered::hooks;
+use crate::api_server::{ApiServer, Asked, FaultAction, Webhook, posting};
+
+/// nadmit's ServiceAccount.
+const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
+const RECORDS: &str = "addressallocations.nadmit.io";
+const SLICES: &str = "addressslices.nadmit.io";
+const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+
+const WORLD: &str = r#"
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: sliced}
+spec: {ranges: [{range: 192.0.2.0/24}], quarantine: 5s, namespaceSelector: {}, nodeSliceSize: /28}
+---
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: small}
+spec: {ranges: [{range: 198.51.100.0/29}], quarantine: 5s, namespaceSelector: {}, networkName: small}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: sliced-net, namespace: db, annotations: {nadmit.io/address-pool: sliced}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static"}}'}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: small-net, namespace: db, annotations: {nadmit.io/address-pool: small}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static"}}'}
+---
+apiVersion: nadmit.io/v1alpha1
+kind: AddressReservation
+metadata: {name: kept, namespace: db}
+spec: {network: small-net, holder: {pod: kept}, ips: [198.51.100.6/29]}
+"#;
+
+/// A cluster in which nadmit is installed.
+struct Cluster {
+    server: ApiServer,
+    began: Instant,
+    chance: Arc<AtomicU64>,
+}
+
+/// Goes through it, with every request of nadmit's looked at first.
+pub(super) fn life<G>(guard: impl FnOnce(&'static str) -> G) -> Result<(), Failed>
+where
+    G: Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static,
+{
+    let guard = guard(NADMIT);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()?;
+    runtime.block_on(async {
+        let cluster = Cluster::new()?;
+        cluster.server.faults(guard);
+        cluster.live().await
+    })
+}
+
+impl Cluster {
+    fn new() -> Result<Self, Failed> {
+        let server = ApiServer::new();
+        server.namespace("nadmit", &[]);
+        server.namespace("db", &[("nadmit.io/injection", "enabled")]);
+        for name in ["node-1", "node-2"] {
+            let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+            server.put(
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+                "spec": {}, "status": ready}),
+            );
+        }
+        for object in super::objects::parsed(WORLD)? {
+            server.put(object);
+        }
+        Ok(Self {
+            server,
+            began: Instant::now(),
+            chance: Arc::default(),
+        })
+    }
+
+    /// A replica, and its webhooks.
+    fn start(&self, name: &str) -> (Router, JoinHandle<()>, CancellationToken) {
+        let began = self.began;
+        let clock = Clock::new(move || {
+            let passed = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
+            Timestamp::from_second(1_767_225_600).unwrap_or_default() + passed
+        });
+        let mut policy = Policy::default();
+        policy.injection = Some(Injection::Bind);
+        let chance = Arc::clone(&self.chance);
+        let replica = Replica::new(
+            self.server.named(NADMIT).client(),
+            ReplicaOptions {
+                server: "of the trial".to_owned(),
+                namespace: "nadmit".to_owned(),
+                writer: name.to_owned(),
+                policy: Arc::new(ArcSwap::from_pointee(policy)),
+                schedule: watch::Sender::new(Some("*/5 * * * *".to_owned())).subscribe(),
+                leads: None,
+                clock: clock.clone(),
+                chance: Chance::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
+            },
+        );
+        let stop = CancellationToken::new();
+        let beside = tokio::spawn(replica.beside.run(stop.clone()));
+        let router = webhooks(replica.state, Limits::default(), clock);
+        (router, beside, stop)
+    }
+
+    /// Has the API server call a replica, as deploy/ says.
+    fn register(&self, router: &Router) -> Result<(), Failed> {
+        for hook in hooks()? {
+            let (name, failing) = (hook.name(), hook.config["failurePolicy"].clone());
+            let webhook = match hook.mutating {
+                true => Webhook::mutating(&name, posting(router.clone(), "/mutate")),
+                false => Webhook::validating(&name, posting(router.clone(), "/validate")),
+            };
+            let asked = move |request: &Value| {
+                let namespace = &request["namespace"];
+                let labels = json!({"kubernetes.io/metadata.name": namespace,
+                    "nadmit.io/injection": (namespace == "db").then_some("enabled")});
+                hook.is_asked(request, &labels)
+                    .unwrap_or_else(|e| panic!("{name}: {e:?}"))
+            };
+            let webhook = webhook.on(&["*"], &["*"]).when(asked);
+            self.server.webhook(match failing == "Ignore" {
+                true => webhook.ignoring_failure(),
+                false => webhook,
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks the API server as somebody else; the answer's body, or what is refused.
+    async fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failed> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))?;
+        let answer = self.server.named("somebody").oneshot(request).await?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await?.to_bytes();
+        let body: Value = serde_json::from_slice(&bytes)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(format!("{method} {path}: {status} {}", body["message"]).into())
+    }
+
+    async fn pod(&self, name: &str, network: &str) -> Result<(), Failed> {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "db", "annotations": {NETWORKS: network}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        self.ask("POST", "/api/v1/namespaces/db/pods", &pod).await?;
+        seconds(1).await;
+        Ok(())
+    }
+
+    async fn bind(&self, name: &str, node: &str) -> Result<(), Failed> {
+        let binding = json!({"apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": name, "namespace": "db"},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
+        let path = format!("/api/v1/namespaces/db/pods/{name}/binding");
+        self.ask("POST", &path, &binding).await?;
+        seconds(1).await;
+        Ok(())
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), Failed> {
+        let now = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
+        self.ask("DELETE", path, &now).await.map(drop)
+    }
+
+    /// The addresses that are held.
+    fn held(&self) -> Vec<String> {
+        let all = self.server.all(RECORDS);
+        let addresses = all.iter().map(|record| &record["spec"]["address"]);
+        addresses
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn holds(&self, address: &str) -> bool {
+        self.held().iter().any(|held| held == address)
+    }
+
+    async fn live(&self) -> Result<(), Failed> {
+        let (router, first, stop) = self.start("nadmit-0");
+        let (_, _second, _) = self.start("nadmit-1");
+        seconds(20).await;
+        self.register(&router)?;
+        // The reservation is under the lock of the records, and both kinds have a status.
+        assert!(self.holds("198.51.100.6"), "{:?}", self.held());
+
+        // The ordinary way: created, bound, deleted, released.
+        self.pod("a", "sliced-net").await?;
+        self.bind("a", "node-1").await?;
+        assert!(self.holds("192.0.2.1"), "{:?}", self.held());
+        assert_eq!(self.server.all(SLICES).len(), 1);
+        self.delete("/api/v1/namespaces/db/pods/a").await?;
+        seconds(60).await;
+        assert!(!self.holds("192.0.2.1"), "{:?}", self.held());
+
+        // Bound while nobody was asked.
+        self.server.put(json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "late", "namespace": "db", "annotations": {NETWORKS: "sliced-net"}},
+            "spec": {"nodeName": "node-2", "containers": []}, "status": {"phase": "Pending"}}));
+        seconds(30).await;
+        let late = self.server.stored("pods", "db", "late").unwrap_or_default();
+        let networks = late["metadata"]["annotations"][NETWORKS].to_string();
+        assert!(networks.contains("192.0.2.16/24"), "{networks}");
+
+        // A node that goes, and its slice.
+        self.delete("/api/v1/namespaces/db/pods/late").await?;
+        self.delete("/api/v1/nodes/node-2").await?;
+        seconds(900).await;
+        assert_eq!(self.server.all(SLICES).len(), 1);
+
+        // A reservation that is taken, and a pool that runs full.
+        self.pod("kept", "small-net").await?;
+        self.bind("kept", "node-1").await?;
+        for number in 0..5 {
+            let name = format!("full-{number}");
+            self.pod(&name, "small-net").await?;
+            self.bind(&name, "node-1").await?;
+        }
+        seconds(60).await;
+        assert!(!self.server.all("events.events.k8s.io").is_empty());
+
+        // Networks in use, and all that is compared every five minutes.
+        let network =
+            "/apis/k8s.cni.cncf.io/v1/namespaces/db/network-attachment-definitions/small-net";
+        let refused = self.delete(network).await;
+        assert!(refused.is_err(), "a network in use was deleted");
+        seconds(600).await;
+
+        // The one that leads ends, and the other leads.
+        let lease =
+            |server: &ApiServer| server.stored("leases.coordination.k8s.io", "nadmit", "nadmit");
+        let holder =
+            |lease: Option<Value>| lease.unwrap_or_default()["spec"]["holderIdentity"].clone();
+        let before = holder(lease(&self.server));
+        stop.cancel();
+        first.await?;
+        seconds(10).await;
+        assert_ne!(holder(lease(&self.server)), before);
+        Ok(())
+    }
+}
+
+async fn seconds(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}

@@ -1,0 +1,47 @@
+//! What is in deploy/, and the image: well formed, the same in each form, asking for all that the code
+//! reviews and allowing all that the code does, and no more.
+//!
+//! Trials that need kubectl or helm (`tests/tools.sh` puts them in place) or root show as ignored where
+//! there is none, with the reason in their name.
+
+mod access;
+mod chart;
+mod image;
+mod life;
+mod manners;
+pub(crate) mod objects;
+mod protection;
+mod registered;
+mod registration;
+mod schemas;
+mod settings;
+
+use libtest_mimic::Trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    [
+        access::trials(),
+        chart::trials(),
+        image::trials(),
+        manners::trials(),
+        protection::trials(),
+        registration::trials(),
+        schemas::trials(),
+        settings::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A trial that is ignored if something is missing, which its name then says.
+fn unless(
+    missing: Option<&str>,
+    name: &str,
+    run: impl FnOnce() -> Result<(), libtest_mimic::Failed> + Send + 'static,
+) -> Trial {
+    match missing {
+        None => Trial::test(format!("deploy::{name}"), run),
+        Some(what) => Trial::test(format!("deploy::{name} ({what})"), run).with_ignored_flag(true),
+    }
+}

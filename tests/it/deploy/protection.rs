@@ -1,0 +1,55 @@
+//! Who holds what is written by nadmit, and by nobody else who may write by his role.
+
+use cel::parser::Parser;
+use libtest_mimic::{Failed, Trial};
+use nadmit::rules::Policy;
+use serde_json::{Value, json};
+
+use super::objects::{of_file, one};
+use crate::match_conditions::evaluate;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![Trial::test("deploy::records_are_nadmit_s_alone", alone)]
+}
+
+fn alone() -> Result<(), Failed> {
+    let objects = of_file("base/protection.yaml")?;
+    let policy = one(&objects, "ValidatingAdmissionPolicy")?;
+    let rule = &policy["spec"]["matchConstraints"]["resourceRules"];
+    assert_eq!(
+        *rule,
+        json!([{
+            "apiGroups": ["nadmit.io"], "apiVersions": ["*"], "scope": "Cluster",
+            "resources": ["addressallocations", "addressslices"],
+            "operations": ["CREATE", "UPDATE", "DELETE"],
+        }])
+    );
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    let binding = one(&objects, "ValidatingAdmissionPolicyBinding")?;
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    let validation = &policy["spec"]["validations"][0];
+    let text = validation["expression"].as_str().unwrap_or_default();
+    let expression = Parser::new().parse(text).map_err(|e| e.to_string())?;
+    let may = |user: &str| {
+        let request = json!({"userInfo": {"username": user}, "object": Value::Null, "oldObject": Value::Null});
+        evaluate(&expression, &request)
+    };
+    for user in Policy::default().own_users {
+        assert!(may(&user)?, "{user}");
+    }
+    for user in [
+        "kubernetes-admin",
+        "system:serviceaccount:nadmit:default",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+    ] {
+        assert!(!may(user)?, "{user}");
+    }
+    // The way out is said to whom it is closed.
+    let message = validation["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("--as=system:serviceaccount:nadmit:nadmit"),
+        "{message}"
+    );
+    Ok(())
+}

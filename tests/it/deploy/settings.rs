@@ -1,0 +1,144 @@
+//! What nadmit is started with in a cluster, it knows.
+
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{config::Config, rules::schedule::Schedule};
+use serde_json::Value;
+
+use super::{
+    objects::{WAYS, kustomized, missing, of_file, of_folder, one},
+    registered::list,
+    unless,
+};
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        Trial::test("deploy::settings::base", || settings(&of_folder("base")?)),
+        Trial::test("deploy::settings::the_crds_are_apart", crds_apart),
+        Trial::test("deploy::settings::the_pod_is_hardened", || {
+            hardened(&of_folder("base")?)
+        }),
+    ];
+    for (overlay, _) in WAYS {
+        let of = move || kustomized(&[&format!("overlays/{overlay}")], &[]);
+        let no_kubectl = missing(false);
+        trials.extend([
+            unless(no_kubectl, &format!("settings::{overlay}"), move || {
+                settings(&of()?)
+            }),
+            unless(
+                no_kubectl.or(no_flags(overlay)),
+                &format!("settings::{overlay}::arguments"),
+                move || arguments(&of()?),
+            ),
+            unless(
+                no_kubectl,
+                &format!("settings::{overlay}::the_pod_is_hardened"),
+                move || hardened(&of()?),
+            ),
+        ]);
+    }
+    trials
+}
+
+/// The manifests are ahead of the flags.
+fn no_flags(overlay: &str) -> Option<&'static str> {
+    let known = overlay != "self-managed" || help().is_ok_and(|help| knows(&help, "--tls-secret"));
+    (!known).then_some("nadmit serve has no --tls-secret yet")
+}
+
+/// What `nadmit serve` says of its flags and variables.
+fn help() -> Result<String, Failed> {
+    let help = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+        .args(["serve", "--help"])
+        .output()?;
+    Ok(String::from_utf8(help.stdout)?)
+}
+
+fn knows(help: &str, word: &str) -> bool {
+    let words = help.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_');
+    words.into_iter().any(|one| one == word)
+}
+
+/// nadmit.yaml is one, denies nothing yet, and the schedule is one.
+fn settings(all: &[Value]) -> Result<(), Failed> {
+    let config = all
+        .iter()
+        .find(|object| object["metadata"]["name"] == "nadmit-config");
+    let data = &config.ok_or("no nadmit-config")?["data"];
+    let text = data["nadmit.yaml"].as_str().unwrap_or_default();
+    Config::parse(text, "nadmit.yaml").map_err(|error| error.to_string())?;
+    assert!(text.lines().any(|line| line == "mode: warn"), "{text}");
+    let schedule = data["reconciler_cron_expression"].as_str();
+    let schedule = Schedule::parse(schedule.unwrap_or_default());
+    schedule
+        .map(drop)
+        .map_err(|error| format!("{error:?}").into())
+}
+
+/// Each argument and variable is one of `nadmit serve`.
+fn arguments(all: &[Value]) -> Result<(), Failed> {
+    let help = help()?;
+    let container = &one(all, "Deployment")?["spec"]["template"]["spec"]["containers"][0];
+    for argument in list(&container["args"]) {
+        let argument = argument.as_str().unwrap_or_default();
+        let flag = argument.split('=').next().unwrap_or_default();
+        if argument != "serve" && !knows(&help, flag) {
+            return Err(format!("nadmit serve knows no {flag}").into());
+        }
+    }
+    for variable in list(&container["env"]) {
+        let name = variable["name"].as_str().unwrap_or_default();
+        if !knows(&help, name) {
+            return Err(format!("nadmit serve reads no {name}").into());
+        }
+    }
+    Ok(())
+}
+
+/// The pod fits the strictest standard, which the namespace enforces.
+fn hardened(all: &[Value]) -> Result<(), Failed> {
+    let labels = &one(all, "Namespace")?["metadata"]["labels"];
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    let pod = &one(all, "Deployment")?["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
+    for container in list(&pod["containers"]) {
+        let context = &container["securityContext"];
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        assert_eq!(context["capabilities"]["drop"], serde_json::json!(["ALL"]));
+        assert!(context["capabilities"]["add"].is_null());
+    }
+    for volume in list(&pod["volumes"]) {
+        let sort = volume
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| &**key);
+        let fits = ["configMap", "emptyDir", "secret", "name"];
+        assert!(sort.into_iter().all(|key| fits.contains(&key)), "{volume}");
+    }
+    Ok(())
+}
+
+/// Who deletes an overlay deletes no allocation.
+fn crds_apart() -> Result<(), Failed> {
+    for folder in [
+        "base",
+        "overlays/self-managed",
+        "overlays/cert-manager",
+        "overlays/openshift",
+    ] {
+        for kustomization in of_file(&format!("{folder}/kustomization.yaml"))? {
+            let resources = list(&kustomization["resources"]).iter();
+            let mut names = resources.filter_map(Value::as_str);
+            assert!(names.all(|name| !name.contains("crds")), "{folder}");
+        }
+    }
+    Ok(())
+}

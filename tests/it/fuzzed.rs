@@ -1,0 +1,163 @@
+//! A short fuzzing: the kept corpus, changed at random again and again. Each run tries other inputs; what
+//! breaks is printed with the seed that tells it again (`NADMIT_FUZZ_SEED`). `NADMIT_FUZZ_SECONDS` makes it
+//! longer; CONTRIBUTING.md says how to fuzz with coverage.
+
+use std::{
+    env, fs,
+    panic::catch_unwind,
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::{simulation::dice::Dice, targets};
+
+/// How long each target is fuzzed if nothing is said.
+const SECONDS: u64 = 5;
+/// An input may be as large as an annotation at most.
+const LONGEST: usize = 256 * 1024;
+/// One input may take so long at most, on a busy machine.
+const SLOWEST: Duration = Duration::from_secs(5);
+/// How many changes are put upon one another at most.
+const CHANGES: usize = 6;
+
+/// What the grammars are made of: a change of these gets further than one of bytes.
+const WORDS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"",
+    "\\u0000",
+    "\\ud800",
+    "null",
+    "true",
+    "-0",
+    "1e400",
+    "99999999999999999999",
+    "ips",
+    "IPS",
+    "mac",
+    "interface",
+    "default-route",
+    "cni-args",
+    "namespace",
+    "name",
+    "@",
+    "/",
+    "::ffff:192.0.2.1",
+    "192.0.2.1/33",
+    "fe80::1%eth0",
+    "ff:ff:ff:ff:ff:ff",
+    "\u{202e}",
+    "\u{0}",
+    "\r\n",
+    "ipam",
+    "type",
+    "plugins",
+    "range",
+    "exclude",
+    "0.0.0.0/0",
+    "::/0",
+    "-",
+    "request",
+    "object",
+    "oldObject",
+    "metadata",
+    "annotations",
+    "UPDATE",
+    "DELETE",
+];
+
+type Target = fn(&[u8]);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let targets = [
+        ("annotation", targets::annotation as Target),
+        ("rules", targets::rules),
+        ("nad_config", targets::nad_config),
+        ("review", targets::review),
+    ];
+    let trials = targets
+        .map(|(name, target)| Trial::test(format!("fuzzed::{name}"), move || fuzz(name, target)));
+    trials.into()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+fn corpus(name: &str) -> Result<Vec<Vec<u8>>, Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(name);
+    let mut files: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    files.sort_by_key(fs::DirEntry::path);
+    let texts = files.iter().map(|file| fs::read(file.path()));
+    Ok(texts.collect::<Result<_, _>>()?)
+}
+
+fn fuzz(name: &str, target: Target) -> Result<(), Failed> {
+    let corpus = corpus(name)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let told = number("NADMIT_FUZZ_SEED");
+    let first = told.unwrap_or(u64::try_from(now.as_micros())?);
+    let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let start = Instant::now();
+    let mut seed = first;
+    while start.elapsed() < seconds && (told.is_none() || seed == first) {
+        let input = changed(&corpus, &Dice::of(seed));
+        let begun = Instant::now();
+        if catch_unwind(|| target(&input)).is_err() {
+            return Err(broken(name, seed, &input, "it panics"));
+        }
+        if begun.elapsed() > SLOWEST {
+            return Err(broken(name, seed, &input, "it takes too long"));
+        }
+        seed += 1;
+    }
+    match seed > first {
+        true => Ok(()),
+        false => Err("nothing was tried".into()),
+    }
+}
+
+fn broken(name: &str, seed: u64, input: &[u8], what: &str) -> Failed {
+    format!(
+        "{what}; again: NADMIT_FUZZ_SEED={seed} cargo test --test it fuzzed::{name}\n{}",
+        String::from_utf8_lossy(&input[..input.len().min(4096)])
+    )
+    .into()
+}
+
+/// An input of the corpus, changed.
+fn changed(corpus: &[Vec<u8>], dice: &Dice) -> Vec<u8> {
+    let any = |dice: &Dice| corpus[dice.index(corpus.len())].clone();
+    let mut input = any(dice);
+    for _ in 0..=dice.index(CHANGES) {
+        let at = dice.index(input.len() + 1);
+        let end = at + dice.index(input.len() - at + 1);
+        match dice.index(7) {
+            0 if at < input.len() => input[at] ^= 1 << dice.index(8),
+            1 => drop(input.drain(at..end)),
+            2 => input.truncate(at),
+            3 => drop(input.splice(at..at, WORDS[dice.index(WORDS.len())].bytes())),
+            4 => {
+                let piece = input[at..end].to_vec();
+                let piece = piece.repeat(1 + dice.index(20));
+                drop(input.splice(at..at, piece));
+            }
+            5 => {
+                let other = any(dice);
+                let from = dice.index(other.len() + 1);
+                drop(input.splice(at..end, other[from..].iter().copied()));
+            }
+            _ => drop(input.splice(at..end, WORDS[dice.index(WORDS.len())].bytes())),
+        }
+        input.truncate(LONGEST);
+    }
+    input
+}

@@ -1,0 +1,253 @@
+//! A cluster in which nadmit is installed: the stand-in, with the kinds that an installation needs.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::api_server::{ApiServer, Kind, Store};
+
+/// How long an installation may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const A_MOMENT: Duration = Duration::from_millis(20);
+
+/// The stand-in, and a kubeconfig that leads to it.
+pub(super) struct Cluster {
+    pub(super) server: ApiServer,
+    folder: TempDir,
+}
+
+/// How a command ended, and what it said on both streams.
+pub(super) struct Ended {
+    pub(super) well: bool,
+    pub(super) said: String,
+}
+
+impl Cluster {
+    pub(super) fn new() -> Result<Self, Failed> {
+        let server = ApiServer::start(Store::of_text("")?, 500, Vec::new())?;
+        for (version, kind, plural, namespaced) in KINDS {
+            server.register(Kind::custom(version, kind, plural, *namespaced));
+        }
+        // The stand-in serves nadmit's kinds always, as where their definitions are there already.
+        for name in [
+            "addresspools",
+            "addressreservations",
+            "addressallocations",
+            "addressslices",
+        ] {
+            server.put(json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{name}.nadmit.io")},
+                "status": {"conditions": [{"type": "Established", "status": "True"}]},
+            }));
+        }
+        for namespace in ["default", "kube-system"] {
+            server.namespace(namespace, &[]);
+        }
+        let folder = tempfile::tempdir()?;
+        server.kubeconfig(&folder.path().join("kubeconfig"))?;
+        Ok(Self { server, folder })
+    }
+
+    /// The same, of this version.
+    pub(super) fn of_minor(minor: u32) -> Result<Self, Failed> {
+        let cluster = Self::new()?;
+        cluster.server.be_of_minor(minor);
+        Ok(cluster)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.kubeconfig())
+            .env_remove("NADMIT_IMAGE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// Runs a command to its end.
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<Ended, Failed> {
+        let output = self.command(arguments).output()?;
+        Ok(Ended {
+            well: output.status.success(),
+            said: String::from_utf8([output.stdout, output.stderr].concat())?,
+        })
+    }
+
+    /// Runs `nadmit install`; when it waits for replicas, `then` is done, and whoever makes the certificate
+    /// does so.
+    pub(super) fn installs(
+        &self,
+        arguments: &[&str],
+        then: impl FnOnce(&Self) -> Result<(), Failed>,
+    ) -> Result<Ended, Failed> {
+        let mut process = self
+            .command(&[&["install", "--timeout", "20"], arguments].concat())
+            .spawn()?;
+        let output = process.stdout.take().ok_or("no standard output")?;
+        let mut lines = BufReader::new(output).lines();
+        let mut said = String::new();
+        let mut then = Some(then);
+        let result = thread::scope(|scope| {
+            let mut trusted = None;
+            for line in lines.by_ref() {
+                let line = line?;
+                said.push_str(&line);
+                said.push('\n');
+                if line.contains("waiting for replicas")
+                    && let Some(then) = then.take()
+                {
+                    then(self)?;
+                }
+                if line.contains("waiting for the webhooks") && trusted.is_none() {
+                    trusted = Some(scope.spawn(|| self.webhooks_are_trusted()));
+                }
+            }
+            trusted.map_or(Ok(()), |done| {
+                done.join().unwrap_or_else(|_| Err("a panic".into()))
+            })
+        });
+        let well = process.wait()?.success();
+        if let Some(mut errors) = process.stderr.take() {
+            errors.read_to_string(&mut said)?;
+        }
+        result?;
+        Ok(Ended { well, said })
+    }
+
+    /// What the Deployment's controller and the kubelets do.
+    pub(super) fn replicas_are_ready(&self) -> Result<(), Failed> {
+        let mut deployment = self.one("deployments.apps", "nadmit", "nadmit")?;
+        let replicas = deployment["spec"]["replicas"].clone();
+        deployment["status"] = json!({
+            "observedGeneration": deployment["metadata"]["generation"],
+            "updatedReplicas": replicas, "availableReplicas": replicas, "readyReplicas": replicas,
+        });
+        self.server.put(deployment);
+        Ok(())
+    }
+
+    fn webhooks_are_trusted(&self) -> Result<(), Failed> {
+        for kind in ["mutating", "validating"] {
+            let resource = format!("{kind}webhookconfigurations.admissionregistration.k8s.io");
+            let mut hooks = self.one(&resource, "", "nadmit")?;
+            for hook in hooks["webhooks"].as_array_mut().into_iter().flatten() {
+                hook["clientConfig"]["caBundle"] = json!("bm9uZQ==");
+            }
+            self.server.put(hooks);
+        }
+        Ok(())
+    }
+
+    /// An object that has to be there soon.
+    pub(super) fn one(&self, resource: &str, namespace: &str, name: &str) -> Result<Value, Failed> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.server.stored(resource, namespace, name) {
+                Some(found) => return Ok(found),
+                None if Instant::now() > end => return Err(format!("no {resource} {name}").into()),
+                None => thread::sleep(A_MOMENT),
+            }
+        }
+    }
+
+    /// The settings in the ConfigMap.
+    pub(super) fn settings(&self) -> Result<String, Failed> {
+        let config = self.one("configmaps", "nadmit", "nadmit-config")?;
+        let text = config["data"]["nadmit.yaml"].as_str();
+        Ok(text.ok_or("no settings")?.to_owned())
+    }
+}
+
+/// What a cluster has beside the kinds that the stand-in always serves.
+const KINDS: &[(&str, &str, &str, bool)] = &[
+    ("v1", "Service", "services", true),
+    (
+        "scheduling.k8s.io/v1",
+        "PriorityClass",
+        "priorityclasses",
+        false,
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        "clusterroles",
+        false,
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        false,
+    ),
+    ("rbac.authorization.k8s.io/v1", "Role", "roles", true),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "RoleBinding",
+        "rolebindings",
+        true,
+    ),
+    (
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        "networkpolicies",
+        true,
+    ),
+    (
+        "policy/v1",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        true,
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io/v1",
+        "FlowSchema",
+        "flowschemas",
+        false,
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io/v1",
+        "PriorityLevelConfiguration",
+        "prioritylevelconfigurations",
+        false,
+    ),
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicy",
+        "validatingadmissionpolicies",
+        false,
+    ),
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+        false,
+    ),
+    (
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        false,
+    ),
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        false,
+    ),
+];

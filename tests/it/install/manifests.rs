@@ -1,0 +1,74 @@
+//! What is printed and installed is what kustomize makes of `deploy/`.
+
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+use crate::deploy::objects;
+
+pub(super) fn trials() -> Vec<Trial> {
+    let overlays = ["self-managed", "cert-manager", "openshift"];
+    let trials = overlays.map(|overlay| {
+        let name = format!("install::what_is_printed_is_the_overlay::{overlay}");
+        let missing = objects::missing(false);
+        let trial =
+            Trial::test(name, move || compared(overlay)).with_ignored_flag(missing.is_some());
+        match missing {
+            Some(reason) => trial.with_kind(reason),
+            None => trial,
+        }
+    });
+    trials.into()
+}
+
+fn printed(arguments: &[&str]) -> Result<String, Failed> {
+    let output = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+        .args(["install", "--print"])
+        .args(arguments)
+        .env_remove("NADMIT_IMAGE")
+        .output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
+    }
+}
+
+/// Whole numbers without the `.0` with which the generated definitions write some of them.
+fn whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0) {
+                // Small ones all: bounds in schemas, ports, counts.
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(whole),
+        Value::Object(members) => members.values_mut().for_each(whole),
+        _ => {}
+    }
+}
+
+fn compared(overlay: &str) -> Result<(), Failed> {
+    for more in [&[][..], &["--monitoring"], &["--fail-closed"]] {
+        let arguments = [&["--certificates", overlay], more].concat();
+        let mut printed = objects::parsed(&printed(&arguments)?)?;
+        let components: Vec<String> = more
+            .iter()
+            .map(|flag| flag.replace("--", "components/"))
+            .collect();
+        let components: Vec<&str> = components.iter().map(|name| &**name).collect();
+        let overlay = format!("overlays/{overlay}");
+        let mut kustomized = objects::kustomized(&["crds", &overlay], &components)?;
+        printed.iter_mut().chain(&mut kustomized).for_each(whole);
+        let (printed, kustomized) = (objects::by_name(printed)?, objects::by_name(kustomized)?);
+        let all = printed.keys().chain(kustomized.keys());
+        for name in all {
+            let (one, other) = (printed.get(name), kustomized.get(name));
+            if one != other {
+                return Err(format!("{name}: printed {one:#?}\nkustomize {other:#?}").into());
+            }
+        }
+    }
+    Ok(())
+}

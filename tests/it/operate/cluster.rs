@@ -1,0 +1,361 @@
+//! `--cluster`: operators ask an API server, here a stand-in over HTTP, and hear what a server of
+//! nadmit's would say.
+
+use std::fs;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::json;
+
+use super::{
+    story::{has, timeless},
+    world::{RECORDS, World, pod, replica, same},
+};
+use crate::api_server::{Failure, FaultAction, Refusal, Rule};
+
+pub(super) fn trials(no_curl: bool) -> Vec<Trial> {
+    let trial = |name: &str, run: fn() -> Result<(), Failed>| {
+        Trial::test(format!("operate::cluster::{name}"), run)
+    };
+    vec![
+        trial("it_says_what_a_server_says", as_a_server).with_ignored_flag(no_curl),
+        trial("each_question_reads_no_more_than_it_needs", least),
+        trial("a_release_is_judged_by_what_is_there_now", released),
+        trial("what_came_from_a_reservation_goes_back", given_back),
+        trial("a_policy_that_lets_nadmit_alone_write_is_named", kept_out),
+        trial("what_may_not_be_read_is_named", forbidden),
+        trial("what_is_not_there_is_named", missing),
+        trial("why_a_pool_gives_nothing_is_told", not_ready),
+        trial("slices_are_counted", sliced),
+    ]
+}
+
+/// What is said, without ages and the columns that are as wide as they.
+fn ageless(said: &str) -> String {
+    let said = timeless(said);
+    let is_no_age = |word: &&str| {
+        let seconds = word.strip_suffix('s');
+        seconds.is_none_or(|count| count.parse::<u64>().is_err())
+    };
+    let lines = said.lines().map(|line| {
+        let words: Vec<&str> = line.split_whitespace().filter(is_no_age).collect();
+        words.join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What a server exports is imported into a cluster; there every answer is the same.
+fn as_a_server() -> Result<(), Failed> {
+    let world = World::new()?;
+    let serving = world.place.serve()?;
+    for ordinal in 0..3 {
+        has(&serving.create_replica(ordinal)?, "\"allowed\":true")?;
+    }
+    fs::write(
+        world.place.path("export.jsonl"),
+        world.place.run(&["export"])?,
+    )?;
+    has(
+        &world.run(&["import", "export.jsonl"])?,
+        "9 allocations imported",
+    )?;
+    // Once more is no mistake: they are there as they are to be.
+    has(
+        &world.run(&["import", "export.jsonl"])?,
+        "9 allocations imported",
+    )?;
+    for arguments in [
+        &["pools"][..],
+        &["pools", "storage"],
+        &["pools", "storage", "--map"],
+        &["pools", "-o", "json"],
+        &["allocations"],
+        &["allocations", "--pod", "db/db-1"],
+        &["whois", "192.0.2.197"],
+        &["whois", "02:5e:00:00:00:06"],
+        &["whois", "192.0.2.205"],
+        &["whois", "192.0.2.192"],
+        &["whois", "192.0.2.220"],
+        &["describe", "pod", "db/web"],
+        &["describe", "pod", "db/db-0"],
+    ] {
+        let served = ageless(&world.place.run(arguments)?);
+        same(ageless(&world.said(arguments)?), served)?;
+    }
+    same(world.run(&["export"])?, world.place.run(&["export"])?)?;
+    for (refused, address) in [
+        ("pod db/web is there", "192.0.2.210"),
+        ("sets it aside", "192.0.2.205"),
+    ] {
+        let told = world.refused(&["release", address, "--yes"])?;
+        has(&told, refused)?;
+        same(told, world.place.refused(&["release", address, "--yes"])?)?;
+    }
+    let release = ["release", "192.0.2.197", "--yes"];
+    same(world.run(&release)?, world.place.run(&release)?)?;
+    same(world.refused(&release)?, world.place.refused(&release)?)?;
+    same(world.holder("192.0.2.197"), None)?;
+    serving.stop()
+}
+
+fn least() -> Result<(), Failed> {
+    let world = World::new()?;
+    world.record("192.0.2.197", replica("db-0"));
+    let records = "addressallocations";
+    let networks = "network-attachment-definitions";
+    let (pools, reservations) = ("addresspools", "addressreservations");
+    for (arguments, expected) in [
+        (&["allocations"][..], &[records][..]),
+        (&["export"], &[records]),
+        (
+            &["pools"],
+            &[records, "addressslices", networks, pools, reservations],
+        ),
+        (
+            &["whois", "192.0.2.197"],
+            &[records, networks, pools, reservations, "pods"],
+        ),
+        (
+            &["whois", "192.0.2.198"],
+            &[records, networks, pools, reservations],
+        ),
+        (&["describe", "pod", "db/web"], &[records, networks, "pods"]),
+    ] {
+        let before = world.server.seen().len();
+        world.run(arguments)?;
+        let mut listed = world.listed(before);
+        listed.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        same(listed, expected.into_iter().map(str::to_owned).collect())?;
+    }
+    // Of pods, the one that is asked about.
+    let pods: Vec<String> = world.server.seen();
+    let pods = pods.iter().filter(|path| path.contains("/pods"));
+    for path in pods {
+        has(path, "/namespaces/db/pods?")?;
+        has(path, "fieldSelector=metadata.name%3D")?;
+    }
+    same(world.server.written().len(), 0)
+}
+
+fn released() -> Result<(), Failed> {
+    let world = World::new()?;
+    world.record("192.0.2.210", pod("web"));
+    world.record("192.0.2.211", pod("gone"));
+    let live = world.refused(&["release", "192.0.2.210", "--yes"])?;
+    has(
+        &live,
+        "192.0.2.210 of pod db/web is not released: pod db/web is there and may use it: delete the pod \
+         first; --force releases it all the same",
+    )?;
+    has(&world.refused(&["release", "192.0.2.211"])?, "--yes")?;
+    let gone = world.run(&["release", "192.0.2.211", "--yes"])?;
+    same(
+        &*gone,
+        "192.0.2.211 of pod db/gone is released to pool storage\n",
+    )?;
+    same(world.holder("192.0.2.211"), None)?;
+    let forced = world.run(&["release", "192.0.2.210", "--yes", "--force"])?;
+    same(
+        &*forced,
+        "192.0.2.210 of pod db/web is released to pool storage\n",
+    )?;
+    // Under UID and version, or not at all: a write between look and delete keeps the record.
+    world.record("192.0.2.212", pod("gone"));
+    let late = Refusal::from(json!({
+        "code": 409, "reason": "Conflict",
+        "message": "Precondition failed: ResourceVersion in precondition",
+    }));
+    let conflict = Rule::of(
+        "delete",
+        "addressallocations",
+        Failure::Refused(late).into(),
+    );
+    world.server.fault(conflict);
+    let error = world.refused(&["release", "192.0.2.212", "--yes"])?;
+    has(&error, "192.0.2.212 comes and goes")?;
+    match world.holder("192.0.2.212") {
+        Some(_) => Ok(()),
+        None => Err("it is gone".into()),
+    }
+}
+
+fn given_back() -> Result<(), Failed> {
+    let world = World::new()?;
+    let mut taken = pod("db-9");
+    taken["reservation"] = json!({"namespace": "db", "name": "db-9"});
+    world.record("192.0.2.205", taken);
+    has(
+        &world.run(&["release", "192.0.2.205", "--yes"])?,
+        "192.0.2.205 of pod db/db-9 went back to reservation db/db-9",
+    )?;
+    let reservation = json!({"reservation": {"namespace": "db", "name": "db-9"}});
+    same(world.holder("192.0.2.205"), Some(reservation))?;
+    let deletes = ("delete".to_owned(), RECORDS.to_owned());
+    same(world.server.asked().get(&deletes).copied(), None)
+}
+
+/// As the API server says it when an expression of the policy is false.
+fn policy() -> FaultAction {
+    let refusal = Refusal::from(json!({
+        "code": 403, "reason": "Forbidden",
+        "message": "addressallocations.nadmit.io \"x\" is forbidden: ValidatingAdmissionPolicy 'nadmit' \
+                    with binding 'nadmit' denied request: nadmit alone",
+    }));
+    Failure::Refused(refusal).into()
+}
+
+fn kept_out() -> Result<(), Failed> {
+    const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
+    let world = World::new()?;
+    world.record("192.0.2.211", pod("gone"));
+    let lines = world.run(&["export"])?;
+    let file = world.place.path("export.jsonl");
+    fs::write(file, lines.replace(".211", ".213"))?;
+    let release = ["release", "192.0.2.211", "--yes"];
+    let import = ["import", "export.jsonl"];
+    world.server.faults(|asked| {
+        let writes = matches!(asked.verb, "create" | "update" | "delete");
+        (writes && asked.acting_as() != Some(NADMIT)).then(policy)
+    });
+    let told = world.refused(&release)?;
+    has(&told, "with binding 'nadmit' denied request: nadmit alone")?;
+    has(&told, "the cluster lets nadmit alone write here")?;
+    has(&told, "-- /nadmit release ADDRESS --yes")?;
+    has(&told, &format!("--as {NADMIT}"))?;
+    has(&world.refused(&import)?, "-- /nadmit import - < FILE")?;
+    same(world.holder("192.0.2.213"), None)?;
+    world.run(&[&release[..], &["--as", NADMIT]].concat())?;
+    same(world.holder("192.0.2.211"), None)?;
+    world.run(&[&import[..], &["--as", NADMIT]].concat())?;
+    // Without a policy it is a matter of RBAC.
+    world.server.heal();
+    world.forbid("delete", "addressallocations");
+    let told = world.refused(&["release", "192.0.2.213", "--yes"])?;
+    has(&told, "(403)")?;
+    has(&told, "-- /nadmit release ADDRESS --yes")?;
+    has(&told, "the verb \"delete\" on \"addressallocations\"")?;
+    match world.holder("192.0.2.213") {
+        Some(_) => Ok(()),
+        None => Err("it is gone".into()),
+    }
+}
+
+fn forbidden() -> Result<(), Failed> {
+    let world = World::new()?;
+    world.record("192.0.2.210", pod("web"));
+    world.forbid("list", "pods");
+    let told = world.said(&["whois", "192.0.2.210"])?;
+    has(
+        &told,
+        "warning: whether pods are there is not known: may not list pods in namespace db (403): give \
+         who asks the ClusterRole nadmit-operate of docs/operating-addresses.md",
+    )?;
+    has(
+        &told,
+        "only with --force: whether pods are there is not known",
+    )?;
+    let told = world.refused(&["release", "192.0.2.210", "--yes"])?;
+    has(
+        &told,
+        "is not released: whether pods are there is not known",
+    )?;
+    let told = world.said(&["describe", "pod", "db/web"])?;
+    has(&told, "what it asks for and got is not known\n")?;
+    has(&told, "192.0.2.210")?;
+    world.run(&["release", "192.0.2.210", "--yes", "--force"])?;
+    world.server.heal();
+    world.forbid("list", "addressreservations");
+    world.forbid("list", "addressslices");
+    let told = world.said(&["pools"])?;
+    has(&told, "storage  192.0.2.192/27")?;
+    has(
+        &told,
+        "warning: what is set aside is not known: may not list",
+    )?;
+    has(&told, "warning: slices of nodes are not counted")?;
+    has(
+        &told,
+        "give who asks the verb \"list\" on \"addressslices\"",
+    )?;
+    world.server.heal();
+    world.forbid("list", "addresspools");
+    let told = world.refused(&["pools"])?;
+    has(
+        &told,
+        "what pools can give is not known: may not list addresspools",
+    )?;
+    world.server.heal();
+    world.forbid("list", "addressallocations");
+    let told = world.refused(&["allocations"])?;
+    has(
+        &told,
+        "may not list addressallocations.nadmit.io in the whole cluster (403)",
+    )?;
+    has(&told, "ClusterRole nadmit-operate")
+}
+
+fn missing() -> Result<(), Failed> {
+    let world = World::without(&["addressallocations"])?;
+    let told = world.refused(&["pools"])?;
+    has(
+        &told,
+        "has no AddressAllocations: nadmit's definitions are not there",
+    )?;
+    has(&told, "nadmit crds | kubectl apply")?;
+    // What Multus or people bring may be missing.
+    let world = World::without(&[
+        "addressreservations",
+        "addressslices",
+        "network-attachment-definitions",
+    ])?;
+    world.record("192.0.2.211", pod("gone"));
+    has(&world.said(&["pools"])?, "storage  192.0.2.192/27")?;
+    has(&world.run(&["whois", "192.0.2.211"])?, "nadmit release")?;
+    has(
+        &world.refused(&["describe", "pod", "db/nobody"])?,
+        "is not there",
+    )?;
+    has(
+        &world.refused(&["pools", "nope"])?,
+        "there is no address pool \"nope\"; there are storage",
+    )?;
+    let told = world.place.refused(&["pools", "--data-dir", "nowhere"])?;
+    has(&told, "--cluster")?;
+    has(
+        &world.place.refused(&["pools", "--context", "x"])?,
+        "--cluster",
+    )
+}
+
+fn not_ready() -> Result<(), Failed> {
+    let world = World::new()?;
+    let message = "Whereabouts gives addresses of it";
+    world.judge(
+        json!({"type": "Ready", "status": "False", "reason": "OverlapsWhereabouts",
+        "message": message}),
+    );
+    let told = format!("storage: gives nothing: {message}\n");
+    has(&world.said(&["pools"])?, &told)?;
+    world.judge(json!({"type": "Other", "status": "True"}));
+    let told = "storage: no nadmit has said yet whether it gives addresses\n";
+    has(&world.said(&["pools"])?, told)
+}
+
+fn sliced() -> Result<(), Failed> {
+    let world = World::new()?;
+    let mut pool = world
+        .server
+        .stored("addresspools.nadmit.io", "", "storage")
+        .ok_or("no pool")?;
+    pool["spec"] = json!({
+        "ranges": [{"range": "192.0.2.0/24"}], "nodeSliceSize": "/28", "retention": "Pod",
+    });
+    world.server.put(pool);
+    world.server.put(json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressSlice",
+        "metadata": {"name": "storage.192.0.2.16"},
+        "spec": {"pool": "storage", "node": "node-a", "range": "192.0.2.16/28"},
+    }));
+    has(&world.said(&["pools"])?, "1 of 16 slices claimed by nodes")
+}

@@ -1,0 +1,123 @@
+//! A cluster that operators ask: a stand-in for its API server, and a place for the commands.
+
+use std::{fs, path::Path};
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+
+use super::server::Place;
+use crate::api_server::{ApiServer, Failure, Rule, Store};
+
+pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
+/// The prefix of the names of records in the address space of the fixtures.
+const SPACE: &str = "example-net-common-5ef15fa086aaa63f";
+
+/// A cluster with the fixtures, and a place to ask it from.
+pub(super) struct World {
+    pub(super) server: ApiServer,
+    pub(super) place: Place,
+}
+
+impl World {
+    pub(super) fn new() -> Result<Self, Failed> {
+        Self::without(&[])
+    }
+
+    /// Without some resources.
+    pub(super) fn without(resources: &[&str]) -> Result<Self, Failed> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/operate/world.yaml");
+        let mut store = Store::of_text(&fs::read_to_string(file)?)?;
+        for resource in resources {
+            store = store.without(resource);
+        }
+        let place = Place::new()?;
+        let server = ApiServer::start(store, 2, Vec::new())?;
+        server.kubeconfig(&place.path("kubeconfig"))?;
+        let world = Self { server, place };
+        world.judge(json!({"type": "Ready", "status": "True", "reason": "Adopted", "message": ""}));
+        Ok(world)
+    }
+
+    /// Writes the pool's condition, as the leader does.
+    pub(super) fn judge(&self, condition: Value) {
+        if let Some(mut pool) = self.server.stored("addresspools.nadmit.io", "", "storage") {
+            pool["status"] = json!({"conditions": [condition]});
+            self.server.put(pool);
+        }
+    }
+
+    /// Records an address as nadmit does.
+    pub(super) fn record(&self, address: &str, mut spec: Value) {
+        spec["address"] = json!(address);
+        spec["networkName"] = json!("example_net_common");
+        spec["pool"] = json!("storage");
+        spec["network"] = json!({"namespace": "db", "name": "storage-net"});
+        spec["interface"] = json!("net1");
+        spec["since"] = json!("2026-03-01T12:00:00Z");
+        self.server.put(json!({
+            "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
+            "metadata": {"name": format!("{SPACE}.{address}")}, "spec": spec,
+        }));
+    }
+
+    pub(super) fn holder(&self, address: &str) -> Option<Value> {
+        let name = format!("{SPACE}.{address}");
+        let record = self.server.stored(RECORDS, "", &name)?;
+        Some(record["spec"]["holder"].clone())
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
+        self.place.run(&asking(arguments))
+    }
+
+    pub(super) fn refused(&self, arguments: &[&str]) -> Result<String, Failed> {
+        self.place.refused(&asking(arguments))
+    }
+
+    /// What is printed, with what is warned of.
+    pub(super) fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
+        self.place.said(&asking(arguments))
+    }
+
+    pub(super) fn forbid(&self, verb: &str, resource: &str) {
+        let rule = Rule::of(verb, resource, Failure::Forbidden.into());
+        self.server.fault(rule);
+    }
+
+    /// The resources that were listed since the last call, in their order and each once.
+    pub(super) fn listed(&self, before: usize) -> Vec<String> {
+        let seen = self.server.seen().split_off(before);
+        let mut resources: Vec<String> = Vec::new();
+        for path in seen {
+            let path = path.split('?').next().unwrap_or_default();
+            let resource = path.rsplit('/').next().unwrap_or_default().to_owned();
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        resources
+    }
+}
+
+fn asking<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let cluster = ["--cluster", "--kubeconfig", "kubeconfig"];
+    arguments.iter().copied().chain(cluster).collect()
+}
+
+pub(super) fn replica(pod: &str) -> Value {
+    json!({
+        "holder": {"replica": {"namespace": "db", "statefulSet": "db", "ordinal": 0}},
+        "pod": {"name": pod},
+    })
+}
+
+pub(super) fn pod(name: &str) -> Value {
+    json!({"holder": {"pod": {"namespace": "db", "name": name}}, "pod": {"name": name}})
+}
+
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<(), Failed> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+}
