@@ -120,7 +120,7 @@ fn what_does_not_fit_is_told_without_the_key() {
         assert!(!told.contains(&shown[..20]), "{told}");
     }
     for key in [pair.key.clone(), PrivateKey::new("no key")] {
-        assert!(Signer::among(&[signer.certificate.clone()], &key).is_none());
+        assert!(Signer::among(std::slice::from_ref(&signer.certificate), &key).is_none());
         assert!(Signer::new(&signer.certificate.der, &key).is_err());
     }
     let told = format!("{:?} {:?} {:?}", made, pair, signer);

@@ -49,9 +49,9 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// A trial in real time.
-fn trial<F: Future<Output = Told>>(name: &str, run: fn() -> F) -> Trial
+fn trial<F>(name: &str, run: fn() -> F) -> Trial
 where
-    F: 'static,
+    F: Future<Output = Told> + 'static,
 {
     Trial::test(format!("certificates::{name}"), move || {
         tokio::runtime::Builder::new_multi_thread()

@@ -4,6 +4,7 @@
 mod binary;
 mod dying;
 mod looks;
+mod real;
 mod stage;
 mod storm;
 
@@ -15,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         dying::trials(),
         storm::trials(),
         binary::trials(),
+        real::trials(),
     ]
     .into_iter()
     .flatten()
