@@ -15,7 +15,8 @@
 //!    two and the world in step, and [`api`] defines the kinds by which people say it.
 //! 4. [`rules`] say what is wrong, each with a stable code, at a level that [`config`] may change.
 //! 5. [`check`] does the same offline, on files.
-//! 6. [`server`] is the glue: TLS, limits, health, metrics. [`cli`] starts it.
+//! 6. [`server`] is the glue: TLS, limits, health, metrics. [`cli`] starts it. [`pki`] makes and reads
+//!    certificates.
 //! 7. [`operate`] answers who runs it: what the pools give, who holds what, what may be freed.
 
 pub mod admission;
@@ -33,6 +34,7 @@ pub mod ledger;
 pub mod manifests;
 pub mod network;
 pub mod operate;
+pub mod pki;
 pub mod rules;
 pub mod server;
 pub mod sources;

@@ -121,6 +121,48 @@ pub(super) struct ServeArgs {
         requires = "tls_cert"
     )]
     tls_key: Option<PathBuf>,
+    /// Keep a certificate in this Secret of nadmit's namespace, and serve with it: made if there is
+    /// none, renewed in time, one for all replicas
+    #[arg(
+        long,
+        env = "NADMIT_TLS_SECRET",
+        value_name = "NAME",
+        value_parser = object_name,
+        requires = "cluster",
+        conflicts_with_all = ["tls_cert", "tls_key"]
+    )]
+    pub(super) tls_secret: Option<String>,
+    /// The Service before the replicas, for whose names the certificate of --tls-secret is
+    #[arg(
+        long,
+        env = "NADMIT_SERVICE",
+        value_name = "NAME",
+        value_parser = object_name,
+        default_value = "nadmit",
+        requires = "tls_secret"
+    )]
+    pub(super) service: String,
+    /// The ValidatingWebhookConfiguration and MutatingWebhookConfiguration that are given the CA of
+    /// --tls-secret as caBundle, in the webhooks that lead to --service
+    #[arg(
+        long,
+        env = "NADMIT_WEBHOOKS",
+        value_name = "NAME",
+        value_parser = object_name,
+        default_value = "nadmit",
+        requires = "tls_secret"
+    )]
+    pub(super) webhooks: String,
+    /// Seconds that a new CA is in every caBundle before a certificate of it is served
+    #[arg(
+        long,
+        env = "NADMIT_TLS_SETTLE",
+        value_name = "SECONDS",
+        default_value_t = 120,
+        requires = "tls_secret",
+        hide = true
+    )]
+    pub(super) tls_settle: u16,
     /// Serve only callers with a certificate of these authorities (PEM)
     #[arg(long, env = "NADMIT_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
@@ -156,9 +198,10 @@ impl ServeArgs {
         }
     }
 
-    fn certificates(&self) -> Certificates {
-        let identity = match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => Identity::Files {
+    fn certificates(&self, kept: Option<Identity>) -> Certificates {
+        let identity = match (kept, &self.tls_cert, &self.tls_key) {
+            (Some(kept), ..) => kept,
+            (None, Some(cert), Some(key)) => Identity::Files {
                 cert: cert.clone(),
                 key: key.clone(),
             },
@@ -174,12 +217,12 @@ impl ServeArgs {
         }
     }
 
-    fn options(&self) -> ServeOptions {
+    fn options(&self, kept: Option<Identity>) -> ServeOptions {
         let drain_grace = Duration::from_secs(self.drain_grace.into());
         ServeOptions {
             listen: self.listen,
             admin_listen: Some(self.admin_listen),
-            certificates: self.certificates(),
+            certificates: self.certificates(kept),
             limits: Limits {
                 drain_grace,
                 ..Limits::default()
@@ -188,11 +231,10 @@ impl ServeArgs {
         }
     }
 
-    /// The CA to check the server by, if nadmit made its certificate.
+    /// The CA to check the server by, if nadmit made its certificate in files.
     fn ca(&self) -> Option<PathBuf> {
-        self.tls_cert
-            .is_none()
-            .then(|| self.cert_dir.join("ca.crt"))
+        let made = self.tls_cert.is_none() && self.tls_secret.is_none();
+        made.then(|| self.cert_dir.join("ca.crt"))
     }
 }
 
@@ -223,7 +265,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         None => Served::cluster(&args, config.policy.clone()).await?,
     };
     let catalog = served.state.catalog.clone();
-    let server = Server::bind(args.options(), served.state).await?;
+    let server = Server::bind(args.options(served.identity), served.state).await?;
     let admin_socket = match &served.data_dir {
         Some(data_dir) => Some(AdminSocket::bind(data_dir, served.desk)?),
         None => None,
@@ -260,6 +302,16 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         }
         _ => address,
     }
+}
+
+/// A name that an object of Kubernetes can have, and a certificate.
+fn object_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let label = |part: &str| part.starts_with(fits) && part.chars().all(fits);
+    if text.len() <= 253 && text.split('.').all(label) {
+        return Ok(text.to_owned());
+    }
+    Err("a name has lower case letters, digits, \"-\" and \".\", as in nadmit-tls".to_owned())
 }
 
 /// The first SIGTERM or SIGINT drains, the second ends at once.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,9 @@ use super::{
     standalone::{self, Standalone},
 };
 use crate::{
+    controllers::{CertificateKeeper, CertificateOptions},
     rules::Policy,
-    server::{Desk, State},
+    server::{Desk, Identity, State},
     sources::{Connection, OptionalFile},
 };
 
@@ -38,12 +40,18 @@ pub(super) struct Served {
     pub(super) data_dir: Option<PathBuf>,
     /// What is served, for people: a folder, or a cluster's URL.
     pub(super) origin: String,
+    /// The certificate, if it is kept in the cluster.
+    pub(super) identity: Option<Identity>,
 }
 
 /// What runs beside the server.
 pub(super) enum Beside {
     Folder(Box<standalone::Beside>),
-    Cluster(Box<replica::Beside>, Option<OptionalFile>),
+    Cluster {
+        replica: Box<replica::Beside>,
+        schedule: Option<OptionalFile>,
+        certificates: Option<Box<CertificateKeeper>>,
+    },
 }
 
 impl Served {
@@ -64,6 +72,7 @@ impl Served {
             beside: Beside::Folder(Box::new(standalone.beside)),
             data_dir: Some(data_dir),
             origin: manifests.display().to_string(),
+            identity: None,
         })
     }
 
@@ -85,9 +94,10 @@ impl Served {
         let schedule = dir.map(|dir| OptionalFile::open(dir.join(SCHEDULE)));
         let schedule = schedule.transpose()?;
         let none = watch::Sender::new(None);
+        let namespace = args.namespace.clone().unwrap_or(namespace);
         let options = ReplicaOptions {
             server: server.clone(),
-            namespace: args.namespace.clone().unwrap_or(namespace),
+            namespace: namespace.clone(),
             schedule: schedule
                 .as_ref()
                 .map_or_else(|| none.subscribe(), OptionalFile::said),
@@ -97,15 +107,44 @@ impl Served {
             clock: super::clock(),
             chance,
         };
-        let replica = Replica::new(client, options);
+        let replica = Replica::new(client.clone(), options);
+        let failed = replica.state.metrics.renewal_failed();
+        let certificates = keeper(args, client, &namespace, failed);
+        let identity = certificates
+            .as_ref()
+            .map(|(secret, keeper)| Identity::Kept {
+                secret: secret.clone(),
+                pair: keeper.shown(),
+            });
         Ok(Self {
             state: replica.state,
             desk: replica.desk,
-            beside: Beside::Cluster(Box::new(replica.beside), schedule),
+            beside: Beside::Cluster {
+                replica: Box::new(replica.beside),
+                schedule,
+                certificates: certificates.map(|(_, keeper)| Box::new(keeper)),
+            },
             data_dir: args.data_dir.clone(),
             origin: server,
+            identity,
         })
     }
+}
+
+/// Who keeps the certificate in a Secret, if it is to be in one, with the Secret's name.
+fn keeper(
+    args: &ServeArgs,
+    client: kube::Client,
+    namespace: &str,
+    failed: Gauge,
+) -> Option<(String, CertificateKeeper)> {
+    let secret = args.tls_secret.clone()?;
+    let options = CertificateOptions {
+        settles: Duration::from_secs(args.tls_settle.into()),
+        ..CertificateOptions::new(namespace, &secret, &args.service, &args.webhooks)
+    };
+    let keeper = CertificateKeeper::new(client, options, super::clock(), failed);
+    Some((secret, keeper))
 }
 
 impl Beside {
@@ -113,13 +152,22 @@ impl Beside {
     pub(super) async fn run(self, stop: CancellationToken) {
         match self {
             Self::Folder(beside) => beside.run(stop).await,
-            Self::Cluster(beside, schedule) => {
+            Self::Cluster {
+                replica,
+                schedule,
+                certificates,
+            } => {
                 let watched = async {
                     if let Some(schedule) = schedule {
                         schedule.watch(PERIOD, stop.clone()).await;
                     }
                 };
-                tokio::join!(beside.run(stop.clone()), watched);
+                let kept = async {
+                    if let Some(certificates) = certificates {
+                        certificates.run(stop.clone()).await;
+                    }
+                };
+                tokio::join!(replica.run(stop.clone()), watched, kept);
             }
         }
     }

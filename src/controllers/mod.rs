@@ -8,9 +8,11 @@
 //! - [`Leadership`] says which replica does what is done once for all of them.
 //! - [`Rounds`] calls for the full comparison on its schedule.
 //! - [`StatusWriter`] writes what there is to say of pools and reservations into their status.
+//! - [`CertificateKeeper`] keeps the server's certificate in a Secret, and the webhooks' trust in it.
 //! - [`Events`] takes what any of them tells people ([`Notices`]), and makes Events of it.
 
 mod carry_out;
+mod certificates;
 mod events;
 mod feed;
 mod housekeeper;
@@ -29,6 +31,7 @@ mod steward;
 mod tests;
 
 pub use self::{
+    certificates::{Called, CertificateKeeper, CertificateOptions, Lives},
     events::{EventWriter, Events},
     feed::Feed,
     housekeeper::Housekeeper,

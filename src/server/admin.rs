@@ -13,7 +13,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use prometheus_client::encoding::text::encode;
 
-use super::{lifecycle::Lifecycle, reject::text, review::Reviewer};
+use super::{lifecycle::Lifecycle, reject::text, review::Reviewer, tls::Resolver};
 
 /// What `/metrics` answers with.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,10 +23,15 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 struct Admin {
     reviewer: Arc<Reviewer>,
     lifecycle: Lifecycle,
+    certificate: Arc<Resolver>,
 }
 
 /// `GET /livez`, `/readyz` and `/metrics`.
-pub(super) fn routes(reviewer: Arc<Reviewer>, lifecycle: Lifecycle) -> Router {
+pub(super) fn routes(
+    reviewer: Arc<Reviewer>,
+    lifecycle: Lifecycle,
+    certificate: Arc<Resolver>,
+) -> Router {
     Router::new()
         .route("/livez", get(alive).fallback(other_method))
         .route("/readyz", get(ready).fallback(other_method))
@@ -35,6 +40,7 @@ pub(super) fn routes(reviewer: Arc<Reviewer>, lifecycle: Lifecycle) -> Router {
         .with_state(Admin {
             reviewer,
             lifecycle,
+            certificate,
         })
 }
 
@@ -45,6 +51,10 @@ async fn alive() -> Response {
 async fn ready(State(admin): State<Admin>) -> Response {
     if admin.lifecycle.is_draining() {
         let line = "draining: the server was told to end";
+        return text(StatusCode::SERVICE_UNAVAILABLE, line);
+    }
+    if !admin.certificate.has_certificate() {
+        let line = "there is no certificate to serve with yet; the log says why";
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
     }
     if admin.reviewer.state.catalog.load().is_none() {

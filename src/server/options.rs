@@ -1,8 +1,10 @@
 //! What can be set: where to listen, which certificate to show, how long to wait for anybody.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::clock::Clock;
+use tokio::sync::watch::Receiver;
+
+use crate::{clock::Clock, pki::Pair};
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -46,6 +48,14 @@ pub enum Identity {
         cert: PathBuf,
         /// Its key (`--tls-key`).
         key: PathBuf,
+    },
+    /// What a controller keeps in a Secret (`--tls-secret`). Until it has brought one, the server is
+    /// not ready and ends every handshake.
+    Kept {
+        /// The Secret, for errors.
+        secret: String,
+        /// What is to be shown.
+        pair: Receiver<Option<Arc<Pair>>>,
     },
 }
 

@@ -123,7 +123,8 @@ impl Server {
             metrics: metrics.clone(),
         };
         let admin = admin_socket.map(|socket| {
-            let router = admin::routes(reviewer.clone(), lifecycle.clone());
+            let certificate = reloader.resolver();
+            let router = admin::routes(reviewer.clone(), lifecycle.clone(), certificate);
             let limits = admin_limits(&limits);
             listener(socket, router, limits, &admin_lifecycle, None)
         });

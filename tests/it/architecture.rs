@@ -53,6 +53,7 @@ const ROOMS: &[Room] = &[
     worldly("ledger", &["allocation", "api"]),
     worldly("install", &["network", "rules", "config", "sources"]),
     pure("operate", &["network", "allocation", "catalog"]),
+    worldly("pki", &[]),
     worldly(
         "check",
         &[
@@ -76,6 +77,7 @@ const ROOMS: &[Room] = &[
             "config",
             "ledger",
             "operate",
+            "pki",
         ],
     ),
     worldly(
@@ -89,6 +91,7 @@ const ROOMS: &[Room] = &[
             "admission",
             "api",
             "ledger",
+            "pki",
         ],
     ),
     worldly(

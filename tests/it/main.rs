@@ -8,6 +8,7 @@ mod api_conversations;
 mod api_server;
 mod architecture;
 mod binding;
+mod certificates;
 mod check;
 mod check_cluster;
 mod cluster_ledger;
@@ -54,6 +55,7 @@ fn main() {
         api_conversations::trials(),
         architecture::trials(),
         binding::trials(),
+        certificates::trials(),
         check::trials(),
         check_cluster::trials(),
         cluster_ledger::trials(),

@@ -50,6 +50,7 @@ pub struct Metrics {
     pub(super) handshake_failures: Counter,
     pub(super) certificate_expiry: Gauge,
     pub(super) reload_failures: Counter,
+    pub(super) renewal_failed: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -101,6 +102,7 @@ impl Metrics {
             handshake_failures: Counter::default(),
             certificate_expiry: Gauge::default(),
             reload_failures: Counter::default(),
+            renewal_failed: Gauge::default(),
         };
         metrics.register_requests(registry);
         registry.register_with_unit(
@@ -166,6 +168,17 @@ impl Metrics {
             "Attempts to load changed certificates that failed; the old ones stay in use",
             self.reload_failures.clone(),
         );
+        registry.register(
+            "certificate_renewal_failed",
+            "1 if the certificate could not be looked after at the last look",
+            self.renewal_failed.clone(),
+        );
+    }
+
+    /// Where it is said whether the certificate could not be looked after at the last look; for
+    /// whoever keeps it for the server.
+    pub fn renewal_failed(&self) -> Gauge {
+        self.renewal_failed.clone()
     }
 
     /// Counts a review and its answer.

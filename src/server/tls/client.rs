@@ -16,8 +16,8 @@ use rustls::{
 use super::{
     error::{CertificateError, Problem},
     load::Source,
-    provider,
 };
+use crate::pki::provider;
 
 /// Checks client certificates against the authorities of one moment.
 #[derive(Debug)]

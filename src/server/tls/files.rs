@@ -31,7 +31,7 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a marked file: whoever reads it sees the old contents or the new, never a part.
-pub(super) fn write(path: &Path, pem: &str, mode: u32) -> io::Result<()> {
+pub(super) fn write(path: &Path, pem: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
@@ -42,7 +42,7 @@ pub(super) fn write(path: &Path, pem: &str, mode: u32) -> io::Result<()> {
         .mode(mode)
         .open(&new)?;
     file.write_all(MARK.as_bytes())?;
-    file.write_all(pem.as_bytes())?;
+    file.write_all(pem)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     sync_directory(path)
@@ -75,10 +75,10 @@ mod tests {
         let path = directory.path().join("deep/er/tls.key");
         make_directory(path.parent().unwrap()).unwrap();
         fs::write(path.with_file_name("tls.key.new"), "left by a crash").unwrap();
-        for pem in ["one", "two"] {
+        for pem in [b"one", b"two"] {
             write(&path, pem, SECRET).unwrap();
             let contents = fs::read(&path).unwrap();
-            assert!(is_marked(&contents) && contents.ends_with(pem.as_bytes()));
+            assert!(is_marked(&contents) && contents.ends_with(pem));
             let mode = fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, SECRET);
         }

@@ -1,20 +1,21 @@
 //! From the bytes of PEM files to what rustls shows and asks for.
 
-use std::{fs, path::PathBuf};
+use std::{fs, future::pending, path::PathBuf, sync::Arc};
 
 use rustls::{
-    Error, InconsistentKeys,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, pem::PemObject},
     sign::CertifiedKey,
 };
-use x509_parser::parse_x509_certificate;
+use tokio::sync::watch::Receiver;
 
 use super::{
     client::Verifier,
     error::{CertificateError, Problem},
-    provider,
 };
-use crate::server::options::{Certificates, Identity};
+use crate::{
+    pki::{Certificate, Pair, PrivateKey, WrongPair},
+    server::options::{Certificates, Identity},
+};
 
 /// The certificate in a certificate directory.
 pub(super) const TLS_CERT: &str = "tls.crt";
@@ -28,28 +29,35 @@ pub(super) struct Source {
     pub(super) path: PathBuf,
 }
 
-/// The files that make up what is shown and asked for.
+/// Where what is shown and asked for comes from.
 #[derive(Debug, Clone)]
 pub(super) struct Sources {
     cert: Source,
     key: Source,
+    /// Who brings certificate and key, if they are in no files.
+    kept: Option<Receiver<Option<Arc<Pair>>>>,
     client_ca: Option<Source>,
 }
 
 /// What they contain.
 #[derive(PartialEq, Eq)]
 pub(super) struct Contents {
-    cert: Vec<u8>,
-    key: Vec<u8>,
+    /// `None` if nobody has brought one yet.
+    pair: Option<Pair>,
     client_ca: Option<Vec<u8>>,
 }
 
 /// What that means.
 pub(super) struct Loaded {
+    pub(super) shown: Option<Shown>,
+    pub(super) client: Option<Verifier>,
+}
+
+/// What is shown.
+pub(super) struct Shown {
     pub(super) identity: CertifiedKey,
     /// When the certificate expires, in seconds since the epoch.
     pub(super) expiry: i64,
-    pub(super) client: Option<Verifier>,
 }
 
 impl Source {
@@ -79,30 +87,61 @@ impl Sources {
                 Source::new("--tls-cert", cert),
                 Source::new("--tls-key", key),
             ],
+            Identity::Kept { secret, .. } => [TLS_CERT, TLS_KEY]
+                .map(|name| Source::new("--tls-secret", PathBuf::from(secret).join(name))),
+        };
+        let kept = match &certificates.identity {
+            Identity::Kept { pair, .. } => Some(pair.clone()),
+            Identity::Directory { .. } | Identity::Files { .. } => None,
         };
         let client_ca = certificates.client_ca.as_ref();
         Self {
             cert,
             key,
+            kept,
             client_ca: client_ca.map(|path| Source::new("--client-ca", path)),
         }
     }
 
+    /// Whether somebody else looks after certificate and key.
+    pub(super) fn are_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Waits until somebody brings another certificate; for ever, if it is in files.
+    pub(super) async fn brought(&mut self) {
+        let brought = match &mut self.kept {
+            Some(kept) => kept.changed().await.is_ok(),
+            None => false,
+        };
+        if !brought {
+            pending::<()>().await;
+        }
+    }
+
     pub(super) fn read(&self) -> Result<Contents, CertificateError> {
+        let pair = match &self.kept {
+            Some(kept) => kept.borrow().as_deref().cloned(),
+            None => Some(Pair {
+                cert: self.cert.read()?,
+                key: PrivateKey::new(self.key.read()?),
+            }),
+        };
         Ok(Contents {
-            cert: self.cert.read()?,
-            key: self.key.read()?,
+            pair,
             client_ca: self.client_ca.as_ref().map(Source::read).transpose()?,
         })
     }
 
     pub(super) fn load(&self, contents: &Contents) -> Result<Loaded, CertificateError> {
-        let identity = identity(&self.cert, &contents.cert, &self.key, &contents.key)?;
-        let expiry = expiry(&self.cert, &identity)?;
+        let shown = contents.pair.as_ref().map(|pair| {
+            let identity = identity(&self.cert, &self.key, pair)?;
+            let expiry = expiry(&self.cert, &identity)?;
+            Ok(Shown { identity, expiry })
+        });
         let client = self.client_ca.as_ref().zip(contents.client_ca.as_ref());
         Ok(Loaded {
-            identity,
-            expiry,
+            shown: shown.transpose()?,
             client: client
                 .map(|(source, pem)| Verifier::new(source, certificates(source, pem)?))
                 .transpose()?,
@@ -113,22 +152,16 @@ impl Sources {
 /// A certificate with the key that fits it.
 pub(super) fn identity(
     cert: &Source,
-    cert_pem: &[u8],
     key: &Source,
-    key_pem: &[u8],
+    pair: &Pair,
 ) -> Result<CertifiedKey, CertificateError> {
-    let chain = certificates(cert, cert_pem)?;
-    let der = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| key.error(Problem::NoKey))?;
-    let signer = provider()
-        .key_provider
-        .load_private_key(der)
-        .map_err(|error| key.error(Problem::Key(error)))?;
-    let identity = CertifiedKey::new(chain, signer);
-    match identity.keys_match() {
-        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
-        Err(Error::InconsistentKeys(_)) => Err(cert.error(Problem::Mismatch(key.path.clone()))),
-        Err(error) => Err(cert.error(Problem::Certificate(error.to_string()))),
-    }
+    pair.identity().map_err(|wrong| match wrong {
+        WrongPair::NoCertificate => cert.error(Problem::NoCertificate),
+        WrongPair::NoKey => key.error(Problem::NoKey),
+        WrongPair::Key(error) => key.error(Problem::Key(error)),
+        WrongPair::Certificate(error) => cert.error(Problem::Certificate(error.to_string())),
+        WrongPair::Mismatch => cert.error(Problem::Mismatch(key.path.clone())),
+    })
 }
 
 /// All certificates of a PEM file; at least one.
@@ -144,10 +177,7 @@ pub(super) fn certificates(
 }
 
 fn expiry(source: &Source, identity: &CertifiedKey) -> Result<i64, CertificateError> {
-    let unusable = |error: String| source.error(Problem::Certificate(error));
-    let leaf = identity
-        .end_entity_cert()
-        .map_err(|error| unusable(error.to_string()))?;
-    let (_, parsed) = parse_x509_certificate(leaf).map_err(|error| unusable(error.to_string()))?;
-    Ok(parsed.validity().not_after.timestamp())
+    let leaf = identity.cert.first().and_then(Certificate::of);
+    let leaf = leaf.ok_or_else(|| source.error(Problem::NoCertificate))?;
+    Ok(leaf.end.as_second())
 }

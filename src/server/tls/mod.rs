@@ -7,7 +7,6 @@
 mod client;
 mod error;
 mod files;
-mod issue;
 mod load;
 mod reload;
 pub mod self_signed;
@@ -16,17 +15,17 @@ use std::sync::Arc;
 
 use rustls::{
     ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::aws_lc_rs,
     server::NoServerSessionStorage,
     version::{TLS12, TLS13},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-pub(super) use self::reload::Reloader;
-use self::{client::Authorities, reload::Resolver};
+use self::client::Authorities;
+pub(super) use self::reload::{Reloader, Resolver};
 pub use self::{error::CertificateError, self_signed::Made};
 use super::{connection::Protocol, metrics::Metrics, options::Certificates};
-use crate::clock::Clock;
+use crate::{clock::Clock, pki::provider};
 
 /// HTTP/2, as ALPN names it.
 const HTTP2: &[u8] = b"h2";
@@ -76,9 +75,4 @@ pub(super) fn protocol<S>(stream: &TlsStream<S>) -> Protocol {
         Some(HTTP2) => Protocol::Http2,
         _ => Protocol::Http1,
     }
-}
-
-/// The one source of cryptography, and of its randomness.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }

@@ -7,7 +7,7 @@
 
 use std::{mem, path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use jiff::{SignedDuration, Timestamp};
 use rustls::{
     server::{ClientHello, ResolvesServerCert},
@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use super::{
     client::Authorities,
     error::CertificateError,
-    load::{Contents, Loaded, Sources},
+    load::{Contents, Loaded, Shown, Sources},
     self_signed::{self, Made},
 };
 use crate::{
@@ -37,9 +37,9 @@ use crate::{
 /// How often a certificate of nadmit's own is looked at for its age.
 const RENEWAL_CHECK: SignedDuration = SignedDuration::from_hours(1);
 
-/// Shows the certificate of the moment.
-#[derive(Debug)]
-pub(super) struct Resolver(ArcSwap<CertifiedKey>);
+/// Shows the certificate of the moment, if there is one.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Resolver(ArcSwapOption<CertifiedKey>);
 
 /// Keeps what is shown and asked for up to date with the files.
 pub(in crate::server) struct Reloader {
@@ -62,7 +62,14 @@ struct Own {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        self.0.load_full()
+    }
+}
+
+impl Resolver {
+    /// Whether there is one to show.
+    pub(in crate::server) fn has_certificate(&self) -> bool {
+        self.0.load().is_some()
     }
 }
 
@@ -77,24 +84,25 @@ impl Reloader {
         let sources = Sources::new(certificates);
         let contents = sources.read()?;
         let loaded = sources.load(&contents)?;
-        if loaded.expiry <= clock.now().as_second() {
+        let expiry = loaded.shown.as_ref().map(|shown| shown.expiry);
+        if expiry.is_some_and(|expiry| expiry <= clock.now().as_second()) {
             warn!("the certificate has expired; callers will refuse it");
         }
-        metrics.certificate_expiry.set(loaded.expiry);
         let authorities = loaded.client.map(Authorities::new).map(Arc::new);
         let reloader = Self {
             sources,
             contents,
             own,
-            resolver: Arc::new(Resolver(ArcSwap::from_pointee(loaded.identity))),
+            resolver: Arc::default(),
             authorities: authorities.clone(),
             metrics,
             complaint: String::new(),
         };
+        reloader.show(loaded.shown);
         Ok((reloader, authorities))
     }
 
-    pub(super) fn resolver(&self) -> Arc<Resolver> {
+    pub(in crate::server) fn resolver(&self) -> Arc<Resolver> {
         self.resolver.clone()
     }
 
@@ -105,8 +113,10 @@ impl Reloader {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
+                biased;
                 () = stop.cancelled() => return,
+                () = self.sources.brought() => {}
+                _ = ticks.tick() => {}
             }
             // Files may lie on a network.
             match spawn_blocking(move || self.looked()).await {
@@ -120,7 +130,12 @@ impl Reloader {
     }
 
     fn looked(mut self) -> Self {
-        match self.look() {
+        let looked = self.look();
+        // Who keeps it elsewhere says so himself.
+        if !self.sources.are_kept() {
+            self.metrics.renewal_failed.set(i64::from(looked.is_err()));
+        }
+        match looked {
             Ok(()) => self.complaint.clear(),
             Err(error) => self.complain(&error),
         }
@@ -146,12 +161,20 @@ impl Reloader {
     }
 
     fn publish(&self, loaded: Loaded) {
-        self.metrics.certificate_expiry.set(loaded.expiry);
-        self.resolver.0.store(Arc::new(loaded.identity));
+        let expiry = loaded.shown.as_ref().map(|shown| shown.expiry);
+        self.show(loaded.shown);
         if let (Some(authorities), Some(verifier)) = (&self.authorities, loaded.client) {
             authorities.replace(verifier);
         }
-        info!(expiry = loaded.expiry, "the certificates were reloaded");
+        info!(expiry, "the certificates were reloaded");
+    }
+
+    /// Without another one, what was shown is shown on.
+    fn show(&self, shown: Option<Shown>) {
+        if let Some(shown) = shown {
+            self.metrics.certificate_expiry.set(shown.expiry);
+            self.resolver.0.store(Some(Arc::new(shown.identity)));
+        }
     }
 
     /// Counts each failure, and tells each kind of it once.

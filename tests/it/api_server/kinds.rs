@@ -152,6 +152,18 @@ const ROWS: &[Row] = &[
     ("coordination.k8s.io/v1", "Lease", "leases", "n"),
     ("events.k8s.io/v1", "Event", "events", "n"),
     (
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        "g",
+    ),
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        "g",
+    ),
+    (
         "apiextensions.k8s.io/v1",
         "CustomResourceDefinition",
         "customresourcedefinitions",

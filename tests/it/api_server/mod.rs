@@ -41,6 +41,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 pub(crate) use self::{
@@ -105,6 +106,8 @@ struct Shared {
     written: Mutex<Counts>,
     log: Mutex<Option<Log>>,
     lags: Mutex<BTreeMap<String, Duration>>,
+    /// How far the clock is ahead that a client is told; `None`: it is told none.
+    skews: Mutex<BTreeMap<String, Option<SignedDuration>>>,
     /// How often the watches of a client were dropped.
     drops: Mutex<BTreeMap<String, u64>>,
     address: OnceLock<SocketAddr>,
@@ -134,6 +137,7 @@ impl ApiServer {
             written: Mutex::default(),
             log: Mutex::default(),
             lags: Mutex::default(),
+            skews: Mutex::default(),
             drops: Mutex::default(),
             address: OnceLock::new(),
         };
@@ -216,6 +220,11 @@ impl ApiServer {
     pub(crate) fn lag(&self, client: &str, lag: Duration) {
         locked(&self.shared.lags).insert(client.to_owned(), lag);
         self.shared.wake();
+    }
+
+    /// From now on a client is told a time that is so much ahead in the `Date` of its answers, or none.
+    pub(crate) fn skew(&self, client: &str, ahead: Option<SignedDuration>) {
+        locked(&self.shared.skews).insert(client.to_owned(), ahead);
     }
 
     /// Forgets the history: watches that are behind, and lists that are not at their end, are

@@ -11,6 +11,7 @@ use axum::body::Body;
 use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, fmt::rfc2822};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -47,12 +48,28 @@ where
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(Into::into)?.to_bytes();
-            server.answer(&parts, body).await
+            let mut answer = server.answer(&parts, body).await?;
+            server.date(answer.headers_mut());
+            Ok(answer)
         })
     }
 }
 
 impl ApiServer {
+    /// Every answer says what time it is for the server.
+    fn date(&self, headers: &mut http::HeaderMap) {
+        let skew = locked(&self.shared.skews).get(&*self.client).copied();
+        let Some(skew) = skew.unwrap_or(Some(SignedDuration::ZERO)) else {
+            return;
+        };
+        let now = (self.shared.clock)().saturating_add(skew);
+        let printer = rfc2822::DateTimePrinter::new();
+        let date = now.and_then(|now| printer.timestamp_to_rfc9110_string(&now));
+        if let Some(date) = date.ok().and_then(|date| date.parse().ok()) {
+            headers.insert(http::header::DATE, date);
+        }
+    }
+
     async fn answer(&self, parts: &http::request::Parts, body: Bytes) -> Answered {
         let shared = &self.shared;
         locked(&shared.seen).push(parts.uri.to_string());

@@ -10,21 +10,16 @@ mod tests;
 
 use std::path::Path;
 
-use jiff::Timestamp;
-use rustls::{
-    RootCertStore,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
-    pki_types::{ServerName, UnixTime},
-};
+use jiff::{SignedDuration, Timestamp};
+use rustls::pki_types::ServerName;
 
-use self::pair::{Pair, Signer, Terms};
+use self::pair::Pair;
 use super::{
     error::{CertificateError, Problem},
     files,
-    issue::{self, SERVER_LIFETIME, since_epoch},
-    load::{self, TLS_CERT, TLS_KEY},
-    provider,
+    load::{TLS_CERT, TLS_KEY},
 };
+use crate::pki::{self, Certificate, Signer, later};
 
 /// The certificate of the CA.
 const CA_CERT: &str = "ca.crt";
@@ -33,7 +28,13 @@ const CA_KEY: &str = "ca.key";
 /// Every file here is named by this flag.
 const FLAG: &str = "--cert-dir";
 /// The last part of its life in which a server certificate is remade: a twelfth, a month of a year.
-const LAST_PART: i64 = 12;
+const LAST_PART: i32 = 12;
+/// How long a CA lasts: ten years.
+const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 3652);
+/// How long a server certificate lasts: a year.
+const SERVER_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
+/// How far callers' clocks may lag behind.
+const LAG: SignedDuration = SignedDuration::from_hours(1);
 
 /// What had to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +64,20 @@ pub fn ensure(
         server.identity()?;
         return Ok(Made::Nothing);
     }
-    let hosts = hosts(directory, names)?;
+    check(directory, names)?;
     let authority = Pair::read(directory, CA_CERT, CA_KEY)?;
-    if is_good(&server, &authority, &hosts, now).is_some() {
+    if is_good(&server, &authority, names, now).is_some() {
         return Ok(Made::Nothing);
     }
     files::make_directory(directory)
         .map_err(|error| CertificateError::new(FLAG, directory, Problem::Write(error)))?;
     let (signer, made) = signer(&authority, now)?;
-    let issued = issue::server(names, &signer.issuer, now, signer.end);
+    let issued = pki::server(
+        names,
+        &signer,
+        later(now, -LAG),
+        later(now, SERVER_LIFETIME),
+    );
     server.write(&issued.map_err(CertificateError::library)?)?;
     Ok(made)
 }
@@ -84,59 +90,47 @@ fn signer(authority: &Pair, now: Timestamp) -> Result<(Signer, Made), Certificat
         return Ok((found?, Made::Certificate));
     }
     match found {
-        Ok(signer) if signer.end >= now + SERVER_LIFETIME => Ok((signer, Made::Certificate)),
+        Ok(signer) if signer.certificate.end >= later(now, SERVER_LIFETIME) => {
+            Ok((signer, Made::Certificate))
+        }
         Ok(_) | Err(_) => Ok((new_signer(authority, now)?, Made::Authority)),
     }
 }
 
 fn new_signer(place: &Pair, now: Timestamp) -> Result<Signer, CertificateError> {
-    let issued = issue::authority(now).map_err(CertificateError::library)?;
+    let (begin, end) = (later(now, -LAG), later(now, AUTHORITY_LIFETIME));
+    let issued = pki::authority("nadmit CA", begin, end).map_err(CertificateError::library)?;
     place.write(&issued)?;
     let made = Pair {
         cert: place.cert.clone(),
         key: place.key.clone(),
         cert_pem: Some(issued.cert.into_bytes()),
-        key_pem: Some(issued.key.into_bytes()),
+        key_pem: Some(issued.key.expose().to_vec()),
     };
     made.signer(now)
 }
 
-/// Whether the server's certificate fits its key, leads to the CA, covers the hosts and is not in
+/// Whether the server's certificate fits its key, leads to the CA, covers the names and is not in
 /// the last part of its life.
-fn is_good(
-    server: &Pair,
-    authority: &Pair,
-    hosts: &[ServerName<'_>],
-    now: Timestamp,
-) -> Option<()> {
+fn is_good(server: &Pair, authority: &Pair, names: &[String], now: Timestamp) -> Option<()> {
     let identity = server.identity().ok()?;
-    let terms = Terms::of(&identity.cert[0])?;
-    let renewal = terms.end - (terms.end - terms.begin) / LAST_PART;
-    if now.as_second() >= renewal {
+    let leaf = Certificate::of(&identity.cert[0])?;
+    let last_part = leaf.end.duration_since(leaf.begin) / LAST_PART;
+    if now >= later(leaf.end, -last_part) {
         return None;
     }
-    let authorities = load::certificates(&authority.cert, authority.cert_pem.as_deref()?).ok()?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(authorities);
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider())
-        .build()
-        .ok()?;
-    let moment = UnixTime::since_unix_epoch(since_epoch(now));
-    let (leaf, rest) = identity.cert.split_first()?;
-    for host in hosts {
-        verifier
-            .verify_server_cert(leaf, rest, host, &[], moment)
-            .ok()?;
-    }
-    Some(())
+    let (roots, _) = Certificate::all(authority.cert_pem.as_deref()?);
+    pki::verify(&identity.cert, &roots, names, now).then_some(())
 }
 
-fn hosts(directory: &Path, names: &[String]) -> Result<Vec<ServerName<'static>>, CertificateError> {
-    let host = |name: &String| {
-        ServerName::try_from(name.clone()).map_err(|error| {
+/// Every name is one that a certificate can have.
+fn check(directory: &Path, names: &[String]) -> Result<(), CertificateError> {
+    for name in names {
+        if let Err(error) = ServerName::try_from(name.as_str()) {
             let (name, reason) = (name.clone(), error.to_string());
-            CertificateError::new(FLAG, directory, Problem::Name { name, reason })
-        })
-    };
-    names.iter().map(host).collect()
+            let problem = Problem::Name { name, reason };
+            return Err(CertificateError::new(FLAG, directory, problem));
+        }
+    }
+    Ok(())
 }

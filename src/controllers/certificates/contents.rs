@@ -1,0 +1,143 @@
+//! What lies in the Secret: as bytes, and what of them can be used.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use serde_json::{Value, json};
+
+use crate::pki::{Certificate, Pair, PrivateKey, Signer, verify};
+
+/// The server's certificate.
+const TLS_CERT: &str = "tls.crt";
+/// Its key.
+const TLS_KEY: &str = "tls.key";
+/// The CAs that callers are to trust: those that may sign what is shown.
+const CA_CERT: &str = "ca.crt";
+/// The key of the CA that signs.
+const CA_KEY: &str = "ca.key";
+
+/// The four entries of the Secret; empty ones count as absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// `tls.crt`
+    pub(super) cert: Option<Vec<u8>>,
+    /// `tls.key`
+    pub(super) key: Option<PrivateKey>,
+    /// `ca.crt`
+    pub(super) authorities: Option<Vec<u8>>,
+    /// `ca.key`
+    pub(super) authority_key: Option<PrivateKey>,
+}
+
+/// What of the contents can be used.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// A certificate that can be read, with its key.
+    pub(super) served: Option<Served>,
+    /// The CAs of `ca.crt`.
+    pub(super) authorities: Vec<Certificate>,
+    /// Whether `ca.crt` holds nothing else.
+    pub(super) clean: bool,
+    /// That of the CAs whose key is there.
+    pub(super) signer: Option<Signer>,
+}
+
+/// A certificate that can be shown.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    /// What the server is given.
+    pub(super) pair: Arc<Pair>,
+    /// The first of the chain.
+    pub(super) certificate: Certificate,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+impl Contents {
+    /// Those of a Secret.
+    pub(super) fn of(secret: &Value) -> Self {
+        let entry = |name: &str| {
+            let text = secret["data"][name].as_str()?;
+            let bytes = STANDARD.decode(text).ok()?;
+            (!bytes.is_empty()).then_some(bytes)
+        };
+        Self {
+            cert: entry(TLS_CERT),
+            key: entry(TLS_KEY).map(PrivateKey::new),
+            authorities: entry(CA_CERT),
+            authority_key: entry(CA_KEY).map(PrivateKey::new),
+        }
+    }
+
+    /// Writes them into a Secret; other entries stay.
+    pub(super) fn write(&self, secret: &mut Value) {
+        if !secret["data"].is_object() {
+            secret["data"] = json!({});
+        }
+        let entries = [
+            (TLS_CERT, self.cert.as_deref()),
+            (TLS_KEY, self.key.as_ref().map(PrivateKey::expose)),
+            (CA_CERT, self.authorities.as_deref()),
+            (CA_KEY, self.authority_key.as_ref().map(PrivateKey::expose)),
+        ];
+        for (name, bytes) in entries {
+            secret["data"][name] = Value::from(STANDARD.encode(bytes.unwrap_or_default()));
+        }
+    }
+
+    /// Whether somebody else keeps them: there is a certificate or a key, and no key of a CA. What
+    /// nadmit writes is never without.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.authority_key.is_none() && (self.cert.is_some() || self.key.is_some())
+    }
+}
+
+impl Held {
+    /// What of these contents can be used.
+    pub(super) fn of(contents: &Contents) -> Self {
+        let pem = contents.authorities.as_deref().unwrap_or_default();
+        let (mut authorities, mut clean) = Certificate::all(pem);
+        let all = authorities.len();
+        authorities.retain(|one| one.is_authority);
+        clean &= authorities.len() == all;
+        let key = contents.authority_key.as_ref();
+        Self {
+            served: contents
+                .cert
+                .clone()
+                .zip(contents.key.clone())
+                .and_then(|(cert, key)| Served::of(Pair { cert, key })),
+            signer: key.and_then(|key| Signer::among(&authorities, key)),
+            authorities,
+            clean,
+        }
+    }
+}
+
+impl Served {
+    /// A chain with its key; `None` if they cannot be used or do not fit.
+    pub(super) fn of(pair: Pair) -> Option<Self> {
+        let chain = pair.identity().ok()?.cert;
+        Some(Self {
+            certificate: Certificate::of(chain.first()?)?,
+            pair: Arc::new(pair),
+            chain,
+        })
+    }
+
+    /// Whether a caller that trusts these CAs would believe it at this time, by each of the names.
+    pub(super) fn is_believed<'a>(
+        &self,
+        authorities: impl IntoIterator<Item = &'a Certificate>,
+        names: &[String],
+        now: Timestamp,
+    ) -> bool {
+        verify(&self.chain, authorities, names, now)
+    }
+
+    /// Whether this CA signed it, whoever it is for.
+    pub(super) fn is_of(&self, authority: &Certificate, now: Timestamp) -> bool {
+        self.is_believed([authority], &self.certificate.names, now)
+    }
+}

@@ -1,0 +1,124 @@
+//! Requests to the API server of which nothing is told to anybody: kube's own calls log an answer
+//! that they cannot read as a whole, and what is read here are keys. They also drop the header that
+//! says what time it is there.
+
+use std::time::Duration;
+
+use http::{Method, Request, Response, header};
+use http_body_util::BodyExt as _;
+use jiff::{Timestamp, fmt::rfc2822};
+use kube::{
+    Client,
+    client::Body,
+    core::{Status, response::reason},
+};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::api::call::Answer;
+
+/// Whose name is on what is written.
+const MANAGER: &str = "nadmit-certificates";
+
+/// Asks for single objects, by their paths.
+pub(super) struct Requests {
+    client: Client,
+    /// How long one request may take.
+    attempt: Duration,
+}
+
+/// An object, and what time it was for the API server.
+pub(super) struct Dated {
+    /// `None`: it is not there.
+    pub(super) object: Option<Value>,
+    pub(super) time: Option<Timestamp>,
+}
+
+impl Requests {
+    pub(super) fn new(client: Client, attempt: Duration) -> Self {
+        Self { client, attempt }
+    }
+
+    /// Reads an object, past every cache.
+    pub(super) async fn get(&self, path: &str) -> Result<Dated, Answer> {
+        let request = Request::get(path).body(Body::empty());
+        let (answer, time) = self.ask(request).await?;
+        match answer {
+            Ok(object) => Ok(Dated {
+                object: Some(object),
+                time,
+            }),
+            Err(Answer::NotFound(_)) => Ok(Dated { object: None, time }),
+            Err(answer) => Err(answer),
+        }
+    }
+
+    /// Creates an object in a collection.
+    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, Answer> {
+        self.write(Method::POST, path, "application/json", object)
+            .await
+    }
+
+    /// Writes an object under the version that is in it.
+    pub(super) async fn replace(&self, path: &str, object: &Value) -> Result<Value, Answer> {
+        self.write(Method::PUT, path, "application/json", object)
+            .await
+    }
+
+    /// Applies a JSON patch.
+    pub(super) async fn patch(&self, path: &str, patch: &Value) -> Result<Value, Answer> {
+        self.write(Method::PATCH, path, "application/json-patch+json", patch)
+            .await
+    }
+
+    async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: &Value,
+    ) -> Result<Value, Answer> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{path}?fieldManager={MANAGER}"))
+            .header(header::CONTENT_TYPE, kind)
+            .body(Body::from(body.to_string().into_bytes()));
+        self.ask(request).await?.0
+    }
+
+    async fn ask(
+        &self,
+        request: http::Result<Request<Body>>,
+    ) -> Result<(Result<Value, Answer>, Option<Timestamp>), Answer> {
+        let request = request.map_err(|error| Answer::Unavailable(error.to_string()))?;
+        let asked = async {
+            let response = self.client.send(request).await?;
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await?.to_bytes();
+            kube::Result::Ok(Response::from_parts(parts, body))
+        };
+        let response = match timeout(self.attempt, asked).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(Answer::of(&error)),
+            Err(_) => return Err(Answer::too_late(self.attempt)),
+        };
+        let time = response.headers().get(header::DATE).and_then(|date| {
+            let parsed = rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes());
+            parsed.ok()
+        });
+        let status = response.status();
+        if status.is_success() {
+            // Of what was read no part may be in the error.
+            let object = serde_json::from_slice(response.body());
+            let unreadable = || Answer::Uncertain {
+                after: None,
+                message: "the answer is no JSON".to_owned(),
+            };
+            return Ok((object.map_err(|_| unreadable()), time));
+        }
+        let told = serde_json::from_slice::<Status>(response.body());
+        let told = told.unwrap_or_else(|_| Status::failure("", reason::UNKNOWN));
+        let told = told.with_code(status.as_u16());
+        Ok((Err(Answer::of_status(&told)), time))
+    }
+}

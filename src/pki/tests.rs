@@ -1,0 +1,128 @@
+//! What is made is believed by whom it should be, and nobody else; and a key stays hidden.
+
+use jiff::SignedDuration;
+
+use super::*;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// A CA from a day ago, good for so many days, with the PEM of its certificate and its key.
+fn ca(days: i32) -> (Signer, Issued) {
+    let made = authority("a CA", later(now(), -DAY), later(now(), DAY * days)).unwrap();
+    let (read, clean) = Certificate::all(made.cert.as_bytes());
+    assert!(clean);
+    (Signer::among(&read, &made.key).unwrap(), made)
+}
+
+fn of(signer: &Signer, days: i32) -> (Pair, Vec<rustls::pki_types::CertificateDer<'static>>) {
+    let (begin, end) = (later(now(), -DAY), later(now(), DAY * days));
+    let made = server(&names(&["nadmit.nadmit.svc", "nadmit"]), signer, begin, end).unwrap();
+    let pair = Pair {
+        cert: made.cert.into_bytes(),
+        key: made.key,
+    };
+    let chain = pair.identity().unwrap().cert;
+    (pair, chain)
+}
+
+#[test]
+fn a_certificate_is_believed_by_its_names_in_its_time_and_that_of_its_ca() {
+    let (signer, _) = ca(30);
+    let (other, _) = ca(30);
+    let (_, chain) = of(&signer, 10);
+    let roots = [signer.certificate.clone()];
+    let good = names(&["nadmit.nadmit.svc", "nadmit"]);
+    assert!(verify(&chain, &roots, &good, now()));
+    assert!(!verify(&chain, &roots, &names(&["elsewhere"]), now()));
+    assert!(!verify(&chain, &roots, &[], now()), "without a name");
+    assert!(!verify(&chain, [&other.certificate], &good, now()));
+    assert!(verify(
+        &chain,
+        [&other.certificate, &signer.certificate],
+        &good,
+        now()
+    ));
+    for (day, is) in [(-2, false), (0, true), (9, true), (11, false)] {
+        let then = later(now(), DAY * day);
+        assert_eq!(verify(&chain, &roots, &good, then), is, "on day {day}");
+    }
+    // It is never longer good than its CA.
+    let (_, chain) = of(&signer, 100);
+    assert_eq!(
+        Certificate::of(&chain[0]).unwrap().end,
+        signer.certificate.end
+    );
+    // As Go does, and rustls does not.
+    let (short, _) = ca(1);
+    let mut root = short.certificate.clone();
+    root.end = later(now(), -DAY);
+    let (_, chain) = of(&short, 10);
+    assert!(!verify(&chain, [&root], &good, now()), "an expired CA");
+}
+
+#[test]
+fn pem_is_read_as_far_as_it_can_be() {
+    let (one, made) = ca(30);
+    let (two, _) = ca(30);
+    let good = one.certificate.pem() + &two.certificate.pem();
+    assert_eq!(
+        one.certificate.pem().trim(),
+        made.cert.replace('\r', "").trim()
+    );
+    let read = |text: &str| {
+        let (found, clean) = Certificate::all(text.as_bytes());
+        (found.len(), clean)
+    };
+    assert_eq!(read(&good), (2, true));
+    assert_eq!(read(&format!("# words\n{good}# and more")), (2, true));
+    assert_eq!(
+        read(&format!("{good}{}", one.certificate.pem())),
+        (2, false)
+    );
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert_eq!(read(&format!("{broken}{good}")), (2, false));
+    assert_eq!(read(""), (0, true));
+    assert_eq!(read("\0\u{ff}"), (0, true));
+}
+
+#[test]
+fn what_does_not_fit_is_told_without_the_key() {
+    let (signer, made) = ca(30);
+    let (pair, _) = of(&signer, 10);
+    let with = |cert: &[u8], key: &[u8]| Pair {
+        cert: cert.to_vec(),
+        key: PrivateKey::new(key),
+    };
+    let key = pair.key.expose();
+    let cut = [&key[..key.len() / 2], b"\n-----END PRIVATE KEY-----\n"].concat();
+    let cases = [
+        (with(b"", key), "it holds no PEM certificate"),
+        (with(&pair.cert, b""), "it holds no PEM private key"),
+        (
+            with(&pair.cert, made.key.expose()),
+            "certificate and key do not fit",
+        ),
+        (with(&pair.cert, &cut), "key"),
+    ];
+    for (wrong, says) in cases {
+        let error = wrong.identity().map(|_| ()).unwrap_err();
+        let told = format!("{error} {error:?} {wrong:?}");
+        assert!(told.contains(says), "{told}");
+        let shown = std::str::from_utf8(key).unwrap().lines().nth(1).unwrap();
+        assert!(!told.contains(&shown[..20]), "{told}");
+    }
+    for key in [pair.key.clone(), PrivateKey::new("no key")] {
+        assert!(Signer::among(std::slice::from_ref(&signer.certificate), &key).is_none());
+        assert!(Signer::new(&signer.certificate.der, &key).is_err());
+    }
+    let told = format!("{:?} {:?} {:?}", made, pair, signer);
+    assert!(!told.contains("PRIVATE"), "{told}");
+}

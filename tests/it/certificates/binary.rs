@@ -1,0 +1,443 @@
+//! The real binary: two replicas, and an API server that asks them all the time, each time with the
+//! `caBundle` that it finds, while the CA changes.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
+use libtest_mimic::{Failed, Trial};
+use nadmit::pki::{self, Certificate, Issued, Signer};
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpStream, time::sleep};
+use tokio_rustls::TlsConnector;
+
+use super::stage::{CONFIGURATIONS, Told, certificates, holds};
+use crate::api_server::{ApiServer, Failure, Rule, Settings};
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the API server calls the replicas.
+const NAME: &str = "nadmit.nadmit.svc";
+
+pub(super) fn trials() -> Vec<Trial> {
+    let has_curl = Command::new("curl").arg("--version").output();
+    let no_curl = !has_curl.is_ok_and(|output| output.status.success());
+    vec![
+        trial("the_ca_changes_under_load_and_no_review_fails", change).with_ignored_flag(no_curl),
+        trial("it_is_ready_when_it_has_a_certificate", readiness).with_ignored_flag(no_curl),
+    ]
+}
+
+/// A trial in real time.
+fn trial<F>(name: &str, run: fn() -> F) -> Trial
+where
+    F: Future<Output = Told> + 'static,
+{
+    Trial::test(format!("certificates::{name}"), move || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?
+            .block_on(run())
+    })
+}
+
+/// An API server in real time, with the webhooks.
+fn api_server() -> Result<ApiServer, Failed> {
+    let server = ApiServer::with(Settings {
+        clock: Arc::new(Timestamp::now),
+        ..Settings::default()
+    });
+    server.namespace("nadmit", &[]);
+    for kind in ["Mutating", "Validating"] {
+        let service = json!({"name": "nadmit", "namespace": "nadmit", "path": "/validate"});
+        server.put(json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": format!("{kind}WebhookConfiguration"), "metadata": {"name": "nadmit"},
+            "webhooks": [{"name": "pods.nadmit.io", "clientConfig": {"service": service}}],
+        }));
+    }
+    server.listen()?;
+    Ok(server)
+}
+
+/// A process that serves; it ends with the trial.
+struct Serving {
+    process: Child,
+    webhooks: SocketAddr,
+    admin: SocketAddr,
+    log: PathBuf,
+}
+
+impl Serving {
+    fn start(folder: &TempDir, server: &ApiServer, name: &str) -> Result<Self, Failed> {
+        let (config, log) = (folder.path().join("kubeconfig"), folder.path().join(name));
+        server.kubeconfig(&config)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
+        for (key, _) in std::env::vars_os() {
+            if key.to_string_lossy().starts_with("NADMIT_") {
+                command.env_remove(key);
+            }
+        }
+        let mut process = command
+            .args([
+                "serve",
+                "--cluster",
+                "--namespace",
+                "nadmit",
+                "--replica",
+                name,
+            ])
+            .arg("--kubeconfig")
+            .arg(&config)
+            .args(["--tls-secret", "nadmit-tls", "--service", "nadmit"])
+            .args([
+                "--webhooks",
+                "nadmit",
+                "--tls-settle",
+                "3",
+                "--drain-grace",
+                "0",
+            ])
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--log", "trace"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log)?)
+            .spawn()?;
+        let output = process.stdout.take().ok_or("no standard output")?;
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut serving = Self {
+            process,
+            webhooks: ([127, 0, 0, 1], 0).into(),
+            admin: ([127, 0, 0, 1], 0).into(),
+            log,
+        };
+        serving.webhooks = address(&lines, "webhooks")?;
+        serving.admin = address(&lines, "admin")?;
+        Ok(serving)
+    }
+
+    /// What the admin listener says, with its status at the end.
+    fn get(&self, path: &str) -> Result<String, Failed> {
+        let url = format!("http://{}{path}", self.admin);
+        curl(&["--write-out", "%{http_code}", &url])
+    }
+
+    async fn is_ready(&self) -> Told {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let said = self.get("/readyz")?;
+            if said.ends_with("200") {
+                return Ok(());
+            }
+            holds(Instant::now() < until, said)?;
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The address in the next line that begins so.
+fn address(lines: &Receiver<String>, start: &str) -> Result<SocketAddr, Failed> {
+    loop {
+        let line = lines.recv_timeout(PATIENCE)?;
+        if let Some((_, behind)) = line.split_once("://").filter(|_| line.starts_with(start)) {
+            return Ok(behind.split('/').next().unwrap_or_default().parse()?);
+        }
+    }
+}
+
+fn curl(arguments: &[&str]) -> Result<String, Failed> {
+    let output = Command::new("curl")
+        .args(["--disable", "--silent", "--show-error", "--noproxy", "*"])
+        .args(["--max-time", "20"])
+        .args(arguments)
+        .output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8(output.stdout)?);
+    }
+    Err(format!("curl: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn bundle(server: &ApiServer) -> String {
+    let found = server.stored(CONFIGURATIONS[1], "", "nadmit");
+    let bundle = found.map(|one| one["webhooks"][0]["clientConfig"]["caBundle"].clone());
+    bundle
+        .as_ref()
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A connection of the API server, which trusts this bundle.
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    shown: Certificate,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr, bundle: &str) -> Result<Self, Failed> {
+        let mut roots = RootCertStore::empty();
+        for one in certificates(bundle) {
+            roots.add(one.der)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let tcp = TcpStream::connect(address).await?;
+        let tls = TlsConnector::from(Arc::new(config));
+        let tls = tls.connect(ServerName::try_from(NAME)?, tcp).await?;
+        let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let shown = shown.and_then(Certificate::of).ok_or("no certificate")?;
+        let (sender, connection) = handshake(TokioIo::new(tls)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, shown })
+    }
+
+    async fn review(&mut self) -> Told {
+        self.sender.ready().await?;
+        let request = Request::post("/validate?timeout=10s")
+            .header(header::HOST, NAME)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(review()))?;
+        let answer = self.sender.send_request(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        let allowed = String::from_utf8_lossy(&body).contains("\"allowed\":true");
+        holds(status == 200 && allowed, (status, body))
+    }
+}
+
+fn review() -> String {
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "operation": "CREATE", "namespace": "default", "name": "a",
+            "object": {"metadata": {"name": "a"}},
+        },
+    })
+    .to_string()
+}
+
+/// A Secret whose CA is to be changed a few seconds from now.
+fn soon_due(server: &ApiServer) -> Told {
+    let day = SignedDuration::from_hours(24);
+    let due = Timestamp::now() + SignedDuration::from_secs(10);
+    let Issued { cert, key } = pki::authority("old", due - day * 200, due + day * 100)?;
+    let signer = Signer::among(&Certificate::all(cert.as_bytes()).0, &key).ok_or("no CA")?;
+    let names = ["", ".nadmit", ".nadmit.svc", ".nadmit.svc.cluster.local"];
+    let names = names.map(|rest| format!("nadmit{rest}"));
+    let made = pki::server(&names, &signer, due - day, due + day * 90)?;
+    let text = |bytes: &[u8]| STANDARD.encode(bytes);
+    let put = server.put(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "nadmit-tls", "namespace": "nadmit"},
+        "data": {
+            "tls.crt": text(made.cert.as_bytes()), "tls.key": text(made.key.expose()),
+            "ca.crt": text(cert.as_bytes()), "ca.key": text(key.expose()),
+        },
+    }));
+    holds(put, "the Secret is not stored")
+}
+
+/// What became of the reviews.
+#[derive(Default)]
+struct Counted {
+    answered: AtomicU64,
+    failed: std::sync::Mutex<Vec<String>>,
+    over: AtomicBool,
+}
+
+/// Asks a replica again and again: over a connection that stays, and over new ones.
+async fn load(address: SocketAddr, server: ApiServer, counted: Arc<Counted>) -> Told {
+    let mut view = bundle(&server);
+    let mut noticed = Instant::now();
+    let mut lasting = Connection::open(address, &view).await?;
+    while !counted.over.load(Ordering::Relaxed) {
+        let asked = async {
+            lasting.review().await?;
+            Connection::open(address, &view).await?.review().await
+        };
+        match asked.await {
+            Ok(()) => counted.answered.fetch_add(2, Ordering::Relaxed),
+            Err(error) => {
+                let told = error.message().unwrap_or("?").to_owned();
+                counted.failed.lock().map_err(|e| e.to_string())?.push(told);
+                0
+            }
+        };
+        // An API server notices within a second.
+        if noticed.elapsed() > Duration::from_secs(1) {
+            (view, noticed) = (bundle(&server), Instant::now());
+        }
+        sleep(Duration::from_millis(25)).await;
+    }
+    Ok(())
+}
+
+async fn change() -> Told {
+    let (server, folder) = (api_server()?, tempfile::tempdir()?);
+    soon_due(&server)?;
+    let before = server
+        .stored("secrets", "nadmit", "nadmit-tls")
+        .ok_or("no Secret")?;
+    let replicas = [
+        Serving::start(&folder, &server, "a")?,
+        Serving::start(&folder, &server, "b")?,
+    ];
+    for replica in &replicas {
+        replica.is_ready().await?;
+    }
+    let first = bundle(&server);
+    holds(certificates(&first).len() <= 2, first)?;
+    let counted = Arc::new(Counted::default());
+    let loads = replicas.each_ref().map(|replica| {
+        let (server, counted) = (server.clone(), Arc::clone(&counted));
+        tokio::spawn(load(replica.webhooks, server, counted))
+    });
+    let old = Connection::open(replicas[0].webhooks, &bundle(&server))
+        .await?
+        .shown;
+    let until = Instant::now() + PATIENCE;
+    for replica in &replicas {
+        while Connection::open(replica.webhooks, &bundle(&server))
+            .await?
+            .shown
+            == old
+        {
+            holds(Instant::now() < until, "the CA does not change")?;
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+    sleep(Duration::from_secs(2)).await;
+    counted.over.store(true, Ordering::Relaxed);
+    for load in loads {
+        load.await??;
+    }
+    let failed = counted.failed.lock().map_err(|e| e.to_string())?.clone();
+    holds(failed.is_empty(), failed)?;
+    let answered = counted.answered.load(Ordering::Relaxed);
+    holds(answered > 200, answered)?;
+    let pem = STANDARD.decode(bundle(&server))?;
+    by_curl(&folder, &replicas[1], &pem)?;
+    let after = server
+        .stored("secrets", "nadmit", "nadmit-tls")
+        .ok_or("no Secret")?;
+    for replica in &replicas {
+        holds_no_key(replica, &[&before, &after])?;
+    }
+    Ok(())
+}
+
+/// As a person would ask, with the bundle in a file.
+fn by_curl(folder: &TempDir, replica: &Serving, bundle: &[u8]) -> Told {
+    let file = folder.path().join("ca.crt");
+    fs::write(&file, bundle)?;
+    let file = file.display().to_string();
+    let port = replica.webhooks.port();
+    let (url, resolve) = (
+        format!("https://{NAME}:{port}/validate"),
+        format!("{NAME}:{port}:127.0.0.1"),
+    );
+    let json = "Content-Type: application/json";
+    let said = curl(&[
+        "--cacert",
+        &file,
+        "--resolve",
+        &resolve,
+        &url,
+        "--header",
+        json,
+        "--data",
+        &review(),
+    ])?;
+    holds(said.contains("\"allowed\":true"), said)
+}
+
+/// No line of a log, at the finest level, has a part of a key in it.
+fn holds_no_key(replica: &Serving, secrets: &[&Value]) -> Told {
+    let log = fs::read_to_string(&replica.log)?;
+    holds(
+        log.contains("was written anew") || log.contains("reloaded"),
+        "no log",
+    )?;
+    for secret in secrets {
+        for name in ["tls.key", "ca.key"] {
+            let encoded = secret["data"][name].as_str().ok_or("no key")?;
+            let pem = String::from_utf8(STANDARD.decode(encoded)?)?;
+            let line = pem.lines().nth(1).ok_or("no key")?;
+            // Each begins with what says that it is an ECDSA key on P-256.
+            for part in [&encoded[80..120], &line[40..]] {
+                holds(!log.contains(part), (name, &replica.log))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn readiness() -> Told {
+    let (server, folder) = (api_server()?, tempfile::tempdir()?);
+    server.fault(Rule::of("create", "secrets", Failure::Forbidden.into()));
+    let replica = Serving::start(&folder, &server, "a")?;
+    let until = Instant::now() + PATIENCE;
+    // The networks are read by then.
+    while !replica
+        .get("/metrics")?
+        .contains("nadmit_certificate_renewal_failed 1")
+    {
+        holds(Instant::now() < until, "nothing is told")?;
+        sleep(Duration::from_millis(200)).await;
+    }
+    let said = replica.get("/readyz")?;
+    holds(said.ends_with("503") && said.contains("certificate"), said)?;
+    server.heal();
+    replica.is_ready().await?;
+    let page = replica.get("/metrics")?;
+    let expiry = page.lines().find_map(|line| {
+        let value = line.strip_prefix("nadmit_certificate_expiry_timestamp_seconds ")?;
+        value.parse::<i64>().ok()
+    });
+    let left = expiry.ok_or("no metric")? - Timestamp::now().as_second();
+    holds((89 * 86_400..=90 * 86_400).contains(&left), left)?;
+    holds(page.contains("nadmit_certificate_renewal_failed 0"), page)?;
+    // The first look told the webhooks; what is served is believed from the beginning.
+    let mut connection = Connection::open(replica.webhooks, &bundle(&server)).await?;
+    connection.review().await
+}

@@ -1,0 +1,133 @@
+//! Replicas that die at each step of a change of CAs: whoever comes next goes on.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use libtest_mimic::Trial;
+use tokio::sync::Notify;
+
+use super::stage::{CONFIGURATIONS, Stage, Told, holds, same, seconds, trial};
+use crate::api_server::{Failure, FaultAction, Rule};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "a_replica_may_die_at_any_request_of_a_change_of_cas",
+            || each(false),
+        ),
+        trial("a_request_that_outlives_its_replica_does_no_harm", || {
+            each(true)
+        }),
+        trial("a_patch_that_comes_late_takes_nothing_back", late_patch),
+    ]
+}
+
+/// How long the second of two API servers may take to notice a `caBundle`, in seconds.
+const NOTICES: u64 = 30;
+/// How many requests there are at most from the first step of a change of CAs to its end.
+const REQUESTS: usize = 24;
+
+async fn each(late: bool) -> Told {
+    for request in 0..REQUESTS {
+        dies(request, late).await.map_err(|error| {
+            format!(
+                "died at request {request}: {}",
+                error.message().unwrap_or("?")
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The replica dies at a request; when that takes effect a while later, the next one is there already.
+async fn dies(nth: usize, late: bool) -> Told {
+    let mut stage = Stage::new();
+    stage.options.settles = Duration::from_secs(40);
+    let first = stage.replica("first");
+    let witness = stage.replica("witness");
+    seconds(10).await;
+    // Only one has a part in it.
+    witness.crash();
+    let before = first.shows().ok_or("nothing is shown")?;
+    let (asked, died) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let bell = Arc::clone(&died);
+    stage.server.faults(move |request| {
+        if &*request.client != "first" || asked.fetch_add(1, Ordering::Relaxed) != nth {
+            return None;
+        }
+        bell.notify_one();
+        let later = FaultAction::later(Duration::from_secs(25), Failure::Silence);
+        Some(if late { later } else { Failure::Silence.into() })
+    });
+    // With the key of its CA broken, it makes a new one.
+    stage.edit(|secret| secret["data"]["ca.key"] = "eA==".into())?;
+    let killed = async {
+        died.notified().await;
+        first.crash();
+    };
+    let mut second = None;
+    tokio::select! {
+        () = killed => second = Some(stage.replica("second")),
+        () = seconds(600) => {}
+    }
+    let mut view = stage.bundles();
+    for second_passed in 0..300 {
+        // The one that died has a sister that shows what it showed, until it reads the Secret.
+        let shown = second.as_ref().and_then(|replica| replica.shows());
+        for bundle in view.iter().chain(&stage.bundles()) {
+            if let Some(shown) = &shown {
+                holds(stage.believes(bundle, shown), ("second", second_passed))?;
+            }
+            holds(stage.believes(bundle, &before), ("sister", second_passed))?;
+        }
+        seconds(1).await;
+        if (second_passed + 1) % NOTICES == 0 {
+            view = stage.bundles();
+        }
+    }
+    let last = second.as_ref().unwrap_or(&first);
+    holds(stage.is_served_by(last), "it is refused in the end")?;
+    let changed = last.shows().is_some_and(|shown| shown != before);
+    holds(changed, "the change came to no end")?;
+    same_as_secret(&stage)
+}
+
+/// A patch with the CAs of before arrives when a certificate of the new CA is served.
+async fn late_patch() -> Told {
+    let stage = Stage::new();
+    let replicas = [stage.replica("a"), stage.replica("b")];
+    seconds(10).await;
+    let before = replicas[1].shows();
+    let late = FaultAction::slow(Duration::from_secs(400), Duration::ZERO);
+    stage
+        .server
+        .fault(Rule::of("patch", "*", late).for_client("a"));
+    stage.register();
+    seconds(60).await;
+    let asked = stage.server.asked();
+    let patch = ("patch".to_owned(), CONFIGURATIONS[0].to_owned());
+    holds(asked.get(&patch).is_some_and(|count| *count >= 3), asked)?;
+    stage.edit(|secret| secret["data"]["ca.key"] = "eA==".into())?;
+    for second in 0..600 {
+        for replica in &replicas {
+            holds(stage.is_served_by(replica), second)?;
+        }
+        seconds(1).await;
+    }
+    holds(replicas[1].shows() != before, "the CA did not change")?;
+    same_as_secret(&stage)
+}
+
+fn same_as_secret(stage: &Stage) -> Told {
+    let wanted = STANDARD.encode(stage.entry("ca.crt")?);
+    for bundle in stage.bundles() {
+        same(&bundle, &wanted)?;
+    }
+    Ok(())
+}

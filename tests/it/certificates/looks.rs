@@ -1,0 +1,448 @@
+//! What one or two replicas make of a Secret and of the webhooks.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::SignedDuration;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use super::stage::{
+    CONFIGURATIONS, Replica, Stage, Told, called, certificates, holds, same, seconds, short_lives,
+    trial,
+};
+use crate::api_server::{Failure, FaultAction, Rule};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("an_empty_cluster_gets_all_of_it", bootstrap),
+        trial("two_replicas_that_begin_at_once_agree", two_begin),
+        trial("webhooks_that_come_later_are_found", later_webhooks),
+        trial("others_webhooks_and_entries_stay_as_they_are", others),
+        trial("what_is_as_it_should_be_is_not_written", quiet),
+        trial("what_somebody_wrote_over_is_put_right", written_over),
+        trial("a_damaged_secret_never_reaches_a_caller", damage),
+        trial("certificates_and_cas_are_renewed_in_their_time", renewal),
+        trial("a_ca_that_one_webhook_lacks_is_not_used", one_lacks),
+        trial(
+            "a_certificate_of_somebody_else_is_served_and_not_touched",
+            foreign,
+        ),
+        trial("wrong_clocks_of_replicas_change_nothing", wrong_clocks),
+        trial(
+            "api_servers_whose_clocks_differ_do_not_make_replicas_take_turns",
+            two_times,
+        ),
+        trial("without_a_date_each_has_its_own_clock", no_date),
+        trial(
+            "what_may_not_be_done_is_told_and_the_rest_is_done",
+            forbidden,
+        ),
+        trial("an_api_server_that_is_away_takes_nothing_away", away),
+        trial("it_ends_when_it_is_told_to", ends),
+    ]
+}
+
+async fn bootstrap() -> Told {
+    let stage = Stage::new();
+    let replica = stage.replica("a");
+    seconds(5).await;
+    holds(stage.is_served_by(&replica), "it is not")?;
+    let secret = stage.secret().ok_or("no Secret")?;
+    same(&secret["type"], &json!("kubernetes.io/tls"))?;
+    let data = secret["data"].as_object().ok_or("no data")?;
+    let entries: Vec<&str> = data.keys().map(String::as_str).collect();
+    same(entries, vec!["ca.crt", "ca.key", "tls.crt", "tls.key"])?;
+    let shown = replica.shows().ok_or("nothing is shown")?;
+    same(&stage.entry("tls.crt")?, &shown.cert)?;
+    // By every name of the Service.
+    let chain = shown.identity()?.cert;
+    let bundle = &certificates(&stage.bundles()[0]);
+    let all = ["", ".nadmit", ".nadmit.svc", ".nadmit.svc.cluster.local"];
+    let names = all.map(|rest| format!("nadmit{rest}"));
+    holds(
+        nadmit::pki::verify(&chain, bundle, &names, stage.wall.now()),
+        "a name is missing",
+    )?;
+    same(replica.failed.get(), 0)
+}
+
+async fn two_begin() -> Told {
+    let stage = Stage::new();
+    let (a, b) = (stage.replica("a"), stage.replica("b"));
+    seconds(10).await;
+    holds(a.shows().is_some() && a.shows() == b.shows(), "they do not")?;
+    holds(stage.is_served_by(&a), "nobody trusts them")?;
+    same(stage.writes("create", "secrets"), 1)?;
+    same(stage.writes("update", "secrets"), 0)?;
+    same(stage.writes("patch", CONFIGURATIONS[0]), 1)?;
+    same((a.failed.get(), b.failed.get()), (0, 0))
+}
+
+async fn later_webhooks() -> Told {
+    let stage = Stage::empty();
+    let replica = stage.replica("a");
+    seconds(60).await;
+    holds(replica.shows().is_some(), "it waits for webhooks")?;
+    same(replica.failed.get(), 0)?;
+    stage.register();
+    seconds(3).await;
+    holds(stage.is_served_by(&replica), "they are not found")
+}
+
+async fn others() -> Told {
+    let stage = Stage::new();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"name": "nadmit-tls", "namespace": "nadmit", "labels": {"team": "x"}},
+        "data": {"tls.crt": "", "tls.key": "", "note": "eA=="},
+    });
+    stage.server.put(secret);
+    let replica = stage.replica("a");
+    seconds(5).await;
+    holds(
+        stage.is_served_by(&replica),
+        "an empty Secret is not filled",
+    )?;
+    let secret = stage.secret().ok_or("no Secret")?;
+    same(&secret["data"]["note"], &json!("eA=="))?;
+    same(&secret["metadata"]["labels"], &json!({"team": "x"}))?;
+    for kind in CONFIGURATIONS {
+        let found = stage
+            .server
+            .stored(kind, "", "nadmit")
+            .ok_or("it is gone")?;
+        let bundle = &found["webhooks"][1]["clientConfig"]["caBundle"];
+        same(bundle, &json!("b3RoZXJz"))?;
+        same(
+            &found["webhooks"][0]["clientConfig"]["service"]["path"],
+            &json!("/x"),
+        )?;
+    }
+    Ok(())
+}
+
+async fn quiet() -> Told {
+    let stage = Stage::new();
+    let (_a, _b) = (stage.replica("a"), stage.replica("b"));
+    seconds(10).await;
+    let before = stage.server.written();
+    seconds(900).await;
+    same(stage.server.written(), before)
+}
+
+async fn written_over() -> Told {
+    let stage = Stage::new();
+    let replica = stage.replica("a");
+    seconds(5).await;
+    let bundles = stage.bundles();
+    // As somebody does who applies what is in git.
+    for _ in 0..3 {
+        stage.register();
+        seconds(11).await;
+        same(stage.bundles(), bundles.clone())?;
+    }
+    let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/nadmit";
+    stage.delete(path).await?;
+    seconds(30).await;
+    same(replica.failed.get(), 0)?;
+    stage.register();
+    seconds(3).await;
+    same(stage.bundles(), bundles)
+}
+
+type Damage = fn(&mut Value);
+
+async fn damage() -> Told {
+    let text = |bytes: &[u8]| Value::from(STANDARD.encode(bytes));
+    let other = Stage::new();
+    let _replica = other.replica("a");
+    seconds(5).await;
+    let strange = other.secret().ok_or("no Secret")?["data"].clone();
+    let damages: [(&str, Damage); 6] = [
+        ("everything is gone", |data| *data = json!({})),
+        ("a half", |data| {
+            let text = data["tls.crt"].as_str().unwrap_or_default();
+            data["tls.crt"] = Value::from(&text[..400]);
+        }),
+        ("the key of the CA", |data| {
+            data["tls.key"] = data["ca.key"].clone()
+        }),
+        ("no CA", |data| data["ca.crt"] = json!("")),
+        ("a certificate for a CA", |data| {
+            data["ca.crt"] = data["tls.crt"].clone()
+        }),
+        ("a wrong key for the CA", |data| {
+            data["ca.key"] = data["tls.key"].clone()
+        }),
+    ];
+    for (words, damage) in damages {
+        healed(words, |secret| damage(&mut secret["data"])).await?;
+    }
+    for name in ["tls.crt", "tls.key", "ca.crt", "ca.key"] {
+        let noise = text(b"-----BEGIN CERTIFICATE-----\nnoise");
+        healed(name, |secret| secret["data"][name] = noise).await?;
+        let strange = strange[name].clone();
+        healed(name, |secret| secret["data"][name] = strange).await?;
+    }
+    healed("all of another", |secret| secret["data"] = strange).await
+}
+
+/// However a Secret is damaged, callers are served all the time, and afterwards it is whole.
+async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> Told {
+    let stage = Stage::new();
+    let replicas = [stage.replica("a"), stage.replica("b")];
+    seconds(10).await;
+    stage.edit(damage)?;
+    let written = stage.writes("update", "secrets");
+    for second in 0..200 {
+        for replica in &replicas {
+            holds(stage.is_served_by(replica), (words, second))?;
+        }
+        seconds(1).await;
+    }
+    same(replicas[0].shows(), replicas[1].shows())?;
+    let shown = replicas[0].shows().ok_or("nothing is shown")?;
+    same(&stage.entry("tls.crt")?, &shown.cert)?;
+    let writes = stage.writes("update", "secrets") - written;
+    // It is repaired, and perhaps a new CA taken into use.
+    holds(writes <= 2, (words, writes))?;
+    // A replica that has seen nothing of it can begin with what is there.
+    let fresh = stage.replica("c");
+    seconds(1).await;
+    holds(stage.is_served_by(&fresh), words)
+}
+
+async fn renewal() -> Told {
+    let mut stage = Stage::new();
+    stage.options.lives = short_lives();
+    let replicas = [stage.replica("a"), stage.replica("b")];
+    seconds(10).await;
+    let mut shown = Vec::new();
+    let mut bundles = Vec::new();
+    for _ in 0..4_500 {
+        for replica in &replicas {
+            let now = replica.shows().ok_or("nothing is shown")?;
+            if !shown.contains(&now) {
+                shown.push(now);
+            }
+            holds(stage.is_served_by(replica), "one is refused")?;
+        }
+        for one in stage.bundles() {
+            if !bundles.contains(&one) {
+                bundles.push(one);
+            }
+        }
+        seconds(1).await;
+    }
+    // 75 minutes: a certificate is shown for six, a CA signs for 26, and goes ten minutes later.
+    holds((11..=16).contains(&shown.len()), shown.len())?;
+    // It did not ask for more than its roles grant (deploy/overlays/self-managed).
+    let asked = stage.server.asked();
+    let mut asked: Vec<String> = asked
+        .keys()
+        .map(|(verb, what)| format!("{verb} {what}"))
+        .collect();
+    let [mutating, validating] = CONFIGURATIONS;
+    let mut granted = vec![
+        "create secrets".to_owned(),
+        format!("get {mutating}"),
+        "get secrets".to_owned(),
+        format!("get {validating}"),
+        format!("patch {mutating}"),
+        format!("patch {validating}"),
+        "update secrets".to_owned(),
+    ];
+    granted.sort();
+    asked.sort();
+    same(asked, granted)?;
+    let sizes: Vec<usize> = bundles.iter().map(|one| certificates(one).len()).collect();
+    same(sizes, vec![1, 2, 1, 2, 1])
+}
+
+async fn one_lacks() -> Told {
+    let stage = Stage::new();
+    let replica = stage.replica("a");
+    seconds(5).await;
+    let before = replica.shows();
+    let denied = FaultAction::from(Failure::Forbidden);
+    let kind = "validatingwebhookconfigurations";
+    stage.server.fault(Rule::of("patch", kind, denied));
+    stage.edit(|secret| secret["data"]["ca.key"] = json!("eA=="))?;
+    seconds(900).await;
+    same(replica.shows(), before.clone())?;
+    holds(stage.is_served_by(&replica), "it is refused")?;
+    same(replica.failed.get(), 1)?;
+    // Unknown is as bad as lacking.
+    stage.server.heal();
+    let denied = FaultAction::from(Failure::Forbidden);
+    stage.server.fault(Rule::of("get", kind, denied));
+    seconds(900).await;
+    same(replica.shows(), before.clone())?;
+    stage.server.heal();
+    seconds(60).await;
+    same(replica.shows(), before.clone())?;
+    seconds(120).await;
+    holds(replica.shows() != before, "the new CA is not used")?;
+    holds(stage.is_served_by(&replica), "it is refused")?;
+    same(replica.failed.get(), 0)
+}
+
+async fn foreign() -> Told {
+    let stage = Stage::new();
+    let maker = stage.replica("maker");
+    seconds(5).await;
+    maker.crash();
+    stage.edit(|secret| secret["data"]["ca.key"] = json!(""))?;
+    stage.register();
+    let (before, bundles) = (stage.secret(), stage.bundles());
+    let replica = stage.replica("a");
+    seconds(5).await;
+    same(replica.shows(), maker.shows())?;
+    seconds(60).await;
+    same(replica.failed.get(), 0)?;
+    // Not even when it has expired.
+    stage.wall.set(100 * 86_400);
+    seconds(60).await;
+    same(stage.secret(), before)?;
+    same(stage.bundles(), bundles)?;
+    same(replica.failed.get(), 1)?;
+    // Who keeps it renews it; between times it may be gone, or broken.
+    let other = Stage::new();
+    other.wall.set(100 * 86_400);
+    let other_replica = other.replica("a");
+    seconds(5).await;
+    stage
+        .delete("/api/v1/namespaces/nadmit/secrets/nadmit-tls")
+        .await?;
+    seconds(30).await;
+    same(stage.secret(), None)?;
+    same(replica.failed.get(), 1)?;
+    let mut renewed = other.secret().ok_or("no Secret")?;
+    renewed["data"]["ca.key"] = json!("");
+    stage.server.put(renewed);
+    seconds(11).await;
+    same(replica.shows(), other_replica.shows())?;
+    stage.edit(|secret| secret["data"]["tls.crt"] = json!("eA=="))?;
+    seconds(30).await;
+    same(replica.shows(), other_replica.shows())?;
+    same(replica.failed.get(), 1)
+}
+
+/// Nothing is written for a quarter of an hour, and both replicas are served.
+async fn is_calm(stage: &Stage, replicas: &[Replica]) -> Told {
+    let before = stage.server.written();
+    seconds(900).await;
+    same(stage.server.written(), before)?;
+    for replica in replicas {
+        holds(stage.is_served_by(replica), "one is refused")?;
+    }
+    Ok(())
+}
+
+async fn wrong_clocks() -> Told {
+    let stage = Stage::new();
+    let days = |count: i64| stage.wall.ahead(count * 86_400);
+    let replicas = [
+        stage.replica_with("a", &days(4_000)),
+        stage.replica_with("b", &days(-4_000)),
+        stage.replica_with("c", &days(80)),
+    ];
+    seconds(10).await;
+    is_calm(&stage, &replicas).await?;
+    // When its time has come it is renewed, once.
+    stage.wall.set(70 * 86_400);
+    seconds(30).await;
+    same(stage.writes("update", "secrets"), 1)?;
+    is_calm(&stage, &replicas).await
+}
+
+async fn two_times() -> Told {
+    let stage = Stage::new();
+    let day = SignedDuration::from_hours(24);
+    stage.server.skew("a", Some(day * 2));
+    stage.server.skew("b", Some(-day * 20));
+    let replicas = [stage.replica("a"), stage.replica("b")];
+    seconds(30).await;
+    // What a made is not valid yet for b, and what b makes is for both.
+    holds(
+        stage.writes("update", "secrets") <= 1,
+        stage.server.written(),
+    )?;
+    is_calm(&stage, &replicas).await
+}
+
+async fn no_date() -> Told {
+    let stage = Stage::new();
+    for name in ["a", "b"] {
+        stage.server.skew(name, None);
+    }
+    let hours = |count: i64| stage.wall.ahead(count * 3_600);
+    let replicas = [
+        stage.replica_with("a", &hours(12)),
+        stage.replica_with("b", &hours(-8)),
+    ];
+    seconds(10).await;
+    is_calm(&stage, &replicas).await
+}
+
+async fn forbidden() -> Told {
+    let stage = Stage::new();
+    let denied = || FaultAction::from(Failure::Forbidden);
+    stage.server.fault(Rule::of("create", "secrets", denied()));
+    let replica = stage.replica("a");
+    seconds(60).await;
+    holds(replica.shows().is_none(), "there is no Secret")?;
+    same(replica.failed.get(), 1)?;
+    stage.server.heal();
+    seconds(5).await;
+    holds(stage.is_served_by(&replica), "it does not begin")?;
+    // It may not update: what is there is served, and is given to webhooks.
+    stage.server.fault(Rule::of("update", "secrets", denied()));
+    stage.wall.set(70 * 86_400);
+    stage.register();
+    seconds(30).await;
+    same(replica.failed.get(), 1)?;
+    holds(stage.is_served_by(&replica), "it is refused")?;
+    stage.server.heal();
+    let before = replica.shows();
+    seconds(11).await;
+    holds(replica.shows() != before, "it is not renewed")?;
+    same(replica.failed.get(), 0)
+}
+
+async fn away() -> Told {
+    for failure in [Failure::Connection, Failure::Silence, Failure::Unavailable] {
+        let stage = Stage::new();
+        let replica = stage.replica("a");
+        seconds(5).await;
+        let before = replica.shows();
+        stage.server.fault(Rule::of("*", "*", failure.into()));
+        seconds(7_200).await;
+        same(replica.shows(), before)?;
+        same(replica.failed.get(), 1)?;
+        stage.server.heal();
+        seconds(30).await;
+        same(replica.failed.get(), 0)?;
+        holds(stage.is_served_by(&replica), "it is refused")?;
+    }
+    // Two flags that do not agree, in the middle of a change of them: see `Called`.
+    let mut stage = Stage::new();
+    let old = stage.replica("a");
+    seconds(5).await;
+    stage.options.called = called("nadmit-2");
+    let new = stage.replica("b");
+    seconds(30).await;
+    same(old.shows(), new.shows())?;
+    is_calm(&stage, &[old, new]).await
+}
+
+async fn ends() -> Told {
+    let stage = Stage::new();
+    stage
+        .server
+        .fault(Rule::of("*", "*", Failure::Silence.into()));
+    let replica = stage.replica("a");
+    seconds(1).await;
+    replica.end();
+    seconds(1).await;
+    holds(replica.has_ended(), "it has not")
+}

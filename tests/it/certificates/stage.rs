@@ -1,0 +1,324 @@
+//! A cluster in which replicas keep a certificate, and API servers that would call them.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt::Debug,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::{SignedDuration, Timestamp};
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    clock::Clock,
+    controllers::{Called, CertificateKeeper, CertificateOptions, Lives},
+    pki::{Certificate, Pair, verify},
+};
+use prometheus_client::metrics::gauge::Gauge;
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch::Receiver,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::api_server::{ApiServer, Settings};
+
+pub(super) type Told = Result<(), Failed>;
+
+pub(super) const CONFIGURATIONS: [&str; 2] = [
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+];
+
+/// A trial on one thread, in paused time.
+pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+where
+    F: Future<Output = Told> + 'static,
+{
+    Trial::test(format!("certificates::{name}"), move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()?
+            .block_on(run())
+    })
+}
+
+/// A wall clock that follows tokio's time, and can be set.
+#[derive(Clone)]
+pub(super) struct Wall {
+    began: Instant,
+    offset: Arc<AtomicI64>,
+}
+
+impl Wall {
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            offset: Arc::new(AtomicI64::new(1_800_000_000)),
+        }
+    }
+
+    /// The same, set so many seconds ahead or, below 0, behind; from then on a clock of its own.
+    pub(super) fn ahead(&self, seconds: i64) -> Self {
+        let offset = self.offset.load(Ordering::Relaxed) + seconds;
+        Self {
+            began: self.began,
+            offset: Arc::new(AtomicI64::new(offset)),
+        }
+    }
+
+    /// Sets it so many seconds forward, or back.
+    pub(super) fn set(&self, seconds: i64) {
+        self.offset.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.began.elapsed()).unwrap_or_default();
+        let start = Timestamp::from_second(self.offset.load(Ordering::Relaxed));
+        start.unwrap_or(Timestamp::MAX) + passed
+    }
+
+    fn clock(&self) -> Clock {
+        let wall = self.clone();
+        Clock::new(move || wall.now())
+    }
+}
+
+/// A cluster with nadmit's namespace, and the time in it.
+pub(super) struct Stage {
+    pub(super) server: ApiServer,
+    pub(super) wall: Wall,
+    pub(super) options: CertificateOptions,
+    /// Who was believed, and when that was found out: by bundle and certificate.
+    believed: RefCell<BTreeMap<(String, Vec<u8>), Instant>>,
+}
+
+/// For how long nobody asks again whether a certificate is believed: it expires, but not at once.
+const SURE: Duration = Duration::from_secs(20);
+
+/// A replica that keeps the certificate.
+pub(super) struct Replica {
+    pub(super) shown: Receiver<Option<Arc<Pair>>>,
+    pub(super) failed: Gauge,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Stage {
+    /// Nothing is there yet.
+    pub(super) fn empty() -> Self {
+        let wall = Wall::new();
+        let time = wall.clone();
+        let server = ApiServer::with(Settings {
+            clock: Arc::new(move || time.now()),
+            ..Settings::default()
+        });
+        server.namespace("nadmit", &[]);
+        let options = CertificateOptions::new("nadmit", "nadmit-tls", "nadmit", "nadmit");
+        Self {
+            server,
+            wall,
+            options,
+            believed: RefCell::default(),
+        }
+    }
+
+    /// With both webhook configurations.
+    pub(super) fn new() -> Self {
+        let stage = Self::empty();
+        stage.register();
+        stage
+    }
+
+    /// Installs the webhook configurations, as they are in git: without any `caBundle`.
+    pub(super) fn register(&self) {
+        for kind in ["Mutating", "Validating"] {
+            self.server.put(configuration(kind));
+        }
+    }
+
+    /// A replica whose clock is that of the API server.
+    pub(super) fn replica(&self, name: &str) -> Replica {
+        self.replica_with(name, &self.wall)
+    }
+
+    pub(super) fn replica_with(&self, name: &str, wall: &Wall) -> Replica {
+        let client = self.server.named(name).client();
+        let failed = Gauge::default();
+        let options = self.options.clone();
+        let keeper = CertificateKeeper::new(client, options, wall.clock(), failed.clone());
+        let stop = CancellationToken::new();
+        Replica {
+            shown: keeper.shown(),
+            failed,
+            task: tokio::spawn(keeper.run(stop.clone())),
+            stop,
+        }
+    }
+
+    pub(super) fn secret(&self) -> Option<Value> {
+        self.server.stored("secrets", "nadmit", "nadmit-tls")
+    }
+
+    /// An entry of the Secret.
+    pub(super) fn entry(&self, name: &str) -> Result<Vec<u8>, Failed> {
+        let secret = self.secret().ok_or("no Secret")?;
+        let text = secret["data"][name].as_str().ok_or("no entry")?;
+        Ok(STANDARD.decode(text)?)
+    }
+
+    /// Somebody changes the Secret by hand.
+    pub(super) fn edit(&self, edit: impl FnOnce(&mut Value)) -> Told {
+        let mut secret = self.secret().ok_or("no Secret")?;
+        edit(&mut secret);
+        same(self.server.put(secret), true)
+    }
+
+    /// Somebody deletes an object.
+    pub(super) async fn delete(&self, path: &str) -> Told {
+        let request = http::Request::delete(path).body(Vec::new())?;
+        let client = self.server.named("somebody").client();
+        client.request_text(request).await?;
+        Ok(())
+    }
+
+    /// The `caBundle` of each webhook that leads to nadmit.
+    pub(super) fn bundles(&self) -> Vec<String> {
+        let all = CONFIGURATIONS.iter();
+        let found = all.filter_map(|kind| self.server.stored(kind, "", "nadmit"));
+        let mut bundles = Vec::new();
+        for configuration in found {
+            for webhook in configuration["webhooks"].as_array().into_iter().flatten() {
+                let config = &webhook["clientConfig"];
+                if config["service"]["name"] == "nadmit" {
+                    bundles.push(config["caBundle"].as_str().unwrap_or_default().to_owned());
+                }
+            }
+        }
+        bundles
+    }
+
+    /// Whether an API server with this `caBundle` would call a replica that shows this, now.
+    pub(super) fn believes(&self, bundle: &str, shown: &Pair) -> bool {
+        let key = (bundle.to_owned(), shown.cert.clone());
+        let mut believed = self.believed.borrow_mut();
+        if believed.get(&key).is_some_and(|then| then.elapsed() < SURE) {
+            return true;
+        }
+        let chain = shown.identity().map(|identity| identity.cert);
+        let names = ["nadmit.nadmit.svc".to_owned()];
+        let now = self.wall.now();
+        let good = chain.is_ok_and(|chain| verify(&chain, &certificates(bundle), &names, now));
+        if good {
+            believed.insert(key, Instant::now());
+        }
+        good
+    }
+
+    /// Every API server would call this replica.
+    pub(super) fn is_served_by(&self, replica: &Replica) -> bool {
+        let Some(shown) = replica.shows() else {
+            return false;
+        };
+        let bundles = self.bundles();
+        !bundles.is_empty() && bundles.iter().all(|bundle| self.believes(bundle, &shown))
+    }
+
+    /// How often objects of a resource were written by this verb.
+    pub(super) fn writes(&self, verb: &str, resource: &str) -> u64 {
+        let key = (verb.to_owned(), resource.to_owned());
+        self.server.written().get(&key).copied().unwrap_or_default()
+    }
+}
+
+impl Replica {
+    pub(super) fn shows(&self) -> Option<Arc<Pair>> {
+        self.shown.borrow().clone()
+    }
+
+    /// It ends without a word.
+    pub(super) fn crash(&self) {
+        self.task.abort();
+    }
+
+    pub(super) fn end(&self) {
+        self.stop.cancel();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.crash();
+    }
+}
+
+/// One with a webhook of nadmit's, one of somebody else's, and another of nadmit's.
+fn configuration(kind: &str) -> Value {
+    let webhook = |name: &str, service: &str| {
+        json!({
+            "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {"service": {"name": service, "namespace": "nadmit", "path": "/x"}},
+        })
+    };
+    let mut others = webhook("others.example.org", "others");
+    others["clientConfig"]["caBundle"] = json!("b3RoZXJz");
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": format!("{kind}WebhookConfiguration"),
+        "metadata": {"name": "nadmit"},
+        "webhooks": [webhook("pods.nadmit.io", "nadmit"), others, webhook("bindings.nadmit.io", "nadmit")],
+    })
+}
+
+/// The CAs of a `caBundle`.
+pub(super) fn certificates(bundle: &str) -> Vec<Certificate> {
+    let pem = STANDARD.decode(bundle).unwrap_or_default();
+    Certificate::all(&pem).0
+}
+
+/// Certificates that live for minutes, so that a trial sees many.
+pub(super) fn short_lives() -> Lives {
+    let minutes = SignedDuration::from_mins;
+    Lives {
+        server: minutes(10),
+        authority: minutes(40),
+        backdated: minutes(1),
+    }
+}
+
+pub(super) fn called(service: &str) -> Called {
+    Called {
+        namespace: "nadmit".to_owned(),
+        service: service.to_owned(),
+    }
+}
+
+pub(super) async fn seconds(count: u64) {
+    sleep(Duration::from_secs(count)).await;
+}
+
+pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> Told {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+}
+
+pub(super) fn holds(what: bool, words: impl Debug) -> Told {
+    if what {
+        return Ok(());
+    }
+    Err(format!("{words:?}").into())
+}

@@ -1,0 +1,197 @@
+//! Everything at once: replicas that crash, API servers that fail, lose answers and carry out what
+//! nobody waits for any more, wrong clocks, Secrets that somebody breaks; from a seed.
+
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::stage::{Replica, Stage, Told, certificates, holds, same, seconds, short_lives, trial};
+use crate::api_server::{Failure, FaultAction, Rule};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial("whatever_happens_callers_are_served_1", || storm(1)),
+        trial("whatever_happens_callers_are_served_2", || storm(2)),
+    ]
+}
+
+/// How long an API server may take to notice a `caBundle`.
+const NOTICES: Duration = Duration::from_secs(40);
+/// How many things happen.
+const ROUNDS: u64 = 40;
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        // xorshift*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        let at = self.below(u64::try_from(all.len()).unwrap_or(1));
+        all[usize::try_from(at).unwrap_or(0)]
+    }
+}
+
+/// API servers that call, and what they have noticed of the webhooks.
+struct Callers {
+    /// When the bundles became what they are.
+    views: Vec<(Instant, Vec<String>)>,
+    /// Until when nobody can help that calls fail: somebody has just broken the webhooks.
+    excused: Instant,
+}
+
+impl Callers {
+    /// Each API server, whichever of the last versions it knows, believes each replica.
+    fn check(&mut self, stage: &Stage, replicas: &[Replica; 2], words: &str) -> Told {
+        let (now, bundles) = (Instant::now(), stage.bundles());
+        if self.views.last().is_none_or(|(_, last)| *last != bundles) {
+            self.views.push((now, bundles));
+        }
+        // The one before them was noticed by everybody in time, or is known to somebody still.
+        let old = |(since, _): &(Instant, _)| now.duration_since(*since) > NOTICES;
+        let gone = self.views.iter().filter(|view| old(view)).count();
+        self.views.drain(..gone.saturating_sub(1));
+        if now < self.excused {
+            return Ok(());
+        }
+        for replica in replicas {
+            let Some(shown) = replica.shows() else {
+                continue;
+            };
+            for bundle in self.views.iter().flat_map(|(_, bundles)| bundles) {
+                let believed = stage.believes(bundle, &shown);
+                holds(believed, (words, stage.wall.now(), certificates(bundle)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn pass(
+    stage: &Stage,
+    replicas: &[Replica; 2],
+    callers: &mut Callers,
+    time: u64,
+    words: &str,
+) -> Told {
+    for _ in 0..time {
+        callers.check(stage, replicas, words)?;
+        seconds(1).await;
+    }
+    Ok(())
+}
+
+async fn storm(seed: u64) -> Told {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut stage = Stage::new();
+    stage.options.lives = short_lives();
+    stage.options.settles = Duration::from_secs(60);
+    let clocks = [stage.wall.ahead(9_000_000), stage.wall.ahead(-9_000_000)];
+    let names = ["a", "b"];
+    let mut replicas = [0, 1].map(|at| stage.replica_with(names[at], &clocks[at]));
+    seconds(20).await;
+    let mut callers = Callers {
+        views: Vec::new(),
+        excused: Instant::now() + NOTICES,
+    };
+    for round in 0..ROUNDS {
+        let words = format!("seed {seed}, round {round}");
+        let which = usize::try_from(dice.below(2))?;
+        match dice.below(8) {
+            0 => {
+                replicas[which].crash();
+                let name = format!("{}{round}", names[which]);
+                replicas[which] = stage.replica_with(&name, &clocks[which]);
+            }
+            1 | 2 => {
+                somebody_breaks(&stage, &mut dice).await?;
+                pass(&stage, &replicas, &mut callers, 30, &words).await?;
+            }
+            3 => {
+                // As who applies what is in git: until it is put right, nobody can help it.
+                stage.register();
+                callers.excused = Instant::now() + Duration::from_secs(20) + NOTICES;
+                pass(&stage, &replicas, &mut callers, 30, &words).await?;
+            }
+            _ => {
+                let action = fault(&mut dice);
+                let rule = Rule::of(dice.one_of(&["*", "get", "update", "patch"]), "*", action);
+                stage.server.fault(match dice.below(3) {
+                    0 => rule,
+                    1 => rule.for_client(names[which]),
+                    _ => rule.times(1),
+                });
+                let time = 1 + dice.below(60);
+                pass(&stage, &replicas, &mut callers, time, &words).await?;
+                stage.server.heal();
+            }
+        }
+        let time = 25 + dice.below(120);
+        pass(&stage, &replicas, &mut callers, time, &words).await?;
+    }
+    settled(&stage, &replicas, &mut callers).await
+}
+
+fn fault(dice: &mut Dice) -> FaultAction {
+    let time = Duration::from_millis(dice.below(8_000));
+    let lost = dice.one_of(&[0, 1]) == 0;
+    match dice.below(6) {
+        0 => Failure::Connection.into(),
+        1 => Failure::Internal.into(),
+        2 if lost => FaultAction::lost(Failure::Silence),
+        2 => Failure::Silence.into(),
+        3 => FaultAction::lost(Failure::Timeout),
+        4 => FaultAction::later(time * 4, Failure::Timeout),
+        _ => FaultAction::slow(time, Duration::from_millis(dice.below(4_000))),
+    }
+}
+
+async fn somebody_breaks(stage: &Stage, dice: &mut Dice) -> Told {
+    if stage.secret().is_none() {
+        return Ok(());
+    }
+    if dice.below(4) == 0 {
+        let path = "/api/v1/namespaces/nadmit/secrets/nadmit-tls";
+        return stage.delete(path).await;
+    }
+    let entries = ["tls.crt", "tls.key", "ca.crt", "ca.key"];
+    let (entry, other) = (dice.one_of(&entries), dice.one_of(&entries));
+    let half = dice.below(2) == 0;
+    stage.edit(|secret| {
+        let text = secret["data"][other].as_str().unwrap_or_default();
+        // Without any key of a CA it would be somebody else's.
+        let broken = match half && text.len() > 8 {
+            true => Value::from(&text[..text.len() / 8 * 4]),
+            false => json!(text),
+        };
+        secret["data"][entry] = broken;
+    })
+}
+
+/// In the end all agree, and nobody writes any more than is due.
+async fn settled(
+    stage: &Stage,
+    replicas: &[Replica; 2],
+    callers: &mut Callers,
+) -> Result<(), Failed> {
+    pass(stage, replicas, callers, 300, "in the end").await?;
+    let writes = || stage.writes("update", "secrets") + stage.writes("create", "secrets");
+    let before = writes();
+    pass(stage, replicas, callers, 360, "in the end").await?;
+    // A certificate in six minutes, and perhaps a change of CAs.
+    holds(writes() - before <= 4, writes() - before)?;
+    seconds(20).await;
+    same(replicas[0].shows(), replicas[1].shows())?;
+    for replica in replicas {
+        holds(stage.is_served_by(replica), "one is refused")?;
+        same(replica.failed.get(), 0)?;
+    }
+    Ok(())
+}
