@@ -56,6 +56,7 @@ impl Catalog {
         }
         // Status and annotation may say the same: what this pod has is added once.
         let before = found.len();
+        let mut asked: Vec<&Network> = Vec::new();
         let annotations = [
             (
                 annotations::DEFAULT_NETWORK,
@@ -73,6 +74,7 @@ impl Catalog {
                 let Some((network, pool)) = served else {
                     continue;
                 };
+                asked.push(network);
                 let inside = match (key, &selection.interface) {
                     (annotations::DEFAULT_NETWORK, None) => interface::CLUSTER.into(),
                     _ => selection.interface_name(),
@@ -92,6 +94,11 @@ impl Catalog {
             let Some((network, pool)) = self.served(namespace, name) else {
                 continue;
             };
+            // Who may make a pod may write a status into it. What it asks for was judged; a network that
+            // it never asked for it does not have.
+            if !asked.iter().any(|one| std::ptr::eq(*one, network)) {
+                continue;
+            }
             let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
             let mac = mac.and_then(|mac| mac.ok()?.ethernet());
             add(
