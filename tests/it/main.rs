@@ -17,6 +17,7 @@ mod crash;
 mod crds;
 mod deploy;
 mod docs;
+mod e2e;
 mod examples;
 mod hooks;
 mod install;
@@ -70,6 +71,7 @@ fn main() {
         ownership::trials(),
         process::trials(),
         docs::trials(),
+        e2e::trials(),
         hooks::trials(),
         install::trials(),
         examples::trials(),
@@ -85,5 +87,7 @@ fn main() {
     .into_iter()
     .flatten()
     .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    e2e::end();
+    conclusion.exit();
 }
