@@ -18,6 +18,7 @@ mod crash;
 mod crds;
 mod deploy;
 mod docs;
+mod e2e;
 mod examples;
 mod fuzzed;
 mod hooks;
@@ -75,6 +76,7 @@ fn main() {
         process::trials(),
         docs::trials(),
         fuzzed::trials(),
+        e2e::trials(),
         hooks::trials(),
         install::trials(),
         examples::trials(),
@@ -91,5 +93,7 @@ fn main() {
     .into_iter()
     .flatten()
     .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    e2e::end();
+    conclusion.exit();
 }

@@ -22,6 +22,7 @@ mod pods;
 mod prepare;
 mod read;
 mod real;
+mod real_outage;
 mod schema;
 mod seed;
 mod selectors;
