@@ -165,6 +165,13 @@ impl ApiServer {
         kube::Client::new(self.clone(), "default")
     }
 
+    /// Lets go of whom it calls: they hold clients of it, and nothing of both would ever be freed.
+    pub(crate) fn close(&self) {
+        self.heal();
+        locked(&self.shared.webhooks).clear();
+        *locked(&self.shared.log) = None;
+    }
+
     /// Is of this minor version of Kubernetes.
     pub(crate) fn be_of_minor(&self, minor: u32) {
         self.shared.state().minor = minor;

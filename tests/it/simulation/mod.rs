@@ -193,6 +193,7 @@ async fn history(seed: u64) -> Outcome {
     if world.log.verdict().is_none() {
         world.conclude().await;
     }
+    world.server.close();
     Outcome {
         lines: world.log.lines(),
         verdict: world.log.verdict(),
