@@ -123,9 +123,8 @@ fn service(backends: Vec<String>) -> Result<u16, Failed> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
-        let mut turn = 0;
-        for caller in listener.incoming().map_while(Result::ok) {
-            turn += 1;
+        let callers = listener.incoming().map_while(Result::ok);
+        for (turn, caller) in callers.enumerate() {
             let order =
                 (0..backends.len()).filter_map(|n| backends.get((turn + n) % backends.len()));
             let found = order
