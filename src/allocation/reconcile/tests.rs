@@ -404,7 +404,7 @@ fn what_comes_to_be_known_of_a_pod_is_recorded() {
             pod: now,
             ..record.clone()
         };
-        let expected = named.then(|| Action {
+        let expected = named.then_some(Action {
             write: Some(Write::Update(expected, Version(7))),
             reason: Reason::Named,
         });
