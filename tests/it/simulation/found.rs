@@ -21,7 +21,12 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
     (18972, "a_pod_that_was_refused_kept_what_one_before_it_had"),
     // A pod was created with its node, and deleted by force before anybody wrote down which one it
     // was; on its node, which did not answer, it ran on.
-    (12652, "what_ran_on_a_silent_node_was_freed_as_if_it_never_came"),
+    (
+        12652,
+        "what_ran_on_a_silent_node_was_freed_as_if_it_never_came",
+    ),
     // A pod with two attachments was refused one address for both.
     (22544, "a_reservation_for_any_interface_was_for_all_of_them"),
+    // Two plans of several records undid each other over and over again.
+    (31687, "two_plans_took_turns_in_undoing_each_other"),
 ];

@@ -24,7 +24,23 @@ pub(super) fn trials() -> Vec<Trial> {
             handed_over,
         ),
         trial("what_a_pod_only_asks_for_stays_another_s", asked_for),
+        trial(
+            "a_status_of_a_network_never_asked_for_takes_nothing",
+            forged,
+        ),
     ]
+}
+
+/// Who may make a pod may write a status into it.
+async fn forged() -> Told {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    let status =
+        json!([{"name": "db/storage-net", "interface": "net1", "ips": ["192.0.2.8", "192.0.2.9"]}]);
+    world.pod("thief", json!({STATUS: status.to_string()}), Some("node-1"));
+    let _leader = world.replica("a", true).await?;
+    seconds(60).await;
+    same(world.held(), holding(&[("192.0.2.7", "a")]))
 }
 
 async fn contested() -> Told {
