@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     answer::Answer,
     decide::{Decision, Plan},
-    inject::{comes_later, found, refuse},
+    inject::{comes_later, found, is_due, refuse},
     object::Object,
     pod::{asker, subject},
     review::{Operation, Request},
@@ -35,34 +35,54 @@ pub(super) fn decide(
     }
     let carried = pod.metadata.annotations.holder_token.as_deref();
     let asker = asker(request, pod, carried)?;
+    let later = request.operation == Operation::Create && comes_later(pod, situation);
+    let dry = request.dry_run == Some(true);
+    let due = |one: &PoolAttachment| !dry && (!later || is_due(pod, &one.ask, situation));
+    let due: Vec<PoolAttachment> = attachments.iter().filter(|one| due(one)).cloned().collect();
+    if !due.is_empty() {
+        let decided = recorded(request, subject, &due, &asker, situation);
+        if decided.is_some() || !later {
+            return decided;
+        }
+    }
+    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let refused = {
+        let mut index = situation.allocations.lock();
+        index.sync(situation.catalog.layout());
+        index.preview(&asker, &asks, situation.now).err()?
+    };
+    match later {
+        true => foreseen(request, subject, &attachments, refused, situation),
+        false => Some(refuse(request, subject, &attachments, refused, situation)),
+    }
+}
+
+/// What to do about attachments whose addresses are to be recorded by now.
+fn recorded(
+    request: &Request<'_>,
+    subject: &PodSubject<'_>,
+    attachments: &[PoolAttachment],
+    asker: &Asker,
+    situation: &Situation<'_>,
+) -> Option<Decision> {
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
-    if request.operation == Operation::Create && comes_later(pod, situation) {
-        let refused = index.preview(&asker, &asks, situation.now).err()?;
-        drop(index);
-        return foreseen(request, subject, &attachments, refused, situation);
-    }
-    if request.dry_run == Some(true) {
-        let refused = index.preview(&asker, &asks, situation.now).err()?;
-        drop(index);
-        return Some(refuse(request, subject, &attachments, refused, situation));
-    }
     let old = request
         .old_object
         .as_ref()
         .filter(|_| request.operation == Operation::Update);
-    let known = old.map(|old| known_before(request, old, &asker, &index, situation));
+    let known = old.map(|old| known_before(request, old, asker, &index, situation));
     // What is attached by an update is given nothing later on.
     let later = request.operation == Operation::Create;
-    let mut refused = missing(&asks, &asker, &index, later);
+    let mut refused = missing(&asks, asker, &index, later);
     refused.retain(|one| {
         let known = known.as_ref();
         known.is_none_or(|known| !known.contains(&one.refusal.to_string()))
     });
     if !refused.is_empty() {
         drop(index);
-        return Some(refuse(request, subject, &attachments, refused, situation));
+        return Some(refuse(request, subject, attachments, refused, situation));
     }
     // What was not put in yet has nothing to claim.
     let put_in = |ask: &Ask| !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_));
@@ -70,11 +90,11 @@ pub(super) fn decide(
     if !unnamed || request.operation != Operation::Create || !asks.iter().all(put_in) {
         return None;
     }
-    match claim(request, &asker, &asks, &mut index, situation) {
+    match claim(request, asker, &asks, &mut index, situation) {
         Ok(plan) => plan.map(Decision::Plan),
         Err(refused) => {
             drop(index);
-            Some(refuse(request, subject, &attachments, refused, situation))
+            Some(refuse(request, subject, attachments, refused, situation))
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct InUse {
     pub holder: Holder,
     /// By which pod.
     pub pod: Option<PodRef>,
+    /// Whether the pod is on a node, or was given the address: otherwise it may only have asked for it.
+    pub given: bool,
     /// The MAC of the same interface.
     pub mac: Option<Mac>,
 }
@@ -95,6 +97,10 @@ pub trait Observer {
         let _ = allocation;
         Tie::Unknown
     }
+    /// Whether all pods that there are are seen. Then who uses an address has it, whatever is recorded.
+    fn sees_all_pods(&self) -> bool {
+        false
+    }
 }
 
 /// One thing to do.
@@ -115,6 +121,8 @@ pub enum Reason {
     Reserved,
     /// A reservation gets its address back.
     GivenBack,
+    /// Another than the record says uses the address: it becomes the holder.
+    HandedOver,
     /// The pod is gone.
     PodGone,
     /// No pod ever came for it.
@@ -147,6 +155,7 @@ impl Reason {
             Self::Adopted => "adopted",
             Self::Reserved => "reserved",
             Self::GivenBack => "given-back",
+            Self::HandedOver => "handed-over",
             Self::PodGone => "pod-gone",
             Self::NeverCame => "never-came",
             Self::WorkloadGone => "workload-gone",
@@ -281,8 +290,8 @@ struct View<'a, O> {
 /// The record as it goes back to the reservation that it was taken from; `None` if it was taken from
 /// none, or that is not there any more.
 pub fn given_back(record: &Allocation, layout: &Layout, now: Timestamp) -> Option<Allocation> {
-    let from = record.reservation.as_ref()?;
-    reserves(layout, &from.namespace, &from.name, record.address).then(|| Allocation {
+    let from = taken_from(record, layout)?;
+    Some(Allocation {
         holder: Holder::Reservation {
             namespace: Arc::clone(&from.namespace),
             name: Arc::clone(&from.name),
@@ -292,6 +301,18 @@ pub fn given_back(record: &Allocation, layout: &Layout, now: Timestamp) -> Optio
         since: now,
         ..record.clone()
     })
+}
+
+/// The reservation, if it is there, that a record is of or was taken from.
+fn taken_from(record: &Allocation, layout: &Layout) -> Option<NetworkRef> {
+    let from = match &record.holder {
+        Holder::Reservation { namespace, name } => NetworkRef {
+            namespace: Arc::clone(namespace),
+            name: Arc::clone(name),
+        },
+        _ => record.reservation.clone()?,
+    };
+    reserves(layout, &from.namespace, &from.name, record.address).then_some(from)
 }
 
 fn reserves(layout: &Layout, namespace: &str, name: &str, address: Address) -> bool {

@@ -56,6 +56,7 @@ impl Catalog {
         }
         // Status and annotation may say the same: what this pod has is added once.
         let before = found.len();
+        let mut asked: Vec<&Network> = Vec::new();
         let annotations = [
             (
                 annotations::DEFAULT_NETWORK,
@@ -73,6 +74,7 @@ impl Catalog {
                 let Some((network, pool)) = served else {
                     continue;
                 };
+                asked.push(network);
                 let inside = match (key, &selection.interface) {
                     (annotations::DEFAULT_NETWORK, None) => interface::CLUSTER.into(),
                     _ => selection.interface_name(),
@@ -92,6 +94,11 @@ impl Catalog {
             let Some((network, pool)) = self.served(namespace, name) else {
                 continue;
             };
+            // Who may make a pod may write a status into it. What it asks for was judged; a network that
+            // it never asked for it does not have.
+            if !asked.iter().any(|one| std::ptr::eq(*one, network)) {
+                continue;
+            }
             let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
             let mac = mac.and_then(|mac| mac.ok()?.ethernet());
             add(
@@ -132,6 +139,7 @@ impl Catalog {
                         },
                         network: key,
                         pod: None,
+                        given: true,
                         mac: None,
                     });
                 }
@@ -166,6 +174,8 @@ fn add(
         let own = |mac: &Mac| pool.macs.as_ref().is_some_and(|macs| !macs.follows(*mac));
         addresses.extend(mac.filter(own).map(Address::Mac));
     }
+    let requested = &pod.requested;
+    let put_in = requested.networks.is_some() || requested.default_network.is_some();
     for address in addresses {
         let one = InUse {
             pool: Arc::clone(&pool.name),
@@ -178,6 +188,7 @@ fn add(
                 uid: pod.uid.as_deref().map(Arc::from),
                 node: pod.node.as_deref().map(Arc::from),
             }),
+            given: pod.node.is_some() || put_in,
             mac: mac.filter(|_| follows(&address)),
         };
         if !found.iter().skip(before).any(|known| *known == one) {

@@ -128,6 +128,7 @@ impl Reviewer {
         } else {
             0
         };
+        let mut overtaken = 0;
         loop {
             let decided = Instant::now();
             let evidence = match &*looked_up {
@@ -158,7 +159,10 @@ impl Reviewer {
                             self.state.metrics.borrowed(plan.borrowed);
                             return Ok(plan.answer);
                         }
-                        Settled::Overtaken if Instant::now() < deadline => {}
+                        Settled::Overtaken if Instant::now() < deadline => {
+                            overtaken += 1;
+                            self.step_aside(overtaken).await;
+                        }
                         Settled::Overtaken => {
                             return later(request, unrecorded("others were faster"));
                         }
@@ -176,6 +180,16 @@ impl Reviewer {
                     looked_up.extend(lookups);
                 }
             }
+        }
+    }
+
+    /// Lets others pass, who are in the way for the so manyeth time: not at first, then for a while that
+    /// chance decides. Two plans of several records may else take turns in undoing each other.
+    async fn step_aside(&self, overtaken: u32) {
+        if overtaken > 1 {
+            let most = 1_u128 << overtaken.min(6);
+            let millis = self.state.allocations.chance() % most;
+            sleep(Duration::from_millis(u64::try_from(millis).unwrap_or(0))).await;
         }
     }
 

@@ -166,7 +166,7 @@ fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<(), Fai
 type Case = fn() -> Result<(), Failed>;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Case); 18] = [
+    let cases: [(&str, Case); 19] = [
         ("a_waiting_pod_is_given_its_addresses", given),
         ("asked_again_the_same_is_given_and_nothing_written", again),
         ("the_older_resource_is_the_same", older),
@@ -188,6 +188,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         ("a_dry_run_takes_nothing", dry),
         ("addresses_that_were_asked_for_are_taken_now", explicit),
+        ("what_a_new_pod_names_is_taken_when_it_is_created", named),
         ("what_is_held_may_be_brought", brought),
         ("what_is_not_held_may_not_be_brought", forged),
         ("other_annotations_may_be_brought_unseen", unrelated),
@@ -343,6 +344,54 @@ fn dry() -> Result<(), Failed> {
     same(world.index.lock().recorded().count(), 0)
 }
 
+fn named() -> Result<(), Failed> {
+    let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}, {"name": "storage-net"}]"#;
+    let address: Address = "192.0.2.5".parse()?;
+    let world = World::of(&[pod(asked)])?;
+    let unrecorded = world.decide(
+        Webhook::Validate,
+        &creation(pod(asked)),
+        Evidence::Confirmed,
+    )?;
+    match unrecorded {
+        Decision::Answer(answer) => same(answer.codes(), vec!["address-not-allocated"])?,
+        other => return Err(format!("{other:?}").into()),
+    }
+    let answer = world.bind(&creation(pod(asked)), Evidence::Cached)?;
+    let holders = || world.index.lock().recorded().count();
+    same(holders(), 1)?;
+    let mut other = creation(pod(asked));
+    (other["name"], other["object"]["metadata"]["name"]) = (json!("other"), json!("other"));
+    let refused = world.bind(&other, Evidence::Confirmed)?;
+    same(refused.codes(), vec!["address-in-use"])?;
+    // The other interface gets its own when the pod is bound.
+    let put_in = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
+    let text: Value = serde_json::from_str(put_in.as_str().unwrap_or_default())?;
+    same(text[1]["ips"].clone(), Value::Null)?;
+    let mut created = pod(put_in.as_str().unwrap_or_default());
+    created["metadata"]["annotations"]["nadmit.io/requested-networks"] = asked.into();
+    match world.decide(
+        Webhook::Validate,
+        &creation(created.clone()),
+        Evidence::Cached,
+    )? {
+        Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow)?,
+        other => return Err(format!("{other:?}").into()),
+    }
+    let later = World::of(&[created])?;
+    std::mem::swap(&mut *later.index.lock(), &mut *world.index.lock());
+    later.index.lock().sync(later.catalog.layout());
+    later.index.lock().set_ready("storage");
+    let answer = later.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let bound = added(&answer)?;
+    same(bound["nadmit.io/requested-networks"].clone(), asked.into())?;
+    let index = later.index.lock();
+    same(index.recorded().count(), 2)?;
+    let record = index.holder_of(&Space::default(), address);
+    let uid = record.and_then(|record| record.pod.as_ref()?.uid.as_deref());
+    same(uid, Some(UID))
+}
+
 fn explicit() -> Result<(), Failed> {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}]"#;
     let world = World::of(&[pod(asked)])?;
@@ -427,8 +476,11 @@ fn created() -> Result<(), Failed> {
     let mut placed = pod("storage-net");
     placed["spec"]["nodeName"] = "node-1".into();
     added(&world.bind(&creation(placed), Evidence::Cached)?)?;
-    // Asked for and taken by another is refused at once; not yet taken by anybody is well.
-    for (address, codes) in [("192.0.2.1", vec!["address-in-use"]), ("192.0.2.2", vec![])] {
+    // What is named is another's, or was not taken by `/mutate`: refused at once.
+    for (address, codes) in [
+        ("192.0.2.1", vec!["address-in-use"]),
+        ("192.0.2.2", vec!["address-not-allocated"]),
+    ] {
         let mut other = pod(&format!(
             r#"[{{"name": "storage-net", "ips": ["{address}/29"]}}]"#
         ));

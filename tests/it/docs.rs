@@ -13,6 +13,8 @@
 //! - `<!-- check: each block alone -->` at the top of a page: its blocks are no one world, and what is
 //!   stated of one has to be among what is found.
 
+mod api;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -66,7 +68,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let examples = manifests(&Path::new(ROOT).join(EXAMPLES))
         .into_iter()
         .map(|path| Trial::test(format!("docs::{}", shown(&path)), move || example(&path)));
-    pages.chain(examples).collect()
+    pages.chain(examples).chain(api::trials()).collect()
 }
 
 /// README.md and what is in docs/.

@@ -18,6 +18,7 @@ mod crash;
 mod crds;
 mod deploy;
 mod docs;
+mod e2e;
 mod examples;
 mod fuzzed;
 mod hooks;
@@ -35,6 +36,7 @@ mod process;
 mod profiles;
 mod properties;
 mod rounds;
+mod secrets;
 mod simulation;
 mod steward;
 mod support;
@@ -74,6 +76,7 @@ fn main() {
         process::trials(),
         docs::trials(),
         fuzzed::trials(),
+        e2e::trials(),
         hooks::trials(),
         install::trials(),
         examples::trials(),
@@ -83,11 +86,14 @@ fn main() {
         properties::trials(),
         steward::trials(),
         rounds::trials(),
+        secrets::trials(),
         simulation::trials(),
         whereabouts::trials(),
     ]
     .into_iter()
     .flatten()
     .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    e2e::end();
+    conclusion.exit();
 }

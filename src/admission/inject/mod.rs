@@ -36,7 +36,10 @@ use super::{
     situation::Situation,
 };
 use crate::{
-    allocation::index::{Ask, MacWish, Refused},
+    allocation::{
+        Refusal,
+        index::{Ask, MacWish, Refused},
+    },
     rules::{
         Finding, Injection, Level, PodSubject,
         allocation::{AllocationSubject, PoolAttachment, asks, can_be_served},
@@ -76,12 +79,9 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
     let written = &pod.metadata.annotations;
     let subject = subject(request, pod, situation.policy, situation.catalog);
     let mut attachments = asks(&subject);
-    if situation.policy.injection() == Injection::Off {
-        // What people write is recorded; nothing is added to what they leave out.
-        attachments.retain(|one| names_something(&one.ask));
-    }
+    attachments.retain(|one| is_due(pod, &one.ask, situation));
     let nothing = attachments.is_empty() || !can_be_served(&subject, &attachments);
-    if nothing || comes_later(pod, situation) {
+    if nothing {
         let answer = Answer::allow(request);
         return Decision::Answer(answer.with_patch(patch(written, &Wanted::default())));
     }
@@ -89,6 +89,10 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
         return Decision::of(request, denied, situation.evidence);
+    }
+    let nowhere = without_node(pod, &attachments, situation);
+    if !nowhere.is_empty() {
+        return refuse(request, &subject, &attachments, nowhere, situation);
     }
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let who = {
@@ -116,6 +120,52 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
         written,
     };
     filling.decide(request, situation)
+}
+
+/// Whether an attachment of a new pod is given its addresses now.
+///
+/// Those that name something are, whatever the setting says: it is taken, or the pod is refused. Were
+/// that left to the moment of binding, a pod that is bound while no webhook is there would start with
+/// what it names, whoever has it. The webhook for bindings lets such a pod pass; that for new pods
+/// does not.
+pub(super) fn is_due(pod: &Object<'_>, ask: &Ask, situation: &Situation<'_>) -> bool {
+    match situation.policy.injection() {
+        // What people write is recorded; nothing is added to what they leave out.
+        Injection::Off => names_something(ask),
+        Injection::Bind if pod.spec.node_name.is_none() => {
+            names_something(ask) && !needs_node(ask, situation)
+        }
+        Injection::Bind | Injection::Create => true,
+    }
+}
+
+/// Whether only a pod's node tells from where something is given that an attachment does not name.
+fn needs_node(ask: &Ask, situation: &Situation<'_>) -> bool {
+    let pool = situation.catalog.layout().pool(&ask.pool);
+    pool.is_some_and(|pool| pool.slicing.is_some() && ask.takes_ips && !ask.names_all(pool))
+}
+
+/// The attachments to pools of slices of a pod that has no node, and will not be asked for again when it
+/// has one.
+fn without_node(
+    pod: &Object<'_>,
+    attachments: &[PoolAttachment],
+    situation: &Situation<'_>,
+) -> Vec<Refused> {
+    if situation.policy.injection() != Injection::Create || pod.spec.node_name.is_some() {
+        return Vec::new();
+    }
+    let pools = &situation.catalog.layout().pools;
+    let attachments = attachments.iter().enumerate();
+    let refused = attachments.filter_map(|(place, one)| {
+        let pool = pools.get(&one.ask.pool)?;
+        let cut = pool.slicing.is_some() && one.ask.takes_ips;
+        cut.then(|| Refused {
+            ask: place,
+            refusal: Refusal::NodeUnknown(pool.name.clone()),
+        })
+    });
+    refused.collect()
 }
 
 /// Whether an attachment brings an address or a MAC of its own.

@@ -365,6 +365,36 @@ fn old_news_of_a_ledger_change_nothing() {
 }
 
 #[test]
+fn a_reservation_for_any_interface_is_for_one_of_them() {
+    // More addresses than MACs: these follow from nothing.
+    let run = pool(
+        "storage",
+        r#"{"ranges":[{"range":"192.0.2.0/29"}],"namespaceSelector":{},
+            "macs":{"start":"02:5f:00:00:00:00","end":"02:5f:00:00:00:03"}}"#,
+    );
+    for (pool, reserves) in [
+        (&storage(""), r#""ips":["192.0.2.5"]"#),
+        (&run, r#""mac":"02:5f:00:00:00:02""#),
+    ] {
+        let spec = format!(r#"{{"network":"storage-net","holder":{{"pod":"a"}},{reserves}}}"#);
+        let mut index = index(&[Arc::clone(pool)], &[reservation("r", &spec)]);
+        let second = Ask {
+            interface: "net2".into(),
+            ..ask(&[])
+        };
+        let asks = [ask(&[]), second];
+        let given = allocate(&mut index, &asker("a"), &asks);
+        let given = given.unwrap_or_else(|e| panic!("{spec}: {e}"));
+        let taken = index
+            .recorded()
+            .filter(|(one, _)| one.reservation.is_some());
+        assert_eq!(taken.count(), 1, "{spec}");
+        let again = allocate(&mut index, &asker("a"), &asks);
+        assert_eq!(again.ok(), Some(given), "{spec}");
+    }
+}
+
+#[test]
 fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
     let reserved = reservation(
         "db-0",

@@ -14,7 +14,10 @@ impl<O: Observer> View<'_, O> {
                 continue;
             };
             let (recorded, users) = (place.recorded, &place.users);
-            let holders = holders(recorded, users);
+            // Whose record is handed over has the address no more.
+            let handed_over = |action: Action| action.reason == Reason::HandedOver;
+            let stays = recorded.filter(|_| !self.judge(place).is_some_and(handed_over));
+            let holders = holders(stays, users);
             if holders.len() > 1 {
                 let reason = Reason::Duplicate {
                     address: place.key.1,
@@ -34,8 +37,16 @@ impl<O: Observer> View<'_, O> {
     }
 
     fn adopt(&self, one: &InUse) -> Option<Action> {
+        Some(Action {
+            write: Some(Write::Create(self.record_of(one)?)),
+            reason: Reason::Adopted,
+        })
+    }
+
+    /// What is to be recorded for who uses an address.
+    pub(super) fn record_of(&self, one: &InUse) -> Option<Allocation> {
         let pool = self.layout.pool(&one.pool)?;
-        let record = Allocation {
+        Some(Allocation {
             address: one.address,
             space: pool.space.clone(),
             pool: Arc::clone(&pool.name),
@@ -46,10 +57,6 @@ impl<O: Observer> View<'_, O> {
             mac: one.mac.filter(|_| one.address.ip().is_some()),
             reservation: None,
             since: self.now,
-        };
-        Some(Action {
-            write: Some(Write::Create(record)),
-            reason: Reason::Adopted,
         })
     }
 
@@ -90,7 +97,7 @@ impl<O: Observer> View<'_, O> {
 
 /// Who of several comes first: pods that are on a node, for one that waits may only have asked for the
 /// address; pods before networks; and by name.
-fn order<'a>(one: &&'a InUse) -> (bool, bool, &'a str, Option<&'a str>) {
+pub(super) fn order<'a>(one: &&'a InUse) -> (bool, bool, &'a str, Option<&'a str>) {
     let pod = one.pod.as_ref();
     let waits = pod.is_some_and(|pod| pod.node.is_none());
     let name = pod.map(|pod| &*pod.name);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::allocation::{
     Address, Allocation, Holder, Pool, Retention, Timestamp, WorkloadRetention, Write,
-    reconcile::{given_back, is_same, reserves},
+    reconcile::{adoption::order, given_back, is_same, reserves, taken_from},
 };
 
 impl<'a, O: Observer> View<'a, O> {
@@ -20,6 +20,50 @@ impl<'a, O: Observer> View<'a, O> {
         if place.users.iter().any(|user| is_same(record, user)) {
             return None;
         }
+        let judged = self.judge_holder(recorded);
+        self.hand_over(place, recorded, judged.as_ref()).or(judged)
+    }
+
+    /// The record as that of who uses the address, in one write: were it freed first, somebody else
+    /// could be given what is in use. That is so after a ledger was restored from an old copy.
+    ///
+    /// Where all pods are seen, one that has the address comes before a holder that has not, whatever that
+    /// one is: its next pod would be given an address that is in use. Only what a network configures stays
+    /// the network's.
+    fn hand_over(
+        &self,
+        place: &Place<'a>,
+        (record, version): Recorded<'a>,
+        judged: Option<&Action>,
+    ) -> Option<Action> {
+        let frees = |action: &Action| match &action.write {
+            Some(Write::Delete(..)) => true,
+            _ => action.reason == Reason::GivenBack,
+        };
+        let freed = judged.is_some_and(frees);
+        let configured = matches!(record.holder, Holder::Network { .. });
+        let comes_first = self.observer.sees_all_pods() && !configured;
+        let users = place.users.iter().copied();
+        let heirs = users.filter(|user| {
+            let has = user.given && user.pod.is_some();
+            freed || (comes_first && has)
+        });
+        let used = self.record_of(heirs.min_by_key(order)?)?;
+        let reservation = taken_from(record, self.layout);
+        Some(Action {
+            write: Some(Write::Update(
+                Allocation {
+                    reservation,
+                    ..used
+                },
+                version,
+            )),
+            reason: Reason::HandedOver,
+        })
+    }
+
+    fn judge_holder(&self, recorded: Recorded<'a>) -> Option<Action> {
+        let (record, _) = recorded;
         match &record.holder {
             Holder::Reservation { namespace, name } => {
                 let there = reserves(self.layout, namespace, name, record.address);

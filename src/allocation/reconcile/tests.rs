@@ -79,6 +79,7 @@ fn used(address: &str, holder: Holder) -> InUse {
         interface: "net1".into(),
         holder,
         pod: None,
+        given: true,
         mac: None,
     }
 }
@@ -157,6 +158,70 @@ fn what_is_used_is_adopted_and_two_users_are_reported() {
     assert!(
         matches!(&found[..], [Reason::Duplicate { users, .. }, Reason::Adopted] if users.len() == 2)
     );
+}
+
+/// All pods that there are; that of the record in this state.
+struct SeesAll(PodState);
+
+impl Observer for SeesAll {
+    fn pod(&self, _: &Allocation) -> PodState {
+        self.0
+    }
+
+    fn workload(&self, _: &Holder) -> WorkloadState {
+        WorkloadState::Present
+    }
+
+    fn sees_all_pods(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn who_uses_an_address_becomes_its_holder() {
+    let reserved = r#"{"network":"storage-net","holder":{"pod":"c"},"ips":["192.0.2.5"]}"#;
+    let plain = layout(POOL, &[]);
+    let set_aside = layout(POOL, &[reserved]);
+    let reservation = Holder::Reservation {
+        namespace: "db".into(),
+        name: "r".into(),
+    };
+    let user = InUse {
+        pod: Some(pod_ref(Some("u"), Some("n"))),
+        ..used("192.0.2.5", pod("b"))
+    };
+    let asks = InUse {
+        given: false,
+        ..user.clone()
+    };
+    let gone = PodState::Gone(NOW.plus(-500));
+    let holds = |layout: &Layout, holder: &Holder, user: &InUse, state| {
+        let known = record("192.0.2.5", holder.clone(), 1000);
+        let known = [(&known, Version(7))];
+        let actions = reconcile(known, layout, [user], &SeesAll(state), NOW);
+        let mut writes = actions.into_iter().filter_map(|action| action.write);
+        match (writes.next(), writes.next()) {
+            (Some(Write::Update(now, Version(7))), None) => {
+                assert_eq!((&now.pod, now.since), (&user.pod, NOW));
+                Some((now.holder, now.reservation.is_some()))
+            }
+            (None, None) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let passes = |from| Some((pod("b"), from));
+    for state in [PodState::Present, PodState::Unknown, gone] {
+        assert_eq!(holds(&plain, &pod("a"), &user, state), passes(false));
+        assert_eq!(holds(&plain, &replica(), &user, state), passes(false));
+        assert_eq!(holds(&plain, &reservation, &user, state), passes(false));
+        assert_eq!(holds(&set_aside, &reservation, &user, state), passes(true));
+    }
+    // Who only asks for it gets what would be free, and nothing else.
+    assert_eq!(holds(&plain, &pod("a"), &asks, PodState::Present), None);
+    assert_eq!(holds(&plain, &replica(), &asks, gone), None);
+    assert_eq!(holds(&set_aside, &reservation, &asks, gone), None);
+    assert_eq!(holds(&plain, &pod("a"), &asks, gone), passes(false));
+    assert_eq!(holds(&plain, &reservation, &asks, gone), passes(false));
 }
 
 #[test]

@@ -75,12 +75,12 @@ impl Inner {
 }
 
 impl Compared {
-    /// Whether something in a pool's ranges is in use and not recorded.
+    /// Whether something in a pool's ranges is in use and not recorded, or as another's.
     pub(super) fn lacks(&self, pool: &Pool) -> bool {
         let mut adopted = self
             .actions
             .iter()
-            .filter(|action| action.reason == Reason::Adopted)
+            .filter(|action| matches!(action.reason, Reason::Adopted | Reason::HandedOver))
             .filter_map(|action| action.write.as_ref().map(|write| write.allocation()));
         adopted.any(|record| {
             let inside = record

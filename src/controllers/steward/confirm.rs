@@ -20,12 +20,27 @@ const TOGETHER: usize = 16;
 
 /// Whether an action takes an address from somebody.
 pub(super) fn is_release(action: &Action) -> bool {
-    matches!(action.write, Some(Write::Delete(..))) || action.reason == Reason::GivenBack
+    let takes = matches!(action.reason, Reason::GivenBack | Reason::HandedOver);
+    takes || matches!(action.write, Some(Write::Delete(..)))
+}
+
+/// What an action rests on, by which a record is taken from its holder: what the judgement of the record
+/// does, and who gets it.
+pub(super) fn looks(action: &Action, record: &Allocation, catalog: &Catalog) -> BTreeSet<Look> {
+    let mut looks = looks_behind(record, catalog);
+    let heir = action.write.as_ref().map(Write::allocation);
+    if let Some(heir) = heir.filter(|_| action.reason == Reason::HandedOver)
+        && let Some(pod) = &heir.pod
+    {
+        let home: Box<str> = (&**heir.holder.namespace()).into();
+        looks.insert(Look::Pod(home, (&*pod.name).into()));
+    }
+    looks
 }
 
 /// What the judgement of a record rests on. Kinds that may not be read are not asked for again: nothing
 /// is concluded from them.
-pub(super) fn looks(record: &Allocation, catalog: &Catalog) -> BTreeSet<Look> {
+fn looks_behind(record: &Allocation, catalog: &Catalog) -> BTreeSet<Look> {
     let mut looks = BTreeSet::new();
     let home = || -> Box<str> { (&**record.holder.namespace()).into() };
     let workloads = catalog.workloads();

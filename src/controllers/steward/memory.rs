@@ -19,8 +19,17 @@ pub(super) type Key = (Space, Address);
 pub(super) struct Memory {
     /// Since when the pod that a record names is not there. A record that was written since is another.
     gone: HashMap<Key, (Version, Instant)>,
-    /// Since when nodes are ready, or are not.
-    nodes: HashMap<Box<str>, (bool, Instant)>,
+    nodes: HashMap<Box<str>, NodeSeen>,
+}
+
+/// How a node is.
+#[derive(Debug, Clone, Copy)]
+struct NodeSeen {
+    ready: bool,
+    /// Since when it is ready, or is not.
+    since: Instant,
+    /// Whether it was seen otherwise before.
+    changed: bool,
 }
 
 impl Memory {
@@ -49,11 +58,17 @@ impl Memory {
         let nodes = catalog.nodes().iter();
         self.nodes = nodes
             .map(|(name, node)| {
-                let known = before.get(name).filter(|known| known.0 == node.ready);
-                (
-                    name.into(),
-                    (node.ready, known.map_or(now, |known| known.1)),
-                )
+                let anew = |changed| NodeSeen {
+                    ready: node.ready,
+                    since: now,
+                    changed,
+                };
+                let seen = match before.get(name) {
+                    None => anew(false),
+                    Some(known) if known.ready != node.ready => anew(true),
+                    Some(known) => *known,
+                };
+                (name.into(), seen)
             })
             .collect();
     }
@@ -66,8 +81,14 @@ impl Memory {
 
     /// For how long a node is ready, or is not.
     pub(super) fn node_so_for(&self, node: &str, now: Instant) -> Option<Duration> {
-        let (_, since) = self.nodes.get(node)?;
-        Some(now.saturating_duration_since(*since))
+        let seen = self.nodes.get(node)?;
+        Some(now.saturating_duration_since(seen.since))
+    }
+
+    /// Whether a node is ready again, and was not.
+    pub(super) fn is_back(&self, node: &str) -> bool {
+        let seen = self.nodes.get(node);
+        seen.is_some_and(|seen| seen.ready && seen.changed)
     }
 }
 

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     allocation::{
-        Allocation, Holder, Timestamp,
+        Allocation, Holder, Retention, Timestamp,
         reconcile::{LET_GO, Observer, PROVISIONAL, PodState, Tie, WorkloadState},
     },
-    catalog::{Catalog, Existence, Pod},
+    catalog::{Catalog, Existence, Node, Pod},
 };
 
 /// How long, in seconds, what a pod had on a node that does not answer is kept if its pool is gone: as
@@ -45,73 +45,113 @@ impl Observed<'_> {
         let Some(gone) = self.memory.gone_for(record, self.instant) else {
             return PodState::Unknown;
         };
-        let pool = self.catalog.layout().pool(&record.pool);
-        let lost = pool.map_or(LOST, |pool| pool.lost_node_quarantine);
-        let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
-        let so_for = |node| self.memory.node_so_for(node, self.instant);
-        let wait = |silent: Duration| {
-            let left = lost - seconds(silent);
-            self.note(left);
-            left > 0
+        let Some(ended) = self.ended_for(record, gone) else {
+            return PodState::Unknown;
         };
-        let gone = match node.map(|node| (node, self.catalog.nodes().node(node))) {
-            None | Some((_, Existence::Absent)) => gone,
-            Some((name, Existence::Present(node))) if node.ready => {
-                // One that is back still has to end what it did not hear of.
-                so_for(name).map_or(gone, |ready| ready.min(gone))
-            }
-            Some((_, Existence::Present(node))) if node.out_of_service => gone,
-            Some((name, Existence::Present(_))) => {
-                if wait(so_for(name).unwrap_or_default()) {
-                    return PodState::Unknown;
-                }
-                gone
-            }
-            Some((_, Existence::Unknown)) => {
-                if wait(gone) {
-                    return PodState::Unknown;
-                }
-                gone
-            }
-        };
-        let gone = seconds(gone);
-        self.note(pool.map_or(0, |pool| pool.quarantine) - gone);
-        PodState::gone_since(self.now.plus(-gone), record)
+        let ended = seconds(ended);
+        self.note(self.quarantine(record) - ended);
+        PodState::gone_since(self.now.plus(-ended), record)
     }
 
-    /// A pod of which nobody knows a UID: it may be on its way.
+    /// A pod of which nobody knows a UID: it may be on its way. Or it was there while nobody wrote down
+    /// which one it was, and its containers run on.
     fn absent(&self, record: &Allocation) -> PodState {
-        let looked = self
-            .memory
-            .gone_for(record, self.instant)
-            .map_or(0, seconds);
+        let gone = self.memory.gone_for(record, self.instant);
+        let looked = gone.map_or(0, seconds);
         let age = self.now.0.saturating_sub(record.since.0);
         let waited = looked.min(age);
         self.note(PROVISIONAL - waited);
         if looked < PROVISIONAL {
             return PodState::Unknown;
         }
-        PodState::Absent
+        let Some(ended) = gone.and_then(|gone| self.ended_for(record, gone)) else {
+            return PodState::Unknown;
+        };
+        let left = self.quarantine(record) - seconds(ended);
+        self.note(left);
+        match left > 0 {
+            true => PodState::Unknown,
+            false => PodState::Absent,
+        }
+    }
+
+    fn quarantine(&self, record: &Allocation) -> i64 {
+        let pool = self.catalog.layout().pool(&record.pool);
+        pool.map_or(0, |pool| pool.quarantine)
+    }
+
+    /// For how long the containers of a pod have ended that is gone for so long; `None` if they may run.
+    fn ended_for(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
+        let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
+        let Some(node) = node else {
+            // It may have been on any.
+            let all = self.catalog.nodes().iter();
+            let mut doubtful = all.filter(|(name, node)| !node.ready || self.memory.is_back(name));
+            return doubtful.try_fold(gone, |least, (name, node)| {
+                let ended = self.ended_on(record, name, Existence::Present(node), gone)?;
+                Some(least.min(ended))
+            });
+        };
+        self.ended_on(record, node, self.catalog.nodes().node(node), gone)
+    }
+
+    /// The same on a node.
+    fn ended_on(
+        &self,
+        record: &Allocation,
+        name: &str,
+        node: Existence<Node>,
+        gone: Duration,
+    ) -> Option<Duration> {
+        let pool = self.catalog.layout().pool(&record.pool);
+        let lost = pool.map_or(LOST, |pool| pool.lost_node_quarantine);
+        let so_for = self.memory.node_so_for(name, self.instant);
+        let given_up = |silent: Duration| {
+            let left = lost - seconds(silent);
+            self.note(left);
+            (left <= 0).then_some(gone)
+        };
+        match node {
+            Existence::Absent => Some(gone),
+            // One that is back still has to end what it did not hear of.
+            Existence::Present(node) if node.ready => {
+                Some(so_for.map_or(gone, |ready| ready.min(gone)))
+            }
+            Existence::Present(node) if node.out_of_service => Some(gone),
+            Existence::Present(_) => given_up(so_for.unwrap_or_default()),
+            Existence::Unknown => given_up(gone),
+        }
+    }
+
+    /// Whether the pod that a record names is gone, and nothing promises its holder more than that a next
+    /// one may take the record over while others are kept from it. One that is there and does not carry
+    /// the address may wait for ever, or be refused what it asks for.
+    fn is_left_behind(&self, record: &Allocation) -> bool {
+        let pool = self.catalog.layout().pool(&record.pool);
+        let lasts = record.holder.is_lasting()
+            && pool.is_none_or(|pool| pool.retention == Retention::Workload);
+        had_uid(record) && self.pods.named(record).is_none() && !lasts
     }
 
     /// Whether another pod than that which is there was given the address, and may use it.
     fn is_elsewhere(&self, record: &Allocation) -> bool {
-        let had_uid = record.pod.as_ref().is_some_and(|pod| pod.uid.is_some());
-        if !had_uid || self.pods.named(record).is_some() {
+        if !had_uid(record) || self.pods.named(record).is_some() {
             return false;
         }
-        let pool = self.catalog.layout().pool(&record.pool);
-        let quarantine = pool.map_or(0, |pool| pool.quarantine);
         match self.gone(record) {
-            PodState::Gone(since) => self.now < since.plus(quarantine),
+            PodState::Gone(since) => self.now < since.plus(self.quarantine(record)),
             _ => true,
         }
     }
 }
 
 impl Observer for Observed<'_> {
+    fn sees_all_pods(&self) -> bool {
+        true
+    }
+
     fn pod(&self, record: &Allocation) -> PodState {
-        if !self.pods.users(record).is_empty() {
+        if !self.pods.users(record).is_empty() && !self.is_left_behind(record) {
             return PodState::Present;
         }
         match record.pod.as_ref().and_then(|pod| pod.uid.as_ref()) {
@@ -146,10 +186,8 @@ impl Observer for Observed<'_> {
 
     fn tie(&self, record: &Allocation) -> Tie {
         let age = self.now.0.saturating_sub(record.since.0);
-        let pool = self.catalog.layout().pool(&record.pool);
-        let quarantine = pool.map_or(0, |pool| pool.quarantine);
         self.note(PROVISIONAL - age);
-        self.note(quarantine.max(LET_GO) - age);
+        self.note(self.quarantine(record).max(LET_GO) - age);
         if self.is_elsewhere(record) {
             return Tie::Elsewhere;
         }
@@ -158,22 +196,27 @@ impl Observer for Observed<'_> {
         if users.iter().any(|pod| pod.node.is_none()) {
             return Tie::Has;
         }
-        let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
-        if let (Some(node), Some(pod), [_]) = (node, self.pods.named(record), &users[..])
-            && pod.node.as_deref() != Some(node)
-        {
-            return Tie::Moved;
-        }
-        let named = self.pods.named(record);
+        // Without a UID it may be another of that name, which was to be created and never was.
+        let named = self.pods.named(record).filter(|_| had_uid(record));
         let has = |pod: &&Pod| {
             let own = named.is_some_and(|named| std::ptr::eq(named, *pod));
             has_interface(pod, record, own, self.default_home)
         };
-        match users.iter().any(has) {
-            true => Tie::Has,
-            false => Tie::Dropped,
+        if !users.iter().any(has) {
+            return Tie::Dropped;
+        }
+        let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
+        let elsewhere = |pod: &Pod| node.is_some() && pod.node.as_deref() != node;
+        match (named, &users[..]) {
+            (Some(pod), [_]) if elsewhere(pod) => Tie::Moved,
+            _ => Tie::Has,
         }
     }
+}
+
+/// Whether a record names a pod that was seen.
+fn had_uid(record: &Allocation) -> bool {
+    record.pod.as_ref().is_some_and(|pod| pod.uid.is_some())
 }
 
 fn seconds(duration: Duration) -> i64 {

@@ -53,7 +53,7 @@ impl Inner {
             };
             // What it rests on now is what was looked at.
             let looked = confirmed.get(&key(&record));
-            looked.is_some_and(|looked| looks(&record, catalog).is_subset(looked))
+            looked.is_some_and(|looked| looks(action, &record, catalog).is_subset(looked))
         });
         self.write(still.cloned().collect(), report).await;
         compared
@@ -68,7 +68,7 @@ impl Inner {
     ) -> BTreeMap<Key, BTreeSet<Look>> {
         let rests = releases.iter().filter_map(|action| {
             let record = judged(action, self)?;
-            Some((key(&record), looks(&record, catalog), action))
+            Some((key(&record), looks(action, &record, catalog), action))
         });
         let rests: Vec<_> = rests.collect();
         let all: BTreeSet<Look> = rests

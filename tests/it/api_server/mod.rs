@@ -22,6 +22,7 @@ mod pods;
 mod prepare;
 mod read;
 mod real;
+mod real_outage;
 mod schema;
 mod seed;
 mod selectors;
@@ -162,6 +163,13 @@ impl ApiServer {
     /// A client without a socket; it wants a tokio runtime around it.
     pub(crate) fn client(&self) -> kube::Client {
         kube::Client::new(self.clone(), "default")
+    }
+
+    /// Lets go of whom it calls: they hold clients of it, and nothing of both would ever be freed.
+    pub(crate) fn close(&self) {
+        self.heal();
+        locked(&self.shared.webhooks).clear();
+        *locked(&self.shared.log) = None;
     }
 
     /// Is of this minor version of Kubernetes.

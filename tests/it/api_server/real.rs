@@ -1,6 +1,7 @@
 //! A real API server with an etcd of its own, from the folder that `KUBEBUILDER_ASSETS` names.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     fs::File,
     io,
@@ -15,13 +16,17 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 const TOKEN: &str = "the-token-of-a-test";
+/// What says that somebody is nadmit's ServiceAccount; it may what `deploy/` grants, once that is there.
+pub(super) const NADMIT_TOKEN: &str = "the-token-of-nadmit";
 
 /// How long it may take to start.
 const STARTS: Duration = Duration::from_secs(60);
 
 /// Runs until it is dropped.
 pub(crate) struct RealServer {
-    processes: Vec<Child>,
+    /// etcd and kube-apiserver, in this order.
+    pub(super) processes: Vec<Child>,
+    arguments: BTreeMap<&'static str, Vec<String>>,
     port: u16,
     folder: TempDir,
 }
@@ -40,21 +45,33 @@ impl RealServer {
         let [clients, peers, port] = [free_port()?, free_port()?, free_port()?];
         let mut server = Self {
             processes: Vec::new(),
+            arguments: BTreeMap::new(),
             port,
             folder,
         };
-        server.spawn("etcd", &etcd(server.folder.path(), clients, peers))?;
+        let arguments = etcd(server.folder.path(), clients, peers);
+        server.arguments.insert("etcd", arguments);
         let arguments = api_server(server.folder.path(), clients, port)?;
-        server.spawn("kube-apiserver", &arguments)?;
-        let client = Client::try_from(server.config()?)?;
+        server.arguments.insert("kube-apiserver", arguments);
+        for name in ["etcd", "kube-apiserver"] {
+            let process = server.spawn(name)?;
+            server.processes.push(process);
+        }
+        server.until_ready().await?;
+        Ok(server)
+    }
+
+    /// Waits until the server is ready.
+    pub(super) async fn until_ready(&mut self) -> Result<(), Box<dyn std::error::Error>> {
+        let client = Client::try_from(self.config()?)?;
         let until = Instant::now() + STARTS;
         while !answers(&client).await {
-            if Instant::now() > until || server.has_ended()? {
-                return Err(format!("it does not become ready: {}", server.said()).into());
+            if Instant::now() > until || self.has_ended()? {
+                return Err(format!("it does not become ready: {}", self.said()).into());
             }
             sleep(Duration::from_millis(200)).await;
         }
-        Ok(server)
+        Ok(())
     }
 
     fn has_ended(&mut self) -> io::Result<bool> {
@@ -77,32 +94,36 @@ impl RealServer {
 
     /// The same as a file for kubectl and for nadmit.
     pub(crate) fn kubeconfig(&self) -> io::Result<PathBuf> {
-        let file = self.folder.path().join("kubeconfig");
+        self.kubeconfig_with("kubeconfig", TOKEN)
+    }
+
+    pub(super) fn kubeconfig_with(&self, name: &str, token: &str) -> io::Result<PathBuf> {
+        let file = self.folder.path().join(name);
         let text = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {
                 "server": format!("https://127.0.0.1:{}", self.port),
                 "insecure-skip-tls-verify": true,
             }}],
-            "users": [{"name": "test", "user": {"token": TOKEN}}],
+            "users": [{"name": "test", "user": {"token": token}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         });
         fs::write(&file, text.to_string())?;
         Ok(file)
     }
 
-    fn spawn(&mut self, name: &str, arguments: &[String]) -> io::Result<()> {
+    /// Starts a program with what it is to be told.
+    pub(super) fn spawn(&self, name: &str) -> io::Result<Child> {
         let said = File::create(self.folder.path().join(format!("{name}.log")))?;
+        let arguments = self.arguments.get(name).into_iter().flatten();
         let program = assets()?.join(name);
-        let process = Command::new(&program)
+        Command::new(&program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(said.try_clone()?)
             .stderr(said)
             .spawn()
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))?;
-        self.processes.push(process);
-        Ok(())
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))
     }
 
     /// The end of what they have said.
@@ -163,7 +184,13 @@ fn api_server(
     let public = folder.join("service-accounts.pub");
     fs::write(&public, pair.public_key_pem())?;
     let tokens = folder.join("tokens.csv");
-    fs::write(&tokens, format!("{TOKEN},admin,admin,\"system:masters\"\n"))?;
+    let groups = "system:serviceaccounts,system:serviceaccounts:nadmit";
+    let nadmit =
+        format!("{NADMIT_TOKEN},system:serviceaccount:nadmit:nadmit,nadmit,\"{groups}\"\n");
+    fs::write(
+        &tokens,
+        format!("{TOKEN},admin,admin,\"system:masters\"\n{nadmit}"),
+    )?;
     Ok(vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
         "--bind-address=127.0.0.1".to_owned(),

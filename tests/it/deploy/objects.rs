@@ -80,7 +80,7 @@ pub(crate) fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>, Fa
 }
 
 /// Where a tool is: put in place by `tests/tools.sh`, or the machine's own.
-fn tool(name: &str) -> Option<PathBuf> {
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let own = Path::new(ROOT).join("target/tools");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = [own].into_iter().chain(std::env::split_paths(&path));

@@ -185,6 +185,7 @@ impl Naive {
                     .is_some_and(|reservation| {
                         is_for(reservation, asker, ask) && reservation.network == ask.network
                     })
+                    && !self.is_spent(*ip, asker, ask, &pool.space)
             });
             let lowest = aside.or_else(|| self.free(&pool, range).next());
             let ip = lowest.ok_or("pool-exhausted")?;
@@ -192,6 +193,15 @@ impl Naive {
             given.push(ip);
         }
         Ok(given)
+    }
+
+    /// Whether the pod has an address that is reserved for it on another interface.
+    fn is_spent(&self, ip: IpAddr, asker: &Asker, ask: &Ask, space: &Space) -> bool {
+        let record = self.entry(&(space.clone(), ip.into()));
+        record.is_some_and(|record| {
+            let other = (&record.network, &record.interface) != (&ask.network, &ask.interface);
+            other && record.holder == asker.holder
+        })
     }
 
     /// Goes on with what the pod has; what was recorded a while ago is recorded anew.

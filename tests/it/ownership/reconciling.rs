@@ -82,6 +82,7 @@ pub(super) fn run(stories: u32) -> Result<(), Failed> {
                     interface: "net1".into(),
                     holder: asker(pod).holder,
                     pod: asker(pod).pod,
+                    given: true,
                     mac: None,
                 })
                 .collect();

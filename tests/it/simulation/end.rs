@@ -1,6 +1,10 @@
 //! The end of a history: everything works again, and what has to hold then.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use nadmit::allocation::{Address, Version};
 use serde_json::Value;
@@ -14,8 +18,8 @@ use super::{
 
 /// How long everything works before it is looked at.
 const QUIET: Duration = Duration::from_secs(8 * 60);
-/// Whether the controllers run that free and put in late.
-const STEWARD: bool = true;
+/// How many slices a pool of slices is cut into.
+const SLICES: usize = 4;
 
 impl World {
     /// Mends everything, waits, and looks.
@@ -24,6 +28,8 @@ impl World {
         for number in 0..self.plan.nodes {
             self.bring_back(number);
         }
+        // A restore may be under way.
+        self.closed.store(false, Ordering::Relaxed);
         for number in 0..self.plan.replicas {
             self.start(number);
         }
@@ -31,10 +37,8 @@ impl World {
         sleep(QUIET).await;
         self.check_objects();
         self.check_indexes();
-        if STEWARD {
-            self.check_owners();
-            self.check_pods();
-        }
+        self.check_owners();
+        self.check_pods();
     }
 
     /// L4: each index is as the ledger is.
@@ -137,6 +141,9 @@ impl World {
                 }
                 // It asked for an address that it may not have.
                 _ if self.asks_for_address(&pod) => {}
+                // Or somebody did for it: it is refused, for another instead would be no less than
+                // silence about the reservation.
+                _ if self.is_promised_in_vain(&pod) => {}
                 _ if !left.contains(meta(&pod, "namespace")) => {}
                 (bound, _) => {
                     let bound = bound.unwrap_or("nothing");
@@ -152,6 +159,40 @@ impl World {
     fn asks_for_address(&self, pod: &Value) -> bool {
         let text = pod["metadata"]["annotations"][NETWORKS].as_str();
         text.is_some_and(|text| text.contains("\"ips\""))
+    }
+
+    /// Whether a reservation for a pod names an address that is another's, is reserved for another, too,
+    /// or may be out of the reach of its node.
+    fn is_promised_in_vain(&self, pod: &Value) -> bool {
+        let (namespace, name) = (meta(pod, "namespace"), meta(pod, "name"));
+        let of_pod = |holder: &Value| match holder["ordinal"].as_u64() {
+            Some(ordinal) => name == format!("set-{ordinal}"),
+            None => holder["pod"] == name,
+        };
+        let holds = |holder: &Value| match &holder["replica"] {
+            Value::Null => holder["pod"]["namespace"] == namespace && holder["pod"]["name"] == name,
+            replica => replica["namespace"] == namespace && of_pod(replica),
+        };
+        let all = self.server.all("addressreservations.nadmit.io");
+        let own = all
+            .iter()
+            .filter(|one| meta(one, "namespace") == namespace && of_pod(&one["spec"]["holder"]));
+        own.into_iter().any(|own| {
+            let ip = &own["spec"]["ips"][0];
+            let same = all.iter().filter(|other| other["spec"]["ips"][0] == *ip);
+            let bare = ip.as_str().and_then(|ip| ip.split('/').next());
+            let is_another_s = self.allocations().iter().any(|object| {
+                let holder = &object["spec"]["holder"];
+                let waits = holder["reservation"]["name"] == own["metadata"]["name"]
+                    && holder["reservation"]["namespace"] == namespace;
+                object["spec"]["address"].as_str() == bare && !waits && !holds(holder)
+            });
+            same.count() > 1 || is_another_s || self.is_strict()
+        })
+    }
+
+    fn is_strict(&self) -> bool {
+        self.plan.pool["strictSlices"] == true
     }
 
     /// The addresses recorded for a pod, as containers have them.
@@ -179,7 +220,18 @@ impl World {
         let all = super::plan::NAMESPACES
             .iter()
             .map(|name| (*name).to_owned());
-        let roomy = usages.iter().all(|usage| usage.free >= 2);
+        // A strict pool gives a node what its own slices have, or one of those that nobody has.
+        let slices = index.slice_usages(POOL).into_iter();
+        let slices: Vec<_> = slices
+            .filter(|usage| usage.slice.window.address.is_ipv4())
+            .collect();
+        let in_reach = |node: &String| {
+            let own = slices.iter().filter(|usage| *usage.slice.node == **node);
+            own.map(|usage| usage.free).sum::<u128>() >= 2
+        };
+        let reached =
+            !self.is_strict() || slices.len() < SLICES || self.ready_nodes().iter().all(in_reach);
+        let roomy = reached && usages.iter().all(|usage| usage.free >= 2);
         let limit = self.plan.pool["maxPerNamespace"]
             .as_u64()
             .unwrap_or(u64::MAX);

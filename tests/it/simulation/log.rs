@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
+
+/// No history that comes to rest has so many lines, which is some thousands.
+const MOST: usize = 50_000;
 
 /// The events of a history, in their order. Clones are the same log.
 #[derive(Clone)]
@@ -15,6 +18,7 @@ struct Inner {
     began: Instant,
     lines: Mutex<Vec<String>>,
     broken: Mutex<Option<String>>,
+    full: Notify,
 }
 
 impl Log {
@@ -24,6 +28,7 @@ impl Log {
             began: Instant::now(),
             lines: Mutex::default(),
             broken: Mutex::default(),
+            full: Notify::new(),
         }))
     }
 
@@ -32,7 +37,17 @@ impl Log {
         let at = self.0.began.elapsed().as_millis();
         let line = format!("{:>6}.{:03} {line}", at / 1000, at % 1000);
         let lines = self.0.lines.lock();
-        lines.unwrap_or_else(PoisonError::into_inner).push(line);
+        let mut lines = lines.unwrap_or_else(PoisonError::into_inner);
+        lines.push(line);
+        if lines.len() == MOST {
+            self.0.full.notify_one();
+        }
+    }
+
+    /// L5: what never comes to rest breaks.
+    pub(super) async fn overflow(&self) {
+        self.0.full.notified().await;
+        self.broken("L5: it never comes to rest");
     }
 
     /// An invariant does not hold. The first one counts.

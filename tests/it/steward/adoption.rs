@@ -19,7 +19,28 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_pool_waits_until_its_pods_can_be_listed", listed),
         trial("a_plan_changes_nothing", plan),
         trial("a_full_pass_reads_everything_afresh", full),
+        trial(
+            "what_a_pod_uses_passes_to_it_from_another_s_record_in_one_write",
+            handed_over,
+        ),
+        trial("what_a_pod_only_asks_for_stays_another_s", asked_for),
+        trial(
+            "a_status_of_a_network_never_asked_for_takes_nothing",
+            forged,
+        ),
     ]
+}
+
+/// Who may make a pod may write a status into it.
+async fn forged() -> Told {
+    let world = World::new();
+    world.running("a", "192.0.2.7", "node-1");
+    let status =
+        json!([{"name": "db/storage-net", "interface": "net1", "ips": ["192.0.2.8", "192.0.2.9"]}]);
+    world.pod("thief", json!({STATUS: status.to_string()}), Some("node-1"));
+    let _leader = world.replica("a", true).await?;
+    seconds(60).await;
+    same(world.held(), holding(&[("192.0.2.7", "a")]))
 }
 
 async fn contested() -> Told {
@@ -154,5 +175,52 @@ async fn full() -> Told {
     same(
         looked("nodes?limit=500&fieldSelector=metadata.name%3Dnode-1"),
         true,
+    )
+}
+
+/// A ledger as after a restore: an address is recorded for a pod that is gone.
+async fn of_long_ago() -> Result<(World, String), libtest_mimic::Failed> {
+    let world = World::new();
+    let first = world.replica("a", false).await?;
+    let record = world.record("192.0.2.7", "a", "of-long-ago", "node-1");
+    first.write(record).await?;
+    drop(first);
+    let uid = uid_of_record(&world)?;
+    Ok((world, uid))
+}
+
+fn uid_of_record(world: &World) -> Result<String, libtest_mimic::Failed> {
+    let all = world.server.all(RECORDS);
+    let record = all.first().ok_or("no record")?;
+    Ok(text(&record["metadata"]["uid"]))
+}
+
+async fn handed_over() -> Told {
+    let (world, uid) = of_long_ago().await?;
+    world.running("b", "192.0.2.7", "node-2");
+    let replica = world.replica("b", false).await?;
+    seconds(60).await;
+    same(
+        (world.held(), replica.is_ready()),
+        (holding(&[("192.0.2.7", "a")]), false),
+    )?;
+    replica.lead(true);
+    seconds(5).await;
+    same(
+        (world.held(), replica.is_ready()),
+        (holding(&[("192.0.2.7", "b")]), true),
+    )?;
+    same(uid_of_record(&world)?, uid)
+}
+
+async fn asked_for() -> Told {
+    let (world, _) = of_long_ago().await?;
+    world.pod("a", json!({NETWORKS: "storage-net"}), Some("node-1"));
+    world.pod("b", json!({NETWORKS: asking("192.0.2.7")}), None);
+    let replica = world.replica("b", true).await?;
+    seconds(5).await;
+    same(
+        (world.held(), replica.is_ready()),
+        (holding(&[("192.0.2.7", "a")]), true),
     )
 }

@@ -1,7 +1,7 @@
 //! When an address is freed: after its pod is gone for sure, and not before.
 
 use libtest_mimic::Trial;
-use nadmit::allocation::{Allocation, Holder};
+use nadmit::allocation::{Allocation, Holder, PodRef};
 use serde_json::json;
 
 use super::world::*;
@@ -33,6 +33,14 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_token_s_record_gets_the_pod_s_name", named),
         trial("a_replica_s_address_goes_with_its_set", stateful_set),
         trial("who_does_not_lead_frees_nothing", follower),
+        trial(
+            "a_pod_that_nobody_wrote_down_may_run_on_a_silent_node",
+            silent_unnamed,
+        ),
+        trial(
+            "a_pod_that_waits_keeps_what_one_before_it_had_as_others_are_kept_from_it",
+            left_behind,
+        ),
     ]
 }
 
@@ -274,4 +282,35 @@ async fn follower() -> Told {
     leader.lead(true);
     seconds(5).await;
     same(world.held(), vec![])
+}
+
+async fn left_behind() -> Told {
+    let (world, _leader) = with_pod().await?;
+    world.delete("a").await?;
+    world.pod("a", json!({NETWORKS: "storage-net,storage-net"}), None);
+    seconds(28).await;
+    same(world.held(), kept())?;
+    seconds(5).await;
+    same(world.held(), vec![])
+}
+
+/// The record was made when the pod was to be created, and says nothing of a UID; of its node perhaps.
+async fn silent_unnamed() -> Told {
+    for node in [Some("node-1"), None] {
+        let world = World::new();
+        world.node("node-1", false);
+        let leader = world.replica("a", true).await?;
+        let mut record = world.record("192.0.2.7", "a", "", "");
+        record.pod = record.pod.map(|pod| PodRef {
+            uid: None,
+            node: node.map(Into::into),
+            ..pod
+        });
+        leader.write(record).await?;
+        seconds(500).await;
+        same(world.held(), kept())?;
+        seconds(120).await;
+        same(world.held(), vec![])?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a pod holds and has no use for any more.
 
 use libtest_mimic::Trial;
+use nadmit::allocation::{Allocation, PodRef};
 use serde_json::json;
 
 use super::world::*;
@@ -15,6 +16,10 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("what_is_unplugged_is_let_go_and_then_freed", unplugged),
         trial("what_is_plugged_in_again_meanwhile_stays", plugged_again),
         trial("what_the_pod_before_had_more_is_freed", less_than_before),
+        trial(
+            "what_was_for_a_pod_that_was_never_created_is_freed_though_it_has_a_namesake",
+            namesake,
+        ),
     ]
 }
 
@@ -124,5 +129,30 @@ async fn less_than_before() -> Told {
     let two = holding(&[("192.0.2.1", "a"), ("192.0.2.2", "a")]);
     same(world.held(), two)?;
     seconds(200).await;
+    same(world.held(), holding(&[("192.0.2.1", "a")]))
+}
+
+async fn namesake() -> Told {
+    let world = World::sliced();
+    let leader = world.replica("a", true).await?;
+    let uid = world.running("a", "192.0.2.1", "node-1");
+    let kept = world.record("192.0.2.1", "a", &uid, "node-1");
+    // Another "a" was to be created on node-2, with two interfaces.
+    let [first, second] = ["192.0.2.17", "192.0.2.18"].map(|ip| {
+        let mut record = world.record(ip, "a", "", "node-2");
+        record.pod = record.pod.map(|pod| PodRef { uid: None, ..pod });
+        record
+    });
+    let second = Allocation {
+        interface: "net2".into(),
+        ..second
+    };
+    for record in [kept, first, second] {
+        leader.write(record).await?;
+    }
+    // Its plan may be under way.
+    seconds(100).await;
+    same(world.held().len(), 3)?;
+    seconds(70).await;
     same(world.held(), holding(&[("192.0.2.1", "a")]))
 }

@@ -116,6 +116,7 @@ impl Watched<'_> {
                     interface: "net1".into(),
                     holder: pod(&one["podref"])?,
                     pod: None,
+                    given: true,
                     mac: None,
                 });
             }

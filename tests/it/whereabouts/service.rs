@@ -102,6 +102,7 @@ fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> Result<(), Failed
             interface: text(&one["ifname"])?.into(),
             holder: pod(&one["podref"])?,
             pod: None,
+            given: true,
             mac: None,
         });
     }

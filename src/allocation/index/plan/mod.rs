@@ -206,6 +206,14 @@ impl Index {
     }
 }
 
+impl Ask {
+    /// Whether it names an address of each range of its pool.
+    pub fn names_all(&self, pool: &Pool) -> bool {
+        let named = |range: usize| self.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
+        (0..pool.ranges.len()).all(named)
+    }
+}
+
 impl Draft<'_> {
     fn allocation(&self, address: Address, ask: &Ask, pool: &Pool) -> Allocation {
         let following = address.ip().and_then(|ip| pool.following_mac(ip));

@@ -72,7 +72,10 @@ impl Index {
         self.reservations_for(ask, pool, asker)
             .flat_map(|reservation| reservation.ips.iter().copied())
             .find(|ip| {
-                pool.range_of(*ip) == Some(range) && reserved.contains_key(&Address::Ip(*ip))
+                let address = Address::Ip(*ip);
+                pool.range_of(*ip) == Some(range)
+                    && reserved.contains_key(&address)
+                    && !self.is_spent(address, ask, pool, asker)
             })
     }
 
@@ -80,6 +83,21 @@ impl Index {
         let reserved = &self.spaces.get(&pool.space)?.reserved;
         self.reservations_for(ask, pool, asker)
             .filter_map(|reservation| reservation.mac)
-            .find(|mac| reserved.contains_key(&Address::Mac(*mac)))
+            .find(|mac| {
+                let address = Address::Mac(*mac);
+                reserved.contains_key(&address) && !self.is_spent(address, ask, pool, asker)
+            })
+    }
+
+    /// Whether the asker has the address on another interface: a reservation that names none is for one
+    /// of them, and the others get what is free.
+    fn is_spent(&self, address: Address, ask: &Ask, pool: &Pool, asker: &Asker) -> bool {
+        let state = self.spaces.get(&pool.space);
+        let carrier = state.map_or(address, |state| state.carrier_of(address));
+        let record = self.holder_of(&pool.space, carrier);
+        record.is_some_and(|record| {
+            let other = record.network != ask.network || record.interface != ask.interface;
+            other && record.holder == asker.holder
+        })
     }
 }

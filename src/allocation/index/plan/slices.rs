@@ -38,6 +38,10 @@ impl Index {
             return Ok(None);
         }
         let node = draft.asker.node.as_ref().filter(|node| !node.is_empty());
+        // What is named is the same on every node; whether it may be, is seen when there is one.
+        if node.is_none() && ask.names_all(pool) {
+            return Ok(None);
+        }
         let node = node.ok_or_else(|| Refusal::NodeUnknown(Arc::clone(&pool.name)))?;
         Ok(Some(Reach {
             ask,

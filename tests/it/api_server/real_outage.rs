@@ -1,0 +1,59 @@
+//! What can befall a real API server, and who asks it: for trials from end to end.
+
+use std::{
+    env, io,
+    path::PathBuf,
+    process::{Child, Command},
+};
+
+use super::{RealServer, real::NADMIT_TOKEN};
+
+impl RealServer {
+    /// A kubeconfig for nadmit, which is its ServiceAccount and nobody else.
+    pub(crate) fn kubeconfig_of_nadmit(&self) -> io::Result<PathBuf> {
+        self.kubeconfig_with("kubeconfig-of-nadmit", NADMIT_TOKEN)
+    }
+
+    /// The minor version of Kubernetes that there is to start, by its own word.
+    pub(crate) fn minor() -> Option<u32> {
+        let folder = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS")?);
+        let output = Command::new(folder.join("kube-apiserver"))
+            .arg("--version")
+            .output()
+            .ok()?;
+        // `Kubernetes v1.33.0`
+        let said = String::from_utf8(output.stdout).ok()?;
+        said.split('.').nth(1)?.parse().ok()
+    }
+
+    /// Kills the API server and starts it again on the same etcd.
+    pub(crate) async fn restart(&mut self) -> Result<(), Box<dyn std::error::Error>> {
+        let mut ended = self.processes.pop().ok_or("no API server")?;
+        ended.kill()?;
+        ended.wait()?;
+        let process = self.spawn("kube-apiserver")?;
+        self.processes.push(process);
+        self.until_ready().await
+    }
+
+    /// etcd stands still until it is told to go on.
+    pub(crate) fn pause_etcd(&self) -> io::Result<()> {
+        signal(self.processes.first(), "-STOP")
+    }
+
+    /// etcd goes on.
+    pub(crate) fn resume_etcd(&self) -> io::Result<()> {
+        signal(self.processes.first(), "-CONT")
+    }
+}
+
+fn signal(process: Option<&Child>, signal: &str) -> io::Result<()> {
+    let process = process.ok_or_else(|| io::Error::other("no etcd"))?;
+    let status = Command::new("kill")
+        .args([signal, &process.id().to_string()])
+        .status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("kill {signal}: {status}"))),
+    }
+}

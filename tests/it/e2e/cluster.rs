@@ -1,0 +1,410 @@
+//! A cluster of a real API server, in which nadmit is registered by the manifests of `deploy/`.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use kube::Client;
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+use crate::{
+    api_server::RealServer,
+    deploy::objects::{parsed, tool},
+};
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const A_MOMENT: Duration = Duration::from_millis(100);
+/// What a pod asks for, and what it got.
+pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+/// Which registration a namespace belongs to, where it is not the first one.
+const GROUP: &str = "e2e";
+
+/// The API server, and how it is asked.
+pub(super) struct Cluster {
+    // Before the server: requests in progress end first.
+    runtime: Runtime,
+    pub(super) server: RealServer,
+    /// Of one who may do everything.
+    pub(super) client: Client,
+    kubeconfig: PathBuf,
+}
+
+/// Who asks nadmit, and where.
+pub(super) struct Registration<'r> {
+    /// What the webhook configurations are called: `nadmit`, or, beside it, the group's name.
+    pub(super) name: &'r str,
+    /// `https://address:port`
+    pub(super) url: &'r str,
+    /// The authorities, in PEM.
+    pub(super) ca: &'r str,
+    /// What `nadmit install` is told beside `--print`.
+    pub(super) flags: &'r [&'r str],
+}
+
+/// How kubectl ended, and what it printed.
+pub(super) struct Told {
+    pub(super) well: bool,
+    pub(super) out: String,
+    pub(super) errors: String,
+}
+
+impl Cluster {
+    /// A server with the definition of networks.
+    pub(super) fn start() -> Result<Self, Failed> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let told = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
+        let server = runtime.block_on(RealServer::start()).map_err(told)?;
+        let config = server.config().map_err(told)?;
+        let client = {
+            let _inside = runtime.enter();
+            Client::try_from(config)?
+        };
+        let kubeconfig = server.kubeconfig()?;
+        let cluster = Self {
+            runtime,
+            server,
+            client,
+            kubeconfig,
+        };
+        cluster.create(&networks())?;
+        Ok(cluster)
+    }
+
+    /// Waits for what is asked of the client.
+    pub(super) fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
+    /// Has something run beside.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        what: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.runtime.spawn(what)
+    }
+
+    /// Kills the API server, and starts it again.
+    pub(super) fn restart(&mut self) -> Result<(), Failed> {
+        let restarted = self.runtime.block_on(self.server.restart());
+        restarted.map_err(|error| Failed::from(error.to_string()))
+    }
+
+    /// What kubectl makes of these words and this input.
+    pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<Told, Failed> {
+        let mut process = Command::new(tool("kubectl").ok_or("no kubectl")?)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            // What it has cached belongs to the server's folder.
+            .env("HOME", self.kubeconfig.parent().ok_or("no folder")?)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut pipe) = process.stdin.take() {
+            pipe.write_all(input.as_bytes())?;
+        }
+        let output = process.wait_with_output()?;
+        Ok(Told {
+            well: output.status.success(),
+            out: String::from_utf8(output.stdout)?,
+            errors: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// What kubectl prints. It has to go well.
+    pub(super) fn done(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {
+        let told = self.kubectl(arguments, input)?;
+        match told.well {
+            true => Ok(told.out),
+            false => Err(format!("kubectl {}: {}", arguments.join(" "), told.errors).into()),
+        }
+    }
+
+    /// Creates an object, when its kind is served. What this server does not know of it, it drops.
+    pub(super) fn create(&self, object: &Value) -> Result<(), Failed> {
+        let text = object.to_string();
+        soon("its kind is not served", || {
+            let told = self.kubectl(&["create", "--validate=false", "-f", "-"], &text)?;
+            let later = [
+                "no matches for kind",
+                "could not find the requested resource",
+            ];
+            match told.well {
+                true => Ok(Some(())),
+                false if later.iter().any(|words| told.errors.contains(words)) => Ok(None),
+                false => Err(format!("{}: {}", object["kind"], told.errors).into()),
+            }
+        })
+    }
+
+    /// A namespace, named by a label as newer servers do it.
+    pub(super) fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Failed> {
+        let mut namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        });
+        for (key, value) in labels {
+            namespace["metadata"]["labels"][*key] = json!(value);
+        }
+        self.create(&namespace)
+    }
+
+    /// A namespace whose pods get addresses, with a pool of this range that its network `storage` has.
+    pub(super) fn stage(
+        &self,
+        name: &str,
+        range: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<(), Failed> {
+        let labels = [labels, &[("nadmit.io/injection", "enabled")]].concat();
+        self.namespace(name, &labels)?;
+        self.create(&json!({
+            "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool", "metadata": {"name": name},
+            "spec": {"ranges": [{"range": range}], "namespaceSelector": {}, "quarantine": "2s"},
+        }))?;
+        let config = json!({
+            "cniVersion": "0.3.1", "name": name,
+            "plugins": [{
+                "type": "macvlan", "master": "eth0", "capabilities": {"ips": true},
+                "ipam": {"type": "static"},
+            }],
+        });
+        self.create(&json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {
+                "name": "storage", "namespace": name,
+                "annotations": {"nadmit.io/address-pool": name},
+            },
+            "spec": {"config": config.to_string()},
+        }))
+    }
+
+    /// Until the pool gives addresses.
+    pub(super) fn until_ready(&self, pool: &str) -> Result<(), Failed> {
+        let path = "-o=jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+        soon("the pool is not ready", || {
+            let said = self.done(&["get", "addresspool", pool, path], "")?;
+            Ok((said == "True").then_some(()))
+        })
+    }
+
+    /// Applies what `nadmit install` prints, but with webhooks that are called at a URL. Names what was left
+    /// out, for this server does not serve its kind.
+    pub(super) fn install(&self, registration: &Registration<'_>) -> Result<Vec<String>, Failed> {
+        let mut left_out = Vec::new();
+        for mut object in printed(registration.flags)? {
+            let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+            let version = object["apiVersion"].as_str().unwrap_or_default();
+            if !self.serves(version, &kind)? {
+                left_out.push(kind);
+                continue;
+            }
+            if kind == "Namespace" {
+                object["metadata"]["labels"]["kubernetes.io/metadata.name"] =
+                    object["metadata"]["name"].clone();
+            }
+            if kind.ends_with("WebhookConfiguration") {
+                redirect(&mut object, registration)?;
+            }
+            self.create(&object)?;
+        }
+        Ok(left_out)
+    }
+
+    /// Registers the webhooks alone, anew if need be.
+    pub(super) fn register(&self, registration: &Registration<'_>) -> Result<(), Failed> {
+        for mut object in printed(registration.flags)? {
+            let kind = object["kind"].as_str().unwrap_or_default();
+            if kind.ends_with("WebhookConfiguration") {
+                redirect(&mut object, registration)?;
+                self.done(
+                    &["apply", "--validate=false", "-f", "-"],
+                    &object.to_string(),
+                )?;
+            }
+        }
+        // API servers take up a registration within a second or so.
+        thread::sleep(Duration::from_secs(2));
+        Ok(())
+    }
+
+    fn serves(&self, version: &str, kind: &str) -> Result<bool, Failed> {
+        let path = match version {
+            "v1" => "/api/v1".to_owned(),
+            version => format!("/apis/{version}"),
+        };
+        let told = self.kubectl(&["get", "--raw", &path], "")?;
+        Ok(told.well && told.out.contains(&format!("\"kind\":\"{kind}\"")))
+    }
+
+    /// Binds a pod to a node, as the scheduler does it.
+    pub(super) fn bind(&self, namespace: &str, pod: &str) -> Result<(), Failed> {
+        let uid = self.field(namespace, pod, "{.metadata.uid}")?;
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding");
+        let binding = binding(pod, &uid).to_string();
+        self.done(&["create", "--raw", &path, "-f", "-"], &binding)?;
+        Ok(())
+    }
+
+    /// A field of a pod.
+    pub(super) fn field(&self, namespace: &str, pod: &str, field: &str) -> Result<String, Failed> {
+        let path = format!("-o=jsonpath={field}");
+        self.done(&["get", "pod", "-n", namespace, pod, &path], "")
+    }
+
+    /// The addresses that a pod's annotation gives it.
+    pub(super) fn addresses(&self, namespace: &str, pod: &str) -> Result<Vec<String>, Failed> {
+        let path = "{.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/networks}";
+        Ok(injected(&self.field(namespace, pod, path)?))
+    }
+
+    /// The addresses that the records give the pods of a namespace: `address pod`, in order.
+    pub(super) fn recorded(&self, namespace: &str) -> Result<Vec<String>, Failed> {
+        let text = self.done(&["get", "addressallocations", "-o=json"], "")?;
+        let list: Value = serde_json::from_str(&text)?;
+        let mut all = Vec::new();
+        for record in list["items"].as_array().into_iter().flatten() {
+            let spec = &record["spec"];
+            let holders = spec["holder"].as_object().into_iter().flatten();
+            let mut homes = holders.map(|(_, holder)| &holder["namespace"]);
+            if homes.any(|home| home == namespace) {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                all.push(format!(
+                    "{} {}",
+                    text(&spec["address"]),
+                    text(&spec["pod"]["name"])
+                ));
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    /// Until nothing is recorded for the pods of a namespace.
+    pub(super) fn until_free(&self, namespace: &str) -> Result<(), Failed> {
+        soon("the addresses are not free", || {
+            Ok(self.recorded(namespace)?.is_empty().then_some(()))
+        })
+    }
+}
+
+/// What a pod's annotation gives it, without prefix lengths.
+pub(super) fn injected(networks: &str) -> Vec<String> {
+    let selections: Value = serde_json::from_str(networks).unwrap_or_default();
+    let each = selections.as_array().into_iter().flatten();
+    let ips = each.flat_map(|one| one["ips"].as_array().into_iter().flatten());
+    let plain = ips.filter_map(|ip| Some(ip.as_str()?.split('/').next()?.to_owned()));
+    plain.collect()
+}
+
+/// A pod of a network, in YAML as people write it.
+pub(super) fn pod(name: &str, namespace: &str, network: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  namespace: {namespace}\n  annotations:\n    \
+         {NETWORKS}: {network}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  - name: main\n    \
+         image: image\n"
+    )
+}
+
+/// What the scheduler says of a pod.
+pub(super) fn binding(pod: &str, uid: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod, "uid": uid},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
+    })
+}
+
+/// Tries until there is something.
+pub(super) fn soon<T>(
+    complaint: &str,
+    mut look: impl FnMut() -> Result<Option<T>, Failed>,
+) -> Result<T, Failed> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if Instant::now() > end {
+            return Err(complaint.into());
+        }
+        thread::sleep(A_MOMENT);
+    }
+}
+
+/// What `nadmit install --print` prints.
+pub(super) fn printed(flags: &[&str]) -> Result<Vec<Value>, Failed> {
+    let output = super::process::nadmit()
+        .args(["install", "--print"])
+        .args(flags)
+        .output()?;
+    match output.status.success() {
+        true => parsed(&String::from_utf8(output.stdout)?),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
+    }
+}
+
+/// Has the webhooks called at the URL; those of a further registration only in its own namespaces.
+fn redirect(object: &mut Value, registration: &Registration<'_>) -> Result<(), Failed> {
+    let own = registration.name == "nadmit";
+    object["metadata"]["name"] = json!(registration.name);
+    let hooks = object["webhooks"].as_array_mut().ok_or("no webhooks")?;
+    for hook in hooks.iter_mut() {
+        let service = &hook["clientConfig"]["service"];
+        let path = service["path"].as_str().ok_or("a webhook without a path")?;
+        hook["clientConfig"] = json!({
+            "url": format!("{}{path}", registration.url),
+            "caBundle": BASE64_STANDARD.encode(registration.ca),
+        });
+        let group = match own {
+            true => json!({"key": GROUP, "operator": "DoesNotExist"}),
+            false => json!({"key": GROUP, "operator": "In", "values": [registration.name]}),
+        };
+        let selector = &mut hook["namespaceSelector"]["matchExpressions"];
+        match selector.as_array_mut() {
+            Some(all) => all.push(group),
+            None => *selector = json!([group]),
+        }
+    }
+    if !own {
+        // What is in no namespace, one registration asks about.
+        hooks.retain(|hook| {
+            ["pods.nadmit.io", "bindings.nadmit.io"]
+                .iter()
+                .any(|name| hook["name"] == **name)
+        });
+    }
+    Ok(())
+}
+
+/// The definition of networks, as Multus brings it.
+fn networks() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},
+        "spec": {
+            "group": "k8s.cni.cncf.io", "scope": "Namespaced",
+            "names": {
+                "kind": "NetworkAttachmentDefinition", "plural": "network-attachment-definitions",
+                "singular": "network-attachment-definition", "shortNames": ["net-attach-def"],
+            },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                    "spec": {"type": "object", "properties": {"config": {"type": "string"}}},
+                }}},
+            }],
+        },
+    })
+}

@@ -1,0 +1,186 @@
+//! Who holds an address, until when, and what that costs.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+
+use super::{
+    Named,
+    cluster::{Cluster, pod, soon},
+    shared::{self, installed},
+};
+use crate::api_server::RealServer;
+
+pub(super) const TRIALS: &[Named] = &[
+    ("what_is_recorded_is_what_a_bound_pod_says", bound),
+    (
+        "a_deleted_pods_address_is_free_after_its_quarantine",
+        deleted,
+    ),
+    ("an_evicted_pods_address_is_free", evicted),
+    ("a_namespace_is_deleted_unhindered", namespace),
+    ("four_calls_for_a_pod_and_none_for_its_record", calls),
+];
+
+/// Creates pods of the network and binds them.
+fn make(cluster: &Cluster, namespace: &str, names: &[&str]) -> Result<(), Failed> {
+    for name in names {
+        cluster.done(&["create", "-f", "-"], &pod(name, namespace, "storage"))?;
+        cluster.bind(namespace, name)?;
+    }
+    Ok(())
+}
+
+fn bound() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.stage("bound", "192.0.2.112/28", &[])?;
+    cluster.until_ready("bound")?;
+    make(cluster, "bound", &["a", "b"])?;
+    let expected = ["192.0.2.113 a", "192.0.2.114 b"];
+    let recorded = cluster.recorded("bound")?;
+    if recorded != expected {
+        return Err(format!("{recorded:?} is recorded").into());
+    }
+    for line in expected {
+        let (address, name) = line.split_once(' ').ok_or("no name")?;
+        let given = cluster.addresses("bound", name)?;
+        if given != [address] {
+            return Err(format!("{name} is given {given:?}").into());
+        }
+    }
+    Ok(())
+}
+
+fn deleted() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.stage("deleted", "192.0.2.128/28", &[])?;
+    cluster.until_ready("deleted")?;
+    make(cluster, "deleted", &["a"])?;
+    let before = Instant::now();
+    cluster.done(&["delete", "pod", "-n", "deleted", "a"], "")?;
+    // In quarantine nobody else gets it.
+    make(cluster, "deleted", &["b"])?;
+    let at_once = before.elapsed() < Duration::from_secs(1);
+    let next = cluster.addresses("deleted", "b")?;
+    if at_once && next != ["192.0.2.130"] {
+        return Err(format!("in quarantine {next:?} is given").into());
+    }
+    soon("the address is not free", || {
+        let recorded = cluster.recorded("deleted")?;
+        Ok((!recorded.iter().any(|line| line.ends_with(" a"))).then_some(()))
+    })?;
+    // The quarantine is 2 s, counted in whole seconds.
+    if before.elapsed() < Duration::from_secs(1) {
+        return Err("it is free before its quarantine has ended".into());
+    }
+    make(cluster, "deleted", &["c"])?;
+    let given = cluster.addresses("deleted", "c")?;
+    match given == ["192.0.2.129"] || !at_once {
+        true => Ok(()),
+        false => Err(format!("afterwards {given:?} is given").into()),
+    }
+}
+
+fn evicted() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.stage("evicted", "192.0.2.144/28", &[])?;
+    cluster.until_ready("evicted")?;
+    make(cluster, "evicted", &["a"])?;
+    let newer = RealServer::minor().is_some_and(|minor| minor >= 22);
+    let eviction = json!({
+        "apiVersion": if newer { "policy/v1" } else { "policy/v1beta1" }, "kind": "Eviction",
+        "metadata": {"name": "a", "namespace": "evicted"},
+        "deleteOptions": {"gracePeriodSeconds": 0},
+    });
+    let path = "/api/v1/namespaces/evicted/pods/a/eviction";
+    cluster.done(&["create", "--raw", path, "-f", "-"], &eviction.to_string())?;
+    cluster.until_free("evicted")
+}
+
+/// Here is no controller that does it: so this does what that does, in its name, networks first.
+fn namespace() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.stage("ended", "192.0.2.160/28", &[])?;
+    cluster.until_ready("ended")?;
+    cluster.create(&json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressReservation",
+        "metadata": {"name": "a", "namespace": "ended"},
+        "spec": {"network": "storage", "holder": {"pod": "a"}, "ips": ["192.0.2.170/28"]},
+    }))?;
+    make(cluster, "ended", &["a"])?;
+    cluster.done(&["delete", "namespace", "ended", "--wait=false"], "")?;
+    let who = "--as=system:serviceaccount:kube-system:namespace-controller";
+    for kind in [
+        "network-attachment-definitions",
+        "addressreservations",
+        "pods",
+    ] {
+        cluster.done(
+            &[who, "delete", kind, "--all", "-n", "ended", "--wait=false"],
+            "",
+        )?;
+    }
+    let text = cluster.done(&["get", "namespace", "ended", "-o=json"], "")?;
+    let mut object: Value = serde_json::from_str(&text)?;
+    object["spec"]["finalizers"] = json!([]);
+    let path = "/api/v1/namespaces/ended/finalize";
+    cluster.done(
+        &[who, "replace", "--raw", path, "-f", "-"],
+        &object.to_string(),
+    )?;
+    if cluster.kubectl(&["get", "namespace", "ended"], "")?.well {
+        return Err("it is still there".into());
+    }
+    cluster.until_free("ended")
+}
+
+/// Alone with its server, for others' calls would count.
+fn calls() -> Result<(), Failed> {
+    let installed = shared::Installed::new()?;
+    let (cluster, nadmit) = (&installed.cluster, &installed.nadmit);
+    cluster.stage("calls", "192.0.2.0/24", &[])?;
+    cluster.until_ready("calls")?;
+    let count = || -> Result<[f64; 2], Failed> {
+        Ok([
+            nadmit.metric("nadmit_reviews_total", &[])?,
+            asked(&cluster.done(&["get", "--raw", "/metrics"], "")?)?,
+        ])
+    };
+    let before = count()?;
+    let names: Vec<String> = (0..5).map(|number| format!("web-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    make(cluster, "calls", &names)?;
+    if cluster.recorded("calls")?.len() != names.len() {
+        return Err("not every pod has a record".into());
+    }
+    // Mutating and validating, at the create and at the binding.
+    let expected = before.map(|count| count + 4.0 * names.len() as f64);
+    let made = count()?;
+    if made != expected {
+        return Err(format!("from {before:?} to {made:?}, not {expected:?}").into());
+    }
+    cluster.done(&["delete", "pods", "--all", "-n", "calls"], "")?;
+    cluster.until_free("calls")?;
+    let released = count()?;
+    match released == expected {
+        true => Ok(()),
+        false => Err(format!("from {made:?} to {released:?} by releasing").into()),
+    }
+}
+
+/// How often the API server has called webhooks, by its own metrics.
+fn asked(metrics: &str) -> Result<f64, Failed> {
+    let mut sum = 0.0;
+    for line in metrics.lines() {
+        if line.starts_with("apiserver_admission_webhook_admission_duration_seconds_count{") {
+            let (_, count) = line.rsplit_once(' ').ok_or("no count")?;
+            sum += count.parse::<f64>()?;
+        }
+    }
+    Ok(sum)
+}

@@ -1,0 +1,59 @@
+//! From end to end: a real kube-apiserver and etcd, nadmit as a process with the rights that `deploy/`
+//! grants it, and kubectl.
+//!
+//! `KUBEBUILDER_ASSETS` names the folder of the two servers; without it, or without kubectl, the trials are
+//! shown as ignored, with the reason. What only a newer server can show is ignored on an older one.
+//! Trials that stop something have a server of their own; the others share one, in namespaces of their own.
+
+mod applying;
+mod away;
+mod cluster;
+mod freeing;
+mod load;
+mod newer;
+mod outage;
+mod process;
+mod release;
+mod shared;
+mod stream;
+mod words;
+
+use libtest_mimic::{Failed, Trial};
+
+pub(crate) use self::shared::end;
+use crate::{api_server::RealServer, deploy::objects};
+
+/// A trial's name and what it does.
+type Named = (&'static str, fn() -> Result<(), Failed>);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let missing = match RealServer::is_there() {
+        true => objects::missing(false),
+        false => Some("needs KUBEBUILDER_ASSETS"),
+    };
+    let trials = [
+        words::TRIALS,
+        applying::TRIALS,
+        freeing::TRIALS,
+        away::TRIALS,
+        load::TRIALS,
+        outage::TRIALS,
+    ];
+    let of_any = trials
+        .concat()
+        .into_iter()
+        .map(|named| trial(named, missing));
+    let minor = missing.is_none().then(RealServer::minor).flatten();
+    let too_old = minor.is_none_or(|minor| minor < newer::MINOR);
+    let missing = missing.or(too_old.then_some(newer::NEEDS));
+    let of_newer = newer::TRIALS.iter().map(|named| trial(*named, missing));
+    of_any.chain(of_newer).chain(release::trials()).collect()
+}
+
+fn trial((name, run): Named, missing: Option<&'static str>) -> Trial {
+    let trial = Trial::test(format!("e2e::{name}"), run).with_ignored_flag(missing.is_some());
+    match missing {
+        Some(reason) => trial.with_kind(reason),
+        None => trial,
+    }
+}

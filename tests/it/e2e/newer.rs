@@ -1,0 +1,75 @@
+//! What only a newer API server can show: match conditions, and policies.
+
+use libtest_mimic::Failed;
+use serde_json::json;
+
+use super::{
+    Named,
+    cluster::{NETWORKS, Registration, pod, soon},
+    process::{Home, free_port},
+    shared::installed,
+};
+
+/// Both are there for everybody since this minor version.
+pub(super) const MINOR: u32 = 30;
+pub(super) const NEEDS: &str = "needs Kubernetes 1.30 in KUBEBUILDER_ASSETS";
+
+pub(super) const TRIALS: &[Named] = &[
+    ("nothing_of_deploy_is_left_out", complete),
+    ("only_nadmit_writes_allocations", guarded),
+    (
+        "failing_closed_keeps_only_pods_with_networks_waiting",
+        closed,
+    ),
+];
+
+fn complete() -> Result<(), Failed> {
+    match installed()?.left_out.as_slice() {
+        [] => Ok(()),
+        kinds => Err(format!("{kinds:?} are left out").into()),
+    }
+}
+
+/// Not even who may do everything.
+fn guarded() -> Result<(), Failed> {
+    let installed = installed()?;
+    let slice = json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressSlice",
+        "metadata": {"name": "a.203.0.113.0"},
+        "spec": {"pool": "a", "node": "b", "range": "203.0.113.0/28"},
+    });
+    let slice = slice.to_string();
+    soon("the policy does not count", || {
+        let told = installed
+            .cluster
+            .kubectl(&["create", "--dry-run=server", "-f", "-"], &slice)?;
+        let refused = told.errors.contains("ValidatingAdmissionPolicy 'nadmit'");
+        Ok((!told.well && refused).then_some(()))
+    })
+}
+
+/// Nobody answers there.
+fn closed() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.namespace("closed", &[("e2e", "closed")])?;
+    let home = Home::new("")?;
+    cluster.register(&Registration {
+        name: "closed",
+        url: &format!("https://127.0.0.1:{}", free_port()?),
+        ca: &home.ca()?,
+        flags: &["--fail-closed"],
+    })?;
+    let web = pod("web", "closed", "storage");
+    let plain = web.replace(&format!("  annotations:\n    {NETWORKS}: storage\n"), "");
+    cluster.done(&["create", "-f", "-"], &plain)?;
+    cluster.bind("closed", "web")?;
+    let told = cluster.kubectl(
+        &["create", "-f", "-"],
+        &web.replace("name: web", "name: other"),
+    )?;
+    match !told.well && told.errors.contains("failed calling webhook") {
+        true => Ok(()),
+        false => Err(format!("it is not refused: {}", told.errors).into()),
+    }
+}

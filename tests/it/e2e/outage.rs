@@ -1,0 +1,58 @@
+//! The API server ends and starts again; etcd stands still.
+
+use std::{thread, time::Duration};
+
+use libtest_mimic::Failed;
+
+use super::{
+    Named,
+    cluster::pod,
+    shared::Installed,
+    stream::{Stream, settled},
+};
+
+pub(super) const TRIALS: &[Named] = &[
+    ("the_api_server_restarts", restarted),
+    ("etcd_stands_still_for_ten_seconds", still),
+];
+
+fn restarted() -> Result<(), Failed> {
+    let mut installed = Installed::new()?;
+    let cluster = &installed.cluster;
+    cluster.stage("db", "10.3.0.0/18", &[])?;
+    cluster.until_ready("db")?;
+    let stream = Stream::start(cluster, "db");
+    stream.more(10)?;
+    stream.end()?;
+    installed.cluster.restart()?;
+    recovers(&installed)
+}
+
+fn still() -> Result<(), Failed> {
+    let installed = Installed::new()?;
+    let cluster = &installed.cluster;
+    cluster.stage("db", "10.4.0.0/18", &[])?;
+    cluster.until_ready("db")?;
+    let stream = Stream::start(cluster, "db");
+    stream.more(10)?;
+    cluster.server.pause_etcd()?;
+    thread::sleep(Duration::from_secs(10));
+    if !installed.nadmit.is_ready()? {
+        return Err("nadmit is unready because etcd stands still".into());
+    }
+    cluster.server.resume_etcd()?;
+    stream.more(5)?;
+    // Requests may have failed meanwhile, and nobody knows what became of them.
+    stream.end()?;
+    recovers(&installed)
+}
+
+/// Pods get addresses again, nobody's twice, and all are free when the pods are gone.
+fn recovers(installed: &Installed) -> Result<(), Failed> {
+    let cluster = &installed.cluster;
+    cluster.done(&["create", "-f", "-"], &pod("after", "db", "storage"))?;
+    cluster.bind("db", "after")?;
+    settled(cluster, "db")?;
+    cluster.done(&["delete", "pods", "--all", "-n", "db", "--wait=false"], "")?;
+    cluster.until_free("db")
+}

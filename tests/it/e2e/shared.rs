@@ -1,0 +1,61 @@
+//! The server that trials share where they do not disturb each other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::Failed;
+
+use super::{
+    cluster::{Cluster, Registration, soon},
+    process::{Home, Nadmit},
+};
+
+/// A cluster in which nadmit is installed.
+pub(super) struct Installed {
+    // Before the cluster: it would complain.
+    pub(super) nadmit: Nadmit,
+    pub(super) cluster: Cluster,
+    /// The kinds of `deploy/` that this server does not serve.
+    pub(super) left_out: Vec<String>,
+    _home: Home,
+}
+
+impl Installed {
+    pub(super) fn new() -> Result<Self, Failed> {
+        let cluster = Cluster::start()?;
+        let home = Home::new("")?;
+        let nadmit = home.serve(&cluster, "nadmit-0", 0)?;
+        let left_out = cluster.install(&Registration {
+            name: "nadmit",
+            url: &nadmit.url,
+            ca: &home.ca()?,
+            flags: &["--mode", "deny"],
+        })?;
+        soon("nadmit is not ready", || {
+            Ok(nadmit.is_ready()?.then_some(()))
+        })?;
+        Ok(Self {
+            nadmit,
+            cluster,
+            left_out,
+            _home: home,
+        })
+    }
+}
+
+static INSTALLED: Mutex<Option<Result<Arc<Installed>, String>>> = Mutex::new(None);
+
+/// The shared cluster, started by whoever wants it first.
+pub(super) fn installed() -> Result<Arc<Installed>, Failed> {
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = installed.get_or_insert_with(|| {
+        let made = Installed::new().map_err(|e| e.message().unwrap_or_default().to_owned());
+        made.map(Arc::new)
+    });
+    Ok(made.clone()?)
+}
+
+/// Ends the shared cluster behind the last trial: nothing else would end its processes.
+pub(crate) fn end() {
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(installed.take());
+}

@@ -1,0 +1,140 @@
+//! Pods that are created and bound one after another while something happens.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use k8s_openapi::api::core::v1::{Binding, Pod};
+use kube::{Api, api::PostParams};
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::cluster::{Cluster, NETWORKS, binding, injected, soon};
+
+/// How many come at once.
+const AT_ONCE: usize = 3;
+
+/// Runs until it is ended.
+pub(super) struct Stream<'c> {
+    cluster: &'c Cluster,
+    stop: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl<'c> Stream<'c> {
+    /// In this namespace, of its network `storage`.
+    pub(super) fn start(cluster: &'c Cluster, namespace: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let made = Arc::new(AtomicUsize::new(0));
+        let tasks = (0..AT_ONCE).map(|number| {
+            let api = Api::namespaced(cluster.client.clone(), namespace);
+            let (stop, made) = (stop.clone(), made.clone());
+            cluster.spawn(async move {
+                let mut errors = Vec::new();
+                for turn in 0..100_000 {
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    match pod(&api, &format!("load-{number}-{turn}")).await {
+                        Ok(()) => drop(made.fetch_add(1, Ordering::SeqCst)),
+                        Err(error) => errors.push(error),
+                    }
+                }
+                errors
+            })
+        });
+        let tasks = tasks.collect();
+        Self {
+            cluster,
+            stop,
+            made,
+            tasks,
+        }
+    }
+
+    /// Waits until so many more are made.
+    pub(super) fn more(&self, pods: usize) -> Result<(), Failed> {
+        let goal = self.made.load(Ordering::SeqCst) + pods;
+        soon("no pods are made", || {
+            Ok((self.made.load(Ordering::SeqCst) >= goal).then_some(()))
+        })
+    }
+
+    /// Ends it. What went wrong.
+    pub(super) fn end(self) -> Result<Vec<String>, Failed> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut errors = Vec::new();
+        for task in self.tasks {
+            errors.extend(self.cluster.wait(task)?);
+        }
+        Ok(errors)
+    }
+}
+
+/// Creates a pod and binds it; it has to have its address then, or the review has failed.
+async fn pod(api: &Api<Pod>, name: &str) -> Result<(), String> {
+    let told = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+    let pod = json!({
+        "metadata": {"name": name, "annotations": {NETWORKS: "storage"}},
+        "spec": {"containers": [{"name": "main", "image": "image"}], "terminationGracePeriodSeconds": 0},
+    });
+    let pod = serde_json::from_value(pod).map_err(|e| told(&e))?;
+    let post = PostParams::default();
+    let created = api.create(&post, &pod).await.map_err(|e| told(&e))?;
+    let uid = created.metadata.uid.unwrap_or_default();
+    let bound: Binding = serde_json::from_value(binding(name, &uid)).map_err(|e| told(&e))?;
+    let done: Result<Value, kube::Error> =
+        api.create_subresource("binding", name, &post, &bound).await;
+    done.map_err(|e| told(&e))?;
+    let pod = api.get(name).await.map_err(|e| told(&e))?;
+    let annotations = pod.metadata.annotations.unwrap_or_default();
+    let networks = annotations.get(NETWORKS).map_or("", String::as_str);
+    match injected(networks).len() {
+        1 => Ok(()),
+        _ => Err(format!("{UNREVIEWED} {name}: {networks}")),
+    }
+}
+
+/// How a complaint begins of a pod that was let through without an address.
+pub(super) const UNREVIEWED: &str = "not reviewed:";
+
+/// Each bound pod's address, as `address pod`, in order. Each pod has to get one, and none twice.
+pub(super) fn settled(cluster: &Cluster, namespace: &str) -> Result<(), Failed> {
+    let mut said = String::new();
+    let settled = soon("", || {
+        let text = cluster.done(&["get", "pods", "-n", namespace, "-o=json"], "")?;
+        let list: Value = serde_json::from_str(&text)?;
+        let mut given = Vec::new();
+        let mut without = 0;
+        for pod in list["items"].as_array().into_iter().flatten() {
+            if pod["spec"]["nodeName"].is_null() {
+                continue;
+            }
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            let networks = pod["metadata"]["annotations"][NETWORKS].as_str();
+            let ips = injected(networks.unwrap_or_default());
+            without += usize::from(ips.is_empty());
+            given.extend(ips.iter().map(|ip| format!("{ip} {name}")));
+        }
+        given.sort();
+        let mut distinct: Vec<&str> = given
+            .iter()
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        distinct.dedup();
+        if distinct.len() != given.len() {
+            return Err(format!("given twice: {given:?}").into());
+        }
+        let recorded = cluster.recorded(namespace)?;
+        said = format!(
+            "{without} bound pods lack theirs; {} given, {} recorded",
+            given.len(),
+            recorded.len()
+        );
+        Ok((without == 0 && recorded == given).then_some(()))
+    });
+    settled.map_err(|_| format!("addresses do not settle: {said}").into())
+}

@@ -1,0 +1,135 @@
+//! What people read who use kubectl.
+
+use libtest_mimic::Failed;
+
+use super::{
+    Named,
+    cluster::{Registration, injected, pod, soon},
+    process::Home,
+    shared::installed,
+};
+
+pub(super) const TRIALS: &[Named] = &[
+    ("deploy_registers_nadmit", registered),
+    ("a_denial_is_printed_by_kubectl", denied),
+    ("warn_mode_prints_a_warning", warned),
+    ("a_pod_gets_its_addresses_when_it_is_created", at_create),
+];
+
+/// As kubectl prints it.
+const DENIAL: &str = r#"The Pod "web" is invalid: metadata.annotations[k8s.v1.cni.cncf.io/networks][0]: network "nothing" does not exist in namespace "words-deny" (column 1); create the NetworkAttachmentDefinition first, or name one that exists: storage
+"#;
+const WARNING: &str = r#"Warning: [unknown-network] metadata.annotations[k8s.v1.cni.cncf.io/networks][0]: network "nothing" does not exist in namespace "words-warn" (column 1); create the NetworkAttachmentDefinition first, or name one that exists: storage
+"#;
+
+/// Only what the server's version does not have is left out; all else of `deploy/` is there.
+fn registered() -> Result<(), Failed> {
+    let installed = installed()?;
+    let newer = [
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "PriorityLevelConfiguration",
+        "FlowSchema",
+        "PodDisruptionBudget",
+    ];
+    for kind in &installed.left_out {
+        if !newer.contains(&kind.as_str()) {
+            return Err(format!("{kind} is left out").into());
+        }
+    }
+    let cluster = &installed.cluster;
+    for resource in [
+        "validatingwebhookconfiguration",
+        "mutatingwebhookconfiguration",
+    ] {
+        cluster.done(&["get", resource, "nadmit"], "")?;
+    }
+    cluster.done(&["get", "-n", "nadmit", "deployment,service,configmap"], "")?;
+    // With its own rights and no others it leads and is ready.
+    soon("nadmit does not lead", || {
+        Ok((installed.nadmit.metric("nadmit_leader", &[])? > 0.0).then_some(()))
+    })
+}
+
+fn denied() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.stage("words-deny", "192.0.2.0/28", &[])?;
+    let wrong = pod("web", "words-deny", "nothing");
+    // Until nadmit knows the network that it proposes.
+    soon("it is not denied in these words", || {
+        let told = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
+        Ok((!told.well && told.errors == DENIAL).then_some(()))
+    })?;
+    let told = cluster.kubectl(&["create", "-f", "-"], &wrong)?;
+    match told.well {
+        true => Err("it is created".into()),
+        false if told.errors == DENIAL => Ok(()),
+        false => Err(told.errors.into()),
+    }
+}
+
+fn warned() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.stage("words-warn", "192.0.2.16/28", &[("nadmit.io/mode", "warn")])?;
+    let wrong = pod("web", "words-warn", "nothing");
+    soon("there is no such warning", || {
+        let told = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
+        Ok((told.well && told.errors == WARNING).then_some(()))
+    })?;
+    let said = cluster.done(&["create", "-f", "-"], &wrong)?;
+    if said != "pod/web created\n" {
+        return Err(said.into());
+    }
+    let counted = installed
+        .nadmit
+        .metric("nadmit_would_deny_total", &["unknown-network"])?;
+    match counted > 0.0 {
+        true => Ok(()),
+        false => Err("it is not counted".into()),
+    }
+}
+
+/// Another nadmit beside the first, with `injection: create`, for a namespace of its own.
+fn at_create() -> Result<(), Failed> {
+    let installed = installed()?;
+    let cluster = &installed.cluster;
+    cluster.stage("words-create", "192.0.2.32/28", &[("e2e", "at-create")])?;
+    cluster.until_ready("words-create")?;
+    let home = Home::new("injection: create\n")?;
+    let nadmit = home.serve(cluster, "nadmit-at-create", 0)?;
+    soon("nadmit is not ready", || {
+        Ok(nadmit.is_ready()?.then_some(()))
+    })?;
+    cluster.register(&Registration {
+        name: "at-create",
+        url: &nadmit.url,
+        ca: &home.ca()?,
+        flags: &[],
+    })?;
+    let path = "-o=jsonpath={.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/networks}";
+    let manifest = pod("web", "words-create", "storage");
+    let named = cluster.done(&["create", path, "-f", "-"], &manifest)?;
+    let named = injected(&named);
+    let generated = manifest.replace("  name: web\n", "  generateName: web-\n");
+    let mut all = named.clone();
+    for _ in 0..3 {
+        all.extend(injected(
+            &cluster.done(&["create", path, "-f", "-"], &generated)?,
+        ));
+    }
+    let expected = ["192.0.2.33", "192.0.2.34", "192.0.2.35", "192.0.2.36"];
+    if all != expected {
+        return Err(format!("{all:?} is given").into());
+    }
+    let mut recorded = cluster.recorded("words-create")?;
+    for line in &mut recorded {
+        // Which pod it is, is known a moment later where the name is made behind the webhooks.
+        line.truncate(line.find(' ').unwrap_or(line.len()));
+    }
+    match recorded == expected {
+        true => Ok(()),
+        false => Err(format!("{recorded:?} is recorded").into()),
+    }
+}

@@ -1,0 +1,169 @@
+//! What a log must never hold, at its most talkative: what pods carry in their environment, who calls by
+//! which token, and nadmit's own keys. And what a caller writes must not pass for a line of the log.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What nobody may find in a log.
+const SECRETS: [&str; 4] = [
+    "env-hunter2",
+    "bearer-hunter2",
+    "broken-hunter2",
+    "token-hunter2",
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let no_curl = Command::new("curl")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_err();
+    let trial = Trial::test("secrets::logs_hold_none_and_no_forged_line", run);
+    vec![trial.with_ignored_flag(no_curl)]
+}
+
+/// A server that ends with the test, and logs into a file.
+struct Serving {
+    process: Child,
+    url: String,
+    folder: TempDir,
+}
+
+impl Serving {
+    fn start() -> Result<Self, Failed> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("manifests"))?;
+        let mut process = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+            .current_dir(folder.path())
+            .args([
+                "serve",
+                "--manifests",
+                "manifests",
+                "--listen",
+                "127.0.0.1:0",
+            ])
+            .args(["--admin-listen", "127.0.0.1:0", "--drain-grace", "0"])
+            .args(["--log", "debug,nadmit=trace", "--log-format", "json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(folder.path().join("log"))?)
+            .spawn()?;
+        let output = process.stdout.take().ok_or("no standard output")?;
+        let mut lines = BufReader::new(output).lines();
+        let url = lines.find_map(|line| {
+            let line = line.ok()?;
+            let at = line
+                .find("https://")
+                .filter(|_| line.starts_with("webhooks"))?;
+            line[at..].split("/validate").next().map(str::to_owned)
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self {
+            process,
+            url: url.ok_or("no URL")?,
+            folder,
+        })
+    }
+
+    fn post(&self, path: &str, body: &str) -> Result<(), Failed> {
+        let file = self.folder.path().join("body");
+        fs::write(&file, body)?;
+        let status = Command::new("curl")
+            .args(["--silent", "--insecure", "--http1.1", "--output", "answer"])
+            .args([
+                "-H",
+                "Content-Type: application/json",
+                "-H",
+                "Authorization: Bearer bearer-hunter2",
+            ])
+            .args(["--data-binary", "@body", &format!("{}{path}", self.url)])
+            .current_dir(self.folder.path())
+            .status()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("curl ended with {status}").into()),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn review(name: &str) -> String {
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "1\n{\"level\":\"ERROR\",\"message\":\"forged\"}", "operation": "CREATE",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "namespace": "db", "name": name,
+            "object": {
+                "metadata": {
+                    "name": name, "namespace": "db",
+                    "annotations": {
+                        "k8s.v1.cni.cncf.io/networks": "nowhere",
+                        "nadmit.io/holder-token": "token-hunter2",
+                    },
+                },
+                "spec": {"containers": [{"name": "a", "env": [{"name": "PASSWORD", "value": "env-hunter2"}]}]},
+            },
+        },
+    })
+    .to_string()
+}
+
+fn run() -> Result<(), Failed> {
+    let serving = Serving::start()?;
+    for path in ["/validate", "/mutate"] {
+        serving.post(path, &review("app"))?;
+        serving.post(
+            path,
+            &review("app\n{\"level\":\"ERROR\",\"message\":\"forged\"}"),
+        )?;
+        serving.post(path, "{\"request\": {\"password\": \"broken-hunter2\", ")?;
+    }
+    let log = fs::read_to_string(serving.folder.path().join("log"))?;
+    if log.lines().count() < 4 {
+        return Err(format!("it hardly logs:\n{log}").into());
+    }
+    for line in log.lines() {
+        let line: Value =
+            serde_json::from_str(line).map_err(|_| format!("no line of nadmit's: {line}"))?;
+        if line["message"] == "forged" {
+            return Err("a caller has forged a line".into());
+        }
+    }
+    let keys =
+        ["ca.key", "tls.key"].map(|key| key_of(&serving.folder.path().join("certs").join(key)));
+    let mut secrets: Vec<String> = SECRETS.iter().map(|secret| (*secret).to_owned()).collect();
+    for key in keys {
+        secrets.push(key?);
+    }
+    match secrets.iter().find(|secret| log.contains(&***secret)) {
+        Some(secret) => Err(format!("the log holds {secret}").into()),
+        None => Ok(()),
+    }
+}
+
+/// The first line of a key's secret part.
+fn key_of(file: &Path) -> Result<String, Failed> {
+    let text = fs::read_to_string(file)?;
+    let line = text
+        .lines()
+        .skip_while(|line| !line.starts_with("-----BEGIN"))
+        .nth(1);
+    Ok(line.ok_or("no key")?.to_owned())
+}

@@ -1,0 +1,32 @@
+//! Seeds whose histories once broke, each by a mistake of nadmit's that is mended.
+
+/// The seed, and what it found.
+pub(super) const SEEDS: &[(u64, &str)] = &[
+    // A reservation's record came back with an old copy of the ledger, when the reservation was gone
+    // and a pod had the address: it was freed, and given to another pod.
+    (2156, "a_restored_record_was_freed_under_its_user"),
+    // The same with the record of a pod, whose next one was given the address again.
+    (5758, "a_restored_record_was_taken_up_beside_its_user"),
+    (10263, "a_restored_record_was_taken_up_on_another_node"),
+    // A pod that names an address was bound while no replica was there to say that it is in use.
+    (3306, "a_named_address_was_used_without_a_record"),
+    // A pod that waits for ever kept what the pod before it of its name had had.
+    (5969, "a_pod_that_waits_kept_what_one_before_it_had"),
+    // A pod was to be created whose name was taken: what it would have had was kept with the pod of
+    // that name, which does not have the interface.
+    (637, "a_pod_that_never_came_left_an_address_to_its_namesake"),
+    // The same was freed while its plan was still being recorded.
+    (1839, "an_address_was_freed_in_the_middle_of_its_plan"),
+    // A pod that was bound and refused what it asked for did the same as one that waits.
+    (18972, "a_pod_that_was_refused_kept_what_one_before_it_had"),
+    // A pod was created with its node, and deleted by force before anybody wrote down which one it
+    // was; on its node, which did not answer, it ran on.
+    (
+        12652,
+        "what_ran_on_a_silent_node_was_freed_as_if_it_never_came",
+    ),
+    // A pod with two attachments was refused one address for both.
+    (22544, "a_reservation_for_any_interface_was_for_all_of_them"),
+    // Two plans of several records undid each other over and over again.
+    (31687, "two_plans_took_turns_in_undoing_each_other"),
+];
