@@ -129,7 +129,7 @@ pub(super) struct ServeArgs {
         value_name = "NAME",
         value_parser = object_name,
         requires = "cluster",
-        conflicts_with_all = ["tls_cert", "tls_key"]
+        conflicts_with_all = ["manifests", "tls_cert", "tls_key"]
     )]
     pub(super) tls_secret: Option<String>,
     /// The Service before the replicas, for whose names the certificate of --tls-secret is

@@ -1,6 +1,6 @@
 //! One look at the Secret and the webhooks, and the next, and the next.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -13,62 +13,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    callers::{Called, InForce, Trust},
+    callers::{InForce, Trust},
     contents::{Contents, Held, Served},
-    judge::{Lives, Remembered, Situation, Why},
+    judge::{Remembered, Situation, Why},
     make::renewed,
+    options::CertificateOptions,
     requests::{Dated, Requests},
+    time::JudgesTime,
 };
 use crate::{
     api::call::Answer,
     clock::Clock,
-    pki::{Certificate, Pair, later},
+    pki::{Certificate, Pair},
 };
 
 /// How often a write that another came before is judged anew in one look.
 const TRIES: usize = 3;
-/// How far the clocks may be apart before it is told.
-const NOTEWORTHY: u64 = 60;
-
-/// Which Secret, for whom, and how often it is looked at.
-#[derive(Debug, Clone)]
-pub struct CertificateOptions {
-    /// The name of the Secret, in nadmit's namespace.
-    pub secret: String,
-    /// By which names the callers call.
-    pub called: Called,
-    /// The name of both webhook configurations.
-    pub webhooks: String,
-    /// How long certificates last.
-    pub lives: Lives,
-    /// How often everything is looked at.
-    pub every: Duration,
-    /// The same while something is missing, or has just been written.
-    pub soon: Duration,
-    /// How long a new CA is in every `caBundle` before a certificate of it is served.
-    pub settles: Duration,
-    /// How long one request may take.
-    pub attempt: Duration,
-}
-
-impl CertificateOptions {
-    /// What serves well: every 10 s, or 2 s; 2 minutes to notice a `caBundle`; 5 s for a request.
-    pub fn new(namespace: &str, secret: &str, service: &str, webhooks: &str) -> Self {
-        Self {
-            secret: secret.to_owned(),
-            called: Called {
-                namespace: namespace.to_owned(),
-                service: service.to_owned(),
-            },
-            webhooks: webhooks.to_owned(),
-            lives: Lives::default(),
-            every: Duration::from_secs(10),
-            soon: Duration::from_secs(2),
-            settles: Duration::from_secs(120),
-            attempt: Duration::from_secs(5),
-        }
-    }
-}
 
 /// Keeps certificates in a Secret, and the callers' trust in them.
 ///
@@ -77,7 +37,7 @@ pub struct CertificateKeeper {
     requests: Requests,
     options: CertificateOptions,
     names: Vec<String>,
-    clock: Clock,
+    time: JudgesTime,
     shown: Sender<Option<Arc<Pair>>>,
     remembered: Option<Remembered>,
     /// Whether it has had the occasion to tell the callers whom to trust.
@@ -87,8 +47,8 @@ pub struct CertificateKeeper {
     failed: Gauge,
     /// What was complained of last.
     complaint: String,
-    /// What was said last of somebody else's Secret, and of the clocks.
-    said: [String; 2],
+    /// What was said last of whose Secret it is.
+    whose: &'static str,
 }
 
 /// The Secret as it was read or written.
@@ -112,14 +72,14 @@ impl CertificateKeeper {
             requests: Requests::new(client, options.attempt),
             names: options.called.names(),
             trust: Trust::new(options.settles),
+            time: JudgesTime::new(clock, options.lives.backdated),
             options,
-            clock,
             shown: Sender::new(None),
             remembered: None,
             has_told: false,
             failed,
             complaint: String::new(),
-            said: [String::new(), String::new()],
+            whose: "",
         }
     }
 
@@ -151,33 +111,15 @@ impl CertificateKeeper {
         }
     }
 
-    /// One look. The configurations are read first and the Secret second, so that a patch that rests on an old
-    /// Secret meets a configuration that has changed since, and fails: see the module's page.
+    /// One look. The configurations are read first and the Secret second, so that a patch that rests on
+    /// an old Secret meets a configuration that has changed since, and fails: see the module's page.
     async fn look(&mut self) -> Result<Looked, String> {
-        let mut in_force = InForce::default();
         let mut trouble = Vec::new();
-        let mut configurations = Vec::new();
-        let mut looked = Looked::Calm;
-        for path in self.paths() {
-            match self.requests.get(&path).await {
-                Ok(Dated { object: None, .. }) => looked = Looked::Busy,
-                Ok(Dated {
-                    object: Some(object),
-                    ..
-                }) => {
-                    in_force.add(&object, &self.options.called);
-                    configurations.push(Configuration { path, object });
-                }
-                Err(answer) => {
-                    in_force.add_unknown();
-                    trouble.push(format!("{path} cannot be read: {answer}"));
-                }
-            }
-        }
+        let (configurations, in_force) = self.registered(&mut trouble).await;
+        let mut busy = configurations.len() < self.paths().len();
         let (mut found, now) = self.read().await?;
         match self.keep(&mut found, &in_force, now).await {
-            Ok(false) => {}
-            Ok(true) => looked = Looked::Busy,
+            Ok(written) => busy |= written,
             Err(error) => trouble.push(error),
         }
         let mut told = false;
@@ -196,13 +138,33 @@ impl CertificateKeeper {
         {
             trouble.push(error);
         }
-        if told {
-            looked = Looked::Busy;
+        match (trouble.is_empty(), busy || told) {
+            (true, false) => Ok(Looked::Calm),
+            (true, true) => Ok(Looked::Busy),
+            (false, _) => Err(trouble.join("; ")),
         }
-        match trouble.is_empty() {
-            true => Ok(looked),
-            false => Err(trouble.join("; ")),
+    }
+
+    /// The webhook configurations that are there, and whom they trust.
+    async fn registered(&self, trouble: &mut Vec<String>) -> (Vec<Configuration>, InForce) {
+        let (mut configurations, mut in_force) = (Vec::new(), InForce::default());
+        for path in self.paths() {
+            match self.requests.get(&path).await {
+                Ok(Dated { object: None, .. }) => {}
+                Ok(Dated {
+                    object: Some(object),
+                    ..
+                }) => {
+                    in_force.add(&object, &self.options.called);
+                    configurations.push(Configuration { path, object });
+                }
+                Err(answer) => {
+                    in_force.add_unknown();
+                    trouble.push(format!("{path} cannot be read: {answer}"));
+                }
+            }
         }
+        (configurations, in_force)
     }
 
     fn paths(&self) -> [String; 2] {
@@ -228,31 +190,8 @@ impl CertificateKeeper {
         let path = format!("{}/{}", self.collection(), self.options.secret);
         let read = self.requests.get(&path).await;
         let read = read.map_err(|answer| format!("{} cannot be read: {answer}", self.secret()))?;
-        let now = self.time(read.time);
+        let now = self.time.of(read.time);
         Ok((Found::of(read.object), now))
-    }
-
-    /// What time it is for those who judge the certificate: the API server's time. Only where it
-    /// does not say, because a proxy drops it, this machine's clock counts.
-    fn time(&mut self, theirs: Option<Timestamp>) -> Timestamp {
-        let ours = self.clock.now();
-        let apart = theirs.map_or(0, |theirs| ours.duration_since(theirs).as_secs());
-        let words = match apart.unsigned_abs() {
-            0..NOTEWORTHY => String::new(),
-            NOTEWORTHY..3_600 => "minutes".to_owned(),
-            _ => "hours or more".to_owned(),
-        };
-        if !words.is_empty() && self.said[1] != words {
-            tracing::warn!(
-                seconds = apart,
-                "this machine's clock is {words} away from the API server's, which counts for \
-                 certificates; set it right"
-            );
-        }
-        self.said[1] = words;
-        // A certificate cannot begin before 1970.
-        let first = later(Timestamp::UNIX_EPOCH, self.options.lives.backdated);
-        theirs.unwrap_or(ours).max(first)
     }
 
     /// Makes the Secret what it has to be. Whether it was written; `found` is what it holds then.
@@ -373,15 +312,15 @@ impl CertificateKeeper {
         Ok(())
     }
 
-    fn say_whose(&mut self, whose: &str) {
-        if whose == "foreign" && self.said[0] != whose {
+    fn say_whose(&mut self, whose: &'static str) {
+        if whose == "foreign" && self.whose != whose {
             tracing::info!(
                 "{} has no ca.key, so that somebody else renews it: it is served, and neither it nor \
                  a caBundle is written",
                 self.secret()
             );
         }
-        whose.clone_into(&mut self.said[0]);
+        self.whose = whose;
     }
 
     /// Has the callers trust these CAs. Whether that was written.

@@ -35,12 +35,12 @@ mod contents;
 mod judge;
 mod keeper;
 mod make;
+mod options;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub use self::{
-    callers::Called,
-    judge::Lives,
-    keeper::{CertificateKeeper, CertificateOptions},
+    callers::Called, judge::Lives, keeper::CertificateKeeper, options::CertificateOptions,
 };

@@ -3,41 +3,28 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     net::SocketAddr,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, channel},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::{Failed, Trial};
 use nadmit::pki::{self, Certificate, Issued, Signer};
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpStream, time::sleep};
-use tokio_rustls::TlsConnector;
+use tokio::time::sleep;
 
-use super::stage::{CONFIGURATIONS, Told, certificates, holds};
+use super::{
+    serving::{Connection, NAME, PATIENCE, Serving, curl, review},
+    stage::{CONFIGURATIONS, Told, certificates, holds},
+};
 use crate::api_server::{ApiServer, Failure, Rule, Settings};
-
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What the API server calls the replicas.
-const NAME: &str = "nadmit.nadmit.svc";
 
 pub(super) fn trials() -> Vec<Trial> {
     let has_curl = Command::new("curl").arg("--version").output();
@@ -81,117 +68,6 @@ fn api_server() -> Result<ApiServer, Failed> {
     Ok(server)
 }
 
-/// A process that serves; it ends with the trial.
-struct Serving {
-    process: Child,
-    webhooks: SocketAddr,
-    admin: SocketAddr,
-    log: PathBuf,
-}
-
-impl Serving {
-    fn start(folder: &TempDir, server: &ApiServer, name: &str) -> Result<Self, Failed> {
-        let (config, log) = (folder.path().join("kubeconfig"), folder.path().join(name));
-        server.kubeconfig(&config)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
-        for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("NADMIT_") {
-                command.env_remove(key);
-            }
-        }
-        let mut process = command
-            .args([
-                "serve",
-                "--cluster",
-                "--namespace",
-                "nadmit",
-                "--replica",
-                name,
-            ])
-            .arg("--kubeconfig")
-            .arg(&config)
-            .args(["--tls-secret", "nadmit-tls", "--service", "nadmit"])
-            .args([
-                "--webhooks",
-                "nadmit",
-                "--tls-settle",
-                "3",
-                "--drain-grace",
-                "0",
-            ])
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(["--log", "trace"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&log)?)
-            .spawn()?;
-        let output = process.stdout.take().ok_or("no standard output")?;
-        let (sender, lines) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let mut serving = Self {
-            process,
-            webhooks: ([127, 0, 0, 1], 0).into(),
-            admin: ([127, 0, 0, 1], 0).into(),
-            log,
-        };
-        serving.webhooks = address(&lines, "webhooks")?;
-        serving.admin = address(&lines, "admin")?;
-        Ok(serving)
-    }
-
-    /// What the admin listener says, with its status at the end.
-    fn get(&self, path: &str) -> Result<String, Failed> {
-        let url = format!("http://{}{path}", self.admin);
-        curl(&["--write-out", "%{http_code}", &url])
-    }
-
-    async fn is_ready(&self) -> Told {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let said = self.get("/readyz")?;
-            if said.ends_with("200") {
-                return Ok(());
-            }
-            holds(Instant::now() < until, said)?;
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The address in the next line that begins so.
-fn address(lines: &Receiver<String>, start: &str) -> Result<SocketAddr, Failed> {
-    loop {
-        let line = lines.recv_timeout(PATIENCE)?;
-        if let Some((_, behind)) = line.split_once("://").filter(|_| line.starts_with(start)) {
-            return Ok(behind.split('/').next().unwrap_or_default().parse()?);
-        }
-    }
-}
-
-fn curl(arguments: &[&str]) -> Result<String, Failed> {
-    let output = Command::new("curl")
-        .args(["--disable", "--silent", "--show-error", "--noproxy", "*"])
-        .args(["--max-time", "20"])
-        .args(arguments)
-        .output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8(output.stdout)?);
-    }
-    Err(format!("curl: {}", String::from_utf8_lossy(&output.stderr)).into())
-}
-
 fn bundle(server: &ApiServer) -> String {
     let found = server.stored(CONFIGURATIONS[1], "", "nadmit");
     let bundle = found.map(|one| one["webhooks"][0]["clientConfig"]["caBundle"].clone());
@@ -200,60 +76,6 @@ fn bundle(server: &ApiServer) -> String {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned()
-}
-
-/// A connection of the API server, which trusts this bundle.
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    shown: Certificate,
-}
-
-impl Connection {
-    async fn open(address: SocketAddr, bundle: &str) -> Result<Self, Failed> {
-        let mut roots = RootCertStore::empty();
-        for one in certificates(bundle) {
-            roots.add(one.der)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let tcp = TcpStream::connect(address).await?;
-        let tls = TlsConnector::from(Arc::new(config));
-        let tls = tls.connect(ServerName::try_from(NAME)?, tcp).await?;
-        let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let shown = shown.and_then(Certificate::of).ok_or("no certificate")?;
-        let (sender, connection) = handshake(TokioIo::new(tls)).await?;
-        tokio::spawn(connection);
-        Ok(Self { sender, shown })
-    }
-
-    async fn review(&mut self) -> Told {
-        self.sender.ready().await?;
-        let request = Request::post("/validate?timeout=10s")
-            .header(header::HOST, NAME)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::from(review()))?;
-        let answer = self.sender.send_request(request).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        let allowed = String::from_utf8_lossy(&body).contains("\"allowed\":true");
-        holds(status == 200 && allowed, (status, body))
-    }
-}
-
-fn review() -> String {
-    json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "operation": "CREATE", "namespace": "default", "name": "a",
-            "object": {"metadata": {"name": "a"}},
-        },
-    })
-    .to_string()
 }
 
 /// A Secret whose CA is to be changed a few seconds from now.

@@ -1,13 +1,11 @@
 //! What one or two replicas make of a Secret and of the webhooks.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use jiff::SignedDuration;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::stage::{
-    CONFIGURATIONS, Replica, Stage, Told, called, certificates, holds, same, seconds, short_lives,
-    trial,
+    CONFIGURATIONS, Stage, Told, certificates, holds, same, seconds, short_lives, trial,
 };
 use crate::api_server::{Failure, FaultAction, Rule};
 
@@ -26,12 +24,6 @@ pub(super) fn trials() -> Vec<Trial> {
             "a_certificate_of_somebody_else_is_served_and_not_touched",
             foreign,
         ),
-        trial("wrong_clocks_of_replicas_change_nothing", wrong_clocks),
-        trial(
-            "api_servers_whose_clocks_differ_do_not_make_replicas_take_turns",
-            two_times,
-        ),
-        trial("without_a_date_each_has_its_own_clock", no_date),
         trial(
             "what_may_not_be_done_is_told_and_the_rest_is_done",
             forbidden,
@@ -327,63 +319,6 @@ async fn foreign() -> Told {
     same(replica.failed.get(), 1)
 }
 
-/// Nothing is written for a quarter of an hour, and both replicas are served.
-async fn is_calm(stage: &Stage, replicas: &[Replica]) -> Told {
-    let before = stage.server.written();
-    seconds(900).await;
-    same(stage.server.written(), before)?;
-    for replica in replicas {
-        holds(stage.is_served_by(replica), "one is refused")?;
-    }
-    Ok(())
-}
-
-async fn wrong_clocks() -> Told {
-    let stage = Stage::new();
-    let days = |count: i64| stage.wall.ahead(count * 86_400);
-    let replicas = [
-        stage.replica_with("a", &days(4_000)),
-        stage.replica_with("b", &days(-4_000)),
-        stage.replica_with("c", &days(80)),
-    ];
-    seconds(10).await;
-    is_calm(&stage, &replicas).await?;
-    // When its time has come it is renewed, once.
-    stage.wall.set(70 * 86_400);
-    seconds(30).await;
-    same(stage.writes("update", "secrets"), 1)?;
-    is_calm(&stage, &replicas).await
-}
-
-async fn two_times() -> Told {
-    let stage = Stage::new();
-    let day = SignedDuration::from_hours(24);
-    stage.server.skew("a", Some(day * 2));
-    stage.server.skew("b", Some(-day * 20));
-    let replicas = [stage.replica("a"), stage.replica("b")];
-    seconds(30).await;
-    // What a made is not valid yet for b, and what b makes is for both.
-    holds(
-        stage.writes("update", "secrets") <= 1,
-        stage.server.written(),
-    )?;
-    is_calm(&stage, &replicas).await
-}
-
-async fn no_date() -> Told {
-    let stage = Stage::new();
-    for name in ["a", "b"] {
-        stage.server.skew(name, None);
-    }
-    let hours = |count: i64| stage.wall.ahead(count * 3_600);
-    let replicas = [
-        stage.replica_with("a", &hours(12)),
-        stage.replica_with("b", &hours(-8)),
-    ];
-    seconds(10).await;
-    is_calm(&stage, &replicas).await
-}
-
 async fn forbidden() -> Told {
     let stage = Stage::new();
     let denied = || FaultAction::from(Failure::Forbidden);
@@ -424,15 +359,7 @@ async fn away() -> Told {
         same(replica.failed.get(), 0)?;
         holds(stage.is_served_by(&replica), "it is refused")?;
     }
-    // Two flags that do not agree, in the middle of a change of them: see `Called`.
-    let mut stage = Stage::new();
-    let old = stage.replica("a");
-    seconds(5).await;
-    stage.options.called = called("nadmit-2");
-    let new = stage.replica("b");
-    seconds(30).await;
-    same(old.shows(), new.shows())?;
-    is_calm(&stage, &[old, new]).await
+    Ok(())
 }
 
 async fn ends() -> Told {

@@ -20,7 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
 /// How long an API server may take to notice a `caBundle`.
 const NOTICES: Duration = Duration::from_secs(40);
 /// How many things happen.
-const ROUNDS: u64 = 40;
+const ROUNDS: u64 = 30;
 
 struct Dice(u64);
 
