@@ -28,7 +28,7 @@ pub(super) fn trials() -> Vec<Trial> {
                 settings(&of()?)
             }),
             unless(
-                no_kubectl.or(no_flags(overlay)),
+                no_kubectl,
                 &format!("settings::{overlay}::arguments"),
                 move || arguments(&of()?),
             ),
@@ -40,12 +40,6 @@ pub(super) fn trials() -> Vec<Trial> {
         ]);
     }
     trials
-}
-
-/// The manifests are ahead of the flags.
-fn no_flags(overlay: &str) -> Option<&'static str> {
-    let known = overlay != "self-managed" || help().is_ok_and(|help| knows(&help, "--tls-secret"));
-    (!known).then_some("nadmit serve has no --tls-secret yet")
 }
 
 /// What `nadmit serve` says of its flags and variables.
