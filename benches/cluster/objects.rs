@@ -14,8 +14,11 @@ use tokio::time::sleep;
 
 use super::server::Nadmit;
 
-/// Where pods are made.
-pub(crate) const NAMESPACE: &str = "bench";
+/// Where pods are made with nadmit, and without: there the leader puts nothing in afterwards either.
+pub(crate) fn namespace(with: bool) -> &'static str {
+    if with { "bench" } else { "plain" }
+}
+
 /// How long anything may take to appear.
 const PATIENCE: u32 = 600;
 const A_MOMENT: Duration = Duration::from_millis(100);
@@ -45,11 +48,13 @@ impl Objects {
                 .await?;
         }
         self.create(&networks()).await?;
-        self.create(&json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": NAMESPACE, "labels": {"nadmit.io/injection": "enabled"}},
-        }))
-        .await?;
+        for (with, label) in [(true, "enabled"), (false, "disabled")] {
+            self.create(&json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": namespace(with), "labels": {"nadmit.io/injection": label}},
+            }))
+            .await?;
+        }
         self.create(&json!({
             "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
             "metadata": {"name": "bench"},
@@ -63,15 +68,18 @@ impl Objects {
                 "ipam": {"type": "static"},
             }],
         });
-        self.create(&json!({
-            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
-            "metadata": {
-                "name": "bench", "namespace": NAMESPACE,
-                "annotations": {"nadmit.io/address-pool": "bench"},
-            },
-            "spec": {"config": config.to_string()},
-        }))
-        .await
+        for with in [true, false] {
+            self.create(&json!({
+                "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+                "metadata": {
+                    "name": "bench", "namespace": namespace(with),
+                    "annotations": {"nadmit.io/address-pool": "bench"},
+                },
+                "spec": {"config": config.to_string()},
+            }))
+            .await?;
+        }
+        Ok(())
     }
 
     /// Until nadmit gives addresses of the pool.

@@ -11,7 +11,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::objects::{NAMESPACE, Objects};
+use super::objects::{Objects, namespace};
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
@@ -22,7 +22,7 @@ pub(crate) async fn run(
     at_once: usize,
     with: bool,
 ) -> anyhow::Result<f64> {
-    let api: Api<Pod> = Api::namespaced(objects.client.clone(), NAMESPACE);
+    let api: Api<Pod> = Api::namespaced(objects.client.clone(), namespace(with));
     let start = Instant::now();
     stream::iter(0..pods)
         .map(|number| made(&api, number))
