@@ -34,7 +34,9 @@ impl Inner {
         state.carried.look(catalog, &default_home);
         let (now, instant) = (self.clock.seconds(), Instant::now());
         let pods = Pods::of(catalog);
-        state.memory.look(&records, &pods, catalog, instant);
+        state
+            .memory
+            .look(&records, &pods, &state.carried, catalog, instant);
         let observed = Observed {
             catalog,
             pods: &pods,

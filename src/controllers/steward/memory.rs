@@ -1,11 +1,14 @@
 //! Since when something is as it is, by this process's own look: a cluster's clock may be another, and
 //! what is measured here is time that passed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::time::{Duration, Instant};
 
-use super::pods::Pods;
+use super::{carried::Carried, pods::Pods};
 use crate::{
     allocation::{Address, Allocation, Holder, Space, Stored, Version},
     catalog::Catalog,
@@ -17,7 +20,8 @@ pub(super) type Key = (Space, Address);
 /// What was seen before. It is lost when the process ends: then the first look counts.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Since when the pod that a record names is not there. A record that was written since is another.
+    /// Since when the pod that a record names is not there; of a record without a UID, whom none of its
+    /// name may be, since when nobody uses the address. A record that was written since is another.
     gone: HashMap<Key, (Version, Instant)>,
     nodes: HashMap<Box<str>, NodeSeen>,
 }
@@ -38,13 +42,23 @@ impl Memory {
         &mut self,
         records: &[Arc<Stored>],
         pods: &Pods<'_>,
+        carried: &Carried,
         catalog: &Catalog,
         now: Instant,
     ) {
         let before = std::mem::take(&mut self.gone);
-        let gone = records.iter().filter(|one| {
+        let of_pods = records
+            .iter()
+            .filter(|one| is_of_pod(&one.allocation.holder));
+        let of_pods: Vec<&Arc<Stored>> = of_pods.collect();
+        let unnamed = of_pods.iter().filter(|one| !had_uid(&one.allocation));
+        let unnamed: HashSet<Address> = unnamed.map(|one| one.allocation.address).collect();
+        let used = carried.in_use().map(|one| one.address);
+        let used: HashSet<Address> = used.filter(|address| unnamed.contains(address)).collect();
+        let gone = of_pods.into_iter().filter(|one| {
             let record = &one.allocation;
-            is_of_pod(&record.holder) && pods.named(record).is_none()
+            let unused = !had_uid(record) && !used.contains(&record.address);
+            unused || pods.named(record).is_none()
         });
         self.gone = gone
             .map(|one| {
@@ -94,6 +108,11 @@ impl Memory {
 
 fn is_of_pod(holder: &Holder) -> bool {
     !matches!(holder, Holder::Reservation { .. } | Holder::Network { .. })
+}
+
+/// Whether a record names a pod that was seen.
+pub(super) fn had_uid(record: &Allocation) -> bool {
+    record.pod.as_ref().is_some_and(|pod| pod.uid.is_some())
 }
 
 pub(super) fn key(record: &Allocation) -> Key {

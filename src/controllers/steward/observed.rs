@@ -5,7 +5,7 @@ use std::cell::Cell;
 use tokio::time::{Duration, Instant};
 
 use super::{
-    memory::Memory,
+    memory::{Memory, had_uid},
     pods::{Pods, has_interface},
 };
 use crate::{
@@ -125,12 +125,20 @@ impl Observed<'_> {
 
     /// Whether the pod that a record names is gone, and nothing promises its holder more than that a next
     /// one may take the record over while others are kept from it. One that is there and does not carry
-    /// the address may wait for ever, or be refused what it asks for.
+    /// the address may wait for ever, or be refused what it asks for. If the record names no UID, its pod
+    /// was perhaps never created, because there was one of its name.
     fn is_left_behind(&self, record: &Allocation) -> bool {
         let pool = self.catalog.layout().pool(&record.pool);
         let lasts = record.holder.is_lasting()
             && pool.is_none_or(|pool| pool.retention == Retention::Workload);
-        had_uid(record) && self.pods.named(record).is_none() && !lasts
+        let gone = match had_uid(record) {
+            true => self.pods.named(record).is_none(),
+            false => self
+                .memory
+                .gone_for(record, self.instant)
+                .is_some_and(|unused| seconds(unused) >= PROVISIONAL),
+        };
+        gone && !lasts
     }
 
     /// Whether another pod than that which is there was given the address, and may use it.
@@ -212,11 +220,6 @@ impl Observer for Observed<'_> {
             _ => Tie::Has,
         }
     }
-}
-
-/// Whether a record names a pod that was seen.
-fn had_uid(record: &Allocation) -> bool {
-    record.pod.as_ref().is_some_and(|pod| pod.uid.is_some())
 }
 
 fn seconds(duration: Duration) -> i64 {

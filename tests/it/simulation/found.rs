@@ -29,4 +29,9 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
     (22544, "a_reservation_for_any_interface_was_for_all_of_them"),
     // Two plans of several records undid each other over and over again.
     (31687, "two_plans_took_turns_in_undoing_each_other"),
+    // As that of 637, of a pod that waits for ever.
+    (
+        35876,
+        "a_pod_that_never_came_left_an_address_to_one_that_waits",
+    ),
 ];

@@ -136,6 +136,15 @@ async fn namesake() -> Told {
     let world = World::sliced();
     let leader = world.replica("a", true).await?;
     let uid = world.running("a", "192.0.2.1", "node-1");
+    // One that waits may wait for ever.
+    world.pod(
+        "waiting",
+        json!({NETWORKS: "storage-net,storage-net"}),
+        None,
+    );
+    let mut third = world.record("192.0.2.19", "waiting", "", "node-2");
+    third.pod = third.pod.map(|pod| PodRef { uid: None, ..pod });
+    leader.write(third).await?;
     let kept = world.record("192.0.2.1", "a", &uid, "node-1");
     // Another "a" was to be created on node-2, with two interfaces.
     let [first, second] = ["192.0.2.17", "192.0.2.18"].map(|ip| {
@@ -152,7 +161,7 @@ async fn namesake() -> Told {
     }
     // Its plan may be under way.
     seconds(100).await;
-    same(world.held().len(), 3)?;
+    same(world.held().len(), 4)?;
     seconds(70).await;
     same(world.held(), holding(&[("192.0.2.1", "a")]))
 }
