@@ -70,7 +70,7 @@ fn schema(kind: &str) -> Result<Value, Failed> {
 
 /// What the API server takes for structural (apiextensions, "Specifying a structural schema").
 fn structural() -> Result<(), Failed> {
-    const KEYS: [&str; 20] = [
+    const KEYS: [&str; 21] = [
         "title",
         "type",
         "description",
@@ -91,6 +91,7 @@ fn structural() -> Result<(), Failed> {
         "x-kubernetes-validations",
         "x-kubernetes-list-type",
         "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
     ];
     // Others are not known, and warned of at each `kubectl apply`.
     const FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
