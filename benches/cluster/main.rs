@@ -3,27 +3,44 @@
 //! `cargo bench --bench cluster` needs `KUBEBUILDER_ASSETS`: a folder with `kube-apiserver` and `etcd`, as
 //! envtest lays them out; without it nothing is measured, and that is said. Server, etcd, nadmit and the
 //! client share this machine. Turn about, the same number of pods of a pool's network is created and
-//! bound, once with nadmit's webhooks registered and once without. What decides is the ratio of the rates.
+//! bound
+//!
+//! - without nadmit's webhooks, and with them: what decides is the ratio of the rates;
+//! - without them, but with the record of an address that the client writes itself: what one object for
+//!   each address costs at the least;
+//! - both ways again, at the pace that kube-scheduler keeps when nothing else is configured.
 //!
 //! `NADMIT_CLUSTER_PODS` and `NADMIT_CLUSTER_PAIRS` shorten it.
 
 #[path = "../../tests/it/api_server/real.rs"]
 mod real;
 
+#[path = "../load/cpu.rs"]
+mod cpu;
+
+mod bench;
+mod cost;
 mod objects;
 mod requests;
 mod server;
 mod turn;
 
-use std::{env, process::ExitCode};
+use std::{env, process::ExitCode, time::Duration};
 
-use self::{objects::Objects, real::RealServer, requests::Requests, server::Nadmit};
+use self::{
+    bench::Bench,
+    real::RealServer,
+    turn::{AT_ONCE, Turn},
+};
 
-/// Pods that are on their way at once, as from a busy scheduler and its controllers.
-const AT_ONCE: usize = 16;
+const TURNS: [Turn; 3] = [Turn::Without, Turn::Recorded, Turn::With];
+
 /// What Whereabouts allocated a minute when it was measured on a machine like these, by its own
 /// benchmark with one range and a real API server.
 const WHEREABOUTS_A_MINUTE: f64 = 199.0;
+/// What kube-scheduler asks of the API server at most when nothing else is configured
+/// (KubeSchedulerConfiguration v1, `clientConnection.qps`): so many pods it binds.
+const SCHEDULER_A_SECOND: u32 = 50;
 
 fn main() -> ExitCode {
     if !RealServer::is_there() {
@@ -56,47 +73,55 @@ fn number(variable: &str, otherwise: usize) -> usize {
 async fn run() -> anyhow::Result<()> {
     let pods = number("NADMIT_CLUSTER_PODS", 500);
     let pairs = number("NADMIT_CLUSTER_PAIRS", 5);
-    let told = |error: Box<dyn std::error::Error>| anyhow::anyhow!("{error}");
-    let cluster = RealServer::start().await.map_err(told)?;
-    let client = kube::Client::try_from(cluster.config().map_err(told)?)?;
-    let version = client.apiserver_version().await?.git_version;
-    let objects = Objects::new(client);
-    objects.prepare().await?;
-    let nadmit = Nadmit::start(&cluster.kubeconfig()?)?;
-    objects.until_ready().await?;
-    println!("kube-apiserver {version}; {pods} pods a turn, {AT_ONCE} at once\n");
-    println!("        pods/s\npair   without   with  ratio");
-    let mut pairs_of_rates = Vec::new();
-    let mut asked = [None, None];
+    let mut bench = Bench::start(pods).await?;
+    println!("{pods} pods a turn, {AT_ONCE} at once\n");
+    println!("        pods/s                    ratio");
+    println!("pair   without  recorded  with    recorded  with");
+    let mut ratios = [Vec::new(), Vec::new()];
+    let mut allocations = Vec::new();
     for pair in 0..pairs {
-        let mut rates = [0.0; 2];
-        for with in [pair % 2 == 1, pair % 2 == 0] {
-            objects.register(with.then_some(&nadmit)).await?;
-            let before = Requests::read(&objects.client).await?;
-            rates[usize::from(with)] = turn::run(&objects, pods, AT_ONCE, with).await?;
-            let after = Requests::read(&objects.client).await?;
-            asked[usize::from(with)] = Some(after.since(&before, pods));
+        let mut order = TURNS;
+        order.rotate_left(pair % TURNS.len());
+        let mut rates = [0.0; TURNS.len()];
+        for turn in order {
+            rates[turn as usize] = bench.turn(turn, Duration::ZERO).await?.rate;
         }
-        let [without, with] = rates;
-        println!(
-            "{pair:>4} {without:>9.0} {with:>6.0} {:>6.2}",
-            with / without
-        );
-        pairs_of_rates.push(rates);
+        let [without, recorded, with] = rates;
+        let [third, ratio] = [recorded / without, with / without];
+        println!("{pair:>4} {without:>9.0} {recorded:>9.0} {with:>5.0} {third:>11.2} {ratio:>5.2}");
+        ratios[0].push(third);
+        ratios[1].push(ratio);
+        allocations.push(with);
     }
-    let [without, with] =
-        asked.map(|asked| asked.map_or_else(String::new, |asked| asked.to_string()));
-    println!("\nrequests a pod in the last turns\nwithout: {without}\nwith:    {with}");
-    let median = |value: &dyn Fn(&[f64; 2]) -> f64| {
-        let mut values: Vec<f64> = pairs_of_rates.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
-    let allocations = median(&|rates| rates[1]);
+    bench.tell();
+    let [third, ratio] = ratios.map(median);
+    let allocations = median(allocations);
     println!(
-        "\nmedian ratio {:.2}; {allocations:.0} allocations/s, {:.0} times the {WHEREABOUTS_A_MINUTE} a minute of Whereabouts",
-        median(&|rates| rates[1] / rates[0]),
+        "\nmedian ratio {ratio:.2}, with the record alone {third:.2}; \
+         {allocations:.0} allocations/s, {:.0} times the {WHEREABOUTS_A_MINUTE} a minute of Whereabouts",
         allocations * 60.0 / WHEREABOUTS_A_MINUTE,
     );
+    paced(&mut bench).await
+}
+
+/// What is seen of nadmit where a scheduler sets the pace.
+async fn paced(bench: &mut Bench) -> anyhow::Result<()> {
+    let interval = Duration::from_secs(1) / SCHEDULER_A_SECOND;
+    let without = bench.turn(Turn::Without, interval).await?;
+    let with = bench.turn(Turn::With, interval).await?;
+    println!(
+        "\nat {SCHEDULER_A_SECOND} pods/s: {:.1} and {:.1}, ratio {:.2}; created and bound in {:.1?} and {:.1?}, medians",
+        without.rate,
+        with.rate,
+        with.rate / without.rate,
+        without.latency,
+        with.latency,
+    );
+    bench.tell();
     Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -12,12 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::server::Nadmit;
-
-/// Where pods are made with nadmit, and without: there the leader puts nothing in afterwards either.
-pub(crate) fn namespace(with: bool) -> &'static str {
-    if with { "bench" } else { "plain" }
-}
+use super::{server::Nadmit, turn::Turn};
 
 /// How long anything may take to appear.
 const PATIENCE: u32 = 600;
@@ -48,10 +43,11 @@ impl Objects {
                 .await?;
         }
         self.create(&networks()).await?;
-        for (with, label) in [(true, "enabled"), (false, "disabled")] {
+        for (turn, label) in [(Turn::With, "enabled"), (Turn::Without, "disabled")] {
+            let labels = json!({"nadmit.io/injection": label});
             self.create(&json!({
                 "apiVersion": "v1", "kind": "Namespace",
-                "metadata": {"name": namespace(with), "labels": {"nadmit.io/injection": label}},
+                "metadata": {"name": turn.namespace(), "labels": labels},
             }))
             .await?;
         }
@@ -68,11 +64,11 @@ impl Objects {
                 "ipam": {"type": "static"},
             }],
         });
-        for with in [true, false] {
+        for turn in [Turn::With, Turn::Without] {
             self.create(&json!({
                 "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
                 "metadata": {
-                    "name": "bench", "namespace": namespace(with),
+                    "name": "bench", "namespace": turn.namespace(),
                     "annotations": {"nadmit.io/address-pool": "bench"},
                 },
                 "spec": {"config": config.to_string()},
@@ -124,6 +120,11 @@ impl Objects {
         // API servers take up a registration within a second or so.
         sleep(Duration::from_secs(2)).await;
         Ok(())
+    }
+
+    /// The recorded addresses.
+    pub(crate) fn allocations(&self) -> anyhow::Result<Api<DynamicObject>> {
+        self.api("nadmit.io/v1alpha1", "AddressAllocation", None)
     }
 
     async fn create(&self, object: &Value) -> anyhow::Result<()> {

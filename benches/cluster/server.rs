@@ -55,6 +55,11 @@ impl Nadmit {
         Ok(nadmit)
     }
 
+    /// Its number as a process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The authority of its certificate, in PEM.
     pub(crate) fn ca(&self) -> anyhow::Result<Vec<u8>> {
         Ok(fs::read(self.folder.path().join("certs/ca.crt"))?)

@@ -1,47 +1,97 @@
-//! A turn: pods created and bound as fast as they go, then looked at and taken away.
+//! A turn: pods created and bound, then looked at and taken away.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Binding, Pod};
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant as Moment, sleep_until};
 
-use super::objects::{Objects, namespace};
+use super::objects::Objects;
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
-/// Pods created and bound a second; `with` nadmit each must have an address of its own afterwards.
+/// Pods that are on their way at once, as from a busy scheduler and its controllers.
+pub(crate) const AT_ONCE: usize = 16;
+
+/// Who takes part in a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nobody.
+    Without,
+    /// The client itself writes an allocation for each pod: what recording costs, without nadmit.
+    Recorded,
+    /// nadmit.
+    With,
+}
+
+impl Turn {
+    /// Where its pods are made: in `plain` the leader puts nothing in afterwards either.
+    pub(crate) fn namespace(self) -> &'static str {
+        if self == Self::With { "bench" } else { "plain" }
+    }
+}
+
+/// How fast a turn went.
+pub(crate) struct Pace {
+    /// Pods created and bound a second.
+    pub(crate) rate: f64,
+    /// From a pod's creation to the answer to its binding: the median.
+    pub(crate) latency: Duration,
+}
+
+/// Creates and binds so many pods, one in each `interval` at most. They stay.
 pub(crate) async fn run(
     objects: &Objects,
     pods: usize,
-    at_once: usize,
-    with: bool,
-) -> anyhow::Result<f64> {
-    let api: Api<Pod> = Api::namespaced(objects.client.clone(), namespace(with));
-    let start = Instant::now();
-    stream::iter(0..pods)
-        .map(|number| made(&api, number))
-        .buffer_unordered(at_once)
-        .try_collect::<Vec<()>>()
+    turn: Turn,
+    interval: Duration,
+) -> anyhow::Result<Pace> {
+    let (start, first) = (Instant::now(), Moment::now());
+    let mut latencies: Vec<Duration> = stream::iter(0..pods)
+        .map(async |number| {
+            sleep_until(first + interval * u32::try_from(number)?).await;
+            made(objects, turn, number).await
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
         .await?;
-    let seconds = start.elapsed().as_secs_f64();
+    let rate = pods as f64 / start.elapsed().as_secs_f64();
+    latencies.sort_unstable();
+    let latency = latencies.get(pods / 2).copied().unwrap_or_default();
+    Ok(Pace { rate, latency })
+}
+
+/// Takes a turn's objects away; with nadmit each pod must have an address of its own.
+pub(crate) async fn finish(objects: &Objects, pods: usize, turn: Turn) -> anyhow::Result<()> {
+    let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
     let given = addresses(&api).await?;
-    let right = if with { pods } else { 0 };
+    let right = if turn == Turn::With { pods } else { 0 };
     ensure!(
         given == right,
         "{given} of {pods} pods have an address of their own"
     );
     let now = DeleteParams::default().grace_period(0);
     api.delete_collection(&now, &ListParams::default()).await?;
-    Ok(pods as f64 / seconds)
+    if turn == Turn::Recorded {
+        let recorded = ListParams::default().labels("bench=recorded");
+        let api = objects.allocations()?;
+        api.delete_collection(&now, &recorded).await?;
+    }
+    Ok(())
 }
 
-async fn made(api: &Api<Pod>, number: usize) -> anyhow::Result<()> {
+async fn made(objects: &Objects, turn: Turn, number: usize) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
     let name = format!("pod-{number}");
     let pod = serde_json::from_value(json!({
         "metadata": {"name": name, "annotations": {NETWORKS: "bench"}},
@@ -51,16 +101,45 @@ async fn made(api: &Api<Pod>, number: usize) -> anyhow::Result<()> {
         },
     }))?;
     let created = api.create(&PostParams::default(), &pod).await;
-    let created = created.context("cannot create a pod")?;
+    let uid = created.context("cannot create a pod")?.metadata.uid;
+    if turn == Turn::Recorded {
+        record(objects, number, uid.as_deref()).await?;
+    }
     let binding: Binding = serde_json::from_value(json!({
         // As kube-scheduler does it.
-        "metadata": {"name": name, "uid": created.metadata.uid},
+        "metadata": {"name": name, "uid": uid},
         "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
     }))?;
     let bound: Result<Value, kube::Error> = api
         .create_subresource("binding", &name, &PostParams::default(), &binding)
         .await;
-    bound.map(drop).context("cannot bind a pod")
+    bound.context("cannot bind a pod")?;
+    Ok(start.elapsed())
+}
+
+/// An allocation as nadmit writes it, of a pool that there is none of.
+async fn record(objects: &Objects, number: usize, uid: Option<&str>) -> anyhow::Result<()> {
+    let [high, low] = [number >> 8, number & 255];
+    let address = format!("192.168.{high}.{low}");
+    let (namespace, pod) = (Turn::Recorded.namespace(), format!("pod-{number}"));
+    let allocation: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
+        "metadata": {
+            "name": format!("recorded.{address}"),
+            "annotations": {"nadmit.io/written-by": "bench/0"},
+            "labels": {"bench": "recorded", "nadmit.io/pod-uid": uid, "nadmit.io/pool": "none"},
+        },
+        "spec": {
+            "address": address, "networkName": "recorded", "pool": "none", "interface": "net1",
+            "network": {"name": "bench", "namespace": namespace},
+            "holder": {"pod": {"name": pod, "namespace": namespace}},
+            "pod": {"name": pod, "node": "node-1", "uid": uid},
+            "since": "2026-01-01T00:00:00Z",
+        },
+    }))?;
+    let api = objects.allocations()?;
+    let made = api.create(&PostParams::default(), &allocation).await;
+    made.map(drop).context("cannot create an allocation")
 }
 
 /// How many different addresses the pods have.

@@ -9,8 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-/// The kernel's clock ticks a second, as `/proc` counts CPU time (`USER_HZ`, fixed on Linux).
-const TICKS: f64 = 100.0;
+use super::cpu;
 
 /// A server that ends when this is dropped.
 pub(crate) struct Child {
@@ -74,17 +73,7 @@ impl Child {
 
     /// CPU time so far, user and system, in seconds.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The second field is the program's name in parentheses and may hold anything.
-        let fields = stat.rsplit_once(')').context("/proc/PID/stat")?.1;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let ticks = |index: usize| {
-            fields
-                .get(index)
-                .and_then(|field| field.parse::<f64>().ok())
-        };
-        let (user, system) = (ticks(11), ticks(12));
-        Ok((user.context("utime")? + system.context("stime")?) / TICKS)
+        cpu::seconds(self.process.id())
     }
 
     /// Resident memory now, in MiB.

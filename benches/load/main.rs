@@ -11,6 +11,7 @@
 
 mod baseline;
 mod child;
+mod cpu;
 mod mutate;
 mod report;
 mod world;

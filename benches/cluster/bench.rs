@@ -1,0 +1,73 @@
+//! The cluster, nadmit, and what their turns have cost.
+
+use std::{fmt::Display, time::Duration};
+
+use super::{
+    cost::Cost,
+    objects::Objects,
+    real::RealServer,
+    requests::Requests,
+    server::Nadmit,
+    turn::{self, Pace, Turn},
+};
+
+/// A running cluster with nadmit beside it.
+pub(crate) struct Bench {
+    // Ends before the cluster does.
+    nadmit: Nadmit,
+    cluster: RealServer,
+    objects: Objects,
+    pods: usize,
+    last: [Option<(Requests, Cost)>; 3],
+}
+
+impl Bench {
+    /// Starts both, and says the server's version.
+    pub(crate) async fn start(pods: usize) -> anyhow::Result<Self> {
+        let said = |error: Box<dyn std::error::Error>| anyhow::anyhow!("{error}");
+        let cluster = RealServer::start().await.map_err(said)?;
+        let client = kube::Client::try_from(cluster.config().map_err(said)?)?;
+        let version = client.apiserver_version().await?.git_version;
+        println!("kube-apiserver {version}");
+        let objects = Objects::new(client);
+        objects.prepare().await?;
+        let nadmit = Nadmit::start(&cluster.kubeconfig()?)?;
+        objects.until_ready().await?;
+        Ok(Self {
+            nadmit,
+            cluster,
+            objects,
+            pods,
+            last: [None, None, None],
+        })
+    }
+
+    /// One turn, with one pod in each `interval` at most.
+    pub(crate) async fn turn(&mut self, turn: Turn, interval: Duration) -> anyhow::Result<Pace> {
+        let nadmit = (turn == Turn::With).then_some(&self.nadmit);
+        self.objects.register(nadmit).await?;
+        let requests = Requests::read(&self.objects.client).await?;
+        let cost = Cost::read(&self.cluster, &self.nadmit)?;
+        let pace = turn::run(&self.objects, self.pods, turn, interval).await?;
+        let cost = Cost::read(&self.cluster, &self.nadmit)?.since(&cost, self.pods);
+        let after = Requests::read(&self.objects.client).await?;
+        self.last[turn as usize] = Some((after.since(&requests, self.pods), cost));
+        turn::finish(&self.objects, self.pods, turn).await?;
+        Ok(pace)
+    }
+
+    /// Says what the last turn of each kind has asked and cost, and forgets it.
+    pub(crate) fn tell(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        let lines = |what: &str, told: &dyn Fn(&(Requests, Cost)) -> &dyn Display| {
+            println!("\n{what} in the last turns");
+            for (which, turn) in ["without ", "recorded", "with    "].iter().zip(&last) {
+                if let Some(turn) = turn {
+                    println!("{which}  {}", told(turn));
+                }
+            }
+        };
+        lines("requests a pod", &|turn| &turn.0);
+        lines("milliseconds of CPU a pod", &|turn| &turn.1);
+    }
+}
