@@ -89,7 +89,7 @@ impl Watched {
     pub(super) fn rule(self) -> String {
         let kind = self.kind();
         format!(
-            "{{apiGroups: [{:?}], resources: [{}], verbs: [get, list, watch]}}",
+            "{{apiGroups: [{:?}], resources: [{}], verbs: [list, watch]}}",
             kind.group(),
             kind.resource
         )
@@ -107,7 +107,7 @@ mod tests {
         }
         assert_eq!(
             Watched::Networks.rule(),
-            r#"{apiGroups: ["k8s.cni.cncf.io"], resources: [network-attachment-definitions], verbs: [get, list, watch]}"#
+            r#"{apiGroups: ["k8s.cni.cncf.io"], resources: [network-attachment-definitions], verbs: [list, watch]}"#
         );
     }
 }
