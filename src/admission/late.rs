@@ -79,8 +79,10 @@ pub fn late(pod: &Pod, situation: &Situation<'_>) -> Late {
     };
     let wanted = Wanted::new(&subject, kept(pod), &attachments, &planned.given);
     let annotations = changes(pod, wanted);
-    if annotations.is_empty() && planned.writes.is_empty() {
-        index.confirm(planned.ticket, &[]);
+    // What a bound pod carries was recorded whole before, by whichever replica.
+    let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
+    if annotations.is_empty() && recorded {
+        index.roll_back(planned.ticket);
         return Late::Nothing;
     }
     Late::Lacks {

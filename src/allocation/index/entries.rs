@@ -160,9 +160,6 @@ impl Index {
         if self.entry(space, address).and_then(Entry::ticket) != Some(ticket) {
             return;
         }
-        if let Some(version) = version {
-            self.remember_own(version);
-        }
         let past = version.is_some_and(|version| self.is_past(version));
         self.change(space, address, |entry| {
             let Entry::Flying(flying) = entry? else {

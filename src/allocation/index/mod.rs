@@ -214,6 +214,8 @@ impl Index {
     pub fn confirm(&mut self, ticket: Ticket, versions: &[Version]) {
         let marks = self.tickets.remove(&ticket).unwrap_or_default();
         for (mark, version) in marks.into_iter().zip(versions) {
+            // Also where the ledger told it before: then nothing is in flight any more.
+            self.remember_own(*version);
             self.settle(&mark.space, mark.address, ticket, Some(*version));
         }
     }

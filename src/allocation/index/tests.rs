@@ -39,7 +39,7 @@ pub(super) fn index(pools: &[Arc<Pool>], reservations: &[Arc<Reservation>]) -> I
     index
 }
 
-fn storage(more: &str) -> Arc<Pool> {
+pub(super) fn storage(more: &str) -> Arc<Pool> {
     pool(
         "storage",
         &format!(
@@ -56,7 +56,7 @@ pub(super) fn network(name: &str) -> NetworkRef {
     }
 }
 
-fn asker(name: &str) -> Asker {
+pub(super) fn asker(name: &str) -> Asker {
     Asker {
         holder: Holder::Pod {
             namespace: "db".into(),
@@ -87,7 +87,7 @@ fn replica(ordinal: u32, uid: &str) -> Asker {
     }
 }
 
-fn ask(ips: &[&str]) -> Ask {
+pub(super) fn ask(ips: &[&str]) -> Ask {
     Ask {
         pool: "storage".into(),
         network: network("storage-net"),

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::Index;
-use crate::allocation::Version;
+use super::{Index, entries::Entry};
+use crate::allocation::{Allocation, Version, Write};
 
 /// How many versions of its own an index remembers. What is forgotten costs a write.
 const REMEMBERED: usize = 65_536;
@@ -51,8 +51,89 @@ impl Index {
         self.writers.own.insert(version);
     }
 
+    /// Whether a planned write changes nothing of a record but how old it is, so as to take it from
+    /// another that may be at work on it.
+    pub fn only_refreshes(&self, write: &Write) -> bool {
+        let Write::Update(wanted, _) = write else {
+            return false;
+        };
+        let entry = self.entry(&wanted.space, wanted.address);
+        let recorded = entry.and_then(Entry::recorded);
+        recorded.is_some_and(|stored| {
+            let old = &stored.allocation;
+            let refreshed = Allocation {
+                since: wanted.since,
+                ..old.clone()
+            };
+            refreshed == *wanted
+        })
+    }
+
     /// Whether a record may be relied on as it is, however young.
     pub(super) fn is_own(&self, version: Version) -> bool {
         !self.writers.several || self.writers.own.contains(&version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocation::{Stored, index::tests::*};
+
+    fn shared() -> Index {
+        let mut index = index(&[storage("")], &[]);
+        index.share_ledger();
+        index
+    }
+
+    fn planned(index: &mut Index) -> Vec<Write> {
+        let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
+        let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+        index.roll_back(planned.ticket);
+        planned.writes
+    }
+
+    #[test]
+    fn what_it_wrote_itself_is_not_written_again_though_the_ledger_told_of_it_first() {
+        let mut index = shared();
+        let first = index.plan(&asker("a"), &[ask(&[])], NOW);
+        let first = first.unwrap_or_else(|e| panic!("{e:?}"));
+        let [Write::Create(allocation)] = &first.writes[..] else {
+            panic!("{:?}", first.writes);
+        };
+        index.apply(Stored {
+            allocation: allocation.clone(),
+            version: Version(1),
+        });
+        index.confirm(first.ticket, &[Version(1)]);
+        assert_eq!(planned(&mut index), []);
+    }
+
+    #[test]
+    fn what_another_has_just_written_is_only_refreshed() {
+        let mut index = shared();
+        let first = index.plan(&asker("a"), &[ask(&[])], NOW);
+        let first = first.unwrap_or_else(|e| panic!("{e:?}"));
+        let [Write::Create(allocation)] = &first.writes[..] else {
+            panic!("{:?}", first.writes);
+        };
+        assert!(!index.only_refreshes(&first.writes[0]));
+        let allocation = Allocation {
+            since: NOW.plus(-1),
+            ..allocation.clone()
+        };
+        index.roll_back(first.ticket);
+        let version = Version(1);
+        index.apply(Stored {
+            allocation: allocation.clone(),
+            version,
+        });
+        let again = planned(&mut index);
+        assert!(matches!(&again[..], [write] if index.only_refreshes(write)));
+        let elsewhere = Allocation {
+            interface: "net7".into(),
+            ..allocation
+        };
+        assert!(!index.only_refreshes(&Write::Update(elsewhere, version)));
     }
 }

@@ -10,6 +10,7 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("a_pod_that_was_bound_past_nadmit_gets_its_addresses", late),
         trial("the_ordinary_way_is_given_its_time", patience),
+        trial("what_another_replica_put_in_is_not_written_again", written),
         trial(
             "a_pod_of_a_sliced_pool_gets_them_of_its_node_s_slice",
             sliced,
@@ -58,6 +59,25 @@ async fn patience() -> Told {
     world.pod("a", plain(), Some("node-1"));
     tokio::time::sleep(std::time::Duration::from_millis(1_900)).await;
     same(world.held(), vec![])
+}
+
+async fn written() -> Told {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    let other = world.replica("b", false).await?;
+    seconds(5).await;
+    let annotations = json!({
+        NETWORKS: asking("192.0.2.1"), "nadmit.io/requested-networks": "storage-net",
+    });
+    let uid = world.pod("a", annotations, Some("node-1"));
+    let record = world.record("192.0.2.1", "a", &uid, "node-1");
+    other.write(record).await?;
+    let before = world.server.written();
+    // Its networks are made late, so that it is looked at over and over.
+    seconds(120).await;
+    same(world.server.written(), before)?;
+    let report = leader.steward.pass(true).await;
+    same(report.done, std::collections::BTreeMap::new())
 }
 
 async fn sliced() -> Told {

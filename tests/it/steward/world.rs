@@ -220,6 +220,7 @@ impl World {
         let slices = SliceLedger::new(server.client(), Patience::default());
         let index: Arc<SharedIndex> = Arc::default();
         index.lock().support_slices();
+        index.lock().share_ledger();
         let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&index)).await?;
         tokio::spawn(feed.run(stop.clone()));
         let feed = SliceFeed::open(slices.clone(), Arc::clone(&index)).await?;
