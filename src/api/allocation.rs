@@ -19,7 +19,7 @@ use crate::allocation::{Allocation, Timestamp};
     shortname = "aalloc",
     category = "nadmit",
     derive = "PartialEq",
-    selectable = "spec.pool",
+    selectable = ".spec.pool",
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
     printcolumn(name = "Pool", type_ = "string", json_path = ".spec.pool"),
     printcolumn(

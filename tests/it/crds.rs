@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("crds::deploy_is_current", current),
         Trial::test("crds::schemas_are_structural", structural),
+        Trial::test("crds::what_is_selected_by_is_a_field", selected),
         Trial::test("crds::examples_fit", examples_fit),
         Trial::test("crds::what_never_is_right_does_not_fit", wrong_does_not_fit),
         Trial::test("crds::what_is_immutable_stays", immutable),
@@ -66,6 +67,34 @@ fn schema(kind: &str) -> Result<Value, Failed> {
         }
     }
     Err(format!("no kind {kind}").into())
+}
+
+/// Lists are narrowed by a plain field, whose path begins with a dot: another one is refused, and with it
+/// the whole definition (apiextensions, `ValidateCustomResourceSelectableFields`).
+fn selected() -> Result<(), Failed> {
+    let mut found = 0;
+    for crd in &api::crds() {
+        let kind = &crd.spec.names.kind;
+        for field in crd.spec.versions[0].selectable_fields.iter().flatten() {
+            let path = &field.json_path;
+            let names = path.strip_prefix('.');
+            let names = names.ok_or_else(|| format!("{kind}: {path} begins with no dot"))?;
+            let mut part = schema(kind)?;
+            for name in names.split('.') {
+                part = part["properties"][name].take();
+            }
+            let plain = ["string", "boolean", "integer"]
+                .contains(&part["type"].as_str().unwrap_or_default());
+            if !plain || names.starts_with("metadata.") {
+                return Err(format!("{kind}: {path} is {part}").into());
+            }
+            found += 1;
+        }
+    }
+    match found {
+        0 => Err("no field is selected by".into()),
+        _ => Ok(()),
+    }
 }
 
 /// What the API server takes for structural (apiextensions, "Specifying a structural schema").

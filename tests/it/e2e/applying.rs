@@ -6,8 +6,10 @@ use serde_json::Value;
 use super::{
     Named,
     cluster::{injected, pod},
+    newer,
     shared::installed,
 };
+use crate::api_server::RealServer;
 
 pub(super) const TRIALS: &[Named] = &[
     ("applied_twice_by_kubectl_is_no_change", by_client),
@@ -38,14 +40,15 @@ fn applied(namespace: &str, range: &str, apply: &[&str]) -> Result<(), Failed> {
     cluster.stage(namespace, range, &[])?;
     cluster.until_ready(namespace)?;
     let manifest = pod("web", namespace, "storage");
-    // Seen with 1.20: a server-side apply that webhooks put right writes its time anew, and nothing else.
-    let by_server = apply.contains(&"--server-side");
+    // Older ones: a server-side apply that webhooks put right writes its time anew, and nothing else.
+    let is_newer = RealServer::minor().is_some_and(|minor| minor >= newer::MINOR);
+    let writes_time = apply.contains(&"--server-side") && !is_newer;
     let stored = || -> Result<Value, Failed> {
         let text = cluster.done(&["get", "pod", "-n", namespace, "web", "-o=json"], "")?;
         let mut pod: Value = serde_json::from_str(&text)?;
         let metadata = pod["metadata"].as_object_mut().ok_or("no metadata")?;
         metadata.remove("managedFields");
-        if by_server {
+        if writes_time {
             metadata.remove("resourceVersion");
         }
         Ok(pod)
