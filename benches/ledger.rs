@@ -144,6 +144,7 @@ fn allocation(number: u32) -> Allocation {
         },
         pod: None,
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: Timestamp(1_700_000_000),
     }

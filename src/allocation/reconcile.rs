@@ -297,6 +297,7 @@ pub fn given_back(record: &Allocation, layout: &Layout, now: Timestamp) -> Optio
             name: Arc::clone(&from.name),
         },
         pod: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: now,
         ..record.clone()

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{Address, Holder, PodRef, Space};
 use crate::network::{Network, mac::Mac};
 
+/// How many former nodes a record names at the most. A pod that moves on more often while all of
+/// them are silent is not to be expected.
+const FORMER_NODES: usize = 8;
+
 /// One address (or one MAC that does not follow from an address), taken.
 ///
 /// One record each, named by [`Self::record_name`]; nothing else says who holds what.
@@ -30,6 +34,10 @@ pub struct Allocation {
     /// The pod that uses it now, or used it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodRef>,
+    /// The nodes that pods of the holder before this one were on, the last one last: where they do not
+    /// answer, containers of those pods may run still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_nodes: Vec<Arc<str>>,
     /// The MAC that goes with it, where that follows from the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
@@ -97,6 +105,24 @@ impl Allocation {
     /// The name of its record; see [`Space::record_name`].
     pub fn record_name(&self) -> String {
         self.space.record_name(self.address)
+    }
+
+    /// The former nodes that the record is to name once this pod has the address: that of the pod
+    /// before it is one, and where the pod is itself is none.
+    pub(crate) fn former_nodes_before(&self, next: Option<&PodRef>) -> Vec<Arc<str>> {
+        let mut nodes = self.former_nodes.clone();
+        let before = self.pod.as_ref().filter(|pod| {
+            let same = next.is_some_and(|next| next.uid.is_some() && next.uid == pod.uid);
+            !same
+        });
+        if let Some(node) = before.and_then(|pod| pod.node.as_ref()) {
+            nodes.retain(|one| one != node);
+            nodes.push(Arc::clone(node));
+        }
+        let own = next.and_then(|next| next.node.as_ref());
+        nodes.retain(|one| Some(one) != own);
+        nodes.drain(..nodes.len().saturating_sub(FORMER_NODES));
+        nodes
     }
 }
 

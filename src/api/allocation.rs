@@ -66,6 +66,11 @@ pub struct AddressAllocationSpec {
     /// The pod that uses it now, or used it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<UsedBy>,
+    /// The nodes that pods of the holder before this one were on: where they do not answer, containers of
+    /// those pods may run still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 253)))]
+    pub former_nodes: Vec<String>,
     /// The MAC that goes with it, where that follows from the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,

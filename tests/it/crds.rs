@@ -410,6 +410,7 @@ fn allocation() -> Result<Allocation, Failed> {
             node: Some("node-a".into()),
         }),
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: Timestamp(1_800_000_000),
     })

@@ -188,6 +188,28 @@ fn a_replica_s_next_pod_takes_over_under_the_old_version() {
 }
 
 #[test]
+fn a_record_names_the_nodes_that_its_holder_s_pods_were_on() {
+    let mut index = index(&[storage("")], &[]);
+    let former = |index: &mut Index, uid: &str, node: &str| {
+        let asker = replica(0, uid).on(Some(node.into()));
+        allocate(index, &asker, &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+        let (record, _) = index.recorded().next().unwrap_or_else(|| panic!("none"));
+        record.former_nodes.join(" ")
+    };
+    assert_eq!(former(&mut index, "u-1", "node-1"), "");
+    assert_eq!(former(&mut index, "u-2", "node-1"), "");
+    assert_eq!(former(&mut index, "u-3", "node-2"), "node-1");
+    assert_eq!(former(&mut index, "u-4", "node-3"), "node-1 node-2");
+    assert_eq!(former(&mut index, "u-5", "node-1"), "node-2 node-3");
+    for number in 10..20 {
+        former(&mut index, &number.to_string(), &format!("node-{number}"));
+    }
+    let last = former(&mut index, "u-6", "node-30");
+    assert_eq!(last.split(' ').count(), 8);
+    assert!(last.starts_with("node-12 ") && last.ends_with(" node-19"));
+}
+
+#[test]
 fn a_pod_of_a_name_that_was_used_before_renews_the_record() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
@@ -419,6 +441,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
         holder: reserved.as_holder(),
         pod: None,
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: NOW,
     };
@@ -614,6 +637,7 @@ fn what_waits_for_its_holder_is_reserved_recorded_or_not() {
             holder: reservation.as_holder(),
             pod: None,
             mac: None,
+            former_nodes: Vec::new(),
             reservation: None,
             since: NOW,
         };

@@ -55,6 +55,7 @@ impl<O: Observer> View<'_, O> {
             holder: one.holder.clone(),
             pod: one.pod.clone(),
             mac: one.mac.filter(|_| one.address.ip().is_some()),
+            former_nodes: Vec::new(),
             reservation: None,
             since: self.now,
         })
@@ -82,6 +83,7 @@ impl<O: Observer> View<'_, O> {
                     holder: reservation.as_holder(),
                     pod: None,
                     mac: reservation.mac.filter(|_| address.ip().is_some()),
+                    former_nodes: Vec::new(),
                     reservation: None,
                     since: self.now,
                 };
@@ -152,6 +154,7 @@ fn named((record, version): Recorded<'_>, users: &[&InUse]) -> Option<Action> {
     });
     let now = Allocation {
         pod: Some((*pod).clone()),
+        former_nodes: record.former_nodes_before(Some(*pod)),
         ..record.clone()
     };
     (!known).then_some(Action {

@@ -54,6 +54,7 @@ impl<'a, O: Observer> View<'a, O> {
             write: Some(Write::Update(
                 Allocation {
                     reservation,
+                    former_nodes: record.former_nodes_before(used.pod.as_ref()),
                     ..used
                 },
                 version,
@@ -179,6 +180,7 @@ impl<'a, O: Observer> View<'a, O> {
         }
         let let_go = Allocation {
             pod: None,
+            former_nodes: record.former_nodes_before(None),
             since: self.now,
             ..record.clone()
         };

@@ -161,6 +161,7 @@ mod tests {
             },
             pod: None,
             mac: None,
+            former_nodes: Vec::new(),
             reservation: None,
             since: Timestamp(0),
         }

@@ -66,6 +66,7 @@ fn record(address: &str, holder: Holder, age: i64) -> Allocation {
         holder,
         pod: None,
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: NOW.plus(-age),
     }

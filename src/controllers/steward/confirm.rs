@@ -79,9 +79,11 @@ fn looks_behind(record: &Allocation, catalog: &Catalog) -> BTreeSet<Look> {
     }
     if let Some(pod) = &record.pod {
         looks.insert(Look::Pod(home(), (&*pod.name).into()));
-        if let Some(node) = pod.node.as_deref().filter(|_| catalog.nodes().are_known()) {
-            looks.insert(Look::Node(node.into()));
-        }
+    }
+    let on = record.pod.as_ref().and_then(|pod| pod.node.as_ref());
+    if catalog.nodes().are_known() {
+        let nodes = on.into_iter().chain(&record.former_nodes);
+        looks.extend(nodes.map(|node| Look::Node((&**node).into())));
     }
     looks
 }

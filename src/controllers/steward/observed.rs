@@ -80,8 +80,19 @@ impl Observed<'_> {
         pool.map_or(0, |pool| pool.quarantine)
     }
 
-    /// For how long the containers of a pod have ended that is gone for so long; `None` if they may run.
+    /// For how long the containers of a pod, and of those before it, have ended that is gone for so long;
+    /// `None` if some may run.
     fn ended_for(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
+        let ended = self.ended_where_it_was(record, gone)?;
+        record.former_nodes.iter().try_fold(ended, |least, node| {
+            let there = self.catalog.nodes().node(node);
+            let ended = self.ended_on(record, node, there, gone)?;
+            Some(least.min(ended))
+        })
+    }
+
+    /// The same, of the pod alone.
+    fn ended_where_it_was(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
         let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
         let Some(node) = node else {
             // It may have been on any.

@@ -94,6 +94,7 @@ fn record(address: &str, pod: &str) -> Allocation {
             node: None,
         }),
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: Timestamp(100),
     }

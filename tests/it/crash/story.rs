@@ -66,6 +66,7 @@ fn allocation(last: u8, task: u8, batch: i64) -> Allocation {
         holder: holder(task),
         pod: None,
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: Timestamp(batch),
     }

@@ -258,6 +258,7 @@ impl Naive {
             holder: asker.holder.clone(),
             pod: asker.pod.clone(),
             mac: None,
+            former_nodes: Vec::new(),
             reservation: None,
             since: self.now,
         };

@@ -149,6 +149,7 @@ fn allocation((pod, last, age): Record) -> Allocation {
         holder: asker.holder,
         pod: asker.pod,
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: NOW.plus(-age),
     }

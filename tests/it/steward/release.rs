@@ -20,6 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
             "what_a_pod_had_on_a_silent_node_is_kept_for_a_while",
             silent,
         ),
+        trial("what_moved_on_from_a_silent_node_is_kept_as_long", moved_on),
         trial("a_node_that_comes_back_has_time_to_end_what_is_gone", back),
         trial(
             "a_node_that_is_gone_or_out_of_service_runs_nothing",
@@ -120,6 +121,24 @@ async fn silent() -> Told {
     seconds(580).await;
     same(world.held(), kept())?;
     seconds(40).await;
+    same(world.held(), vec![])
+}
+
+async fn moved_on() -> Told {
+    let (world, _leader) = with_pod().await?;
+    world.node("node-1", false);
+    seconds(5).await;
+    world.delete("a").await?;
+    // The next of its name has the address elsewhere, and ends there.
+    world.running("a", "192.0.2.7", "node-2");
+    seconds(60).await;
+    let record = world.server.all(RECORDS).into_iter().next();
+    let record = record.ok_or("no record")?;
+    same(&record["spec"]["formerNodes"], &json!(["node-1"]))?;
+    world.delete("a").await?;
+    seconds(500).await;
+    same(world.held(), kept())?;
+    seconds(60).await;
     same(world.held(), vec![])
 }
 

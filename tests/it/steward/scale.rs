@@ -107,6 +107,7 @@ fn record(number: u32) -> Stored {
                 node: Some("node-1".into()),
             }),
             mac: None,
+            former_nodes: Vec::new(),
             reservation: None,
             since: Timestamp(0),
         },

@@ -290,6 +290,7 @@ impl World {
                 node: Some(node.into()),
             }),
             mac: None,
+            former_nodes: Vec::new(),
             reservation: None,
             since: self.clock.seconds(),
         }

@@ -161,6 +161,7 @@ pub(super) fn record(address: Address, holder: Holder, interface: &str) -> Alloc
         holder,
         pod: None,
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: NOW.plus(-1000),
     }

@@ -230,6 +230,7 @@ impl Draft<'_> {
                 MacWish::Any => true,
                 MacWish::This(wanted) => wanted == *mac,
             }),
+            former_nodes: Vec::new(),
             reservation: None,
             since: self.now,
         }

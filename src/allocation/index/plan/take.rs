@@ -65,6 +65,7 @@ impl Index {
         wanted.reservation.clone_from(&old.reservation);
         wanted.mac = old.mac.or(wanted.mac);
         draft.remember_node(&mut wanted, old);
+        wanted.former_nodes = old.former_nodes_before(wanted.pod.as_ref());
         let version = entry.version();
         let sure = |version| self.is_own(version) || !draft.is_young(old);
         if draft.is_settled(old) && wanted.mac == old.mac && version.is_some_and(sure) {

@@ -174,6 +174,7 @@ fn theirs() -> Allocation {
         },
         pod: None,
         mac: None,
+        former_nodes: Vec::new(),
         reservation: None,
         since: NOW,
     }
