@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use thiserror::Error;
 
 use super::{
-    Space,
+    Allocation, Family, Holder, Space,
     macs::Macs,
     range::PoolRange,
     selector::{Labels, Selector},
@@ -44,7 +44,8 @@ pub struct Pool {
     pub max_per_namespace: Option<u64>,
     /// Which namespaces' pods may draw from it; none without.
     pub namespaces: Option<Selector>,
-    /// Whether a virtual machine keeps its IP addresses, too, not its MAC alone.
+    /// Whether a virtual machine keeps its IP addresses, too, not its MAC alone: where the pool says
+    /// so, and where each of its MACs follows from an address, so that none is to be had without one.
     pub machines_keep_ips: bool,
 }
 
@@ -131,7 +132,8 @@ impl Pool {
                     PoolFault::new(path, reason).under("namespaceSelector")
                 }))
             });
-        let machines_keep_ips = reader.machines(spec.virtual_machines.as_deref());
+        let no_spare = macs.as_ref().is_some_and(|macs| !macs.has_spare());
+        let machines_keep_ips = reader.machines(spec.virtual_machines.as_deref()) || no_spare;
         if !reader.faults.is_empty() {
             return Err(reader.faults);
         }
@@ -155,6 +157,33 @@ impl Pool {
     pub fn serves(&self, namespace: &Labels) -> bool {
         let selector = self.namespaces.as_ref();
         selector.is_some_and(|selector| selector.selects(namespace))
+    }
+
+    /// Whether a holder that lasts keeps an address of the pool, or a MAC, beyond its pods.
+    pub fn keeps(&self, holder: &Holder, family: Family) -> bool {
+        let by_workload = self.retention == Retention::Workload;
+        match (holder, family) {
+            (Holder::Replica { .. }, _) => by_workload,
+            // A slice has addresses, no MACs: these may follow a machine to another node.
+            (Holder::Machine { .. }, Family::Mac) => {
+                let spare = self.macs.as_ref().is_none_or(Macs::has_spare);
+                by_workload || (self.slicing.is_some() && spare)
+            }
+            (Holder::Machine { .. }, _) => by_workload && self.machines_keep_ips,
+            _ => false,
+        }
+    }
+
+    /// Whether a holder's MAC outlives its addresses, so that it follows from none of them.
+    pub fn parts_mac(&self, holder: &Holder) -> bool {
+        let machine = matches!(holder, Holder::Machine { .. });
+        machine && !self.keeps(holder, Family::V4) && self.keeps(holder, Family::Mac)
+    }
+
+    /// The same of the MAC of a record's holder. With an address that a reservation gives, the MAC comes
+    /// back as often as the address does.
+    pub fn parts_mac_of(&self, record: &Allocation) -> bool {
+        record.reservation.is_none() && self.parts_mac(&record.holder)
     }
 
     /// The range in whose subnet the address lies.

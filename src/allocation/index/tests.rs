@@ -1,5 +1,6 @@
 //! The index: what is given, kept, refused, and what is free afterwards.
 
+mod machines;
 #[cfg(feature = "shuttle")]
 mod shuttled;
 mod slice_records;
