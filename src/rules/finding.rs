@@ -85,6 +85,13 @@ pub enum Lookup {
         /// Its name.
         name: Box<str>,
     },
+    /// Is this migration of a virtual machine in progress?
+    Migration {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its name.
+        name: Box<str>,
+    },
     /// What is the `Network` of OpenShift's operator?
     NetworkOperator,
     /// How is this pool set, who holds addresses of it, and which labels has this namespace?

@@ -5,6 +5,7 @@ use crate::{
     admission::{
         answer::Answer,
         decide::{Decision, Plan},
+        launcher::{Standing, standing},
         object::Annotations,
         review::Request,
         situation::Situation,
@@ -13,6 +14,7 @@ use crate::{
         Index, Write,
         index::{Ask, Asker, Given, Refused, Ticket},
     },
+    catalog::TargetOf,
     rules::{Lookup, PodSubject, allocation::PoolAttachment},
 };
 
@@ -24,6 +26,10 @@ pub(in crate::admission) struct Filling<'s, 'a> {
     pub(in crate::admission) attachments: &'s [PoolAttachment],
     /// For whom.
     pub(in crate::admission) asker: Asker,
+    /// The migration as whose target the pod says that it was made.
+    pub(in crate::admission) target_of: Option<&'s TargetOf>,
+    /// Whether it has something of its holder's already.
+    pub(in crate::admission) let_in: bool,
     /// What it was asked for before anything was put in, if something was.
     pub(in crate::admission) kept: Kept<'s>,
     /// The token to write, if it holds by one.
@@ -46,9 +52,19 @@ impl Filling<'_, '_> {
         request: &Request<'_>,
         situation: &Situation<'_>,
     ) -> Decision {
+        let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
+        if !self.let_in {
+            match standing(&self.asker, self.target_of, &asks, situation) {
+                Standing::May => {}
+                Standing::LookUp(lookups) => return Decision::Confirm(lookups),
+                Standing::Refused(refused) => {
+                    let refused = vec![refused];
+                    return refuse(request, self.subject, self.attachments, refused, situation);
+                }
+            }
+        }
         let mut index = situation.allocations.lock();
         index.sync(situation.catalog.layout());
-        let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
         if let Some(lookup) = self.unknown_holdings(&asks, &index, situation) {
             return Decision::Confirm(vec![lookup]);
         }
