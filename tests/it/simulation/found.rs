@@ -35,3 +35,6 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
         "a_pod_that_never_came_left_an_address_to_one_that_waits",
     ),
 ];
+
+/// The same of histories with virtual machines.
+pub(super) const SEEDS_OF_MACHINES: &[(u64, &str)] = &[];

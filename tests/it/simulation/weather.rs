@@ -2,7 +2,11 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use super::{dice::Dice, plan::Weather, world::World};
+use super::{
+    dice::Dice,
+    plan::{Cast, Weather},
+    world::World,
+};
 use crate::api_server::{Asked, Failure, FaultAction};
 
 const MIGRATIONS: &str = "virtualmachineinstancemigrations";
@@ -13,9 +17,9 @@ impl World {
         let (dice, weather, log) = (self.dice.fork(), self.plan.weather, self.log.clone());
         // What is asked of migrations has dice of its own, so that the histories in which nobody
         // migrates are those that they were before that was asked.
-        let apart = dice.beside();
+        let (apart, cast) = (dice.beside(), self.plan.cast);
         self.server.faults(move |asked| {
-            let dice = match asked.resource == MIGRATIONS {
+            let dice = match asked.resource == MIGRATIONS && cast == Cast::Pods {
                 true => &apart,
                 false => &dice,
             };

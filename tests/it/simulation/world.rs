@@ -16,7 +16,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::{dice::Dice, log::Log, nodes::Node, plan::Plan, replicas::Slot};
+use super::{
+    dice::Dice,
+    log::Log,
+    nodes::Node,
+    plan::{Cast, Plan},
+    replicas::Slot,
+};
 use crate::api_server::ApiServer;
 
 /// How long a caller waits for the API server.
@@ -50,9 +56,9 @@ pub(super) struct Answered {
 
 impl World {
     /// A cluster with its objects, nodes and no replica.
-    pub(super) fn new(seed: u64) -> Arc<Self> {
+    pub(super) fn new(seed: u64, cast: Cast) -> Arc<Self> {
         let dice = Dice::of(seed);
-        let plan = Plan::draw(&dice.fork());
+        let plan = Plan::draw(&dice.fork(), cast);
         let (server, log) = (ApiServer::new(), Log::begin());
         let lines = log.clone();
         server.log(move |line| lines.say(line));
