@@ -114,8 +114,12 @@ fn recorded(
     }
     // What was not put in yet has nothing to claim.
     let put_in = |ask: &Ask| !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_));
-    let unnamed = matches!(asker.holder, Holder::Unnamed { .. });
-    if !unnamed || request.operation != Operation::Create || !asks.iter().all(put_in) {
+    // A machine's record says which of its pods has it, so that no other may take it up.
+    let claims = matches!(
+        asker.holder,
+        Holder::Unnamed { .. } | Holder::Machine { .. }
+    );
+    if !claims || request.operation != Operation::Create || !asks.iter().all(put_in) {
         return None;
     }
     match claim(request, asker, &asks, &mut index, situation) {
@@ -154,7 +158,8 @@ fn foreseen(
     (!warnings.is_empty()).then(|| Decision::of(request, warnings, situation.evidence))
 }
 
-/// A token becomes this pod's: no other can use it any more. Nothing to write if it is already.
+/// A token, or what a machine holds, becomes this pod's: no other can use it any more. Nothing to write if
+/// it is already.
 fn claim(
     request: &Request<'_>,
     asker: &Asker,

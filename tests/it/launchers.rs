@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Answer, Decision, Evidence, Late, Review, Situation, Webhook, decide, late},
-    allocation::{SharedIndex, Timestamp, Version},
+    allocation::{Address, Holder, SharedIndex, Space, Timestamp, Version},
     catalog::{Catalog, Migration},
     manifests,
     rules::{Injection, Lookup, Policy},
@@ -249,7 +249,7 @@ fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Told {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, fn() -> Told); 11] = [
+    let cases: [(&str, fn() -> Told); 12] = [
         ("a_machine_has_one_launcher", second),
         ("the_target_of_a_migration_shares", migrated),
         ("what_proves_no_migration_shares_nothing", unproven),
@@ -259,6 +259,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_second_launcher_is_refused_when_it_is_created", created),
         ("what_a_second_launcher_brings_is_refused", brought),
         ("a_second_launcher_gets_nothing_late", missed),
+        ("what_is_kept_is_looked_up_before_more_is_given", partly),
         ("who_was_let_in_stays", plugged),
         ("who_was_not_let_in_plugs_nothing_in", forged),
     ];
@@ -449,6 +450,32 @@ fn missed() -> Told {
         Late::Nothing | Late::Lacks { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
+}
+
+/// Another replica has written address and MAC, and the MAC was not heard of yet.
+fn partly() -> Told {
+    let world = World::after("a", &[launcher("b")], &[])?;
+    let mac: Address = "02:5e:00:00:00:10".parse()?;
+    {
+        let mut index = world.index.lock();
+        let version = index.version_of(&Space::default(), mac);
+        index.apply_gone(&Space::default(), mac, version.ok_or("no record")?);
+    }
+    let looked = [look_pod("a")];
+    let holder = Holder::Machine {
+        namespace: "vms".into(),
+        name: "vm1".into(),
+    };
+    let lookup = Lookup::Holdings {
+        holder,
+        in_part: true,
+    };
+    match world.decide(Webhook::Mutate, &binding("b"), Evidence::LookedUp(&looked))? {
+        Decision::Confirm(lookups) => same(lookups, vec![lookup])?,
+        other => return Err(format!("{other:?}").into()),
+    }
+    // Nothing was taken meanwhile.
+    same(world.index.lock().known().count(), 1)
 }
 
 fn plugged() -> Told {

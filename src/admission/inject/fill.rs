@@ -68,6 +68,11 @@ impl Filling<'_, '_> {
         if let Some(lookup) = self.unknown_holdings(&asks, &index, situation) {
             return Decision::Confirm(vec![lookup]);
         }
+        let holds = |ask: &Ask| {
+            let held = index.held_by(&self.asker.holder, &ask.network, &ask.interface);
+            !held.is_empty()
+        };
+        let in_part = asks.iter().any(holds);
         let planned = planned(request, &self.asker, &asks, &mut index, situation);
         let (given, records) = match planned {
             Ok(planned) => planned,
@@ -76,6 +81,12 @@ impl Filling<'_, '_> {
                 return refuse(request, self.subject, self.attachments, refused, situation);
             }
         };
+        if let Some(lookup) = self.unknown_part(in_part, records.as_ref(), situation) {
+            if let Some(records) = records {
+                index.roll_back(records.ticket);
+            }
+            return Decision::Confirm(vec![lookup]);
+        }
         let mut wanted = Wanted::new(self.subject, self.kept, self.attachments, &given);
         wanted.token = self.token;
         let answer = Answer::allow(request).with_patch(patch(self.written, &wanted));
@@ -97,11 +108,38 @@ impl Filling<'_, '_> {
         let mut held = asks
             .iter()
             .flat_map(|ask| index.held_by(holder, &ask.network, &ask.interface));
-        let lookup = Lookup::Holdings {
-            holder: holder.clone(),
-        };
+        let lookup = self.holdings(false);
         let known = held.next().is_some() || situation.evidence.covers(&lookup);
         (!known).then_some(lookup)
+    }
+
+    /// The same where something of it is known: of several records that the other replica has written,
+    /// some may have been heard of, and what is kept for the holder be among the rest.
+    fn unknown_part(
+        &self,
+        in_part: bool,
+        records: Option<&Records>,
+        situation: &Situation<'_>,
+    ) -> Option<Lookup> {
+        let layout = situation.catalog.layout();
+        let is_kept = |write: &Write| match write {
+            Write::Create(record) => {
+                let pool = layout.pool(&record.pool);
+                let family = record.address.family();
+                pool.is_some_and(|pool| pool.keeps(&record.holder, family))
+            }
+            _ => false,
+        };
+        let lookup = self.holdings(true);
+        let gives = records.is_some_and(|records| records.writes.iter().any(is_kept));
+        (in_part && gives && !situation.evidence.covers(&lookup)).then_some(lookup)
+    }
+
+    fn holdings(&self, in_part: bool) -> Lookup {
+        Lookup::Holdings {
+            holder: self.asker.holder.clone(),
+            in_part,
+        }
     }
 }
 

@@ -279,10 +279,12 @@ impl World {
         one && (is_target(pod) || gone())
     }
 
-    /// The guest of a launcher is there no more.
+    /// The guest of a launcher is there no more: its addresses are used by nobody there.
     pub(super) fn end_guest(&self, uid: &str) {
         for node in self.lock(&self.nodes).iter_mut() {
-            node.containers.retain(|container| container.uid != uid);
+            for container in &mut node.containers {
+                container.forgotten |= container.uid == uid;
+            }
         }
     }
 

@@ -56,6 +56,10 @@ impl Index {
         let bug = Refusal::Bug("a holder has an address that has no entry");
         let entry = entry.ok_or(bug)?;
         let old = entry.allocation();
+        // What is in flight for another comes to nothing; until that is known, it is in the way.
+        if old.holder != draft.asker.holder {
+            return Err(Refusal::Busy(address));
+        }
         if draft.is_claimed(old) {
             return Err(Refusal::InUse {
                 address,
