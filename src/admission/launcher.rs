@@ -9,12 +9,15 @@
 use super::{object::Object, pod::subject, review::Request, situation::Situation};
 use crate::{
     allocation::{
-        Address, Holder, Index, Refusal,
+        Address, Allocation, Holder, Index, PodRef, Refusal,
         index::{Ask, Asker, MacWish, Refused},
     },
     catalog::{Existence, Pod, TargetOf},
-    rules::{Lookup, allocation::asks},
+    rules::{Injection, Lookup, allocation::asks},
 };
+
+/// For how many seconds a request to create a pod may last, after its records are written.
+const REQUEST: i64 = 30;
 
 /// Whether a pod may have what its holder has.
 pub(super) enum Standing {
@@ -45,11 +48,10 @@ pub(super) fn standing(
     let Holder::Machine { namespace, .. } = &asker.holder else {
         return Standing::May;
     };
-    let unseen = unseen(asker, asks, situation);
-    if !unseen.is_empty() {
-        return Standing::LookUp(unseen);
+    if let Some(unseen) = unseen(asker, asks, situation) {
+        return unseen;
     }
-    let others = others(asker, situation);
+    let others = others(asker, asks, situation);
     let Some(other) = others.first() else {
         return Standing::May;
     };
@@ -83,12 +85,9 @@ pub(super) fn standing(
     if !lookups.is_empty() {
         return Standing::LookUp(lookups);
     }
-    Standing::Refused(Refused {
-        ask: 0,
-        refusal: Refusal::SecondLauncher {
-            machine: Box::new(asker.holder.clone()),
-            pod: other.name.clone(),
-        },
+    refused(Refusal::SecondLauncher {
+        machine: Box::new(asker.holder.clone()),
+        pod: other.name.clone(),
     })
 }
 
@@ -116,13 +115,22 @@ pub(super) fn was_let_in(
 }
 
 /// The other pods of the asker's machine that have, or may have, what it holds: they are on a node, or
-/// something was put into them. One that is being deleted runs on for a while.
-fn others<'s>(asker: &Asker, situation: &Situation<'s>) -> Vec<&'s Pod> {
+/// something was put into them, or is recorded for them. One that is being deleted runs on for a while.
+fn others<'s>(asker: &Asker, asks: &[Ask], situation: &Situation<'s>) -> Vec<&'s Pod> {
+    let index = situation.allocations.lock();
+    let held = asks
+        .iter()
+        .flat_map(|ask| index.held_by(&asker.holder, &ask.network, &ask.interface));
+    let named: Vec<&PodRef> = held.filter_map(|record| record.pod.as_ref()).collect();
+    let recorded = |pod: &Pod| {
+        let mut named = named.iter();
+        named.any(|one| one.uid.is_some() && one.uid.as_deref() == pod.uid.as_deref())
+    };
     let namespace = situation.catalog.namespace(asker.holder.namespace());
     let pods = namespace.into_iter().flat_map(|namespace| namespace.pods());
     let pods = pods.filter(|pod| {
         let put_in = pod.requested.networks.is_some() || pod.requested.default_network.is_some();
-        let has = pod.node.is_some() || put_in;
+        let has = pod.node.is_some() || put_in || recorded(pod);
         has && pod.holder == asker.holder && !is_asker(asker, &pod.name, pod.uid.as_deref())
     });
     let mut pods: Vec<&Pod> = pods.map(|pod| &**pod).collect();
@@ -137,27 +145,48 @@ fn is_asker(asker: &Asker, name: &str, uid: Option<&str>) -> bool {
     })
 }
 
-/// The pods that records of the machine name and that are not seen: they may have gone, or have come a
-/// moment ago.
-fn unseen(asker: &Asker, asks: &[Ask], situation: &Situation<'_>) -> Vec<Lookup> {
+/// What records of the machine name other pods that are not seen: they may have gone, or have come a
+/// moment ago, or be about to come.
+fn unseen(asker: &Asker, asks: &[Ask], situation: &Situation<'_>) -> Option<Standing> {
     let home = &**asker.holder.namespace();
     let index = situation.allocations.lock();
     let held = asks
         .iter()
         .flat_map(|ask| index.held_by(&asker.holder, &ask.network, &ask.interface));
-    let named = held.filter_map(|record| record.pod.as_ref());
     let mut lookups: Vec<Lookup> = Vec::new();
-    for pod in named.filter(|pod| !is_asker(asker, &pod.name, pod.uid.as_deref())) {
-        let seen = situation.catalog.pod(home, &pod.name);
+    let mut coming = None;
+    for record in held {
+        let Some(pod) = &record.pod else { continue };
+        let own = is_asker(asker, &pod.name, pod.uid.as_deref());
+        if own || situation.catalog.pod(home, &pod.name).is_some() {
+            continue;
+        }
+        if is_coming(record, situation) {
+            coming = Some(record.address);
+        }
         let lookup = Lookup::Pod {
             namespace: home.into(),
             name: (&*pod.name).into(),
         };
-        if seen.is_none() && !situation.evidence.covers(&lookup) && !lookups.contains(&lookup) {
+        if !situation.evidence.covers(&lookup) && !lookups.contains(&lookup) {
             lookups.push(lookup);
         }
     }
-    lookups
+    if !lookups.is_empty() {
+        return Some(Standing::LookUp(lookups));
+    }
+    coming.map(|address| refused(Refusal::Busy(address)))
+}
+
+/// Whether the pod that a record names may be on its way into the API server: where records are written
+/// when a pod is created, they come before it.
+fn is_coming(record: &Allocation, situation: &Situation<'_>) -> bool {
+    let age = situation.now.0.saturating_sub(record.since.0);
+    situation.policy.injection() == Injection::Create && age < REQUEST
+}
+
+fn refused(refusal: Refusal) -> Standing {
+    Standing::Refused(Refused { ask: 0, refusal })
 }
 
 /// Whether the migration that a pod names is one of its machine, and in progress.

@@ -249,7 +249,7 @@ fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Told {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, fn() -> Told); 12] = [
+    let cases: [(&str, fn() -> Told); 13] = [
         ("a_machine_has_one_launcher", second),
         ("the_target_of_a_migration_shares", migrated),
         ("what_proves_no_migration_shares_nothing", unproven),
@@ -257,6 +257,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("who_has_nothing_is_in_nobody_s_way", in_the_way),
         ("who_was_there_a_moment_ago_is_looked_up", recorded),
         ("a_second_launcher_is_refused_when_it_is_created", created),
+        ("of_two_that_are_created_at_once_one_waits", at_once),
         ("what_a_second_launcher_brings_is_refused", brought),
         ("a_second_launcher_gets_nothing_late", missed),
         ("what_is_kept_is_looked_up_before_more_is_given", partly),
@@ -370,6 +371,8 @@ fn in_the_way() -> Told {
     let world = World::of(&[launcher("a"), launcher("b")], &[])?;
     let answer = world.done(Webhook::Mutate, &binding("a"), Evidence::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
+    // From then on it is recorded for that one, though nobody has seen it bound.
+    world.refuses(Webhook::Mutate, &binding("b"))?;
     // The launcher of another machine is.
     let mut other = running("a");
     other["metadata"]["ownerReferences"][0]["name"] = "vm2".into();
@@ -412,6 +415,38 @@ fn created() -> Told {
     let target = creation(target_of(named("b"), "m", "m-1"));
     let answer = world.done(Webhook::Validate, &target, Evidence::Confirmed)?;
     same(answer.codes(), vec![])
+}
+
+fn at_once() -> Told {
+    let mut world = World::of(&[], &[])?;
+    world.policy.injection = Some(Injection::Create);
+    let unnamed = || {
+        let mut ask = creation(launcher(""));
+        ask["name"] = "".into();
+        ask["object"]["metadata"]["generateName"] = "virt-launcher-vm1-".into();
+        ask
+    };
+    let named = |name: &str| {
+        let mut ask = creation(launcher(name));
+        ask["object"]["metadata"]["uid"] = format!("uid-{name}").into();
+        ask["object"]["metadata"]["annotations"][NETWORKS] = GIVEN.into();
+        ask
+    };
+    for _ in 0..2 {
+        let answer = world.done(Webhook::Mutate, &unnamed(), Evidence::Confirmed)?;
+        same(put_in(&answer), GIVEN.to_owned())?;
+    }
+    let answer = world.done(Webhook::Validate, &named("a"), Evidence::Confirmed)?;
+    same(answer.codes(), vec![])?;
+    same(
+        world.looks(Webhook::Validate, &named("b"))?,
+        vec![look_pod("a")],
+    )?;
+    // The first is not seen yet, but may be any moment.
+    match world.decide(Webhook::Validate, &named("b"), Evidence::Confirmed)? {
+        Decision::AskAgain(answer) => same(answer.codes(), vec!["pool-not-ready"]),
+        other => Err(format!("{other:?}").into()),
+    }
 }
 
 fn brought() -> Told {
