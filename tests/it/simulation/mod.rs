@@ -35,6 +35,7 @@ mod plan;
 mod replicas;
 mod scheduler;
 mod user;
+mod virt;
 mod weather;
 mod wire;
 mod workloads;
@@ -51,9 +52,9 @@ use libtest_mimic::{Failed, Trial};
 use tokio::time::sleep;
 
 use self::{
-    machines::virt_controller,
     plan::Cast,
     scheduler::scheduler,
+    virt::virt_controller,
     workloads::{set_controller, sets},
     world::World,
 };
