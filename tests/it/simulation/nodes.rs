@@ -267,8 +267,8 @@ impl World {
         }
     }
 
-    /// Whether both are of one machine, and may both run: one is the target of a migration, or the pod
-    /// of the other is gone.
+    /// Whether both are of one machine, and may both run: one is the target of a migration (after which
+    /// the source may be started once more by a node that was away), or the pod of the other is gone.
     fn may_share(&self, pod: &Value, container: &Container) -> bool {
         let one = container.machine.is_some() && container.machine == machine_of(pod);
         let gone = || {
@@ -276,7 +276,7 @@ impl World {
             let before = pods.find(|pod| meta(pod, "uid") == container.uid);
             before.is_none_or(|pod| has_ended(&pod))
         };
-        one && (is_target(pod) || gone())
+        one && (is_target(pod) || self.is_source(pod) || gone())
     }
 
     /// The guest of a launcher is there no more: its addresses are used by nobody there.

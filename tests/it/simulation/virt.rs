@@ -19,6 +19,13 @@ use super::{
 const PATIENCE: u64 = 40;
 
 impl World {
+    /// Whether a pod is the source of a migration.
+    pub(super) fn is_source(&self, pod: &Value) -> bool {
+        let all = self.server.all(MIGRATIONS);
+        let mut sources = all.iter().map(|one| &one["status"]["source"]);
+        sources.any(|source| *source == pod["metadata"]["uid"])
+    }
+
     /// The pods that KubeVirt made for an instance.
     fn launchers(&self, instance: &Value) -> Vec<Arc<Value>> {
         let uid = meta(instance, "uid");
