@@ -220,7 +220,7 @@ pub(super) async fn virt_controller(world: Arc<World>, dice: Dice) {
         }
         for pod in world.pods() {
             let poses = meta(&pod, "name").starts_with("posing-");
-            if poses && !is_going(&pod) && dice.percent(10) {
+            if poses && !is_going(&pod) && (dice.percent(10) || world.is_healed()) {
                 world.delete_pod(&pod).await;
             }
         }

@@ -98,6 +98,11 @@ impl World {
         self.log.say("everything is mended");
     }
 
+    /// Whether it does.
+    pub(super) fn is_healed(&self) -> bool {
+        self.healed.load(Ordering::Relaxed)
+    }
+
     /// How long an actor waits before it looks again: long, when nothing happens any more.
     pub(super) async fn pause(&self, time: Duration) {
         let calm = self.healed.load(Ordering::Relaxed);
