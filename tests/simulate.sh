@@ -3,6 +3,8 @@
 #
 #   tests/simulate.sh [COUNT [FIRST]]    100000 histories from seed 0, unless told otherwise
 #
+# With NADMIT_MACHINES=1 in the environment there are virtual machines in them, too.
+#
 # Each processor tells a share of them. The event log of a history that breaks is written to
 # target/simulation/SEED.log; NADMIT_SEED=SEED cargo test --test it simulation::one tells it again.
 set -eu

@@ -6,6 +6,7 @@ use super::{
     answer::Answer,
     decide::{Decision, Plan},
     inject::{comes_later, found, is_due, refuse},
+    launcher::{self, Standing, standing},
     object::Object,
     pod::{asker, subject},
     review::{Operation, Request},
@@ -40,6 +41,10 @@ pub(super) fn decide(
     let due = |one: &PoolAttachment| !dry && (!later || is_due(pod, &one.ask, situation));
     let due: Vec<PoolAttachment> = attachments.iter().filter(|one| due(one)).cloned().collect();
     if !due.is_empty() {
+        let alone = alone(request, pod, subject, &due, &asker, situation);
+        if alone.is_some() {
+            return alone;
+        }
         let decided = recorded(request, subject, &due, &asker, situation);
         if decided.is_some() || !later {
             return decided;
@@ -54,6 +59,29 @@ pub(super) fn decide(
     match later {
         true => foreseen(request, subject, &attachments, refused, situation),
         false => Some(refuse(request, subject, &attachments, refused, situation)),
+    }
+}
+
+/// What to do about a virtual machine's second pod: it shares what the first has during a migration only.
+fn alone(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    subject: &PodSubject<'_>,
+    due: &[PoolAttachment],
+    asker: &Asker,
+    situation: &Situation<'_>,
+) -> Option<Decision> {
+    let before = request.old_object.as_ref();
+    let before = before.filter(|_| request.operation == Operation::Update);
+    if before.is_some_and(|before| launcher::was_let_in(request, before, asker, situation)) {
+        return None;
+    }
+    let target_of = launcher::target_of(before.unwrap_or(pod));
+    let asks: Vec<Ask> = due.iter().map(|one| one.ask.clone()).collect();
+    match standing(asker, target_of.as_ref(), &asks, situation) {
+        Standing::May => None,
+        Standing::LookUp(lookups) => Some(Decision::Confirm(lookups)),
+        Standing::Refused(refused) => Some(refuse(request, subject, due, vec![refused], situation)),
     }
 }
 
@@ -86,8 +114,12 @@ fn recorded(
     }
     // What was not put in yet has nothing to claim.
     let put_in = |ask: &Ask| !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_));
-    let unnamed = matches!(asker.holder, Holder::Unnamed { .. });
-    if !unnamed || request.operation != Operation::Create || !asks.iter().all(put_in) {
+    // A machine's record says which of its pods has it, so that no other may take it up.
+    let claims = matches!(
+        asker.holder,
+        Holder::Unnamed { .. } | Holder::Machine { .. }
+    );
+    if !claims || request.operation != Operation::Create || !asks.iter().all(put_in) {
         return None;
     }
     match claim(request, asker, &asks, &mut index, situation) {
@@ -126,7 +158,8 @@ fn foreseen(
     (!warnings.is_empty()).then(|| Decision::of(request, warnings, situation.evidence))
 }
 
-/// A token becomes this pod's: no other can use it any more. Nothing to write if it is already.
+/// A token, or what a machine holds, becomes this pod's: no other can use it any more. Nothing to write if
+/// it is already.
 fn claim(
     request: &Request<'_>,
     asker: &Asker,

@@ -19,6 +19,7 @@ use super::{
     answer::Answer,
     decide::Decision,
     inject::{Filling, Kept, Wanted},
+    launcher::{Standing, standing},
     object::{Annotations, Object},
     review::{Operation, Request},
     situation::Situation,
@@ -81,6 +82,8 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
         subject: &subject,
         attachments: &attachments,
         asker: asker(pod, node_of(binding)),
+        target_of: pod.target_of.as_deref(),
+        let_in: false,
         kept: kept(pod),
         token: None,
         written: &binding.metadata.annotations,
@@ -107,8 +110,11 @@ pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Deci
         Target::LookUp(lookup) => return Decision::Confirm(vec![lookup]),
     };
     let node = node_of(binding);
-    let held = pod.map(|pod| held(pod, node, situation));
-    let held = held.unwrap_or_default();
+    let held = match pod.map(|pod| held(pod, node, situation)) {
+        Some(Ok(held)) => held,
+        Some(Err(lookups)) => return Decision::Confirm(lookups),
+        None => Wanted::default(),
+    };
     let carried = carried(&binding.metadata.annotations, &held);
     if carried.iter().all(Carried::is_held) {
         return allow();
@@ -250,24 +256,29 @@ fn texts<'s>(annotations: &'s Annotations<'_>) -> [(&'static str, Option<&'s str
     ]
 }
 
-/// The pod's annotations as what it holds makes them.
-fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Wanted {
+/// The pod's annotations as what it holds makes them, or what has to be looked up to know that.
+fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Result<Wanted, Vec<Lookup>> {
     let subject = subject_of(pod, situation);
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject, &attachments) {
-        return Wanted::default();
+        return Ok(Wanted::default());
     }
     let asker = asker(pod, node);
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    match standing(&asker, pod.target_of.as_deref(), &asks, situation) {
+        Standing::May => {}
+        Standing::LookUp(lookups) => return Err(lookups),
+        Standing::Refused(_) => return Ok(Wanted::default()),
+    }
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
     let given = index.preview(&asker, &asks, situation.now);
     let given = given
         .ok()
         .filter(|given| is_held(&asker, &asks, given, &index));
-    given.map_or_else(Wanted::default, |given| {
+    Ok(given.map_or_else(Wanted::default, |given| {
         Wanted::new(&subject, kept(pod), &attachments, &given)
-    })
+    }))
 }
 
 /// Whether all of it is recorded for the asker: what a preview gives may be free as yet.

@@ -7,6 +7,7 @@
 use super::{
     binding::{asker, kept, subject_of},
     inject::{Wanted, found},
+    launcher::{Standing, has_some, standing},
     situation::Situation,
 };
 use crate::{
@@ -64,9 +65,20 @@ pub fn late(pod: &Pod, situation: &Situation<'_>) -> Late {
         return Late::Refused(denied);
     }
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asker = asker(pod, pod.node.as_deref());
+    let let_in = has_some(&asks, &asker.holder, &situation.allocations.lock());
+    if !let_in {
+        match standing(&asker, pod.target_of.as_deref(), &asks, situation) {
+            Standing::May => {}
+            Standing::LookUp(_) => return Late::Busy,
+            Standing::Refused(refused) => {
+                return Late::Refused(found(&subject, &attachments, vec![refused]));
+            }
+        }
+    }
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
-    let planned = match index.plan(&asker(pod, pod.node.as_deref()), &asks, situation.now) {
+    let planned = match index.plan(&asker, &asks, situation.now) {
         Ok(planned) => planned,
         Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => return Late::Busy,
         Err(refused) => {

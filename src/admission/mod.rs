@@ -12,6 +12,7 @@ mod decide;
 mod inject;
 mod json;
 mod late;
+mod launcher;
 mod object;
 mod pod;
 mod pool;

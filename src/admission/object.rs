@@ -62,8 +62,8 @@ pub struct Metadata<'a> {
     #[serde(borrow, default, deserialize_with = "null_as_default")]
     pub annotations: Annotations<'a>,
     /// The labels that nadmit reads.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub labels: Labels,
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub labels: Labels<'a>,
 }
 
 /// The annotations that nadmit reads, each as written.
@@ -87,40 +87,50 @@ pub struct Annotations<'a> {
     pub address_pool: Option<Cow<'a, str>>,
     /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
+    /// `kubevirt.io/migrationJobName`
+    pub migration_name: Option<Cow<'a, str>>,
 }
 
 /// The labels that nadmit reads.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Labels {
+pub struct Labels<'a> {
     /// Whether the pod is one in which KubeVirt runs a virtual machine.
     pub virt_launcher: bool,
+    /// `kubevirt.io/migrationJobUID`
+    pub migration_uid: Option<Cow<'a, str>>,
 }
 
-impl<'de> Deserialize<'de> for Labels {
+impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Known;
-        impl<'de> Visitor<'de> for Known {
-            type Value = Labels;
+        struct Known<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Known<'a> {
+            type Value = Labels<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object of strings")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut labels = Labels::default();
                 while let Some(Text(key)) = map.next_key()? {
-                    if key == annotations::KUBEVIRT_LABEL {
-                        let value = map.next_value::<Option<Text<'de>>>()?;
-                        labels.virt_launcher =
-                            value.is_some_and(|Text(role)| role == annotations::VIRT_LAUNCHER);
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
+                    match &*key {
+                        annotations::KUBEVIRT_LABEL => {
+                            let role = value(&mut map)?;
+                            labels.virt_launcher =
+                                role.is_some_and(|role| role == annotations::VIRT_LAUNCHER);
+                        }
+                        annotations::MIGRATION_UID_LABEL => {
+                            labels.migration_uid = value(&mut map)?;
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
                     }
                 }
                 Ok(labels)
             }
         }
-        deserializer.deserialize_map(Known)
+        deserializer.deserialize_map(Known(std::marker::PhantomData))
     }
 }
 
@@ -326,6 +336,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                         }
                         annotations::HOLDER_TOKEN => found.holder_token = value(&mut map)?,
                         annotations::ADDRESS_POOL => found.address_pool = value(&mut map)?,
+                        annotations::MIGRATION_NAME => found.migration_name = value(&mut map)?,
                         annotations::MIRROR_POD => {
                             map.next_value::<IgnoredAny>()?;
                             found.mirror = true;
@@ -338,13 +349,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                 Ok(found)
             }
         }
-        fn value<'de: 'a, 'a, A: MapAccess<'de>>(
-            map: &mut A,
-        ) -> Result<Option<Cow<'a, str>>, A::Error> {
-            Ok(map.next_value::<Option<Text<'a>>>()?.map(|Text(text)| text))
-        }
         deserializer.deserialize_map(Known(std::marker::PhantomData))
     }
+}
+
+/// A member's value, if it is a text.
+fn value<'de: 'a, 'a, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'a, str>>, A::Error> {
+    Ok(map.next_value::<Option<Text<'a>>>()?.map(|Text(text)| text))
 }
 
 /// A text, borrowed where it has no escapes (serde's own `Cow` never borrows).

@@ -61,6 +61,11 @@ impl Macs {
         number >= self.first && number - self.first < self.following
     }
 
+    /// Whether there are more MACs than follow from addresses.
+    pub fn has_spare(&self) -> bool {
+        self.following <= self.last - self.first
+    }
+
     /// Whether the MAC is one of the pool's.
     pub fn contains(&self, mac: Mac) -> bool {
         (self.first..=self.last).contains(&Address::Mac(mac).number())

@@ -9,6 +9,7 @@ mod free;
 mod holder;
 mod identity;
 pub mod index;
+mod keeping;
 mod layout;
 mod macs;
 mod pool;

@@ -44,7 +44,8 @@ pub struct Pool {
     pub max_per_namespace: Option<u64>,
     /// Which namespaces' pods may draw from it; none without.
     pub namespaces: Option<Selector>,
-    /// Whether a virtual machine keeps its IP addresses, too, not its MAC alone.
+    /// Whether a virtual machine keeps its IP addresses, too, not its MAC alone: where the pool says
+    /// so, and where each of its MACs follows from an address, so that none is to be had without one.
     pub machines_keep_ips: bool,
 }
 
@@ -131,7 +132,8 @@ impl Pool {
                     PoolFault::new(path, reason).under("namespaceSelector")
                 }))
             });
-        let machines_keep_ips = reader.machines(spec.virtual_machines.as_deref());
+        let no_spare = macs.as_ref().is_some_and(|macs| !macs.has_spare());
+        let machines_keep_ips = reader.machines(spec.virtual_machines.as_deref()) || no_spare;
         if !reader.faults.is_empty() {
             return Err(reader.faults);
         }

@@ -6,9 +6,14 @@
 
 mod adoption;
 mod judge;
+mod parting;
 mod slices;
 
-use std::{cell::OnceCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     Address, Allocation, Holder, Layout, NetworkRef, PodRef, Space, Timestamp, Version, Write,
@@ -139,6 +144,8 @@ pub enum Reason {
     ReservationGone,
     /// The network does not configure the address any more.
     NotConfigured,
+    /// The MAC of a virtual machine, so far recorded with an address, is to outlive that.
+    MacParted,
     /// Two use one address: nothing is written, people must decide.
     Duplicate {
         /// The address.
@@ -164,6 +171,7 @@ impl Reason {
             Self::Named => "named",
             Self::ReservationGone => "reservation-gone",
             Self::NotConfigured => "not-configured",
+            Self::MacParted => "mac-parted",
             Self::Duplicate { .. } => "duplicate",
         }
     }
@@ -183,12 +191,14 @@ pub fn reconcile<'a>(
         layout,
         in_use,
         carried: OnceCell::new(),
+        with_mac: OnceCell::new(),
         observer,
         now,
     };
     let judged = view.places.iter();
     let mut actions: Vec<Action> = judged.filter_map(|place| view.judge(place)).collect();
     actions.extend(view.adoptions());
+    actions.extend(view.partings());
     actions.extend(view.reservations());
     actions
 }
@@ -283,6 +293,8 @@ struct View<'a, O> {
     places: Vec<Place<'a>>,
     /// What is used, by where; made when somebody asks.
     carried: OnceCell<HashMap<Interface<'a>, Vec<Address>>>,
+    /// The interfaces of holders that have a MAC with a record of its own; made when somebody asks.
+    with_mac: OnceCell<HashSet<Interface<'a>>>,
     observer: &'a O,
     now: Timestamp,
 }

@@ -89,6 +89,18 @@ pub enum Refusal {
         /// By whom.
         holder: Box<Holder>,
     },
+    /// Another pod of the same virtual machine has what that holds, and this one is not the target of a
+    /// migration.
+    #[error(
+        "{machine} is in pod {pod:?}, and this pod is not the target of a migration in progress: two \
+         pods share what a machine holds only during one"
+    )]
+    SecondLauncher {
+        /// The machine.
+        machine: Box<Holder>,
+        /// The name of the pod that it is in.
+        pod: Box<str>,
+    },
     /// The MAC follows from an address of a pool, so it comes with that address only.
     #[error("{mac} follows from an address of pool {pool:?}: it comes with that address only")]
     MacFollows {
@@ -212,6 +224,7 @@ impl Refusal {
             | Self::NeedsSlice(_)
             | Self::SlicesFull(_)
             | Self::Exhausted(_)
+            | Self::SecondLauncher { .. }
             | Self::Limit { .. }
             | Self::NotInjected { .. }
             | Self::Bug(_) => None,
@@ -237,7 +250,7 @@ impl Refusal {
                 ..
             }
             | Self::MacFollows { .. } => "mac-in-use",
-            Self::InUse { .. } => "address-in-use",
+            Self::InUse { .. } | Self::SecondLauncher { .. } => "address-in-use",
             Self::Limit { .. } => "namespace-limit",
             Self::Contradiction { .. } => "holds-another-address",
             Self::NotAllocated { .. } => "address-not-allocated",
@@ -270,6 +283,10 @@ impl Refusal {
             Self::InUse { address, .. } => format!(
                 "ask for another one, or leave it out to be given one (nadmit whois {address} \
                  tells more)"
+            ),
+            Self::SecondLauncher { pod, .. } => format!(
+                "wait until pod {pod:?} has ended, or have the machine migrated (kind \
+                 VirtualMachineInstanceMigration)"
             ),
             Self::MacFollows { .. } => "leave \"mac\" out to be given one".to_owned(),
             Self::Limit { .. } => "delete pods there, or have the limit raised".to_owned(),

@@ -193,6 +193,7 @@ mod tests {
             node: None,
             terminating: false,
             mirror: false,
+            target_of: None,
         })
     }
 

@@ -171,8 +171,8 @@ fn add(
         following.is_some() && following == mac
     };
     if !addresses.iter().any(follows) {
-        let own = |mac: &Mac| pool.macs.as_ref().is_some_and(|macs| !macs.follows(*mac));
-        addresses.extend(mac.filter(own).map(Address::Mac));
+        // Any other is its own, though it may follow from an address that another has by now.
+        addresses.extend(mac.filter(|_| pool.macs.is_some()).map(Address::Mac));
     }
     let requested = &pod.requested;
     let put_in = requested.networks.is_some() || requested.default_network.is_some();

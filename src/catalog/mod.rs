@@ -29,10 +29,10 @@ use std::{
 pub use self::{
     namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
     nodes::{Node, Nodes},
-    pod::{Pod, Requested},
+    pod::{Pod, Requested, TargetOf},
     pools::{NamedPool, PoolState},
     slicing::Slicing,
-    workloads::{Existence, Ordinals, Workloads},
+    workloads::{Existence, Migration, Ordinals, Workloads},
 };
 use self::{
     pools::Pools,

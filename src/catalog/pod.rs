@@ -29,6 +29,28 @@ pub struct Pod {
     pub terminating: bool,
     /// Whether it is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
+    /// The migration as whose target it says that it was made.
+    pub target_of: Option<Box<TargetOf>>,
+}
+
+/// A migration of a virtual machine, as the pod names it that is its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetOf {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its UID.
+    pub uid: Box<str>,
+}
+
+impl TargetOf {
+    /// What a pod names, if it names both.
+    pub fn new(name: Option<&str>, uid: Option<&str>) -> Option<Self> {
+        let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Box::from);
+        Some(Self {
+            name: given(name)?,
+            uid: given(uid)?,
+        })
+    }
 }
 
 /// What a pod carries of nadmit's own: its networks as they were written, before addresses were put

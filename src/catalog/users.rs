@@ -87,6 +87,7 @@ mod tests {
                 node: None,
                 terminating: false,
                 mirror: false,
+                target_of: None,
                 namespace: "db".into(),
                 name: name.into(),
                 uid: None,

@@ -1,5 +1,7 @@
 //! Which workloads exist that keep addresses beyond their pods: StatefulSets, with the replicas that
-//! they want, and KubeVirt's virtual machines.
+//! they want, and KubeVirt's virtual machines; and which of these are being migrated.
+
+use std::sync::Arc;
 
 use super::shared::{Named, SharedMap};
 
@@ -32,6 +34,17 @@ impl Ordinals {
     }
 }
 
+/// A live migration of a virtual machine: it has two launchers while that is in progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its UID.
+    pub uid: Box<str>,
+    /// The name of the machine's instance, in the same namespace.
+    pub machine: Box<str>,
+    /// Whether it has ended, whichever way, or is to be called off.
+    pub ended: bool,
+}
+
 /// The workloads that exist, as far as anybody knows.
 #[derive(Debug, Clone, Default)]
 pub struct Workloads {
@@ -39,6 +52,7 @@ pub struct Workloads {
     machines: Kind<()>,
     /// The instances, which may run without a machine that made them.
     instances: Kind<()>,
+    migrations: Kind<Arc<Migration>>,
 }
 
 /// The objects of a kind, by `namespace/name`.
@@ -73,16 +87,16 @@ fn key(namespace: &str, name: &str) -> String {
     format!("{namespace}/{name}")
 }
 
-impl<T: Copy + PartialEq> Kind<T> {
+impl<T: Clone + PartialEq> Kind<T> {
     fn set_known(&mut self, known: bool) -> bool {
         std::mem::replace(&mut self.known, known) != known
     }
 
     fn set(&mut self, (namespace, name): (&str, &str), value: Option<T>) -> bool {
         let key = key(namespace, name);
-        let before = self.all.get(&key).map(|entry| entry.value);
+        let before = self.all.get(&key).map(|entry| &entry.value);
         match value {
-            _ if before == value => return false,
+            _ if before == value.as_ref() => return false,
             Some(value) => drop(self.all.insert(Entry {
                 key: key.into(),
                 value,
@@ -95,7 +109,7 @@ impl<T: Copy + PartialEq> Kind<T> {
     /// What is seen to be there is there, whatever else is not known.
     fn get(&self, namespace: &str, name: &str) -> Existence<T> {
         match self.all.get(&key(namespace, name)) {
-            Some(entry) => Existence::Present(entry.value),
+            Some(entry) => Existence::Present(entry.value.clone()),
             None if self.known => Existence::Absent,
             None => Existence::Unknown,
         }
@@ -117,6 +131,11 @@ impl Workloads {
             (Existence::Absent, Existence::Absent) => Existence::Absent,
             _ => Existence::Unknown,
         }
+    }
+
+    /// A migration of a virtual machine.
+    pub fn migration(&self, namespace: &str, name: &str) -> Existence<Arc<Migration>> {
+        self.migrations.get(namespace, name)
     }
 
     /// Whether all StatefulSets are known.
@@ -142,6 +161,16 @@ impl Workloads {
     /// The same of virtual machines' instances.
     pub fn set_instances_known(&mut self, known: bool) -> bool {
         self.instances.set_known(known)
+    }
+
+    /// The same of their migrations.
+    pub fn set_migrations_known(&mut self, known: bool) -> bool {
+        self.migrations.set_known(known)
+    }
+
+    /// Takes note of a migration, or that it is gone; whether that is news.
+    pub fn set_migration(&mut self, id: (&str, &str), migration: Option<Migration>) -> bool {
+        self.migrations.set(id, migration.map(Arc::new))
     }
 
     /// Takes note of a StatefulSet, or that it is gone; whether that is news.

@@ -358,6 +358,9 @@ impl AskCluster {
         match lookup {
             Lookup::Network { namespace, name } => source.refresh_network(namespace, name).await,
             Lookup::Pod { namespace, name } => source.refresh_pod(namespace, name).await,
+            Lookup::Migration { namespace, name } => {
+                source.refresh_migration(namespace, name).await
+            }
             Lookup::NetworkOperator => source.refresh_operator().await,
             Lookup::Pool { name, namespace } => {
                 source.refresh_pool(name).await?;
@@ -390,6 +393,7 @@ impl Live for AskCluster {
                     source.refresh_stateful_set(namespace, name).await
                 }
                 Look::Machine(namespace, name) => source.refresh_machine(namespace, name).await,
+                Look::Migration(namespace, name) => source.refresh_migration(namespace, name).await,
                 Look::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
                 Look::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
             };

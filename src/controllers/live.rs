@@ -13,6 +13,8 @@ pub enum Look {
     StatefulSet(Box<str>, Box<str>),
     /// The virtual machine of this namespace and name, and its instance.
     Machine(Box<str>, Box<str>),
+    /// The migration of a virtual machine of this namespace and name.
+    Migration(Box<str>, Box<str>),
     /// The pod of this namespace and name.
     Pod(Box<str>, Box<str>),
     /// All pods of this namespace.

@@ -326,6 +326,9 @@ fn identity(metadata: Option<&Node<'_>>) -> PodIdentity {
     });
     PodIdentity {
         uid: metadata.and_then(|m| text(m, "uid")),
+        migration_uid: metadata
+            .and_then(|m| m.get("labels"))
+            .and_then(|labels| text(labels, annotations::MIGRATION_UID_LABEL)),
         generate_name: metadata
             .and_then(|m| text(m, "generateName"))
             .unwrap_or_default(),

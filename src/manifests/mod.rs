@@ -166,6 +166,8 @@ pub struct PodIdentity {
     pub generate_name: Box<str>,
     /// The owner that controls it: API version, kind, name.
     pub controller: Option<[Box<str>; 3]>,
+    /// The UID of the migration as whose target KubeVirt made it, by its label.
+    pub migration_uid: Option<Box<str>>,
 }
 
 /// A workload in a file.

@@ -38,6 +38,12 @@ pub const ATTACHMENTS_LABEL: &str = "nadmit.io/attachments";
 /// the webhook on bindings is called for it, or not (`disabled`, the default).
 pub const INJECTION_LABEL: &str = "nadmit.io/injection";
 
+/// On a pod: the name of the migration as whose target KubeVirt made it.
+pub const MIGRATION_NAME: &str = "kubevirt.io/migrationJobName";
+
+/// The label that says that migration's UID.
+pub const MIGRATION_UID_LABEL: &str = "kubevirt.io/migrationJobUID";
+
 /// On a pod: what KubeVirt calls its role.
 pub const KUBEVIRT_LABEL: &str = "kubevirt.io";
 

@@ -77,9 +77,19 @@ pub enum Lookup {
     Holdings {
         /// The holder.
         holder: Holder,
+        /// Whether some of it was known when this was asked: what was looked up before anything was
+        /// says nothing of the rest.
+        in_part: bool,
     },
     /// How is this pod now, if it is there at all?
     Pod {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its name.
+        name: Box<str>,
+    },
+    /// Is this migration of a virtual machine in progress?
+    Migration {
         /// Its namespace.
         namespace: Box<str>,
         /// Its name.

@@ -49,7 +49,7 @@ pub(super) async fn look_up(
             Lookup::Allocations { address: None, .. } => {
                 lists.list(ledger, slices, index).await?;
             }
-            Lookup::Holdings { holder } => held(holder, cluster, index).await?,
+            Lookup::Holdings { holder, .. } => held(holder, cluster, index).await?,
             _ => {}
         }
     }

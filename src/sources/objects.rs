@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     allocation::{Pool, PoolFault, Reservation},
-    catalog::{AllLabels, Labels, Pod, Requested, all_labels},
+    catalog::{AllLabels, Labels, Pod, Requested, TargetOf, all_labels},
     manifests::{
         Located, Manifest, NamespaceManifest, Places, PodManifest, PodName, PoolManifest,
         ReservationManifest, WorkloadManifest,
@@ -284,6 +284,10 @@ pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
         default_network: text(annotations::REQUESTED_DEFAULT_NETWORK),
     };
     let mirror = text(annotations::MIRROR_POD).is_some();
+    let target_of = TargetOf::new(
+        text(annotations::MIGRATION_NAME).as_deref(),
+        manifest.identity.migration_uid.as_deref(),
+    );
     let holder = manifest.identity_by(manifest.token()).asker()?.holder;
     let PodName::Given(name) = manifest.name else {
         return None;
@@ -301,5 +305,6 @@ pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
         node: manifest.node,
         terminating: manifest.terminating,
         mirror,
+        target_of: target_of.map(Box::new),
     })
 }

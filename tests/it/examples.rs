@@ -258,6 +258,7 @@ fn running(pod: &PodManifest) -> Arc<Pod> {
         node: None,
         terminating: false,
         mirror: false,
+        target_of: None,
         namespace: pod.namespace.clone(),
         name: name.clone(),
         uid: None,

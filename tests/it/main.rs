@@ -24,6 +24,7 @@ mod fuzzed;
 mod hooks;
 mod install;
 mod kube_types;
+mod launchers;
 mod match_conditions;
 mod neighbours;
 mod networks;
@@ -66,6 +67,7 @@ fn main() {
         crds::trials(),
         deploy::trials(),
         kube_types::trials(),
+        launchers::trials(),
         match_conditions::trials(),
         plugins::trials(),
         pools::trials(),

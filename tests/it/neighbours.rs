@@ -45,6 +45,7 @@ fn in_use() -> (Network, Catalog) {
             node: None,
             terminating: false,
             mirror: false,
+            target_of: None,
             namespace: "db".into(),
             name: format!("db-{i}").into(),
             uid: None,

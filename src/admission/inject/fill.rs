@@ -5,6 +5,7 @@ use crate::{
     admission::{
         answer::Answer,
         decide::{Decision, Plan},
+        launcher::{Standing, standing},
         object::Annotations,
         review::Request,
         situation::Situation,
@@ -13,6 +14,7 @@ use crate::{
         Index, Write,
         index::{Ask, Asker, Given, Refused, Ticket},
     },
+    catalog::TargetOf,
     rules::{Lookup, PodSubject, allocation::PoolAttachment},
 };
 
@@ -24,6 +26,10 @@ pub(in crate::admission) struct Filling<'s, 'a> {
     pub(in crate::admission) attachments: &'s [PoolAttachment],
     /// For whom.
     pub(in crate::admission) asker: Asker,
+    /// The migration as whose target the pod says that it was made.
+    pub(in crate::admission) target_of: Option<&'s TargetOf>,
+    /// Whether it has something of its holder's already.
+    pub(in crate::admission) let_in: bool,
     /// What it was asked for before anything was put in, if something was.
     pub(in crate::admission) kept: Kept<'s>,
     /// The token to write, if it holds by one.
@@ -46,12 +52,27 @@ impl Filling<'_, '_> {
         request: &Request<'_>,
         situation: &Situation<'_>,
     ) -> Decision {
+        let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
+        if !self.let_in {
+            match standing(&self.asker, self.target_of, &asks, situation) {
+                Standing::May => {}
+                Standing::LookUp(lookups) => return Decision::Confirm(lookups),
+                Standing::Refused(refused) => {
+                    let refused = vec![refused];
+                    return refuse(request, self.subject, self.attachments, refused, situation);
+                }
+            }
+        }
         let mut index = situation.allocations.lock();
         index.sync(situation.catalog.layout());
-        let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
         if let Some(lookup) = self.unknown_holdings(&asks, &index, situation) {
             return Decision::Confirm(vec![lookup]);
         }
+        let holds = |ask: &Ask| {
+            let held = index.held_by(&self.asker.holder, &ask.network, &ask.interface);
+            !held.is_empty()
+        };
+        let in_part = asks.iter().any(holds);
         let planned = planned(request, &self.asker, &asks, &mut index, situation);
         let (given, records) = match planned {
             Ok(planned) => planned,
@@ -60,6 +81,12 @@ impl Filling<'_, '_> {
                 return refuse(request, self.subject, self.attachments, refused, situation);
             }
         };
+        if let Some(lookup) = self.unknown_part(in_part, records.as_ref(), situation) {
+            if let Some(records) = records {
+                index.roll_back(records.ticket);
+            }
+            return Decision::Confirm(vec![lookup]);
+        }
         let mut wanted = Wanted::new(self.subject, self.kept, self.attachments, &given);
         wanted.token = self.token;
         let answer = Answer::allow(request).with_patch(patch(self.written, &wanted));
@@ -81,11 +108,38 @@ impl Filling<'_, '_> {
         let mut held = asks
             .iter()
             .flat_map(|ask| index.held_by(holder, &ask.network, &ask.interface));
-        let lookup = Lookup::Holdings {
-            holder: holder.clone(),
-        };
+        let lookup = self.holdings(false);
         let known = held.next().is_some() || situation.evidence.covers(&lookup);
         (!known).then_some(lookup)
+    }
+
+    /// The same where something of it is known: of several records that the other replica has written,
+    /// some may have been heard of, and what is kept for the holder be among the rest.
+    fn unknown_part(
+        &self,
+        in_part: bool,
+        records: Option<&Records>,
+        situation: &Situation<'_>,
+    ) -> Option<Lookup> {
+        let layout = situation.catalog.layout();
+        let is_kept = |write: &Write| match write {
+            Write::Create(record) => {
+                let pool = layout.pool(&record.pool);
+                let family = record.address.family();
+                pool.is_some_and(|pool| pool.keeps(&record.holder, family))
+            }
+            _ => false,
+        };
+        let lookup = self.holdings(true);
+        let gives = records.is_some_and(|records| records.writes.iter().any(is_kept));
+        (in_part && gives && !situation.evidence.covers(&lookup)).then_some(lookup)
+    }
+
+    fn holdings(&self, in_part: bool) -> Lookup {
+        Lookup::Holdings {
+            holder: self.asker.holder.clone(),
+            in_part,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use super::{
     answer::Answer,
     binding,
     decide::{Decision, judged},
+    launcher,
     object::Object,
     pod::subject,
     review::{Operation, Request},
@@ -111,10 +112,13 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
     } else {
         Kept::default()
     };
+    let target_of = launcher::target_of(pod);
     let filling = Filling {
         subject: &subject,
         attachments: &attachments,
         asker: who.asker,
+        target_of: target_of.as_ref(),
+        let_in: false,
         kept,
         token: who.token,
         written,

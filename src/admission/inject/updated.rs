@@ -5,6 +5,7 @@ use crate::{
     admission::{
         answer::Answer,
         decide::Decision,
+        launcher,
         object::{Annotations, Object},
         pod::{asker, subject},
         review::Request,
@@ -95,9 +96,12 @@ fn plugged(
     let token = before.metadata.annotations.holder_token.as_deref();
     let asker = asker(request, pod, token)?;
     let written: &Annotations<'_> = &pod.metadata.annotations;
+    let target_of = launcher::target_of(before);
     let filling = Filling {
         subject: &subject,
         attachments: &attachments,
+        let_in: launcher::was_let_in(request, before, &asker, situation),
+        target_of: target_of.as_ref(),
         asker,
         kept: Kept::default(),
         token: token.map(str::to_owned),

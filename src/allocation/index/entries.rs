@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{Holding, Index, Mark, Ticket};
-use crate::allocation::{Address, Allocation, Space, Stored, Version};
+use crate::allocation::{Address, Allocation, Holder, Space, Stored, Version};
 
 /// An address that is taken.
 #[derive(Debug)]
@@ -63,6 +63,22 @@ impl Entry {
             Self::Held(stored) => Some(stored),
             Self::Flying(flying) => flying.recorded.as_deref(),
         }
+    }
+
+    /// The record as a holder has it: what is in flight for another hides no record of its own.
+    pub(super) fn of(&self, holder: &Holder) -> Option<&Allocation> {
+        let recorded = self.recorded().map(|stored| &stored.allocation);
+        let both = [Some(self.allocation()), recorded].into_iter().flatten();
+        both.into_iter().find(|one| one.holder == *holder)
+    }
+
+    /// What the ledger has of it, if that is another interface's than what is in flight.
+    fn hidden(&self) -> Option<&Allocation> {
+        let Self::Flying(flying) = self else {
+            return None;
+        };
+        let recorded = &flying.recorded.as_ref()?.allocation;
+        (holding(recorded) != holding(&flying.wanted)).then_some(recorded)
     }
 
     fn into_recorded(self) -> Option<Arc<Stored>> {
@@ -205,11 +221,13 @@ impl Index {
             .and_then(|state| state.entries.remove(&address));
         if let Some(old) = &old {
             self.detach(old.allocation());
+            old.hidden().into_iter().for_each(|one| self.let_go(one));
         }
         let was_taken = old.is_some();
         match make(old) {
             Some(entry) => {
                 self.attach(entry.allocation());
+                entry.hidden().into_iter().for_each(|one| self.hold(one));
                 if !was_taken {
                     self.occupy(space, address);
                 }
@@ -221,12 +239,29 @@ impl Index {
         }
     }
 
-    fn attach(&mut self, allocation: &Allocation) {
+    /// Notes that a holder has an address.
+    fn hold(&mut self, allocation: &Allocation) {
         let at = (allocation.space.clone(), allocation.address);
         self.holdings
             .entry(holding(allocation))
             .or_default()
             .push(at);
+    }
+
+    fn let_go(&mut self, allocation: &Allocation) {
+        let key = holding(allocation);
+        if let Some(held) = self.holdings.get_mut(&key) {
+            held.retain(|(space, address)| {
+                (space, *address) != (&allocation.space, allocation.address)
+            });
+            if held.is_empty() {
+                self.holdings.remove(&key);
+            }
+        }
+    }
+
+    fn attach(&mut self, allocation: &Allocation) {
+        self.hold(allocation);
         if let Some(pool) = self.pools.get_mut(&allocation.pool) {
             pool.count(allocation);
         }
@@ -237,15 +272,7 @@ impl Index {
     }
 
     fn detach(&mut self, allocation: &Allocation) {
-        let key = holding(allocation);
-        if let Some(held) = self.holdings.get_mut(&key) {
-            held.retain(|(space, address)| {
-                (space, *address) != (&allocation.space, allocation.address)
-            });
-            if held.is_empty() {
-                self.holdings.remove(&key);
-            }
-        }
+        self.let_go(allocation);
         if let Some(pool) = self.pools.get_mut(&allocation.pool) {
             pool.discount(allocation);
         }

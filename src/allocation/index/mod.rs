@@ -172,7 +172,7 @@ impl Index {
     ) -> Vec<&Allocation> {
         let addresses = self.addresses_of(holder, network, interface).iter();
         addresses
-            .filter_map(|(space, address)| self.holder_of(space, *address))
+            .filter_map(|(space, address)| self.entry(space, *address)?.of(holder))
             .collect()
     }
 

@@ -143,6 +143,12 @@ impl PoolState {
         self.namespaces.get(namespace).map_or(0, |share| share.all)
     }
 
+    /// How many MACs a namespace holds by themselves.
+    pub(super) fn macs_in(&self, namespace: &str) -> u64 {
+        let share = self.namespaces.get(namespace);
+        share.map_or(0, |share| share.of(Slot::Macs))
+    }
+
     /// The namespaces that hold most of a range, or of the MACs: at most three.
     pub(super) fn largest(&self, slot: Slot) -> Vec<(Arc<str>, u64)> {
         let shares = self.namespaces.iter();
@@ -233,7 +239,7 @@ impl PoolState {
     }
 
     /// A MAC beside addresses is not counted once more.
-    fn counts(&self, address: Address) -> bool {
+    pub(super) fn counts(&self, address: Address) -> bool {
         self.pool.ranges.is_empty() || address.ip().is_some()
     }
 }

@@ -105,11 +105,14 @@ impl Index {
 }
 
 impl SpaceState {
-    /// The address by which a MAC is taken, or the address itself.
+    /// The address by which a MAC is taken, or the address itself, which it is for a MAC that has a
+    /// record of its own.
     pub(super) fn carrier_of(&self, address: Address) -> Address {
         match address {
-            Address::Mac(mac) => self.following.get(&mac).copied().unwrap_or(address),
-            Address::Ip(_) => address,
+            Address::Mac(mac) if !self.entries.contains_key(&address) => {
+                self.following.get(&mac).copied().unwrap_or(address)
+            }
+            _ => address,
         }
     }
 }

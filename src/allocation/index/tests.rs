@@ -1,5 +1,6 @@
 //! The index: what is given, kept, refused, and what is free afterwards.
 
+mod machines;
 #[cfg(feature = "shuttle")]
 mod shuttled;
 mod slice_records;
@@ -310,6 +311,38 @@ fn several_ranges_give_one_address_each_or_none() {
             .holder_of(&Space::default(), address("2001:db8::7"))
             .is_none()
     );
+}
+
+#[test]
+fn what_is_in_flight_hides_no_record_of_another() {
+    let mut index = index(&[storage("")], &[]);
+    let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
+    let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+    // Another index was faster, for another holder.
+    let own = replica(0, "u");
+    let Write::Create(wanted) = planned.writes[0].clone() else {
+        panic!("{:?}", planned.writes)
+    };
+    let stored = Stored {
+        allocation: Allocation {
+            holder: own.holder.clone(),
+            pod: own.pod.clone(),
+            ..wanted.clone()
+        },
+        version: Version(7),
+    };
+    index.apply(stored.clone());
+    let held = index.held_by(&own.holder, &network("storage-net"), "net1");
+    assert_eq!(held, [&stored.allocation]);
+    // It is given nothing else meanwhile, and its own when the plan came to nothing.
+    let refused = index.plan(&own, &[ask(&[])], NOW).err();
+    let refused = refused.unwrap_or_default();
+    assert_eq!(refused[0].refusal, Refusal::Busy(wanted.address));
+    index.roll_back(planned.ticket);
+    let given = ips(allocate(&mut index, &own, &[ask(&[])]));
+    assert_eq!(given, ["192.0.2.2/29"]);
+    let a = index.held_by(&asker("a").holder, &network("storage-net"), "net1");
+    assert_eq!(a, Vec::<&Allocation>::new());
 }
 
 #[test]

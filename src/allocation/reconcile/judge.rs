@@ -7,7 +7,7 @@ use super::{
     WorkloadState,
 };
 use crate::allocation::{
-    Address, Allocation, Holder, Pool, Retention, Timestamp, WorkloadRetention, Write,
+    Address, Allocation, Holder, Pool, Timestamp, WorkloadRetention, Write,
     reconcile::{adoption::order, given_back, is_same, reserves, taken_from},
 };
 
@@ -98,6 +98,10 @@ impl<'a, O: Observer> View<'a, O> {
     fn judge_pod(&self, recorded: Recorded<'a>) -> Option<Action> {
         let (record, _) = recorded;
         let pool = self.layout.pool(&record.pool);
+        // Until its MAC is recorded by itself the address keeps it.
+        if self.parted(record).is_some() {
+            return None;
+        }
         let reason = match self.observer.pod(record) {
             PodState::Unknown => return None,
             PodState::Present => return self.judge_surplus(recorded, pool),
@@ -122,21 +126,14 @@ impl<'a, O: Observer> View<'a, O> {
     }
 
     /// Whether a workload keeps its addresses without a pod: then there is no reason to free them.
-    fn outlives(
+    pub(super) fn outlives(
         &self,
         record: &Allocation,
         pool: Option<&Arc<Pool>>,
         reason: Reason,
     ) -> Option<Reason> {
-        let keeps = match (&record.holder, pool) {
-            (Holder::Replica { .. }, Some(pool)) => pool.retention == Retention::Workload,
-            (Holder::Machine { .. }, Some(pool)) => {
-                let mac = matches!(record.address, Address::Mac(_));
-                pool.retention == Retention::Workload && (mac || pool.machines_keep_ips)
-            }
-            _ => false,
-        };
-        if !keeps {
+        let keeps = |pool: &Arc<Pool>| pool.keeps(&record.holder, record.address.family());
+        if !pool.is_some_and(keeps) {
             return Some(reason);
         }
         let retention = pool.map(|pool| pool.workload_retention);

@@ -442,3 +442,60 @@ fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
     ];
     assert_eq!(reasons(&[], &layout, &both, &sees), [Reason::Adopted]);
 }
+
+#[test]
+fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
+    let pool = |more: &str| {
+        let range = r#"{"ranges":[{"range":"192.0.2.0/24"}],"macs":{"prefix":"02:5e:00"}"#;
+        layout(&format!("{range}{more}}}"), &[])
+    };
+    let machine = Holder::Machine {
+        namespace: "db".into(),
+        name: "vm".into(),
+    };
+    let own = Address::Mac(Mac([2, 0x5e, 0, 0, 0, 5]));
+    let known = Allocation {
+        mac: Some(Mac([2, 0x5e, 0, 0, 0, 5])),
+        ..record("192.0.2.5", machine.clone(), 1000)
+    };
+    let parted = Allocation {
+        address: own,
+        mac: None,
+        ..known.clone()
+    };
+    let other = Allocation {
+        address: Address::Mac(Mac([2, 0x5e, 0, 0, 1, 9])),
+        ..parted.clone()
+    };
+    let gone = |workload| Sees(PodState::Gone(NOW.plus(-500)), workload);
+    let (there, deleted) = (gone(WorkloadState::Present), gone(WorkloadState::Deleted));
+    let runs = Sees(PodState::Present, WorkloadState::Present);
+    let mac = pool("");
+    let found =
+        |records: &[Allocation], layout: &Layout, sees: &Sees| reasons(records, layout, &[], sees);
+    let alone = [known.clone()];
+    let both = [known.clone(), parted];
+    assert_eq!(found(&alone, &mac, &there), [Reason::MacParted]);
+    assert_eq!(found(&alone, &mac, &runs), [Reason::MacParted]);
+    assert_eq!(found(&both, &mac, &runs), []);
+    // The address alone is freed, and with the machine the MAC.
+    assert_eq!(found(&both, &mac, &there), [Reason::PodGone]);
+    let ends = [Reason::PodGone, Reason::WorkloadGone];
+    assert_eq!(found(&both, &mac, &deleted), ends);
+    assert_eq!(found(&alone, &mac, &deleted), [Reason::PodGone]);
+    // What has a MAC of its own needs no other.
+    assert_eq!(found(&[known.clone(), other], &mac, &runs), []);
+    let kept = pool(r#","virtualMachines":"MACAndIPs""#);
+    assert_eq!(found(&alone, &kept, &there), []);
+    let by_pod = pool(r#","retention":"Pod""#);
+    assert_eq!(found(&alone, &by_pod, &there), [Reason::PodGone]);
+    let write = reconcile(
+        alone.iter().map(|record| (record, Version(7))),
+        &mac,
+        &[],
+        &there,
+        NOW,
+    );
+    let write = write[0].write.as_ref().map(Write::allocation);
+    assert!(write.is_some_and(|record| record.address == own && record.holder == machine));
+}

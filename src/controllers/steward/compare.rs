@@ -67,7 +67,10 @@ impl Inner {
     fn drop_what_is_in_flight(&self, actions: &mut Vec<Action>) {
         let index = self.index.lock();
         actions.retain(|action| {
-            let adopts = matches!(action.reason, Reason::Adopted | Reason::Reserved);
+            let adopts = matches!(
+                action.reason,
+                Reason::Adopted | Reason::Reserved | Reason::MacParted
+            );
             let record = action.write.as_ref().map(|write| write.allocation());
             !adopts
                 || record

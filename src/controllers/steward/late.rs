@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant};
 use super::{Inner, State, report::Report};
 use crate::{
     admission::{Evidence, Late, Situation, late},
+    allocation::Holder,
     catalog::{Catalog, Pod},
     controllers::{Annotate, Annotated, Gravity, Look, ObjectRef},
     ledger::{Settled, claim, settle},
@@ -149,9 +150,10 @@ impl Inner {
                 Late::Refused(_) | Late::Claim(_) | Late::Busy => {}
             }
         }
-        let look = Look::Pod(pod.namespace.clone(), pod.name.clone());
-        if let Err(error) = self.live.look(&look).await {
-            return Outcome::Again(error);
+        for look in looks(pod) {
+            if let Err(error) = self.live.look(&look).await {
+                return Outcome::Again(error);
+            }
         }
         for _ in 0..ROUNDS {
             let Some(catalog) = self.catalog.load_full() else {
@@ -224,6 +226,20 @@ impl Inner {
             Annotated::Changed(why) | Annotated::Failed(why) => Outcome::Again(why),
         }
     }
+}
+
+/// What it rests on that a pod gets what it lacks: itself; of a virtual machine's also whether it is the
+/// only one, or the target of a migration.
+fn looks(pod: &Pod) -> Vec<Look> {
+    let home = || pod.namespace.clone();
+    if !matches!(pod.holder, Holder::Machine { .. }) {
+        return vec![Look::Pod(home(), pod.name.clone())];
+    }
+    let migration = pod.target_of.as_ref();
+    let migration = migration.map(|target| Look::Migration(home(), target.name.clone()));
+    std::iter::once(Look::PodsOf(home()))
+        .chain(migration)
+        .collect()
 }
 
 /// Whether a pod is bound, has no networks yet, and is one of those into which nadmit puts addresses.

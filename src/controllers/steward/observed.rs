@@ -1,6 +1,6 @@
 //! What a catalog, and the memory of those before it, say of the pods and workloads behind records.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
 use tokio::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     allocation::{
-        Allocation, Holder, Retention, Timestamp,
+        Allocation, Holder, Pool, Retention, Timestamp,
         reconcile::{LET_GO, Observer, PROVISIONAL, PodState, Tie, WorkloadState},
     },
     catalog::{Catalog, Existence, Node, Pod},
@@ -140,8 +140,11 @@ impl Observed<'_> {
     /// was perhaps never created, because there was one of its name.
     fn is_left_behind(&self, record: &Allocation) -> bool {
         let pool = self.catalog.layout().pool(&record.pool);
-        let lasts = record.holder.is_lasting()
-            && pool.is_none_or(|pool| pool.retention == Retention::Workload);
+        let lasts = |pool: &Arc<Pool>| {
+            let keeps = pool.keeps(&record.holder, record.address.family());
+            keeps || pool.retention == Retention::Workload
+        };
+        let lasts = record.holder.is_lasting() && pool.is_none_or(lasts);
         let gone = match had_uid(record) {
             true => self.pods.named(record).is_none(),
             false => self

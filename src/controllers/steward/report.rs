@@ -102,6 +102,9 @@ fn words(action: &Action) -> String {
         Reason::Adopted => format!("{address} of pool {pool} is in use by {holder}: record it"),
         Reason::Reserved => format!("{address} of pool {pool} is set aside by {holder}: record it"),
         Reason::HandedOver => format!("{address} of pool {pool} becomes {holder}'s, who uses it"),
+        Reason::MacParted => {
+            format!("{address} of pool {pool}, of {holder}: record it by itself")
+        }
         Reason::GivenBack => format!("{address} of pool {pool} goes back to {holder}"),
         Reason::Named => format!("{address} of pool {pool}, of {holder}: record which pod has it"),
         Reason::LetGo => format!("{address} of pool {pool} is not used by {holder} any more"),

@@ -94,7 +94,8 @@ pub const IN_USE: Rule = Rule {
     summary: "A requested address has another holder",
     explanation: "Two interfaces with one address work now and then, which is worse than not at \
         all. nadmit reads the record afresh before it denies. \"nadmit whois ADDRESS\" says who \
-        holds it, \"nadmit release ADDRESS\" frees it.",
+        holds it, \"nadmit release ADDRESS\" frees it. What a virtual machine holds, two pods of it \
+        share while it is migrated, and at no other time.",
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,

@@ -101,7 +101,8 @@ fn keep(from: &Value, path: &str, into: &mut Map<String, Value>) {
 
 /// Whether the annotation of this key is read.
 pub(in crate::sources) fn is_read(key: &str) -> bool {
-    PREFIXES.iter().any(|prefix| key.starts_with(prefix)) || key == annotations::MIRROR_POD
+    let named = [annotations::MIRROR_POD, annotations::MIGRATION_NAME];
+    PREFIXES.iter().any(|prefix| key.starts_with(prefix)) || named.contains(&key)
 }
 
 fn read_annotations(all: &Value) -> Value {

@@ -12,6 +12,12 @@ const INSTANCES: ClusterKind = custom(
     "virtualmachineinstances",
     &[],
 );
+const MIGRATIONS: ClusterKind = custom(
+    "VirtualMachineInstanceMigration",
+    "kubevirt.io/v1",
+    "virtualmachineinstancemigrations",
+    &[],
+);
 const NODES: ClusterKind = built_in("Node", "v1", "nodes", &[]);
 
 /// A kind that is watched.
@@ -29,12 +35,13 @@ pub(super) enum Watched {
     StatefulSets,
     Machines,
     Instances,
+    Migrations,
     Nodes,
 }
 
 impl Watched {
     /// All of them; a kind's place here is its number.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Namespaces,
         Self::Networks,
         Self::Pools,
@@ -46,6 +53,7 @@ impl Watched {
         Self::StatefulSets,
         Self::Machines,
         Self::Instances,
+        Self::Migrations,
         Self::Nodes,
     ];
 
@@ -68,6 +76,7 @@ impl Watched {
             Self::StatefulSets => &STATEFUL_SETS,
             Self::Machines => &kinds::MACHINES,
             Self::Instances => &INSTANCES,
+            Self::Migrations => &MIGRATIONS,
             Self::Nodes => &NODES,
         }
     }

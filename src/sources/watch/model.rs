@@ -90,6 +90,10 @@ impl Model {
                 let workloads = self.catalog.workloads_mut();
                 self.changed |= workloads.set_stateful_set((namespace, name), Some(ordinals));
             }
+            What::Migration(migration) => {
+                let workloads = self.catalog.workloads_mut();
+                self.changed |= workloads.set_migration((namespace, name), Some(migration));
+            }
             What::Node(node) => self.changed |= self.catalog.nodes_mut().set(name, Some(node)),
             What::Existing => self.exists(watched, key, true),
         }
@@ -124,6 +128,10 @@ impl Model {
                 let workloads = self.catalog.workloads_mut();
                 self.changed |= workloads.set_stateful_set((namespace, name), None);
             }
+            Watched::Migrations => {
+                let workloads = self.catalog.workloads_mut();
+                self.changed |= workloads.set_migration((namespace, name), None);
+            }
             Watched::Nodes => self.changed |= self.catalog.nodes_mut().set(name, None),
             Watched::SlicePools | Watched::Machines | Watched::Instances => {
                 self.exists(watched, key, false);
@@ -137,6 +145,7 @@ impl Model {
             Watched::StatefulSets => self.catalog.workloads_mut().set_stateful_sets_known(known),
             Watched::Machines => self.catalog.workloads_mut().set_machines_known(known),
             Watched::Instances => self.catalog.workloads_mut().set_instances_known(known),
+            Watched::Migrations => self.catalog.workloads_mut().set_migrations_known(known),
             Watched::Nodes => self.catalog.nodes_mut().set_known(known),
             _ => false,
         };

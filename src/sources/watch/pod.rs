@@ -39,7 +39,16 @@ struct Metadata {
     #[serde(default)]
     owner_references: Option<Vec<Owner>>,
     #[serde(default)]
+    labels: Option<Labels>,
+    #[serde(default)]
     annotations: Option<Annotations>,
+}
+
+/// The only label that is read.
+#[derive(Deserialize)]
+struct Labels {
+    #[serde(default, rename = "kubevirt.io/migrationJobUID")]
+    migration_uid: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +140,7 @@ impl Slim {
             identity: PodIdentity {
                 uid: metadata.uid,
                 generate_name: metadata.generate_name.unwrap_or_default(),
+                migration_uid: metadata.labels.and_then(|labels| labels.migration_uid),
                 controller: controllers
                     .next()
                     .map(|owner| [owner.api_version, owner.kind, owner.name]),
@@ -174,8 +184,9 @@ mod tests {
               "k8s.v1.cni.cncf.io/network-status":"[]"}},
             "spec":{"nodeName":"n1","containers":[{"name":"c"}]},"status":{"phase":"Running"}}"#,
         r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"launcher","namespace":"vm","uid":"u2",
+            "labels":{"kubevirt.io":"virt-launcher","kubevirt.io/migrationJobUID":"m-1"},
             "ownerReferences":[{"apiVersion":"kubevirt.io/v1","kind":"VirtualMachineInstance","name":"vm1",
-              "controller":true}],"annotations":{"v1.multus-cni.io/default-network":"x/y"}}}"#,
+              "controller":true}],"annotations":{"kubevirt.io/migrationJobName":"m","v1.multus-cni.io/default-network":"x/y"}}}"#,
         r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-abcde","namespace":"web","uid":"u3",
             "generateName":"web-","annotations":{"nadmit.io/holder-token":"t",
             "k8s.v1.cni.cncf.io/networks":"[{\"name\":\"a-net\"}]"}},"spec":{"hostNetwork":false,"nodeName":""}}"#,

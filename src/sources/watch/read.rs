@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    catalog::{Node, Ordinals, Pod},
+    catalog::{Migration, Node, Ordinals, Pod},
     manifests,
     network::Network,
     sources::{
@@ -35,6 +35,7 @@ pub(super) enum What {
     /// Whether the controller of slices runs.
     Controller(bool),
     StatefulSet(Ordinals),
+    Migration(Migration),
     Node(Node),
     /// That it exists is all that is to be known.
     Existing,
@@ -136,6 +137,7 @@ fn content(
         Watched::Pods => pod::read(object.get())?.map(|pod| What::Pod(Arc::new(pod))),
         Watched::Nodes => Some(What::Node(node::read(object.get())?)),
         Watched::StatefulSets => Some(What::StatefulSet(ordinals(object.get())?)),
+        Watched::Migrations => Some(What::Migration(migration(object.get())?)),
         Watched::SlicePools | Watched::Machines | Watched::Instances => Some(What::Existing),
         _ => as_manifest(watched, object, remarks)?,
     })
@@ -225,6 +227,46 @@ fn ordinals(text: &str) -> Result<Ordinals, serde_json::Error> {
     })
 }
 
+/// A migration whose deletion is asked for is called off: KubeVirt takes its target away, unless the
+/// machine runs there already.
+fn migration(text: &str) -> Result<Migration, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        #[serde(default)]
+        uid: Box<str>,
+        #[serde(default)]
+        deletion_timestamp: Option<IgnoredAny>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Spec {
+        #[serde(default)]
+        vmi_name: Box<str>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Status {
+        #[serde(default)]
+        phase: Box<str>,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Metadata,
+        #[serde(default)]
+        spec: Spec,
+        #[serde(default)]
+        status: Option<Status>,
+    }
+    let object: Object = serde_json::from_str(text)?;
+    let phase = object.status.unwrap_or_default().phase;
+    let metadata = object.metadata;
+    Ok(Migration {
+        ended: matches!(&*phase, "Succeeded" | "Failed") || metadata.deletion_timestamp.is_some(),
+        uid: metadata.uid,
+        machine: object.spec.vmi_name,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +335,37 @@ mod tests {
         assert_eq!(of("{}"), (0, 1));
         assert_eq!(of(r#"{"replicas":0}"#), (0, 0));
         assert_eq!(of(r#"{"replicas":3,"ordinals":{"start":5}}"#), (5, 3));
+    }
+
+    #[test]
+    fn a_migration_is_in_progress_until_it_ends_or_is_called_off() {
+        let of = |metadata: &str, status: &str| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"m","namespace":"vms","uid":"u","resourceVersion":"7"{metadata}}},
+                    "spec":{{"vmiName":"vm1"}}{status}}}"#
+            );
+            match seen(Watched::Migrations, &text).what {
+                Some(What::Migration(found)) => {
+                    assert_eq!((&*found.uid, &*found.machine), ("u", "vm1"));
+                    found.ended
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for status in ["", r#","status":null"#, r#","status":{}"#] {
+            assert!(!of("", status), "{status}");
+        }
+        for (phase, ended) in [
+            ("Pending", false),
+            ("Running", false),
+            ("Succeeded", true),
+            ("Failed", true),
+        ] {
+            let status = format!(r#","status":{{"phase":"{phase}"}}"#);
+            assert_eq!(of("", &status), ended, "{phase}");
+        }
+        let deleted = r#","deletionTimestamp":"2026-11-01T00:00:00Z""#;
+        assert!(of(deleted, r#","status":{"phase":"Scheduling"}"#));
     }
 
     #[test]

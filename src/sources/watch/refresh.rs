@@ -109,6 +109,15 @@ impl ClusterSource {
         try_join(machine, instance).await.map(drop)
     }
 
+    /// Looks up a migration of a virtual machine.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn refresh_migration(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        self.refresh(Watched::Migrations, namespace, Some(name))
+            .await
+    }
+
     /// Looks up a node.
     ///
     /// # Errors

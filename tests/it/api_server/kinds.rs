@@ -184,6 +184,12 @@ const ROWS: &[Row] = &[
         "nsc",
     ),
     (
+        "kubevirt.io/v1",
+        "VirtualMachineInstanceMigration",
+        "virtualmachineinstancemigrations",
+        "nsc",
+    ),
+    (
         "whereabouts.cni.cncf.io/v1alpha1",
         "IPPool",
         "ippools",

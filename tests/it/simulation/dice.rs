@@ -19,6 +19,12 @@ impl Dice {
         Self::of(self.next())
     }
 
+    /// The same, and it moves nothing here.
+    pub(crate) fn beside(&self) -> Self {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::of(!*state)
+    }
+
     /// SplitMix64.
     pub(crate) fn next(&self) -> u64 {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
+    machines::machine_of,
     nodes::NETWORKS,
     plan::POOL,
     world::{World, full_name, has_ended, is_going, meta, node_of},
@@ -88,6 +89,18 @@ impl World {
                     .server
                     .stored("statefulsets.apps", &text(namespace), &text(name));
                 set.is_some()
+            } else if holder["machine"].is_object() {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let (namespace, name) = (
+                    text(&holder["machine"]["namespace"]),
+                    text(&holder["machine"]["name"]),
+                );
+                let mac = text(&spec["address"]).len() == 17;
+                let keeps = match mac {
+                    true => self.plan.machines_keep_macs(),
+                    false => self.plan.machines_keep_ips(),
+                };
+                pod.is_some() || (keeps && self.has_machine(&namespace, &name))
             } else {
                 pod.is_some()
             };
@@ -260,6 +273,31 @@ impl World {
             self.log.broken(format_args!(
                 "L3: {name} had {first:?} and has {addresses:?}"
             ));
+        }
+    }
+
+    /// L3: a machine has the MAC that it had, and the addresses, if the pool keeps those.
+    pub(super) fn check_machine(&self, pod: &Value, addresses: &[String]) {
+        let Some(machine) = machine_of(pod).filter(|_| self.plan.machines_keep_macs()) else {
+            return;
+        };
+        let name = machine.rsplit('/').next().unwrap_or_default();
+        let Some(uid) = self.machine_uid(meta(pod, "namespace"), name) else {
+            return;
+        };
+        let is_mac = |one: &&String| one.rsplit('|').next().is_some_and(|one| one.len() == 17);
+        let kept = addresses.iter();
+        let kept: Vec<String> = kept
+            .filter(|one| self.plan.machines_keep_ips() || is_mac(one))
+            .cloned()
+            .collect();
+        let mut sticky = self.lock(&self.sticky);
+        let first = sticky
+            .entry(format!("{machine} {uid}"))
+            .or_insert_with(|| kept.clone());
+        if *first != kept {
+            self.log
+                .broken(format_args!("L3: {machine} had {first:?} and has {kept:?}"));
         }
     }
 

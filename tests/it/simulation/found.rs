@@ -35,3 +35,16 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
         "a_pod_that_never_came_left_an_address_to_one_that_waits",
     ),
 ];
+
+/// The same of histories with virtual machines.
+pub(super) const SEEDS_OF_MACHINES: &[(u64, &str)] = &[
+    // A pod that posed as a machine's was created while two replicas lagged; the record did not say
+    // which pod has it, so the launcher was let in beside it.
+    (47, "a_record_did_not_say_which_pod_of_a_machine_has_it"),
+    // What a machine had was in flight for another in a second replica, which gave it another MAC.
+    (125, "what_was_in_flight_hid_the_record_of_another"),
+    // Two pods of a machine were created at once.
+    (21, "of_two_pods_that_were_about_to_come_neither_was_seen"),
+    // Two pods of a machine were bound at once.
+    (52, "a_pod_was_bound_beside_one_for_which_all_was_recorded"),
+];

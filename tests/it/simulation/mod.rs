@@ -18,18 +18,24 @@
 //! - L4: the index of every replica is as the ledger is.
 //! - L5: there is an end: nothing is done over and over again.
 //!
-//! `NADMIT_SEED=7 cargo test --test it simulation::one` tells one history; CONTRIBUTING.md says more.
+//! With `Cast::Machines` virtual machines are in the history, too: restarted, migrated and deleted,
+//! beside pods that only pose as theirs. A seed tells another history with them than without.
+//!
+//! `NADMIT_SEED=7 cargo test --test it simulation::one` tells one history, with `NADMIT_MACHINES=1` one
+//! with machines; CONTRIBUTING.md says more.
 
 mod calamity;
 pub(crate) mod dice;
 mod end;
 mod found;
 mod log;
+mod machines;
 mod nodes;
 mod plan;
 mod replicas;
 mod scheduler;
 mod user;
+mod virt;
 mod weather;
 mod wire;
 mod workloads;
@@ -46,7 +52,9 @@ use libtest_mimic::{Failed, Trial};
 use tokio::time::sleep;
 
 use self::{
+    plan::Cast,
     scheduler::scheduler,
+    virt::virt_controller,
     workloads::{set_controller, sets},
     world::World,
 };
@@ -55,21 +63,22 @@ use self::{
 const TRIALS: u64 = 4;
 /// How many seeds each of them tells.
 const SEEDS: u64 = 50;
+/// How many of them with machines.
+const SEEDS_OF_MACHINES: u64 = 20;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials: Vec<Trial> = (0..TRIALS)
-        .map(|trial| {
-            let seeds = trial * SEEDS..(trial + 1) * SEEDS;
-            let name = format!("simulation::seeds::from_{}", seeds.start);
-            Trial::test(name, move || {
-                seeds.into_iter().try_for_each(|seed| told(seed).map(drop))
-            })
-        })
-        .collect();
-    trials.extend(found::SEEDS.iter().map(|(seed, what)| {
-        let name = format!("simulation::found::seed_{seed}::{what}");
-        Trial::test(name, || told(*seed).map(drop))
-    }));
+    let mut trials = of_seeds("seeds", Cast::Pods, SEEDS);
+    trials.extend(of_seeds("machines", Cast::Machines, SEEDS_OF_MACHINES));
+    let found = [
+        (Cast::Pods, found::SEEDS),
+        (Cast::Machines, found::SEEDS_OF_MACHINES),
+    ];
+    for (cast, seeds) in found {
+        trials.extend(seeds.iter().map(|(seed, what)| {
+            let name = format!("simulation::found::seed_{seed}::{what}");
+            Trial::test(name, move || told(*seed, cast).map(drop))
+        }));
+    }
     trials.push(Trial::test(
         "simulation::a_seed_gives_the_same_events_twice",
         twice,
@@ -86,6 +95,26 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
+fn of_seeds(group: &str, cast: Cast, count: u64) -> Vec<Trial> {
+    let trial = |trial: u64| {
+        let seeds = trial * count..(trial + 1) * count;
+        let name = format!("simulation::{group}::from_{}", seeds.start);
+        Trial::test(name, move || {
+            let mut seeds = seeds.into_iter();
+            seeds.try_for_each(|seed| told(seed, cast).map(drop))
+        })
+    };
+    (0..TRIALS).map(trial).collect()
+}
+
+/// The cast that the environment asks for.
+fn cast() -> Cast {
+    match env::var_os("NADMIT_MACHINES") {
+        Some(_) => Cast::Machines,
+        None => Cast::Pods,
+    }
+}
+
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok()?.parse().ok()
 }
@@ -94,25 +123,29 @@ fn number(variable: &str) -> Option<u64> {
 fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
     let step = usize::try_from(step)?;
     for seed in (first..first + count).step_by(step) {
-        told(seed)?;
+        told(seed, cast())?;
     }
     Ok(())
 }
 
 /// Tells one history aloud.
 fn one(seed: u64) -> Result<(), Failed> {
-    let outcome = run(seed)?;
+    let outcome = run(seed, cast())?;
     println!("{}", outcome.lines.join("\n"));
     outcome.verdict.map_or(Ok(()), |what| Err(what.into()))
 }
 
 /// Tells a history; its last lines if something did not hold.
-fn told(seed: u64) -> Result<Outcome, Failed> {
-    let outcome = run(seed)?;
+fn told(seed: u64, cast: Cast) -> Result<Outcome, Failed> {
+    let outcome = run(seed, cast)?;
+    let with = match cast {
+        Cast::Pods => "",
+        Cast::Machines => "NADMIT_MACHINES=1 ",
+    };
     match &outcome.verdict {
         None => Ok(outcome),
         Some(what) => Err(format!(
-            "seed {seed}: {what}\ntell it again: NADMIT_SEED={seed} cargo test --test it simulation::one"
+            "seed {seed}: {what}\ntell it again: {with}NADMIT_SEED={seed} cargo test --test it simulation::one"
         )
         .into()),
     }
@@ -121,7 +154,12 @@ fn told(seed: u64) -> Result<Outcome, Failed> {
 fn twice() -> Result<(), Failed> {
     let seeds = number("NADMIT_SEED").map_or(1000..1006, |seed| seed..seed + 1);
     for seed in seeds {
-        let [first, second] = [run(seed)?.lines, run(seed)?.lines];
+        let cast = if seed % 2 == 0 {
+            Cast::Pods
+        } else {
+            Cast::Machines
+        };
+        let [first, second] = [run(seed, cast)?.lines, run(seed, cast)?.lines];
         let differs = first.iter().zip(&second).position(|(a, b)| a != b);
         let differs = differs
             .or_else(|| (first.len() != second.len()).then_some(first.len().min(second.len())));
@@ -160,13 +198,13 @@ fn notice_panics() {
     PANICKED.set(false);
 }
 
-fn run(seed: u64) -> Result<Outcome, Failed> {
+fn run(seed: u64, cast: Cast) -> Result<Outcome, Failed> {
     notice_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()?;
-    let mut outcome = runtime.block_on(history(seed));
+    let mut outcome = runtime.block_on(history(seed, cast));
     drop(runtime);
     if PANICKED.get() {
         outcome
@@ -176,8 +214,8 @@ fn run(seed: u64) -> Result<Outcome, Failed> {
     Ok(outcome)
 }
 
-async fn history(seed: u64) -> Outcome {
-    let world = World::new(seed);
+async fn history(seed: u64, cast: Cast) -> Outcome {
+    let world = World::new(seed, cast);
     tokio::select! {
         biased;
         () = world.log.overflow() => {}
@@ -201,9 +239,17 @@ async fn tell(world: &Arc<World>) {
     world.blow();
     tokio::spawn(scheduler(world.clone(), dice.fork()));
     tokio::spawn(set_controller(world.clone(), dice.fork()));
+    let machines = world.plan.cast == Cast::Machines;
+    if machines {
+        world.make_machines(&dice);
+        tokio::spawn(virt_controller(world.clone(), dice.fork()));
+    }
     for _ in 0..world.plan.steps {
         sleep(dice.millis(20, 6_000)).await;
         world.step(&dice).await;
+        if machines {
+            world.machine_step(&dice);
+        }
         world.check_objects();
         if world.log.verdict().is_some() {
             break;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     dice::Dice,
+    machines::{is_target, machine_of},
     plan::{NETWORK, POOL},
     world::{World, full_name, has_ended, is_going, meta, node_of, path_of},
 };
@@ -42,6 +43,8 @@ struct Container {
     uid: String,
     pod: String,
     addresses: Vec<String>,
+    /// The machine whose launcher it is.
+    machine: Option<String>,
     reported: bool,
     /// Whether nothing is left that tells of it.
     forgotten: bool,
@@ -213,6 +216,7 @@ impl World {
             if let Some(addresses) = self.carried(&pod) {
                 self.check_unique(&nodes, &pod, &addresses);
                 self.check_sticky(&pod, &addresses);
+                self.check_machine(&pod, &addresses);
                 self.log.say(format_args!(
                     "started: {} on {name} with {addresses:?}",
                     full_name(&pod)
@@ -221,6 +225,7 @@ impl World {
                     uid: meta(&pod, "uid").to_owned(),
                     pod: full_name(&pod),
                     addresses,
+                    machine: machine_of(&pod),
                     reported: false,
                     forgotten: false,
                 };
@@ -243,6 +248,9 @@ impl World {
                 let Some(twice) = twice.filter(|_| !given_up && !container.forgotten) else {
                     continue;
                 };
+                if self.may_share(pod, container) {
+                    continue;
+                }
                 // The same holder: who deletes by force says that the pod before it has ended.
                 if container.pod == full_name(pod) {
                     self.log
@@ -257,6 +265,33 @@ impl World {
                 ));
             }
         }
+    }
+
+    /// Whether both are of one machine, and may both run: one is the target of a migration (after which
+    /// the source may be started once more by a node that was away), or the pod of the other is gone.
+    fn may_share(&self, pod: &Value, container: &Container) -> bool {
+        let one = container.machine.is_some() && container.machine == machine_of(pod);
+        let gone = || {
+            let mut pods = self.pods().into_iter();
+            let before = pods.find(|pod| meta(pod, "uid") == container.uid);
+            before.is_none_or(|pod| has_ended(&pod))
+        };
+        one && (is_target(pod) || self.is_source(pod) || gone())
+    }
+
+    /// The guest of a launcher is there no more: its addresses are used by nobody there.
+    pub(super) fn end_guest(&self, uid: &str) {
+        for node in self.lock(&self.nodes).iter_mut() {
+            for container in &mut node.containers {
+                container.forgotten |= container.uid == uid;
+            }
+        }
+    }
+
+    /// Whether the kubelet of a node reaches the API server.
+    pub(super) fn reaches(&self, node: &str) -> bool {
+        let nodes = self.lock(&self.nodes);
+        nodes.iter().any(|one| one.name == node && one.reachable)
     }
 
     /// Writes what Multus reports.

@@ -17,6 +17,15 @@ pub(super) enum Weather {
     Storm,
 }
 
+/// Who plays in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cast {
+    /// Pods and StatefulSets.
+    Pods,
+    /// The same, and virtual machines.
+    Machines,
+}
+
 /// The circumstances of a history.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -36,10 +45,11 @@ pub(super) struct Plan {
     pub(super) sticky: bool,
     /// Whether replicas are told to lead, also two or none at a time, and no Lease says so.
     pub(super) told_to_lead: bool,
+    pub(super) cast: Cast,
 }
 
 impl Plan {
-    pub(super) fn draw(dice: &Dice) -> Self {
+    pub(super) fn draw(dice: &Dice, cast: Cast) -> Self {
         let sliced = dice.percent(20);
         let families = if dice.percent(30) { 2 } else { 1 };
         let quarantine = dice.between(45, 90);
@@ -62,9 +72,46 @@ impl Plan {
             families,
             sticky,
             told_to_lead: dice.percent(30),
+            cast,
         };
         plan.pool = plan.draw_pool(dice, sliced);
+        if cast == Cast::Machines {
+            plan.draw_machines(dice);
+        }
         plan
+    }
+
+    /// With machines there are MACs, and sometimes machines keep addresses, too.
+    fn draw_machines(&mut self, dice: &Dice) {
+        if self.pool["macs"].is_null() {
+            self.pool["macs"] = json!({"prefix": "02:5e:00"});
+        }
+        if !self.is_sliced() && dice.percent(30) {
+            self.pool["virtualMachines"] = json!("MACAndIPs");
+        }
+    }
+
+    fn is_sliced(&self) -> bool {
+        self.pool["nodeSliceSize"].is_string()
+    }
+
+    /// Whether there are MACs that follow from no address.
+    fn has_spare(&self) -> bool {
+        let exact = self.pool["macs"]["end"].is_string()
+            && self.pool["ranges"][0]["range"]
+                .as_str()
+                .is_some_and(|range| range.ends_with("/28"));
+        !exact
+    }
+
+    /// Whether a machine keeps its addresses without a pod.
+    pub(super) fn machines_keep_ips(&self) -> bool {
+        self.sticky && (self.pool["virtualMachines"] == "MACAndIPs" || !self.has_spare())
+    }
+
+    /// Whether it keeps its MAC.
+    pub(super) fn machines_keep_macs(&self) -> bool {
+        self.sticky || (self.is_sliced() && self.has_spare())
     }
 
     fn draw_pool(&self, dice: &Dice, sliced: bool) -> Value {

@@ -2,14 +2,27 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use super::{dice::Dice, plan::Weather, world::World};
+use super::{
+    dice::Dice,
+    plan::{Cast, Weather},
+    world::World,
+};
 use crate::api_server::{Asked, Failure, FaultAction};
+
+const MIGRATIONS: &str = "virtualmachineinstancemigrations";
 
 impl World {
     /// Lets requests fail, each by the dice.
     pub(super) fn blow(&self) {
         let (dice, weather, log) = (self.dice.fork(), self.plan.weather, self.log.clone());
+        // What is asked of migrations has dice of its own, so that the histories in which nobody
+        // migrates are those that they were before that was asked.
+        let (apart, cast) = (dice.beside(), self.plan.cast);
         self.server.faults(move |asked| {
+            let dice = match asked.resource == MIGRATIONS && cast == Cast::Pods {
+                true => &apart,
+                false => &dice,
+            };
             if tells_all() {
                 let name = asked.name.as_deref().unwrap_or_default();
                 let about = [
@@ -27,10 +40,10 @@ impl World {
                 Weather::Storm => 15,
             };
             if asked.client.starts_with("replica") && dice.percent(harm) {
-                return Some(of_replica(&dice, asked));
+                return Some(of_replica(dice, asked));
             }
             if !asked.client.starts_with("replica") && dice.percent(harm / 2) {
-                return Some(of_others(&dice, asked));
+                return Some(of_others(dice, asked));
             }
             Some(FaultAction::slow(dice.millis(0, 6), dice.millis(0, 4)))
         });

@@ -16,7 +16,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::{dice::Dice, log::Log, nodes::Node, plan::Plan, replicas::Slot};
+use super::{
+    dice::Dice,
+    log::Log,
+    nodes::Node,
+    plan::{Cast, Plan},
+    replicas::Slot,
+};
 use crate::api_server::ApiServer;
 
 /// How long a caller waits for the API server.
@@ -50,9 +56,9 @@ pub(super) struct Answered {
 
 impl World {
     /// A cluster with its objects, nodes and no replica.
-    pub(super) fn new(seed: u64) -> Arc<Self> {
+    pub(super) fn new(seed: u64, cast: Cast) -> Arc<Self> {
         let dice = Dice::of(seed);
-        let plan = Plan::draw(&dice.fork());
+        let plan = Plan::draw(&dice.fork(), cast);
         let (server, log) = (ApiServer::new(), Log::begin());
         let lines = log.clone();
         server.log(move |line| lines.say(line));
@@ -90,6 +96,11 @@ impl World {
         self.healed.store(true, Ordering::Relaxed);
         self.server.heal();
         self.log.say("everything is mended");
+    }
+
+    /// Whether it does.
+    pub(super) fn is_healed(&self) -> bool {
+        self.healed.load(Ordering::Relaxed)
     }
 
     /// How long an actor waits before it looks again: long, when nothing happens any more.

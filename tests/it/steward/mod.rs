@@ -2,6 +2,7 @@
 
 mod adoption;
 mod late;
+mod machines;
 mod notes;
 mod release;
 mod scale;
@@ -14,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         adoption::trials(),
         late::trials(),
+        machines::trials(),
         notes::trials(),
         release::trials(),
         scale::trials(),

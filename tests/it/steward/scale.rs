@@ -77,6 +77,7 @@ fn pod(number: u32, extra: &str) -> Arc<Pod> {
         node: Some("node-1".into()),
         terminating: false,
         mirror: false,
+        target_of: None,
     })
 }
 

@@ -112,6 +112,7 @@ impl Live for Looks {
                     source.refresh_stateful_set(namespace, name).await
                 }
                 Look::Machine(namespace, name) => source.refresh_machine(namespace, name).await,
+                Look::Migration(namespace, name) => source.refresh_migration(namespace, name).await,
                 Look::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
                 Look::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
             };

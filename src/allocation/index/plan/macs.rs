@@ -1,12 +1,12 @@
 //! Which MAC an attachment is given: the recorded one, the one asked for, the one that follows from its
 //! address, or one of the pool's.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::{Ask, Draft, Given, MacWish};
 use crate::{
     allocation::{
-        Address, Pool,
+        Address, Allocation, Family, Pool, Space,
         index::{Index, pools::Slot},
         refusal::Refusal,
     },
@@ -27,59 +27,99 @@ impl Index {
             Address::Mac(mac) => Some(*mac),
             Address::Ip(_) => None,
         });
-        let following = given
-            .ips
-            .iter()
-            .find_map(|(ip, _)| self.following(pool, *ip));
         match ask.mac {
             MacWish::None => Ok(None),
             MacWish::This(mac) => self
-                .take_named_mac(mac, own, following, ask, pool, draft)
+                .take_named_mac(mac, own, given, ask, pool, draft)
                 .map(Some),
             MacWish::Any => {
                 if let Some(mac) = own {
                     self.keep(mac.into(), ask, pool, draft)?;
                     return Ok(Some(mac));
                 }
-                if following.is_some() || pool.macs.is_none() {
-                    return Ok(following);
+                let with = self.recorded_with(given, pool);
+                if let Some((mac, parts)) = with
+                    && !parts
+                {
+                    return Ok(Some(mac));
                 }
-                let reserved = self.reserved_mac(ask, pool, draft.asker);
-                let address = match reserved {
-                    Some(mac) => Address::Mac(mac),
-                    None => self.lowest(pool, Slot::Macs)?,
-                };
-                self.take(address, ask, pool, draft)?;
-                match address {
-                    Address::Mac(mac) => Ok(Some(mac)),
-                    Address::Ip(_) => Err(Refusal::Bug("a run of MACs gave an IP address")),
+                if with.is_none() && pool.macs.is_none() {
+                    return Ok(None);
                 }
+                self.take_any_mac(with.map(|(mac, _)| mac), ask, pool, draft)
+                    .map(Some)
             }
         }
     }
 
-    /// The MAC that goes with an address: as recorded, else as it follows.
-    fn following(&self, pool: &Pool, ip: IpAddr) -> Option<Mac> {
-        let recorded = self.holder_of(&pool.space, ip.into());
-        recorded
-            .and_then(|allocation| allocation.mac)
-            .or_else(|| pool.following_mac(ip))
+    /// A MAC with a record of its own: that which the holder has had with an address so far, what is
+    /// reserved for it, or the lowest free one.
+    fn take_any_mac(
+        &mut self,
+        known: Option<Mac>,
+        ask: &Ask,
+        pool: &Arc<Pool>,
+        draft: &mut Draft<'_>,
+    ) -> Result<Mac, Refusal> {
+        let known = known.filter(|mac| self.entry(&pool.space, Address::Mac(*mac)).is_none());
+        let address = match known.or_else(|| self.reserved_mac(ask, pool, draft.asker)) {
+            Some(mac) => Address::Mac(mac),
+            None => self.lowest(pool, Slot::Macs)?,
+        };
+        self.take(address, ask, pool, draft)?;
+        match address {
+            Address::Mac(mac) => Ok(mac),
+            Address::Ip(_) => Err(Refusal::Bug("a run of MACs gave an IP address")),
+        }
+    }
+
+    /// The MAC that is recorded with one of the addresses, and whether it is to outlive that.
+    fn recorded_with(&self, given: &Given, pool: &Pool) -> Option<(Mac, bool)> {
+        let mut ips = given.ips.iter();
+        ips.find_map(|(ip, _)| {
+            let record = self.holder_of(&pool.space, (*ip).into())?;
+            Some((record.mac?, pool.parts_mac_of(record)))
+        })
+    }
+
+    /// The MAC to record with an address: the one that follows from it, if that is wanted. Not if the
+    /// holder has one with a record of its own, or is to have one, or another has this.
+    pub(super) fn mac_beside(&self, record: &Allocation, ask: &Ask, pool: &Pool) -> Option<Mac> {
+        let mac = pool.following_mac(record.address.ip()?)?;
+        let wanted = match ask.mac {
+            MacWish::None => false,
+            MacWish::Any => true,
+            MacWish::This(wanted) => wanted == mac,
+        };
+        let held = self.addresses_of(&record.holder, &record.network, &record.interface);
+        let by_itself = |(space, address): &(Space, Address)| {
+            *space == pool.space && address.family() == Family::Mac
+        };
+        let others = || {
+            let holder = self.holder_of_mac(&pool.space, mac);
+            holder.is_some_and(|holder| holder.address != record.address)
+        };
+        let follows =
+            wanted && !pool.parts_mac_of(record) && !held.iter().any(by_itself) && !others();
+        follows.then_some(mac)
     }
 
     fn take_named_mac(
         &mut self,
         mac: Mac,
         own: Option<Mac>,
-        following: Option<Mac>,
+        given: &Given,
         ask: &Ask,
         pool: &Arc<Pool>,
         draft: &mut Draft<'_>,
     ) -> Result<Mac, Refusal> {
-        if following == Some(mac) {
-            return Ok(mac);
-        }
         if own == Some(mac) {
             self.keep(mac.into(), ask, pool, draft)?;
+            return Ok(mac);
+        }
+        let with = self.recorded_with(given, pool);
+        let with = with.filter(|(with, _)| *with == mac);
+        if let Some((_, false)) = with {
             return Ok(mac);
         }
         if let Some(has) = own {
@@ -91,6 +131,7 @@ impl Index {
         }
         if let Some(holder) = self.holder_of_mac(&pool.space, mac)
             && holder.address != Address::Mac(mac)
+            && with.is_none()
         {
             return Err(Refusal::InUse {
                 address: mac.into(),
@@ -98,7 +139,10 @@ impl Index {
             });
         }
         let follows = |pool: &&Arc<Pool>| pool.macs.as_ref().is_some_and(|m| m.follows(mac));
-        if let Some(pool) = self.layout.pools.values().find(follows) {
+        // It comes with an address of the pod's own, which it is to outlive.
+        let mut ips = given.ips.iter();
+        let comes_along = ips.any(|(ip, _)| pool.following_mac(*ip) == Some(mac));
+        if !comes_along && let Some(pool) = self.layout.pools.values().find(follows) {
             return Err(Refusal::MacFollows {
                 mac: mac.into(),
                 pool: Arc::clone(&pool.name),

@@ -216,7 +216,6 @@ impl Ask {
 
 impl Draft<'_> {
     fn allocation(&self, address: Address, ask: &Ask, pool: &Pool) -> Allocation {
-        let following = address.ip().and_then(|ip| pool.following_mac(ip));
         Allocation {
             address,
             space: pool.space.clone(),
@@ -225,11 +224,7 @@ impl Draft<'_> {
             interface: Arc::clone(&ask.interface),
             holder: self.asker.holder.clone(),
             pod: self.pod.clone(),
-            mac: following.filter(|mac| match ask.mac {
-                MacWish::None => false,
-                MacWish::Any => true,
-                MacWish::This(wanted) => wanted == *mac,
-            }),
+            mac: None,
             former_nodes: Vec::new(),
             reservation: None,
             since: self.now,

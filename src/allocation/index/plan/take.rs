@@ -18,9 +18,10 @@ impl Index {
         let entry = self.entry(&pool.space, address);
         let mut wanted = draft.allocation(address, ask, pool);
         wanted.reservation = reservation;
+        wanted.mac = self.mac_beside(&wanted, ask, pool);
         match entry {
             None => {
-                self.within_limit(pool, draft)?;
+                self.within_limit(address, pool, draft)?;
                 draft.writes.push(Write::Create(wanted.clone()));
             }
             Some(entry) if entry.ticket().is_some_and(|ticket| ticket != draft.ticket) => {
@@ -55,6 +56,10 @@ impl Index {
         let bug = Refusal::Bug("a holder has an address that has no entry");
         let entry = entry.ok_or(bug)?;
         let old = entry.allocation();
+        // What is in flight for another comes to nothing; until that is known, it is in the way.
+        if old.holder != draft.asker.holder {
+            return Err(Refusal::Busy(address));
+        }
         if draft.is_claimed(old) {
             return Err(Refusal::InUse {
                 address,
@@ -63,7 +68,7 @@ impl Index {
         }
         let mut wanted = draft.allocation(address, ask, pool);
         wanted.reservation.clone_from(&old.reservation);
-        wanted.mac = old.mac.or(wanted.mac);
+        wanted.mac = old.mac.or_else(|| self.mac_beside(&wanted, ask, pool));
         draft.remember_node(&mut wanted, old);
         wanted.former_nodes = old.former_nodes_before(wanted.pod.as_ref());
         let version = entry.version();
@@ -84,12 +89,21 @@ impl Index {
         Ok(())
     }
 
-    fn within_limit(&self, pool: &Pool, draft: &Draft<'_>) -> Result<(), Refusal> {
+    /// A namespace may have so many addresses, and as many MACs that follow from none.
+    fn within_limit(
+        &self,
+        address: Address,
+        pool: &Pool,
+        draft: &Draft<'_>,
+    ) -> Result<(), Refusal> {
         let (Some(most), Some(state)) = (pool.max_per_namespace, self.pools.get(&pool.name)) else {
             return Ok(());
         };
         let namespace = draft.asker.holder.namespace();
-        let held = state.held_in(namespace);
+        let held = match state.counts(address) {
+            true => state.held_in(namespace),
+            false => state.macs_in(namespace),
+        };
         if held < most.saturating_add(draft.replaced) {
             return Ok(());
         }

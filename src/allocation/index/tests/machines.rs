@@ -1,0 +1,208 @@
+//! What virtual machines hold: the MAC always, the addresses where the pool says so.
+
+use super::*;
+
+fn machine(name: &str, uid: &str) -> Asker {
+    Asker {
+        holder: Holder::Machine {
+            namespace: "db".into(),
+            name: name.into(),
+        },
+        pod: Some(PodRef {
+            name: format!("virt-launcher-{name}-{uid}").into(),
+            uid: Some(uid.into()),
+            node: None,
+        }),
+        node: None,
+    }
+}
+
+/// Addresses and MAC that one attachment is given.
+fn given(index: &mut Index, asker: &Asker, ask: &Ask) -> (Vec<String>, String) {
+    let given = allocate(index, asker, std::slice::from_ref(ask));
+    let given = given.unwrap_or_else(|e| panic!("{e}"));
+    let ips = given[0].ips.iter().map(|(ip, _)| ip.to_string());
+    let mac = given[0].mac.map(|mac| mac.to_string());
+    (ips.collect(), mac.unwrap_or_default())
+}
+
+fn is(found: &(Vec<String>, String), ip: &str, mac: &str) -> bool {
+    found.0 == [ip] && found.1 == mac
+}
+
+fn naming(mac: &str) -> Ask {
+    let Address::Mac(mac) = address(mac) else {
+        panic!("{mac} is no MAC")
+    };
+    Ask {
+        mac: MacWish::This(mac),
+        ..ask(&[])
+    }
+}
+
+/// A record as an older release made it: the machine's MAC follows from its address.
+fn before(ip: &str, mac: &str, version: u64) -> Stored {
+    let asker = machine("vm", "u1");
+    let Address::Mac(mac) = address(mac) else {
+        panic!("{mac} is no MAC")
+    };
+    Stored {
+        allocation: Allocation {
+            address: address(ip),
+            space: Space::default(),
+            pool: "storage".into(),
+            network: network("storage-net"),
+            interface: "net1".into(),
+            holder: asker.holder,
+            pod: asker.pod,
+            mac: Some(mac),
+            former_nodes: Vec::new(),
+            reservation: None,
+            since: NOW.plus(-1000),
+        },
+        version: Version(version),
+    }
+}
+
+#[test]
+fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
+    let mut index = index(&[storage("")], &[]);
+    let first = given(&mut index, &machine("vm", "u1"), &ask(&[]));
+    // The MACs from 02:5e:00:00:00:00 to :07 follow from addresses.
+    assert!(is(&first, "192.0.2.2", "02:5e:00:00:00:08"), "{first:?}");
+    // Asked again, also with what it was given, the same launcher is given the same.
+    let again = Ask {
+        ips: ask(&["192.0.2.2"]).ips,
+        ..naming("02:5e:00:00:00:08")
+    };
+    for ask in [ask(&[]), again] {
+        assert_eq!(given(&mut index, &machine("vm", "u1"), &ask), first);
+    }
+    release(&mut index, "192.0.2.2");
+    let other = given(&mut index, &asker("a"), &ask(&[]));
+    assert!(is(&other, "192.0.2.2", "02:5e:00:00:00:02"), "{other:?}");
+    let next = given(&mut index, &machine("vm", "u2"), &ask(&[]));
+    assert!(is(&next, "192.0.2.3", "02:5e:00:00:00:08"), "{next:?}");
+    release(&mut index, "02:5e:00:00:00:08");
+    let another = given(&mut index, &machine("other", "u3"), &ask(&[]));
+    assert!(
+        is(&another, "192.0.2.4", "02:5e:00:00:00:08"),
+        "{another:?}"
+    );
+}
+
+#[test]
+fn where_addresses_are_kept_the_mac_follows() {
+    let both = storage(r#","virtualMachines":"MACAndIPs""#);
+    // In this one each MAC follows: a machine cannot keep one without the address.
+    let exact = pool(
+        "storage",
+        r#"{"ranges":[{"range":"192.0.2.0/24","rangeStart":"192.0.2.2"}],"macs":{"prefix":"02:5e:00:00:00"}}"#,
+    );
+    assert!(exact.machines_keep_ips);
+    let by_pod = storage(r#","retention":"Pod""#);
+    for pool in [both, exact, by_pod] {
+        let mut index = index(&[pool], &[]);
+        let found = given(&mut index, &machine("vm", "u1"), &ask(&[]));
+        assert!(is(&found, "192.0.2.2", "02:5e:00:00:00:02"), "{found:?}");
+        assert_eq!(index.recorded().count(), 1);
+    }
+}
+
+#[test]
+fn with_a_reserved_address_the_mac_follows() {
+    let reserved = reservation(
+        "r",
+        r#"{"network":"storage-net","holder":{"virtualMachine":"vm"},"ips":["192.0.2.5"]}"#,
+    );
+    let mut index = index(&[storage("")], &[reserved]);
+    let found = given(&mut index, &machine("vm", "u1"), &ask(&[]));
+    assert!(is(&found, "192.0.2.5", "02:5e:00:00:00:05"), "{found:?}");
+}
+
+#[test]
+fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
+    let mut index = index(&[storage("")], &[]);
+    index.apply(before("192.0.2.2", "02:5e:00:00:00:02", 1));
+    let next = given(&mut index, &machine("vm", "u2"), &ask(&[]));
+    assert!(is(&next, "192.0.2.2", "02:5e:00:00:00:02"), "{next:?}");
+    release(&mut index, "192.0.2.2");
+    // Whoever gets the address gets another MAC, which is its own.
+    let other = given(&mut index, &asker("a"), &ask(&[]));
+    assert!(is(&other, "192.0.2.2", "02:5e:00:00:00:08"), "{other:?}");
+    assert_eq!(given(&mut index, &asker("a"), &ask(&[])), other);
+    let named = given(
+        &mut index,
+        &machine("vm", "u3"),
+        &naming("02:5e:00:00:00:02"),
+    );
+    assert!(is(&named, "192.0.2.3", "02:5e:00:00:00:02"), "{named:?}");
+    // Of a MAC nobody else has anything.
+    let stolen = naming("02:5e:00:00:00:02");
+    assert_eq!(
+        code(allocate(&mut index, &asker("b"), &[stolen])),
+        "mac-in-use"
+    );
+    let unheld = naming("02:5e:00:00:00:06");
+    assert_eq!(
+        code(allocate(&mut index, &machine("vm2", "u9"), &[unheld])),
+        "mac-in-use"
+    );
+    assert_eq!(
+        index
+            .holder_of_mac(
+                &Space::default(),
+                match address("02:5e:00:00:00:02") {
+                    Address::Mac(mac) => mac,
+                    Address::Ip(ip) => panic!("{ip}"),
+                }
+            )
+            .map(|held| held.holder.to_string())
+            .as_deref(),
+        Some("virtual machine db/vm")
+    );
+}
+
+#[test]
+fn a_machine_may_name_the_mac_of_its_address() {
+    let mut index = index(&[storage("")], &[]);
+    let named = Ask {
+        ips: ask(&["192.0.2.4"]).ips,
+        ..naming("02:5e:00:00:00:04")
+    };
+    let found = given(&mut index, &machine("vm", "u1"), &named);
+    assert!(is(&found, "192.0.2.4", "02:5e:00:00:00:04"), "{found:?}");
+    assert_eq!(given(&mut index, &machine("vm", "u1"), &named), found);
+    release(&mut index, "192.0.2.4");
+    let next = given(&mut index, &machine("vm", "u2"), &ask(&[]));
+    assert!(is(&next, "192.0.2.2", "02:5e:00:00:00:04"), "{next:?}");
+}
+
+#[test]
+fn a_namespace_has_as_many_macs_as_addresses() {
+    let mut index = index(&[storage(r#","maxPerNamespace":2"#)], &[]);
+    for name in ["a", "b"] {
+        given(&mut index, &machine(name, name), &ask(&[]));
+    }
+    let mut refused = |name: &str| code(allocate(&mut index, &machine(name, name), &[ask(&[])]));
+    assert_eq!(refused("c"), "namespace-limit");
+    for ip in ["192.0.2.2", "192.0.2.3"] {
+        release(&mut index, ip);
+    }
+    // The MACs of machines that are stopped count.
+    let mut refused = |name: &str| code(allocate(&mut index, &machine(name, name), &[ask(&[])]));
+    assert_eq!(refused("c"), "namespace-limit");
+    assert_eq!(refused("b"), "given");
+}
+
+#[test]
+fn a_machine_keeps_its_mac_over_slices() {
+    let sliced = pool(
+        "storage",
+        r#"{"ranges":[{"range":"192.0.2.0/24"}],"macs":{"prefix":"02:5e:00"},"nodeSliceSize":"/28"}"#,
+    );
+    let machine = machine("vm", "u1").holder;
+    assert!(sliced.keeps(&machine, crate::allocation::Family::Mac));
+    assert!(!sliced.keeps(&machine, crate::allocation::Family::V4));
+    assert!(sliced.parts_mac(&machine));
+}

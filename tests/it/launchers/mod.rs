@@ -1,0 +1,312 @@
+//! Who is given what a virtual machine holds: one launcher, and the target of a migration in progress.
+
+mod world;
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    admission::{Decision, Evidence, Late, Situation, Webhook, late},
+    allocation::{Address, Holder, Space},
+    catalog::Migration,
+    rules::{Injection, Lookup},
+};
+use serde_json::{Value, json};
+
+use self::world::*;
+
+type Case = fn() -> Told;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let cases: [(&str, Case); 13] = [
+        ("a_machine_has_one_launcher", second),
+        ("the_target_of_a_migration_shares", migrated),
+        ("what_proves_no_migration_shares_nothing", unproven),
+        ("a_migration_has_one_target", twin),
+        ("who_has_nothing_is_in_nobody_s_way", in_the_way),
+        ("who_was_there_a_moment_ago_is_looked_up", recorded),
+        ("a_second_launcher_is_refused_when_it_is_created", created),
+        ("of_two_that_are_created_at_once_one_waits", at_once),
+        ("what_a_second_launcher_brings_is_refused", brought),
+        ("a_second_launcher_gets_nothing_late", missed),
+        ("what_is_kept_is_looked_up_before_more_is_given", partly),
+        ("who_was_let_in_stays", plugged),
+        ("who_was_not_let_in_plugs_nothing_in", forged),
+    ];
+    cases
+        .into_iter()
+        .map(|(name, case)| Trial::test(format!("launchers::{name}"), case))
+        .collect()
+}
+
+fn second() -> Told {
+    let world = World::after("a", &[running("a"), launcher("b")], &[])?;
+    same(
+        world.looks(Webhook::Mutate, &binding("b"))?,
+        vec![look_pod("a")],
+    )?;
+    let answer = world.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    same(answer.codes(), vec!["address-in-use"])?;
+    for words in ["virtual machine vms/vm1", "\"a\"", "migration"] {
+        if !answer.message().contains(words) {
+            return Err(answer.message().into());
+        }
+    }
+    // When the first has ended, the next has what that had.
+    let next = World::after("a", &[launcher("b")], &[])?;
+    let answer = next.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    same(put_in(&answer), GIVEN.to_owned())?;
+    let mut ended = running("a");
+    ended["status"] = json!({"phase": "Succeeded"});
+    let next = World::after("a", &[ended, launcher("b")], &[])?;
+    let answer = next.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    same(put_in(&answer), GIVEN.to_owned())?;
+    // One that is being deleted runs on for a while.
+    let mut ending = running("a");
+    ending["metadata"]["deletionTimestamp"] = "2026-11-21T22:07:22Z".into();
+    let world = World::after("a", &[ending, launcher("b")], &[])?;
+    world.refuses(Webhook::Mutate, &binding("b"))
+}
+
+fn migrated() -> Told {
+    let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
+    let world = World::after("a", &pods, &[migration("vm1", false)])?;
+    let lookups = world.looks(Webhook::Mutate, &binding("b"))?;
+    same(lookups, vec![look_migration()])?;
+    let looked = [look_migration()];
+    let evidence = Evidence::LookedUp(&looked);
+    let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
+    same(put_in(&answer), GIVEN.to_owned())?;
+    let mut carried = binding("b");
+    carried["object"]["metadata"]["annotations"] =
+        json!({NETWORKS: GIVEN, REQUESTED: "machine-net"});
+    same(
+        world.looks(Webhook::Validate, &carried)?,
+        vec![look_migration()],
+    )?;
+    let answer = world.done(Webhook::Validate, &carried, evidence)?;
+    same(answer.codes(), vec![])
+}
+
+fn unproven() -> Told {
+    let other_uid = Migration {
+        uid: "m-2".into(),
+        ..migration("vm1", false)
+    };
+    for migrations in [
+        vec![],
+        vec![migration("vm1", true)],
+        vec![migration("vm2", false)],
+        vec![other_uid],
+    ] {
+        let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
+        let world = World::after("a", &pods, &migrations)?;
+        let lookups = world.looks(Webhook::Mutate, &binding("b"))?;
+        same(lookups, vec![look_migration()])?;
+        world.refuses(Webhook::Mutate, &binding("b"))?;
+    }
+    // A name without the UID proves nothing, nor does the UID without a name.
+    let mut named = launcher("b");
+    named["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = "m".into();
+    let mut labelled = launcher("b");
+    labelled["metadata"]["labels"]["kubevirt.io/migrationJobUID"] = "m-1".into();
+    for pod in [named, labelled] {
+        let pods = [running("a"), pod];
+        let world = World::after("a", &pods, &[migration("vm1", false)])?;
+        world.refuses(Webhook::Mutate, &binding("b"))?;
+    }
+    Ok(())
+}
+
+fn twin() -> Told {
+    let pods = [
+        running("a"),
+        target_of(running("b"), "m", "m-1"),
+        target_of(launcher("c"), "m", "m-1"),
+    ];
+    let world = World::after("a", &pods, &[migration("vm1", false)])?;
+    world.refuses(Webhook::Mutate, &binding("c"))?;
+    // The target of an earlier one is the source of the next.
+    let pods = [
+        target_of(running("a"), "m", "m-0"),
+        target_of(launcher("b"), "m", "m-1"),
+    ];
+    let world = World::after("a", &pods, &[migration("vm1", false)])?;
+    let answer = world.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    same(put_in(&answer), GIVEN.to_owned())
+}
+
+fn in_the_way() -> Told {
+    let world = World::of(&[launcher("a"), launcher("b")], &[])?;
+    let answer = world.done(Webhook::Mutate, &binding("a"), Evidence::Confirmed)?;
+    same(put_in(&answer), GIVEN.to_owned())?;
+    // From then on it is recorded for that one, though nobody has seen it bound.
+    world.refuses(Webhook::Mutate, &binding("b"))?;
+    // The launcher of another machine is.
+    let mut other = running("a");
+    other["metadata"]["ownerReferences"][0]["name"] = "vm2".into();
+    let world = World::of(&[other, launcher("b")], &[])?;
+    let answer = world.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    same(put_in(&answer), GIVEN.to_owned())
+}
+
+fn recorded() -> Told {
+    let world = World::after("a", &[launcher("b")], &[])?;
+    same(
+        world.looks(Webhook::Mutate, &binding("b"))?,
+        vec![look_pod("a")],
+    )?;
+    let looked = [look_pod("a")];
+    let evidence = Evidence::LookedUp(&looked);
+    let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
+    same(put_in(&answer), GIVEN.to_owned())
+}
+
+fn created() -> Told {
+    let named = |name: &str| {
+        let mut pod = launcher(name);
+        pod["metadata"]["annotations"] = json!({NETWORKS: GIVEN});
+        pod
+    };
+    let world = World::after("a", &[running("a")], &[migration("vm1", false)])?;
+    for webhook in [Webhook::Mutate, Webhook::Validate] {
+        let looks = world.looks(webhook, &creation(named("b")))?;
+        same(looks, vec![look_pod("a")])?;
+        world.refuses(webhook, &creation(named("b")))?;
+    }
+    let mut world = World::after("a", &[running("a")], &[migration("vm1", false)])?;
+    world.policy.injection = Some(Injection::Create);
+    world.refuses(Webhook::Mutate, &creation(launcher("b")))?;
+    let target = creation(target_of(launcher("b"), "m", "m-1"));
+    let answer = world.done(Webhook::Mutate, &target, Evidence::Confirmed)?;
+    same(put_in(&answer), GIVEN.to_owned())?;
+    // Asked a second time with what was put in.
+    let target = creation(target_of(named("b"), "m", "m-1"));
+    let answer = world.done(Webhook::Validate, &target, Evidence::Confirmed)?;
+    same(answer.codes(), vec![])
+}
+
+fn at_once() -> Told {
+    let mut world = World::of(&[], &[])?;
+    world.policy.injection = Some(Injection::Create);
+    let unnamed = || {
+        let mut ask = creation(launcher(""));
+        ask["name"] = "".into();
+        ask["object"]["metadata"]["generateName"] = "virt-launcher-vm1-".into();
+        ask
+    };
+    let named = |name: &str| {
+        let mut ask = creation(launcher(name));
+        ask["object"]["metadata"]["uid"] = format!("uid-{name}").into();
+        ask["object"]["metadata"]["annotations"][NETWORKS] = GIVEN.into();
+        ask
+    };
+    for _ in 0..2 {
+        let answer = world.done(Webhook::Mutate, &unnamed(), Evidence::Confirmed)?;
+        same(put_in(&answer), GIVEN.to_owned())?;
+    }
+    let answer = world.done(Webhook::Validate, &named("a"), Evidence::Confirmed)?;
+    same(answer.codes(), vec![])?;
+    same(
+        world.looks(Webhook::Validate, &named("b"))?,
+        vec![look_pod("a")],
+    )?;
+    // The first is not seen yet, but may be any moment.
+    match world.decide(Webhook::Validate, &named("b"), Evidence::Confirmed)? {
+        Decision::AskAgain(answer) => same(answer.codes(), vec!["pool-not-ready"]),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn brought() -> Told {
+    let world = World::after("a", &[running("a"), launcher("b")], &[])?;
+    let mut carried = binding("b");
+    carried["object"]["metadata"]["annotations"] = json!({NETWORKS: GIVEN});
+    same(
+        world.looks(Webhook::Validate, &carried)?,
+        vec![look_pod("a")],
+    )?;
+    let answer = world.done(Webhook::Validate, &carried, Evidence::Confirmed)?;
+    same(answer.codes(), vec!["binding-changes-networks"])
+}
+
+fn missed() -> Told {
+    let mut bound = launcher("b");
+    bound["spec"]["nodeName"] = "node-2".into();
+    let lacks = |pod: &Value, migrations: &[Migration]| -> Result<Late, Failed> {
+        let world = World::after("a", &[running("a"), pod.clone()], migrations)?;
+        let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+        let pod = world.catalog.pod("vms", "b").ok_or("no pod")?;
+        Ok(late(pod, &situation))
+    };
+    match lacks(&bound, &[])? {
+        Late::Refused(findings) => same(findings[0].code, "address-in-use")?,
+        other => return Err(format!("{other:?}").into()),
+    }
+    let target = target_of(bound, "m", "m-1");
+    match lacks(&target, &[migration("vm1", false)])? {
+        Late::Lacks { annotations, .. } => same(&*annotations[0].1, GIVEN)?,
+        other => return Err(format!("{other:?}").into()),
+    }
+    // What it has it keeps, though the migration is over.
+    let had = target_of(running("b"), "m", "m-1");
+    match lacks(&had, &[migration("vm1", true)])? {
+        Late::Nothing | Late::Lacks { .. } => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// Another replica has written address and MAC, and the MAC was not heard of yet.
+fn partly() -> Told {
+    let world = World::after("a", &[launcher("b")], &[])?;
+    let mac: Address = "02:5e:00:00:00:10".parse()?;
+    {
+        let mut index = world.index.lock();
+        let version = index.version_of(&Space::default(), mac);
+        index.apply_gone(&Space::default(), mac, version.ok_or("no record")?);
+    }
+    let looked = [look_pod("a")];
+    let holder = Holder::Machine {
+        namespace: "vms".into(),
+        name: "vm1".into(),
+    };
+    let lookup = Lookup::Holdings {
+        holder,
+        in_part: true,
+    };
+    match world.decide(Webhook::Mutate, &binding("b"), Evidence::LookedUp(&looked))? {
+        Decision::Confirm(lookups) => same(lookups, vec![lookup])?,
+        other => return Err(format!("{other:?}").into()),
+    }
+    // Nothing was taken meanwhile.
+    same(world.index.lock().known().count(), 1)
+}
+
+fn plugged() -> Told {
+    let pods = [running("a"), target_of(running("b"), "m", "m-1")];
+    let world = World::after("a", &pods, &[migration("vm1", true)])?;
+    for pod in pods {
+        let ask = plugging(&pod);
+        let answer = world.done(Webhook::Mutate, &ask, Evidence::Confirmed)?;
+        let text: Value = serde_json::from_str(&put_in(&answer))?;
+        same(text[0]["ips"][0].clone(), json!("192.0.2.1/28"))?;
+        same(text[1]["ips"][0].clone(), json!("192.0.2.2/28"))?;
+        let mut changed = ask.clone();
+        changed["object"]["metadata"]["annotations"][NETWORKS] = put_in(&answer).into();
+        let answer = world.done(Webhook::Validate, &changed, Evidence::Confirmed)?;
+        same(answer.codes(), vec![])?;
+    }
+    Ok(())
+}
+
+fn forged() -> Told {
+    let mut bound = launcher("b");
+    bound["metadata"]["annotations"][NETWORKS] = "[]".into();
+    bound["spec"]["nodeName"] = "node-2".into();
+    let world = World::after("a", &[running("a"), bound.clone()], &[])?;
+    let ask = plugging(&bound);
+    world.refuses(Webhook::Mutate, &ask)?;
+    let mut named = bound.clone();
+    named["metadata"]["annotations"][NETWORKS] = GIVEN.into();
+    let mut ask = plugging(&bound);
+    ask["object"] = named;
+    world.refuses(Webhook::Validate, &ask)
+}

@@ -1,0 +1,196 @@
+//! Virtual machines: what their users do, and who poses as theirs.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    dice::Dice,
+    nodes::NETWORKS,
+    plan::{NAMESPACES, NETWORK},
+    world::{World, full_name, meta},
+};
+
+pub(super) const MACHINES: &str = "virtualmachines.kubevirt.io";
+pub(super) const INSTANCES: &str = "virtualmachineinstances.kubevirt.io";
+pub(super) const MIGRATIONS: &str = "virtualmachineinstancemigrations.kubevirt.io";
+pub(super) const MIGRATION_UID: &str = "kubevirt.io/migrationJobUID";
+/// The machines of each namespace.
+const NAMES: [&str; 2] = ["vm-0", "vm-1"];
+
+impl World {
+    /// The machines of a history.
+    pub(super) fn make_machines(&self, dice: &Dice) {
+        for namespace in NAMESPACES {
+            for name in NAMES {
+                self.server.put(machine(namespace, name, dice.percent(70)));
+            }
+        }
+    }
+
+    /// What befalls a machine in one step of the history.
+    pub(super) fn machine_step(self: &Arc<Self>, dice: &Dice) {
+        let machines = self.server.all(MACHINES);
+        let Some(machine) = dice.pick(&machines) else {
+            return;
+        };
+        match dice.below(100) {
+            0..12 => self.start_or_stop(machine),
+            12..35 => self.migrate(machine, dice),
+            35..39 => self.delete_machine(machine, dice),
+            39..52 => self.pose(machine, dice),
+            _ => {}
+        }
+    }
+
+    fn start_or_stop(&self, machine: &Value) {
+        let mut machine = machine.clone();
+        let runs = machine["spec"]["running"] == true;
+        machine["spec"]["running"] = json!(!runs);
+        let (name, so) = (full_name(&machine), !runs);
+        self.log.say(format_args!("machine {name} is to run: {so}"));
+        self.server.put(machine);
+    }
+
+    fn migrate(&self, machine: &Value, dice: &Dice) {
+        let (namespace, name) = (meta(machine, "namespace"), meta(machine, "name"));
+        let of_it = |one: &&Arc<Value>| {
+            meta(one, "namespace") == namespace && one["spec"]["vmiName"] == name
+        };
+        let all = self.server.all(MIGRATIONS);
+        if all.iter().filter(of_it).any(|one| !is_final(one)) {
+            return;
+        }
+        let migration = format!("migration-{}", dice.below(1_000_000));
+        self.log.say(format_args!(
+            "{migration} of {namespace}/{name} is asked for"
+        ));
+        self.server.put(json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstanceMigration",
+            "metadata": {"name": migration, "namespace": namespace}, "spec": {"vmiName": name},
+            "status": {"phase": "Pending", "looks": 0},
+        }));
+    }
+
+    /// Deletes a machine; another one of the name comes after a while.
+    fn delete_machine(self: &Arc<Self>, machine: &Value, dice: &Dice) {
+        let (world, machine) = (Arc::clone(self), machine.clone());
+        let pause = dice.millis(100, 300_000);
+        tokio::spawn(async move {
+            let (namespace, name) = (meta(&machine, "namespace"), meta(&machine, "name"));
+            world.remove(MACHINES, &machine).await;
+            world
+                .log
+                .say(format_args!("machine {namespace}/{name} is deleted"));
+            tokio::time::sleep(pause).await;
+            world.server.put(self::machine(namespace, name, true));
+            world
+                .log
+                .say(format_args!("machine {namespace}/{name} is made anew"));
+        });
+    }
+
+    pub(super) async fn remove(&self, resource: &str, object: &Value) {
+        let (namespace, name) = (meta(object, "namespace"), meta(object, "name"));
+        let plural = resource.split('.').next().unwrap_or_default();
+        let path = format!("/apis/kubevirt.io/v1/namespaces/{namespace}/{plural}/{name}");
+        let still = || {
+            let stored = self.server.stored(resource, namespace, name);
+            stored.is_some_and(|stored| meta(&stored, "uid") == meta(object, "uid"))
+        };
+        while still() {
+            self.ask("virt-operator", "DELETE", &path, &json!({})).await;
+        }
+    }
+
+    /// A user makes a pod that names the instance as its owner, and sometimes a migration.
+    fn pose(self: &Arc<Self>, machine: &Value, dice: &Dice) {
+        let (namespace, name) = (meta(machine, "namespace"), meta(machine, "name"));
+        let Some(instance) = self.server.stored(INSTANCES, namespace, name) else {
+            return;
+        };
+        let mut pod = launcher(&instance);
+        pod["metadata"]["generateName"] = json!("posing-");
+        let migrations = self.server.all(MIGRATIONS);
+        if let Some(one) = dice.pick(&migrations).filter(|_| dice.percent(50)) {
+            // The name may be guessed, the UID not.
+            set_target(&mut pod, meta(one, "name"), "guessed");
+        }
+        if dice.percent(20) {
+            pod["spec"]["nodeName"] = json!(format!("node-{}", dice.below(3)));
+        }
+        let path = format!("/api/v1/namespaces/{namespace}/pods");
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            let answer = world.post("user", &path, &pod).await;
+            let told = answer.told();
+            world.log.say(format_args!(
+                "user: poses as {}: {told}",
+                full_name(&instance)
+            ));
+        });
+    }
+}
+
+/// The machine that a pod says that it belongs to.
+pub(super) fn machine_of(pod: &Value) -> Option<String> {
+    let owner = &pod["metadata"]["ownerReferences"][0];
+    let name = owner["name"].as_str()?;
+    let one = owner["kind"] == "VirtualMachineInstance";
+    one.then(|| format!("machine {}/{name}", meta(pod, "namespace")))
+}
+
+/// Whether KubeVirt made a pod as the target of a migration.
+pub(super) fn is_target(pod: &Value) -> bool {
+    meta(pod, "name").starts_with("virt-launcher-")
+        && pod["metadata"]["labels"][MIGRATION_UID].is_string()
+}
+
+impl World {
+    /// The UID of the machine of this name; of an instance without one, nothing.
+    pub(super) fn machine_uid(&self, namespace: &str, name: &str) -> Option<String> {
+        let stored = self.server.stored(MACHINES, namespace, name)?;
+        Some(meta(&stored, "uid").to_owned())
+    }
+
+    /// Whether a machine or an instance of this name is there.
+    pub(super) fn has_machine(&self, namespace: &str, name: &str) -> bool {
+        self.machine_uid(namespace, name).is_some()
+            || self.server.stored(INSTANCES, namespace, name).is_some()
+    }
+}
+
+fn is_final(migration: &Value) -> bool {
+    let phase = migration["status"]["phase"].as_str();
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn machine(namespace: &str, name: &str, running: bool) -> Value {
+    json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"running": running, "template": {}},
+    })
+}
+
+pub(super) fn launcher(instance: &Value) -> Value {
+    let (namespace, name) = (meta(instance, "namespace"), meta(instance, "name"));
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "generateName": format!("virt-launcher-{name}-"), "namespace": namespace,
+            "labels": {"kubevirt.io": "virt-launcher"},
+            "annotations": {NETWORKS: NETWORK},
+            "ownerReferences": [{
+                "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": name,
+                "uid": meta(instance, "uid"), "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": {"containers": [{"name": "compute", "image": "launcher"}]},
+    })
+}
+
+pub(super) fn set_target(pod: &mut Value, migration: &str, uid: &str) {
+    pod["metadata"]["labels"][MIGRATION_UID] = json!(uid);
+    pod["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = json!(migration);
+}

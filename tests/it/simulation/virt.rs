@@ -1,0 +1,228 @@
+//! What KubeVirt's controllers make of virtual machines.
+//!
+//! One launcher pod for an instance, and a further one, with the migration's name and UID, while that is
+//! Pending. When the machine has moved the source ends; when it could not, the target is deleted. After a
+//! launcher has ended the instance is made anew, once no pod of it is left.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    dice::Dice,
+    machines::{INSTANCES, MACHINES, MIGRATION_UID, MIGRATIONS, launcher, set_target},
+    nodes::STATUS,
+    world::{World, has_ended, is_going, meta, node_of, path_of},
+};
+
+/// How many looks a migration may take until its target runs.
+const PATIENCE: u64 = 40;
+
+impl World {
+    /// Whether a pod is the source of a migration.
+    pub(super) fn is_source(&self, pod: &Value) -> bool {
+        let all = self.server.all(MIGRATIONS);
+        let mut sources = all.iter().map(|one| &one["status"]["source"]);
+        sources.any(|source| *source == pod["metadata"]["uid"])
+    }
+
+    /// The pods that KubeVirt made for an instance.
+    fn launchers(&self, instance: &Value) -> Vec<Arc<Value>> {
+        let uid = meta(instance, "uid");
+        let mut pods = self.pods();
+        pods.retain(|pod| {
+            pod["metadata"]["ownerReferences"][0]["uid"] == uid
+                && meta(pod, "name").starts_with("virt-launcher-")
+        });
+        pods
+    }
+
+    /// Makes the instance of a machine that is to run.
+    fn make_instance(&self, machine: &Value) {
+        let (namespace, name) = (meta(machine, "namespace"), meta(machine, "name"));
+        let there = self.server.stored(INSTANCES, namespace, name).is_some();
+        if machine["spec"]["running"] == true && !there {
+            self.server.put(json!({
+                "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"machine": meta(machine, "uid")},
+            }));
+        }
+    }
+
+    async fn run_instance(&self, instance: &Value) {
+        let (namespace, name) = (meta(instance, "namespace"), meta(instance, "name"));
+        let machine = self.server.stored(MACHINES, namespace, name);
+        let wanted = machine.is_some_and(|machine| {
+            machine["spec"]["running"] == true
+                && instance["spec"]["machine"] == machine["metadata"]["uid"]
+        });
+        let pods = self.launchers(instance);
+        let mut live = pods.iter().filter(|pod| !has_ended(pod));
+        let phase = &instance["status"]["phase"];
+        if !wanted || *phase == "Failed" {
+            for pod in pods.iter().filter(|pod| !is_going(pod)) {
+                self.delete_pod(pod).await;
+            }
+            if pods.is_empty() {
+                self.remove(INSTANCES, instance).await;
+            }
+        } else if let Some(first) = live.next() {
+            if phase.is_null() {
+                self.mark(INSTANCES, instance, "Running");
+            }
+            // Of two that an answer in vain left, one goes.
+            for more in live {
+                let second =
+                    node_of(more).is_none() && more["metadata"]["labels"][MIGRATION_UID].is_null();
+                let one = if second { more } else { first };
+                let target = one["metadata"]["labels"][MIGRATION_UID].is_string();
+                if node_of(one).is_none() && !is_going(one) && !target {
+                    self.delete_pod(one).await;
+                }
+            }
+        } else if phase.is_null() {
+            let path = format!("/api/v1/namespaces/{namespace}/pods");
+            let answer = self
+                .post("virt-controller", &path, &launcher(instance))
+                .await;
+            let told = answer.told();
+            self.log
+                .say(format_args!("launcher of {namespace}/{name}: {told}"));
+            if answer.is_done() {
+                self.mark(INSTANCES, instance, "Running");
+            }
+        } else {
+            self.mark(INSTANCES, instance, "Failed");
+        }
+    }
+
+    async fn delete_pod(&self, pod: &Value) {
+        let options = json!({"preconditions": {"uid": meta(pod, "uid")}});
+        self.ask("virt-controller", "DELETE", &path_of(pod), &options)
+            .await;
+    }
+
+    /// Writes a phase, if the object is the same still.
+    fn mark(&self, resource: &str, object: &Value, phase: &str) {
+        let (namespace, name) = (meta(object, "namespace"), meta(object, "name"));
+        let stored = self.server.stored(resource, namespace, name);
+        let same = stored.filter(|stored| meta(stored, "uid") == meta(object, "uid"));
+        if let Some(mut stored) = same {
+            stored["status"]["phase"] = json!(phase);
+            self.server.put(stored);
+            self.log
+                .say(format_args!("{resource} {namespace}/{name}: {phase}"));
+        }
+    }
+
+    /// Brings a migration on.
+    async fn bring_on(&self, migration: &Value, dice: &Dice) {
+        let (namespace, uid) = (meta(migration, "namespace"), meta(migration, "uid"));
+        let name = migration["spec"]["vmiName"].as_str().unwrap_or_default();
+        let instance = self.server.stored(INSTANCES, namespace, name);
+        let pods = instance.as_ref().map(|one| self.launchers(one));
+        let mut pods = pods.unwrap_or_default();
+        pods.retain(|pod| !has_ended(pod));
+        let is_target = |pod: &&Arc<Value>| pod["metadata"]["labels"][MIGRATION_UID] == uid;
+        let target = pods.iter().find(is_target);
+        let source = migration["status"]["source"].as_str().unwrap_or_default();
+        let source_pod = pods.iter().find(|pod| meta(pod, "uid") == source);
+        let runs = |pod: &Value| {
+            let status = &pod["metadata"]["annotations"][STATUS];
+            !is_going(pod) && status.is_string() && self.reaches(node_of(pod).unwrap_or_default())
+        };
+        let failed = || self.mark(MIGRATIONS, migration, "Failed");
+        match migration["status"]["phase"].as_str().unwrap_or_default() {
+            "Pending" => {
+                let looks = migration["status"]["looks"].as_u64().unwrap_or(0);
+                if instance.is_none()
+                    || looks > PATIENCE
+                    || (source_pod.is_none() && target.is_some())
+                {
+                    return failed();
+                }
+                let mut looked = migration.clone();
+                looked["status"]["looks"] = json!(looks + 1);
+                match (target, &pods[..]) {
+                    (Some(target), _) if runs(target) => {
+                        looked["status"]["phase"] = json!("Running");
+                        self.server.put(looked);
+                    }
+                    (None, [only]) if runs(only) => {
+                        looked["status"]["source"] = only["metadata"]["uid"].clone();
+                        self.server.put(looked);
+                        let mut pod = launcher(&instance.unwrap_or_default());
+                        set_target(&mut pod, meta(migration, "name"), uid);
+                        let path = format!("/api/v1/namespaces/{namespace}/pods");
+                        let answer = self.post("virt-controller", &path, &pod).await;
+                        let told = answer.told();
+                        self.log
+                            .say(format_args!("target of {namespace}/{name}: {told}"));
+                    }
+                    _ => drop(self.server.put(looked)),
+                }
+            }
+            "Running" => match (source_pod, target) {
+                (Some(source), Some(target)) if runs(source) && runs(target) => {
+                    if dice.percent(40) {
+                        let moved = dice.percent(80);
+                        self.mark(
+                            MIGRATIONS,
+                            migration,
+                            if moved { "Succeeded" } else { "Failed" },
+                        );
+                    }
+                }
+                (Some(_), Some(_)) if dice.percent(95) => {}
+                _ => failed(),
+            },
+            phase => {
+                let over = if phase == "Failed" {
+                    target
+                } else {
+                    source_pod
+                };
+                match over {
+                    None if dice.percent(20) => self.remove(MIGRATIONS, migration).await,
+                    None => {}
+                    // Its guest is gone, or never was there.
+                    Some(pod) if phase == "Failed" => {
+                        self.end_guest(meta(pod, "uid"));
+                        self.delete_pod(pod).await;
+                    }
+                    Some(pod) => {
+                        self.end_guest(meta(pod, "uid"));
+                        let patch = json!({
+                            "metadata": {"uid": meta(pod, "uid")}, "status": {"phase": "Succeeded"},
+                        });
+                        let path = format!("{}/status", path_of(pod));
+                        self.patch("virt-controller", &path, &patch).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Does what KubeVirt's controllers do, for as long as the history lasts.
+pub(super) async fn virt_controller(world: Arc<World>, dice: Dice) {
+    loop {
+        world.pause(dice.millis(300, 2_000)).await;
+        for machine in world.server.all(MACHINES) {
+            world.make_instance(&machine);
+        }
+        for instance in world.server.all(INSTANCES) {
+            world.run_instance(&instance).await;
+        }
+        for migration in world.server.all(MIGRATIONS) {
+            world.bring_on(&migration, &dice).await;
+        }
+        for pod in world.pods() {
+            let poses = meta(&pod, "name").starts_with("posing-");
+            if poses && !is_going(&pod) && (dice.percent(10) || world.is_healed()) {
+                world.delete_pod(&pod).await;
+            }
+        }
+    }
+}
