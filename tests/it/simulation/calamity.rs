@@ -60,9 +60,9 @@ impl World {
         // Until what is in use is recorded again.
         let world = Arc::clone(self);
         tokio::spawn(async move {
-            for _ in 0..8 {
+            for _ in 0..400 {
                 world.forget_the_gone();
-                sleep(Duration::from_secs(10)).await;
+                sleep(Duration::from_millis(200)).await;
             }
         });
     }

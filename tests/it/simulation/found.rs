@@ -34,6 +34,21 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
         35876,
         "a_pod_that_never_came_left_an_address_to_one_that_waits",
     ),
+    // A pod was deleted by force on a silent node, and made anew elsewhere; that one's node was asked
+    // whether the address is free, and not the first.
+    (
+        301_132,
+        "what_ran_on_a_silent_node_was_freed_with_its_successor",
+    ),
+    (
+        300_917,
+        "what_a_replica_had_on_a_silent_node_was_freed_with_its_successor",
+    ),
+    // A record that had something in flight for another was not found as its holder's.
+    (
+        307_504,
+        "a_replica_s_address_was_hidden_by_what_was_in_flight",
+    ),
 ];
 
 /// The same of histories with virtual machines.

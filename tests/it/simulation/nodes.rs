@@ -115,11 +115,16 @@ impl World {
 
     /// A node is back: its kubelet first says so, and then looks what its pods are.
     pub(super) fn bring_back(&self, number: usize) {
+        let pods = self.pods();
+        let lost_for = self.lost_for();
         let name = {
             let mut nodes = self.lock(&self.nodes);
             let Some(node) = nodes.get_mut(number).filter(|node| !node.reachable) else {
                 return;
             };
+            if node.lost.is_some_and(|since| since.elapsed() >= lost_for) {
+                forget_the_gone(node, &pods);
+            }
             (node.reachable, node.lost) = (true, None);
             node.name.clone()
         };
@@ -140,11 +145,13 @@ impl World {
     pub(super) fn forget_the_gone(&self) {
         let pods = self.pods();
         for node in self.lock(&self.nodes).iter_mut() {
-            for container in &mut node.containers {
-                let mut pods = pods.iter();
-                container.forgotten |= !pods.any(|pod| meta(pod, "uid") == container.uid);
-            }
+            forget_the_gone(node, &pods);
         }
+    }
+
+    /// For how long a node is silent before what its pods had is given to others.
+    fn lost_for(&self) -> Duration {
+        Duration::from_secs(self.plan.lost_node).saturating_sub(APART)
     }
 
     /// The addresses that a pod's attachments to the pool have, once all have them.
@@ -238,7 +245,7 @@ impl World {
 
     /// S1: no address is used by two containers.
     fn check_unique(&self, nodes: &[Node], pod: &Value, addresses: &[String]) {
-        let lost_for = Duration::from_secs(self.plan.lost_node).saturating_sub(APART);
+        let lost_for = self.lost_for();
         for node in nodes {
             let given_up = node.lost.is_some_and(|since| since.elapsed() >= lost_for);
             for container in &node.containers {
@@ -356,6 +363,14 @@ impl World {
                     .broken(format_args!("S2: two objects for {key} of {POOL}"));
             }
         }
+    }
+}
+
+/// What runs on a node without a pod is nobody's concern any more.
+fn forget_the_gone(node: &mut Node, pods: &[Arc<Value>]) {
+    for container in &mut node.containers {
+        let mut pods = pods.iter();
+        container.forgotten |= !pods.any(|pod| meta(pod, "uid") == container.uid);
     }
 }
 
