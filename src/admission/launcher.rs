@@ -179,10 +179,11 @@ fn unseen(asker: &Asker, asks: &[Ask], situation: &Situation<'_>) -> Option<Stan
 }
 
 /// Whether the pod that a record names may be on its way into the API server: where records are written
-/// when a pod is created, they come before it.
+/// when a pod is created, they come before it. Without a cluster nobody knows which pods come.
 fn is_coming(record: &Allocation, situation: &Situation<'_>) -> bool {
     let age = situation.now.0.saturating_sub(record.since.0);
-    situation.policy.injection() == Injection::Create && age < REQUEST
+    let cluster = situation.catalog.workloads().knows_machines();
+    cluster && situation.policy.injection() == Injection::Create && age < REQUEST
 }
 
 fn refused(refusal: Refusal) -> Standing {

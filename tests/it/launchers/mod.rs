@@ -187,6 +187,8 @@ fn created() -> Told {
 fn at_once() -> Told {
     let mut world = World::of(&[], &[])?;
     world.policy.injection = Some(Injection::Create);
+    world.catalog.workloads_mut().set_machines_known(true);
+    world.catalog.workloads_mut().set_instances_known(true);
     let unnamed = || {
         let mut ask = creation(launcher(""));
         ask["name"] = "".into();
