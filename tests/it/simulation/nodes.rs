@@ -295,6 +295,19 @@ impl World {
         }
     }
 
+    /// Another launcher of a machine comes: of those before it that were deleted by force nothing tells
+    /// any more, once it has their record.
+    pub(super) fn forget_guests(&self, machine: &str) {
+        let pods = self.pods();
+        for node in self.lock(&self.nodes).iter_mut() {
+            for container in &mut node.containers {
+                let mut pods = pods.iter();
+                let gone = !pods.any(|pod| meta(pod, "uid") == container.uid);
+                container.forgotten |= gone && container.machine.as_deref() == Some(machine);
+            }
+        }
+    }
+
     /// Whether the kubelet of a node reaches the API server.
     pub(super) fn reaches(&self, node: &str) -> bool {
         let nodes = self.lock(&self.nodes);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     dice::Dice,
-    machines::{INSTANCES, MACHINES, MIGRATION_UID, MIGRATIONS, launcher, set_target},
+    machines::{INSTANCES, MACHINES, MIGRATION_UID, MIGRATIONS, launcher, machine_of, set_target},
     nodes::STATUS,
     world::{World, has_ended, is_going, meta, node_of, path_of},
 };
@@ -82,10 +82,14 @@ impl World {
                 }
             }
         } else if phase.is_null() {
-            let path = format!("/api/v1/namespaces/{namespace}/pods");
-            let answer = self
-                .post("virt-controller", &path, &launcher(instance))
-                .await;
+            let (path, pod) = (
+                format!("/api/v1/namespaces/{namespace}/pods"),
+                launcher(instance),
+            );
+            machine_of(&pod)
+                .iter()
+                .for_each(|one| self.forget_guests(one));
+            let answer = self.post("virt-controller", &path, &pod).await;
             let told = answer.told();
             self.log
                 .say(format_args!("launcher of {namespace}/{name}: {told}"));
