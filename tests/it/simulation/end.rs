@@ -88,7 +88,8 @@ impl World {
                 let set = self
                     .server
                     .stored("statefulsets.apps", &text(namespace), &text(name));
-                set.is_some()
+                // Its controller may have made one more, of which nobody told the collector.
+                set.is_some() || pod.is_some()
             } else if holder["machine"].is_object() {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (namespace, name) = (
