@@ -18,9 +18,17 @@ const AT_ONCE: usize = 16;
 /// From how many pods of a namespace on all of them are looked at together.
 const TOGETHER: usize = 16;
 
-/// Whether an action takes an address from somebody.
+/// Whether an action takes an address from somebody: so also one by which a record of a machine names
+/// another of its pods, for whom it names nobody is let in beside.
 pub(super) fn is_release(action: &Action) -> bool {
-    let takes = matches!(action.reason, Reason::GivenBack | Reason::HandedOver);
+    let takes = match action.reason {
+        Reason::GivenBack | Reason::HandedOver => true,
+        Reason::Named => action
+            .write
+            .as_ref()
+            .is_some_and(|write| matches!(write.allocation().holder, Holder::Machine { .. })),
+        _ => false,
+    };
     takes || matches!(action.write, Some(Write::Delete(..)))
 }
 

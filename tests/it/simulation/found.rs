@@ -62,4 +62,7 @@ pub(super) const SEEDS_OF_MACHINES: &[(u64, &str)] = &[
     (21, "of_two_pods_that_were_about_to_come_neither_was_seen"),
     // Two pods of a machine were bound at once.
     (52, "a_pod_was_bound_beside_one_for_which_all_was_recorded"),
+    // The leader had not seen yet the pod that a record named, and named the one before it, which had
+    // ended: who posed as the machine's was let in beside.
+    (501_531, "a_record_named_a_pod_that_had_ended_again"),
 ];
