@@ -23,10 +23,10 @@ impl Index {
         given: &Given,
         draft: &mut Draft<'_>,
     ) -> Result<Option<Mac>, Refusal> {
-        let own = held.iter().find_map(|address| match address {
-            Address::Mac(mac) => Some(*mac),
-            Address::Ip(_) => None,
-        });
+        let own = match ask.mac {
+            MacWish::This(mac) if held.contains(&mac.into()) => Some(mac),
+            _ => self.last_mac(held, pool, draft),
+        };
         match ask.mac {
             MacWish::None => Ok(None),
             MacWish::This(mac) => self
@@ -50,6 +50,22 @@ impl Index {
                     .map(Some)
             }
         }
+    }
+
+    /// The MAC that the asker was given, or else its holder last: where two replicas were asked at once, there
+    /// are two for a while.
+    fn last_mac(&self, held: &[Address], pool: &Pool, draft: &Draft<'_>) -> Option<Mac> {
+        let uid = draft.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+        let given = |mac: Mac| {
+            let record = self.holder_of(&pool.space, mac.into())?;
+            let by = record.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+            Some((by.is_some() && by == uid, record.since))
+        };
+        let macs = held.iter().filter_map(|address| match address {
+            Address::Mac(mac) => Some(*mac),
+            Address::Ip(_) => None,
+        });
+        macs.max_by_key(|mac| (given(*mac), std::cmp::Reverse(*mac)))
     }
 
     /// A MAC with a record of its own: that which the holder has had with an address so far, what is

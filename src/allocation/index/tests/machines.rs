@@ -206,3 +206,25 @@ fn a_machine_keeps_its_mac_over_slices() {
     assert!(!sliced.keeps(&machine, crate::allocation::Family::V4));
     assert!(sliced.parts_mac(&machine));
 }
+
+#[test]
+fn of_two_macs_the_one_that_was_given_last_counts() {
+    let mut index = index(&[storage("")], &[]);
+    let record = |mac: &str, uid: &str, since: Timestamp, version: u64| {
+        let asker = machine("vm", uid);
+        let mut stored = before("192.0.2.2", mac, version);
+        stored.allocation.address = address(mac);
+        stored.allocation.mac = None;
+        stored.allocation.pod = asker.pod;
+        stored.allocation.since = since;
+        stored
+    };
+    index.apply(record("02:5e:00:00:00:08", "u1", NOW.plus(-50), 1));
+    index.apply(record("02:5e:00:00:00:09", "u2", NOW.plus(-10), 2));
+    index.apply(record("02:5e:00:00:00:0a", "u3", NOW.plus(-90), 3));
+    let mut mac = |uid: &str, ask: &Ask| given(&mut index, &machine("vm", uid), ask).1;
+    // Who asks again gets the same, whatever another got meanwhile.
+    assert_eq!(mac("u1", &ask(&[])), "02:5e:00:00:00:08");
+    assert_eq!(mac("u3", &naming("02:5e:00:00:00:0a")), "02:5e:00:00:00:0a");
+    assert_eq!(mac("u4", &ask(&[])), "02:5e:00:00:00:09");
+}
