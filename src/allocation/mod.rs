@@ -34,7 +34,7 @@ pub use self::{
     macs::Macs,
     pool::{Pool, PoolFault, Retention, WorkloadRetention},
     range::{NotGiven, PoolRange},
-    record::{Allocation, NetworkRef, Stored, Timestamp, Version, Write},
+    record::{Allocation, FORMER_NODES, NetworkRef, Stored, Timestamp, Version, Write},
     refusal::{Exhausted, OutsideSlice, Refusal, SlicesFull},
     reservation::{Reservation, ReservedFor},
     slice::{Misfit, Slice, Slicing},

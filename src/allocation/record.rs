@@ -9,7 +9,7 @@ use crate::network::{Network, mac::Mac};
 
 /// How many former nodes a record names at the most. A pod that moves on more often while all of
 /// them are silent is not to be expected.
-const FORMER_NODES: usize = 8;
+pub const FORMER_NODES: usize = 8;
 
 /// One address (or one MAC that does not follow from an address), taken.
 ///

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::Error as _};
 
-use crate::allocation::{Allocation, Timestamp};
+use crate::allocation::{Allocation, FORMER_NODES, Timestamp};
 
 /// An AddressAllocation is one address that is taken, or one MAC that does not follow from an address.
 /// nadmit writes it, named by address space and address: that two cannot have one name is what keeps
@@ -43,7 +43,7 @@ use crate::allocation::{Allocation, Timestamp};
     validation = Rule::new("self.address == oldSelf.address").message("address is immutable"),
     validation = Rule::new("(has(self.networkName) ? self.networkName : '') == (has(oldSelf.networkName) ? oldSelf.networkName : '')").message("networkName is immutable")
 )]
-// Written as a whole: to keep who owns each field of it costs the API server a third of a creation.
+// Written as a whole by one writer: who owns each field of it is not worth the keeping.
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct AddressAllocationSpec {
     /// The address: IPv4, IPv6 or a MAC.
@@ -69,7 +69,7 @@ pub struct AddressAllocationSpec {
     /// The nodes that pods of the holder before this one were on: where they do not answer, containers of
     /// those pods may run still.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(max = 253)))]
+    #[schemars(length(max = FORMER_NODES), inner(length(max = 253)))]
     pub former_nodes: Vec<String>,
     /// The MAC that goes with it, where that follows from the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -78,12 +78,26 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocation::{Stored, index::tests::*};
+    use crate::allocation::{
+        Stored,
+        index::{Planned, tests::*},
+    };
 
     fn shared() -> Index {
         let mut index = index(&[storage("")], &[]);
         index.share_ledger();
         index
+    }
+
+    /// A plan that creates one record.
+    fn first(index: &mut Index) -> (Planned, Allocation) {
+        let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
+        let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+        let [Write::Create(allocation)] = &planned.writes[..] else {
+            panic!("{:?}", planned.writes);
+        };
+        let allocation = allocation.clone();
+        (planned, allocation)
     }
 
     fn planned(index: &mut Index) -> Vec<Write> {
@@ -96,13 +110,9 @@ mod tests {
     #[test]
     fn what_it_wrote_itself_is_not_written_again_though_the_ledger_told_of_it_first() {
         let mut index = shared();
-        let first = index.plan(&asker("a"), &[ask(&[])], NOW);
-        let first = first.unwrap_or_else(|e| panic!("{e:?}"));
-        let [Write::Create(allocation)] = &first.writes[..] else {
-            panic!("{:?}", first.writes);
-        };
+        let (first, allocation) = first(&mut index);
         index.apply(Stored {
-            allocation: allocation.clone(),
+            allocation,
             version: Version(1),
         });
         index.confirm(first.ticket, &[Version(1)]);
@@ -112,15 +122,11 @@ mod tests {
     #[test]
     fn what_another_has_just_written_is_only_refreshed() {
         let mut index = shared();
-        let first = index.plan(&asker("a"), &[ask(&[])], NOW);
-        let first = first.unwrap_or_else(|e| panic!("{e:?}"));
-        let [Write::Create(allocation)] = &first.writes[..] else {
-            panic!("{:?}", first.writes);
-        };
+        let (first, allocation) = first(&mut index);
         assert!(!index.only_refreshes(&first.writes[0]));
         let allocation = Allocation {
             since: NOW.plus(-1),
-            ..allocation.clone()
+            ..allocation
         };
         index.roll_back(first.ticket);
         let version = Version(1);

@@ -1,0 +1,50 @@
+//! What the next pod of a holder has, and what its record says of those before.
+
+use super::*;
+
+#[test]
+fn a_replica_s_next_pod_takes_over_under_the_old_version() {
+    let mut index = index(&[storage("")], &[]);
+    let first = ips(allocate(&mut index, &replica(0, "u-1"), &[ask(&[])]));
+    let next = index.plan(&replica(0, "u-2"), &[ask(&[])], NOW);
+    let next = next.unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(matches!(&next.writes[..], [Write::Update(_, Version(1))]));
+    assert_eq!(ips(Ok(next.given)), first);
+    // While that is written, nobody else can change it; afterwards its version is another.
+    assert!(index.plan(&replica(0, "u-3"), &[ask(&[])], NOW).is_err());
+    index.confirm(next.ticket, &[Version(2)]);
+    assert!(index.recorded().all(|(_, version)| version == Version(2)));
+}
+
+#[test]
+fn a_record_names_the_nodes_that_its_holder_s_pods_were_on() {
+    let mut index = index(&[storage("")], &[]);
+    let former = |index: &mut Index, uid: &str, node: &str| {
+        let asker = replica(0, uid).on(Some(node.into()));
+        allocate(index, &asker, &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+        let (record, _) = index.recorded().next().unwrap_or_else(|| panic!("none"));
+        record.former_nodes.join(" ")
+    };
+    assert_eq!(former(&mut index, "u-1", "node-1"), "");
+    assert_eq!(former(&mut index, "u-2", "node-1"), "");
+    assert_eq!(former(&mut index, "u-3", "node-2"), "node-1");
+    assert_eq!(former(&mut index, "u-4", "node-3"), "node-1 node-2");
+    assert_eq!(former(&mut index, "u-5", "node-1"), "node-2 node-3");
+    for number in 10..20 {
+        former(&mut index, &number.to_string(), &format!("node-{number}"));
+    }
+    let last = former(&mut index, "u-6", "node-30");
+    assert_eq!(last.split(' ').count(), 8);
+    assert!(last.starts_with("node-12 ") && last.ends_with(" node-19"));
+}
+
+#[test]
+fn a_pod_of_a_name_that_was_used_before_renews_the_record() {
+    let mut index = index(&[storage("")], &[]);
+    allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    let later = NOW.plus(3600);
+    let planned = index.plan(&asker("a"), &[ask(&[])], later);
+    let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(matches!(&planned.writes[..], [Write::Update(a, _)] if a.since == later));
+    index.roll_back(planned.ticket);
+}
