@@ -36,6 +36,7 @@ mod pools;
 mod process;
 mod profiles;
 mod properties;
+mod reports;
 mod rounds;
 mod secrets;
 mod simulation;
@@ -86,6 +87,7 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        reports::trials(),
         steward::trials(),
         rounds::trials(),
         secrets::trials(),

@@ -1,0 +1,134 @@
+//! Configurations that people posted in public reports, each with the verdict that the real parts give
+//! (`tests/fixtures/reports`).
+
+use std::{fs, path::PathBuf};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    check::{self, Options, Outcome},
+    rules::{Level, Policy, Profile},
+};
+use serde::Deserialize;
+
+const CASES: &str = include_str!("../fixtures/reports/cases.json");
+
+/// Reports that are not yet judged rightly. A trial fails when its case is right and stands here.
+const OPEN: &[&str] = &[
+    "05-multus278-config-outside-spec",
+    "05c-multus278-mended",
+    "07b-whereabouts243-subnet-not-range",
+    "08-whereabouts722-two-windows-one-subnet",
+    "10-whereabouts558-slices-one-name",
+    "17-longhorn5048-other-namespace",
+    "22-openshift-podlevel-bonding-sriovnetwork",
+    "25-kubemacpool38-vm-v1alpha3",
+    "28-default-route-empty",
+    "37b-hostlocal-two-ips-one-family",
+    "38-multus404-annotation-on-job",
+    "41-macvlan-vlan-key-ignored",
+    "46-ipvlan-and-macvlan-one-master",
+    "50b-whereabouts-ip-without-prefix",
+    "54-ibm-comments-in-json",
+    "55-cnvbridge-string-boolean",
+    "56-multus720-alias-master",
+    "61-cni-args-ips-works",
+    "61c-cni-args-wrong-addresses",
+    "62-pool-cni-args-mac-bypass",
+    "63-route-gw-off-link-static",
+    "63-whereabouts-readme-gateway",
+    "63b-gateway-outside-with-route",
+    "65-default-route-off-link",
+    "66-whereabouts-gives-the-gateway",
+    "67-ovn-localnet-dhcp",
+    "69-ips-capability-on-tuning",
+    "73-ovn-ips-with-subnets",
+    "74-hostlocal-on-a-shared-wire",
+    "74-ovn-one-name-two-configs",
+    "75-ovn-missing-keys",
+    "77b-annotation-key-network",
+    "81-calico-antrea-hostlocal-podcidr",
+];
+
+/// The cases of `cases.json`.
+#[derive(Deserialize)]
+struct Cases {
+    cases: Vec<Case>,
+}
+
+/// One report: its input is `ID/in.yaml`.
+#[derive(Deserialize, Clone)]
+struct Case {
+    id: String,
+    /// The reason for the verdict.
+    why: String,
+    /// The profile it is judged in; the default one if absent.
+    #[serde(default)]
+    profile: Option<String>,
+    /// The codes that deny; empty means no denial, `*` any code.
+    deny: Vec<String>,
+    /// The codes that have to warn, or `*` for any; absent means warnings are not looked at.
+    #[serde(default)]
+    warn: Vec<String>,
+    /// Words that a message or its help has to contain.
+    #[serde(default)]
+    words: Option<String>,
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let Cases { cases } =
+        serde_json::from_str(CASES).unwrap_or_else(|error| panic!("cases.json: {error}"));
+    for open in OPEN {
+        assert!(cases.iter().any(|case| case.id == *open), "no case {open}");
+    }
+    let trial = |case: Case| Trial::test(format!("reports::{}", case.id), move || judge(&case));
+    cases.into_iter().map(trial).collect()
+}
+
+/// Compares the verdict of `nadmit check` with the case's.
+fn judge(case: &Case) -> Result<(), Failed> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reports");
+    let path = root.join(&case.id).join("in.yaml");
+    fs::metadata(&path)?;
+    let files = check::gather(&[path], |_, _| {})?;
+    let profile = match &case.profile {
+        None => Profile::default(),
+        Some(name) => name.parse().map_err(|_| format!("no profile {name}"))?,
+    };
+    let policy = Policy::of(profile);
+    let outcome = check::run(files, &policy, Options::default());
+    let wrong = differences(case, &outcome);
+    match (wrong.is_empty(), OPEN.contains(&&*case.id)) {
+        (true, false) | (false, true) => Ok(()),
+        (true, true) => Err("judged rightly now: take it off OPEN".into()),
+        (false, false) => Err(format!("{}\n{}", wrong.join("\n"), case.why).into()),
+    }
+}
+
+fn differences(case: &Case, outcome: &Outcome) -> Vec<String> {
+    let found = |level| {
+        let remarks = outcome.remarks.iter().filter(move |r| r.level == level);
+        remarks.map(|r| r.code).collect::<Vec<_>>()
+    };
+    let (denied, warned) = (found(Level::Deny), found(Level::Warn));
+    let expected = |code: &&String, found: &[&str]| match code.as_str() {
+        "*" => !found.is_empty(),
+        code => found.contains(&code),
+    };
+    let mut wrong = Vec::new();
+    if case.deny.is_empty() && !denied.is_empty() {
+        wrong.push(format!("denied by {denied:?}"));
+    }
+    for code in case.deny.iter().filter(|code| !expected(code, &denied)) {
+        wrong.push(format!("not denied by {code}, but by {denied:?}"));
+    }
+    for code in case.warn.iter().filter(|code| !expected(code, &warned)) {
+        wrong.push(format!("not warned of by {code}, but by {warned:?}"));
+    }
+    if let Some(words) = &case.words {
+        let says = |r: &check::Remark| r.message.contains(words) || r.help.contains(words);
+        if !outcome.remarks.iter().any(says) {
+            wrong.push(format!("no message contains {words:?}"));
+        }
+    }
+    wrong
+}
