@@ -35,9 +35,6 @@ use self::{
 
 const TURNS: [Turn; 3] = [Turn::Without, Turn::Recorded, Turn::With];
 
-/// What Whereabouts allocated a minute when it was measured on a machine like these, by its own
-/// benchmark with one range and a real API server.
-const WHEREABOUTS_A_MINUTE: f64 = 199.0;
 /// What kube-scheduler asks of the API server at most when nothing else is configured
 /// (KubeSchedulerConfiguration v1, `clientConnection.qps`): so many pods it binds.
 const SCHEDULER_A_SECOND: u32 = 50;
@@ -98,8 +95,7 @@ async fn run() -> anyhow::Result<()> {
     let allocations = median(allocations);
     println!(
         "\nmedian ratio {ratio:.2}, with the record alone {third:.2}; \
-         {allocations:.0} allocations/s, {:.0} times the {WHEREABOUTS_A_MINUTE} a minute of Whereabouts",
-        allocations * 60.0 / WHEREABOUTS_A_MINUTE,
+         {allocations:.0} allocations/s",
     );
     paced(&mut bench).await
 }

@@ -270,7 +270,7 @@ impl Reader {
         match seconds_of(text) {
             Some(seconds) => seconds,
             None => {
-                let reason = format!("{text:?} is no duration; write \"30s\" or \"10m\"");
+                let reason = format!("{text:?} is not a valid duration; write \"30s\" or \"10m\"");
                 self.faults.push(PoolFault::new(name, reason));
                 default
             }
@@ -282,7 +282,8 @@ impl Reader {
         match u64::try_from(limit) {
             Ok(limit) if limit > 0 => Some(limit),
             _ => {
-                let reason = format!("{limit} is no limit; write at least 1, or leave it out");
+                let reason =
+                    format!("{limit} is not a valid limit; write at least 1, or leave it out");
                 self.faults.push(PoolFault::new("maxPerNamespace", reason));
                 None
             }

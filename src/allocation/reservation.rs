@@ -73,8 +73,9 @@ impl Reservation {
                 Some(mac)
             }
             _ => {
-                let reason =
-                    format!("{text:?} is no MAC of an interface; write \"02:5e:00:00:00:01\"");
+                let reason = format!(
+                    "{text:?} is not a valid MAC of an interface; write \"02:5e:00:00:00:01\""
+                );
                 faults.push(PoolFault::new("mac", reason));
                 None
             }

@@ -86,7 +86,8 @@ impl Slicing {
 
     fn host_bits(text: &str, ranges: &[PoolRange]) -> Result<u8, String> {
         let number = text.strip_prefix('/').unwrap_or(text).parse::<u8>();
-        let size = number.map_err(|_| format!("{text:?} is no prefix length; write \"/28\""))?;
+        let size =
+            number.map_err(|_| format!("{text:?} is not a valid prefix length; write \"/28\""))?;
         let first = ranges.first().ok_or("needs a pool with a range")?.subnet;
         if size <= first.prefix {
             return Err(format!(

@@ -44,7 +44,7 @@ fn rule(code: &str) -> Value {
         ),
         None => (
             Level::Deny,
-            "The text is no YAML or JSON, or an object in it is none that Kubernetes would take.",
+            "The text is not YAML or JSON, or Kubernetes would not accept an object in it.",
         ),
     };
     json!({

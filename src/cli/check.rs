@@ -30,7 +30,7 @@ const COULD_NOT_RUN: u8 = 2;
 /// What to check, and how to say it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 when nothing is denied (warnings are no denials), 1 when something is, or when a \
+Exit codes: 0 when nothing is denied (warnings are not denials), 1 when something is, or when a \
 manifest cannot be read as one, 2 when the check could not run: a wrong flag, a path that cannot \
 be read, mistakes in --config, a cluster that does not answer or may not be read.
 

@@ -12,7 +12,7 @@ use crate::rules::{Level, Profile, RULES, Rule, policy::similar_code, registry};
 /// Which rule to explain.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// The rule's code, as it stands in brackets behind a finding
+    /// The rule's code, such as unknown-network; `nadmit check` and warnings show it in brackets
     #[arg(required_unless_present = "list")]
     code: Option<String>,
     /// List all rules

@@ -39,7 +39,7 @@ impl LogArgs {
     pub(super) fn start(&self) -> anyhow::Result<()> {
         let filter = EnvFilter::builder().parse(&self.log).with_context(|| {
             format!(
-                "--log {:?} is no filter; write a level such as \"info\"",
+                "--log {:?} is not a valid filter; write a level such as \"info\"",
                 self.log
             )
         })?;

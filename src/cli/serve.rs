@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::timeout,
@@ -29,13 +29,13 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What to serve, and where.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").required(true).args(["manifests", "cluster"])))]
 pub(super) struct ServeArgs {
     /// The folder of manifests (NetworkAttachmentDefinitions, Namespaces, Pods), polled for changes
     #[arg(
         long,
         env = "NADMIT_MANIFESTS",
         value_name = "DIR",
-        required_unless_present = "cluster",
         conflicts_with = "cluster"
     )]
     manifests: Option<PathBuf>,

@@ -87,7 +87,7 @@ pub enum ConfigFault {
         choices: String,
     },
     /// A namespace that cannot exist. Patterns are none, and would silently match nothing.
-    #[error("{text:?} in {key} is no namespace: it {error}")]
+    #[error("{text:?} in {key} is not a valid namespace: it {error}")]
     Namespace {
         /// The key.
         key: String,

@@ -150,7 +150,7 @@ rules: {}
              in quotes",
             "nadmit.yaml:2:1: there is no key \"profil\"; did you mean \"profile\"?",
             "nadmit.yaml:3:19: globalNamespaces is a string, but has to be a list of namespaces",
-            "nadmit.yaml:4:22: \"kube-*\" in excludedNamespaces is no namespace: it contains '*', \
+            "nadmit.yaml:4:22: \"kube-*\" in excludedNamespaces is not a valid namespace: it contains '*', \
              which no name may have",
             "nadmit.yaml:4:30: excludedNamespaces is a number, but has to be the name of a \
              namespace, in quotes",

@@ -255,7 +255,7 @@ fn version(metadata: &ObjectMeta) -> Option<Version> {
 fn read(object: &AddressSlice) -> Result<(Slice, Version), String> {
     let slice = object.slice().map_err(|error| error.to_string())?;
     let version = version(&object.metadata);
-    let version = version.ok_or("its resourceVersion is no number")?;
+    let version = version.ok_or("its resourceVersion is not a number")?;
     Ok((slice, version))
 }
 

@@ -31,7 +31,7 @@ pub enum AddressError {
     /// White space in or around it.
     #[error("has white space in it")]
     Space,
-    /// The part behind `/` is no number of bits for this family.
+    /// The part behind `/` is not a number of bits for this family.
     #[error("has a prefix length that is not a number from 0 to {0}")]
     Prefix(u8),
     /// `::ffff:192.0.2.1`: two notations for one address, which two checks would see as different.

@@ -31,7 +31,7 @@ pub struct Plugin {
     pub kind: Box<str>,
     /// The requests of a pod that it says it takes.
     pub capabilities: Capabilities,
-    /// Whether its `args` are no object (`null` is none): Multus crashes when it merges a pod's
+    /// Whether its `args` are not an object (`null` is none): Multus crashes when it merges a pod's
     /// `cni-args` into them.
     pub odd_args: bool,
     /// The wire its interface is on, as far as the configuration says, for people: of two plugins
@@ -113,7 +113,7 @@ pub struct ConfigError {
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigFault {
-    /// The text is no JSON.
+    /// The text is not JSON.
     #[error("the configuration is not JSON: {0}")]
     Syntax(String),
     /// A value of another sort than it must be.

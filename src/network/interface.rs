@@ -13,7 +13,7 @@ pub const CLUSTER: &str = "eth0";
 /// Interfaces that every pod has before its first additional network.
 pub const RESERVED: [&str; 2] = [CLUSTER, "lo"];
 
-/// Why a text is no interface name (Linux, `dev_valid_name`; Multus asks for less).
+/// Why a text is not a valid interface name (Linux, `dev_valid_name`; Multus asks for less).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InterfaceError {
     /// More bytes than [`MAX_LENGTH`].

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::text::{Span, Spanned};
 
-/// A text that is no JSON.
+/// A text that is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason}")]
 pub struct SyntaxError {

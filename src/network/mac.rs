@@ -39,7 +39,9 @@ impl<'de> Deserialize<'de> for Mac {
         let text = String::deserialize(deserializer)?;
         match HardwareAddress::parse(&text) {
             Ok(HardwareAddress::Ethernet(mac)) => Ok(mac),
-            Ok(_) => Err(D::Error::custom(format!("{text:?} is no MAC of 6 bytes"))),
+            Ok(_) => Err(D::Error::custom(format!(
+                "{text:?} is not a MAC address of 6 bytes"
+            ))),
             Err(error) => Err(D::Error::custom(format!("{text:?} {error}"))),
         }
     }

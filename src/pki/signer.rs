@@ -35,7 +35,7 @@ impl Signer {
 
     fn of(certificate: Certificate, pair: &KeyPair) -> Result<Self, String> {
         if !certificate.is_authority {
-            return Err("it is no CA".to_owned());
+            return Err("it is not a CA certificate".to_owned());
         }
         if certificate.public_key != public_key(pair) {
             return Err("certificate and key do not fit".to_owned());

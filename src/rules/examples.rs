@@ -168,6 +168,16 @@ spec:
   namespaceSelector: {}
 "#;
 
+/// A pool that is cut into slices of nodes.
+pub(super) const SLICED_POOL: &str = r#"apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 192.0.2.0/24}]
+  nodeSliceSize: /28
+  namespaceSelector: {}
+"#;
+
 /// The same pool with a limit.
 pub(super) const POOL_WITH_LIMIT: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressPool

@@ -58,7 +58,7 @@ impl Schedule {
         let whole = |message| Mistake::of(trimmed, text, message);
         let cron = parser
             .parse(trimmed)
-            .map_err(|error| whole(format!("the schedule {trimmed:?} is none: {error}")))?;
+            .map_err(|error| whole(format!("the schedule {trimmed:?} is not valid: {error}")))?;
         if never(&cron) {
             return Err(whole(format!(
                 "the schedule {trimmed:?} never comes: no such month has that day"
@@ -168,7 +168,7 @@ fn read(rest: &str, text: &str, dialect: Dialect) -> Result<(), Mistake> {
                 _ => part_of(part, field, dialect),
             };
             if let Err(reason) = read {
-                let message = format!("{part:?} is no {}: {reason}", field.0);
+                let message = format!("{part:?} is not a valid {}: {reason}", field.0);
                 return Err(Mistake::of(part, text, message));
             }
         }
@@ -191,7 +191,7 @@ fn part_of(part: &str, (_, least, greatest, words): Field, dialect: Dialect) -> 
             Some(index) => Some(least + index),
             None => digits(text),
         };
-        let value = value.ok_or_else(|| format!("{text:?} is no number"))?;
+        let value = value.ok_or_else(|| format!("{text:?} is not a number"))?;
         if (least..=greatest).contains(&value) {
             Ok(value)
         } else {
@@ -201,7 +201,7 @@ fn part_of(part: &str, (_, least, greatest, words): Field, dialect: Dialect) -> 
     if let Some(step) = step
         && digits(step).is_none_or(|step| step == 0)
     {
-        return Err(format!("the step {step:?} is no number above 0"));
+        return Err(format!("the step {step:?} is not a number above 0"));
     }
     match range.split_once('-') {
         _ if range == "*" => Ok(()),
@@ -253,11 +253,11 @@ mod tests {
         ("*/0 * * * *", "the step \"0\""),
         ("*/ * * * *", "the step \"\""),
         ("9-3 * * * *", "runs backwards"),
-        ("x * * * *", "\"x\" is no number"),
-        ("- * * * *", "\"\" is no number"),
+        ("x * * * *", "\"x\" is not a number"),
+        ("- * * * *", "\"\" is not a number"),
         ("99999999999 * * * *", "no number"),
-        ("* * L * *", "\"L\" is no number"),
-        ("* * * * +1", "\"+1\" is no number"),
+        ("* * L * *", "\"L\" is not a number"),
+        ("* * * * +1", "\"+1\" is not a number"),
     ];
 
     fn strict(text: &str) -> Result<(), Mistake> {
@@ -288,7 +288,7 @@ mod tests {
             assert!(strict(odd).is_err(), "{odd}");
         }
         let message = strict("5/15 * * * *").map_err(|mistake| mistake.message);
-        let says = "\"5/15\" is no minute: a step needs a range, such as 5-59/15";
+        let says = "\"5/15\" is not a valid minute: a step needs a range, such as 5-59/15";
         assert_eq!(message, Err(says.to_owned()));
         // A day of the week comes in any month.
         assert_eq!(strict("0 0 30 2 1"), Ok(()));

@@ -21,7 +21,7 @@ pub(super) fn of(query: Option<&str>) -> Result<Duration, Reject> {
         Some(duration) => Ok(duration.min(LONGEST)),
         None => Err(Reject::new(
             Reason::Timeout,
-            format!("timeout={text:?} is no duration; write it as 10s, 1m30s or 500ms"),
+            format!("timeout={text:?} is not a valid duration; write it as 10s, 1m30s or 500ms"),
         )),
     }
 }

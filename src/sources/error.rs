@@ -19,7 +19,7 @@ pub enum SourceError {
         folder: String,
     },
     /// What should be the folder is something else.
-    #[error("{folder} of --manifests is no folder: name the folder that the manifests are in")]
+    #[error("{folder} of --manifests is not a folder: name the folder that the manifests are in")]
     NoFolder {
         /// What was named.
         folder: String,

@@ -36,7 +36,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "spec-4.1.2-nocap",
         "allow",
-        "the plugin is none that nadmit knows: it may take ips and mac",
+        "the plugin is not one that nadmit knows: it may take ips and mac",
     ),
     (
         "spec-4.1.2.1.8.1",

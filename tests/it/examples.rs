@@ -82,7 +82,6 @@ fn codes_are_unique() -> Result<(), Failed> {
 fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
     let way = match rule.code {
         "address-not-allocated" | "address-not-injected" => Way::ValidateOnly,
-        "pool-not-ready" => Way::Unready,
         _ => return judged(rule, rule.wrong),
     };
     allocation::judged(way, rule.wrong)

@@ -22,7 +22,7 @@ const FAIL_LATER: &[(&str, &str)] = &[
 /// Cases to which the spec objects, and of which nadmit cannot know.
 const BEYOND_KNOWLEDGE: &[(&str, &str)] = &[(
     "spec-4.1.2-nocap",
-    "the plugin is none that nadmit knows: it may take ips and mac",
+    "the plugin is not one that nadmit knows: it may take ips and mac",
 )];
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -115,7 +115,7 @@ fn tour() -> Result<(), Failed> {
             {
                 "reason": "invalid-mac",
                 "field": "metadata.annotations[k8s.v1.cni.cncf.io/networks][0].mac",
-                "message": "\"CA:FE:C0:FF:EE\" is no MAC for an interface: it has 5 bytes \
+                "message": "\"CA:FE:C0:FF:EE\" is not a valid MAC for an interface: it has 5 bytes \
                             (column 35); write six bytes, such as \"02:5e:00:00:00:01\"",
             },
             {

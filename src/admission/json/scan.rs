@@ -6,7 +6,7 @@
 //! white space is taken, so tokens are neighbours), and what commas and colons are allowed between
 //! two brackets. Only brackets, numbers and escapes are looked at one by one.
 //!
-//! [`Scan::of`] gives `None` for every text that is no JSON object, but also for some that are: with
+//! [`Scan::of`] gives `None` for every text that is not a JSON object, but also for some that are: with
 //! white space, or nested deeper than [`DEEPEST`]. Such are for `serde_json` to read.
 
 use wide::u8x16;

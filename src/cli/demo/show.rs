@@ -41,7 +41,7 @@ pub(super) fn scene(
         "{status}: {}",
         String::from_utf8_lossy(answer)
     );
-    let review: Value = serde_json::from_slice(answer).context("the answer is no JSON")?;
+    let review: Value = serde_json::from_slice(answer).context("the answer is not JSON")?;
     let response = &review["response"];
     let denied = said(&response["status"]["details"]["causes"], |cause| {
         let [code, message] = ["reason", "message"].map(|key| cause[key].as_str());

@@ -112,7 +112,7 @@ impl Requests {
             let object = serde_json::from_slice(response.body());
             let unreadable = || Answer::Uncertain {
                 after: None,
-                message: "the answer is no JSON".to_owned(),
+                message: "the answer is not JSON".to_owned(),
             };
             return Ok((object.map_err(|_| unreadable()), time));
         }

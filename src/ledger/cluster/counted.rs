@@ -153,7 +153,7 @@ impl Collector for Counted {
             ),
             (
                 "ledger_unreadable_objects",
-                "How often an AddressAllocation was met that is none of nadmit's",
+                "How often an AddressAllocation was met that nadmit did not write",
                 requests.unreadable,
             ),
         ] {

@@ -55,7 +55,7 @@ impl Found {
     /// Reads an object.
     ///
     /// # Errors
-    /// When its version is no number, as every API server's is.
+    /// When its version is not a number, as every API server's is.
     pub(super) fn of(mut object: DynamicObject) -> Result<Self, String> {
         let metadata = &mut object.metadata;
         let name = metadata.name.take().unwrap_or_default();
@@ -125,7 +125,7 @@ impl Found {
 /// When it is none.
 pub(super) fn version(text: &str) -> Result<Version, String> {
     let number = text.parse().map(Version);
-    number.map_err(|_| format!("its resourceVersion {text:?} is no number"))
+    number.map_err(|_| format!("its resourceVersion {text:?} is not a number"))
 }
 
 fn content(name: &str, spec: serde_json::Value) -> Result<Allocation, String> {

@@ -3,7 +3,7 @@
 /// What to do about an object that is no record.
 pub(super) fn unreadable(name: &str, reason: &str) -> String {
     format!(
-        "AddressAllocation {name} is none of nadmit's: {reason}; its address is not given until it \
+        "AddressAllocation {name} was not written by nadmit: {reason}; its address is not given until it \
          is gone: kubectl delete addressallocation {name}"
     )
 }

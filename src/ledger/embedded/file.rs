@@ -121,7 +121,7 @@ fn refuse_what_is_no_ledger(path: &Path) -> Result<(), OpenError> {
         source,
     })?;
     if !metadata.is_file() {
-        return Err(damaged(path, "it is no regular file".to_owned()));
+        return Err(damaged(path, "it is not a regular file".to_owned()));
     }
     if metadata.len() == 0 {
         return Err(damaged(path, "it is empty".to_owned()));

@@ -6,8 +6,8 @@ use crate::{
         Attachment, Check, Example, Levels, Lookup, Place, Report, Rule,
         allocation::AllocationSubject,
         examples::{
-            DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET, TAKEN,
-            TAKEN_ONE, pod,
+            DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET,
+            SLICED_POOL, TAKEN, TAKEN_ONE, pod,
         },
     },
 };
@@ -19,9 +19,11 @@ pub const EXHAUSTED: Rule = Rule {
     code: "pool-exhausted",
     levels: Levels::AUTHORITY,
     summary: "The address pool has nothing left to give",
-    explanation: "Every address of a range is held. The pod is refused when it is created, with how \
-        many there are and which namespaces hold most, instead of hanging in ContainerCreating. A \
-        pod is given an address of each range or nothing at all. With strictSlices it is the \
+    explanation: "Every address of a range is held. The pod is refused instead of hanging in \
+        ContainerCreating: in a cluster when it is bound to a node (it stays Pending, and the scheduler \
+        tries again), with injection: create when it is created. The message has how many addresses \
+        there are and which namespaces hold most. A pod is given an address of each range or nothing \
+        at all. With strictSlices it is the \
         slices of the pod's node that have to have one.",
     wrong: Example(&[POOL_OF_TWO, SERVED_NET, TAKEN, pod!("pooled-net")]),
     right: RIGHT,
@@ -189,7 +191,7 @@ pub const NOT_INJECTED: Rule = Rule {
     right: Example(&[
         DUAL_POOL,
         SERVED_NET,
-        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29"]}]"#),
+        pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.3/29", "2001:db8::3/64"]}]"#),
     ]),
     check: Check::Allocation(check),
 };
@@ -204,7 +206,7 @@ pub const NOT_READY: Rule = Rule {
         given to another. A pool of slices (nodeSliceSize) gives once the pod's node is known: \
         when the pod is bound, or when it is created with spec.nodeName; and only in a cluster, \
         where slices are recorded. Controllers try again by themselves.",
-    wrong: Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]),
+    wrong: Example(&[SLICED_POOL, SERVED_NET, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
 };

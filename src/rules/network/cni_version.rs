@@ -11,7 +11,7 @@ use super::fields::{Fields, alternatives, quoted};
 pub const RULE: Rule = Rule {
     code: "invalid-cni-version",
     levels: Levels::FAILS,
-    summary: "cniVersion is none of the versions of the CNI specification",
+    summary: "cniVersion is not one of the versions of the CNI specification",
     explanation: "Each plugin compares cniVersion with the versions that it knows and fails on any \
         other (\"incompatible CNI versions\"). There are 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 \
         and 1.1.0; without one it is 0.1.0. bandwidth knows those from 0.3.0 on, vrf from 0.3.1, \

@@ -244,7 +244,7 @@ impl<'s, 'a> Fields<'s, 'a> {
         }
         report.add(
             self.place(key),
-            format!("{key} {} is none that the plugin knows", quoted(&text)),
+            format!("{key} {} is not one that the plugin knows", quoted(&text)),
             format!("write {}", alternatives(words)),
         );
     }

@@ -23,7 +23,7 @@ pub const RULE: Rule = Rule {
     summary: "A network's configuration could not start any pod",
     explanation: "spec.config is a text: one JSON object, with the type of a plugin or a list of \
         plugins. What Multus or libcni refuse (some forms, like an empty \"plugins\", crash Multus) \
-        leaves every pod that names the network in ContainerCreating. args that are no object \
+        leaves every pod that names the network in ContainerCreating. args that are not an object \
         crash Multus only when a pod brings cni-args: only warned of in multus. Source: the spec, \
         section 3.4; libcni v1.3; executed with Multus v4.3.0.",
     wrong: Example(&[BROKEN_NET]),

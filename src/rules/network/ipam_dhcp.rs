@@ -19,7 +19,7 @@ pub const RULE: Rule = Rule {
     explanation: "provide and request are lists of objects with an option: \
         dhcp-client-identifier, subnet-mask, routers, host-name, user-class, \
         vendor-class-identifier, or a number from 0 to 255 in a text. daemonSocketPath is a text; \
-        one that is no absolute path is only warned of. The daemon fails on any other. Source: \
+        one that is not an absolute path is only warned of. The daemon fails on any other. Source: \
         dhcp v1.9, parseOptionName.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp", "request": [{"option": "router"}]}}"#

@@ -24,7 +24,7 @@ pub const INVALID: Rule = Rule {
     explanation: "addresses are written with their prefix length, gateways without; a route has a \
         subnet (dst) and perhaps a gateway (gw); DNS settings are texts and lists of texts. Before \
         CNI version 0.3.0 a network gives one address of each family. Anything else fails every \
-        pod. A nameserver that is no address is only warned of. Source: static, LoadIPAMConfig; v1.1.1 \
+        pod. A nameserver that is not an address is only warned of. Source: static, LoadIPAMConfig; v1.1.1 \
         executed.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5"}]}}"#

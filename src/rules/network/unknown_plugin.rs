@@ -11,7 +11,7 @@ use super::fields::{Fields, quoted};
 pub const RULE: Rule = Rule {
     code: "unknown-plugin",
     levels: Levels::OFF,
-    summary: "A plugin's type is none that nadmit knows",
+    summary: "A plugin's type is not one that nadmit knows",
     explanation: "type is the name of a binary on each node. If there is none of that name, every \
         pod of the network stays in ContainerCreating. A cluster may have plugins of its own, so \
         this rule is off; set it to warn or deny where all plugins are well known. Source: CNI \
@@ -76,7 +76,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         );
         report.add(
             plugin.place("type"),
-            format!("the plugin {} is none that nadmit knows", quoted(kind)),
+            format!("the plugin {} is not one that nadmit knows", quoted(kind)),
             help,
         );
     }

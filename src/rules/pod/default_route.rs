@@ -14,7 +14,7 @@ pub const INVALID: Rule = Rule {
     levels: Levels::FAILS,
     summary: "A gateway of the default route is not an address of a router",
     explanation: "default-route is a list of gateways: plain addresses without a prefix. Multus \
-        refuses what is no address and then attaches none of the pod's networks; Linux refuses \
+        refuses what is not an address and then attaches none of the pod's networks; Linux refuses \
         multicast and loopback gateways. Source: the spec, section 4.1.2.1.9; Multus; Linux, \
         fib_check_nh.",
     wrong: Example(&[
@@ -99,7 +99,7 @@ fn invalid(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                     Levels::MISLEADS,
                     place,
                     format!(
-                        "{:?} is no router: the route would lead nowhere",
+                        "{:?} is not a router: the route would lead nowhere",
                         written.text
                     ),
                     "write the router's address, such as \"192.0.2.1\"",

@@ -21,7 +21,7 @@ pub const RULE: Rule = Rule {
     summary: "cni-args cannot be read",
     explanation: "cni-args is an object, which Multus merges over the network's own args. Of it, \
         static reads cni.ips: a list of addresses with their prefixes. Anything else fails the \
-        pod; where the network's own args are no object, Multus crashes. Source: the spec, section 4.1.2.1.6; CNI conventions, \"args in network config\"; \
+        pod; where the network's own args are not an object, Multus crashes. Source: the spec, section 4.1.2.1.6; CNI conventions, \"args in network config\"; \
         static, LoadIPAMConfig.",
     wrong: Example(&[
         STORAGE_NET,
@@ -68,7 +68,7 @@ fn check_merge(attachment: Attachment<'_, '_>, args: Node<'_>, report: &mut Repo
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
             attachment.place("cni-args", args.span()),
-            format!("the \"args\" of network \"{name}\" are no object, so that Multus crashes when it adds these"),
+            format!("the \"args\" of network \"{name}\" are not an object, so that Multus crashes when it adds these"),
             "remove \"cni-args\", or have the network's \"args\" mended",
         );
     }

@@ -45,7 +45,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         report.add_lesser(
             gravity,
             attachment.place("infiniband-guid", written.span),
-            format!("{:?} is no InfiniBand GUID: it {fault}", written.text),
+            format!(
+                "{:?} is not a valid InfiniBand GUID: it {fault}",
+                written.text
+            ),
             "write eight bytes, such as \"24:8a:07:03:00:8d:ae:2e\"",
         );
     }

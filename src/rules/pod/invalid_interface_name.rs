@@ -38,7 +38,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         report.add(
             attachment.place(attachment.member("interface"), written.span),
-            format!("{:?} is no interface name: it {error}", written.text),
+            format!(
+                "{:?} is not a valid interface name: it {error}",
+                written.text
+            ),
             help,
         );
     }

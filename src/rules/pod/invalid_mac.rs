@@ -39,7 +39,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         report.add(
             attachment.place("mac", written.span),
-            format!("{:?} is no MAC for an interface: it {fault}", written.text),
+            format!(
+                "{:?} is not a valid MAC for an interface: it {fault}",
+                written.text
+            ),
             help,
         );
     }

@@ -37,7 +37,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         report.add(
             attachment.place(attachment.member("namespace"), written.span),
-            format!("{:?} is no namespace: it {error}", written.text),
+            format!("{:?} is not a valid namespace: it {error}", written.text),
             help,
         );
     }

@@ -71,7 +71,7 @@ fn invalid(
     let member = attachment.member("name");
     report.add(
         attachment.place(member, written.span),
-        format!("{:?} is no network name: it {error}", written.text),
+        format!("{:?} is not a valid network name: it {error}", written.text),
         help,
     );
 }

@@ -18,7 +18,7 @@ use crate::{
 pub const RULE: Rule = Rule {
     code: "reservation-outside-pool",
     levels: Levels::FAILS,
-    summary: "A reserved address is none that the network's pool gives",
+    summary: "A reserved address is not one that the network's pool gives",
     explanation: "A reservation sets aside what the pool of its network would give: an address \
         inside of a range and its bounds, not excluded, neither the gateway nor the first or last \
         of the subnet. Another would never reach its holder. A MAC that follows from another \
@@ -171,7 +171,7 @@ fn mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
                  with that address only",
                 pool.name
             ),
-            "leave mac out, so that it follows from the address, or write one that is none of the \
+            "leave mac out, so that it follows from the address, or write one that is not one of the \
              pool's",
         );
     }

@@ -20,7 +20,7 @@ pub const RULE: Rule = Rule {
     explanation: "Multus attaches networks when a pod's sandbox is made. Editing the annotation \
         later changes nothing in the running pod: the API would show networks that the pod does \
         not have. The rule compares what is asked, not the text, so that re-applying the same \
-        manifest is no change; the annotation network-status may change at any time. Where a \
+        manifest is not a change; the annotation network-status may change at any time. Where a \
         controller attaches networks to running pods (multus-dynamic-networks-controller), set \
         immutableAttachments: false, or label the namespace nadmit.io/attachments: mutable. \
         nadmit's own ServiceAccount and, for launcher pods, KubeVirt's controller may change them \

@@ -40,7 +40,7 @@ pub enum AdminSocketError {
         path: PathBuf,
     },
     /// Something else has that name.
-    #[error("{}: this is no socket; move it away, or choose another directory with --data-dir", path.display())]
+    #[error("{}: this is not a socket; move it away, or choose another directory with --data-dir", path.display())]
     NoSocket {
         /// The file.
         path: PathBuf,

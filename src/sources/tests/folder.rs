@@ -59,7 +59,7 @@ fn a_missing_folder_is_an_error_that_names_the_flag() {
     );
     fs::write(folder.path().join("file"), "").expect("writing");
     let error = open(folder.path().join("file")).expect_err("a file");
-    assert!(error.contains("of --manifests is no folder"), "{error}");
+    assert!(error.contains("of --manifests is not a folder"), "{error}");
 }
 
 #[tokio::test]

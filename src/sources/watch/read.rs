@@ -85,7 +85,7 @@ pub(super) fn revision(text: &str) -> Result<u64, serde_json::Error> {
     use serde::de::Error as _;
     let number = text.parse();
     number.map_err(|_| {
-        let said = format!("the resourceVersion {text:?} is no number");
+        let said = format!("the resourceVersion {text:?} is not a number");
         serde_json::Error::custom(said)
     })
 }
@@ -375,7 +375,7 @@ mod tests {
         let error = read(Watched::Namespaces, &raw).err().map(|e| e.to_string());
         assert_eq!(
             error.as_deref(),
-            Some("the resourceVersion \"x\" is no number")
+            Some("the resourceVersion \"x\" is not a number")
         );
     }
 }

@@ -22,8 +22,6 @@ pub(super) enum Way {
     Whole,
     /// Past the mutating one.
     ValidateOnly,
-    /// Through both, before anybody has looked through the pools.
-    Unready,
 }
 
 /// What `/mutate` and, if it has no objection, `/validate` answer.
@@ -37,9 +35,7 @@ pub(super) fn judged(way: Way, example: Example) -> Result<Answer, Failed> {
     }
     let (catalog, _) = sources::catalog_of([("world.yaml", read.objects)]);
     let index = SharedIndex::default();
-    if way != Way::Unready {
-        settle(&catalog, &index);
-    }
+    settle(&catalog, &index);
     let mut pod: Value = serde_saphyr::from_str(pod)?;
     if way != Way::ValidateOnly {
         let answer = ask(Webhook::Mutate, &pod, &catalog, &index)?;

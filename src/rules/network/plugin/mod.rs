@@ -81,7 +81,7 @@ fn check_own_mac(plugin: &Fields<'_, '_>, longer: Levels, report: &mut Report<'_
         Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => report.add(
             plugin.place(KEY),
             format!(
-                "mac {} is no address of an interface, and Linux refuses it",
+                "mac {} is not a valid address for an interface, and Linux refuses it",
                 quoted(&text)
             ),
             "write one whose first byte is even, such as 02:5e:00:00:00:01",

@@ -58,7 +58,7 @@ fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             report.add(
                 plugin.place("vlanProto"),
                 format!(
-                    "vlanProto {} is none that the plugin knows",
+                    "vlanProto {} is not one that the plugin knows",
                     quoted(&protocol)
                 ),
                 "write \"802.1q\" or \"802.1ad\"",

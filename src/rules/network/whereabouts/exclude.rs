@@ -8,7 +8,7 @@ use super::{super::fields::quoted, addresses, ipams, ranges};
 pub const INVALID: Rule = Rule {
     code: "invalid-exclude",
     levels: Levels::FAILS,
-    summary: "An exclude is no subnet and no address",
+    summary: "An exclude is neither a subnet nor an address",
     explanation: "Each element of exclude is a subnet (192.0.2.192/30) or one address. Anything \
         else is found only when a pod starts, and no pod of the network starts any more. Source: \
         Whereabouts v0.9.4, IterateForAssignment.",

@@ -40,7 +40,10 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         match size {
             None => report.add(
                 ipam.place("node_slice_size"),
-                format!("node_slice_size {} is no prefix length", quoted(&text)),
+                format!(
+                    "node_slice_size {} is not a valid prefix length",
+                    quoted(&text)
+                ),
                 "write \"/24\"",
             ),
             Some(size) => {
