@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::network::annotations;
+
 use super::{
     json,
     object::{self, Object},
@@ -189,6 +191,16 @@ struct Cover<'a> {
     kind: Option<&'a RawValue>,
     #[serde(borrow, default)]
     request: Option<&'a RawValue>,
+}
+
+impl Request<'_> {
+    /// Whether this is the pod by which `nadmit install` sees that nadmit is asked: nobody's mistake, and
+    /// never made.
+    pub fn is_self_test(&self) -> bool {
+        let object = self.object.as_ref();
+        let networks = object.and_then(|object| object.metadata.annotations.networks.as_deref());
+        self.dry_run == Some(true) && networks == Some(annotations::SELF_TEST_NETWORK)
+    }
 }
 
 impl<'a> Review<'a> {

@@ -4,7 +4,7 @@ use crate::{
     catalog::Catalog,
     manifests::{self, Located, Manifest},
     network::Span,
-    rules::{Level, Policy},
+    rules::{Level, NamespaceIsolation, Policy},
     sources::{self, SourceError},
 };
 
@@ -37,6 +37,7 @@ pub fn run(files: Vec<File>, policy: &Policy, options: Options) -> Outcome {
 
 /// Judges files in a cluster of these objects. Of an object that stands in both, the files' counts.
 pub fn run_in(files: Vec<File>, cluster: &[File], policy: &Policy, options: Options) -> Outcome {
+    let policy = &suited(policy);
     let (read, mut remarks) = read(&files);
     remarks.extend(duplicates::find(&files, &read));
     // What is wrong with the cluster's own objects is not this run's.
@@ -73,6 +74,7 @@ pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Remark>) {
 
 /// Judges the objects of a living cluster, one a file.
 pub fn examine(files: Vec<File>, examined: Examined, policy: &Policy) -> Outcome {
+    let policy = &suited(policy);
     let wanted = |namespace: &str| {
         let only = examined.namespace.as_deref();
         only.is_none_or(|only| only == namespace)
@@ -102,6 +104,14 @@ pub fn examine(files: Vec<File>, examined: Examined, policy: &Policy) -> Outcome
         remarks,
         cluster: Some(examined),
     }
+}
+
+/// Returns the settings with what suits a check where they say nothing: it cannot know how Multus is set.
+fn suited(policy: &Policy) -> Policy {
+    let mut policy = policy.clone();
+    let isolation = &mut policy.namespace_isolation;
+    isolation.get_or_insert(NamespaceIsolation::Unknown);
+    policy
 }
 
 /// Judges the objects that are `wanted`, and says how many those are.

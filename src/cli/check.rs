@@ -112,11 +112,12 @@ fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
         .clone()
         .or_else(|| surrounding().map(PathBuf::from));
     let written = policy(config.as_deref(), args.profile)?;
-    let found = args
-        .cluster
-        .read(args.paths.is_empty(), written.is_none())?;
+    let found = args.cluster.read(args.paths.is_empty(), written.as_ref())?;
     let of_cluster = || found.as_ref().and_then(|found| found.policy.clone());
-    let policy = written.or_else(of_cluster).unwrap_or_default();
+    let mut policy = written.or_else(of_cluster).unwrap_or_default();
+    if let Some(isolation) = found.as_ref().and_then(|found| found.isolation.as_ref()) {
+        isolation.suit(&mut policy);
+    }
     if let (Some(found), true) = (&found, args.paths.is_empty()) {
         let examined = Examined {
             server: found.server.clone(),

@@ -12,7 +12,9 @@ use clap::{Args, ValueEnum};
 
 use super::out;
 use crate::{
-    install::{self, Certificates, Installation, Probe, Settings, Told, Wait},
+    install::{
+        self, Certificates, HelmRelease, Installation, Probe, Removal, Settings, Told, Wait,
+    },
     rules::Mode,
     sources::{Access, Cluster},
 };
@@ -49,9 +51,11 @@ impl To {
 Examples:
   nadmit install --image REGISTRY/nadmit:0.1.0              warns and counts first, and denies nothing
   nadmit install --mode deny                                then denies
-  nadmit install --print --image REGISTRY/nadmit:0.1.0      the manifests, for git")]
+  nadmit install --print --image REGISTRY/nadmit:0.1.0      the manifests, for git
+
+An option that is not given stays as it is in the cluster.")]
 pub(super) struct InstallArgs {
-    /// What comes of findings: warn at first, if nothing is said; what is set already stays
+    /// What comes of findings: warn at first, if nothing is said
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeWord>,
     /// Where the certificate comes from: openshift where there is OpenShift, else self-managed
@@ -60,15 +64,34 @@ pub(super) struct InstallArgs {
     /// The image
     #[arg(long, env = "NADMIT_IMAGE", value_name = "IMAGE")]
     image: Option<String>,
-    /// How many replicas, instead of 2
+    /// How many replicas: 2, if nothing is said
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=20))]
     replicas: Option<u32>,
-    /// Have the Prometheus operator scrape nadmit and load its alerts, and Grafana its dashboard
+    /// Have the Prometheus operator scrape nadmit and load its alerts, and Grafana its dashboard;
+    /// --monitoring=false takes that out again
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    monitoring: Option<bool>,
+    /// Refuse pods that ask for networks while nadmit does not answer; --fail-closed=false lets them
+    /// pass again
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    fail_closed: Option<bool>,
+    /// Take over what a release of Helm has installed
     #[arg(long)]
-    monitoring: bool,
-    /// Refuse pods that ask for networks while nadmit does not answer
-    #[arg(long)]
-    fail_closed: bool,
+    take_over: bool,
     /// Print the manifests, and change nothing
     #[arg(long)]
     print: bool,
@@ -105,11 +128,11 @@ enum CertificatesWord {
 impl InstallArgs {
     fn settings(&self) -> Settings {
         Settings {
-            certificates: match self.certificates {
-                Some(CertificatesWord::CertManager) => Certificates::CertManager,
-                Some(CertificatesWord::Openshift) => Certificates::OpenShift,
-                Some(CertificatesWord::SelfManaged) | None => Certificates::SelfManaged,
-            },
+            certificates: self.certificates.map(|word| match word {
+                CertificatesWord::CertManager => Certificates::CertManager,
+                CertificatesWord::Openshift => Certificates::OpenShift,
+                CertificatesWord::SelfManaged => Certificates::SelfManaged,
+            }),
             mode: self.mode.map(|word| match word {
                 ModeWord::Deny => Mode::Deny,
                 ModeWord::Warn => Mode::Warn,
@@ -121,6 +144,20 @@ impl InstallArgs {
             monitoring: self.monitoring,
             fail_closed: self.fail_closed,
         }
+    }
+}
+
+fn wait(seconds: u16, no_wait: bool) -> Wait {
+    match no_wait {
+        true => Wait::No,
+        false => Wait::For(Duration::from_secs(seconds.into())),
+    }
+}
+
+fn of_helm(take_over: bool) -> HelmRelease {
+    match take_over {
+        true => HelmRelease::TakeOver,
+        false => HelmRelease::Leave,
     }
 }
 
@@ -139,25 +176,21 @@ pub(super) fn run(args: &InstallArgs) -> anyhow::Result<()> {
 async fn carry_out(args: &InstallArgs) -> anyhow::Result<()> {
     let cluster = args.to.connect().await?;
     let client = cluster.client();
-    let mut settings = args.settings();
-    if args.certificates.is_none() && install::is_openshift(&client).await {
-        settings.certificates = Certificates::OpenShift;
-    }
     out::line(format_args!(
-        "{BOLD}nadmit {}{BOLD:#} to {}, certificates {}",
+        "{BOLD}nadmit {}{BOLD:#} to {}",
         env!("CARGO_PKG_VERSION"),
         cluster.server(),
-        settings.certificates.name()
     ));
-    let patience = Duration::from_secs(args.timeout.into());
-    let wait = if args.no_wait {
-        Wait::No
-    } else {
-        Wait::For(patience)
+    let wait = wait(args.timeout, args.no_wait);
+    let installation = Installation {
+        settings: args.settings(),
+        wait,
+        release: of_helm(args.take_over),
     };
-    let installation = Installation { settings, wait };
-    install::install(&client, &installation, &said).await?;
-    if !args.no_wait {
+    let plan = install::plan(&client, installation, &said).await?;
+    said(Told::Note(chosen(&plan.settings)));
+    install::install(&client, &plan, &said).await?;
+    if wait != Wait::No {
         test(&client).await?;
     }
     let status = install::status(&client).await?;
@@ -169,6 +202,20 @@ async fn carry_out(args: &InstallArgs) -> anyhow::Result<()> {
         out::line("What it would deny: nadmit status. To deny it: nadmit install --mode deny");
     }
     Ok(())
+}
+
+/// The options, given and kept, in words.
+fn chosen(settings: &Settings) -> String {
+    let mut words = vec![format!("certificates {}", settings.certificates().name())];
+    words.extend(settings.image.iter().map(|image| format!("image {image}")));
+    words.extend(settings.replicas.map(|count| format!("{count} replicas")));
+    if settings.fail_closed == Some(true) {
+        words.push("failing closed".to_owned());
+    }
+    if settings.monitoring == Some(true) {
+        words.push("with monitoring".to_owned());
+    }
+    words.join(", ")
 }
 
 /// Whether API servers ask nadmit; they take up a registration within a moment.
@@ -228,6 +275,15 @@ pub(super) struct UninstallArgs {
     /// Do not ask before --purge
     #[arg(long, requires = "purge")]
     yes: bool,
+    /// Take out what a release of Helm has installed, and Helm knows no more
+    #[arg(long)]
+    take_over: bool,
+    /// Seconds to wait for each thing that has to go
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout: u16,
+    /// Do not wait until it is gone
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     to: To,
 }
@@ -249,9 +305,13 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
         {
             agreed(&format!("{records} of {}", cluster.server()))?;
         }
-        install::uninstall(&client, &said).await?;
+        let removal = Removal {
+            wait: wait(args.timeout, args.no_wait),
+            release: of_helm(args.take_over),
+        };
+        install::uninstall(&client, removal, &said).await?;
         if args.purge {
-            install::purge(&client, &said).await?;
+            install::purge(&client, removal.wait, &said).await?;
         } else {
             out::line("kept     the definitions of nadmit's kinds, pools, reservations and allocations (--purge)");
         }

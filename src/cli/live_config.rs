@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    config::Config,
-    rules::{Injection, Policy},
+    config::{Config, digest},
+    rules::{Injection, NamespaceIsolation, Policy},
     sources::WatchedFile,
 };
 
@@ -18,23 +18,26 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// The settings' file, if there is one.
 pub(super) struct LiveConfig {
     file: Option<(WatchedFile, String)>,
-    injection: Injection,
+    surroundings: Surroundings,
     /// The settings as last read; the defaults without a file.
     pub(super) policy: Arc<ArcSwap<Policy>>,
+    /// The digest of their text.
+    pub(super) digest: Arc<ArcSwap<String>>,
 }
 
 impl LiveConfig {
-    /// Reads the settings; `injection` is what suits where nadmit runs.
+    /// Reads the settings; `surroundings` have what suits where they say nothing.
     ///
     /// # Errors
     /// When the file cannot be read or has mistakes: all of them.
-    pub(super) fn open(file: Option<&Path>, injection: Injection) -> anyhow::Result<Self> {
+    pub(super) fn open(file: Option<&Path>, surroundings: Surroundings) -> anyhow::Result<Self> {
         let Some(path) = file else {
-            let policy = suited(Policy::default(), injection);
+            let policy = surroundings.suited(Policy::default());
             return Ok(Self {
                 file: None,
-                injection,
+                surroundings,
                 policy: Arc::new(ArcSwap::from_pointee(policy)),
+                digest: Arc::new(ArcSwap::from_pointee(digest(""))),
             });
         };
         let name = path.display().to_string();
@@ -42,11 +45,13 @@ impl LiveConfig {
             WatchedFile::open(path).map_err(|error| anyhow::anyhow!("--config {name}: {error}"))?;
         let config = Config::parse(watched.content(), &name)
             .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
-        let policy = Arc::new(ArcSwap::from_pointee(suited(config.policy, injection)));
+        let policy = Arc::new(ArcSwap::from_pointee(surroundings.suited(config.policy)));
+        let digest = Arc::new(ArcSwap::from_pointee(digest(watched.content())));
         Ok(Self {
             file: Some((watched, name)),
-            injection,
+            surroundings,
             policy,
+            digest,
         })
     }
 
@@ -55,10 +60,11 @@ impl LiveConfig {
         let Some((file, name)) = self.file else {
             return;
         };
-        let (policy, injection) = (self.policy, self.injection);
+        let (policy, shown, surroundings) = (self.policy, self.digest, self.surroundings);
         file.watch(PERIOD, stop, move |text| {
             let read = Config::parse(text, &name)?.policy;
-            policy.store(Arc::new(suited(read, injection)));
+            policy.store(Arc::new(surroundings.suited(read)));
+            shown.store(Arc::new(digest(text)));
             info!(file = name, "new settings");
             Ok::<(), crate::config::ConfigErrors>(())
         })
@@ -66,8 +72,29 @@ impl LiveConfig {
     }
 }
 
-/// The settings, with what suits where nothing is said.
-fn suited(mut policy: Policy, injection: Injection) -> Policy {
-    policy.injection.get_or_insert(injection);
-    policy
+/// What suits where nadmit runs, for settings that say nothing of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings {
+    injection: Injection,
+    isolation: NamespaceIsolation,
+}
+
+impl Surroundings {
+    /// A folder of manifests.
+    pub(super) const FOLDER: Self = Self {
+        injection: Injection::Create,
+        isolation: NamespaceIsolation::On,
+    };
+    /// A cluster, in which Multus may be set either way.
+    pub(super) const CLUSTER: Self = Self {
+        injection: Injection::Bind,
+        isolation: NamespaceIsolation::Unknown,
+    };
+
+    /// Returns the settings with what suits where they say nothing.
+    fn suited(self, mut policy: Policy) -> Policy {
+        policy.injection.get_or_insert(self.injection);
+        policy.namespace_isolation.get_or_insert(self.isolation);
+        policy
+    }
 }

@@ -23,7 +23,7 @@ pub(super) struct LogArgs {
 }
 
 /// The form of log lines.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// For people
     Pretty,
@@ -32,6 +32,11 @@ pub(super) enum LogFormat {
 }
 
 impl LogArgs {
+    /// The form of log lines.
+    pub(super) fn format(&self) -> LogFormat {
+        self.log_format
+    }
+
     /// Starts logging for the whole process.
     ///
     /// # Errors

@@ -13,10 +13,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{live_config::LiveConfig, logging::LogArgs, served::Served, welcome};
+use super::{
+    live_config::{LiveConfig, Surroundings},
+    logging::{LogArgs, LogFormat},
+    served::Served,
+    welcome,
+};
 use crate::{
-    rules::Injection,
-    server::{AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, Shutdown},
+    server::{
+        AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, SettingsDigest, Shutdown,
+    },
     sources::Access,
 };
 
@@ -251,19 +257,21 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    let suits = if args.cluster {
-        Injection::Bind
+    let surroundings = if args.cluster {
+        Surroundings::CLUSTER
     } else {
-        Injection::Create
+        Surroundings::FOLDER
     };
-    let config = LiveConfig::open(args.config_file().as_deref(), suits)?;
-    let served = match &args.manifests {
+    let config = LiveConfig::open(args.config_file().as_deref(), surroundings)?;
+    let mut served = match &args.manifests {
         Some(manifests) => {
             let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
             Served::folder(manifests, data_dir, config.policy.clone()).await?
         }
         None => Served::cluster(&args, config.policy.clone()).await?,
     };
+    let digest = SettingsDigest(config.digest.clone());
+    served.state.registry.register_collector(Box::new(digest));
     let catalog = served.state.catalog.clone();
     let server = Server::bind(args.options(served.identity), served.state).await?;
     let admin_socket = match &served.data_dir {
@@ -281,7 +289,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         origin: served.origin,
         ca: args.ca(),
     };
-    welcome::print(&place, catalog.load().as_deref());
+    // Among log lines for machines no other line may stand; the server logs where it listens.
+    if args.log.format() == LogFormat::Pretty {
+        welcome::print(&place, catalog.load().as_deref());
+    }
     server.run(shutdown).await;
     stop.cancel();
     // Its file is removed at the end.

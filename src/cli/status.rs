@@ -11,7 +11,7 @@ use super::{
     install::{To, runtime},
     out,
 };
-use crate::install::{self, Status};
+use crate::install::{self, IsolationStatus, Status};
 
 const BOLD: Style = Style::new().bold();
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -41,7 +41,7 @@ enum Output {
 /// Asks the cluster, and prints.
 ///
 /// # Errors
-/// When it cannot be asked, or nadmit is not installed there.
+/// When it cannot be asked, nadmit is not installed there, or no replica of it serves.
 pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let (status, server) = runtime()?.block_on(async {
         let cluster = args.to.connect().await?;
@@ -51,6 +51,14 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     match args.output {
         Output::Json => out::line(serde_json::to_string_pretty(&status)?),
         Output::Text => out::text(text(&status, super::clock().now().as_second())),
+    }
+    if let Some(replicas) = &status.replicas
+        && replicas.ready == 0
+    {
+        bail!(
+            "no replica of nadmit serves in {server}: see kubectl get pods -n nadmit, and the log of one: \
+             kubectl logs -n nadmit deploy/nadmit"
+        );
     }
     if status.replicas.is_none() && status.unknown.is_empty() {
         bail!("nadmit is not installed in {server}; nadmit install does it");
@@ -79,8 +87,27 @@ fn text(status: &Status, now: i64) -> String {
             ),
         );
     }
+    if let Some(trouble) = status
+        .replicas
+        .as_ref()
+        .and_then(|found| found.trouble.as_ref())
+    {
+        line("rollout", format!("{RED}fails: {trouble}{RED:#}"));
+    }
     if let Some(mode) = &status.mode {
         line("mode", mode.clone());
+    }
+    if !status.behind.is_empty() {
+        let behind = status.behind.join(", ");
+        line(
+            "",
+            format!(
+                "{YELLOW}not taken up yet by {behind}: Kubernetes may take two minutes{YELLOW:#}"
+            ),
+        );
+    }
+    if let Some(found) = &status.isolation {
+        line("isolation", isolation(found));
     }
     if let Some(certificate) = &status.certificate {
         let left = certificate.expires.as_second() - now;
@@ -156,6 +183,34 @@ fn text(status: &Status, now: i64) -> String {
         line("unknown", format!("{YELLOW}{unknown}{YELLOW:#}"));
     }
     text
+}
+
+fn isolation(found: &IsolationStatus) -> String {
+    let source = found.source.as_deref().unwrap_or_default();
+    match (found.set, &found.multus) {
+        (Some(set), Ok(multus)) if set == *multus => {
+            format!("namespaceIsolation is {set}, as in {source}")
+        }
+        (Some(set), Ok(multus)) => format!(
+            "{RED}namespaceIsolation is {set}, but {multus} in {source}{RED:#}: {}",
+            if found.follows_multus {
+                "nadmit install reads it anew"
+            } else {
+                "set it in ConfigMap nadmit-config as Multus has it, or remove it there and run nadmit install"
+            }
+        ),
+        (Some(set), Err(why)) => {
+            format!("namespaceIsolation is {set}; Multus's own is not known: {why}")
+        }
+        (None, Ok(multus)) => format!(
+            "{YELLOW}namespaceIsolation is not set{YELLOW:#}, and {multus} in {source}: nadmit install takes \
+             that over; until then cross-namespace-network only warns"
+        ),
+        (None, Err(why)) => format!(
+            "{YELLOW}namespaceIsolation is not set{YELLOW:#}, and Multus's own is not known ({why}): \
+             cross-namespace-network only warns"
+        ),
+    }
 }
 
 fn comparison(schedule: &install::Schedule) -> String {

@@ -2,7 +2,7 @@
 
 use crate::{
     document::{Entry, Node},
-    rules::{Injection, Level, Mode, Policy, Profile},
+    rules::{Injection, Level, Mode, NamespaceIsolation, Policy, Profile},
 };
 
 use super::reading::Reading;
@@ -41,7 +41,8 @@ pub(super) static KEYS: &[Key] = &[
         name: "namespaceIsolation",
         read: |reading, key, value| {
             if let Some(value) = reading.boolean(key, value) {
-                reading.policy.namespace_isolation = value;
+                let value = NamespaceIsolation::of(value);
+                reading.policy.namespace_isolation = Some(value);
             }
         },
     },

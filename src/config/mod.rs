@@ -10,6 +10,10 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     document::{self, Booleans, Node},
     rules::Policy,
@@ -52,6 +56,16 @@ impl Config {
     pub fn example() -> &'static str {
         include_str!("example.yaml")
     }
+}
+
+/// Returns the digest of a text of settings, by which a server says which settings it goes by.
+pub fn digest(text: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 /// The keys of `nadmit.yaml`, in the order of the example.

@@ -1,7 +1,7 @@
 //! What `nadmit.yaml` may say, and what is said of its mistakes.
 
 use super::*;
-use crate::rules::{Level, Mode, Profile, RULES};
+use crate::rules::{Level, Mode, NamespaceIsolation, Profile, RULES};
 
 fn policy(text: &str) -> Policy {
     match Config::parse(text, "nadmit.yaml") {
@@ -29,6 +29,7 @@ fn level_of(policy: &Policy, code: &str) -> Level {
 fn the_example_has_every_key_and_says_the_default() {
     let mut default = Policy::default();
     default.injection = Some(default.injection());
+    default.namespace_isolation = Some(default.namespace_isolation());
     assert_eq!(policy(Config::example()), default);
     let root = document::read(Config::example(), "", Booleans::Yaml12).next();
     let root = root.expect("a document").expect("YAML");
@@ -68,7 +69,8 @@ fn the_settings_are_read() {
         (policy.profile(), policy.mode),
         (Profile::Strict, Mode::Warn)
     );
-    assert!(!policy.namespace_isolation && !policy.immutable_attachments);
+    assert_eq!(policy.namespace_isolation, Some(NamespaceIsolation::Off));
+    assert!(!policy.immutable_attachments);
     assert!(policy.global_namespaces.contains("shared"));
     assert_eq!(policy.global_namespaces.len(), 2);
     assert!(policy.excluded_namespaces.contains("kube-system"));

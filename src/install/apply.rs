@@ -4,23 +4,25 @@ use std::time::Duration;
 
 use kube::{
     Client,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::{
-    CONFIG, InstallError, Isolation, NAME, NAMESPACE, Settings, Tell, Told, manifests, object,
+    CONFIG, Earlier, InstallError, Isolation, NAMESPACE, Release, SETTINGS, Settings, Tell, Told,
+    config_text::{Adopted, ConfigText},
+    earlier::OF_HELM,
+    manifests, object,
+    remove::without_monitoring,
     settings::configure,
+    taken_up::{TakenUp, take_up},
+    wait::{available, established, gone, trusted},
 };
 
 /// The field manager of who installs; nadmit's own writes have others.
 const MANAGER: &str = "nadmit-install";
 /// The oldest Kubernetes that has everything in the manifests.
 const LEAST: (u32, u32, &str) = (1, 30, "1.30 or newer");
-/// How often what is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// How long to wait for what has to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -30,38 +32,102 @@ pub enum Wait {
     For(Duration),
 }
 
+/// What becomes of a release of Helm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelmRelease {
+    /// It is left to Helm: installing over it is an error.
+    Leave,
+    /// Its objects are taken over.
+    TakeOver,
+}
+
 /// What is to be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// How.
+    /// The options that are given.
     pub settings: Settings,
     /// How long to wait for it.
     pub wait: Wait,
+    /// What becomes of a release of Helm.
+    pub release: HelmRelease,
+}
+
+/// An installation with the options of the one that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// All options.
+    pub settings: Settings,
+    is_registered: bool,
+    drops_monitoring: bool,
+    wait: Wait,
+}
+
+/// Reads what is installed already, and decides what is to be installed.
+///
+/// # Errors
+/// When the cluster is too old or refuses, or when what is there belongs to Helm.
+pub async fn plan(
+    client: &Client,
+    installation: Installation,
+    tell: Tell<'_>,
+) -> Result<Plan, InstallError> {
+    new_enough(client).await?;
+    namespace_is_free(client, installation.wait, tell).await?;
+    let earlier = Earlier::read(client).await?;
+    if let Some(Release { name, namespace }) = &earlier.release {
+        if installation.release == HelmRelease::Leave {
+            return Err(InstallError::OfHelm {
+                name: name.clone(),
+                namespace: namespace.clone(),
+                instead: format!(
+                    "change it with helm upgrade {name} -n {namespace} --reuse-values --set mode=deny (and so \
+                     on), or say --take-over to have nadmit install manage these objects from now on"
+                ),
+            });
+        }
+        tell(Told::Note(format!(
+            "the objects of Helm release {namespace}/{name} are taken over; helm uninstall would still delete \
+             them: remove Helm's record with kubectl delete secret -n {namespace} -l owner=helm,name={name}"
+        )));
+    }
+    let mut settings = installation.settings.clone().over(&earlier.settings);
+    if settings.certificates.is_none() && is_openshift(client).await {
+        settings.certificates = Some(super::Certificates::OpenShift);
+    }
+    if let Some(note) = other_version(&settings, &installation.settings) {
+        tell(Told::Note(note));
+    }
+    let had_monitoring = earlier.settings.monitoring == Some(true);
+    Ok(Plan {
+        drops_monitoring: had_monitoring && settings.monitoring == Some(false),
+        settings,
+        is_registered: earlier.is_registered,
+        wait: installation.wait,
+    })
 }
 
 /// Installs nadmit, or makes an installation what this program would install.
 ///
 /// # Errors
-/// When the cluster is too old, refuses, or replicas do not become ready. What was applied before stays, and
-/// installing again goes on.
-pub async fn install(
-    client: &Client,
-    installation: &Installation,
-    tell: Tell<'_>,
-) -> Result<(), InstallError> {
-    new_enough(client).await?;
-    let mut settings = installation.settings.clone();
+/// When the cluster refuses, or replicas do not become ready. What was applied before stays, and installing
+/// again goes on.
+pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(), InstallError> {
+    let mut settings = plan.settings.clone();
+    let there = settings_there(client).await?;
     if settings.isolation.is_none() {
-        settings.isolation = isolation(client, tell).await;
+        settings.isolation = isolation(client, there.as_ref(), tell).await;
     }
     let mut objects = manifests(&settings)?;
-    keep_settings(client, &settings, &mut objects, tell).await?;
+    let text = keep_settings(&settings, there, &mut objects, tell)?;
     let (hooks, objects): (Vec<Value>, Vec<Value>) =
         objects.into_iter().partition(object::is_registration);
     for one in &objects {
         apply(client, one, tell).await?;
     }
-    if let Wait::For(patience) = installation.wait {
+    if plan.drops_monitoring {
+        without_monitoring(client, tell).await?;
+    }
+    if let Wait::For(patience) = plan.wait {
         for one in objects
             .iter()
             .filter(|one| object::kind(one) == "CustomResourceDefinition")
@@ -69,20 +135,68 @@ pub async fn install(
             established(client, one, patience).await?;
         }
         tell(Told::Waiting("replicas to be ready".to_owned()));
-        available(client, patience).await?;
+        available(client, patience, plan.is_registered).await?;
     }
     for hook in &hooks {
         apply(client, hook, tell).await?;
     }
-    if let Wait::For(patience) = installation.wait {
+    if let Wait::For(patience) = plan.wait {
         tell(Told::Waiting(
             "the webhooks to trust the certificate".to_owned(),
         ));
         for hook in &hooks {
             trusted(client, hook, patience).await?;
         }
+        tell(Told::Waiting("replicas to take up the settings".to_owned()));
+        tell(Told::Note(match take_up(client, &text, patience).await? {
+            TakenUp::ByAll(count) => {
+                format!("all replicas ({count}) go by the settings in ConfigMap nadmit-config")
+            }
+            TakenUp::NotKnown(why) => format!(
+                "the settings are written; whether the replicas go by them already is not known ({why}); \
+                 Kubernetes may take two minutes to bring them there"
+            ),
+        }));
     }
     Ok(())
+}
+
+/// A namespace that is being deleted takes no objects.
+async fn namespace_is_free(
+    client: &Client,
+    wait: Wait,
+    tell: Tell<'_>,
+) -> Result<(), InstallError> {
+    let api = object::api_of(client, "v1", "Namespace", None);
+    let found = api.get_opt(NAMESPACE).await;
+    let found =
+        found.map_err(|error| InstallError::of(format!("read Namespace {NAMESPACE}"), &error))?;
+    if found.is_none_or(|found| found.metadata.deletion_timestamp.is_none()) {
+        return Ok(());
+    }
+    match wait {
+        Wait::No => Err(InstallError::Terminating),
+        Wait::For(patience) => {
+            tell(Told::Waiting(format!(
+                "namespace {NAMESPACE}, which is being deleted, to be gone"
+            )));
+            let namespace = json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE},
+            });
+            gone(client, &namespace, patience).await
+        }
+    }
+}
+
+/// A note on an image that was kept and is of another version than this program.
+fn other_version(settings: &Settings, given: &Settings) -> Option<String> {
+    let version = env!("CARGO_PKG_VERSION");
+    let image = settings.image.as_deref()?;
+    let tag = image.rsplit_once(':')?.1;
+    let is_other = given.image.is_none() && tag != version && !tag.contains('/');
+    is_other.then(|| {
+        format!("the image stays {image}, and this is nadmit {version}: --image sets another")
+    })
 }
 
 /// Whether the cluster is OpenShift.
@@ -112,44 +226,74 @@ async fn new_enough(client: &Client) -> Result<(), InstallError> {
     }
 }
 
-async fn isolation(client: &Client, tell: Tell<'_>) -> Option<Isolation> {
-    let found = Isolation::read(client).await;
-    tell(Told::Note(match &found {
-        Some(found) => format!(
-            "namespaceIsolation is {}, as Multus is set in {}",
-            found.isolates, found.source
-        ),
-        None => {
-            "Multus's own settings were not found: namespaceIsolation in ConfigMap nadmit-config \
-                 stays as it is, and has to say what Multus's says"
-                .to_owned()
-        }
-    }));
-    found
-}
-
-/// What an administrator has written into the ConfigMap stays there.
-async fn keep_settings(
-    client: &Client,
-    settings: &Settings,
-    objects: &mut [Value],
-    tell: Tell<'_>,
-) -> Result<(), InstallError> {
-    let config = objects.iter_mut().find(|one| object::name(one) == CONFIG);
-    let Some(config) = config else { return Ok(()) };
-    let there = object::api(client, config).get_opt(CONFIG).await;
+/// The settings' text in the ConfigMap, and everything else in it, if it is there.
+async fn settings_there(client: &Client) -> Result<Option<Value>, InstallError> {
+    let api = object::api_of(client, "v1", "ConfigMap", Some(NAMESPACE));
+    let there = api.get_opt(CONFIG).await;
     let there =
         there.map_err(|error| InstallError::of("read ConfigMap nadmit/nadmit-config", &error))?;
-    let Some(there) = there else { return Ok(()) };
-    if there.data["data"].is_object() {
-        config["data"] = there.data["data"].clone();
+    let data = there.map(|there| there.data["data"].clone());
+    Ok(data.filter(Value::is_object))
+}
+
+/// Reads how Multus isolates namespaces, and says what comes of it.
+async fn isolation(client: &Client, there: Option<&Value>, tell: Tell<'_>) -> Option<Isolation> {
+    let found = Isolation::read(client).await;
+    let text = there.and_then(|data| data[SETTINGS].as_str());
+    let mut text = ConfigText(text.unwrap_or_default().to_owned());
+    let set = text.isolates();
+    tell(Told::Note(match (&found, set) {
+        (Ok(found), _) => {
+            let Isolation {
+                isolates, source, ..
+            } = found;
+            match text.adopt(found) {
+                Adopted::Written | Adopted::Agrees => {
+                    format!("namespaceIsolation is {isolates}, as Multus is set in {source}")
+                }
+                Adopted::Differs { isolates: set } => format!(
+                    "namespaceIsolation stays {set}, as somebody has set it in ConfigMap nadmit-config, though \
+                     Multus has {isolates} in {source}: remove the key there to have nadmit install read it"
+                ),
+                Adopted::NotWritten => format!(
+                    "namespaceIsolation is {isolates} in {source}, and is not written into ConfigMap \
+                     nadmit-config: its settings are not one key a line; set it there"
+                ),
+            }
+        }
+        (Err(why), Some(set)) => {
+            format!("namespaceIsolation stays {set}: Multus's own setting is not known ({why})")
+        }
+        (Err(why), None) => format!(
+            "namespaceIsolation is not set, and Multus's own setting is not known ({why}): of networks of \
+             other namespaces nadmit only warns; set namespaceIsolation in ConfigMap nadmit-config as Multus \
+             has it"
+        ),
+    }));
+    found.ok()
+}
+
+/// Keeps what an administrator has written into the ConfigMap, and returns the settings' text.
+fn keep_settings(
+    settings: &Settings,
+    there: Option<Value>,
+    objects: &mut [Value],
+    tell: Tell<'_>,
+) -> Result<String, InstallError> {
+    let config = objects.iter_mut().find(|one| object::name(one) == CONFIG);
+    let Some(config) = config else {
+        return Ok(String::new());
+    };
+    if let Some(there) = there {
+        config["data"] = there;
         configure(settings, config)?;
         tell(Told::Note(
             "the settings in ConfigMap nadmit-config stay as they are, but for what is said here"
                 .to_owned(),
         ));
     }
-    Ok(())
+    let text = config["data"][SETTINGS].as_str().unwrap_or_default();
+    Ok(text.to_owned())
 }
 
 /// Applies one object; a kind that the cluster does not have is passed over.
@@ -161,7 +305,26 @@ async fn apply(client: &Client, wanted: &Value, tell: Tell<'_>) -> Result<(), In
         .patch(object::name(wanted), &parameters, &Patch::Apply(wanted))
         .await
     {
-        Ok(_) => tell(Told::Applied(called)),
+        Ok(applied) => {
+            if applied
+                .metadata
+                .annotations
+                .is_some_and(|found| found.contains_key(OF_HELM[0]))
+            {
+                let none = OF_HELM.map(|key| (key.to_owned(), Value::Null));
+                let none: serde_json::Map<String, Value> = none.into_iter().collect();
+                let without = json!({"metadata": {"annotations": none}});
+                let patched = api
+                    .patch(
+                        object::name(wanted),
+                        &PatchParams::default(),
+                        &Patch::Merge(&without),
+                    )
+                    .await;
+                patched.map_err(|error| InstallError::of(format!("take over {called}"), &error))?;
+            }
+            tell(Told::Applied(called));
+        }
         Err(kube::Error::Api(status)) if status.code == 404 && may_be_missing(wanted) => {
             let why = format!("the cluster has no {}", object::kind(wanted));
             tell(Told::Skipped(called, why));
@@ -175,111 +338,4 @@ async fn apply(client: &Client, wanted: &Value, tell: Tell<'_>) -> Result<(), In
 fn may_be_missing(wanted: &Value) -> bool {
     let version = wanted["apiVersion"].as_str().unwrap_or_default();
     version.starts_with("monitoring.coreos.com/")
-}
-
-/// Waits until a definition's kind is served.
-async fn established(
-    client: &Client,
-    definition: &Value,
-    patience: Duration,
-) -> Result<(), InstallError> {
-    let what = format!("{} is not served", object::called(definition));
-    let is_served = |found: &DynamicObject| match condition(found, "Established") {
-        true => Ok(()),
-        false => Err("its condition Established is not True".to_owned()),
-    };
-    let help = "see kubectl describe of it";
-    until(client, definition, patience, what, help, is_served).await
-}
-
-/// Waits until all replicas of the new form answer.
-async fn available(client: &Client, patience: Duration) -> Result<(), InstallError> {
-    let deployment = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
-    });
-    let is_there = |found: &DynamicObject| {
-        let number = |at: &str| {
-            found
-                .data
-                .pointer(at)
-                .and_then(Value::as_u64)
-                .unwrap_or_default()
-        };
-        let wanted = number("/spec/replicas");
-        let seen = found.data["status"]["observedGeneration"].as_i64() >= found.metadata.generation;
-        let (updated, available) = (
-            number("/status/updatedReplicas"),
-            number("/status/availableReplicas"),
-        );
-        match seen && updated >= wanted && available >= wanted {
-            true => Ok(()),
-            false => Err(format!("{available} of {wanted} replicas are ready")),
-        }
-    };
-    let what = "the replicas are not ready".to_owned();
-    let help = "see kubectl get pods -n nadmit, and the log of one: kubectl logs -n nadmit deploy/nadmit; no \
-                webhook is registered before they are ready, so that nothing is held up";
-    until(client, &deployment, patience, what, help, is_there).await
-}
-
-/// Waits until every webhook of a registration knows whom to trust.
-async fn trusted(client: &Client, hooks: &Value, patience: Duration) -> Result<(), InstallError> {
-    let knows = |found: &DynamicObject| {
-        let all = found.data["webhooks"].as_array().into_iter().flatten();
-        let bare = all.filter(|hook| {
-            hook["clientConfig"]["caBundle"]
-                .as_str()
-                .unwrap_or_default()
-                .is_empty()
-        });
-        match bare.count() {
-            0 => Ok(()),
-            count => Err(format!("{count} of its webhooks have no caBundle")),
-        }
-    };
-    let what = format!(
-        "{} does not trust nadmit's certificate",
-        object::called(hooks)
-    );
-    let help = "see the log of nadmit, or of who makes the certificate (cert-manager, OpenShift's service CA)";
-    until(client, hooks, patience, what, help, knows).await
-}
-
-async fn until(
-    client: &Client,
-    wanted: &Value,
-    patience: Duration,
-    what: String,
-    help: &'static str,
-    holds: impl Fn(&DynamicObject) -> Result<(), String>,
-) -> Result<(), InstallError> {
-    let (api, end) = (object::api(client, wanted), Instant::now() + patience);
-    loop {
-        let found = api.get_opt(object::name(wanted)).await;
-        let last = match found {
-            Ok(Some(found)) => match holds(&found) {
-                Ok(()) => return Ok(()),
-                Err(last) => last,
-            },
-            Ok(None) => "it is not there".to_owned(),
-            Err(error) => InstallError::of("read it", &error).to_string(),
-        };
-        if Instant::now() >= end {
-            let seconds = patience.as_secs();
-            return Err(InstallError::Late {
-                what,
-                seconds,
-                last,
-                help,
-            });
-        }
-        sleep(LOOK).await;
-    }
-}
-
-fn condition(found: &DynamicObject, kind: &str) -> bool {
-    let conditions = found.data["status"]["conditions"].as_array();
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|one| one["type"] == kind && one["status"] == "True")
 }

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::Trouble;
 use crate::sources::with_causes;
 
 /// What went wrong, and what to do about it.
@@ -27,7 +28,7 @@ pub enum InstallError {
         least: &'static str,
     },
     /// The API server refused.
-    #[error("cannot {what}: {reason}{}", advice(*.code))]
+    #[error("cannot {what}: {reason}{}", advice(*.code, reason))]
     Refused {
         /// What was asked: `apply Namespace nadmit`.
         what: String,
@@ -47,6 +48,44 @@ pub enum InstallError {
         last: String,
         /// What to look at.
         help: &'static str,
+    },
+    /// The API server, or a replica behind it, did not answer in time.
+    #[error("cannot {what}: no answer within {seconds} s")]
+    Silent {
+        /// What was asked.
+        what: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// The rollout does not go on.
+    #[error(
+        "the rollout of Deployment nadmit/nadmit fails: {trouble}; {serving}; name an image that the nodes can \
+         pull with nadmit install --image, or mend what is said here and run kubectl rollout restart -n nadmit \
+         deployment/nadmit"
+    )]
+    Rollout {
+        /// What keeps it.
+        trouble: Box<Trouble>,
+        /// What serves meanwhile.
+        serving: String,
+    },
+    /// The namespace is on its way out.
+    #[error(
+        "namespace nadmit is being deleted, and takes no objects until it is gone; see kubectl get namespace \
+         nadmit, and install again then"
+    )]
+    Terminating,
+    /// What is there belongs to Helm.
+    #[error(
+        "nadmit in this cluster belongs to Helm release {name} in namespace {namespace}: {instead}"
+    )]
+    OfHelm {
+        /// The release.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+        /// What to do instead.
+        instead: String,
     },
     /// The settings in the cluster, with what is to be set, make no sense.
     #[error(
@@ -70,8 +109,12 @@ impl InstallError {
     }
 }
 
-fn advice(code: u16) -> &'static str {
+fn advice(code: u16, reason: &str) -> &'static str {
     match code {
+        // An API server says it with the code of what is forbidden.
+        403 if reason.contains("is being terminated") => {
+            "; wait until kubectl get namespace nadmit finds it no more, and install again"
+        }
         401 | 403 => "; this takes a cluster administrator",
         0 => "; see that the cluster can be reached",
         _ => "",

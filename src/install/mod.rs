@@ -6,11 +6,14 @@
 //! way: webhooks first, and what records addresses stays unless it is asked for.
 //!
 //! Guarantees:
-//! - Installing again changes nothing that an administrator has set in the ConfigMap `nadmit-config`, but
-//!   for what is said anew.
+//! - Installing again changes the options that are given, and no other: [`plan`] reads the others from the
+//!   objects in the cluster, and the ConfigMap `nadmit-config` keeps what an administrator has written there.
+//! - What is said to be in force is: [`install`] asks the replicas which settings they go by.
 //! - Nothing is deleted that nadmit's manifests do not name.
 
 mod apply;
+mod config_text;
+mod earlier;
 mod error;
 mod files;
 mod multus;
@@ -18,19 +21,25 @@ mod object;
 mod probe;
 mod remove;
 mod render;
+mod replicas;
+mod rollout;
 mod settings;
 mod status;
+mod taken_up;
+mod wait;
 mod yaml;
 
 pub use self::{
-    apply::{Installation, Wait, install, is_openshift},
+    apply::{HelmRelease, Installation, Plan, Wait, install, is_openshift, plan},
+    earlier::{Earlier, Release},
     error::InstallError,
-    multus::Isolation,
+    multus::{Isolation, IsolationUnknown, MultusObjects},
     probe::{Probe, probe},
-    remove::{Records, purge, records, uninstall},
+    remove::{Records, Removal, purge, records, uninstall},
     render::manifests,
+    rollout::Trouble,
     settings::{Certificates, Settings},
-    status::{Hooks, Neighbour, Pool, Replicas, Schedule, Status, Trust, status},
+    status::{Hooks, IsolationStatus, Neighbour, Pool, Replicas, Schedule, Status, Trust, status},
     yaml::yaml,
 };
 

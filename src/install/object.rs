@@ -69,6 +69,18 @@ pub(super) fn api_of(
     }
 }
 
+/// Reads an object; `None` if it, or its kind, is not there. An API server that does not have the kind says
+/// so by a page and not by a status, which kube does not take for an absence.
+pub(super) async fn get(
+    api: &Api<DynamicObject>,
+    name: &str,
+) -> Result<Option<DynamicObject>, kube::Error> {
+    match api.get_opt(name).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        read => read,
+    }
+}
+
 /// Where an object is reached.
 pub(super) fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
     let version = object["apiVersion"].as_str().unwrap_or_default();

@@ -9,8 +9,6 @@ use crate::network::annotations;
 
 /// Where the pods would be made: a namespace that every cluster has.
 const NAMESPACE: &str = "default";
-/// A network that nobody has.
-const NO_NETWORK: &str = "nadmit-self-test-no-such-network";
 
 /// What came of the pod that asks for a network that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +39,19 @@ pub async fn probe(client: &Client) -> Result<Probe, InstallError> {
         };
     }
     Ok(
-        match send(client, "nadmit-self-test", Some(NO_NETWORK)).await? {
+        match send(
+            client,
+            "nadmit-self-test",
+            Some(annotations::SELF_TEST_NETWORK),
+        )
+        .await?
+        {
             Sent::Refused(message, _) if message.contains("nadmit") => Probe::Denied,
             Sent::Refused(message, _) => Probe::Refused(message),
             Sent::Passed(warnings)
-                if warnings.iter().any(|warning| warning.contains(NO_NETWORK)) =>
+                if warnings
+                    .iter()
+                    .any(|warning| warning.contains(annotations::SELF_TEST_NETWORK)) =>
             {
                 Probe::Warned
             }

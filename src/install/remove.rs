@@ -7,8 +7,11 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{InstallError, Settings, Tell, Told, manifests, object};
-use crate::{install::Certificates, sources::Cluster};
+use super::{
+    Certificates, Earlier, HelmRelease, InstallError, Release, Settings, Tell, Told, Wait,
+    manifests, object, render::of_monitoring, wait::gone,
+};
+use crate::sources::Cluster;
 
 /// The kinds of records, as people count them.
 const KINDS: [(&str, &str); 4] = [
@@ -62,21 +65,43 @@ pub async fn records(cluster: &Cluster) -> Result<Records, InstallError> {
     Ok(Records(found))
 }
 
+/// How nadmit is taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal {
+    /// How long to wait until everything is gone.
+    pub wait: Wait,
+    /// What becomes of a release of Helm.
+    pub release: HelmRelease,
+}
+
 /// Deletes what an installation consists of, whichever overlay it was, but for the definitions of kinds and
-/// the records in them.
+/// the records in them, and waits until it is gone.
 ///
 /// # Errors
-/// When the API server refuses; what was deleted before stays deleted, and uninstalling again goes on.
-pub async fn uninstall(client: &Client, tell: Tell<'_>) -> Result<(), InstallError> {
+/// When the API server refuses; what was deleted before stays deleted, and uninstalling again goes on. When
+/// something is not gone in time, and when the installation belongs to Helm.
+pub async fn uninstall(
+    client: &Client,
+    removal: Removal,
+    tell: Tell<'_>,
+) -> Result<(), InstallError> {
+    if removal.release == HelmRelease::Leave
+        && let Some(Release { name, namespace }) = Earlier::read(client).await?.release
+    {
+        let instead = format!(
+            "take it out with helm uninstall {name} -n {namespace}, or say --take-over if Helm knows it no more"
+        );
+        return Err(InstallError::OfHelm {
+            name,
+            namespace,
+            instead,
+        });
+    }
     let mut objects: Vec<Value> = Vec::new();
-    for certificates in [
-        Certificates::SelfManaged,
-        Certificates::CertManager,
-        Certificates::OpenShift,
-    ] {
+    for certificates in Certificates::ALL {
         let settings = Settings {
-            certificates,
-            monitoring: true,
+            certificates: Some(certificates),
+            monitoring: Some(true),
             ..Settings::default()
         };
         for one in manifests(&settings)? {
@@ -89,24 +114,60 @@ pub async fn uninstall(client: &Client, tell: Tell<'_>) -> Result<(), InstallErr
         }
     }
     objects.sort_by_key(object::rank);
-    let kept = |one: &Value| object::kind(one) == "CustomResourceDefinition";
-    for one in objects.iter().rev().filter(|one| !kept(one)) {
+    objects.retain(|one| !is_definition(one));
+    for one in objects.iter().rev() {
         delete(client, one, tell).await?;
     }
-    Ok(())
+    // Its namespace goes last, with everything that is in it.
+    let namespace: Vec<Value> = objects
+        .into_iter()
+        .filter(|one| object::kind(one) == "Namespace")
+        .collect();
+    all_gone(client, &namespace, removal.wait, tell).await
 }
 
 /// Deletes the definitions of nadmit's kinds, and with them all pools, reservations and records.
 ///
 /// # Errors
-/// When the API server refuses.
-pub async fn purge(client: &Client, tell: Tell<'_>) -> Result<(), InstallError> {
-    for one in manifests(&Settings::default())? {
-        if object::kind(&one) == "CustomResourceDefinition" {
-            delete(client, &one, tell).await?;
-        }
+/// When the API server refuses, or they are not gone in time.
+pub async fn purge(client: &Client, wait: Wait, tell: Tell<'_>) -> Result<(), InstallError> {
+    let mut definitions = manifests(&Settings::default())?;
+    definitions.retain(is_definition);
+    for one in &definitions {
+        delete(client, one, tell).await?;
+    }
+    all_gone(client, &definitions, wait, tell).await
+}
+
+/// Deletes what `--monitoring` has added.
+pub(super) async fn without_monitoring(
+    client: &Client,
+    tell: Tell<'_>,
+) -> Result<(), InstallError> {
+    for one in of_monitoring()? {
+        delete(client, &one, tell).await?;
     }
     Ok(())
+}
+
+async fn all_gone(
+    client: &Client,
+    objects: &[Value],
+    wait: Wait,
+    tell: Tell<'_>,
+) -> Result<(), InstallError> {
+    let Wait::For(patience) = wait else {
+        return Ok(());
+    };
+    for one in objects {
+        tell(Told::Waiting(format!("{} to be gone", object::called(one))));
+        gone(client, one, patience).await?;
+    }
+    Ok(())
+}
+
+fn is_definition(object: &Value) -> bool {
+    object::kind(object) == "CustomResourceDefinition"
 }
 
 async fn delete(client: &Client, one: &Value, tell: Tell<'_>) -> Result<(), InstallError> {

@@ -48,17 +48,24 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Value>, InstallError> {
     let mut objects = Vec::new();
     add("crds", &mut objects)?;
     add(
-        &format!("overlays/{}", settings.certificates.name()),
+        &format!("overlays/{}", settings.certificates().name()),
         &mut objects,
     )?;
-    if settings.monitoring {
+    if settings.monitoring == Some(true) {
         add("components/monitoring", &mut objects)?;
     }
-    if settings.fail_closed {
+    if settings.fail_closed == Some(true) {
         add("components/fail-closed", &mut objects)?;
     }
     settings::apply(settings, &mut objects)?;
     objects.sort_by_key(object::rank);
+    Ok(objects)
+}
+
+/// The objects that `--monitoring` adds.
+pub(super) fn of_monitoring() -> Result<Vec<Value>, InstallError> {
+    let mut objects = Vec::new();
+    add("components/monitoring", &mut objects)?;
     Ok(objects)
 }
 

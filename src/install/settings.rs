@@ -1,9 +1,12 @@
 //! What an installation may be told: where certificates come from, which image, and a few settings.
+//!
+//! An option that is not given is `None`. What stands in the cluster already is then kept
+//! ([`Earlier`](super::Earlier)), and without it the manifests decide.
 
 use serde_json::{Value, json};
 
-use super::{CONFIG, InstallError, Isolation, SETTINGS, object};
-use crate::{config::Config, rules::Mode};
+use super::{CONFIG, InstallError, Isolation, SETTINGS, config_text::ConfigText, object};
+use crate::rules::Mode;
 
 /// Where the certificate comes from: an overlay of `deploy/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +21,9 @@ pub enum Certificates {
 }
 
 impl Certificates {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SelfManaged, Self::CertManager, Self::OpenShift];
+
     /// The overlay.
     pub fn name(self) -> &'static str {
         match self {
@@ -28,23 +34,30 @@ impl Certificates {
     }
 }
 
-/// What is said of an installation.
+/// The options of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// Where the certificate comes from.
-    pub certificates: Certificates,
-    /// What comes of findings; as the manifests say, `warn`, if nothing is said.
+    pub certificates: Option<Certificates>,
+    /// What comes of findings.
     pub mode: Option<Mode>,
-    /// The image, instead of that of the manifests.
+    /// The image.
     pub image: Option<String>,
-    /// How many replicas, instead of two.
+    /// How many replicas.
     pub replicas: Option<u32>,
     /// How Multus isolates namespaces.
     pub isolation: Option<Isolation>,
     /// Whether the Prometheus operator finds nadmit.
-    pub monitoring: bool,
+    pub monitoring: Option<bool>,
     /// Whether pods that ask for networks are refused while nadmit does not answer.
-    pub fail_closed: bool,
+    pub fail_closed: Option<bool>,
+}
+
+impl Settings {
+    /// The overlay that is applied.
+    pub fn certificates(&self) -> Certificates {
+        self.certificates.unwrap_or_default()
+    }
 }
 
 /// Changes the objects as the settings say.
@@ -71,76 +84,30 @@ fn deploy(settings: &Settings, deployment: &mut Value) {
 /// Writes what is said into the settings of a ConfigMap; what else stands there stays.
 pub(super) fn configure(settings: &Settings, config: &mut Value) -> Result<(), InstallError> {
     let text = config["data"][SETTINGS].as_str().unwrap_or_default();
-    let mut text = text.to_owned();
+    let mut text = ConfigText(text.to_owned());
     if let Some(mode) = settings.mode {
-        text = with_key(&text, "mode", mode.name());
+        text.set_mode(mode);
     }
+    text.check()?;
     if let Some(isolation) = &settings.isolation {
-        text = with_key(&text, "namespaceIsolation", &isolation.isolates.to_string());
-        if !isolation.global.is_empty() {
-            let names: Vec<String> = isolation
-                .global
-                .iter()
-                .map(|name| json!(name).to_string())
-                .collect();
-            text = with_key(
-                &text,
-                "globalNamespaces",
-                &format!("[{}]", names.join(", ")),
-            );
-        }
+        // What comes of it is said by who reads the settings first.
+        text.adopt(isolation);
     }
-    Config::parse(&text, SETTINGS).map_err(|errors| InstallError::Settings(errors.to_string()))?;
-    config["data"][SETTINGS] = json!(text);
+    config["data"][SETTINGS] = json!(text.0);
     Ok(())
-}
-
-/// The text with this value at a key of its first level: in the place of what was there, or at the end.
-fn with_key(text: &str, key: &str, value: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut lines = text.lines().peekable();
-    let mut written = false;
-    let line = format!("{key}: {value}\n");
-    while let Some(one) = lines.next() {
-        let is_key = one
-            .strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start().starts_with(':'));
-        if !is_key {
-            out.push_str(one);
-            out.push('\n');
-            continue;
-        }
-        out.push_str(&line);
-        written = true;
-        // What belonged to the value before.
-        while lines
-            .next_if(|next| next.starts_with([' ', '-', '\t']))
-            .is_some()
-        {}
-    }
-    if !written {
-        out.push_str(&line);
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::Config,
+        rules::{NamespaceIsolation, Policy},
+    };
 
-    #[test]
-    fn a_key_is_set_where_it_stands_or_at_the_end() {
-        let text = "# a comment\nmode: warn\nglobalNamespaces:\n- a\n- b\nprofile: strict\n";
-        assert_eq!(
-            with_key(text, "mode", "deny"),
-            "# a comment\nmode: deny\nglobalNamespaces:\n- a\n- b\nprofile: strict\n"
-        );
-        assert_eq!(
-            with_key(text, "globalNamespaces", "[c]"),
-            "# a comment\nmode: warn\nglobalNamespaces: [c]\nprofile: strict\n"
-        );
-        assert_eq!(with_key("", "mode", "deny"), "mode: deny\n");
-        assert_eq!(with_key("a: 1", "mode", "deny"), "a: 1\nmode: deny\n");
+    fn policy(config: &Value) -> Policy {
+        let text = config["data"][SETTINGS].as_str().unwrap_or_default();
+        Config::parse(text, "").expect("settings").policy
     }
 
     #[test]
@@ -148,7 +115,7 @@ mod tests {
         let settings = Settings {
             mode: Some(Mode::Deny),
             isolation: Some(Isolation {
-                isolates: false,
+                isolates: true,
                 global: vec!["default".into(), "shared".into()],
                 source: "a test".into(),
             }),
@@ -156,11 +123,11 @@ mod tests {
         };
         let mut config = json!({"data": {SETTINGS: "profile: strict\nmode: warn\n"}});
         configure(&settings, &mut config).expect("settings");
-        let text = config["data"][SETTINGS].as_str().unwrap_or_default();
-        let policy = Config::parse(text, "").expect("settings").policy;
+        let policy = policy(&config);
         assert_eq!(policy.profile().name(), "strict");
         assert_eq!(policy.mode, Mode::Deny);
-        assert!(!policy.namespace_isolation && policy.global_namespaces.contains("shared"));
+        assert_eq!(policy.namespace_isolation, Some(NamespaceIsolation::On));
+        assert!(policy.global_namespaces.contains("shared"));
     }
 
     #[test]

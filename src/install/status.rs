@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use http::Request;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use kube::{
     Client, ResourceExt as _,
     api::{DynamicObject, ListParams},
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use tokio::time::timeout;
 
-use super::{CONFIG, InstallError, NAME, NAMESPACE, SETTINGS, object};
-use crate::config::Config;
+use super::{
+    CONFIG, InstallError, Isolation, NAME, NAMESPACE, SETTINGS, Trouble,
+    config_text::ConfigText,
+    object,
+    replicas::{PATIENCE, Said, ask, within},
+    rollout::{PODS, trouble},
+};
+use crate::config::{Config, digest};
 
-/// Where a replica's metrics are.
-const METRICS_PORT: u16 = 8081;
 /// The Lease's annotation that holds the last full comparison.
 const COMPARED: &str = "nadmit.io/full-comparison";
 
@@ -27,6 +32,10 @@ pub struct Status {
     pub replicas: Option<Replicas>,
     /// The mode in the settings.
     pub mode: Option<String>,
+    /// The pods of replicas that go by other settings than the ConfigMap's yet.
+    pub behind: Vec<String>,
+    /// How namespaces are isolated.
+    pub isolation: Option<IsolationStatus>,
     /// The certificate that the replicas show.
     pub certificate: Option<Trust>,
     /// The registrations, by kind.
@@ -52,6 +61,22 @@ pub struct Replicas {
     pub ready: u64,
     /// Their image.
     pub image: String,
+    /// What keeps replicas of the newest form from starting.
+    pub trouble: Option<Trouble>,
+}
+
+/// `namespaceIsolation`, in nadmit's settings and in Multus's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IsolationStatus {
+    /// In the ConfigMap; absent if nobody has set it: then networks of other namespaces are only warned of.
+    pub set: Option<bool>,
+    /// Whether that was read from Multus, and is read anew by the next installation.
+    pub follows_multus: bool,
+    /// Multus's own, or why it is not known.
+    pub multus: Result<bool, String>,
+    /// The object that says Multus's own.
+    pub source: Option<String>,
 }
 
 /// The certificate.
@@ -104,61 +129,112 @@ pub struct Pool {
     pub allocated: Option<Value>,
 }
 
-/// Asks the cluster; `installed` is false nowhere: what is not there is absent.
+/// Asks the cluster, everything side by side, and nothing for longer than some seconds.
 ///
 /// # Errors
 /// When the API server does not answer at all.
 pub async fn status(client: &Client) -> Result<Status, InstallError> {
+    within(
+        "ask the API server for its version",
+        client.apiserver_version(),
+    )
+    .await?;
+    let (deployment, pods, config, lease, hooks, pools, multus) = tokio::join!(
+        read(client, "apps/v1", "Deployment"),
+        asked(client),
+        read(client, "v1", "ConfigMap"),
+        read(client, "coordination.k8s.io/v1", "Lease"),
+        registrations(client),
+        pools(client),
+        multus(client),
+    );
     let mut status = Status::default();
-    let version = client.apiserver_version().await;
-    version.map_err(|error| InstallError::of("ask the API server for its version", &error))?;
-    status.replicas = read(client, "apps/v1", "Deployment", NAME, &mut status.unknown)
-        .await
-        .map(|found| replicas(&found));
-    let config = read(client, "v1", "ConfigMap", CONFIG, &mut status.unknown).await;
+    let (deployment, config) = (status.known(deployment), status.known(config));
+    let (pods, said) = status.known(pods).unwrap_or_default();
+    status.replicas = deployment.flatten().map(|found| replicas(&found, &pods));
+    let config = config.flatten();
     let config = config.as_ref().map(|found| &found.data["data"]);
-    status.mode = config.and_then(|data| mode(data[SETTINGS].as_str().unwrap_or_default()));
+    let text = config.map(|data| text(&data[SETTINGS]));
+    status.mode = text.as_deref().and_then(mode);
+    status.isolation = text.as_ref().map(|text| isolation(text, multus));
+    let lease = status.known(lease).flatten();
     let expression = config.and_then(|data| data["reconciler_cron_expression"].as_str());
     let expression = expression.map(str::to_owned);
-    let lease = read(
-        client,
-        "coordination.k8s.io/v1",
-        "Lease",
-        NAME,
-        &mut status.unknown,
-    )
-    .await;
     let last =
         lease.and_then(|lease| serde_json::from_str(lease.annotations().get(COMPARED)?).ok());
     status.schedule =
         (expression.is_some() || last.is_some()).then_some(Schedule { expression, last });
-    registrations(client, &mut status).await;
-    pools(client, &mut status).await;
-    metrics(client, &mut status).await;
+    let Registrations { own, after } = hooks;
+    status.webhooks = own
+        .into_iter()
+        .filter_map(|own| status.known(own)?)
+        .collect();
+    status.after = status.known(after).unwrap_or_default();
+    status.pools = status.known(pools).unwrap_or_default();
+    status.count(said, text.as_deref());
     Ok(status)
 }
 
-async fn read(
-    client: &Client,
-    version: &str,
-    kind: &str,
-    name: &str,
-    unknown: &mut Vec<String>,
-) -> Option<DynamicObject> {
-    let namespace = (!kind.ends_with("WebhookConfiguration")).then_some(NAMESPACE);
-    match object::api_of(client, version, kind, namespace)
-        .get_opt(name)
-        .await
-    {
-        Ok(found) => found,
-        Err(error) => {
-            unknown.push(InstallError::of(format!("read {kind} {name}"), &error).to_string());
-            None
+/// nadmit's registrations, and the webhooks of others behind them.
+struct Registrations {
+    own: Vec<Result<Option<Hooks>, InstallError>>,
+    after: Result<Vec<Neighbour>, InstallError>,
+}
+
+impl Status {
+    /// What was read; why something was not goes to what is unknown.
+    fn known<T>(&mut self, read: Result<T, InstallError>) -> Option<T> {
+        read.map_err(|error| self.unknown.push(error.to_string()))
+            .ok()
+    }
+
+    /// Counts together what the replicas say.
+    fn count(&mut self, said: Vec<Said>, settings: Option<&str>) {
+        let wanted = settings.map(digest);
+        for Said { pod, counters } in said {
+            let Some(counters) = self.known(counters) else {
+                continue;
+            };
+            for (code, count) in counters.would_deny {
+                *self.would_deny.entry(code).or_default() += count;
+            }
+            if let Some(expires) = counters
+                .expires
+                .and_then(|at| Timestamp::from_second(at).ok())
+            {
+                let first = self.certificate.as_ref();
+                let first = first.map_or(expires, |one| one.expires.min(expires));
+                self.certificate = Some(Trust { expires: first });
+            }
+            if counters.settings.is_some() && wanted.is_some() && counters.settings != wanted {
+                self.behind.push(pod);
+            }
         }
     }
 }
 
-fn replicas(found: &DynamicObject) -> Replicas {
+/// nadmit's object of a kind, if it is there.
+async fn read(
+    client: &Client,
+    version: &str,
+    kind: &str,
+) -> Result<Option<DynamicObject>, InstallError> {
+    let namespace = (!kind.ends_with("WebhookConfiguration")).then_some(NAMESPACE);
+    let name = if kind == "ConfigMap" { CONFIG } else { NAME };
+    let api = object::api_of(client, version, kind, namespace);
+    within(format!("read {kind} {name}"), object::get(&api, name)).await
+}
+
+/// nadmit's pods, and what those that run say.
+async fn asked(client: &Client) -> Result<(Vec<DynamicObject>, Vec<Said>), InstallError> {
+    let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
+    let ours = ListParams::default().labels(PODS);
+    let pods = within("list nadmit's pods", api.list(&ours)).await?.items;
+    let said = ask(client, &pods).await;
+    Ok((pods, said))
+}
+
+fn replicas(found: &DynamicObject, pods: &[DynamicObject]) -> Replicas {
     let number = |at: &str| {
         found
             .data
@@ -171,6 +247,7 @@ fn replicas(found: &DynamicObject) -> Replicas {
         wanted: number("/spec/replicas"),
         ready: number("/status/readyReplicas"),
         image: image.and_then(Value::as_str).unwrap_or_default().to_owned(),
+        trouble: trouble(found, pods),
     }
 }
 
@@ -179,29 +256,45 @@ fn mode(text: &str) -> Option<String> {
     Some(config.policy.mode.name().to_owned())
 }
 
-async fn registrations(client: &Client, status: &mut Status) {
+/// Multus's own setting.
+async fn multus(client: &Client) -> Result<Isolation, String> {
+    match timeout(PATIENCE, Isolation::read(client)).await {
+        Ok(read) => read.map_err(|why| why.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+fn isolation(text: &str, multus: Result<Isolation, String>) -> IsolationStatus {
+    let text = ConfigText(text.to_owned());
+    IsolationStatus {
+        set: text.isolates(),
+        follows_multus: text.follows_multus(),
+        source: multus.as_ref().ok().map(|found| found.source.clone()),
+        multus: multus.map(|found| found.isolates),
+    }
+}
+
+async fn registrations(client: &Client) -> Registrations {
     const VERSION: &str = "admissionregistration.k8s.io/v1";
-    for kind in [
+    let own = [
         "MutatingWebhookConfiguration",
         "ValidatingWebhookConfiguration",
-    ] {
-        let found = read(client, VERSION, kind, NAME, &mut status.unknown).await;
-        if let Some(found) = found {
-            status.webhooks.push(hooks(kind, &found));
-        }
-    }
-    let api = object::api_of(client, VERSION, "MutatingWebhookConfiguration", None);
-    match api.list(&ListParams::default()).await {
+    ]
+    .map(async |kind| {
+        let found = read(client, VERSION, kind).await?;
+        Ok(found.map(|found| hooks(kind, &found)))
+    });
+    let others = async {
+        let api = object::api_of(client, VERSION, "MutatingWebhookConfiguration", None);
+        let all = ListParams::default();
+        let all = within("list the webhooks of others", api.list(&all)).await?;
         // API servers call them in the order of their configurations' names.
-        Ok(all) => {
-            let behind = all.into_iter().filter(|one| one.name_any().as_str() > NAME);
-            status.after = behind.flat_map(|one| of_pods(&one)).collect();
-        }
-        Err(error) => {
-            let error = InstallError::of("list the webhooks of others", &error);
-            status.unknown.push(error.to_string());
-        }
-    }
+        let behind = all.into_iter();
+        let behind = behind.filter(|one| one.name_any().as_str() > NAME);
+        Ok(behind.flat_map(|one| of_pods(&one)).collect())
+    };
+    let (own, after) = tokio::join!(join_all(own), others);
+    Registrations { own, after }
 }
 
 fn all_hooks(found: &DynamicObject) -> impl Iterator<Item = &Value> {
@@ -248,16 +341,14 @@ fn of_pods(found: &DynamicObject) -> Vec<Neighbour> {
     seen.map(neighbour).collect()
 }
 
-async fn pools(client: &Client, status: &mut Status) {
+async fn pools(client: &Client) -> Result<Vec<Pool>, InstallError> {
     let api = object::api_of(client, "nadmit.io/v1alpha1", "AddressPool", None);
-    match api.list(&ListParams::default()).await {
-        Ok(found) => status.pools = found.into_iter().map(|one| pool(&one)).collect(),
+    let all = ListParams::default();
+    match within("list the address pools", api.list(&all)).await {
+        Ok(found) => Ok(found.into_iter().map(|one| pool(&one)).collect()),
         // Without the kind there are no pools.
-        Err(kube::Error::Api(error)) if error.code == 404 => {}
-        Err(error) => {
-            let error = InstallError::of("list the address pools", &error);
-            status.unknown.push(error.to_string());
-        }
+        Err(InstallError::Refused { code: 404, .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -282,87 +373,42 @@ fn pool(found: &DynamicObject) -> Pool {
     }
 }
 
-/// What the replicas count, read through the API server.
-async fn metrics(client: &Client, status: &mut Status) {
-    let pods = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
-    let ours = ListParams::default().labels("app.kubernetes.io/name=nadmit");
-    let pods = match pods.list(&ours).await {
-        Ok(pods) => pods,
-        Err(error) => {
-            let error = InstallError::of("list nadmit's pods", &error);
-            return status.unknown.push(error.to_string());
-        }
-    };
-    for pod in pods
-        .items
-        .iter()
-        .filter(|pod| pod.data["status"]["phase"] == json!("Running"))
-    {
-        match scrape(client, &pod.name_any()).await {
-            Ok(text) => count(&text, status),
-            Err(error) => status.unknown.push(error.to_string()),
-        }
-    }
-}
-
-async fn scrape(client: &Client, pod: &str) -> Result<String, InstallError> {
-    let what = format!("read the metrics of Pod {NAMESPACE}/{pod} (get of pods/proxy)");
-    let path =
-        format!("/api/v1/namespaces/{NAMESPACE}/pods/http:{pod}:{METRICS_PORT}/proxy/metrics");
-    let request = Request::get(path).body(Vec::new());
-    let request =
-        request.map_err(|error| InstallError::of(&*what, &kube::Error::HttpError(error)))?;
-    let text = client.request_text(request).await;
-    text.map_err(|error| InstallError::of(what, &error))
-}
-
-fn count(metrics: &str, status: &mut Status) {
-    for line in metrics.lines() {
-        let Some((name, value)) = line.rsplit_once(' ') else {
-            continue;
-        };
-        let Ok(value) = value.parse::<f64>() else {
-            continue;
-        };
-        if let Some(code) = name.strip_prefix("nadmit_would_deny_total{code=\"") {
-            let code = code.trim_end_matches("\"}");
-            // Counters are whole numbers.
-            *status.would_deny.entry(code.to_owned()).or_default() += value as u64;
-        } else if name == "nadmit_certificate_expiry_timestamp_seconds"
-            && let Ok(expires) = Timestamp::from_second(value as i64)
-        {
-            let first = status
-                .certificate
-                .as_ref()
-                .map_or(expires, |one| one.expires.min(expires));
-            status.certificate = Some(Trust { expires: first });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::install::replicas::Counters;
 
     #[test]
     fn replicas_are_counted_together() {
+        let said = |pod: &str, counters: Counters| Said {
+            pod: pod.to_owned(),
+            counters: Ok(counters),
+        };
+        let counters = |count, expires, settings: &str| Counters {
+            would_deny: [("unknown-network".to_owned(), count)].into(),
+            expires: Some(expires),
+            settings: Some(digest(settings)),
+        };
         let mut status = Status::default();
-        count(
-            "nadmit_would_deny_total{code=\"unknown-network\"} 3\n# EOF\n",
-            &mut status,
-        );
-        count(
-            "nadmit_would_deny_total{code=\"unknown-network\"} 2\n\
-             nadmit_certificate_expiry_timestamp_seconds 1800000000\n",
-            &mut status,
-        );
-        count(
-            "nadmit_certificate_expiry_timestamp_seconds 1700000000\n",
-            &mut status,
-        );
+        let all = vec![
+            said("a", counters(3, 1_800_000_000, "mode: deny\n")),
+            said("b", counters(2, 1_700_000_000, "mode: warn\n")),
+            Said {
+                pod: "c".to_owned(),
+                counters: Err(InstallError::Silent {
+                    what: "read it".to_owned(),
+                    seconds: 5,
+                }),
+            },
+        ];
+        status.count(all, Some("mode: deny\n"));
         assert_eq!(status.would_deny.get("unknown-network"), Some(&5));
         let expires = status.certificate.map(|one| one.expires.as_second());
         assert_eq!(expires, Some(1_700_000_000));
+        assert_eq!(status.behind, ["b"]);
+        assert_eq!(status.unknown, ["cannot read it: no answer within 5 s"]);
     }
 
     #[test]

@@ -3,6 +3,10 @@
 /// A pod's additional networks (spec, section 4.1).
 pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
+/// The network that `nadmit install` has a pod ask for that is never made, to see that nadmit is asked.
+/// No network has this name.
+pub const SELF_TEST_NETWORK: &str = "nadmit-self-test-no-such-network";
+
 /// The network of a pod's `eth0`, instead of the cluster's own. Known to Multus only.
 pub const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
 

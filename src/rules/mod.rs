@@ -41,7 +41,7 @@ pub use self::{
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
-    policy::{Injection, Policy},
+    policy::{Injection, NamespaceIsolation, Policy},
     pool::{Held, HeldAddress, PoolChangeSubject, PoolSubject},
     registry::{Check, Example, RULES, Rule},
     reservation::ReservationSubject,

@@ -39,8 +39,8 @@ pub struct Policy {
     profile: Profile,
     /// How what is wrong is treated in namespaces that do not say so themselves.
     pub mode: Mode,
-    /// Whether a pod may use only networks of its own namespace (Multus's `namespaceIsolation`).
-    pub namespace_isolation: bool,
+    /// Multus's `namespaceIsolation`; `None` is what suits where nadmit runs.
+    pub namespace_isolation: Option<NamespaceIsolation>,
     /// The namespaces whose networks every pod may use all the same (Multus's `globalNamespaces`).
     pub global_namespaces: HashSet<Box<str>>,
     /// The namespaces whose pods are not checked.
@@ -63,6 +63,26 @@ pub struct Policy {
     pub injection: Option<Injection>,
     /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
+}
+
+/// Multus's `namespaceIsolation`: a pod may use only the networks of its own namespace, and of
+/// those that are global.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespaceIsolation {
+    /// Multus isolates namespaces.
+    On,
+    /// Multus isolates no namespace, which is its default.
+    Off,
+    /// Nobody has set it here, and Multus's own setting is not known: what fails in one of two
+    /// worlds is warned of.
+    Unknown,
+}
+
+impl NamespaceIsolation {
+    /// The setting as a boolean.
+    pub fn of(isolates: bool) -> Self {
+        if isolates { Self::On } else { Self::Off }
+    }
 }
 
 /// When addresses are put into pods.
@@ -140,7 +160,7 @@ impl Policy {
             levels: RULES.iter().map(|rule| rule.levels.of(profile)).collect(),
             profile,
             mode: Mode::Deny,
-            namespace_isolation: true,
+            namespace_isolation: None,
             global_namespaces: HashSet::from([GLOBAL_NAMESPACE.into()]),
             excluded_namespaces: HashSet::new(),
             immutable_attachments: true,
@@ -208,9 +228,20 @@ impl Policy {
         names.join(" or ")
     }
 
+    /// Multus's `namespaceIsolation`: on, where nothing is said.
+    pub fn namespace_isolation(&self) -> NamespaceIsolation {
+        self.namespace_isolation.unwrap_or(NamespaceIsolation::On)
+    }
+
     /// Whether a pod of namespace `own` may use the networks of `other` (Multus's rule).
     pub fn may_use(&self, own: &str, other: &str) -> bool {
-        !self.namespace_isolation || own == other || self.global_namespaces.contains(other)
+        self.namespace_isolation() != NamespaceIsolation::On || self.may_use_if_isolated(own, other)
+    }
+
+    /// Whether a pod of namespace `own` may use the networks of `other` even where Multus isolates
+    /// namespaces.
+    pub fn may_use_if_isolated(&self, own: &str, other: &str) -> bool {
+        own == other || self.global_namespaces.contains(other)
     }
 }
 
@@ -263,7 +294,9 @@ mod tests {
         let mut policy = Policy::default();
         assert!(policy.may_use("db", "db") && policy.may_use("db", "default"));
         assert!(!policy.may_use("db", "web"));
-        policy.namespace_isolation = false;
-        assert!(policy.may_use("db", "web"));
+        for set in [NamespaceIsolation::Off, NamespaceIsolation::Unknown] {
+            policy.namespace_isolation = Some(set);
+            assert!(policy.may_use("db", "web"));
+        }
     }
 }

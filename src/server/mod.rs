@@ -42,7 +42,7 @@ pub use self::{
     desk::Desk,
     error::ServeError,
     lifecycle::Shutdown,
-    metrics::Metrics,
+    metrics::{Metrics, SettingsDigest},
     options::{Certificates, Identity, Limits, ServeOptions},
     run::{Server, serve, webhooks},
     state::State,

@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     catalog::Catalog,
     network::{Network, annotations},
-    rules::{Policy, Profile},
+    rules::{NamespaceIsolation, Policy, Profile},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -136,7 +136,7 @@ impl Case {
         });
         let catalog = Catalog::new([], networks, []);
         let mut policy = Policy::of(profile);
-        policy.namespace_isolation = self.namespace_isolation;
+        policy.namespace_isolation = Some(NamespaceIsolation::of(self.namespace_isolation));
         if let Some(global) = &self.global_namespaces {
             policy.global_namespaces = global.iter().cloned().collect();
         }

@@ -35,6 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("the_settings_of_the_cluster_count", settings),
         trial("settings_that_may_not_be_read_are_warned_of", no_settings),
         trial("a_pod_that_has_its_node_needs_no_injection", injection),
+        trial("multus_setting_decides_about_other_namespaces", multus),
         trial("what_cannot_be_reached_is_named", unreachable),
         trial("a_real_cluster_is_examined", real_cluster).with_ignored_flag(!real),
     ]
@@ -390,6 +391,65 @@ fn injection() -> Result<(), Failed> {
     }
     let (_, said) = against(&fixture(vec![])?, &[&file.display().to_string()])?;
     holds(&said, &["no finding"])
+}
+
+fn multus() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pod.yaml");
+    fs::write(
+        &file,
+        pod("'[{\"namespace\": \"db\", \"name\": \"storage-net\", \"ips\": [\"192.0.2.9/24\"]}]'")
+            .replacen("namespace: db", "namespace: web", 1),
+    )?;
+    let file = file.display().to_string();
+    let daemon_set = |arguments: &[&str]| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "DaemonSet",
+            "metadata": {"name": "kube-multus-ds", "namespace": "kube-system"},
+            "spec": {"template": {"spec": {"containers": [{
+                "name": "kube-multus", "image": "ghcr.io/k8snetworkplumbingwg/multus-cni:snapshot",
+                "command": ["/thin_entrypoint"], "args": arguments,
+            }]}}},
+        })
+    };
+    let isolates = json!({"nadmit.yaml": "namespaceIsolation: true\n"});
+    for (arguments, settings, expected, absent) in [
+        (None, None, "warn[cross-namespace-network]", "deny["),
+        (Some(&[][..]), None, "no finding", "cross-namespace-network"),
+        (
+            Some(&["--namespace-isolation=true"][..]),
+            None,
+            "deny[cross-namespace-network]",
+            "warn[",
+        ),
+        (
+            Some(&["--namespace-isolation=true", "--global-namespaces=db"][..]),
+            None,
+            "no finding",
+            "cross-namespace-network",
+        ),
+        // What nadmit is set to counts, for that is what its server goes by.
+        (
+            Some(&[][..]),
+            Some(&isolates),
+            "deny[cross-namespace-network]",
+            "warn[",
+        ),
+    ] {
+        let server = match settings {
+            None => fixture(vec![])?,
+            Some(settings) => with_settings(settings, vec![])?,
+        };
+        if let Some(arguments) = arguments {
+            server.put(daemon_set(arguments));
+        }
+        let (_, said) = against(&server, &[&file])?;
+        holds(&said, &[expected])?;
+        if said.contains(absent) {
+            return Err(format!("{arguments:?}: {said}").into());
+        }
+    }
+    Ok(())
 }
 
 fn unreachable() -> Result<(), Failed> {

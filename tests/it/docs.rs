@@ -25,13 +25,20 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     check::{self, File, INVALID_MANIFEST, Options, Outcome},
     config::Config,
-    rules::Policy,
+    rules::{NamespaceIsolation, Policy},
 };
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const EXAMPLES: &str = "deploy/examples";
 /// The networks that the other examples are checked against.
 const NETWORKS: &str = "deploy/examples/networks";
+
+/// The settings of the examples: in them Multus isolates namespaces.
+fn policy() -> Policy {
+    let mut policy = Policy::default();
+    policy.namespace_isolation = Some(NamespaceIsolation::On);
+    policy
+}
 
 /// What examples that are right are warned of, and why that is right.
 const SPOKEN_OF: &[(&str, &str)] = &[
@@ -222,7 +229,7 @@ fn judged(world: &[Block], index: usize) -> Result<(), Failed> {
         false => together.map(Block::file).collect(),
     };
     let name = block.file().name;
-    let outcome = check::run(files, &Policy::default(), Options::default());
+    let outcome = check::run(files, &policy(), Options::default());
     let (said, told) = said(&outcome, &name);
     match block.expected() {
         // There the networks of a pod's example are judged, too.
@@ -253,7 +260,7 @@ fn said(outcome: &Outcome, file: &str) -> (Said, String) {
 fn example(path: &Path) -> Result<(), Failed> {
     let networks = Path::new(ROOT).join(NETWORKS);
     let files = check::gather(&[networks, path.to_owned()], |_, _| {})?;
-    let outcome = check::run(files, &Policy::default(), Options::default());
+    let outcome = check::run(files, &policy(), Options::default());
     let (said, told) = said(&outcome, &path.display().to_string());
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let code = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -19,7 +19,6 @@ const OPEN: &[&str] = &[
     "07b-whereabouts243-subnet-not-range",
     "08-whereabouts722-two-windows-one-subnet",
     "10-whereabouts558-slices-one-name",
-    "17-longhorn5048-other-namespace",
     "22-openshift-podlevel-bonding-sriovnetwork",
     "25-kubemacpool38-vm-v1alpha3",
     "28-default-route-empty",

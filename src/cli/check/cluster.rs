@@ -10,8 +10,9 @@ use crate::{
         cluster::{self, HomeArgs},
         print_warning,
     },
+    install::{Isolation, IsolationUnknown},
     rules::Policy,
-    sources::{Access, Found, Sought},
+    sources::{Access, Cluster, Found, Sought},
 };
 
 /// Which cluster, and what of it is judged.
@@ -54,12 +55,18 @@ pub(super) struct Read {
     pub(super) silent: usize,
     /// The settings of the nadmit in it, if they were asked for and are there.
     pub(super) policy: Option<Policy>,
+    /// Multus's own `namespaceIsolation`, for settings that do not say it.
+    pub(super) isolation: Option<Isolation>,
 }
 
 impl ClusterArgs {
     /// Reads the cluster, if that is asked for: `everything`, or what files are judged against; with
-    /// the `settings` that are in it.
-    pub(super) fn read(&self, everything: bool, settings: bool) -> anyhow::Result<Option<Read>> {
+    /// the settings that are in it, unless others were `written` for the check.
+    pub(super) fn read(
+        &self,
+        everything: bool,
+        written: Option<&Policy>,
+    ) -> anyhow::Result<Option<Read>> {
         if !self.cluster {
             return Ok(None);
         }
@@ -73,10 +80,10 @@ impl ClusterArgs {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        Ok(Some(runtime.block_on(self.ask(&sought, settings))?))
+        Ok(Some(runtime.block_on(self.ask(&sought, written))?))
     }
 
-    async fn ask(&self, sought: &Sought, settings: bool) -> anyhow::Result<Read> {
+    async fn ask(&self, sought: &Sought, written: Option<&Policy>) -> anyhow::Result<Read> {
         let access = Access {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
@@ -90,9 +97,9 @@ impl ClusterArgs {
         for unknown in unknown {
             print_warning(unknown);
         }
-        let settings = match settings {
-            true => self.home.settings(&cluster).await?,
-            false => None,
+        let settings = match written {
+            None => self.home.settings(&cluster).await?,
+            Some(_) => None,
         };
         let policy = settings.map(|settings| {
             // Its schedule is judged with everything else.
@@ -101,12 +108,33 @@ impl ClusterArgs {
             }
             settings.policy
         });
+        let of_settings = written.or(policy.as_ref());
+        let isolation = match of_settings.and_then(|policy| policy.namespace_isolation) {
+            Some(_) => None,
+            None => isolation(&cluster).await,
+        };
         Ok(Read {
             server: cluster.server().to_owned(),
             context: cluster.context().map(str::to_owned),
             files: objects.into_iter().map(File::of_cluster).collect(),
             silent,
             policy,
+            isolation,
         })
+    }
+}
+
+/// Multus's own setting. Where objects of it may not be read, a warning says so.
+async fn isolation(cluster: &Cluster) -> Option<Isolation> {
+    match Isolation::read(&cluster.client()).await {
+        Ok(found) => Some(found),
+        Err(IsolationUnknown::NoDaemonSet) => None,
+        Err(why) => {
+            print_warning(format_args!(
+                "Multus's namespaceIsolation is not known, and networks of other namespaces are only warned \
+                 of: {why}"
+            ));
+            None
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, anyhow, bail};
@@ -13,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     allocation::Address,
@@ -23,6 +24,11 @@ use crate::{
         desk::{Release, Released},
     },
 };
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an import may take, which writes each line.
+const LONG: Duration = Duration::from_secs(600);
 
 /// A server that answers at a socket.
 pub(super) struct Client {
@@ -104,7 +110,7 @@ impl Client {
         let asked = self.exchange(method, path, body).await;
         let (status, page) = asked.with_context(|| {
             let socket = self.socket.display();
-            format!("{socket}: the server went away while it was asked; try again")
+            format!("{socket}: the server did not answer; see its log, and try again")
         })?;
         if !status.is_success() {
             bail!("{}", String::from_utf8_lossy(&page).trim_end());
@@ -127,7 +133,10 @@ impl Client {
             .uri(path)
             .header(header::HOST, "nadmit")
             .body(Full::new(Bytes::from(body)))?;
-        let response = sender.send_request(request).await?;
+        let patience = if path == "/import" { LONG } else { PATIENCE };
+        let answer = timeout(patience, sender.send_request(request)).await;
+        let response =
+            answer.map_err(|_| anyhow!("no answer within {} s", patience.as_secs()))??;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }

@@ -1,9 +1,12 @@
 //! `cross-namespace-network`: a network that pods of this namespace may not use.
 
-use crate::rules::{
-    Check, Example, Levels, PodSubject, Report, Rule,
-    examples::{MACVLAN_CONF, OTHER_NAMESPACE, pod},
-    subject::Resolution,
+use crate::{
+    network::annotations,
+    rules::{
+        Check, Example, Levels, NamespaceIsolation, PodSubject, Report, Rule,
+        examples::{MACVLAN_CONF, OTHER_NAMESPACE, pod},
+        subject::{Attachment, Resolution},
+    },
 };
 
 /// The rule.
@@ -11,36 +14,79 @@ pub const RULE: Rule = Rule {
     code: "cross-namespace-network",
     levels: Levels::FAILS,
     summary: "The network is in a namespace that the pod may not use",
-    explanation: "With Multus's namespaceIsolation a pod may use the networks of its own namespace \
-        and of those in globalNamespaces (by default the namespace \"default\"). Anything else \
-        fails when the pod starts. nadmit's settings namespaceIsolation and globalNamespaces have \
-        to say what Multus's say. Source: Multus, GetNetworkDelegates.",
+    explanation: "Where Multus's namespaceIsolation is true, a pod may use the networks of its own \
+        namespace and of those in globalNamespaces (by default the namespace \"default\"). Anything \
+        else fails when the pod starts. Multus's own default is false; OpenShift sets true. \
+        nadmit's settings namespaceIsolation and globalNamespaces have to say what Multus's say; \
+        `nadmit install` and `nadmit check --cluster` read Multus's. In a cluster, and in `nadmit \
+        check`, where namespaceIsolation is not set and Multus's setting is not known, this rule \
+        only warns. Source: Multus, GetNetworkDelegates.",
     wrong: Example(&[MACVLAN_CONF, OTHER_NAMESPACE, pod!("web/front-net")]),
     right: Example(&[MACVLAN_CONF, OTHER_NAMESPACE, pod!("macvlan-conf")]),
     check: Check::Pod(check),
 };
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    let is_known = subject.policy.namespace_isolation() != NamespaceIsolation::Unknown;
     for attachment in subject.attachments() {
-        let (Resolution::Forbidden, Some(written)) =
-            (attachment.resolution, &attachment.selection.namespace)
-        else {
+        let Some(written) = &attachment.selection.namespace else {
             continue;
         };
-        let (own, other) = (subject.namespace, &written.text);
-        let name = attachment.selection.network_name().unwrap_or_default();
-        let help = if subject.catalog.network(own, name).is_some() {
-            format!("leave the namespace out: \"{name}\" exists in \"{own}\", too")
-        } else {
-            format!(
-                "use a network of \"{own}\", or have \"{other}\" added to globalNamespaces of \
-                 Multus and of nadmit"
-            )
-        };
-        report.add(
-            attachment.place(attachment.member("namespace"), written.span),
-            format!("a pod of namespace \"{own}\" may not use networks of \"{other}\""),
-            help,
-        );
+        let (own, other) = (subject.namespace, &*written.text);
+        let place = attachment.place(attachment.member("namespace"), written.span);
+        if matches!(attachment.resolution, Resolution::Forbidden) {
+            report.add(
+                place,
+                format!("a pod of namespace \"{own}\" may not use networks of \"{other}\""),
+                help(subject, attachment, other),
+            );
+        } else if !is_known && fails_if_isolated(subject, attachment, other) {
+            report.add_lesser(
+                Levels::ADVICE,
+                place,
+                format!(
+                    "a pod of namespace \"{own}\" names a network of \"{other}\", which fails where \
+                     Multus has namespaceIsolation: true, and works where it has false, its default"
+                ),
+                format!(
+                    "set namespaceIsolation in nadmit's settings as Multus has it; where it is true, {}",
+                    of_own(subject, attachment, other)
+                ),
+            );
+        }
+    }
+}
+
+/// Whether Multus refuses the network where it isolates namespaces. It never does for the default
+/// network.
+fn fails_if_isolated(
+    subject: &PodSubject<'_>,
+    attachment: Attachment<'_, '_>,
+    other: &str,
+) -> bool {
+    let has_name = !matches!(attachment.resolution, Resolution::Unnamed);
+    has_name
+        && attachment.request.origin.key == annotations::NETWORKS
+        && !subject.policy.may_use_if_isolated(subject.namespace, other)
+}
+
+/// The remedy where namespaces are known to be isolated.
+fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
+    format!(
+        "{}; if Multus does not isolate namespaces, set namespaceIsolation: false in nadmit's settings",
+        of_own(subject, attachment, other)
+    )
+}
+
+/// A network that the pod may use all the same.
+fn of_own(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
+    let own = subject.namespace;
+    let name = attachment.selection.network_name().unwrap_or_default();
+    if subject.catalog.network(own, name).is_some() {
+        format!("leave the namespace out: \"{name}\" exists in \"{own}\", too")
+    } else {
+        format!(
+            "use a network of \"{own}\", or add \"{other}\" to globalNamespaces of Multus and of nadmit"
+        )
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         unless(missing(true), "chart::follows_its_namespace", elsewhere),
         unless(missing(true), "chart::keeps_the_kinds", kept),
+        unless(missing(true), "chart::takes_what_nadmit_makes", made),
         Trial::test("deploy::chart::copies_are_current", copies),
     ]);
     trials
@@ -65,7 +66,36 @@ fn denying() -> Result<(), Failed> {
     same(applied, templated(&["--set=mode=deny,failClosed=true"])?)
 }
 
-fn same(applied: Vec<Value>, templated: Vec<Value>) -> Result<(), Failed> {
+/// The kinds of what nadmit fills in itself: in the chart they stand without content, so that they go with
+/// the release. With an overlay the namespace goes, and they with it.
+const MADE: [&str; 2] = ["Lease", "Secret"];
+
+fn is_made(object: &Value) -> bool {
+    object["kind"]
+        .as_str()
+        .is_some_and(|kind| MADE.contains(&kind))
+}
+
+/// Whoever uninstalls the release keeps nothing that nadmit has made, but its kinds.
+fn made() -> Result<(), Failed> {
+    for (_, way) in WAYS {
+        let all = templated(&[&format!("--set=certificates={way}")])?;
+        let made: Vec<&Value> = all.iter().filter(|object| is_made(object)).collect();
+        let expected = if way == "selfManaged" { 2 } else { 1 };
+        let has_content = |object: &&Value| {
+            ["spec", "data", "type"]
+                .iter()
+                .any(|key| !object[*key].is_null())
+        };
+        if made.len() != expected || made.iter().any(has_content) {
+            return Err(format!("{made:#?}").into());
+        }
+    }
+    Ok(())
+}
+
+fn same(applied: Vec<Value>, mut templated: Vec<Value>) -> Result<(), Failed> {
+    templated.retain(|object| !is_made(object));
     let [applied, templated] = [by_name(applied)?, by_name(templated)?];
     let names: BTreeSet<&String> = applied.keys().chain(templated.keys()).collect();
     let mut wrong = Vec::new();

@@ -166,6 +166,28 @@ impl Cluster {
         }
     }
 
+    /// Multus's thick plugin, with this configuration of its daemon.
+    pub(super) fn multus(&self, config: &Value) {
+        self.server.put(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "multus-daemon-config", "namespace": "kube-system"},
+            "data": {"daemon-config.json": config.to_string()},
+        }));
+        let items = json!([{"key": "daemon-config.json", "path": "daemon-config.json"}]);
+        self.server.put(json!({
+            "apiVersion": "apps/v1", "kind": "DaemonSet",
+            "metadata": {"name": "kube-multus-ds", "namespace": "kube-system"},
+            "spec": {"template": {"spec": {
+                "containers": [{
+                    "name": "kube-multus", "image": "ghcr.io/k8snetworkplumbingwg/multus-cni:snapshot-thick",
+                    "command": ["/usr/src/multus-cni/bin/multus-daemon"],
+                    "volumeMounts": [{"name": "config", "mountPath": "/etc/cni/net.d/multus.d"}],
+                }],
+                "volumes": [{"name": "config", "configMap": {"name": "multus-daemon-config", "items": items}}],
+            }}},
+        }));
+    }
+
     /// The settings in the ConfigMap.
     pub(super) fn settings(&self) -> Result<String, Failed> {
         let config = self.one("configmaps", "nadmit", "nadmit-config")?;

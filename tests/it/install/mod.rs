@@ -3,11 +3,13 @@
 mod cluster;
 mod manifests;
 
+use std::time::{Duration, Instant};
+
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use self::cluster::{Cluster, Ended};
-use crate::api_server::Webhook;
+use crate::api_server::{Failure, FaultAction, Rule, Webhook};
 
 type Told = Result<(), Failed>;
 
@@ -17,6 +19,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("webhooks_are_registered_when_replicas_are_ready", installed),
         trial("replicas_that_do_not_start_leave_no_webhook", stuck),
         trial("installing_again_keeps_what_was_set", again),
+        trial("an_option_is_turned_off_by_false_only", off),
+        trial("a_rollout_that_fails_is_named_at_once", pulling),
+        trial("a_namespace_that_is_being_deleted_is_named", terminating),
+        trial("a_release_of_helm_is_left_to_helm_unless_asked_for", helm),
+        trial("isolation_that_somebody_set_stays", isolation),
+        trial("isolation_that_cannot_be_read_is_said", unknown_isolation),
+        trial("isolation_that_was_read_is_read_anew", refreshed),
         trial("a_webhook_that_is_not_reached_is_noticed", unreached),
         trial("a_cluster_that_is_too_old_is_not_touched", old),
         trial(
@@ -25,6 +34,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("a_purge_names_what_is_lost_and_asks", purged),
         trial("status_says_how_it_is", status),
+        trial("status_fails_when_nothing_serves", serves_nothing),
+        trial("status_says_what_it_knows_within_seconds", silence),
         trial("status_of_nothing_says_so", nothing),
     ];
     trials.extend(manifests::trials());
@@ -75,12 +86,8 @@ fn warns(cluster: &Cluster) {
 
 fn installed() -> Told {
     let cluster = Cluster::new()?;
-    cluster.server.put(json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "multus-daemon-config", "namespace": "kube-system"},
-        "data": {"daemon-config.json": json!({
-            "socketDir": "/host/run/multus/", "namespaceIsolation": true, "globalNamespaces": "default,shared",
-        }).to_string()},
+    cluster.multus(&json!({
+        "socketDir": "/host/run/multus/", "namespaceIsolation": true, "globalNamespaces": "default,shared",
     }));
     warns(&cluster);
     let mut before = None;
@@ -98,6 +105,8 @@ fn installed() -> Told {
             "applied  MutatingWebhookConfiguration nadmit",
             "namespaceIsolation is true, as Multus is set in ConfigMap kube-system/multus-daemon-config",
             "tested: a pod with an unknown network is warned of",
+            "certificates self-managed, image registry.example/nadmit:1",
+            "whether the replicas go by them already is not known (no pod of nadmit runs)",
             "nadmit is installed, mode warn",
         ],
     )?;
@@ -139,19 +148,213 @@ fn stuck() -> Told {
 fn again() -> Told {
     let cluster = Cluster::new()?;
     warns(&cluster);
-    let first = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    let options = [
+        "--image=registry.example/nadmit:1",
+        "--replicas=3",
+        "--fail-closed",
+    ];
+    let first = cluster.installs(&options, Cluster::replicas_are_ready)?;
     ended(&first, true, &["mode warn"])?;
     let mut config = cluster.one("configmaps", "nadmit", "nadmit-config")?;
     config["data"]["nadmit.yaml"] = json!("profile: strict\nmode: warn\n");
     config["data"]["reconciler_cron_expression"] = json!("*/5 * * * *");
     cluster.server.put(config);
     let second = cluster.installs(&["--mode", "deny"], Cluster::replicas_are_ready)?;
-    ended(&second, true, &["mode deny", "stay as they are"])?;
+    ended(
+        &second,
+        true,
+        &[
+            "mode deny",
+            "stay as they are",
+            "certificates self-managed, image registry.example/nadmit:1, 3 replicas, failing closed",
+            "the image stays registry.example/nadmit:1",
+        ],
+    )?;
     holds(&cluster.settings()?, &["profile: strict", "mode: deny"])?;
     let config = cluster.one("configmaps", "nadmit", "nadmit-config")?;
     let schedule = &config["data"]["reconciler_cron_expression"];
     if schedule != "*/5 * * * *" {
         return Err(format!("the schedule is {schedule}").into());
+    }
+    let found = options_of(&cluster)?;
+    let expected = ("registry.example/nadmit:1".to_owned(), 3, "Fail".to_owned());
+    match found == expected {
+        true => Ok(()),
+        false => Err(format!("{found:?}").into()),
+    }
+}
+
+/// Image, replicas, and the failurePolicy of the webhook on pods.
+fn options_of(cluster: &Cluster) -> Result<(String, u64, String), Failed> {
+    let deployment = cluster.one("deployments.apps", "nadmit", "nadmit")?;
+    let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+    let resource = "validatingwebhookconfigurations.admissionregistration.k8s.io";
+    let hooks = cluster.one(resource, "", "nadmit")?;
+    let mut hooks = hooks["webhooks"].as_array().into_iter().flatten();
+    let pods = hooks.find(|hook| hook["name"] == "pods.nadmit.io");
+    let policy = pods.ok_or("no webhook on pods")?["failurePolicy"].clone();
+    Ok((
+        image.as_str().unwrap_or_default().to_owned(),
+        deployment["spec"]["replicas"].as_u64().unwrap_or_default(),
+        policy.as_str().unwrap_or_default().to_owned(),
+    ))
+}
+
+fn off() -> Told {
+    let cluster = Cluster::new()?;
+    warns(&cluster);
+    for (options, expected) in [
+        (&["--fail-closed", "--replicas=1"][..], "Fail"),
+        (&["--fail-closed=false"], "Ignore"),
+    ] {
+        let end = cluster.installs(options, Cluster::replicas_are_ready)?;
+        ended(&end, true, &["1 replicas"])?;
+        let (_, replicas, policy) = options_of(&cluster)?;
+        if (replicas, &*policy) != (1, expected) {
+            return Err(format!("{replicas} replicas, {policy}").into());
+        }
+    }
+    Ok(())
+}
+
+/// A pod of nadmit that waits for its image.
+fn waits_for_its_image(cluster: &Cluster, image: &str) {
+    cluster.server.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "nadmit-1", "namespace": "nadmit", "labels": {"app.kubernetes.io/name": "nadmit"},
+        },
+        "spec": {"containers": [{"name": "nadmit", "image": image}]},
+        "status": {"phase": "Pending", "containerStatuses": [{
+            "name": "nadmit",
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}},
+        }]},
+    }));
+}
+
+fn pulling() -> Told {
+    const IMAGE: &str = "registry.example/absent:1";
+    let cluster = Cluster::new()?;
+    let end = cluster.installs(&["--image", IMAGE], |cluster| {
+        waits_for_its_image(cluster, IMAGE);
+        Ok(())
+    })?;
+    ended(
+        &end,
+        false,
+        &[
+            "the rollout of Deployment nadmit/nadmit fails: Pod nadmit/nadmit-1 with image \
+             registry.example/absent:1: ImagePullBackOff: Back-off pulling image",
+            "no webhook is registered",
+            "nadmit install --image",
+        ],
+    )
+}
+
+fn terminating() -> Told {
+    let cluster = Cluster::new()?;
+    cluster.server.put(json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "nadmit", "deletionTimestamp": "2026-11-01T00:00:00Z", "finalizers": ["a.example/b"]},
+        "status": {"phase": "Terminating", "conditions": [{
+            "type": "NamespaceFinalizersRemaining", "status": "True",
+            "message": "Some content in the namespace has finalizers remaining: a.example/b",
+        }]},
+    }));
+    let end = cluster.run(&["install", "--no-wait"])?;
+    ended(&end, false, &["namespace nadmit is being deleted"])?;
+    let end = cluster.run(&["install", "--timeout", "1"])?;
+    ended(
+        &end,
+        false,
+        &[
+            "Namespace nadmit is not gone after 1 s",
+            "finalizers remaining: a.example/b",
+        ],
+    )
+}
+
+fn helm() -> Told {
+    let cluster = Cluster::new()?;
+    warns(&cluster);
+    cluster.server.namespace("nadmit", &[]);
+    cluster.server.put(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {
+            "name": "nadmit", "namespace": "nadmit",
+            "annotations": {"meta.helm.sh/release-name": "net", "meta.helm.sh/release-namespace": "nadmit"},
+        },
+        "spec": {"replicas": 2},
+    }));
+    let end = cluster.run(&["install", "--mode", "deny"])?;
+    ended(
+        &end,
+        false,
+        &[
+            "belongs to Helm release net in namespace nadmit",
+            "helm upgrade net -n nadmit",
+            "--take-over",
+        ],
+    )?;
+    let end = cluster.run(&["uninstall"])?;
+    ended(&end, false, &["helm uninstall net -n nadmit"])?;
+    if !cluster.server.written().is_empty() {
+        return Err(format!("{:?}", cluster.server.written()).into());
+    }
+    let end = cluster.installs(&["--take-over"], Cluster::replicas_are_ready)?;
+    ended(&end, true, &["owner=helm,name=net"])?;
+    let again = cluster.installs(&["--mode", "deny"], Cluster::replicas_are_ready)?;
+    ended(&again, true, &["mode deny"])
+}
+
+fn isolation() -> Told {
+    let cluster = Cluster::new()?;
+    warns(&cluster);
+    cluster.multus(&json!({"namespaceIsolation": true}));
+    cluster.server.namespace("nadmit", &[]);
+    cluster.server.put(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "nadmit-config", "namespace": "nadmit"},
+        "data": {"nadmit.yaml": "mode: warn\nnamespaceIsolation: false\n"},
+    }));
+    let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    let expected = "namespaceIsolation stays false, as somebody has set it";
+    ended(&end, true, &[expected, "Multus has true"])?;
+    holds(&cluster.settings()?, &["namespaceIsolation: false\n"])?;
+    let status = cluster.run(&["status"])?;
+    holds(
+        &status.said,
+        &["namespaceIsolation is false, but true in ConfigMap kube-system/multus-daemon-config"],
+    )
+}
+
+fn unknown_isolation() -> Told {
+    let cluster = Cluster::new()?;
+    warns(&cluster);
+    let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    let expected = [
+        "namespaceIsolation is not set",
+        "no DaemonSet of Multus was found",
+        "only warns",
+    ];
+    ended(&end, true, &expected)?;
+    if cluster.settings()?.contains("namespaceIsolation") {
+        return Err(cluster.settings()?.into());
+    }
+    holds(&cluster.run(&["status"])?.said, &expected)
+}
+
+fn refreshed() -> Told {
+    let cluster = Cluster::new()?;
+    warns(&cluster);
+    for isolates in [true, false] {
+        cluster.multus(&json!({"namespaceIsolation": isolates}));
+        let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+        ended(&end, true, &[])?;
+        let written = format!(
+            "namespaceIsolation: {isolates}  # read from Multus: ConfigMap kube-system/multus-daemon-config"
+        );
+        holds(&cluster.settings()?, &[&written])?;
     }
     Ok(())
 }
@@ -271,6 +474,53 @@ fn status() -> Told {
     match status["replicas"]["ready"] == 2 {
         true => Ok(()),
         false => Err(end.said.into()),
+    }
+}
+
+fn serves_nothing() -> Told {
+    const IMAGE: &str = "registry.example/nadmit:1";
+    let cluster = Cluster::new()?;
+    warns(&cluster);
+    let end = cluster.installs(&["--image", IMAGE], Cluster::replicas_are_ready)?;
+    ended(&end, true, &[])?;
+    let mut deployment = cluster.one("deployments.apps", "nadmit", "nadmit")?;
+    deployment["status"]["readyReplicas"] = json!(0);
+    cluster.server.put(deployment);
+    waits_for_its_image(&cluster, IMAGE);
+    ended(
+        &cluster.run(&["status"])?,
+        false,
+        &[
+            "0 of 2 ready",
+            "fails: Pod nadmit/nadmit-1 with image registry.example/nadmit:1: ImagePullBackOff",
+            "no replica of nadmit serves",
+        ],
+    )
+}
+
+fn silence() -> Told {
+    let cluster = Cluster::new()?;
+    warns(&cluster);
+    let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    ended(&end, true, &[])?;
+    for resource in ["leases", "addresspools"] {
+        let silent = FaultAction::from(Failure::Silence);
+        cluster.server.fault(Rule::of("*", resource, silent));
+    }
+    let begun = Instant::now();
+    let end = cluster.run(&["status"])?;
+    ended(
+        &end,
+        true,
+        &[
+            "2 of 2 ready",
+            "cannot read Lease nadmit: no answer within 5 s",
+            "cannot list the address pools: no answer within 5 s",
+        ],
+    )?;
+    match begun.elapsed() < Duration::from_secs(30) {
+        true => Ok(()),
+        false => Err(format!("it took {:?}", begun.elapsed()).into()),
     }
 }
 

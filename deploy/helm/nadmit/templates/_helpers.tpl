@@ -48,6 +48,7 @@ system:serviceaccount:{{ .Release.Namespace }}:nadmit
 {{- define "nadmit.config" -}}
 {{- $config := dict "mode" .Values.mode }}
 {{- if eq .Values.certificates "openshift" }}
+{{- $_ := set $config "namespaceIsolation" true }}
 {{- $_ := set $config "globalNamespaces" (list "default" "openshift-multus" "openshift-sriov-network-operator" "openshift-cnv") }}
 {{- end }}
 {{- if ne .Release.Namespace "nadmit" }}

@@ -1,0 +1,217 @@
+//! `nadmit.yaml` in the ConfigMap, changed key by key: comments and everything else in it stay.
+
+use super::{InstallError, Isolation, SETTINGS};
+use crate::{config::Config, rules::Mode};
+
+const ISOLATION: &str = "namespaceIsolation";
+const GLOBAL: &str = "globalNamespaces";
+/// The comment behind a value that was read from Multus. Only such a value is read anew later.
+const READ: &str = "# read from Multus: ";
+
+/// What came of Multus's setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Adopted {
+    /// It stands in the settings now.
+    Written,
+    /// Somebody has set another value, which stays.
+    Differs {
+        /// The value of `namespaceIsolation` that stays.
+        isolates: bool,
+    },
+    /// Somebody has set the same.
+    Agrees,
+    /// The settings are written in a form in which no key can be added.
+    NotWritten,
+}
+
+/// The settings as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConfigText(pub(super) String);
+
+impl ConfigText {
+    /// Sets the mode.
+    pub(super) fn set_mode(&mut self, mode: Mode) {
+        self.0 = with_key(&self.0, "mode", mode.name());
+    }
+
+    /// Writes Multus's setting where nobody has set another.
+    pub(super) fn adopt(&mut self, isolation: &Isolation) -> Adopted {
+        let set = self.isolates();
+        if set.is_some() && !self.is_read(ISOLATION) {
+            // Whoever sets one of the two may leave the other to Multus.
+            self.adopt_global(isolation);
+            return match set {
+                Some(isolates) if isolates != isolation.isolates => Adopted::Differs { isolates },
+                _ => Adopted::Agrees,
+            };
+        }
+        let before = self.0.clone();
+        let value = format!("{}  {READ}{}", isolation.isolates, isolation.source);
+        self.0 = with_key(&self.0, ISOLATION, &value);
+        self.adopt_global(isolation);
+        if self.check().is_err() {
+            self.0 = before;
+            return Adopted::NotWritten;
+        }
+        Adopted::Written
+    }
+
+    fn adopt_global(&mut self, isolation: &Isolation) {
+        if line(&self.0, GLOBAL).is_some() && !self.is_read(GLOBAL) {
+            return;
+        }
+        if isolation.global.is_empty() {
+            self.0 = without_key(&self.0, GLOBAL);
+            return;
+        }
+        let names: Vec<String> = isolation
+            .global
+            .iter()
+            .map(|name| serde_json::json!(name).to_string())
+            .collect();
+        let value = format!("[{}]  {READ}{}", names.join(", "), isolation.source);
+        self.0 = with_key(&self.0, GLOBAL, &value);
+    }
+
+    /// Returns `namespaceIsolation`, if it is set.
+    pub(super) fn isolates(&self) -> Option<bool> {
+        let policy = Config::parse(&self.0, SETTINGS).ok()?.policy;
+        let set = policy.namespace_isolation?;
+        Some(set == crate::rules::NamespaceIsolation::On)
+    }
+
+    /// Whether `namespaceIsolation` was read from Multus, and is read anew by the next installation.
+    pub(super) fn follows_multus(&self) -> bool {
+        self.is_read(ISOLATION)
+    }
+
+    /// Whether the value of this key was read from Multus.
+    fn is_read(&self, key: &str) -> bool {
+        line(&self.0, key).is_some_and(|line| line.contains(READ))
+    }
+
+    /// Reads the settings as the server does.
+    pub(super) fn check(&self) -> Result<(), InstallError> {
+        let read = Config::parse(&self.0, SETTINGS);
+        read.map_err(|errors| InstallError::Settings(errors.to_string()))
+            .map(drop)
+    }
+}
+
+fn is_of(line: &str, key: &str) -> bool {
+    let rest = line.strip_prefix(key);
+    rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
+}
+
+fn line<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    text.lines().find(|line| is_of(line, key))
+}
+
+/// The text with this value at a key of its first level: in the place of what was there, or at the end.
+fn with_key(text: &str, key: &str, value: &str) -> String {
+    replaced(text, key, Some(&format!("{key}: {value}\n")))
+}
+
+/// The text without a key of its first level.
+fn without_key(text: &str, key: &str) -> String {
+    replaced(text, key, None)
+}
+
+fn replaced(text: &str, key: &str, line: Option<&str>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    let mut rest = line;
+    while let Some(one) = lines.next() {
+        if !is_of(one, key) {
+            out.push_str(one);
+            out.push('\n');
+            continue;
+        }
+        out.push_str(rest.take().unwrap_or_default());
+        // What belonged to the value before.
+        while lines
+            .next_if(|next| next.starts_with([' ', '-', '\t']))
+            .is_some()
+        {}
+    }
+    out.push_str(rest.unwrap_or_default());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn multus(isolates: bool, global: &[&str]) -> Isolation {
+        Isolation {
+            isolates,
+            global: global.iter().map(|name| (*name).to_owned()).collect(),
+            source: "DaemonSet kube-system/multus".to_owned(),
+        }
+    }
+
+    fn adopted(text: &str, isolation: &Isolation) -> (Adopted, String) {
+        let mut config = ConfigText(text.to_owned());
+        let adopted = config.adopt(isolation);
+        (adopted, config.0)
+    }
+
+    #[test]
+    fn a_key_is_set_where_it_stands_or_at_the_end() {
+        let text = "# a comment\nmode: warn\nglobalNamespaces:\n- a\n- b\nprofile: strict\n";
+        assert_eq!(
+            with_key(text, "mode", "deny"),
+            "# a comment\nmode: deny\nglobalNamespaces:\n- a\n- b\nprofile: strict\n"
+        );
+        assert_eq!(
+            with_key(text, "globalNamespaces", "[c]"),
+            "# a comment\nmode: warn\nglobalNamespaces: [c]\nprofile: strict\n"
+        );
+        assert_eq!(with_key("", "mode", "deny"), "mode: deny\n");
+        assert_eq!(with_key("a: 1", "mode", "deny"), "a: 1\nmode: deny\n");
+        assert_eq!(
+            without_key(text, "globalNamespaces"),
+            "# a comment\nmode: warn\nprofile: strict\n"
+        );
+    }
+
+    #[test]
+    fn multus_setting_is_written_where_nobody_has_set_one() {
+        let (done, text) = adopted("mode: warn\n", &multus(true, &["default", "shared"]));
+        assert_eq!(done, Adopted::Written);
+        assert_eq!(
+            text,
+            "mode: warn\n\
+             namespaceIsolation: true  # read from Multus: DaemonSet kube-system/multus\n\
+             globalNamespaces: [\"default\", \"shared\"]  # read from Multus: DaemonSet kube-system/multus\n"
+        );
+        // It follows Multus later on.
+        let (done, text) = adopted(&text, &multus(false, &[]));
+        assert_eq!(done, Adopted::Written);
+        assert_eq!(
+            text,
+            "mode: warn\nnamespaceIsolation: false  # read from Multus: DaemonSet kube-system/multus\n"
+        );
+    }
+
+    #[test]
+    fn what_somebody_has_set_stays() {
+        let text = "namespaceIsolation: true\nglobalNamespaces: [mine]\n";
+        for (isolation, expected) in [
+            (multus(false, &[]), Adopted::Differs { isolates: true }),
+            (multus(true, &["other"]), Adopted::Agrees),
+        ] {
+            assert_eq!(adopted(text, &isolation), (expected, text.to_owned()));
+        }
+        let (done, text) = adopted("globalNamespaces:\n- mine\n", &multus(true, &["other"]));
+        assert_eq!(done, Adopted::Written);
+        assert!(text.contains("- mine") && !text.contains("other"), "{text}");
+    }
+
+    #[test]
+    fn a_form_without_lines_is_left_alone() {
+        let text = "{mode: warn}\n";
+        let (done, after) = adopted(text, &multus(true, &[]));
+        assert_eq!((done, &*after), (Adopted::NotWritten, text));
+    }
+}

@@ -1,0 +1,230 @@
+//! The installation that is in the cluster already: the options that it was given are kept.
+
+use kube::Client;
+use serde_json::Value;
+
+use super::{Certificates, InstallError, NAME, NAMESPACE, Settings, object};
+
+/// The image of the manifests, which nobody has set.
+const DEFAULT_IMAGE: &str = "nadmit:";
+/// The webhook whose failurePolicy `--fail-closed` sets.
+const PODS_WEBHOOK: &str = "pods.nadmit.io";
+const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+
+/// The annotations by which Helm knows the objects of a release.
+pub(super) const OF_HELM: [&str; 2] = [RELEASE_NAME, RELEASE_NAMESPACE];
+
+/// What is installed already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// The options that it has.
+    pub settings: Settings,
+    /// Whether API servers call it.
+    pub is_registered: bool,
+    /// The release of Helm that it belongs to.
+    pub release: Option<Release>,
+}
+
+/// A release of Helm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// The objects in which the options stand.
+#[derive(Debug, Default)]
+struct Objects {
+    deployment: Option<Value>,
+    validating: Option<Value>,
+    service_monitor: Option<Value>,
+}
+
+impl Earlier {
+    /// Reads it from a cluster.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn read(client: &Client) -> Result<Self, InstallError> {
+        let hooks = "admissionregistration.k8s.io/v1";
+        let own = Some(NAMESPACE);
+        let objects = Objects {
+            deployment: read(client, "apps/v1", "Deployment", own).await?,
+            validating: read(client, hooks, "ValidatingWebhookConfiguration", None).await?,
+            service_monitor: read(client, "monitoring.coreos.com/v1", "ServiceMonitor", own)
+                .await?,
+        };
+        Ok(Self::of(&objects))
+    }
+
+    fn of(objects: &Objects) -> Self {
+        let Some(deployment) = &objects.deployment else {
+            let release = objects.validating.as_ref().and_then(Release::of);
+            return Self {
+                is_registered: objects.validating.is_some(),
+                release,
+                ..Self::default()
+            };
+        };
+        let image = deployment.pointer("/spec/template/spec/containers/0/image");
+        let image = image.and_then(Value::as_str).map(str::to_owned);
+        let replicas = deployment["spec"]["replicas"].as_u64();
+        let validating = objects.validating.as_ref();
+        let fail_closed = validating.and_then(|found| {
+            let mut hooks = found["webhooks"].as_array()?.iter();
+            let pods = hooks.find(|hook| hook["name"] == PODS_WEBHOOK)?;
+            Some(pods["failurePolicy"] == "Fail")
+        });
+        Self {
+            settings: Settings {
+                certificates: certificates(deployment, validating),
+                image: image.filter(|image| !image.starts_with(DEFAULT_IMAGE)),
+                replicas: replicas.and_then(|count| count.try_into().ok()),
+                monitoring: Some(objects.service_monitor.is_some()),
+                fail_closed,
+                // These two stand in the ConfigMap, whose text is kept.
+                mode: None,
+                isolation: None,
+            },
+            is_registered: validating.is_some(),
+            release: Release::of(deployment).or_else(|| validating.and_then(Release::of)),
+        }
+    }
+}
+
+impl Settings {
+    /// These, and what is not among them as it is `earlier`.
+    pub fn over(self, earlier: &Self) -> Self {
+        Self {
+            certificates: self.certificates.or(earlier.certificates),
+            mode: self.mode.or(earlier.mode),
+            image: self.image.or_else(|| earlier.image.clone()),
+            replicas: self.replicas.or(earlier.replicas),
+            isolation: self.isolation.or_else(|| earlier.isolation.clone()),
+            monitoring: self.monitoring.or(earlier.monitoring),
+            fail_closed: self.fail_closed.or(earlier.fail_closed),
+        }
+    }
+}
+
+impl Release {
+    /// Returns the release that an object belongs to, by Helm's own annotations.
+    pub(super) fn of(object: &Value) -> Option<Self> {
+        let annotation = |key: &str| object["metadata"]["annotations"][key].as_str();
+        Some(Self {
+            name: annotation(RELEASE_NAME)?.to_owned(),
+            namespace: annotation(RELEASE_NAMESPACE)?.to_owned(),
+        })
+    }
+}
+
+async fn read(
+    client: &Client,
+    version: &str,
+    kind: &str,
+    namespace: Option<&str>,
+) -> Result<Option<Value>, InstallError> {
+    let api = object::api_of(client, version, kind, namespace);
+    let found = object::get(&api, NAME).await;
+    let found = found.map_err(|error| InstallError::of(format!("read {kind} {NAME}"), &error))?;
+    Ok(found.map(|found| serde_json::to_value(found).unwrap_or_default()))
+}
+
+/// The overlay that the objects are of.
+fn certificates(deployment: &Value, validating: Option<&Value>) -> Option<Certificates> {
+    let arguments = deployment.pointer("/spec/template/spec/containers/0/args");
+    let mut arguments = arguments.and_then(Value::as_array)?.iter();
+    let is_kept = |argument: &Value| {
+        let argument = argument.as_str().unwrap_or_default();
+        argument.starts_with("--tls-secret")
+    };
+    if arguments.any(is_kept) {
+        return Some(Certificates::SelfManaged);
+    }
+    let annotations = &validating?["metadata"]["annotations"];
+    if annotations["cert-manager.io/inject-ca-from"].is_string() {
+        Some(Certificates::CertManager)
+    } else if annotations["service.beta.openshift.io/inject-cabundle"].is_string() {
+        Some(Certificates::OpenShift)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::install::manifests;
+
+    fn objects(settings: &Settings) -> Objects {
+        let all = manifests(settings).expect("manifests");
+        let one = |kind: &str| all.iter().find(|one| one["kind"] == kind).cloned();
+        Objects {
+            deployment: one("Deployment"),
+            validating: one("ValidatingWebhookConfiguration"),
+            service_monitor: one("ServiceMonitor"),
+        }
+    }
+
+    #[test]
+    fn every_option_is_read_back_from_the_objects_that_it_makes() {
+        for certificates in Certificates::ALL {
+            for (monitoring, fail_closed) in [(true, false), (false, true)] {
+                let settings = Settings {
+                    certificates: Some(certificates),
+                    image: Some("registry.example:5000/nadmit@sha256:0".to_owned()),
+                    replicas: Some(5),
+                    monitoring: Some(monitoring),
+                    fail_closed: Some(fail_closed),
+                    ..Settings::default()
+                };
+                assert_eq!(Earlier::of(&objects(&settings)).settings, settings);
+            }
+        }
+    }
+
+    #[test]
+    fn the_image_of_the_manifests_is_not_one_that_somebody_set() {
+        let earlier = Earlier::of(&objects(&Settings::default()));
+        assert_eq!(earlier.settings.image, None);
+        assert_eq!(earlier.settings.replicas, Some(2));
+    }
+
+    #[test]
+    fn an_option_that_is_given_counts_and_the_others_stay() {
+        let earlier = Settings {
+            image: Some("one".to_owned()),
+            replicas: Some(3),
+            fail_closed: Some(true),
+            monitoring: Some(true),
+            certificates: Some(Certificates::CertManager),
+            ..Settings::default()
+        };
+        let given = Settings {
+            image: Some("another".to_owned()),
+            fail_closed: Some(false),
+            ..Settings::default()
+        };
+        let expected = Settings {
+            image: Some("another".to_owned()),
+            fail_closed: Some(false),
+            ..earlier.clone()
+        };
+        assert_eq!(given.over(&earlier), expected);
+    }
+
+    #[test]
+    fn a_release_of_helm_is_known() {
+        let mut objects = objects(&Settings::default());
+        let Some(deployment) = &mut objects.deployment else {
+            panic!("no Deployment");
+        };
+        deployment["metadata"]["annotations"] =
+            serde_json::json!({RELEASE_NAME: "net", RELEASE_NAMESPACE: "nadmit"});
+        let release = Earlier::of(&objects).release.expect("a release");
+        assert_eq!((&*release.name, &*release.namespace), ("net", "nadmit"));
+    }
+}

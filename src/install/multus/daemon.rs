@@ -1,0 +1,275 @@
+//! A DaemonSet of Multus: the program in it, its arguments, and the files that it reads.
+
+use serde_json::Value;
+
+use super::IsolationUnknown;
+use crate::network::json::{self, Node};
+
+/// The configuration of the thick plugin's daemon, if no argument names another.
+const DAEMON_CONFIG: &str = "/etc/cni/net.d/multus.d/daemon-config.json";
+/// The word in place of a file: Multus makes its configuration itself.
+const AUTO: &str = "auto";
+
+/// A DaemonSet that runs Multus.
+#[derive(Debug)]
+pub(super) struct Daemon<'a> {
+    set: &'a Value,
+    container: &'a Value,
+    program: Program,
+    words: Vec<&'a str>,
+}
+
+/// What runs in the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    /// `multus-daemon`, the thick plugin.
+    Daemon,
+    /// `thin_entrypoint`, and images whose own entry point it is.
+    Thin,
+    /// `entrypoint.sh` of releases before 4.0.
+    Script,
+}
+
+/// What a DaemonSet's Multus goes by.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) isolates: bool,
+    pub(super) global: Vec<String>,
+    /// The object that says so.
+    pub(super) source: String,
+}
+
+/// A file of a container that a ConfigMap holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mounted {
+    pub(super) config_map: String,
+    pub(super) key: String,
+}
+
+/// The members of a configuration file that matter here; absent ones are not written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct FileSetting {
+    isolates: Option<bool>,
+    global: Option<String>,
+    /// The file of the thick plugin that is copied to the node, or `auto`.
+    config_file: Option<String>,
+}
+
+impl<'a> Daemon<'a> {
+    /// Returns the DaemonSet's Multus, if it runs one.
+    pub(super) fn of(set: &'a Value) -> Option<Self> {
+        let containers = set["spec"]["template"]["spec"]["containers"].as_array()?;
+        containers.iter().find_map(|container| {
+            let words: Vec<&str> = ["command", "args"]
+                .into_iter()
+                .flat_map(|key| container[key].as_array().into_iter().flatten())
+                .filter_map(Value::as_str)
+                .flat_map(words_of)
+                .map(|word| word.trim_matches(['"', '\'', ';']))
+                .collect();
+            let program = program(container, &words)?;
+            Some(Self {
+                set,
+                container,
+                program,
+                words,
+            })
+        })
+    }
+
+    /// `DaemonSet kube-system/kube-multus-ds`
+    pub(super) fn called(&self) -> String {
+        let name = self.set["metadata"]["name"].as_str().unwrap_or_default();
+        format!("DaemonSet {}/{name}", self.namespace())
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        let namespace = self.set["metadata"]["namespace"].as_str();
+        namespace.unwrap_or_default()
+    }
+
+    /// The ConfigMaps that the pods mount: namespace and name.
+    pub(super) fn config_maps(&self) -> Vec<(String, String)> {
+        let volumes = self.volumes().iter();
+        let names = volumes.filter_map(|volume| volume["configMap"]["name"].as_str());
+        let own = self.namespace();
+        names
+            .map(|name| (own.to_owned(), name.to_owned()))
+            .collect()
+    }
+
+    fn volumes(&self) -> &[Value] {
+        let volumes = self.set["spec"]["template"]["spec"]["volumes"].as_array();
+        volumes.map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the setting. `file` reads a file of the container, and names its object.
+    pub(super) fn setting(
+        &self,
+        file: impl Fn(&str) -> Result<(String, String), IsolationUnknown>,
+    ) -> Result<Setting, IsolationUnknown> {
+        if self.program == Program::Daemon && self.flag("namespace-isolation").is_none() {
+            let path = self.text_flag("config").unwrap_or(DAEMON_CONFIG);
+            let (text, source) = file(path)?;
+            let own = FileSetting::parse(&text).unwrap_or_default();
+            // The daemon's own members take the place of those of the file that it copies.
+            let copied = own.config_file.as_deref().filter(|file| *file != AUTO);
+            let copied = match (copied, own.isolates) {
+                (Some(path), None) => FileSetting::parse(&file(path)?.0).unwrap_or_default(),
+                _ => FileSetting::default(),
+            };
+            return Ok(Setting {
+                isolates: own.isolates.or(copied.isolates).unwrap_or_default(),
+                global: split(&own.global.or(copied.global).unwrap_or_default()),
+                source,
+            });
+        }
+        let path = self.text_flag("multus-conf-file").unwrap_or(AUTO);
+        if path != AUTO && self.program != Program::Daemon {
+            let (text, source) = file(path)?;
+            let written = FileSetting::parse(&text).unwrap_or_default();
+            return Ok(Setting {
+                isolates: written.isolates.unwrap_or_default(),
+                global: split(&written.global.unwrap_or_default()),
+                source,
+            });
+        }
+        Ok(Setting {
+            isolates: self.is_set("namespace-isolation"),
+            global: split(self.text_flag("global-namespaces").unwrap_or_default()),
+            source: self.called(),
+        })
+    }
+
+    /// The last use of a flag: what stands behind `=`, and the word after it.
+    fn flag(&self, name: &str) -> Option<(Option<&'a str>, Option<&'a str>)> {
+        let used = self.words.iter().enumerate().rev().find_map(|(at, word)| {
+            let rest = word.strip_prefix('-')?;
+            let rest = rest.strip_prefix('-').unwrap_or(rest).strip_prefix(name)?;
+            match rest.strip_prefix('=') {
+                Some(value) => Some((at, Some(value))),
+                None => rest.is_empty().then_some((at, None)),
+            }
+        });
+        used.map(|(at, value)| (value, self.words.get(at + 1).copied()))
+    }
+
+    fn text_flag(&self, name: &str) -> Option<&'a str> {
+        let (value, next) = self.flag(name)?;
+        let value = value.or(next)?;
+        Some(value.trim_matches(['"', '\'']))
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        let value = self.flag(name).map(|(value, _)| value);
+        match (self.program, value) {
+            (_, None) => false,
+            (Program::Script, Some(value)) => value == Some("true"),
+            // The words that Go's strconv.ParseBool takes.
+            (_, Some(value)) => {
+                value.is_none_or(|word| matches!(word, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+            }
+        }
+    }
+
+    /// Returns the ConfigMap's key behind a file of the container.
+    pub(super) fn mounted(&self, path: &str) -> Option<Mounted> {
+        let mounts = self.container["volumeMounts"].as_array()?.iter();
+        let below = |mount: &'a Value| -> Option<(usize, &'a Value, String)> {
+            let at = mount["mountPath"].as_str()?.trim_end_matches('/');
+            let rest = path.strip_prefix(at)?;
+            let sub = mount["subPath"].as_str();
+            let relative = match (rest.strip_prefix('/'), sub) {
+                (Some(rest), None) => rest.to_owned(),
+                (Some(rest), Some(sub)) => format!("{sub}/{rest}"),
+                // A single file.
+                (None, Some(sub)) if rest.is_empty() => sub.to_owned(),
+                _ => return None,
+            };
+            Some((at.len(), mount, relative))
+        };
+        let (_, mount, relative) = mounts
+            .filter_map(below)
+            .max_by_key(|(length, ..)| *length)?;
+        let volume = self
+            .volumes()
+            .iter()
+            .find(|volume| volume["name"] == mount["name"])?;
+        let config_map = volume["configMap"]["name"].as_str()?.to_owned();
+        let key = match volume["configMap"]["items"].as_array() {
+            None => relative,
+            Some(items) => {
+                let item = items.iter().find(|item| item["path"] == *relative)?;
+                item["key"].as_str()?.to_owned()
+            }
+        };
+        Some(Mounted { config_map, key })
+    }
+}
+
+impl FileSetting {
+    /// Reads a configuration as Go's decoder does; `None` if Multus cannot.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let document = Node::document(text).ok()?;
+        let members = document.members()?;
+        // Of a list the plugin that is Multus.
+        let plugins = json::find(&members, "plugins").and_then(|list| list.value.elements());
+        let multus = plugins.into_iter().flatten().find(|plugin| {
+            let members = plugin.members().unwrap_or_default();
+            let kind = json::find(&members, "type").and_then(|kind| kind.value.string());
+            kind.is_some_and(|kind| kind.starts_with("multus"))
+        });
+        let members = match multus {
+            Some(multus) => multus.members()?,
+            None => members,
+        };
+        let text = |name: &str| -> Option<Option<String>> {
+            match json::find(&members, name) {
+                None => Some(None),
+                Some(found) => Some(Some(found.value.string()?.into_owned())),
+            }
+        };
+        let isolates = match json::find(&members, "namespaceIsolation") {
+            None => None,
+            Some(found) => Some(found.value.boolean()?),
+        };
+        Some(Self {
+            isolates,
+            global: text("globalNamespaces")?.filter(|names| !names.is_empty()),
+            config_file: text("multusConfigFile")?,
+        })
+    }
+}
+
+fn program(container: &Value, words: &[&str]) -> Option<Program> {
+    let runs = |name: &str| {
+        words
+            .iter()
+            .any(|word| word.rsplit('/').next() == Some(name))
+    };
+    let image = container["image"].as_str().unwrap_or_default();
+    let is_named = container["name"] == "kube-multus" || image.contains("multus-cni");
+    if runs("multus-daemon") {
+        Some(Program::Daemon)
+    } else if runs("thin_entrypoint") {
+        Some(Program::Thin)
+    } else if is_named && runs("entrypoint.sh") {
+        Some(Program::Script)
+    } else {
+        is_named.then_some(Program::Thin)
+    }
+}
+
+/// The words of an argument: a script of a shell has several.
+fn words_of(argument: &str) -> Vec<&str> {
+    match argument.starts_with('-') {
+        true => vec![argument],
+        false => argument.split_whitespace().collect(),
+    }
+}
+
+fn split(names: &str) -> Vec<String> {
+    let names = names.split(',').map(str::trim);
+    let names = names.filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}

@@ -1,0 +1,124 @@
+//! What the replicas themselves say: their metrics, read through the API server, all side by side.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::future::join_all;
+use http::Request;
+use kube::{Client, ResourceExt as _, api::DynamicObject};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{InstallError, NAMESPACE};
+
+/// Where a replica's metrics are.
+const METRICS_PORT: u16 = 8081;
+/// How long one call may take. A node that is gone answers none.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What one replica says.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// The pod.
+    pub(super) pod: String,
+    /// Its counters, if it answered.
+    pub(super) counters: Result<Counters, InstallError>,
+}
+
+/// What of a replica's metrics is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    /// What it would have denied, but for the mode: by rule.
+    pub(super) would_deny: BTreeMap<String, u64>,
+    /// When its certificate expires, in seconds since the epoch.
+    pub(super) expires: Option<i64>,
+    /// The digest of the settings that it goes by; releases before 0.2 do not say it.
+    pub(super) settings: Option<String>,
+}
+
+/// Asks every pod that runs.
+pub(super) async fn ask(client: &Client, pods: &[DynamicObject]) -> Vec<Said> {
+    let running = pods.iter().filter(|pod| {
+        pod.data["status"]["phase"] == json!("Running") && pod.metadata.deletion_timestamp.is_none()
+    });
+    let asked = running.map(async |pod| {
+        let pod = pod.name_any();
+        let counters = scrape(client, &pod).await;
+        Said {
+            counters: counters.map(|text| Counters::of(&text)),
+            pod,
+        }
+    });
+    join_all(asked).await
+}
+
+/// Awaits an answer of the API server, but not for longer than [`PATIENCE`].
+pub(super) async fn within<T>(
+    what: impl Into<String>,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, InstallError> {
+    match timeout(PATIENCE, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(InstallError::of(what, &error)),
+        Err(_) => Err(InstallError::Silent {
+            what: what.into(),
+            seconds: PATIENCE.as_secs(),
+        }),
+    }
+}
+
+async fn scrape(client: &Client, pod: &str) -> Result<String, InstallError> {
+    let what = format!("read the metrics of Pod {NAMESPACE}/{pod} (get of pods/proxy)");
+    let path =
+        format!("/api/v1/namespaces/{NAMESPACE}/pods/http:{pod}:{METRICS_PORT}/proxy/metrics");
+    let request = Request::get(path).body(Vec::new());
+    let request =
+        request.map_err(|error| InstallError::of(&*what, &kube::Error::HttpError(error)))?;
+    within(what, client.request_text(request)).await
+}
+
+impl Counters {
+    fn of(metrics: &str) -> Self {
+        let mut counters = Self::default();
+        for line in metrics.lines() {
+            let Some((name, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            if let Some(digest) = label(name, "nadmit_settings_info{sha256=\"") {
+                counters.settings = Some(digest.to_owned());
+            }
+            let Ok(value) = value.parse::<f64>() else {
+                continue;
+            };
+            if let Some(code) = label(name, "nadmit_would_deny_total{code=\"") {
+                // Counters are whole numbers.
+                *counters.would_deny.entry(code.to_owned()).or_default() += value as u64;
+            } else if name == "nadmit_certificate_expiry_timestamp_seconds" {
+                counters.expires = Some(value as i64);
+            }
+        }
+        counters
+    }
+}
+
+/// The value of a metric's only label.
+fn label<'n>(name: &'n str, head: &str) -> Option<&'n str> {
+    name.strip_prefix(head)?.strip_suffix("\"}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_that_matter_are_read() {
+        let counters = Counters::of(
+            "nadmit_would_deny_total{code=\"unknown-network\"} 3\n\
+             nadmit_certificate_expiry_timestamp_seconds 1800000000\n\
+             nadmit_settings_info{sha256=\"abc\"} 1\n# EOF\n",
+        );
+        assert_eq!(counters.would_deny.get("unknown-network"), Some(&3));
+        assert_eq!(counters.expires, Some(1_800_000_000));
+        assert_eq!(counters.settings.as_deref(), Some("abc"));
+        assert_eq!(Counters::of("garbage\n"), Counters::default());
+    }
+}

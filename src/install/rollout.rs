@@ -1,0 +1,299 @@
+//! How far the Deployment's rollout is, and what keeps its pods from starting.
+
+use kube::{
+    Client,
+    api::{DynamicObject, ListParams},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{InstallError, NAMESPACE, object};
+
+/// The label of nadmit's pods.
+pub(super) const PODS: &str = "app.kubernetes.io/name=nadmit";
+/// The reasons for which a container waits and that time alone seldom mends.
+const STUCK: [&str; 7] = [
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "CrashLoopBackOff",
+];
+
+/// A rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rollout {
+    /// Every replica is of the new form, and ready.
+    Complete,
+    /// It goes on.
+    UnderWay {
+        /// What is missing.
+        what: String,
+    },
+    /// Something keeps it from going on.
+    Stuck {
+        /// What does.
+        trouble: Trouble,
+        /// How many replicas serve all the same.
+        serving: u64,
+    },
+}
+
+/// What keeps a pod from starting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// `Pod nadmit-6d4-x`, or the Deployment.
+    pub object: String,
+    /// The image.
+    pub image: String,
+    /// Kubernetes's word for it.
+    pub reason: String,
+    /// What Kubernetes says of it.
+    pub message: String,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} with image {}: {}",
+            self.object, self.image, self.reason
+        )?;
+        match self.message.is_empty() {
+            true => Ok(()),
+            false => write!(f, ": {}", self.message),
+        }
+    }
+}
+
+/// Lists nadmit's pods.
+pub(super) async fn pods(client: &Client) -> Result<Vec<DynamicObject>, InstallError> {
+    let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
+    let listed = api.list(&ListParams::default().labels(PODS)).await;
+    let listed = listed.map_err(|error| InstallError::of("list nadmit's pods", &error))?;
+    Ok(listed.items)
+}
+
+/// Returns how far a Deployment's rollout is.
+pub(super) fn rollout(deployment: &DynamicObject, pods: &[DynamicObject]) -> Rollout {
+    let number = |at: &str| deployment.data.pointer(at).and_then(Value::as_u64);
+    let wanted = number("/spec/replicas").unwrap_or(1);
+    let seen =
+        deployment.data["status"]["observedGeneration"].as_i64() >= deployment.metadata.generation;
+    let updated = number("/status/updatedReplicas").unwrap_or_default();
+    let available = number("/status/availableReplicas").unwrap_or_default();
+    let all = number("/status/replicas").unwrap_or(updated);
+    if let Some(trouble) = trouble(deployment, pods) {
+        let serving = number("/status/readyReplicas").unwrap_or_default();
+        return Rollout::Stuck { trouble, serving };
+    }
+    let what = if !seen {
+        "the Deployment's controller has not seen the change yet".to_owned()
+    } else if wanted == 0 {
+        "the Deployment is scaled to 0 replicas; nadmit install --replicas 2 starts them".to_owned()
+    } else if updated < wanted {
+        format!("{updated} of {wanted} replicas are of the new form")
+    } else if all > updated {
+        let old = all - updated;
+        format!("{old} replicas of the old form have not ended yet")
+    } else if available < wanted {
+        format!("{available} of {wanted} replicas are ready")
+    } else {
+        return Rollout::Complete;
+    };
+    Rollout::UnderWay {
+        what: match unscheduled(pods) {
+            Some(why) => format!("{what}; {why}"),
+            None => what,
+        },
+    }
+}
+
+/// What keeps the newest form of the Deployment from starting.
+pub(super) fn trouble(deployment: &DynamicObject, pods: &[DynamicObject]) -> Option<Trouble> {
+    let image = deployment
+        .data
+        .pointer("/spec/template/spec/containers/0/image")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let new = pods.iter().filter(|pod| {
+        let own = pod.data.pointer("/spec/containers/0/image");
+        pod.metadata.deletion_timestamp.is_none() && own.and_then(Value::as_str) == Some(image)
+    });
+    let of_pod = new.filter_map(|pod| {
+        let states = pod.data["status"]["containerStatuses"].as_array()?;
+        states.iter().find_map(|state| {
+            let waiting = &state["state"]["waiting"];
+            let reason = waiting["reason"].as_str()?;
+            STUCK.contains(&reason).then(|| Trouble {
+                object: format!(
+                    "Pod {NAMESPACE}/{}",
+                    pod.metadata.name.as_deref().unwrap_or("")
+                ),
+                image: image.to_owned(),
+                reason: reason.to_owned(),
+                message: message(state),
+            })
+        })
+    });
+    of_pod
+        .min_by(|one, other| one.object.cmp(&other.object))
+        .or_else(|| {
+            let conditions = deployment.data["status"]["conditions"].as_array()?;
+            let failed = conditions
+                .iter()
+                .find(|one| one["type"] == "ReplicaFailure" && one["status"] == "True")?;
+            Some(Trouble {
+                object: format!("Deployment {NAMESPACE}/nadmit"),
+                image: image.to_owned(),
+                reason: text(&failed["reason"]),
+                message: text(&failed["message"]),
+            })
+        })
+}
+
+/// What a container's status says of why it waits, and of how it ended last.
+fn message(state: &Value) -> String {
+    let waits = text(&state["state"]["waiting"]["message"]);
+    let last = &state["lastState"]["terminated"];
+    match last["exitCode"].as_i64() {
+        None => waits,
+        Some(code) => {
+            let said = text(&last["message"]);
+            let said = if said.is_empty() {
+                text(&last["reason"])
+            } else {
+                said
+            };
+            format!("{waits}; it ended last with exit code {code} ({said})")
+        }
+    }
+}
+
+/// Why a pod has no node yet.
+fn unscheduled(pods: &[DynamicObject]) -> Option<String> {
+    pods.iter().find_map(|pod| {
+        let conditions = pod.data["status"]["conditions"].as_array()?;
+        let scheduled = conditions
+            .iter()
+            .find(|one| one["type"] == "PodScheduled")?;
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        (scheduled["status"] == "False").then(|| {
+            format!(
+                "Pod {NAMESPACE}/{name} has no node: {}",
+                text(&scheduled["message"])
+            )
+        })
+    })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    fn deployment(status: Value) -> DynamicObject {
+        object(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "nadmit", "namespace": "nadmit", "generation": 2},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": [{"image": "new"}]}}},
+            "status": status,
+        }))
+    }
+
+    fn pod(image: &str, state: Value) -> DynamicObject {
+        object(json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nadmit-1", "namespace": "nadmit"},
+            "spec": {"containers": [{"image": image}]}, "status": {"containerStatuses": [state]},
+        }))
+    }
+
+    #[test]
+    fn a_rollout_is_complete_as_kubectl_says_it() {
+        for (status, expected) in [
+            (json!({"observedGeneration": 1}), "has not seen the change"),
+            (
+                json!({"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 2, "replicas": 3}),
+                "1 of 2 replicas are of the new form",
+            ),
+            (
+                json!({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 3}),
+                "1 replicas of the old form have not ended",
+            ),
+            (
+                json!({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 1, "replicas": 2}),
+                "1 of 2 replicas are ready",
+            ),
+        ] {
+            let Rollout::UnderWay { what } = rollout(&deployment(status.clone()), &[]) else {
+                panic!("{status}");
+            };
+            assert!(what.contains(expected), "{what}");
+        }
+        let complete = json!({
+            "observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 2,
+        });
+        assert_eq!(rollout(&deployment(complete), &[]), Rollout::Complete);
+    }
+
+    #[test]
+    fn what_keeps_a_pod_of_the_new_form_from_starting_is_named() {
+        let status = json!({"observedGeneration": 2, "updatedReplicas": 1, "readyReplicas": 2});
+        let pulling = |reason: &str| json!({"state": {"waiting": {"reason": reason, "message": "Back-off pulling image \"new\""}}});
+        let Rollout::Stuck { trouble, serving } = rollout(
+            &deployment(status.clone()),
+            &[pod("new", pulling("ImagePullBackOff"))],
+        ) else {
+            panic!("not stuck");
+        };
+        assert_eq!(serving, 2);
+        assert_eq!(
+            trouble.to_string(),
+            "Pod nadmit/nadmit-1 with image new: ImagePullBackOff: Back-off pulling image \"new\""
+        );
+        // A pod that waits for its turn, and one of the old form.
+        for pod in [
+            pod("new", pulling("ContainerCreating")),
+            pod("old", pulling("ImagePullBackOff")),
+        ] {
+            let found = rollout(&deployment(status.clone()), &[pod]);
+            assert!(matches!(found, Rollout::UnderWay { .. }), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn how_a_container_ended_is_said() {
+        let state = json!({
+            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+            "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+        });
+        let found = trouble(&deployment(json!({})), &[pod("new", state)]).expect("trouble");
+        assert_eq!(
+            found.message,
+            "back-off 10s; it ended last with exit code 1 (Error)"
+        );
+    }
+
+    #[test]
+    fn pods_that_may_not_be_made_are_a_trouble_of_the_deployment() {
+        let status = json!({"conditions": [{
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota",
+        }]});
+        let found = trouble(&deployment(status), &[]).expect("trouble");
+        assert_eq!(
+            found.to_string(),
+            "Deployment nadmit/nadmit with image new: FailedCreate: exceeded quota"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Whether the replicas go by the settings in the ConfigMap.
+//!
+//! The kubelet brings a changed ConfigMap into a pod when it next looks at the pod, which may be a minute
+//! later. A change of the pod's annotations has it look at once. What counts is what the replicas say: each
+//! shows the digest of the settings that it goes by.
+
+use std::time::Duration;
+
+use kube::{
+    Client, ResourceExt as _,
+    api::{DynamicObject, Patch, PatchParams},
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    InstallError, NAMESPACE, object,
+    replicas::{Said, ask, within},
+    rollout::pods,
+};
+use crate::config::digest;
+
+/// How often the replicas are asked.
+const LOOK: Duration = Duration::from_secs(1);
+/// The annotation on nadmit's own pods by which the kubelet looks at them.
+const TOUCHED: &str = "nadmit.io/settings";
+
+/// How far the settings are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TakenUp {
+    /// Every replica goes by them: so many.
+    ByAll(usize),
+    /// A replica cannot be asked, or does not say it.
+    NotKnown(String),
+}
+
+/// What the answers of all replicas come to.
+#[derive(Debug, PartialEq, Eq)]
+enum Answers {
+    /// All go by the settings.
+    All(usize),
+    /// This pod goes by others yet.
+    Behind(String),
+    /// This is why it is not known.
+    NotKnown(String),
+}
+
+/// Has the replicas take the settings up, and waits until they say so.
+///
+/// # Errors
+/// When one of them says until the end that it goes by others.
+pub(super) async fn take_up(
+    client: &Client,
+    settings: &str,
+    patience: Duration,
+) -> Result<TakenUp, InstallError> {
+    let wanted = digest(settings);
+    let end = Instant::now() + patience;
+    let mut is_touched = false;
+    loop {
+        let pods = pods(client).await?;
+        let behind = match answers(&ask(client, &pods).await, &wanted) {
+            Answers::All(count) => return Ok(TakenUp::ByAll(count)),
+            // A replica may be ending just now.
+            Answers::NotKnown(why) if is_touched || Instant::now() >= end => {
+                return Ok(TakenUp::NotKnown(why));
+            }
+            Answers::NotKnown(_) => None,
+            Answers::Behind(pod) => Some(pod),
+        };
+        if !is_touched {
+            touch(client, &pods, &wanted).await;
+            is_touched = true;
+        }
+        if let Some(pod) = behind
+            && Instant::now() >= end
+        {
+            return Err(InstallError::Late {
+                what: format!("Pod {NAMESPACE}/{pod} does not go by the settings"),
+                seconds: patience.as_secs(),
+                last: "it says that it goes by those from before".to_owned(),
+                help: "see its log, which names mistakes in them: kubectl logs -n nadmit deploy/nadmit",
+            });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn answers(said: &[Said], wanted: &str) -> Answers {
+    let mut behind = None;
+    for one in said {
+        match &one.counters {
+            Err(error) => return Answers::NotKnown(error.to_string()),
+            Ok(counters) => match &counters.settings {
+                None => {
+                    let why = format!("Pod {NAMESPACE}/{} is of an older release", one.pod);
+                    return Answers::NotKnown(why);
+                }
+                Some(settings) if settings == wanted => {}
+                Some(_) => behind = behind.or(Some(one.pod.clone())),
+            },
+        }
+    }
+    match behind {
+        Some(pod) => Answers::Behind(pod),
+        None if said.is_empty() => Answers::NotKnown("no pod of nadmit runs".to_owned()),
+        None => Answers::All(said.len()),
+    }
+}
+
+/// Has the kubelet look at the pods. Without that it looks at them later.
+async fn touch(client: &Client, pods: &[DynamicObject], wanted: &str) {
+    let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {TOUCHED: wanted}}}));
+    for pod in pods {
+        let (name, parameters) = (pod.name_any(), PatchParams::default());
+        let patched = api.patch(&name, &parameters, &patch);
+        let _ = within("touch a pod", patched).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::install::replicas::Counters;
+
+    fn said(pod: &str, settings: Option<&str>) -> Said {
+        Said {
+            pod: pod.to_owned(),
+            counters: Ok(Counters {
+                settings: settings.map(str::to_owned),
+                ..Counters::default()
+            }),
+        }
+    }
+
+    fn silent(pod: &str) -> Said {
+        Said {
+            pod: pod.to_owned(),
+            counters: Err(InstallError::Silent {
+                what: "read it".to_owned(),
+                seconds: 5,
+            }),
+        }
+    }
+
+    #[test]
+    fn only_what_all_replicas_say_is_known() {
+        for (all, expected) in [
+            (
+                vec![said("a", Some("x")), said("b", Some("x"))],
+                Answers::All(2),
+            ),
+            (
+                vec![said("a", Some("x")), said("b", Some("y"))],
+                Answers::Behind("b".to_owned()),
+            ),
+            (
+                vec![],
+                Answers::NotKnown("no pod of nadmit runs".to_owned()),
+            ),
+            (
+                vec![said("a", None)],
+                Answers::NotKnown("Pod nadmit/a is of an older release".to_owned()),
+            ),
+            (
+                vec![said("a", Some("y")), silent("b")],
+                Answers::NotKnown("cannot read it: no answer within 5 s".to_owned()),
+            ),
+        ] {
+            assert_eq!(answers(&all, "x"), expected);
+        }
+    }
+}

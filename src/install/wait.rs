@@ -1,0 +1,197 @@
+//! Waiting for what has to come, and for what has to go.
+
+use std::time::Duration;
+
+use kube::{Client, api::DynamicObject};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    InstallError, NAME, NAMESPACE, object,
+    replicas::within,
+    rollout::{Rollout, pods, rollout},
+};
+
+/// How often what is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long what keeps a pod from starting may last: an image may come a moment later.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Waits until a definition's kind is served.
+pub(super) async fn established(
+    client: &Client,
+    definition: &Value,
+    patience: Duration,
+) -> Result<(), InstallError> {
+    let what = format!("{} is not served", object::called(definition));
+    let is_served = |found: &DynamicObject| match condition(found, "Established") {
+        true => Ok(()),
+        false => Err("its condition Established is not True".to_owned()),
+    };
+    let help = "see kubectl describe of it";
+    until(client, definition, patience, what, help, is_served).await
+}
+
+/// Waits until all replicas of the new form answer, or something keeps them from that.
+pub(super) async fn available(
+    client: &Client,
+    patience: Duration,
+    is_registered: bool,
+) -> Result<(), InstallError> {
+    let (begun, mut stuck) = (Instant::now(), None::<Instant>);
+    loop {
+        let api = object::api_of(client, "apps/v1", "Deployment", Some(NAMESPACE));
+        let found = within("read Deployment nadmit/nadmit", api.get(NAME)).await;
+        let pods = pods(client).await;
+        let last = match found.and_then(|found| Ok(rollout(&found, &pods?))) {
+            Ok(Rollout::Complete) => return Ok(()),
+            Ok(Rollout::UnderWay { what }) => {
+                stuck = None;
+                what
+            }
+            Ok(Rollout::Stuck { trouble, serving }) => {
+                let since = *stuck.get_or_insert_with(Instant::now);
+                if since.elapsed() >= SETTLE || begun.elapsed() >= patience {
+                    return Err(InstallError::Rollout {
+                        trouble: Box::new(trouble),
+                        serving: meanwhile(serving, is_registered),
+                    });
+                }
+                trouble.to_string()
+            }
+            Err(error) => error.to_string(),
+        };
+        if begun.elapsed() >= patience {
+            return Err(InstallError::Late {
+                what: "the replicas are not ready".to_owned(),
+                seconds: patience.as_secs(),
+                last,
+                help: if is_registered {
+                    "see kubectl get pods -n nadmit, and the log of one: kubectl logs -n nadmit deploy/nadmit"
+                } else {
+                    "see kubectl get pods -n nadmit, and the log of one: kubectl logs -n nadmit deploy/nadmit; no \
+                     webhook is registered before they are ready, so that nothing is held up"
+                },
+            });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// What serves while the new form does not.
+fn meanwhile(serving: u64, is_registered: bool) -> String {
+    match (serving, is_registered) {
+        (0, false) => "no webhook is registered, so that nothing is held up".to_owned(),
+        (0, true) => "no replica serves: see nadmit status".to_owned(),
+        (serving, _) => format!("{serving} replicas of the form before go on serving"),
+    }
+}
+
+/// Waits until every webhook of a registration knows whom to trust.
+pub(super) async fn trusted(
+    client: &Client,
+    hooks: &Value,
+    patience: Duration,
+) -> Result<(), InstallError> {
+    let knows = |found: &DynamicObject| {
+        let all = found.data["webhooks"].as_array().into_iter().flatten();
+        let bare = all.filter(|hook| {
+            hook["clientConfig"]["caBundle"]
+                .as_str()
+                .unwrap_or_default()
+                .is_empty()
+        });
+        match bare.count() {
+            0 => Ok(()),
+            count => Err(format!("{count} of its webhooks have no caBundle")),
+        }
+    };
+    let what = format!(
+        "{} does not trust nadmit's certificate",
+        object::called(hooks)
+    );
+    let help = "see the log of nadmit, or of who makes the certificate (cert-manager, OpenShift's service CA)";
+    until(client, hooks, patience, what, help, knows).await
+}
+
+/// Waits until an object is gone.
+pub(super) async fn gone(
+    client: &Client,
+    object: &Value,
+    patience: Duration,
+) -> Result<(), InstallError> {
+    let (api, end) = (object::api(client, object), Instant::now() + patience);
+    loop {
+        let last = match object::get(&api, object::name(object)).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(found)) => remains(&found),
+            Err(error) => InstallError::of("read it", &error).to_string(),
+        };
+        if Instant::now() >= end {
+            return Err(InstallError::Late {
+                what: format!("{} is not gone", object::called(object)),
+                seconds: patience.as_secs(),
+                last,
+                help: "it goes when that is gone; then run the command again",
+            });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// What keeps an object from going, by its conditions and finalizers.
+fn remains(found: &DynamicObject) -> String {
+    let conditions = found.data["status"]["conditions"].as_array();
+    let conditions = conditions.into_iter().flatten();
+    let said: Vec<&str> = conditions
+        .filter(|one| one["status"] == "True")
+        .filter(|one| {
+            let kind = one["type"].as_str().unwrap_or_default();
+            kind.starts_with("Namespace") || kind == "Terminating"
+        })
+        .filter_map(|one| one["message"].as_str())
+        .collect();
+    match (said.is_empty(), &found.metadata.finalizers) {
+        (false, _) => said.join("; "),
+        (true, Some(finalizers)) => format!("its finalizers are {}", finalizers.join(", ")),
+        (true, None) => "it is being deleted".to_owned(),
+    }
+}
+
+async fn until(
+    client: &Client,
+    wanted: &Value,
+    patience: Duration,
+    what: String,
+    help: &'static str,
+    holds: impl Fn(&DynamicObject) -> Result<(), String>,
+) -> Result<(), InstallError> {
+    let (api, end) = (object::api(client, wanted), Instant::now() + patience);
+    loop {
+        let found = api.get_opt(object::name(wanted)).await;
+        let last = match found {
+            Ok(Some(found)) => match holds(&found) {
+                Ok(()) => return Ok(()),
+                Err(last) => last,
+            },
+            Ok(None) => "it is not there".to_owned(),
+            Err(error) => InstallError::of("read it", &error).to_string(),
+        };
+        if Instant::now() >= end {
+            let seconds = patience.as_secs();
+            return Err(InstallError::Late {
+                what,
+                seconds,
+                last,
+                help,
+            });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn condition(found: &DynamicObject, kind: &str) -> bool {
+    let conditions = found.data["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|one| one["type"] == kind && one["status"] == "True")
+}
