@@ -29,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod controllers;
 pub mod document;
+pub mod files;
 pub mod install;
 pub mod ledger;
 pub mod manifests;

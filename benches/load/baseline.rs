@@ -58,6 +58,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
             identity,
             ..Certificates::default()
         },
+        tls: nadmit::server::TlsPolicy::default(),
         limits: nadmit::server::Limits::default(),
         clock: nadmit::clock::Clock::new(jiff::Timestamp::now),
     };

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     ledger::{Caller, ClusterLedger, ClusterOptions, Store as _},
     rules::Policy,
-    sources::{Access, Cluster, Found, Sought},
+    sources::{self, Access, Cluster, Found, Sought},
 };
 
 const BOLD: Style = Style::new().bold();
@@ -119,8 +119,7 @@ impl AdoptArgs {
             return Ok(None);
         };
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("--config {name}: cannot be read"))?;
+        let text = sources::read_file(path, &name).context("--config")?;
         let config = Config::parse(&text, &name)
             .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
         Ok(Some(config.policy))

@@ -16,6 +16,7 @@ use crate::{
     check::{self, Examined, Format, Options, Outcome},
     config::Config,
     rules::{Policy, Profile},
+    sources,
 };
 
 pub(super) use self::progress::Progress;
@@ -146,8 +147,7 @@ fn policy(config: Option<&Path>, profile: Option<Profile>) -> anyhow::Result<Opt
         return Ok(profile.map(Policy::of));
     };
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("--config {name}: cannot be read"))?;
+    let text = sources::read_file(path, &name).context("--config")?;
     let config = Config::parse(&text, &name)
         .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
     Ok(Some(config.policy))

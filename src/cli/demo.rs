@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 use self::scenes::SCENES;
 use super::{
     https::Client,
-    out, serve,
+    out, signals,
     standalone::{Beside, Standalone},
     welcome,
 };
 use crate::{
     catalog::Catalog,
     rules::Policy,
-    server::{Certificates, Identity, Limits, ServeOptions, Server, Shutdown},
+    server::{Certificates, Identity, Limits, ServeOptions, Server, Shutdown, TlsPolicy},
 };
 
 /// How to show it.
@@ -78,7 +78,8 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let (webhooks, admin) = (server.address()?, server.admin_address()?);
     let shutdown = Shutdown::new();
-    tokio::spawn(serve::end_on_signals(shutdown.clone())?);
+    signals::outlive(Vec::new())?;
+    signals::end(shutdown.clone())?;
     tokio::spawn(beside.run(stop.clone()));
     let serving = tokio::spawn(server.run(shutdown.clone()));
     let ca = demonstration.certs.join("ca.crt");
@@ -132,6 +133,7 @@ impl Demonstration {
                 identity,
                 ..Certificates::default()
             },
+            tls: TlsPolicy::default(),
             limits: Limits {
                 drain_grace: Duration::ZERO,
                 ..Limits::default()

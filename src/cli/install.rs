@@ -141,6 +141,7 @@ impl InstallArgs {
             image: self.image.clone(),
             replicas: self.replicas,
             isolation: None,
+            tls: None,
             monitoring: self.monitoring,
             fail_closed: self.fail_closed,
         }

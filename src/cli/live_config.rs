@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -53,6 +54,13 @@ impl LiveConfig {
             policy,
             digest,
         })
+    }
+
+    /// Has the file looked at whenever this is notified, too.
+    pub(super) fn reload_on(&mut self, now: Arc<Notify>) {
+        if let Some((file, _)) = &mut self.file {
+            file.look_on(now);
+        }
     }
 
     /// Takes changes up until `stop`; a file with mistakes changes nothing.

@@ -51,6 +51,8 @@ impl LogArgs {
         let logs = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(std::io::stderr().is_terminal())
+            // Whoever closes standard error early has read enough; reporting that there would panic.
+            .log_internal_errors(false)
             .with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Pretty => logs.with_target(false).init(),

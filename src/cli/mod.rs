@@ -11,17 +11,19 @@ mod https;
 mod install;
 mod live_config;
 mod logging;
+mod open_files;
 mod operate;
 mod out;
 mod replica;
 mod reserve;
 mod serve;
 mod served;
+mod signals;
 mod standalone;
 mod status;
 mod welcome;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -127,12 +129,12 @@ pub fn run() -> ExitCode {
 
 fn print_error(error: &anyhow::Error) {
     let bold = anstyle::AnsiColor::Red.on_default().bold();
-    anstream::eprintln!("{bold}error:{bold:#} {error:#}");
+    let _ = writeln!(anstream::stderr(), "{bold}error:{bold:#} {error:#}");
 }
 
 fn print_warning(text: impl std::fmt::Display) {
     let bold = anstyle::AnsiColor::Yellow.on_default().bold();
-    anstream::eprintln!("{bold}warning:{bold:#} {text}");
+    let _ = writeln!(anstream::stderr(), "{bold}warning:{bold:#} {text}");
 }
 
 /// The one wall clock.

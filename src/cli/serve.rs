@@ -3,25 +3,25 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use clap::{ArgGroup, Args};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::timeout,
-};
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     live_config::{LiveConfig, Surroundings},
     logging::{LogArgs, LogFormat},
+    open_files,
     served::Served,
-    welcome,
+    signals, welcome,
 };
 use crate::{
     server::{
-        AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, SettingsDigest, Shutdown,
+        AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, SettingsDigest,
+        Shutdown, TlsPolicy, TlsVersion,
     },
     sources::Access,
 };
@@ -172,6 +172,23 @@ pub(super) struct ServeArgs {
     /// Serve only callers with a certificate of these authorities (PEM)
     #[arg(long, env = "NADMIT_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken: VersionTLS12 or VersionTLS13
+    #[arg(
+        long,
+        env = "NADMIT_TLS_MIN_VERSION",
+        value_name = "VERSION",
+        default_value = "VersionTLS12"
+    )]
+    tls_min_version: TlsVersion,
+    /// The cipher suites that are offered, by their IANA or OpenSSL names, comma-separated; all, if nothing is
+    /// said. Of TLS 1.3 those that are named, or all
+    #[arg(
+        long,
+        env = "NADMIT_TLS_CIPHER_SUITES",
+        value_name = "NAMES",
+        value_delimiter = ','
+    )]
+    tls_cipher_suites: Vec<String>,
     /// Where allocations are kept, "data" if nothing is said; with --cluster only where the admin
     /// socket is, which is not there without it
     #[arg(long, env = "NADMIT_DATA_DIR", value_name = "DIR")]
@@ -223,18 +240,24 @@ impl ServeArgs {
         }
     }
 
-    fn options(&self, kept: Option<Identity>) -> ServeOptions {
+    fn options(&self, kept: Option<Identity>, reload: Arc<Notify>) -> anyhow::Result<ServeOptions> {
         let drain_grace = Duration::from_secs(self.drain_grace.into());
-        ServeOptions {
+        let limits = Limits::default();
+        Ok(ServeOptions {
             listen: self.listen,
             admin_listen: Some(self.admin_listen),
-            certificates: self.certificates(kept),
+            certificates: Certificates {
+                reload,
+                ..self.certificates(kept)
+            },
+            tls: TlsPolicy::new(self.tls_min_version, &self.tls_cipher_suites)?,
             limits: Limits {
                 drain_grace,
-                ..Limits::default()
+                connections: open_files::connections(limits.connections),
+                ..limits
             },
             clock: super::clock(),
-        }
+        })
     }
 
     /// The CA to check the server by, if nadmit made its certificate in files.
@@ -257,12 +280,16 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let reload = [Arc::<Notify>::default(), Arc::default()];
+    signals::outlive(reload.to_vec())?;
+    let [reload_settings, reload_certificates] = reload;
     let surroundings = if args.cluster {
         Surroundings::CLUSTER
     } else {
         Surroundings::FOLDER
     };
-    let config = LiveConfig::open(args.config_file().as_deref(), surroundings)?;
+    let mut config = LiveConfig::open(args.config_file().as_deref(), surroundings)?;
+    config.reload_on(reload_settings);
     let mut served = match &args.manifests {
         Some(manifests) => {
             let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
@@ -273,13 +300,17 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let digest = SettingsDigest(config.digest.clone());
     served.state.registry.register_collector(Box::new(digest));
     let catalog = served.state.catalog.clone();
-    let server = Server::bind(args.options(served.identity), served.state).await?;
+    let server = Server::bind(
+        args.options(served.identity, reload_certificates)?,
+        served.state,
+    )
+    .await?;
     let admin_socket = match &served.data_dir {
         Some(data_dir) => Some(AdminSocket::bind(data_dir, served.desk)?),
         None => None,
     };
     let (shutdown, stop) = (Shutdown::new(), CancellationToken::new());
-    tokio::spawn(end_on_signals(shutdown.clone())?);
+    signals::end(shutdown.clone())?;
     let beside = tokio::spawn(served.beside.run(stop.clone()));
     let admin_socket = admin_socket.map(|socket| tokio::spawn(socket.run(stop.clone())));
     tokio::spawn(config.follow(stop.clone()));
@@ -323,25 +354,4 @@ fn object_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a name has lower case letters, digits, \"-\" and \".\", as in nadmit-tls".to_owned())
-}
-
-/// The first SIGTERM or SIGINT drains, the second ends at once.
-pub(super) fn end_on_signals(shutdown: Shutdown) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        let mut asked = false;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if asked {
-                shutdown.abort();
-            } else {
-                shutdown.drain();
-            }
-            asked = true;
-        }
-    })
 }

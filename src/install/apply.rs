@@ -9,7 +9,8 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    CONFIG, Earlier, InstallError, Isolation, NAMESPACE, Release, SETTINGS, Settings, Tell, Told,
+    CONFIG, Earlier, InstallError, Isolation, NAMESPACE, Release, SETTINGS, Settings, Tell,
+    TlsProfile, Told,
     config_text::{Adopted, ConfigText},
     earlier::OF_HELM,
     manifests, object,
@@ -116,6 +117,11 @@ pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(),
     let there = settings_there(client).await?;
     if settings.isolation.is_none() {
         settings.isolation = isolation(client, there.as_ref(), tell).await;
+    }
+    if is_openshift(client).await
+        && let Some(profile) = tls_profile(client, tell).await
+    {
+        settings.tls = Some(profile);
     }
     let mut objects = manifests(&settings)?;
     let text = keep_settings(&settings, there, &mut objects, tell)?;
@@ -224,6 +230,21 @@ async fn new_enough(client: &Client) -> Result<(), InstallError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Reads the TLS security profile of OpenShift's API servers, which their webhooks follow.
+async fn tls_profile(client: &Client, tell: Tell<'_>) -> Option<TlsProfile> {
+    let read = TlsProfile::read(client).await;
+    tell(Told::Note(match &read {
+        Ok(profile) => format!(
+            "TLS from {} on, as the TLS security profile {} of APIServer cluster says",
+            profile.min_version, profile.name
+        ),
+        Err(error) => format!(
+            "the TLS security profile of the cluster could not be read, so the versions of TLS stay as they are: {error}"
+        ),
+    }));
+    read.ok()
 }
 
 /// The settings' text in the ConfigMap, and everything else in it, if it is there.

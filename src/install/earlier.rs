@@ -3,7 +3,7 @@
 use kube::Client;
 use serde_json::Value;
 
-use super::{Certificates, InstallError, NAME, NAMESPACE, Settings, object};
+use super::{Certificates, InstallError, NAME, NAMESPACE, Settings, TlsProfile, object};
 
 /// The image of the manifests, which nobody has set.
 const DEFAULT_IMAGE: &str = "nadmit:";
@@ -88,6 +88,7 @@ impl Earlier {
                 // These two stand in the ConfigMap, whose text is kept.
                 mode: None,
                 isolation: None,
+                tls: TlsProfile::of_flags(deployment),
             },
             is_registered: validating.is_some(),
             release: Release::of(deployment).or_else(|| validating.and_then(Release::of)),
@@ -104,6 +105,7 @@ impl Settings {
             image: self.image.or_else(|| earlier.image.clone()),
             replicas: self.replicas.or(earlier.replicas),
             isolation: self.isolation.or_else(|| earlier.isolation.clone()),
+            tls: self.tls.or_else(|| earlier.tls.clone()),
             monitoring: self.monitoring.or(earlier.monitoring),
             fail_closed: self.fail_closed.or(earlier.fail_closed),
         }

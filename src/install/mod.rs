@@ -26,6 +26,7 @@ mod rollout;
 mod settings;
 mod status;
 mod taken_up;
+mod tls;
 mod wait;
 mod yaml;
 
@@ -40,6 +41,7 @@ pub use self::{
     rollout::Trouble,
     settings::{Certificates, Settings},
     status::{Hooks, IsolationStatus, Neighbour, Pool, Replicas, Schedule, Status, Trust, status},
+    tls::TlsProfile,
     yaml::yaml,
 };
 

@@ -5,7 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CONFIG, InstallError, Isolation, SETTINGS, config_text::ConfigText, object};
+use super::{
+    CONFIG, InstallError, Isolation, SETTINGS, TlsProfile, config_text::ConfigText, object,
+};
 use crate::rules::Mode;
 
 /// Where the certificate comes from: an overlay of `deploy/`.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub replicas: Option<u32>,
     /// How Multus isolates namespaces.
     pub isolation: Option<Isolation>,
+    /// The TLS security profile of the cluster, if it has one.
+    pub tls: Option<TlsProfile>,
     /// Whether the Prometheus operator finds nadmit.
     pub monitoring: Option<bool>,
     /// Whether pods that ask for networks are refused while nadmit does not answer.
@@ -78,6 +82,9 @@ fn deploy(settings: &Settings, deployment: &mut Value) {
     }
     if let Some(image) = &settings.image {
         deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+    }
+    if let Some(profile) = &settings.tls {
+        profile.add_flags(deployment);
     }
 }
 

@@ -1,9 +1,11 @@
-//! Bodies: read once, whole, within a size and a time; or thrown away so that the connection
-//! stays of use.
+//! Bodies: read once, whole, within a size, a time and the memory that there is for all of them; or thrown away so
+//! that the connection stays of use.
 
 use std::{
     future::{Future as _, poll_fn},
+    mem,
     pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
     task::Poll,
     time::Duration,
 };
@@ -16,58 +18,163 @@ use hyper::body::Body as _;
 use tokio::time;
 
 use super::{
+    budget::Budget,
+    connections::Connection,
     options::Limits,
     reject::{Reason, Reject},
+    share::Taken,
 };
 
 /// The most that is set aside because a header announced it.
 const TRUSTED_LENGTH: usize = 256 << 10;
+/// The room that is taken before a piece is read: a frame of HTTP/2 has no more.
+const PIECE: usize = 16 << 10;
 /// How many times the body limit is read only to be thrown away.
 const DISCARDED: u64 = 2;
 
-/// The whole body.
-pub(super) async fn read(body: &mut Body, limits: &Limits) -> Result<Bytes, Reject> {
-    let mut whole = pin!(collect(body, limits.body_bytes));
+/// A body with the room that it takes up.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) bytes: Bytes,
+    pub(super) room: Taken,
+}
+
+/// What a body may take up of time and room.
+pub(super) struct Allowance<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) budget: &'a Budget,
+    pub(super) connection: &'a Connection,
+    pub(super) patience: Duration,
+}
+
+/// Reads the whole body.
+pub(super) async fn read(body: &mut Body, allowance: &Allowance<'_>) -> Result<Whole, Reject> {
+    let _reading = allowance.connection.read();
+    let crowded = AtomicBool::new(false);
+    let mut whole = pin!(collect(body, allowance, &crowded));
     // Most bodies come with their head: then no time passes, and no clock is wound up.
     let at_once = poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await;
     if let Poll::Ready(whole) = at_once {
         return whole;
     }
-    let whole = time::timeout(limits.body, whole).await;
-    whole.unwrap_or_else(|_| Err(too_slow(limits.body)))
+    let whole = time::timeout(allowance.patience, whole).await;
+    whole.unwrap_or_else(|_| {
+        Err(match crowded.load(Ordering::Relaxed) {
+            true => no_room(allowance),
+            false => too_slow(allowance.patience),
+        })
+    })
 }
 
-async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Reject> {
+async fn collect(
+    body: &mut Body,
+    allowance: &Allowance<'_>,
+    crowded: &AtomicBool,
+) -> Result<Whole, Reject> {
+    let limit = allowance.limits.body_bytes;
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(too_large(limit));
     }
-    let Some(first) = next(body).await? else {
-        return Ok(Bytes::new());
+    let mut room = Room {
+        taken: None,
+        allowance,
+        crowded,
     };
-    // Small bodies come in one piece, which is then the body: nothing is copied.
-    let Some(second) = next(body).await? else {
-        return within(first, limit);
+    let mut pieces = Pieces {
+        announced: usize::try_from(announced).unwrap_or(limit),
+        ..Pieces::default()
     };
-    let announced = usize::try_from(announced).unwrap_or(limit);
-    let mut whole = BytesMut::with_capacity(announced.min(TRUSTED_LENGTH));
-    whole.extend_from_slice(&first);
-    let mut piece = Some(second);
-    while let Some(data) = piece {
-        if whole.len() + data.len() > limit {
+    loop {
+        let left = body.size_hint().upper().unwrap_or(u64::MAX);
+        let piece = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
+        room.extend_to(pieces.length() + piece).await;
+        let Some(data) = next(body).await? else {
+            return Ok(Whole {
+                room: room.of(pieces.length()).await,
+                bytes: pieces.whole(),
+            });
+        };
+        if pieces.length() + data.len() > limit {
             return Err(too_large(limit));
         }
-        whole.extend_from_slice(&data);
-        piece = next(body).await?;
+        // Of HTTP/1 a piece may be larger than was expected.
+        room.extend_to(pieces.length() + data.len()).await;
+        pieces.push(data);
     }
-    Ok(whole.freeze())
 }
 
-fn within(bytes: Bytes, limit: usize) -> Result<Bytes, Reject> {
-    if bytes.len() > limit {
-        return Err(too_large(limit));
+/// The room that a body has while it grows.
+struct Room<'a> {
+    taken: Option<Taken>,
+    allowance: &'a Allowance<'a>,
+    crowded: &'a AtomicBool,
+}
+
+impl Room<'_> {
+    async fn extend_to(&mut self, bytes: usize) {
+        let has = self.taken.as_ref().map_or(0, Taken::amount);
+        if bytes <= has {
+            return;
+        }
+        let Allowance {
+            budget, connection, ..
+        } = self.allowance;
+        self.crowded.store(true, Ordering::Relaxed);
+        let more = budget.take(connection, bytes - has).await;
+        self.crowded.store(false, Ordering::Relaxed);
+        match &mut self.taken {
+            Some(taken) => taken.add(more),
+            none => *none = Some(more),
+        }
     }
-    Ok(bytes)
+
+    async fn of(mut self, bytes: usize) -> Taken {
+        if let Some(mut taken) = self.taken.take() {
+            taken.shrink_to(bytes);
+            return taken;
+        }
+        self.allowance
+            .budget
+            .take(self.allowance.connection, 0)
+            .await
+    }
+}
+
+/// A body as it comes in. Small ones come in one piece, which is then the body: nothing is copied.
+#[derive(Default)]
+struct Pieces {
+    announced: usize,
+    first: Bytes,
+    joined: BytesMut,
+}
+
+impl Pieces {
+    fn length(&self) -> usize {
+        match self.joined.is_empty() {
+            true => self.first.len(),
+            false => self.joined.len(),
+        }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if self.length() == 0 {
+            self.first = data;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.reserve(self.announced.min(TRUSTED_LENGTH));
+            self.joined.extend_from_slice(&mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&data);
+    }
+
+    fn whole(self) -> Bytes {
+        match self.joined.is_empty() {
+            true => self.first,
+            false => self.joined.freeze(),
+        }
+    }
 }
 
 /// The next piece of data; trailers are none.
@@ -94,6 +201,16 @@ fn too_slow(limit: Duration) -> Reject {
     Reject::new(Reason::BodyTimeout, sentence)
 }
 
+fn no_room(allowance: &Allowance<'_>) -> Reject {
+    let sentence = format!(
+        "for {:?} the bodies of other requests left no room for this one ({} MiB are for all); try again, or run \
+         more replicas",
+        allowance.patience,
+        allowance.limits.bodies_bytes >> 20
+    );
+    Reject::new(Reason::Crowded, sentence)
+}
+
 /// Throws away what is left of a body, so that the next request of the connection can be read, and
 /// so that callers who read no answer before they have sent everything get theirs (curl over
 /// HTTP/2 takes an earlier end of the stream for an error).
@@ -104,7 +221,9 @@ pub(super) async fn discard(
     version: Version,
     headers: &HeaderMap,
     limits: &Limits,
+    connection: &Connection,
 ) -> bool {
+    let _reading = connection.read();
     drain(body, headers, limits).await || version == Version::HTTP_2
 }
 
@@ -133,9 +252,17 @@ async fn drain(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures_util::stream;
 
-    use super::*;
+    use super::{
+        super::{
+            connections::Connections,
+            metrics::{self, Metrics},
+        },
+        *,
+    };
 
     fn pieces(pieces: &[&'static str]) -> Body {
         let pieces: Vec<Result<Bytes, std::io::Error>> = pieces
@@ -153,14 +280,41 @@ mod tests {
         }
     }
 
+    fn budget(bytes: usize) -> Budget {
+        let metrics = Metrics::register(&mut metrics::registry(), Arc::default());
+        Budget::new(bytes, Connections::new(1), metrics)
+    }
+
+    async fn read_within(
+        budget: &Budget,
+        body: &mut Body,
+        limits: &Limits,
+    ) -> Result<Whole, Reject> {
+        let allowance = Allowance {
+            limits,
+            budget,
+            connection: &Connection::new(None),
+            patience: limits.body,
+        };
+        read(body, &allowance).await
+    }
+
     #[tokio::test]
     async fn pieces_are_put_together_up_to_the_limit() {
+        let budget = budget(32 * PIECE);
         for (parts, whole) in [(&[][..], ""), (&["abc"], "abc"), (&["ab", "", "c"], "abc")] {
-            let body = read(&mut pieces(parts), &limits(3)).await;
-            assert_eq!(body.ok().as_deref(), Some(whole.as_bytes()));
+            let body = read_within(&budget, &mut pieces(parts), &limits(3))
+                .await
+                .unwrap();
+            assert_eq!(
+                (&*body.bytes, body.room.amount()),
+                (whole.as_bytes(), whole.len())
+            );
         }
         for parts in [&["abcd"][..], &["ab", "cd"], &["abc", "d"]] {
-            let error = read(&mut pieces(parts), &limits(3)).await.unwrap_err();
+            let error = read_within(&budget, &mut pieces(parts), &limits(3))
+                .await
+                .unwrap_err();
             assert_eq!(error.reason, Reason::TooLarge);
         }
     }
@@ -168,9 +322,24 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_ends_is_given_up() {
         let mut body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let error = read(&mut body, &limits(3)).await.unwrap_err();
+        let error = read_within(&budget(PIECE), &mut body, &limits(3))
+            .await
+            .unwrap_err();
         assert_eq!(error.reason, Reason::BodyTimeout);
         let headers = HeaderMap::new();
-        assert!(!discard(&mut body, Version::HTTP_11, &headers, &limits(3)).await);
+        let caller = Connection::new(None);
+        assert!(!discard(&mut body, Version::HTTP_11, &headers, &limits(3), &caller).await);
+    }
+
+    #[tokio::test]
+    async fn a_body_for_which_there_is_no_room_is_refused_and_told_to_come_again() {
+        let budget = budget(PIECE);
+        let _held = budget.try_take(Connection::new(None).id, PIECE);
+        let error = read_within(&budget, &mut pieces(&["abc"]), &limits(3))
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason, Reason::Crowded);
+        assert!(error.sentence.contains("left no room"), "{error:?}");
+        assert_eq!(error.response(false).headers()["retry-after"], "1");
     }
 }

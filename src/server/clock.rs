@@ -64,7 +64,9 @@ impl Drop for Turn<'_> {
 /// How long a caller may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waits {
-    /// To begin a request, and to take in an answer.
+    /// To begin the first request.
+    pub(super) first: Duration,
+    /// To begin another, and to take in an answer.
     pub(super) idle: Duration,
     /// To send a head once begun; `None` where heads are not told from other bytes (HTTP/2).
     pub(super) head: Option<Duration>,
@@ -89,7 +91,7 @@ enum Late {
 
 impl<S> Timed<S> {
     pub(super) fn new(stream: S, turns: Arc<Turns>, waits: Waits) -> Self {
-        let deadline = Instant::now() + waits.idle;
+        let deadline = Instant::now() + waits.first;
         Self {
             stream,
             turn: turns.number(),
@@ -227,7 +229,11 @@ mod tests {
 
     fn timed(head: Option<Duration>) -> (tokio::io::DuplexStream, Timed<impl AsyncRead + Unpin>) {
         let (caller, stream) = duplex(64);
-        let waits = Waits { idle: IDLE, head };
+        let waits = Waits {
+            first: IDLE,
+            idle: IDLE,
+            head,
+        };
         (caller, Timed::new(stream, Arc::default(), waits))
     }
 

@@ -15,16 +15,20 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
+    time::timeout,
 };
 use tower::Service;
 
 use super::{
+    budget::Budget,
     clock::{Timed, Turns, Waits},
+    connections::Connection,
     lifecycle::Lifecycle,
     log,
     metrics::Metrics,
     options::Limits,
     reject::{Reason, Reject},
+    share::Taken,
 };
 
 /// The bytes that are read at once, and so the most that one request's head may have. The API
@@ -32,6 +36,15 @@ use super::{
 const BUFFER: usize = 64 << 10;
 /// The same for HTTP/2, where heads are counted unpacked.
 const HEAD: u32 = 16 << 10;
+/// The bytes that a request takes up beside its head.
+const REQUEST: usize = 1 << 10;
+/// How long a request may wait for that.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The bytes of HTTP/2 that may come before anybody reads them: of one stream, and of a connection.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 128 << 10;
+/// The bytes of answers of HTTP/2 that are kept for who does not take them, of one stream.
+const SEND_BUFFER: usize = 64 << 10;
 /// How often an HTTP/2 caller is asked whether it is still there, and how long it may take to say.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,6 +55,7 @@ pub(super) struct Speaker {
     limits: Limits,
     lifecycle: Lifecycle,
     metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
     http1: auto::Builder<TokioExecutor>,
     http2: auto::Builder<TokioExecutor>,
 }
@@ -56,6 +70,7 @@ pub(super) enum Protocol {
 /// What the requests of one connection share.
 struct Caller {
     speaker: Arc<Speaker>,
+    connection: Arc<Connection>,
     protocol: Protocol,
     turns: Arc<Turns>,
     /// Told when a request of HTTP/2 has been answered.
@@ -68,6 +83,7 @@ impl Speaker {
         limits: Limits,
         lifecycle: Lifecycle,
         metrics: Arc<Metrics>,
+        budget: Arc<Budget>,
     ) -> Self {
         let builder = builder(&limits);
         Self {
@@ -75,24 +91,31 @@ impl Speaker {
             limits,
             lifecycle,
             metrics,
+            budget,
             http1: builder.clone().http1_only(),
             http2: builder.http2_only(),
         }
     }
 
-    /// Serves requests until the caller leaves, dawdles, or the server ends.
-    pub(super) async fn serve<S>(self: Arc<Self>, stream: S, protocol: Protocol)
-    where
+    /// Serves requests until the caller leaves, dawdles, has to make room, or the server ends.
+    pub(super) async fn serve<S>(
+        self: Arc<Self>,
+        stream: S,
+        protocol: Protocol,
+        connection: Arc<Connection>,
+    ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let turns = Arc::<Turns>::default();
         let waits = Waits {
+            first: self.limits.first,
             idle: self.limits.idle,
             head: (protocol == Protocol::Http1).then_some(self.limits.header),
         };
         let stream = TokioIo::new(Timed::new(stream, turns.clone(), waits));
         let caller = Arc::new(Caller {
             speaker: self.clone(),
+            connection: connection.clone(),
             protocol,
             turns,
             answered: Notify::new(),
@@ -105,13 +128,22 @@ impl Speaker {
             let caller = caller.clone();
             service_fn(move |request| caller.clone().answer(request))
         };
-        let mut connection = pin!(builder.serve_connection(stream, service));
+        let mut serving = pin!(builder.serve_connection(stream, service));
         let outcome = tokio::select! {
-            outcome = connection.as_mut() => outcome,
+            outcome = serving.as_mut() => outcome,
             () = caller.farewell() => {
-                connection.as_mut().graceful_shutdown();
+                serving.as_mut().graceful_shutdown();
                 tokio::select! {
-                    outcome = connection => outcome,
+                    outcome = serving => outcome,
+                    () = connection.told_to_leave() => Ok(()),
+                    () = self.lifecycle.ended.cancelled() => Ok(()),
+                }
+            }
+            () = connection.told_to_leave() => {
+                serving.as_mut().graceful_shutdown();
+                tokio::select! {
+                    outcome = serving => outcome,
+                    () = connection.is_done() => Ok(()),
                     () = self.lifecycle.ended.cancelled() => Ok(()),
                 }
             }
@@ -124,8 +156,12 @@ impl Speaker {
 
 impl Caller {
     /// Answers one request; a panic ends the request, not the process.
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
+    async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> Result<Response, Infallible> {
         let version = request.version();
+        let _asking = self.connection.ask();
         let _turn = match self.protocol {
             Protocol::Http1 => Some(self.turns.begin()),
             Protocol::Http2 => {
@@ -133,16 +169,34 @@ impl Caller {
                 None
             }
         };
+        let Some(_head) = self.room_for(size(&request)).await else {
+            return Ok(self.speaker.crowded(version));
+        };
+        request.extensions_mut().insert(self.connection.clone());
         let mut router = self.speaker.router.clone();
         let answer = AssertUnwindSafe(async move { router.call(request).await });
         let mut response = match answer.catch_unwind().await {
             Ok(Ok(response)) => response,
             Err(panic) => self.speaker.panicked(version, &*panic),
         };
-        if self.speaker.lifecycle.is_draining() {
+        if self.speaker.lifecycle.is_draining() || !self.speaker.limits.keep_alive {
             self.part(version, &mut response);
         }
         Ok(response)
+    }
+
+    /// Takes the room that a request takes up before its body.
+    async fn room_for(&self, bytes: usize) -> Option<Taken> {
+        let Speaker { budget, limits, .. } = &*self.speaker;
+        let at_once = budget.try_take(self.connection.id, bytes);
+        if at_once.is_some() {
+            return at_once;
+        }
+        let _reading = self.connection.read();
+        let patience = PATIENCE.min(limits.body);
+        timeout(patience, budget.take(&self.connection, bytes))
+            .await
+            .ok()
     }
 
     /// Asks the caller to connect elsewhere.
@@ -173,7 +227,20 @@ impl Caller {
     }
 }
 
+/// The bytes that a request takes up before its body.
+fn size(request: &Request<Incoming>) -> usize {
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
+    REQUEST + request.uri().path().len() + headers.sum::<usize>()
+}
+
 impl Speaker {
+    fn crowded(&self, version: Version) -> Response {
+        self.metrics.rejected(Reason::Crowded);
+        let sentence = "too many requests are in progress on this connection, or on all; try again";
+        Reject::new(Reason::Crowded, sentence).response(version != Version::HTTP_2)
+    }
+
     fn panicked(&self, version: Version, panic: &(dyn Any + Send)) -> Response {
         log::panicked(panic);
         self.metrics.rejected(Reason::Panic);
@@ -188,12 +255,16 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .http1()
         // The stream keeps the time: see `clock`.
         .header_read_timeout(None)
+        .keep_alive(limits.keep_alive)
         .max_buf_size(BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(HEAD)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

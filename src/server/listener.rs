@@ -1,11 +1,11 @@
 //! Accepting connections: no more than the cap, each in a task of its own, TLS first if it is
 //! spoken.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::{
     connection::{Protocol, Speaker},
+    connections::{Connections, Place},
     lifecycle::Lifecycle,
     metrics::Metrics,
     tls,
@@ -23,12 +24,12 @@ use super::{
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// One address with what is spoken there.
-pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+pub(super) struct Listener<S = TcpListener> {
+    pub(super) socket: S,
     pub(super) speaker: Arc<Speaker>,
     /// `None`: plain HTTP.
     pub(super) tls: Option<Tls>,
-    pub(super) connections: usize,
+    pub(super) connections: Arc<Connections>,
     pub(super) lifecycle: Lifecycle,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -40,7 +41,34 @@ pub(super) struct Tls {
     pub(super) limit: Duration,
 }
 
-impl Listener {
+/// What connections come from.
+pub(super) trait Socket: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Takes the next connection, with the address that it comes from, if it has one.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
+}
+
+impl Socket for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (stream, from) = Self::accept(self).await?;
+        // Answers are small and awaited. A socket that refuses this is gone already.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, Some(from.ip())))
+    }
+}
+
+impl Socket for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
+        Ok((Self::accept(self).await?.0, None))
+    }
+}
+
+impl<S: Socket> Listener<S> {
     /// Accepts until no more connections are taken. Those that are open go on in `tasks`.
     pub(super) async fn run(self, tasks: TaskTracker) {
         let closing = self.lifecycle.closing.clone();
@@ -51,26 +79,26 @@ impl Listener {
     }
 
     async fn accept_all(&self, tasks: &TaskTracker) {
-        let places = Arc::new(Semaphore::new(self.connections));
-        // At the cap, callers wait in the system's queue. The semaphore is never closed.
-        while let Ok(place) = places.clone().acquire_owned().await {
+        loop {
             match self.socket.accept().await {
-                Ok((stream, _)) => self.welcome(stream, place, tasks),
+                Ok((stream, from)) => {
+                    let place = self.connections.place(from, || self.count_evicted()).await;
+                    self.welcome(stream, place, tasks);
+                }
                 Err(error) => self.bemoan(&error).await,
             }
         }
     }
 
-    fn welcome(&self, stream: TcpStream, place: OwnedSemaphorePermit, tasks: &TaskTracker) {
-        // Answers are small and awaited. A socket that refuses this is gone already.
-        let _ = stream.set_nodelay(true);
+    fn welcome(&self, stream: S::Stream, place: Place, tasks: &TaskTracker) {
         let open = Open::begin(self.metrics.clone(), place);
+        let connection = open.place.connection.clone();
         let speaker = self.speaker.clone();
         let ended = self.lifecycle.ended.clone();
         match self.tls.clone() {
             None => {
                 tasks.spawn(async move {
-                    speaker.serve(stream, Protocol::Http1).await;
+                    speaker.serve(stream, Protocol::Http1, connection).await;
                     drop(open);
                 });
             }
@@ -79,12 +107,13 @@ impl Listener {
                 tasks.spawn(async move {
                     let shaken = tokio::select! {
                         shaken = tls.shake_hands(stream) => shaken,
+                        () = connection.told_to_leave() => return,
                         () = ended.cancelled() => return,
                     };
                     match shaken {
                         Ok(stream) => {
                             let protocol = tls::protocol(&stream);
-                            speaker.serve(stream, protocol).await;
+                            speaker.serve(stream, protocol, connection).await;
                         }
                         Err(error) => {
                             metrics.handshake_failures.inc();
@@ -107,13 +136,23 @@ impl Listener {
         ];
         if !harmless.contains(&error.kind()) {
             warn!(error = %error, "connections cannot be accepted; raise the limit of open files");
+            if self.connections.make_room() {
+                self.count_evicted();
+            }
             sleep(PAUSE).await;
         }
+    }
+
+    fn count_evicted(&self) {
+        self.metrics.evicted_connections.inc();
     }
 }
 
 impl Tls {
-    async fn shake_hands(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    async fn shake_hands<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         timeout(self.limit, self.acceptor.accept(stream)).await?
     }
 }
@@ -121,16 +160,13 @@ impl Tls {
 /// Counts a connection as open, and takes up a place, until it is dropped.
 struct Open {
     metrics: Arc<Metrics>,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Open {
-    fn begin(metrics: Arc<Metrics>, place: OwnedSemaphorePermit) -> Self {
+    fn begin(metrics: Arc<Metrics>, place: Place) -> Self {
         metrics.connections.inc();
-        Self {
-            metrics,
-            _place: place,
-        }
+        Self { metrics, place }
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! A request goes through these files in this order, and nothing else touches it:
 //!
-//! 1. [`tls`] shakes hands; `connection` speaks HTTP and cuts who dawdles (`clock`).
+//! 1. `listener` accepts, and closes one of its `connections` when too many come; [`tls`] shakes hands;
+//!    `connection` speaks HTTP and cuts who dawdles (`clock`).
 //! 2. `routes` tells the two webhooks from everything else; `reject` words each refusal.
-//! 3. `review` reads the body (`body`), decides, has look-ups confirmed ([`Confirm`]), answers.
+//! 3. `review` reads the body (`body`) as far as there is memory (`budget`), decides, has look-ups confirmed ([`Confirm`]), answers.
 //! 4. [`metrics`] counts it and `log` tells it.
 //!
 //! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it,
@@ -14,9 +15,11 @@ mod admin;
 pub mod admin_socket;
 mod allocations;
 mod body;
+mod budget;
 mod clock;
 mod confirm;
 mod connection;
+mod connections;
 pub mod desk;
 mod error;
 mod lifecycle;
@@ -29,6 +32,7 @@ mod reject;
 mod review;
 mod routes;
 mod run;
+mod share;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -46,4 +50,5 @@ pub use self::{
     options::{Certificates, Identity, Limits, ServeOptions},
     run::{Server, serve, webhooks},
     state::State,
+    tls::{TlsPolicy, TlsVersion},
 };

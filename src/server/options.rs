@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::watch::Receiver;
+use tokio::sync::{Notify, watch::Receiver};
 
+use super::tls::TlsPolicy;
 use crate::{clock::Clock, pki::Pair};
 
 /// How to serve.
@@ -15,6 +16,8 @@ pub struct ServeOptions {
     pub admin_listen: Option<SocketAddr>,
     /// The certificates, ours and the callers'.
     pub certificates: Certificates,
+    /// The versions and cipher suites of TLS (`--tls-min-version`, `--tls-cipher-suites`).
+    pub tls: TlsPolicy,
     /// The limits.
     pub limits: Limits,
     /// The one wall clock: it judges and dates certificates, and dates allocations.
@@ -30,6 +33,8 @@ pub struct Certificates {
     pub client_ca: Option<PathBuf>,
     /// How often the files are read for changes.
     pub reload_interval: Duration,
+    /// Has them read at once.
+    pub reload: Arc<Notify>,
 }
 
 /// Where the server's own certificate and key come from.
@@ -64,6 +69,8 @@ pub enum Identity {
 pub struct Limits {
     /// The bytes of one body. An API object has at most 3 MiB and an UPDATE carries two.
     pub body_bytes: usize,
+    /// The bytes of all bodies that are awaited or worked on, with the heads of their requests.
+    pub bodies_bytes: usize,
     /// Reviews that are worked on at once.
     pub reviews: usize,
     /// Connections that are open at once.
@@ -72,6 +79,9 @@ pub struct Limits {
     pub streams: u32,
     /// For a TLS handshake.
     pub handshake: Duration,
+    /// From the handshake to the first byte of the first request (of HTTP/2, to the end of its head). Who connects
+    /// has something to ask.
+    pub first: Duration,
     /// From the first to the last byte of an HTTP/1 request's head.
     pub header: Duration,
     /// From the head of a request to the last byte of its body.
@@ -79,6 +89,8 @@ pub struct Limits {
     /// Between two requests of a connection. The API server keeps idle connections for 90 s and
     /// must be the one who closes them: else a request may meet a closed door.
     pub idle: Duration,
+    /// Whether a connection may ask again.
+    pub keep_alive: bool,
     /// How long a draining server still takes connections and requests.
     pub drain_grace: Duration,
     /// How long it then waits for what is in progress.
@@ -95,6 +107,7 @@ impl Default for Certificates {
             },
             client_ca: None,
             reload_interval: Duration::from_secs(5),
+            reload: Arc::default(),
         }
     }
 }
@@ -112,13 +125,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 8 << 20,
+            bodies_bytes: 96 << 20,
             reviews: 256,
             connections: 1024,
             streams: 128,
-            handshake: Duration::from_secs(10),
+            handshake: Duration::from_secs(5),
+            first: Duration::from_secs(10),
             header: Duration::from_secs(10),
             body: Duration::from_secs(10),
             idle: Duration::from_secs(120),
+            keep_alive: true,
             drain_grace: Duration::from_secs(5),
             drain_limit: Duration::from_secs(25),
         }
@@ -128,6 +144,13 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_connection_may_send_the_largest_body() {
+        let limits = Limits::default();
+        // One connection may have a ninth (`budget`).
+        assert!(limits.bodies_bytes / 9 > limits.body_bytes + (64 << 10));
+    }
 
     #[test]
     fn an_idle_connection_outlives_the_api_servers_patience() {

@@ -23,6 +23,7 @@ pub(super) enum Reason {
     TooLarge,
     BodyTimeout,
     BodyCut,
+    Crowded,
     NotJson,
     NotReview,
     NotLoaded,
@@ -43,6 +44,7 @@ impl Reason {
             Self::TooLarge => "too-large",
             Self::BodyTimeout => "body-timeout",
             Self::BodyCut => "body-cut",
+            Self::Crowded => "crowded",
             Self::NotJson => "not-json",
             Self::NotReview => "not-a-review",
             Self::NotLoaded => "not-loaded",
@@ -63,7 +65,7 @@ impl Reason {
             Self::Timeout | Self::BodyCut | Self::NotJson | Self::NotReview => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NotLoaded | Self::Overloaded | Self::NotRecorded => {
+            Self::NotLoaded | Self::Overloaded | Self::Crowded | Self::NotRecorded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::LookupFailed | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,

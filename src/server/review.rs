@@ -1,19 +1,28 @@
 //! One review over HTTP: read it, decide, have what must be sure confirmed, answer.
 
-use std::time::Duration;
-
-use axum::{body::Body, extract::Request as HttpRequest, response::Response};
-use http::{HeaderMap, HeaderValue, header, request::Parts};
-use prometheus_client::metrics::gauge::Gauge;
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, sleep, timeout, timeout_at},
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
 };
 
+use axum::{body::Body, extract::Request as HttpRequest, response::Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header, request::Parts};
+use hyper::body::{Frame, SizeHint};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::{Instant, sleep, timeout_at};
+
 use super::{
-    body, log, look_up,
+    body::{self, Allowance},
+    budget::Budget,
+    connections::Connection,
+    log, look_up,
     options::Limits,
     reject::{Reason, Reject},
+    share::{OneIn, Shared, Taken},
     state::State,
     timeout as given,
 };
@@ -33,20 +42,31 @@ const MOST_LOOKUPS: usize = 256;
 /// How long a review waits before it asks again for what is being recorded for another.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// A connection may have a fifth of the slots.
+const PART: OneIn = OneIn(4);
+
 /// What answers reviews.
 pub(super) struct Reviewer {
     pub(super) state: State,
     pub(super) limits: Limits,
-    slots: Semaphore,
+    budget: Arc<Budget>,
+    slots: Arc<Shared>,
     decide: Decide,
     clock: Clock,
 }
 
 impl Reviewer {
-    pub(super) fn new(state: State, limits: Limits, decide: Decide, clock: Clock) -> Self {
+    pub(super) fn new(
+        state: State,
+        limits: Limits,
+        budget: Arc<Budget>,
+        decide: Decide,
+        clock: Clock,
+    ) -> Self {
         Self {
             clock,
-            slots: Semaphore::new(limits.reviews),
+            budget,
+            slots: Shared::new(limits.reviews, PART),
             state,
             limits,
             decide,
@@ -57,7 +77,7 @@ impl Reviewer {
     pub(super) async fn answer(&self, webhook: Webhook, request: HttpRequest) -> Response {
         let (parts, mut body) = request.into_parts();
         match self.review(webhook, &parts, &mut body).await {
-            Ok(json) => review_response(json),
+            Ok(answer) => review_response(answer),
             Err(reject) => self.refuse(reject, &parts, &mut body).await,
         }
     }
@@ -66,7 +86,9 @@ impl Reviewer {
     pub(super) async fn refuse(&self, reject: Reject, parts: &Parts, body: &mut Body) -> Response {
         self.state.metrics.rejected(reject.reason);
         log::rejected(parts.method.as_str(), parts.uri.path(), &reject);
-        let emptied = body::discard(body, parts.version, &parts.headers, &self.limits).await;
+        let connection = Connection::of(&parts.extensions);
+        let limits = &self.limits;
+        let emptied = body::discard(body, parts.version, &parts.headers, limits, &connection).await;
         reject.response(!emptied)
     }
 
@@ -75,7 +97,7 @@ impl Reviewer {
         webhook: Webhook,
         parts: &Parts,
         body: &mut Body,
-    ) -> Result<Vec<u8>, Reject> {
+    ) -> Result<Answered, Reject> {
         let begun = Instant::now();
         check_headers(&parts.headers)?;
         let time = given::of(parts.uri.query())?;
@@ -83,35 +105,52 @@ impl Reviewer {
         if self.state.catalog.load().is_none() {
             return Err(not_loaded());
         }
-        let _slot = self.slot(time / 2).await?;
-        let _counted = InFlight::begin(&self.state.metrics.in_flight);
-        let bytes = body::read(body, &self.limits).await?;
-        let review = Review::parse(&bytes)?;
         // A tenth is left for the way back.
-        let deadline = begun + time - time / 10;
+        let given = time - time / 10;
+        let deadline = begun + given;
+        let connection = Connection::of(&parts.extensions);
+        let allowance = Allowance {
+            limits: &self.limits,
+            budget: &self.budget,
+            connection: &connection,
+            patience: self.limits.body.min(given),
+        };
+        let whole = body::read(body, &allowance).await?;
+        // Not before: a body may be long in coming.
+        let _slot = self.slot(&connection, time / 2, deadline).await?;
+        let _counted = InFlight::begin(&self.state.metrics.in_flight);
+        let review = Review::parse(&whole.bytes)?;
         let answer = self.conclude(webhook, &review.request, deadline).await?;
         let elapsed = begun.elapsed();
         let metrics = &self.state.metrics;
         metrics.answered(webhook, &review.request, &answer, elapsed);
         log::answered(webhook, &review.request, &answer, elapsed);
-        Ok(answer.to_json(&review.request.uid))
+        Ok(Answered {
+            json: Some(answer.to_json(&review.request.uid).into()),
+            _room: whole.room,
+        })
     }
 
     /// A place among the reviews that are worked on.
-    async fn slot(&self, patience: Duration) -> Result<SemaphorePermit<'_>, Reject> {
-        if let Ok(slot) = self.slots.try_acquire() {
+    async fn slot(
+        &self,
+        connection: &Connection,
+        patience: Duration,
+        deadline: Instant,
+    ) -> Result<Taken, Reject> {
+        if let Some(slot) = self.slots.try_take(connection.id, 1) {
             return Ok(slot);
         }
-        match timeout(patience, self.slots.acquire()).await {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(_)) | Err(_) => Err(Reject::new(
-                Reason::Overloaded,
-                format!(
-                    "{} reviews were in progress for {patience:?}; run more replicas",
-                    self.limits.reviews
-                ),
-            )),
-        }
+        let end = deadline.min(Instant::now() + patience);
+        let slot = timeout_at(end, self.slots.take(connection.id, 1)).await;
+        slot.map_err(|_| {
+            let sentence = format!(
+                "for {patience:?} there was no place among the {} reviews in progress, of which one connection \
+                 may have a fifth; run more replicas",
+                self.limits.reviews
+            );
+            Reject::new(Reason::Overloaded, sentence)
+        })
     }
 
     async fn conclude(
@@ -296,11 +335,39 @@ fn unrecorded(problem: &str) -> Reject {
     Reject::new(Reason::NotRecorded, sentence)
 }
 
-fn review_response(json: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(json));
+fn review_response(answer: Answered) -> Response {
+    let mut response = Response::new(Body::new(answer));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
+}
+
+/// An answer, which keeps the room of its request until it has left: a caller that takes in no answers gets no
+/// more of them than it has room for.
+struct Answered {
+    json: Option<Bytes>,
+    _room: Taken,
+}
+
+impl hyper::body::Body for Answered {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let json = self.get_mut().json.take();
+        Poll::Ready(json.map(|json| Ok(Frame::data(json))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.json.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.json.as_ref().map_or(0, |json| json.len() as u64))
+    }
 }
 
 /// Counts a review as in flight until it is dropped, however it ends.

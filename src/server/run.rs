@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use tokio::{
     net::TcpListener,
+    sync::Notify,
     time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -12,9 +13,12 @@ use tracing::{info, warn};
 
 use super::{
     ServeError, ServeOptions, Shutdown, State, admin,
+    budget::Budget,
     connection::Speaker,
+    connections::Connections,
     lifecycle::Lifecycle,
     listener::{Listener, Tls},
+    metrics::Metrics,
     options::Limits,
     review::{Decide, Reviewer},
     routes,
@@ -24,8 +28,12 @@ use crate::{admission, clock::Clock};
 
 /// The connections of the admin listener that are open at once.
 const ADMIN_CONNECTIONS: usize = 64;
-/// How long a head may take there.
-const ADMIN_HEADER: Duration = Duration::from_secs(5);
+/// The bytes that their requests may take up.
+const ADMIN_BYTES: usize = 8 << 20;
+/// How long a request and its head may take there.
+const ADMIN_WAIT: Duration = Duration::from_secs(5);
+/// How long taking in an answer may take there.
+const ADMIN_ANSWER: Duration = Duration::from_secs(10);
 /// How long connections that were dropped may take to notice.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
@@ -35,6 +43,7 @@ pub struct Server {
     admin: Option<Listener>,
     reloader: Reloader,
     reload_interval: Duration,
+    reload: Arc<Notify>,
     limits: Limits,
     lifecycle: Lifecycle,
     admin_lifecycle: Lifecycle,
@@ -55,7 +64,12 @@ pub async fn serve(
 
 /// The two webhooks without a listener, for who brings requests by other ways: a simulation, for one.
 pub fn webhooks(state: State, limits: Limits, clock: Clock) -> Router {
-    let reviewer = Reviewer::new(state, limits, admission::decide, clock);
+    let budget = Budget::new(
+        limits.bodies_bytes,
+        Connections::new(limits.connections),
+        state.metrics.clone(),
+    );
+    let reviewer = Reviewer::new(state, limits, Arc::new(budget), admission::decide, clock);
     routes::webhooks(Arc::new(reviewer))
 }
 
@@ -99,6 +113,7 @@ impl Server {
         let metrics = state.metrics.clone();
         let (acceptor, reloader) = tls::open(
             &options.certificates,
+            &options.tls,
             options.clock.clone(),
             metrics.clone(),
         )?;
@@ -107,26 +122,16 @@ impl Server {
             Some(address) => Some(bind("--admin-listen", address).await?),
             None => None,
         };
-        let reviewer = Arc::new(Reviewer::new(state, limits.clone(), decide, options.clock));
+        let guests = Guests::new(&limits, &metrics);
+        let budget = guests.budget.clone();
+        let reviewer = Reviewer::new(state, limits.clone(), budget, decide, options.clock);
+        let reviewer = Arc::new(reviewer);
         let (lifecycle, admin_lifecycle) = (Lifecycle::default(), Lifecycle::default());
-        let listener = |socket, router, limits: Limits, lifecycle: &Lifecycle, tls| Listener {
-            socket,
-            connections: limits.connections,
-            speaker: Arc::new(Speaker::new(
-                router,
-                limits,
-                lifecycle.clone(),
-                metrics.clone(),
-            )),
-            tls,
-            lifecycle: lifecycle.clone(),
-            metrics: metrics.clone(),
-        };
         let admin = admin_socket.map(|socket| {
             let certificate = reloader.resolver();
             let router = admin::routes(reviewer.clone(), lifecycle.clone(), certificate);
-            let limits = admin_limits(&limits);
-            listener(socket, router, limits, &admin_lifecycle, None)
+            let limits = operators_limits(&limits);
+            Guests::new(&limits, &metrics).listener(socket, router, limits, &admin_lifecycle, None)
         });
         let router = routes(reviewer);
         let tls = Some(Tls {
@@ -134,10 +139,11 @@ impl Server {
             limit: limits.handshake,
         });
         Ok(Self {
-            webhooks: listener(socket, router, limits.clone(), &lifecycle, tls),
+            webhooks: guests.listener(socket, router, limits.clone(), &lifecycle, tls),
             admin,
             reloader,
             reload_interval: options.certificates.reload_interval,
+            reload: options.certificates.reload,
             limits,
             lifecycle,
             admin_lifecycle,
@@ -166,7 +172,10 @@ impl Server {
         self.tell_where();
         let (tasks, admin_tasks) = (TaskTracker::new(), TaskTracker::new());
         let reload_end = self.lifecycle.ended.clone();
-        tokio::spawn(self.reloader.run(self.reload_interval, reload_end));
+        tokio::spawn(
+            self.reloader
+                .run(self.reload_interval, self.reload, reload_end),
+        );
         tokio::spawn(self.webhooks.run(tasks.clone()));
         if let Some(admin) = self.admin {
             tokio::spawn(admin.run(admin_tasks));
@@ -205,11 +214,62 @@ async fn drain(lifecycle: &Lifecycle, limits: &Limits, tasks: &TaskTracker) {
     info!("drained");
 }
 
-fn admin_limits(limits: &Limits) -> Limits {
+/// The limits of listeners for operators: who asks there asks once, and at once.
+pub(super) fn operators_limits(limits: &Limits) -> Limits {
     Limits {
         connections: ADMIN_CONNECTIONS,
-        header: ADMIN_HEADER.min(limits.header),
+        bodies_bytes: ADMIN_BYTES,
+        first: ADMIN_WAIT.min(limits.first),
+        header: ADMIN_WAIT.min(limits.header),
+        idle: ADMIN_ANSWER.min(limits.idle),
+        keep_alive: false,
         ..limits.clone()
+    }
+}
+
+/// Who may come to a listener, and what they may take up.
+pub(super) struct Guests {
+    connections: Arc<Connections>,
+    budget: Arc<Budget>,
+    metrics: Arc<Metrics>,
+}
+
+impl Guests {
+    pub(super) fn new(limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+        let connections = Connections::new(limits.connections);
+        let budget = Budget::new(limits.bodies_bytes, connections.clone(), metrics.clone());
+        Self {
+            connections,
+            budget: Arc::new(budget),
+            metrics: metrics.clone(),
+        }
+    }
+
+    pub(super) fn listener<S>(
+        self,
+        socket: S,
+        router: Router,
+        limits: Limits,
+        lifecycle: &Lifecycle,
+        tls: Option<Tls>,
+    ) -> Listener<S> {
+        let lifecycle = lifecycle.clone();
+        let metrics = self.metrics;
+        let speaker = Speaker::new(
+            router,
+            limits,
+            lifecycle.clone(),
+            metrics.clone(),
+            self.budget,
+        );
+        Listener {
+            socket,
+            connections: self.connections,
+            speaker: Arc::new(speaker),
+            tls,
+            lifecycle,
+            metrics,
+        }
     }
 }
 

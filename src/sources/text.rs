@@ -1,14 +1,14 @@
 //! Reading a file as a text, and telling cheaply whether it changed.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::Metadata,
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::network::Position;
+use crate::{files, network::Position};
 
 use super::SourceError;
 
@@ -51,8 +51,11 @@ impl Fingerprint {
     pub(super) fn is_settled(self, read_at: SystemTime) -> bool {
         let (seconds, _) = self.modified.max(self.changed);
         let seconds = u64::try_from(seconds).unwrap_or(0);
-        let changed = UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
-        changed + TICK < read_at
+        let since = Duration::from_secs(seconds).saturating_add(Duration::from_secs(1) + TICK);
+        // A time that cannot be counted to is in the future.
+        UNIX_EPOCH
+            .checked_add(since)
+            .is_some_and(|settled| settled < read_at)
     }
 }
 
@@ -98,14 +101,37 @@ pub(super) fn decode(bytes: Vec<u8>, name: &str) -> Result<String, SourceError> 
 }
 
 fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, Fingerprint)> {
-    // Opening a pipe would wait for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let file = File::open(path)?;
-    // Of the open file, so that fingerprint and content belong together.
-    let fingerprint = Fingerprint::of(&file.metadata()?);
+    let (file, metadata) = files::open(path)?;
+    let fingerprint = Fingerprint::of(&metadata);
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok((bytes, fingerprint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_stamp_and_no_clock_is_too_far_away() {
+        let day = Duration::from_secs(86_400);
+        let before = UNIX_EPOCH - day;
+        for (seconds, read_at, settled) in [
+            (0, UNIX_EPOCH + day, true),
+            (86_400, UNIX_EPOCH + day, false),
+            (i64::MAX, UNIX_EPOCH + day, false),
+            (i64::MIN, UNIX_EPOCH + day, true),
+            (0, before, false),
+            (i64::MAX, before, false),
+        ] {
+            let fingerprint = Fingerprint {
+                modified: (seconds, 0),
+                changed: (seconds, 0),
+                size: 0,
+                inode: 0,
+                device: 0,
+            };
+            assert_eq!(fingerprint.is_settled(read_at), settled, "{seconds}");
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! A text in a file, read again when it changes.
 
-use std::{fmt::Display, path::PathBuf, time::Duration};
+use std::{fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::Notify,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{SourceError, text};
@@ -15,6 +18,7 @@ pub struct WatchedFile {
     path: PathBuf,
     content: String,
     trouble: Option<SourceError>,
+    now: Arc<Notify>,
 }
 
 impl WatchedFile {
@@ -29,12 +33,18 @@ impl WatchedFile {
             path,
             content,
             trouble: None,
+            now: Arc::default(),
         })
     }
 
     /// The content as it was last read.
     pub fn content(&self) -> &str {
         &self.content
+    }
+
+    /// Has the file looked at whenever this is notified, too.
+    pub fn look_on(&mut self, now: Arc<Notify>) {
+        self.now = now;
     }
 
     /// Looks every `period` until `cancel`, and calls `changed` with each new content.
@@ -53,6 +63,7 @@ impl WatchedFile {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = ticks.tick() => {}
+                () = self.now.notified() => {}
             }
             if self.look().await {
                 self.tell(&mut changed);

@@ -8,6 +8,9 @@ use clap::Args;
 use super::{From, Operate, backend::Backend};
 use crate::cli::out;
 
+/// The bytes of one import, as a server takes it.
+const MOST: u64 = 1 << 30;
+
 /// Whose allocations.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -59,10 +62,20 @@ impl Operate for ImportArgs {
 impl ImportArgs {
     fn lines(&self) -> anyhow::Result<Vec<u8>> {
         if self.file.as_os_str() == "-" {
-            let mut lines = Vec::new();
-            std::io::stdin().read_to_end(&mut lines)?;
-            return Ok(lines);
+            return whole(std::io::stdin().lock()).context("standard input");
         }
-        fs::read(&self.file).with_context(|| format!("{}: cannot be read", self.file.display()))
+        let file = fs::File::open(&self.file).map_err(anyhow::Error::new);
+        let lines = file.and_then(whole);
+        lines.with_context(|| format!("{}: cannot be read", self.file.display()))
     }
+}
+
+/// Reads what a server would take in one request.
+fn whole(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    from.take(MOST + 1).read_to_end(&mut lines)?;
+    if lines.len() as u64 > MOST {
+        anyhow::bail!("it is larger than {} MiB; import it in parts", MOST >> 20);
+    }
+    Ok(lines)
 }

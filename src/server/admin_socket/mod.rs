@@ -10,15 +10,22 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{net::UnixListener, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::place::Placed;
-use super::Desk;
+use super::{
+    Desk, Limits, Metrics,
+    lifecycle::Lifecycle,
+    metrics,
+    run::{Guests, operators_limits},
+};
 
 /// Its name in the data directory.
 pub const SOCKET_NAME: &str = "admin.sock";
 /// How long what is in progress at the end may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long taking in an answer may take.
+const ANSWER: Duration = Duration::from_secs(3600);
 
 /// A socket that takes connections, and serves none of them yet. Dropping it removes the file.
 pub struct AdminSocket {
@@ -83,16 +90,24 @@ impl AdminSocket {
             placed,
             desk,
         } = self;
-        let serving = axum::serve(listener, routes::routes(desk))
-            .with_graceful_shutdown(cancel.clone().cancelled_owned());
-        let serving = async move { serving.await };
-        tokio::pin!(serving);
-        tokio::select! {
-            _ = &mut serving => {}
-            () = cancel.cancelled() => {
-                let _ = timeout(FAREWELL, serving).await;
-            }
-        }
+        let limits = Limits {
+            // An export may be read page by page.
+            idle: ANSWER,
+            ..operators_limits(&Limits::default())
+        };
+        // Nobody scrapes what is counted here.
+        let metrics = Metrics::register(&mut metrics::registry(), Arc::default());
+        let (lifecycle, tasks) = (Lifecycle::default(), TaskTracker::new());
+        let guests = Guests::new(&limits, &metrics);
+        let router = routes::routes(desk);
+        let serving = guests.listener(listener, router, limits, &lifecycle, None);
+        let serving = tokio::spawn(serving.run(tasks.clone()));
+        cancel.cancelled().await;
+        lifecycle.close();
+        tasks.close();
+        let _ = timeout(FAREWELL, tasks.wait()).await;
+        lifecycle.end();
+        let _ = serving.await;
         drop(placed);
     }
 }

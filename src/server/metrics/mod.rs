@@ -49,6 +49,7 @@ pub struct Metrics {
     giving: Giving,
     pub(super) in_flight: Gauge,
     pub(super) connections: Gauge,
+    pub(super) evicted_connections: Counter,
     pub(super) handshake_failures: Counter,
     pub(super) certificate_expiry: Gauge,
     pub(super) reload_failures: Counter,
@@ -101,6 +102,7 @@ impl Metrics {
             giving: Giving::register(registry),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            evicted_connections: Counter::default(),
             handshake_failures: Counter::default(),
             certificate_expiry: Gauge::default(),
             reload_failures: Counter::default(),
@@ -153,6 +155,11 @@ impl Metrics {
             "open_connections",
             "Connections that are open, on both listeners",
             self.connections.clone(),
+        );
+        registry.register(
+            "evicted_connections",
+            "Connections that were closed to make room for others",
+            self.evicted_connections.clone(),
         );
         registry.register(
             "tls_handshake_failures",

@@ -1,12 +1,16 @@
 //! The listener for operators.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use super::support::*;
 
@@ -75,5 +79,30 @@ async fn only_reading_is_allowed() {
         assert_eq!(reply.status, status, "{method} {path}");
         let allow = if status == 405 { "GET,HEAD" } else { "" };
         assert_eq!(reply.header("allow"), allow);
+    }
+}
+
+#[tokio::test]
+async fn probes_are_answered_while_others_hold_connections() {
+    let server = Setup::default().start().await;
+    let mut held = Vec::new();
+    for number in 0..200 {
+        let mut idle = TcpStream::connect(server.admin).await.unwrap();
+        // Nothing, a part of a head, a body that does not come, an answer that is not taken.
+        let sent = [
+            "",
+            "GET /li",
+            "GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n",
+            "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n",
+        ];
+        idle.write_all(sent[number % 4].as_bytes()).await.unwrap();
+        held.push(idle);
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let begun = Instant::now();
+        let reply = timeout(Duration::from_secs(1), server.get(path)).await;
+        let reply = reply.unwrap_or_else(|_| panic!("{path} was not answered"));
+        assert_eq!((reply.status, reply.header("connection")), (200, "close"));
+        assert!(begun.elapsed() < Duration::from_secs(1));
     }
 }

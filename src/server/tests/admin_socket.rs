@@ -105,3 +105,30 @@ async fn it_answers_until_it_is_told_to_end() {
         .unwrap();
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn idle_connections_do_not_lock_operators_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin.sock");
+    let cancel = CancellationToken::new();
+    let socket = bound(directory.path()).await.unwrap();
+    let running = tokio::spawn(socket.run(cancel.clone()));
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(UnixStream::connect(&path).await.unwrap());
+    }
+    let asked = async {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        let request = b"GET /pools HTTP/1.1\r\nhost: nadmit\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = timeout(Duration::from_secs(2), asked)
+        .await
+        .expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    cancel.cancel();
+    running.await.unwrap();
+}

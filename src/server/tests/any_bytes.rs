@@ -9,11 +9,7 @@ use tower::ServiceExt as _;
 use super::support::*;
 use jiff::Timestamp;
 
-use crate::{
-    admission,
-    clock::Clock,
-    server::{review::Reviewer, routes},
-};
+use crate::{clock::Clock, server::webhooks};
 
 const CAPTURED: [&str; 3] = [
     include_str!("../../../tests/fixtures/reviews/pod-create-name.validate.json"),
@@ -24,15 +20,7 @@ const CAPTURED: [&str; 3] = [
 fn router() -> Router {
     let state = state(Setup::default().confirmer);
     state.catalog.store(Some(Default::default()));
-    routes::webhooks(
-        Reviewer::new(
-            state,
-            limits(),
-            admission::decide,
-            Clock::new(Timestamp::now),
-        )
-        .into(),
-    )
+    webhooks(state, limits(), Clock::new(Timestamp::now))
 }
 
 async fn answer(router: &Router, path: &str, body: Vec<u8>) -> (StatusCode, bytes::Bytes) {

@@ -70,11 +70,17 @@ async fn a_broken_certificate_is_counted_and_the_old_one_stays() {
     let old = shown_to_new(&server).await;
     let failures = "nadmit_certificate_reload_failures_total";
     let (cert, key) = exchange(&server);
-    let broken: [&dyn Fn(); 3] = [
+    let broken: [&dyn Fn(); 4] = [
         // It does not fit the key.
         &|| fs::write(server.certs("tls.crt"), &cert).unwrap(),
         &|| fs::write(server.certs("tls.crt"), "no certificate").unwrap(),
         &|| fs::remove_file(server.certs("tls.crt")).unwrap(),
+        &|| {
+            let pipe = std::process::Command::new("mkfifo")
+                .arg(server.certs("tls.crt"))
+                .status();
+            assert!(pipe.unwrap().success());
+        },
     ];
     for break_it in broken {
         let before = server.metric(failures).await;
@@ -82,9 +88,72 @@ async fn a_broken_certificate_is_counted_and_the_old_one_stays() {
         eventually(async || server.metric(failures).await > before).await;
         assert_eq!(shown_to_new(&server).await, old);
     }
+    fs::remove_file(server.certs("tls.crt")).unwrap();
     fs::write(server.certs("tls.key"), key).unwrap();
     fs::write(server.certs("tls.crt"), cert).unwrap();
     eventually(async || shown_to_new(&server).await != old).await;
+}
+
+#[tokio::test]
+async fn certificates_are_read_again_at_once_when_that_is_asked_for() {
+    let reload = std::sync::Arc::<tokio::sync::Notify>::default();
+    let setup = Setup {
+        reload: Some(reload.clone()),
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    // Once more than the look at the start.
+    for _ in 0..2 {
+        let old = shown_to_new(&server).await;
+        let (cert, key) = exchange(&server);
+        fs::write(server.certs("tls.key"), key).unwrap();
+        fs::write(server.certs("tls.crt"), cert).unwrap();
+        reload.notify_one();
+        eventually(async || shown_to_new(&server).await != old).await;
+    }
+}
+
+/// The time, for the servers of the next test.
+static SECONDS: AtomicI64 = AtomicI64::new(0);
+
+#[tokio::test]
+async fn a_clock_before_1970_ends_neither_the_start_nor_a_handshake() {
+    let setup = || Setup {
+        clock: Clock::new(|| Timestamp::from_second(SECONDS.load(Ordering::Relaxed)).unwrap()),
+        ..Setup::default()
+    };
+    for seconds in [-1, -40_000_000, -2_300_000_000] {
+        SECONDS.store(seconds, Ordering::Relaxed);
+        let server = setup().start().await;
+        assert_eq!(server.get("/livez").await.status, 200, "{seconds}");
+
+        // Its certificate is good, and then its clock is set back.
+        SECONDS.store(Timestamp::now().as_second(), Ordering::Relaxed);
+        let server = setup().start().await;
+        SECONDS.store(seconds, Ordering::Relaxed);
+        // Twice: sessions are resumed by their age.
+        for _ in 0..2 {
+            let mut caller = server.connect(&[]).await;
+            let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+            caller.write_all(request).await.unwrap();
+            assert!(caller.read_u8().await.is_ok(), "{seconds}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_with_an_older_version_than_is_spoken_is_refused() {
+    let setup = Setup {
+        tls: crate::server::TlsPolicy::new(crate::server::TlsVersion::Tls13, &[]).unwrap(),
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    let version = server.connect(&[]).await.get_ref().1.protocol_version();
+    assert_eq!(version, Some(rustls::ProtocolVersion::TLSv1_3));
+    let old = server
+        .try_connect_by(&[], None, &[&rustls::version::TLS12])
+        .await;
+    assert!(old.is_err());
 }
 
 #[tokio::test]

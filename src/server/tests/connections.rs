@@ -17,6 +17,7 @@ const LONG: Duration = Duration::from_millis(600);
 fn impatient() -> Limits {
     Limits {
         header: SHORT,
+        first: LONG,
         idle: LONG,
         ..limits()
     }
@@ -142,15 +143,68 @@ async fn hands_must_be_shaken_in_time_and_in_tls() {
 }
 
 #[tokio::test]
-async fn connections_over_the_cap_wait_for_a_place() {
+async fn whoever_asks_nothing_after_the_handshake_is_let_go() {
     let limits = Limits {
-        connections: 1,
+        first: SHORT,
         ..limits()
     };
     let server = setup(limits).start().await;
-    let first = server.http1().await;
-    assert!(timeout(SHORT, server.connect(&[])).await.is_err());
-    drop(first);
+    for alpn in ["http/1.1", "h2"] {
+        let mut silent = server.connect(&[alpn]).await;
+        let mut end = Vec::new();
+        let ended = timeout(LONG, silent.read_to_end(&mut end)).await;
+        assert!(ended.is_ok(), "{alpn}");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_never_asked_anything_lock_nobody_out() {
+    const CAP: usize = 8;
+    let limits = Limits {
+        connections: CAP,
+        ..limits()
+    };
+    let server = setup(limits).start().await;
+    let mut asking = server.http1().await;
+    assert_eq!(asking.ask("/validate").await.status, 200);
+    let (mut open, mut shaken) = (Vec::new(), Vec::new());
+    for _ in 0..CAP {
+        // Before the handshake, in it, and after it.
+        open.push(TcpStream::connect(server.address).await.unwrap());
+        let mut begun = TcpStream::connect(server.address).await.unwrap();
+        begun.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+        open.push(begun);
+        shaken.push(server.connect(&["h2"]).await);
+    }
+    let served = timeout(LONG * 4, async {
+        server.http1().await.ask("/validate").await.status
+    });
+    assert_eq!(served.await.expect("an answer"), 200);
+    assert_eq!(asking.ask("/validate").await.status, 200, "who asks stays");
+    assert!(server.metric("nadmit_evicted_connections_total").await > Some(0.0));
+}
+
+#[tokio::test]
+async fn a_connection_whose_request_is_worked_on_keeps_its_place() {
+    let told = std::sync::Arc::new(tokio::sync::Notify::new());
+    let setup = Setup {
+        limits: Limits {
+            connections: 1,
+            ..limits()
+        },
+        decide: unless_found,
+        confirmer: std::sync::Arc::new(Origin::Waits(told.clone())),
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    let mut first = server.http1().await;
+    let asked = tokio::spawn(async move { (first.ask("/validate").await.status, first) });
+    eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
+    assert!(timeout(SHORT * 3, server.connect(&[])).await.is_err());
+    told.notify_one();
+    let (status, idle) = asked.await.unwrap();
+    assert_eq!(status, 200);
     let second = timeout(LONG * 4, server.connect(&[])).await;
-    assert!(second.is_ok());
+    assert!(second.is_ok(), "an idle connection gives way");
+    eventually(async || idle.0.is_closed()).await;
 }

@@ -4,6 +4,7 @@ mod admin;
 mod admin_socket;
 mod any_bytes;
 mod bad_requests;
+mod bodies;
 mod certificates;
 mod connections;
 mod deciders;

@@ -45,8 +45,35 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_flag() {
     fs::write(file("empty"), "").unwrap();
     let (cert, key) = (file("certs/tls.crt"), file("certs/tls.key"));
     let (ca_cert, absent, empty) = (file("certs/ca.crt"), file("absent"), file("empty"));
+    let (folder, endless, pipe) = (file("certs"), PathBuf::from("/dev/zero"), file("pipe"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
 
-    let cases: [(&PathBuf, &PathBuf, Option<&PathBuf>, &str); 6] = [
+    let cases: [(&PathBuf, &PathBuf, Option<&PathBuf>, &str); 10] = [
+        (
+            &pipe,
+            &key,
+            None,
+            "--tls-cert: DIR/pipe cannot be read (it is a named pipe, and not a regular file)",
+        ),
+        (
+            &cert,
+            &endless,
+            None,
+            "--tls-key: /dev/zero cannot be read (it is a device, and not a regular file)",
+        ),
+        (
+            &folder,
+            &key,
+            None,
+            "--tls-cert: DIR/certs cannot be read (it is a directory, and not a regular file)",
+        ),
+        (
+            &cert,
+            &key,
+            Some(&pipe),
+            "--client-ca: DIR/pipe cannot be read (it is a named pipe",
+        ),
         (&cert, &key, None, "none"),
         (
             &absent,
@@ -91,4 +118,19 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_flag() {
             .replace(directory.path().to_str().unwrap(), "DIR");
         assert!(said.starts_with(says), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_directory_of_pipes_and_devices_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let certs = directory.path().join("certs");
+    fs::create_dir(&certs).unwrap();
+    for name in ["ca.crt", "ca.key", "tls.crt", "tls.key"] {
+        std::os::unix::fs::symlink("/dev/zero", certs.join(name)).unwrap();
+    }
+    let said = complaint(options(directory.path())).await;
+    assert!(
+        said.contains("it is a device, and not a regular file"),
+        "{said}"
+    );
 }

@@ -21,6 +21,7 @@ use rustls::{
 use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
+    sync::Notify,
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -34,7 +35,7 @@ use crate::{
     rules::Policy,
     server::{
         Allocations, Certificates, Confirm, Identity, Limits, Metrics, ServeOptions, Server,
-        Shutdown, State, metrics, review::Decide,
+        Shutdown, State, TlsPolicy, metrics, review::Decide,
     },
 };
 
@@ -48,6 +49,9 @@ pub(super) struct Setup {
     pub(super) loaded: bool,
     pub(super) client_ca: Option<PathBuf>,
     pub(super) clock: Clock,
+    pub(super) tls: TlsPolicy,
+    /// Reads certificates again; without it they are looked at all the time.
+    pub(super) reload: Option<Arc<Notify>>,
 }
 
 impl Default for Setup {
@@ -59,6 +63,8 @@ impl Default for Setup {
             loaded: true,
             client_ca: None,
             clock: Clock::new(Timestamp::now),
+            tls: TlsPolicy::default(),
+            reload: None,
         }
     }
 }
@@ -99,6 +105,11 @@ impl Setup {
         options.certificates.client_ca = self.client_ca;
         options.limits = self.limits;
         options.clock = self.clock.clone();
+        options.tls = self.tls;
+        if let Some(reload) = self.reload {
+            options.certificates.reload = reload;
+            options.certificates.reload_interval = Duration::from_secs(3600);
+        }
         let server = Server::bind_with(options, state, self.decide).await;
         let server = server.unwrap();
         let shutdown = Shutdown::new();
@@ -139,7 +150,9 @@ pub(super) fn options(directory: &Path) -> ServeOptions {
             },
             client_ca: None,
             reload_interval: Duration::from_millis(20),
+            reload: Arc::default(),
         },
+        tls: TlsPolicy::default(),
         limits: limits(),
         clock: Clock::new(Timestamp::now),
     }
@@ -160,12 +173,23 @@ impl Running {
         alpn: &[&str],
         identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
     ) -> std::io::Result<Caller> {
+        self.try_connect_by(alpn, identity, rustls::ALL_VERSIONS)
+            .await
+    }
+
+    /// The same with these versions of TLS.
+    pub(super) async fn try_connect_by(
+        &self,
+        alpn: &[&str],
+        identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> std::io::Result<Caller> {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(self.certs("ca.crt")).unwrap();
         roots.add(authority).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots);
         let mut config = match identity {

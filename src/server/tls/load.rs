@@ -1,6 +1,6 @@
 //! From the bytes of PEM files to what rustls shows and asks for.
 
-use std::{fs, future::pending, path::PathBuf, sync::Arc};
+use std::{future::pending, path::PathBuf, sync::Arc};
 
 use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
@@ -13,10 +13,13 @@ use super::{
     error::{CertificateError, Problem},
 };
 use crate::{
+    files,
     pki::{Certificate, Pair, PrivateKey, WrongPair},
     server::options::{Certificates, Identity},
 };
 
+/// The bytes of a file with certificates or a key: more than all public authorities together.
+pub(super) const MOST: u64 = 1 << 20;
 /// The certificate in a certificate directory.
 pub(super) const TLS_CERT: &str = "tls.crt";
 /// Its key.
@@ -73,7 +76,7 @@ impl Source {
     }
 
     pub(super) fn read(&self) -> Result<Vec<u8>, CertificateError> {
-        fs::read(&self.path).map_err(|error| self.error(Problem::Read(error)))
+        files::read(&self.path, MOST).map_err(|error| self.error(Problem::Read(error)))
     }
 }
 

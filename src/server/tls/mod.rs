@@ -1,29 +1,33 @@
 //! Everything that knows of rustls, so that its next version changes only this folder.
 //!
 //! One configuration lives as long as the server; what changes inside it, certificate and client
-//! authorities, sits behind atomic swaps (`reload`). TLS 1.2 and 1.3, one crypto provider,
-//! HTTP/1.1 or HTTP/2 by ALPN.
+//! authorities, sits behind atomic swaps (`reload`). TLS 1.2 and 1.3 as far as the [`TlsPolicy`] lets them, one
+//! crypto provider, HTTP/1.1 or HTTP/2 by ALPN.
 
 mod client;
 mod error;
 mod files;
 mod load;
+mod policy;
 mod reload;
 pub mod self_signed;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rustls::{
-    ServerConfig,
-    crypto::aws_lc_rs,
-    server::NoServerSessionStorage,
-    version::{TLS12, TLS13},
+    ServerConfig, crypto::CryptoProvider, pki_types::UnixTime, server::NoServerSessionStorage,
+    time_provider::TimeProvider,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tracing::warn;
 
 use self::client::Authorities;
 pub(super) use self::reload::{Reloader, Resolver};
-pub use self::{error::CertificateError, self_signed::Made};
+pub use self::{
+    error::CertificateError,
+    policy::{TlsPolicy, TlsPolicyError, TlsVersion},
+    self_signed::Made,
+};
 use super::{connection::Protocol, metrics::Metrics, options::Certificates};
 use crate::{clock::Clock, pki::provider};
 
@@ -35,26 +39,35 @@ const HTTP1: &[u8] = b"http/1.1";
 /// Loads the certificates. The reloader keeps them up to date while it runs.
 pub(super) fn open(
     certificates: &Certificates,
+    policy: &TlsPolicy,
     clock: Clock,
     metrics: Arc<Metrics>,
 ) -> Result<(TlsAcceptor, Reloader), CertificateError> {
-    let (reloader, authorities) = Reloader::open(certificates, clock, metrics)?;
-    let config = configuration(reloader.resolver(), authorities)?;
+    for warning in policy.warnings() {
+        warn!("{warning}");
+    }
+    let (reloader, authorities) = Reloader::open(certificates, clock.clone(), metrics)?;
+    let config = configuration(policy, clock, reloader.resolver(), authorities)?;
     Ok((TlsAcceptor::from(Arc::new(config)), reloader))
 }
 
 fn configuration(
+    policy: &TlsPolicy,
+    clock: Clock,
     resolver: Arc<Resolver>,
     authorities: Option<Arc<Authorities>>,
 ) -> Result<ServerConfig, CertificateError> {
-    let builder = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13, &TLS12])
+    let provider = CryptoProvider {
+        cipher_suites: policy.suites().to_vec(),
+        ..CryptoProvider::clone(&provider())
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(policy.versions())
         .map_err(CertificateError::library)?;
     let mut config = match authorities {
         None => {
-            let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-            config.ticketer = aws_lc_rs::Ticketer::new().map_err(CertificateError::library)?;
-            config
+            // Sessions are resumed from memory: rustls's tickets ask the system for the time, and panic before 1970.
+            builder.with_no_client_auth().with_cert_resolver(resolver)
         }
         Some(authorities) => {
             let builder = builder.with_client_cert_verifier(authorities);
@@ -65,8 +78,20 @@ fn configuration(
             config
         }
     };
+    config.time_provider = Arc::new(Time(clock));
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
     Ok(config)
+}
+
+/// The time by which certificates of callers are judged; before 1970 it is the beginning of 1970.
+#[derive(Debug)]
+struct Time(Clock);
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().as_second()).unwrap_or(0);
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
 }
 
 /// What was agreed on; HTTP/1 if the caller did not ask.

@@ -14,6 +14,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use tokio::{
+    sync::Notify,
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
@@ -106,8 +107,13 @@ impl Reloader {
         self.resolver.clone()
     }
 
-    /// Looks at the files every so often, until told to stop.
-    pub(in crate::server) async fn run(mut self, every: Duration, stop: CancellationToken) {
+    /// Looks at the files every so often and whenever `now` is notified, until told to stop.
+    pub(in crate::server) async fn run(
+        mut self,
+        every: Duration,
+        now: Arc<Notify>,
+        stop: CancellationToken,
+    ) {
         // A timer panics at zero.
         let mut ticks = interval(every.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -117,6 +123,7 @@ impl Reloader {
                 () = stop.cancelled() => return,
                 () = self.sources.brought() => {}
                 _ = ticks.tick() => {}
+                () = now.notified() => {}
             }
             // Files may lie on a network.
             match spawn_blocking(move || self.looked()).await {

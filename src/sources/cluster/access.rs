@@ -8,10 +8,12 @@ use kube::{
 };
 
 use super::{Cluster, ClusterError};
-use crate::api::call;
+use crate::{api::call, files};
 
 /// How long an API server may take to be reached.
 const CONNECT: Duration = Duration::from_secs(10);
+/// The bytes of a kubeconfig.
+const MOST: u64 = 16 << 20;
 
 /// Which cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,6 +89,7 @@ impl Access {
     }
 
     async fn config(&self, user: Option<&str>) -> Result<(Config, Option<String>), ClusterError> {
+        self.look_at_files()?;
         let (mut config, context) = self.found().await?;
         config.connect_timeout = Some(CONNECT);
         if let Some(user) = user {
@@ -122,6 +125,26 @@ impl Access {
         };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         Ok((config.map_err(|error| self.invalid(&error))?, context))
+    }
+
+    /// Looks at what is to be read whole: a pipe or a device would never end.
+    fn look_at_files(&self) -> Result<(), ClusterError> {
+        let of_environment = || std::env::var_os("KUBECONFIG").unwrap_or_default();
+        let paths = match &self.kubeconfig {
+            Some(path) => vec![path.clone()],
+            None => std::env::split_paths(&of_environment()).collect(),
+        };
+        for path in paths.iter().filter(|path| path.exists()) {
+            let looked = files::open(path).and_then(|(_, metadata)| match metadata.len() {
+                0..=MOST => Ok(()),
+                _ => Err(io::Error::other("it is larger than 16 MiB")),
+            });
+            looked.map_err(|error| ClusterError::Kubeconfig {
+                file: format!("the kubeconfig {}", path.display()),
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(())
     }
 
     fn knows(&self, kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<(), ClusterError> {

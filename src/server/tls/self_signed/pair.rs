@@ -1,6 +1,6 @@
 //! A certificate and its key in a certificate directory: whose they are and what they are good for.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
@@ -77,7 +77,7 @@ impl Pair {
 }
 
 fn read_if_present(source: &Source) -> Result<Option<Vec<u8>>, CertificateError> {
-    match fs::read(&source.path) {
+    match crate::files::read(&source.path, load::MOST) {
         Ok(contents) => Ok(Some(contents)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(source.error(Problem::Read(error))),

@@ -1,0 +1,95 @@
+//! Files that are read whole: regular ones of a bounded size.
+//!
+//! A pipe would be waited for and a device never ends. So neither is read, and nothing is opened in a way that waits:
+//! what a path leads to may change between the look and the opening.
+
+use std::{
+    fs::{self, File, FileType, Metadata, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use rustix::fs::OFlags;
+
+/// The flag that keeps opening a pipe from waiting for its writer.
+const DO_NOT_WAIT: i32 = OFlags::NONBLOCK.bits() as i32;
+
+/// Opens a regular file.
+///
+/// # Errors
+/// When it cannot be opened, or is something else; the error says what it is.
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    is_regular(fs::metadata(path)?.file_type())?;
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(DO_NOT_WAIT).open(path)?;
+    // Of the open file, for it may be another one by now.
+    let metadata = file.metadata()?;
+    is_regular(metadata.file_type())?;
+    Ok((file, metadata))
+}
+
+/// Reads a regular file of at most so many bytes.
+///
+/// # Errors
+/// As of [`open`], and when it is larger.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::other(format!(
+            "it is larger than {} KiB",
+            most >> 10
+        )));
+    }
+    Ok(bytes)
+}
+
+fn is_regular(kind: FileType) -> io::Result<()> {
+    let other = match kind {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a named pipe",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "something else",
+    };
+    Err(io::Error::other(format!(
+        "it is {other}, and not a regular file"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "content").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        for name in ["file", "link"] {
+            assert_eq!(read(&path(name), 7).unwrap(), b"content");
+        }
+        let made = Command::new("mkfifo").arg(path("pipe")).status();
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        let mut cases = vec![
+            (path("file"), "larger than 0 KiB"),
+            (folder.path().to_owned(), "it is a directory, and not"),
+            (path("socket"), "it is a socket, and not"),
+            ("/dev/zero".into(), "it is a device, and not"),
+            (path("absent"), "No such file"),
+        ];
+        if made.is_ok_and(|status| status.success()) {
+            cases.push((path("pipe"), "it is a named pipe, and not"));
+        }
+        for (path, says) in cases {
+            let error = read(&path, 6).unwrap_err().to_string();
+            assert!(error.contains(says), "{}: {error}", path.display());
+        }
+    }
+}

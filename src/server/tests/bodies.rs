@@ -1,0 +1,143 @@
+//! Bodies of many callers at once: what they may take up, and that they hold up nobody else.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{Request, header};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{body::Frame, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::AsyncWriteExt as _,
+    sync::Notify,
+    time::{Instant, timeout},
+};
+
+use super::support::*;
+use crate::server::Limits;
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// A body of which this comes, and nothing else.
+fn unfinished(begin: &str) -> BoxBody<Bytes, Infallible> {
+    let begin = Frame::data(Bytes::from(begin.to_owned()));
+    let frames = stream::iter([Ok(begin)]).chain(stream::pending());
+    BodyExt::boxed(StreamBody::new(frames))
+}
+
+/// Asks for as many reviews with such bodies on one connection of HTTP/2; they are asked until this is dropped.
+async fn asks_many(
+    server: &Running,
+    count: usize,
+    body: fn() -> BoxBody<Bytes, Infallible>,
+) -> Asked {
+    let stream = server.connect(&["h2"]).await;
+    let builder = http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let uri = format!("https://localhost:{}/validate", server.address.port());
+    let asked = (0..count).map(|_| {
+        let request = Request::post(&uri).header(header::CONTENT_TYPE, "application/json");
+        let response = sender.send_request(request.body(body()).unwrap());
+        tokio::spawn(async move { drop(response.await) })
+    });
+    Asked(asked.collect())
+}
+
+struct Asked(Vec<tokio::task::JoinHandle<()>>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        for asked in &self.0 {
+            asked.abort();
+        }
+    }
+}
+
+fn few_slots() -> Limits {
+    Limits {
+        reviews: 8,
+        ..limits()
+    }
+}
+
+#[tokio::test]
+async fn unfinished_bodies_take_no_places_of_reviews() {
+    let server = Setup {
+        limits: few_slots(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let mut many = Vec::new();
+    for _ in 0..3 {
+        many.push(asks_many(&server, 100, || unfinished("{")).await);
+    }
+    for _ in 0..3 {
+        let asked = async {
+            server
+                .http1()
+                .await
+                .ask("/validate?timeout=2s")
+                .await
+                .status
+        };
+        assert_eq!(timeout(SOON, asked).await.expect("an answer"), 200);
+    }
+}
+
+#[tokio::test]
+async fn one_connection_does_not_take_all_places_of_reviews() {
+    let setup = Setup {
+        limits: few_slots(),
+        decide: unless_found,
+        confirmer: Arc::new(Origin::Waits(Arc::new(Notify::new()))),
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    let _many = asks_many(&server, 100, || BodyExt::boxed(Full::from(REVIEW))).await;
+    eventually(async || server.metric("nadmit_reviews_in_flight").await > Some(0.0)).await;
+    let before = server.metric("nadmit_reviews_in_flight").await.unwrap();
+    assert!(before < 4.0, "{before} of 8");
+    let mut other = server.http1().await;
+    let asked = tokio::spawn(async move { other.ask("/validate").await });
+    eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(before + 1.0))
+        .await;
+    asked.abort();
+}
+
+#[tokio::test]
+async fn large_bodies_that_come_slowly_hold_up_no_small_one() {
+    let limits = Limits {
+        body_bytes: 1 << 20,
+        bodies_bytes: 2 << 20,
+        ..limits()
+    };
+    let server = Setup {
+        limits,
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let mut slow = Vec::new();
+    let head = "POST /validate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                content-length: 1000000\r\n\r\n";
+    for _ in 0..40 {
+        let mut caller = server.connect(&[]).await;
+        caller.write_all(head.as_bytes()).await.unwrap();
+        // What finds no room is not taken.
+        let _ = timeout(
+            Duration::from_millis(50),
+            caller.write_all(&[b' '; 900_000]),
+        )
+        .await;
+        slow.push(caller);
+    }
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let asked = async { server.http1().await.ask("/validate").await.status };
+        assert_eq!(timeout(SOON, asked).await.expect("an answer"), 200);
+    }
+    assert!(begun.elapsed() < SOON);
+}

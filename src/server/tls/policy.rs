@@ -1,0 +1,269 @@
+//! The versions and cipher suites that a caller may choose from.
+//!
+//! They are named as OpenShift's TLS security profiles name them: versions as in Go, suites by their IANA names
+//! or by those of OpenSSL. As in Go, suites of TLS 1.3 are all offered unless the list names some of them.
+
+use rustls::{
+    SupportedCipherSuite, SupportedProtocolVersion,
+    version::{TLS12, TLS13},
+};
+use thiserror::Error;
+
+use crate::pki::provider;
+
+/// A version of TLS, by the name that Go and OpenShift give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TlsVersion {
+    /// `VersionTLS10`
+    Tls10,
+    /// `VersionTLS11`
+    Tls11,
+    /// `VersionTLS12`
+    Tls12,
+    /// `VersionTLS13`
+    Tls13,
+}
+
+/// The versions and cipher suites that are offered; all that the library has, by default.
+#[derive(Debug, Clone)]
+pub struct TlsPolicy {
+    versions: Vec<&'static SupportedProtocolVersion>,
+    suites: Vec<SupportedCipherSuite>,
+    warnings: Vec<String>,
+}
+
+/// Why nothing could be offered.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TlsPolicyError {
+    /// A name of a version that nobody knows.
+    #[error(
+        "{name:?} is not a version of TLS; write VersionTLS12 or VersionTLS13 (VersionTLS10 and VersionTLS11 \
+         are taken for VersionTLS12)"
+    )]
+    Version {
+        /// The name.
+        name: String,
+    },
+    /// Nothing that was named is left.
+    #[error(
+        "--tls-cipher-suites {}: nadmit has none of these; name at least one of {}",
+        .named.join(","), .offered.join(", ")
+    )]
+    NoSuite {
+        /// The names.
+        named: Vec<String>,
+        /// The names that would do.
+        offered: Vec<String>,
+    },
+}
+
+impl std::str::FromStr for TlsVersion {
+    type Err = TlsPolicyError;
+
+    fn from_str(name: &str) -> Result<Self, TlsPolicyError> {
+        Ok(match name {
+            "VersionTLS10" => Self::Tls10,
+            "VersionTLS11" => Self::Tls11,
+            "VersionTLS12" => Self::Tls12,
+            "VersionTLS13" => Self::Tls13,
+            _ => {
+                return Err(TlsPolicyError::Version {
+                    name: name.to_owned(),
+                });
+            }
+        })
+    }
+}
+
+impl Default for TlsPolicy {
+    fn default() -> Self {
+        Self {
+            versions: vec![&TLS13, &TLS12],
+            suites: provider().cipher_suites.clone(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl TlsPolicy {
+    /// Returns what is left of the named suites (of all, if none is named) from `least` on.
+    ///
+    /// # Errors
+    /// When suites are named and none of them is left.
+    pub fn new(least: TlsVersion, named: &[String]) -> Result<Self, TlsPolicyError> {
+        let mut policy = Self::default();
+        if least < TlsVersion::Tls12 {
+            let warning = "versions of TLS before 1.2 are not spoken: --tls-min-version is taken for VersionTLS12";
+            policy.warnings.push(warning.to_owned());
+        }
+        let named: Vec<&str> = named.iter().map(|name| name.trim()).collect();
+        let named: Vec<&str> = named.into_iter().filter(|name| !name.is_empty()).collect();
+        if !named.is_empty() {
+            policy.keep(&named)?;
+        }
+        let has_old = policy.suites.iter().any(|suite| !is_of_tls13(suite));
+        if least == TlsVersion::Tls13 || !has_old {
+            policy.versions = vec![&TLS13];
+        }
+        Ok(policy)
+    }
+
+    /// Leaves the named suites.
+    fn keep(&mut self, named: &[&str]) -> Result<(), TlsPolicyError> {
+        let wanted: Vec<&str> = named.iter().map(|name| iana_name(name)).collect();
+        let offered: Vec<String> = self.suites.iter().map(name_of).collect();
+        let missing: Vec<&str> = named
+            .iter()
+            .zip(&wanted)
+            .filter(|(_, iana)| !offered.iter().any(|name| name == *iana))
+            .map(|(name, _)| *name)
+            .collect();
+        if missing.len() == named.len() {
+            return Err(TlsPolicyError::NoSuite {
+                named: named.iter().map(|&name| name.to_owned()).collect(),
+                offered,
+            });
+        }
+        if !missing.is_empty() {
+            self.warnings.push(format!(
+                "nadmit does not have these cipher suites, and offers the others of --tls-cipher-suites: {}",
+                missing.join(", ")
+            ));
+        }
+        let is_named =
+            |suite: &SupportedCipherSuite| wanted.iter().any(|name| *name == name_of(suite));
+        let names_new = self
+            .suites
+            .iter()
+            .any(|suite| is_of_tls13(suite) && is_named(suite));
+        self.suites
+            .retain(|suite| is_named(suite) || (is_of_tls13(suite) && !names_new));
+        Ok(())
+    }
+
+    pub(super) fn versions(&self) -> &[&'static SupportedProtocolVersion] {
+        &self.versions
+    }
+
+    pub(super) fn suites(&self) -> &[SupportedCipherSuite] {
+        &self.suites
+    }
+
+    /// Returns what was asked for and is not offered, in sentences.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+fn is_of_tls13(suite: &SupportedCipherSuite) -> bool {
+    suite.tls13().is_some()
+}
+
+/// Returns the IANA name; rustls writes `TLS13_` where IANA writes `TLS_`.
+fn name_of(suite: &SupportedCipherSuite) -> String {
+    let name = suite.suite().as_str().unwrap_or_default();
+    match name.strip_prefix("TLS13_") {
+        Some(rest) => format!("TLS_{rest}"),
+        None => name.to_owned(),
+    }
+}
+
+/// Returns the IANA name of a suite that is named as OpenSSL does, or as Go did before; other names are theirs.
+fn iana_name(name: &str) -> &str {
+    match name {
+        "ECDHE-ECDSA-AES128-GCM-SHA256" => "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "ECDHE-RSA-AES128-GCM-SHA256" => "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384" => "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384" => "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305" | "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305" => {
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+        }
+        "ECDHE-RSA-CHACHA20-POLY1305" | "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305" => {
+            "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OpenShift's profile Intermediate.
+    const INTERMEDIATE: &str = "TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256,\
+        ECDHE-ECDSA-AES128-GCM-SHA256,ECDHE-RSA-AES128-GCM-SHA256,ECDHE-ECDSA-AES256-GCM-SHA384,\
+        ECDHE-RSA-AES256-GCM-SHA384,ECDHE-ECDSA-CHACHA20-POLY1305,ECDHE-RSA-CHACHA20-POLY1305,\
+        DHE-RSA-AES128-GCM-SHA256,DHE-RSA-AES256-GCM-SHA384";
+
+    fn policy(least: &str, suites: &str) -> Result<TlsPolicy, TlsPolicyError> {
+        let named: Vec<String> = suites.split(',').map(str::to_owned).collect();
+        TlsPolicy::new(least.parse()?, &named)
+    }
+
+    fn offered(policy: &TlsPolicy) -> (usize, usize) {
+        let new = policy.suites.iter().filter(|suite| is_of_tls13(suite));
+        let new = new.count();
+        (policy.suites.len() - new, new)
+    }
+
+    #[test]
+    fn profiles_leave_what_the_library_has_and_name_the_rest() {
+        // least version, suites: versions, suites of TLS 1.2 and 1.3, what the warnings name
+        let cases = [
+            ("VersionTLS12", "", 2, (6, 3), ""),
+            (
+                "VersionTLS12",
+                INTERMEDIATE,
+                2,
+                (6, 3),
+                "DHE-RSA-AES128-GCM-SHA256, DHE-RSA-AES256-GCM-SHA384",
+            ),
+            (
+                "VersionTLS10",
+                "ECDHE-RSA-AES128-GCM-SHA256,DES-CBC3-SHA",
+                2,
+                (1, 3),
+                "DES-CBC3-SHA",
+            ),
+            ("VersionTLS11", "", 2, (6, 3), "before 1.2"),
+            ("VersionTLS13", "TLS_AES_128_GCM_SHA256", 1, (0, 1), ""),
+            ("VersionTLS12", "TLS_AES_128_GCM_SHA256", 1, (0, 1), ""),
+            (
+                "VersionTLS12",
+                "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+                2,
+                (2, 3),
+                "",
+            ),
+            // As in Go: the suites of TLS 1.3 are not those of this list.
+            ("VersionTLS13", "ECDHE-RSA-AES128-GCM-SHA256", 1, (1, 3), ""),
+        ];
+        for (least, suites, versions, counts, warned) in cases {
+            let policy = policy(least, suites).unwrap();
+            assert_eq!(policy.versions.len(), versions, "{least} {suites}");
+            assert_eq!(offered(&policy), counts, "{least} {suites}");
+            let warnings = policy.warnings.join("; ");
+            assert_eq!(warnings.is_empty(), warned.is_empty(), "{warnings}");
+            assert!(warnings.contains(warned), "{warnings}");
+        }
+    }
+
+    #[test]
+    fn nothing_left_and_unknown_versions_are_errors_that_say_what_to_write() {
+        let error = policy("VersionTLS12", "DES-CBC3-SHA,DHE-RSA-AES128-GCM-SHA256").unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("DES-CBC3-SHA,DHE-RSA-AES128-GCM-SHA256"),
+            "{said}"
+        );
+        assert!(
+            said.contains("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+            "{said}"
+        );
+        let said = policy("1.2", "").unwrap_err().to_string();
+        assert!(
+            said.contains("\"1.2\"") && said.contains("VersionTLS12"),
+            "{said}"
+        );
+    }
+}
