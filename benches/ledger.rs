@@ -145,6 +145,7 @@ fn allocation(number: u32) -> Allocation {
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: Timestamp(1_700_000_000),
     }

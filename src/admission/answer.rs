@@ -137,21 +137,15 @@ impl Answer {
         &self.namespace
     }
 
-    /// Everything that denies, for people, in one line.
+    /// Returns everything that denies, for people, in one line.
+    ///
+    /// It begins with what is wrong and says nothing of a pod's name: a controller makes an Event of it
+    /// for each pod that it tries to create, and only equal Events are counted instead of repeated.
     pub fn message(&self) -> String {
         if let Some(reason) = &self.later {
-            let (namespace, name) = (&self.namespace, &self.name);
-            return format!("nadmit cannot answer for \"{namespace}/{name}\" yet: {reason}");
+            return format!("not yet: {reason}");
         }
         let denied: Vec<&Finding> = self.denied().collect();
-        let said = |finding: &Finding| {
-            format!(
-                "{}: {} [{}]",
-                finding.field,
-                finding.sentence(),
-                finding.code
-            )
-        };
         let all = match &*denied {
             [one] => said(one),
             many => many
@@ -161,14 +155,15 @@ impl Answer {
                 .collect::<Vec<_>>()
                 .join(" "),
         };
-        // What belongs to the whole cluster has no namespace.
-        let slash = if self.namespace.is_empty() { "" } else { "/" };
-        format!(
-            "nadmit refuses {} \"{}{slash}{}\": {all}",
-            self.kind.to_lowercase(),
-            self.namespace,
-            self.name
-        )
+        match &*self.kind {
+            "Pod" | "Binding" => all,
+            kind => {
+                // What belongs to the whole cluster has no namespace.
+                let slash = if self.namespace.is_empty() { "" } else { "/" };
+                let (kind, namespace) = (kind.to_lowercase(), &self.namespace);
+                format!("{all} ({kind} \"{namespace}{slash}{}\")", self.name)
+            }
+        }
     }
 
     /// The bytes of the `AdmissionReview` that carries this answer to the call `uid`.
@@ -263,6 +258,21 @@ impl Answer {
     }
 }
 
+/// Returns a finding in one line, what is wrong first.
+fn said(finding: &Finding) -> String {
+    let position = finding
+        .position
+        .map_or(String::new(), |position| format!(", {position}"));
+    let Finding {
+        code,
+        field,
+        message,
+        help,
+        ..
+    } = finding;
+    format!("{message} (in {field}{position}); {help} [{code}]")
+}
+
 #[derive(Serialize)]
 struct ReviewOut<'a> {
     #[serde(rename = "apiVersion")]
@@ -315,4 +325,51 @@ struct CauseOut<'a> {
 struct AuditOut {
     decision: &'static str,
     findings: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::admission::Review;
+
+    fn message(kind: &str, name: &str) -> String {
+        let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+            "uid": "u", "kind": {"kind": kind}, "resource": {"group": "", "resource": "x"},
+            "operation": "CREATE", "namespace": "db",
+            "object": {"metadata": {"name": name, "namespace": "db"}},
+        }});
+        let body = review.to_string();
+        let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+        let finding = |code| Finding {
+            code,
+            level: Level::Deny,
+            would_deny: false,
+            field: "spec.x".to_owned(),
+            position: None,
+            span: None,
+            message: "it is not there".to_owned(),
+            help: "create it".to_owned(),
+            rests_on: None,
+        };
+        let findings = vec![finding("one"), finding("two")];
+        Answer::new(&review.request, findings).message()
+    }
+
+    #[test]
+    fn messages_on_the_pods_of_a_controller_are_equal() {
+        let first = message("Pod", "web-5f6d-abcde");
+        assert_eq!(first, message("Pod", "web-5f6d-fghij"));
+        assert_eq!(
+            first,
+            "(1) it is not there (in spec.x); create it [one] \
+             (2) it is not there (in spec.x); create it [two]"
+        );
+        let other = message("AddressPool", "storage");
+        assert!(
+            other.ends_with("[two] (addresspool \"db/storage\")"),
+            "{other}"
+        );
+    }
 }

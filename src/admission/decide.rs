@@ -35,6 +35,9 @@ const NAD_GROUP: &str = "k8s.cni.cncf.io";
 /// Their plural name.
 const NAD_RESOURCE: &str = "network-attachment-definitions";
 
+/// How many look-ups are made at most for what a review is warned of.
+const MOST_REFRESHED: usize = 4;
+
 /// The plural name of the object that OpenShift's network operator takes its settings from.
 const OPERATOR_RESOURCE: &str = "networks";
 
@@ -57,6 +60,9 @@ pub enum Decision {
     /// Look these up at their origin, then decide again with [`Evidence::LookedUp`]: what was decided
     /// rests on what is not certain.
     Confirm(Vec<Lookup>),
+    /// Look these up at their origin if it answers soon, then decide again: a warning rests on them.
+    /// What is not answered is named in [`Evidence::LookedUp`] as tried.
+    Refresh(Vec<Lookup>),
     /// Record that this node owns this slice, tell the index, and decide again: a pod needs an
     /// address of it.
     Claim(Slice),
@@ -83,7 +89,7 @@ pub struct Plan {
 ///
 /// # Guarantees
 /// - [`Decision::Confirm`] asks for nothing that the evidence covers; with [`Evidence::Confirmed`] the
-///   decision is never one.
+///   decision is never one. The same holds of [`Decision::Refresh`], which asks for nothing twice.
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused.
 pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>) -> Decision {
@@ -118,6 +124,10 @@ impl Decision {
         if !lookups.is_empty() {
             return Self::Confirm(lookups);
         }
+        let lookups = doubtful(&findings, evidence);
+        if !lookups.is_empty() {
+            return Self::Refresh(lookups);
+        }
         Self::Answer(Answer::new(request, findings))
     }
 
@@ -144,6 +154,7 @@ impl Decision {
             }),
             Self::Claim(slice) => Self::Claim(slice),
             Self::Confirm(lookups) => Self::Confirm(lookups),
+            Self::Refresh(lookups) => Self::Refresh(lookups),
         }
     }
 }
@@ -200,6 +211,22 @@ fn unconfirmed(findings: &[Finding], evidence: Evidence<'_>) -> Vec<Lookup> {
     lookups
 }
 
+/// Returns what is worth looking up before these findings warn: a network or a pool that was applied a
+/// moment before the object under review. What costs a whole list is not.
+fn doubtful(findings: &[Finding], evidence: Evidence<'_>) -> Vec<Lookup> {
+    let mut lookups: Vec<Lookup> = Vec::new();
+    let most = MOST_REFRESHED.saturating_sub(evidence.asked());
+    let warnings = findings.iter().filter(|one| one.level == Level::Warn);
+    for lookup in warnings.filter_map(|one| one.rests_on.as_ref()) {
+        let cheap = matches!(lookup, Lookup::Network { .. } | Lookup::Pool { .. });
+        if lookups.len() < most && cheap && !evidence.has_asked(lookup) && !lookups.contains(lookup)
+        {
+            lookups.push(lookup.clone());
+        }
+    }
+    lookups
+}
+
 /// Dispatch by resource and subresource.
 fn findings(request: &Request<'_>, situation: &Situation<'_>) -> Vec<Finding> {
     let (catalog, policy) = (situation.catalog, situation.policy);
@@ -218,8 +245,8 @@ fn findings(request: &Request<'_>, situation: &Situation<'_>) -> Vec<Finding> {
         (("", "configmaps"), "", Operation::Create | Operation::Update) => {
             config_map(request, catalog, policy)
         }
-        ((OWN_GROUP, _), "", _) => pool::findings(request, catalog, policy, |pool, after| {
-            pool::held(situation.allocations, pool, after)
+        ((OWN_GROUP, _), "", _) => pool::findings(request, catalog, policy, |pool, change| {
+            pool::held(situation.allocations, pool, change)
         }),
         ((group, resource), "", Operation::Create | Operation::Update) => {
             match Template::of(group, resource) {

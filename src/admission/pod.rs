@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     object::{Object, Raw},
-    review::Request,
+    review::{Operation, Request},
 };
 use crate::{
     allocation::{Controller, Identity, index::Asker},
@@ -74,5 +74,10 @@ pub(super) fn subject<'s>(
         catalog,
     );
     subject.has_node = pod.spec.node_name.is_some();
+    if request.operation == Operation::Create {
+        let name = request.name.as_deref().filter(|name| !name.is_empty());
+        subject.name = Some(name.or(pod.metadata.name.as_deref()).unwrap_or_default());
+        subject.is_launcher = pod.metadata.labels.virt_launcher;
+    }
     subject
 }

@@ -1,5 +1,7 @@
 //! nadmit's own kinds under review: address pools and reservations.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, value::RawValue};
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     review::{Operation, Request},
 };
 use crate::{
-    allocation::{Address, Pool, SharedIndex, Words},
+    allocation::{Address, Holder, Pool, SharedIndex, Words},
     catalog::Catalog,
     rules::{
         Finding, Held, HeldAddress, Policy, PoolChangeSubject, PoolSubject, ReservationSubject,
@@ -24,25 +26,63 @@ const RESERVATIONS: &str = "addressreservations";
 /// The most addresses that a finding names.
 const NAMED: usize = 10;
 
-/// What is held from the pool of this name, and what of it the pool would not give any more as it is
-/// to be (`None`: it is deleted).
-pub(super) fn held(index: &SharedIndex, pool: &str, after: Option<&Pool>) -> Held {
+/// A pool as it is and as it is to be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PoolChange<'a> {
+    /// The pool as it is; `None` if it makes no sense.
+    pub(super) before: Option<&'a Pool>,
+    /// The pool as it is to be; `None` if it is deleted.
+    pub(super) after: Option<&'a Pool>,
+}
+
+/// Returns what is held from the pool of this name, and what of it the change cuts off.
+///
+/// Only what lies in the pool's own ranges and MACs counts: a MAC that a pod brought with it is
+/// recorded under the pool, too, and must not keep the pool from being changed.
+pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> Held {
     let mut held = Held::default();
+    // The lowest of those that are cut off.
+    let mut named: BTreeMap<Address, Holder> = BTreeMap::new();
     let index = index.lock();
     for (record, _) in index.recorded().filter(|(record, _)| *record.pool == *pool) {
-        held.count += 1;
-        if after.is_none_or(|after| gives(after, record.address)) {
+        let address = record.address;
+        held.count += u64::from(change.is_of_pool(address));
+        if !change.cuts_off(address) {
             continue;
         }
         held.outside += 1;
-        if held.some_outside.len() < NAMED {
-            held.some_outside.push(HeldAddress {
-                address: record.address,
-                holder: record.holder.clone(),
-            });
+        named.insert(address, record.holder.clone());
+        if named.len() > NAMED {
+            named.pop_last();
         }
     }
+    let named = named.into_iter();
+    held.some_outside = named
+        .map(|(address, holder)| HeldAddress { address, holder })
+        .collect();
     held
+}
+
+impl PoolChange<'_> {
+    /// Returns whether an address is one of the pool's own, as it is now.
+    fn is_of_pool(self, address: Address) -> bool {
+        let Some(before) = self.before else {
+            return true;
+        };
+        match address {
+            Address::Ip(ip) => before.range_of(ip).is_some(),
+            Address::Mac(mac) => before.macs.as_ref().is_some_and(|macs| macs.contains(mac)),
+        }
+    }
+
+    /// Returns whether the pool gives an address now, and not after the change.
+    fn cuts_off(self, address: Address) -> bool {
+        // Which MACs a pool had that makes no sense is not known: a pod may have brought this one.
+        let given = self
+            .before
+            .map_or(address.ip().is_some(), |before| gives(before, address));
+        given && self.after.is_some_and(|after| !gives(after, address))
+    }
 }
 
 fn gives(pool: &Pool, address: Address) -> bool {
@@ -61,7 +101,7 @@ pub(super) fn findings(
     request: &Request<'_>,
     catalog: &Catalog,
     policy: &Policy,
-    held: impl Fn(&str, Option<&Pool>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> Held,
 ) -> Vec<Finding> {
     match (&*request.resource.resource, request.operation) {
         (POOLS, Operation::Create | Operation::Update) => pool(request, catalog, policy, held),
@@ -77,7 +117,7 @@ fn pool(
     request: &Request<'_>,
     catalog: &Catalog,
     policy: &Policy,
-    held: impl Fn(&str, Option<&Pool>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> Held,
 ) -> Vec<Finding> {
     let Some(object) = judged(request) else {
         return Vec::new();
@@ -94,8 +134,11 @@ fn pool(
     let mut found = only_news(found, &judge_pool(&before, policy));
     // What is to be no pool is refused already, or was none before.
     if let Ok(after) = &after.pool {
-        let before = before.pool.as_ref().ok();
-        found.extend(change(name, before, Some(after), policy, held));
+        let change = PoolChange {
+            before: before.pool.as_ref().ok(),
+            after: Some(after),
+        };
+        found.extend(changed(name, change, policy, held));
     }
     found
 }
@@ -104,28 +147,32 @@ fn pool(
 fn pool_deleted(
     request: &Request<'_>,
     policy: &Policy,
-    held: impl Fn(&str, Option<&Pool>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> Held,
 ) -> Vec<Finding> {
     let old = request.old_object.as_ref();
     let Some(old) = old.filter(|old| old.metadata.deletion_timestamp.is_none()) else {
         return Vec::new();
     };
     let name = old.metadata.name.as_deref().unwrap_or_default();
-    change(name, None, None, policy, held)
+    let before = Words::of_pool(&value(request.own.before)).pool(name);
+    let change = PoolChange {
+        before: before.as_ref().ok(),
+        after: None,
+    };
+    changed(name, change, policy, held)
 }
 
-fn change(
+fn changed(
     name: &str,
-    before: Option<&Pool>,
-    after: Option<&Pool>,
+    change: PoolChange<'_>,
     policy: &Policy,
-    held: impl Fn(&str, Option<&Pool>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> Held,
 ) -> Vec<Finding> {
     let subject = PoolChangeSubject {
         name,
-        before,
-        after,
-        held: &held(name, after),
+        before: change.before,
+        after: change.after,
+        held: &held(name, change),
     };
     judge_pool_change(&subject, policy)
 }
@@ -158,7 +205,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::admission::Review;
+    use crate::{
+        admission::Review,
+        allocation::{Stored, Version},
+    };
 
     /// The codes and fields found on a pool that is changed, or without an `after` deleted, while
     /// `count` addresses are held.
@@ -174,8 +224,9 @@ mod tests {
         let body = review.to_string();
         let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
         let (catalog, policy) = (Catalog::default(), Policy::default());
-        let findings = findings(&review.request, &catalog, &policy, |name, changed| {
-            assert_eq!((name, changed.is_some()), ("storage", after.is_some()));
+        let findings = findings(&review.request, &catalog, &policy, |name, change| {
+            assert_eq!((name, change.before.is_some()), ("storage", true));
+            assert_eq!(change.after.is_some(), after.is_some());
             Held {
                 count,
                 ..Held::default()
@@ -194,5 +245,100 @@ mod tests {
         assert_eq!(found(Some(other), 2), ["pool-in-use spec.ranges[0].range"]);
         let wider = json!({"ranges": [{"range": "192.0.2.0/23"}]});
         assert_eq!(found(Some(wider), 2), [""; 0]);
+    }
+
+    /// What is held of a pool when its spec `before` becomes `after`, or when it is deleted.
+    fn held_through(before: &Value, after: Option<&Value>) -> Held {
+        let index = SharedIndex::default();
+        let addresses = [
+            "192.0.2.5",
+            // In the range, but adopted: it is excluded.
+            "192.0.2.200",
+            "02:5e:00:00:01:07",
+            // Brought by a pod.
+            "ca:fe:c0:ff:ee:00",
+        ];
+        for (at, address) in (1..).zip(addresses) {
+            let record = json!({
+                "address": address, "pool": "storage", "since": 0,
+                "network": {"namespace": "db", "name": "a"},
+                "holder": {"pod": {"namespace": "db", "name": format!("p{at}")}},
+            });
+            index.lock().apply(Stored {
+                allocation: serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}")),
+                version: Version(at),
+            });
+        }
+        let pool = |spec: &Value| Words::of_pool(spec).pool("storage").ok();
+        let (before, after) = (pool(before), after.and_then(pool));
+        let change = PoolChange {
+            before: before.as_ref(),
+            after: after.as_ref(),
+        };
+        held(&index, "storage", change)
+    }
+
+    fn spec(range: &str, prefix: &str) -> Value {
+        let range = json!({"range": range, "exclude": ["192.0.2.192/26"]});
+        json!({"ranges": [range], "macs": {"prefix": prefix}})
+    }
+
+    #[test]
+    fn only_what_lay_in_the_pool_before_binds_it() {
+        let before = spec("192.0.2.0/24", "02:5e:00");
+        let cut = |after: &Value| {
+            let held = held_through(&before, Some(after));
+            let named = held.some_outside.iter().map(|one| one.address.to_string());
+            (held.count, named.collect::<Vec<_>>())
+        };
+        // A brought MAC and an excluded address bind nothing, however the pool changes.
+        assert_eq!(cut(&before), (3, vec![]));
+        assert_eq!(cut(&spec("192.0.0.0/16", "02:5e:00")), (3, vec![]));
+        let shrunk = spec("192.0.2.128/25", "02:5e:00");
+        assert_eq!(cut(&shrunk), (3, vec!["192.0.2.5".to_owned()]));
+        let others = cut(&spec("192.0.2.0/24", "02:5f:00"));
+        assert_eq!(others, (3, vec!["02:5e:00:00:01:07".to_owned()]));
+        assert_eq!(held_through(&before, None).count, 3);
+        let elsewhere = json!({"ranges": [{"range": "10.0.0.0/24"}], "macs": {"prefix": "0a"}});
+        assert_eq!(held_through(&elsewhere, None), Held::default());
+    }
+
+    #[test]
+    fn of_a_pool_that_made_no_sense_all_is_held_and_no_mac_is_missed() {
+        let senseless = json!({"ranges": [{"range": "x"}]});
+        assert_eq!(held_through(&senseless, None).count, 4);
+        let repaired = held_through(&senseless, Some(&spec("192.0.2.0/24", "02:5f:00")));
+        let named = repaired
+            .some_outside
+            .iter()
+            .map(|one| one.address.to_string());
+        assert_eq!(named.collect::<Vec<_>>(), ["192.0.2.200"]);
+    }
+
+    #[test]
+    fn the_lowest_that_are_cut_off_are_named_in_order() {
+        let index = SharedIndex::default();
+        for at in (1..=30_u8).rev() {
+            let record = json!({
+                "address": format!("192.0.2.{at}"), "pool": "storage", "since": 0,
+                "network": {"namespace": "db", "name": "a"},
+                "holder": {"pod": {"namespace": "db", "name": format!("p{at}")}},
+            });
+            index.lock().apply(Stored {
+                allocation: serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}")),
+                version: Version(u64::from(at)),
+            });
+        }
+        let pool = |range| Words::of_pool(&json!({"ranges": [{"range": range}]})).pool("storage");
+        let pools = [pool("192.0.2.0/24"), pool("192.0.3.0/24")];
+        let change = PoolChange {
+            before: pools[0].as_ref().ok(),
+            after: pools[1].as_ref().ok(),
+        };
+        let held = held(&index, "storage", change);
+        let named = held.some_outside.iter().map(|one| one.address.to_string());
+        let expected = (1..=10).map(|at| format!("192.0.2.{at}"));
+        assert_eq!(held.outside, 30);
+        assert!(named.eq(expected), "{:?}", held.some_outside);
     }
 }

@@ -29,20 +29,47 @@ pub struct Situation<'a> {
 pub enum Evidence<'a> {
     /// It may lag behind its origin: what it says of other objects may be over.
     Cached,
-    /// These, which [`Decision::Confirm`](super::Decision::Confirm) asked for, were looked up at the
-    /// origin and are in it.
-    LookedUp(&'a [Lookup]),
+    /// Some of it was looked up at the origin.
+    LookedUp {
+        /// What was looked up, and is in the catalog as it is at the origin.
+        done: &'a [Lookup],
+        /// What [`Decision::Refresh`](super::Decision::Refresh) asked for and the origin did not
+        /// answer: a warning may rest on the cache, a denial may not.
+        tried: &'a [Lookup],
+    },
     /// Nothing lags: whatever could be looked up is as its origin is.
     Confirmed,
 }
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
+    /// Returns the evidence of look-ups that all were answered.
+    pub fn looked_up(done: &'a [Lookup]) -> Self {
+        Self::LookedUp { done, tried: &[] }
+    }
+
     /// Whether what this look-up would say is known already.
     pub fn covers(self, lookup: &Lookup) -> bool {
         match self {
             Self::Cached => false,
-            Self::LookedUp(done) => done.contains(lookup),
+            Self::LookedUp { done, .. } => done.contains(lookup),
             Self::Confirmed => true,
+        }
+    }
+
+    /// Returns whether this look-up was made, or was tried in vain.
+    pub(super) fn has_asked(self, lookup: &Lookup) -> bool {
+        let in_vain = match self {
+            Self::LookedUp { tried, .. } => tried.contains(lookup),
+            Self::Cached | Self::Confirmed => false,
+        };
+        in_vain || self.covers(lookup)
+    }
+
+    /// Returns how many look-ups were made or tried.
+    pub(super) fn asked(self) -> usize {
+        match self {
+            Self::LookedUp { done, tried } => done.len() + tried.len(),
+            Self::Cached | Self::Confirmed => 0,
         }
     }
 }

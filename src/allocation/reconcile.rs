@@ -312,6 +312,7 @@ pub fn given_back(record: &Allocation, layout: &Layout, now: Timestamp) -> Optio
         former_nodes: Vec::new(),
         reservation: None,
         since: now,
+        taken: None,
         ..record.clone()
     })
 }

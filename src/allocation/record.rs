@@ -46,6 +46,9 @@ pub struct Allocation {
     pub reservation: Option<NetworkRef>,
     /// When it was taken or last changed hands, in seconds since 1970 UTC.
     pub since: Timestamp,
+    /// When the holder got it, where a later pod of the holder has taken it over since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Timestamp>,
 }
 
 /// A namespace and a name in it.
@@ -102,6 +105,11 @@ pub enum Write {
 }
 
 impl Allocation {
+    /// Returns since when the holder has had it, through all of its pods.
+    pub fn held_since(&self) -> Timestamp {
+        self.taken.unwrap_or(self.since)
+    }
+
     /// The name of its record; see [`Space::record_name`].
     pub fn record_name(&self) -> String {
         self.space.record_name(self.address)

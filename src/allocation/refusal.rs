@@ -112,7 +112,7 @@ pub enum Refusal {
     /// The namespace has as many as it may.
     #[error(
         "namespace {namespace:?} holds {held} addresses of pool {pool:?}, as many as it may \
-         (maxPerNamespace: {most})"
+         (maxPerNamespace: {most}){}", kept(.retained)
     )]
     Limit {
         /// The namespace.
@@ -123,6 +123,8 @@ pub enum Refusal {
         held: u64,
         /// How many it may have.
         most: u64,
+        /// The first of those that are kept for workloads without a pod, where that is known.
+        retained: Vec<Address>,
     },
     /// The holder has another address there than it asks for.
     #[error("{holder} holds {has} there, not {asks}")]
@@ -289,7 +291,13 @@ impl Refusal {
                  VirtualMachineInstanceMigration)"
             ),
             Self::MacFollows { .. } => "leave \"mac\" out to be given one".to_owned(),
-            Self::Limit { .. } => "delete pods there, or have the limit raised".to_owned(),
+            Self::Limit { retained, .. } => match retained.first() {
+                None => "delete pods there, or have the limit raised".to_owned(),
+                Some(first) => format!(
+                    "release what is kept and not needed any more (nadmit release {first}), delete pods \
+                     there, or have the limit raised"
+                ),
+            },
             Self::Contradiction { has, .. } => {
                 format!("ask for {has}, or release it first: nadmit release {has}")
             }
@@ -306,6 +314,15 @@ impl Refusal {
 fn list(ranges: &[Subnet]) -> String {
     let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
     ranges.join(", ")
+}
+
+/// What is said of addresses that are kept without a pod.
+fn kept(retained: &[Address]) -> String {
+    let retained: Vec<String> = retained.iter().map(ToString::to_string).collect();
+    match &*retained {
+        [] => String::new(),
+        all => format!("; kept for workloads without a pod: {}", all.join(", ")),
+    }
 }
 
 fn never(reason: NotGiven) -> &'static str {

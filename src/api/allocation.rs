@@ -4,6 +4,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::Error as _};
+use serde_json::Value;
 
 use crate::allocation::{Allocation, FORMER_NODES, Timestamp};
 
@@ -79,6 +80,9 @@ pub struct AddressAllocationSpec {
     pub reservation: Option<ObjectName>,
     /// When it was taken or last changed hands.
     pub since: Time,
+    /// When the holder got it, where a later pod of the holder has taken it over since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Time>,
 }
 
 /// Who an allocation is for: exactly one of these.
@@ -170,10 +174,15 @@ impl AddressAllocationSpec {
     /// # Errors
     /// When its time is none that can be written.
     pub fn of(allocation: &Allocation) -> serde_json::Result<Self> {
-        let since = jiff::Timestamp::from_second(allocation.since.0);
-        let since = Time(since.map_err(serde_json::Error::custom)?);
+        let time = |moment: Timestamp| -> serde_json::Result<Value> {
+            let time = jiff::Timestamp::from_second(moment.0);
+            serde_json::to_value(Time(time.map_err(serde_json::Error::custom)?))
+        };
         let mut value = serde_json::to_value(allocation)?;
-        value["since"] = serde_json::to_value(since)?;
+        value["since"] = time(allocation.since)?;
+        if let Some(taken) = allocation.taken {
+            value["taken"] = time(taken)?;
+        }
         serde_json::from_value(value)
     }
 
@@ -184,6 +193,9 @@ impl AddressAllocationSpec {
     pub fn allocation(&self) -> serde_json::Result<Allocation> {
         let mut value = serde_json::to_value(self)?;
         value["since"] = serde_json::to_value(Timestamp(self.since.0.as_second()))?;
+        if let Some(taken) = &self.taken {
+            value["taken"] = serde_json::to_value(Timestamp(taken.0.as_second()))?;
+        }
         serde_json::from_value(value)
     }
 }

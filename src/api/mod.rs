@@ -16,6 +16,7 @@ pub mod call;
 mod crds;
 pub mod labels;
 mod pool;
+mod pool_use;
 mod reservation;
 mod slice;
 
@@ -31,6 +32,7 @@ pub use self::{
         AddressPool, AddressPoolSpec, AddressPoolStatus, LabelCondition, MacSource,
         NamespaceSelector, PoolRange, SliceUse, WorkloadRetentionPolicy,
     },
+    pool_use::{PoolColumns, RangeUse, in_short},
     reservation::{
         AddressReservation, AddressReservationSpec, AddressReservationStatus, ReservedFor,
     },

@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{PoolColumns, RangeUse};
 use crate::allocation::spec::PoolSpec;
 
 /// An AddressPool is where pods' attachments to secondary networks get their addresses and MACs from.
@@ -26,14 +27,23 @@ use crate::allocation::spec::PoolSpec;
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
-    printcolumn(name = "Ranges", type_ = "string", json_path = ".spec.ranges[*].range"),
-    printcolumn(name = "Allocated", type_ = "integer", json_path = ".status.allocated"),
-    printcolumn(name = "Reserved", type_ = "integer", json_path = ".status.reserved"),
-    printcolumn(name = "Free", type_ = "string", json_path = ".status.free"),
+    // Of a list kubectl shows the first element only: texts show all ranges.
+    printcolumn(name = "Ranges", type_ = "string", json_path = ".status.columns.ranges"),
+    printcolumn(
+        name = "Allocated",
+        type_ = "string",
+        json_path = ".status.columns.allocated"
+    ),
+    printcolumn(
+        name = "Reserved",
+        type_ = "string",
+        json_path = ".status.columns.reserved"
+    ),
+    printcolumn(name = "Free", type_ = "string", json_path = ".status.columns.free"),
     printcolumn(
         name = "Capacity",
         type_ = "string",
-        json_path = ".status.capacity",
+        json_path = ".status.columns.capacity",
         priority = 1
     ),
     printcolumn(
@@ -184,7 +194,8 @@ pub struct LabelCondition {
     pub values: Vec<String>,
 }
 
-/// How full a pool is. Numbers that an IPv6 range makes too large for JSON are written as text.
+/// How full a pool is. An attachment needs an address of each range, so the numbers are those of the range
+/// with the fewest left. Numbers that an IPv6 range makes too large for JSON are written as text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressPoolStatus {
@@ -192,7 +203,7 @@ pub struct AddressPoolStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// How many addresses there are to give.
+    /// How many addresses that range has to give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<String>,
     /// How many of them are held, those of reservations that nobody has taken aside.
@@ -206,6 +217,12 @@ pub struct AddressPoolStatus {
     /// How many are free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<String>,
+    /// Each range by itself, in the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<RangeUse>,
+    /// What kubectl shows in columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<PoolColumns>,
     /// The slices that nodes draw from, where there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SliceUse>,

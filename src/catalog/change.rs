@@ -121,8 +121,9 @@ impl Catalog {
         let mut before = None;
         self.change(&home, |namespace| {
             namespace.users = Arc::default();
-            before = namespace.pods.insert(pod);
+            before = namespace.pods.insert(Arc::clone(&pod));
         });
+        self.note_carried(before.as_deref(), Some(&pod));
         self.pods += usize::from(before.is_none());
         true
     }
@@ -133,10 +134,12 @@ impl Catalog {
             return false;
         }
         self.pods -= 1;
+        let mut before = None;
         self.change(namespace, |home| {
             home.users = Arc::default();
-            home.pods.remove(name);
+            before = home.pods.remove(name);
         });
+        self.note_carried(before.as_deref(), None);
         self.forget_if_empty(namespace);
         true
     }

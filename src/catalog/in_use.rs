@@ -17,7 +17,7 @@ use crate::{
 
 impl Catalog {
     /// The addresses of pools that pods carry (in their annotations, or as network-status reports
-    /// them) and that networks configure. `default_home` is the namespace in which pods' default
+    /// them) and that networks configure; of pods on the wire of a pool that no pool serves, too. `default_home` is the namespace in which pods' default
     /// networks are looked up.
     pub fn addresses_in_use(&self, default_home: &str) -> Vec<InUse> {
         let mut pods: Vec<&Arc<Pod>> = self.pods().collect();
@@ -70,8 +70,8 @@ impl Catalog {
             let annotation = Annotation::parse(text);
             for selection in &annotation.selections {
                 let name = selection.network_name().unwrap_or_default();
-                let served = self.served(selection.namespace_or(home), name);
-                let Some((network, pool)) = served else {
+                let network = self.network(selection.namespace_or(home), name);
+                let Some(network) = network else {
                     continue;
                 };
                 asked.push(network);
@@ -82,7 +82,12 @@ impl Catalog {
                 let ips = selection.ips.iter().flat_map(|ips| &ips.value);
                 let ips = ips.filter_map(|ip| Some(ip.ok()?.address));
                 let mac = selection.mac.as_ref().and_then(|mac| mac.ok()?.ethernet());
-                add(pod, network, pool, &inside, ips, mac, (found, before));
+                let carried = Carried {
+                    interface: &inside,
+                    ips: ips.collect(),
+                    mac,
+                };
+                self.of_interface(pod, network, &carried, (found, before));
             }
         }
         let reported = pod.network_status.as_deref().map(status::parse);
@@ -91,26 +96,92 @@ impl Catalog {
                 .name
                 .split_once('/')
                 .unwrap_or((&pod.namespace, &attachment.name));
-            let Some((network, pool)) = self.served(namespace, name) else {
+            let Some(network) = self.network(namespace, name) else {
                 continue;
             };
             // Who may make a pod may write a status into it. What it asks for was judged; a network that
             // it never asked for it does not have.
-            if !asked.iter().any(|one| std::ptr::eq(*one, network)) {
+            if !asked.iter().any(|one| std::ptr::eq(*one, &**network)) {
                 continue;
             }
             let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
-            let mac = mac.and_then(|mac| mac.ok()?.ethernet());
-            add(
-                pod,
-                network,
-                pool,
-                attachment.interface.as_deref().unwrap_or_default(),
-                attachment.ips.iter().copied(),
-                mac,
-                (found, before),
-            );
+            let carried = Carried {
+                interface: attachment.interface.as_deref().unwrap_or_default(),
+                ips: attachment.ips.clone(),
+                mac: mac.and_then(|mac| mac.ok()?.ethernet()),
+            };
+            self.of_interface(pod, network, &carried, (found, before));
         }
+    }
+
+    /// Adds what an interface carries: of the pool that serves its network, or, where none does, of the
+    /// pools that serve networks on the same wire.
+    fn of_interface(
+        &self,
+        pod: &Pod,
+        network: &Network,
+        carried: &Carried<'_>,
+        (found, before): (&mut Vec<InUse>, usize),
+    ) {
+        if let Some(name) = network.address_pool.as_deref() {
+            if let Some(pool) = self.layout().pool(name) {
+                let served = Addresses {
+                    ips: carried
+                        .ips
+                        .iter()
+                        .copied()
+                        .filter(|ip| pool.range_of(*ip).is_some())
+                        .collect(),
+                    mac: carried.mac.filter(|_| pool.macs.is_some()),
+                    standing: Standing::Served,
+                };
+                add(
+                    pod,
+                    network,
+                    pool,
+                    carried.interface,
+                    served,
+                    (found, before),
+                );
+            }
+            return;
+        }
+        for pool in self.layout().pools.values() {
+            let given = |ip: &IpAddr| {
+                let range = pool.range_of(*ip).and_then(|at| pool.ranges.get(at));
+                range.is_some_and(|range| range.refuses(*ip).is_none())
+            };
+            let of_pool = |mac: &Mac| pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac));
+            let foreign = Addresses {
+                ips: carried
+                    .ips
+                    .iter()
+                    .copied()
+                    .filter(given)
+                    .take(MOST_FOREIGN)
+                    .collect(),
+                mac: carried.mac.filter(of_pool),
+                standing: Standing::Foreign,
+            };
+            let nothing = foreign.ips.is_empty() && foreign.mac.is_none();
+            if !nothing && self.is_on_wire_of(network, pool) {
+                add(
+                    pod,
+                    network,
+                    pool,
+                    carried.interface,
+                    foreign,
+                    (found, before),
+                );
+            }
+        }
+    }
+
+    /// Returns whether a network is on the same wire as one that a pool serves.
+    fn is_on_wire_of(&self, network: &Network, pool: &Pool) -> bool {
+        let served = self.layout().served.get(&pool.name).into_iter().flatten();
+        let mut served = served.filter_map(|one| self.network(&one.namespace, &one.name));
+        served.any(|one| one.shares_wire(network))
     }
 
     /// A configured address belongs to the pool that serves the network, or to every pool with a
@@ -146,12 +217,33 @@ impl Catalog {
             }
         }
     }
+}
 
-    fn served(&self, namespace: &str, name: &str) -> Option<(&Network, &Arc<Pool>)> {
-        let network = self.network(namespace, name)?;
-        let pool = self.layout().pool(network.address_pool.as_deref()?)?;
-        Some((network, pool))
-    }
+/// The most addresses of a pool on an interface that no pool serves: one of each family is usual, and a
+/// pod may write what it likes into its status.
+const MOST_FOREIGN: usize = 2;
+
+/// What an interface of a pod carries.
+struct Carried<'a> {
+    interface: &'a str,
+    ips: Vec<IpAddr>,
+    mac: Option<Mac>,
+}
+
+/// What of that belongs to a pool.
+struct Addresses {
+    ips: Vec<IpAddr>,
+    mac: Option<Mac>,
+    standing: Standing,
+}
+
+/// How the network of an interface stands to a pool.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The pool serves it.
+    Served,
+    /// No pool serves it, and it is on the same wire.
+    Foreign,
 }
 
 fn add(
@@ -159,12 +251,11 @@ fn add(
     network: &Network,
     pool: &Arc<Pool>,
     interface: &str,
-    ips: impl Iterator<Item = IpAddr>,
-    mac: Option<Mac>,
+    carried: Addresses,
     (found, before): (&mut Vec<InUse>, usize),
 ) {
-    let ips = ips.filter(|ip| pool.range_of(*ip).is_some());
-    let mut addresses: Vec<Address> = ips.map(Address::Ip).collect();
+    let Addresses { ips, mac, standing } = carried;
+    let mut addresses: Vec<Address> = ips.into_iter().map(Address::Ip).collect();
     // A MAC that follows from one of the addresses is theirs.
     let follows = |address: &Address| {
         let following = address.ip().and_then(|ip| pool.following_mac(ip));
@@ -172,7 +263,7 @@ fn add(
     };
     if !addresses.iter().any(follows) {
         // Any other is its own, though it may follow from an address that another has by now.
-        addresses.extend(mac.filter(|_| pool.macs.is_some()).map(Address::Mac));
+        addresses.extend(mac.map(Address::Mac));
     }
     let requested = &pod.requested;
     let put_in = requested.networks.is_some() || requested.default_network.is_some();
@@ -188,11 +279,93 @@ fn add(
                 uid: pod.uid.as_deref().map(Arc::from),
                 node: pod.node.as_deref().map(Arc::from),
             }),
-            given: pod.node.is_some() || put_in,
+            // What no pool gave takes nothing from its holder.
+            given: standing == Standing::Served && (pod.node.is_some() || put_in),
             mac: mac.filter(|_| follows(&address)),
         };
         if !found.iter().skip(before).any(|known| *known == one) {
             found.push(one);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        allocation::{Holder, Words},
+        catalog::Requested,
+    };
+
+    /// What a pod carries of the pool of `eth1`, on a network of this master that no pool serves, with
+    /// this request and this status.
+    fn carried(master: &str, asked: &serde_json::Value, status: &serde_json::Value) -> Vec<String> {
+        let network = |name: &str, master: &str, pool: Option<&str>| {
+            let config = json!({"cniVersion": "0.3.1", "type": "macvlan", "master": master,
+                "capabilities": {"ips": true, "mac": true}, "ipam": {"type": "static"}});
+            let mut network = Network::new("db", name, Some(&config.to_string()));
+            network.address_pool = pool.map(Into::into);
+            Arc::new(network)
+        };
+        let networks = [
+            network("pooled", "eth1", Some("storage")),
+            network("other", master, None),
+        ];
+        let spec = json!({"ranges": [{"range": "192.0.2.0/24", "exclude": ["192.0.2.128/25"]}],
+            "macs": {"prefix": "02:5e:00"}});
+        let pool = Words::of_pool(&spec).pool("storage");
+        let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
+        let catalog = Catalog::new([], networks, []);
+        let catalog = catalog.with_pools([("storage".into(), Ok(pool))], [], &Arc::default());
+        let pod = Pod {
+            requested: Requested::default(),
+            node: Some("node-a".into()),
+            terminating: false,
+            mirror: false,
+            target_of: None,
+            namespace: "db".into(),
+            name: "p".into(),
+            uid: None,
+            holder: Holder::Pod {
+                namespace: "db".into(),
+                name: "p".into(),
+            },
+            host_network: false,
+            networks: Some(json!([asked]).to_string().into()),
+            default_network: None,
+            network_status: Some(json!([status]).to_string().into()),
+        };
+        let found = catalog.addresses_of_pod(&pod, "kube-system").into_iter();
+        let found = found.map(|one| format!("{} {} {}", one.address, one.network.name, one.given));
+        found.collect()
+    }
+
+    #[test]
+    fn what_a_pod_has_on_the_wire_of_a_pool_is_in_use() {
+        let none = json!({});
+        let asks = |ip: &str| json!({"name": "other", "ips": [ip], "mac": "02:5e:00:00:00:05"});
+        assert_eq!(
+            carried("eth1", &asks("192.0.2.5/24"), &none),
+            ["192.0.2.5 other false"]
+        );
+        assert_eq!(
+            carried("eth1", &asks("192.0.2.6/24"), &none),
+            ["192.0.2.6 other false", "02:5e:00:00:00:05 other false"]
+        );
+        // What the pool never gives is nobody's business, nor what is on another wire.
+        let excluded = asks("192.0.2.200/24");
+        assert_eq!(
+            carried("eth1", &excluded, &none),
+            ["02:5e:00:00:00:05 other false"]
+        );
+        assert_eq!(carried("eth2", &asks("192.0.2.5/24"), &none), [""; 0]);
+        let reported = json!({"name": "db/other", "interface": "net1",
+            "ips": ["192.0.2.7", "192.0.2.8", "192.0.2.9"]});
+        let found = carried("eth1", &json!({"name": "other"}), &reported);
+        assert_eq!(found, ["192.0.2.7 other false", "192.0.2.8 other false"]);
+        let pooled = json!({"name": "pooled", "ips": ["192.0.2.200/24"]});
+        assert_eq!(carried("eth2", &pooled, &none), ["192.0.2.200 pooled true"]);
     }
 }

@@ -9,12 +9,14 @@
 //! hears of one pod among fifty thousand publishes a new catalog for the price of a few hundred
 //! pointers. Nothing is in an order that chance decides.
 
+mod carriers;
 mod change;
 mod in_use;
 mod namespace;
 mod nodes;
 mod pod;
 mod pools;
+mod retained;
 mod shared;
 mod slicing;
 mod supplies;
@@ -26,6 +28,12 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use self::{
+    carriers::Carriers,
+    pools::Pools,
+    shared::{Named, SharedMap},
+    supplies::Supplies,
+};
 pub use self::{
     namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
     nodes::{Node, Nodes},
@@ -33,11 +41,6 @@ pub use self::{
     pools::{NamedPool, PoolState},
     slicing::Slicing,
     workloads::{Existence, Migration, Ordinals, Workloads},
-};
-use self::{
-    pools::Pools,
-    shared::{Named, SharedMap},
-    supplies::Supplies,
 };
 use crate::network::{
     Network,
@@ -57,6 +60,8 @@ pub struct Catalog {
     pods: usize,
     operator: Option<Daemons>,
     address_pools: Pools,
+    /// Which pods carry which address.
+    carriers: SharedMap<Arc<Carriers>>,
     slicing: Arc<Slicing>,
     workloads: Workloads,
     nodes: Nodes,

@@ -220,6 +220,8 @@ impl World<'_> {
         let loudest = loudest(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
         let mut subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
         subject.has_node = pod.node.is_some();
+        let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+        subject.name = Some(name);
         let mut findings = judge_pod(&subject, loudest);
         findings.extend(self.rehearsal.findings(place));
         self.placed(findings, "", &pod.annotations, whole, strings)

@@ -152,10 +152,16 @@ fn text(status: &Status, now: i64) -> String {
         line("comparison", comparison(schedule));
     }
     for pool in &status.pools {
+        // One range needs no name beside that of its pool.
+        let apart = |ranges: &&Value| ranges.as_str().is_some_and(|text| text.contains(','));
+        let ranges = pool.ranges.as_ref().filter(apart);
         let counts = format!(
-            "allocated {}, free {}",
+            "allocated {}, free {}{}",
             count(&pool.allocated),
-            count(&pool.free)
+            count(&pool.free),
+            ranges
+                .and_then(Value::as_str)
+                .map_or_else(String::new, |text| format!(" (of {text})"))
         );
         let ready = match &pool.ready {
             Ok(()) => format!("{GREEN}ready{GREEN:#}"),

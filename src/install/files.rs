@@ -10,6 +10,7 @@ macro_rules! files {
 /// Path below `deploy/`, and content.
 const FILES: &[(&str, &str)] = files![
     "base/access.yaml",
+    "base/user-roles.yaml",
     "base/config.yaml",
     "base/deployment.yaml",
     "base/disruption-budget.yaml",

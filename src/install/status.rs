@@ -123,6 +123,8 @@ pub struct Pool {
     pub name: String,
     /// Whether it gives addresses; else why not.
     pub ready: Result<(), String>,
+    /// Its ranges, joined by commas; the numbers are, too.
+    pub ranges: Option<Value>,
     /// How many addresses are free, as counted last.
     pub free: Option<Value>,
     /// How many are allocated.
@@ -364,10 +366,16 @@ fn pool(found: &DynamicObject) -> Pool {
         )),
         None => Err("no replica has looked at it yet".to_owned()),
     };
-    let member = |name: &str| of_status.get(name).cloned();
+    // The ranges apart, where the server writes them so.
+    let member = |name: &str| {
+        let apart = of_status["columns"].get(name);
+        let count = of_status.get(name).filter(|value| !value.is_array());
+        apart.or(count).cloned()
+    };
     Pool {
         name: found.name_any(),
         ready,
+        ranges: member("ranges"),
         free: member("free"),
         allocated: member("allocated"),
     }

@@ -61,4 +61,18 @@ impl Network {
             address_pool: None,
         }
     }
+
+    /// Returns whether the interfaces of both networks are on one wire, as far as their configurations
+    /// say: of a plugin that names no wire nothing is known, unless its devices are of one resource.
+    pub fn shares_wire(&self, other: &Self) -> bool {
+        let wire = |network: &Self| {
+            let main = network.config.loaded().and_then(|config| config.main());
+            main.map(|main| main.wire.clone())
+        };
+        let (Some(own), Some(theirs)) = (wire(self), wire(other)) else {
+            return false;
+        };
+        let named = !own.starts_with("plugin ") || self.resource_name.is_some();
+        named && own == theirs && self.resource_name == other.resource_name
+    }
 }

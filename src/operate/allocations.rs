@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::allocation::{Allocation, Holder, Index, Version, index::Known};
+use crate::{
+    allocation::{Allocation, Holder, Index, Version, index::Known},
+    catalog::Catalog,
+};
 
 /// One allocation, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,9 @@ pub struct AllocationRow {
     /// Why it is not released without force, where somebody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
+    /// Whether it is kept for a workload that has no pod now, where that is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retained: bool,
     /// The allocation.
     #[serde(flatten)]
     pub allocation: Allocation,
@@ -42,10 +48,13 @@ pub fn gathered(index: &Index, filter: &Filter) -> Vec<(Allocation, Option<Versi
 }
 
 /// Allocations as they are shown, by pool and address.
-pub fn rows(gathered: Vec<(Allocation, Option<Version>)>) -> Vec<AllocationRow> {
+pub fn rows(
+    gathered: Vec<(Allocation, Option<Version>)>,
+    catalog: Option<&Catalog>,
+) -> Vec<AllocationRow> {
     let mut rows: Vec<AllocationRow> = gathered
         .iter()
-        .map(|(one, version)| row((one, *version)))
+        .map(|(one, version)| row((one, *version), catalog))
         .collect();
     rows.sort_by(|a, b| {
         let key = |row: &AllocationRow| (row.allocation.address.family(), row.allocation.address);
@@ -56,11 +65,12 @@ pub fn rows(gathered: Vec<(Allocation, Option<Version>)>) -> Vec<AllocationRow> 
 }
 
 /// One allocation as it is shown.
-pub(super) fn row((allocation, version): Known<'_>) -> AllocationRow {
+pub(super) fn row((allocation, version): Known<'_>, catalog: Option<&Catalog>) -> AllocationRow {
     AllocationRow {
         record: allocation.record_name(),
         version: version.map(|version| version.0),
         kept: None,
+        retained: catalog.is_some_and(|catalog| catalog.is_retained(allocation)),
         allocation: allocation.clone(),
     }
 }
@@ -75,7 +85,8 @@ pub fn pod_of(allocation: &Allocation) -> Option<&str> {
 }
 
 impl Filter {
-    fn lets_through(&self, one: &Allocation) -> bool {
+    /// Returns whether an allocation is shown.
+    pub fn lets_through(&self, one: &Allocation) -> bool {
         let namespace = &**one.holder.namespace();
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == found)

@@ -22,13 +22,13 @@ pub struct PoolRow {
     /// Its first and last MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<String>,
-    /// How many addresses it can give, where that is known.
+    /// How many addresses the range with the fewest left can give, where that is known.
     pub capacity: Option<u128>,
-    /// How many are held.
+    /// How many of it are held; of a pool that is not configured, how many in all.
     pub used: u64,
-    /// How many are set aside and taken by nobody.
+    /// How many of it are set aside and taken by nobody.
     pub reserved: u64,
-    /// How many may still be given, where that is known.
+    /// How many of it may still be given, where that is known.
     pub free: Option<u128>,
     /// How far it is cut up, if nodes draw from slices of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,7 +118,10 @@ fn one(
 }
 
 fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
-    let usage = index.usage(&pool.name).unwrap_or_default();
+    let ranges = ranges(pool, index);
+    // An attachment needs an address of each: what is left is what the scarcest has.
+    let scarcest = ranges.iter().min_by_key(|range| range.free).cloned();
+    let scarcest = scarcest.unwrap_or_default();
     let bounds = pool.macs.as_ref().and_then(|macs| macs.bounds());
     let cut = pool.slicing.is_some();
     let note = if serving && cut && !index.supports_slices() {
@@ -132,12 +135,12 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
     PoolRow {
         name: pool.name.to_string(),
         network_name: pool.space.network_name().to_owned(),
-        ranges: ranges(pool, index),
+        ranges,
         macs: bounds.map(|(first, last)| format!("{first} to {last}")),
-        capacity: Some(usage.capacity),
-        used: usage.allocated,
-        reserved: usage.reserved,
-        free: Some(usage.free),
+        capacity: Some(scarcest.capacity),
+        used: scarcest.used,
+        reserved: scarcest.reserved,
+        free: Some(scarcest.free),
         slices: slices(pool, index),
         note,
     }

@@ -54,7 +54,7 @@ pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whoi
         let kept = may_be_released(known.0, catalog).err();
         AllocationRow {
             kept: kept.map(|kept| kept.to_string()),
-            ..row(known)
+            ..row(known, catalog)
         }
     });
     let held: Vec<AllocationRow> = held.collect();

@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    allocation::AllocationSubject,
+    allocation::{AllocationSubject, PREFIX},
     binding::BindingSubject,
     finding::{Finding, Report},
     level::Level,
@@ -303,6 +303,15 @@ pub fn judge_machine(subject: &MachineSubject<'_>, loudest: Level) -> Vec<Findin
         Level::Off => Vec::new(),
         loudest => subject.judge(loudest),
     }
+}
+
+/// Returns what is warned of where addresses are put in: prefix lengths that are corrected.
+pub fn judge_corrected(subject: &PodSubject<'_>, loudest: Level) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, loudest.min(Level::Warn));
+    run_pod_rules_of(subject, &mut report, |code| code == PREFIX.code);
+    let mut findings = report.into_findings();
+    findings.retain(|finding| finding.level > Level::Off);
+    findings
 }
 
 fn run_pod_rules(subject: &PodSubject<'_>, report: &mut Report<'_>) {

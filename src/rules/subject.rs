@@ -19,6 +19,10 @@ pub struct PodSubject<'a> {
     pub namespace: &'a str,
     /// Whether it uses the node's own network.
     pub host_network: bool,
+    /// Its name, if it is created now; that of a template's pods is not known.
+    pub name: Option<&'a str>,
+    /// Whether it is in front of a virtual machine.
+    pub is_launcher: bool,
     /// Whether it was made for a certain node, past the scheduler, or runs on one already.
     pub has_node: bool,
     /// The settings.
@@ -140,6 +144,8 @@ impl<'a> PodSubject<'a> {
         Self {
             namespace,
             host_network,
+            name: None,
+            is_launcher: false,
             has_node: false,
             policy,
             catalog,

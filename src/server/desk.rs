@@ -136,7 +136,8 @@ impl Desk {
     /// The allocations that a filter lets through.
     pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
         // Names and order are made after the index is let go: there may be many.
-        operate::rows(self.ask(|index, _| operate::gathered(index, filter)))
+        let gathered = self.ask(|index, _| operate::gathered(index, filter));
+        operate::rows(gathered, self.catalog.load_full().as_deref())
     }
 
     /// Whose an address is.

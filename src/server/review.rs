@@ -39,6 +39,8 @@ pub(super) type Decide =
 
 /// How many things a review may have looked up: an annotation that names more would only cost time.
 const MOST_LOOKUPS: usize = 256;
+/// How long a look-up may take on which only a warning rests.
+const REFRESH: Duration = Duration::from_secs(1);
 /// How long a review waits before it asks again for what is being recorded for another.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -160,6 +162,7 @@ impl Reviewer {
         deadline: Instant,
     ) -> Result<Answer, Reject> {
         let mut looked_up: Vec<Lookup> = Vec::new();
+        let mut tried: Vec<Lookup> = Vec::new();
         // Only a pod whose name is not made yet is known by chance.
         let unnamed = request.name.as_deref().is_none_or(str::is_empty);
         let chance = if unnamed && webhook == Webhook::Mutate {
@@ -170,9 +173,9 @@ impl Reviewer {
         let mut overtaken = 0;
         loop {
             let decided = Instant::now();
-            let evidence = match &*looked_up {
-                [] => Evidence::Cached,
-                done => Evidence::LookedUp(done),
+            let evidence = match (&*looked_up, &*tried) {
+                ([], []) => Evidence::Cached,
+                (done, tried) => Evidence::LookedUp { done, tried },
             };
             match self.decide(webhook, request, evidence, chance)? {
                 Decision::Answer(answer) => return Ok(answer),
@@ -217,6 +220,18 @@ impl Reviewer {
                         return later(request, unconfirmed(&problem));
                     }
                     looked_up.extend(lookups);
+                }
+                Decision::Refresh(lookups) => {
+                    // A warning is not worth more of the time that a denial may need.
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    let until = Instant::now() + REFRESH.min(left / 2);
+                    match self.confirm(&lookups, until).await {
+                        Ok(()) => looked_up.extend(lookups),
+                        Err(problem) => {
+                            tracing::debug!("warned of what the cache says: {problem}");
+                            tried.extend(lookups);
+                        }
+                    }
                 }
             }
         }

@@ -55,11 +55,14 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
         let binding = |r: &registry::Rule| matches!(r.check, Check::Binding(_));
         code == "injection-not-enabled" || registry::find(code).is_some_and(binding)
     };
+    // An example is one object, and this takes two.
+    let of_two_pods = |code: &str| code == "duplicate-address";
     let example = move |code: &str| {
         of_networks(code)
             || of_clusters(code)
             || of_allocations(code)
             || of_workloads(code)
+            || of_two_pods(code)
             || Path::new(WRONG).join(format!("{code}.yaml")).is_file()
     };
     [

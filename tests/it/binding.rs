@@ -247,7 +247,7 @@ fn unknown() -> Result<(), Failed> {
         world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
         Decision::Confirm(vec![pod_lookup()]),
     )?;
-    let answer = world.bind(&ask, Evidence::LookedUp(&[pod_lookup()]))?;
+    let answer = world.bind(&ask, Evidence::looked_up(&[pod_lookup()]))?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
@@ -258,7 +258,7 @@ fn without_uid() -> Result<(), Failed> {
         world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
         Decision::Confirm(vec![pod_lookup()]),
     )?;
-    added(&world.bind(&ask, Evidence::LookedUp(&[pod_lookup()]))?).map(drop)
+    added(&world.bind(&ask, Evidence::looked_up(&[pod_lookup()]))?).map(drop)
 }
 
 fn another() -> Result<(), Failed> {
@@ -325,7 +325,7 @@ fn exhausted() -> Result<(), Failed> {
         world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
         Decision::Confirm(vec![lookup.clone()]),
     )?;
-    let answer = world.bind(&ask, Evidence::LookedUp(&[lookup]))?;
+    let answer = world.bind(&ask, Evidence::looked_up(&[lookup]))?;
     same(answer.codes(), vec!["pool-exhausted"])?;
     if !answer.message().contains('6') {
         return Err(answer.message().into());

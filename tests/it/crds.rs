@@ -411,6 +411,7 @@ fn allocation() -> Result<Allocation, Failed> {
         }),
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: Timestamp(1_800_000_000),
     })

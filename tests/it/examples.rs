@@ -89,7 +89,7 @@ fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
 
 /// Whether a rule's examples are about what pools give.
 fn is_of_pools(rule: &Rule) -> bool {
-    let around = ["address-by-cni-args", "address-of-pool"];
+    let around = ["address-by-cni-args", "address-of-pool", "prefix-of-pool"];
     matches!(rule.check, Check::Allocation(_)) || around.contains(&rule.code)
 }
 
@@ -154,12 +154,14 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         }
         (Check::Update(_), [before, after]) => support::update(before, after),
         (Check::Binding(_), [pod, ..]) => support::bind(pod, objects.get(1)),
+        (Check::Pod(_), [_, pod]) => support::create(pod),
         (_, [pod]) => support::create(pod),
         _ => return Err(format!("{} pods", objects.len()).into()),
     };
     let running = match rule.check {
         Check::NetworkDelete(_) | Check::NetworkUpdate(_) => pods.iter().map(running).collect(),
         Check::Binding(_) => pods.iter().take(1).map(running).collect(),
+        Check::Pod(_) if pods.len() > 1 => pods.iter().take(1).map(running).collect(),
         _ => Vec::new(),
     };
     let additional = operator.iter().flat_map(|operator| &operator.entries);

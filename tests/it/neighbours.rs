@@ -13,6 +13,7 @@ use nadmit::{
     network::Network,
     rules::{Level, Lookup, Policy},
 };
+use serde_json::json;
 
 use crate::support;
 
@@ -34,6 +35,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             unconfirmed,
         ),
         Trial::test("neighbours::operators_may_delete_what_is_in_use", operators),
+        Trial::test(
+            "neighbours::no_warning_of_a_network_in_a_cache_only",
+            refreshed,
+        ),
     ]
 }
 
@@ -98,6 +103,55 @@ fn unconfirmed() -> Result<(), Failed> {
     match ask(&policy, Evidence::Cached) {
         Decision::Answer(answer) if answer.verdict() == Verdict::Warn => Ok(()),
         other => Err(format!("a warning needs no look, but {other:?}").into()),
+    }
+}
+
+fn refreshed() -> Result<(), Failed> {
+    let template = |networks: &str| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "db", "namespace": "db"},
+            "spec": {"template": {
+                "metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": networks}},
+                "spec": {},
+            }},
+        })
+    };
+    let lookup = |name: &str| Lookup::Network {
+        namespace: "db".into(),
+        name: name.into(),
+    };
+    let (catalog, policy) = (Catalog::default(), Policy::default());
+    let index = SharedIndex::default();
+    let ask = |networks: &str, evidence| -> Result<Decision, Failed> {
+        let body = support::create_deployment(&template(networks));
+        let review = Review::parse(&body)?;
+        let situation = Situation::confirmed(&catalog, &policy, &index).with(evidence);
+        Ok(decide(Webhook::Validate, &review.request, &situation))
+    };
+    let one = [lookup("a")];
+    if ask("a", Evidence::Cached)? != Decision::Refresh(one.to_vec()) {
+        return Err("warned without a look".into());
+    }
+    // What was looked up, or tried in vain, is not asked for again.
+    let tried = Evidence::LookedUp {
+        done: &[],
+        tried: &one,
+    };
+    for evidence in [Evidence::looked_up(&one), tried, Evidence::Confirmed] {
+        match ask("a", evidence)? {
+            Decision::Answer(answer) if answer.verdict() == Verdict::Warn => {}
+            other => return Err(format!("{evidence:?}: {other:?}").into()),
+        }
+    }
+    // However many there are, four are looked up.
+    let four = ["a", "b", "c", "d"].map(lookup);
+    if ask("a,b,c,d,e,f", Evidence::Cached)? != Decision::Refresh(four.to_vec()) {
+        return Err("the number of look-ups has no bound".into());
+    }
+    match ask("a,b,c,d,e,f", Evidence::looked_up(&four))? {
+        Decision::Answer(answer) if answer.findings().len() == 6 => Ok(()),
+        other => Err(format!("{other:?}").into()),
     }
 }
 

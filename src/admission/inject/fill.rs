@@ -4,7 +4,7 @@ use super::{Kept, Wanted, patch, refuse};
 use crate::{
     admission::{
         answer::Answer,
-        decide::{Decision, Plan},
+        decide::{Decision, Plan, loudest},
         launcher::{Standing, standing},
         object::Annotations,
         review::Request,
@@ -15,7 +15,7 @@ use crate::{
         index::{Ask, Asker, Given, Refused, Ticket},
     },
     catalog::TargetOf,
-    rules::{Lookup, PodSubject, allocation::PoolAttachment},
+    rules::{Level, Lookup, PodSubject, allocation::PoolAttachment, judge::judge_corrected},
 };
 
 /// A pod whose addresses are put in.
@@ -89,7 +89,9 @@ impl Filling<'_, '_> {
         }
         let mut wanted = Wanted::new(self.subject, self.kept, self.attachments, &given);
         wanted.token = self.token;
-        let answer = Answer::allow(request).with_patch(patch(self.written, &wanted));
+        let loudest = loudest(request, situation.catalog, situation.policy);
+        let corrected = judge_corrected(self.subject, loudest.unwrap_or(Level::Off));
+        let answer = Answer::new(request, corrected).with_patch(patch(self.written, &wanted));
         once_recorded(records, answer, &mut index)
     }
 

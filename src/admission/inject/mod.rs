@@ -48,6 +48,9 @@ use crate::{
     },
 };
 
+/// The most retained addresses that a refusal names.
+const RETAINED: usize = 5;
+
 /// Decides what to put into an object.
 pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     if binding::is_binding(request) {
@@ -189,11 +192,36 @@ pub(super) fn refuse(
         return Decision::Claim(slice.clone());
     }
     let busy = refused.iter().any(|one| one.refusal.is_busy());
-    let findings = found(subject, attachments, refused);
+    let findings = found(subject, attachments, with_retained(refused, situation));
     if busy {
         return Decision::AskAgain(Answer::new(request, findings));
     }
     Decision::of(request, findings, situation.evidence)
+}
+
+/// Names what workloads keep without a pod where a namespace has reached its limit.
+fn with_retained(mut refused: Vec<Refused>, situation: &Situation<'_>) -> Vec<Refused> {
+    for one in &mut refused {
+        if let Refusal::Limit {
+            namespace,
+            pool,
+            retained,
+            ..
+        } = &mut one.refusal
+        {
+            let index = situation.allocations.lock();
+            let records = index.recorded().map(|(record, _)| record);
+            let kept = records.filter(|record| {
+                record.pool == *pool
+                    && record.holder.namespace() == &*namespace
+                    && situation.catalog.is_retained(record)
+            });
+            *retained = kept.map(|record| record.address).collect();
+            retained.sort_unstable();
+            retained.truncate(RETAINED);
+        }
+    }
+    refused
 }
 
 /// What is refused, as findings.

@@ -76,15 +76,19 @@ impl Wanted {
 /// What to write into a selection; nothing where it says so already.
 fn addition(attachment: Attachment<'_, '_>, ask: &Ask, given: &Given) -> Addition {
     let named = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
-    // What was asked for stays in the user's words; where a prefix is missing, it is the range's.
+    // What was asked for stays in the user's words; a prefix that is missing or another than the range's
+    // becomes the range's.
     let named: Vec<(&str, AddressRequest)> = named
         .filter_map(|ip| Some((&*ip.text, *ip.ok()?)))
         .collect();
     let text = |(ip, prefix): &(std::net::IpAddr, u8)| {
         let written = named.iter().find(|(_, request)| request.address == *ip);
         match written {
-            Some((text, request)) if request.prefix.is_some() => (*text).to_owned(),
-            Some((text, _)) => format!("{text}/{prefix}"),
+            Some((text, request)) if request.prefix == Some(*prefix) => (*text).to_owned(),
+            Some((text, _)) => {
+                let address = text.split('/').next().unwrap_or(text);
+                format!("{address}/{prefix}")
+            }
             None => format!("{ip}/{prefix}"),
         }
     };

@@ -429,6 +429,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: NOW,
     };
@@ -625,6 +626,7 @@ fn what_waits_for_its_holder_is_reserved_recorded_or_not() {
             pod: None,
             mac: None,
             former_nodes: Vec::new(),
+            taken: None,
             reservation: None,
             since: NOW,
         };

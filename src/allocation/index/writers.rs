@@ -63,6 +63,7 @@ impl Index {
             let old = &stored.allocation;
             let refreshed = Allocation {
                 since: wanted.since,
+                taken: wanted.taken,
                 ..old.clone()
             };
             refreshed == *wanted

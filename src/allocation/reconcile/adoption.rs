@@ -56,6 +56,7 @@ impl<O: Observer> View<'_, O> {
             pod: one.pod.clone(),
             mac: one.mac.filter(|_| one.address.ip().is_some()),
             former_nodes: Vec::new(),
+            taken: None,
             reservation: None,
             since: self.now,
         })
@@ -84,6 +85,7 @@ impl<O: Observer> View<'_, O> {
                     pod: None,
                     mac: reservation.mac.filter(|_| address.ip().is_some()),
                     former_nodes: Vec::new(),
+                    taken: None,
                     reservation: None,
                     since: self.now,
                 };
@@ -98,12 +100,18 @@ impl<O: Observer> View<'_, O> {
 }
 
 /// Who of several comes first: pods that are on a node, for one that waits may only have asked for the
-/// address; pods before networks; and by name.
-pub(super) fn order<'a>(one: &&'a InUse) -> (bool, bool, &'a str, Option<&'a str>) {
+/// address; pods before networks; what a pool gave before what none did; and by name.
+pub(super) fn order<'a>(one: &&'a InUse) -> (bool, bool, bool, &'a str, Option<&'a str>) {
     let pod = one.pod.as_ref();
     let waits = pod.is_some_and(|pod| pod.node.is_none());
     let name = pod.map(|pod| &*pod.name);
-    (name.is_none(), waits, one.holder.namespace(), name)
+    (
+        name.is_none(),
+        waits,
+        !one.given,
+        one.holder.namespace(),
+        name,
+    )
 }
 
 /// All who have an address. A reservation that nobody has taken is nobody: its holder may have come

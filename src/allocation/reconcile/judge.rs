@@ -179,6 +179,7 @@ impl<'a, O: Observer> View<'a, O> {
             pod: None,
             former_nodes: record.former_nodes_before(None),
             since: self.now,
+            taken: Some(record.held_since()),
             ..record.clone()
         };
         (age >= PROVISIONAL).then_some(Action {

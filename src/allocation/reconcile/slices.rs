@@ -162,6 +162,7 @@ mod tests {
             pod: None,
             mac: None,
             former_nodes: Vec::new(),
+            taken: None,
             reservation: None,
             since: Timestamp(0),
         }

@@ -67,6 +67,7 @@ fn record(address: &str, holder: Holder, age: i64) -> Allocation {
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: NOW.plus(-age),
     }
@@ -498,4 +499,44 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
     );
     let write = write[0].write.as_ref().map(Write::allocation);
     assert!(write.is_some_and(|record| record.address == own && record.holder == machine));
+}
+
+#[test]
+fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
+    let layout = layout(POOL, &[]);
+    let outsider = InUse {
+        given: false,
+        pod: Some(pod_ref(Some("f"), Some("node-a"))),
+        ..used("192.0.2.5", pod("outsider"))
+    };
+    let act = |records: &[Allocation], in_use: &[InUse]| {
+        let records = records.iter().map(|record| (record, Version(7)));
+        let actions = reconcile(records, &layout, in_use, &SeesAll(PodState::Present), NOW);
+        let told = actions.into_iter().map(|action| {
+            let holder = action
+                .write
+                .map(|write| write.allocation().holder.to_string());
+            (action.reason.name(), holder)
+        });
+        told.collect::<Vec<_>>()
+    };
+    // Nobody else has it: it is recorded, so that the pool passes over it.
+    let outsider_s = Some(pod("outsider").to_string());
+    assert_eq!(act(&[], &[outsider.clone()]), [("adopted", outsider_s)]);
+    // A replica has it, with its pod or without: both are reported, and the record stays.
+    let kept = [record("192.0.2.5", replica(), 1000)];
+    assert_eq!(act(&kept, &[outsider.clone()]), [("duplicate", None)]);
+    let own = InUse {
+        pod: Some(pod_ref(Some("o"), Some("node-b"))),
+        ..used("192.0.2.5", pod("zz"))
+    };
+    // Of two of whom neither is recorded it is for whom the pool serves.
+    let told = act(&[], &[outsider, own]);
+    assert_eq!(
+        told,
+        [
+            ("duplicate", None),
+            ("adopted", Some(pod("zz").to_string()))
+        ]
+    );
 }

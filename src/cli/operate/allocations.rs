@@ -92,7 +92,10 @@ fn line(row: &AllocationRow) -> Vec<String> {
         one.pool.to_string(),
         format!("{}/{}", one.network.namespace, one.network.name),
         or_dash(&one.interface),
-        show::age(one.since, clock().seconds()),
-        one.holder.to_string(),
+        show::age(one.held_since(), clock().seconds()),
+        match row.retained {
+            true => format!("{} (retained)", one.holder),
+            false => one.holder.to_string(),
+        },
     ]
 }

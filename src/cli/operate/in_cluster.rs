@@ -3,7 +3,13 @@
 //! Nothing is watched and nothing is kept: each question lists what it needs, makes an index and a
 //! desk of it as a server would have them, and asks that desk. So the words are the server's.
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::bail;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -36,6 +42,8 @@ const PATIENCE: Patience = Patience {
 
 /// The resources that a verdict may rest on.
 const PODS: &str = "pods";
+/// The most pods that are looked up for a list of allocations.
+const MOST_PODS: usize = 200;
 const NETWORKS: &str = "network-attachment-definitions";
 const POOLS: &str = "addresspools";
 const RESERVATIONS: &str = "addressreservations";
@@ -132,6 +140,20 @@ impl InCluster {
 
     pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AllocationRow>> {
         let index = self.index().await?;
+        let pods: BTreeSet<(String, String)> = {
+            let index = index.lock();
+            let held = index.recorded().map(|(record, _)| record);
+            let lasting =
+                held.filter(|record| record.holder.is_lasting() && filter.lets_through(record));
+            lasting.filter_map(pod_to_see).collect()
+        };
+        // Which of them are kept without a pod is looked up, where that is not too much.
+        if pods.len() <= MOST_PODS {
+            let view = self.view(false, pods, Arc::clone(&index)).await?;
+            if view.lacks(PODS).is_none() {
+                return Ok(view.desk.allocations(filter));
+            }
+        }
         Ok(self.desk(None, index).allocations(filter))
     }
 

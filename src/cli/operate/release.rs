@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::{From, Operate, backend::Backend, show::BOLD};
 use crate::{
-    allocation::{Address, Version},
+    allocation::{Address, Allocation, Version},
     cli::out,
-    operate::{AllocationRow, Whois},
+    operate::{AllocationRow, Filter, Whois},
     server::desk::Release,
 };
 
@@ -55,6 +55,19 @@ impl Operate for ReleaseArgs {
         if !self.yes && !agreed(row)? {
             bail!("{} is not released: nobody agreed", one.address);
         }
+        self.release(row, version, &backend).await?;
+        self.offer_the_rest(row, &backend).await
+    }
+}
+
+impl ReleaseArgs {
+    async fn release(
+        &self,
+        row: &AllocationRow,
+        version: u64,
+        backend: &Backend,
+    ) -> anyhow::Result<()> {
+        let (one, holder) = (&row.allocation, &row.allocation.holder);
         let released = backend
             .release(Release {
                 address: one.address,
@@ -75,9 +88,35 @@ impl Operate for ReleaseArgs {
         }
         Ok(())
     }
-}
 
-impl ReleaseArgs {
+    /// Offers what the holder still has on the same interface: the other address of a dual-stack
+    /// attachment, or its MAC. Without a terminal the commands are named.
+    async fn offer_the_rest(&self, row: &AllocationRow, backend: &Backend) -> anyhow::Result<()> {
+        let one = &row.allocation;
+        let filter = Filter {
+            pool: Some(one.pool.to_string()),
+            namespace: Some(one.holder.namespace().to_string()),
+            ..Filter::default()
+        };
+        let mut rest = backend.allocations(&filter).await?;
+        rest.retain(|other| is_beside(&other.allocation, one));
+        for other in rest {
+            let address = other.allocation.address;
+            match other.version {
+                Some(version) if !self.yes && std::io::stdin().is_terminal() => {
+                    if agreed(&other)? {
+                        self.release(&other, version, backend).await?;
+                    }
+                }
+                _ => out::line(format_args!(
+                    "{} still holds {address} there: nadmit release {address}",
+                    one.holder
+                )),
+            }
+        }
+        Ok(())
+    }
+
     /// The one allocation that is meant.
     fn held<'f>(&self, found: &'f Whois) -> anyhow::Result<&'f AllocationRow> {
         let of_pool = |row: &&AllocationRow| {
@@ -102,6 +141,19 @@ impl ReleaseArgs {
             }
         }
     }
+}
+
+/// Returns whether another allocation is of the same holder and interface.
+fn is_beside(other: &Allocation, one: &Allocation) -> bool {
+    let key = |of: &Allocation| {
+        (
+            of.holder.clone(),
+            of.network.clone(),
+            of.interface.clone(),
+            of.space.clone(),
+        )
+    };
+    other.address != one.address && key(other) == key(one)
 }
 
 /// Asks on a terminal.

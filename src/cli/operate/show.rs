@@ -4,6 +4,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::{
     allocation::{Address, Timestamp},
+    api,
     operate::RangeRow,
 };
 
@@ -12,9 +13,6 @@ pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(super) const RED: Style = AnsiColor::Red.on_default();
-
-/// Above this, a count is shown as a power of two: nobody reads twenty digits.
-const MANY: u128 = 10_000_000_000;
 
 /// Where a column's texts stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +57,7 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
 
 /// A count, in as few digits as say something.
 pub(super) fn count(number: u128) -> String {
-    if number < MANY {
-        return number.to_string();
-    }
-    // The nearest power: a /64 without its ends is still about 2^64.
-    let floor = number.ilog2();
-    let nearer = number - (1 << floor) > (1u128 << floor) / 2;
-    format!("~2^{}", floor + u32::from(nearer))
+    api::in_short(number)
 }
 
 /// How many of something: `1 address`, `2 addresses`.

@@ -20,7 +20,15 @@ const CALM: u128 = 80;
 
 /// How full each pool was found.
 #[derive(Debug, Default)]
-pub(super) struct Fullness(BTreeMap<String, Told>);
+pub(super) struct Fullness(BTreeMap<String, State>);
+
+/// What was told of a pool, and of which range.
+#[derive(Debug, Default)]
+struct State {
+    told: Told,
+    /// The range that is or was the fullest; empty until it was looked at.
+    range: String,
+}
 
 /// What was told of a pool last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +68,11 @@ impl Fullness {
             .zip(usages)
             .max_by_key(|(_, usage)| (usage.free == 0, percent(usage)))?;
         let before = self.0.entry(pool.name.to_string());
-        let before = before.or_insert_with(|| Told::before(&conditions()));
+        let state = before.or_insert_with(|| State {
+            told: Told::before(&conditions()),
+            range: range.clone(),
+        });
+        let before = &mut state.told;
         let now = match percent(&usage) {
             _ if usage.free == 0 => Told::Exhausted,
             NEARLY.. => Told::Nearly,
@@ -74,22 +86,26 @@ impl Fullness {
         } else {
             now.max(*before)
         };
+        if now >= *before {
+            state.range.clone_from(&range);
+        }
         risen.then(|| notice(now, &range))
     }
 
     /// What was told of a pool, for its status; nothing if that is nothing.
     pub(super) fn pressure(&self, pool: &str) -> Option<Verdict> {
-        match self.0.get(pool)? {
+        let State { told, range } = self.0.get(pool)?;
+        match told {
             Told::Nothing => None,
             Told::Nearly => Some(Verdict::holds(
                 "NearlyFull",
                 format!(
-                    "more than {NEARLY} % of a range were taken, and it was not under {CALM} % since"
+                    "more than {NEARLY} % of {range} were taken, and it was not under {CALM} % since"
                 ),
             )),
             Told::Exhausted => Some(Verdict::holds(
                 "Exhausted",
-                format!("a range had nothing left to give, and was not under {CALM} % since"),
+                format!("{range} had nothing left to give, and was not under {CALM} % since"),
             )),
         }
     }

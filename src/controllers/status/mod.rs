@@ -198,7 +198,7 @@ impl StatusWriter {
         let (generation, before) = (known.generation, known.conditions());
         let pressure = self.fullness.pressure(name);
         let world = (catalog, &*self.index);
-        let status = pool::status(name, world, pressure, generation, &before, now)?;
+        let status = pool::status(name, &known.spec, world, pressure, generation, &before, now)?;
         let own = [pool::READY, fullness::PRESSURE];
         known.news(serde_json::to_value(status).ok()?, &own)
     }

@@ -42,8 +42,18 @@ pub(super) struct Known {
     pub(super) generation: Option<i64>,
     pub(super) spec: Value,
     status: Value,
+    /// What was written last.
+    written: Option<WrittenStatus>,
     /// When it may be written again.
     not_before: Option<Instant>,
+}
+
+/// A status that was written, and what the API server made of it: a schema of an older release drops what
+/// it does not know.
+#[derive(Debug)]
+struct WrittenStatus {
+    asked: Value,
+    stored: Value,
 }
 
 /// What became of a write.
@@ -84,6 +94,10 @@ impl Known {
     /// The status, if it is not what the object has: conditions of types that are not `own` count for
     /// nothing.
     pub(super) fn news(&self, status: Value, own: &[&str]) -> Option<Value> {
+        let written = self.written.as_ref();
+        if written.is_some_and(|one| one.asked == status && one.stored == self.status) {
+            return None;
+        }
         let mut has = self.status.clone();
         if let Some(conditions) = has.get_mut("conditions").and_then(Value::as_array_mut) {
             conditions.retain(|one| own.iter().any(|kind| one["type"] == *kind));
@@ -116,7 +130,10 @@ impl Objects {
                 self.known = all.into_iter().map(known).collect();
                 for (key, now) in &mut self.known {
                     let then = before.remove(key).filter(|then| then.uid == now.uid);
-                    now.not_before = then.and_then(|then| then.not_before);
+                    if let Some(then) = then {
+                        now.not_before = then.not_before;
+                        now.written = then.written;
+                    }
                 }
                 self.trouble = None;
                 true
@@ -174,6 +191,10 @@ impl Objects {
             Ok(object) => {
                 let (key, mut now) = self::known(object);
                 now.not_before = Some(Instant::now() + SOONEST);
+                now.written = Some(WrittenStatus {
+                    asked: body["status"].clone(),
+                    stored: now.status.clone(),
+                });
                 self.known.insert(key, now);
                 self.trouble = None;
                 Written::Settled
@@ -218,6 +239,7 @@ fn known(mut object: DynamicObject) -> (Key, Known) {
         generation: metadata.generation,
         spec: object.data["spec"].take(),
         status: object.data["status"].take(),
+        written: None,
         not_before: None,
     };
     (key, known)

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde_json::Value;
 
 use super::{
     condition::{Verdict, some_of},
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{
     allocation::{Index, Pool, SharedIndex, index::SliceUsage},
-    api::{AddressPoolStatus, SliceUse},
+    api::{AddressPoolStatus, PoolColumns, RangeUse, SliceUse},
     catalog::{Catalog, PoolState},
     rules::pool::whereabouts_overlaps,
 };
@@ -17,10 +18,14 @@ use crate::{
 /// The condition, which comes first.
 pub(super) const READY: &str = "Ready";
 
+/// The name of the only range of a pool of MACs alone.
+const MACS: &str = "MACs";
+
 /// The status of a pool, with the `pressure` that it is under; `None` where the catalog does not know
 /// it yet.
 pub(super) fn status(
     name: &str,
+    spec: &Value,
     (catalog, index): (&Catalog, &SharedIndex),
     pressure: Option<Verdict>,
     generation: Option<i64>,
@@ -32,13 +37,13 @@ pub(super) fn status(
         PoolState::Faulty(faults) => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             let verdict = Verdict::fails("Invalid", some_of(&faults));
-            (verdict, AddressPoolStatus::default())
+            (verdict, not_counted(spec))
         }
         PoolState::Valid(pool) => {
             let overlaps = overlapped(pool, catalog);
             let index = index.lock();
             let verdict = overlaps.unwrap_or_else(|| ready(pool, &index));
-            (verdict, numbers(pool, &index))
+            (verdict, numbers(pool, spec, &index))
         }
     };
     let both = [(READY, Some(verdict)), (PRESSURE, pressure)].into_iter();
@@ -75,19 +80,48 @@ fn ready(pool: &Pool, index: &Index) -> Verdict {
     Verdict::holds("Adopted", "it gives addresses")
 }
 
-/// How full it is; nothing where the index does not know it yet.
-fn numbers(pool: &Pool, index: &Index) -> AddressPoolStatus {
-    let Some(usage) = index.usage(&pool.name) else {
-        return AddressPoolStatus::default();
+/// Returns how full each range is; nothing where the index does not know the pool yet.
+fn numbers(pool: &Pool, spec: &Value, index: &Index) -> AddressPoolStatus {
+    let usages = index.range_usages(&pool.name);
+    let names: Vec<String> = match &*pool.ranges {
+        [] => vec![MACS.to_owned()],
+        ranges => ranges.iter().map(|one| one.subnet.to_string()).collect(),
+    };
+    let Some(scarcest) = usages.iter().min_by_key(|usage| usage.free) else {
+        return not_counted(spec);
+    };
+    let ranges = names.iter().zip(&usages);
+    let written = match written_ranges(spec) {
+        written if written.len() == usages.len() => written,
+        _ => names.clone(),
     };
     AddressPoolStatus {
         conditions: Vec::new(),
-        capacity: Some(usage.capacity.to_string()),
-        allocated: Some(number(usage.allocated)),
-        reserved: Some(number(usage.reserved)),
-        free: Some(usage.free.to_string()),
+        capacity: Some(scarcest.capacity.to_string()),
+        allocated: Some(number(scarcest.allocated)),
+        reserved: Some(number(scarcest.reserved)),
+        free: Some(scarcest.free.to_string()),
+        ranges: ranges
+            .map(|(name, usage)| RangeUse::of(name.clone(), usage))
+            .collect(),
+        columns: Some(PoolColumns::of(&written, &usages)),
         slices: index.slice_usages(&pool.name).iter().map(slice).collect(),
     }
+}
+
+/// Returns the status of a pool of which only the spec is known.
+fn not_counted(spec: &Value) -> AddressPoolStatus {
+    AddressPoolStatus {
+        columns: Some(PoolColumns::of(&written_ranges(spec), &[])),
+        ..AddressPoolStatus::default()
+    }
+}
+
+/// Returns the ranges as they are written in a spec.
+fn written_ranges(spec: &Value) -> Vec<String> {
+    let ranges = spec["ranges"].as_array().into_iter().flatten();
+    let written = ranges.filter_map(|range| range["range"].as_str());
+    written.map(str::to_owned).collect()
 }
 
 fn slice(usage: &SliceUsage) -> SliceUse {

@@ -131,7 +131,6 @@ impl Inner {
                 if before.as_ref() != Some(&message) {
                     self.counted.add("late-refused");
                     let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
-                    let message = format!("it gets no addresses: {message}");
                     self.notices
                         .notice(about, Gravity::Warning, "NoAddresses", message);
                 }

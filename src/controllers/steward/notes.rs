@@ -69,7 +69,8 @@ fn duplicates(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
         let Reason::Duplicate { address, users } = &action.reason else {
             continue;
         };
-        let words: Vec<String> = users.iter().map(ToString::to_string).collect();
+        let mut words: Vec<String> = users.iter().map(ToString::to_string).collect();
+        words.sort_unstable();
         let message = format!(
             "{address} is used by {}; change the addresses of all but one of them",
             words.join(" and by ")

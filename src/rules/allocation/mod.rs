@@ -6,11 +6,13 @@
 
 mod around;
 mod asks;
+mod prefix;
 mod refused;
 
 pub use self::{
     around::{BY_CNI_ARGS, OF_POOL},
     asks::{PoolAttachment, asks, can_be_served},
+    prefix::RULE as PREFIX,
     refused::{
         EXCLUDED, EXHAUSTED, HOLDS_ANOTHER, IN_USE, LIMIT, MAC_IN_USE, NOT_ALLOCATED, NOT_INJECTED,
         NOT_READY, OUTSIDE, RESERVED,

@@ -344,6 +344,7 @@ mod tests {
                 pool: pool(),
                 held: 1,
                 most: 1,
+                retained: vec![mac],
             },
             Refusal::Contradiction {
                 holder: holder(),

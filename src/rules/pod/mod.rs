@@ -7,6 +7,7 @@ pub mod broken_network;
 pub mod capability;
 pub mod cross_namespace_network;
 pub mod default_route;
+pub mod duplicate_address;
 pub mod duplicate_interface;
 pub mod duplicate_ip;
 pub mod empty_request;

@@ -19,8 +19,9 @@ pub const RULE: Rule = Rule {
         macs and from where the first range begins: while something is held these stay as they \
         are, and so do retention and nodeSliceSize, by which it was given. A range may grow; it \
         may shrink, and excludes may be added, where nothing held is cut off. Otherwise running \
-        pods would keep addresses that belong to nobody and are given a second time. What is held \
-        is looked up afresh before a denial. To move: make a second pool, let the networks name \
+        pods would keep addresses that belong to nobody and are given a second time. Only what lies \
+        in the pool's ranges and MACs before the change counts: a MAC that a pod brings with it does \
+        not keep the pool from being changed. What is held is looked up afresh before a denial. To move: make a second pool, let the networks name \
         it, and delete the old one when its last pod is gone.",
     wrong: Example(&[
         POOL,

@@ -2,7 +2,7 @@
 
 use super::ReservationSubject;
 use crate::rules::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Lookup, Report, Rule,
     examples::{POOL, POOLED_NET, RESERVATION},
     pool::place,
 };
@@ -35,7 +35,12 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         (None, Some(home)) => format!("one of that name is in \"{home}\"; write {home}/{name}"),
         (None, None) => "create the network, or correct the name".to_owned(),
     };
-    report.add(
+    let lookup = Lookup::Network {
+        namespace: namespace.into(),
+        name: name.into(),
+    };
+    report.add_once_confirmed(
+        lookup,
         place("network"),
         format!(
             "network \"{name}\" does not exist in namespace \"{namespace}\": nothing is reserved \

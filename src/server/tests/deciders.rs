@@ -74,6 +74,36 @@ pub(super) fn unless_found(
     Decision::Answer(Answer::new(request, vec![finding]))
 }
 
+/// Warns of what is not there: here, the namespace `db`.
+pub(super) fn warns_unless_found(
+    _: Webhook,
+    request: &ReviewRequest<'_>,
+    situation: &Situation<'_>,
+) -> Decision {
+    if situation.catalog.namespace("db").is_some() {
+        return Decision::Answer(Answer::allow(request));
+    }
+    let lookup = Lookup::Network {
+        namespace: "db".into(),
+        name: "storage".into(),
+    };
+    if situation.evidence == Evidence::Cached {
+        return Decision::Refresh(vec![lookup]);
+    }
+    let finding = Finding {
+        code: "unknown-network",
+        level: Level::Warn,
+        would_deny: false,
+        field: "metadata".to_owned(),
+        position: None,
+        span: None,
+        message: "it is not there".to_owned(),
+        help: "make it".to_owned(),
+        rests_on: Some(lookup),
+    };
+    Decision::Answer(Answer::new(request, vec![finding]))
+}
+
 /// Panics at the name `web-0`, but not in `/mutate`.
 pub(super) fn panics(webhook: Webhook, request: &ReviewRequest<'_>, _: &Situation<'_>) -> Decision {
     assert!(webhook == Webhook::Mutate, "a bug of ours");

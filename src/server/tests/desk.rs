@@ -95,6 +95,7 @@ fn record(address: &str, pod: &str) -> Allocation {
         }),
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: Timestamp(100),
     }

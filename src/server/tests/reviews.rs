@@ -91,6 +91,34 @@ async fn what_the_confirmation_finds_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_warning_is_looked_up_and_given_all_the_same_where_the_origin_is_away() {
+    let origin = Arc::new(Origin::Publishes(Default::default()));
+    let setup = Setup {
+        decide: warns_unless_found,
+        confirmer: origin.clone(),
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    if let Origin::Publishes(catalog) = &*origin {
+        *catalog.lock().unwrap() = Some(server.catalog.clone());
+    }
+    let reply = server.http1().await.ask("/validate").await;
+    assert!(!reply.body.contains("not there"), "{reply:?}");
+    let never = Arc::new(Notify::new());
+    for origin in [Origin::Fails, Origin::Waits(never), Origin::Answers] {
+        let setup = Setup {
+            decide: warns_unless_found,
+            confirmer: Arc::new(origin),
+            ..Setup::default()
+        };
+        let server = setup.start().await;
+        let reply = server.http1().await.ask("/validate?timeout=50ms").await;
+        assert_eq!(reply.status, 200);
+        assert!(reply.body.contains("it is not there"), "{reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_unconfirmed_denial_is_no_denial_but_an_error() {
     let never = Arc::new(Notify::new());
     for (origin, says) in [

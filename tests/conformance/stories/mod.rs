@@ -75,6 +75,7 @@ const STORIES: &[(&str, Story)] = &[
     ("a_pool_is_exhausted_with_numbers", exhaustion),
     ("a_holder_has_one_address_and_a_namespace_its_limit", limits),
     ("a_pool_that_is_drawn_from_stays_as_it_is", pool_in_use),
+    ("a_prefix_length_becomes_that_of_the_range", prefix),
     ("dual_stack_is_one_of_each_or_nothing", dual_stack),
     ("a_dry_run_takes_nothing", dry_run),
     ("a_network_without_ipam_gets_a_mac", mac_only),
@@ -272,6 +273,9 @@ fn pool_in_use(curl: &Curl) -> Result<()> {
         })
     };
     stage.addresses_of(&pod("a", "storage-net"))?;
+    // A MAC that a pod brings with it keeps nobody from changing the pool.
+    let brought = pod("b", r#"[{"name":"storage-net","mac":"ca:fe:c0:ff:ee:00"}]"#);
+    stage.addresses_of(&brought)?;
     for after in [pool("192.0.2.0/29", "blue"), pool("198.51.100.0/24", "")] {
         stage
             .ask_of_pool(change(after))?
@@ -284,6 +288,21 @@ fn pool_in_use(curl: &Curl) -> Result<()> {
     let gone =
         json!({"operation": "DELETE", "name": "storage", "oldObject": pool("192.0.2.0/29", "")});
     stage.ask_of_pool(gone)?.denied_for("pool-in-use")
+}
+
+fn prefix(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let asked = r#"[{"name":"storage-net","ips":["192.0.2.3/24"]}]"#;
+    let reply = stage.create(&pod("a", asked))?;
+    same(reply.addresses()?, vec!["192.0.2.3/29".to_owned()])?;
+    let kept = &reply.object["metadata"]["annotations"]["nadmit.io/requested-networks"];
+    ensure!(*kept == asked, "{kept}");
+    // Nothing is to be corrected.
+    let right = r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#;
+    same(
+        stage.addresses_of(&pod("b", right))?,
+        vec!["192.0.2.5/29".to_owned()],
+    )
 }
 
 fn dual_stack(curl: &Curl) -> Result<()> {

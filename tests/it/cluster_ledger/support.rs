@@ -71,6 +71,7 @@ pub(super) fn allocation(last: u8, pod: &str) -> Allocation {
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: Timestamp(1_700_000_000),
     }

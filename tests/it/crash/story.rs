@@ -67,6 +67,7 @@ fn allocation(last: u8, task: u8, batch: i64) -> Allocation {
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: Timestamp(batch),
     }

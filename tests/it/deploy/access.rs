@@ -33,6 +33,7 @@ pub(super) fn trials() -> Vec<Trial> {
         Trial::test("deploy::access::is_what_nadmit_does", exact),
         Trial::test("deploy::access::is_no_more_than_it_says", narrow),
         Trial::test("deploy::access::is_what_the_page_says", documented),
+        Trial::test("deploy::access::of_users_is_to_reservations", of_users),
         Trial::test(
             "deploy::access::of_certificates_is_to_what_is_named",
             certificates,
@@ -231,6 +232,46 @@ fn documented() -> Result<(), Failed> {
         }
     }
     assert_eq!(said, granted);
+    Ok(())
+}
+
+/// Who may view or edit a namespace may do so with its reservations, and with nothing else of nadmit's.
+fn of_users() -> Result<(), Failed> {
+    let roles = of_file("base/user-roles.yaml")?;
+    let mut found = BTreeSet::new();
+    for role in &roles {
+        assert_eq!(role["kind"], "ClusterRole");
+        let labels = role["metadata"]["labels"].as_object();
+        let into = labels.into_iter().flatten().filter_map(|(label, value)| {
+            let into = label.strip_prefix("rbac.authorization.k8s.io/aggregate-to-");
+            into.filter(|_| value == "true")
+        });
+        let into: Vec<&str> = into.collect();
+        for grant in list(&role["rules"])
+            .iter()
+            .flat_map(|rule| of_rule(role, rule))
+        {
+            found.extend(into.iter().map(|into| format!("{into}: {}", grant.shown())));
+        }
+    }
+    let mut expected = BTreeSet::new();
+    for (into, verbs) in [
+        ("view", &["get", "list", "watch"][..]),
+        (
+            "edit",
+            &["create", "update", "patch", "delete", "deletecollection"][..],
+        ),
+        (
+            "admin",
+            &["create", "update", "patch", "delete", "deletecollection"][..],
+        ),
+    ] {
+        let lines = verbs
+            .iter()
+            .map(|verb| format!("{into}: {verb} addressreservations.nadmit.io"));
+        expected.extend(lines);
+    }
+    assert_eq!(found, expected);
     Ok(())
 }
 

@@ -72,7 +72,7 @@ fn migrated() -> Told {
     let lookups = world.looks(Webhook::Mutate, &binding("b"))?;
     same(lookups, vec![look_migration()])?;
     let looked = [look_migration()];
-    let evidence = Evidence::LookedUp(&looked);
+    let evidence = Evidence::looked_up(&looked);
     let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
     same(put_in(&answer), GIVEN.to_owned())?;
     let mut carried = binding("b");
@@ -155,7 +155,7 @@ fn recorded() -> Told {
         vec![look_pod("a")],
     )?;
     let looked = [look_pod("a")];
-    let evidence = Evidence::LookedUp(&looked);
+    let evidence = Evidence::looked_up(&looked);
     let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
     same(put_in(&answer), GIVEN.to_owned())
 }
@@ -274,7 +274,7 @@ fn partly() -> Told {
         holder,
         in_part: true,
     };
-    match world.decide(Webhook::Mutate, &binding("b"), Evidence::LookedUp(&looked))? {
+    match world.decide(Webhook::Mutate, &binding("b"), Evidence::looked_up(&looked))? {
         Decision::Confirm(lookups) => same(lookups, vec![lookup])?,
         other => return Err(format!("{other:?}").into()),
     }

@@ -259,6 +259,7 @@ impl Naive {
             pod: asker.pod.clone(),
             mac: None,
             former_nodes: Vec::new(),
+            taken: None,
             reservation: None,
             since: self.now,
         };

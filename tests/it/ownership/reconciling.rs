@@ -150,6 +150,7 @@ fn allocation((pod, last, age): Record) -> Allocation {
         pod: asker.pod,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: NOW.plus(-age),
     }

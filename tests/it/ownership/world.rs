@@ -136,6 +136,7 @@ pub(super) fn elsewhere(last: u8, layout: &Layout, now: Timestamp) -> Option<All
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: now,
     })

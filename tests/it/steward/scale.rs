@@ -109,6 +109,7 @@ fn record(number: u32) -> Stored {
             }),
             mac: None,
             former_nodes: Vec::new(),
+            taken: None,
             reservation: None,
             since: Timestamp(0),
         },

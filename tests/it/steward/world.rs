@@ -292,6 +292,7 @@ impl World {
             }),
             mac: None,
             former_nodes: Vec::new(),
+            taken: None,
             reservation: None,
             since: self.clock.seconds(),
         }

@@ -162,6 +162,7 @@ pub(super) fn record(address: Address, holder: Holder, interface: &str) -> Alloc
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: NOW.plus(-1000),
     }

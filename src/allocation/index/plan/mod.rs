@@ -228,6 +228,7 @@ impl Draft<'_> {
             former_nodes: Vec::new(),
             reservation: None,
             since: self.now,
+            taken: None,
         }
     }
 

@@ -71,6 +71,7 @@ impl Index {
         wanted.mac = old.mac.or_else(|| self.mac_beside(&wanted, ask, pool));
         draft.remember_node(&mut wanted, old);
         wanted.former_nodes = old.former_nodes_before(wanted.pod.as_ref());
+        wanted.taken = Some(old.held_since());
         let version = entry.version();
         let sure = |version| self.is_own(version) || !draft.is_young(old);
         if draft.is_settled(old) && wanted.mac == old.mac && version.is_some_and(sure) {
@@ -112,6 +113,7 @@ impl Index {
             pool: Arc::clone(&pool.name),
             held,
             most,
+            retained: Vec::new(),
         })
     }
 }

@@ -57,6 +57,7 @@ fn before(ip: &str, mac: &str, version: u64) -> Stored {
             pod: asker.pod,
             mac: Some(mac),
             former_nodes: Vec::new(),
+            taken: None,
             reservation: None,
             since: NOW.plus(-1000),
         },

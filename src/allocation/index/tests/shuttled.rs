@@ -175,6 +175,7 @@ fn theirs() -> Allocation {
         pod: None,
         mac: None,
         former_nodes: Vec::new(),
+        taken: None,
         reservation: None,
         since: NOW,
     }

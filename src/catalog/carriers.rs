@@ -1,0 +1,168 @@
+//! Which pods carry an address or a MAC: an index by the address, whatever pools there are.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use super::{Catalog, Pod, shared::Named};
+use crate::{
+    allocation::Address,
+    network::{
+        Annotation, Network,
+        mac::{HardwareAddress, Mac},
+        status,
+    },
+};
+
+/// The most pods that are known of one address: more would be named by nobody.
+const MOST: usize = 8;
+
+/// The pods that carry one address.
+#[derive(Debug, Clone)]
+pub(super) struct Carriers {
+    address: Box<str>,
+    pods: BTreeSet<(Box<str>, Box<str>)>,
+}
+
+impl Named for Carriers {
+    fn name(&self) -> &str {
+        &self.address
+    }
+}
+
+/// What an interface of a pod carries, by its annotations or by what Multus reports.
+struct Carried {
+    network: (Box<str>, Box<str>),
+    ips: Vec<IpAddr>,
+    mac: Option<Mac>,
+}
+
+impl Carried {
+    fn addresses(&self) -> impl Iterator<Item = Address> {
+        let ips = self.ips.iter().copied().map(Address::Ip);
+        ips.chain(self.mac.map(Address::Mac))
+    }
+}
+
+impl Catalog {
+    /// Returns a pod that carries an address on the wire of a network, other than the pod of this
+    /// namespace and name and those that `is_left_out` names. A pod that is being deleted is none.
+    pub fn carrier_on_wire(
+        &self,
+        address: Address,
+        network: &Network,
+        own: (&str, &str),
+        is_left_out: impl Fn(&Pod) -> bool,
+    ) -> Option<&Arc<Pod>> {
+        let carriers = self.carriers.get(&address.to_string())?;
+        let pods = carriers.pods.iter();
+        let mut pods = pods.filter_map(|(namespace, name)| self.pod(namespace, name));
+        pods.find(|pod| {
+            (&*pod.namespace, &*pod.name) != own
+                && !pod.terminating
+                && !is_left_out(pod)
+                && self.carries_on_wire(pod, address, network)
+        })
+    }
+
+    fn carries_on_wire(&self, pod: &Pod, address: Address, network: &Network) -> bool {
+        let carried = carried(pod);
+        let mut with_it = carried
+            .iter()
+            .filter(|one| one.addresses().any(|its| its == address));
+        with_it.any(|one| {
+            let (namespace, name) = &one.network;
+            let theirs = self.network(namespace, name);
+            theirs.is_some_and(|theirs| {
+                (&theirs.namespace, &theirs.name) == (&network.namespace, &network.name)
+                    || theirs.shares_wire(network)
+            })
+        })
+    }
+
+    /// Takes note of what a pod carries now, and carried before.
+    pub(super) fn note_carried(&mut self, before: Option<&Pod>, now: Option<&Pod>) {
+        let addresses = |pod: Option<&Pod>| -> BTreeSet<Address> {
+            let carried = pod.map(carried).unwrap_or_default();
+            carried.iter().flat_map(Carried::addresses).collect()
+        };
+        let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
+        let (old, new) = (addresses(before), addresses(now));
+        if let Some(pod) = before {
+            for address in old.difference(&new) {
+                self.change_carriers(*address, |pods| {
+                    pods.remove(&key(pod));
+                });
+            }
+        }
+        if let Some(pod) = now {
+            for address in new.difference(&old) {
+                self.change_carriers(*address, |pods| {
+                    if pods.len() < MOST {
+                        pods.insert(key(pod));
+                    }
+                });
+            }
+        }
+    }
+
+    fn change_carriers(
+        &mut self,
+        address: Address,
+        change: impl FnOnce(&mut BTreeSet<(Box<str>, Box<str>)>),
+    ) {
+        let name = address.to_string();
+        let mut pods = match self.carriers.get(&name) {
+            Some(known) => known.pods.clone(),
+            None => BTreeSet::new(),
+        };
+        change(&mut pods);
+        if pods.is_empty() {
+            self.carriers.remove(&name);
+        } else {
+            let address = name.into();
+            self.carriers.insert(Arc::new(Carriers { address, pods }));
+        }
+    }
+}
+
+/// Returns what the interfaces of a pod carry, those on the cluster's own network apart.
+fn carried(pod: &Pod) -> Vec<Carried> {
+    let mut found = Vec::new();
+    if pod.host_network {
+        return found;
+    }
+    if let Some(text) = pod.networks.as_deref().filter(|text| text.contains('"')) {
+        for selection in &Annotation::parse(text).selections {
+            let ips = selection.ips.iter().flat_map(|ips| &ips.value);
+            let one = Carried {
+                network: (
+                    selection.namespace_or(&pod.namespace).into(),
+                    selection.network_name().unwrap_or_default().into(),
+                ),
+                ips: ips.filter_map(|ip| Some(ip.ok()?.address)).collect(),
+                mac: selection.mac.as_ref().and_then(|mac| mac.ok()?.ethernet()),
+            };
+            found.push(one);
+        }
+    }
+    // Whose status names one interface has the cluster's own network only.
+    let reported = pod
+        .network_status
+        .as_deref()
+        .filter(|_| pod.networks.is_some());
+    for attachment in reported
+        .map(status::parse)
+        .and_then(Result::ok)
+        .unwrap_or_default()
+    {
+        let Some((namespace, name)) = attachment.name.split_once('/') else {
+            continue;
+        };
+        let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
+        found.push(Carried {
+            network: (namespace.into(), name.into()),
+            ips: attachment.ips.clone(),
+            mac: mac.and_then(|mac| mac.ok()?.ethernet()),
+        });
+    }
+    found
+}
