@@ -333,6 +333,27 @@ mod tests {
     }
 
     #[test]
+    fn only_the_dry_run_of_an_installation_is_a_self_test() {
+        let body = |network: &str, dry: bool| {
+            format!(
+                r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",
+                "resource":{{"group":"","version":"v1","resource":"pods"}},"operation":"CREATE",
+                "object":{{"metadata":{{"annotations":{{"k8s.v1.cni.cncf.io/networks":"{network}"}}}}}},
+                "dryRun":{dry}}}}}"#
+            )
+        };
+        for (network, dry, expected) in [
+            (annotations::SELF_TEST_NETWORK, true, true),
+            (annotations::SELF_TEST_NETWORK, false, false),
+            ("storage-nett", true, false),
+        ] {
+            let body = body(network, dry);
+            let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(review.request.is_self_test(), expected, "{network} {dry}");
+        }
+    }
+
+    #[test]
     fn what_decides_is_read_and_the_rest_passed_over() {
         let body = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{
             "uid":"u-1","kind":{"group":"","version":"v1","kind":"Pod"},"extra":[1,{"a":2}],

@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let no_kill = !works("kill", &["-l"]);
     vec![
         Trial::test("process::mistakes_name_the_flag", mistakes),
+        Trial::test("process::among_json_log_lines_is_no_other", json_lines),
         Trial::test("process::explain_and_certs_work", small_commands),
         Trial::test("process::the_demo_shows_every_kind_of_answer", demo),
         Trial::test(
@@ -179,6 +180,35 @@ fn sigterm() -> Result<(), Failed> {
         Ok(())
     } else {
         Err(format!("ended with {status}").into())
+    }
+}
+
+fn json_lines() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("manifests"))?;
+    let mut process = nadmit()
+        .current_dir(folder.path())
+        .args(["serve", "--manifests", "manifests", "--log-format", "json"])
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let errors = process.stderr.take().ok_or("no standard error")?;
+    let (mut lines, mut is_serving) = (Vec::new(), false);
+    for line in BufReader::new(errors).lines() {
+        let line = line?;
+        is_serving = line.contains("\"message\":\"serving\"");
+        lines.push(line);
+        if is_serving {
+            break;
+        }
+    }
+    process.kill()?;
+    let printed = process.wait_with_output()?.stdout;
+    let is_json = |line: &String| serde_json::from_str::<serde_json::Value>(line).is_ok();
+    match is_serving && printed.is_empty() && lines.iter().all(is_json) {
+        true => Ok(()),
+        false => Err(format!("{lines:#?}\n{}", String::from_utf8_lossy(&printed)).into()),
     }
 }
 
