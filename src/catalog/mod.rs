@@ -182,8 +182,21 @@ impl Catalog {
 
     /// The networks that give out addresses of `interval`, with what they give.
     pub fn suppliers(&self, interval: Interval) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
-        let supplies = || Supplies::of(self.networks());
-        self.supplies.get_or_init(supplies).within(interval)
+        self.supplies().within(interval)
+    }
+
+    /// The Whereabouts networks with a range and this `network_name` (none is a name, too).
+    pub fn networks_of_name(&self, network_name: Option<&str>) -> &[Arc<Network>] {
+        self.supplies().compared(network_name)
+    }
+
+    /// The Whereabouts networks whose range is cut into slices.
+    pub fn sliced_networks(&self) -> &[Arc<Network>] {
+        self.supplies().sliced()
+    }
+
+    fn supplies(&self) -> &Supplies {
+        self.supplies.get_or_init(|| Supplies::of(self.networks()))
     }
 
     /// The pods that use a network, ordered by namespace and name. `default_home` is the namespace

@@ -4,16 +4,23 @@
 //! last that begins in time, a search goes down until none before it reaches far enough. Beside one
 //! wide range that is a look at each, a few nanoseconds apiece.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use crate::network::{
     Network,
+    slices::SliceView,
     supply::{self, Interval, Supply},
 };
 
-/// Every network's addresses.
+/// Every network's addresses, and those networks that Whereabouts's controller compares.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Supplies(Vec<Entry>);
+pub(super) struct Supplies {
+    entries: Vec<Entry>,
+    /// By `network_name`.
+    compared: BTreeMap<Option<Box<str>>, Vec<Arc<Network>>>,
+    /// Those with slices.
+    sliced: Vec<Arc<Network>>,
+}
 
 #[derive(Debug, Clone)]
 struct Entry {
@@ -27,10 +34,18 @@ impl Supplies {
     /// What these networks give out.
     pub(super) fn of<'n>(networks: impl Iterator<Item = &'n Arc<Network>>) -> Self {
         let mut entries = Vec::new();
+        let (mut compared, mut sliced) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
         for network in networks {
             let Some(config) = network.config.loaded() else {
                 continue;
             };
+            if let Some(view) = SliceView::of(config) {
+                let name = view.network_name.map(Into::into);
+                compared.entry(name).or_default().push(Arc::clone(network));
+                if view.size.is_some() {
+                    sliced.push(Arc::clone(network));
+                }
+            }
             let entry = |supply: Supply| Entry {
                 supply,
                 network: Arc::clone(network),
@@ -45,7 +60,22 @@ impl Supplies {
             entry.reach = furthest;
             reach = Some(furthest);
         }
-        Self(entries)
+        Self {
+            entries,
+            compared,
+            sliced,
+        }
+    }
+
+    /// The Whereabouts networks of one `network_name`.
+    pub(super) fn compared(&self, network_name: Option<&str>) -> &[Arc<Network>] {
+        let found = self.compared.get(&network_name.map(Box::from));
+        found.map_or(&[], |networks| networks)
+    }
+
+    /// The networks with slices.
+    pub(super) fn sliced(&self) -> &[Arc<Network>] {
+        &self.sliced
     }
 
     /// What has an address in common with `interval`, in no order that means anything.
@@ -54,9 +84,9 @@ impl Supplies {
         interval: Interval,
     ) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
         let begun = self
-            .0
+            .entries
             .partition_point(|entry| entry.supply.interval.first <= interval.last);
-        self.0[..begun]
+        self.entries[..begun]
             .iter()
             .rev()
             .take_while(move |entry| entry.reach >= interval.first)

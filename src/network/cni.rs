@@ -29,6 +29,8 @@ pub struct NetworkConfig {
 pub struct Plugin {
     /// The name of the plugin's binary.
     pub kind: Box<str>,
+    /// The `name` beside its `type`: of a single configuration the network's, in a list its own.
+    pub name: Option<Box<str>>,
     /// The requests of a pod that it says it takes.
     pub capabilities: Capabilities,
     /// Whether its `args` are not an object (`null` is none): Multus crashes when it merges a pod's
@@ -37,8 +39,28 @@ pub struct Plugin {
     /// The wire its interface is on, as far as the configuration says, for people: of two plugins
     /// with the same words nothing shows that they are on different ones.
     pub wire: Box<str>,
+    /// Whether a bridge is its pods' gateway.
+    pub bridge_gateway: BridgeGateway,
     /// How its interface gets addresses, if the plugin has an `ipam` section with a type.
     pub ipam: Option<Ipam>,
+}
+
+/// Whether a bridge is its pods' gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BridgeGateway {
+    /// It is not, or the plugin is not bridge.
+    #[default]
+    No,
+    /// `isGateway`: the bridge has the gateway's address.
+    Address {
+        /// `forceAddress`: another address of the bridge is taken from it.
+        force: bool,
+    },
+    /// `isDefaultGateway`: the pods' default route goes by it, too.
+    DefaultRoute {
+        /// As above.
+        force: bool,
+    },
 }
 
 /// A request that a plugin can take from the pod at run time (CNI conventions, "Dynamic plugin
@@ -176,11 +198,11 @@ impl NetworkConfig {
         })
     }
 
-    /// Whether any plugin says that it takes `capability`.
+    /// Whether a plugin that can take `capability` says that it does.
     pub fn has(&self, capability: Capability) -> bool {
         self.plugins
             .iter()
-            .any(|plugin| plugin.capabilities.has(capability))
+            .any(|plugin| plugin.capabilities.has(capability) && plugin.reads(capability))
     }
 
     /// The first plugin, which makes the interface.
@@ -190,7 +212,47 @@ impl NetworkConfig {
 
     /// The IPAM that gives the interface its addresses: the first plugin's that has one.
     pub fn ipam(&self) -> Option<&Ipam> {
-        self.plugins.iter().find_map(|plugin| plugin.ipam.as_ref())
+        self.addressing()?.ipam.as_ref()
+    }
+
+    /// The plugin whose IPAM gives the interface its addresses: the first that has one.
+    pub fn addressing(&self) -> Option<&Plugin> {
+        self.plugins.iter().find(|plugin| plugin.ipam.is_some())
+    }
+}
+
+/// Plugins of which every capability is known that they read themselves. `ips` is read by the IPAM
+/// plugin, whichever plugin runs it.
+const READ: &[(&str, &[Capability])] = &[
+    ("bandwidth", &[Capability::Bandwidth]),
+    ("bridge", &[Capability::Mac]),
+    ("cnv-bridge", &[Capability::Mac]),
+    ("cnv-tuning", &[Capability::Mac]),
+    ("dummy", &[]),
+    ("firewall", &[]),
+    ("host-device", &[]),
+    ("ipvlan", &[]),
+    ("loopback", &[]),
+    ("macvlan", &[Capability::Mac]),
+    ("portmap", &[Capability::PortMappings]),
+    ("ptp", &[]),
+    ("sbr", &[]),
+    ("sriov", &[Capability::Mac]),
+    ("tap", &[Capability::Mac]),
+    ("tuning", &[Capability::Mac]),
+    ("vlan", &[]),
+    ("vrf", &[]),
+];
+
+impl Plugin {
+    /// Whether the plugin, or its IPAM, reads what comes by `capability`; of a plugin that is not
+    /// known it is taken to.
+    pub fn reads(&self, capability: Capability) -> bool {
+        if capability == Capability::Ips && self.ipam.is_some() {
+            return true;
+        }
+        let known = READ.iter().find(|(kind, _)| *kind == &*self.kind);
+        known.is_none_or(|(_, read)| read.contains(&capability))
     }
 }
 
@@ -285,11 +347,26 @@ fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin
     };
     Ok(Plugin {
         wire: wire(&kind, members),
+        bridge_gateway: bridge_gateway(&kind, members),
+        name: find(members, "name")
+            .and_then(|m| m.value.string())
+            .filter(|name| !name.is_empty())
+            .map(|name| name.into_owned().into_boxed_str()),
         kind,
         capabilities: capabilities(members)?,
         odd_args: odd_args(members),
         ipam: ipam.as_deref().and_then(Ipam::read),
     })
+}
+
+fn bridge_gateway(kind: &str, members: &[Member<'_>]) -> BridgeGateway {
+    let is = |name| find(members, name).and_then(|m| m.value.boolean()) == Some(true);
+    let force = is("forceAddress");
+    match kind {
+        "bridge" | "cnv-bridge" if is("isDefaultGateway") => BridgeGateway::DefaultRoute { force },
+        "bridge" | "cnv-bridge" if is("isGateway") => BridgeGateway::Address { force },
+        _ => BridgeGateway::No,
+    }
 }
 
 /// Multus reads `args` as a map's key: in its exact case, and `null` is there.
@@ -385,6 +462,44 @@ mod tests {
             r#"{"capabilities":{"ips":true},"plugins":[{"type":"macvlan","ipam":{"type":"static","capabilities":["ips"]}}]}"#,
         );
         assert_eq!(config.map(|c| c.has(Capability::Ips)), Ok(false));
+    }
+
+    #[test]
+    fn capabilities_count_on_plugins_that_read_them() {
+        let has = |plugins: &str, capability| {
+            let config = NetworkConfig::parse(&format!(r#"{{"plugins":[{plugins}]}}"#));
+            config.map(|config| config.has(capability))
+        };
+        let ips = |plugins| has(plugins, Capability::Ips);
+        assert_eq!(
+            ips(r#"{"type":"macvlan","ipam":{"type":"static"}},
+                {"type":"tuning","capabilities":{"ips":true}}"#),
+            Ok(false)
+        );
+        assert_eq!(
+            ips(r#"{"type":"macvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}"#),
+            Ok(true)
+        );
+        assert_eq!(
+            ips(r#"{"type":"kube-ovn","capabilities":{"ips":true}}"#),
+            Ok(true)
+        );
+        let mac = |plugins| has(plugins, Capability::Mac);
+        assert_eq!(
+            mac(r#"{"type":"portmap","capabilities":{"mac":true}}"#),
+            Ok(false)
+        );
+        assert_eq!(
+            mac(r#"{"type":"bridge","capabilities":{"mac":true}}"#),
+            Ok(true)
+        );
+        assert_eq!(
+            has(
+                r#"{"type":"bridge","capabilities":{"portMappings":true}}"#,
+                Capability::PortMappings
+            ),
+            Ok(false)
+        );
     }
 
     #[test]

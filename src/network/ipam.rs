@@ -2,7 +2,13 @@
 //!
 //! Each plugin's own words are kept as written; their deep checks are rules.
 
-use super::json::{Member, Node, find};
+use std::net::IpAddr;
+
+use super::{
+    address::parse_address,
+    json::{Member, Node, find},
+    range::Subnet,
+};
 
 /// The name of the Deployment of Whereabouts's controller, upstream and on OpenShift: it cuts ranges
 /// into slices.
@@ -28,6 +34,25 @@ pub enum Ipam {
 pub struct StaticIpam {
     /// The configured addresses.
     pub addresses: Box<[ConfiguredAddress]>,
+    /// The routes that can be read.
+    pub routes: Box<[IpamRoute]>,
+}
+
+/// One route of an IPAM's configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IpamRoute {
+    /// Its index in `routes`, those that cannot be read counted.
+    pub index: usize,
+    /// The destination.
+    pub dst: Subnet,
+    /// Its own gateway; an IPv4 address in IPv6 notation is an IPv4 address.
+    pub gateway: Option<IpAddr>,
+    /// `scope`, of which Linux takes the last byte; 0 by default.
+    pub scope: u8,
+    /// `table`; the main table by default.
+    pub table: i64,
+    /// `priority`; 0 by default.
+    pub priority: i64,
 }
 
 /// One configured address of `static` or `whereabouts`.
@@ -51,6 +76,8 @@ pub struct DhcpIpam {
 pub struct HostLocalIpam {
     /// The sets, the older top-level `subnet` counted as one.
     pub sets: Box<[Box<[HostLocalRange]>]>,
+    /// The routes that can be read.
+    pub routes: Box<[IpamRoute]>,
 }
 
 /// One range of `host-local`.
@@ -81,6 +108,13 @@ pub struct WhereaboutsIpam {
     pub node_slice_size: Option<Box<str>>,
     /// Whether an address is unique across all ranges of one `network_name`.
     pub overlapping_ranges: bool,
+    /// The routes that can be read.
+    pub routes: Box<[IpamRoute]>,
+    /// The key of another plugin, or a misspelt one, under which a range is written that Whereabouts
+    /// does not read.
+    pub misnamed_range: Option<Box<str>>,
+    /// Whether a file on the node is named, from which Whereabouts takes what is absent here.
+    pub has_file: bool,
 }
 
 /// One range of `whereabouts`.
@@ -103,16 +137,28 @@ impl Ipam {
         Some(match &*kind {
             "static" => Self::Static(StaticIpam {
                 addresses: addresses(members),
+                routes: routes(members),
             }),
             "dhcp" => Self::Dhcp(DhcpIpam {
                 daemon_socket_path: text(members, "daemonSocketPath"),
             }),
             "host-local" => Self::HostLocal(HostLocalIpam {
                 sets: host_local_sets(members),
+                routes: routes(members),
             }),
             "whereabouts" => Self::Whereabouts(whereabouts(members)),
             _ => Self::Other(kind),
         })
+    }
+
+    /// The routes that can be read, in their order.
+    pub fn routes(&self) -> &[IpamRoute] {
+        match self {
+            Self::Static(found) => &found.routes,
+            Self::HostLocal(found) => &found.routes,
+            Self::Whereabouts(found) => &found.routes,
+            Self::Dhcp(_) | Self::Other(_) => &[],
+        }
     }
 
     /// The plugin's name.
@@ -155,6 +201,33 @@ fn addresses(members: &[Member<'_>]) -> Box<[ConfiguredAddress]> {
         .filter_map(read)
         .collect()
 }
+
+fn routes(members: &[Member<'_>]) -> Box<[IpamRoute]> {
+    let elements = find(members, "routes")
+        .and_then(|m| m.value.elements())
+        .unwrap_or_default();
+    let read = |(index, node): (usize, Node<'_>)| {
+        let object = node.members()?;
+        let number = |name| find(&object, name).and_then(|m| m.value.integer());
+        let gateway = text(&object, "gw").filter(|text| !text.is_empty());
+        let gateway = match gateway {
+            Some(text) => Some(parse_address(&text).ok()?.to_canonical()),
+            None => None,
+        };
+        Some(IpamRoute {
+            index,
+            dst: Subnet::parse(&text(&object, "dst")?).ok()?,
+            gateway,
+            scope: number("scope").map_or(0, |scope| scope.to_le_bytes()[0]),
+            table: number("table").unwrap_or(0),
+            priority: number("priority").unwrap_or(0),
+        })
+    };
+    elements.into_iter().enumerate().filter_map(read).collect()
+}
+
+/// Keys under which people write Whereabouts's range: those of host-local, and misspelt ones.
+const MISNAMED: [&str; 4] = ["subnet", "ranges", "ipRange", "cidr"];
 
 fn host_local_sets(members: &[Member<'_>]) -> Box<[Box<[HostLocalRange]>]> {
     let range = |object: &[Member<'_>]| {
@@ -205,6 +278,12 @@ fn whereabouts(members: &[Member<'_>]) -> WhereaboutsIpam {
         overlapping_ranges: find(members, "enable_overlapping_ranges")
             .and_then(|m| m.value.boolean())
             .unwrap_or(true),
+        routes: routes(members),
+        misnamed_range: MISNAMED
+            .into_iter()
+            .find(|name| find(members, name).is_some())
+            .map(Into::into),
+        has_file: text(members, "configuration_path").is_some_and(|path| !path.is_empty()),
     }
 }
 

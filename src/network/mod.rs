@@ -15,6 +15,7 @@
 pub mod address;
 pub mod annotations;
 pub mod cni;
+pub mod configure;
 pub mod definition;
 pub mod interface;
 pub mod ipam;
@@ -23,7 +24,9 @@ pub mod mac;
 pub mod name;
 pub mod operator;
 pub mod range;
+pub mod reach;
 pub mod selection;
+pub mod slices;
 pub mod status;
 pub mod supply;
 pub mod text;

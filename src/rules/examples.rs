@@ -107,6 +107,15 @@ spec:
     {"cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.0/24"}}
 "#;
 
+/// macvlan with addresses of host-local.
+pub(super) const HOST_LOCAL_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: local-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1", "ipam": {"type": "host-local", "subnet": "198.51.100.0/24"}}
+"#;
+
 /// ipvlan.
 pub(super) const IPVLAN_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition

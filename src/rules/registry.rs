@@ -124,6 +124,7 @@ pub static RULES: &[&Rule] = &[
     &pod::invalid_bandwidth::RULE,
     &pod::default_route::INVALID,
     &pod::default_route::CONFLICT,
+    &pod::default_route::EMPTY,
     &pod::default_route::MOVED,
     &pod::ips_with_claim::RULE,
     // The networks.
@@ -133,11 +134,14 @@ pub static RULES: &[&Rule] = &[
     &pod::ip_without_prefix::RULE,
     &pod::ips::NO_ADDRESS,
     &pod::ips::TWO_FAMILIES,
+    &pod::host_local::TOO_MANY,
+    &pod::host_local::NOT_GIVEN,
     &pod::ips::IGNORED,
     &pod::ips::UNTRACKED,
     &pod::ips::REPLACED,
     &pod::mac_unsupported::RULE,
     &pod::duplicate_address::RULE,
+    &pod::default_route_unreachable::RULE,
     &pod::capability::MISSING,
     &pod::capability::FALLBACK,
     &pod::fast_ipam::RULE,
@@ -175,9 +179,12 @@ pub static RULES: &[&Rule] = &[
     &network::whereabouts::no_address::RULE,
     &network::whereabouts::overlap::RULE,
     &network::whereabouts::slice::RULE,
+    &network::whereabouts::clash::RULE,
     &network::whereabouts::network_name::RULE,
     &network::whereabouts::unknown_key::RULE,
+    &network::whereabouts::gateway::RULE,
     &network::gateway_outside_subnet::RULE,
+    &network::route_refused::RULE,
     // Networks that an address pool serves.
     &network::pool::unknown::RULE,
     &pod::pool_not_allowed::RULE,
@@ -200,6 +207,7 @@ pub static RULES: &[&Rule] = &[
     &reservation::conflict::RULE,
     // What makes pods.
     &workload::fixed_address::RULE,
+    &workload::host_local::RULE,
     // Networks among each other.
     &network::overlapping_ranges::RULE,
     &network::duplicate_static_address::RULE,

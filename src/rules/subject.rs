@@ -158,6 +158,12 @@ impl<'a> PodSubject<'a> {
         self.requests.iter().flat_map(Request::attachments)
     }
 
+    /// The first selections, for rules whose look at one is dear: more than any pod has.
+    pub fn first_attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
+        const MOST: usize = 100;
+        self.attachments().take(MOST)
+    }
+
     /// The selections whose networks an address pool serves. Those of namespaces that the pod may
     /// not use are among them: whether that is denied is a matter of levels, and pools are not.
     pub fn pooled(&self) -> impl Iterator<Item = Pooled<'_, 'a>> {
@@ -288,6 +294,11 @@ impl<'s, 'a> Attachment<'s, 'a> {
             Format::Short => "",
             Format::Json => name,
         }
+    }
+
+    /// The path of a member from the annotation's list.
+    pub fn path(&self, member: &str) -> String {
+        format!("[{}].{member}", self.selection.index)
     }
 
     /// The place of a member (`ips[1]`; empty for the whole selection).

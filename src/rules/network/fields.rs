@@ -136,6 +136,11 @@ impl<'s, 'a> Fields<'s, 'a> {
         find(&self.members, key).is_some()
     }
 
+    /// Whether the field is a text, be it empty.
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        find(&self.members, key).is_some_and(|member| member.value.kind() == Kind::String)
+    }
+
     /// The field's text; an empty one is none.
     pub(super) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         find(&self.members, key)?

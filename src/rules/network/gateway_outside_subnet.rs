@@ -3,95 +3,135 @@
 use std::net::IpAddr;
 
 use crate::{
-    network::{Range, Subnet, address::parse_address},
+    network::{
+        configure::{Failure, GivenAddress, Source, subnets_in_words},
+        ipam::Ipam,
+        reach::Route,
+    },
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{STORAGE_NET, network},
     },
 };
 
-use super::fields::Fields;
+use super::{configured::Plain, route_refused::described};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     code: "gateway-outside-subnet",
-    levels: Levels::MISLEADS,
+    levels: Levels::FAILS,
     summary: "A gateway is not in the subnet of its addresses",
-    explanation: "static, host-local and Whereabouts take any gateway. One outside of the subnet \
-        cannot be reached: routes by it are refused by Linux or lead nowhere. Link-local gateways \
-        of IPv6 are in no subnet and are left alone. Source: static and host-local v1.9, \
-        Whereabouts v0.9.4.",
+    explanation: "The gateway that comes with an address is used by routes without a gateway of \
+        their own (\"gw\"), the first of each family, and by the default route that bridge's \
+        isDefaultGateway adds. If the interface does not reach it Linux refuses such a route, and no \
+        pod starts. ptp needs a gateway with each address, and a bridge with isGateway has the \
+        gateway as its own address: what they cannot take fails, too. Where no route uses a gateway \
+        that is outside of the subnet nothing fails, and it is only warned of; host-local refuses it \
+        from v1.10 on. Link-local gateways of IPv6 are in no subnet and are left alone; 0.0.0.0 \
+        means none, and so does \"::\" where no route uses it. Source: CNI plugins v1.9, \
+        ipam.ConfigureIface, bridge and ptp; v1.1.1 and v1.10 executed; Whereabouts v0.9.4.",
     wrong: Example(&[network!(
-        r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24", "gateway": "192.0.3.1"}]}}"#
+        r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24", "gateway": "192.0.3.1"}], "routes": [{"dst": "0.0.0.0/0"}]}}"#
     )]),
     right: Example(&[STORAGE_NET]),
     check: Check::Network(check),
 };
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    for ipam in Fields::ipams(subject, "static") {
-        check_addresses(&ipam, report);
+    let Some(plain) = Plain::of(subject) else {
+        return;
+    };
+    let mut spoken = Vec::new();
+    for failure in &plain.configured.failures {
+        let source = match failure {
+            Failure::Route {
+                by: Some(by),
+                refused,
+                ..
+            } if refused.is_of_gateway() => by.source,
+            Failure::Gateway { of, .. } => of.source,
+            Failure::Route { .. } => continue,
+        };
+        if spoken.contains(&source) {
+            continue;
+        }
+        spoken.push(source);
+        let (message, _) = described(failure, &plain.configured);
+        report.add_lesser(
+            plain.gravity(),
+            plain.gateway_place(source),
+            message,
+            help(&plain, source),
+        );
     }
-    for ipam in Fields::ipams(subject, "host-local") {
-        check_gateway(&ipam, &[ipam.text("subnet").as_deref()], report);
-        for set in ipam.list("ranges") {
-            for range in set.elements() {
-                if let Some(range) = range.fields() {
-                    check_gateway(&range, &[range.text("subnet").as_deref()], report);
-                }
-            }
+    for given in &plain.addresses {
+        let source = common(given.source, &plain);
+        if !spoken.contains(&given.source) && !spoken.contains(&source) {
+            check_unused(&plain, given, report);
+            spoken.push(source);
         }
     }
-    for ipam in Fields::ipams(subject, "whereabouts") {
-        check_addresses(&ipam, report);
-        let listed = ipam.objects("ipRanges").into_iter();
-        let ranges: Vec<_> = [ipam.text("range")]
-            .into_iter()
-            .chain(listed.map(|range| range.text("range")))
-            .collect();
-        let ranges: Vec<_> = ranges.iter().map(Option::as_deref).collect();
-        check_gateway(&ipam, &ranges, report);
+}
+
+/// Whereabouts has one gateway for all ranges.
+fn common(source: Source, plain: &Plain<'_, '_>) -> Source {
+    match (source, &plain.plugin.ipam) {
+        (Source::Range { .. }, Some(Ipam::Whereabouts(_))) => Source::Range { set: 0, place: 0 },
+        _ => source,
     }
 }
 
-fn check_addresses(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
-    for entry in ipam.objects("addresses") {
-        check_gateway(&entry, &[entry.text("address").as_deref()], report);
-    }
-}
-
-/// Finds a gateway that is in none of these subnets; silent where one of them does not parse.
-fn check_gateway(fields: &Fields<'_, '_>, subnets: &[Option<&str>], report: &mut Report<'_>) {
-    let Some(gateway) = fields
-        .text("gateway")
-        .and_then(|text| parse_address(&text).ok())
-        .map(|gateway| gateway.to_canonical())
-    else {
+/// Finds a gateway that nothing uses, outside of what the interface reaches.
+fn check_unused(plain: &Plain<'_, '_>, given: &GivenAddress, report: &mut Report<'_>) {
+    let Some(gateway) = given.gateway.filter(|gateway| !gateway.is_unspecified()) else {
         return;
     };
     if matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
         return;
     }
-    let parsed = subnets.iter().flatten().map(|text| Range::parse(text));
-    let Ok(parsed) = parsed
-        .map(|range| range.map(|range| range.subnet))
-        .collect()
-    else {
-        return;
-    };
-    let parsed: Vec<Subnet> = parsed;
-    if parsed.is_empty()
-        || parsed
-            .iter()
-            .any(|subnet| subnet.window().contains(gateway))
-    {
+    let is_host_local = matches!(plain.plugin.ipam, Some(Ipam::HostLocal(_)));
+    let in_own = given.own.subnet.window().contains(gateway);
+    let in_any = plain
+        .addresses
+        .iter()
+        .any(|given| given.own.subnet.window().contains(gateway));
+    let reached = plain
+        .configured
+        .reach
+        .check(&Route::default_by(gateway))
+        .is_ok();
+    if in_own || (!is_host_local && (in_any || reached)) {
         return;
     }
-    let names: Vec<String> = parsed.iter().take(3).map(ToString::to_string).collect();
-    let names = names.join(" or ");
-    report.add(
-        fields.place("gateway"),
-        format!("the gateway {gateway} is not in {names}"),
-        format!("write an address of {names}, or leave the gateway out"),
+    let own = if is_host_local {
+        given.own.subnet.to_string()
+    } else {
+        let v4 = gateway.is_ipv4();
+        subnets_in_words(plain.configured.reach.addresses(), v4)
+    };
+    let message = if is_host_local {
+        format!("the gateway {gateway} is not in {own}, and host-local refuses that from v1.10 on")
+    } else {
+        format!(
+            "the gateway {gateway} is in no subnet of the interface ({own}), and a route by it would \
+             be refused"
+        )
+    };
+    report.add_lesser(
+        Levels::ADVICE,
+        plain.gateway_place(given.source),
+        message,
+        help(plain, given.source),
     );
+}
+
+fn help(plain: &Plain<'_, '_>, source: Source) -> String {
+    let given = plain.addresses.iter().find(|given| given.source == source);
+    match given {
+        Some(given) => format!(
+            "write an address of {} as gateway, or leave the gateway out",
+            given.own.subnet
+        ),
+        None => "write an address of the interface's own subnet as gateway".to_owned(),
+    }
 }

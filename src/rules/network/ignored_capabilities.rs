@@ -17,8 +17,10 @@ pub const RULE: Rule = Rule {
     summary: "capabilities stand where nobody reads them",
     explanation: "Multus reads capabilities on a plugin's own object only: beside its \"type\". At \
         the top of a list or inside \"ipam\" they count for nothing, and so do names in another \
-        case than CNI's. OpenShift's SimpleMacvlan writes a list inside \"ipam\". Source: libcni, \
-        injectRuntimeConfig; executed with Multus v4.3.0.",
+        case than CNI's. A capability also has to stand on a plugin that reads it: \"ips\" on the one \
+        that has the IPAM, \"mac\" on macvlan, bridge, sriov or tuning, \"portMappings\" on portmap, \
+        \"bandwidth\" on bandwidth. OpenShift's SimpleMacvlan writes a list inside \"ipam\". Source: \
+        libcni, injectRuntimeConfig; executed with Multus v4.3.0.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "capabilities": {"ips": true}}}"#
     )]),
@@ -50,6 +52,36 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             );
         }
         check_case(&plugin, report);
+    }
+    check_readers(subject, report);
+}
+
+/// Finds capabilities on plugins that do not read them.
+fn check_readers(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    let texts = Fields::plugins(subject);
+    for (plugin, (kind, text)) in config.plugins.iter().zip(texts) {
+        for capability in Capability::ALL {
+            if !plugin.capabilities.has(capability) || plugin.reads(capability) {
+                continue;
+            }
+            let name = capability.name();
+            let place = text.object("capabilities").map(|object| object.place(name));
+            let reader = match capability {
+                Capability::Ips => "the plugin that has \"ipam\"",
+                Capability::Mac => "the plugin that sets MACs: macvlan, bridge, sriov or tuning",
+                Capability::PortMappings => "the plugin portmap",
+                Capability::Bandwidth => "the plugin bandwidth",
+                Capability::InfinibandGuid => "the plugin ib-sriov",
+            };
+            report.add(
+                place.unwrap_or_else(|| text.own_place()),
+                format!("{kind} does not read the capability \"{name}\""),
+                format!("move it to {reader}, or remove it"),
+            );
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, net::IpAddr};
 
 use crate::{
-    network::{Subnet, Window, address::parse_address},
+    network::{Subnet, Window, address::parse_address, configure::configures},
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{BRIDGE_NET, network},
@@ -24,8 +24,10 @@ pub const RULE: Rule = Rule {
     explanation: "host-local needs at least one range; a subnet is written without host bits and \
         is no smaller than /30 or /126; rangeStart and rangeEnd lie in it, in order; a set has \
         ranges of one family; no two overlap, in one set or in two. Before CNI version 0.3.0 there \
-        is one set of each family. Anything else fails every pod. Source: host-local v1.9, \
-        Range.Canonicalize, RangeSet.Canonicalize, LoadIPAMConfig; v1.1.1 executed.",
+        is one set of each family. Anything else fails every pod. Below calico the subnets \
+        \"usePodCidr\" and \"usePodCidrIPv6\" are replaced by the node's, and antrea fills the ranges \
+        in itself; of other plugins that are not known an absent range is only warned of. Source: \
+        host-local v1.9, Range.Canonicalize, RangeSet.Canonicalize, LoadIPAMConfig; v1.1.1 executed.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.5/24"}}"#
     )]),
@@ -41,7 +43,7 @@ struct Range<'s, 'a> {
 }
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    for (_, plugin) in Fields::plugins(subject) {
+    for (kind, plugin) in Fields::plugins(subject) {
         let Some(ipam) = plugin.object("ipam") else {
             continue;
         };
@@ -49,17 +51,60 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             let at_run_time = plugin
                 .object("capabilities")
                 .is_some_and(|capabilities| capabilities.is_true("ipRanges"));
-            check_ipam(&ipam, at_run_time, report);
+            let filler = Filler::of(kind, at_run_time);
+            check_ipam(&ipam, filler, report);
         }
     }
 }
 
-fn check_ipam(ipam: &Fields<'_, '_>, at_run_time: bool, report: &mut Report<'_>) {
+/// What fills ranges in before host-local reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filler {
+    /// Nothing.
+    None,
+    /// The capability ipRanges, or antrea: ranges may be absent.
+    All,
+    /// calico, which puts the node's range in place of a word.
+    Words,
+    /// A plugin that is not known.
+    Unknown,
+}
+
+impl Filler {
+    fn of(kind: &str, at_run_time: bool) -> Self {
+        match kind {
+            _ if at_run_time => Self::All,
+            "antrea" => Self::All,
+            "calico" => Self::Words,
+            _ if configures(kind) => Self::None,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What calico replaces by the node's own range, in any case.
+const WORDS: [&str; 2] = ["usePodCidr", "usePodCidrIPv6"];
+
+/// Whether the plugin above puts a subnet in the place of this one.
+fn is_filled_in(range: &Fields<'_, '_>) -> bool {
+    let subnet = range.text("subnet");
+    subnet.is_some_and(|text| WORDS.iter().any(|word| word.eq_ignore_ascii_case(&text)))
+}
+
+fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
     ipam.check_kinds(&[("dataDir", Text), ("resolvConf", Text)], report);
     check_routes(ipam, report);
     let sets = sets(ipam, report);
-    if sets.is_empty() && !at_run_time && ipam.value("ranges").is_none_or(|r| r.node.is_empty()) {
-        report.add(
+    let has_none = sets.is_empty() && ipam.value("ranges").is_none_or(|r| r.node.is_empty());
+    let levels = match filler {
+        Filler::All => None,
+        // It may fill them in.
+        Filler::Unknown => Some(Levels::ADVICE),
+        Filler::None | Filler::Words => Some(Levels::FAILS),
+    };
+    if let Some(levels) = levels.filter(|_| has_none) {
+        report.add_lesser(
+            levels,
             ipam.own_place(),
             "host-local has no range",
             "add \"subnet\": \"198.51.100.0/24\"",
@@ -69,6 +114,9 @@ fn check_ipam(ipam: &Fields<'_, '_>, at_run_time: bool, report: &mut Report<'_>)
     for (set, objects) in sets.into_iter().enumerate() {
         let mut family = None;
         for fields in objects {
+            if filler == Filler::Words && is_filled_in(&fields) {
+                continue;
+            }
             let Some(window) = check_range(&fields, report) else {
                 continue;
             };

@@ -36,11 +36,12 @@ pub const INVALID: Rule = Rule {
 /// `repeated-address`
 pub const REPEATED: Rule = Rule {
     code: "repeated-address",
-    levels: Levels::MISLEADS,
+    levels: Levels::FAILS,
     summary: "A configured address stands twice",
-    explanation: "static does not look whether an address is there already: the interface gets it \
-        once, with the prefix and gateway of either, or the pod fails where Linux refuses the \
-        second. Source: static, LoadIPAMConfig.",
+    explanation: "static does not look whether an address is there already, but Linux does: the \
+        second one fails (\"file exists\") and no pod starts. Only an IPv4 address with another prefix \
+        length is taken once more, which is warned of. Source: static, LoadIPAMConfig; v1.1.1 and \
+        v1.10 executed.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24"}, {"address": "192.0.2.5/24"}]}}"#
     )]),
@@ -67,18 +68,27 @@ fn invalid(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 
 fn repeated(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for ipam in Fields::ipams(subject, "static") {
-        let mut seen = HashSet::new();
+        let (mut addresses, mut exact) = (HashSet::new(), HashSet::new());
         for (subnet, value) in configured(&ipam) {
-            if !seen.insert(subnet.address) {
-                report.add(
-                    value.place(),
-                    format!(
-                        "the address {} stands here for the second time",
-                        subnet.address
-                    ),
-                    "remove one of the two",
-                );
+            let is_first = addresses.insert(subnet.address);
+            let is_other = exact.insert((subnet.address, subnet.prefix));
+            if is_first {
+                continue;
             }
+            let levels = if is_other && subnet.address.is_ipv4() {
+                Levels::ADVICE
+            } else {
+                Levels::FAILS
+            };
+            report.add_lesser(
+                levels,
+                value.place(),
+                format!(
+                    "the address {} stands here for the second time",
+                    subnet.address
+                ),
+                "remove one of the two",
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod cni_version;
 pub mod config_on_node;
+mod configured;
 pub mod duplicate_static_address;
 pub mod fast_ipam;
 mod fields;
@@ -20,6 +21,7 @@ pub mod overlapping_ranges;
 pub mod plugin;
 pub mod plugin_order;
 pub mod pool;
+pub mod route_refused;
 mod routes;
 pub mod type_and_plugins;
 pub mod unknown_plugin;

@@ -26,7 +26,8 @@ pub const MISSING: Rule = Rule {
         entry in the network's configuration has the capability ({\"portMappings\": true}). \
         Without it the pod starts and the request is lost without a word; the spec wants the \
         attachment to fail. capabilities at the top of a list or inside \"ipam\" count for \
-        nothing. Source: the spec, section 4.1.2.1; CNI conventions; executed with Multus v4.3.0.",
+        nothing, and neither do they on a plugin that does not read them (\"ips\" on tuning). Source: \
+        the spec, section 4.1.2.1; CNI conventions; executed with Multus v4.3.0.",
     wrong: Example(&[
         BRIDGE_NET,
         pod!(
@@ -146,8 +147,9 @@ fn missing(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             asked.key
         );
         let message = format!(
-            "no plugin of network \"{network}\" has the capability \"{capability}\": the request \
-             is lost"
+            "no plugin of network \"{network}\" has the capability \"{capability}\"{}: the request is \
+             lost",
+            elsewhere(config, capability)
         );
         match capability {
             Capability::Ips => {}
@@ -173,21 +175,31 @@ fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         report.add(
             attachment.place(asked.key, asked.span),
             format!(
-                "network \"{network}\" lacks the capability \"{}\"; {taken_by} takes \"{}\" by a \
+                "network \"{network}\" lacks the capability \"{}\"{}; {taken_by} takes \"{}\" by a \
                  fallback (CNI_ARGS) only",
-                asked.capability, asked.key
+                asked.capability,
+                elsewhere(config, asked.capability),
+                asked.key
             ),
             format!(
                 "add \"capabilities\": {{\"{}\": true}} to the network's {} plugin",
                 asked.capability,
-                if asked.capability == Capability::Ips {
-                    "first"
-                } else {
-                    taken_by
+                match config.addressing() {
+                    Some(plugin) if asked.capability == Capability::Ips => &plugin.kind,
+                    _ => taken_by,
                 },
             ),
         );
     });
+}
+
+/// A plugin that has the capability without reading it, in words.
+fn elsewhere(config: &NetworkConfig, capability: Capability) -> String {
+    let mut plugins = config.plugins.iter();
+    match plugins.find(|plugin| plugin.capabilities.has(capability)) {
+        Some(plugin) => format!(" on the plugin that reads it (it is on {})", plugin.kind),
+        None => String::new(),
+    }
 }
 
 fn takes_ips(ipam: &Ipam) -> bool {

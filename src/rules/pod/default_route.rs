@@ -1,5 +1,5 @@
 //! The rules on `default-route`: `invalid-default-route`, `default-route-conflict`,
-//! `default-route-moved`.
+//! `empty-default-route`, `default-route-moved`.
 
 use std::net::IpAddr;
 
@@ -52,6 +52,27 @@ pub const CONFLICT: Rule = Rule {
     check: Check::Pod(conflict),
 };
 
+/// `empty-default-route`
+pub const EMPTY: Rule = Rule {
+    code: "empty-default-route",
+    levels: Levels::ADVICE,
+    summary: "default-route is an empty list, which can take the pod's default route away",
+    explanation: "An empty list names no gateway, but the key is there: Multus up to v4.2.1 then \
+        removes the default routes of all interfaces of the pod, that of eth0 and those that the \
+        network's own configuration has set, of both families, and sets none. From v4.2.2 on it \
+        removes none (up to v4.3.0 at least). Source: Multus, CheckGatewayConfig and \
+        netutils.DeleteDefaultGW; v4.3.0 executed.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "default-route": []}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(empty),
+};
+
 /// `default-route-moved`
 pub const MOVED: Rule = Rule {
     code: "default-route-moved",
@@ -59,8 +80,12 @@ pub const MOVED: Rule = Rule {
     summary: "The pod's default route leaves the cluster network",
     explanation: "default-route makes this attachment carry all traffic that no other route \
         claims. Traffic to other pods and to services may then leave by this interface, too, where \
-        the cluster network sets no routes of its own. It works as asked; this is a reminder. \
-        Source: OpenShift's guide to secondary networks.",
+        the cluster network sets no routes of its own. Multus up to v4.2.1 first removes the default \
+        routes of the pod's other interfaces, of both families: with gateways of IPv6 alone the pod \
+        has no IPv4 default route any more. From v4.2.2 on it removes none (up to v4.3.0 at least), \
+        and where the cluster network has set a default route of the same family, that one stays. \
+        Source: OpenShift's guide to secondary networks; Multus, netutils.DeleteDefaultGW, v4.3.0 \
+        executed.",
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -94,6 +119,11 @@ fn invalid(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                         written.text
                     ),
                     "write the router's address, such as \"192.0.2.1\"",
+                ),
+                Ok(IpAddr::V6(gateway)) if gateway.is_unspecified() => report.add(
+                    place,
+                    "\"::\" is not an address of a router: Linux refuses it",
+                    "write the router's address, such as \"2001:db8::1\"",
                 ),
                 Ok(gateway) if gateway.is_unspecified() => report.add_lesser(
                     Levels::MISLEADS,
@@ -151,6 +181,26 @@ fn conflict(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
+fn empty(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(route) = &attachment.selection.default_route else {
+            continue;
+        };
+        if route.value.is_empty()
+            && !attachment
+                .request
+                .is_faulty(&attachment.path("default-route"))
+        {
+            report.add(
+                attachment.place("default-route", route.span),
+                "\"default-route\": [] sets no default route, and Multus up to v4.2.1 removes those of \
+                 all interfaces, eth0's too",
+                "leave default-route out: the pod then keeps the default route of the cluster network",
+            );
+        }
+    }
+}
+
 fn moved(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     let moves = |attachment: &Attachment<'_, '_>| {
         let route = attachment.selection.default_route.as_ref();
@@ -160,11 +210,20 @@ fn moved(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(route) = &attachment.selection.default_route else {
             continue;
         };
+        let families = [true, false].map(|v4| {
+            let mut gateways = route.value.iter().filter_map(|gateway| gateway.ok());
+            gateways.any(|gateway| gateway.to_canonical().is_ipv4() == v4)
+        });
+        let removed = match families {
+            [true, false] => "; Multus up to v4.2.1 also removes the pod's IPv6 default route",
+            [false, true] => "; Multus up to v4.2.1 also removes the pod's IPv4 default route",
+            _ => "",
+        };
         report.add(
             attachment.place("default-route", route.span),
             format!(
                 "all traffic without a route of its own leaves by {}, traffic to other pods perhaps \
-                 included",
+                 included{removed}",
                 attachment.interface()
             ),
             "make sure that the cluster network keeps its own routes, or leave default-route out",

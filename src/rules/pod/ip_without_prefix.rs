@@ -14,9 +14,9 @@ pub const RULE: Rule = Rule {
     levels: Levels::FAILS,
     summary: "A requested address has no prefix length, and the IPAM plugin asks for one",
     explanation: "The spec lets an address stand without its prefix length, but the plugin may ask \
-        for it. static does, with or without the capability \"ips\", and so does whereabouts \
+        for it. static does, with or without the capability \"ips\", and so does Whereabouts, with or \
         without a range: the plugin fails and the pod stays in ContainerCreating. Source: the \
-        spec, section 4.1.2.1.3; executed with static v1.9.",
+        spec, section 4.1.2.1.3; executed with static v1.9 and Whereabouts v0.9.4.",
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205"]}]"#),
@@ -64,8 +64,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 fn asks_for_prefix(network: &Network) -> Option<&Ipam> {
     let ipam = network.config.loaded()?.ipam()?;
     match ipam {
-        Ipam::Static(_) => Some(ipam),
-        Ipam::Whereabouts(found) if found.ranges.is_empty() => Some(ipam),
-        _ => None,
+        Ipam::Static(_) | Ipam::Whereabouts(_) => Some(ipam),
+        Ipam::HostLocal(_) | Ipam::Dhcp(_) | Ipam::Other(_) => None,
     }
 }

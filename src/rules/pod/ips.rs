@@ -73,10 +73,12 @@ pub const TWO_FAMILIES: Rule = Rule {
 pub const NO_ADDRESS: Rule = Rule {
     code: "no-address",
     levels: Levels::FAILS,
-    summary: "A static network has no address, and none is asked for",
-    explanation: "IPAM static gives the addresses that are configured or asked for. With neither \
+    summary: "A network has no address to give, and none is asked for",
+    explanation: "IPAM static gives the addresses that are configured or asked for, and so does \
+        Whereabouts without a range (the key is \"range\", not host-local's \"subnet\"). With neither \
         the plugin fails (\"IPAM plugin returned missing IP config\") and the pod stays in \
-        ContainerCreating. Source: executed with static and macvlan v1.9.",
+        ContainerCreating. Source: executed with static and macvlan v1.9; Whereabouts v0.9.4, \
+        LoadIPAMConfig.",
     wrong: Example(&[STORAGE_NET, pod!("storage-net")]),
     right: Example(&[
         STORAGE_NET,
@@ -211,7 +213,7 @@ fn two_families(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for (attachment, config) in each(subject) {
-        let Some(Ipam::Static(StaticIpam { addresses })) = config.ipam() else {
+        let Some((ipam, advice)) = config.ipam().and_then(without_address) else {
             continue;
         };
         // A pool that is not known, or not valid, has a rule of its own.
@@ -220,15 +222,39 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let pool = subject.catalog.pool(name).valid();
             pool.is_none_or(|pool| !pool.ranges.is_empty())
         });
-        if !addresses.is_empty() || pool || asks_for_addresses(attachment.selection) {
+        if pool || asks_for_addresses(attachment.selection) {
             continue;
         }
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
             attachment.place("", attachment.selection.span),
-            format!("network \"{name}\" has no address to give: its IPAM is static, with none configured"),
-            format!("ask for one: [{{\"name\": \"{name}\", \"ips\": [\"192.0.2.205/24\"]}}]"),
+            format!("network \"{name}\" has no address to give: its IPAM is {ipam}"),
+            format!(
+                "{advice}ask for one: [{{\"name\": \"{name}\", \"ips\": [\"192.0.2.205/24\"]}}]"
+            ),
         );
+    }
+}
+
+/// An IPAM that gives nothing by itself, in words, and what to do about it in the network.
+fn without_address(ipam: &Ipam) -> Option<(&'static str, String)> {
+    match ipam {
+        Ipam::Static(found) if found.addresses.is_empty() => {
+            Some(("static, with none configured", String::new()))
+        }
+        // A file on the node may hold the range.
+        Ipam::Whereabouts(found)
+            if found.ranges.is_empty() && found.addresses.is_empty() && !found.has_file =>
+        {
+            let advice = match &found.misnamed_range {
+                Some(key) => {
+                    format!("write \"range\" instead of \"{key}\" in the network's IPAM, or ")
+                }
+                None => "add \"range\" to the network's IPAM, or ".to_owned(),
+            };
+            Some(("whereabouts, without a range", advice))
+        }
+        _ => None,
     }
 }
 
@@ -261,7 +287,7 @@ fn replaced(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(ips) = requested(attachment) else {
             continue;
         };
-        let Some(Ipam::Static(StaticIpam { addresses })) = config.ipam() else {
+        let Some(Ipam::Static(StaticIpam { addresses, .. })) = config.ipam() else {
             continue;
         };
         if addresses.is_empty() || !config.has(Capability::Ips) {

@@ -3,16 +3,19 @@
 //! One rule a file, but where several rules read the same thing in different ways: [`keys`],
 //! [`default_route`], [`capability`] and [`ips`].
 
+pub(super) mod attached;
 pub mod broken_network;
 pub mod capability;
 pub mod cross_namespace_network;
 pub mod default_route;
+pub mod default_route_unreachable;
 pub mod duplicate_address;
 pub mod duplicate_interface;
 pub mod duplicate_ip;
 pub mod empty_request;
 pub mod fast_ipam;
 pub mod fragile_name;
+pub mod host_local;
 pub mod host_network;
 pub mod injection_not_enabled;
 pub mod invalid_bandwidth;

@@ -87,6 +87,19 @@ pub static KINDS: &[WorkloadKind] = &[
 ];
 
 impl WorkloadKind {
+    /// Why pods of the template run at the same time, perhaps on several nodes, in words; `None` if there
+    /// is one at a time, but for a rolling update.
+    pub fn several_nodes(&self, scale: &Scale<'_>) -> Option<&'static str> {
+        let parallel = scale.parallelism.is_some_and(|number| number > 1);
+        match self.kind {
+            "DaemonSet" => (self.two_pods)(scale),
+            "Job" | "CronJob" if parallel && scale.completions != Some(1) => {
+                Some("the job runs several pods at once")
+            }
+            _ => replicas(scale),
+        }
+    }
+
     /// The workload of this `kind`.
     pub fn of_kind(kind: &str) -> Option<&'static Self> {
         KINDS.iter().find(|known| known.kind == kind)
@@ -166,6 +179,35 @@ mod tests {
         };
         assert!(two("CronJob", none) && !two("CronJob", forbid(none)));
         assert!(two("CronJob", forbid(job(Some(2), Some(2)))));
+    }
+
+    #[test]
+    fn who_runs_on_several_nodes() {
+        let several = |kind: &str, scale: Scale<'_>| {
+            let found = WorkloadKind::of_kind(kind).map(|kind| kind.several_nodes(&scale));
+            found.unwrap_or_else(|| panic!("{kind}")).is_some()
+        };
+        let none = Scale::default();
+        let replicas = |replicas| Scale {
+            replicas: Some(replicas),
+            ..none
+        };
+        for kind in ["Deployment", "StatefulSet", "ReplicaSet"] {
+            assert!(!several(kind, none) && !several(kind, replicas(1)));
+            assert!(several(kind, replicas(2)));
+        }
+        assert!(several("DaemonSet", none));
+        let parallel = Scale {
+            parallelism: Some(2),
+            ..none
+        };
+        let once = Scale {
+            completions: Some(1),
+            ..parallel
+        };
+        for kind in ["Job", "CronJob"] {
+            assert!(!several(kind, none) && !several(kind, once) && several(kind, parallel));
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What makes pods: workloads with a template, and KubeVirt's virtual machines.
 //!
 //! A template is judged by the rules on pods, as a warning unless the settings say otherwise, for its
-//! pods are judged again when they are made; [`fixed_address`] is what only a template can have
-//! wrong. A virtual machine is judged by the annotation that KubeVirt will write for it.
+//! pods are judged again when they are made; [`fixed_address`] and [`host_local`] are what only a
+//! template can have wrong. A virtual machine is judged by the annotation that KubeVirt will write for it.
 
 pub mod fixed_address;
+pub mod host_local;
 pub mod kind;
 pub mod machine;
 

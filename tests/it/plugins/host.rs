@@ -135,6 +135,8 @@ impl Host {
             // What was not made cannot be taken back.
             let _ = namespace.exec("DEL", id, plugin)?;
         }
+        // A bridge stays, and with it the address that it has as a gateway.
+        let _ = ip(&["link", "del", &self.bridge]);
         looked.map_or_else(|said| Ok(Err(said)), |seen| seen.map(Ok))
     }
 }

@@ -23,14 +23,6 @@ const CASES: &str = include_str!("../../fixtures/cases/plugins.json");
 /// Where nadmit says otherwise than the plugins, on purpose.
 const STRICTER: &[(&str, &str)] = &[
     (
-        "static-gateway-outside",
-        "the plugin does not look; the route would lead nowhere",
-    ),
-    (
-        "host-local-gateway-of-the-other-family",
-        "the plugin does not look; no address of the range can reach it",
-    ),
-    (
         "tuning-mac-eight-bytes",
         "the plugin takes it, but Linux only the first six bytes of it",
     ),

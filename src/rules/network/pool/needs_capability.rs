@@ -36,14 +36,18 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         return;
     };
     let plugins = Fields::plugins(subject);
-    let Some((_, first)) = plugins.first() else {
+    let with_ipam = config
+        .plugins
+        .iter()
+        .position(|plugin| plugin.ipam.is_some());
+    let Some((_, first)) = plugins.get(with_ipam.unwrap_or_default()) else {
         return;
     };
     let lacks = |capability| {
         (!config.has(capability)).then(|| {
             let message = format!(
-                "no plugin has the capability \"{capability}\", by which it would get what the \
-                 pool {:?} gives",
+                "no plugin that reads it has the capability \"{capability}\", by which it would get \
+                 what the pool {:?} gives",
                 served.name
             );
             let help = format!("add \"capabilities\": {{\"{capability}\": true}}");

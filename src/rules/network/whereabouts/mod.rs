@@ -3,7 +3,9 @@
 //! Whereabouts looks at little when it loads a configuration: bounds that mean nothing are passed
 //! over, bad excludes fail later. nadmit is stricter on purpose.
 
+pub mod clash;
 pub mod exclude;
+pub mod gateway;
 pub mod network_name;
 pub mod no_address;
 pub mod overlap;

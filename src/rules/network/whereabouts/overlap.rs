@@ -1,6 +1,6 @@
 //! `overlapping-windows`: two ranges of one network that share addresses.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 use crate::{
     network::Window,
@@ -10,16 +10,19 @@ use crate::{
     },
 };
 
-use super::{RangeText, addresses, ipams, ranges};
+use super::{super::fields::Fields, RangeText, addresses, ipams, ranges};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     code: "overlapping-windows",
-    levels: Levels::MISLEADS,
-    summary: "Two ranges of one network share addresses",
-    explanation: "A pod gets one address of each range. Of two ranges in one subnet it gets the \
-        same address twice (Whereabouts finds the pod's own record), and of two that overlap the \
-        second is used up by the first. Source: Whereabouts v0.9.4, AssignIP, executed.",
+    levels: Levels::FAILS,
+    summary: "Two ranges of one network share a pool or addresses",
+    explanation: "A pod gets one address of each range. Ranges of one subnet are one pool of \
+        Whereabouts, whatever their start and end: the second finds the pod's record of the first and \
+        gives the same address again, which Linux refuses (\"file exists\"), so no pod starts. With \
+        node_slice_size all ranges of a network are one pool. Of two ranges that overlap in subnets \
+        of their own the second is used up by the first: that is only warned of in multus. Source: \
+        Whereabouts v0.9.4, AssignIP, executed, and IPPoolName; whereabouts#722.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "ipRanges": [{"range": "192.0.2.0/24"}, {"range": "192.0.2.192/27"}]}}"#
     )]),
@@ -27,9 +30,48 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
+/// Finds ranges that are one pool, and says whether there are any.
+fn check_pools(
+    ipam: &Fields<'_, '_>,
+    ranges: &[RangeText<'_, '_>],
+    report: &mut Report<'_>,
+) -> bool {
+    let sliced = ipam.text("node_slice_size").is_some();
+    let mut pools = HashSet::new();
+    let mut found = false;
+    for range in ranges {
+        let Some(subnet) = range.subnet() else {
+            continue;
+        };
+        // The address has the prefix of each range, and IPv4 takes it once for each prefix.
+        let pool = (!sliced).then(|| subnet.window().first());
+        if pools.insert((pool, subnet.prefix)) {
+            continue;
+        }
+        found = true;
+        let why = if sliced {
+            "with node_slice_size all ranges are one pool"
+        } else {
+            "ranges of one subnet are one pool of Whereabouts"
+        };
+        report.add(
+            range.value.place(),
+            format!(
+                "{why}: of {subnet} a pod would get the same address twice, which Linux refuses"
+            ),
+            "write one range for each subnet, with \"exclude\" for what lies between",
+        );
+    }
+    found
+}
+
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for ipam in ipams(subject) {
         let ranges = ranges(&ipam);
+        let one_pool = check_pools(&ipam, &ranges, report);
+        if one_pool {
+            continue;
+        }
         let read = |range| Some((RangeText::window(range)?, range));
         let mut windows: Vec<(Window, &RangeText<'_, '_>)> =
             ranges.iter().filter_map(read).collect();
@@ -37,7 +79,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let mut farthest: Option<Window> = None;
         for (window, range) in windows {
             if let Some(common) = farthest.and_then(|before| before.common(window)) {
-                report.add(
+                report.add_lesser(
+                    Levels::MISLEADS,
                     range.value.place(),
                     format!(
                         "{window} shares {} with another range of this network",

@@ -98,7 +98,14 @@ fn check_keys(fields: &Fields<'_, '_>, keys: &[&'static str], report: &mut Repor
     }
 }
 
+/// What host-local calls its ranges.
+const OF_HOST_LOCAL: [(&str, &str); 2] = [("subnet", "range"), ("ranges", "ipRanges")];
+
 fn help(key: &str, keys: &[&'static str]) -> String {
+    let of_host_local = OF_HOST_LOCAL.iter().find(|(name, _)| *name == key);
+    if let Some((_, meant)) = of_host_local.filter(|(_, meant)| keys.contains(meant)) {
+        return format!("write \"{meant}\", as Whereabouts calls it");
+    }
     let similar = (key.len() <= LONGEST)
         .then(|| crate::catalog::most_alike(key, keys.iter().copied()))
         .flatten();

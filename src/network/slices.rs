@@ -1,0 +1,79 @@
+//! How Whereabouts's controller sees a network: what it compares, and the pool of slices that it cuts.
+
+use super::{
+    cni::NetworkConfig,
+    ipam::Ipam,
+    range::{Range, Subnet},
+};
+
+/// A Whereabouts network with a range, as the controller of node slices reads it: of a list of plugins
+/// the first alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceView<'a> {
+    /// The name by which the controller compares networks; none is a name, too.
+    pub network_name: Option<&'a str>,
+    /// The name of the `NodeSlicePool`: `network_name`, else the `name` beside the plugin's type.
+    pub pool: Option<&'a str>,
+    /// The first range, the only one that it looks at.
+    pub range: Subnet,
+    /// `node_slice_size`, as written.
+    pub size: Option<&'a str>,
+}
+
+impl<'a> SliceView<'a> {
+    /// Reads a configuration; `None` if the controller passes over it.
+    pub fn of(config: &'a NetworkConfig) -> Option<Self> {
+        let plugin = config.main()?;
+        let Some(Ipam::Whereabouts(ipam)) = &plugin.ipam else {
+            return None;
+        };
+        let network_name = ipam.network_name.as_deref();
+        let range = Range::parse(&ipam.ranges.first()?.range).ok()?;
+        Some(Self {
+            network_name,
+            pool: network_name.or(plugin.name.as_deref()),
+            range: range.subnet,
+            size: ipam.node_slice_size.as_deref(),
+        })
+    }
+
+    /// Whether both describe the same slices.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let range = |view: &Self| (view.range.window().first(), view.range.prefix);
+        range(self) == range(other) && self.size == other.size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_is_named_by_network_name_or_name() {
+        let pool = |text: &str| {
+            let config = NetworkConfig::parse(text).unwrap_or_else(|error| panic!("{error}"));
+            SliceView::of(&config).map(|view| view.pool.map(str::to_owned))
+        };
+        let ipam = r#""ipam":{"type":"whereabouts","range":"10.0.0.0/8"}"#;
+        let named = r#""ipam":{"type":"whereabouts","range":"10.0.0.0/8","network_name":"n"}"#;
+        assert_eq!(
+            pool(&format!(r#"{{"name":"a","type":"macvlan",{ipam}}}"#)),
+            Some(Some("a".into()))
+        );
+        assert_eq!(
+            pool(&format!(r#"{{"name":"a","type":"macvlan",{named}}}"#)),
+            Some(Some("n".into()))
+        );
+        assert_eq!(
+            pool(&format!(
+                r#"{{"name":"a","plugins":[{{"type":"macvlan",{ipam}}}]}}"#
+            )),
+            Some(None)
+        );
+        assert_eq!(
+            pool(r#"{"type":"macvlan","ipam":{"type":"whereabouts"}}"#),
+            None
+        );
+        assert_eq!(pool(r#"{"type":"macvlan","ipam":{"type":"static"}}"#), None);
+    }
+}

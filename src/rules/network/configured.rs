@@ -1,0 +1,135 @@
+//! A network as its plugin sets it up for a pod that asks for no addresses, and where in the
+//! configuration the parts of it stand.
+
+use crate::{
+    network::{
+        cni::{Capability, Plugin},
+        configure::{Asked, Configured, Failure, GivenAddress, Source, of_pool},
+        ipam::Ipam,
+    },
+    rules::{Levels, NetworkSubject, Place, network::fields::Fields},
+};
+
+/// An attachment without requests.
+pub(super) struct Plain<'s, 'a> {
+    /// The plugin that gives addresses.
+    pub(super) plugin: &'s Plugin,
+    /// Its text.
+    pub(super) fields: Fields<'s, 'a>,
+    /// Its IPAM's text.
+    pub(super) ipam: Fields<'s, 'a>,
+    /// The addresses.
+    pub(super) addresses: Vec<GivenAddress>,
+    /// The interface, with the failures that no choice of ranges avoids.
+    pub(super) configured: Configured,
+}
+
+impl<'s, 'a> Plain<'s, 'a> {
+    /// Sets the network up; `None` where what its plugin or IPAM does is not known.
+    pub(super) fn of(subject: &'s NetworkSubject<'a>) -> Option<Self> {
+        let config = subject.parsed()?;
+        let index = config.plugins.iter().position(|p| p.ipam.is_some())?;
+        let plugin = config.plugins.get(index)?;
+        let (_, fields) = Fields::plugins(subject).into_iter().nth(index)?;
+        let ipam = fields.object("ipam")?;
+        let possible = match (&plugin.ipam, subject.address_pool) {
+            (Some(Ipam::Static(_)), Some(name)) if !name.is_empty() => {
+                let pool = subject.catalog.pool(name).valid()?;
+                let ranges = pool.ranges.iter().map(|range| range.subnet);
+                vec![of_pool(ranges)]
+            }
+            _ => plugin.possible_addresses(Asked::default()),
+        };
+        let mut choices = possible.into_iter().map(|addresses| {
+            let configured = plugin.configure(&addresses);
+            (addresses, configured)
+        });
+        let (addresses, mut configured) = choices.next()?;
+        for (_, other) in choices {
+            let fails = |failure: &Failure| other.failures.iter().any(|f| is_like(f, failure));
+            configured.failures.retain(fails);
+        }
+        if addresses.is_empty() {
+            return None;
+        }
+        Some(Self {
+            plugin,
+            fields,
+            ipam,
+            addresses,
+            configured,
+        })
+    }
+
+    /// How grave a failure is: a pod may replace configured addresses by its own, and of plugins that
+    /// are not known it is not known what they do.
+    pub(super) fn gravity(&self) -> Levels {
+        let replaceable = matches!(self.plugin.ipam, Some(Ipam::Static(_)))
+            && self.plugin.capabilities.has(Capability::Ips);
+        if replaceable || !self.plugin.configures() {
+            Levels::ADVICE
+        } else {
+            Levels::FAILS
+        }
+    }
+
+    /// The place of an address's gateway, or of what has none.
+    pub(super) fn gateway_place(&self, source: Source) -> Place<'a> {
+        match (source, &self.plugin.ipam) {
+            (Source::Configured(index), _) => {
+                let entries = self.ipam.objects("addresses").into_iter();
+                let mut entries = entries.filter(|entry| entry.is_text("address"));
+                match entries.nth(index) {
+                    Some(entry) => entry.place("gateway"),
+                    None => self.ipam.own_place(),
+                }
+            }
+            (Source::Range { set, place }, Some(Ipam::HostLocal(_))) => {
+                match self.host_local_range(set, place) {
+                    Some(range) => range.place("gateway"),
+                    None => self.ipam.own_place(),
+                }
+            }
+            _ => self.ipam.place("gateway"),
+        }
+    }
+
+    /// As the parser counts sets: the range in `ipam` itself is the first.
+    fn host_local_range(&self, set: usize, place: usize) -> Option<Fields<'s, 'a>> {
+        let old_form = self.ipam.is_text("subnet").then(|| vec![self.ipam.clone()]);
+        let lists = self.ipam.list("ranges").into_iter();
+        let sets = lists
+            .filter(|set| set.node.elements().is_some())
+            .map(|set| {
+                let ranges = set
+                    .elements()
+                    .into_iter()
+                    .filter_map(|range| range.fields());
+                ranges.filter(|range| range.is_text("subnet")).collect()
+            });
+        let set: Vec<_> = old_form.into_iter().chain(sets).nth(set)?;
+        set.into_iter().nth(place)
+    }
+
+    /// The place of a route's gateway, or of the route.
+    pub(super) fn route_place(&self, index: Option<usize>) -> Place<'a> {
+        let Some(index) = index else {
+            return self.fields.place("isDefaultGateway");
+        };
+        let route = self.ipam.list("routes").into_iter().nth(index);
+        match route.and_then(|route| route.fields()) {
+            Some(route) if route.has("gw") => route.place("gw"),
+            Some(route) => route.own_place(),
+            None => self.ipam.place("routes"),
+        }
+    }
+}
+
+/// Whether two choices fail for one reason.
+fn is_like(one: &Failure, other: &Failure) -> bool {
+    match (one, other) {
+        (Failure::Route { index: a, .. }, Failure::Route { index: b, .. }) => a == b,
+        (Failure::Gateway { .. }, Failure::Gateway { .. }) => true,
+        _ => false,
+    }
+}

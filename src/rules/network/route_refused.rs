@@ -1,0 +1,175 @@
+//! `route-refused`: a route that Linux does not take.
+
+use crate::{
+    network::{
+        configure::{Configured, Failure, subnets_in_words},
+        reach::Refused,
+    },
+    rules::{
+        Attachment, Check, Example, Levels, Lookup, NetworkSubject, PodSubject, Report, Rule,
+        examples::{STORAGE_NET, network, pod},
+        pod::attached::Attached,
+    },
+};
+
+use super::configured::Plain;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "route-refused",
+    levels: Levels::FAILS,
+    summary: "Linux refuses a route of the network",
+    explanation: "A plugin adds the routes of its IPAM one after the other, and fails on the first \
+        that Linux refuses: no pod starts. Linux refuses a route by a gateway (\"gw\") that is in no \
+        subnet of the interface, unless an earlier route without a gateway covers it (of IPv4 only \
+        one with \"scope\": 253), that is a broadcast address, the interface's own IPv6 address or \
+        \"::\"; link-local gateways of IPv6 work everywhere, and 0.0.0.0 is none. It also refuses a \
+        route that was added before (bridge's isDefaultGateway adds one), one with \"scope\": 253 \
+        that has a gateway or is filled up with that of an address, and an IPv4 destination with \
+        host bits. Of a pod that asks for addresses, or has a pool's, the routes are checked with \
+        these. What route-override adds is not looked at. Source: CNI plugins v1.9, \
+        ipam.ConfigureIface; v1.1.1 and v1.10 executed; Linux, fib_check_nh and ip6_validate_gw.",
+    wrong: Example(&[
+        network!(
+            r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24"}], "routes": [{"dst": "198.51.100.0/24", "gw": "192.0.3.1"}]}}"#
+        ),
+        pod!("storage-net"),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::NetworkAndPod {
+        network: of_network,
+        pod: of_pod,
+    },
+};
+
+fn of_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(plain) = Plain::of(subject) else {
+        return;
+    };
+    let pool = subject.address_pool.filter(|name| !name.is_empty());
+    for failure in &plain.configured.failures {
+        let Failure::Route {
+            index, by, refused, ..
+        } = failure
+        else {
+            continue;
+        };
+        // Of the gateways of addresses `gateway-outside-subnet` speaks.
+        if by.is_some() && refused.is_of_gateway() {
+            continue;
+        }
+        let (message, help) = described(failure, &plain.configured);
+        let place = plain.route_place(*index);
+        match pool {
+            Some(name) if plain.plugin.configures() => {
+                let lookup = Lookup::Pool {
+                    name: name.into(),
+                    namespace: None,
+                };
+                report.add_once_confirmed(lookup, place, message, help);
+            }
+            _ => report.add_lesser(plain.gravity(), place, message, help),
+        }
+    }
+}
+
+fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.first_attachments() {
+        let Some(attached) = Attached::of(subject, attachment) else {
+            continue;
+        };
+        if !attached.plugin.configures() {
+            continue;
+        }
+        let Some((configured, failure)) = attached.certain_failure() else {
+            continue;
+        };
+        let (what, help) = described(failure, configured);
+        let name = attachment.selection.network_name().unwrap_or_default();
+        report.add(
+            place(attachment),
+            format!("network \"{name}\" cannot be attached: {what}"),
+            format!("in the network's configuration {help}"),
+        );
+    }
+}
+
+fn place<'a>(attachment: Attachment<'_, 'a>) -> crate::rules::Place<'a> {
+    match &attachment.selection.ips {
+        Some(ips) if !ips.value.is_empty() => attachment.place(attachment.member("ips"), ips.span),
+        _ => attachment.place("", attachment.selection.span),
+    }
+}
+
+/// What is wrong with a route, and what to write instead.
+pub(super) fn described(failure: &Failure, configured: &Configured) -> (String, String) {
+    let (dst, gateway, index, refused) = match failure {
+        Failure::Gateway { of, fault } => {
+            let gateway = of.gateway.map_or("none".to_owned(), |g| g.to_string());
+            return (
+                format!(
+                    "the plugin fails on the gateway of {} ({gateway}): {fault}",
+                    of.own.subnet
+                ),
+                format!("write a gateway of {} with it", of.own.subnet),
+            );
+        }
+        Failure::Route {
+            index,
+            dst,
+            gateway,
+            refused,
+            ..
+        } => (dst, gateway, index, *refused),
+    };
+    let v4 = dst.address.is_ipv4();
+    let by = gateway.map_or(String::new(), |gateway| format!(" by {gateway}"));
+    let route = match index {
+        Some(_) => format!("the route to {dst}{by}"),
+        None => format!("the route to {dst}{by} that isDefaultGateway adds"),
+    };
+    let addresses = configured.reach.addresses();
+    match refused {
+        Refused::Unreachable => {
+            let has = subnets_in_words(addresses, v4);
+            (
+                format!(
+                    "Linux refuses {route}, because the interface does not reach this gateway: {has}"
+                ),
+                "write a gateway (\"gw\") of the interface's own subnet, or before it a route to the \
+                 gateway with \"scope\": 253"
+                    .to_owned(),
+            )
+        }
+        Refused::Broadcast | Refused::Own | Refused::NotARouter | Refused::Family => (
+            format!("Linux refuses {route}: {refused}"),
+            "write the address of a router of the interface's own subnet as gateway".to_owned(),
+        ),
+        Refused::LinkScope => (
+            format!("Linux refuses {route}: {refused}"),
+            "remove \"scope\", or write \"gw\": \"0.0.0.0\" in this route: then it has none"
+                .to_owned(),
+        ),
+        Refused::Nowhere => (
+            format!("Linux refuses {route}: {refused}"),
+            "remove \"scope\"".to_owned(),
+        ),
+        Refused::HostBits => (
+            format!(
+                "Linux refuses the route to {}/{}: {refused}",
+                dst.address, dst.prefix
+            ),
+            format!("write \"dst\": \"{dst}\""),
+        ),
+        Refused::Repeated => (
+            format!("Linux refuses {route}: {refused}"),
+            match index {
+                Some(_) => "remove one of the two routes".to_owned(),
+                None => "remove the default route from \"routes\", or isDefaultGateway".to_owned(),
+            },
+        ),
+    }
+}
