@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::rules::Level;
 
-use super::{Outcome, Remark};
+use super::{Outcome, Remark, steering::harmless};
 
 /// A command a remark.
 pub(super) fn tell(outcome: &Outcome) -> String {
@@ -48,11 +48,14 @@ fn place(outcome: &Outcome, remark: &Remark) -> String {
     said
 }
 
-/// A message as a workflow command takes it.
+/// A message as a workflow command takes it. What steers a terminal, which the log is shown on, cannot be
+/// escaped, and is replaced.
 fn data(text: &str) -> String {
-    text.replace('%', "%25")
+    let escaped = text
+        .replace('%', "%25")
         .replace('\r', "%0D")
-        .replace('\n', "%0A")
+        .replace('\n', "%0A");
+    harmless(&escaped)
 }
 
 /// A property's value, which ends at a comma or a colon.
@@ -68,5 +71,6 @@ mod tests {
     fn what_would_end_a_command_is_escaped() {
         assert_eq!(property("a:b,c%\n"), "a%3Ab%2Cc%25%0A");
         assert_eq!(data("a: b,\r\n"), "a: b,%0D%0A");
+        assert_eq!(property("\u{1b}[2J\u{9b}.yaml"), "\u{fffd}[2J\u{fffd}.yaml");
     }
 }

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::rules::Level;
 
-use super::{Outcome, Remark, living};
+use super::{Outcome, Remark, living, steering::on_one_line as printable};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const FRAME: Style = AnsiColor::Blue.on_default().bold();
@@ -157,17 +157,6 @@ impl Shown {
             carets,
         }
     }
-}
-
-/// Files may hold what steers a terminal; a tab is shown as wide as it is counted.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\t' | '\n' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
 }
 
 fn sum(outcome: &Outcome, out: &mut String) {

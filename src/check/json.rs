@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::rules::Level;
 
-use super::{Examined, Outcome, Remark, living};
+use super::{Examined, Outcome, Remark, living, steering::escaped};
 
 /// The run as JSON, on several lines.
 pub(super) fn tell(outcome: &Outcome) -> String {
@@ -21,7 +21,7 @@ pub(super) fn tell(outcome: &Outcome) -> String {
             "warnings": outcome.count(Level::Warn),
         },
     });
-    format!("{told:#}\n")
+    escaped(&format!("{told:#}\n"))
 }
 
 fn one(outcome: &Outcome, remark: &Remark) -> Value {
@@ -83,5 +83,5 @@ fn of_cluster(outcome: &Outcome, examined: &Examined) -> String {
             "warnings": outcome.count(Level::Warn),
         },
     });
-    format!("{told:#}\n")
+    escaped(&format!("{told:#}\n"))
 }

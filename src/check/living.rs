@@ -7,7 +7,8 @@ use crate::rules::Level;
 
 use super::{
     Examined, Outcome, Remark,
-    human::{BOLD, FRAME, counted, headline, help, many, printable, style},
+    human::{BOLD, FRAME, counted, headline, help, many, style},
+    steering::on_one_line as printable,
 };
 
 /// How the objects that live in no namespace are called in the table.

@@ -29,6 +29,7 @@ mod remark;
 mod run;
 mod sarif;
 mod shared;
+mod steering;
 
 pub use self::{
     adoption::{Adoption, Duplicate, Held, PoolAdoption, State},
@@ -37,4 +38,5 @@ pub use self::{
     format::Format,
     remark::{DUPLICATE_OBJECT, Examined, INVALID_MANIFEST, Outcome, Remark},
     run::{Options, catalog_in, examine, run, run_in},
+    steering::harmless,
 };

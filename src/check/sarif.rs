@@ -7,6 +7,7 @@ use crate::rules::{Level, Profile, RULES};
 use super::{
     Outcome, Remark,
     remark::{DUPLICATE_OBJECT, INVALID_MANIFEST, summary},
+    steering::escaped,
 };
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
@@ -31,7 +32,7 @@ pub(super) fn tell(outcome: &Outcome) -> String {
             "results": results,
         }],
     });
-    format!("{told:#}\n")
+    escaped(&format!("{told:#}\n"))
 }
 
 fn rule(code: &str) -> Value {

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
+    ledger::OlderLedger,
     rules::Policy,
     server::{Certificates, Identity, Limits, ServeOptions, Server, Shutdown, TlsPolicy},
 };
@@ -120,8 +121,14 @@ impl Demonstration {
     async fn bind(&self, listen: SocketAddr) -> anyhow::Result<Bound> {
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let data = self.certs.with_file_name("data");
-        let Standalone { beside, state, .. } =
-            Standalone::open(&self.manifests, &data, self.catalog.clone(), policy).await?;
+        let Standalone { beside, state, .. } = Standalone::open(
+            &self.manifests,
+            &data,
+            OlderLedger::Refuse,
+            self.catalog.clone(),
+            policy,
+        )
+        .await?;
         let identity = Identity::Directory {
             path: self.certs.clone(),
             names: Identity::local_names(),

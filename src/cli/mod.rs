@@ -29,7 +29,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::replica::{Beside, Replica, ReplicaOptions};
-use crate::clock::{Chance, Clock};
+use crate::{
+    check::harmless,
+    clock::{Chance, Clock},
+};
 
 /// The arguments.
 #[derive(Debug, Parser)]
@@ -129,11 +132,13 @@ pub fn run() -> ExitCode {
 
 fn print_error(error: &anyhow::Error) {
     let bold = anstyle::AnsiColor::Red.on_default().bold();
-    let _ = writeln!(anstream::stderr(), "{bold}error:{bold:#} {error:#}");
+    let error = harmless(&format!("{error:#}"));
+    let _ = writeln!(anstream::stderr(), "{bold}error:{bold:#} {error}");
 }
 
 fn print_warning(text: impl std::fmt::Display) {
     let bold = anstyle::AnsiColor::Yellow.on_default().bold();
+    let text = harmless(&text.to_string());
     let _ = writeln!(anstream::stderr(), "{bold}warning:{bold:#} {text}");
 }
 

@@ -19,6 +19,7 @@ use super::{
     signals, welcome,
 };
 use crate::{
+    ledger::OlderLedger,
     server::{
         AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, SettingsDigest,
         Shutdown, TlsPolicy, TlsVersion,
@@ -193,6 +194,11 @@ pub(super) struct ServeArgs {
     /// socket is, which is not there without it
     #[arg(long, env = "NADMIT_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
+    /// Start though allocations.redb is older than what was acknowledged, is missing, or its version
+    /// file is damaged: what pods among the manifests carry is adopted before anything is given, and
+    /// what was recorded for others may be given again. For one start, after a restore
+    #[arg(long, conflicts_with = "cluster")]
+    accept_older_ledger: bool,
     /// Seconds to go on serving, unready, after SIGTERM
     #[arg(
         long,
@@ -211,6 +217,14 @@ impl ServeArgs {
         let mounted = self.config_dir.as_ref().map(|dir| dir.join(SETTINGS));
         let mounted = mounted.filter(|file| file.exists());
         self.config.clone().or(mounted)
+    }
+
+    /// What becomes of a ledger that is older than what was acknowledged.
+    fn older_ledger(&self) -> OlderLedger {
+        match self.accept_older_ledger {
+            true => OlderLedger::Accept,
+            false => OlderLedger::Refuse,
+        }
     }
 
     /// Which cluster.
@@ -293,7 +307,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let mut served = match &args.manifests {
         Some(manifests) => {
             let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
-            Served::folder(manifests, data_dir, config.policy.clone()).await?
+            let older = args.older_ledger();
+            Served::folder(manifests, data_dir, older, config.policy.clone()).await?
         }
         None => Served::cluster(&args, config.policy.clone()).await?,
     };

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     controllers::{CertificateKeeper, CertificateOptions},
+    ledger::OlderLedger,
     rules::Policy,
     server::{Desk, Identity, State},
     sources::{Connection, OptionalFile},
@@ -62,10 +63,11 @@ impl Served {
     pub(super) async fn folder(
         manifests: &Path,
         data_dir: PathBuf,
+        older: OlderLedger,
         policy: Arc<ArcSwap<Policy>>,
     ) -> anyhow::Result<Self> {
         let catalog = Arc::new(ArcSwapOption::empty());
-        let standalone = Standalone::open(manifests, &data_dir, catalog, policy).await?;
+        let standalone = Standalone::open(manifests, &data_dir, older, catalog, policy).await?;
         Ok(Self {
             state: standalone.state,
             desk: standalone.desk,

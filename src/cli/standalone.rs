@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalog::Catalog,
     controllers::{Feed, Housekeeper},
-    ledger::{EmbeddedLedger, Ledger},
+    ledger::{EmbeddedLedger, Ledger, OlderLedger, Origin},
     rules::{Lookup, Policy},
     server::{Allocations, Confirm, ConfirmError, Desk, Metrics, State, metrics},
     sources::{FolderOptions, FolderSource},
@@ -45,12 +45,20 @@ impl Standalone {
     pub(super) async fn open(
         folder: &Path,
         data_dir: &Path,
+        older: OlderLedger,
         catalog: Arc<ArcSwapOption<Catalog>>,
         policy: Arc<ArcSwap<Policy>>,
     ) -> anyhow::Result<Self> {
         let source = FolderSource::open(folder, FolderOptions::default(), catalog.clone())?;
         source.refresh().await?;
-        let ledger: Arc<Ledger> = Arc::new(EmbeddedLedger::open(data_dir)?.into());
+        let embedded = EmbeddedLedger::open_with(data_dir, older)?;
+        tell_of_lost_records(
+            &embedded,
+            data_dir,
+            catalog.load().as_deref(),
+            &policy.load(),
+        );
+        let ledger: Arc<Ledger> = Arc::new(embedded.into());
         let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance());
         let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
         let mut housekeeper = Housekeeper::new(
@@ -105,6 +113,36 @@ impl Beside {
             self.feed.run(stop.clone()),
             self.housekeeper.run(stop.clone()),
         );
+    }
+}
+
+/// Says what may be given twice, where records are lost. What pods carry is adopted all the same,
+/// before anything is given.
+fn tell_of_lost_records(
+    ledger: &EmbeddedLedger,
+    data_dir: &Path,
+    catalog: Option<&Catalog>,
+    policy: &Policy,
+) {
+    let data_dir = data_dir.display();
+    match ledger.origin() {
+        origin @ Origin::Accepted { .. } => tracing::warn!(
+            "{data_dir}: {origin}; what pods among the manifests carry is adopted, what others have \
+             may be given again"
+        ),
+        Origin::New => {
+            let carried = catalog.map(|catalog| catalog.addresses_in_use(&policy.multus_namespace));
+            let count = carried.map_or(0, |carried| carried.len());
+            if count > 0 {
+                tracing::warn!(
+                    "{data_dir}: there was no ledger, and pods and networks among the manifests \
+                     have {count} addresses and MACs of pools, which are adopted before anything is \
+                     given; if a ledger was lost, stop nadmit and restore it, for what other pods \
+                     have may be given again"
+                );
+            }
+        }
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     ClusterLedger, EmbeddedLedger,
-    error::{ExportError, ImportError, ReadError, WriteError},
+    error::{ExportError, ImportError, NotWritable, ReadError, WriteError},
     store::{Cursor, Events, Store},
 };
 use crate::allocation::{Stored, Version, Write};
@@ -56,6 +56,20 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.import(input).await,
             Self::Cluster(ledger) => ledger.import(input).await,
+        }
+    }
+}
+
+impl Ledger {
+    /// Finds out whether allocations can be recorded; see [`EmbeddedLedger::writable`]. What an API
+    /// server takes is seen when it is asked.
+    ///
+    /// # Errors
+    /// [`NotWritable`].
+    pub async fn writable(&self) -> Result<(), NotWritable> {
+        match self {
+            Self::Embedded(ledger) => ledger.writable().await,
+            Self::Cluster(_) => Ok(()),
         }
     }
 }

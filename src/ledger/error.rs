@@ -1,6 +1,6 @@
 //! What can go wrong with a ledger, in words that say what to do.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
@@ -54,7 +54,7 @@ pub enum ReadError {
     },
     /// What is stored is no record.
     #[error(
-        "record {name} cannot be read: {reason}; stop nadmit, move the file away and import the last export"
+        "record {name} cannot be read: {reason}; stop nadmit, move the file away and import the last export (`nadmit import --accept-older-ledger`)"
     )]
     Damaged {
         /// The record's name.
@@ -115,7 +115,7 @@ pub enum OpenError {
     },
     /// The file is not as it was written.
     #[error(
-        "{}: damaged: {reason}; it was left as it is: restore it from a copy, or move it away and import the last export",
+        "{}: damaged: {reason}; it was left as it is: restore it from a copy, or move it away and import the last export (`nadmit import --accept-older-ledger`)",
         path.display()
     )]
     Damaged {
@@ -123,6 +123,66 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// What was acknowledged is not in it.
+    #[error(
+        "{}: older than what was acknowledged: it is at version {found}, and version {known} was acknowledged, so addresses that it does not know may be in use; it is a copy of before, or its newest commit cannot be read, and it was left as it is: put the newest file back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The version of its last write.
+        found: u64,
+        /// The last version that was acknowledged.
+        known: u64,
+    },
+    /// There is none where one was.
+    #[error(
+        "{}: missing, though its version {known} was acknowledged, so addresses that nothing records may be in use: put the file back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
+        path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The last version that was acknowledged.
+        known: u64,
+    },
+    /// The version file says nothing.
+    #[error(
+        "{}: damaged: {reason}, so whether the ledger beside it is the newest is not known: put the newest files back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
+        path.display()
+    )]
+    VersionFile {
+        /// The version file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why nothing can be recorded at this time.
+#[derive(Debug, Clone, Error)]
+pub enum NotWritable {
+    /// The last write failed, or the next one would.
+    #[error("{reason}")]
+    Refused {
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// The directory takes no file.
+    #[error("{}: {source}; make room there, and let nadmit write to it", path.display())]
+    Disk {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The disk does not answer.
+    #[error("the disk has not answered for more than {} s", waited.as_secs())]
+    Slow {
+        /// For how long.
+        waited: Duration,
     },
 }
 

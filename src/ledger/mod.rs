@@ -30,7 +30,9 @@
 //!   - After `Uncertain` a part may be there. Repeating the batch completes it, or takes it back.
 //!   - If the process ends in the middle, what is there is the reconciler's.
 //!   - A batch names each record once.
-//! - **Answered is durable.** After `Ok` the batch survives a crash of process and machine.
+//! - **Answered is durable.** After `Ok` the batch survives a crash of process and machine. What a file
+//!   has lost nevertheless (it was restored from a copy, or its newest commit cannot be read) is noticed
+//!   when it is opened, by the version file beside it.
 //! - **Versions grow** with every write, over all records, over restarts, too. In a cluster they are
 //!   the `resourceVersion`s, with gaps; that of a delete is at most that of the deletion, and above
 //!   every version that the record had. An update that changes nothing is none, and keeps its version.
@@ -60,8 +62,8 @@ pub use self::{
     caller::Caller,
     cluster::{ClusterLedger, ClusterOptions, Requests, WRITER},
     dispatch::Ledger,
-    embedded::EmbeddedLedger,
-    error::{ExportError, FollowError, ImportError, OpenError, ReadError, WriteError},
+    embedded::{EmbeddedLedger, OlderLedger, Origin},
+    error::{ExportError, FollowError, ImportError, NotWritable, OpenError, ReadError, WriteError},
     settle::{Settled, claim, settle},
     slices::{SliceEvent, SliceEvents, SliceLedger},
     store::{Cursor, Event, Events, Store},

@@ -61,6 +61,10 @@ async fn ready(State(admin): State<Admin>) -> Response {
         let line = "the catalog of networks is not loaded yet";
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
     }
+    if let Err(error) = admin.reviewer.state.allocations.writable().await {
+        let line = format!("the ledger cannot be written: {error}");
+        return text(StatusCode::SERVICE_UNAVAILABLE, line);
+    }
     text(StatusCode::OK, "ok")
 }
 

@@ -11,7 +11,7 @@ use super::look_up::{self, Lists};
 use crate::{
     allocation::{SharedIndex, Slice, Write, index::Ticket},
     clock::Chance,
-    ledger::{Ledger, Settled, SliceLedger, claim, settle},
+    ledger::{Ledger, NotWritable, Settled, SliceLedger, claim, settle},
     rules::Lookup,
 };
 
@@ -60,6 +60,17 @@ impl Allocations {
             slices: None,
             lists: Arc::default(),
             chance: Chance::new(|| 0),
+        }
+    }
+
+    /// Finds out whether allocations can be recorded, where any are.
+    ///
+    /// # Errors
+    /// [`NotWritable`].
+    pub(super) async fn writable(&self) -> Result<(), NotWritable> {
+        match &self.ledger {
+            Some(ledger) => ledger.writable().await,
+            None => Ok(()),
         }
     }
 

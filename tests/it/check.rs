@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("check::fragments_have_their_verdict", fragments),
         Trial::test("check::networks_elsewhere_are_warned_of", elsewhere),
         Trial::test("check::exit_codes", exit_codes),
+        Trial::test("check::no_name_steers_a_terminal", steering),
         Trial::test("check::a_profile_goes_before_the_environment", environment),
         Trial::test("check::an_object_that_stands_twice_is_said_to", duplicates),
         Trial::test("check::whereabouts_settings_are_judged", config_map),
@@ -52,6 +53,45 @@ fn text(name: &str, text: &str, options: Options) -> Outcome {
         text: Ok(text.to_owned()),
     };
     check::run(vec![file], &Policy::default(), options)
+}
+
+/// A file's name may hold what moves a cursor; no form writes it as it is, nor do errors.
+fn steering() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let name = folder
+        .path()
+        .join("a\u{1b}[2J\u{9b}31m\u{7}\r\u{202e}.yaml");
+    fs::write(
+        &name,
+        "kind: Pod\napiVersion: v1\nmetadata: {name: \"a\\e[2J\"",
+    )?;
+    let missing = folder.path().join("\u{1b}[2J.yaml");
+    for format in Format::ALL.map(Format::name) {
+        for path in [&name, &missing] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
+            command.env_remove("NADMIT_CONFIG");
+            let output = command
+                .args(["check", "--format", format])
+                .arg(path)
+                .output()?;
+            let (out, err) = (
+                String::from_utf8(output.stdout)?,
+                String::from_utf8(output.stderr)?,
+            );
+            let told = format!("{out}{err}");
+            if told.is_empty() {
+                return Err(format!("{format} says nothing of {path:?}").into());
+            }
+            let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            if told.contains(steers) {
+                return Err(format!("{format}: {told:?}").into());
+            }
+            if matches!(format, "json" | "sarif") && path == &name {
+                let _: serde_json::Value = serde_json::from_str(&out)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Each remark: level, code and the text under the caret.

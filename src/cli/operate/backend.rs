@@ -9,7 +9,7 @@ use super::{From, client::Client, in_cluster::InCluster};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
-    ledger::{EmbeddedLedger, Ledger, Store as _},
+    ledger::{EmbeddedLedger, Ledger, OlderLedger, Origin, Store as _},
     operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
     server::{
@@ -19,8 +19,8 @@ use crate::{
     sources::{FolderOptions, FolderSource},
 };
 
-/// The file of the embedded ledger.
-const FILE_NAME: &str = "allocations.redb";
+/// The files of the embedded ledger: one without the other is a ledger that was lost.
+const FILES: [&str; 2] = ["allocations.redb", "allocations.version"];
 
 /// Who answers.
 pub(super) enum Backend {
@@ -44,28 +44,29 @@ impl Backend {
         if let Some(client) = Client::connect(&from.data_dir).await? {
             return Ok(Self::Server(client));
         }
-        let file = from.data_dir.join(FILE_NAME);
-        if !file.exists() {
+        let kept = FILES.iter().any(|file| from.data_dir.join(file).exists());
+        if !kept {
             bail!(
                 "{}: no server answers there and no allocations are kept there; name the data \
                  directory of the server with --data-dir, or ask a cluster with --cluster",
                 from.data_dir.display()
             );
         }
-        Self::of_file(from).await
+        Self::of_file(from, OlderLedger::View).await
     }
 
-    /// The same, but where there is nothing yet, a new file is made.
+    /// The same, but where there is nothing yet, a new file is made, and one that is older than what
+    /// was acknowledged is refused or accepted.
     ///
     /// # Errors
     /// When what is there cannot be used.
-    pub(super) async fn open_or_make(from: &From) -> anyhow::Result<Self> {
+    pub(super) async fn open_or_make(from: &From, older: OlderLedger) -> anyhow::Result<Self> {
         if from.cluster.cluster {
             return Self::of_cluster(from).await;
         }
         match Client::connect(&from.data_dir).await? {
             Some(client) => Ok(Self::Server(client)),
-            None => Self::of_file(from).await,
+            None => Self::of_file(from, older).await,
         }
     }
 
@@ -74,12 +75,16 @@ impl Backend {
         Ok(Self::Cluster(Box::new(cluster)))
     }
 
-    async fn of_file(from: &From) -> anyhow::Result<Self> {
+    async fn of_file(from: &From, older: OlderLedger) -> anyhow::Result<Self> {
         let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
         if let Some(manifests) = &from.manifests {
             read(manifests, &catalog).await?;
         }
-        let ledger: Arc<Ledger> = Arc::new(EmbeddedLedger::open(&from.data_dir)?.into());
+        let embedded = EmbeddedLedger::open_with(&from.data_dir, older)?;
+        if let origin @ (Origin::Viewed(_) | Origin::Accepted { .. }) = embedded.origin() {
+            crate::cli::print_warning(origin);
+        }
+        let ledger: Arc<Ledger> = Arc::new(embedded.into());
         let index = Arc::new(SharedIndex::default());
         let (stored, cursor) = ledger.list().await?;
         index.lock().replace(stored, cursor.version());

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{From, Operate, backend::Backend};
-use crate::cli::out;
+use crate::{cli::out, ledger::OlderLedger};
 
 /// The bytes of one import, as a server takes it.
 const MOST: u64 = 1 << 30;
@@ -34,6 +34,10 @@ for imported when the same is imported again.")]
 pub(in crate::cli) struct ImportArgs {
     /// What `nadmit export` wrote, or - for standard input
     file: PathBuf,
+    /// Import though allocations.redb there is older than what was acknowledged, or is missing: to
+    /// restore an export
+    #[arg(long, conflicts_with = "cluster")]
+    accept_older_ledger: bool,
     #[command(flatten)]
     from: From,
 }
@@ -48,7 +52,11 @@ impl Operate for ExportArgs {
 impl Operate for ImportArgs {
     async fn run(self) -> anyhow::Result<()> {
         let lines = self.lines()?;
-        let backend = Backend::open_or_make(&self.from).await?;
+        let older = match self.accept_older_ledger {
+            true => OlderLedger::Accept,
+            false => OlderLedger::Refuse,
+        };
+        let backend = Backend::open_or_make(&self.from, older).await?;
         let file = self.file.display();
         let count = backend
             .import(lines)

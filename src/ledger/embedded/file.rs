@@ -2,6 +2,9 @@
 //!
 //! A new file is made whole under another name and put in its place at once, so that an empty or a
 //! half-made `allocations.redb` is always a damaged one, never mistaken for new.
+//!
+//! A file that is there is tried on an [`Overlay`] first, and compared with the version file, so that
+//! one that is refused stays as it is.
 
 use std::{
     any::Any,
@@ -9,6 +12,7 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use redb::{
@@ -16,27 +20,226 @@ use redb::{
 };
 use tempfile::NamedTempFile;
 
-use super::table::{ALLOCATIONS, META, SCHEMA, SCHEMA_KEY, VERSION_KEY};
-use crate::ledger::OpenError;
+use super::{
+    opened::OpenedFile,
+    overlay::Overlay,
+    table::{ALLOCATIONS, META, SCHEMA, SCHEMA_KEY, VERSION_KEY},
+    version_file::{self, Recorded, VersionFile},
+    writer::newest,
+};
+use crate::{
+    allocation::Version,
+    ledger::{OlderLedger, OpenError, Origin},
+};
 
 /// Its name in the data directory.
 pub(super) const FILE_NAME: &str = "allocations.redb";
 /// How much of the file is kept in memory, in bytes: some 200,000 records.
 const CACHE: usize = 64 << 20;
 
+/// An open ledger, and what lies beside it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) last: Version,
+    pub(super) origin: Origin,
+    /// What is compared and written with each commit; absent where nothing may be written.
+    pub(super) beside: Option<Beside>,
+}
+
+/// What is compared and written with each commit.
+#[derive(Debug)]
+pub(super) struct Beside {
+    pub(super) opened: Arc<OpenedFile>,
+    pub(super) version_file: VersionFile,
+}
+
 /// Opens the file in `directory`, making both where they are not there yet. Reads all of it: whatever
 /// is not as it was written is found here.
 ///
 /// # Errors
 /// [`OpenError`]; a file that is there was left as it is.
-pub(super) fn open(directory: &Path) -> Result<Database, OpenError> {
+pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<Opened, OpenError> {
     let path = directory.join(FILE_NAME);
-    match fs::symlink_metadata(&path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(directory, &path)?,
+    let recorded = recorded(directory)?;
+    let is_new = match fs::symlink_metadata(&path) {
+        Ok(_) => false,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_after(directory, &path, &recorded, older)?;
+            true
+        }
         Err(source) => return Err(OpenError::File { path, source }),
+    };
+    let Tried {
+        database,
+        last: found,
+    } = tried(&path)?;
+    let error = is_older(&path, found, &recorded);
+    match (error, older) {
+        (Some(error), OlderLedger::Refuse) => Err(error),
+        (Some(error), OlderLedger::View) => Ok(Opened {
+            database,
+            last: found,
+            origin: Origin::Viewed(error),
+            beside: None,
+        }),
+        (error, _) => {
+            // It has the lock.
+            drop(database);
+            let origin = origin(is_new, found, &recorded, error.as_ref());
+            open_to_write(directory, &path, origin)
+        }
     }
-    open_existing(&path)
+}
+
+/// What the version file says.
+fn recorded(directory: &Path) -> Result<Recorded, OpenError> {
+    let path = directory.join(version_file::FILE_NAME);
+    match version_file::read(&path) {
+        // What is wrong with the directory is said of the directory.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Recorded::Absent),
+        read => read.map_err(|source| OpenError::File { path, source }),
+    }
+}
+
+/// Makes a ledger where there is none, unless one was there.
+fn create_after(
+    directory: &Path,
+    path: &Path,
+    recorded: &Recorded,
+    older: OlderLedger,
+) -> Result<(), OpenError> {
+    let first = match recorded {
+        Recorded::Absent => Version(0),
+        Recorded::Version(known) if *known == Version(0) || older == OlderLedger::Accept => *known,
+        Recorded::Damaged(_) if older == OlderLedger::Accept => Version(0),
+        Recorded::Version(known) => {
+            return Err(OpenError::Missing {
+                path: path.to_owned(),
+                known: known.0,
+            });
+        }
+        Recorded::Damaged(reason) => {
+            return Err(OpenError::VersionFile {
+                path: directory.join(version_file::FILE_NAME),
+                reason: reason.clone(),
+            });
+        }
+    };
+    create(directory, path, first)
+}
+
+/// Why a ledger whose last write has the version `found` is older than one that was acknowledged, or
+/// may be.
+fn is_older(path: &Path, found: Version, recorded: &Recorded) -> Option<OpenError> {
+    match recorded {
+        Recorded::Version(known) if found < *known => Some(OpenError::Older {
+            path: path.to_owned(),
+            found: found.0,
+            known: known.0,
+        }),
+        Recorded::Absent | Recorded::Version(_) => None,
+        Recorded::Damaged(reason) => Some(OpenError::VersionFile {
+            path: path.with_file_name(version_file::FILE_NAME),
+            reason: reason.clone(),
+        }),
+    }
+}
+
+/// How a ledger that may be used came to be so; `error` is why it was not to be.
+fn origin(is_new: bool, found: Version, recorded: &Recorded, error: Option<&OpenError>) -> Origin {
+    let known = match recorded {
+        Recorded::Version(known) if *known > Version(0) => Some(known.0),
+        _ => None,
+    };
+    match (is_new, error) {
+        (true, None) if known.is_none() => Origin::New,
+        (false, None) => Origin::Found,
+        (is_new, _) => Origin::Accepted {
+            found: if is_new { 0 } else { found.0 },
+            known,
+        },
+    }
+}
+
+/// Opens a file that may be used.
+fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<Opened, OpenError> {
+    let in_file = |source| OpenError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let opened = OpenedFile::open(path).map_err(in_file)?;
+    let database = open_existing(path)?;
+    opened
+        .check()
+        .map_err(|error| in_file(io::Error::other(error)))?;
+    if let Origin::Accepted {
+        known: Some(known), ..
+    } = origin
+    {
+        // Versions go on from what was acknowledged, so that none is given twice.
+        raise(&database, Version(known)).map_err(|error| damaged(path, error.to_string()))?;
+    }
+    let last = last(path, &database)?;
+    let beside = directory.join(version_file::FILE_NAME);
+    // Before anything of it is told: what is told is acknowledged.
+    let version_file = VersionFile::open(&beside, last).map_err(|source| OpenError::File {
+        path: beside,
+        source,
+    })?;
+    Ok(Opened {
+        database,
+        last,
+        origin,
+        beside: Some(Beside {
+            opened: Arc::new(opened),
+            version_file,
+        }),
+    })
+}
+
+/// Makes `known` the version of the last write, unless that is newer.
+fn raise(database: &Database, known: Version) -> Result<(), redb::Error> {
+    if newest(database)? >= known {
+        return Ok(());
+    }
+    let transaction = database.begin_write()?;
+    transaction.open_table(META)?.insert(VERSION_KEY, known.0)?;
+    Ok(transaction.commit()?)
+}
+
+fn last(path: &Path, database: &Database) -> Result<Version, OpenError> {
+    newest(database).map_err(|error| damaged(path, error.to_string()))
+}
+
+/// A ledger as opening it would make it.
+struct Tried {
+    database: Database,
+    last: Version,
+}
+
+/// Opens a file without changing it.
+fn tried(path: &Path) -> Result<Tried, OpenError> {
+    refuse_what_is_no_ledger(path)?;
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|source| OpenError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+    without_panics(path, || {
+        let opened = Overlay::new(file).and_then(|overlay| {
+            builder()
+                .set_check_integrity_on_open(true)
+                .create_with_backend(overlay)
+        });
+        let database = opened.map_err(|error| in_words(path, error))?;
+        check_schema(path, &database)?;
+        let last = last(path, &database)?;
+        Ok(Tried { database, last })
+    })
 }
 
 /// Opens a file that is there.
@@ -45,16 +248,23 @@ pub(super) fn open(directory: &Path) -> Result<Database, OpenError> {
 /// [`OpenError`].
 pub(super) fn open_existing(path: &Path) -> Result<Database, OpenError> {
     refuse_what_is_no_ledger(path)?;
-    // The library checks every page, but on some it may still panic.
-    catch_unwind(AssertUnwindSafe(|| {
+    without_panics(path, || {
         let database = builder()
             .set_check_integrity_on_open(true)
             .open(path)
             .map_err(|error| in_words(path, error))?;
         check_schema(path, &database)?;
         Ok(database)
-    }))
-    .unwrap_or_else(|panic| Err(damaged(path, panic_text(panic.as_ref()))))
+    })
+}
+
+/// Opens a file: the library checks every page, but on some it may still panic.
+fn without_panics<T>(
+    path: &Path,
+    open: impl FnOnce() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    catch_unwind(AssertUnwindSafe(open))
+        .unwrap_or_else(|panic| Err(damaged(path, panic_text(panic.as_ref()))))
 }
 
 /// What a panic says.
@@ -72,7 +282,7 @@ fn builder() -> Builder {
     builder
 }
 
-fn create(directory: &Path, path: &Path) -> Result<(), OpenError> {
+fn create(directory: &Path, path: &Path, first: Version) -> Result<(), OpenError> {
     let no_directory = |source| OpenError::Directory {
         path: directory.to_owned(),
         source,
@@ -84,7 +294,7 @@ fn create(directory: &Path, path: &Path) -> Result<(), OpenError> {
         .map_err(no_directory)?;
     // Readable for its owner alone, and gone if this fails half-way.
     let new = NamedTempFile::new_in(directory).map_err(no_directory)?;
-    fill(&new).map_err(|error| in_words(path, error))?;
+    fill(&new, first).map_err(|error| in_words(path, error))?;
     match new.persist_noclobber(path) {
         Ok(_) => {}
         // Another process was faster; whether its file can be had is seen when it is opened.
@@ -97,8 +307,8 @@ fn create(directory: &Path, path: &Path) -> Result<(), OpenError> {
         .map_err(no_directory)
 }
 
-/// Makes a ledger without records.
-fn fill(file: &NamedTempFile) -> Result<(), DatabaseError> {
+/// Makes a ledger without records, whose first write has the version behind `first`.
+fn fill(file: &NamedTempFile, first: Version) -> Result<(), DatabaseError> {
     let database = builder().create_with_backend(FileBackend::new(file.reopen()?)?)?;
     let filled: Result<(), redb::Error> = (|| {
         let transaction = database.begin_write()?;
@@ -106,7 +316,7 @@ fn fill(file: &NamedTempFile) -> Result<(), DatabaseError> {
             transaction.open_table(ALLOCATIONS)?;
             let mut meta = transaction.open_table(META)?;
             meta.insert(SCHEMA_KEY, SCHEMA)?;
-            meta.insert(VERSION_KEY, 0)?;
+            meta.insert(VERSION_KEY, first.0)?;
         }
         Ok(transaction.commit()?)
     })();

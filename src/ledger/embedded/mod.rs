@@ -8,18 +8,27 @@
 //!    What comes meanwhile is the next group.
 //! 4. The `feed` tells the followers; then the answers go out.
 //!
-//! `file` makes, opens, checks and locks the file; `table` says what lies in it; `shared` reads it;
-//! `transfer` exports and imports it.
+//! Before a commit the writer checks that the path still leads to the file that is `opened`; after
+//! it, and before anything is told, the `version_file` is made to say the new version.
+//!
+//! `file` makes, opens, checks and locks the file, at first on an `overlay`; `table` says what lies in
+//! it; `shared` reads it; `transfer` exports and imports it; `probe` finds out whether it can be
+//! written.
 
 mod feed;
 mod file;
+mod opened;
+mod origin;
+mod overlay;
 mod plan;
+mod probe;
 mod queue;
 mod shared;
 mod table;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod version_file;
 mod writer;
 
 /// The primitives of `queue`.
@@ -33,18 +42,20 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use redb::Database;
 use tokio::sync::oneshot;
 
+pub use self::origin::{OlderLedger, Origin};
 pub(super) use self::transfer::{parse_export, write_export};
 use self::{
     feed::Feed,
+    file::Opened,
     plan::Refusal,
+    probe::Probe,
     queue::{Queue, Refused},
     shared::{Shared, closed},
     writer::{Answer, Job, Reopen, Writer},
 };
-use super::{Cursor, Events, OpenError, ReadError, Store, WriteError};
+use super::{Cursor, Events, NotWritable, OpenError, ReadError, Store, WriteError};
 use crate::allocation::{Stored, Version, Write};
 
 /// How many batches may wait; a group takes a fraction of a millisecond, so that many wait only
@@ -62,6 +73,8 @@ const HISTORY: usize = 65_536;
 pub struct EmbeddedLedger {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    origin: Origin,
+    probe: Probe,
 }
 
 impl EmbeddedLedger {
@@ -69,31 +82,58 @@ impl EmbeddedLedger {
     /// while it checks the whole file, which takes milliseconds for thousands of records.
     ///
     /// # Errors
-    /// [`OpenError`]: another process has it, it is damaged, a later nadmit wrote it, or it cannot
-    /// be read and written. The file was left as it is.
+    /// [`OpenError`]: another process has it, it is damaged, it is older than what was acknowledged, a
+    /// later nadmit wrote it, or it cannot be read and written. The file was left as it is.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        Self::open_with(directory, OlderLedger::Refuse)
+    }
+
+    /// Opens the ledger of this directory as [`Self::open`] does, but for an older one.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_with(directory: &Path, older: OlderLedger) -> Result<Self, OpenError> {
         let path = directory.join(file::FILE_NAME);
         let reopened = path.clone();
         let reopen = Box::new(move || file::open_existing(&reopened));
-        Self::start(&path, file::open(directory)?, reopen, HISTORY)
+        Self::start(&path, file::open(directory, older)?, reopen, HISTORY)
+    }
+
+    /// How the ledger came to be as it is.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Finds out whether allocations can be recorded. Cheap: a look at the path each time, a small
+    /// file in the directory every few seconds.
+    ///
+    /// # Errors
+    /// [`NotWritable`].
+    pub async fn writable(&self) -> Result<(), NotWritable> {
+        self.probe.ask(&self.shared).await
     }
 
     fn start(
         path: &Path,
-        database: Database,
+        opened: Opened,
         reopen: Reopen,
         history: usize,
     ) -> Result<Self, OpenError> {
-        let last = writer::newest(&database).map_err(|error| OpenError::Damaged {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        let Opened {
+            database,
+            last,
+            origin,
+            beside,
+        } = opened;
         let shared = Arc::new(Shared::new(
             Queue::new(WAITING),
             Feed::new(last, history),
             database,
         ));
-        let mut writer = Writer::new(Arc::clone(&shared), last, reopen);
+        let beside = beside.ok_or_else(|| origin.to_string());
+        let opened = beside.as_ref().map(|beside| Arc::clone(&beside.opened));
+        let probe = Probe::new(path, opened.map_err(Clone::clone));
+        let mut writer = Writer::new(Arc::clone(&shared), last, beside, reopen);
         let thread = thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run(LARGEST_GROUP))
@@ -104,6 +144,8 @@ impl EmbeddedLedger {
         Ok(Self {
             shared,
             writer: Mutex::new(Some(thread)),
+            origin,
+            probe,
         })
     }
 

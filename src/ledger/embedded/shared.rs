@@ -1,6 +1,6 @@
 //! What callers and the writer share, and how the file is read.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
@@ -23,6 +23,20 @@ pub(super) struct Shared {
     pub(super) feed: Feed,
     /// Absent while it cannot be opened anew after a failure, and when it is closed.
     database: RwLock<Option<Database>>,
+    /// Held for writing from a commit until its version is recorded: what is not acknowledged is not
+    /// told. Taken after `database`, and not held while that is waited for.
+    commit: RwLock<Commit>,
+    /// Why the last group could not be written.
+    trouble: Mutex<Option<String>>,
+}
+
+/// The state of the newest commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Commit {
+    /// Its version is recorded.
+    Recorded,
+    /// Its version could not be recorded, for this reason.
+    Unrecorded(String),
 }
 
 /// What is said of a ledger that is closed.
@@ -36,7 +50,27 @@ impl Shared {
             queue,
             feed,
             database: RwLock::new(Some(database)),
+            commit: RwLock::new(Commit::Recorded),
+            trouble: Mutex::new(None),
         }
+    }
+
+    /// The state of the newest commit, to be changed: nobody begins to read meanwhile.
+    pub(super) fn commit_mut(&self) -> RwLockWriteGuard<'_, Commit> {
+        self.commit.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the last group could not be written; `None` if it was.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Keeps why a group could not be written, or that it was.
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// The file, for as long as the guard lives.
@@ -97,11 +131,18 @@ impl Shared {
         run: impl FnOnce(&ReadTransaction) -> Result<T, E>,
     ) -> Result<T, E> {
         let database = self.database();
-        let database = database
-            .as_ref()
-            .ok_or_else(|| ReadError::Unavailable { reason: closed() })?;
+        let database = database.as_ref().ok_or_else(|| ReadError::Unavailable {
+            reason: self.trouble().unwrap_or_else(closed),
+        })?;
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run(&database.begin_read().map_err(unreadable)?)
+            let transaction = {
+                let commit = self.commit.read().unwrap_or_else(PoisonError::into_inner);
+                if let Commit::Unrecorded(reason) = &*commit {
+                    return Err(unreadable(reason).into());
+                }
+                database.begin_read().map_err(unreadable)?
+            };
+            run(&transaction)
         }))
         .unwrap_or_else(|panic| Err(unreadable(panic_text(panic.as_ref())).into()))
     }

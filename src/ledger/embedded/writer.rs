@@ -10,9 +10,9 @@ use redb::{Database, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::{
-    file::panic_text,
+    file::{Beside, panic_text},
     plan::{Change, Refusal, plan},
-    shared::{Shared, closed},
+    shared::{Commit, Shared, closed},
     table::{self, ALLOCATIONS, META, VERSION_KEY},
 };
 use crate::{
@@ -39,6 +39,8 @@ pub(super) struct Writer {
     reopen: Reopen,
     /// The version of the last write that was committed.
     last: Version,
+    /// Absent where nothing may be written, for the reason beside it.
+    beside: Result<Beside, String>,
     /// A transaction failed: the file has to be opened anew, and then tells whether these events
     /// were committed.
     failed: Option<Vec<Event>>,
@@ -52,11 +54,17 @@ struct Prepared {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, last: Version, reopen: Reopen) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        last: Version,
+        beside: Result<Beside, String>,
+        reopen: Reopen,
+    ) -> Self {
         Self {
             shared,
             reopen,
             last,
+            beside,
             failed: None,
         }
     }
@@ -81,9 +89,9 @@ impl Writer {
         let (waiting, batches): (Vec<_>, Vec<_>) =
             group.into_iter().map(|job| (job.answer, job.batch)).unzip();
         let count = waiting.len();
-        let answers = self
-            .try_commit(batches)
-            .unwrap_or_else(|error| vec![Err(Refusal { index: 0, error }); count]);
+        let answers = self.try_commit(batches);
+        self.shared.set_trouble(trouble(&answers));
+        let answers = answers.unwrap_or_else(|error| vec![Err(Refusal { index: 0, error }); count]);
         for (waiting, answer) in waiting.into_iter().zip(answers) {
             // Who no longer waits learns of it by following.
             let _ = waiting.send(answer);
@@ -94,6 +102,10 @@ impl Writer {
     fn try_commit(&mut self, batches: Vec<Vec<Write>>) -> Result<Vec<Answer>, WriteError> {
         self.heal()
             .map_err(|reason| WriteError::Unavailable { reason })?;
+        let beside = self.beside.as_mut().map_err(|reason| {
+            let reason = reason.clone();
+            WriteError::Unavailable { reason }
+        })?;
         let last = self.last;
         let prepared = {
             let database = self.shared.database();
@@ -114,7 +126,14 @@ impl Writer {
             // All refused: dropping the transaction undoes nothing and waits for no disk.
             return Ok(answers);
         };
-        match caught(|| transaction.commit().map_err(|error| error.to_string())) {
+        let mut commit = self.shared.commit_mut();
+        let committed = caught(|| transaction.commit().map_err(|error| error.to_string()));
+        let recorded = committed.and_then(|()| {
+            let recorded = record(beside, newest);
+            recorded.inspect_err(|reason| *commit = Commit::Unrecorded(reason.clone()))
+        });
+        drop(commit);
+        match recorded {
             Ok(()) => {
                 self.last = newest;
                 self.shared.feed.tell(events);
@@ -129,6 +148,9 @@ impl Writer {
 
     /// After a failed transaction, opens the file anew and finds out what became of it.
     fn heal(&mut self) -> Result<(), String> {
+        if let Ok(beside) = &self.beside {
+            beside.opened.check().map_err(|error| error.to_string())?;
+        }
         let Some(events) = &self.failed else {
             return Ok(());
         };
@@ -141,6 +163,10 @@ impl Writer {
         });
         let database = (self.reopen)().map_err(|error| error.to_string())?;
         let found = caught(|| newest(&database).map_err(|error| error.to_string()))?;
+        // Before it is told.
+        if let Ok(beside) = &mut self.beside {
+            record(beside, found)?;
+        }
         if events.last().is_some_and(|last| last.version() == found) {
             self.shared
                 .feed
@@ -150,8 +176,25 @@ impl Writer {
             return Err("another process has written to the file: restart nadmit".to_owned());
         }
         self.failed = None;
+        *self.shared.commit_mut() = Commit::Recorded;
         *place = Some(database);
         Ok(())
+    }
+}
+
+/// Records the version of a commit beside the file.
+fn record(beside: &mut Beside, version: Version) -> Result<(), String> {
+    let recorded = beside.version_file.advance(version);
+    recorded.map_err(|error| format!("{}: {error}", super::version_file::FILE_NAME))
+}
+
+/// Why a group could not be written. What was refused for what it asks is no trouble.
+fn trouble(answers: &Result<Vec<Answer>, WriteError>) -> Option<String> {
+    match answers {
+        Err(WriteError::Uncertain { reason } | WriteError::Unavailable { reason }) => {
+            Some(reason.clone())
+        }
+        Ok(_) | Err(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ mod verdict;
 mod writer;
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -20,7 +20,7 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
-use nadmit::ledger::{EmbeddedLedger, Store as _};
+use nadmit::ledger::{EmbeddedLedger, OpenError, Store as _};
 
 pub(crate) use self::writer::be_the_writer;
 use self::{
@@ -28,6 +28,8 @@ use self::{
     verdict::Known,
 };
 
+const LEDGER: &str = "allocations.redb";
+const VERSION_FILE: &str = "allocations.version";
 /// How many times CI kills.
 const CRASHES: u64 = 12;
 /// How long a child may take to begin, on a busy machine.
@@ -52,9 +54,16 @@ fn killed() -> Result<(), Failed> {
     let mut random = Random(number("NADMIT_CRASH_SEED", 1));
     let rounds = number("NADMIT_CRASHES", CRASHES);
     let (mut known, mut total) = (Known::default(), verdict::Counts::default());
+    let (mut before, mut last) = (None, 0);
     for round in 1..=rounds {
         let lines = run_and_kill(folder.path(), round, &mut random)?;
+        // An older ledger than was told of would be refused here.
         let (records, cursor) = reopened(folder.path())?;
+        if let Some(copy) = before.filter(|_| cursor > last) {
+            refused(folder.path(), copy).map_err(|wrong| format!("round {round}: {wrong}"))?;
+        }
+        before = Some(fs::read(folder.path().join(LEDGER))?);
+        last = cursor;
         let counts = known
             .judge(&lines, &records, cursor)
             .map_err(|wrong| format!("round {round}: {wrong}"))?;
@@ -107,6 +116,19 @@ fn told_by(child: &mut Child) -> Receiver<Line> {
         });
     }
     receiver
+}
+
+/// The ledger of the round before, beside the version file of this one, is not opened.
+fn refused(folder: &Path, copy: Vec<u8>) -> Result<(), String> {
+    let elsewhere = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let place = |name| elsewhere.path().join(name);
+    let placed = fs::write(place(LEDGER), copy)
+        .and_then(|()| fs::copy(folder.join(VERSION_FILE), place(VERSION_FILE)));
+    placed.map_err(|error| error.to_string())?;
+    match EmbeddedLedger::open(elsewhere.path()) {
+        Err(OpenError::Older { .. }) => Ok(()),
+        other => Err(format!("an older copy was not refused: {other:?}")),
+    }
 }
 
 type Records = Vec<nadmit::allocation::Stored>;

@@ -1,6 +1,7 @@
 //! The commands of operators, as the real binary: against a running server, and against its file.
 
 mod cluster;
+mod lost;
 mod maps;
 mod monitoring;
 mod real;
@@ -36,6 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ];
     served
         .chain(others)
+        .chain(lost::trials())
         .chain(maps::trials())
         .chain(cluster::trials(no_curl))
         .chain(real::trials())

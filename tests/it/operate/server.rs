@@ -96,9 +96,15 @@ impl Place {
 
     /// Serves the folder.
     pub(super) fn serve(&self) -> Result<Serving<'_>, Failed> {
+        self.serve_with(&[])
+    }
+
+    /// Serves the folder, with these flags, too.
+    pub(super) fn serve_with(&self, flags: &[&str]) -> Result<Serving<'_>, Failed> {
         let mut process = nadmit()
             .current_dir(self.folder.path())
             .args(["serve", "--manifests", "manifests", "--drain-grace", "0"])
+            .args(flags)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -173,6 +179,11 @@ impl Serving<'_> {
 
     pub(super) fn metrics(&self) -> Result<String, Failed> {
         curl(&[&format!("{}/metrics", self.admin)])
+    }
+
+    /// What `/readyz` says.
+    pub(super) fn ready(&self) -> Result<String, Failed> {
+        curl(&[&format!("{}/readyz", self.admin)])
     }
 
     /// Ends the server as SIGTERM does, and waits for that.

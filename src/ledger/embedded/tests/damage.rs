@@ -9,6 +9,7 @@ use super::{
     super::{
         file::FILE_NAME,
         table::{ALLOCATIONS, META, SCHEMA_KEY},
+        version_file,
     },
     support::*,
 };
@@ -44,9 +45,11 @@ fn the_file_and_its_directory_are_for_their_owner_alone() {
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(directory.clone()), 0o700);
     assert_eq!(mode(directory.join(FILE_NAME)), 0o600);
+    let beside = directory.join(version_file::FILE_NAME);
+    assert_eq!(mode(beside), 0o600);
     assert_eq!(
         fs::read_dir(directory).unwrap().count(),
-        1,
+        2,
         "nothing else stays"
     );
 }

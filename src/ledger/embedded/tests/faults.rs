@@ -12,10 +12,16 @@ use futures_util::StreamExt as _;
 use redb::{Builder, Database, StorageBackend, backends::FileBackend};
 use tempfile::TempDir;
 
-use super::{super::file, support::*};
+use super::{
+    super::{
+        file::{self, Opened},
+        version_file,
+    },
+    support::*,
+};
 use crate::{
     allocation::Version,
-    ledger::{EmbeddedLedger, Event, OpenError, Store as _, WriteError},
+    ledger::{EmbeddedLedger, Event, OlderLedger, OpenError, ReadError, Store as _, WriteError},
 };
 
 /// When the disk fails.
@@ -65,7 +71,9 @@ impl StorageBackend for Disk {
 
 fn on_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
     let path = folder.path().join(file::FILE_NAME);
-    drop(file::open(folder.path()).unwrap());
+    let opened = file::open(folder.path(), OlderLedger::Refuse).unwrap();
+    let (last, origin, beside) = (opened.last, opened.origin, opened.beside);
+    drop(opened.database);
     let faults = Arc::new(Faults::default());
     let disk = {
         let (path, faults) = (path.clone(), Arc::clone(&faults));
@@ -86,7 +94,13 @@ fn on_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
         }
     };
     let database = disk().unwrap();
-    let ledger = EmbeddedLedger::start(&path, database, Box::new(disk), 100).unwrap();
+    let opened = Opened {
+        database,
+        last,
+        origin,
+        beside,
+    };
+    let ledger = EmbeddedLedger::start(&path, opened, Box::new(disk), 100).unwrap();
     (ledger, faults)
 }
 
@@ -175,4 +189,66 @@ async fn a_file_that_another_wrote_to_meanwhile_is_not_trusted() {
     faults.on_open.store(false, Ordering::Relaxed);
     let error = ledger.write(vec![create(1, "a")]).await.unwrap_err();
     assert!(error.to_string().contains("restart nadmit"), "{error}");
+}
+
+/// What who probes is told: why the last write failed, and that the next one would not.
+#[tokio::test]
+async fn a_disk_that_takes_no_writes_is_told_and_so_is_its_end() {
+    const FRESH: std::time::Duration = std::time::Duration::from_millis(1100);
+    let folder = folder();
+    let (ledger, faults) = on_disk(&folder);
+    ledger.writable().await.unwrap();
+    faults.on_write.store(true, Ordering::Relaxed);
+    faults.on_open.store(true, Ordering::Relaxed);
+    ledger.write(vec![create(1, "a")]).await.unwrap_err();
+    for _ in 0..2 {
+        tokio::time::sleep(FRESH).await;
+        let error = ledger.writable().await.unwrap_err();
+        assert!(error.to_string().contains("the disk is gone"), "{error}");
+    }
+    faults.on_write.store(false, Ordering::Relaxed);
+    faults.on_open.store(false, Ordering::Relaxed);
+    tokio::time::sleep(FRESH).await;
+    ledger.writable().await.unwrap();
+    ledger.write(vec![create(2, "b")]).await.unwrap();
+}
+
+/// The commit is there, but its version is not recorded: nobody is told of it until it is.
+#[tokio::test]
+async fn a_version_that_cannot_be_recorded_is_uncertain_and_not_told() {
+    let folder = folder();
+    let ledger = open(&folder);
+    let (_, cursor) = ledger.list().await.unwrap();
+    ledger.write(vec![create(1, "a")]).await.unwrap();
+    let version_file = folder.path().join(version_file::FILE_NAME);
+    std::fs::remove_file(&version_file).unwrap();
+    std::fs::create_dir(&version_file).unwrap();
+    let uncertain = ledger.write(vec![create(2, "b")]).await.unwrap_err();
+    assert!(
+        matches!(uncertain, WriteError::Uncertain { .. }),
+        "{uncertain}"
+    );
+    assert!(
+        uncertain.to_string().contains(version_file::FILE_NAME),
+        "{uncertain}"
+    );
+    for name in ["192.0.2.1", "192.0.2.2"] {
+        let read = ledger.get(name).await;
+        assert!(
+            matches!(read, Err(ReadError::Unavailable { .. })),
+            "{read:?}"
+        );
+    }
+    let again = ledger.write(vec![create(2, "b")]).await.unwrap_err();
+    assert!(matches!(again, WriteError::Unavailable { .. }), "{again}");
+    assert!(ledger.writable().await.is_err());
+
+    std::fs::remove_dir(&version_file).unwrap();
+    let again = ledger.write(vec![create(2, "b")]).await;
+    assert_eq!(again, Err(exists(2, "b", 2)));
+    assert_eq!(version_of(&folder), Some(2));
+    let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
+    let expected = [stored(1, "a", 1), stored(2, "b", 2)];
+    assert_eq!(told, expected.map(|stored| Ok(Event::Put(stored))));
+    assert_eq!(ledger.get("192.0.2.2").await, Ok(Some(stored(2, "b", 2))));
 }

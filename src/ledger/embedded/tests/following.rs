@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use super::{super::file, support::*};
 use crate::{
     allocation::{Version, Write},
-    ledger::{Cursor, EmbeddedLedger, Event, FollowError, Store as _},
+    ledger::{Cursor, EmbeddedLedger, Event, FollowError, OlderLedger, Store as _},
 };
 
 const NOW: std::time::Duration = std::time::Duration::from_millis(50);
@@ -56,9 +56,9 @@ async fn a_follower_sees_what_comes_behind_its_list() {
 /// Opens the ledger so that it keeps this many events.
 fn open_with_history(folder: &Path, history: usize) -> EmbeddedLedger {
     let path = folder.join(file::FILE_NAME);
-    let database = file::open(folder).unwrap();
+    let opened = file::open(folder, OlderLedger::Refuse).unwrap();
     let reopen = Box::new(|| unreachable!());
-    EmbeddedLedger::start(&path, database, reopen, history).unwrap()
+    EmbeddedLedger::start(&path, opened, reopen, history).unwrap()
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod concurrency;
 mod damage;
 mod faults;
 mod following;
+mod lost;
 mod model;
 #[cfg(feature = "shuttle")]
 mod shuttled;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::super::version_file::{self, Recorded};
 use crate::{
     allocation::{
         Address, Allocation, Holder, NetworkRef, Space, Stored, Timestamp, Version, Write,
@@ -82,4 +83,13 @@ pub(super) async fn held(ledger: &EmbeddedLedger) -> Vec<(String, String)> {
         (allocation.record_name(), allocation.holder.to_string())
     };
     records.into_iter().map(pair).collect()
+}
+
+/// The version that the version file says.
+pub(super) fn version_of(folder: &TempDir) -> Option<u64> {
+    let path = folder.path().join(version_file::FILE_NAME);
+    match version_file::read(&path).unwrap() {
+        Recorded::Version(version) => Some(version.0),
+        _ => None,
+    }
 }

@@ -1,0 +1,296 @@
+//! What was acknowledged and is lost, and each moment at which a crash loses nothing.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::{
+    super::{file::FILE_NAME, version_file},
+    support::*,
+};
+use crate::ledger::{EmbeddedLedger, OlderLedger, OpenError, Origin, Store as _, WriteError};
+
+/// The page of the header, which every commit writes, and of which redb keeps both halves.
+const PAGE: usize = 4096;
+
+fn ledger_file(folder: &TempDir) -> PathBuf {
+    folder.path().join(FILE_NAME)
+}
+
+fn version_file(folder: &TempDir) -> PathBuf {
+    folder.path().join(version_file::FILE_NAME)
+}
+
+fn refused(folder: &TempDir) -> OpenError {
+    EmbeddedLedger::open(folder.path()).expect_err("it was opened")
+}
+
+fn opened(folder: &TempDir, older: OlderLedger) -> EmbeddedLedger {
+    EmbeddedLedger::open_with(folder.path(), older).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The files as a crash leaves them: the ledger's before and after its newest commit.
+struct Crashed {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    version_before: Vec<u8>,
+    version_after: Vec<u8>,
+}
+
+async fn crashed() -> Crashed {
+    let folder = folder();
+    let ledger = open(&folder);
+    for last in 0..60 {
+        ledger.write(vec![create(last, "a")]).await.unwrap();
+    }
+    let ledger_now = || fs::read(ledger_file(&folder)).unwrap();
+    let version_now = || fs::read(version_file(&folder)).unwrap();
+    let (before, version_before) = (ledger_now(), version_now());
+    ledger.write(vec![create(60, "newest")]).await.unwrap();
+    Crashed {
+        before,
+        after: ledger_now(),
+        version_before,
+        version_after: version_now(),
+    }
+}
+
+fn placed(ledger: &[u8], version: Option<&[u8]>) -> TempDir {
+    let folder = folder();
+    fs::write(ledger_file(&folder), ledger).unwrap();
+    if let Some(version) = version {
+        fs::write(version_file(&folder), version).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_crash_at_any_moment_of_a_commit_is_no_loss() {
+    let crashed = crashed().await;
+    let Crashed {
+        before,
+        after,
+        version_before,
+        version_after,
+    } = &crashed;
+    for (ledger, version, expected, moment) in [
+        (before, version_before, 60, "before the commit"),
+        (after, version_before, 61, "between commit and version"),
+        (after, version_after, 61, "after the version"),
+    ] {
+        let folder = placed(ledger, Some(version));
+        // What is read from here on is acknowledged, so its version is recorded first.
+        let opened = open(&folder);
+        assert_eq!(version_of(&folder), Some(expected), "{moment}");
+        assert_eq!(held(&opened).await.len() as u64, expected, "{moment}");
+        assert!(matches!(opened.origin(), Origin::Found), "{moment}");
+    }
+    // A version file that was being made has another name.
+    let folder = placed(after, None);
+    fs::write(folder.path().join(".tmpAbCdEf"), "half").unwrap();
+    assert_eq!(held(&open(&folder)).await.len(), 61);
+    assert_eq!(version_of(&folder), Some(61));
+}
+
+/// Each page of the newest commit, damaged after a crash: never a ledger without the newest record.
+#[tokio::test]
+async fn a_damaged_newest_commit_is_never_taken_back_silently() {
+    let crashed = crashed().await;
+    let length = crashed.after.len().min(crashed.before.len());
+    let changed: Vec<usize> = (0..length)
+        .step_by(PAGE)
+        .filter(|at| crashed.before[*at..*at + PAGE] != crashed.after[*at..*at + PAGE])
+        .collect();
+    assert!(changed.len() > 2, "{changed:?}");
+    let (mut fell_back, mut refusals) = (0, 0);
+    for page in changed {
+        for at in [9, 64, 100, 200, 260, 330, 2000, 4000] {
+            let mut bytes = crashed.after.clone();
+            bytes[page + at] ^= 0x55;
+            // As release 0.1.0, which has no version file, does.
+            let silent = placed(&bytes, None);
+            if let Ok(ledger) = EmbeddedLedger::open(silent.path())
+                && let Ok((records, _)) = ledger.list().await
+            {
+                fell_back += usize::from(records.len() < 61);
+            }
+            let folder = placed(&bytes, Some(&crashed.version_after));
+            match EmbeddedLedger::open(folder.path()) {
+                Ok(ledger) => assert_eq!(held(&ledger).await.len(), 61, "byte {at} of {page}"),
+                Err(error) => {
+                    refusals += 1;
+                    assert!(
+                        matches!(error, OpenError::Older { .. } | OpenError::Damaged { .. }),
+                        "{error}"
+                    );
+                    assert!(
+                        error.to_string().contains("left as it is")
+                            || error.to_string().contains("left as it was"),
+                        "{error}"
+                    );
+                    let left = fs::read(ledger_file(&folder)).unwrap();
+                    assert!(left == bytes, "it was changed: byte {at} of {page}");
+                }
+            }
+        }
+    }
+    assert!(
+        fell_back > 0,
+        "without a version file commits are taken back"
+    );
+    assert!(refusals >= fell_back);
+}
+
+/// A ledger at version 5, and its file at version 3.
+async fn with_an_older_copy() -> (TempDir, Vec<u8>) {
+    let folder = folder();
+    let ledger = open(&folder);
+    for last in 1..=3 {
+        ledger.write(vec![create(last, "a")]).await.unwrap();
+    }
+    ledger.close().await;
+    let copy = fs::read(ledger_file(&folder)).unwrap();
+    let ledger = open(&folder);
+    for last in 4..=5 {
+        ledger.write(vec![create(last, "b")]).await.unwrap();
+    }
+    ledger.close().await;
+    (folder, copy)
+}
+
+#[tokio::test]
+async fn an_older_copy_is_refused_until_it_is_accepted() {
+    let (folder, copy) = with_an_older_copy().await;
+    fs::write(ledger_file(&folder), &copy).unwrap();
+    for _ in 0..2 {
+        let error = refused(&folder);
+        assert!(
+            matches!(
+                error,
+                OpenError::Older {
+                    found: 3,
+                    known: 5,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        let said = error.to_string();
+        for part in ["version 3", "version 5", "--accept-older-ledger"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(fs::read(ledger_file(&folder)).unwrap(), copy);
+    }
+
+    let viewed = opened(&folder, OlderLedger::View);
+    assert_eq!(held(&viewed).await.len(), 3);
+    let error = viewed.write(vec![create(9, "z")]).await.unwrap_err();
+    assert!(matches!(error, WriteError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("version 5"), "{error}");
+    assert!(viewed.writable().await.is_err());
+    viewed.close().await;
+    assert_eq!(fs::read(ledger_file(&folder)).unwrap(), copy);
+    assert_eq!(version_of(&folder), Some(5));
+
+    let accepted = opened(&folder, OlderLedger::Accept);
+    let origin = accepted.origin().to_string();
+    assert!(
+        origin.contains("version 3") && origin.contains("version 5"),
+        "{origin}"
+    );
+    let written = accepted.write(vec![create(4, "c")]).await.unwrap();
+    assert_eq!(written, versions(&[6]), "versions grow");
+    accepted.close().await;
+    assert_eq!(held(&open(&folder)).await.len(), 4);
+    // Where nothing is lost, the flag does nothing.
+    let again = opened(&folder, OlderLedger::Accept);
+    assert!(matches!(again.origin(), Origin::Found));
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_gone_is_missed() {
+    let (folder, _) = with_an_older_copy().await;
+    fs::remove_file(ledger_file(&folder)).unwrap();
+    for older in [OlderLedger::Refuse, OlderLedger::View] {
+        let error = EmbeddedLedger::open_with(folder.path(), older).unwrap_err();
+        assert!(
+            matches!(error, OpenError::Missing { known: 5, .. }),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("--accept-older-ledger"),
+            "{error}"
+        );
+        assert!(!ledger_file(&folder).exists());
+    }
+    let accepted = opened(&folder, OlderLedger::Accept);
+    assert_eq!(held(&accepted).await, []);
+    let written = accepted.write(vec![create(1, "c")]).await.unwrap();
+    assert_eq!(written, versions(&[6]));
+}
+
+#[tokio::test]
+async fn a_damaged_version_file_is_refused_until_it_is_accepted() {
+    for content in ["", "anything", &"\0".repeat(2 * PAGE)] {
+        let (folder, _) = with_an_older_copy().await;
+        fs::write(version_file(&folder), content).unwrap();
+        let error = refused(&folder);
+        assert!(matches!(error, OpenError::VersionFile { .. }), "{error}");
+        assert!(
+            error.to_string().contains("--accept-older-ledger"),
+            "{error}"
+        );
+        let accepted = opened(&folder, OlderLedger::Accept);
+        assert_eq!(held(&accepted).await.len(), 5);
+        drop(accepted);
+        assert_eq!(version_of(&folder), Some(5));
+        open(&folder);
+    }
+}
+
+/// A directory or file that is deleted or replaced under the ledger: nothing more is acknowledged,
+/// and it goes on when what was there is back.
+#[tokio::test]
+async fn what_is_moved_away_is_not_written_to() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let ledger = open_at(&data);
+    ledger.write(vec![create(1, "a")]).await.unwrap();
+    assert!(ledger.writable().await.is_ok());
+    let aside = folder.path().join("aside");
+    let (file, moved) = (data.join(FILE_NAME), data.join("moved"));
+
+    for (from, to) in [(&data, &aside), (&file, &moved)] {
+        fs::rename(from, to).unwrap();
+        let error = ledger.write(vec![create(2, "b")]).await.unwrap_err();
+        assert!(matches!(error, WriteError::Unavailable { .. }), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("deleted while nadmit has it open"),
+            "{error}"
+        );
+        if from == &data {
+            fs::create_dir(&data).unwrap();
+            open_at(&data).close().await;
+        } else {
+            fs::copy(&moved, &file).unwrap();
+        }
+        let error = ledger.write(vec![create(2, "b")]).await.unwrap_err();
+        assert!(error.to_string().contains("replaced"), "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let error = ledger.writable().await.unwrap_err();
+        assert!(error.to_string().contains("replaced"), "{error}");
+        // What was read can still be read, to be exported.
+        assert_eq!(held(&ledger).await.len(), 1);
+        if from == &data {
+            fs::remove_dir_all(&data).unwrap();
+        }
+        fs::rename(to, from).unwrap();
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert!(ledger.writable().await.is_ok());
+    ledger.write(vec![create(2, "b")]).await.unwrap();
+    ledger.close().await;
+    assert_eq!(held(&open_at(&data)).await.len(), 2);
+}

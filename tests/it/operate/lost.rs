@@ -1,0 +1,241 @@
+//! A ledger that was lost, and one that cannot be written: what the server says, and that nothing is
+//! given twice.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Failed, Trial};
+
+use super::server::{Place, has_curl};
+
+/// How long the server may take to notice that something is mended or broken.
+const SOON: Duration = Duration::from_secs(15);
+
+pub(super) fn trials() -> Vec<Trial> {
+    let trials = [
+        Trial::test("operate::lost::a_copy_of_before_is_refused", older),
+        Trial::test("operate::lost::an_export_is_restored", restored),
+        Trial::test("operate::lost::an_empty_directory_adopts_first", empty),
+        Trial::test(
+            "operate::lost::a_deleted_directory_takes_nothing_more",
+            deleted,
+        ),
+        Trial::test("operate::lost::release_0_1_0_is_accepted_once", release),
+    ];
+    let trials = trials
+        .into_iter()
+        .map(|trial| trial.with_ignored_flag(!has_curl()));
+    let may_mount = has_curl() && Mount::is_allowed();
+    let full = Trial::test("operate::lost::a_full_disk_is_told", full);
+    let full = full.with_ignored_flag(!may_mount);
+    trials.chain([full]).collect()
+}
+
+fn contains(text: &str, part: &str) -> Result<(), Failed> {
+    match text.contains(part) {
+        true => Ok(()),
+        false => Err(format!("{part:?} is not in {text}").into()),
+    }
+}
+
+/// A place with a ledger of one replica and the pod, and a copy of its file from before the replica.
+fn with_a_copy() -> Result<(Place, PathBuf), Failed> {
+    let place = Place::new()?;
+    place.serve()?.stop()?;
+    let copy = place.path("copy.redb");
+    fs::copy(place.path("data/allocations.redb"), &copy)?;
+    let server = place.serve()?;
+    contains(&server.create_replica(0)?, "\"allowed\":true")?;
+    server.stop()?;
+    Ok((place, copy))
+}
+
+fn older() -> Result<(), Failed> {
+    let (place, copy) = with_a_copy()?;
+    fs::copy(&copy, place.path("data/allocations.redb"))?;
+    let serve = ["serve", "--manifests", "manifests"];
+    let said = place.refused(&serve)?;
+    contains(&said, "older than what was acknowledged")?;
+    contains(&said, "--accept-older-ledger")?;
+    // It can be looked at, with a warning, and nothing is written.
+    let told = place.said(&["allocations"])?;
+    contains(&told, "older than what was acknowledged")?;
+    contains(&told, "192.0.2.210")?;
+    let said = place.refused(&["release", "192.0.2.210", "--yes", "--force"])?;
+    contains(&said, "older than what was acknowledged")?;
+    place.refused(&serve)?;
+
+    // What the pods carry is adopted before anything is given: also what the copy does not know.
+    let pod = fs::read_to_string(place.path("manifests/world.yaml"))?;
+    let (_, pod) = pod.rsplit_once("---\n").ok_or("no pod")?;
+    let pod = pod
+        .replace("name: web", "name: late")
+        .replace("192.0.2.210", "192.0.2.197")
+        .replace("2001:db8::10", "2001:db8::1")
+        .replace("02:5e:00:00:00:12", "02:5e:00:00:00:05");
+    fs::write(place.path("manifests/late.yaml"), pod)?;
+    let server = place.serve_with(&["--accept-older-ledger"])?;
+    let answer = server.create_replica(1)?;
+    contains(&answer, "\"allowed\":true")?;
+    server.stop()?;
+    let rows = place.run(&["allocations"])?;
+    let late = rows.lines().find(|row| row.contains("192.0.2.197 "));
+    contains(late.unwrap_or(&rows), "late")?;
+    place.serve()?.stop()
+}
+
+fn restored() -> Result<(), Failed> {
+    let (place, _) = with_a_copy()?;
+    fs::write(place.path("export.jsonl"), place.run(&["export"])?)?;
+    fs::remove_file(place.path("data/allocations.redb"))?;
+    for command in [
+        &["serve", "--manifests", "manifests"][..],
+        &["import", "export.jsonl"],
+        &["allocations"],
+    ] {
+        let said = place.refused(command)?;
+        contains(&said, "missing, though its version")?;
+        contains(&said, "--accept-older-ledger")?;
+    }
+    place.run(&["import", "--accept-older-ledger", "export.jsonl"])?;
+    place.serve()?.stop()?;
+    contains(&place.run(&["allocations"])?, "db/db")
+}
+
+fn empty() -> Result<(), Failed> {
+    let (place, _) = with_a_copy()?;
+    fs::remove_dir_all(place.path("data"))?;
+    // The replica's pod is among the manifests, with the addresses that it was given.
+    let world = fs::read_to_string(place.path("manifests/world.yaml"))?;
+    let (_, pod) = world.rsplit_once("---\n").ok_or("no pod")?;
+    let pod = pod
+        .replace("name: web", "name: db-0")
+        .replace("192.0.2.210", "192.0.2.197")
+        .replace("2001:db8::10", "2001:db8::1")
+        .replace("02:5e:00:00:00:12", "02:5e:00:00:00:05");
+    fs::write(place.path("manifests/db-0.yaml"), pod)?;
+    let server = place.serve()?;
+    let answer = server.create_replica(1)?;
+    contains(&answer, "\"allowed\":true")?;
+    server.stop()?;
+    let rows = place.run(&["allocations"])?;
+    let first = rows.lines().find(|row| row.contains("192.0.2.197 "));
+    contains(first.unwrap_or(&rows), "db-0")
+}
+
+fn deleted() -> Result<(), Failed> {
+    let place = Place::new()?;
+    let server = place.serve()?;
+    contains(&server.create_replica(0)?, "\"allowed\":true")?;
+    contains(&server.ready()?, "ok")?;
+    let aside = place.path("aside");
+    fs::rename(place.path("data"), &aside)?;
+    let answer = server.create_replica(1)?;
+    contains(&answer, "\"allowed\":false")?;
+    server.ready_soon("deleted while nadmit has it open")?;
+    // Another ledger in its place is not used either.
+    fs::create_dir_all(place.path("data"))?;
+    fs::copy(
+        aside.join("allocations.redb"),
+        place.path("data/allocations.redb"),
+    )?;
+    contains(&server.create_replica(1)?, "\"allowed\":false")?;
+    server.ready_soon("replaced while nadmit has the former file open")?;
+    fs::remove_dir_all(place.path("data"))?;
+    fs::rename(&aside, place.path("data"))?;
+    server.ready_soon("ok")?;
+    contains(&server.create_replica(1)?, "\"allowed\":true")?;
+    server.stop()
+}
+
+fn release() -> Result<(), Failed> {
+    let place = Place::new()?;
+    let fixture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/release-0.1.0/allocations.redb");
+    fs::create_dir(place.path("data"))?;
+    fs::copy(&fixture, place.path("data/allocations.redb"))?;
+    place.serve()?.stop()?;
+    let server = place.serve()?;
+    contains(&server.create_replica(0)?, "\"allowed\":true")?;
+    server.stop()?;
+    fs::copy(&fixture, place.path("data/allocations.redb"))?;
+    let said = place.refused(&["serve", "--manifests", "manifests"])?;
+    contains(&said, "older than what was acknowledged")
+}
+
+fn full() -> Result<(), Failed> {
+    let place = Place::new()?;
+    fs::create_dir(place.path("data"))?;
+    let mount = Mount::of_memory(&place.path("data")).ok_or("it was not mounted")?;
+    let server = place.serve()?;
+    contains(&server.create_replica(0)?, "\"allowed\":true")?;
+    let filler = place.path("data/filler");
+    // It ends when nothing is left.
+    let _ = fs::write(&filler, vec![1; 64 << 20]);
+    server.ready_soon("No space left on device")?;
+    // Small writes may still fit into the file; when they do not, nothing is acknowledged.
+    let mut given = 0;
+    for ordinal in 1..40 {
+        given += u32::from(server.create_replica(ordinal)?.contains("\"allowed\":true"));
+    }
+    fs::remove_file(&filler)?;
+    server.ready_soon("ok")?;
+    contains(&server.create_replica(0)?, "\"allowed\":true")?;
+    server.kill()?;
+    let rows = place.run(&["allocations"])?;
+    let held = rows.lines().filter(|row| row.contains("192.0.2.")).count();
+    if held < given as usize + 1 {
+        return Err(format!("{given} were given, but there are\n{rows}").into());
+    }
+    drop(mount);
+    Ok(())
+}
+
+/// A small disk in memory, which is taken away with the test.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// Whether this process may mount anything.
+    fn is_allowed() -> bool {
+        let Ok(folder) = tempfile::tempdir() else {
+            return false;
+        };
+        Self::of_memory(folder.path()).is_some()
+    }
+
+    /// Mounts it there, if that is allowed.
+    fn of_memory(path: &Path) -> Option<Self> {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"]);
+        let status = command.arg(path).output().ok()?.status;
+        status.success().then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+impl super::server::Serving<'_> {
+    /// Waits until `/readyz` says this.
+    fn ready_soon(&self, part: &str) -> Result<(), Failed> {
+        let begun = Instant::now();
+        loop {
+            let said = self.ready()?;
+            if said.contains(part) {
+                return Ok(());
+            }
+            if begun.elapsed() > SOON {
+                return Err(format!("/readyz does not say {part:?}, but {said:?}").into());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
