@@ -250,7 +250,7 @@ pub fn judge_config_map(
 
 /// What the rules on Bindings say of one.
 pub fn judge_binding(subject: &BindingSubject<'_>) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, Level::Off);
+    let mut report = Report::new(subject.policy, Level::Deny);
     for (rule, level) in subject.policy.active_rules() {
         if let Check::Binding(check) = rule.check {
             report.begin(rule, level);

@@ -438,7 +438,10 @@ fn forged() -> Result<(), Failed> {
             other => return Err(format!("{annotations}: {other:?}").into()),
         }
         match world.decide(Webhook::Validate, &ask, Evidence::Confirmed)? {
-            Decision::Answer(answer) => same(answer.codes(), vec!["binding-changes-networks"])?,
+            Decision::Answer(answer) => {
+                same(answer.codes(), vec!["binding-changes-networks"])?;
+                same(answer.verdict(), Verdict::Deny)?;
+            }
             other => return Err(format!("{annotations}: {other:?}").into()),
         }
     }

@@ -45,6 +45,7 @@ mod support;
 mod targets;
 mod tour;
 mod whereabouts;
+mod wire;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -93,6 +94,7 @@ fn main() {
         secrets::trials(),
         simulation::trials(),
         whereabouts::trials(),
+        wire::trials(),
     ]
     .into_iter()
     .flatten()

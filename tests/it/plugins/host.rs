@@ -1,18 +1,23 @@
 //! A network namespace of the test's own, and the plugins run in it as libcni does.
 
 use std::{
-    fs,
+    env, fs,
     io::Write as _,
-    path::Path,
+    path::PathBuf,
     process::{Command, Stdio, id},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-/// Where Debian puts the plugins.
+/// Where Debian puts the plugins; `NADMIT_CNI_PLUGINS` names another place.
 const PLUGINS: &str = "/usr/lib/cni";
+/// The interface that is made.
+const INTERFACE: &str = "net1";
 /// How long a plugin may take, as `timeout` reads it.
 const PATIENCE: &str = "20";
 
@@ -20,22 +25,41 @@ const PATIENCE: &str = "20";
 pub(super) const MASTER_MAC: &str = "02:5e:00:c0:ff:ee";
 
 /// The names of what the plugins work on.
-pub(super) struct Host {
+pub(crate) struct Host {
+    /// Of this one in its process.
+    number: String,
     /// The interface on which networks are made.
-    pub(super) master: String,
+    pub(crate) master: String,
     /// The name of the bridge that plugins may make.
-    pub(super) bridge: String,
+    pub(crate) bridge: String,
     state: tempfile::TempDir,
     /// Interfaces and addresses are one resource: one plugin at a time.
     one_at_a_time: Mutex<()>,
 }
 
+/// The plugins of one attachment, in their order.
+pub(crate) struct Chain<'c> {
+    /// By which the attachment is told from others.
+    pub(crate) id: &'c str,
+    /// The version of the CNI specification.
+    pub(crate) version: Value,
+    /// The plugins' configurations.
+    pub(crate) plugins: Vec<Value>,
+    /// `CNI_ARGS`
+    pub(crate) args: &'c str,
+}
+
+/// Where the plugins are.
+fn plugins() -> PathBuf {
+    env::var_os("NADMIT_CNI_PLUGINS").map_or_else(|| PLUGINS.into(), PathBuf::from)
+}
+
 impl Host {
     /// Whether plugins can be run here.
-    pub(super) fn is_possible() -> bool {
+    pub(crate) fn is_possible() -> bool {
         let root = fs::metadata("/proc/self")
             .is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
-        root && Path::new(PLUGINS).join("macvlan").exists() && Self::can_make_interfaces()
+        root && plugins().join("macvlan").exists() && Self::can_make_interfaces()
     }
 
     fn can_make_interfaces() -> bool {
@@ -43,7 +67,7 @@ impl Host {
     }
 
     /// Whether the kernel makes interfaces of this kind.
-    pub(super) fn knows(link: &str) -> bool {
+    pub(crate) fn knows(link: &str) -> bool {
         let names = ["ndk", "ndl"].map(|prefix| format!("{prefix}{}", id() % 100_000));
         let [parent, child] = &names;
         let Ok(_parent) = Master::new(parent) else {
@@ -65,11 +89,17 @@ impl Host {
     }
 
     /// Chooses names of the test's own.
-    pub(super) fn new() -> Result<Self, Failed> {
-        let number = id() % 100_000;
+    pub(crate) fn new() -> Result<Self, Failed> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = format!(
+            "{}x{}",
+            id() % 100_000,
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let (master, bridge) = (format!("ndm{number}"), format!("ndb{number}"));
         let state = tempfile::tempdir()?;
         Ok(Self {
+            number,
             master,
             bridge,
             state,
@@ -90,23 +120,38 @@ impl Host {
         config: &str,
         look: impl FnOnce(&Value) -> Result<T, Failed>,
     ) -> Result<Result<T, String>, Failed> {
-        let _alone = self
-            .one_at_a_time
-            .lock()
-            .map_err(|_| "another trial panicked")?;
         let config: Value = serde_json::from_str(config)?;
-        let version = config.get("cniVersion").cloned().unwrap_or(json!("0.1.0"));
         let plugins = match config.get("plugins").and_then(Value::as_array) {
             Some(list) => list.clone(),
             None => vec![config.clone()],
         };
+        let version = config.get("cniVersion").cloned().unwrap_or(json!("0.1.0"));
+        let chain = Chain {
+            id,
+            version,
+            plugins,
+            args: "",
+        };
+        self.run(chain, look)
+    }
+
+    /// Runs plugins one after the other, looks at the interface, and takes their work back.
+    pub(crate) fn run<T>(
+        &self,
+        chain: Chain<'_>,
+        look: impl FnOnce(&Value) -> Result<T, Failed>,
+    ) -> Result<Result<T, String>, Failed> {
+        let _alone = self
+            .one_at_a_time
+            .lock()
+            .map_err(|_| "another trial panicked")?;
         // Of its own: what a plugin leaves behind is nobody else's matter.
         let _master = Master::new(&self.master)?;
-        let namespace = Namespace::new()?;
+        let namespace = Namespace::new(&self.number)?;
         let (mut done, mut result, mut outcome) = (Vec::new(), None, Ok(()));
-        for plugin in plugins {
+        for plugin in chain.plugins.clone() {
             let mut plugin = plugin;
-            plugin["cniVersion"] = version.clone();
+            plugin["cniVersion"] = chain.version.clone();
             plugin["name"] = json!("nadmit-it");
             let ipam = plugin.get_mut("ipam").and_then(Value::as_object_mut);
             if let Some(ipam) = ipam.filter(|ipam| ipam.get("type") == Some(&json!("host-local"))) {
@@ -118,7 +163,7 @@ impl Host {
             if let Some(result) = &result {
                 plugin["prevResult"] = Value::clone(result);
             }
-            match namespace.exec("ADD", id, &plugin)? {
+            match namespace.exec("ADD", &chain, &plugin)? {
                 Ok(output) => result = serde_json::from_str(&output).ok(),
                 Err(error) => outcome = Err(error),
             }
@@ -133,7 +178,7 @@ impl Host {
         };
         for plugin in done.iter().rev() {
             // What was not made cannot be taken back.
-            let _ = namespace.exec("DEL", id, plugin)?;
+            let _ = namespace.exec("DEL", &chain, plugin)?;
         }
         // A bridge stays, and with it the address that it has as a gateway.
         let _ = ip(&["link", "del", &self.bridge]);
@@ -167,8 +212,8 @@ impl Drop for Master<'_> {
 struct Namespace(String);
 
 impl Namespace {
-    fn new() -> Result<Self, Failed> {
-        let name = format!("nadmit-it-{}", id() % 100_000);
+    fn new(number: &str) -> Result<Self, Failed> {
+        let name = format!("nadmit-it-{number}");
         ip(&["netns", "add", &name])?;
         Ok(Self(name))
     }
@@ -176,7 +221,7 @@ impl Namespace {
     /// The interface with its addresses.
     fn interface(&self) -> Result<Value, Failed> {
         let output = Command::new("ip")
-            .args(["-n", &self.0, "-j", "addr", "show", "dev", "net1"])
+            .args(["-n", &self.0, "-j", "addr", "show", "dev", INTERFACE])
             .output()?;
         // A plugin of the chain may have made none.
         let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -186,14 +231,14 @@ impl Namespace {
     fn exec(
         &self,
         command: &str,
-        id: &str,
+        chain: &Chain<'_>,
         config: &Value,
     ) -> Result<Result<String, String>, Failed> {
         let kind = config
             .get("type")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let path = Path::new(PLUGINS).join(kind);
+        let path = plugins().join(kind);
         if kind.is_empty() || kind.contains('/') || !path.exists() {
             return Ok(Err(format!("there is no plugin {kind:?}")));
         }
@@ -201,10 +246,11 @@ impl Namespace {
             .arg(PATIENCE)
             .arg(path)
             .env("CNI_COMMAND", command)
-            .env("CNI_CONTAINERID", format!("nadmit-{id}"))
+            .env("CNI_CONTAINERID", format!("nadmit-{}", chain.id))
+            .env("CNI_ARGS", chain.args)
             .env("CNI_NETNS", format!("/var/run/netns/{}", self.0))
-            .env("CNI_IFNAME", "net1")
-            .env("CNI_PATH", PLUGINS)
+            .env("CNI_IFNAME", INTERFACE)
+            .env("CNI_PATH", plugins())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -5,7 +5,7 @@
 //! ignored, by name, and so do those of what this kernel or this version does not know, with the
 //! reason. Everything happens in a network namespace and on a veth pair of the test's own.
 
-mod host;
+pub(crate) mod host;
 mod injected;
 
 use std::sync::{Arc, OnceLock};

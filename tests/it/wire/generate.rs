@@ -1,0 +1,398 @@
+//! Networks, and annotations over them, drawn from a seed: few addresses, so that collisions are
+//! common, in all the notations that a decoder takes for the same.
+
+use std::fmt::{self, Write as _};
+
+use super::multus::Nad;
+use crate::simulation::dice::Dice;
+
+/// The network that the pool serves.
+pub(super) const SERVED: &str = "pool-net";
+/// A network on the same wire that no pool serves.
+pub(super) const UNSERVED: &str = "free-net";
+/// The pod's namespace, Multus's, and another one: each has both networks.
+pub(super) const NAMESPACES: [&str; 3] = ["db", "kube-system", "other"];
+
+/// An annotation as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Written {
+    /// `net-a,ns/net-b@eth1`
+    Short(Vec<String>),
+    /// A list of selections.
+    Json(Vec<Element>),
+}
+
+/// One element of the JSON format.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Element {
+    /// The members in their order, each value as JSON.
+    Members(Vec<(String, String)>),
+    /// Something that is not an object.
+    Odd(&'static str),
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short(items) => f.write_str(&items.join(",")),
+            Self::Json(elements) => {
+                f.write_char('[')?;
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        f.write_char(',')?;
+                    }
+                    match element {
+                        Element::Odd(text) => f.write_str(text)?,
+                        Element::Members(members) => {
+                            let members: Vec<String> = members
+                                .iter()
+                                .map(|(key, value)| format!("{}:{value}", serde_json::json!(key)))
+                                .collect();
+                            write!(f, "{{{}}}", members.join(","))?;
+                        }
+                    }
+                }
+                f.write_char(']')
+            }
+        }
+    }
+}
+
+impl Written {
+    /// This annotation with one thing less, in every way.
+    pub(super) fn smaller(&self) -> Vec<Self> {
+        match self {
+            Self::Short(items) => without_one(items).map(Self::Short).collect(),
+            Self::Json(elements) => {
+                let mut all: Vec<Self> = without_one(elements).map(Self::Json).collect();
+                for (place, element) in elements.iter().enumerate() {
+                    let Element::Members(members) = element else {
+                        continue;
+                    };
+                    all.extend(without_one(members).map(|members| {
+                        let mut elements = elements.clone();
+                        elements[place] = Element::Members(members);
+                        Self::Json(elements)
+                    }));
+                }
+                all
+            }
+        }
+    }
+}
+
+fn without_one<T: Clone>(list: &[T]) -> impl Iterator<Item = Vec<T>> + '_ {
+    (0..list.len()).map(|gone| {
+        let mut list = list.to_vec();
+        list.remove(gone);
+        list
+    })
+}
+
+/// One of these texts.
+fn one(dice: &Dice, of: &[&'static str]) -> &'static str {
+    dice.pick(of).copied().unwrap_or_default()
+}
+
+/// Both networks in each namespace, on one wire.
+pub(super) fn networks(dice: &Dice) -> Vec<Nad> {
+    let kind = one(
+        dice,
+        &[
+            "macvlan", "macvlan", "macvlan", "bridge", "bridge", "ipvlan",
+        ],
+    );
+    let [served, unserved] = [(); 2].map(|()| config(kind, dice));
+    let of = |name: &'static str, config: &str| {
+        NAMESPACES.map(|namespace| Nad {
+            namespace,
+            name,
+            config: config.to_owned(),
+        })
+    };
+    [of(SERVED, &served), of(UNSERVED, &unserved)].concat()
+}
+
+fn config(kind: &str, dice: &Dice) -> String {
+    let capabilities = || {
+        let all = [
+            "{}",
+            r#"{"ips":true}"#,
+            r#"{"mac":true}"#,
+            r#"{"ips":true,"mac":true}"#,
+        ];
+        one(dice, &all)
+    };
+    let place = if kind == "bridge" {
+        r#""bridge":"BRIDGE""#
+    } else {
+        r#""master":"MASTER""#
+    };
+    let ipam = match dice.below(8) {
+        0 if kind != "ipvlan" => "",
+        1 => r#","ipam":{"type":"host-local","subnet":"192.0.2.0/29"}"#,
+        2 => r#","ipam":{"type":"static","addresses":[{"address":"192.0.2.6/29"}]}"#,
+        _ => r#","ipam":{"type":"static"}"#,
+    };
+    let args = match dice.below(12) {
+        0 => r#","args":{"cni":{"ips":["192.0.2.6/29"]}}"#,
+        1 => r#","args":{"cni":{"IPS":["192.0.2.6/29"],"mac":"02:5e:00:00:00:06"}}"#,
+        2 => r#","args":{"labels":[]}"#,
+        _ => "",
+    };
+    let capable = capabilities();
+    let main = format!(r#""type":"{kind}",{place},"capabilities":{capable}{ipam}{args}"#);
+    let version = if dice.percent(4) { "0.2.0" } else { "0.3.1" };
+    match dice.percent(40) {
+        true => {
+            let tuning = capabilities();
+            format!(
+                r#"{{"cniVersion":"{version}","plugins":[{{{main}}},{{"type":"tuning","capabilities":{tuning}}}]}}"#
+            )
+        }
+        false => format!(r#"{{"cniVersion":"{version}",{main}}}"#),
+    }
+}
+
+/// An annotation over these networks.
+pub(super) fn annotation(dice: &Dice, longest: u64) -> Written {
+    let count = 1 + dice.below(longest);
+    if dice.percent(10) {
+        let items = (0..count).map(|_| {
+            let namespace = one(dice, &["", "", "", "db/", "other/"]);
+            let interface = one(dice, &["", "", "", "@net1", "@net7", " @ net8 "]);
+            format!("{namespace}{}{interface}", network(dice))
+        });
+        return Written::Short(items.collect());
+    }
+    let element = |_| match dice.percent(1) {
+        true => Element::Odd(one(dice, &["null", "7", "\"pool-net\"", "[]"])),
+        false => Element::Members(selection(dice)),
+    };
+    Written::Json((0..count).map(element).collect())
+}
+
+fn network(dice: &Dice) -> &'static str {
+    let unknown = dice.percent(1);
+    if unknown {
+        "nowhere"
+    } else {
+        one(dice, &[SERVED, SERVED, SERVED, UNSERVED, UNSERVED])
+    }
+}
+
+/// The members of one selection.
+fn selection(dice: &Dice) -> Vec<(String, String)> {
+    let mut members = vec![(key(dice, "name"), format!("\"{}\"", network(dice)))];
+    let mut add = |chance: u64, name: &str, value: &dyn Fn() -> String| {
+        let mut times = u64::from(dice.percent(chance));
+        times += u64::from(times > 0 && dice.percent(15)) * (1 + dice.below(2));
+        for _ in 0..times {
+            let value = if dice.percent(3) {
+                "null".to_owned()
+            } else {
+                value()
+            };
+            members.push((key(dice, name), value));
+        }
+    };
+    add(15, "namespace", &|| {
+        format!("\"{}\"", one(dice, &["db", "other", "kube-system", ""]))
+    });
+    add(60, "ips", &|| ips(dice));
+    add(40, "mac", &|| format!("\"{}\"", mac(dice)));
+    add(35, "cni-args", &|| cni_args(dice));
+    let names = ["net1", "net2", "net3", "eth0", "x", "y", "", "a:b"];
+    add(12, "interface", &|| format!("\"{}\"", one(dice, &names)));
+    add(4, "interfaceRequest", &|| {
+        format!("\"{}\"", one(dice, &names))
+    });
+    add(5, "portMappings", &|| {
+        one(
+            dice,
+            &[
+                "[null]",
+                "[]",
+                "[{}]",
+                "[{\"hostPort\":80}]",
+                "\"x\"",
+                "[7]",
+            ],
+        )
+        .to_owned()
+    });
+    add(2, "bandwidth", &|| {
+        one(dice, &["{}", "{\"ingressRate\":1.5}", "[]"]).to_owned()
+    });
+    add(2, "default-route", &|| {
+        one(dice, &["[]", "[\"x\"]", "[null]", "{}"]).to_owned()
+    });
+    add(1, "infiniband-guid", &|| {
+        one(dice, &["\"x\"", "\"02:5e:00:00:00:02:00:00\"", "7"]).to_owned()
+    });
+    add(2, "deviceID", &|| {
+        one(dice, &["\"x\"", "7", "{}"]).to_owned()
+    });
+    add(3, "ipam-claim-reference", &|| {
+        one(dice, &["\"x\"", "7", "\"\""]).to_owned()
+    });
+    add(4, "example.com/x", &|| {
+        one(dice, &["1", "{\"ips\":[\"192.0.2.2/29\"]}"]).to_owned()
+    });
+    // In any order.
+    for place in (1..members.len()).rev() {
+        members.swap(place, dice.index(place + 1));
+    }
+    members
+}
+
+/// A member's name as Go takes it for this key, mostly.
+fn key(dice: &Dice, name: &str) -> String {
+    match dice.below(12) {
+        0 => name.to_ascii_uppercase(),
+        1 => {
+            let odd = |c: char| match c {
+                's' => 'ſ',
+                'k' => '\u{212a}',
+                other => other,
+            };
+            name.chars().map(odd).collect()
+        }
+        2 => {
+            let mut name = name.to_owned();
+            let place = dice.index(name.len());
+            name[place..=place].make_ascii_uppercase();
+            name
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// An address: one of those that somebody holds or might get, in some notation.
+fn ip(dice: &Dice) -> String {
+    let last = 1 + dice.below(6);
+    let prefix = match dice.below(14) {
+        0 => "",
+        1 => "/029",
+        2 => "/32",
+        3 | 4 => "/24",
+        _ => "/29",
+    };
+    match dice.below(30) {
+        0 => format!(
+            "::ffff:192.0.2.{last}/{}",
+            one(dice, &["125", "120", "29", "128"])
+        ),
+        1 => format!("::FFFF:c000:020{last}"),
+        2..=4 => format!(
+            "2001:db8::{last}{}",
+            one(dice, &["/125", "/125", "/64", "/128", ""])
+        ),
+        5 => format!("2001:0DB8:0::0{last}/125"),
+        6 => "198.51.100.5/24".to_owned(),
+        7 => one(
+            dice,
+            &[
+                "192.0.2.300/29",
+                "192.0.2.2/33",
+                "",
+                " 192.0.2.2/29",
+                "192.0.2.02/29",
+                "fe80::1%eth0",
+                "192.0.2.7/29",
+                "192.0.2.0/29",
+                "192.0.2.2/",
+                "::/0",
+            ],
+        )
+        .to_owned(),
+        _ => format!("192.0.2.{last}{prefix}"),
+    }
+}
+
+/// A list of addresses, or nearly.
+fn ips(dice: &Dice) -> String {
+    if dice.percent(1) {
+        return one(dice, &["\"192.0.2.2/29\"", "{}", "[7]", "[[]]"]).to_owned();
+    }
+    let count = *dice.pick(&[0, 1, 1, 1, 1, 2, 2, 3]).unwrap_or(&1);
+    let elements: Vec<String> = (0..count)
+        .map(|_| match dice.percent(6) {
+            true => "null".to_owned(),
+            false => format!("\"{}\"", ip(dice)),
+        })
+        .collect();
+    format!("[{}]", elements.join(","))
+}
+
+/// A hardware address in some notation.
+fn mac(dice: &Dice) -> String {
+    let last = 1 + dice.below(6);
+    match dice.below(24) {
+        0 => format!("02:5E:00:00:00:0{last}"),
+        1 => format!("02-5e-00-00-00-0{last}"),
+        2 => format!("025e.0000.000{last}"),
+        3 => format!("02:5e:00:00:00:0{last}:00:00"),
+        4 => format!("02:5e:00:00:00:0{last}:{}", ["00"; 14].join(":")),
+        5 | 6 => "02:aa:00:00:00:01".to_owned(),
+        7 => "02:bb:00:00:00:09".to_owned(),
+        8 => one(
+            dice,
+            &[
+                "01:00:5e:00:00:01",
+                "00:00:00:00:00:00",
+                "02:5e:00:00:00",
+                "x",
+                "",
+            ],
+        )
+        .to_owned(),
+        _ => format!("02:5e:00:00:00:0{last}"),
+    }
+}
+
+/// What plugins are to be told beside: addresses and MACs at every depth, and other things.
+fn cni_args(dice: &Dice) -> String {
+    if dice.percent(2) {
+        return one(dice, &["[]", "\"x\"", "7", "{}"]).to_owned();
+    }
+    let mut members = Vec::new();
+    for _ in 0..=dice.below(3) {
+        let value = match dice.below(12) {
+            0..=4 => (key(dice, "ips"), ips(dice)),
+            5..=7 => (key(dice, "mac"), format!("\"{}\"", mac(dice))),
+            8 => (
+                key(dice, "mac"),
+                one(dice, &["null", "\"\"", "7", "[]"]).to_owned(),
+            ),
+            9 => {
+                let inner = [
+                    (key(dice, "ips"), ips(dice)),
+                    (key(dice, "mac"), "7".to_owned()),
+                ];
+                let (name, value) = &inner[dice.index(2)];
+                (key(dice, "cni"), format!("{{\"{name}\":{value}}}"))
+            }
+            10 => (
+                key(dice, "args"),
+                format!("{{\"cni\":{{\"ips\":{}}}}}", ips(dice)),
+            ),
+            _ => {
+                let more = [
+                    ("mtu", "1400"),
+                    ("promisc", "true"),
+                    ("mtu", "\"x\""),
+                    ("y", "null"),
+                ];
+                let (name, value) = more[dice.index(more.len())];
+                (name.to_owned(), value.to_owned())
+            }
+        };
+        members.push(value);
+    }
+    let members: Vec<String> = members
+        .iter()
+        .map(|(key, value)| format!("{}:{value}", serde_json::json!(key)))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}

@@ -1,0 +1,78 @@
+//! The pool, and who has what of it before the pod comes.
+
+use std::sync::Arc;
+
+use libtest_mimic::Failed;
+use nadmit::{
+    allocation::{
+        Holder, NetworkRef, Pool, Reservation, Timestamp, Version, Words,
+        index::{Ask, Asker, Index, MacWish},
+    },
+    network::mac::Mac,
+};
+use serde_json::json;
+
+use super::{generate::SERVED, scene::Settings, world::NAMESPACE};
+
+pub(super) const POOL: &str = "storage";
+/// Who holds something: the last number of an address, and a MAC where it was asked for.
+const HELD: [(u8, Option<Mac>); 2] = [(2, None), (3, Some(Mac([2, 0xaa, 0, 0, 0, 1])))];
+
+pub(super) fn pool(settings: &Settings) -> Result<Arc<Pool>, Failed> {
+    let mut ranges = vec![json!({"range": "192.0.2.0/29", "gateway": "192.0.2.1"})];
+    let v6 = || json!({"range": "2001:db8::/125"});
+    ranges.extend(settings.has_ipv6.then(v6));
+    let mut spec = json!({"ranges": ranges, "namespaceSelector": {}});
+    if settings.has_macs {
+        spec["macs"] = json!({"prefix": "02:5e:00"});
+    }
+    let pool = Words::of_pool(&spec).pool(POOL);
+    Ok(Arc::new(pool.map_err(|faults| format!("{faults:?}"))?))
+}
+
+/// An address that waits for another pod.
+pub(super) fn reserved() -> Result<Arc<Reservation>, Failed> {
+    let spec = json!({
+        "network": SERVED, "holder": {"pod": "somebody"}, "ips": ["192.0.2.4"],
+        "mac": "02:5e:00:00:00:04",
+    });
+    let spec = serde_json::from_value(spec)?;
+    let made = Reservation::new(NAMESPACE, "r", &spec);
+    Ok(Arc::new(made.map_err(|faults| format!("{faults:?}"))?))
+}
+
+/// Records what others hold; returns how many versions that took.
+pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
+    index.set_ready(POOL);
+    let mut versions = (1..).map(Version);
+    let mut last = 0;
+    for (number, mac) in HELD {
+        let asker = Asker {
+            holder: Holder::Pod {
+                namespace: NAMESPACE.into(),
+                name: format!("victim-{number}").into(),
+            },
+            pod: None,
+            node: None,
+        };
+        let v6 = format!("2001:db8::{number}");
+        let v6 = (pool.ranges.len() > 1).then(|| v6.parse()).transpose()?;
+        let ask = Ask {
+            pool: POOL.into(),
+            network: NetworkRef {
+                namespace: NAMESPACE.into(),
+                name: SERVED.into(),
+            },
+            interface: "net1".into(),
+            takes_ips: true,
+            ips: [[192, 0, 2, number].into()].into_iter().chain(v6).collect(),
+            mac: mac.map_or(MacWish::Any, MacWish::This),
+        };
+        let planned = index.plan(&asker, &[ask], Timestamp(1));
+        let planned = planned.map_err(|refused| format!("{refused:?}"))?;
+        let written: Vec<Version> = versions.by_ref().take(planned.writes.len()).collect();
+        last = written.last().map_or(last, |version| version.0);
+        index.confirm(planned.ticket, &written);
+    }
+    Ok(last)
+}

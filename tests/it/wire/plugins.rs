@@ -1,0 +1,372 @@
+//! A model of libcni and of the plugins v1.1.1 and v1.10.0, which do the same here: which addresses
+//! an attachment puts on its interface.
+//!
+//! Written from `libcni/api.go` (injectRuntimeConfig), `plugins/main/{macvlan,bridge,ipvlan}`,
+//! `plugins/meta/tuning`, `plugins/ipam/{static,host-local}` and `pkg/ipam` (ConfigureIface).
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{
+    go::{
+        Failure, Json, Member, Pointer, Slice, fields, is_bool, is_int, parse_cidr, parse_ip,
+        parse_mac, struct_field, text_field, texts_field,
+    },
+    multus::Attachment,
+};
+
+/// Six bytes.
+pub(super) type Mac = [u8; 6];
+
+/// What an attachment puts on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct OnWire {
+    /// Every address that the interface had, if only for a moment before a later step failed.
+    pub(super) ips: BTreeSet<IpAddr>,
+    /// Every MAC that was chosen; what the kernel makes up is not among them.
+    pub(super) macs: BTreeSet<Mac>,
+    /// The MAC at the end, if it was chosen.
+    pub(super) mac: Option<Mac>,
+    /// Whether host-local has chosen addresses of its own accord.
+    pub(super) more: bool,
+    /// Why the attachment fails in the end.
+    pub(super) failure: Option<Failure>,
+}
+
+/// What a plugin reads beside its configuration.
+struct Environment<'a> {
+    /// `MAC=` of CNI_ARGS.
+    mac: &'a str,
+    /// `IP=` of CNI_ARGS.
+    ip: String,
+    cni_version: &'a str,
+}
+
+/// An address and the length of its prefix.
+type Assigned = (IpAddr, u32);
+
+/// Runs an attachment's plugins one after the other.
+pub(super) fn attach(attachment: &Attachment) -> OnWire {
+    let mut seen = OnWire::default();
+    seen.failure = run(attachment, &mut seen).err();
+    seen
+}
+
+fn run(attachment: &Attachment, seen: &mut OnWire) -> Result<(), Failure> {
+    let name = &attachment.interface;
+    let odd = |c: char| c == '/' || c == ':' || c.is_whitespace();
+    if name.is_empty() || name.len() > 15 || [".", ".."].contains(&&**name) || name.contains(odd) {
+        return Err(Failure::Plugin("the interface's name"));
+    }
+    let environment = Environment {
+        mac: &attachment.mac,
+        ip: attachment.ips.as_deref().unwrap_or_default().join(","),
+        cni_version: &attachment.cni_version,
+    };
+    let mut main: Option<&str> = None;
+    for plugin in &attachment.plugins {
+        let config = with_runtime_config(plugin, attachment);
+        let members = config.members().unwrap_or_default();
+        let kind = plugin.at("type").and_then(Json::text).unwrap_or_default();
+        match kind {
+            "macvlan" => {
+                let mac = macvlan_mac(members, &environment)?;
+                interface(members, &environment, mac, MustHaveAddress::WithIpam, seen)?;
+            }
+            "bridge" => {
+                let mac = bridge_mac(members, &environment)?;
+                interface(members, &environment, mac, MustHaveAddress::WithIpam, seen)?;
+            }
+            "ipvlan" => {
+                interface(
+                    members,
+                    &environment,
+                    String::new(),
+                    MustHaveAddress::Always,
+                    seen,
+                )?;
+            }
+            "tuning" => tuning(members, &environment, main, seen)?,
+            _ => return Err(Failure::Plugin("no such plugin")),
+        }
+        main = main.or(Some(kind));
+        if seen.ips.is_empty() && !seen.more && is_old(&environment) {
+            return Err(Failure::Plugin("a result of that version has an address"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a result has one address of each family.
+fn is_old(environment: &Environment<'_>) -> bool {
+    ["0.1.0", "0.2.0"].contains(&environment.cni_version)
+}
+
+/// libcni: what is asked of a capability goes to each plugin that has it. The default network has
+/// none of it, for Multus leaves its runtime configuration empty.
+pub(super) fn with_runtime_config(plugin: &Json, attachment: &Attachment) -> Json {
+    let mut config = plugin.clone();
+    if attachment.is_default {
+        return config;
+    }
+    let has =
+        |name: &str| plugin.at("capabilities").and_then(|c| c.at(name)) == Some(&Json::Bool(true));
+    let mut asked = Vec::new();
+    let ips = attachment.ips.as_deref().unwrap_or_default();
+    if has("ips") && !ips.is_empty() {
+        let ips = ips.iter().cloned().map(Json::Text).collect();
+        asked.push(("ips".to_owned(), Json::List(ips)));
+    }
+    if has("mac") && !attachment.mac.is_empty() {
+        asked.push(("mac".to_owned(), Json::Text(attachment.mac.clone())));
+    }
+    if !asked.is_empty() {
+        config.set("runtimeConfig", Json::Object(asked));
+    }
+    config
+}
+
+/// Of several texts the last one that is not empty.
+fn last_given<const N: usize>(texts: [String; N]) -> String {
+    let given = texts.into_iter().rev().find(|text| !text.is_empty());
+    given.unwrap_or_default()
+}
+
+fn runtime_mac(members: &[Member]) -> Result<String, Failure> {
+    let runtime = struct_field(members, "runtimeConfig", Pointer::No)?.unwrap_or_default();
+    text_field(&runtime, "mac")
+}
+
+fn macvlan_mac(members: &[Member], environment: &Environment<'_>) -> Result<String, Failure> {
+    let own = text_field(members, "mac")?;
+    Ok(last_given([
+        own,
+        environment.mac.to_owned(),
+        runtime_mac(members)?,
+    ]))
+}
+
+fn bridge_mac(members: &[Member], environment: &Environment<'_>) -> Result<String, Failure> {
+    let args = struct_field(members, "args", Pointer::No)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", Pointer::No)?.unwrap_or_default();
+    let args = text_field(&args, "mac")?;
+    Ok(last_given([
+        environment.mac.to_owned(),
+        args,
+        runtime_mac(members)?,
+    ]))
+}
+
+/// Whether an interface may come without addresses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MustHaveAddress {
+    Always,
+    WithIpam,
+}
+
+/// Makes the interface and gives it its addresses.
+fn interface(
+    members: &[Member],
+    environment: &Environment<'_>,
+    mac: String,
+    must: MustHaveAddress,
+    seen: &mut OnWire,
+) -> Result<(), Failure> {
+    let mac = match &*mac {
+        "" => None,
+        text => {
+            let bytes = parse_mac(text).ok_or(Failure::Plugin("a MAC"))?;
+            let six = Mac::try_from(&*bytes).map_err(|_| Failure::Plugin("a long MAC"))?;
+            Some(usable(six)?)
+        }
+    };
+    let ipam = struct_field(members, "ipam", Pointer::No)?.unwrap_or_default();
+    let kind = text_field(&ipam, "type")?;
+    let assigned = match &*kind {
+        "" if must == MustHaveAddress::WithIpam => Vec::new(),
+        "static" => static_ipam(members, environment)?,
+        "host-local" => {
+            let (asked, more) = host_local(members, environment)?;
+            seen.more = more;
+            asked
+        }
+        _ => return Err(Failure::Plugin("no such IPAM")),
+    };
+    if assigned.is_empty() && !kind.is_empty() && !seen.more {
+        return Err(Failure::Plugin("no address"));
+    }
+    // Before this it is down.
+    seen.macs.extend(mac);
+    seen.mac = mac;
+    let mut there = BTreeSet::new();
+    for (ip, prefix) in assigned {
+        // Linux tells IPv6 addresses apart without their prefixes.
+        let key = (ip, if ip.is_ipv4() { prefix } else { 0 });
+        if !there.insert(key) {
+            return Err(Failure::Plugin("an address twice"));
+        }
+        seen.ips.insert(ip);
+    }
+    Ok(())
+}
+
+fn usable(mac: Mac) -> Result<Mac, Failure> {
+    match mac[0] & 1 == 1 || mac == [0; 6] {
+        true => Err(Failure::Plugin("a MAC that Linux refuses")),
+        false => Ok(mac),
+    }
+}
+
+/// The static plugin: CNI_ARGS are appended to what is configured, `args.cni.ips` take the place of
+/// that, and `runtimeConfig.ips` of all.
+fn static_ipam(
+    members: &[Member],
+    environment: &Environment<'_>,
+) -> Result<Vec<Assigned>, Failure> {
+    let runtime = struct_field(members, "runtimeConfig", Pointer::No)?.unwrap_or_default();
+    let runtime = texts_field(&runtime, "ips")?;
+    let args = struct_field(members, "args", Pointer::Yes)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", Pointer::Yes)?.unwrap_or_default();
+    let args = texts_field(&args, "ips")?;
+    let mut found = Vec::new();
+    let ipam = struct_field(members, "ipam", Pointer::Yes)?.unwrap_or_default();
+    for list in fields(&ipam, "addresses") {
+        let Json::List(list) = list else { continue };
+        let texts = list.iter().filter_map(|one| one.at("address")?.text());
+        found.extend(texts.map(str::to_owned));
+    }
+    if !environment.ip.is_empty() {
+        let asked: Vec<&str> = environment.ip.split(',').map(str::trim).collect();
+        if !asked.iter().all(|ip| parse_cidr(ip).is_some()) {
+            return Err(Failure::Plugin("an address without prefix"));
+        }
+        found.extend(asked.into_iter().map(str::to_owned));
+    }
+    // Each list is read before the next takes its place.
+    for list in [&args, &runtime] {
+        let list = list.elements().unwrap_or_default();
+        if !list.is_empty() {
+            found = list.to_vec();
+            if !found.iter().all(|ip| parse_cidr(ip).is_some()) {
+                return Err(Failure::Plugin("an address without prefix"));
+            }
+        }
+    }
+    let found: Option<Vec<Assigned>> = found.iter().map(|ip| parse_cidr(ip)).collect();
+    let found = found.ok_or(Failure::Plugin("an address"))?;
+    let v4 = found.iter().filter(|(ip, _)| ip.is_ipv4()).count();
+    let crowded = v4 > 1 || found.len() - v4 > 1;
+    if crowded && is_old(environment) {
+        return Err(Failure::Plugin("more than one address of a family"));
+    }
+    Ok(found)
+}
+
+/// host-local with one range set: takes an address that is asked for, from wherever, if it is in the
+/// range; else chooses one. Says, too, whether it has chosen.
+fn host_local(
+    members: &[Member],
+    environment: &Environment<'_>,
+) -> Result<(Vec<Assigned>, bool), Failure> {
+    let ip_or_none = |target: &mut Option<String>, value: &Json| match value {
+        Json::Null => {
+            *target = None;
+            Ok(())
+        }
+        Json::Text(text) => {
+            let fits = text.is_empty() || parse_cidr(text).is_some() || parse_ip(text).is_some();
+            *target = Some(text.clone());
+            fits.then_some(()).ok_or(Failure::Decode("not an address"))
+        }
+        _ => Err(Failure::Decode("not a string")),
+    };
+    let list = |members: &[Member]| {
+        let mut slice: Slice<Option<String>> = Slice::default();
+        for value in fields(members, "ips") {
+            slice.decode(value, ip_or_none)?;
+        }
+        Ok(slice.elements().unwrap_or_default().to_vec())
+    };
+    let runtime = struct_field(members, "runtimeConfig", Pointer::No)?.unwrap_or_default();
+    let runtime = list(&runtime)?;
+    let args = struct_field(members, "args", Pointer::Yes)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", Pointer::Yes)?.unwrap_or_default();
+    let args = list(&args)?;
+    let read = |text: &str| match parse_cidr(text) {
+        Some((ip, _)) => Some(ip),
+        None => parse_ip(text),
+    };
+    let mut asked = BTreeSet::new();
+    if !environment.ip.is_empty() {
+        let ip = read(&environment.ip).ok_or(Failure::Plugin("more than one address"))?;
+        asked.insert(ip);
+    }
+    for ip in args.into_iter().chain(runtime) {
+        let ip = ip.ok_or(Failure::Panic("a nil address"))?;
+        asked.insert(read(&ip).ok_or(Failure::Plugin("an empty address"))?);
+    }
+    let ipam = struct_field(members, "ipam", Pointer::Yes)?.unwrap_or_default();
+    let (subnet, prefix) =
+        parse_cidr(&text_field(&ipam, "subnet")?).ok_or(Failure::Plugin("no range"))?;
+    let inside = |ip: &IpAddr| match (subnet, ip) {
+        (IpAddr::V4(subnet), IpAddr::V4(ip)) => {
+            let bits = |ip: &std::net::Ipv4Addr| ip.to_bits() >> (32 - prefix);
+            let host = ip.to_bits() & (u32::MAX >> prefix);
+            // The network's own address, its last one, and the gateway, which is the first.
+            bits(&subnet) == bits(ip) && host > 1 && host < u32::MAX >> prefix
+        }
+        _ => false,
+    };
+    match asked.len() {
+        0 => Ok((Vec::new(), true)),
+        1 if asked.iter().all(inside) => {
+            Ok((asked.into_iter().map(|ip| (ip, prefix)).collect(), false))
+        }
+        _ => Err(Failure::Plugin("not in the range")),
+    }
+}
+
+/// tuning: `args.cni.mac`, even an empty one, takes the place of `runtimeConfig.mac`, and that of
+/// CNI_ARGS. The kernel takes the first six bytes of a longer one.
+fn tuning(
+    members: &[Member],
+    environment: &Environment<'_>,
+    main: Option<&str>,
+    seen: &mut OnWire,
+) -> Result<(), Failure> {
+    let own = text_field(members, "mac")?;
+    let mut mac = last_given([own, environment.mac.to_owned(), runtime_mac(members)?]);
+    let args = struct_field(members, "args", Pointer::Yes)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", Pointer::Yes)?.unwrap_or_default();
+    for key in ["mtu", "txQLen"] {
+        fields(&args, key).try_for_each(is_int)?;
+    }
+    for key in ["promisc", "allmulti"] {
+        fields(&args, key).try_for_each(is_bool)?;
+    }
+    for value in fields(&args, "mac") {
+        match value {
+            Json::Null | Json::Text(_) => {}
+            _ => return Err(Failure::Decode("not a string")),
+        }
+    }
+    // A pointer: the last `null` makes it nil.
+    if let Some(Json::Text(text)) = fields(&args, "mac").last() {
+        mac.clone_from(text);
+    }
+    if main.is_none() {
+        return Err(Failure::Plugin("nothing to tune"));
+    }
+    if mac.is_empty() {
+        return Ok(());
+    }
+    let bytes = parse_mac(&mac).ok_or(Failure::Plugin("a MAC"))?;
+    let mut six = Mac::default();
+    six.copy_from_slice(&bytes[..6]);
+    if main == Some("ipvlan") {
+        return Err(Failure::Plugin("ipvlan has no MAC of its own"));
+    }
+    let six = usable(six)?;
+    seen.macs.insert(six);
+    seen.mac = Some(six);
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! The property itself: whatever the model says is on the wire is held by this pod in the index, or
+//! the pod was refused.
+
+use std::{
+    env, fmt,
+    net::IpAddr,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use libtest_mimic::Failed;
+use nadmit::{
+    allocation::{Address, Holder},
+    network::{annotations, mac::Mac},
+};
+use serde_json::Value;
+
+use super::{
+    generate::SERVED,
+    model::{Begun, given, outcome},
+    multus::{Annotated, Nad},
+    scene::Scene,
+    world::{World, holder},
+};
+use crate::simulation::dice::Dice;
+
+/// How long pods are made if nothing is said.
+const SECONDS: u64 = 4;
+
+/// Something on the wire that is not the pod's.
+#[derive(Debug, Clone, PartialEq)]
+struct Stolen {
+    what: What,
+    network: &'static str,
+    interface: String,
+    holder: Option<Holder>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum What {
+    Ip(IpAddr),
+    Mac(Mac),
+}
+
+/// What came of one scene.
+enum Told {
+    Refused,
+    /// So many addresses and MACs are on the wire, all the pod's own.
+    Held(usize),
+    Stolen(Stolen, Value),
+}
+
+/// The number from which seeds are counted.
+pub(super) fn first_seed() -> Result<u64, Failed> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(match number("NADMIT_WIRE_SEED") {
+        Some(seed) => seed,
+        None => u64::try_from(now.as_micros())?,
+    })
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+/// Makes pods until the time is over.
+pub(super) fn holds() -> Result<(), Failed> {
+    let first = first_seed()?;
+    let asked = number("NADMIT_WIRE_SEED").is_some();
+    let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let begun = Instant::now();
+    let (mut seed, mut passed, mut held) = (first, 0_usize, 0_usize);
+    while begun.elapsed() < seconds && !(asked && seed > first) {
+        let scene = Scene::of(&Dice::of(seed));
+        match tell(&scene)? {
+            Told::Refused => {}
+            Told::Held(count) => {
+                passed += 1;
+                held += usize::from(count > 0);
+            }
+            Told::Stolen(..) => {
+                return Err(Broken {
+                    seed,
+                    scene: smallest(scene)?,
+                }
+                .into_words());
+            }
+        }
+        seed += 1;
+    }
+    let count = seed - first;
+    // Refusing everything would hold the property, too.
+    if count > 500 && (passed < 20 || held < 10) {
+        return Err(format!("of {count} pods {passed} pass, {held} of them with addresses").into());
+    }
+    Ok(())
+}
+
+/// A scene in which something is stolen, as small as it gets.
+struct Broken {
+    seed: u64,
+    scene: Scene,
+}
+
+impl Broken {
+    fn into_words(self) -> Failed {
+        let Self { seed, scene } = self;
+        let what = match tell(&scene) {
+            Ok(Told::Stolen(stolen, pod)) => {
+                format!("{stolen:?}\npod: {}", pod["metadata"])
+            }
+            _ => "it is not told the same twice".to_owned(),
+        };
+        let config = |name: &str| scene.nads.iter().find(|nad| nad.name == name);
+        format!(
+            "again: NADMIT_WIRE_SEED={seed} cargo test --test it wire::what_is_on\n{what}\n\
+             asked: {:?}\n{:?} as {:?}, {:?}\nserved: {}\nunserved: {}",
+            scene.annotated(),
+            scene.way,
+            scene.who,
+            scene.settings,
+            config(SERVED).map_or("", |nad| &nad.config),
+            config(super::generate::UNSERVED).map_or("", |nad| &nad.config),
+        )
+        .into()
+    }
+}
+
+/// Takes things away as long as something is stolen.
+fn smallest(mut scene: Scene) -> Result<Scene, Failed> {
+    'smaller: loop {
+        for smaller in scene.smaller() {
+            if matches!(tell(&smaller)?, Told::Stolen(..)) {
+                scene = smaller;
+                continue 'smaller;
+            }
+        }
+        return Ok(scene);
+    }
+}
+
+fn tell(scene: &Scene) -> Result<Told, Failed> {
+    let mut world = World::new(scene)?;
+    let Some(pod) = world.tell(scene)? else {
+        return Ok(Told::Refused);
+    };
+    let annotation = |key: &str| pod["metadata"]["annotations"][key].as_str();
+    let annotated = Annotated {
+        namespace: "db",
+        networks: annotation(annotations::NETWORKS),
+        default_network: annotation(annotations::DEFAULT_NETWORK),
+    };
+    let mut count = 0;
+    for begun in outcome(annotated, &scene.nads).begun {
+        match stolen(&begun, &world, &scene.nads, &holder(&pod)) {
+            Ok(held) => count += held,
+            Err(stolen) => return Ok(Told::Stolen(stolen, pod)),
+        }
+    }
+    Ok(Told::Held(count))
+}
+
+/// How much of what an attachment puts on the wire is the pod's; or what is not.
+fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result<usize, Stolen> {
+    let attachment = &begun.attachment;
+    let is_it =
+        |nad: &&Nad| (nad.namespace, nad.name) == (&*attachment.namespace, &*attachment.name);
+    let Some(nad) = nads.iter().find(is_it) else {
+        return Ok(0);
+    };
+    let own = given(nad, attachment.is_default);
+    let index = world.index.lock();
+    let (pool, space) = (&world.pool, &world.pool.space);
+    let ips = begun
+        .on_wire
+        .ips
+        .difference(&own.ips)
+        .map(|ip| What::Ip(*ip));
+    let macs = begun
+        .on_wire
+        .macs
+        .difference(&own.macs)
+        .map(|mac| What::Mac(Mac(*mac)));
+    let mut count = 0;
+    for what in ips.chain(macs) {
+        let (found, of_pool) = match what {
+            What::Ip(ip) => {
+                let found = index.holder_of(space, Address::from(ip));
+                (found, pool.range_of(ip).is_some())
+            }
+            What::Mac(mac) => {
+                let of_pool = pool.macs.as_ref().is_some_and(|macs| macs.contains(mac));
+                (index.holder_of_mac(space, mac), of_pool)
+            }
+        };
+        let found = found.map(|record| record.holder.clone());
+        if found.as_ref() == Some(holder) {
+            count += 1;
+        } else if nad.name == SERVED || of_pool || found.is_some() {
+            return Err(Stolen {
+                what,
+                network: nad.name,
+                interface: attachment.interface.clone(),
+                holder: found,
+            });
+        }
+    }
+    Ok(count)
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Mac(mac) => write!(f, "{mac}"),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The model of the plugins beside the real ones: the same attachments, handed over as libcni does it.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+
+use super::{
+    go::Json,
+    model::outcome,
+    multus::{Annotated, Attachment},
+    plugins::{Mac, OnWire, with_runtime_config},
+    scene::Scene,
+};
+use crate::{
+    plugins::host::{Chain, Host},
+    simulation::dice::Dice,
+};
+
+/// How many generated attachments are tried.
+const GENERATED: usize = 30;
+
+/// Compares a row of generated attachments.
+pub(super) fn generated(host: &Host, first: u64) -> Result<(), Failed> {
+    let mut compared = 0;
+    for seed in first.. {
+        let scene = Scene::of(&Dice::of(seed));
+        let pod = scene.annotated();
+        for begun in outcome(pod, &scene.nads).begun {
+            let named = format!(
+                "again: NADMIT_WIRE_SEED={seed}\n{pod:?}\n{:?}",
+                begun.attachment
+            );
+            compare(host, &begun.attachment, &begun.on_wire)
+                .map_err(|error| format!("{named}\n{error:?}"))?;
+            compared += 1;
+        }
+        if compared >= GENERATED {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Compares what one annotation attaches.
+pub(super) fn fixed(host: &Host, pod: Annotated<'_>, scene: &Scene) -> Result<(), Failed> {
+    for begun in outcome(pod, &scene.nads).begun {
+        compare(host, &begun.attachment, &begun.on_wire)?;
+    }
+    Ok(())
+}
+
+fn compare(host: &Host, attachment: &Attachment, expected: &OnWire) -> Result<(), Failed> {
+    if attachment.plugins.iter().any(is_unknown_here) {
+        return Ok(());
+    }
+    let plugins = attachment.plugins.iter().map(|plugin| {
+        let config = with_runtime_config(plugin, attachment).to_string();
+        let config = config
+            .replace("MASTER", &host.master)
+            .replace("BRIDGE", &host.bridge);
+        serde_json::from_str(&config)
+    });
+    let chain = Chain {
+        id: "wire",
+        version: json!(attachment.cni_version),
+        plugins: plugins.collect::<Result<_, _>>()?,
+        args: &cni_args(attachment),
+    };
+    let seen = host.run(chain, |interface| Ok(interface.clone()))?;
+    match (&expected.failure, seen) {
+        (Some(_), Err(_)) => Ok(()),
+        (None, Ok(interface)) => agree(&interface, expected),
+        (None, Err(said)) => Err(format!("the model attaches, the plugins say {said}").into()),
+        // The name is libcni's matter, which is not here.
+        (Some(failure), Ok(_)) if is_of_name(attachment) => {
+            let _ = failure;
+            Ok(())
+        }
+        (Some(failure), Ok(interface)) => {
+            Err(format!("the model fails ({failure:?}), the plugins make {interface}").into())
+        }
+    }
+}
+
+/// Where the kernel has no ipvlan, nothing can be compared.
+fn is_unknown_here(plugin: &Json) -> bool {
+    plugin.at("type").and_then(Json::text) == Some("ipvlan") && !Host::knows("ipvlan")
+}
+
+fn is_of_name(attachment: &Attachment) -> bool {
+    let mut renamed = attachment.clone();
+    "net1".clone_into(&mut renamed.interface);
+    super::plugins::attach(&renamed).failure.is_none()
+}
+
+/// CNI_ARGS as Multus and libcni write them.
+fn cni_args(attachment: &Attachment) -> String {
+    let mut args = "IgnoreUnknown=true;K8S_POD_NAMESPACE=db;K8S_POD_NAME=p".to_owned();
+    if !attachment.mac.is_empty() {
+        args += &format!(";MAC={}", attachment.mac);
+    }
+    if let Some(ips) = &attachment.ips {
+        args += &format!(";IP={}", ips.join(","));
+    }
+    args
+}
+
+fn agree(interface: &Value, expected: &OnWire) -> Result<(), Failed> {
+    let addresses = interface["addr_info"].as_array().into_iter().flatten();
+    // The kernel makes an address of its own on every link.
+    let given = addresses.filter(|one| one["scope"] != "link");
+    let ips: BTreeSet<IpAddr> = given
+        .filter_map(|one| one["local"].as_str()?.parse().ok())
+        .collect();
+    let same_ips = match expected.more {
+        true => ips.is_superset(&expected.ips),
+        false => ips == expected.ips,
+    };
+    let mac = interface["address"].as_str().unwrap_or_default();
+    let chosen = expected.mac.map(in_words);
+    let same_mac = match &chosen {
+        Some(chosen) => mac == chosen,
+        // What the kernel makes up is none of these.
+        None => !mac.starts_with("02:5e:00") && !mac.starts_with("02:aa:00"),
+    };
+    if same_ips && same_mac {
+        return Ok(());
+    }
+    Err(format!("the model says {expected:?} ({chosen:?}), the plugins make {interface}").into())
+}
+
+fn in_words(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}

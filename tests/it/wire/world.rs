@@ -1,0 +1,377 @@
+//! A cluster as nadmit sees it, and the reviews in which a pod gets there: mutated, validated, stored,
+//! bound.
+
+use std::{cell::Cell, collections::HashSet, sync::Arc};
+
+use libtest_mimic::Failed;
+use nadmit::{
+    admission::{Decision, Late, Review, Situation, Verdict, Webhook, decide, late},
+    allocation::{
+        Controller, Holder, Identity, Pool, SharedIndex, Timestamp, Version, Write, index::Ticket,
+    },
+    catalog::{Catalog, Labels, Pod, Requested},
+    network::{Network, annotations},
+    rules::Policy,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    generate::SERVED,
+    held::{self, POOL},
+    scene::{Scene, Way, Who},
+};
+
+/// The pod's namespace.
+pub(super) const NAMESPACE: &str = "db";
+const NODE: &str = "node-1";
+
+/// Annotations by key.
+pub(super) type Annotations = Map<String, Value>;
+
+/// See the module's documentation.
+pub(super) struct World {
+    pub(super) pool: Arc<Pool>,
+    pub(super) index: SharedIndex,
+    catalog: Catalog,
+    policy: Policy,
+    labelled: bool,
+    last: Cell<u64>,
+}
+
+/// What an API server makes of a request.
+enum Answered {
+    /// It passes, with these changes.
+    Changed(Value),
+    Refused,
+}
+
+impl World {
+    pub(super) fn new(scene: &Scene) -> Result<Self, Failed> {
+        let settings = &scene.settings;
+        let pool = held::pool(settings)?;
+        let networks = scene.nads.iter().map(|nad| {
+            let mut network = Network::new(nad.namespace, nad.name, Some(&nad.config));
+            network.address_pool = (nad.name == SERVED).then(|| POOL.into());
+            Arc::new(network)
+        });
+        let labels = Labels {
+            mode: settings.label,
+            mutable_attachments: matches!(scene.way, Way::Updated | Way::UpdatedInStatus),
+            injection: settings.labelled,
+            ..Labels::default()
+        };
+        let reservation = settings.has_reservation.then(held::reserved).transpose()?;
+        let catalog = Catalog::new([(NAMESPACE.into(), labels)], networks, []).with_pools(
+            [(POOL.into(), Ok(Arc::clone(&pool)))],
+            reservation,
+            &Arc::default(),
+        );
+        let mut policy = Policy::of(settings.profile);
+        policy.mode = settings.mode;
+        policy.injection = Some(settings.injection);
+        policy.namespace_isolation = Some(settings.isolation);
+        if settings.excluded {
+            policy.excluded_namespaces = HashSet::from([NAMESPACE.into()]);
+        }
+        let world = Self {
+            pool,
+            index: SharedIndex::default(),
+            catalog,
+            policy,
+            labelled: settings.labelled,
+            last: Cell::new(0),
+        };
+        let mut index = world.index.lock();
+        index.sync(world.catalog.layout());
+        world.last.set(held::by_others(&world.pool, &mut index)?);
+        drop(index);
+        Ok(world)
+    }
+
+    fn versions(&self, writes: &[Write]) -> Vec<Version> {
+        let versions = writes.iter().map(|_| {
+            self.last.set(self.last.get() + 1);
+            Version(self.last.get())
+        });
+        versions.collect()
+    }
+
+    fn record(&self, writes: &[Write], ticket: Ticket) {
+        let versions = self.versions(writes);
+        self.index.lock().confirm(ticket, &versions);
+    }
+
+    /// The pod as it runs at last; `None` where it was refused.
+    pub(super) fn tell(&mut self, scene: &Scene) -> Result<Option<Value>, Failed> {
+        let asked = annotations_of(scene);
+        let plain = || Annotations::from_iter([(annotations::NETWORKS.to_owned(), json!(SERVED))]);
+        let first = match scene.way {
+            Way::Created | Way::CreatedOnNode => asked.clone(),
+            Way::Updated | Way::UpdatedInStatus | Way::Bound => plain(),
+        };
+        let node = (scene.way == Way::CreatedOnNode).then_some(NODE);
+        let Some(pod) = self.create(scene.who, first, node)? else {
+            return Ok(None);
+        };
+        let brought = (scene.way == Way::Bound && self.labelled).then(|| asked.clone());
+        let Some(pod) = self.bind(pod, brought)? else {
+            return Ok(None);
+        };
+        match scene.way {
+            Way::Updated => self.update(&pod, asked, ""),
+            Way::UpdatedInStatus => self.update(&pod, asked, "status"),
+            _ => Ok(Some(pod)),
+        }
+    }
+
+    fn create(
+        &mut self,
+        who: Who,
+        asked: Annotations,
+        node: Option<&str>,
+    ) -> Result<Option<Value>, Failed> {
+        let (generate_name, name) = match who {
+            Who::Named => (None, "app"),
+            Who::Generated => (Some("app-"), "app-x7k2p"),
+            Who::Replica => (None, "set-0"),
+        };
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "spec": {"containers": []},
+            "metadata": {"namespace": NAMESPACE, "annotations": asked},
+        });
+        match generate_name {
+            Some(prefix) => pod["metadata"]["generateName"] = json!(prefix),
+            None => pod["metadata"]["name"] = json!(name),
+        }
+        if who == Who::Replica {
+            pod["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "set", "controller": true,
+            }]);
+        }
+        if let Some(node) = node {
+            pod["spec"]["nodeName"] = json!(node);
+        }
+        let request = json!({"operation": "CREATE", "object": pod});
+        let Answered::Changed(mut pod) = self.ask(Webhook::Mutate, request, "", "Pod")? else {
+            return Ok(None);
+        };
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["uid"] = json!("3239b2d2-cd73-479a-9620-6ac93fb25752");
+        let request = json!({"operation": "CREATE", "object": pod});
+        let Answered::Changed(pod) = self.ask(Webhook::Validate, request, "", "Pod")? else {
+            return Ok(None);
+        };
+        self.store(&pod);
+        Ok(Some(pod))
+    }
+
+    /// Binds a pod, and puts in late what was missed.
+    fn bind(
+        &mut self,
+        mut pod: Value,
+        brought: Option<Annotations>,
+    ) -> Result<Option<Value>, Failed> {
+        if pod["spec"]["nodeName"].is_null() {
+            if self.labelled {
+                let metadata = &pod["metadata"];
+                let mut binding = json!({
+                    "apiVersion": "v1", "kind": "Binding",
+                    "metadata": {
+                        "name": metadata["name"], "namespace": NAMESPACE, "uid": metadata["uid"],
+                    },
+                    "target": {"kind": "Node", "name": NODE},
+                });
+                if let Some(brought) = brought {
+                    binding["metadata"]["annotations"] = Value::Object(brought);
+                }
+                for webhook in [Webhook::Mutate, Webhook::Validate] {
+                    let request = json!({"operation": "CREATE", "object": binding});
+                    let answered = self.ask(webhook, request, "binding", "Binding")?;
+                    let Answered::Changed(changed) = answered else {
+                        return Ok(None);
+                    };
+                    binding = changed;
+                }
+                let brought = binding["metadata"]["annotations"]
+                    .as_object()
+                    .into_iter()
+                    .flatten();
+                for (key, value) in brought {
+                    pod["metadata"]["annotations"][key] = value.clone();
+                }
+            }
+            pod["spec"]["nodeName"] = json!(NODE);
+            self.store(&pod);
+        }
+        self.put_in_late(&mut pod);
+        Ok(Some(pod))
+    }
+
+    fn put_in_late(&mut self, pod: &mut Value) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let Some(known) = self.catalog.pod(NAMESPACE, name).cloned() else {
+            return;
+        };
+        let found = late(&known, &self.situation());
+        let Late::Lacks {
+            writes,
+            ticket,
+            annotations,
+        } = found
+        else {
+            return;
+        };
+        self.record(&writes, ticket);
+        for (key, text) in annotations {
+            pod["metadata"]["annotations"][key] = json!(text);
+        }
+        self.store(pod);
+    }
+
+    fn update(
+        &mut self,
+        before: &Value,
+        asked: Annotations,
+        subresource: &str,
+    ) -> Result<Option<Value>, Failed> {
+        let mut pod = before.clone();
+        for key in [annotations::NETWORKS, annotations::DEFAULT_NETWORK] {
+            match asked.get(key) {
+                Some(text) => pod["metadata"]["annotations"][key] = text.clone(),
+                None => {
+                    let all = pod["metadata"]["annotations"].as_object_mut();
+                    all.and_then(|all| all.remove(key));
+                }
+            }
+        }
+        // Only the pod itself is mutated.
+        let webhooks: &[Webhook] = match subresource {
+            "" => &[Webhook::Mutate, Webhook::Validate],
+            _ => &[Webhook::Validate],
+        };
+        for webhook in webhooks {
+            let request = json!({"operation": "UPDATE", "object": pod, "oldObject": before});
+            let answered = self.ask(*webhook, request, subresource, "Pod")?;
+            let Answered::Changed(changed) = answered else {
+                return Ok(None);
+            };
+            pod = changed;
+        }
+        self.store(&pod);
+        Ok(Some(pod))
+    }
+
+    fn situation(&self) -> Situation<'_> {
+        Situation {
+            now: Timestamp(1000),
+            chance: 7,
+            ..Situation::confirmed(&self.catalog, &self.policy, &self.index)
+        }
+    }
+
+    fn ask(
+        &self,
+        webhook: Webhook,
+        mut request: Value,
+        subresource: &str,
+        kind: &str,
+    ) -> Result<Answered, Failed> {
+        request["uid"] = json!("test");
+        request["kind"] = json!({"group": "", "version": "v1", "kind": kind});
+        request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+        request["subResource"] = json!(subresource);
+        request["name"] = request["object"]["metadata"]["name"].clone();
+        if request["name"].is_null() {
+            request["name"] = json!("");
+        }
+        request["namespace"] = json!(NAMESPACE);
+        request["userInfo"] = json!({"username": "dev"});
+        request["dryRun"] = json!(false);
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request,
+        });
+        let body = review.to_string();
+        let review = Review::parse(body.as_bytes())?;
+        let answer = match decide(webhook, &review.request, &self.situation()) {
+            Decision::Answer(answer) => answer,
+            Decision::Plan(plan) => {
+                self.record(&plan.writes, plan.ticket);
+                plan.answer
+            }
+            // Nothing is in flight for ever: in the end this is the answer.
+            Decision::AskAgain(answer) => answer,
+            other @ (Decision::Confirm(_) | Decision::Refresh(_) | Decision::Claim(_)) => {
+                return Err(format!("{other:?}").into());
+            }
+        };
+        if answer.verdict() == Verdict::Deny {
+            return Ok(Answered::Refused);
+        }
+        let mut object = request["object"].clone();
+        if let Some(patch) = answer.patch() {
+            json_patch::patch(&mut object, patch)?;
+        }
+        Ok(Answered::Changed(object))
+    }
+
+    fn store(&mut self, pod: &Value) {
+        let metadata = &pod["metadata"];
+        let text = |value: &Value| value.as_str().map(Box::<str>::from);
+        let annotation = |key: &str| text(&metadata["annotations"][key]);
+        self.catalog.put_pod(Arc::new(Pod {
+            namespace: NAMESPACE.into(),
+            name: text(&metadata["name"]).unwrap_or_default(),
+            uid: text(&metadata["uid"]),
+            holder: holder(pod),
+            host_network: false,
+            networks: annotation(annotations::NETWORKS),
+            default_network: annotation(annotations::DEFAULT_NETWORK),
+            network_status: None,
+            requested: Requested {
+                networks: annotation(annotations::REQUESTED_NETWORKS),
+                default_network: annotation(annotations::REQUESTED_DEFAULT_NETWORK),
+            },
+            node: text(&pod["spec"]["nodeName"]),
+            terminating: false,
+            mirror: false,
+            target_of: None,
+        }));
+    }
+}
+
+/// As whom a pod holds addresses.
+pub(super) fn holder(pod: &Value) -> Holder {
+    let metadata = &pod["metadata"];
+    let owner = &metadata["ownerReferences"][0];
+    let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
+    let [api_version, kind, name] = ["apiVersion", "kind", "name"].map(|key| text(&owner[key]));
+    let controller = (!owner.is_null()).then_some(Controller {
+        api_version: &api_version,
+        kind: &kind,
+        name: &name,
+    });
+    let identity = Identity {
+        namespace: NAMESPACE,
+        name: metadata["name"].as_str().unwrap_or_default(),
+        generate_name: metadata["generateName"].as_str().unwrap_or_default(),
+        uid: metadata["uid"].as_str(),
+        controller,
+        token: metadata["annotations"][annotations::HOLDER_TOKEN].as_str(),
+    };
+    identity.asker().map_or_else(
+        || panic!("a pod without name and token"),
+        |asker| asker.holder,
+    )
+}
+
+fn annotations_of(scene: &Scene) -> Annotations {
+    let pod = scene.annotated();
+    let pairs = [
+        (annotations::NETWORKS, pod.networks),
+        (annotations::DEFAULT_NETWORK, pod.default_network),
+    ];
+    let given = pairs
+        .into_iter()
+        .filter_map(|(key, text)| Some((key.to_owned(), json!(text?))));
+    given.collect()
+}
