@@ -162,7 +162,7 @@ impl Decision {
 /// A pod that is created: what its annotations say, and then whose its addresses are.
 fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     let (catalog, policy) = (situation.catalog, situation.policy);
-    let pod = judged(request).filter(|pod| asks_for_networks(pod));
+    let pod = judged(request).filter(|pod| asks_for_networks(pod) || means_networks(pod));
     let Some(pod) = pod else {
         return Decision::Answer(Answer::allow(request));
     };
@@ -170,7 +170,7 @@ fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     let findings = judge_pod(&subject, pods_loudest(request, catalog, policy));
     let decision = Decision::of(request, findings, situation.evidence);
     decision.and_then(|| {
-        let pooled = has_pools(request, situation);
+        let pooled = asks_for_networks(pod) && has_pools(request, situation);
         pooled.then(|| allocated::decide(request, pod, &subject, situation))?
     })
 }
@@ -452,7 +452,7 @@ fn pod_findings(
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
-    if !asks_for_networks(pod) {
+    if !asks_for_networks(pod) && !means_networks(pod) {
         return Vec::new();
     }
     let loudest = pods_loudest(request, catalog, policy);
@@ -462,6 +462,11 @@ fn pod_findings(
 fn asks_for_networks(pod: &Object<'_>) -> bool {
     let annotations = &pod.metadata.annotations;
     annotations.networks.is_some() || annotations.default_network.is_some()
+}
+
+/// Whether a pod has annotations that nobody reads, much like those that ask for networks.
+fn means_networks(pod: &Object<'_>) -> bool {
+    !pod.metadata.annotations.unread.is_empty()
 }
 
 /// How loudly rules may speak of a pod. Where they are silent, authority over address pools is not.

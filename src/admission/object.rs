@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::network::annotations;
+use crate::network::{annotations, near_miss::meant};
 
 /// A Kubernetes object, whatever its kind.
 #[derive(Debug, Default, Deserialize)]
@@ -81,6 +81,8 @@ pub struct Annotations<'a> {
     pub requested_default_network: Option<Cow<'a, str>>,
     /// `nadmit.io/holder-token`
     pub holder_token: Option<Cow<'a, str>>,
+    /// Keys that nobody reads, much like those by which pods ask for networks.
+    pub unread: Vec<Cow<'a, str>>,
     /// Whether there are annotations at all.
     pub present: bool,
     /// `nadmit.io/address-pool`, on a network.
@@ -342,6 +344,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                             found.mirror = true;
                         }
                         _ => {
+                            if meant(&key).is_some() {
+                                found.unread.push(key);
+                            }
                             map.next_value::<IgnoredAny>()?;
                         }
                     }

@@ -74,6 +74,7 @@ pub(super) fn subject<'s>(
         catalog,
     );
     subject.has_node = pod.spec.node_name.is_some();
+    subject.unread = annotations.unread.iter().map(|key| &**key).collect();
     if request.operation == Operation::Create {
         let name = request.name.as_deref().filter(|name| !name.is_empty());
         subject.name = Some(name.or(pod.metadata.name.as_deref()).unwrap_or_default());

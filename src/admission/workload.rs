@@ -4,16 +4,17 @@
 
 use crate::{
     catalog::Catalog,
+    network::annotations,
     rules::{
         Finding, Level, PodSubject, Policy,
-        judge::{judge_machine, judge_template},
+        judge::{judge_machine, judge_metadata, judge_template},
         news::only_news,
-        workload::{MachineSubject, Scale, TemplateSubject, WorkloadKind},
+        workload::{Home, MachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind},
     },
 };
 
 use super::{
-    object::{Object, Raw, Spec},
+    object::{Annotations, Object, Raw, Spec},
     review::Request,
 };
 
@@ -53,10 +54,15 @@ impl Template {
             Self::Workload(kind) => workload(kind, request, object, loudest, catalog, policy),
             Self::Machine => machine(request, object, loudest, catalog, policy),
         };
+        let own = keys(&after.metadata.annotations);
         match &request.old_object {
             None => findings(after),
             // Most updates of a workload are of its metadata.
-            Some(before) if before.spec == after.spec => Vec::new(),
+            Some(before)
+                if before.spec == after.spec && keys(&before.metadata.annotations) == own =>
+            {
+                Vec::new()
+            }
             Some(before) => only_news(findings(after), &findings(before)),
         }
     }
@@ -74,6 +80,13 @@ fn workload(
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
+    let mut metadata = MetadataSubject {
+        kind: kind.kind,
+        home: Home::Template(kind.template),
+        keys: keys(&object.metadata.annotations),
+        in_template: Vec::new(),
+        policy,
+    };
     // A CronJob's template is that of the job which it makes.
     let job: Option<Object<'_>> = object.spec.job_template.and_then(Raw::read);
     let holder = match kind.kind {
@@ -81,13 +94,14 @@ fn workload(
         _ => Some(&object.spec),
     };
     let Some(holder) = holder else {
-        return Vec::new();
+        return judge_metadata(&metadata, loudest);
     };
     let Some(template) = holder.template.and_then(Raw::read::<Object<'_>>) else {
-        return Vec::new();
+        return judge_metadata(&metadata, loudest);
     };
     let annotations = &template.metadata.annotations;
-    let pod = PodSubject::new(
+    metadata.in_template = keys(annotations);
+    let mut pod = PodSubject::new(
         namespace(request),
         template.spec.host_network,
         annotations.networks.as_deref(),
@@ -95,6 +109,7 @@ fn workload(
         policy,
         catalog,
     );
+    pod.unread = annotations.unread.iter().map(|key| &**key).collect();
     let strategy = object.spec.strategy.and_then(Raw::kind);
     let concurrency = object.spec.concurrency.and_then(Raw::read::<String>);
     let subject = TemplateSubject {
@@ -102,7 +117,20 @@ fn workload(
         kind,
         scale: scale(&object.spec, holder, &strategy, &concurrency),
     };
-    judge_template(&subject, loudest)
+    let mut findings = judge_template(&subject, loudest);
+    findings.extend(judge_metadata(&metadata, loudest));
+    findings
+}
+
+/// The keys of annotations that were meant for pods.
+fn keys<'o>(annotations: &'o Annotations<'_>) -> Vec<&'o str> {
+    let asked = [
+        (annotations::NETWORKS, &annotations.networks),
+        (annotations::DEFAULT_NETWORK, &annotations.default_network),
+    ];
+    let asked = asked.into_iter().filter(|(_, text)| text.is_some());
+    let unread = annotations.unread.iter().map(|key| &**key);
+    asked.map(|(key, _)| key).chain(unread).collect()
 }
 
 fn scale<'s>(
@@ -139,5 +167,14 @@ fn machine(
         policy,
         catalog,
     };
-    judge_machine(&subject, loudest)
+    let mut findings = judge_machine(&subject, loudest);
+    let metadata = MetadataSubject {
+        kind: "VirtualMachine",
+        home: Home::Machine,
+        keys: keys(&object.metadata.annotations),
+        in_template: Vec::new(),
+        policy,
+    };
+    findings.extend(judge_metadata(&metadata, loudest));
+    findings
 }

@@ -24,6 +24,7 @@ pub(super) fn identity(manifest: &Manifest) -> Option<Identity<'_>> {
         Manifest::Reservation(m) => ("addressreservation", &m.namespace, &m.name),
         Manifest::SlicePool(m) => ("nodeslicepool", &m.namespace, &m.name),
         Manifest::ConfigMap(m) => ("configmap", &m.namespace, &m.name),
+        Manifest::Made(m) => (m.kind, &m.namespace, &m.name),
         // There is but one that counts, "cluster".
         Manifest::Operator(_) => ("network.operator.openshift.io", "", "cluster"),
         Manifest::Configuration(_) => return None,

@@ -1,21 +1,25 @@
 //! One object, judged against all that was read.
 
+use std::collections::HashMap;
+
 use crate::{
     catalog::Catalog,
     manifests::{
         ConfigMapManifest, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest,
         PodName, VirtualMachineManifest, WorkloadManifest,
     },
-    network::{Span, annotations},
+    network::{Span, annotations, near_miss::meant},
     rules::{
         Finding, Level, Lookup, NetworkSubject, PodSubject, Policy,
         judge::{
-            judge_config_map, judge_machine, judge_network, judge_operator, judge_pod,
-            judge_template, loudest,
+            judge_config_map, judge_machine, judge_metadata, judge_network, judge_operator,
+            judge_pod, judge_template, loudest,
         },
         network_subject::NetworkText,
         operator::ConfigMapSubject,
-        workload::{MachineSubject, Scale, TemplateSubject, WorkloadKind, machine},
+        workload::{
+            Home, MachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind, machine,
+        },
     },
 };
 
@@ -35,6 +39,8 @@ pub(super) struct World<'w> {
     pub(super) policy: &'w Policy,
     pub(super) options: Options,
     pub(super) rehearsal: Rehearsal,
+    /// Networks that are made in some namespaces, by name, with the kind that makes them.
+    pub(super) somewhere: HashMap<&'w str, &'static str>,
 }
 
 impl World<'_> {
@@ -88,7 +94,7 @@ impl World<'_> {
                 name("reservation", &found.namespace, &found.name),
                 self.reservation(found, whole, text),
             ),
-            Manifest::Namespace(_) | Manifest::SlicePool(_) => return,
+            Manifest::Namespace(_) | Manifest::SlicePool(_) | Manifest::Made(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
             file: place.0,
@@ -252,13 +258,23 @@ impl World<'_> {
             },
         };
         let findings = judge_template(&subject, loudest);
-        self.placed(
+        let mut placed = self.placed(
             findings,
             kind.template,
             &workload.annotations,
             whole,
             strings,
-        )
+        );
+        let own = MetadataSubject {
+            kind: kind.kind,
+            home: Home::Template(kind.template),
+            keys: keys(&workload.own_annotations),
+            in_template: keys(&workload.annotations),
+            policy: self.policy,
+        };
+        let findings = judge_metadata(&own, loudest);
+        placed.extend(self.placed(findings, "", &workload.own_annotations, whole, strings));
+        placed
     }
 
     fn machine(
@@ -285,7 +301,17 @@ impl World<'_> {
             let span = named.map_or(whole, |(_, name)| strings.span(name, None));
             (finding, span)
         });
-        placed.collect()
+        let mut placed: Vec<_> = placed.collect();
+        let own = MetadataSubject {
+            kind: "VirtualMachine",
+            home: Home::Machine,
+            keys: keys(&manifest.own_annotations),
+            in_template: Vec::new(),
+            policy: self.policy,
+        };
+        let findings = judge_metadata(&own, loudest);
+        placed.extend(self.placed(findings, "", &manifest.own_annotations, whole, strings));
+        placed
     }
 
     fn subject<'s>(
@@ -295,14 +321,17 @@ impl World<'_> {
         texts: &'s Texts,
     ) -> PodSubject<'s> {
         let text = |key| text_of(texts, key).map(|text| &*text.value);
-        PodSubject::new(
+        let mut subject = PodSubject::new(
             namespace,
             host_network,
             text(annotations::NETWORKS),
             text(annotations::DEFAULT_NETWORK),
             self.policy,
             self.catalog,
-        )
+        );
+        let keys = texts.iter().map(|(key, _)| &**key);
+        subject.unread = keys.filter(|key| meant(key).is_some()).collect();
+        subject
     }
 
     /// The findings on annotations, each with its place in the file.
@@ -327,6 +356,9 @@ impl World<'_> {
     /// Where no network of a namespace was read, those that are missing are likely somewhere else:
     /// that is only warned of.
     fn soften(&self, findings: &mut [Finding]) {
+        for finding in findings.iter_mut() {
+            self.soften_made(finding);
+        }
         if self.options.strict_networks {
             return;
         }
@@ -348,6 +380,28 @@ impl World<'_> {
     }
 }
 
+impl World<'_> {
+    /// A network may be there that is made in namespaces with certain labels, and the labels of this one
+    /// were not read.
+    fn soften_made(&self, finding: &mut Finding) {
+        let Some(Lookup::Network { namespace, name }) = &finding.rests_on else {
+            return;
+        };
+        let declared = self
+            .catalog
+            .namespace(namespace)
+            .is_some_and(|n| n.declared);
+        let missing = self.catalog.network(namespace, name).is_none();
+        if let (false, true, Some(kind)) = (declared, missing, self.somewhere.get(&**name)) {
+            finding.level = finding.level.min(Level::Warn);
+            finding.help = format!(
+                "the {kind} \"{name}\" makes it where its namespaceSelector matches: check the \
+                 Namespace \"{namespace}\" with its labels, too"
+            );
+        }
+    }
+}
+
 fn name(kind: &str, namespace: &str, name: &str) -> String {
     format!("{kind} {namespace}/{name}")
 }
@@ -358,6 +412,10 @@ fn annotation(field: &str) -> Option<&str> {
         .strip_prefix("metadata.annotations[")?
         .split_once(']')?;
     Some(key)
+}
+
+fn keys(texts: &Texts) -> Vec<&str> {
+    texts.iter().map(|(key, _)| &**key).collect()
 }
 
 fn text_of<'t>(texts: &'t Texts, key: &str) -> Option<&'t Located<Box<str>>> {

@@ -1,8 +1,10 @@
 //! All that was read, judged as one world: files alone, files in a cluster, or a cluster.
 
+use std::collections::HashMap;
+
 use crate::{
     catalog::Catalog,
-    manifests::{self, Located, Manifest},
+    manifests::{self, Located, Manifest, NetworkHome},
     network::Span,
     rules::{Level, NamespaceIsolation, Policy},
     sources::{self, SourceError},
@@ -51,6 +53,7 @@ pub fn run_in(files: Vec<File>, cluster: &[File], policy: &Policy, options: Opti
         policy,
         options,
         rehearsal: Rehearsal::of(&read, Pods::Written, &catalog, policy),
+        somewhere: made_somewhere(&read),
     };
     let objects = judge_all(&world, &files, &read, |_| true, &mut remarks);
     remarks.sort_by_key(|remark| (remark.file, remark.span.start));
@@ -90,6 +93,7 @@ pub fn examine(files: Vec<File>, examined: Examined, policy: &Policy) -> Outcome
             strict_networks: true,
         },
         rehearsal: Rehearsal::of(&read, Pods::Running, &catalog, policy),
+        somewhere: HashMap::new(),
     };
     let judged = |object: &Manifest| wanted(namespace(object));
     let objects = judge_all(&world, &files, &read, judged, &mut remarks);
@@ -112,6 +116,19 @@ fn suited(policy: &Policy) -> Policy {
     let isolation = &mut policy.namespace_isolation;
     isolation.get_or_insert(NamespaceIsolation::Unknown);
     policy
+}
+
+/// The names of networks that are made in namespaces with certain labels, each with the kind that makes
+/// it: of a namespace that was not read nobody knows whether it has them.
+fn made_somewhere(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str> {
+    let objects = read.iter().flatten();
+    let makers = objects.filter_map(|object| match &object.value {
+        Manifest::Made(made) if matches!(made.home, NetworkHome::Selected(_)) => {
+            Some((&*made.network, made.kind))
+        }
+        _ => None,
+    });
+    makers.collect()
 }
 
 /// Judges the objects that are `wanted`, and says how many those are.
@@ -146,6 +163,10 @@ fn read(files: &[File]) -> (Objects, Vec<Remark>) {
                 remarks.extend(found.errors.iter().map(|error| {
                     let span = span_at(error.position, text);
                     invalid(index, Level::Deny, span, error.fault.to_string())
+                }));
+                remarks.extend(found.warnings.iter().map(|warning| {
+                    let span = span_at(warning.position, text);
+                    invalid(index, Level::Warn, span, warning.fault.to_string())
                 }));
                 read.push(found.objects);
             }

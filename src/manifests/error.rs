@@ -77,6 +77,35 @@ pub enum ManifestFault {
         /// The version that is read.
         expected: &'static str,
     },
+    /// A network's configuration beside its `spec`.
+    #[error(
+        "{field} stands beside spec, where nobody reads it: the network has no configuration; indent \
+         it by two spaces, so that it is spec.config"
+    )]
+    ConfigBesideSpec {
+        /// The path of the configuration.
+        field: String,
+    },
+    /// A group that has no such kind.
+    #[error("there is no {kind} in {found:?}: write `apiVersion: {expected}`")]
+    Group {
+        /// The kind.
+        kind: &'static str,
+        /// The `apiVersion` as written.
+        found: String,
+        /// The one that is read.
+        expected: &'static str,
+    },
+    /// A kind that there is not.
+    #[error("there is no kind {kind:?} in {group}: did you mean {meant}?")]
+    Misspelt {
+        /// The kind as written.
+        kind: String,
+        /// Its group.
+        group: String,
+        /// The kind that is like it.
+        meant: &'static str,
+    },
     /// A key that an object has twice.
     #[error("{field} is given twice: keep one of them")]
     Repeated {

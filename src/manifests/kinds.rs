@@ -24,10 +24,19 @@ pub(super) struct KnownKind {
     pub name: &'static str,
     /// `apiVersion`
     pub api_version: &'static str,
+    /// Other versions that say the same.
+    pub also: &'static [&'static str],
     /// By whom it is read.
     pub wanted: Wanted,
     /// Reads an object of this kind; reports what is wrong.
     pub read: fn(&mut Reading, &Node<'_>) -> Option<Manifest>,
+}
+
+impl KnownKind {
+    /// Whether no other group has a kind of this name.
+    pub(super) fn is_ours_alone(&self) -> bool {
+        self.name == "NetworkAttachmentDefinition"
+    }
 }
 
 /// By whom an object of a kind is read.
@@ -65,100 +74,158 @@ pub(super) static KINDS: &[KnownKind] = &[
     KnownKind {
         name: "NetworkAttachmentDefinition",
         api_version: "k8s.cni.cncf.io/v1",
+        also: &[],
         wanted: Wanted::Always,
         read: network,
     },
     KnownKind {
         name: "Namespace",
         api_version: "v1",
+        also: &[],
         wanted: Wanted::Always,
         read: namespace,
     },
     KnownKind {
         name: "Network",
         api_version: "operator.openshift.io/v1",
+        also: &[],
         wanted: Wanted::Always,
         read: operator,
     },
     KnownKind {
         name: "NodeSlicePool",
         api_version: "whereabouts.cni.cncf.io/v1alpha1",
+        also: &[],
         wanted: Wanted::Always,
         read: slice_pool,
     },
     KnownKind {
         name: "ConfigMap",
         api_version: "v1",
+        also: &[],
         wanted: Wanted::CheckedIfCalled(RECONCILER_SETTINGS),
         read: config_map,
     },
     KnownKind {
         name: "Pod",
         api_version: "v1",
+        also: &[],
         wanted: Wanted::Always,
         read: pod,
     },
     KnownKind {
         name: "AddressPool",
         api_version: OWN_VERSION,
+        also: &[],
         wanted: Wanted::Always,
         read: pools::pool,
     },
     KnownKind {
         name: "AddressReservation",
         api_version: OWN_VERSION,
+        also: &[],
         wanted: Wanted::Always,
         read: pools::reservation,
     },
     KnownKind {
         name: "Deployment",
         api_version: "apps/v1",
+        also: &[],
         wanted: Wanted::CheckedOrCalled(SLICE_CONTROLLER),
         read: workloads::deployment,
     },
     KnownKind {
         name: "ReplicaSet",
         api_version: "apps/v1",
+        also: &[],
         wanted: Wanted::Checked,
         read: workloads::replica_set,
     },
     KnownKind {
         name: "StatefulSet",
         api_version: "apps/v1",
+        also: &[],
         wanted: Wanted::Checked,
         read: workloads::stateful_set,
     },
     KnownKind {
         name: "DaemonSet",
         api_version: "apps/v1",
+        also: &[],
         wanted: Wanted::Checked,
         read: workloads::daemon_set,
     },
     KnownKind {
         name: "Job",
         api_version: "batch/v1",
+        also: &[],
         wanted: Wanted::Checked,
         read: workloads::job,
     },
     KnownKind {
         name: "CronJob",
         api_version: "batch/v1",
+        also: &[],
         wanted: Wanted::Checked,
         read: workloads::cron_job,
     },
     KnownKind {
         name: "ReplicationController",
         api_version: "v1",
+        also: &[],
         wanted: Wanted::Checked,
         read: workloads::replication_controller,
     },
     KnownKind {
         name: "VirtualMachine",
         api_version: "kubevirt.io/v1",
+        also: &["kubevirt.io/v1alpha3"],
         wanted: Wanted::Checked,
         read: workloads::virtual_machine,
     },
 ];
+
+/// Kinds of nadmit's group and of that of networks, which are theirs though not all are read here.
+const OF_GROUPS: &[(&str, &[&str])] = &[
+    (
+        NETWORK_GROUP,
+        &[
+            "NetworkAttachmentDefinition",
+            "MultiNetworkPolicy",
+            "IPAMClaim",
+        ],
+    ),
+    (
+        "nadmit.io",
+        &[
+            "AddressPool",
+            "AddressReservation",
+            "AddressAllocation",
+            "AddressSlice",
+        ],
+    ),
+];
+
+/// The group of networks.
+const NETWORK_GROUP: &str = "k8s.cni.cncf.io";
+
+/// The kind that was meant by one that its group does not have, if one is like it.
+pub(super) fn meant(group: &str, kind: &str) -> Option<&'static str> {
+    /// No kind that is meant is longer than this.
+    const LONGEST: usize = 60;
+    let (_, kinds) = OF_GROUPS.iter().find(|(known, _)| *known == group)?;
+    let base = kind.strip_suffix("List").unwrap_or(kind);
+    if kind.len() > LONGEST || kinds.contains(&base) {
+        return None;
+    }
+    let lower = kind.to_ascii_lowercase();
+    let alike = |known: &&&str| strsim::jaro_winkler(&known.to_ascii_lowercase(), &lower);
+    let best = kinds.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
+    (alike(&best) >= ALIKE).then_some(*best)
+}
+
+/// How alike a misspelt kind is to the one that was meant (Jaro-Winkler, 0 to 1).
+const ALIKE: f64 = 0.85;
 
 /// Keys and values of annotations or labels.
 pub(super) type Texts = Vec<(Box<str>, Located<Box<str>>)>;
@@ -176,6 +243,11 @@ fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     };
     let value = |key: &str| annotation(key).map(|text| text.value.clone());
     let config = config(reading, node);
+    // The API server drops it, and kubectl refuses the object.
+    if let (None, Some(misplaced)) = (config, node.get("config")) {
+        let field = reading.field("config");
+        reading.warn(misplaced, ManifestFault::ConfigBesideSpec { field });
+    }
     let network = Network {
         namespace,
         name: name?.into(),
@@ -276,7 +348,7 @@ fn config_map(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     }))
 }
 
-fn json(node: &Node<'_>) -> serde_json::Value {
+pub(super) fn json(node: &Node<'_>) -> serde_json::Value {
     use crate::document::Value;
     match &node.value {
         Value::Null => serde_json::Value::Null,

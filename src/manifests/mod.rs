@@ -1,7 +1,7 @@
 //! Kubernetes manifests: text in, objects out, each knowing where it stood.
 //!
 //! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace`, `Pod`,
-//! nadmit's own `AddressPool` and `AddressReservation`, the `Network` of OpenShift's operator, and of
+//! nadmit's own `AddressPool` and `AddressReservation`, what other projects make networks of, the `Network` of OpenShift's operator, and of
 //! Whereabouts its `NodeSlicePool`s and its controller's `Deployment`, single or in lists.
 //! [`read_all`] also reads what makes pods: workloads with their templates, and KubeVirt's virtual
 //! machines; and the `ConfigMap` of Whereabouts's reconciler.
@@ -14,6 +14,7 @@ mod configuration;
 mod error;
 mod kinds;
 mod list;
+mod made;
 mod pools;
 mod reading;
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod tests;
 mod workloads;
 
 use crate::{
-    allocation::{Controller, Identity},
+    allocation::{Controller, Identity, selector::Selector},
     document::{self, Booleans},
     network::{Network, annotations, operator::AdditionalNetwork},
 };
@@ -41,6 +42,8 @@ pub struct Read {
     pub objects: Vec<Located<Manifest>>,
     /// What is wrong, in the order of the text. Of very many errors only the first are listed.
     pub errors: Vec<ManifestError>,
+    /// What Kubernetes takes, though it is likely not what was meant.
+    pub warnings: Vec<ManifestError>,
 }
 
 /// Something read from a file, and where it stands there.
@@ -69,6 +72,8 @@ pub enum Manifest {
     Workload(WorkloadManifest),
     /// KubeVirt's `VirtualMachine`.
     VirtualMachine(VirtualMachineManifest),
+    /// An object of another project that makes a network.
+    Made(MadeNetworkManifest),
     /// A `Network` of OpenShift's Cluster Network Operator.
     Operator(OperatorManifest),
     /// A `NodeSlicePool` of Whereabouts.
@@ -88,6 +93,32 @@ pub struct NetworkManifest {
     pub config: Option<Located<Box<str>>>,
     /// The text of its annotation `nadmit.io/address-pool`, if it has one.
     pub address_pool: Option<Located<Box<str>>>,
+}
+
+/// An object that makes a network, whose configuration is generated from it somewhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeNetworkManifest {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its namespace; empty of what lives in none.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// The network's name.
+    pub network: Box<str>,
+    /// The network's namespaces.
+    pub home: NetworkHome,
+    /// The device plugin resource behind the network.
+    pub resource_name: Option<Box<str>>,
+}
+
+/// The namespaces in which a network is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkHome {
+    /// This one.
+    Namespace(Box<str>),
+    /// Those with such labels.
+    Selected(Selector),
 }
 
 /// A `Namespace` in a file.
@@ -185,6 +216,8 @@ pub struct WorkloadManifest {
     pub host_network: bool,
     /// The template's annotations: keys and values in their order.
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
+    /// Of its own annotations those that were meant for its pods.
+    pub own_annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
 /// What a workload says of how many pods it makes; what it does not say is `None`.
@@ -211,6 +244,8 @@ pub struct VirtualMachineManifest {
     pub name: Box<str>,
     /// Its Multus networks: the place in the list of its networks, and `multus.networkName`.
     pub networks: Vec<(usize, Located<Box<str>>)>,
+    /// Of its own annotations those that were meant for its pod.
+    pub own_annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
 /// What a pod in a file is called.

@@ -6,8 +6,8 @@ use crate::document::{Node, Position, SyntaxError};
 
 use super::{
     Located, Manifest, ManifestError, ManifestFault, Place, Read,
-    kinds::{KINDS, KnownKind},
-    list,
+    kinds::{self, KINDS, KnownKind},
+    list, made,
 };
 
 /// The most errors listed for one file.
@@ -22,6 +22,7 @@ pub(super) struct Reading {
     prefix: String,
     objects: Vec<Located<Manifest>>,
     errors: Vec<ManifestError>,
+    warnings: Vec<ManifestError>,
     faults: usize,
 }
 
@@ -34,6 +35,7 @@ impl Reading {
             prefix: String::new(),
             objects: Vec::new(),
             errors: Vec::new(),
+            warnings: Vec::new(),
             faults: 0,
         }
     }
@@ -43,6 +45,7 @@ impl Reading {
         Read {
             objects: self.objects,
             errors: self.errors,
+            warnings: self.warnings,
         }
     }
 
@@ -62,6 +65,37 @@ impl Reading {
             && known.wanted.is_read(self.workloads, name_of(node))
         {
             self.known(node, known, implied.is_some());
+        } else if let Some(made) = made::read(kind, node) {
+            self.found(Manifest::Made(made), node.place);
+        } else if KINDS.iter().all(|known| known.name != kind) {
+            self.misspelt(node, kind);
+        }
+    }
+
+    /// Warns of a kind that there is not, where another one was likely meant.
+    fn misspelt(&mut self, node: &Node<'_>, kind: &str) {
+        let version = node.get("apiVersion").and_then(Node::string);
+        let (Some(version), Some(place)) = (version, node.get("kind")) else {
+            return;
+        };
+        if let Some(meant) = kinds::meant(group(version), kind) {
+            let fault = ManifestFault::Misspelt {
+                kind: kind.to_owned(),
+                group: group(version).to_owned(),
+                meant,
+            };
+            self.warn(place, fault);
+        }
+    }
+
+    /// Warns of what is at `node`.
+    pub(super) fn warn(&mut self, node: &Node<'_>, fault: ManifestFault) {
+        if self.warnings.len() < MAX_ERRORS {
+            self.warnings.push(ManifestError {
+                file: Arc::clone(&self.file),
+                position: node.place.position,
+                fault,
+            });
         }
     }
 
@@ -114,6 +148,9 @@ impl Reading {
             self.wrong_kind(found, "apiVersion", "a string");
             return false;
         };
+        if kind.also.contains(&text) {
+            return true;
+        }
         if text != kind.api_version && group(text) == group(kind.api_version) {
             let fault = ManifestFault::Version {
                 kind: kind.name,
@@ -121,6 +158,13 @@ impl Reading {
                 expected: kind.api_version,
             };
             self.fault(found, fault);
+        } else if text != kind.api_version && kind.is_ours_alone() {
+            let fault = ManifestFault::Group {
+                kind: kind.name,
+                found: text.to_owned(),
+                expected: kind.api_version,
+            };
+            self.warn(found, fault);
         }
         text == kind.api_version
     }

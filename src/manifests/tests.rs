@@ -417,3 +417,76 @@ fn a_key_that_a_pool_has_twice_is_an_error() {
         ["a.yaml:7:5: spec.ranges[0].range is given twice: keep one of them"]
     );
 }
+
+fn warnings(text: &str) -> Vec<String> {
+    let read = read_all(text, "a.yaml");
+    read.warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_misspelt_kind_is_warned_of_with_the_one_that_was_meant() {
+    for (version, kind, meant) in [
+        (
+            "k8s.cni.cncf.io/v1",
+            "NetworkAttachementDefinition",
+            Some("NetworkAttachmentDefinition"),
+        ),
+        (
+            "k8s.cni.cncf.io/v1",
+            "networkattachmentdefinition",
+            Some("NetworkAttachmentDefinition"),
+        ),
+        ("nadmit.io/v1alpha1", "AdressPool", Some("AddressPool")),
+        ("k8s.cni.cncf.io/v1beta2", "MultiNetworkPolicy", None),
+        ("k8s.cni.cncf.io/v1alpha1", "IPAMClaim", None),
+        ("k8s.cni.cncf.io/v1alpha1", "IPAMClaimList", None),
+        ("nadmit.io/v1alpha1", "AddressAllocation", None),
+        ("example.com/v1", "NetworkAttachementDefinition", None),
+        ("apps/v1", "Deploymant", None),
+    ] {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n");
+        let found = warnings(&text);
+        let said = meant.map(|meant| format!("did you mean {meant}?"));
+        assert_eq!(found.len(), usize::from(meant.is_some()), "{found:?}");
+        assert!(
+            said.is_none_or(|said| found[0].ends_with(&said)),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_beside_spec_is_warned_of() {
+    let found = warnings(&format!(
+        "{NAD}metadata: {{name: a}}\nspec:\nconfig: '{{}}'\n"
+    ));
+    assert!(
+        matches!(&found[..], [one] if one.starts_with("a.yaml:5:9: config stands beside spec")),
+        "{found:?}"
+    );
+    let whole = format!("{NAD}metadata: {{name: a}}\nspec: {{config: '{{}}'}}\n");
+    assert_eq!(warnings(&whole), [""; 0]);
+}
+
+#[test]
+fn a_network_of_another_group_is_warned_of() {
+    let text = "apiVersion: k8s.v1.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
+                metadata: {name: a}\n";
+    let found = warnings(text);
+    assert!(
+        matches!(&found[..], [one] if one.contains("write `apiVersion: k8s.cni.cncf.io/v1`")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn kubevirts_older_version_is_read() {
+    let read = read_all(
+        "apiVersion: kubevirt.io/v1alpha3\nkind: VirtualMachine\nmetadata: {name: vm}\n",
+        "a.yaml",
+    );
+    assert!(
+        read.errors.is_empty() && read.objects.len() == 1,
+        "{read:?}"
+    );
+}

@@ -2,11 +2,11 @@
 //!
 //! Of a workload its template's annotations are read, and what it says of how many pods it makes.
 
-use crate::document::Node;
+use crate::{document::Node, network::near_miss};
 
 use super::{
     Located, Manifest, PodName, ScaleManifest, VirtualMachineManifest, WorkloadManifest,
-    kinds::{host_network, namespace_of, pod_name, texts},
+    kinds::{Texts, host_network, namespace_of, pod_name, texts},
     reading::Reading,
 };
 
@@ -45,6 +45,7 @@ pub(super) fn replication_controller(reading: &mut Reading, node: &Node<'_>) -> 
 
 fn workload(reading: &mut Reading, node: &Node<'_>, kind: &'static str) -> Option<Manifest> {
     let (namespace, name) = identity(reading, node);
+    let own_annotations = own_annotations(reading, node);
     let spec = reading.object_in(node, "spec");
     let path = match kind {
         "CronJob" => JOB_TEMPLATE,
@@ -67,6 +68,7 @@ fn workload(reading: &mut Reading, node: &Node<'_>, kind: &'static str) -> Optio
         scale: scale(spec, holder),
         host_network,
         annotations,
+        own_annotations,
     }))
 }
 
@@ -86,6 +88,7 @@ fn scale(spec: Option<&Node<'_>>, holder: Option<&Node<'_>>) -> ScaleManifest {
 /// Reads a `VirtualMachine`: the networks that it has by Multus.
 pub(super) fn virtual_machine(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     let (namespace, name) = identity(reading, node);
+    let own_annotations = own_annotations(reading, node);
     let spec = reading.object_in(node, "spec");
     let template = spec.and_then(|spec| reading.object_in(spec, "spec.template"));
     let inner = template.and_then(|template| reading.object_in(template, "spec.template.spec"));
@@ -107,7 +110,16 @@ pub(super) fn virtual_machine(reading: &mut Reading, node: &Node<'_>) -> Option<
         namespace,
         name: name?,
         networks,
+        own_annotations,
     }))
+}
+
+/// Of an object's own annotations those that were meant for its pods.
+fn own_annotations(reading: &mut Reading, node: &Node<'_>) -> Texts {
+    let metadata = node.get("metadata");
+    let mut own = texts(reading, metadata, "metadata.annotations");
+    own.retain(|(key, _)| near_miss::is_for_pods(key));
+    own
 }
 
 fn identity(reading: &mut Reading, node: &Node<'_>) -> (Box<str>, Option<Box<str>>) {

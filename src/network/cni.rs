@@ -10,7 +10,9 @@ use thiserror::Error;
 use super::{
     ipam::Ipam,
     json::{Kind, Member, Node, SyntaxError, find},
+    ovn::OvnNetwork,
     text::Span,
+    wire::{Parent, family, wire},
 };
 
 /// A configuration that Multus and libcni would load.
@@ -41,6 +43,10 @@ pub struct Plugin {
     pub wire: Box<str>,
     /// Whether a bridge is its pods' gateway.
     pub bridge_gateway: BridgeGateway,
+    /// The interface on which macvlan and ipvlan make theirs.
+    pub parent: Option<Parent>,
+    /// The network that OVN-Kubernetes makes of the configuration.
+    pub ovn: Option<Box<OvnNetwork>>,
     /// How its interface gets addresses, if the plugin has an `ipam` section with a type.
     pub ipam: Option<Ipam>,
 }
@@ -61,6 +67,13 @@ pub enum BridgeGateway {
         /// As above.
         force: bool,
     },
+}
+
+impl Plugin {
+    /// The plugin that its binary is, by whichever name.
+    pub fn family(&self) -> &str {
+        family(&self.kind)
+    }
 }
 
 /// A request that a plugin can take from the pod at run time (CNI conventions, "Dynamic plugin
@@ -352,6 +365,8 @@ fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin
             .and_then(|m| m.value.string())
             .filter(|name| !name.is_empty())
             .map(|name| name.into_owned().into_boxed_str()),
+        parent: Parent::read(&kind, members),
+        ovn: OvnNetwork::read(&kind, members).map(Box::new),
         kind,
         capabilities: capabilities(members)?,
         odd_args: odd_args(members),
@@ -376,28 +391,6 @@ fn odd_args(members: &[Member<'_>]) -> bool {
         .rev()
         .find(|member| member.name.value == "args");
     args.is_some_and(|args| args.value.kind() != Kind::Object)
-}
-
-fn wire(kind: &str, members: &[Member<'_>]) -> Box<str> {
-    let word = |name| {
-        let found = find(members, name).and_then(|m| m.value.string());
-        found.filter(|text| !text.is_empty())
-    };
-    let mut wire = match (word("master"), word("bridge"), word("device"), kind) {
-        (Some(master), ..) => master.into_owned(),
-        (None, Some(bridge), ..) => format!("bridge {bridge}"),
-        (None, None, _, "bridge") => "bridge cni0".to_owned(),
-        (None, None, Some(device), _) => device.into_owned(),
-        (.., "macvlan" | "ipvlan") => "the interface of the default route".to_owned(),
-        _ => format!("plugin {kind}"),
-    };
-    let vlan = ["vlan", "vlanId"]
-        .into_iter()
-        .find_map(|name| find(members, name)?.value.integer());
-    if let Some(vlan) = vlan.filter(|vlan| *vlan != 0) {
-        wire += &format!(", VLAN {vlan}");
-    }
-    wire.into()
 }
 
 fn capabilities(members: &[Member<'_>]) -> Result<Capabilities, ConfigError> {

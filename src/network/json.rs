@@ -11,7 +11,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::text::{Span, Spanned};
+use super::{
+    json_mistake::Mistake,
+    text::{Span, Spanned},
+};
 
 /// A text that is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -315,13 +318,13 @@ impl SyntaxError {
         let reason = words
             .rsplit_once(" at line ")
             .map_or(words.as_str(), |(reason, _)| reason);
-        // In an object serde_json complains of the brace behind the comma.
-        let before = text.get(..at).unwrap_or_default().trim_ascii_end();
-        if reason.contains("must be a string") && before.ends_with(',') {
-            let comma = before.len() - 1;
+        // Bytes are counted, but a place is that of a character.
+        let at = (0..=at).rev().find(|at| text.is_char_boundary(*at));
+        let at = at.unwrap_or_default();
+        if let Some((mistake, at)) = Mistake::at(text, at, reason) {
             return Self {
-                reason: "trailing comma".into(),
-                at: Span::new(comma, comma).start,
+                reason: mistake.to_string(),
+                at: Span::new(at, at).start,
             };
         }
         Self {

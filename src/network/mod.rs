@@ -20,9 +20,12 @@ pub mod definition;
 pub mod interface;
 pub mod ipam;
 pub mod json;
+mod json_mistake;
 pub mod mac;
 pub mod name;
+pub mod near_miss;
 pub mod operator;
+pub mod ovn;
 pub mod range;
 pub mod reach;
 pub mod selection;
@@ -30,6 +33,7 @@ pub mod slices;
 pub mod status;
 pub mod supply;
 pub mod text;
+pub mod wire;
 
 pub use self::{
     address::{AddressError, AddressRequest},

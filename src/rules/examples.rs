@@ -69,7 +69,10 @@ spec:
 /// InfiniBand.
 pub(super) const IB_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
-metadata: {name: ib-net, namespace: db}
+metadata:
+  name: ib-net
+  namespace: db
+  annotations: {k8s.v1.cni.cncf.io/resourceName: example.com/ib}
 spec:
   config: |
     {"cniVersion": "0.3.1", "name": "ib-net", "type": "ib-sriov", "capabilities": {"infinibandGUID": true}}

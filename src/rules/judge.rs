@@ -21,7 +21,7 @@ use super::{
     registry::{Check, Rule},
     reservation::ReservationSubject,
     subject::{PodSubject, UpdateSubject},
-    workload::{MachineSubject, TemplateSubject},
+    workload::{MachineSubject, MetadataSubject, TemplateSubject},
 };
 
 /// With so many findings the additional networks behind are not looked at any more.
@@ -277,7 +277,8 @@ pub fn judge_update(subject: &UpdateSubject<'_>, loudest: Level) -> Vec<Finding>
 pub fn judge_template(subject: &TemplateSubject<'_>, loudest: Level) -> Vec<Finding> {
     let policy = subject.pod.policy;
     let loudest = loudest.min(policy.workload_level);
-    if loudest == Level::Off || subject.pod.requests.is_empty() {
+    let is_plain = subject.pod.requests.is_empty() && subject.pod.unread.is_empty();
+    if loudest == Level::Off || is_plain {
         return Vec::new();
     }
     let mut report = Report::new(policy, loudest);
@@ -295,6 +296,22 @@ pub fn judge_template(subject: &TemplateSubject<'_>, loudest: Level) -> Vec<Find
         finding.field.insert_str(0, subject.kind.template);
     }
     findings
+}
+
+/// What the rules say of the annotations of a workload itself.
+pub fn judge_metadata(subject: &MetadataSubject<'_>, loudest: Level) -> Vec<Finding> {
+    let loudest = loudest.min(subject.policy.workload_level);
+    if loudest == Level::Off || subject.keys.is_empty() {
+        return Vec::new();
+    }
+    let mut report = Report::new(subject.policy, loudest);
+    for (rule, level) in subject.policy.active_rules() {
+        if let Check::Workload(check) = rule.check {
+            report.begin(rule, level);
+            check(subject, &mut report);
+        }
+    }
+    report.into_findings()
 }
 
 /// What the rules say of the networks of KubeVirt's machine.

@@ -143,6 +143,20 @@ impl<'a> NetworkSubject<'a> {
             .filter(move |(network, _)| (&*network.namespace, &*network.name) != own)
     }
 
+    /// The other networks: those of the same list as they will be, all others as they are.
+    pub fn other_networks(&self) -> impl Iterator<Item = &'a Arc<Network>> {
+        let own = (self.namespace, self.name);
+        let siblings = self.siblings;
+        let known = self.catalog.networks();
+        let known = known.filter(move |network| {
+            siblings.is_none_or(|s| s.network(&network.namespace, &network.name).is_none())
+        });
+        let listed = siblings.into_iter().flat_map(Catalog::networks);
+        known
+            .chain(listed)
+            .filter(move |network| (&*network.namespace, &*network.name) != own)
+    }
+
     /// Whether nothing shows that this network's plugin and the `other` network's are on different
     /// wires.
     pub fn same_wire(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {

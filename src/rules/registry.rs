@@ -14,7 +14,7 @@ use super::{
     reservation::{self, ReservationSubject},
     subject::{PodSubject, UpdateSubject},
     update,
-    workload::{self, TemplateSubject},
+    workload::{self, MetadataSubject, TemplateSubject},
 };
 
 /// A rule: what it is called, how loudly it speaks, how it is explained, and how it checks.
@@ -61,6 +61,8 @@ pub enum Check {
     Network(fn(&NetworkSubject<'_>, &mut Report<'_>)),
     /// The template of a workload, beside what the rules on pods say of it.
     Template(fn(&TemplateSubject<'_>, &mut Report<'_>)),
+    /// The annotations of a workload itself.
+    Workload(fn(&MetadataSubject<'_>, &mut Report<'_>)),
     /// A network that is deleted, and who uses it.
     NetworkDelete(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
     /// A network that is changed, and who uses it.
@@ -100,6 +102,7 @@ pub enum Check {
 /// All rules. A rule's place here is its place in every output.
 pub static RULES: &[&Rule] = &[
     // The text.
+    &pod::unread_annotation::RULE,
     &pod::malformed_annotation::RULE,
     &pod::null_selection::RULE,
     &pod::invalid_cni_args::RULE,
@@ -145,6 +148,7 @@ pub static RULES: &[&Rule] = &[
     &pod::capability::MISSING,
     &pod::capability::FALLBACK,
     &pod::fast_ipam::RULE,
+    &pod::ovn_request::RULE,
     // What pools give.
     &allocation::BY_CNI_ARGS,
     &allocation::OF_POOL,
@@ -169,6 +173,7 @@ pub static RULES: &[&Rule] = &[
     &network::unknown_plugin::RULE,
     &network::plugin_order::RULE,
     &network::plugin::RULE,
+    &network::unknown_option::RULE,
     &network::ipam_static::INVALID,
     &network::ipam_static::REPEATED,
     &network::ipam_dhcp::RULE,
@@ -208,9 +213,12 @@ pub static RULES: &[&Rule] = &[
     // What makes pods.
     &workload::fixed_address::RULE,
     &workload::host_local::RULE,
+    &workload::metadata::RULE,
     // Networks among each other.
     &network::overlapping_ranges::RULE,
     &network::duplicate_static_address::RULE,
+    &network::ovn_conflict::RULE,
+    &network::shared_master::RULE,
     &network::missing_daemon::RULE,
     &network::fast_ipam::NAMESPACE,
     &network::fast_ipam::CONTROLLER,

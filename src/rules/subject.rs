@@ -29,6 +29,8 @@ pub struct PodSubject<'a> {
     pub policy: &'a Policy,
     /// The networks there are.
     pub catalog: &'a Catalog,
+    /// The keys of annotations that nobody reads, much like those that ask for networks.
+    pub unread: Vec<&'a str>,
     /// The annotations that ask for networks, those that the pod has.
     pub requests: Vec<Request<'a>>,
 }
@@ -149,6 +151,7 @@ impl<'a> PodSubject<'a> {
             has_node: false,
             policy,
             catalog,
+            unread: Vec::new(),
             requests: requests.collect(),
         }
     }

@@ -6,8 +6,8 @@ use crate::{
     allocation::{Pool, PoolFault, Reservation},
     catalog::{AllLabels, Labels, Pod, Requested, TargetOf, all_labels},
     manifests::{
-        Located, Manifest, NamespaceManifest, Places, PodManifest, PodName, PoolManifest,
-        ReservationManifest, WorkloadManifest,
+        Located, MadeNetworkManifest, Manifest, NamespaceManifest, NetworkHome, Places,
+        PodManifest, PodName, PoolManifest, ReservationManifest, WorkloadManifest,
     },
     network::{
         Network, Position, annotations, ipam::SLICE_CONTROLLER, operator::AdditionalNetwork,
@@ -22,6 +22,8 @@ pub(super) struct Objects {
     pub networks: Vec<(Arc<Network>, usize)>,
     pub namespaces: Vec<(Namespace, usize)>,
     pub pods: Vec<(Arc<Pod>, usize)>,
+    /// What makes networks whose configuration is written somewhere else.
+    pub made: Vec<(MadeNetworkManifest, usize)>,
     /// The additional networks of each operator's `Network`.
     pub operators: Vec<(Vec<Arc<Network>>, usize)>,
     pub pools: Vec<(AddressPool, usize)>,
@@ -76,6 +78,7 @@ impl Objects {
                         .namespaces
                         .push((namespace(manifest, file, remarks), line));
                 }
+                Manifest::Made(manifest) => objects.made.push((manifest, line)),
                 Manifest::Operator(manifest) => {
                     let networks = manifest
                         .entries
@@ -121,6 +124,7 @@ impl Objects {
             self.networks.len(),
             self.namespaces.len(),
             self.pods.len(),
+            self.made.len(),
             self.operators.len(),
             self.controllers.len(),
             self.slice_pools.len(),
@@ -135,11 +139,32 @@ impl Objects {
         same(&self.networks, &other.networks)
             && same(&self.namespaces, &other.namespaces)
             && same(&self.pods, &other.pods)
+            && same(&self.made, &other.made)
             && same(&self.operators, &other.operators)
             && same(&self.pools, &other.pools)
             && same(&self.reservations, &other.reservations)
             && same(&self.controllers, &other.controllers)
             && same(&self.slice_pools, &other.slice_pools)
+    }
+}
+
+/// The networks that an object makes in these namespaces. What they hold is not known.
+pub(super) fn made<'o>(
+    maker: &'o MadeNetworkManifest,
+    namespaces: impl Iterator<Item = &'o Namespace>,
+) -> Vec<Arc<Network>> {
+    let network = |namespace: &str| {
+        Arc::new(Network {
+            resource_name: maker.resource_name.clone(),
+            ..Network::new(namespace, &maker.network, None)
+        })
+    };
+    match &maker.home {
+        NetworkHome::Namespace(home) => vec![network(home)],
+        NetworkHome::Selected(selector) => namespaces
+            .filter(|namespace| selector.selects(&namespace.all_labels))
+            .map(|namespace| network(&namespace.name))
+            .collect(),
     }
 }
 

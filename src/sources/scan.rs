@@ -208,12 +208,18 @@ pub(super) fn catalog<'o>(
     };
     let additional = || operators().flatten();
     let daemons = Daemons::of(additional().map(|network| &**network));
+    let namespaces = || objects().flat_map(|o| &o.namespaces).map(|(one, _)| one);
+    let makers = objects().flat_map(|o| &o.made);
+    let made: Vec<_> = makers
+        .flat_map(|(maker, _)| super::objects::made(maker, namespaces()))
+        .collect();
     let daemons = operators().next().is_some().then_some(daemons);
     Catalog::new(
         objects()
             .flat_map(|o| &o.namespaces)
             .map(|(namespace, _)| (namespace.name.clone(), namespace.labels)),
-        additional().cloned().chain(
+        // A network that is written itself counts more than what something else would make.
+        made.into_iter().chain(additional().cloned()).chain(
             objects()
                 .flat_map(|o| &o.networks)
                 .map(|(network, _)| Arc::clone(network)),

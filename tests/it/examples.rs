@@ -98,7 +98,7 @@ fn is_of_pools(rule: &Rule) -> bool {
 /// from the one before it; its pods exist.
 fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     match rule.check {
-        Check::Template(_) => return judged_template(example),
+        Check::Template(_) | Check::Workload(_) => return judged_template(example),
         Check::PoolChange(_) => return judged_change(example),
         _ => {}
     }

@@ -14,23 +14,9 @@ const CASES: &str = include_str!("../fixtures/reports/cases.json");
 
 /// Reports that are not yet judged rightly. A trial fails when its case is right and stands here.
 const OPEN: &[&str] = &[
-    "05-multus278-config-outside-spec",
-    "22-openshift-podlevel-bonding-sriovnetwork",
-    "25-kubemacpool38-vm-v1alpha3",
-    "38-multus404-annotation-on-job",
-    "41-macvlan-vlan-key-ignored",
-    "46-ipvlan-and-macvlan-one-master",
-    "54-ibm-comments-in-json",
-    "55-cnvbridge-string-boolean",
-    "56-multus720-alias-master",
     "61-cni-args-ips-works",
     "61c-cni-args-wrong-addresses",
     "62-pool-cni-args-mac-bypass",
-    "67-ovn-localnet-dhcp",
-    "73-ovn-ips-with-subnets",
-    "74-ovn-one-name-two-configs",
-    "75-ovn-missing-keys",
-    "77b-annotation-key-network",
 ];
 
 /// The cases of `cases.json`.

@@ -1,8 +1,11 @@
 //! `plugin-order`: a plugin that changes an interface, before there is one.
 
-use crate::rules::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
-    examples::{STORAGE_NET, network},
+use crate::{
+    network::wire::family,
+    rules::{
+        Check, Example, Levels, NetworkSubject, Report, Rule,
+        examples::{STORAGE_NET, network},
+    },
 };
 
 use super::fields::Fields;
@@ -12,7 +15,7 @@ pub const RULE: Rule = Rule {
     code: "plugin-order",
     levels: Levels::FAILS,
     summary: "A plugin that changes an interface is the first of its network",
-    explanation: "tuning, sbr, bandwidth, portmap, firewall and vrf work on what the plugin before \
+    explanation: "tuning, sbr, bandwidth, portmap, firewall, vrf and route-override work on what the plugin before \
         them made; as the first or only one they fail (\"must be called as chained plugin\", \
         \"missing prevResult\"). Source: the plugins v1.9, executed with \
         v1.1.1.",
@@ -24,14 +27,22 @@ pub const RULE: Rule = Rule {
 };
 
 /// Plugins that fail without a result before them.
-const CHAINED: [&str; 6] = ["tuning", "sbr", "bandwidth", "portmap", "firewall", "vrf"];
+const CHAINED: [&str; 7] = [
+    "tuning",
+    "sbr",
+    "bandwidth",
+    "portmap",
+    "firewall",
+    "vrf",
+    "route-override",
+];
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let plugins = Fields::plugins(subject);
     let Some((kind, plugin)) = plugins.first() else {
         return;
     };
-    if CHAINED.contains(kind) {
+    if CHAINED.contains(&family(kind)) {
         report.add(
             plugin.place("type"),
             format!("{kind} is the first plugin, so there is no interface yet"),

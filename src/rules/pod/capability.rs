@@ -215,7 +215,7 @@ fn has_plugin(config: &NetworkConfig, kinds: &[&str]) -> bool {
     config
         .plugins
         .iter()
-        .any(|plugin| kinds.contains(&&*plugin.kind))
+        .any(|plugin| kinds.contains(&plugin.family()))
 }
 
 fn takes_mac(config: &NetworkConfig) -> bool {
@@ -224,6 +224,7 @@ fn takes_mac(config: &NetworkConfig) -> bool {
 
 /// The plugin that takes a MAC from CNI_ARGS.
 fn mac_taker(config: &NetworkConfig) -> Option<&str> {
-    let mut kinds = config.plugins.iter().map(|plugin| &*plugin.kind);
-    kinds.find(|kind| MAC_BY_ARGS.contains(kind))
+    let mut plugins = config.plugins.iter();
+    let taker = plugins.find(|plugin| MAC_BY_ARGS.contains(&plugin.family()))?;
+    Some(&taker.kind)
 }

@@ -167,7 +167,7 @@ fn makes_plain_interfaces(config: &NetworkConfig) -> bool {
     const KINDS: [&str; 5] = ["macvlan", "ipvlan", "bridge", "vlan", "host-device"];
     config
         .main()
-        .is_some_and(|plugin| KINDS.contains(&&*plugin.kind))
+        .is_some_and(|plugin| KINDS.contains(&plugin.family()))
 }
 
 fn untracked(subject: &PodSubject<'_>, report: &mut Report<'_>) {

@@ -2,16 +2,19 @@
 //!
 //! A template is judged by the rules on pods, as a warning unless the settings say otherwise, for its
 //! pods are judged again when they are made; [`fixed_address`] and [`host_local`] are what only a
-//! template can have wrong. A virtual machine is judged by the annotation that KubeVirt will write for it.
+//! template can have wrong, and [`metadata`] what a workload itself can. A virtual machine is judged by
+//! the annotation that KubeVirt will write for it.
 
 pub mod fixed_address;
 pub mod host_local;
 pub mod kind;
 pub mod machine;
+pub mod metadata;
 
 pub use self::{
     kind::{Scale, WorkloadKind},
     machine::MachineSubject,
+    metadata::{Home, MetadataSubject},
 };
 
 use super::subject::PodSubject;

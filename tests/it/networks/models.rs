@@ -104,7 +104,10 @@ fn plugin(kind: &'static str) -> BoxedStrategy<Value> {
             of((0..100u32, 100..200u32)
                 .prop_map(|(min, max)| json!({"min_tx_rate": min, "max_tx_rate": max}))),
         )
-            .prop_map(move |(a, b, c, d)| object(base.clone(), vec![a, b, c, d]))
+            .prop_map(move |(a, b, c, d)| {
+                let device = json!({"deviceID": "0000:3b:00.1"});
+                object(base.clone(), vec![Some(device), a, b, c, d])
+            })
             .boxed(),
     }
 }

@@ -49,6 +49,9 @@ struct Case {
     /// The kind of interface that the kernel has to know before the plugin says anything of use.
     #[serde(default)]
     needs: Option<String>,
+    /// The project of a plugin that is not in the package: it is judged as its source says.
+    #[serde(default)]
+    absent: Option<String>,
     /// What nadmit answers, where not every machine can ask the plugin: this is tried everywhere.
     #[serde(default)]
     expected: Option<String>,
@@ -57,8 +60,6 @@ struct Case {
 /// What is judged, but cannot be tried here, and why.
 const NOT_TRIED: &[(&str, &str)] = &[
     ("dhcp", "needs its daemon and a server"),
-    ("sriov", "not in the package"),
-    ("ovn-k8s-cni-overlay", "not in the package"),
     ("whereabouts", "not in the package"),
 ];
 
@@ -73,7 +74,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     }
     let rare = cases
         .iter()
-        .filter(|c| c.since.is_some() || c.needs.is_some());
+        .filter(|c| c.since.is_some() || c.needs.is_some() || c.absent.is_some());
     let stated: Vec<Trial> = rare
         .map(|case| {
             let case = case.clone();
@@ -87,6 +88,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     let shared = Arc::clone(&host);
     let trials = cases.into_iter().map(|case| {
         let why = match (&case.since, &case.needs) {
+            _ if case.absent.is_some() => {
+                let project = case.absent.as_deref().unwrap_or_default();
+                Some(format!("{project} is not in the package"))
+            }
             _ if missing => Some("without root, ip or the plugins".to_owned()),
             (Some(since), _) if &**since > INSTALLED => Some(format!("since {since}")),
             (_, Some(link)) if !Host::knows(link) => Some(format!("the kernel has no {link}")),

@@ -68,3 +68,18 @@ system:serviceaccount:{{ .Release.Namespace }}:nadmit
     object.metadata.?annotations[?k].orValue("") !=
     (request.operation == "UPDATE" ? oldObject.metadata.?annotations[?k].orValue("") : ""))
 {{- end }}
+
+{{- define "nadmit.checkedNetworks" -}}
+- name: not-by-nadmit
+  expression: request.userInfo.username != "{{ include "nadmit.user" . }}"
+- name: other-networks
+  expression: >-
+    !has(object.metadata.deletionTimestamp) &&
+    (["k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network", "nadmit.io/requested-networks",
+    "nadmit.io/requested-default-network", "nadmit.io/holder-token"].exists(k,
+    object.metadata.?annotations[?k].orValue("") !=
+    (request.operation == "UPDATE" ? oldObject.metadata.?annotations[?k].orValue("") : "")) ||
+    request.operation == "CREATE" && object.metadata.?annotations.orValue({}).exists(k,
+    !k.endsWith("-status") &&
+    (k.startsWith("k8s.v1.") || k.contains("cncf") || k.contains("multus")) && (k.contains("net") || k.contains("Net"))))
+{{- end }}

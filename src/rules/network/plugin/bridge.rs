@@ -7,7 +7,7 @@ use super::{
         Fields,
         Sort::{Boolean, Integer, Objects, Text},
     },
-    check_mtu,
+    check_mtu, device,
 };
 
 /// VLANs that a port may be a member of.
@@ -35,6 +35,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         ],
         report,
     );
+    device::check_made(plugin, "bridge", report);
     plugin.check_number("vlan", 0..=4094, report);
     if plugin.is_true("ipMasq") {
         plugin.check_word("ipMasqBackend", &["iptables", "nftables"], report);

@@ -4,7 +4,7 @@ use crate::rules::{Levels, Report};
 
 use super::{
     super::fields::{Fields, Sort::Text, quoted},
-    check_mac,
+    check_mac, device,
 };
 
 /// The ways to name the device, in the order in which the plugin looks.
@@ -33,6 +33,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             }
         }
     }
+    device::check_existing(plugin, "device", report);
     if !plugin.has("device") {
         check_mac(plugin, "hwaddr", report);
     }

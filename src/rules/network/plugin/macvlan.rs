@@ -7,7 +7,7 @@ use super::{
         Fields,
         Sort::{Boolean, Integer, Text, Unsigned},
     },
-    check_has_ipam, check_mtu, check_own_mac,
+    check_has_ipam, check_mtu, check_own_mac, device,
 };
 
 pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -22,6 +22,7 @@ pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         ],
         report,
     );
+    device::check_existing(plugin, "master", report);
     plugin.check_word("mode", &["bridge", "private", "vepa", "passthru"], report);
     check_mtu(plugin, report);
     plugin.check_number("bcqueuelen", 0..=u32::MAX.into(), report);
@@ -39,6 +40,7 @@ pub(super) fn ipvlan(plugin: &Fields<'_, '_>, is_first: bool, report: &mut Repor
         ],
         report,
     );
+    device::check_existing(plugin, "master", report);
     plugin.check_word("mode", &["l2", "l3", "l3s"], report);
     check_mtu(plugin, report);
     if is_first {

@@ -1,15 +1,22 @@
 //! `invalid-plugin-option`: what a plugin refuses of its own options, one file a plugin.
 
+mod bond;
 mod bridge;
 mod chained;
+mod device;
+mod filters;
 mod host_device;
 mod macvlan;
 mod ovn;
+mod ovn_subnets;
+mod ovs;
+mod plain;
+mod route_override;
 mod sriov;
 mod vlan;
 
 use crate::{
-    network::HardwareAddress,
+    network::{HardwareAddress, wire::family},
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{MACVLAN_CONF, network},
@@ -23,12 +30,16 @@ pub const RULE: Rule = Rule {
     code: "invalid-plugin-option",
     levels: Levels::FAILS,
     summary: "A plugin refuses one of its options",
-    explanation: "The options of macvlan, ipvlan, bridge, vlan, host-device, sriov, tuning, sbr, \
-        bandwidth, portmap and ovn-k8s-cni-overlay are of certain kinds, numbers in certain ranges, \
-        and some exclude each other. What the plugin refuses fails every pod of the network; what \
-        it passes over or guesses is only warned of. Other plugins are not judged. Source: the \
-        plugins v1.9, sriov-cni and ovn-kubernetes, as they load their configuration; the plugins \
-        v1.1.1 executed, but for ipvlan, vlan, sriov and ovn-k8s-cni-overlay.",
+    explanation: "The options of macvlan, ipvlan, bridge, vlan, host-device, ptp, dummy, tap, sriov, \
+        ib-sriov, accelerated-bridge, ipoib, ovs, bond, tuning, sbr, bandwidth, portmap, vrf, \
+        firewall, route-override and ovn-k8s-cni-overlay are of certain kinds, numbers in certain \
+        ranges, and some exclude each other; cnv-bridge and cnv-tuning are bridge and tuning by \
+        other names. What the plugin refuses fails every pod of the network; what it passes over or \
+        guesses is only warned of, and so is an interface of a name that Linux has none of. Other \
+        plugins are not judged. OVN-Kubernetes reads the NAD itself: one that it refuses is no \
+        network, and its pods wait for ever. Source: the plugins v1.9 and those of each project, as \
+        they load their configuration; OVN-Kubernetes, ParseNetConf and ValidateNetConf; the plugins \
+        v1.1.1 executed, but for ipvlan, vlan, dummy and tap.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "mode": "brigde", "ipam": {"type": "dhcp"}}"#
     )]),
@@ -39,19 +50,31 @@ pub const RULE: Rule = Rule {
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let plugins = Fields::plugins(subject);
     let first = plugins.first().map(|(kind, _)| *kind);
+    let count = plugins.len();
     for (index, (kind, plugin)) in plugins.into_iter().enumerate() {
-        match kind {
+        match family(kind) {
             "macvlan" => macvlan::macvlan(&plugin, report),
             "ipvlan" => macvlan::ipvlan(&plugin, index == 0, report),
             "bridge" => bridge::check(&plugin, report),
             "vlan" => vlan::check(&plugin, report),
             "host-device" => host_device::check(&plugin, report),
+            "ptp" => plain::ptp(&plugin, report),
+            "dummy" => check_has_ipam(&plugin, report),
+            "tap" => plain::tap(&plugin, report),
+            "ipoib" => plain::ipoib(&plugin, report),
+            "ovs" => ovs::check(&plugin, report),
+            "bond" => bond::check(&plugin, report),
             "sriov" => sriov::check(&plugin, report),
+            "ib-sriov" => sriov::infiniband(&plugin, report),
+            "accelerated-bridge" => sriov::accelerated_bridge(&plugin, report),
+            "vrf" => filters::vrf(&plugin, report),
+            "firewall" => filters::firewall(&plugin, report),
+            "route-override" => route_override::check(&plugin, report),
             "tuning" => chained::tuning(&plugin, report),
             "sbr" => chained::sbr(&plugin, report),
             "bandwidth" => chained::bandwidth(&plugin, first, report),
             "portmap" => chained::portmap(&plugin, report),
-            "ovn-k8s-cni-overlay" => ovn::check(&plugin, report),
+            "ovn-k8s-cni-overlay" => ovn::check(&plugin, count, report),
             _ => {}
         }
     }

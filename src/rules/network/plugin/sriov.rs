@@ -1,11 +1,14 @@
-//! sriov.
+//! Virtual functions: sriov, ib-sriov, accelerated-bridge.
 
-use crate::rules::{Levels, Report};
+use crate::{
+    network::annotations::RESOURCE_NAME,
+    rules::{Levels, Report, network_subject::ConfigOrigin},
+};
 
 use super::{
     super::fields::{
         Fields,
-        Sort::{Integer, Text},
+        Sort::{Boolean, Integer, Objects, Text},
         quoted,
     },
     check_mac,
@@ -36,6 +39,8 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_vlan(plugin, report);
     check_switch(plugin, "spoofchk", report);
     check_switch(plugin, "trust", report);
+    check_device(plugin, report);
+    check_overwritten(plugin, report);
     let rates = (plugin.integer("min_tx_rate"), plugin.integer("max_tx_rate"));
     // 0 is no limit.
     if let (Some(min), Some(max @ 1..)) = rates
@@ -99,4 +104,77 @@ fn check_switch(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
         format!("{key} {} counts as off", quoted(&word)),
         "write \"on\" or \"off\"",
     );
+}
+
+/// Without the resource of a device plugin nobody tells the plugin which device is meant.
+fn check_device(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    let network = plugin.subject();
+    let is_network = network.origin == ConfigOrigin::Config && !network.name.is_empty();
+    if plugin.has("deviceID") || network.resource_name.is_some() || !is_network {
+        return;
+    }
+    report.add_lesser(
+        Levels::ADVICE,
+        plugin.own_place(),
+        "the plugin is told no device: the network names no resource of a device plugin",
+        format!(
+            "add the annotation {RESOURCE_NAME} with the resource of the device plugin, and ask for \
+             the resource in the pod"
+        ),
+    );
+}
+
+/// What the plugin takes from the device, whatever is written.
+fn check_overwritten(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    for (key, help) in [
+        (
+            "mtu",
+            "remove it, and set the MTU of the functions on the node (SriovNetworkNodePolicy)",
+        ),
+        ("master", "remove it: the device says it"),
+    ] {
+        if plugin.has(key) {
+            report.add_lesser(
+                Levels::ADVICE,
+                plugin.place(key),
+                format!("sriov passes over {key}: it takes that of the device"),
+                help,
+            );
+        }
+    }
+}
+
+pub(super) fn infiniband(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    plugin.check_kinds(
+        &[
+            ("deviceID", Text),
+            ("pkey", Text),
+            ("link_state", Text),
+            ("rdmaIsolation", Boolean),
+            ("ibKubernetesEnabled", Boolean),
+            ("vfioPciMode", Boolean),
+        ],
+        report,
+    );
+    plugin.check_word("link_state", &["auto", "enable", "disable"], report);
+    check_device(plugin, report);
+}
+
+pub(super) fn accelerated_bridge(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    plugin.check_kinds(
+        &[
+            ("debug", Boolean),
+            ("bridge", Text),
+            ("vlan", Integer),
+            ("trunk", Objects),
+            ("setUplinkVlan", Boolean),
+            ("mac", Text),
+            ("mtu", Integer),
+            ("deviceID", Text),
+        ],
+        report,
+    );
+    plugin.check_number("vlan", 0..=4094, report);
+    check_mac(plugin, "mac", report);
+    check_device(plugin, report);
 }

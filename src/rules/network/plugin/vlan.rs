@@ -7,7 +7,7 @@ use super::{
         Fields,
         Sort::{Boolean, Integer, Text},
     },
-    check_has_ipam, check_mtu,
+    check_has_ipam, check_mtu, device,
 };
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -30,6 +30,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             "add \"master\": the node's interface that carries the VLAN",
         );
     }
+    device::check_existing(plugin, "master", report);
     plugin.check_number("vlanId", 0..=4094, report);
     check_mtu(plugin, report);
     check_has_ipam(plugin, report);

@@ -1,0 +1,136 @@
+//! `ovn-network-conflict`: one network of OVN-Kubernetes with two configurations.
+
+use std::sync::Arc;
+
+use crate::{
+    network::{Network, ovn::OvnNetwork},
+    rules::{Check, Example, Levels, Lookup, NetworkSubject, Place, Report, Rule},
+};
+
+/// The most other networks that are named.
+const MOST_NAMED: usize = 10;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "ovn-network-conflict",
+    levels: Levels::FAILS,
+    summary: "Two configurations of one OVN-Kubernetes network differ",
+    explanation: "For ovn-k8s-cni-overlay the name in the configuration is the network: NADs with one \
+        name, in any namespaces, are ways to one network, and have to say the same of it. \
+        OVN-Kubernetes refuses the NAD that it reads second (\"CNI config does not match that of \
+        network\"), and every pod that names it waits for ever. netAttachDefName, the order of keys and \
+        of subnets, and what a topology does not read may differ, and networks of layer3 may have \
+        further subnets. Where mtu or transitSubnet stands in one of them only, it is warned of: the \
+        cluster's own value may be the same. Source: OVN-Kubernetes, AreNetworksCompatible.",
+    wrong: Example(&[BLUE, BLUE_LAYER_3]),
+    right: Example(&[BLUE, BLUE_AGAIN]),
+    check: Check::Network(check),
+};
+
+const BLUE: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: blue, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.4.0", "name": "bluenet", "type": "ovn-k8s-cni-overlay", "topology": "layer2",
+     "subnets": "192.0.2.0/24", "netAttachDefName": "db/blue"}
+"#;
+
+const BLUE_LAYER_3: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: blue, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.4.0", "name": "bluenet", "type": "ovn-k8s-cni-overlay", "topology": "layer3",
+     "subnets": "10.128.0.0/16/24", "netAttachDefName": "web/blue"}
+"#;
+
+const BLUE_AGAIN: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: blue, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.4.0", "name": "bluenet", "type": "ovn-k8s-cni-overlay", "topology": "layer2",
+     "subnets": "192.0.2.0/24", "netAttachDefName": "web/blue"}
+"#;
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    let (Some(own), Some(name)) = (ovn(&config.plugins), config.name.as_deref()) else {
+        return;
+    };
+    let mut named = 0;
+    for network in subject.other_networks() {
+        if named == MOST_NAMED {
+            return;
+        }
+        named += usize::from(compare(subject, own, name, network, report));
+    }
+}
+
+/// Says in what another configuration of the same network differs; whether it does.
+fn compare(
+    subject: &NetworkSubject<'_>,
+    own: &OvnNetwork,
+    name: &str,
+    network: &Arc<Network>,
+    report: &mut Report<'_>,
+) -> bool {
+    let Some(config) = network.config.loaded() else {
+        return false;
+    };
+    let Some(other) = ovn(&config.plugins).filter(|_| config.name.as_deref() == Some(name)) else {
+        return false;
+    };
+    let differences = own.differences(other);
+    let Some(first) = differences.first() else {
+        return false;
+    };
+    let keys: Vec<&str> = differences.iter().map(|one| one.key).collect();
+    let Network {
+        namespace,
+        name: other,
+        ..
+    } = &**network;
+    let message = format!(
+        "{namespace}/{other} is a configuration of the OVN-Kubernetes network {name:?}, too, and \
+         differs in {}",
+        keys.join(", ")
+    );
+    let help = "write the same in both, or give this network another name";
+    let place = place(subject, first.key);
+    if first.perhaps {
+        let help = format!(
+            "write {} in both: absent it is the cluster's own",
+            first.key
+        );
+        report.add_lesser(Levels::ADVICE, place, message, help);
+    } else {
+        let lookup = Lookup::Network {
+            namespace: namespace.clone(),
+            name: other.clone(),
+        };
+        report.add_once_confirmed(lookup, place, message, help);
+    }
+    true
+}
+
+/// The network of a list of one plugin: others OVN-Kubernetes refuses for themselves.
+fn ovn(plugins: &[crate::network::cni::Plugin]) -> Option<&OvnNetwork> {
+    match plugins {
+        [one] => one.ovn.as_deref(),
+        _ => None,
+    }
+}
+
+/// Where the option stands, or the plugin that lacks it.
+fn place<'a>(subject: &NetworkSubject<'a>, key: &str) -> Place<'a> {
+    let plugins = super::fields::Fields::plugins(subject);
+    let plugin = plugins.into_iter().next();
+    plugin.map_or_else(
+        || subject.place_of_config(),
+        |(_, plugin)| plugin.place(key),
+    )
+}

@@ -1,0 +1,64 @@
+//! route-override.
+
+use crate::{
+    network::{Subnet, json::Kind},
+    rules::Report,
+};
+
+use super::super::fields::{
+    Fields,
+    Sort::{Boolean, Objects, Text},
+    gravity, quoted,
+};
+
+pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    plugin.check_kinds(
+        &[
+            ("flushroutes", Boolean),
+            ("flushgateway", Boolean),
+            ("skipcheck", Boolean),
+            ("delroutes", Objects),
+            ("addroutes", Objects),
+        ],
+        report,
+    );
+    for key in ["delroutes", "addroutes"] {
+        for route in plugin.objects(key) {
+            if report.is_full() {
+                return;
+            }
+            check_route(&route, report);
+        }
+    }
+    check_args(plugin, report);
+}
+
+fn check_route(route: &Fields<'_, '_>, report: &mut Report<'_>) {
+    const HELP: &str = "write a subnet, such as 192.0.2.0/24";
+    route.check_kinds(&[("dst", Text), ("gw", Text)], report);
+    let Some(value) = route.value("dst") else {
+        return report.add(route.own_place(), "a route has no dst", HELP);
+    };
+    let Some(text) = value.node.string() else {
+        return;
+    };
+    if let Err(error) = Subnet::parse(&text) {
+        let message = format!("dst {} {error}", quoted(&text));
+        report.add_lesser(gravity(error), value.place(), message, HELP);
+    }
+}
+
+/// The plugin crashes on args without an object for it.
+fn check_args(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    let Some(args) = plugin.object("args") else {
+        return;
+    };
+    let cni = args.value("cni").map(|cni| cni.node.kind());
+    if cni != Some(Kind::Object) {
+        report.add(
+            plugin.place("args"),
+            "route-override crashes on \"args\" without an object \"cni\"",
+            "remove \"args\", or write {\"cni\": {}}",
+        );
+    }
+}

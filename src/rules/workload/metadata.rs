@@ -1,0 +1,111 @@
+//! `annotation-on-workload`: what pods are to have, on what makes them.
+
+use crate::{
+    network::near_miss::{is_for_pods, meant},
+    rules::{
+        Check, Example, Levels, Place, Policy, Report, Rule, examples::MACVLAN_CONF, subject::field,
+    },
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    code: "annotation-on-workload",
+    levels: Levels::ADVICE,
+    summary: "The networks annotation stands on a workload, and not in its template",
+    explanation: "Pods get the annotations of their template (spec.template.metadata, of a CronJob \
+        spec.jobTemplate.spec.template.metadata), and none of the workload's own: its pods start \
+        without the networks, and nothing says so. The networks of KubeVirt's VirtualMachine are \
+        those of spec.template.spec.networks. Where the template has the annotation, too, nothing is \
+        said. Source: Kubernetes, the controllers of these kinds; multus-cni issue 404.",
+    wrong: Example(&[MACVLAN_CONF, ON_WORKLOAD]),
+    right: Example(&[MACVLAN_CONF, IN_TEMPLATE]),
+    check: Check::Workload(check),
+};
+
+const ON_WORKLOAD: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: db
+  namespace: db
+  annotations:
+    k8s.v1.cni.cncf.io/networks: macvlan-conf
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata:
+      labels: {app: db}
+    spec:
+      containers: [{name: app, image: registry.example/app:1}]
+"#;
+
+const IN_TEMPLATE: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata: {name: db, namespace: db}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata:
+      labels: {app: db}
+      annotations:
+        k8s.v1.cni.cncf.io/networks: macvlan-conf
+    spec:
+      containers: [{name: app, image: registry.example/app:1}]
+"#;
+
+/// The annotations of what makes pods.
+#[derive(Debug)]
+pub struct MetadataSubject<'a> {
+    /// `Deployment`, `VirtualMachine` and so on.
+    pub kind: &'a str,
+    /// Where its pods' networks belong.
+    pub home: Home,
+    /// The keys of its own annotations, of which those matter that were meant for pods.
+    pub keys: Vec<&'a str>,
+    /// Those of its template's.
+    pub in_template: Vec<&'a str>,
+    /// The settings.
+    pub policy: &'a Policy,
+}
+
+/// Where the networks of the pods of a workload belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// Into the annotations of the template at this path.
+    Template(&'static str),
+    /// Into the list of a virtual machine's networks.
+    Machine,
+}
+
+fn check(subject: &MetadataSubject<'_>, report: &mut Report<'_>) {
+    for key in subject.keys.iter().filter(|key| is_for_pods(key)) {
+        if report.is_full() {
+            return;
+        }
+        let read = meant(key).unwrap_or(key);
+        if subject.in_template.contains(&read) || subject.in_template.contains(key) {
+            continue;
+        }
+        let place = Place {
+            field: field(key, ""),
+            at: None,
+        };
+        let help = match subject.home {
+            Home::Template(path) => {
+                format!("write it into {path}metadata.annotations, as {read}")
+            }
+            Home::Machine => "list the networks in spec.template.spec.networks, and an interface \
+                              of the same name for each"
+                .to_owned(),
+        };
+        report.add(
+            place,
+            format!(
+                "the annotation {key} stands on the {} itself, whose pods do not get it",
+                subject.kind
+            ),
+            help,
+        );
+    }
+}
