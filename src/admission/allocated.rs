@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     answer::Answer,
     decide::{Decision, Plan},
-    inject::{comes_later, found, is_due, refuse},
+    inject::{Kept, Wanted, comes_later, found, is_due, refuse, size, too_long},
     launcher::{self, Standing, standing},
     object::Object,
     pod::{asker, subject},
@@ -17,6 +17,7 @@ use crate::{
         Address, Holder, Index, Pool, Refusal,
         index::{Ask, Asker, MacWish, Refused},
     },
+    network::selection::LONGEST,
     rules::{
         Finding, Level, PodSubject,
         allocation::{PoolAttachment, asks, can_be_served},
@@ -31,14 +32,14 @@ pub(super) fn decide(
     situation: &Situation<'_>,
 ) -> Option<Decision> {
     let attachments = asks(subject);
-    if attachments.is_empty() || !can_be_served(subject, &attachments) {
+    if attachments.is_empty() || !can_be_served(subject) {
         return None;
     }
     let carried = pod.metadata.annotations.holder_token.as_deref();
     let asker = asker(request, pod, carried)?;
-    let later = request.operation == Operation::Create && comes_later(pod, situation);
+    let later = request.operation == Operation::Create && comes_later(request, pod, situation);
     let dry = request.dry_run == Some(true);
-    let due = |one: &PoolAttachment| !dry && (!later || is_due(pod, &one.ask, situation));
+    let due = |one: &PoolAttachment| !dry && (!later || is_due(request, pod, &one.ask, situation));
     let due: Vec<PoolAttachment> = attachments.iter().filter(|one| due(one)).cloned().collect();
     if !due.is_empty() {
         let alone = alone(request, pod, subject, &due, &asker, situation);
@@ -51,10 +52,20 @@ pub(super) fn decide(
         }
     }
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
-    let refused = {
+    let preview = {
         let mut index = situation.allocations.lock();
         index.sync(situation.catalog.layout());
-        index.preview(&asker, &asks, situation.now).err()?
+        index.preview(&asker, &asks, situation.now)
+    };
+    let refused = match preview {
+        Ok(given) => {
+            // What is put in when the pod is bound has to fit, too.
+            let wanted = Wanted::new(subject, Kept::default(), &attachments, &given);
+            let bytes = size(&pod.metadata.annotations, &wanted);
+            let refused = vec![(bytes > LONGEST).then(|| too_long(bytes))?];
+            return Some(refuse(request, subject, &attachments, refused, situation));
+        }
+        Err(refused) => refused,
     };
     match later {
         true => foreseen(request, subject, &attachments, refused, situation),

@@ -57,8 +57,7 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
         return allow();
     };
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    let policy = situation.policy;
-    if policy.injection() != Injection::Bind || policy.excluded_namespaces.contains(namespace) {
+    if situation.policy.injection_in(namespace) != Injection::Bind {
         return allow();
     }
     let pod = match target(request, binding, situation) {
@@ -71,7 +70,7 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
         return Decision::Confirm(vec![lookup]);
     }
     let attachments = asks(&subject);
-    if attachments.is_empty() || !can_be_served(&subject, &attachments) {
+    if attachments.is_empty() || !can_be_served(&subject) {
         return allow();
     }
     let denied = judge_pod(&subject, Level::Off);
@@ -95,14 +94,10 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
 /// exactly what nadmit holds for the pod.
 pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     let allow = || Decision::Answer(Answer::allow(request));
-    let namespace = request.namespace.as_deref().unwrap_or_default();
     let binding = request.object.as_ref();
     let Some(binding) = binding.filter(|binding| speaks(&binding.metadata.annotations)) else {
         return allow();
     };
-    if situation.policy.excluded_namespaces.contains(namespace) {
-        return allow();
-    }
     let pod = match target(request, binding, situation) {
         Target::Pod(pod) => Some(pod),
         // Whoever binds it now or has bound it: the API server refuses, and merges nothing.
@@ -260,7 +255,7 @@ fn texts<'s>(annotations: &'s Annotations<'_>) -> [(&'static str, Option<&'s str
 fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Result<Wanted, Vec<Lookup>> {
     let subject = subject_of(pod, situation);
     let attachments = asks(&subject);
-    if attachments.is_empty() || !can_be_served(&subject, &attachments) {
+    if attachments.is_empty() || !can_be_served(&subject) {
         return Ok(Wanted::default());
     }
     let asker = asker(pod, node);

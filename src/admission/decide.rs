@@ -170,7 +170,7 @@ fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     let findings = judge_pod(&subject, pods_loudest(request, catalog, policy));
     let decision = Decision::of(request, findings, situation.evidence);
     decision.and_then(|| {
-        let pooled = asks_for_networks(pod) && has_pools(request, situation);
+        let pooled = asks_for_networks(pod) && has_pools(situation);
         pooled.then(|| allocated::decide(request, pod, &subject, situation))?
     })
 }
@@ -180,18 +180,16 @@ fn pod_readdressed(request: &Request<'_>, situation: &Situation<'_>) -> Option<D
     let pod = judged(request)?;
     let before = request.old_object.as_ref();
     let before = before.map(|old| &old.metadata.annotations);
-    if !has_pools(request, situation) || before == Some(&pod.metadata.annotations) {
+    if !has_pools(situation) || before == Some(&pod.metadata.annotations) {
         return None;
     }
     let subject = subject(request, pod, situation.policy, situation.catalog);
     allocated::decide(request, pod, &subject, situation)
 }
 
-/// Whether pools have a say in the request's namespace.
-fn has_pools(request: &Request<'_>, situation: &Situation<'_>) -> bool {
-    let namespace = request.namespace.as_deref().unwrap_or_default();
+/// Whether pools have a say: they do in every namespace.
+fn has_pools(situation: &Situation<'_>) -> bool {
     !situation.catalog.layout().pools.is_empty()
-        && !situation.policy.excluded_namespaces.contains(namespace)
 }
 
 /// What must be looked up before these findings may deny.
@@ -245,9 +243,17 @@ fn findings(request: &Request<'_>, situation: &Situation<'_>) -> Vec<Finding> {
         (("", "configmaps"), "", Operation::Create | Operation::Update) => {
             config_map(request, catalog, policy)
         }
-        ((OWN_GROUP, _), "", _) => pool::findings(request, catalog, policy, |pool, change| {
-            pool::held(situation.allocations, pool, change)
-        }),
+        ((OWN_GROUP, _), "", _) => pool::findings(
+            request,
+            catalog,
+            policy,
+            |pool, change| pool::held(situation.allocations, pool, change),
+            &|reservation, pool| {
+                let mut index = situation.allocations.lock();
+                index.sync(catalog.layout());
+                index.share_with(reservation, pool)
+            },
+        ),
         ((group, resource), "", Operation::Create | Operation::Update) => {
             match Template::of(group, resource) {
                 Some(template) => workload(template, request, catalog, policy),

@@ -48,16 +48,13 @@ pub enum Late {
 
 /// What a bound pod lacks, and puts it in flight.
 pub fn late(pod: &Pod, situation: &Situation<'_>) -> Late {
-    let policy = situation.policy;
-    if !may_lack(pod)
-        || policy.injection() == Injection::Off
-        || policy.excluded_namespaces.contains(&pod.namespace)
-    {
+    let injection = situation.policy.injection_in(&pod.namespace);
+    if !may_lack(pod) || injection == Injection::Off {
         return Late::Nothing;
     }
     let subject = subject_of(pod, situation);
     let attachments = asks(&subject);
-    if attachments.is_empty() || !can_be_served(&subject, &attachments) {
+    if attachments.is_empty() || !can_be_served(&subject) {
         return Late::Nothing;
     }
     let denied = judge_pod(&subject, Level::Off);

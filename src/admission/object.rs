@@ -91,7 +91,21 @@ pub struct Annotations<'a> {
     pub mirror: bool,
     /// `kubevirt.io/migrationJobName`
     pub migration_name: Option<Cow<'a, str>>,
+    /// The bytes of all keys and values, those that nadmit does not read included.
+    pub size: Size,
 }
+
+/// A number of bytes, which tells nothing of what they are: any two are equal.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Size(pub usize);
+
+impl PartialEq for Size {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Size {}
 
 /// The labels that nadmit reads.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -326,6 +340,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                     ..Annotations::default()
                 };
                 while let Some(Text(key)) = map.next_key()? {
+                    found.size.0 += key.len();
+                    let before = found.read();
                     match &*key {
                         annotations::NETWORKS => found.networks = value(&mut map)?,
                         annotations::DEFAULT_NETWORK => found.default_network = value(&mut map)?,
@@ -340,22 +356,50 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                         annotations::ADDRESS_POOL => found.address_pool = value(&mut map)?,
                         annotations::MIGRATION_NAME => found.migration_name = value(&mut map)?,
                         annotations::MIRROR_POD => {
-                            map.next_value::<IgnoredAny>()?;
+                            found.size.0 += length(map.next_value()?);
                             found.mirror = true;
                         }
                         _ => {
                             if meant(&key).is_some() {
                                 found.unread.push(key);
                             }
-                            map.next_value::<IgnoredAny>()?;
+                            found.size.0 += length(map.next_value()?);
                         }
                     }
+                    found.size.0 += found.read().saturating_sub(before);
                 }
                 Ok(found)
             }
         }
         deserializer.deserialize_map(Known(std::marker::PhantomData))
     }
+}
+
+impl Annotations<'_> {
+    /// The bytes of the values that nadmit reads.
+    fn read(&self) -> usize {
+        let values = [
+            &self.networks,
+            &self.default_network,
+            &self.resource_name,
+            &self.requested_networks,
+            &self.requested_default_network,
+            &self.holder_token,
+            &self.address_pool,
+            &self.migration_name,
+        ];
+        values.into_iter().flatten().map(|value| value.len()).sum()
+    }
+}
+
+/// The bytes of a text in JSON, its escapes resolved.
+fn length(text: &RawValue) -> usize {
+    let text = text.get();
+    if text.contains('\\') {
+        let text = serde_json::from_str::<Text<'_>>(text);
+        return text.map_or(0, |Text(text)| text.len());
+    }
+    text.len().saturating_sub(2)
 }
 
 /// A member's value, if it is a text.

@@ -80,5 +80,7 @@ pub(super) fn subject<'s>(
         subject.name = Some(name.or(pod.metadata.name.as_deref()).unwrap_or_default());
         subject.is_launcher = pod.metadata.labels.virt_launcher;
     }
+    let launcher = pod.metadata.labels.virt_launcher;
+    subject.by_kubevirt = launcher && policy.is_kubevirt(&request.user_info.username);
     subject
 }

@@ -9,10 +9,11 @@ use super::{
     review::{Operation, Request},
 };
 use crate::{
-    allocation::{Address, Holder, Pool, SharedIndex, Words},
+    allocation::{Address, Holder, Pool, Reservation, SharedIndex, Words},
     catalog::Catalog,
     rules::{
-        Finding, Held, HeldAddress, Policy, PoolChangeSubject, PoolSubject, ReservationSubject,
+        Finding, Held, HeldAddress, Level, Policy, PoolChangeSubject, PoolSubject,
+        ReservationSubject,
         judge::{judge_pool, judge_pool_change, judge_reservation},
         news::only_news,
     },
@@ -96,18 +97,19 @@ fn gives(pool: &Pool, address: Address) -> bool {
 }
 
 /// The findings on a pool or a reservation; of an update only those that are new. `held` says what is
-/// held from a pool: see [`held`].
+/// held from a pool: see [`held`]; `share` what the reservation's namespace has of one then.
 pub(super) fn findings(
     request: &Request<'_>,
     catalog: &Catalog,
     policy: &Policy,
     held: impl Fn(&str, PoolChange<'_>) -> Held,
+    share: &dyn Fn(&Reservation, &Pool) -> u64,
 ) -> Vec<Finding> {
     match (&*request.resource.resource, request.operation) {
         (POOLS, Operation::Create | Operation::Update) => pool(request, catalog, policy, held),
         (POOLS, Operation::Delete) => pool_deleted(request, policy, held),
         (RESERVATIONS, Operation::Create | Operation::Update) => {
-            reservation(request, catalog, policy)
+            reservation(request, catalog, policy, share)
         }
         _ => Vec::new(),
     }
@@ -177,15 +179,22 @@ fn changed(
     judge_pool_change(&subject, policy)
 }
 
-fn reservation(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let (Some(object), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+fn reservation(
+    request: &Request<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+    share: &dyn Fn(&Reservation, &Pool) -> u64,
+) -> Vec<Finding> {
+    let Some(object) = judged(request) else {
         return Vec::new();
     };
+    let loudest = loudest(request, catalog, policy).unwrap_or(Level::Off);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let findings = |spec| {
         let words = Words::of_reservation(&value(spec));
-        let subject = ReservationSubject::new(namespace, name, &words, catalog);
+        let mut subject = ReservationSubject::new(namespace, name, &words, catalog);
+        subject.share = Some(share);
         judge_reservation(&subject, policy, loudest)
     };
     let found = findings(request.own.after);
@@ -224,14 +233,15 @@ mod tests {
         let body = review.to_string();
         let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
         let (catalog, policy) = (Catalog::default(), Policy::default());
-        let findings = findings(&review.request, &catalog, &policy, |name, change| {
+        let held = |name: &str, change: PoolChange<'_>| {
             assert_eq!((name, change.before.is_some()), ("storage", true));
             assert_eq!(change.after.is_some(), after.is_some());
             Held {
                 count,
                 ..Held::default()
             }
-        });
+        };
+        let findings = findings(&review.request, &catalog, &policy, held, &|_, _| 0);
         let found = findings.into_iter();
         found.map(|f| format!("{} {}", f.code, f.field)).collect()
     }

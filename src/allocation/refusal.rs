@@ -154,6 +154,17 @@ pub enum Refusal {
         /// The range.
         range: Subnet,
     },
+    /// With what the pod is given its annotations would be longer than an object's may be.
+    #[error(
+        "with what is given the pod's annotations would have {bytes} bytes, and the API server takes \
+         at most {most}"
+    )]
+    TooLong {
+        /// How many bytes they would have.
+        bytes: usize,
+        /// How many they may have.
+        most: usize,
+    },
     /// A mistake of nadmit's own.
     #[error("this is a mistake in nadmit, please report it: {0}")]
     Bug(&'static str),
@@ -229,6 +240,7 @@ impl Refusal {
             | Self::SecondLauncher { .. }
             | Self::Limit { .. }
             | Self::NotInjected { .. }
+            | Self::TooLong { .. }
             | Self::Bug(_) => None,
         }
     }
@@ -257,6 +269,7 @@ impl Refusal {
             Self::Contradiction { .. } => "holds-another-address",
             Self::NotAllocated { .. } => "address-not-allocated",
             Self::NotInjected { .. } => "address-not-injected",
+            Self::TooLong { .. } => "annotations-too-long",
         }
     }
 
@@ -305,6 +318,9 @@ impl Refusal {
                 "see that the API server calls nadmit's mutating webhook (POST /mutate) for this \
                  namespace, and create the pod again"
                     .to_owned()
+            }
+            Self::TooLong { .. } => {
+                "ask for fewer networks, or shorten the pod's other annotations".to_owned()
             }
             Self::Bug(_) => "report it with the review that caused it".to_owned(),
         }

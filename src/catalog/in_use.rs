@@ -7,7 +7,7 @@ use crate::{
     allocation::{Address, NetworkRef, PodRef, Pool, reconcile::InUse},
     network::{
         Annotation, Network,
-        address::AddressRequest,
+        address::canonical,
         annotations, interface,
         ipam::Ipam,
         mac::{HardwareAddress, Mac},
@@ -80,7 +80,7 @@ impl Catalog {
                     _ => selection.interface_name(),
                 };
                 let ips = selection.ips.iter().flat_map(|ips| &ips.value);
-                let ips = ips.filter_map(|ip| Some(ip.ok()?.address));
+                let ips = ips.filter_map(|ip| Some(canonical(&ip.text)?.address));
                 let mac = selection.mac.as_ref().and_then(|mac| mac.ok()?.ethernet());
                 let carried = Carried {
                     interface: &inside,
@@ -192,7 +192,7 @@ impl Catalog {
             return;
         };
         for configured in &ipam.addresses {
-            let Ok(request) = AddressRequest::parse(&configured.address) else {
+            let Some(request) = canonical(&configured.address) else {
                 continue;
             };
             for pool in self.layout().pools.values() {

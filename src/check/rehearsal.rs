@@ -78,8 +78,7 @@ impl Rehearsal {
                 continue;
             }
             let attachments = asks(&subject);
-            let (true, Some(asker)) = (can_be_served(&subject, &attachments), asker(place, pod))
-            else {
+            let (true, Some(asker)) = (can_be_served(&subject), asker(place, pod)) else {
                 continue;
             };
             let turn = Turn {

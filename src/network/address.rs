@@ -85,6 +85,23 @@ impl fmt::Display for AddressRequest {
     }
 }
 
+/// Parses as [`AddressRequest::parse`] does, and takes an IPv4-mapped address for the IPv4 address that
+/// plugins make of it. A prefix of such an address counts from its 97th bit, as Go prints it.
+pub fn canonical(text: &str) -> Option<AddressRequest> {
+    match AddressRequest::parse(text) {
+        Ok(request) => Some(request),
+        Err(AddressError::Mapped) => {
+            let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
+            let address: IpAddr = address.parse().ok()?;
+            Some(AddressRequest {
+                address: address.to_canonical(),
+                prefix: prefix.parse().ok().map(|bits: u8| bits.saturating_sub(96)),
+            })
+        }
+        Err(_) => None,
+    }
+}
+
 /// The bits of an address of this family.
 pub fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
@@ -166,6 +183,23 @@ mod tests {
         ] {
             assert_eq!(AddressRequest::parse(text), Err(reason), "{text:?}");
         }
+    }
+
+    #[test]
+    fn mapped_addresses_are_the_ipv4_addresses_that_plugins_make_of_them() {
+        for (text, canonical) in [
+            ("192.0.2.5/24", "192.0.2.5/24"),
+            ("2001:db8::5/64", "2001:db8::5/64"),
+            ("::ffff:192.0.2.5", "192.0.2.5"),
+            ("::ffff:192.0.2.5/120", "192.0.2.5/24"),
+            ("::FFFF:c000:205/32", "192.0.2.5/0"),
+            ("0:0:0:0:0:ffff:192.0.2.5/128", "192.0.2.5/32"),
+        ] {
+            let parsed = super::canonical(text).map(|request| request.to_string());
+            assert_eq!(parsed.as_deref(), Some(canonical), "{text}");
+        }
+        assert_eq!(canonical("::ffff:192.0.2.5/129"), None);
+        assert_eq!(canonical("192.0.2"), None);
     }
 
     #[test]

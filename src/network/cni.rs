@@ -35,9 +35,11 @@ pub struct Plugin {
     pub name: Option<Box<str>>,
     /// The requests of a pod that it says it takes.
     pub capabilities: Capabilities,
-    /// Whether its `args` are not an object (`null` is none): Multus crashes when it merges a pod's
-    /// `cni-args` into them.
-    pub odd_args: bool,
+    /// The part of its `args` that is not an object (`null` is not one), where Multus crashes when it
+    /// merges a pod's `cni-args` into it: `args`, or `args.cni`.
+    pub odd_args: Option<&'static str>,
+    /// Whether it is tuning without a `sysctl`, which panics when a pod's `cni-args` bring one.
+    pub panics_on_sysctl: bool,
     /// The wire its interface is on, as far as the configuration says, for people: of two plugins
     /// with the same words nothing shows that they are on different ones.
     pub wire: Box<str>,
@@ -367,6 +369,8 @@ fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin
             .map(|name| name.into_owned().into_boxed_str()),
         parent: Parent::read(&kind, members),
         ovn: OvnNetwork::read(&kind, members).map(Box::new),
+        panics_on_sysctl: ["tuning", "cnv-tuning"].contains(&&*kind)
+            && find(members, "sysctl").is_none(),
         kind,
         capabilities: capabilities(members)?,
         odd_args: odd_args(members),
@@ -384,13 +388,17 @@ fn bridge_gateway(kind: &str, members: &[Member<'_>]) -> BridgeGateway {
     }
 }
 
-/// Multus reads `args` as a map's key: in its exact case, and `null` is there.
-fn odd_args(members: &[Member<'_>]) -> bool {
-    let args = members
-        .iter()
-        .rev()
-        .find(|member| member.name.value == "args");
-    args.is_some_and(|args| args.value.kind() != Kind::Object)
+/// Multus reads `args` and `cni` as keys of maps: in their exact case, and `null` is there.
+fn odd_args(members: &[Member<'_>]) -> Option<&'static str> {
+    fn exact<'a>(members: &[Member<'a>], key: &str) -> Option<Node<'a>> {
+        let mut members = members.iter().rev();
+        members.find(|m| m.name.value == key).map(|m| m.value)
+    }
+    let Some(args) = exact(members, "args")?.members() else {
+        return Some("args");
+    };
+    let cni = exact(&args, "cni")?;
+    (cni.kind() != Kind::Object).then_some("args.cni")
 }
 
 fn capabilities(members: &[Member<'_>]) -> Result<Capabilities, ConfigError> {
@@ -441,6 +449,21 @@ mod tests {
         assert!(!config.plugins[0].capabilities.has(Capability::Mac));
         assert_eq!(config.ipam().map(Ipam::name), Some("static"));
         assert_eq!(config.main().map(|plugin| &*plugin.kind), Some("macvlan"));
+    }
+
+    #[test]
+    fn args_have_to_be_objects_where_multus_adds_to_them() {
+        let odd = |args: &str| {
+            let text = format!(r#"{{"type":"x",{args}}}"#);
+            let config = NetworkConfig::parse(&text).unwrap_or_else(|e| panic!("{e}"));
+            config.plugins[0].odd_args
+        };
+        assert_eq!(odd(r#""args":null"#), Some("args"));
+        assert_eq!(odd(r#""args":{"cni":[]}"#), Some("args.cni"));
+        assert_eq!(odd(r#""args":{"cni":null}"#), Some("args.cni"));
+        assert_eq!(odd(r#""args":{"CNI":null}"#), None);
+        assert_eq!(odd(r#""args":{"cni":{}}"#), None);
+        assert_eq!(odd(r#""Args":[]"#), None);
     }
 
     #[test]

@@ -106,6 +106,15 @@ impl HardwareAddress {
         }
     }
 
+    /// Returns the MAC that an Ethernet interface gets: Linux takes the first six bytes.
+    pub fn on_ethernet(&self) -> Mac {
+        let mut mac = [0; 6];
+        for (to, from) in mac.iter_mut().zip(self.as_bytes()) {
+            *to = *from;
+        }
+        Mac(mac)
+    }
+
     /// The address in bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match self {

@@ -210,6 +210,8 @@ impl<'p> Report<'p> {
         help: impl Into<String>,
     ) {
         let level = self.level.min(levels.of(self.policy.profile()));
+        // What is less grave is no matter of authority.
+        let level = level.min(self.loudest);
         if level > Level::Off {
             self.push(level, place, message.into(), help.into(), None);
         }

@@ -84,7 +84,7 @@ pub fn judge_pool_change(subject: &PoolChangeSubject<'_>, policy: &Policy) -> Ve
     report.into_findings()
 }
 
-/// What the rules on reservations say of one.
+/// What the rules on reservations say of one, none louder than `loudest`, but for the rules on authority.
 pub fn judge_reservation(
     subject: &ReservationSubject<'_>,
     policy: &Policy,
@@ -92,10 +92,17 @@ pub fn judge_reservation(
 ) -> Vec<Finding> {
     let mut report = Report::new(policy, loudest);
     for (rule, level) in policy.active_rules() {
-        if let Check::Reservation(check) = rule.check {
+        let Check::Reservation(check) = rule.check else {
+            continue;
+        };
+        if rule.levels.is_authority() {
+            report.begin_authority(rule);
+        } else if report.is_silent() {
+            continue;
+        } else {
             report.begin(rule, level);
-            check(subject, &mut report);
         }
+        check(subject, &mut report);
     }
     report.into_findings()
 }

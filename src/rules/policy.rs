@@ -24,6 +24,14 @@ const KUBEVIRT_USERS: [&str; 2] = [
     "system:serviceaccount:openshift-cnv:kubevirt-controller",
 ];
 
+/// kubevirt-ipam-controller, as upstream, the cluster network addons operator and OpenShift
+/// Virtualization install it.
+const IPAM_CONTROLLERS: [&str; 3] = [
+    "system:serviceaccount:kubevirt-ipam-controller-system:kubevirt-ipam-controller-manager",
+    "system:serviceaccount:cluster-network-addons:kubevirt-ipam-controller-manager",
+    "system:serviceaccount:openshift-cnv:kubevirt-ipam-controller-manager",
+];
+
 /// Where Whereabouts runs: upstream's manifests, and OpenShift.
 const WHEREABOUTS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
 /// What Kubernetes itself deletes with: whole namespaces, and what belonged to objects that are gone.
@@ -212,6 +220,20 @@ impl Policy {
     /// Whether `user` may change the attachments of a running pod.
     pub fn may_change_attachments(&self, user: &str, virt_launcher: bool) -> bool {
         self.own_users.contains(user) || (virt_launcher && self.kubevirt_users.contains(user))
+    }
+
+    /// Whether `user` writes the annotations of launcher pods on KubeVirt's behalf.
+    pub fn is_kubevirt(&self, user: &str) -> bool {
+        self.kubevirt_users.contains(user) || IPAM_CONTROLLERS.contains(&user)
+    }
+
+    /// When addresses are put into the pods of a namespace. In an excluded one what pods name is recorded
+    /// all the same: who may have an address is no matter of settings.
+    pub fn injection_in(&self, namespace: &str) -> Injection {
+        match self.excluded_namespaces.contains(namespace) {
+            true => Injection::Off,
+            false => self.injection(),
+        }
     }
 
     /// Whether `user` may delete and change networks that pods use: Kubernetes's own cleaners, and

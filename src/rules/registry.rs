@@ -133,6 +133,7 @@ pub static RULES: &[&Rule] = &[
     // The networks.
     &pod::unknown_network::RULE,
     &pod::cross_namespace_network::RULE,
+    &pod::cross_namespace_default_network::RULE,
     &pod::broken_network::RULE,
     &pod::ip_without_prefix::RULE,
     &pod::ips::NO_ADDRESS,
@@ -153,6 +154,7 @@ pub static RULES: &[&Rule] = &[
     &allocation::BY_CNI_ARGS,
     &allocation::OF_POOL,
     &allocation::PREFIX,
+    &allocation::UNREADABLE,
     &allocation::OUTSIDE,
     &allocation::EXCLUDED,
     &allocation::RESERVED,
@@ -164,6 +166,7 @@ pub static RULES: &[&Rule] = &[
     &allocation::NOT_READY,
     &allocation::NOT_ALLOCATED,
     &allocation::NOT_INJECTED,
+    &allocation::TOO_LONG,
     // A network's own configuration.
     &network::invalid_config::RULE,
     &network::cni_version::RULE,
@@ -210,6 +213,7 @@ pub static RULES: &[&Rule] = &[
     &reservation::unknown_network::RULE,
     &reservation::outside_pool::RULE,
     &reservation::conflict::RULE,
+    &reservation::limit::RULE,
     // What makes pods.
     &workload::fixed_address::RULE,
     &workload::host_local::RULE,

@@ -25,6 +25,8 @@ pub struct PodSubject<'a> {
     pub is_launcher: bool,
     /// Whether it was made for a certain node, past the scheduler, or runs on one already.
     pub has_node: bool,
+    /// Whether KubeVirt's own accounts wrote the annotations, of a launcher pod.
+    pub by_kubevirt: bool,
     /// The settings.
     pub policy: &'a Policy,
     /// The networks there are.
@@ -62,8 +64,8 @@ pub enum Resolution<'a> {
     Found(&'a Arc<Network>),
     /// No network of that name in that namespace.
     Missing,
-    /// A network (or not) in a namespace that the pod may not use.
-    Forbidden,
+    /// A network in a namespace that the pod may not use, if it exists.
+    Forbidden(Option<&'a Arc<Network>>),
     /// The name is none, so there is nothing to look up.
     Unnamed,
 }
@@ -149,6 +151,7 @@ impl<'a> PodSubject<'a> {
             name: None,
             is_launcher: false,
             has_node: false,
+            by_kubevirt: false,
             policy,
             catalog,
             unread: Vec::new(),
@@ -171,14 +174,7 @@ impl<'a> PodSubject<'a> {
     /// not use are among them: whether that is denied is a matter of levels, and pools are not.
     pub fn pooled(&self) -> impl Iterator<Item = Pooled<'_, 'a>> {
         self.attachments().filter_map(|attachment| {
-            let network: &'a Network = match attachment.resolution {
-                Resolution::Found(network) => network,
-                Resolution::Forbidden => {
-                    let name = &*attachment.selection.name.as_ref()?.text;
-                    self.catalog.network(attachment.namespace(), name)?
-                }
-                Resolution::Missing | Resolution::Unnamed => return None,
-            };
+            let network = attachment.definition()?;
             let pool = network.address_pool.as_deref()?;
             Some(Pooled {
                 attachment,
@@ -272,6 +268,16 @@ impl<'s, 'a> Attachment<'s, 'a> {
         }
     }
 
+    /// The network, also in a namespace that the pod may not use: whether that is denied is a matter of
+    /// levels, and of Multus's settings, and who may have an address is not.
+    pub fn definition(&self) -> Option<&'a Network> {
+        match self.resolution {
+            Resolution::Found(network) => Some(network),
+            Resolution::Forbidden(network) => network.map(|network| &**network),
+            Resolution::Missing | Resolution::Unnamed => None,
+        }
+    }
+
     /// The namespace in which the network is looked up.
     pub fn namespace(&self) -> &'s str {
         self.selection.namespace_or(self.request.origin.home)
@@ -343,10 +349,11 @@ fn resolve<'a>(
     let namespace = selection.namespace_or(request.home);
     // Multus does not isolate namespaces for the default network.
     let isolated = request.key == annotations::NETWORKS;
+    let network = catalog.network(namespace, &name.text);
     if isolated && !policy.may_use(own, namespace) {
-        return Resolution::Forbidden;
+        return Resolution::Forbidden(network);
     }
-    match catalog.network(namespace, &name.text) {
+    match network {
         Some(network) => Resolution::Found(network),
         None => Resolution::Missing,
     }

@@ -82,6 +82,7 @@ fn codes_are_unique() -> Result<(), Failed> {
 fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
     let way = match rule.code {
         "address-not-allocated" | "address-not-injected" => Way::ValidateOnly,
+        "annotations-too-long" => Way::Long,
         _ => return judged(rule, rule.wrong),
     };
     allocation::judged(way, rule.wrong)
@@ -89,7 +90,12 @@ fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
 
 /// Whether a rule's examples are about what pools give.
 fn is_of_pools(rule: &Rule) -> bool {
-    let around = ["address-by-cni-args", "address-of-pool", "prefix-of-pool"];
+    let around = [
+        "address-by-cni-args",
+        "address-of-pool",
+        "pool-request-unreadable",
+        "prefix-of-pool",
+    ];
     matches!(rule.check, Check::Allocation(_)) || around.contains(&rule.code)
 }
 
@@ -310,9 +316,10 @@ fn said_of(answer: &Answer) -> Vec<String> {
 }
 
 /// What files cannot show.
-const SERVER_ONLY: [&str; 4] = [
+const SERVER_ONLY: [&str; 5] = [
     "injection-not-enabled",
     "pool-not-ready",
+    "annotations-too-long",
     "address-not-allocated",
     "address-not-injected",
 ];

@@ -7,6 +7,7 @@ mod annotations;
 mod api_conversations;
 mod api_server;
 mod architecture;
+mod authority;
 mod binding;
 mod certificates;
 mod check;
@@ -58,6 +59,7 @@ fn main() {
         tour::trials(),
         api_conversations::trials(),
         architecture::trials(),
+        authority::trials(),
         binding::trials(),
         certificates::trials(),
         check::trials(),

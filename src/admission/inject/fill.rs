@@ -1,6 +1,6 @@
 //! Planning for a pod's attachments, and the answer that carries what they are given.
 
-use super::{Kept, Wanted, patch, refuse};
+use super::{Kept, Wanted, patch, refuse, size};
 use crate::{
     admission::{
         answer::Answer,
@@ -11,10 +11,11 @@ use crate::{
         situation::Situation,
     },
     allocation::{
-        Index, Write,
+        Index, Refusal, Write,
         index::{Ask, Asker, Given, Refused, Ticket},
     },
     catalog::TargetOf,
+    network::selection::LONGEST,
     rules::{Level, Lookup, PodSubject, allocation::PoolAttachment, judge::judge_corrected},
 };
 
@@ -89,6 +90,15 @@ impl Filling<'_, '_> {
         }
         let mut wanted = Wanted::new(self.subject, self.kept, self.attachments, &given);
         wanted.token = self.token;
+        let bytes = size(self.written, &wanted);
+        if bytes > LONGEST {
+            if let Some(records) = records {
+                index.roll_back(records.ticket);
+            }
+            drop(index);
+            let refused = vec![too_long(bytes)];
+            return refuse(request, self.subject, self.attachments, refused, situation);
+        }
         let loudest = loudest(request, situation.catalog, situation.policy);
         let corrected = judge_corrected(self.subject, loudest.unwrap_or(Level::Off));
         let answer = Answer::new(request, corrected).with_patch(patch(self.written, &wanted));
@@ -142,6 +152,17 @@ impl Filling<'_, '_> {
             holder: self.asker.holder.clone(),
             in_part,
         }
+    }
+}
+
+/// What is refused where the annotations would have so many bytes.
+pub(in crate::admission) fn too_long(bytes: usize) -> Refused {
+    Refused {
+        ask: 0,
+        refusal: Refusal::TooLong {
+            bytes,
+            most: LONGEST,
+        },
     }
 }
 

@@ -21,8 +21,8 @@ mod wanted;
 mod who;
 
 pub(super) use self::{
-    fill::Filling,
-    patch::patch,
+    fill::{Filling, too_long},
+    patch::{patch, size},
     wanted::{Kept, Wanted},
 };
 use self::{updated::updated, who::Who};
@@ -70,21 +70,27 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
 }
 
 /// Whether a new pod is given its addresses when it is bound to a node, not now.
-pub(super) fn comes_later(pod: &Object<'_>, situation: &Situation<'_>) -> bool {
-    situation.policy.injection() == Injection::Bind && pod.spec.node_name.is_none()
+pub(super) fn comes_later(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    situation: &Situation<'_>,
+) -> bool {
+    injection(request, situation) == Injection::Bind && pod.spec.node_name.is_none()
+}
+
+/// When addresses are put into the pod under review.
+fn injection(request: &Request<'_>, situation: &Situation<'_>) -> Injection {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    situation.policy.injection_in(namespace)
 }
 
 /// A pod that is created.
 fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -> Decision {
-    let namespace = request.namespace.as_deref().unwrap_or_default();
-    if situation.policy.excluded_namespaces.contains(namespace) {
-        return Decision::Answer(Answer::allow(request));
-    }
     let written = &pod.metadata.annotations;
     let subject = subject(request, pod, situation.policy, situation.catalog);
     let mut attachments = asks(&subject);
-    attachments.retain(|one| is_due(pod, &one.ask, situation));
-    let nothing = attachments.is_empty() || !can_be_served(&subject, &attachments);
+    attachments.retain(|one| is_due(request, pod, &one.ask, situation));
+    let nothing = attachments.is_empty() || !can_be_served(&subject);
     if nothing {
         let answer = Answer::allow(request);
         return Decision::Answer(answer.with_patch(patch(written, &Wanted::default())));
@@ -94,7 +100,7 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
     if !denied.is_empty() {
         return Decision::of(request, denied, situation.evidence);
     }
-    let nowhere = without_node(pod, &attachments, situation);
+    let nowhere = without_node(request, pod, &attachments, situation);
     if !nowhere.is_empty() {
         return refuse(request, &subject, &attachments, nowhere, situation);
     }
@@ -135,8 +141,13 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
 /// that left to the moment of binding, a pod that is bound while no webhook is there would start with
 /// what it names, whoever has it. The webhook for bindings lets such a pod pass; that for new pods
 /// does not.
-pub(super) fn is_due(pod: &Object<'_>, ask: &Ask, situation: &Situation<'_>) -> bool {
-    match situation.policy.injection() {
+pub(super) fn is_due(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    ask: &Ask,
+    situation: &Situation<'_>,
+) -> bool {
+    match injection(request, situation) {
         // What people write is recorded; nothing is added to what they leave out.
         Injection::Off => names_something(ask),
         Injection::Bind if pod.spec.node_name.is_none() => {
@@ -155,11 +166,12 @@ fn needs_node(ask: &Ask, situation: &Situation<'_>) -> bool {
 /// The attachments to pools of slices of a pod that has no node, and will not be asked for again when it
 /// has one.
 fn without_node(
+    request: &Request<'_>,
     pod: &Object<'_>,
     attachments: &[PoolAttachment],
     situation: &Situation<'_>,
 ) -> Vec<Refused> {
-    if situation.policy.injection() != Injection::Create || pod.spec.node_name.is_some() {
+    if injection(request, situation) != Injection::Create || pod.spec.node_name.is_some() {
         return Vec::new();
     }
     let pools = &situation.catalog.layout().pools;

@@ -63,6 +63,40 @@ pub(in crate::admission) fn patch(written: &Annotations<'_>, wanted: &Wanted) ->
     })])
 }
 
+/// How many bytes the annotations have with the wanted ones.
+pub(in crate::admission) fn size(written: &Annotations<'_>, wanted: &Wanted) -> usize {
+    let all = [
+        (annotations::NETWORKS, &written.networks, &wanted.networks),
+        (
+            annotations::DEFAULT_NETWORK,
+            &written.default_network,
+            &wanted.default_network,
+        ),
+        (
+            annotations::REQUESTED_NETWORKS,
+            &written.requested_networks,
+            &wanted.requested_networks,
+        ),
+        (
+            annotations::REQUESTED_DEFAULT_NETWORK,
+            &written.requested_default_network,
+            &wanted.requested_default_network,
+        ),
+        (
+            annotations::HOLDER_TOKEN,
+            &written.holder_token,
+            &wanted.token,
+        ),
+    ];
+    let mut size = written.size.0;
+    for (key, before, now) in all {
+        let Some(now) = now else { continue };
+        let before = before.as_ref().map(|before| key.len() + before.len());
+        size = (size + key.len() + now.len()).saturating_sub(before.unwrap_or(0));
+    }
+    size
+}
+
 /// `add` takes the place of what is there.
 fn add(key: &str, text: &str) -> PatchOperation {
     PatchOperation::Add(AddOperation {

@@ -81,16 +81,12 @@ fn plugged(
     let may = mutable || policy.may_change_attachments(&request.user_info.username, launcher);
     // Before it is bound, binding will see what it says then.
     let bound = pod.spec.node_name.is_some();
-    if !may
-        || !bound
-        || policy.injection() == Injection::Off
-        || policy.excluded_namespaces.contains(namespace)
-    {
+    if !may || !bound || policy.injection_in(namespace) == Injection::Off {
         return None;
     }
     let subject = subject(request, pod, policy, situation.catalog);
     let attachments = asks(&subject);
-    if attachments.is_empty() || !can_be_served(&subject, &attachments) {
+    if attachments.is_empty() || !can_be_served(&subject) {
         return None;
     }
     let token = before.metadata.annotations.holder_token.as_deref();

@@ -77,7 +77,8 @@ impl Wanted {
 fn addition(attachment: Attachment<'_, '_>, ask: &Ask, given: &Given) -> Addition {
     let named = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
     // What was asked for stays in the user's words; a prefix that is missing or another than the range's
-    // becomes the range's.
+    // becomes the range's. An IPv4 address in the words of IPv6 is written anew.
+    let all = named.clone().count();
     let named: Vec<(&str, AddressRequest)> = named
         .filter_map(|ip| Some((&*ip.text, *ip.ok()?)))
         .collect();
@@ -93,10 +94,11 @@ fn addition(attachment: Attachment<'_, '_>, ask: &Ask, given: &Given) -> Additio
         }
     };
     let ips: Vec<String> = given.ips.iter().map(text).collect();
-    let same = ips.len() == named.len() && ips.iter().zip(&named).all(|(ip, (text, _))| ip == text);
+    let same = ips.len() == all && ips.iter().zip(&named).all(|(ip, (text, _))| ip == text);
     let mac = given.mac.filter(|_| ask.mac == MacWish::Any);
     Addition {
-        ips: (!same).then_some(ips),
+        // A network without IPAM is given none, and what is written there stays.
+        ips: (ask.takes_ips && !same).then_some(ips),
         mac: mac.map(|mac| mac.to_string()),
     }
 }

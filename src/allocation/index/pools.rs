@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Index, cells::Cells};
-use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool};
+use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation};
 
 /// A pool with what is free in it.
 #[derive(Debug)]
@@ -291,6 +291,51 @@ impl Index {
             pool.counts(**address) && of_pool(**place) && !state.entries.contains_key(*address)
         });
         unrecorded.count() as u64
+    }
+
+    /// How many addresses the reservations of a namespace set aside in a pool that the namespace does not
+    /// hold yet.
+    pub(super) fn set_aside_in(&self, pool: &PoolState, namespace: &str) -> u64 {
+        let Some(state) = self.spaces.get(&pool.pool.space) else {
+            return 0;
+        };
+        let of_namespace = |place: usize| {
+            let reservation = self.layout.reservations.get(place);
+            reservation.is_some_and(|(reservation, name)| {
+                *reservation.namespace == *namespace && name.as_ref() == Some(&pool.pool.name)
+            })
+        };
+        let set_aside = state.reserved.iter().filter(|(address, place)| {
+            pool.counts(**address)
+                && of_namespace(**place)
+                && !self.holds(&pool.pool, namespace, **address)
+        });
+        set_aside.count() as u64
+    }
+
+    fn holds(&self, pool: &Pool, namespace: &str, address: Address) -> bool {
+        let record = self.holder_of(&pool.space, address);
+        record.is_some_and(|record| **record.holder.namespace() == *namespace)
+    }
+
+    /// Returns how many addresses of a pool a namespace has, held or set aside, once a reservation is
+    /// as it is to be.
+    pub fn share_with(&self, reservation: &Reservation, pool: &Pool) -> u64 {
+        let namespace = &*reservation.namespace;
+        let Some(state) = self.pools.get(&pool.name) else {
+            return reservation.sets_aside(pool).len() as u64;
+        };
+        let own = reservation.sets_aside(pool).into_iter();
+        let own = own.filter(|address| state.counts(*address));
+        let reserved = self.spaces.get(&pool.space).map(|space| &space.reserved);
+        let counted = |address: &Address| {
+            let place = reserved.and_then(|reserved| reserved.get(address));
+            let other = place.and_then(|place| self.layout.reservations.get(*place));
+            let set_aside = other.is_some_and(|(other, _)| *other.namespace == *namespace);
+            set_aside || self.holds(pool, namespace, *address)
+        };
+        let new = own.filter(|address| !counted(address)).count() as u64;
+        state.held_in(namespace) + self.set_aside_in(state, namespace) + new
     }
 
     pub(super) fn rebuild_pools(&mut self) {

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::{Annotation, Bandwidth, Fault, FaultKind, Format, Given, PortMapping, Selection};
+use super::{
+    Annotation, Bandwidth, CniArgs, Fault, FaultKind, Format, Given, PortMapping, Selection,
+    slots::Slots,
+};
 use crate::network::{
     address::{self, AddressRequest},
     interface,
@@ -120,6 +123,7 @@ impl Reader {
             ..Selection::default()
         };
         let mut obsolete_interface = None;
+        let (mut ips, mut ports) = (Slots::default(), Slots::default());
         for given in &members {
             let Some(key) = given.key else { continue };
             let value = given.member.value;
@@ -136,17 +140,14 @@ impl Reader {
                 }
                 "ipam-claim-reference" => reader.plain_text(value, &mut found.ipam_claim),
                 "deviceID" => reader.plain_text(value, &mut found.device_id),
-                "ips" => found.ips = reader.texts(value, AddressRequest::parse),
+                "ips" => found.ips = reader.texts(value, &mut ips, AddressRequest::parse),
                 "default-route" => {
-                    found.default_route = reader.texts(value, address::parse_address)
+                    let mut slots = Slots::default();
+                    found.default_route = reader.texts(value, &mut slots, address::parse_address);
                 }
-                "portMappings" => found.port_mappings = reader.port_mappings(value),
+                "portMappings" => found.port_mappings = reader.port_mappings(value, &mut ports),
                 "bandwidth" => reader.bandwidth(value, &mut found.bandwidth),
-                "cni-args" => {
-                    found.cni_args = (!value.is_null())
-                        .then(|| reader.object(value, "an object").map(|_| value))
-                        .flatten();
-                }
+                "cni-args" => reader.cni_args(value, &mut found.cni_args),
                 _ => {}
             });
         }
@@ -157,42 +158,70 @@ impl Reader {
         found
     }
 
-    fn port_mappings<'a>(&mut self, value: Node<'a>) -> Option<Spanned<Vec<PortMapping<'a>>>> {
+    /// Elements are pointers: `null` is one without a mapping, and a repeated one is merged into what its
+    /// place held.
+    fn port_mappings<'a>(
+        &mut self,
+        value: Node<'a>,
+        slots: &mut Slots<PortMapping<'a>>,
+    ) -> Option<Spanned<Vec<PortMapping<'a>>>> {
         if value.is_null() {
+            slots.clear();
             return None;
         }
         let elements = self.list(value, "a list of objects")?;
+        slots.begin(elements.len());
         let mut mappings = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
-            self.at(Step::Index(index), |reader| {
-                let Some(members) = reader.object(element, "an object") else {
-                    return;
-                };
-                let mut mapping = PortMapping {
-                    span: element.span(),
-                    ..PortMapping::default()
-                };
-                for member in &members {
-                    let field = ["hostPort", "containerPort", "protocol", "hostIP"]
-                        .into_iter()
-                        .find(|field| folds_to(&member.name.value, field));
-                    let Some(field) = field else { continue };
-                    reader.at(Step::Key(field), |reader| match field {
-                        "hostPort" => reader.integer(member.value, &mut mapping.host_port),
-                        "containerPort" => {
-                            reader.integer(member.value, &mut mapping.container_port)
-                        }
-                        "protocol" => reader.plain_text(member.value, &mut mapping.protocol),
-                        _ => reader.plain_text(member.value, &mut mapping.host_ip),
-                    });
-                }
-                mappings.push(mapping);
-            });
+            let mut mapping = PortMapping::default();
+            if element.is_null() {
+                slots.remove(index);
+            } else {
+                mapping = slots.get(index).cloned().unwrap_or_default();
+                self.at(Step::Index(index), |reader| {
+                    reader.port_mapping(element, &mut mapping);
+                });
+                slots.set(index, mapping.clone());
+            }
+            mapping.span = element.span();
+            mappings.push(mapping);
         }
         Some(Spanned {
             value: mappings,
             span: value.span(),
         })
+    }
+
+    fn port_mapping<'a>(&mut self, element: Node<'a>, mapping: &mut PortMapping<'a>) {
+        let Some(members) = self.object(element, "an object") else {
+            return;
+        };
+        for member in &members {
+            let field = ["hostPort", "containerPort", "protocol", "hostIP"]
+                .into_iter()
+                .find(|field| folds_to(&member.name.value, field));
+            let Some(field) = field else { continue };
+            self.at(Step::Key(field), |reader| match field {
+                "hostPort" => reader.integer(member.value, &mut mapping.host_port),
+                "containerPort" => reader.integer(member.value, &mut mapping.container_port),
+                "protocol" => reader.plain_text(member.value, &mut mapping.protocol),
+                _ => reader.plain_text(member.value, &mut mapping.host_ip),
+            });
+        }
+    }
+
+    /// A map: a repeated object is merged into the one before, key by key in their exact case.
+    fn cni_args<'a>(&mut self, value: Node<'a>, found: &mut Option<CniArgs<'a>>) {
+        if value.is_null() {
+            *found = None;
+            return;
+        }
+        let Some(members) = self.object(value, "an object") else {
+            return;
+        };
+        let args = found.get_or_insert_with(CniArgs::default);
+        args.span = value.span();
+        args.merge(members);
     }
 
     /// A repeated `bandwidth` is merged into the one before, as Go does with a pointer to a
@@ -251,22 +280,27 @@ impl Reader {
         }
     }
 
-    /// A list of texts; to Go a `null` element is an empty text.
+    /// A list of texts. To Go a `null` element is the text that its place held before, or an empty one.
     fn texts<'a, T, E>(
         &mut self,
         value: Node<'a>,
+        slots: &mut Slots<Text<'a>>,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Spanned<Vec<Parsed<'a, T, E>>>> {
         if value.is_null() {
+            slots.clear();
             return None;
         }
         let elements = self.list(value, "a list of strings")?;
+        slots.begin(elements.len());
         let mut texts = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
             let text = match element.spanned_string() {
                 Some(text) => text,
                 None if element.is_null() => Spanned {
-                    value: Cow::Borrowed(""),
+                    value: slots
+                        .get(index)
+                        .map_or(Cow::Borrowed(""), |text| text.value.clone()),
                     span: element.span(),
                 },
                 None => {
@@ -276,6 +310,7 @@ impl Reader {
                     continue;
                 }
             };
+            slots.set(index, text.clone());
             texts.push(Parsed::new(text, &parse));
         }
         Some(Spanned {
@@ -426,6 +461,69 @@ mod tests {
             only(r#"[{"name":"n","bandwidth":{"ingressRate":1},"bandwidth":{"egressRate":2}}]"#);
         let merged = s.bandwidth.unwrap_or_else(|| panic!("bandwidth")).value;
         assert!(merged.ingress_rate.is_some() && merged.egress_rate.is_some());
+    }
+
+    /// Each was decoded with Go's `encoding/json`.
+    #[test]
+    fn null_elements_keep_what_their_places_held() {
+        for (members, kept) in [
+            (r#""ips":["a","b"],"ips":[null]"#, vec!["a"]),
+            (
+                r#""ips":["a","b"],"ips":["c"],"ips":[null,null,null]"#,
+                vec!["c", "b", ""],
+            ),
+            (
+                r#""ips":["a","b"],"ips":null,"ips":[null,null]"#,
+                vec!["", ""],
+            ),
+            (r#""ips":["a","b"],"ips":[],"ips":[null]"#, vec![""]),
+            (
+                r#""ips":["a"],"IPS":["c","d"],"ip\u017f":[null,null,null]"#,
+                vec!["c", "d", ""],
+            ),
+            (r#""default-route":["a"],"default-route":[null]"#, vec![]),
+        ] {
+            let text = format!(r#"[{{"name":"n",{members}}}]"#);
+            let selection = only(&text);
+            let ips = selection.ips.iter().flat_map(|ips| &ips.value);
+            let ips: Vec<&str> = ips.map(|ip| &*ip.text).collect();
+            assert_eq!(ips, kept, "{text}");
+        }
+    }
+
+    #[test]
+    fn port_mappings_may_be_null_and_are_merged_when_repeated() {
+        let s = only(
+            r#"[{"name":"n","portMappings":[{"hostPort":1},{"hostPort":2}],"portMappings":[{"containerPort":3},null,null]}]"#,
+        );
+        let ports = s.port_mappings.unwrap_or_else(|| panic!("ports")).value;
+        let numbers = ports.iter().map(|port| {
+            let number = |n: &Option<Spanned<i64>>| n.as_ref().map(|n| n.value);
+            (number(&port.host_port), number(&port.container_port))
+        });
+        let numbers: Vec<_> = numbers.collect();
+        assert_eq!(numbers, [(Some(1), Some(3)), (None, None), (None, None)]);
+    }
+
+    #[test]
+    fn repeated_cni_args_are_merged_by_exact_keys_in_the_order_of_their_bytes() {
+        let args = |text: &str| {
+            let args = only(text).cni_args.unwrap_or_default();
+            let members = args.members.iter();
+            members
+                .map(|m| format!("{}={}", m.name.value, m.value.text()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            args(
+                r#"[{"name":"n","cni-args":{"ips":["x"],"m":{"a":1}},"CNI-ARGS":{"m":{"b":1},"IPS":[1]}}]"#
+            ),
+            ["IPS=[1]", r#"ips=["x"]"#, r#"m={"b":1}"#]
+        );
+        assert_eq!(
+            args(r#"[{"name":"n","cni-args":{"ips":["x"]},"cni-args":null,"cni-args":{"b":1}}]"#),
+            ["b=1"]
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Annotation, Bandwidth, Given, PortMapping, Selection};
-use crate::network::{mac::HardwareAddress, text::Parsed};
+use crate::network::{json::Node, mac::HardwareAddress, text::Parsed};
 
 /// What is asked for each interface, by the interface's name.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,9 +158,14 @@ fn attributes(selection: &Selection<'_>, home: &str) -> Attributes {
     );
     put(
         "cni-args",
-        selection
-            .cni_args
-            .and_then(|args| serde_json::from_str(args.text()).ok()),
+        selection.cni_args.as_ref().map(|args| {
+            let members = args.members.iter();
+            let value =
+                |node: Node<'_>| -> Value { serde_json::from_str(node.text()).unwrap_or_default() };
+            members
+                .map(|member| (member.name.value.to_string(), value(member.value)))
+                .collect::<Value>()
+        }),
     );
     put(
         "ipam-claim-reference",

@@ -8,20 +8,22 @@
 //! is well-formed but means nothing stays in its field as a [`Parsed`] error, and everything else
 //! is there to be checked, so that one look shows every mistake.
 
+mod args;
 mod edit;
 pub mod json;
 pub mod meaning;
 mod print;
 mod short;
+mod slots;
 
-pub use self::edit::Addition;
+pub use self::{args::CniArgs, edit::Addition};
 
 use std::{borrow::Cow, net::IpAddr};
 
 use super::{
     address::{AddressError, AddressRequest},
     interface::{self, InterfaceError},
-    json::{Kind, Member, Node},
+    json::{Kind, Member},
     mac::{HardwareAddress, HardwareAddressError},
     name::NameError,
     text::{Parsed, Span, Spanned},
@@ -81,7 +83,7 @@ pub struct Selection<'a> {
     /// Gateways of the pod's default route.
     pub default_route: Option<Spanned<Vec<Parsed<'a, IpAddr, AddressError>>>>,
     /// Further arguments for the plugins.
-    pub cni_args: Option<Node<'a>>,
+    pub cni_args: Option<CniArgs<'a>>,
     /// The IPAM claim that holds the addresses (spec, version 1.3).
     pub ipam_claim: Option<Spanned<Cow<'a, str>>>,
     /// Multus's `deviceID`.

@@ -2,12 +2,20 @@
 
 use std::sync::Arc;
 
+use super::asks::Served;
 use crate::{
     allocation::Pool,
-    network::{json::find, mac::HardwareAddress},
+    network::{
+        AddressRequest, Network, Span,
+        address::canonical,
+        definition::ConfigState,
+        json::Node,
+        mac::{HardwareAddress, Mac},
+    },
     rules::{
-        Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+        Attachment, Check, Example, Levels, Lookup, Place, PodSubject, Report, Rule,
         examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
+        subject::Resolution,
     },
 };
 
@@ -16,13 +24,15 @@ pub const BY_CNI_ARGS: Rule = Rule {
     code: "address-by-cni-args",
     levels: Levels::AUTHORITY,
     summary: "On a network with a pool, addresses are asked for in cni-args",
-    explanation: "The static plugin takes addresses from \"cni-args\": {\"cni\": {\"ips\": [...]}}, \
-        macvlan and tuning a MAC. These would be recorded nowhere: on a network that an AddressPool \
-        serves, \"ips\" and \"mac\" of the selection are the way. Source: executed with static v1.9.",
+    explanation: "Multus puts cni-args into args.cni of every plugin of the network. static takes \
+        \"ips\" from there, bridge \"mac\", and tuning a \"mac\" that overrides the one beside \
+        \"name\". These would be recorded nowhere: on a network that an AddressPool serves, \"ips\" \
+        and \"mac\" of the selection are the way. Keys count in any case. Source: Multus, \
+        injectCNIArgs; executed with static and tuning v1.9.",
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
-        pod!(r#"[{"name": "pooled-net", "cni-args": {"cni": {"ips": ["192.0.2.2/29"]}}}]"#),
+        pod!(r#"[{"name": "pooled-net", "cni-args": {"ips": ["192.0.2.2/29"]}}]"#),
     ]),
     right: Example(&[
         POOL_OF_TWO,
@@ -35,12 +45,14 @@ pub const BY_CNI_ARGS: Rule = Rule {
 /// `address-of-pool`
 pub const OF_POOL: Rule = Rule {
     code: "address-of-pool",
-    levels: Levels::MISLEADS,
+    levels: Levels::AUTHORITY,
     summary: "An address of a pool is asked for on a network that the pool does not serve",
-    explanation: "The address lies in a range of an AddressPool, but the network is not served by \
-        it: nothing records the address, and the pool will give it to another pod. Where both \
-        networks are on one wire, the two pods collide. Ranges that mean different wires belong in \
-        address spaces of their own (networkName); then this is only a warning's worth.",
+    explanation: "The address lies in a range of an AddressPool, or the MAC is one of its MACs, but \
+        nothing records it on this network, and the pool will give it to another pod. Where both \
+        networks are on one wire, the two pods collide: this is refused in every mode. It is only \
+        warned of where the configurations show different wires (another master, bridge or VLAN). \
+        cni-args count as \"ips\" and \"mac\" do. A network whose configuration is not in its \
+        NetworkAttachmentDefinition, or that does not exist yet, may be on any wire.",
     wrong: Example(&[
         POOL_OF_TWO,
         STORAGE_NET,
@@ -54,29 +66,46 @@ pub const OF_POOL: Rule = Rule {
     check: Check::Pod(of_pool),
 };
 
+/// The keys of `cni-args` by which plugins take addresses.
+const ADDRESS_KEYS: [&str; 2] = ["ips", "mac"];
+
 fn by_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    for attachment in subject.attachments() {
+    for served in subject.pooled() {
         if report.is_full() {
             return;
         }
-        let pool = attachment.network().and_then(|n| n.address_pool.as_deref());
-        let (Some(pool), Some(args)) = (pool, attachment.selection.cni_args) else {
+        let attachment = served.attachment;
+        let Some(args) = &attachment.selection.cni_args else {
             continue;
         };
-        let members = args.members().unwrap_or_default();
-        let cni = find(&members, "cni").and_then(|m| m.value.members());
-        let cni = cni.unwrap_or_default();
-        for key in ["ips", "mac"] {
-            let Some(member) = find(&cni, key).filter(|m| !m.value.is_empty()) else {
-                continue;
-            };
-            report.add(
-                attachment.place(&format!("cni-args.cni.{key}"), member.value.span()),
-                format!("\"{key}\" in cni-args goes round address pool {pool:?}"),
-                format!("write \"{key}\" beside \"name\", or leave it out to be given one"),
-            );
+        for key in ADDRESS_KEYS {
+            for member in args.named(key).filter(|member| !member.value.is_null()) {
+                let name = &member.name.value;
+                report.add(
+                    attachment.place(&format!("cni-args.{name}"), member.value.span()),
+                    format!(
+                        "{name:?} in cni-args, {}, goes round address pool {:?}",
+                        shortened(member.value.text()),
+                        served.pool
+                    ),
+                    format!("write \"{key}\" beside \"name\", or leave it out to be given one"),
+                );
+            }
         }
     }
+}
+
+/// The value for a message. Two values have to read differently, for an update is judged by what is new.
+fn shortened(value: &str) -> String {
+    const MOST: usize = 200;
+    if value.len() <= MOST {
+        return value.to_owned();
+    }
+    let mut end = MOST;
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}… ({} bytes)", &value[..end], value.len())
 }
 
 fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
@@ -86,90 +115,203 @@ fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
     let pools: Vec<&Arc<Pool>> = layout.pools.values().collect();
     for attachment in subject.attachments() {
-        let unserved = attachment.network().filter(|n| n.address_pool.is_none());
-        if report.is_full() || unserved.is_none() {
-            continue;
+        if report.is_full() {
+            return;
         }
-        named_ips(attachment, &pools, subject, report);
-        named_mac(attachment, &pools, subject, report);
-    }
-}
-
-fn named_ips(
-    attachment: Attachment<'_, '_>,
-    pools: &[&Arc<Pool>],
-    subject: &PodSubject<'_>,
-    report: &mut Report<'_>,
-) {
-    let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
-    for (index, ip) in ips.enumerate() {
-        let Some(address) = ip.ok().map(|ip| ip.address) else {
+        let Some(unrecorded) = Unrecorded::of(attachment, subject) else {
             continue;
         };
-        let pool = pools.iter().find(|pool| pool.range_of(address).is_some());
-        let Some(pool) = pool else { continue };
-        let place = attachment.place(&format!("ips[{index}]"), ip.span);
-        let message = message(attachment, &address.to_string(), pool);
-        let help = help(pool);
-        if on_one_wire(attachment, pool, subject) {
-            report.add(place, message, help);
-        } else {
-            report.add_lesser(Levels::ADVICE, place, message, help);
+        for named in unrecorded.named() {
+            let pool = pools.iter().find(|pool| named.address.is_of(pool));
+            if let Some(pool) = pool {
+                unrecorded.report(&named, pool, report);
+            }
         }
     }
 }
 
-fn named_mac(
-    attachment: Attachment<'_, '_>,
-    pools: &[&Arc<Pool>],
-    subject: &PodSubject<'_>,
-    report: &mut Report<'_>,
-) {
-    let Some(written) = &attachment.selection.mac else {
-        return;
-    };
-    let Some(HardwareAddress::Ethernet(mac)) = written.ok() else {
-        return;
-    };
-    let holds = |pool: &&&Arc<Pool>| pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac));
-    if let Some(pool) = pools.iter().find(holds) {
-        let place = attachment.place(attachment.member("mac"), written.span);
-        let message = message(attachment, &mac.to_string(), pool);
-        if on_one_wire(attachment, pool, subject) {
-            report.add(place, message, help(pool));
-        } else {
-            report.add_lesser(Levels::ADVICE, place, message, help(pool));
+/// An attachment of which nothing, or not everything, that it names is recorded.
+struct Unrecorded<'s, 'a> {
+    attachment: Attachment<'s, 'a>,
+    subject: &'s PodSubject<'a>,
+    /// Whether the MAC that it names is recorded by the pool that serves the network.
+    mac_is_recorded: bool,
+}
+
+/// Something that an attachment names.
+struct Named {
+    path: String,
+    span: Span,
+    address: NamedAddress,
+}
+
+enum NamedAddress {
+    Ip(AddressRequest),
+    Mac(Mac),
+}
+
+impl NamedAddress {
+    fn is_of(&self, pool: &Pool) -> bool {
+        match self {
+            Self::Ip(request) => pool.range_of(request.address).is_some(),
+            Self::Mac(mac) => pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac)),
         }
     }
 }
 
-fn message(attachment: Attachment<'_, '_>, address: &str, pool: &Pool) -> String {
-    format!(
-        "{address} is one of address pool {:?}, which does not serve network \"{}\"",
-        pool.name,
-        attachment.selection.network_name().unwrap_or_default()
-    )
+impl std::fmt::Display for NamedAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(request) => request.address.fmt(f),
+            Self::Mac(mac) => mac.fmt(f),
+        }
+    }
 }
 
-fn help(pool: &Pool) -> String {
-    format!(
-        "ask for an address outside of the pool, or let the pool serve the network: annotate the \
-         NetworkAttachmentDefinition with nadmit.io/address-pool: {}",
-        pool.name
-    )
+impl<'s, 'a> Unrecorded<'s, 'a> {
+    /// `None` where a pool records all that is named, or nothing can come of the attachment.
+    fn of(attachment: Attachment<'s, 'a>, subject: &'s PodSubject<'a>) -> Option<Self> {
+        let mac_is_recorded = match attachment.definition() {
+            None => match attachment.resolution {
+                Resolution::Unnamed => return None,
+                _ => false,
+            },
+            Some(Network {
+                config: ConfigState::Broken(_),
+                ..
+            }) => return None,
+            Some(network) => match Served::of(network) {
+                Some(Served::AddressesAndMac(_)) => return None,
+                Some(Served::MacAlone(_)) => true,
+                None => false,
+            },
+        };
+        Some(Self {
+            attachment,
+            subject,
+            mac_is_recorded,
+        })
+    }
+
+    fn named(&self) -> Vec<Named> {
+        let selection = self.attachment.selection;
+        let ips = selection.ips.iter().flat_map(|ips| &ips.value).enumerate();
+        let ips = ips.filter_map(|(index, ip)| {
+            Some(Named {
+                path: format!("ips[{index}]"),
+                span: ip.span,
+                address: NamedAddress::Ip(canonical(&ip.text)?),
+            })
+        });
+        let mut named: Vec<Named> = ips.collect();
+        let mac = selection.mac.as_ref().filter(|_| !self.mac_is_recorded);
+        named.extend(mac.and_then(|mac| {
+            Some(Named {
+                path: self.attachment.member("mac").to_owned(),
+                span: mac.span,
+                address: NamedAddress::Mac(mac.ok()?.on_ethernet()),
+            })
+        }));
+        named.extend(self.by_cni_args());
+        named
+    }
+
+    /// What `cni-args` name. Where a pool serves the network, a rule of its own speaks of them.
+    fn by_cni_args(&self) -> Vec<Named> {
+        let network = self.attachment.definition();
+        let served = network.is_some_and(|network| network.address_pool.is_some());
+        let args = self.attachment.selection.cni_args.as_ref();
+        let Some(args) = args.filter(|_| !served) else {
+            return Vec::new();
+        };
+        let mut named = Vec::new();
+        for member in args.named("ips") {
+            for (index, element) in texts(member.value).into_iter().enumerate() {
+                let request = element.string().and_then(|text| canonical(&text));
+                named.extend(request.map(|request| Named {
+                    path: format!("cni-args.{}[{index}]", member.name.value),
+                    span: element.span(),
+                    address: NamedAddress::Ip(request),
+                }));
+            }
+        }
+        for member in args.named("mac") {
+            let mac = member.value.string();
+            let mac = mac.and_then(|text| HardwareAddress::parse(&text).ok());
+            named.extend(mac.map(|mac| Named {
+                path: format!("cni-args.{}", member.name.value),
+                span: member.value.span(),
+                address: NamedAddress::Mac(mac.on_ethernet()),
+            }));
+        }
+        named
+    }
+
+    fn report(&self, named: &Named, pool: &Pool, report: &mut Report<'_>) {
+        let place = self.attachment.place(&named.path, named.span);
+        let selection = self.attachment.selection;
+        let network = selection.network_name().unwrap_or_default();
+        let message = format!(
+            "{} is one of address pool {:?}, which does not record it on network {network:?}",
+            named.address, pool.name
+        );
+        if !self.is_on_wire_of(pool) {
+            return report.add_lesser(Levels::ADVICE, place, message, self.help(pool));
+        }
+        self.add(place, message, self.help(pool), report);
+    }
+
+    fn add(&self, place: Place<'_>, message: String, help: String, report: &mut Report<'_>) {
+        let missing = matches!(self.attachment.resolution, Resolution::Missing);
+        let name = self.attachment.selection.network_name();
+        match name.filter(|_| missing) {
+            Some(name) => {
+                let lookup = Lookup::Network {
+                    namespace: self.attachment.namespace().into(),
+                    name: name.into(),
+                };
+                report.add_once_confirmed(lookup, place, message, help);
+            }
+            None => report.add(place, message, help),
+        }
+    }
+
+    fn help(&self, pool: &Pool) -> String {
+        match self.attachment.definition() {
+            None => {
+                "ask for an address outside of the pool, or create the network first".to_owned()
+            }
+            Some(network) if network.address_pool.is_some() => {
+                "have the network's IPAM set to static, which takes the pool's addresses, or ask \
+                 for an address outside of the pool"
+                    .to_owned()
+            }
+            Some(_) => format!(
+                "ask for an address outside of the pool, or let the pool serve the network: \
+                 annotate the NetworkAttachmentDefinition with nadmit.io/address-pool: {}",
+                pool.name
+            ),
+        }
+    }
+
+    /// Whether nothing shows that the network is on another wire than those that the pool serves.
+    fn is_on_wire_of(&self, pool: &Pool) -> bool {
+        let network = self.attachment.definition();
+        let Some(own) = network.and_then(wire) else {
+            return true;
+        };
+        let served = self.subject.catalog.served_by(&pool.name);
+        let mut served = served.filter_map(|network| wire(network)).peekable();
+        served.peek().is_none() || served.any(|other| other == own)
+    }
 }
 
-/// Whether nothing shows that the network is on another wire than those that the pool serves.
-fn on_one_wire(attachment: Attachment<'_, '_>, pool: &Pool, subject: &PodSubject<'_>) -> bool {
-    let wire = |network: &crate::network::Network| {
-        let main = network.config.loaded().and_then(|config| config.main());
-        main.map(|main| main.wire.clone())
-    };
-    let own = attachment.network().and_then(wire);
-    let mut served = subject
-        .catalog
-        .served_by(&pool.name)
-        .map(|network| wire(network))
-        .peekable();
-    served.peek().is_none() || served.any(|other| other == own)
+/// The elements of a list; a value that is not a list by itself.
+fn texts(value: Node<'_>) -> Vec<Node<'_>> {
+    value.elements().unwrap_or_else(|| vec![value])
+}
+
+fn wire(network: &Network) -> Option<&str> {
+    let main = network.config.loaded().and_then(|config| config.main());
+    main.map(|main| &*main.wire)
 }

@@ -5,6 +5,7 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc};
 use crate::{
     allocation::index::{Ask, MacWish},
     network::{
+        Network, address,
         cni::{Capability, NetworkConfig},
         ipam::Ipam,
         mac::Mac,
@@ -21,9 +22,44 @@ pub struct PoolAttachment {
     pub ask: Ask,
 }
 
-/// The attachments of a pod that pools serve. A network with IPAM `static` takes addresses; one
-/// without IPAM takes a MAC alone; with any other the pool cannot serve it, which is said of the
-/// network.
+/// What a pool gives to the attachments of a network that names it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Served<'n> {
+    /// Addresses, and a MAC: the network's IPAM is static.
+    AddressesAndMac(&'n NetworkConfig),
+    /// A MAC: the network has no IPAM.
+    MacAlone(&'n NetworkConfig),
+}
+
+impl<'n> Served<'n> {
+    /// `None` where no pool is named, or the network cannot take what a pool gives, which is said of the
+    /// network.
+    pub(super) fn of(network: &'n Network) -> Option<Self> {
+        network.address_pool.as_deref()?;
+        let config = network.config.loaded()?;
+        match config.ipam() {
+            Some(Ipam::Static(_)) => Some(Self::AddressesAndMac(config)),
+            None => Some(Self::MacAlone(config)),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Plugins that take no MAC from a pod in any way.
+const WITHOUT_MAC: [&str; 10] = [
+    "ipvlan",
+    "vlan",
+    "host-device",
+    "ptp",
+    "portmap",
+    "bandwidth",
+    "firewall",
+    "sbr",
+    "vrf",
+    "route-override",
+];
+
+/// The attachments of a pod that pools serve.
 pub fn asks(subject: &PodSubject<'_>) -> Vec<PoolAttachment> {
     if subject.host_network {
         return Vec::new();
@@ -39,37 +75,49 @@ pub fn asks(subject: &PodSubject<'_>) -> Vec<PoolAttachment> {
         .collect()
 }
 
-/// Whether the annotations can be read as a whole, and each attachment of a pool has an interface of
-/// its own: only then is anything put in. What is wrong with the others, rules say.
-pub fn can_be_served(subject: &PodSubject<'_>, asks: &[PoolAttachment]) -> bool {
-    let whole = subject.requests.iter().all(|request| {
-        let annotation = &request.annotation;
-        annotation.faults.is_empty()
-            && annotation.selections.iter().all(|selection| {
-                let ips = selection.ips.iter().flat_map(|ips| &ips.value);
-                let mut ips = ips.map(|ip| ip.value.is_ok());
-                ips.all(|ok| ok) && selection.mac.as_ref().is_none_or(|mac| mac.value.is_ok())
-            })
-    });
+/// Whether addresses can be put into a pod's annotations: Multus decodes them, each attachment has an
+/// interface of its own, and every address of a pool's network is one. What is wrong with the others,
+/// rules say; an attachment that names something is refused then (`pool-request-unreadable`).
+pub fn can_be_served(subject: &PodSubject<'_>) -> bool {
+    let whole = subject
+        .requests
+        .iter()
+        .all(|one| one.annotation.faults.is_empty());
+    whole
+        && subject.attachments().all(is_decoded)
+        && subject.pooled().all(|one| is_readable(one.attachment))
+        && interfaces_are_apart(subject)
+}
+
+/// Whether Multus takes the attachment's `ips` and `mac`: one that it does not, and it refuses the whole
+/// annotation.
+pub(super) fn is_decoded(attachment: Attachment<'_, '_>) -> bool {
+    let selection = attachment.selection;
+    let mut ips = selection.ips.iter().flat_map(|ips| &ips.value);
+    let mac = selection.mac.as_ref();
+    ips.all(|ip| address::canonical(&ip.text).is_some()) && mac.is_none_or(|mac| mac.value.is_ok())
+}
+
+/// Whether they are addresses that can be recorded, too.
+pub(super) fn is_readable(attachment: Attachment<'_, '_>) -> bool {
+    let mac = attachment.selection.mac.as_ref();
+    let ethernet = mac.is_none_or(|mac| mac.ok().is_some_and(|mac| mac.ethernet().is_some()));
+    is_decoded(attachment) && ethernet
+}
+
+fn interfaces_are_apart(subject: &PodSubject<'_>) -> bool {
     let mut interfaces = HashSet::new();
-    let apart = subject
+    subject
         .attachments()
-        .all(|a| interfaces.insert(a.interface().into_owned()));
-    let once = asks.iter().all(|one| {
-        let mut ips = HashSet::new();
-        one.ask.ips.iter().all(|ip| ips.insert(*ip))
-    });
-    whole && apart && once
+        .all(|one| interfaces.insert(one.interface().into_owned()))
 }
 
 fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
-    let network = attachment.network()?;
+    let network = attachment.definition()?;
     let pool = network.address_pool.as_deref()?;
-    let config = network.config.loaded()?;
-    let takes_ips = match config.ipam() {
-        Some(Ipam::Static(_)) => true,
-        None => false,
-        Some(_) => return None,
+    let (takes_ips, config) = match Served::of(network)? {
+        Served::AddressesAndMac(config) => (true, config),
+        Served::MacAlone(config) => (false, config),
     };
     Some(Ask {
         pool: pool.into(),
@@ -85,20 +133,27 @@ fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
     })
 }
 
+/// Returns the addresses as the plugin canonicalises them, each once: two prefixes make no two addresses.
 fn named_ips(attachment: Attachment<'_, '_>) -> Vec<IpAddr> {
     let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
-    ips.filter_map(|ip| Some(ip.value.as_ref().ok()?.address))
-        .collect()
+    let mut named = Vec::new();
+    for ip in ips.filter_map(|ip| Some(address::canonical(&ip.text)?.address)) {
+        if !named.contains(&ip) {
+            named.push(ip);
+        }
+    }
+    named
 }
 
-/// Without the capability a MAC would be lost on the way to the plugin.
+/// A MAC that is named reaches plugins without the capability, too (CNI_ARGS). One that is not named is
+/// put in only with it.
 fn mac_wish(attachment: Attachment<'_, '_>, config: &NetworkConfig) -> MacWish {
-    if !config.has(Capability::Mac) {
-        return MacWish::None;
-    }
+    let plugins = &config.plugins;
+    let taken = plugins.iter().any(|one| !WITHOUT_MAC.contains(&&*one.kind));
     match named_mac(attachment) {
-        Some(mac) => MacWish::This(mac),
-        None => MacWish::Any,
+        Some(mac) if taken => MacWish::This(mac),
+        None if config.has(Capability::Mac) => MacWish::Any,
+        _ => MacWish::None,
     }
 }
 

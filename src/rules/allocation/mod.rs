@@ -8,6 +8,7 @@ mod around;
 mod asks;
 mod prefix;
 mod refused;
+mod unreadable;
 
 pub use self::{
     around::{BY_CNI_ARGS, OF_POOL},
@@ -15,8 +16,9 @@ pub use self::{
     prefix::RULE as PREFIX,
     refused::{
         EXCLUDED, EXHAUSTED, HOLDS_ANOTHER, IN_USE, LIMIT, MAC_IN_USE, NOT_ALLOCATED, NOT_INJECTED,
-        NOT_READY, OUTSIDE, RESERVED,
+        NOT_READY, OUTSIDE, RESERVED, TOO_LONG,
     },
+    unreadable::UNREADABLE,
 };
 use super::PodSubject;
 use crate::allocation::Refusal;

@@ -211,6 +211,20 @@ pub const NOT_READY: Rule = Rule {
     check: Check::Allocation(check),
 };
 
+/// `annotations-too-long`
+pub const TOO_LONG: Rule = Rule {
+    code: "annotations-too-long",
+    levels: Levels::AUTHORITY,
+    summary: "With its addresses the pod's annotations would be too long to store",
+    explanation: "The API server takes at most 256 KiB of keys and values of all annotations of an \
+        object. nadmit writes the addresses into the annotation, and keeps the text as it was \
+        written beside it. A pod whose annotations would be longer than that is refused before \
+        anything is recorded for it. Source: Kubernetes, TotalAnnotationSizeLimitB.",
+    wrong: Example(&[POOL_OF_TWO, SERVED_NET, pod!(r#"[{"name": "pooled-net"}]"#)]),
+    right: RIGHT,
+    check: Check::Allocation(check),
+};
+
 /// Says what was refused for this rule's reason.
 fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_>) {
     for (index, refusal) in subject.refused {
@@ -249,7 +263,7 @@ fn place<'a>(attachment: Attachment<'_, 'a>, refusal: &Refusal) -> Place<'a> {
 
 /// What others hold, an index may not know of yet, or no more.
 fn lookup(attachment: Attachment<'_, '_>, refusal: &Refusal) -> Option<Lookup> {
-    let pool = attachment.network()?.address_pool.clone()?;
+    let pool = attachment.definition()?.address_pool.clone()?;
     refusal.rests_on_others().then(|| Lookup::Allocations {
         pool,
         address: refusal.address(),
@@ -359,6 +373,7 @@ mod tests {
                 pool: pool(),
                 range,
             },
+            Refusal::TooLong { bytes: 1, most: 0 },
             Refusal::Bug("a test"),
         ];
         for refusal in all {

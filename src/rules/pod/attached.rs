@@ -6,7 +6,7 @@ use crate::{
         cni::{NetworkConfig, Plugin},
         configure::{Asked, Configured, Failure, of_pool},
         ipam::Ipam,
-        json::{Node, find},
+        selection::CniArgs,
     },
     rules::{Attachment, PodSubject},
 };
@@ -40,7 +40,7 @@ impl<'a> Attached<'a> {
                 .map(|ip| ip.ok().copied())
                 .collect::<Option<_>>()?,
         };
-        let args = match selection.cni_args {
+        let args = match &selection.cni_args {
             None => Vec::new(),
             Some(args) => addresses_of_args(args)?,
         };
@@ -97,13 +97,8 @@ impl<'a> Attached<'a> {
 
 /// The addresses of `ips` in `cni-args`, which static reads in `args.cni`; `None` if one of them cannot
 /// be read.
-fn addresses_of_args(args: Node<'_>) -> Option<Vec<AddressRequest>> {
-    let members = args.members().unwrap_or_default();
-    let Some(ips) = find(&members, "ips") else {
-        return Some(Vec::new());
-    };
-    let elements = ips.value.elements().unwrap_or_default().into_iter();
-    elements
-        .map(|text| AddressRequest::parse(&text.string()?).ok())
+fn addresses_of_args(args: &CniArgs<'_>) -> Option<Vec<AddressRequest>> {
+    let ips = args.list("ips").into_iter();
+    ips.map(|text| AddressRequest::parse(&text?.string()?).ok())
         .collect()
 }

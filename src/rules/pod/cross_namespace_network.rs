@@ -34,7 +34,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         let (own, other) = (subject.namespace, &*written.text);
         let place = attachment.place(attachment.member("namespace"), written.span);
-        if matches!(attachment.resolution, Resolution::Forbidden) {
+        if matches!(attachment.resolution, Resolution::Forbidden(_)) {
             report.add(
                 place,
                 format!("a pod of namespace \"{own}\" may not use networks of \"{other}\""),

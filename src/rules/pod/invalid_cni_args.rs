@@ -1,11 +1,12 @@
-//! `invalid-cni-args`: arguments that Multus or the IPAM plugin cannot read.
+//! `invalid-cni-args`: arguments that Multus or a plugin cannot read.
 
 use crate::{
     network::{
-        AddressRequest,
+        AddressRequest, HardwareAddress,
+        cni::NetworkConfig,
         ipam::Ipam,
-        json::{Kind, Node, find},
-        selection::FaultKind,
+        json::{Kind, Member, Node, folds_to},
+        selection::{CniArgs, FaultKind},
     },
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
@@ -19,17 +20,20 @@ pub const RULE: Rule = Rule {
     code: "invalid-cni-args",
     levels: Levels::FAILS,
     summary: "cni-args cannot be read",
-    explanation: "cni-args is an object, which Multus merges over the network's own args. Of it, \
-        static reads cni.ips: a list of addresses with their prefixes. Anything else fails the \
-        pod; where the network's own args are not an object, Multus crashes. Source: the spec, section 4.1.2.1.6; CNI conventions, \"args in network config\"; \
-        static, LoadIPAMConfig.",
+    explanation: "cni-args is an object, which Multus copies over args.cni of every plugin of the \
+        network, key by key; where the network's own args or args.cni are not objects, Multus \
+        crashes. static reads \"ips\", a list of addresses with their prefixes; host-local the \
+        same, with or without; bridge \"mac\"; tuning \"mac\", \"promisc\", \"mtu\", \"allmulti\", \
+        \"txQLen\" and \"sysctl\", which panics where the plugin has no \"sysctl\" of its own. What \
+        is of another sort fails the pod. Source: Multus, injectCNIArgs; static and host-local, \
+        LoadIPAMConfig; bridge, loadNetConf; tuning, parseConf.",
     wrong: Example(&[
         STORAGE_NET,
-        pod!(r#"[{"name": "storage-net", "cni-args": {"cni": {"ips": "192.0.2.205/24"}}}]"#),
+        pod!(r#"[{"name": "storage-net", "cni-args": {"ips": "192.0.2.205/24"}}]"#),
     ]),
     right: Example(&[
         STORAGE_NET,
-        pod!(r#"[{"name": "storage-net", "cni-args": {"cni": {"ips": ["192.0.2.205/24"]}}}]"#),
+        pod!(r#"[{"name": "storage-net", "cni-args": {"ips": ["192.0.2.205/24"]}}]"#),
     ]),
     check: Check::Pod(check),
 };
@@ -52,99 +56,215 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
     }
     for attachment in subject.attachments() {
-        if let Some(args) = attachment.selection.cni_args {
-            check_merge(attachment, args, report);
-            check_cni(attachment, args, report);
+        let config = attachment
+            .network()
+            .and_then(|network| network.config.loaded());
+        if let (Some(args), Some(config)) = (&attachment.selection.cni_args, config) {
+            check_merge(attachment, args, config, report);
+            for member in &args.members {
+                check_member(attachment, member, config, report);
+            }
+            check_ips(attachment, args, config, report);
+            check_mac(attachment, args, config, report);
         }
     }
 }
 
 /// What they are merged into.
-fn check_merge(attachment: Attachment<'_, '_>, args: Node<'_>, report: &mut Report<'_>) {
-    let config = attachment
-        .network()
-        .and_then(|network| network.config.loaded());
-    if config.is_some_and(|config| config.plugins.iter().any(|plugin| plugin.odd_args)) {
+fn check_merge(
+    attachment: Attachment<'_, '_>,
+    args: &CniArgs<'_>,
+    config: &NetworkConfig,
+    report: &mut Report<'_>,
+) {
+    if let Some(odd) = config.plugins.iter().find_map(|plugin| plugin.odd_args) {
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
-            attachment.place("cni-args", args.span()),
-            format!("the \"args\" of network \"{name}\" are not an object, so that Multus crashes when it adds these"),
+            attachment.place("cni-args", args.span),
+            format!(
+                "{odd} of network \"{name}\" is not an object, so that Multus crashes when it adds \
+                 these"
+            ),
             "remove \"cni-args\", or have the network's \"args\" mended",
         );
     }
 }
 
-/// The part that the CNI conventions name.
-fn check_cni(attachment: Attachment<'_, '_>, args: Node<'_>, report: &mut Report<'_>) {
-    let is_static = attachment
-        .network()
-        .and_then(|network| network.config.loaded()?.ipam())
-        .is_some_and(|ipam| matches!(ipam, Ipam::Static(_)));
-    if !is_static {
-        return;
+/// The sort that a plugin of the network reads a key as.
+fn expected(key: &str, config: &NetworkConfig) -> Option<Sort> {
+    let has = |kinds: [&str; 2]| {
+        let mut plugins = config.plugins.iter();
+        plugins.any(|plugin| kinds.contains(&&*plugin.kind))
+    };
+    let named = |name: &&(&str, Sort)| folds_to(key, name.0);
+    let by_tuning = || {
+        let fields = [
+            ("mac", Sort::Text),
+            ("promisc", Sort::Boolean),
+            ("mtu", Sort::Whole),
+            ("allmulti", Sort::Boolean),
+            ("txQLen", Sort::Whole),
+            ("sysctl", Sort::Texts),
+        ];
+        fields.iter().find(named).map(|field| field.1)
+    };
+    let ipam = config.ipam();
+    if folds_to(key, "ips") && matches!(ipam, Some(Ipam::Static(_) | Ipam::HostLocal(_))) {
+        return Some(Sort::List);
     }
-    let members = args.members().unwrap_or_default();
-    let Some(cni) = find(&members, "cni") else {
+    if folds_to(key, "mac") && has(["bridge", "cnv-bridge"]) {
+        return Some(Sort::Text);
+    }
+    by_tuning().filter(|_| has(["tuning", "cnv-tuning"]))
+}
+
+/// A sort of value that a plugin's field has.
+#[derive(Clone, Copy, PartialEq)]
+enum Sort {
+    Boolean,
+    List,
+    Text,
+    Texts,
+    Whole,
+}
+
+impl Sort {
+    fn described(self) -> &'static str {
+        match self {
+            Self::Boolean => "a boolean",
+            Self::List => "a list of strings",
+            Self::Text => "a string",
+            Self::Texts => "an object of strings",
+            Self::Whole => "a whole number",
+        }
+    }
+
+    /// The part of the value that is of another sort. `null` is absent.
+    fn fault(self, value: Node<'_>) -> Option<(String, Node<'_>)> {
+        let is_text = |node: &Node<'_>| matches!(node.kind(), Kind::String | Kind::Null);
+        let wrong = |right: bool| (!right).then(|| (String::new(), value));
+        if value.is_null() {
+            return None;
+        }
+        match self {
+            Self::Boolean => wrong(value.boolean().is_some()),
+            Self::Text => wrong(value.kind() == Kind::String),
+            Self::Whole => wrong(value.integer().is_some()),
+            Self::List => match value.elements() {
+                None => wrong(false),
+                Some(elements) => {
+                    let mut elements = elements.into_iter().enumerate();
+                    let other = elements.find(|(_, element)| !is_text(element));
+                    other.map(|(index, element)| (format!("[{index}]"), element))
+                }
+            },
+            Self::Texts => match value.members() {
+                None => wrong(false),
+                Some(members) => {
+                    let other = members.into_iter().find(|member| !is_text(&member.value));
+                    other.map(|member| (format!(".{}", member.name.value), member.value))
+                }
+            },
+        }
+    }
+}
+
+fn check_member(
+    attachment: Attachment<'_, '_>,
+    member: &Member<'_>,
+    config: &NetworkConfig,
+    report: &mut Report<'_>,
+) {
+    let key = &*member.name.value;
+    let Some(sort) = expected(key, config) else {
         return;
     };
-    let Some(inner) = cni.value.members() else {
-        return wrong_kind(attachment, "cni-args.cni", cni.value, "an object", report);
-    };
-    let Some(ips) = find(&inner, "ips") else {
-        return;
-    };
-    let Some(elements) = ips.value.elements() else {
-        return wrong_kind(
-            attachment,
-            "cni-args.cni.ips",
-            ips.value,
-            "a list of strings",
-            report,
+    if let Some((part, value)) = sort.fault(member.value) {
+        let expected = if part.is_empty() {
+            sort.described()
+        } else {
+            "a string"
+        };
+        let path = format!("cni-args.{key}{part}");
+        report.add(
+            attachment.place(&path, value.span()),
+            format!(
+                "{path} is {}, but has to be {expected}",
+                value.kind().described()
+            ),
+            format!("write {expected}"),
         );
-    };
-    for (index, element) in elements.into_iter().enumerate() {
-        check_ip(attachment, index, element, report);
+    } else if sort == Sort::Texts
+        && member
+            .value
+            .members()
+            .is_some_and(|members| !members.is_empty())
+        && config.plugins.iter().any(|plugin| plugin.panics_on_sysctl)
+    {
+        report.add(
+            attachment.place(&format!("cni-args.{key}"), member.value.span()),
+            "the network's tuning plugin has no \"sysctl\" of its own, and panics when it adds these",
+            "remove \"sysctl\" here, or add \"sysctl\": {} to the plugin",
+        );
     }
 }
 
-fn check_ip(
+/// The addresses that the IPAM plugin reads.
+fn check_ips(
     attachment: Attachment<'_, '_>,
-    index: usize,
-    element: Node<'_>,
+    args: &CniArgs<'_>,
+    config: &NetworkConfig,
     report: &mut Report<'_>,
 ) {
-    let path = format!("cni-args.cni.ips[{index}]");
-    let Some(text) = element.string() else {
-        return wrong_kind(attachment, &path, element, "a string", report);
+    let ipam = match config.ipam() {
+        Some(ipam @ (Ipam::Static(_) | Ipam::HostLocal(_))) => ipam,
+        _ => return,
     };
-    let fault = match AddressRequest::parse(&text) {
-        Ok(request) if request.prefix.is_some() => return,
-        Ok(_) => "has no prefix length, without which static fails".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    report.add(
-        attachment.place(&path, element.span()),
-        format!("{text:?} {fault}"),
-        "write an address with its prefix length, such as 192.0.2.205/24",
-    );
-}
-
-fn wrong_kind(
-    attachment: Attachment<'_, '_>,
-    path: &str,
-    value: Node<'_>,
-    expected: &str,
-    report: &mut Report<'_>,
-) {
-    if value.kind() == Kind::Null {
+    let Some(key) = args.named("ips").last().map(|member| &*member.name.value) else {
         return;
+    };
+    for (index, element) in args.list("ips").into_iter().enumerate() {
+        let span = element.map_or(args.span, Node::span);
+        let Some(text) = element.map_or(Some("".into()), Node::string) else {
+            continue;
+        };
+        let fault = match AddressRequest::parse(&text) {
+            // host-local takes both.
+            Ok(request) if request.prefix.is_some() || ipam.name() != "static" => continue,
+            Ok(_) => "has no prefix length, without which static fails".to_owned(),
+            // Go takes it for the IPv4 address that it is.
+            Err(crate::network::AddressError::Mapped) => continue,
+            Err(error) => error.to_string(),
+        };
+        report.add(
+            attachment.place(&format!("cni-args.{key}[{index}]"), span),
+            format!("{text:?} {fault}"),
+            "write an address with its prefix length, such as 192.0.2.205/24",
+        );
     }
-    report.add(
-        attachment.place(path, value.span()),
-        format!(
-            "{path} is {}, but has to be {expected}",
-            value.kind().described()
-        ),
-        format!("write {expected}"),
-    );
+}
+
+/// The MAC that bridge or tuning reads.
+fn check_mac(
+    attachment: Attachment<'_, '_>,
+    args: &CniArgs<'_>,
+    config: &NetworkConfig,
+    report: &mut Report<'_>,
+) {
+    let Some(value) = args
+        .text("mac")
+        .filter(|_| expected("mac", config).is_some())
+    else {
+        return;
+    };
+    let Some(text) = value.string().filter(|text| !text.is_empty()) else {
+        return;
+    };
+    if let Err(error) = HardwareAddress::parse(&text) {
+        report.add(
+            attachment.place("cni-args.mac", value.span()),
+            format!("{text:?} {error}"),
+            "write six bytes, such as \"02:5e:00:00:00:01\"",
+        );
+    }
 }

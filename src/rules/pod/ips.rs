@@ -7,7 +7,7 @@ use crate::{
         address::AddressError,
         cni::{Capability, NetworkConfig},
         ipam::{Ipam, StaticIpam},
-        json::{Kind, find},
+        json::Kind,
         selection::Given,
         text::Parsed,
     },
@@ -268,10 +268,9 @@ fn asks_for_addresses(selection: &Selection<'_>) -> bool {
             .is_some_and(|ips| !ips.value.is_empty())
     };
     let by_args = || {
-        let args = selection.cni_args?.members()?;
-        let cni = find(&args, "cni")?.value.members()?;
-        let ips = find(&cni, "ips")?;
-        Some(!ips.value.is_empty())
+        let args = selection.cni_args.as_ref()?;
+        let mut ips = args.named("ips").map(|member| member.value);
+        Some(!args.list("ips").is_empty() || ips.any(|ips| ips.elements().is_none()))
     };
     let malformed = || {
         selection.members.iter().any(|Given { member, key }| {

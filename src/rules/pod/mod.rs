@@ -6,6 +6,7 @@
 pub(super) mod attached;
 pub mod broken_network;
 pub mod capability;
+pub mod cross_namespace_default_network;
 pub mod cross_namespace_network;
 pub mod default_route;
 pub mod default_route_unreachable;

@@ -3,13 +3,14 @@
 
 pub mod conflict;
 pub mod invalid;
+pub mod limit;
 pub mod outside_pool;
 pub mod unknown_network;
 
 use std::sync::Arc;
 
 use crate::{
-    allocation::{PoolFault, Reservation, Words, spec::ReservationSpec},
+    allocation::{Pool, PoolFault, Reservation, Words, spec::ReservationSpec},
     catalog::{Catalog, PoolState},
     network::Network,
 };
@@ -17,7 +18,6 @@ use crate::{
 use super::finding::Lookup;
 
 /// A reservation as it is to be.
-#[derive(Debug)]
 pub struct ReservationSubject<'a> {
     /// Its namespace.
     pub namespace: &'a str,
@@ -29,6 +29,9 @@ pub struct ReservationSubject<'a> {
     pub reservation: Result<Reservation, Vec<PoolFault>>,
     /// Networks, pools and reservations there are; this one may be among them, as it was.
     pub catalog: &'a Catalog,
+    /// How many addresses of the pool the namespace has with a reservation, if it is known who holds
+    /// what.
+    pub share: Option<&'a dyn Fn(&Reservation, &Pool) -> u64>,
 }
 
 impl<'a> ReservationSubject<'a> {
@@ -45,6 +48,7 @@ impl<'a> ReservationSubject<'a> {
             words,
             reservation: words.reservation(namespace, name),
             catalog,
+            share: None,
         }
     }
 

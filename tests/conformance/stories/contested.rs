@@ -54,7 +54,7 @@ pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
                     "mac-in-use",
                 ),
                 (
-                    r#"[{"name":"storage-net","cni-args":{"cni":{"ips":["192.0.2.5/29"]}}}]"#,
+                    r#"[{"name":"storage-net","cni-args":{"ips":["192.0.2.5/29"]}}]"#,
                     "address-by-cni-args",
                 ),
                 (

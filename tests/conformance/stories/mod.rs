@@ -74,6 +74,7 @@ const STORIES: &[(&str, Story)] = &[
     ("a_reservation_waits_for_its_holder", reservation),
     ("a_pool_is_exhausted_with_numbers", exhaustion),
     ("a_holder_has_one_address_and_a_namespace_its_limit", limits),
+    ("annotations_that_would_be_too_long_are_refused", too_long),
     ("a_pool_that_is_drawn_from_stays_as_it_is", pool_in_use),
     ("a_prefix_length_becomes_that_of_the_range", prefix),
     ("dual_stack_is_one_of_each_or_nothing", dual_stack),
@@ -257,6 +258,19 @@ fn limits(curl: &Curl) -> Result<()> {
     stage.create(&other)?.denied_for("holds-another-address")
 }
 
+/// A pod whose annotations would grow too long is refused, and nothing is recorded for it.
+fn too_long(curl: &Curl) -> Result<()> {
+    let mut stage = Stage::new(curl, WORLD)?;
+    let mut long = pod("long", "storage-net");
+    let notes = "x".repeat((256 << 10) - 120);
+    long["metadata"]["annotations"]["example.com/notes"] = json!(notes);
+    stage.create(&long)?.denied_for("annotations-too-long")?;
+    same(
+        stage.addresses_of(&pod("short", "storage-net"))?,
+        vec!["192.0.2.2/29".to_owned()],
+    )
+}
+
 fn pool_in_use(curl: &Curl) -> Result<()> {
     let mut stage = Stage::new(curl, WORLD)?;
     let pool = |range: &str, name: &str| {
@@ -391,7 +405,7 @@ fn ways_round(curl: &Curl) -> Result<()> {
             "mac-in-use",
         ),
         (
-            r#"[{"name":"storage-net","cni-args":{"cni":{"ips":["192.0.2.5/29"]}}}]"#,
+            r#"[{"name":"storage-net","cni-args":{"ips":["192.0.2.5/29"]}}]"#,
             "address-by-cni-args",
         ),
     ] {

@@ -22,6 +22,8 @@ pub(super) enum Way {
     Whole,
     /// Past the mutating one.
     ValidateOnly,
+    /// Through both, with another annotation that leaves no room.
+    Long,
 }
 
 /// What `/mutate` and, if it has no objection, `/validate` answer.
@@ -37,6 +39,9 @@ pub(super) fn judged(way: Way, example: Example) -> Result<Answer, Failed> {
     let index = SharedIndex::default();
     settle(&catalog, &index);
     let mut pod: Value = serde_saphyr::from_str(pod)?;
+    if way == Way::Long {
+        pod["metadata"]["annotations"]["example.com/notes"] = "x".repeat((256 << 10) - 100).into();
+    }
     if way != Way::ValidateOnly {
         let answer = ask(Webhook::Mutate, &pod, &catalog, &index)?;
         if !answer.findings().is_empty() {

@@ -21,7 +21,10 @@ impl Index {
         wanted.mac = self.mac_beside(&wanted, ask, pool);
         match entry {
             None => {
-                self.within_limit(address, pool, draft)?;
+                // What is set aside for the asker counts already.
+                if wanted.reservation.is_none() {
+                    self.within_limit(address, pool, draft)?;
+                }
                 draft.writes.push(Write::Create(wanted.clone()));
             }
             Some(entry) if entry.ticket().is_some_and(|ticket| ticket != draft.ticket) => {
@@ -90,7 +93,8 @@ impl Index {
         Ok(())
     }
 
-    /// A namespace may have so many addresses, and as many MACs that follow from none.
+    /// A namespace may have so many addresses, and as many MACs that follow from none. What its
+    /// reservations set aside counts, whether anybody has taken it or not.
     fn within_limit(
         &self,
         address: Address,
@@ -102,7 +106,7 @@ impl Index {
         };
         let namespace = draft.asker.holder.namespace();
         let held = match state.counts(address) {
-            true => state.held_in(namespace),
+            true => state.held_in(namespace) + self.set_aside_in(state, namespace),
             false => state.macs_in(namespace),
         };
         if held < most.saturating_add(draft.replaced) {

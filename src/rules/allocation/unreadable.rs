@@ -1,0 +1,171 @@
+//! `pool-request-unreadable`: what cannot be read or recorded exactly.
+
+use std::collections::HashMap;
+
+use super::asks::{is_decoded, is_readable};
+use crate::{
+    network::{HardwareAddress, Span, address},
+    rules::{
+        Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+        examples::{POOL_OF_TWO, SERVED_NET, pod},
+        subject::{Pooled, Request},
+    },
+};
+
+/// The rule.
+pub const UNREADABLE: Rule = Rule {
+    code: "pool-request-unreadable",
+    levels: Levels::AUTHORITY,
+    summary: "What is asked of a pool's network cannot be read or recorded exactly",
+    explanation: "On a network that an AddressPool serves, every address is recorded before the pod \
+        is let in. What nadmit cannot read exactly it cannot record: an address or a MAC that is \
+        none, a MAC of 8 or 20 bytes (Linux takes the first six of them), members of the wrong \
+        sort. The same holds for an attachment that names an address in an annotation that Multus \
+        cannot decode, or on an interface that another attachment has, too: such a pod never \
+        starts, yet an interface may have the address for a moment.",
+    wrong: Example(&[
+        POOL_OF_TWO,
+        SERVED_NET,
+        pod!(r#"[{"name": "pooled-net", "mac": "02:5e:00:00:00:03:00:01"}]"#),
+    ]),
+    right: Example(&[
+        POOL_OF_TWO,
+        SERVED_NET,
+        pod!(r#"[{"name": "pooled-net", "mac": "ca:fe:c0:ff:ee:00"}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    let mut interfaces: HashMap<_, usize> = HashMap::new();
+    for attachment in subject.attachments() {
+        *interfaces.entry(attachment.interface()).or_default() += 1;
+    }
+    // Where Multus cannot decode one annotation, it attaches nothing of either.
+    let undecoded = subject.requests.iter().find_map(first_fault);
+    let undecoded = undecoded.or_else(|| {
+        let other = subject.attachments().find(|one| !is_decoded(*one))?;
+        let index = other.selection.index;
+        let key = other.request.origin.key;
+        Some(format!("an address in [{index}] of the annotation {key}"))
+    });
+    for pooled in subject.pooled() {
+        if report.is_full() {
+            return;
+        }
+        let attachment = pooled.attachment;
+        faults(pooled, report);
+        values(pooled, report);
+        let Some((named, span)) = named(attachment) else {
+            continue;
+        };
+        let place = || attachment.place("", span);
+        if !is_readable(attachment) {
+            continue;
+        }
+        if let Some(undecoded) = &undecoded {
+            report.add(
+                place(),
+                format!(
+                    "{named} cannot be recorded from pool {:?}, for Multus cannot decode {undecoded}",
+                    pooled.pool
+                ),
+                "correct the annotation",
+            );
+        } else if interfaces
+            .get(&attachment.interface())
+            .is_some_and(|n| *n > 1)
+        {
+            report.add(
+                place(),
+                format!(
+                    "{named} cannot be recorded from pool {:?}, for another attachment has the \
+                     interface {:?}, too",
+                    pooled.pool,
+                    attachment.interface()
+                ),
+                "give each attachment an interface of its own",
+            );
+        }
+    }
+}
+
+/// The first place that Multus's decoder refuses in an annotation.
+fn first_fault(request: &Request<'_>) -> Option<String> {
+    let fault = request.annotation.faults.first()?;
+    Some(match fault.path.as_str() {
+        "" => format!("the annotation {}", request.origin.key),
+        path => format!("{path} of the annotation {}", request.origin.key),
+    })
+}
+
+/// Says what of the attachment's own members is of the wrong sort.
+fn faults(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
+    let attachment = pooled.attachment;
+    let own = format!("[{}].", attachment.selection.index);
+    let faults = attachment.request.annotation.faults.iter();
+    for fault in faults.filter(|fault| fault.path.starts_with(&own)) {
+        let member = &fault.path[own.len()..];
+        let guarded = ["ips", "mac", "cni-args"];
+        if guarded.iter().any(|key| member.starts_with(key)) {
+            let text = attachment.request.annotation.text;
+            let written = text.get(fault.span.start as usize..fault.span.end as usize);
+            report.add(
+                attachment.request.place_at(&fault.path, fault.span),
+                format!(
+                    "{member} of a network of pool {:?} cannot be read: {}",
+                    pooled.pool,
+                    written.unwrap_or_default()
+                ),
+                "write \"ips\" as a list of strings, \"mac\" as a string, \"cni-args\" as an object",
+            );
+        }
+    }
+}
+
+/// Says which of the attachment's addresses are none.
+fn values(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
+    let attachment = pooled.attachment;
+    let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
+    for (index, ip) in ips.enumerate() {
+        if address::canonical(&ip.text).is_none() {
+            report.add(
+                attachment.place(&format!("ips[{index}]"), ip.span),
+                format!(
+                    "{:?} cannot be read as an address, so pool {:?} cannot record it",
+                    ip.text, pooled.pool
+                ),
+                "write an address such as 192.0.2.205/24, or leave \"ips\" out to be given one",
+            );
+        }
+    }
+    let Some(mac) = &attachment.selection.mac else {
+        return;
+    };
+    let fault = match mac.ok() {
+        Some(HardwareAddress::Ethernet(_)) => return,
+        Some(long) => format!(
+            "has {} bytes, of which Linux takes the first six",
+            long.as_bytes().len()
+        ),
+        None => "cannot be read as a MAC".to_owned(),
+    };
+    report.add(
+        attachment.place(attachment.member("mac"), mac.span),
+        format!(
+            "{:?} {fault}: pool {:?} cannot record it",
+            mac.text, pooled.pool
+        ),
+        "write six bytes, such as \"02:5e:00:00:00:01\", or leave \"mac\" out to be given one",
+    );
+}
+
+/// What the attachment names, and where.
+fn named(attachment: Attachment<'_, '_>) -> Option<(String, Span)> {
+    let selection = attachment.selection;
+    let ips = selection.ips.iter().flat_map(|ips| &ips.value);
+    let ips = ips.map(|ip| &*ip.text);
+    let mac = selection.mac.iter().map(|mac| &*mac.text);
+    let named: Vec<&str> = ips.chain(mac).collect();
+    (!named.is_empty()).then(|| (named.join(", "), selection.span))
+}

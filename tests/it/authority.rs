@@ -1,0 +1,418 @@
+//! No way leads round the allocator: each attempt to take another pod's address or MAC is refused, in
+//! every profile, mode, injection setting and namespace.
+
+use std::sync::{Arc, LazyLock};
+
+use libtest_mimic::{Failed, Trial};
+use nadmit::{
+    admission::{Answer, Decision, Review, Situation, Webhook, decide},
+    allocation::{SharedIndex, Version},
+    catalog::{Catalog, Labels, Mode},
+    manifests,
+    rules::{Injection, Level, NamespaceIsolation, Policy, Profile, registry},
+    sources,
+};
+use serde_json::{Value, json};
+
+use crate::support;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("authority::no_attempt_takes_what_another_holds", attempts),
+        Trial::test("authority::no_change_takes_what_another_holds", changes),
+        Trial::test("authority::what_is_one_s_own_passes", own),
+        Trial::test("authority::an_unknown_network_is_looked_up", looked_up),
+        Trial::test("authority::kubevirt_s_default_network_passes", launcher),
+    ]
+}
+
+/// A pool, networks that it serves, and networks that it does not. `%%` stands for a network's head.
+const WORLD: &str = r#"
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 192.0.2.0/27}]
+  macs: {prefix: "02:5e:00"}
+  namespaceSelector: {}
+---
+%% {name: storage-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "storage-net", "plugins": [
+      {"type": "macvlan", "master": "eth1", "capabilities": {"ips": true}, "ipam": {"type": "static"}},
+      {"type": "tuning", "capabilities": {"mac": true}}]}
+---
+%% {name: bare-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1", "ipam": {"type": "static"}}'}
+---
+%% {name: shared-net, namespace: infra, annotations: {nadmit.io/address-pool: storage}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1", "ipam": {"type": "static"}}'}
+---
+%% {name: local-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1", "ipam": {"type": "host-local", "subnet": "192.0.2.0/27"}}'}
+---
+%% {name: l2-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "bridge", "bridge": "br1"}'}
+---
+%% {name: node-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+---
+%% {name: plain-net, namespace: db}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1", "ipam": {"type": "static"}}'}
+---
+%% {name: file-net, namespace: db}
+---
+%% {name: far-net, namespace: db}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "master": "eth9", "ipam": {"type": "static"}}'}
+"#;
+
+const HEAD: &str = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:";
+
+/// Annotations that would put 192.0.2.5 or 02:5e:00:00:00:05, which the pod `holder` has, on an
+/// interface.
+const ATTEMPTS: [&str; 44] = [
+    // By the keys for it, in every case and notation.
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]}]"#,
+    r#"[{"name":"storage-net","IPS":["192.0.2.5"]}]"#,
+    r#"[{"name":"storage-net","ip\u017f":["192.0.2.5/27"]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27","192.0.2.5/24"]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27","192.0.2.5/27"]}]"#,
+    r#"[{"name":"storage-net","ips":["::ffff:192.0.2.5/123"]}]"#,
+    r#"[{"name":"storage-net","ips":["0:0:0:0:0:FFFF:c000:205/123"]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"ips":[null]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"IPS":[null]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.9/27","192.0.2.5/27"],"ips":["192.0.2.9/27",null]}]"#,
+    r#"[{"name":"storage-net","mac":"02:5e:00:00:00:05"}]"#,
+    r#"[{"name":"storage-net","MAC":"02-5E-00-00-00-05"}]"#,
+    r#"[{"name":"storage-net","mac":"025e.0000.0005"}]"#,
+    r#"[{"name":"storage-net","mac":"02:5e:00:00:00:05:00:00"}]"#,
+    // Without capabilities: CNI_ARGS.
+    r#"[{"name":"bare-net","ips":["192.0.2.5/27"]}]"#,
+    r#"[{"name":"bare-net","mac":"02:5e:00:00:00:05"}]"#,
+    r#"[{"name":"l2-net","mac":"02:5e:00:00:00:05"}]"#,
+    // By cni-args.
+    r#"[{"name":"storage-net","cni-args":{"ips":["192.0.2.5/27"]}}]"#,
+    r#"[{"name":"storage-net","cni-args":{"mac":"02:5e:00:00:00:05"}}]"#,
+    r#"[{"name":"storage-net","cni-args":{"MaC":"02:5e:00:00:00:05"}}]"#,
+    r#"[{"name":"storage-net","cni-args":{"ip\u017f":["192.0.2.5/27"]}}]"#,
+    r#"[{"name":"storage-net","cni-args":{"ips":["192.0.2.5/27"]},"cni-args":{"x":1}}]"#,
+    r#"[{"name":"storage-net","CNI-ARGS":{"ips":["192.0.2.5/27"],"ips":[null]}}]"#,
+    r#"[{"name":"storage-net","cni-args":{"mac":""}}]"#,
+    // Where something cannot be served.
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","ips":5}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","portMappings":[null]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"portMappings":[null]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","interface":"net1"}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"storage-net","interface":"net1"}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","ips":["192.0.2"]}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","mac":"zz"}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"mac":"zz"}]"#,
+    r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},null]"#,
+    // On networks of the pool that it cannot serve.
+    r#"[{"name":"local-net","ips":["192.0.2.5/27"]}]"#,
+    r#"[{"name":"node-net","ips":["192.0.2.5/27"]}]"#,
+    r#"[{"name":"l2-net","ips":["192.0.2.5/27"]}]"#,
+    // On another network of the wire, or of nobody knows which.
+    r#"[{"name":"plain-net","ips":["192.0.2.5/27"]}]"#,
+    r#"[{"name":"plain-net","ips":["::ffff:192.0.2.5/123"]}]"#,
+    r#"[{"name":"plain-net","mac":"02:5e:00:00:00:05:00:00"}]"#,
+    r#"[{"name":"plain-net","cni-args":{"IPs":["192.0.2.5/27"]}}]"#,
+    r#"[{"name":"plain-net","cni-args":{"mac":"02:5e:00:00:00:05"}}]"#,
+    r#"[{"name":"file-net","ips":["192.0.2.5/27"]}]"#,
+    r#"[{"name":"to-come","ips":["192.0.2.5/27"]}]"#,
+    // In another namespace.
+    r#"[{"name":"shared-net","namespace":"infra","ips":["192.0.2.5/27"]}]"#,
+];
+
+fn catalog(mode: Option<Mode>) -> Result<Catalog, Failed> {
+    let world = WORLD.replace("%%", HEAD);
+    let read = manifests::read(&world, "world.yaml");
+    if let Some(error) = read.errors.first() {
+        return Err(error.to_string().into());
+    }
+    let (catalog, _) = sources::catalog_of([("world.yaml", read.objects)]);
+    let labels = Labels {
+        mode,
+        ..Labels::default()
+    };
+    let networks = catalog.networks().map(Arc::clone).collect::<Vec<_>>();
+    let layout = Arc::clone(catalog.layout());
+    let pools = layout.pools.iter();
+    let pools = pools.map(|(name, pool)| (Box::from(&**name), Ok(Arc::clone(pool))));
+    Ok(Catalog::new([("db".into(), labels)], networks, []).with_pools(pools, [], &Arc::default()))
+}
+
+/// The settings under which the holder came.
+static USUAL: LazyLock<Policy> = LazyLock::new(Policy::default);
+
+/// A server's state, and pods that come to it.
+struct Stage<'a> {
+    catalog: &'a Catalog,
+    policy: &'a Policy,
+    index: SharedIndex,
+}
+
+impl<'a> Stage<'a> {
+    /// The pod `holder` has 192.0.2.5.
+    fn new(catalog: &'a Catalog, policy: &'a Policy) -> Result<Self, Failed> {
+        let stage = Self {
+            catalog,
+            policy,
+            index: SharedIndex::default(),
+        };
+        {
+            let mut index = stage.index.lock();
+            index.sync(catalog.layout());
+            index.set_ready("storage");
+        }
+        let first = r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"mac":"02:5e:00:00:00:05"}]"#;
+        let holder = Self {
+            policy: &USUAL,
+            ..stage
+        };
+        let (denied, _) = holder.create(&pod("holder", &json!({NETWORKS: first})))?;
+        match denied.as_slice() {
+            [] => Ok(Self { policy, ..holder }),
+            _ => Err(format!("the holder: {denied:?}").into()),
+        }
+    }
+
+    /// The codes for which a pod is refused, and the pod as it is then.
+    fn create(&self, pod: &Value) -> Result<(Vec<&'static str>, Value), Failed> {
+        let mut pod = pod.clone();
+        for webhook in [Webhook::Mutate, Webhook::Validate] {
+            let answer = self.ask(webhook, &support::create(&pod))?;
+            if let Some(patch) = answer.patch() {
+                json_patch::patch(&mut pod, patch)?;
+            }
+            let denied = denied(&answer);
+            if !denied.is_empty() {
+                return Ok((denied, pod));
+            }
+        }
+        Ok((Vec::new(), pod))
+    }
+
+    /// The codes for which a change is refused.
+    fn change(&self, before: &Value, after: &Value) -> Result<Vec<&'static str>, Failed> {
+        let mut after = after.clone();
+        let mutated = self.ask(Webhook::Mutate, &support::update(before, &after))?;
+        if let Some(patch) = mutated.patch() {
+            json_patch::patch(&mut after, patch)?;
+        }
+        let validated = self.ask(Webhook::Validate, &support::update(before, &after))?;
+        Ok([denied(&mutated), denied(&validated)].concat())
+    }
+
+    fn ask(&self, webhook: Webhook, body: &[u8]) -> Result<Answer, Failed> {
+        let review = Review::parse(body)?;
+        let situation = Situation::confirmed(self.catalog, self.policy, &self.index);
+        match decide(webhook, &review.request, &situation) {
+            Decision::Answer(answer) => Ok(answer),
+            Decision::Plan(plan) => {
+                let versions: Vec<Version> = (1..).take(plan.writes.len()).map(Version).collect();
+                self.index.lock().confirm(plan.ticket, &versions);
+                Ok(plan.answer)
+            }
+            other => Err(format!("no answer, but {other:?}").into()),
+        }
+    }
+}
+
+fn denied(answer: &Answer) -> Vec<&'static str> {
+    let findings = answer.findings().iter();
+    let denied = findings.filter(|finding| finding.level == Level::Deny);
+    denied.map(|finding| finding.code).collect()
+}
+
+fn is_authority(code: &str) -> bool {
+    registry::find(code).is_some_and(|rule| rule.levels.is_authority())
+}
+
+const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
+
+fn pod(name: &str, annotations: &Value) -> Value {
+    json!({"metadata": {"name": name, "namespace": "db", "uid": name, "annotations": annotations}})
+}
+
+/// Every setting that might lower what guards addresses.
+fn each_setting(
+    mut run: impl FnMut(&Catalog, &Policy, &str) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    for mode in [None, Some(Mode::Deny), Some(Mode::Warn), Some(Mode::Off)] {
+        let catalog = catalog(mode)?;
+        for profile in Profile::ALL {
+            for injection in Injection::ALL {
+                for (isolation, excluded) in [(true, false), (false, false), (true, true)] {
+                    let mut policy = Policy::of(profile);
+                    policy.injection = Some(injection);
+                    policy.namespace_isolation = Some(match isolation {
+                        true => NamespaceIsolation::On,
+                        false => NamespaceIsolation::Off,
+                    });
+                    if excluded {
+                        policy.excluded_namespaces.insert("db".into());
+                    }
+                    let setting = format!(
+                        "mode {mode:?}, {profile:?}, injection {injection:?}, isolation \
+                         {isolation}, excluded {excluded}"
+                    );
+                    run(&catalog, &policy, &setting)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same attempt by the other annotation, whose names belong to Multus's namespace.
+fn as_default_network(networks: &str) -> String {
+    match networks.contains("\"namespace\"") {
+        true => networks.to_owned(),
+        false => networks.replace("[{\"name\"", "[{\"namespace\":\"db\",\"name\""),
+    }
+}
+
+fn attempts() -> Result<(), Failed> {
+    let mut through = Vec::new();
+    each_setting(|catalog, policy, setting| {
+        let stage = Stage::new(catalog, policy)?;
+        for networks in ATTEMPTS {
+            for (key, text) in [
+                (NETWORKS, networks.to_owned()),
+                (DEFAULT_NETWORK, as_default_network(networks)),
+            ] {
+                let (denied, pod) = stage.create(&pod("thief", &json!({key: text})))?;
+                if denied.is_empty() {
+                    let annotation = &pod["metadata"]["annotations"][key];
+                    through.push(format!("{setting}: {key} {text}: {annotation}"));
+                }
+            }
+        }
+        Ok(())
+    })?;
+    report(&through)
+}
+
+/// A pod that runs already and has nothing takes as little by a change.
+fn changes() -> Result<(), Failed> {
+    let mut through = Vec::new();
+    each_setting(|catalog, policy, setting| {
+        let mut policy = policy.clone();
+        policy.immutable_attachments = false;
+        let stage = Stage::new(catalog, &policy)?;
+        let mut before = pod("thief", &json!({}));
+        before["spec"] = json!({"nodeName": "node-1"});
+        for networks in ATTEMPTS {
+            let mut after = before.clone();
+            after["metadata"]["annotations"] = json!({NETWORKS: networks});
+            let denied = stage.change(&before, &after)?;
+            if denied.is_empty() {
+                through.push(format!("{setting}: {networks}"));
+            }
+        }
+        Ok(())
+    })?;
+    report(&through)
+}
+
+fn report(through: &[String]) -> Result<(), Failed> {
+    if through.is_empty() {
+        return Ok(());
+    }
+    let first = through.iter().take(40).cloned().collect::<Vec<_>>();
+    Err(format!("{} let through:\n{}", through.len(), first.join("\n")).into())
+}
+
+/// What is free, or on another wire, is nobody else's.
+fn own() -> Result<(), Failed> {
+    let mut refused = Vec::new();
+    each_setting(|catalog, policy, setting| {
+        let stage = Stage::new(catalog, policy)?;
+        for (number, networks) in [
+            r#"[{"name":"storage-net","ips":["192.0.2.6/27"]}]"#,
+            r#"[{"name":"storage-net","ips":["::ffff:192.0.2.7/123"]}]"#,
+            r#"[{"name":"storage-net","ips":["192.0.2.8/27","192.0.2.8/27"]}]"#,
+            r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"ips":["192.0.2.9/27"]}]"#,
+            r#"[{"name":"bare-net","ips":["192.0.2.10/27"],"mac":"ca:fe:c0:ff:ee:00"}]"#,
+            r#"[{"name":"far-net","ips":["192.0.2.5/27"]}]"#,
+            r#"[{"name":"far-net","cni-args":{"ips":["192.0.2.5/27"]}}]"#,
+            r#"[{"name":"storage-net","ips":["192.0.2.11/27"],"cni-args":{"mtu":1400}}]"#,
+            r#"[{"name":"storage-net","ips":["192.0.2.12/27"],"portMappings":[null]}]"#,
+            r#"[{"name":"storage-net","ips":["192.0.2.13/27"]},{"name":"far-net","mac":"ca:fe:c0:ff:ee:00:00:01"}]"#,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let pod = pod(&format!("honest-{number}"), &json!({NETWORKS: networks}));
+            let (denied, _) = stage.create(&pod)?;
+            if denied.iter().any(|code| is_authority(code)) {
+                refused.push(format!("{setting}: {networks}: {denied:?}"));
+            }
+        }
+        Ok(())
+    })?;
+    match refused.first() {
+        None => Ok(()),
+        Some(_) => Err(refused.join("\n").into()),
+    }
+}
+
+/// A network that is not there yet may be on any wire: before that denies, it is looked up.
+fn looked_up() -> Result<(), Failed> {
+    let catalog = catalog(Some(Mode::Off))?;
+    let policy = Policy::default();
+    let index = SharedIndex::default();
+    let networks = r#"[{"name":"to-come","ips":["192.0.2.5/27"]}]"#;
+    let body = support::create(&pod("p", &json!({NETWORKS: networks})));
+    let review = Review::parse(&body)?;
+    let cached =
+        Situation::confirmed(&catalog, &policy, &index).with(nadmit::admission::Evidence::Cached);
+    match decide(Webhook::Validate, &review.request, &cached) {
+        Decision::Confirm(lookups) if lookups.len() == 1 => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// kubevirt-ipam-controller puts launchers of a primary user-defined network on OVN-Kubernetes's own
+/// network; a network of another namespace is only warned of.
+fn launcher() -> Result<(), Failed> {
+    let catalog = catalog(None)?;
+    let mut policy = Policy::default();
+    policy.set_level("cross-namespace-default-network", Level::Deny)?;
+    let codes = |default_network: &str, user: &str, launcher: bool| -> Result<_, Failed> {
+        let mut pod = pod("p", &json!({DEFAULT_NETWORK: default_network}));
+        if launcher {
+            pod["metadata"]["labels"] = json!({"kubevirt.io": "virt-launcher"});
+        }
+        let mut review: Value = serde_json::from_slice(&support::create(&pod))?;
+        review["request"]["userInfo"] = json!({"username": user});
+        let answer = support::answer(review.to_string().as_bytes(), &catalog, &policy)?;
+        let findings = answer.findings().iter();
+        Ok(findings
+            .filter(|finding| finding.code == "cross-namespace-default-network")
+            .count())
+    };
+    let (user, kubevirt) = ("jane", "system:serviceaccount:kubevirt:kubevirt-controller");
+    let ovn = r#"[{"name":"default","namespace":"ovn-kubernetes"}]"#;
+    for (default_network, user, launcher, found) in [
+        (ovn, kubevirt, true, 0),
+        (ovn, user, false, 0),
+        ("openshift-ovn-kubernetes/default", user, false, 0),
+        ("infra/shared-net", user, false, 1),
+        ("infra/shared-net", user, true, 1),
+        ("infra/shared-net", kubevirt, true, 0),
+        ("kube-system/net", user, false, 0),
+        ("default/net", user, false, 0),
+        ("db/plain-net", user, false, 0),
+        ("net", user, false, 0),
+    ] {
+        assert_eq!(
+            codes(default_network, user, launcher)?,
+            found,
+            "{default_network} {user}"
+        );
+    }
+    Ok(())
+}
