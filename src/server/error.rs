@@ -22,6 +22,12 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
+    /// The clock says a time before 1970, which HTTP cannot date answers by.
+    #[error("the clock of this machine says {now}, before 1970: set it, and start nadmit again")]
+    Clock {
+        /// What it says.
+        now: jiff::Timestamp,
+    },
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use jiff::Timestamp;
 use tokio::{
     net::TcpListener,
     sync::Notify,
@@ -109,6 +110,10 @@ impl Server {
         decide: Decide,
         routes: impl FnOnce(Arc<Reviewer>) -> Router,
     ) -> Result<Self, ServeError> {
+        let now = options.clock.now();
+        if now < Timestamp::UNIX_EPOCH {
+            return Err(ServeError::Clock { now });
+        }
         let limits = options.limits;
         let metrics = state.metrics.clone();
         let (acceptor, reloader) = tls::open(

@@ -2,15 +2,23 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
     path::Path,
-    process::{Child, Command, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use libtest_mimic::{Failed, Trial};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
@@ -32,6 +40,17 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("process::changes_in_folder_and_settings_count", live)
             .with_ignored_flag(no_shell),
         Trial::test("process::sigterm_drains_and_exits_with_0", sigterm).with_ignored_flag(no_kill),
+        Trial::test("process::no_signal_ends_it_undrained", signals)
+            .with_ignored_flag(no_kill || no_shell),
+        Trial::test("process::a_closed_standard_error_ends_nothing", closed_log)
+            .with_ignored_flag(no_shell),
+        Trial::test(
+            "process::older_versions_of_tls_are_refused_as_told",
+            tls_version,
+        )
+        .with_ignored_flag(no_shell),
+        Trial::test("process::unfinished_bodies_stay_within_the_memory", memory)
+            .with_ignored_flag(!Path::new("/proc/self/status").exists() || no_shell),
     ]
 }
 
@@ -80,24 +99,59 @@ impl Serving {
                 "--listen",
                 "127.0.0.1:0",
             ])
-            .args(["--admin-listen", "127.0.0.1:0", "--drain-grace", "0"])
+            .args(["--admin-listen", "127.0.0.1:0"])
+            .args(match flags.first() {
+                Some(&"--drain-grace") => &[][..],
+                _ => &["--drain-grace", "0"],
+            })
             .args(["--config", "nadmit.yaml", "--data-dir", "data"])
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
         let output = process.stdout.take().ok_or("no standard output")?;
+        Ok(Self::of(process, output, folder))
+    }
+
+    /// A process that was started already.
+    fn of(process: Child, output: ChildStdout, folder: TempDir) -> Self {
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let _ = sender.send(line);
             }
         });
-        Ok(Self {
+        Self {
             process,
             lines,
             folder,
-        })
+        }
+    }
+
+    fn signal(&self, name: &str) -> Result<(), Failed> {
+        let id = self.process.id().to_string();
+        Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status()?;
+        Ok(())
+    }
+
+    /// Waits for the end, which is to be a good one.
+    fn ends_well(&mut self) -> Result<(), Failed> {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.process.try_wait()? {
+                break status;
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err("it did not end".into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        match status.code() {
+            Some(0) => Ok(()),
+            _ => Err(format!("ended with {status}").into()),
+        }
     }
 
     /// The next line that begins with `start`.
@@ -164,22 +218,148 @@ fn live() -> Result<(), Failed> {
 fn sigterm() -> Result<(), Failed> {
     let mut serving = Serving::start(&[])?;
     serving.line("curl ")?;
-    let id = serving.process.id().to_string();
-    Command::new("kill").args(["-TERM", &id]).status()?;
+    serving.signal("TERM")?;
+    serving.ends_well()
+}
+
+/// Those of the default disposition "terminate" or "dump core" that can be caught, but for those of faults.
+fn signals() -> Result<(), Failed> {
+    let mut serving = Serving::start(&["--drain-grace", "1"])?;
+    let curl = serving.line("curl ")?;
+    let harmless = [
+        "HUP", "USR1", "USR2", "PIPE", "ALRM", "VTALRM", "PROF", "XFSZ", "IO", "STKFLT",
+    ];
+    for name in harmless {
+        serving.signal(name)?;
+    }
+    contains(&serving.shell(&curl)?, "unknown-network")?;
+    serving.signal("QUIT")?;
+    thread::sleep(Duration::from_millis(200));
+    // While it drains, too: it still serves, and ends in its own time.
+    for name in harmless {
+        serving.signal(name)?;
+    }
+    contains(&serving.shell(&curl)?, "unknown-network")?;
+    serving.ends_well()?;
+    for name in ["INT", "XCPU", "PWR"] {
+        let mut serving = Serving::start(&[])?;
+        serving.line("curl ")?;
+        serving.signal(name)?;
+        serving
+            .ends_well()
+            .map_err(|_| format!("SIG{name} ended it badly"))?;
+    }
+    Ok(())
+}
+
+/// `nadmit serve 2>&1 | head -1`, for one.
+fn closed_log() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("m"))?;
+    let mut process = nadmit()
+        .current_dir(folder.path())
+        .args(["serve", "--manifests", "m", "--listen", "127.0.0.1:0"])
+        .args(["--admin-listen", "127.0.0.1:0", "--log", "debug"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let log = process.stderr.take().ok_or("no standard error")?;
+    BufReader::new(log).lines().next().ok_or("no log")??;
+    let output = process.stdout.take().ok_or("no standard output")?;
+    let serving = Serving::of(process, output, folder);
+    let curl = serving.line("curl ")?;
+    contains(&serving.shell(&curl)?, "unknown-network")
+}
+
+fn tls_version() -> Result<(), Failed> {
+    let suites = "ECDHE-ECDSA-AES256-GCM-SHA384,DHE-RSA-AES128-GCM-SHA256";
+    for (flags, old, new) in [
+        (&["--tls-min-version", "VersionTLS13"][..], false, true),
+        (
+            &[
+                "--tls-min-version=VersionTLS10",
+                "--tls-cipher-suites",
+                suites,
+            ],
+            true,
+            true,
+        ),
+    ] {
+        let serving = Serving::start(flags)?;
+        let curl = serving.line("curl ")?;
+        for (more, served) in [("--tls-max 1.2", old), ("--tlsv1.3", new)] {
+            let said = serving.shell(&curl.replacen("curl ", &format!("curl {more} "), 1))?;
+            if said.contains("unknown-network") != served {
+                return Err(format!("{flags:?} {more}: {said}").into());
+            }
+        }
+        // Of TLS 1.2 one suite is left.
+        let other = "curl --tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 ";
+        let said = serving.shell(&curl.replacen("curl ", other, 1))?;
+        if said.contains("unknown-network") {
+            return Err(format!("{flags:?}: {said}").into());
+        }
+    }
+    Ok(())
+}
+
+/// 200 bodies of 8 MiB whose last byte does not come, against the limit of `deploy/base/deployment.yaml`.
+fn memory() -> Result<(), Failed> {
+    const LIMIT: u64 = 512 << 20;
+    const BODY: usize = 8 << 20;
+    let serving = Serving::start(&[])?;
+    let curl = serving.line("curl ")?;
+    let address = curl
+        .split("https://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
+    let address = address.ok_or("no address")?.to_owned();
+    let ca = CertificateDer::from_pem_file(serving.folder.path().join("certs/ca.crt"))?;
+    let mut roots = RootCertStore::empty();
+    roots.add(ca)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    let senders: Vec<_> = (0..200)
+        .map(|_| {
+            let (address, config) = (address.clone(), config.clone());
+            thread::spawn(move || -> Result<_, std::io::Error> {
+                let stream = TcpStream::connect(address)?;
+                stream.set_write_timeout(Some(Duration::from_secs(2)))?;
+                let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+                let session = ClientConnection::new(config, name).map_err(std::io::Error::other)?;
+                let mut stream = StreamOwned::new(session, stream);
+                let head = format!(
+                    "POST /validate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                     content-length: {BODY}\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes())?;
+                // What finds no room is not taken, or ends the connection.
+                let _ = stream.write_all(&vec![b' '; BODY - 1]);
+                Ok(stream)
+            })
+        })
+        .collect();
+    // Nobody else waits for them.
+    thread::sleep(Duration::from_secs(1));
     let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = serving.process.try_wait()? {
-            break status;
-        }
-        if begun.elapsed() > PATIENCE {
-            return Err("it did not end".into());
-        }
-        thread::sleep(Duration::from_millis(20));
-    };
-    if status.code() == Some(0) {
-        Ok(())
-    } else {
-        Err(format!("ended with {status}").into())
+    contains(&serving.shell(&curl)?, "unknown-network")?;
+    if begun.elapsed() > Duration::from_secs(10) {
+        return Err(format!("a small review took {:?}", begun.elapsed()).into());
+    }
+    let open: Vec<_> = senders.into_iter().map(|sender| sender.join()).collect();
+    let status = fs::read_to_string(format!("/proc/{}/status", serving.process.id()))?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
+    let peak = peak.ok_or("no peak")?.trim().parse::<u64>()? << 10;
+    drop(open);
+    match peak < LIMIT {
+        true => Ok(()),
+        false => Err(format!("{} MiB at the peak", peak >> 20).into()),
     }
 }
 
@@ -279,6 +459,32 @@ fn mistakes() -> Result<(), Failed> {
             &["--data-dir"],
         ),
         (&["serve", "--manifests", &m, "--log", "a=b=c"], &["--log"]),
+        (
+            &["serve", "--manifests", &m, "--config", "/dev/zero"],
+            &["--config", "it is a device, and not a regular file"],
+        ),
+        (
+            &["serve", "--cluster", "--kubeconfig", "/dev/zero"],
+            &["/dev/zero", "it is a device, and not a regular file"],
+        ),
+        (
+            &["serve", "--manifests", &m, "--client-ca", "/dev/zero"],
+            &["--client-ca", "it is a device, and not a regular file"],
+        ),
+        (
+            &["serve", "--manifests", &m, "--tls-min-version", "1.2"],
+            &["--tls-min-version", "VersionTLS12"],
+        ),
+        (
+            &[
+                "serve",
+                "--manifests",
+                &m,
+                "--tls-cipher-suites",
+                "DES-CBC3-SHA",
+            ],
+            &["--tls-cipher-suites DES-CBC3-SHA", "TLS_AES_128_GCM_SHA256"],
+        ),
         (
             &["explain", "unknown-netwrok"],
             &["did you mean \"unknown-network\"?"],

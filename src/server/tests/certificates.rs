@@ -117,16 +117,12 @@ async fn certificates_are_read_again_at_once_when_that_is_asked_for() {
 static SECONDS: AtomicI64 = AtomicI64::new(0);
 
 #[tokio::test]
-async fn a_clock_before_1970_ends_neither_the_start_nor_a_handshake() {
+async fn a_clock_that_is_set_before_1970_ends_no_handshake() {
     let setup = || Setup {
         clock: Clock::new(|| Timestamp::from_second(SECONDS.load(Ordering::Relaxed)).unwrap()),
         ..Setup::default()
     };
     for seconds in [-1, -40_000_000, -2_300_000_000] {
-        SECONDS.store(seconds, Ordering::Relaxed);
-        let server = setup().start().await;
-        assert_eq!(server.get("/livez").await.status, 200, "{seconds}");
-
         // Its certificate is good, and then its clock is set back.
         SECONDS.store(Timestamp::now().as_second(), Ordering::Relaxed);
         let server = setup().start().await;

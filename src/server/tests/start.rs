@@ -134,3 +134,16 @@ async fn a_certificate_directory_of_pipes_and_devices_is_refused() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn a_clock_before_1970_is_said_to_be_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    for seconds in [-1, -2_300_000_000] {
+        let wrong = ServeOptions {
+            clock: crate::clock::Clock::new(move || jiff::Timestamp::from_second(seconds).unwrap()),
+            ..options(directory.path())
+        };
+        let said = complaint(wrong).await;
+        assert!(said.contains("before 1970: set it"), "{said}");
+    }
+}
