@@ -11,6 +11,7 @@ use super::{
     pool,
     review::{OWN_GROUP, Operation, Request},
     situation::{Evidence, Situation},
+    unrecorded,
     workload::Template,
 };
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
     catalog::Catalog,
     network::operator,
     rules::{
-        Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, Policy, UpdateSubject,
+        Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
+        UpdateSubject,
         judge::{
             self, judge_additional_use, judge_config_map, judge_network, judge_network_use,
             judge_operator, judge_pod, judge_update,
@@ -171,7 +173,7 @@ fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     let decision = Decision::of(request, findings, situation.evidence);
     decision.and_then(|| {
         let pooled = asks_for_networks(pod) && has_pools(situation);
-        pooled.then(|| allocated::decide(request, pod, &subject, situation))?
+        pooled.then(|| whose(request, pod, &subject, situation))?
     })
 }
 
@@ -184,7 +186,18 @@ fn pod_readdressed(request: &Request<'_>, situation: &Situation<'_>) -> Option<D
         return None;
     }
     let subject = subject(request, pod, situation.policy, situation.catalog);
-    allocated::decide(request, pod, &subject, situation)
+    whose(request, pod, &subject, situation)
+}
+
+/// Whose what a pod names is, on networks of pools and on others.
+fn whose(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    subject: &PodSubject<'_>,
+    situation: &Situation<'_>,
+) -> Option<Decision> {
+    let elsewhere = unrecorded::decide(request, pod, subject, situation);
+    elsewhere.or_else(|| allocated::decide(request, pod, subject, situation))
 }
 
 /// Whether pools have a say: they do in every namespace.

@@ -18,6 +18,7 @@ mod pod;
 mod pool;
 mod review;
 mod situation;
+mod unrecorded;
 mod workload;
 
 pub use self::{

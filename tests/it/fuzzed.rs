@@ -11,7 +11,7 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::{simulation::dice::Dice, targets};
+use crate::{simulation::dice::Dice, targets, wire};
 
 /// How long each target is fuzzed if nothing is said.
 const SECONDS: u64 = 5;
@@ -70,6 +70,17 @@ const WORDS: &[&str] = &[
     "annotations",
     "UPDATE",
     "DELETE",
+    "pooled",
+    "pool-net",
+    "free-net",
+    "\"ip\u{17f}\":[null]",
+    "\"MAC\":\"02:5e:00:00:00:02\"",
+    "192.0.2.2/29",
+    "2001:db8::2/125",
+    "args",
+    "cni",
+    "// ",
+    "/*",
 ];
 
 type Target = fn(&[u8]);
@@ -80,6 +91,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("rules", targets::rules),
         ("nad_config", targets::nad_config),
         ("review", targets::review),
+        ("cni_args", targets::cni_args),
+        ("wire", wire::any_annotation),
     ];
     let trials = targets
         .map(|(name, target)| Trial::test(format!("fuzzed::{name}"), move || fuzz(name, target)));

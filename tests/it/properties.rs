@@ -7,7 +7,7 @@ use nadmit::{catalog::Catalog, network::Network, rules::Policy};
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::{support, targets};
+use crate::{support, targets, wire};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let corpus = [
@@ -15,6 +15,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("rules", targets::rules),
         ("nad_config", targets::nad_config),
         ("review", targets::review),
+        ("cni_args", targets::cni_args),
+        ("wire", wire::any_annotation),
     ];
     let mut trials = vec![
         Trial::test(

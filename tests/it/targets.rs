@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use nadmit::{
     admission::{Decision, Evidence, Review, Situation, Webhook, decide},
-    allocation::SharedIndex,
+    allocation::{SharedIndex, Words},
     catalog::{Catalog, Labels, Mode},
     network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
     rules::{Finding, Level, Policy, Profile},
@@ -32,13 +32,45 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         config("e", Some(r#"{"plugins":[]}"#)),
         config("f", None),
         config("g", Some(r#"{"type":"macvlan"}"#)),
+        pooled(),
     ];
     let labels = Labels {
         mode: Some(Mode::Warn),
         ..Labels::default()
     };
-    Catalog::new([("web".into(), labels)], networks, [])
+    let spec = serde_json::json!({
+        "ranges": [{"range": "192.0.2.0/29"}, {"range": "2001:db8::/125"}],
+        "macs": {"prefix": "02:5e:00"}, "namespaceSelector": {},
+    });
+    let pool = Words::of_pool(&spec).pool(POOL).expect("a pool");
+    Catalog::new([("web".into(), labels)], networks, []).with_pools(
+        [(POOL.into(), Ok(Arc::new(pool)))],
+        [],
+        &Arc::default(),
+    )
 });
+
+const POOL: &str = "storage";
+
+/// A network that an address pool serves.
+fn pooled() -> Arc<Network> {
+    let config = r#"{"cniVersion":"0.3.1","plugins":[
+        {"type":"macvlan","capabilities":{"ips":true},"ipam":{"type":"static"}},
+        {"type":"tuning","capabilities":{"mac":true}}]}"#;
+    let mut network = Network::new("db", "pooled", Some(config));
+    network.address_pool = Some(POOL.into());
+    Arc::new(network)
+}
+
+/// An index in which the pool gives everything that it has.
+fn index() -> SharedIndex {
+    let index = SharedIndex::default();
+    let mut unlocked = index.lock();
+    unlocked.sync(CATALOG.layout());
+    unlocked.set_ready(POOL);
+    drop(unlocked);
+    index
+}
 
 /// An annotation of any bytes: parsed without a panic, every place inside the text, and what was
 /// printed means the same as what was read.
@@ -113,7 +145,7 @@ fn network_findings(config: &str) -> Vec<Finding> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        &Situation::confirmed(&CATALOG, &policy, &SharedIndex::default()),
+        &Situation::confirmed(&CATALOG, &policy, &index()),
     );
     let Decision::Answer(answer) = decision else {
         panic!("asked again: {decision:?}")
@@ -141,14 +173,15 @@ pub(crate) fn review(data: &[u8]) {
                 decide(
                     webhook,
                     &review.request,
-                    &Situation::confirmed(&CATALOG, &policy, &SharedIndex::default())
-                        .with(evidence),
+                    &Situation::confirmed(&CATALOG, &policy, &index()).with(evidence),
                 )
             };
             let decision = decide(Evidence::Confirmed);
             assert_eq!(decision, decide(Evidence::Confirmed));
-            let Decision::Answer(answer) = decision else {
-                panic!("asked again: {decision:?}")
+            let answer = match decision {
+                Decision::Answer(answer) | Decision::AskAgain(answer) => answer,
+                Decision::Plan(plan) => plan.answer,
+                Decision::Confirm(_) | Decision::Claim(_) => panic!("asked again: {decision:?}"),
             };
             let _ = decide(Evidence::Cached);
             let json: serde_json::Value =
@@ -184,4 +217,19 @@ pub(crate) fn rules(data: &[u8]) {
         });
         review(body.to_string().as_bytes());
     }
+}
+
+/// Further arguments of any bytes for the plugins, on networks of every kind, and what a network's own
+/// configuration may say in their place.
+pub(crate) fn cni_args(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let selections = ["a", "b", "c", "pooled"]
+        .map(|name| format!(r#"{{"name":"{name}","cni-args":{text}}}"#))
+        .join(",");
+    rules(format!("[{selections}]").as_bytes());
+    let config =
+        format!(r#"{{"type":"bridge","args":{{"cni":{text}}},"ipam":{{"type":"static"}}}}"#);
+    nad_config(config.as_bytes());
 }

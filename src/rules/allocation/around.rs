@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::asks::Served;
 use crate::{
-    allocation::Pool,
+    allocation::{Holder, Pool},
     network::{
         AddressRequest, Network, Span,
         address::canonical,
@@ -128,6 +128,50 @@ fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// A MAC that an attachment names where the pool on whose wire that is does not record it.
+#[derive(Debug, Clone)]
+pub struct UnrecordedMac {
+    /// The attachment's place among [`PodSubject::attachments`].
+    pub attachment: usize,
+    /// The MAC.
+    pub mac: Mac,
+    /// Who has it.
+    pub holder: Holder,
+}
+
+/// Returns the MACs that somebody has according to `holder`, and that the pod names on a wire of the pool
+/// by which it was recorded, though not on a network that this pool serves.
+pub fn unrecorded_macs(
+    subject: &PodSubject<'_>,
+    holder: impl Fn(&Pool, Mac) -> Option<Holder>,
+) -> Vec<UnrecordedMac> {
+    let mut found = Vec::new();
+    if subject.host_network {
+        return found;
+    }
+    for (place, attachment) in subject.attachments().enumerate() {
+        let Some(unrecorded) = Unrecorded::of(attachment, subject) else {
+            continue;
+        };
+        for named in unrecorded.named() {
+            let NamedAddress::Mac(mac) = named.address else {
+                continue;
+            };
+            let mut pools = subject.catalog.layout().pools.values();
+            let held = pools.find_map(|pool| {
+                let holder = holder(pool, mac)?;
+                unrecorded.is_on_wire_of(pool).then_some(holder)
+            });
+            found.extend(held.map(|holder| UnrecordedMac {
+                attachment: place,
+                mac,
+                holder,
+            }));
+        }
+    }
+    found
 }
 
 /// An attachment of which nothing, or not everything, that it names is recorded.

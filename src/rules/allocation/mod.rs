@@ -11,7 +11,7 @@ mod refused;
 mod unreadable;
 
 pub use self::{
-    around::{BY_CNI_ARGS, OF_POOL},
+    around::{BY_CNI_ARGS, OF_POOL, UnrecordedMac, unrecorded_macs},
     asks::{PoolAttachment, asks, can_be_served},
     prefix::RULE as PREFIX,
     refused::{

@@ -236,7 +236,7 @@ fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_
         };
         let place = place(attachment, refusal);
         let (message, help) = (refusal.to_string(), refusal.help());
-        match lookup(attachment, refusal) {
+        match lookup(attachment, refusal, subject) {
             Some(lookup) => report.add_once_confirmed(lookup, place, message, help),
             None => report.add(place, message, help),
         }
@@ -262,12 +262,20 @@ fn place<'a>(attachment: Attachment<'_, 'a>, refusal: &Refusal) -> Place<'a> {
 }
 
 /// What others hold, an index may not know of yet, or no more.
-fn lookup(attachment: Attachment<'_, '_>, refusal: &Refusal) -> Option<Lookup> {
-    let pool = attachment.definition()?.address_pool.clone()?;
-    refusal.rests_on_others().then(|| Lookup::Allocations {
-        pool,
-        address: refusal.address(),
-    })
+fn lookup(
+    attachment: Attachment<'_, '_>,
+    refusal: &Refusal,
+    subject: &AllocationSubject<'_, '_>,
+) -> Option<Lookup> {
+    if !refusal.rests_on_others() {
+        return None;
+    }
+    let pool = attachment.definition()?.address_pool.clone();
+    // Of a network without a pool it is all of them that may tell.
+    let address = pool.is_some().then(|| refusal.address()).flatten();
+    let any = || subject.pod.catalog.layout().pools.keys().next();
+    let pool = pool.or_else(|| any().map(|name| (&**name).into()))?;
+    Some(Lookup::Allocations { pool, address })
 }
 
 #[cfg(test)]

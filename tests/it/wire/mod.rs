@@ -23,16 +23,17 @@ use libtest_mimic::Trial;
 
 use crate::plugins::host::Host;
 
+/// The property for an annotation of any bytes: a fuzz target.
+pub(crate) fn any_annotation(data: &[u8]) {
+    property::any_annotation(data);
+}
+
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = cases::trials();
-    trials.push(
-        Trial::test(
-            "wire::what_is_on_the_wire_is_held_by_the_pod_or_refused",
-            property::holds,
-        )
-        // Until the ways round the allocator that it finds are closed.
-        .with_ignored_flag(true),
-    );
+    trials.push(Trial::test(
+        "wire::what_is_on_the_wire_is_held_by_the_pod_or_refused",
+        property::holds,
+    ));
     let missing = !Host::is_possible();
     let real = [
         Trial::test("wire::real::fixed_cases", || cases::real(&Host::new()?)),

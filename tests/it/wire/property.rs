@@ -23,6 +23,8 @@ use super::{
 };
 use crate::simulation::dice::Dice;
 
+/// How many bytes an annotation may have here: whatever counts is shorter.
+const LONGEST: usize = 16 << 10;
 /// How long pods are made if nothing is said.
 const SECONDS: u64 = 4;
 
@@ -95,6 +97,37 @@ pub(super) fn holds() -> Result<(), Failed> {
     Ok(())
 }
 
+/// The same for an annotation of any bytes, under settings that its length decides.
+pub(super) fn any_annotation(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    // The API server takes no other.
+    if text.len() > LONGEST {
+        return;
+    }
+    let dice = Dice::of(data.iter().fold(0, |sum: u64, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+    }));
+    let is_default = dice.percent(25);
+    let text = Some(text.to_owned());
+    let texts = match is_default {
+        true => [None, text],
+        false => [text, None],
+    };
+    let scene = Scene::of(&dice).with_texts(texts);
+    match tell(&scene) {
+        Ok(Told::Stolen(stolen, pod)) => {
+            panic!(
+                "{stolen:?}\n{pod}\n{:?} as {:?}, {:?}\n{:?}",
+                scene.way, scene.who, scene.settings, scene.nads
+            );
+        }
+        Ok(Told::Refused | Told::Held(_)) => {}
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
 /// A scene in which something is stolen, as small as it gets.
 struct Broken {
     seed: u64,
@@ -160,6 +193,9 @@ fn tell(scene: &Scene) -> Result<Told, Failed> {
 }
 
 /// How much of what an attachment puts on the wire is the pod's; or what is not.
+///
+/// On a network that the pool serves, everything has to be recorded. On one that it does not, or cannot
+/// serve because of its IPAM, nothing may be on the wire that the pool gives, or that somebody has.
 fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result<usize, Stolen> {
     let attachment = &begun.attachment;
     let is_it =
@@ -167,21 +203,15 @@ fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result
     let Some(nad) = nads.iter().find(is_it) else {
         return Ok(0);
     };
+    let recorded = nad.name == SERVED && !nad.config.contains("host-local");
     let own = given(nad, attachment.is_default);
     let index = world.index.lock();
     let (pool, space) = (&world.pool, &world.pool.space);
-    let ips = begun
-        .on_wire
-        .ips
-        .difference(&own.ips)
-        .map(|ip| What::Ip(*ip));
-    let macs = begun
-        .on_wire
-        .macs
-        .difference(&own.macs)
-        .map(|mac| What::Mac(Mac(*mac)));
+    let ips = begun.on_wire.ips.difference(&own.ips);
+    let macs = begun.on_wire.macs.difference(&own.macs);
+    let ips = ips.map(|ip| What::Ip(*ip));
     let mut count = 0;
-    for what in ips.chain(macs) {
+    for what in ips.chain(macs.map(|mac| What::Mac(Mac(*mac)))) {
         let (found, of_pool) = match what {
             What::Ip(ip) => {
                 let found = index.holder_of(space, Address::from(ip));
@@ -195,7 +225,7 @@ fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result
         let found = found.map(|record| record.holder.clone());
         if found.as_ref() == Some(holder) {
             count += 1;
-        } else if nad.name == SERVED || of_pool || found.is_some() {
+        } else if recorded || of_pool || found.is_some() {
             return Err(Stolen {
                 what,
                 network: nad.name,

@@ -133,6 +133,11 @@ impl Scene {
         }
     }
 
+    /// The same with other annotations: that of the networks, and that of the default network.
+    pub(super) fn with_texts(self, texts: [Option<String>; 2]) -> Self {
+        Self { texts, ..self }
+    }
+
     /// The annotations as they are asked for.
     pub(super) fn annotated(&self) -> Annotated<'_> {
         Annotated {

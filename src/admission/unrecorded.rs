@@ -1,0 +1,64 @@
+//! What a pod names on a wire of a pool, on a network that the pool does not serve: nothing records it
+//! there, and so it must not be what somebody has.
+
+use super::{
+    decide::Decision,
+    object::Object,
+    pod::{asker, subject},
+    review::{Operation, Request},
+    situation::Situation,
+};
+use crate::{
+    allocation::{Address, Refusal, index::Asker},
+    rules::{
+        PodSubject,
+        allocation::{AllocationSubject, UnrecordedMac, unrecorded_macs},
+        judge::judge_allocation,
+    },
+};
+
+/// What to do about MACs that others have: `None` where there are none. Of the addresses that a pool gives
+/// a rule speaks (`address-of-pool`), whoever has them.
+pub(super) fn decide(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    after: &PodSubject<'_>,
+    situation: &Situation<'_>,
+) -> Option<Decision> {
+    let carried = pod.metadata.annotations.holder_token.as_deref();
+    let asker = asker(request, pod, carried)?;
+    let mut taken = others(after, &asker, situation);
+    let before = request.old_object.as_ref();
+    if let Some(before) = before.filter(|_| request.operation == Operation::Update) {
+        // What was in disorder before the update may stay so.
+        let before = subject(request, before, situation.policy, situation.catalog);
+        let known = others(&before, &asker, situation);
+        taken.retain(|one| known.iter().all(|known| known.mac != one.mac));
+    }
+    if taken.is_empty() {
+        return None;
+    }
+    let refused = taken.into_iter().map(|one| {
+        let address = Address::Mac(one.mac);
+        let holder = Box::new(one.holder);
+        (one.attachment, Refusal::InUse { address, holder })
+    });
+    let refused: Vec<_> = refused.collect();
+    let findings = judge_allocation(&AllocationSubject {
+        pod: after,
+        refused: &refused,
+    });
+    Some(Decision::of(request, findings, situation.evidence))
+}
+
+fn others(
+    subject: &PodSubject<'_>,
+    asker: &Asker,
+    situation: &Situation<'_>,
+) -> Vec<UnrecordedMac> {
+    let index = situation.allocations.lock();
+    unrecorded_macs(subject, |pool, mac| {
+        let record = index.holder_of_mac(&pool.space, mac)?;
+        (record.holder != asker.holder).then(|| record.holder.clone())
+    })
+}
