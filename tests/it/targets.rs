@@ -181,7 +181,9 @@ pub(crate) fn review(data: &[u8]) {
             let answer = match decision {
                 Decision::Answer(answer) | Decision::AskAgain(answer) => answer,
                 Decision::Plan(plan) => plan.answer,
-                Decision::Confirm(_) | Decision::Claim(_) => panic!("asked again: {decision:?}"),
+                Decision::Confirm(_) | Decision::Refresh(_) | Decision::Claim(_) => {
+                    panic!("asked again: {decision:?}")
+                }
             };
             let _ = decide(Evidence::Cached);
             let json: serde_json::Value =

@@ -1,6 +1,6 @@
 //! What a pod's attachments ask of address pools.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{
     allocation::index::{Ask, MacWish},
@@ -75,9 +75,10 @@ pub fn asks(subject: &PodSubject<'_>) -> Vec<PoolAttachment> {
         .collect()
 }
 
-/// Whether addresses can be put into a pod's annotations: Multus decodes them, each attachment has an
-/// interface of its own, and every address of a pool's network is one. What is wrong with the others,
-/// rules say; an attachment that names something is refused then (`pool-request-unreadable`).
+/// Whether addresses can be put into a pod's annotations: Multus decodes them, and each attachment of a
+/// pool's network has an interface of its own and names nothing but addresses. Otherwise every such
+/// attachment that names something is without effect, or one of them is refused
+/// (`pool-request-unreadable`).
 pub fn can_be_served(subject: &PodSubject<'_>) -> bool {
     let whole = subject
         .requests
@@ -105,11 +106,23 @@ pub(super) fn is_readable(attachment: Attachment<'_, '_>) -> bool {
     is_decoded(attachment) && ethernet
 }
 
+/// Whether no other attachment has the interface of one of a pool's network.
 fn interfaces_are_apart(subject: &PodSubject<'_>) -> bool {
-    let mut interfaces = HashSet::new();
+    let interfaces = interfaces(subject);
+    let alone = |name: &str| interfaces.get(name).is_none_or(|count| *count < 2);
     subject
-        .attachments()
-        .all(|one| interfaces.insert(one.interface().into_owned()))
+        .pooled()
+        .all(|one| alone(&one.attachment.interface()))
+}
+
+/// Returns how many attachments are on each interface.
+pub(super) fn interfaces(subject: &PodSubject<'_>) -> HashMap<String, usize> {
+    let mut interfaces = HashMap::new();
+    for attachment in subject.attachments() {
+        let name = attachment.interface().into_owned();
+        *interfaces.entry(name).or_default() += 1;
+    }
+    interfaces
 }
 
 fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {

@@ -1,10 +1,8 @@
 //! `pool-request-unreadable`: what cannot be read or recorded exactly.
 
-use std::collections::HashMap;
-
-use super::asks::{is_decoded, is_readable};
+use super::asks::{interfaces, is_decoded, is_readable};
 use crate::{
-    network::{HardwareAddress, Span, address},
+    network::{HardwareAddress, address},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{POOL_OF_TWO, SERVED_NET, pod},
@@ -37,10 +35,7 @@ pub const UNREADABLE: Rule = Rule {
 };
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    let mut interfaces: HashMap<_, usize> = HashMap::new();
-    for attachment in subject.attachments() {
-        *interfaces.entry(attachment.interface()).or_default() += 1;
-    }
+    let interfaces = interfaces(subject);
     // Where Multus cannot decode one annotation, it attaches nothing of either.
     let undecoded = subject.requests.iter().find_map(first_fault);
     let undecoded = undecoded.or_else(|| {
@@ -56,33 +51,33 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let attachment = pooled.attachment;
         faults(pooled, report);
         values(pooled, report);
-        let Some((named, span)) = named(attachment) else {
-            continue;
-        };
-        let place = || attachment.place("", span);
         if !is_readable(attachment) {
             continue;
         }
+        let place = || attachment.place("", attachment.selection.span);
+        let interface = attachment.interface();
+        let named = named(attachment);
         if let Some(undecoded) = &undecoded {
+            // What names nothing takes nothing.
+            if let Some(named) = named {
+                report.add(
+                    place(),
+                    format!(
+                        "{named} cannot be recorded from pool {:?}, for Multus cannot decode \
+                         {undecoded}",
+                        pooled.pool
+                    ),
+                    "correct the annotation",
+                );
+            }
+        } else if interfaces.get(&*interface).is_some_and(|count| *count > 1) {
             report.add(
                 place(),
                 format!(
-                    "{named} cannot be recorded from pool {:?}, for Multus cannot decode {undecoded}",
+                    "{} cannot be recorded from pool {:?}, for another attachment has the interface \
+                     {interface:?}, too",
+                    named.as_deref().unwrap_or("nothing"),
                     pooled.pool
-                ),
-                "correct the annotation",
-            );
-        } else if interfaces
-            .get(&attachment.interface())
-            .is_some_and(|n| *n > 1)
-        {
-            report.add(
-                place(),
-                format!(
-                    "{named} cannot be recorded from pool {:?}, for another attachment has the \
-                     interface {:?}, too",
-                    pooled.pool,
-                    attachment.interface()
                 ),
                 "give each attachment an interface of its own",
             );
@@ -160,12 +155,12 @@ fn values(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
     );
 }
 
-/// What the attachment names, and where.
-fn named(attachment: Attachment<'_, '_>) -> Option<(String, Span)> {
+/// What the attachment names.
+fn named(attachment: Attachment<'_, '_>) -> Option<String> {
     let selection = attachment.selection;
     let ips = selection.ips.iter().flat_map(|ips| &ips.value);
     let ips = ips.map(|ip| &*ip.text);
     let mac = selection.mac.iter().map(|mac| &*mac.text);
     let named: Vec<&str> = ips.chain(mac).collect();
-    (!named.is_empty()).then(|| (named.join(", "), selection.span))
+    (!named.is_empty()).then(|| named.join(", "))
 }
