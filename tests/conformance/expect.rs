@@ -281,14 +281,35 @@ fn judge_status(object: Option<&Named>, response: &Response, faults: &mut Faults
         message,
     } in &status.details.causes
     {
-        let words = format!("{field}: {message} [{reason}]");
-        faults.unless(status.message.contains(&words), || {
+        let told = placed(message, field);
+        let told = told.map(|words| format!("{words} [{reason}]"));
+        let words = told.collect::<Vec<_>>();
+        let is_told = words.iter().any(|words| status.message.contains(words));
+        faults.unless(is_told, || {
             format!(
-                "status.message: expected {words:?} in it, got {:?}",
+                "status.message: expected one of {words:?} in it, got {:?}",
                 status.message
             )
         });
     }
+}
+
+/// A cause's message with its field, as the status message has it: before the position, or else before
+/// the cure, wherever that begins.
+fn placed(message: &str, field: &str) -> impl Iterator<Item = String> {
+    let position = ["(column ", "(line "];
+    let mut positions = position.iter().filter_map(|begin| message.find(begin));
+    let at = positions.next();
+    let with_position = at.map(|at| {
+        let (before, behind) = message.split_at(at + 1);
+        format!("{before}in {field}, {behind}")
+    });
+    let cures = message.match_indices("; ").filter(move |_| at.is_none());
+    let without = cures.map(move |(at, _)| {
+        let (before, behind) = message.split_at(at);
+        format!("{before} (in {field}){behind}")
+    });
+    with_position.into_iter().chain(without.collect::<Vec<_>>())
 }
 
 /// The audit log names the decision and each code once.
