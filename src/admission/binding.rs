@@ -107,7 +107,11 @@ pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Deci
     let node = node_of(binding);
     let held = match pod.map(|pod| held(pod, node, situation)) {
         Some(Ok(held)) => held,
-        Some(Err(lookups)) => return Decision::Confirm(lookups),
+        Some(Err(Unsure::LookUp(lookups))) => return Decision::Confirm(lookups),
+        Some(Err(Unsure::Pending)) => {
+            let reason = "its addresses are being recorded; bind the pod again".to_owned();
+            return Decision::AskAgain(Answer::later(request, reason));
+        }
         None => Wanted::default(),
     };
     let carried = carried(&binding.metadata.annotations, &held);
@@ -251,8 +255,16 @@ fn texts<'s>(annotations: &'s Annotations<'_>) -> [(&'static str, Option<&'s str
     ]
 }
 
-/// The pod's annotations as what it holds makes them, or what has to be looked up to know that.
-fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Result<Wanted, Vec<Lookup>> {
+/// The reason why it is not known what a pod holds.
+enum Unsure {
+    /// These have to be looked up first.
+    LookUp(Vec<Lookup>),
+    /// This replica has a plan of its own for one of the addresses, which is not settled yet.
+    Pending,
+}
+
+/// Returns the pod's annotations as what it holds makes them.
+fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Result<Wanted, Unsure> {
     let subject = subject_of(pod, situation);
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
@@ -262,12 +274,17 @@ fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Result<Want
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     match standing(&asker, pod.target_of.as_deref(), &asks, situation) {
         Standing::May => {}
-        Standing::LookUp(lookups) => return Err(lookups),
+        Standing::LookUp(lookups) => return Err(Unsure::LookUp(lookups)),
         Standing::Refused(_) => return Ok(Wanted::default()),
     }
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
     let given = index.preview(&asker, &asks, situation.now);
+    if let Err(refused) = &given
+        && refused.iter().any(|one| one.refusal.is_busy())
+    {
+        return Err(Unsure::Pending);
+    }
     let given = given
         .ok()
         .filter(|given| is_held(&asker, &asks, given, &index));

@@ -235,7 +235,7 @@ mod tests {
             (&["10.5.0.0/20"][..], "/20", "not smaller"),
             (&["10.5.0.0/20"], "/32", "no addresses to choose from"),
             (&["10.5.0.0/20"], "/80", "no addresses to choose from"),
-            (&["10.5.0.0/20"], "/28,/124", "no prefix length"),
+            (&["10.5.0.0/20"], "/28,/124", "not a valid prefix length"),
             (&["10.5.0.0/20", "2001:db8::/120"], "/24", "has no more"),
             (&["10.5.0.0/20", "192.0.2.0/28"], "/28", "has no more"),
         ] {

@@ -255,7 +255,7 @@ mod tests {
         ("9-3 * * * *", "runs backwards"),
         ("x * * * *", "\"x\" is not a number"),
         ("- * * * *", "\"\" is not a number"),
-        ("99999999999 * * * *", "no number"),
+        ("99999999999 * * * *", "not a number"),
         ("* * L * *", "\"L\" is not a number"),
         ("* * * * +1", "\"+1\" is not a number"),
     ];

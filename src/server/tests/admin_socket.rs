@@ -30,9 +30,12 @@ async fn only_its_owner_may_open_it_and_nothing_else_is_left() {
         names.sort();
         names
     };
-    assert_eq!(names(), ["admin.sock", "allocations.redb"]);
+    assert_eq!(
+        names(),
+        ["admin.sock", "allocations.redb", "allocations.version"]
+    );
     drop(socket);
-    assert_eq!(names(), ["allocations.redb"]);
+    assert_eq!(names(), ["allocations.redb", "allocations.version"]);
 }
 
 #[tokio::test]

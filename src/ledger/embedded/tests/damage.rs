@@ -115,7 +115,7 @@ fn what_is_no_ledger_is_refused_and_left_as_it_is() {
     }
     let folder = folder();
     fs::create_dir(path(&folder)).unwrap();
-    assert!(refused(&folder).contains("no regular file"));
+    assert!(refused(&folder).contains("not a regular file"));
     let folder = self::folder();
     drop(Database::create(path(&folder)).unwrap());
     assert!(
