@@ -105,7 +105,8 @@ pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Deci
         Target::LookUp(lookup) => return Decision::Confirm(vec![lookup]),
     };
     let node = node_of(binding);
-    let held = match pod.map(|pod| held(pod, node, situation)) {
+    let brought = &binding.metadata.annotations;
+    let known = match pod.map(|pod| held(pod, node, None, situation)) {
         Some(Ok(held)) => held,
         Some(Err(Unsure::LookUp(lookups))) => return Decision::Confirm(lookups),
         Some(Err(Unsure::Pending)) => {
@@ -114,8 +115,14 @@ pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Deci
         }
         None => Wanted::default(),
     };
-    let carried = carried(&binding.metadata.annotations, &held);
+    let carried = carried(brought, &known);
     if carried.iter().all(Carried::is_held) {
+        return allow();
+    }
+    // Two replicas may each have given it an address: either may be brought, and the other is surplus.
+    if let Some(Ok(named)) = pod.map(|pod| held(pod, node, Some(brought), situation))
+        && self::carried(brought, &named).iter().all(Carried::is_held)
+    {
         return allow();
     }
     let lookups = unread(request, binding, pod, situation);
@@ -263,10 +270,19 @@ enum Unsure {
     Pending,
 }
 
-/// Returns the pod's annotations as what it holds makes them.
-fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Result<Wanted, Unsure> {
+/// Returns the pod's annotations as what it holds makes them; of several addresses that it holds in one
+/// range those that are `brought`.
+fn held(
+    pod: &Pod,
+    node: Option<&str>,
+    brought: Option<&Annotations<'_>>,
+    situation: &Situation<'_>,
+) -> Result<Wanted, Unsure> {
     let subject = subject_of(pod, situation);
-    let attachments = asks(&subject);
+    let mut attachments = asks(&subject);
+    if let Some(brought) = brought {
+        name_brought(&mut attachments, &pod.namespace, brought, situation);
+    }
     if attachments.is_empty() || !can_be_served(&subject) {
         return Ok(Wanted::default());
     }
@@ -291,6 +307,32 @@ fn held(pod: &Pod, node: Option<&str>, situation: &Situation<'_>) -> Result<Want
     Ok(given.map_or_else(Wanted::default, |given| {
         Wanted::new(&subject, kept(pod), &attachments, &given)
     }))
+}
+
+/// Makes attachments without named addresses ask for those that a Binding brings.
+fn name_brought(
+    attachments: &mut [PoolAttachment],
+    namespace: &str,
+    brought: &Annotations<'_>,
+    situation: &Situation<'_>,
+) {
+    let subject = PodSubject::new(
+        namespace,
+        false,
+        brought.networks.as_deref(),
+        brought.default_network.as_deref(),
+        situation.policy,
+        situation.catalog,
+    );
+    let brought = asks(&subject);
+    for one in attachments.iter_mut().filter(|one| one.ask.ips.is_empty()) {
+        let same = |other: &&PoolAttachment| {
+            other.ask.network == one.ask.network && other.ask.interface == one.ask.interface
+        };
+        if let Some(other) = brought.iter().find(same) {
+            one.ask.ips.clone_from(&other.ask.ips);
+        }
+    }
 }
 
 /// Whether all of it is recorded for the asker: what a preview gives may be free as yet.

@@ -50,6 +50,12 @@ mod wire;
 
 use libtest_mimic::{Arguments, Trial};
 
+/// Trials that fail and are to be mended: ARCHITECTURE.md, "In progress", says what is known of each.
+/// `cargo test --test it -- --ignored NAME` runs one.
+const OPEN: &[&str] = &[
+    //OPEN
+];
+
 fn main() {
     if crash::be_the_writer() {
         return;
@@ -101,7 +107,14 @@ fn main() {
     .into_iter()
     .flatten()
     .collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let trials = trials.into_iter().map(|trial| {
+        let open = OPEN.contains(&trial.name());
+        match open {
+            true => trial.with_ignored_flag(true),
+            false => trial,
+        }
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
     e2e::end();
     conclusion.exit();
 }
