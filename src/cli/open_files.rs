@@ -14,7 +14,7 @@ pub(super) fn connections(wanted: usize) -> usize {
         maximum: limit.maximum,
     };
     // Where that is refused the old limit holds.
-    let limit = match setrlimit(Resource::Nofile, raised.clone()) {
+    let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised,
         Err(_) => limit,
     };

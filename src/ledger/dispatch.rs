@@ -12,6 +12,7 @@ use crate::allocation::{Stored, Version, Write};
 /// The ledger that was configured. An enum, so that who uses it needs no type parameter.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant)] // One a process.
 pub enum Ledger {
     /// A file in the data directory.
     Embedded(EmbeddedLedger),

@@ -397,6 +397,7 @@ fn of_host_local(ipam: &HostLocalIpam) -> Vec<Vec<GivenAddress>> {
     let longest = ipam.sets.iter().map(|set| set.len()).max().unwrap_or(0);
     let choice = |place: usize| {
         let sets = ipam.sets.iter().enumerate();
+        #[allow(clippy::borrowed_box)] // The type that the iterator has.
         let address = |(set, ranges): (usize, &Box<[_]>)| {
             let ranges: &[super::ipam::HostLocalRange] = ranges;
             let place = place.min(ranges.len().checked_sub(1)?);

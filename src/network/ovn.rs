@@ -179,6 +179,7 @@ fn pairs<'w>(
 fn joins(given: Subnets) -> Subnets {
     let mut joins = given;
     for default in JOIN_SUBNETS {
+        #[allow(clippy::borrowed_box)] // The type that the iterator has.
         let same = |text: &&Box<str>| text.contains(':') == default.contains(':');
         if joins.iter().all(|text| !same(&text)) {
             joins.insert(default.into());

@@ -522,10 +522,16 @@ fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
     };
     // Nobody else has it: it is recorded, so that the pool passes over it.
     let outsider_s = Some(pod("outsider").to_string());
-    assert_eq!(act(&[], &[outsider.clone()]), [("adopted", outsider_s)]);
+    assert_eq!(
+        act(&[], std::slice::from_ref(&outsider)),
+        [("adopted", outsider_s)]
+    );
     // A replica has it, with its pod or without: both are reported, and the record stays.
     let kept = [record("192.0.2.5", replica(), 1000)];
-    assert_eq!(act(&kept, &[outsider.clone()]), [("duplicate", None)]);
+    assert_eq!(
+        act(&kept, std::slice::from_ref(&outsider)),
+        [("duplicate", None)]
+    );
     let own = InUse {
         pod: Some(pod_ref(Some("o"), Some("node-b"))),
         ..used("192.0.2.5", pod("zz"))

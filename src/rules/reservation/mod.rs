@@ -31,6 +31,7 @@ pub struct ReservationSubject<'a> {
     pub catalog: &'a Catalog,
     /// How many addresses of the pool the namespace has with a reservation, if it is known who holds
     /// what.
+    #[allow(clippy::type_complexity)]
     pub share: Option<&'a dyn Fn(&Reservation, &Pool) -> u64>,
 }
 

@@ -104,7 +104,7 @@ fn least() -> Result<(), Failed> {
     let networks = "network-attachment-definitions";
     let (pools, reservations) = ("addresspools", "addressreservations");
     for (arguments, expected) in [
-        (&["allocations"][..], &[records][..]),
+        (&["allocations"][..], &[records, networks, "pods"][..]),
         (&["export"], &[records]),
         (
             &["pools"],
