@@ -37,7 +37,7 @@ const NAD_GROUP: &str = "k8s.cni.cncf.io";
 /// Their plural name.
 const NAD_RESOURCE: &str = "network-attachment-definitions";
 
-/// How many look-ups are made at most for what a review is warned of.
+/// The most look-ups that warnings of one review lead to.
 const MOST_REFRESHED: usize = 4;
 
 /// The plural name of the object that OpenShift's network operator takes its settings from.
@@ -63,7 +63,7 @@ pub enum Decision {
     /// rests on what is not certain.
     Confirm(Vec<Lookup>),
     /// Look these up at their origin if it answers soon, then decide again: a warning rests on them.
-    /// What is not answered is named in [`Evidence::LookedUp`] as tried.
+    /// Look-ups without an answer are named in [`Evidence::LookedUp`] as tried.
     Refresh(Vec<Lookup>),
     /// Record that this node owns this slice, tell the index, and decide again: a pod needs an
     /// address of it.
@@ -200,7 +200,7 @@ fn whose(
     elsewhere.or_else(|| allocated::decide(request, pod, subject, situation))
 }
 
-/// Whether pools have a say: they do in every namespace.
+/// Returns true if there are pools; their rules hold in every namespace.
 fn has_pools(situation: &Situation<'_>) -> bool {
     !situation.catalog.layout().pools.is_empty()
 }
@@ -483,7 +483,7 @@ fn asks_for_networks(pod: &Object<'_>) -> bool {
     annotations.networks.is_some() || annotations.default_network.is_some()
 }
 
-/// Whether a pod has annotations that nobody reads, much like those that ask for networks.
+/// Returns true if a pod has annotations that nobody reads, much like those that ask for networks.
 fn means_networks(pod: &Object<'_>) -> bool {
     !pod.metadata.annotations.unread.is_empty()
 }

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(found(Some(wider), 2), [""; 0]);
     }
 
-    /// What is held of a pool when its spec `before` becomes `after`, or when it is deleted.
+    /// Returns what is held of a pool when its spec `before` becomes `after`, or when it is deleted.
     fn held_through(before: &Value, after: Option<&Value>) -> Held {
         let index = SharedIndex::default();
         let addresses = [

@@ -194,7 +194,7 @@ struct Cover<'a> {
 }
 
 impl Request<'_> {
-    /// Whether this is the pod by which `nadmit install` sees that nadmit is asked: nobody's mistake, and
+    /// True for the pod by which `nadmit install` sees that nadmit is asked: nobody's mistake, and
     /// never made.
     pub fn is_self_test(&self) -> bool {
         let object = self.object.as_ref();

@@ -155,7 +155,7 @@ impl Filling<'_, '_> {
     }
 }
 
-/// What is refused where the annotations would have so many bytes.
+/// Returns the refusal of annotations that would have so many bytes.
 pub(in crate::admission) fn too_long(bytes: usize) -> Refused {
     Refused {
         ask: 0,

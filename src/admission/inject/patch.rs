@@ -63,7 +63,7 @@ pub(in crate::admission) fn patch(written: &Annotations<'_>, wanted: &Wanted) ->
     })])
 }
 
-/// How many bytes the annotations have with the wanted ones.
+/// Returns the number of bytes of the annotations with the wanted ones.
 pub(in crate::admission) fn size(written: &Annotations<'_>, wanted: &Wanted) -> usize {
     let all = [
         (annotations::NETWORKS, &written.networks, &wanted.networks),
