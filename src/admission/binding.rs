@@ -27,7 +27,7 @@ use super::{
 use crate::{
     allocation::{
         Address, Index, PodRef,
-        index::{Ask, Asker, Given},
+        index::{Ask, Asker, Given, MacWish},
     },
     catalog::Pod,
     network::annotations,
@@ -295,7 +295,7 @@ fn held(
     }
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
-    let given = index.preview(&asker, &asks, situation.now);
+    let given = index.recall(&asker, &asks, situation.now);
     if let Err(refused) = &given
         && refused.iter().any(|one| one.refusal.is_busy())
     {
@@ -309,6 +309,22 @@ fn held(
     }))
 }
 
+/// Returns the annotations that a Binding brings as those of a pod.
+fn subject_of_brought<'s>(
+    namespace: &'s str,
+    brought: &'s Annotations<'_>,
+    situation: &'s Situation<'_>,
+) -> PodSubject<'s> {
+    PodSubject::new(
+        namespace,
+        false,
+        brought.networks.as_deref(),
+        brought.default_network.as_deref(),
+        situation.policy,
+        situation.catalog,
+    )
+}
+
 /// Makes attachments without named addresses ask for those that a Binding brings.
 fn name_brought(
     attachments: &mut [PoolAttachment],
@@ -316,15 +332,7 @@ fn name_brought(
     brought: &Annotations<'_>,
     situation: &Situation<'_>,
 ) {
-    let subject = PodSubject::new(
-        namespace,
-        false,
-        brought.networks.as_deref(),
-        brought.default_network.as_deref(),
-        situation.policy,
-        situation.catalog,
-    );
-    let brought = asks(&subject);
+    let brought = asks(&subject_of_brought(namespace, brought, situation));
     for one in attachments.iter_mut().filter(|one| one.ask.ips.is_empty()) {
         let same = |other: &&PoolAttachment| {
             other.ask.network == one.ask.network && other.ask.interface == one.ask.interface
@@ -370,7 +378,7 @@ fn carried<'s>(annotations: &'s Annotations<'_>, held: &'s Wanted) -> Vec<Carrie
 }
 
 /// What was not read live yet of all that a refusal would rest on: the pod, and the records of the
-/// addresses that the Binding brings, which another replica may have written a moment ago.
+/// addresses and MACs that the Binding brings, which another replica may have written a moment ago.
 fn unread(
     request: &Request<'_>,
     binding: &Object<'_>,
@@ -378,23 +386,20 @@ fn unread(
     situation: &Situation<'_>,
 ) -> Vec<Lookup> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    let brought = &binding.metadata.annotations;
-    let subject = PodSubject::new(
-        namespace,
-        false,
-        brought.networks.as_deref(),
-        brought.default_network.as_deref(),
-        situation.policy,
-        situation.catalog,
-    );
+    let subject = subject_of_brought(namespace, &binding.metadata.annotations, situation);
     let of_address = |one: &PoolAttachment| {
         let pool: Box<str> = (&*one.ask.pool).into();
-        let ips = one.ask.ips.clone().into_iter();
-        ips.map(move |ip| Lookup::Allocations {
-            pool: pool.clone(),
-            address: Some(ip.into()),
-        })
-        .collect::<Vec<_>>()
+        let mac = match one.ask.mac {
+            MacWish::This(mac) => Some(Address::Mac(mac)),
+            MacWish::Any | MacWish::None => None,
+        };
+        let ips = one.ask.ips.iter().map(|ip| Address::Ip(*ip));
+        ips.chain(mac)
+            .map(move |address| Lookup::Allocations {
+                pool: pool.clone(),
+                address: Some(address),
+            })
+            .collect::<Vec<_>>()
     };
     let pod = pod.map(|pod| Lookup::Pod {
         namespace: namespace.into(),

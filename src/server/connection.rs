@@ -12,6 +12,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use jiff::Timestamp;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
@@ -30,6 +31,7 @@ use super::{
     reject::{Reason, Reject},
     share::Taken,
 };
+use crate::clock::Clock;
 
 /// The bytes that are read at once, and so the most that one request's head may have. The API
 /// server's heads have a few hundred.
@@ -56,6 +58,7 @@ pub(super) struct Speaker {
     lifecycle: Lifecycle,
     metrics: Arc<Metrics>,
     budget: Arc<Budget>,
+    clock: Clock,
     http1: auto::Builder<TokioExecutor>,
     http2: auto::Builder<TokioExecutor>,
 }
@@ -84,6 +87,7 @@ impl Speaker {
         lifecycle: Lifecycle,
         metrics: Arc<Metrics>,
         budget: Arc<Budget>,
+        clock: Clock,
     ) -> Self {
         let builder = builder(&limits);
         Self {
@@ -92,6 +96,7 @@ impl Speaker {
             lifecycle,
             metrics,
             budget,
+            clock,
             http1: builder.clone().http1_only(),
             http2: builder.http2_only(),
         }
@@ -179,6 +184,9 @@ impl Caller {
             Ok(Ok(response)) => response,
             Err(panic) => self.speaker.panicked(version, &*panic),
         };
+        if let Some(date) = date(self.speaker.clock.now()) {
+            response.headers_mut().insert(header::DATE, date);
+        }
         if self.speaker.lifecycle.is_draining() || !self.speaker.limits.keep_alive {
             self.part(version, &mut response);
         }
@@ -249,16 +257,27 @@ impl Speaker {
     }
 }
 
+/// Returns the header `Date` (RFC 9110, 6.6.1); `None` for a time that it has no form for, before 1970
+/// and after 9999. hyper's own header panics there, and takes the connection with it.
+fn date(now: Timestamp) -> Option<HeaderValue> {
+    const BEYOND: i64 = 253_402_300_800;
+    let is_expressible = (0..BEYOND).contains(&now.as_second());
+    let text = is_expressible.then(|| httpdate::fmt_http_date(now.into()))?;
+    HeaderValue::try_from(text).ok()
+}
+
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
+        .auto_date_header(false)
         // The stream keeps the time: see `clock`.
         .header_read_timeout(None)
         .keep_alive(limits.keep_alive)
         .max_buf_size(BUFFER);
     builder
         .http2()
+        .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(HEAD)

@@ -110,6 +110,10 @@ impl Desk {
         self
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// All pools by name.
     pub fn pools(&self) -> Vec<PoolRow> {
         self.ask(|index, catalog| operate::pools(index, catalog, self.serving.is_some()))

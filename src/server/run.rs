@@ -127,16 +127,18 @@ impl Server {
             Some(address) => Some(bind("--admin-listen", address).await?),
             None => None,
         };
-        let guests = Guests::new(&limits, &metrics);
+        let clock = options.clock;
+        let guests = Guests::new(&limits, &metrics, &clock);
         let budget = guests.budget.clone();
-        let reviewer = Reviewer::new(state, limits.clone(), budget, decide, options.clock);
+        let reviewer = Reviewer::new(state, limits.clone(), budget, decide, clock.clone());
         let reviewer = Arc::new(reviewer);
         let (lifecycle, admin_lifecycle) = (Lifecycle::default(), Lifecycle::default());
         let admin = admin_socket.map(|socket| {
             let certificate = reloader.resolver();
             let router = admin::routes(reviewer.clone(), lifecycle.clone(), certificate);
             let limits = operators_limits(&limits);
-            Guests::new(&limits, &metrics).listener(socket, router, limits, &admin_lifecycle, None)
+            let guests = Guests::new(&limits, &metrics, &clock);
+            guests.listener(socket, router, limits, &admin_lifecycle, None)
         });
         let router = routes(reviewer);
         let tls = Some(Tls {
@@ -237,16 +239,18 @@ pub(super) struct Guests {
     connections: Arc<Connections>,
     budget: Arc<Budget>,
     metrics: Arc<Metrics>,
+    clock: Clock,
 }
 
 impl Guests {
-    pub(super) fn new(limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(limits: &Limits, metrics: &Arc<Metrics>, clock: &Clock) -> Self {
         let connections = Connections::new(limits.connections);
         let budget = Budget::new(limits.bodies_bytes, connections.clone(), metrics.clone());
         Self {
             connections,
             budget: Arc::new(budget),
             metrics: metrics.clone(),
+            clock: clock.clone(),
         }
     }
 
@@ -266,6 +270,7 @@ impl Guests {
             lifecycle.clone(),
             metrics.clone(),
             self.budget,
+            self.clock,
         );
         Listener {
             socket,

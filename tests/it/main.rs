@@ -50,10 +50,6 @@ mod wire;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// Trials that fail and are to be mended: ARCHITECTURE.md, "In progress", says what is known of each.
-/// `cargo test --test it -- --ignored NAME` runs one.
-const OPEN: &[&str] = &["steward::a_network_that_joins_a_pool_is_looked_at_first"];
-
 fn main() {
     if crash::be_the_writer() {
         return;
@@ -105,14 +101,7 @@ fn main() {
     .into_iter()
     .flatten()
     .collect();
-    let trials = trials.into_iter().map(|trial| {
-        let open = OPEN.contains(&trial.name());
-        match open {
-            true => trial.with_ignored_flag(true),
-            false => trial,
-        }
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let conclusion = libtest_mimic::run(&arguments, trials);
     e2e::end();
     conclusion.exit();
 }

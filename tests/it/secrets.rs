@@ -3,9 +3,10 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use libtest_mimic::{Failed, Trial};
@@ -41,7 +42,8 @@ impl Serving {
     fn start() -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("manifests"))?;
-        let mut process = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+        let log = folder.path().join("log");
+        let process = Command::new(env!("CARGO_BIN_EXE_nadmit"))
             .current_dir(folder.path())
             .args([
                 "serve",
@@ -53,24 +55,16 @@ impl Serving {
             .args(["--admin-listen", "127.0.0.1:0", "--drain-grace", "0"])
             .args(["--log", "debug,nadmit=trace", "--log-format", "json"])
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.path().join("log"))?)
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
             .spawn()?;
-        let output = process.stdout.take().ok_or("no standard output")?;
-        let mut lines = BufReader::new(output).lines();
-        let url = lines.find_map(|line| {
-            let line = line.ok()?;
-            let at = line
-                .find("https://")
-                .filter(|_| line.starts_with("webhooks"))?;
-            line[at..].split("/validate").next().map(str::to_owned)
-        });
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self {
+        let mut serving = Self {
             process,
-            url: url.ok_or("no URL")?,
+            url: String::new(),
             folder,
-        })
+        };
+        serving.url = format!("https://{}", listen_address(&log)?);
+        Ok(serving)
     }
 
     fn post(&self, path: &str, body: &str) -> Result<(), Failed> {
@@ -92,6 +86,24 @@ impl Serving {
             false => Err(format!("curl ended with {status}").into()),
         }
     }
+}
+
+/// Waits for the log line that names the address.
+fn listen_address(log: &Path) -> Result<String, Failed> {
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until {
+        for line in fs::read_to_string(log)?.lines() {
+            // The last line may be written in part.
+            let line: Value = serde_json::from_str(line).unwrap_or_default();
+            if line["message"] == "serving"
+                && let Some(address) = line["listen"].as_str()
+            {
+                return Ok(address.to_owned());
+            }
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Err("no line of the log names the address within 60 s".into())
 }
 
 impl Drop for Serving {

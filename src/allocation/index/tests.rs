@@ -585,6 +585,10 @@ fn a_pool_that_changes_keeps_what_is_held() {
         allocate(&mut index, &asker("b"), &[ask(&[])]).err(),
         Some(Refusal::NotReady("storage".into()))
     );
+    // What is recorded can be read all the same.
+    let recalled = index.recall(&asker("a"), &[ask(&[])], Timestamp(0));
+    let recalled = recalled.unwrap_or_else(|refused| panic!("{refused:?}"));
+    assert_eq!(recalled[0].ips, [("192.0.2.2".parse().unwrap(), 28)]);
     index.set_ready("storage");
     let usage = index.usage("storage").unwrap_or_default();
     assert_eq!((usage.capacity, usage.allocated, usage.free), (14, 1, 13));

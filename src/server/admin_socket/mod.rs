@@ -98,7 +98,7 @@ impl AdminSocket {
         // Nobody scrapes what is counted here.
         let metrics = Metrics::register(&mut metrics::registry(), Arc::default());
         let (lifecycle, tasks) = (Lifecycle::default(), TaskTracker::new());
-        let guests = Guests::new(&limits, &metrics);
+        let guests = Guests::new(&limits, &metrics, desk.clock());
         let router = routes::routes(desk);
         let serving = guests.listener(listener, router, limits, &lifecycle, None);
         let serving = tokio::spawn(serving.run(tasks.clone()));

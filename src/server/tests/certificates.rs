@@ -134,6 +134,15 @@ async fn a_clock_that_is_set_before_1970_ends_no_handshake() {
             caller.write_all(request).await.unwrap();
             assert!(caller.read_u8().await.is_ok(), "{seconds}");
         }
+        // An answer without a date, and the connection lives on.
+        let mut caller = server.http1().await;
+        for _ in 0..2 {
+            let reply = caller.ask("/").await;
+            assert_eq!(reply.header("date"), "", "{seconds}");
+        }
+        SECONDS.store(784_111_777, Ordering::Relaxed);
+        let reply = caller.ask("/").await;
+        assert_eq!(reply.header("date"), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }
 

@@ -50,28 +50,7 @@ pub(super) fn unless_found(
     request: &ReviewRequest<'_>,
     situation: &Situation<'_>,
 ) -> Decision {
-    if situation.catalog.namespace("db").is_some() {
-        return Decision::Answer(Answer::allow(request));
-    }
-    let lookup = Lookup::Network {
-        namespace: "db".into(),
-        name: "storage".into(),
-    };
-    if situation.evidence == Evidence::Cached {
-        return Decision::Confirm(vec![lookup]);
-    }
-    let finding = Finding {
-        code: "unknown-network",
-        level: Level::Deny,
-        would_deny: false,
-        field: "metadata".to_owned(),
-        position: None,
-        span: None,
-        message: "it is not there".to_owned(),
-        help: "make it".to_owned(),
-        rests_on: Some(lookup),
-    };
-    Decision::Answer(Answer::new(request, vec![finding]))
+    unless_db_is_there(request, situation, Level::Deny, Decision::Confirm)
 }
 
 /// Warns of what is not there: here, the namespace `db`.
@@ -79,6 +58,17 @@ pub(super) fn warns_unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
     situation: &Situation<'_>,
+) -> Decision {
+    unless_db_is_there(request, situation, Level::Warn, Decision::Refresh)
+}
+
+/// Allows where the namespace `db` is there; else reports `level` once the lookup is live, and asks
+/// for it by `look_up` before.
+fn unless_db_is_there(
+    request: &ReviewRequest<'_>,
+    situation: &Situation<'_>,
+    level: Level,
+    look_up: fn(Vec<Lookup>) -> Decision,
 ) -> Decision {
     if situation.catalog.namespace("db").is_some() {
         return Decision::Answer(Answer::allow(request));
@@ -88,11 +78,11 @@ pub(super) fn warns_unless_found(
         name: "storage".into(),
     };
     if situation.evidence == Evidence::Cached {
-        return Decision::Refresh(vec![lookup]);
+        return look_up(vec![lookup]);
     }
     let finding = Finding {
         code: "unknown-network",
-        level: Level::Warn,
+        level,
         would_deny: false,
         field: "metadata".to_owned(),
         position: None,

@@ -49,6 +49,9 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
         307_504,
         "a_replica_s_address_was_hidden_by_what_was_in_flight",
     ),
+    // A replica that had just started, whose pools were not ready yet, refused the Binding of a pod
+    // that had its address from another replica.
+    (144, "a_replica_that_had_just_started_refused_a_binding"),
 ];
 
 /// The same of histories with virtual machines.
@@ -65,4 +68,6 @@ pub(super) const SEEDS_OF_MACHINES: &[(u64, &str)] = &[
     // The leader had not seen yet the pod that a record named, and named the one before it, which had
     // ended: who posed as the machine's was let in beside.
     (501_531, "a_record_named_a_pod_that_had_ended_again"),
+    // A replica that lagged looked up the address that a Binding brought, and not its MAC.
+    (30, "a_mac_of_a_moment_ago_was_not_looked_up"),
 ];

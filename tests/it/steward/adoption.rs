@@ -13,6 +13,10 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         trial("a_network_that_joins_a_pool_is_looked_at_first", joins),
         trial(
+            "a_network_of_the_pool_s_wire_joins_a_pool_that_stays_ready",
+            joins_on_the_wire,
+        ),
+        trial(
             "a_pool_gives_nothing_while_whereabouts_gives_of_it",
             contested,
         ),
@@ -93,21 +97,24 @@ async fn before() -> Told {
     )
 }
 
-async fn joins() -> Told {
-    let world = World::new();
-    let leader = world.replica("a", true).await?;
-    seconds(5).await;
-    same(leader.is_ready(), true)?;
-    // Others have used the range all along, on a network of which the pool did not know.
-    let mut other = world
-        .server
-        .stored(
-            "network-attachment-definitions.k8s.cni.cncf.io",
-            "db",
-            "storage-net",
-        )
-        .ok_or("no network")?;
+/// A network without a pool, and a pod that has an address on it.
+fn unpooled(
+    world: &World,
+    master: Option<&str>,
+) -> Result<serde_json::Value, libtest_mimic::Failed> {
+    let stored = world.server.stored(
+        "network-attachment-definitions.k8s.cni.cncf.io",
+        "db",
+        "storage-net",
+    );
+    let mut other = stored.ok_or("no network")?;
     other["metadata"] = json!({"name": "old-net", "namespace": "db"});
+    let config = other["spec"]["config"].as_str().unwrap_or_default();
+    let mut config: serde_json::Value = serde_json::from_str(config)?;
+    if let Some(master) = master {
+        config["master"] = json!(master);
+    }
+    other["spec"]["config"] = json!(config.to_string());
     world.server.put(other.clone());
     let status = json!([{"name": "db/old-net", "interface": "net1", "ips": ["192.0.2.1"]}]);
     world.pod(
@@ -115,11 +122,20 @@ async fn joins() -> Told {
         json!({NETWORKS: "old-net", STATUS: status.to_string()}),
         Some("node-1"),
     );
-    seconds(5).await;
-    // It is on the wire of the pool, which passes over what is used there.
-    same(world.held(), holding(&[("192.0.2.1", "old")]))?;
-    leader.lead(false);
     other["metadata"]["annotations"] = json!({"nadmit.io/address-pool": "storage"});
+    Ok(other)
+}
+
+async fn joins() -> Told {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    same(leader.is_ready(), true)?;
+    // Others have used the range all along, on a wire of their own.
+    let other = unpooled(&world, Some("eth9"))?;
+    seconds(5).await;
+    same(world.held(), vec![])?;
+    leader.lead(false);
     world.server.put(other);
     seconds(5).await;
     same(leader.is_ready(), false)?;
@@ -127,6 +143,23 @@ async fn joins() -> Told {
     seconds(5).await;
     same(world.held(), holding(&[("192.0.2.1", "old")]))?;
     same(leader.is_ready(), true)
+}
+
+/// The pool has passed over what is used on its wire, so nothing is left to look at.
+async fn joins_on_the_wire() -> Told {
+    let world = World::new();
+    let leader = world.replica("a", true).await?;
+    seconds(5).await;
+    let other = unpooled(&world, None)?;
+    seconds(5).await;
+    same(world.held(), holding(&[("192.0.2.1", "old")]))?;
+    leader.lead(false);
+    world.server.put(other);
+    seconds(5).await;
+    same(leader.is_ready(), true)?;
+    leader.lead(true);
+    seconds(5).await;
+    same(world.held(), holding(&[("192.0.2.1", "old")]))
 }
 
 async fn listed() -> Told {

@@ -97,9 +97,19 @@ pub struct Refused {
     pub refusal: Refusal,
 }
 
+/// Whether a pool has to be ready to give anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// A pool that is not ready gives nothing.
+    Required,
+    /// What is recorded is read from pools that are not ready, too.
+    Ignored,
+}
+
 /// A plan in the making.
 struct Draft<'a> {
     asker: &'a Asker,
+    readiness: Readiness,
     /// The pod as it is recorded, with its node.
     pod: Option<PodRef>,
     now: Timestamp,
@@ -126,8 +136,19 @@ impl Index {
         asks: &[Ask],
         now: Timestamp,
     ) -> Result<Planned, Vec<Refused>> {
+        self.plan_by(asker, asks, now, Readiness::Required)
+    }
+
+    fn plan_by(
+        &mut self,
+        asker: &Asker,
+        asks: &[Ask],
+        now: Timestamp,
+        readiness: Readiness,
+    ) -> Result<Planned, Vec<Refused>> {
         let mut draft = Draft {
             asker,
+            readiness,
             pod: asker.on_its_node(),
             now,
             ticket: self.issue(),
@@ -177,7 +198,7 @@ impl Index {
     fn attach_one(&mut self, ask: &Ask, draft: &mut Draft<'_>) -> Result<Given, Refusal> {
         let pool = self.layout.pool(&ask.pool).map(Arc::clone);
         let pool = pool.ok_or_else(|| Refusal::UnknownPool(Arc::clone(&ask.pool)))?;
-        if !self.is_ready(&pool.name) {
+        if draft.readiness == Readiness::Required && !self.is_ready(&pool.name) {
             return Err(Refusal::NotReady(Arc::clone(&pool.name)));
         }
         let reach = self.reach(ask, &pool, draft)?;

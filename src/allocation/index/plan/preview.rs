@@ -1,6 +1,6 @@
 //! What a plan would give, without giving it.
 
-use super::{Ask, Asker, Given, Planned, Refused};
+use super::{Ask, Asker, Given, Planned, Readiness, Refused};
 use crate::allocation::{Slice, Timestamp, Version, index::Index};
 
 /// The version of what is not recorded: older than everything that is.
@@ -18,9 +18,33 @@ impl Index {
         asks: &[Ask],
         now: Timestamp,
     ) -> Result<Vec<Given>, Vec<Refused>> {
+        self.preview_by(asker, asks, now, Readiness::Required)
+    }
+
+    /// Returns what [`Self::preview`] would if all pools were ready. A replica that has just started
+    /// reads by it what an asker holds; the rest of it may be in use, so nothing may be given by it.
+    ///
+    /// # Errors
+    /// Everything that would be refused.
+    pub fn recall(
+        &mut self,
+        asker: &Asker,
+        asks: &[Ask],
+        now: Timestamp,
+    ) -> Result<Vec<Given>, Vec<Refused>> {
+        self.preview_by(asker, asks, now, Readiness::Ignored)
+    }
+
+    fn preview_by(
+        &mut self,
+        asker: &Asker,
+        asks: &[Ask],
+        now: Timestamp,
+        readiness: Readiness,
+    ) -> Result<Vec<Given>, Vec<Refused>> {
         let under_way = self.claims();
         let mut supposed = Vec::new();
-        let planned = self.suppose(asker, asks, now, &mut supposed);
+        let planned = self.suppose(asker, asks, now, readiness, &mut supposed);
         if let Ok(planned) = &planned {
             self.roll_back(planned.ticket);
         }
@@ -43,6 +67,7 @@ impl Index {
         asker: &Asker,
         asks: &[Ask],
         now: Timestamp,
+        readiness: Readiness,
         supposed: &mut Vec<Slice>,
     ) -> Result<Planned, Vec<Refused>> {
         let ranges = |ask: &Ask| {
@@ -50,7 +75,7 @@ impl Index {
             pool.map_or(0, |pool| pool.ranges.len() + ask.ips.len())
         };
         for _ in 0..asks.iter().map(ranges).sum::<usize>() {
-            let refused = match self.plan(asker, asks, now) {
+            let refused = match self.plan_by(asker, asks, now, readiness) {
                 Ok(planned) => return Ok(planned),
                 Err(refused) => refused,
             };
@@ -64,6 +89,6 @@ impl Index {
                 supposed.push(slice);
             }
         }
-        self.plan(asker, asks, now)
+        self.plan_by(asker, asks, now, readiness)
     }
 }
