@@ -45,6 +45,9 @@ pub struct Plugin {
     pub wire: Box<str>,
     /// Whether a bridge is its pods' gateway.
     pub bridge_gateway: BridgeGateway,
+    /// Whether its device may be bound to a userspace driver (DPDK): then the plugin has IPAM give
+    /// addresses, and puts none on an interface.
+    pub may_use_dpdk: bool,
     /// The interface on which macvlan and ipvlan make theirs.
     pub parent: Option<Parent>,
     /// The network that OVN-Kubernetes makes of the configuration.
@@ -363,6 +366,7 @@ fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin
     Ok(Plugin {
         wire: wire(&kind, members),
         bridge_gateway: bridge_gateway(&kind, members),
+        may_use_dpdk: may_use_dpdk(&kind, members),
         name: find(members, "name")
             .and_then(|m| m.value.string())
             .filter(|name| !name.is_empty())
@@ -385,6 +389,21 @@ fn bridge_gateway(kind: &str, members: &[Member<'_>]) -> BridgeGateway {
         "bridge" | "cnv-bridge" if is("isDefaultGateway") => BridgeGateway::DefaultRoute { force },
         "bridge" | "cnv-bridge" if is("isGateway") => BridgeGateway::Address { force },
         _ => BridgeGateway::No,
+    }
+}
+
+/// Returns whether the driver of a device decides what the plugin does: of SR-IOV always, of host-device
+/// where the device is named by its PCI address, or by Multus at run time (plugins v1.10,
+/// host-device.go, loadConf and handleDeviceID).
+fn may_use_dpdk(kind: &str, members: &[Member<'_>]) -> bool {
+    let names = |key| {
+        let text = find(members, key).and_then(|m| m.value.string());
+        text.is_some_and(|text| !text.is_empty())
+    };
+    match kind {
+        "sriov" | "ib-sriov" | "ib-sriov-cni" => true,
+        "host-device" => !["device", "hwaddr", "kernelpath"].into_iter().any(names),
+        _ => false,
     }
 }
 

@@ -140,9 +140,9 @@ pub fn configures(kind: &str) -> bool {
 }
 
 impl Plugin {
-    /// Whether it is known how the plugin puts addresses and routes on its interface.
+    /// Whether it is certain that the plugin puts addresses and routes on its interface.
     pub fn configures(&self) -> bool {
-        configures(&self.kind)
+        configures(&self.kind) && !self.may_use_dpdk
     }
 
     /// Whether the plugin, behind another, leaves addresses and routes alone.

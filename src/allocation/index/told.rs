@@ -3,7 +3,7 @@
 //! Who follows a ledger tells the index every write in its order. Beside that there are answers: to
 //! reads, to writes. They take another way, and one of them may be about a record that has gone since;
 //! nothing would ever tell the index so once more, and an address would be held by nobody, or be given
-//! though nothing records it. So an answer about what the ledger has told the end of counts for nothing.
+//! though nothing records it. So an answer about a record whose end the ledger has told is ignored.
 
 use super::{Index, entries::Entry};
 use crate::allocation::{Address, Space, Stored, Version};

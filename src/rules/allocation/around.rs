@@ -84,7 +84,7 @@ fn by_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 report.add(
                     attachment.place(&format!("cni-args.{name}"), member.value.span()),
                     format!(
-                        "{name:?} in cni-args, {}, goes round address pool {:?}",
+                        "{name:?} in cni-args, {}, bypasses address pool {:?}",
                         shortened(member.value.text()),
                         served.pool
                     ),

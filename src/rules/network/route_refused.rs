@@ -2,7 +2,7 @@
 
 use crate::{
     network::{
-        configure::{Configured, Failure, subnets_in_words},
+        configure::{Configured, Failure, configures, subnets_in_words},
         reach::Refused,
     },
     rules::{
@@ -27,7 +27,8 @@ pub const RULE: Rule = Rule {
         route that was added before (bridge's isDefaultGateway adds one), one with \"scope\": 253 \
         that has a gateway or is filled up with that of an address, and an IPv4 destination with \
         host bits. Of a pod that asks for addresses, or has a pool's, the routes are checked with \
-        these. What route-override adds is not looked at. Source: CNI plugins v1.9, \
+        these. What route-override adds is not looked at. Of sriov, and of host-device with a PCI address, \
+        it is a warning: a device of DPDK gets no routes. Source: CNI plugins v1.9, \
         ipam.ConfigureIface; v1.1.1 and v1.10 executed; Linux, fib_check_nh and ip6_validate_gw.",
     wrong: Example(&[
         network!(
@@ -81,15 +82,20 @@ fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(attached) = Attached::of(subject, attachment) else {
             continue;
         };
-        if !attached.plugin.configures() {
+        if !configures(&attached.plugin.kind) {
             continue;
         }
+        let gravity = match attached.plugin.configures() {
+            true => Levels::FAILS,
+            false => Levels::ADVICE,
+        };
         let Some((configured, failure)) = attached.certain_failure() else {
             continue;
         };
         let (what, help) = described(failure, configured);
         let name = attachment.selection.network_name().unwrap_or_default();
-        report.add(
+        report.add_lesser(
+            gravity,
             place(attachment),
             format!("network \"{name}\" cannot be attached: {what}"),
             format!("in the network's configuration {help}"),

@@ -24,7 +24,7 @@ pub const RULE: Rule = Rule {
         of the subnet. Another would never reach its holder. A MAC that follows from another \
         address of the pool is refused, too. Only warned of is what may still come: a network \
         that no pool serves, a pool that is not there or does not serve the namespace, and a \
-        prefix length that is not the range's, which counts for nothing.",
+        prefix length that is not the range's, which is ignored.",
     wrong: Example(&[
         POOL,
         POOLED_NET,
@@ -147,7 +147,7 @@ fn prefix(
             Levels::ADVICE,
             place(&format!("ips[{index}]")),
             format!(
-                "the prefix /{written} counts for nothing: the pool gives {address}/{}",
+                "the prefix /{written} is ignored: the pool gives {address}/{}",
                 range.subnet.prefix
             ),
             format!("write {address}/{}", range.subnet.prefix),

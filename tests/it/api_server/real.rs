@@ -195,6 +195,8 @@ fn api_server(
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
         "--bind-address=127.0.0.1".to_owned(),
         "--advertise-address=127.0.0.1".to_owned(),
+        // Since 1.37 a loopback address is refused for the endpoints of the server.
+        "--endpoint-reconciler-type=none".to_owned(),
         format!("--secure-port={port}"),
         format!("--cert-dir={}", folder.join("certificates").display()),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),

@@ -116,7 +116,7 @@ fn check_device(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     report.add_lesser(
         Levels::ADVICE,
         plugin.own_place(),
-        "the plugin is told no device: the network names no resource of a device plugin",
+        "the plugin gets no device: the network names no resource of a device plugin",
         format!(
             "add the annotation {RESOURCE_NAME} with the resource of the device plugin, and ask for \
              the resource in the pod"

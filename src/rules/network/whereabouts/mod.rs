@@ -102,7 +102,7 @@ impl<'s, 'a> RangeText<'s, 'a> {
     }
 
     /// The addresses that Whereabouts gives, excludes apart: never the subnet's first and last. As
-    /// there, a start that is none of them counts for nothing, nor does an end before the start.
+    /// there, a start that is none of them is ignored, as is an end before the start.
     fn window(&self) -> Option<Window> {
         let hosts = self.subnet()?.hosts()?;
         let [first, last] = self.bounds();

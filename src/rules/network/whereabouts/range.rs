@@ -178,7 +178,7 @@ fn check_bound(range: &RangeText<'_, '_>, key: &str, report: &mut Report<'_>) {
     );
 }
 
-/// What happens where a bound counts for nothing.
+/// Returns what a range gives whose bound is ignored.
 fn passed_over(range: &RangeText<'_, '_>) -> String {
     let given = range.window().map_or(0, |window| window.count());
     format!("is passed over: {} are given", addresses(given))

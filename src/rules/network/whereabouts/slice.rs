@@ -94,7 +94,7 @@ fn check_dropped(ranges: &[RangeText<'_, '_>], report: &mut Report<'_>) {
                 report.add_lesser(
                     Levels::ADVICE,
                     range.fields.place(key),
-                    format!("with node_slice_size {key} counts for nothing"),
+                    format!("with node_slice_size, {key} is ignored"),
                     format!("remove {key}, or node_slice_size"),
                 );
             }
