@@ -107,10 +107,10 @@ link() {
 # Fills the folder $2 with the binaries of part $1; the go command's words go to the log $3.
 compile() {
   local part=$1 into=$2 log=$3 flags built name
-  flags=$(linked "$part" "$(version "$part")" 2>>"$log")
+  flags=$(linked "$part" "$(version "$part")" 2>/dev/null)
   (cd "$here/$part" && go build -ldflags "$flags" -o "$into/" tool) >>"$log" 2>&1 || return 1
   while read -r built name; do
-    mv "$into/$built" "$into/$name"
+    mv "$into/$built" "$into/$name" || return 1
   done < <(renamed "$part")
 }
 
@@ -124,8 +124,6 @@ taken=()
 build() {
   local part=$1 folder version log temporary
   if ! folder=$(folder "$part"); then
-    # What another call linked there is not this one's.
-    rm -f "$cache/current/$part"
     if [ -f "$here/$part/go.mod" ]; then
       echo "$part not built: no go command"
     elif [ "$part" = multus ] && [ -n "${MULTUS:-}" ]; then
@@ -133,6 +131,8 @@ build() {
     else
       echo "$part not built: $(refused "$part")"
     fi
+    # A call with another MULTUS may have linked it.
+    [ "$part" != multus ] || rm -f "$cache/current/multus"
     return
   fi
   mkdir -p "$cache/store" "$cache/current"
@@ -159,7 +159,7 @@ build() {
       local TIMEFORMAT='%0R %0U %0S' took code=0
       took=$({ time compile "$part" "$temporary" "$log" 2>/dev/null; } 2>&1) || code=$?
       if [ $code -ne 0 ]; then
-        tail -n 20 "$log" >&2
+        uniq "$log" | tail -n 20 >&2
         echo "$part not built: $(reason "$log")"
         rm -rf "$temporary" "$log"
         trap - EXIT

@@ -3,7 +3,7 @@
 # Arguments go to the test binary, after "e2e". Fails if a run failed, or if a Kubernetes could not be had.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cd "$here/../.."
+cd "$here/../.." || exit
 
 code=0 results=()
 for group in kubernetes kubernetes-old; do

@@ -1,6 +1,6 @@
 module nadmit.example/real/whereabouts
 
-go 1.24.0
+go 1.24
 
 tool (
 	github.com/k8snetworkplumbingwg/whereabouts/cmd
