@@ -32,6 +32,7 @@ mod networks;
 mod openshift;
 mod operate;
 mod ownership;
+mod parts;
 mod plugins;
 mod pools;
 mod process;

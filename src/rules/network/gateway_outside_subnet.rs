@@ -27,8 +27,8 @@ pub const RULE: Rule = Rule {
         pod starts. ptp needs a gateway with each address, and a bridge with isGateway has the \
         gateway as its own address: what they cannot take fails, too. Where no route uses a gateway \
         that is outside of the subnet nothing fails, and it is only warned of; host-local refuses it \
-        from v1.10 on. Link-local gateways of IPv6 are in no subnet and are left alone; 0.0.0.0 \
-        means none, and so does \"::\" where no route uses it. Source: CNI plugins v1.9, \
+        from v1.10 on, a link-local one, 0.0.0.0 and \"::\" too. Elsewhere link-local gateways of IPv6 \
+        are left alone, 0.0.0.0 means none, and so does \"::\" where no route uses it. Source: CNI plugins v1.9, \
         ipam.ConfigureIface, bridge and ptp; v1.1.1 and v1.10 executed; Whereabouts v0.9.4.",
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24", "gateway": "192.0.3.1"}], "routes": [{"dst": "0.0.0.0/0"}]}}"#
@@ -83,13 +83,14 @@ fn common(source: Source, plain: &Plain<'_, '_>) -> Source {
 
 /// Finds a gateway that nothing uses, outside of what the interface reaches.
 fn check_unused(plain: &Plain<'_, '_>, given: &GivenAddress, report: &mut Report<'_>) {
-    let Some(gateway) = given.gateway.filter(|gateway| !gateway.is_unspecified()) else {
+    let Some(gateway) = given.gateway else {
         return;
     };
-    if matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+    let is_host_local = matches!(plain.plugin.ipam, Some(Ipam::HostLocal(_)));
+    let is_link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    if !is_host_local && (gateway.is_unspecified() || is_link_local) {
         return;
     }
-    let is_host_local = matches!(plain.plugin.ipam, Some(Ipam::HostLocal(_)));
     let in_own = given.own.subnet.window().contains(gateway);
     let in_any = plain
         .addresses

@@ -14,8 +14,12 @@ use std::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
+use crate::parts;
+
 /// Where Debian puts the plugins; `NADMIT_CNI_PLUGINS` names another place.
-const PLUGINS: &str = "/usr/lib/cni";
+const PACKAGED: &str = "/usr/lib/cni";
+/// The version of Debian's, which do not print theirs.
+const PACKAGED_VERSION: Version = [1, 1, 1];
 /// The interface that is made.
 const INTERFACE: &str = "net1";
 /// How long a plugin may take, as `timeout` reads it.
@@ -32,6 +36,7 @@ pub(crate) struct Host {
     pub(crate) master: String,
     /// The name of the bridge that plugins may make.
     pub(crate) bridge: String,
+    plugins: Plugins,
     state: tempfile::TempDir,
     /// Interfaces and addresses are one resource: one plugin at a time.
     one_at_a_time: Mutex<()>,
@@ -49,19 +54,66 @@ pub(crate) struct Chain<'c> {
     pub(crate) args: &'c str,
 }
 
-/// Where the plugins are.
-fn plugins() -> PathBuf {
-    env::var_os("NADMIT_CNI_PLUGINS").map_or_else(|| PLUGINS.into(), PathBuf::from)
+/// A version of the plugins, by its numbers.
+pub(crate) type Version = [u32; 3];
+
+/// A release of the CNI plugins on this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Plugins {
+    folder: PathBuf,
+    pub(crate) version: Version,
+}
+
+impl Plugins {
+    /// Returns Debian's, or those that `NADMIT_CNI_PLUGINS` names.
+    pub(crate) fn packaged() -> Self {
+        let named = env::var_os("NADMIT_CNI_PLUGINS");
+        Self::of(named.map_or_else(|| PACKAGED.into(), PathBuf::from))
+    }
+
+    /// Returns those that `tests/real/build.sh plugins` has built.
+    pub(crate) fn pinned() -> Option<Self> {
+        let folder = parts::folder("plugins")?;
+        folder.join("macvlan").exists().then(|| Self::of(folder))
+    }
+
+    fn of(folder: PathBuf) -> Self {
+        // Without a command a plugin prints what it is.
+        let about = Command::new(folder.join("bridge"))
+            .stdin(Stdio::null())
+            .output();
+        let about = about.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+        let version = about.ok().and_then(|about| {
+            let version = about
+                .lines()
+                .next()?
+                .rsplit(' ')
+                .next()?
+                .strip_prefix('v')?;
+            parse_version(version)
+        });
+        Self {
+            folder,
+            version: version.unwrap_or(PACKAGED_VERSION),
+        }
+    }
+
+    /// Whether they can be run here.
+    pub(crate) fn can_run(&self) -> bool {
+        let root = fs::metadata("/proc/self")
+            .is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
+        root && self.folder.join("macvlan").exists() && Host::can_make_interfaces()
+    }
+}
+
+/// Parses three numbers with dots between them.
+pub(crate) fn parse_version(text: &str) -> Option<Version> {
+    let mut numbers = text.split('.').map(|part| part.parse().ok());
+    let version = [numbers.next()??, numbers.next()??, numbers.next()??];
+    numbers.next().is_none().then_some(version)
 }
 
 impl Host {
-    /// Whether plugins can be run here.
-    pub(crate) fn is_possible() -> bool {
-        let root = fs::metadata("/proc/self")
-            .is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
-        root && plugins().join("macvlan").exists() && Self::can_make_interfaces()
-    }
-
     fn can_make_interfaces() -> bool {
         Master::new(&format!("ndp{}", id() % 100_000)).is_ok()
     }
@@ -75,6 +127,7 @@ impl Host {
         };
         let add = match link {
             "vlan_filtering" => vec!["link", "add", child, "type", "bridge", link, "1"],
+            "dummy" => vec!["link", "add", child, "type", link],
             _ => {
                 let mut add = vec!["link", "add", "link", parent, "name", child, "type", link];
                 add.extend(if link == "vlan" {
@@ -89,7 +142,7 @@ impl Host {
     }
 
     /// Chooses names of the test's own.
-    pub(crate) fn new() -> Result<Self, Failed> {
+    pub(crate) fn new(plugins: Plugins) -> Result<Self, Failed> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = format!(
             "{}x{}",
@@ -102,6 +155,7 @@ impl Host {
             number,
             master,
             bridge,
+            plugins,
             state,
             one_at_a_time: Mutex::new(()),
         })
@@ -163,7 +217,7 @@ impl Host {
             if let Some(result) = &result {
                 plugin["prevResult"] = Value::clone(result);
             }
-            match namespace.exec("ADD", &chain, &plugin)? {
+            match namespace.exec(&self.plugins, "ADD", &chain, &plugin)? {
                 Ok(output) => result = serde_json::from_str(&output).ok(),
                 Err(error) => outcome = Err(error),
             }
@@ -178,7 +232,7 @@ impl Host {
         };
         for plugin in done.iter().rev() {
             // What was not made cannot be taken back.
-            let _ = namespace.exec("DEL", &chain, plugin)?;
+            let _ = namespace.exec(&self.plugins, "DEL", &chain, plugin)?;
         }
         // A bridge stays, and with it the address that it has as a gateway.
         let _ = ip(&["link", "del", &self.bridge]);
@@ -230,6 +284,7 @@ impl Namespace {
 
     fn exec(
         &self,
+        plugins: &Plugins,
         command: &str,
         chain: &Chain<'_>,
         config: &Value,
@@ -238,7 +293,7 @@ impl Namespace {
             .get("type")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let path = plugins().join(kind);
+        let path = plugins.folder.join(kind);
         if kind.is_empty() || kind.contains('/') || !path.exists() {
             return Ok(Err(format!("there is no plugin {kind:?}")));
         }
@@ -250,7 +305,7 @@ impl Namespace {
             .env("CNI_ARGS", chain.args)
             .env("CNI_NETNS", format!("/var/run/netns/{}", self.0))
             .env("CNI_IFNAME", INTERFACE)
-            .env("CNI_PATH", plugins())
+            .env("CNI_PATH", &plugins.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

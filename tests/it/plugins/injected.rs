@@ -13,7 +13,11 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
-use super::{SharedHost, made};
+use super::{
+    SharedHost,
+    host::{Host, Plugins},
+    made,
+};
 use crate::support;
 
 /// macvlan with static addresses, then tuning, which sets the MAC.
@@ -26,9 +30,11 @@ const CONFIG: &str = r#"{
     ]
 }"#;
 
-pub(super) fn trial(missing: bool, host: SharedHost) -> Trial {
-    let trial = Trial::test("plugins::what_is_injected_is_on_the_interface", move || {
-        on_the_interface(&host)
+pub(super) fn trial(group: &str, plugins: Option<Plugins>, host: SharedHost) -> Trial {
+    let missing = plugins.is_none();
+    let name = format!("{group}::what_is_injected_is_on_the_interface");
+    let trial = Trial::test(name, move || {
+        on_the_interface(made(&host, &plugins.ok_or("no plugins")?)?)
     });
     if missing {
         let why = "without root, ip or the plugins";
@@ -37,8 +43,7 @@ pub(super) fn trial(missing: bool, host: SharedHost) -> Trial {
     trial
 }
 
-fn on_the_interface(host: &SharedHost) -> Result<(), Failed> {
-    let host = made(host)?;
+fn on_the_interface(host: &Host) -> Result<(), Failed> {
     let injected = injected()?;
     let ips: BTreeSet<String> = texts(&injected["ips"]);
     let expected = ["192.0.2.2/28", "2001:db8::1/64"].map(str::to_owned);

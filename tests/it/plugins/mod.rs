@@ -3,7 +3,8 @@
 //!
 //! Needs root, `ip`, and Debian's containernetworking-plugins (1.1.1); else each trial shows as
 //! ignored, by name, and so do those of what this kernel or this version does not know, with the
-//! reason. Everything happens in a network namespace and on a veth pair of the test's own.
+//! reason. `plugins::pinned::` are the same with the release that `tests/real/build.sh plugins` builds.
+//! Everything happens in a network namespace and on a veth pair of the test's own.
 
 pub(crate) mod host;
 mod injected;
@@ -15,7 +16,7 @@ use nadmit::{admission::Verdict, catalog::Catalog, network::Network, rules::Poli
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::host::{Host, MASTER_MAC};
+use self::host::{Host, MASTER_MAC, Plugins, parse_version};
 use crate::support;
 
 const CASES: &str = include_str!("../../fixtures/cases/plugins.json");
@@ -46,6 +47,9 @@ struct Case {
     /// The version of the plugins from which on they behave as the rule says.
     #[serde(default)]
     since: Option<String>,
+    /// The version of the plugins from which on they refuse it; older ones take it, and nadmit warns.
+    #[serde(default)]
+    refused_since: Option<String>,
     /// The kind of interface that the kernel has to know before the plugin says anything of use.
     #[serde(default)]
     needs: Option<String>,
@@ -62,9 +66,6 @@ const NOT_TRIED: &[(&str, &str)] = &[
     ("dhcp", "needs its daemon and a server"),
     ("whereabouts", "not in the package"),
 ];
-
-/// The version of the plugins that the tests run.
-const INSTALLED: &str = "1.1.1";
 
 pub(crate) fn trials() -> Vec<Trial> {
     let cases: Vec<Case> =
@@ -83,49 +84,70 @@ pub(crate) fn trials() -> Vec<Trial> {
             })
         })
         .collect();
-    let missing = !Host::is_possible();
-    let host: SharedHost = Arc::default();
-    let shared = Arc::clone(&host);
-    let trials = cases.into_iter().map(|case| {
-        let why = match (&case.since, &case.needs) {
-            _ if case.absent.is_some() => {
-                let project = case.absent.as_deref().unwrap_or_default();
-                Some(format!("{project} is not in the package"))
-            }
-            _ if missing => Some("without root, ip or the plugins".to_owned()),
-            (Some(since), _) if &**since > INSTALLED => Some(format!("since {since}")),
-            (_, Some(link)) if !Host::knows(link) => Some(format!("the kernel has no {link}")),
-            _ => None,
-        };
-        let host = Arc::clone(&shared);
-        let trial = Trial::test(format!("plugins::{}", case.id), move || run(&case, &host));
-        let ignored = trial.with_ignored_flag(why.is_some());
-        match why {
-            Some(why) => ignored.with_kind(why),
-            None => ignored,
-        }
-    });
     let absent = NOT_TRIED.iter().map(|(kind, why)| {
         Trial::test(format!("plugins::{kind}"), || Ok(()))
             .with_kind(*why)
             .with_ignored_flag(true)
     });
-    let injected = injected::trial(missing, Arc::clone(&host));
-    let mut all: Vec<Trial> = trials.chain(absent).chain(stated).collect();
-    all.push(injected);
-    all
+    let packaged = of_release("plugins", Some(Plugins::packaged()), &cases);
+    let pinned = of_release("plugins::pinned", Plugins::pinned(), &cases);
+    packaged
+        .into_iter()
+        .chain(pinned)
+        .chain(absent)
+        .chain(stated)
+        .collect()
+}
+
+/// Returns a trial for each configuration, by one release of the plugins.
+fn of_release(group: &str, plugins: Option<Plugins>, cases: &[Case]) -> Vec<Trial> {
+    let plugins = plugins.filter(Plugins::can_run);
+    let host: SharedHost = Arc::default();
+    let trials = cases.iter().map(|case| {
+        let why = why_not(case, plugins.as_ref());
+        let (case, host, plugins) = (case.clone(), Arc::clone(&host), plugins.clone());
+        let trial = Trial::test(format!("{group}::{}", case.id), move || {
+            run(&case, &plugins.ok_or("no plugins")?, &host)
+        });
+        match why {
+            Some(why) => trial.with_kind(why).with_ignored_flag(true),
+            None => trial,
+        }
+    });
+    let injected = injected::trial(group, plugins.clone(), Arc::clone(&host));
+    trials.chain([injected]).collect()
+}
+
+/// Returns the reason why a configuration is not tried.
+fn why_not(case: &Case, plugins: Option<&Plugins>) -> Option<String> {
+    if let Some(project) = &case.absent {
+        return Some(format!("{project} is not in the package"));
+    }
+    let Some(plugins) = plugins else {
+        return Some("without root, ip or the plugins".to_owned());
+    };
+    let later = case.since.as_deref().filter(|since| {
+        let version = parse_version(since);
+        version.is_none_or(|since| since > plugins.version)
+    });
+    match (later, case.needs.as_deref()) {
+        (Some(since), _) => Some(format!("since {since}")),
+        (_, Some(link)) if !Host::knows(link) => Some(format!("the kernel has no {link}")),
+        _ => None,
+    }
 }
 
 /// Made once, by the first trial that needs it.
 type SharedHost = Arc<OnceLock<Result<Host, String>>>;
 
-fn made(host: &SharedHost) -> Result<&Host, Failed> {
-    let host = host.get_or_init(|| Host::new().map_err(|error| format!("{error:?}")));
+fn made<'h>(host: &'h SharedHost, plugins: &Plugins) -> Result<&'h Host, Failed> {
+    let host =
+        host.get_or_init(|| Host::new(plugins.clone()).map_err(|error| format!("{error:?}")));
     Ok(host.as_ref().map_err(|error| error.clone())?)
 }
 
-fn run(case: &Case, host: &SharedHost) -> Result<(), Failed> {
-    let host = made(host)?;
+fn run(case: &Case, release: &Plugins, host: &SharedHost) -> Result<(), Failed> {
+    let host = made(host, release)?;
     let text = case
         .config
         .to_string()
@@ -141,9 +163,14 @@ fn run(case: &Case, host: &SharedHost) -> Result<(), Failed> {
     let (verdict, said) = judged(&text)?;
     let refuses = verdict == Verdict::Deny;
     let stricter = STRICTER.iter().any(|(id, _)| *id == case.id);
-    let agree = match &plugins {
-        Ok(()) => refuses == stricter,
-        Err(_) => refuses && !stricter,
+    let refused_since = case.refused_since.as_deref().and_then(parse_version);
+    let agree = match (&plugins, refused_since) {
+        (_, Some(since)) => {
+            verdict == Verdict::Warn && plugins.is_err() == (release.version >= since)
+        }
+        // What a newer release refuses as well is stricter with an older one only.
+        (Ok(()), None) => refuses == stricter,
+        (Err(_), None) => refuses,
     };
     if agree {
         return Ok(());

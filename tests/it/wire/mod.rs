@@ -21,7 +21,7 @@ mod world;
 
 use libtest_mimic::Trial;
 
-use crate::plugins::host::Host;
+use crate::plugins::host::{Host, Plugins};
 
 /// The property for an annotation of any bytes: a fuzz target.
 pub(crate) fn any_annotation(data: &[u8]) {
@@ -34,20 +34,32 @@ pub(crate) fn trials() -> Vec<Trial> {
         "wire::what_is_on_the_wire_is_held_by_the_pod_or_refused",
         property::holds,
     ));
-    let missing = !Host::is_possible();
-    let real = [
-        Trial::test("wire::real::fixed_cases", || cases::real(&Host::new()?)),
-        Trial::test("wire::real::generated_cases", || {
-            real::generated(&Host::new()?, property::first_seed()?)
+    trials.extend(of_real("real", Some(Plugins::packaged())));
+    trials.extend(of_real("pinned", Plugins::pinned()));
+    trials
+}
+
+/// Returns the trials that compare the model with plugins.
+fn of_real(group: &str, plugins: Option<Plugins>) -> [Trial; 2] {
+    let plugins = plugins.filter(Plugins::can_run);
+    let missing = plugins.is_none();
+    let host = move || {
+        let plugins = plugins.clone().ok_or("no plugins")?;
+        Host::new(plugins)
+    };
+    let other = host.clone();
+    let trials = [
+        Trial::test(format!("wire::{group}::fixed_cases"), move || {
+            cases::real(&host()?)
+        }),
+        Trial::test(format!("wire::{group}::generated_cases"), move || {
+            real::generated(&other()?, property::first_seed()?)
         }),
     ];
-    trials.extend(real.map(|trial| {
-        match missing {
-            true => trial
-                .with_kind("without root, ip or the plugins")
-                .with_ignored_flag(true),
-            false => trial,
-        }
-    }));
-    trials
+    trials.map(|trial| match missing {
+        true => trial
+            .with_kind("without root, ip or the plugins")
+            .with_ignored_flag(true),
+        false => trial,
+    })
 }

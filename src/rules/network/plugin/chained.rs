@@ -1,6 +1,9 @@
 //! Plugins that change what another one made: tuning, sbr, bandwidth, portmap.
 
-use crate::rules::{Levels, Report};
+use crate::{
+    network::{AddressError, address::parse_address},
+    rules::{Levels, Report},
+};
 
 use super::{
     super::fields::{
@@ -48,7 +51,38 @@ fn check_sysctls(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn sbr(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(&[("table", Integer)], report);
+    plugin.check_kinds(
+        &[
+            ("table", Integer),
+            ("gateways", Texts),
+            ("addSourceHints", Boolean),
+        ],
+        report,
+    );
+    check_gateways(plugin, report);
+}
+
+/// sbr v1.10 takes one gateway of each family (plugins/meta/sbr/main.go, doRoutes).
+fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+    const HELP: &str = "write one IPv4 and one IPv6 address at most, such as [\"192.0.2.1\"]";
+    let mut families = [false; 2];
+    for gateway in plugin.list("gateways") {
+        let Some(text) = gateway.node.string() else {
+            return;
+        };
+        let fault = match parse_address(&text) {
+            Err(AddressError::Mapped) => continue,
+            Err(_) => format!("the gateway {} is not an IP address", quoted(&text)),
+            Ok(address) => {
+                let family = usize::from(address.is_ipv6());
+                if !std::mem::replace(&mut families[family], true) {
+                    continue;
+                }
+                format!("{address} is the second gateway of its family")
+            }
+        };
+        report.add(gateway.place(), fault, HELP);
+    }
 }
 
 /// Plugins that make no pair of interfaces, of which bandwidth needs the end on the node.

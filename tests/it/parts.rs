@@ -1,0 +1,18 @@
+//! Real programs that `tests/real/build.sh` has built: where they are.
+
+use std::{env, path::PathBuf};
+
+/// Returns the folder of a part, whether or not it is built.
+pub(crate) fn folder(part: &str) -> Option<PathBuf> {
+    Some(cache()?.join("current").join(part))
+}
+
+/// Returns the cache, as `tests/real/README.md` describes it.
+fn cache() -> Option<PathBuf> {
+    let named = |key| env::var_os(key).filter(|value| !value.is_empty());
+    named("NADMIT_REAL_CACHE").map(PathBuf::from).or_else(|| {
+        let caches = named("XDG_CACHE_HOME").map(PathBuf::from);
+        let caches = caches.or_else(|| Some(PathBuf::from(named("HOME")?).join(".cache")));
+        Some(caches?.join("nadmit-real"))
+    })
+}
