@@ -1,7 +1,8 @@
 //! Pods that are created and bound a second at a real API server, without nadmit and with it.
 //!
-//! `cargo bench --bench cluster` needs `KUBEBUILDER_ASSETS`: a folder with `kube-apiserver` and `etcd`, as
-//! envtest lays them out; without it nothing is measured, and that is said. Server, etcd, nadmit and the
+//! `cargo bench --bench cluster` runs the API server and etcd that `tests/real/build.sh kubernetes etcd` has
+//! built, or those of the folder that `KUBEBUILDER_ASSETS` names; without them nothing is measured, and that
+//! is said. Server, etcd, nadmit and the
 //! client share this machine. Turn about, the same number of pods of a pool's network is created and
 //! bound
 //!
@@ -14,6 +15,9 @@
 
 #[path = "../../tests/it/api_server/real.rs"]
 mod real;
+
+#[path = "../../tests/it/parts.rs"]
+mod parts;
 
 #[path = "../load/cpu.rs"]
 mod cpu;
@@ -41,9 +45,7 @@ const SCHEDULER_A_SECOND: u32 = 50;
 
 fn main() -> ExitCode {
     if !RealServer::is_there() {
-        println!(
-            "nothing is measured: KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd"
-        );
+        println!("nothing is measured: {}", real::NEEDS);
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -71,7 +73,8 @@ async fn run() -> anyhow::Result<()> {
     let pods = number("NADMIT_CLUSTER_PODS", 500);
     let pairs = number("NADMIT_CLUSTER_PAIRS", 5);
     let mut bench = Bench::start(pods).await?;
-    println!("{pods} pods a turn, {AT_ONCE} at once\n");
+    let version = RealServer::version().unwrap_or_default();
+    println!("{version}, {pods} pods a turn, {AT_ONCE} at once\n");
     println!("        pods/s                    ratio");
     println!("pair   without  recorded  with    recorded  with");
     let mut ratios = [Vec::new(), Vec::new()];

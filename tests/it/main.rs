@@ -104,5 +104,6 @@ fn main() {
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     e2e::end();
+    whereabouts::end();
     conclusion.exit();
 }

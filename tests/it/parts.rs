@@ -7,6 +7,12 @@ pub(crate) fn folder(part: &str) -> Option<PathBuf> {
     Some(cache()?.join("current").join(part))
 }
 
+/// Returns the folder of a real control plane: the one that `KUBEBUILDER_ASSETS` names, else the built one.
+pub(crate) fn assets() -> Option<PathBuf> {
+    let named = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty());
+    named.map(PathBuf::from).or_else(|| folder("assets"))
+}
+
 /// Returns the cache, as `tests/real/README.md` describes it.
 fn cache() -> Option<PathBuf> {
     let named = |key| env::var_os(key).filter(|value| !value.is_empty());

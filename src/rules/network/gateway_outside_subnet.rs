@@ -43,13 +43,13 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     let mut spoken = Vec::new();
     for failure in &plain.configured.failures {
-        let source = match failure {
+        let (source, gateway) = match failure {
             Failure::Route {
                 by: Some(by),
                 refused,
                 ..
-            } if refused.is_of_gateway() => by.source,
-            Failure::Gateway { of, .. } => of.source,
+            } if refused.is_of_gateway() => (by.source, by.gateway),
+            Failure::Gateway { of, .. } => (of.source, of.gateway),
             Failure::Route { .. } => continue,
         };
         if spoken.contains(&source) {
@@ -61,7 +61,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             plain.gravity(),
             plain.gateway_place(source),
             message,
-            help(&plain, source),
+            help(&plain, source, gateway),
         );
     }
     for given in &plain.addresses {
@@ -122,17 +122,22 @@ fn check_unused(plain: &Plain<'_, '_>, given: &GivenAddress, report: &mut Report
         Levels::ADVICE,
         plain.gateway_place(given.source),
         message,
-        help(plain, given.source),
+        help(plain, given.source, given.gateway),
     );
 }
 
-fn help(plain: &Plain<'_, '_>, source: Source) -> String {
-    let given = plain.addresses.iter().find(|given| given.source == source);
-    match given {
+/// Says what to write instead of a gateway: the interface's subnet of its family has others.
+fn help(plain: &Plain<'_, '_>, source: Source, gateway: Option<IpAddr>) -> String {
+    let fits = |given: &&GivenAddress| {
+        gateway.is_none_or(|gateway| gateway.is_ipv4() == given.own.subnet.address.is_ipv4())
+    };
+    let own = |given: &&GivenAddress| given.source == source;
+    let all = || plain.addresses.iter().filter(fits);
+    match all().find(own).or_else(|| all().next()) {
         Some(given) => format!(
             "write an address of {} as gateway, or leave the gateway out",
             given.own.subnet
         ),
-        None => "write an address of the interface's own subnet as gateway".to_owned(),
+        None => "leave the gateway out: the interface has no address of its family".to_owned(),
     }
 }

@@ -18,7 +18,8 @@ use super::{
 use crate::api_server::RealServer;
 
 /// Why the trials are ignored; a KUBECONFIG counts with `NADMIT_MAY_WRITE=1`.
-pub(super) const NEEDS: &str = "needs KUBEBUILDER_ASSETS or KUBECONFIG";
+pub(super) const NEEDS: &str =
+    "needs tests/real/build.sh kubernetes etcd, KUBEBUILDER_ASSETS or KUBECONFIG";
 
 /// A cluster that happens to be configured is not written without being told so.
 fn may_write() -> bool {

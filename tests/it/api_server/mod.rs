@@ -50,7 +50,7 @@ pub(crate) use self::{
     asked::Asked,
     faults::{Effect, Failure, Fault, FaultAction, Rule},
     kinds::{Kind, installed},
-    real::RealServer,
+    real::{NEEDS, RealServer},
     seed::Store,
     time::Clock,
     webhooks::{Webhook, posting},

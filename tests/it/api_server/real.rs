@@ -1,8 +1,9 @@
-//! A real API server with an etcd of its own, from the folder that `KUBEBUILDER_ASSETS` names.
+//! A real API server with an etcd of its own, from the folder that `KUBEBUILDER_ASSETS` names, or else
+//! from what `tests/real/build.sh kubernetes etcd` has built.
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     fs::File,
     io,
     net::TcpListener,
@@ -15,9 +16,14 @@ use kube::{Client, Config};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use crate::parts;
+
 const TOKEN: &str = "the-token-of-a-test";
 /// What says that somebody is nadmit's ServiceAccount; it may what `deploy/` grants, once that is there.
 pub(super) const NADMIT_TOKEN: &str = "the-token-of-nadmit";
+
+/// The reason why trials on a real API server are ignored.
+pub(crate) const NEEDS: &str = "needs KUBEBUILDER_ASSETS, or tests/real/build.sh kubernetes etcd";
 
 /// How long it may take to start.
 const STARTS: Duration = Duration::from_secs(60);
@@ -37,6 +43,15 @@ impl RealServer {
         assets().is_ok_and(|folder| {
             folder.join("etcd").is_file() && folder.join("kube-apiserver").is_file()
         })
+    }
+
+    /// Returns what the server that there is to start prints of its version: `Kubernetes v1.37.2`.
+    pub(crate) fn version() -> Option<String> {
+        let output = Command::new(assets().ok()?.join("kube-apiserver"))
+            .arg("--version")
+            .output()
+            .ok()?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
     }
 
     /// Starts both, and waits until the server is ready.
@@ -150,9 +165,7 @@ impl Drop for RealServer {
 }
 
 fn assets() -> io::Result<PathBuf> {
-    let folder = env::var_os("KUBEBUILDER_ASSETS");
-    let folder = folder.ok_or_else(|| io::Error::other("KUBEBUILDER_ASSETS is not set"))?;
-    Ok(PathBuf::from(folder))
+    parts::assets().ok_or_else(|| io::Error::other(NEEDS))
 }
 
 fn free_port() -> io::Result<u16> {

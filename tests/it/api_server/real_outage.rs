@@ -1,7 +1,7 @@
 //! What can befall a real API server, and who asks it: for trials from end to end.
 
 use std::{
-    env, io,
+    io,
     path::PathBuf,
     process::{Child, Command},
 };
@@ -14,16 +14,9 @@ impl RealServer {
         self.kubeconfig_with("kubeconfig-of-nadmit", NADMIT_TOKEN)
     }
 
-    /// The minor version of Kubernetes that there is to start, by its own word.
+    /// Returns the minor version of Kubernetes that there is to start, as it prints it.
     pub(crate) fn minor() -> Option<u32> {
-        let folder = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS")?);
-        let output = Command::new(folder.join("kube-apiserver"))
-            .arg("--version")
-            .output()
-            .ok()?;
-        // `Kubernetes v1.33.0`
-        let said = String::from_utf8(output.stdout).ok()?;
-        said.split('.').nth(1)?.parse().ok()
+        Self::version()?.split('.').nth(1)?.parse().ok()
     }
 
     /// Kills the API server and starts it again on the same etcd.

@@ -26,7 +26,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::stage::{Told, holds};
-use crate::api_server::RealServer;
+use crate::api_server::{NEEDS, RealServer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -38,7 +38,7 @@ pub(super) fn trials() -> Vec<Trial> {
             .block_on(taken())
     });
     vec![
-        run.with_kind("needs KUBEBUILDER_ASSETS")
+        run.with_kind(NEEDS)
             .with_ignored_flag(!RealServer::is_there()),
     ]
 }

@@ -1,7 +1,8 @@
 //! From end to end: a real kube-apiserver and etcd, nadmit as a process with the rights that `deploy/`
 //! grants it, and kubectl.
 //!
-//! `KUBEBUILDER_ASSETS` names the folder of the two servers; without it, or without kubectl, the trials are
+//! `KUBEBUILDER_ASSETS` names the folder of the two servers, or `tests/real/build.sh kubernetes etcd` has
+//! built them; without them, or without kubectl, the trials are
 //! shown as ignored, with the reason. What only a newer server can show is ignored on an older one.
 //! Trials that stop something have a server of their own; the others share one, in namespaces of their own.
 
@@ -21,7 +22,10 @@ mod words;
 use libtest_mimic::{Failed, Trial};
 
 pub(crate) use self::shared::end;
-use crate::{api_server::RealServer, deploy::objects};
+use crate::{
+    api_server::{NEEDS, RealServer},
+    deploy::objects,
+};
 
 /// A trial's name and what it does.
 type Named = (&'static str, fn() -> Result<(), Failed>);
@@ -29,7 +33,7 @@ type Named = (&'static str, fn() -> Result<(), Failed>);
 pub(crate) fn trials() -> Vec<Trial> {
     let missing = match RealServer::is_there() {
         true => objects::missing(false),
-        false => Some("needs KUBEBUILDER_ASSETS"),
+        false => Some(NEEDS),
     };
     let trials = [
         words::TRIALS,

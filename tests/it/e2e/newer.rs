@@ -12,7 +12,7 @@ use super::{
 
 /// Both are there for everybody since this minor version.
 pub(super) const MINOR: u32 = 30;
-pub(super) const NEEDS: &str = "needs Kubernetes 1.30 in KUBEBUILDER_ASSETS";
+pub(super) const NEEDS: &str = "needs Kubernetes 1.30 (tests/real/build.sh kubernetes etcd)";
 
 pub(super) const TRIALS: &[Named] = &[
     ("nothing_of_deploy_is_left_out", complete),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{server::Place, story::has};
-use crate::api_server::RealServer;
+use crate::api_server::{NEEDS, RealServer};
 
 const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
 /// What is recorded.
@@ -24,7 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
         roles,
     );
     vec![
-        run.with_kind("needs KUBEBUILDER_ASSETS")
+        run.with_kind(NEEDS)
             .with_ignored_flag(!RealServer::is_there()),
     ]
 }

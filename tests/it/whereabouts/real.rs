@@ -1,0 +1,357 @@
+//! The cases once more, through Whereabouts's own plugin (`tests/real/build.sh whereabouts`) and a real
+//! API server: the same address, or the same refusal. So what nadmit is compared with is what it does.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, PostParams},
+    core::GroupVersionKind,
+};
+use libtest_mimic::{Failed, Trial};
+use nadmit::network::range::Subnet;
+use serde_json::{Map, Value, json};
+use tokio::{runtime::Runtime, time::sleep};
+
+use super::{array, text};
+use crate::{
+    api_server::{NEEDS, RealServer},
+    parts,
+};
+
+/// The namespace of its records.
+const HOME: &str = "kube-system";
+/// The network namespace is the test's own: IPAM changes none.
+const NAMESPACE: &str = "/proc/self/ns/net";
+/// How long the plugin may take, as `timeout` reads it.
+const PATIENCE: &str = "60";
+
+/// Runs until the last trial has ended.
+struct Records {
+    // Before the server: requests in progress end first.
+    runtime: Runtime,
+    client: Client,
+    kubeconfig: PathBuf,
+    /// Its file of settings on a node, in which nothing is set.
+    settings: tempfile::NamedTempFile,
+    _server: RealServer,
+}
+
+/// What the plugin is asked.
+struct Add<'c> {
+    ipam: Value,
+    args: &'c str,
+    podref: &'c str,
+    container: &'c str,
+    interface: &'c str,
+}
+
+pub(super) fn trials(all: &Value) -> Vec<Trial> {
+    let missing = missing();
+    let sections = ["allocate_iterate", "assign_ip", "config"];
+    let cases = sections.iter().flat_map(|section| {
+        let cases = array(&all[*section]).iter().enumerate();
+        cases.map(move |(index, case)| (*section, index, case.clone()))
+    });
+    let trials = cases.map(|(section, index, case)| {
+        let name = format!("{section}::{}", case["name"].as_str().unwrap_or_default());
+        let network_name = format!("{}-{index}", section.replace('_', "-"));
+        let trial = Trial::test(format!("whereabouts::plugin::{name}"), move || {
+            compare(section, &network_name, &case)
+        });
+        match missing {
+            Some(why) => trial.with_kind(why).with_ignored_flag(true),
+            None => trial,
+        }
+    });
+    trials.collect()
+}
+
+fn plugin() -> Option<PathBuf> {
+    let path = parts::folder("whereabouts")?.join("whereabouts");
+    path.is_file().then_some(path)
+}
+
+fn missing() -> Option<&'static str> {
+    match (RealServer::is_there(), plugin()) {
+        (false, _) => Some(NEEDS),
+        (true, None) => Some("needs tests/real/build.sh whereabouts"),
+        (true, Some(_)) => None,
+    }
+}
+
+fn compare(section: &str, network_name: &str, case: &Value) -> Result<(), Failed> {
+    let records = records()?;
+    let said = match section {
+        "allocate_iterate" => iterate(&records, network_name, case)?,
+        "assign_ip" => assign(&records, network_name, case)?,
+        _ => configure(&records, network_name, case)?,
+    };
+    let fits = match (case["error_prefix"].as_str(), &said) {
+        (Some(prefix), Err(error)) => error.contains(prefix),
+        (None, Ok(ip)) => match case["expected_ip"].as_str() {
+            Some(expected) if section == "assign_ip" => {
+                *ip == format!("{expected}/{}", case["expected_mask_bits"])
+            }
+            Some(expected) => ip.split('/').next() == Some(expected),
+            // It is loaded, and gives what its range has.
+            None => true,
+        },
+        // A range is loaded that is too small to give anything.
+        (None, Err(error)) => section == "config" && error.contains("too short"),
+        (Some(_), Ok(_)) => false,
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(format!("{said:?}").into()),
+    }
+}
+
+/// The first address, or the message of a refusal.
+type Answer = Result<String, String>;
+
+fn iterate(records: &Records, network_name: &str, case: &Value) -> Result<Answer, Failed> {
+    let mut ipam = Map::new();
+    for key in ["range", "range_start", "range_end", "exclude"] {
+        if !case[key].is_null() {
+            ipam.insert(key.into(), case[key].clone());
+        }
+    }
+    records.put(
+        network_name,
+        text(&case["range"])?,
+        array(&case["reservations"]),
+    )?;
+    let add = Add {
+        ipam: records.complete(ipam, network_name),
+        args: "",
+        podref: "ns/p",
+        container: "c1",
+        interface: "net1",
+    };
+    records.add(&add)
+}
+
+fn assign(records: &Records, network_name: &str, case: &Value) -> Result<Answer, Failed> {
+    let range = text(&case["range_config"]["range"])?;
+    records.put(network_name, range, array(&case["reservations"]))?;
+    let request = &case["request"];
+    let range = case["range_config"].as_object().cloned();
+    let add = Add {
+        ipam: records.complete(range.unwrap_or_default(), network_name),
+        args: "",
+        podref: text(&request["podref"])?,
+        container: text(&request["container_id"])?,
+        interface: text(&request["ifname"])?,
+    };
+    records.add(&add)
+}
+
+fn configure(records: &Records, network_name: &str, case: &Value) -> Result<Answer, Failed> {
+    let mut add = Add {
+        ipam: case["ipam"].clone(),
+        args: text(&case["cni_args"])?,
+        podref: "ns/p",
+        container: "c1",
+        interface: "net1",
+    };
+    if add.ipam["type"] == "whereabouts" {
+        add.ipam["configuration_path"] = json!(records.settings.path());
+    }
+    if let Some(kubernetes) = add.ipam.get_mut("kubernetes") {
+        kubernetes["kubeconfig"] = json!(records.kubeconfig);
+        add.ipam["network_name"] = json!(network_name);
+    }
+    records.add(&add)
+}
+
+impl Records {
+    fn start() -> Result<Self, Failed> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let failed = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
+        let server = runtime.block_on(RealServer::start()).map_err(failed)?;
+        let config = server.config().map_err(failed)?;
+        let client = {
+            let _inside = runtime.enter();
+            Client::try_from(config)?
+        };
+        let records = Self {
+            kubeconfig: server.kubeconfig()?,
+            settings: settings()?,
+            runtime,
+            client,
+            _server: server,
+        };
+        records.runtime.block_on(records.define())?;
+        Ok(records)
+    }
+
+    /// Makes its kinds, and waits until they are served.
+    async fn define(&self) -> Result<(), Failed> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        for (kind, plural) in [
+            ("IPPool", "ippools"),
+            (
+                "OverlappingRangeIPReservation",
+                "overlappingrangeipreservations",
+            ),
+            ("NodeSlicePool", "nodeslicepools"),
+        ] {
+            let definition = serde_json::from_value(json!({
+                "metadata": {"name": format!("{plural}.whereabouts.cni.cncf.io")},
+                "spec": {
+                    "group": "whereabouts.cni.cncf.io", "scope": "Namespaced",
+                    "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+                    "versions": [{
+                        "name": "v1alpha1", "served": true, "storage": true,
+                        "schema": {"openAPIV3Schema": {
+                            "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                        }},
+                    }],
+                },
+            }))?;
+            definitions
+                .create(&PostParams::default(), &definition)
+                .await?;
+        }
+        for _ in 0..100 {
+            if self
+                .pools()
+                .list(&kube::api::ListParams::default())
+                .await
+                .is_ok()
+            {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Err("its kinds are not served".into())
+    }
+
+    /// Adds to an `ipam` section what each case has. The name tells the records of one case from those of
+    /// others.
+    fn complete(&self, mut ipam: Map<String, Value>, network_name: &str) -> Value {
+        ipam.insert("type".into(), json!("whereabouts"));
+        ipam.insert("network_name".into(), json!(network_name));
+        ipam.insert("kubernetes".into(), json!({"kubeconfig": self.kubeconfig}));
+        ipam.insert("configuration_path".into(), json!(self.settings.path()));
+        ipam.into()
+    }
+
+    fn pools(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("whereabouts.cni.cncf.io", "v1alpha1", "IPPool");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "ippools");
+        Api::namespaced_with(self.client.clone(), HOME, &resource)
+    }
+
+    /// Writes a pool with records that others made.
+    fn put(&self, network_name: &str, range: &str, reservations: &[Value]) -> Result<(), Failed> {
+        if reservations.is_empty() {
+            return Ok(());
+        }
+        let subnet = Subnet::parse(range).map_err(|e| e.to_string())?;
+        let first = subnet.window().first();
+        let mut allocations = Map::new();
+        for one in reservations {
+            let ip = text(&one["ip"])?.parse()?;
+            allocations.insert(
+                offset(first, ip).to_string(),
+                json!({
+                    "id": one["id"].as_str().unwrap_or("other"), "podref": one["podref"],
+                    "ifname": one["ifname"].as_str().unwrap_or("net9"),
+                }),
+            );
+        }
+        let masked = subnet.to_string();
+        let name = format!("{network_name}-{}", masked.replace([':', '/'], "-"));
+        let pool: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "whereabouts.cni.cncf.io/v1alpha1", "kind": "IPPool",
+            "metadata": {"name": name, "namespace": HOME},
+            "spec": {"range": masked, "allocations": allocations},
+        }))?;
+        let create = async { self.pools().create(&PostParams::default(), &pool).await };
+        self.runtime.block_on(create)?;
+        Ok(())
+    }
+
+    /// Runs the plugin as libcni does; gives the first address, or what it says.
+    fn add(&self, add: &Add<'_>) -> Result<Answer, Failed> {
+        let config = json!({
+            "cniVersion": "0.3.1", "name": "net", "type": "macvlan", "ipam": add.ipam,
+        });
+        let (namespace, pod) = add.podref.split_once('/').ok_or("no podref")?;
+        let args = match add.args {
+            "" => format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={pod}"),
+            args => args.to_owned(),
+        };
+        let mut process = Command::new("timeout")
+            .arg(PATIENCE)
+            .arg(plugin().ok_or("no plugin")?)
+            .env("CNI_COMMAND", "ADD")
+            .env("CNI_CONTAINERID", add.container)
+            .env("CNI_ARGS", args)
+            .env("CNI_NETNS", NAMESPACE)
+            .env("CNI_NETNS_OVERRIDE", "true")
+            .env("CNI_IFNAME", add.interface)
+            .env("CNI_PATH", "/nowhere")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut input = process.stdin.take().ok_or("no standard input")?;
+        // It may refuse before it has read everything.
+        let _ = input.write_all(config.to_string().as_bytes());
+        drop(input);
+        let output = process.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let answer: Value = serde_json::from_str(&said).unwrap_or_default();
+        if !output.status.success() {
+            return Ok(Err(answer["msg"].as_str().unwrap_or(&said).to_owned()));
+        }
+        let address = answer["ips"][0]["address"].as_str();
+        Ok(Ok(address
+            .ok_or_else(|| format!("no address: {said}"))?
+            .to_owned()))
+    }
+}
+
+fn settings() -> std::io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(b"{}")?;
+    Ok(file)
+}
+
+fn offset(first: std::net::IpAddr, ip: std::net::IpAddr) -> i128 {
+    let number = |ip: std::net::IpAddr| match ip {
+        std::net::IpAddr::V4(ip) => i128::from(u32::from(ip)),
+        std::net::IpAddr::V6(ip) => i128::from_be_bytes(ip.octets()),
+    };
+    number(ip) - number(first)
+}
+
+static RECORDS: Mutex<Option<Result<Arc<Records>, String>>> = Mutex::new(None);
+
+fn records() -> Result<Arc<Records>, Failed> {
+    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = records.get_or_insert_with(|| {
+        let made = Records::start().map_err(|e| e.message().unwrap_or_default().to_owned());
+        made.map(Arc::new)
+    });
+    Ok(made.clone()?)
+}
+
+/// Ends the shared server behind the last trial: nothing else would end its processes.
+pub(crate) fn end() {
+    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(records.take());
+}
