@@ -74,13 +74,13 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 /// One case.
 #[derive(Deserialize, Clone)]
 pub(crate) struct Case {
-    id: String,
-    namespace: String,
-    annotation: Option<String>,
-    default_network: Option<String>,
-    networks: Vec<CaseNetwork>,
-    namespace_isolation: bool,
-    global_namespaces: Option<Vec<Box<str>>>,
+    pub(crate) id: String,
+    pub(crate) namespace: String,
+    pub(crate) annotation: Option<String>,
+    pub(crate) default_network: Option<String>,
+    pub(crate) networks: Vec<CaseNetwork>,
+    pub(crate) namespace_isolation: bool,
+    pub(crate) global_namespaces: Option<Vec<Box<str>>>,
     pub(crate) multus: String,
     #[serde(default)]
     pub(crate) spec_objects: bool,
@@ -88,10 +88,10 @@ pub(crate) struct Case {
 }
 
 #[derive(Deserialize, Clone)]
-struct CaseNetwork {
-    namespace: String,
-    name: String,
-    config: Option<String>,
+pub(crate) struct CaseNetwork {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) config: Option<String>,
 }
 
 pub(crate) fn cases() -> Vec<Case> {

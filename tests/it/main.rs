@@ -27,6 +27,7 @@ mod install;
 mod kube_types;
 mod launchers;
 mod match_conditions;
+mod multus;
 mod neighbours;
 mod networks;
 mod openshift;
@@ -74,6 +75,7 @@ fn main() {
         kube_types::trials(),
         launchers::trials(),
         match_conditions::trials(),
+        multus::trials(),
         plugins::trials(),
         pools::trials(),
         neighbours::trials(),
@@ -104,6 +106,7 @@ fn main() {
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     e2e::end();
-    whereabouts::end();
+    multus::end();
+    api_server::end();
     conclusion.exit();
 }

@@ -7,6 +7,14 @@ pub(crate) fn folder(part: &str) -> Option<PathBuf> {
     Some(cache()?.join("current").join(part))
 }
 
+/// Returns Multus: the binary that `MULTUS` names, else the one that is linked into the cache.
+pub(crate) fn multus() -> Option<PathBuf> {
+    let named = env::var_os("MULTUS").filter(|value| !value.is_empty());
+    let path = named.map(PathBuf::from);
+    let path = path.or_else(|| Some(folder("multus")?.join("multus")))?;
+    path.is_file().then_some(path)
+}
+
 /// Returns the folder of a real control plane: the one that `KUBEBUILDER_ASSETS` names, else the built one.
 pub(crate) fn assets() -> Option<PathBuf> {
     let named = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty());

@@ -27,6 +27,7 @@ mod schema;
 mod seed;
 mod selectors;
 mod serve;
+mod shared;
 mod store;
 mod time;
 mod update;
@@ -52,6 +53,7 @@ pub(crate) use self::{
     kinds::{Kind, installed},
     real::{NEEDS, RealServer},
     seed::Store,
+    shared::{ForeignKind, SharedServer, end, shared},
     time::Clock,
     webhooks::{Webhook, posting},
 };

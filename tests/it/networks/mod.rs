@@ -10,6 +10,7 @@ mod mistakes;
 mod models;
 mod verdicts;
 
+pub(crate) use self::verdicts::{Case, cases};
 use libtest_mimic::Trial;
 use nadmit::{admission::Answer, catalog::Catalog, network::Network, rules::Policy};
 
@@ -26,7 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// The answer to the creation of this network.
-fn judged(name: &str, config: &str) -> Result<Answer, String> {
+pub(crate) fn judged(name: &str, config: &str) -> Result<Answer, String> {
     let body = support::create_network(&Network::new("db", name, Some(config)), Some(config));
     support::answer(&body, &Catalog::default(), &Policy::default())
 }

@@ -37,17 +37,20 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-#[derive(Deserialize)]
-struct Case {
-    id: String,
-    name: String,
-    config: String,
+#[derive(Deserialize, Clone)]
+pub(crate) struct Case {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) config: String,
     expected: String,
 }
 
+pub(crate) fn cases() -> Vec<Case> {
+    serde_json::from_str(CASES).unwrap_or_else(|error| panic!("networks.json: {error}"))
+}
+
 pub(super) fn trials() -> Vec<Trial> {
-    let cases: Vec<Case> =
-        serde_json::from_str(CASES).unwrap_or_else(|error| panic!("networks.json: {error}"));
+    let cases = cases();
     for (id, ..) in DIFFERENCES {
         assert!(cases.iter().any(|case| case.id == *id), "no case {id}");
     }

@@ -6,7 +6,6 @@ mod real;
 mod reconciler;
 mod service;
 
-pub(crate) use self::real::end;
 use libtest_mimic::{Failed, Trial};
 use nadmit::allocation::{Address, Space};
 use serde_json::Value;

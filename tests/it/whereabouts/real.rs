@@ -5,24 +5,17 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, OnceLock},
 };
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, PostParams},
-    core::GroupVersionKind,
-};
+use kube::api::{DynamicObject, PostParams};
 use libtest_mimic::{Failed, Trial};
 use nadmit::network::range::Subnet;
 use serde_json::{Map, Value, json};
-use tokio::{runtime::Runtime, time::sleep};
 
 use super::{array, text};
 use crate::{
-    api_server::{NEEDS, RealServer},
+    api_server::{ForeignKind, NEEDS, RealServer, SharedServer, shared},
     parts,
 };
 
@@ -33,15 +26,31 @@ const NAMESPACE: &str = "/proc/self/ns/net";
 /// How long the plugin may take, as `timeout` reads it.
 const PATIENCE: &str = "60";
 
-/// Runs until the last trial has ended.
+/// The kinds of its records.
+const KINDS: [ForeignKind; 3] = [
+    POOLS,
+    kind(
+        "OverlappingRangeIPReservation",
+        "overlappingrangeipreservations",
+    ),
+    kind("NodeSlicePool", "nodeslicepools"),
+];
+const POOLS: ForeignKind = kind("IPPool", "ippools");
+
+const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
+    ForeignKind {
+        group: "whereabouts.cni.cncf.io",
+        version: "v1alpha1",
+        kind,
+        plural,
+    }
+}
+
+/// The API server with the plugin's kinds.
 struct Records {
-    // Before the server: requests in progress end first.
-    runtime: Runtime,
-    client: Client,
-    kubeconfig: PathBuf,
+    server: Arc<SharedServer>,
     /// Its file of settings on a node, in which nothing is set.
     settings: tempfile::NamedTempFile,
-    _server: RealServer,
 }
 
 /// What the plugin is asked.
@@ -90,9 +99,9 @@ fn missing() -> Option<&'static str> {
 fn compare(section: &str, network_name: &str, case: &Value) -> Result<(), Failed> {
     let records = records()?;
     let said = match section {
-        "allocate_iterate" => iterate(&records, network_name, case)?,
-        "assign_ip" => assign(&records, network_name, case)?,
-        _ => configure(&records, network_name, case)?,
+        "allocate_iterate" => iterate(records, network_name, case)?,
+        "assign_ip" => assign(records, network_name, case)?,
+        _ => configure(records, network_name, case)?,
     };
     let fits = match (case["error_prefix"].as_str(), &said) {
         (Some(prefix), Err(error)) => error.contains(prefix),
@@ -166,76 +175,21 @@ fn configure(records: &Records, network_name: &str, case: &Value) -> Result<Answ
         add.ipam["configuration_path"] = json!(records.settings.path());
     }
     if let Some(kubernetes) = add.ipam.get_mut("kubernetes") {
-        kubernetes["kubeconfig"] = json!(records.kubeconfig);
+        kubernetes["kubeconfig"] = json!(records.server.kubeconfig);
         add.ipam["network_name"] = json!(network_name);
     }
     records.add(&add)
 }
 
 impl Records {
-    fn start() -> Result<Self, Failed> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let failed = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
-        let server = runtime.block_on(RealServer::start()).map_err(failed)?;
-        let config = server.config().map_err(failed)?;
-        let client = {
-            let _inside = runtime.enter();
-            Client::try_from(config)?
-        };
-        let records = Self {
-            kubeconfig: server.kubeconfig()?,
-            settings: settings()?,
-            runtime,
-            client,
-            _server: server,
-        };
-        records.runtime.block_on(records.define())?;
-        Ok(records)
-    }
-
-    /// Makes its kinds, and waits until they are served.
-    async fn define(&self) -> Result<(), Failed> {
-        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        for (kind, plural) in [
-            ("IPPool", "ippools"),
-            (
-                "OverlappingRangeIPReservation",
-                "overlappingrangeipreservations",
-            ),
-            ("NodeSlicePool", "nodeslicepools"),
-        ] {
-            let definition = serde_json::from_value(json!({
-                "metadata": {"name": format!("{plural}.whereabouts.cni.cncf.io")},
-                "spec": {
-                    "group": "whereabouts.cni.cncf.io", "scope": "Namespaced",
-                    "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
-                    "versions": [{
-                        "name": "v1alpha1", "served": true, "storage": true,
-                        "schema": {"openAPIV3Schema": {
-                            "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                        }},
-                    }],
-                },
-            }))?;
-            definitions
-                .create(&PostParams::default(), &definition)
-                .await?;
+    fn new() -> Result<Self, Failed> {
+        let server = shared()?;
+        for kind in KINDS {
+            server.runtime.block_on(kind.define(&server.client))?;
         }
-        for _ in 0..100 {
-            if self
-                .pools()
-                .list(&kube::api::ListParams::default())
-                .await
-                .is_ok()
-            {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        Err("its kinds are not served".into())
+        let mut settings = tempfile::NamedTempFile::new()?;
+        settings.write_all(b"{}")?;
+        Ok(Self { server, settings })
     }
 
     /// Adds to an `ipam` section what each case has. The name tells the records of one case from those of
@@ -243,15 +197,12 @@ impl Records {
     fn complete(&self, mut ipam: Map<String, Value>, network_name: &str) -> Value {
         ipam.insert("type".into(), json!("whereabouts"));
         ipam.insert("network_name".into(), json!(network_name));
-        ipam.insert("kubernetes".into(), json!({"kubeconfig": self.kubeconfig}));
+        ipam.insert(
+            "kubernetes".into(),
+            json!({"kubeconfig": self.server.kubeconfig}),
+        );
         ipam.insert("configuration_path".into(), json!(self.settings.path()));
         ipam.into()
-    }
-
-    fn pools(&self) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("whereabouts.cni.cncf.io", "v1alpha1", "IPPool");
-        let resource = ApiResource::from_gvk_with_plural(&kind, "ippools");
-        Api::namespaced_with(self.client.clone(), HOME, &resource)
     }
 
     /// Writes a pool with records that others made.
@@ -279,8 +230,9 @@ impl Records {
             "metadata": {"name": name, "namespace": HOME},
             "spec": {"range": masked, "allocations": allocations},
         }))?;
-        let create = async { self.pools().create(&PostParams::default(), &pool).await };
-        self.runtime.block_on(create)?;
+        let pools = POOLS.api(&self.server.client, HOME);
+        let create = async { pools.create(&PostParams::default(), &pool).await };
+        self.server.runtime.block_on(create)?;
         Ok(())
     }
 
@@ -325,12 +277,6 @@ impl Records {
     }
 }
 
-fn settings() -> std::io::Result<tempfile::NamedTempFile> {
-    let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all(b"{}")?;
-    Ok(file)
-}
-
 fn offset(first: std::net::IpAddr, ip: std::net::IpAddr) -> i128 {
     let number = |ip: std::net::IpAddr| match ip {
         std::net::IpAddr::V4(ip) => i128::from(u32::from(ip)),
@@ -339,19 +285,11 @@ fn offset(first: std::net::IpAddr, ip: std::net::IpAddr) -> i128 {
     number(ip) - number(first)
 }
 
-static RECORDS: Mutex<Option<Result<Arc<Records>, String>>> = Mutex::new(None);
-
-fn records() -> Result<Arc<Records>, Failed> {
-    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = records.get_or_insert_with(|| {
-        let made = Records::start().map_err(|e| e.message().unwrap_or_default().to_owned());
-        made.map(Arc::new)
+/// Returns the records; the first caller defines their kinds.
+fn records() -> Result<&'static Records, Failed> {
+    static RECORDS: OnceLock<Result<Records, String>> = OnceLock::new();
+    let records = RECORDS.get_or_init(|| {
+        Records::new().map_err(|error| error.message().unwrap_or_default().to_owned())
     });
-    Ok(made.clone()?)
-}
-
-/// Ends the shared server behind the last trial: nothing else would end its processes.
-pub(crate) fn end() {
-    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(records.take());
+    Ok(records.as_ref().map_err(Clone::clone)?)
 }

@@ -1,0 +1,118 @@
+//! A real API server that trials share which only need its objects.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, PostParams},
+    core::GroupVersionKind,
+};
+use libtest_mimic::Failed;
+use serde_json::json;
+use tokio::{runtime::Runtime, time::sleep};
+
+use super::RealServer;
+
+/// Runs until [`end`] is called.
+pub(crate) struct SharedServer {
+    // Before the server: requests in progress end first.
+    pub(crate) runtime: Runtime,
+    pub(crate) client: Client,
+    pub(crate) kubeconfig: PathBuf,
+    _server: RealServer,
+}
+
+/// A kind that somebody else defines, without the fields of its schema.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForeignKind {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) plural: &'static str,
+}
+
+impl ForeignKind {
+    /// Returns how its objects in a namespace are reached.
+    pub(crate) fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk(self.group, self.version, self.kind);
+        let resource = ApiResource::from_gvk_with_plural(&kind, self.plural);
+        Api::namespaced_with(client.clone(), namespace, &resource)
+    }
+
+    /// Defines it, and waits until it is served.
+    pub(crate) async fn define(self, client: &Client) -> Result<(), Failed> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let definition = serde_json::from_value(json!({
+            "metadata": {"name": format!("{}.{}", self.plural, self.group)},
+            "spec": {
+                "group": self.group, "scope": "Namespaced",
+                "names": {
+                    "kind": self.kind, "plural": self.plural, "singular": self.kind.to_lowercase(),
+                },
+                "versions": [{
+                    "name": self.version, "served": true, "storage": true,
+                    "schema": {"openAPIV3Schema": {
+                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    }},
+                }],
+            },
+        }))?;
+        definitions
+            .create(&PostParams::default(), &definition)
+            .await?;
+        let objects = self.api(client, "default");
+        for _ in 0..100 {
+            if objects.list(&ListParams::default()).await.is_ok() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Err(format!("{} is not served", self.kind).into())
+    }
+}
+
+impl SharedServer {
+    fn start() -> Result<Self, Failed> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let failed = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
+        let server = runtime.block_on(RealServer::start()).map_err(failed)?;
+        let config = server.config().map_err(failed)?;
+        let client = {
+            let _inside = runtime.enter();
+            Client::try_from(config)?
+        };
+        Ok(Self {
+            kubeconfig: server.kubeconfig()?,
+            runtime,
+            client,
+            _server: server,
+        })
+    }
+}
+
+static SHARED: Mutex<Option<Result<Arc<SharedServer>, String>>> = Mutex::new(None);
+
+/// Returns the shared server; the first caller starts it.
+pub(crate) fn shared() -> Result<Arc<SharedServer>, Failed> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = shared.get_or_insert_with(|| {
+        let made = SharedServer::start();
+        let made = made.map_err(|e| e.message().unwrap_or_default().to_owned());
+        made.map(Arc::new)
+    });
+    Ok(made.clone()?)
+}
+
+/// Ends the shared server behind the last trial: nothing else would end its processes.
+pub(crate) fn end() {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(shared.take());
+}
