@@ -82,6 +82,7 @@ fn main() {
         openshift::trials(),
         operate::trials(),
         ownership::trials(),
+        parts::trials(),
         process::trials(),
         docs::trials(),
         fuzzed::trials(),

@@ -1,6 +1,52 @@
 //! Real programs that `tests/real/build.sh` has built: where they are.
 
-use std::{env, path::PathBuf};
+use std::{env, fs, path::PathBuf, process::Command};
+
+use libtest_mimic::{Failed, Trial};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility.md");
+const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/build.sh");
+/// How the page calls the parts.
+const ROWS: &[(&str, &str)] = &[
+    ("kubernetes", "kube-apiserver, etcd"),
+    ("etcd", "kube-apiserver, etcd"),
+    ("kubernetes-old", "kube-apiserver"),
+    ("plugins", "CNI plugins"),
+    ("whereabouts", "Whereabouts"),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![Trial::test(
+        "parts::the_page_names_the_versions_of_what_is_built",
+        versions,
+    )]
+}
+
+/// Compares the page with what the binaries print; a part that is not built is passed over.
+fn versions() -> Result<(), Failed> {
+    let page = fs::read_to_string(PAGE)?;
+    let printed = Command::new(BUILD).arg("--versions").output()?;
+    let printed = String::from_utf8(printed.stdout)?;
+    for (part, row) in ROWS {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {row} |")))
+            .ok_or_else(|| format!("no row {row:?}"))?;
+        let named = row.split('|').nth(2).unwrap_or_default();
+        let named: Vec<&str> = named.split(',').map(str::trim).collect();
+        let lines = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix(part)?.strip_prefix(' '));
+        for line in lines {
+            let mut words = line.split_whitespace();
+            let fits = words.any(|word| named.contains(&word.trim_start_matches('v')));
+            if !fits {
+                return Err(format!("{part}: {line:?}, the page has {named:?}").into());
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Returns the folder of a part, whether or not it is built.
 pub(crate) fn folder(part: &str) -> Option<PathBuf> {
