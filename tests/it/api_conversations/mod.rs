@@ -82,8 +82,8 @@ fn over_http() -> Result<(), Failed> {
     server.listen()?;
     let mut config = kube::Config::new(server.url().parse()?);
     config.auth_info.token = Some(TOKEN.to_owned().into());
-    let outcome = real::asked(config).map_err(|error| Failed::from(error.to_string()))?;
-    let wrong = outcome.into_iter().filter_map(|(name, went)| {
+    let replayed = real::asked(config).map_err(|error| Failed::from(error.to_string()))?;
+    let wrong = replayed.outcome.into_iter().filter_map(|(name, went)| {
         let why = went.err()?;
         Some(format!("{name}: {why}"))
     });
@@ -123,7 +123,7 @@ fn stand_in() -> &'static Result<Outcome, String> {
                 client: kube::Client::new(known, "default"),
                 anonymous: server.client(),
             };
-            Ok(replay::replay(&target).await)
+            Ok(replay::replay(&target).await.outcome)
         })
     })
 }

@@ -8,18 +8,25 @@ use kube::{
     Api, Client, Config,
     api::{DeleteParams, PostParams},
 };
+use serde::Serialize as _;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
     addresses,
-    replay::{self, Outcome, Target},
+    replay::{self, Outcome, Replayed, Target},
 };
 use crate::api_server::RealServer;
 
 /// Why the trials are ignored; a KUBECONFIG counts with `NADMIT_MAY_WRITE=1`.
 pub(super) const NEEDS: &str =
     "needs tests/real/build.sh kubernetes etcd, KUBEBUILDER_ASSETS or KUBECONFIG";
+
+/// The recorded conversations. With `NADMIT_RECORD=1` they are recorded anew.
+const FIXTURE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/api-conversations.json"
+);
 
 /// A cluster that happens to be configured is not written without being told so.
 fn may_write() -> bool {
@@ -38,13 +45,22 @@ pub(super) fn outcome() -> &'static Result<Outcome, String> {
 
 fn run() -> Result<Outcome, Box<dyn std::error::Error>> {
     if !RealServer::is_there() {
-        return asked(runtime()?.block_on(Config::infer())?);
+        return Ok(asked(runtime()?.block_on(Config::infer())?)?.outcome);
     }
     let server = runtime()?.block_on(RealServer::start())?;
-    let outcome = asked(server.config()?);
+    let replayed = asked(server.config()?);
     // The server ends behind the conversation, not before it.
     drop(server);
-    outcome
+    let replayed = replayed?;
+    if std::env::var("NADMIT_RECORD").is_ok_and(|value| value == "1") {
+        let mut text = Vec::new();
+        let layout = serde_json::ser::PrettyFormatter::with_indent(b" ");
+        let mut writer = serde_json::Serializer::with_formatter(&mut text, layout);
+        replayed.recorded.serialize(&mut writer)?;
+        text.push(b'\n');
+        std::fs::write(FIXTURE, text)?;
+    }
+    Ok(replayed.outcome)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -54,11 +70,11 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Replays all with the server that a configuration leads to, and tidies up there.
-pub(super) fn asked(config: Config) -> Result<Outcome, Box<dyn std::error::Error>> {
+pub(super) fn asked(config: Config) -> Result<Replayed, Box<dyn std::error::Error>> {
     runtime()?.block_on(converse(config))
 }
 
-async fn converse(config: Config) -> Result<Outcome, Box<dyn std::error::Error>> {
+async fn converse(config: Config) -> Result<Replayed, Box<dyn std::error::Error>> {
     let mut anonymous = config.clone();
     anonymous.auth_info = kube::config::AuthInfo::default();
     let client = Client::try_from(config)?;
@@ -90,13 +106,13 @@ async fn converse(config: Config) -> Result<Outcome, Box<dyn std::error::Error>>
             sleep(Duration::from_millis(100)).await;
         }
     }
-    let outcome = replay::replay(&target).await;
+    let replayed = replay::replay(&target).await;
     namespaces.delete("demo", &DeleteParams::default()).await?;
     for definition in [addresses(), networks] {
         let name = definition["metadata"]["name"].as_str().unwrap_or_default();
         definitions.delete(name, &DeleteParams::default()).await?;
     }
-    Ok(outcome)
+    Ok(replayed)
 }
 
 /// The definition of networks.

@@ -28,17 +28,51 @@ pub(super) struct Target {
 /// How each conversation went, by its name.
 pub(super) type Outcome = BTreeMap<String, Result<(), String>>;
 
-pub(super) async fn replay(target: &Target) -> Outcome {
-    let mut names = Names::default();
-    let mut outcome = Outcome::new();
-    for conversation in conversations() {
-        let went = one(target, &conversation, &mut names).await;
-        outcome.insert(name(&conversation).to_owned(), went);
-    }
-    outcome
+/// How all conversations went, and what a recording of them would hold.
+pub(super) struct Replayed {
+    pub(super) outcome: Outcome,
+    pub(super) recorded: Vec<Value>,
 }
 
-async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result<(), String> {
+pub(super) async fn replay(target: &Target) -> Replayed {
+    let mut names = Names::default();
+    let (mut outcome, mut recorded) = (Outcome::new(), Vec::new());
+    for conversation in conversations() {
+        let name = name(&conversation).to_owned();
+        let went = match one(target, &conversation, &mut names).await {
+            Ok(answered) => {
+                recorded.push(answered.recorded(&conversation));
+                compared(answered.found, answered.expected)
+            }
+            Err(error) => Err(error),
+        };
+        outcome.insert(name, went);
+    }
+    Replayed { outcome, recorded }
+}
+
+/// One request and its answer.
+struct Answered {
+    request: Value,
+    found: Value,
+    expected: Value,
+}
+
+impl Answered {
+    /// Returns the conversation with this answer.
+    fn recorded(&self, conversation: &Value) -> Value {
+        let mut recorded = conversation.clone();
+        recorded["request"].clone_from(&self.request);
+        for (key, value) in self.found.as_object().into_iter().flatten() {
+            if conversation["response"].get(key).is_some() {
+                recorded["response"][key].clone_from(value);
+            }
+        }
+        recorded
+    }
+}
+
+async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result<Answered, String> {
     let request = names.told(&conversation["request"]);
     let response = &conversation["response"];
     let anonymous = name(conversation) == "unauthenticated";
@@ -81,7 +115,11 @@ async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result
             .map(|members| members.remove("transferEncoding"));
     }
     names.learn(&expected, &found);
-    compared(found, expected)
+    Ok(Answered {
+        request,
+        found,
+        expected,
+    })
 }
 
 /// Compares two answers, but for what must differ.
