@@ -86,6 +86,7 @@ impl Catalog {
                     interface: &inside,
                     ips: ips.collect(),
                     mac,
+                    judged: true,
                 };
                 self.of_interface(pod, network, &carried, (found, before));
             }
@@ -99,8 +100,8 @@ impl Catalog {
             let Some(network) = self.network(namespace, name) else {
                 continue;
             };
-            // Who may make a pod may write a status into it. What it asks for was judged; a network that
-            // it never asked for it does not have.
+            // Who may make a pod may write a status into it. A network that it never asked for it does not
+            // have, and addresses that it never asked for take nothing from their holder.
             if !asked.iter().any(|one| std::ptr::eq(*one, &**network)) {
                 continue;
             }
@@ -109,6 +110,7 @@ impl Catalog {
                 interface: attachment.interface.as_deref().unwrap_or_default(),
                 ips: attachment.ips.clone(),
                 mac: mac.and_then(|mac| mac.ok()?.ethernet()),
+                judged: false,
             };
             self.of_interface(pod, network, &carried, (found, before));
         }
@@ -133,7 +135,7 @@ impl Catalog {
                         .filter(|ip| pool.range_of(*ip).is_some())
                         .collect(),
                     mac: carried.mac.filter(|_| pool.macs.is_some()),
-                    standing: Standing::Served,
+                    given: carried.judged,
                 };
                 add(
                     pod,
@@ -161,7 +163,8 @@ impl Catalog {
                     .take(MOST_FOREIGN)
                     .collect(),
                 mac: carried.mac.filter(of_pool),
-                standing: Standing::Foreign,
+                // What no pool gave takes nothing from its holder.
+                given: false,
             };
             let nothing = foreign.ips.is_empty() && foreign.mac.is_none();
             if !nothing && self.is_on_wire_of(network, pool) {
@@ -228,22 +231,16 @@ struct Carried<'a> {
     interface: &'a str,
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
+    /// Whether a review has judged it: annotations that ask for networks are judged, network-status is not.
+    judged: bool,
 }
 
 /// What of that belongs to a pool.
 struct Addresses {
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
-    standing: Standing,
-}
-
-/// How the network of an interface stands to a pool.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// The pool serves it.
-    Served,
-    /// No pool serves it, and it is on the same wire.
-    Foreign,
+    /// Whether the pool gave it, if the pod was given anything.
+    given: bool,
 }
 
 fn add(
@@ -254,7 +251,7 @@ fn add(
     carried: Addresses,
     (found, before): (&mut Vec<InUse>, usize),
 ) {
-    let Addresses { ips, mac, standing } = carried;
+    let Addresses { ips, mac, given } = carried;
     let mut addresses: Vec<Address> = ips.into_iter().map(Address::Ip).collect();
     // A MAC that follows from one of the addresses is theirs.
     let follows = |address: &Address| {
@@ -279,11 +276,15 @@ fn add(
                 uid: pod.uid.as_deref().map(Arc::from),
                 node: pod.node.as_deref().map(Arc::from),
             }),
-            // What no pool gave takes nothing from its holder.
-            given: standing == Standing::Served && (pod.node.is_some() || put_in),
+            given: given && (pod.node.is_some() || put_in),
             mac: mac.filter(|_| follows(&address)),
         };
-        if !found.iter().skip(before).any(|known| *known == one) {
+        let is_same = |known: &InUse| {
+            let of = |one: &InUse| (one.address, one.mac);
+            (&known.pool, &known.network, &known.interface, of(known))
+                == (&one.pool, &one.network, &one.interface, of(&one))
+        };
+        if !found.iter().skip(before).any(is_same) {
             found.push(one);
         }
     }
@@ -367,5 +368,12 @@ mod tests {
         assert_eq!(found, ["192.0.2.7 other false", "192.0.2.8 other false"]);
         let pooled = json!({"name": "pooled", "ips": ["192.0.2.200/24"]});
         assert_eq!(carried("eth2", &pooled, &none), ["192.0.2.200 pooled true"]);
+        // A status says nothing anew of what the annotation asks for, and gives nothing.
+        let reported = json!({"name": "db/pooled", "interface": "net1",
+            "ips": ["192.0.2.200", "192.0.2.5"]});
+        assert_eq!(
+            carried("eth2", &pooled, &reported),
+            ["192.0.2.200 pooled true", "192.0.2.5 pooled false"]
+        );
     }
 }

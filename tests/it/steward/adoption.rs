@@ -32,7 +32,55 @@ pub(super) fn trials() -> Vec<Trial> {
             "a_status_of_a_network_never_asked_for_takes_nothing",
             forged,
         ),
+        trial(
+            "a_status_takes_nothing_that_another_holds",
+            forged_of_another,
+        ),
     ]
+}
+
+/// A replica without a pod keeps its address, and so does a reservation, whatever a status says.
+async fn forged_of_another() -> Told {
+    let world = World::new();
+    let set = "StatefulSet";
+    world.server.put(json!({
+        "apiVersion": "apps/v1", "kind": set, "metadata": {"name": "db", "namespace": "db"},
+        "spec": {"replicas": 1},
+    }));
+    let owner = json!([{"apiVersion": "apps/v1", "kind": set, "name": "db", "controller": true}]);
+    world.server.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "db-0", "namespace": "db", "annotations": carrying("192.0.2.7"),
+            "ownerReferences": owner},
+        "spec": {"nodeName": "node-1", "containers": []},
+    }));
+    world.server.put(json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressReservation",
+        "metadata": {"name": "set-aside", "namespace": "db"},
+        "spec": {"network": "storage-net", "holder": {"pod": "later"}, "ips": ["192.0.2.9"]},
+    }));
+    let _leader = world.replica("a", true).await?;
+    seconds(5).await;
+    world.delete("db-0").await?;
+    let ips = ["192.0.2.7", "192.0.2.8", "192.0.2.9"];
+    let status = json!([{"name": "db/storage-net", "interface": "net1", "ips": ips}]);
+    let annotations = json!({NETWORKS: asking("192.0.2.8"), STATUS: status.to_string()});
+    world.pod("thief", annotations, Some("node-2"));
+    seconds(300).await;
+    let all = world.server.all(RECORDS);
+    let held = all.iter().map(|record| {
+        let spec = &record["spec"];
+        let of = spec["holder"].as_object().and_then(|of| of.keys().next());
+        (text(&spec["address"]), of.cloned().unwrap_or_default())
+    });
+    let mut held: Vec<(String, String)> = held.collect();
+    held.sort();
+    let expected = [
+        ("192.0.2.7", "replica"),
+        ("192.0.2.8", "pod"),
+        ("192.0.2.9", "reservation"),
+    ];
+    same(held, holding(&expected))
 }
 
 /// Who may make a pod may write a status into it.
