@@ -8,10 +8,12 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Evidence, Review, Situation, Verdict, Webhook, decide},
-    allocation::{Holder, SharedIndex},
+    allocation::{Holder, SharedIndex, Stored, Version},
     catalog::{Catalog, Pod, Requested},
+    manifests,
     network::Network,
-    rules::{Level, Lookup, Policy},
+    rules::{Injection, Level, Lookup, Policy},
+    sources,
 };
 use serde_json::json;
 
@@ -30,6 +32,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             compare(|_| "10.0.0.0/8".to_owned(), "10.7.7.0/24", 10)
         }),
         Trial::test("neighbours::no_text_makes_a_review_dear", dear_texts),
+        Trial::test(
+            "neighbours::no_annotation_makes_a_review_dear",
+            dear_annotations,
+        ),
         Trial::test(
             "neighbours::no_denial_for_pods_in_a_cache_only",
             unconfirmed,
@@ -223,6 +229,72 @@ fn dear_texts() -> Result<(), Failed> {
     println!("dear texts: {elapsed:?}");
     if answer.verdict() != Verdict::Deny || elapsed > Duration::from_secs(10) {
         return Err(format!("{elapsed:?}\n{}", support::lines(&answer)).into());
+    }
+    Ok(())
+}
+
+/// An annotation as long as one may be, in a namespace that has reached its limit of a pool with many
+/// records: of each attachment that is refused, and of each address, little is looked at.
+fn dear_annotations() -> Result<(), Failed> {
+    let world = r#"
+apiVersion: nadmit.io/v1alpha1
+kind: AddressPool
+metadata: {name: storage}
+spec:
+  ranges: [{range: 10.0.0.0/16}, {range: "2001:db8::/64"}]
+  maxPerNamespace: 2
+  namespaceSelector: {}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: a, namespace: db, annotations: {nadmit.io/address-pool: storage}}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static"}}'}
+"#;
+    let read = manifests::read(world, "world.yaml");
+    let (catalog, _) = sources::catalog_of([("world.yaml", read.objects)]);
+    let index = SharedIndex::default();
+    {
+        let mut index = index.lock();
+        index.sync(catalog.layout());
+        for number in 1..=20_000_u64 {
+            let namespace = if number <= 2 { "db" } else { "web" };
+            let record = json!({
+                "address": format!("10.0.{}.{}", number / 256, number % 256), "pool": "storage",
+                "since": 0, "network": {"namespace": "db", "name": "a"},
+                "holder": {"pod": {"namespace": namespace, "name": format!("p-{number}")}},
+            });
+            index.apply(Stored {
+                allocation: serde_json::from_value(record)?,
+                version: Version(number),
+            });
+        }
+        index.set_ready("storage");
+    }
+    let mut policy = Policy::default();
+    policy.injection = Some(Injection::Create);
+    let attachments = vec![r#"{"name":"a"}"#; 19_000].join(",");
+    let ips = (0..14_000).map(|i| format!("\"2001:db8::{i:x}\""));
+    let ips = ips.collect::<Vec<_>>().join(",");
+    for networks in [
+        format!("[{attachments}]"),
+        vec!["a"; 120_000].join(","),
+        format!(r#"[{{"name":"a","ips":[{ips}]}}]"#),
+    ] {
+        let pod = json!({"metadata": {"name": "p", "namespace": "db", "uid": "p",
+            "annotations": {"k8s.v1.cni.cncf.io/networks": networks}}});
+        let body = support::create(&pod);
+        let review = Review::parse(&body)?;
+        let situation = Situation::confirmed(&catalog, &policy, &index);
+        let begun = Instant::now();
+        let decision = decide(Webhook::Mutate, &review.request, &situation);
+        let elapsed = begun.elapsed();
+        println!("{} bytes: {elapsed:?}", networks.len());
+        let Decision::Answer(answer) = decision else {
+            return Err(format!("{decision:?}").into());
+        };
+        if answer.verdict() != Verdict::Deny || elapsed > Duration::from_secs(10) {
+            return Err(format!("{elapsed:?}\n{}", support::lines(&answer)).into());
+        }
     }
     Ok(())
 }

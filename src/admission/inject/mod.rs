@@ -20,6 +20,8 @@ mod updated;
 mod wanted;
 mod who;
 
+use std::{collections::HashMap, sync::Arc};
+
 pub(super) use self::{
     fill::{Filling, too_long},
     patch::{patch, size},
@@ -38,7 +40,7 @@ use super::{
 };
 use crate::{
     allocation::{
-        Refusal,
+        Address, Refusal,
         index::{Ask, MacWish, Refused},
     },
     rules::{
@@ -213,6 +215,8 @@ pub(super) fn refuse(
 
 /// Names what workloads keep without a pod where a namespace has reached its limit.
 fn with_retained(mut refused: Vec<Refused>, situation: &Situation<'_>) -> Vec<Refused> {
+    // Of each pool once, for all records are looked at.
+    let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
     for one in &mut refused {
         if let Refusal::Limit {
             namespace,
@@ -221,19 +225,27 @@ fn with_retained(mut refused: Vec<Refused>, situation: &Situation<'_>) -> Vec<Re
             ..
         } = &mut one.refusal
         {
-            let index = situation.allocations.lock();
-            let records = index.recorded().map(|(record, _)| record);
-            let kept = records.filter(|record| {
-                record.pool == *pool
-                    && record.holder.namespace() == &*namespace
-                    && situation.catalog.is_retained(record)
-            });
-            *retained = kept.map(|record| record.address).collect();
-            retained.sort_unstable();
-            retained.truncate(RETAINED);
+            let kept = of_pools.entry(Arc::clone(pool));
+            let kept = kept.or_insert_with(|| retained_of(namespace, pool, situation));
+            retained.clone_from(kept);
         }
     }
     refused
+}
+
+/// The first addresses of a pool that workloads of a namespace keep without a pod.
+fn retained_of(namespace: &Arc<str>, pool: &str, situation: &Situation<'_>) -> Vec<Address> {
+    let index = situation.allocations.lock();
+    let records = index.recorded().map(|(record, _)| record);
+    let kept = records.filter(|record| {
+        *record.pool == *pool
+            && record.holder.namespace() == namespace
+            && situation.catalog.is_retained(record)
+    });
+    let mut kept: Vec<Address> = kept.map(|record| record.address).collect();
+    kept.sort_unstable();
+    kept.truncate(RETAINED);
+    kept
 }
 
 /// What is refused, as findings.

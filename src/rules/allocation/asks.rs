@@ -1,6 +1,10 @@
 //! What a pod's attachments ask of address pools.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use crate::{
     allocation::index::{Ask, MacWish},
@@ -149,13 +153,9 @@ fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
 /// Returns the addresses as the plugin canonicalises them, each once: two prefixes make no two addresses.
 fn named_ips(attachment: Attachment<'_, '_>) -> Vec<IpAddr> {
     let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
-    let mut named = Vec::new();
-    for ip in ips.filter_map(|ip| Some(address::canonical(&ip.text)?.address)) {
-        if !named.contains(&ip) {
-            named.push(ip);
-        }
-    }
-    named
+    let ips = ips.filter_map(|ip| Some(address::canonical(&ip.text)?.address));
+    let mut seen = HashSet::new();
+    ips.filter(|ip| seen.insert(*ip)).collect()
 }
 
 /// A MAC that is named reaches plugins without the capability, too (CNI_ARGS). One that is not named is

@@ -228,6 +228,9 @@ pub const TOO_LONG: Rule = Rule {
 /// Says what was refused for this rule's reason.
 fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_>) {
     for (index, refusal) in subject.refused {
+        if report.is_full() {
+            return;
+        }
         if refusal.code() != code {
             continue;
         }

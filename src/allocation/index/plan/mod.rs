@@ -26,6 +26,9 @@ const FRESH: i64 = 30;
 /// than clocks are apart.
 const YOUNG: i64 = 90;
 
+/// How many refusals are told: who looks at the rest learns nothing from them, and each is dear to make.
+const MOST_REFUSED: usize = 100;
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asker {
@@ -127,7 +130,7 @@ impl Index {
     /// Plans what all attachments of a pod need, and puts it in flight.
     ///
     /// # Errors
-    /// Everything that is refused; nothing is taken then. [`Refusal::NeedsSlice`] stands there alone:
+    /// The first of what is refused; nothing is taken then. [`Refusal::NeedsSlice`] stands there alone:
     /// record the slices that it names, tell with [`Self::apply_slice`] how that went (or with
     /// [`Self::drop_claim`] that it did not), and plan again.
     pub fn plan(
@@ -161,6 +164,9 @@ impl Index {
         let mut given = Vec::with_capacity(asks.len());
         let mut refused = Vec::new();
         for (index, ask) in asks.iter().enumerate() {
+            if refused.len() == MOST_REFUSED {
+                break;
+            }
             match self.attach_one(ask, &mut draft) {
                 Ok(one) => given.push(one),
                 Err(refusal) => refused.push(Refused {
