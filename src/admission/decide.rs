@@ -93,7 +93,8 @@ pub struct Plan {
 /// - [`Decision::Confirm`] asks for nothing that the evidence covers; with [`Evidence::Confirmed`] the
 ///   decision is never one. The same holds of [`Decision::Refresh`], which asks for nothing twice.
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
-/// - An update is judged for what it changes; nothing that is being deleted is ever refused.
+/// - An update is judged for what it changes; nothing that is being deleted is ever refused, unless a pod is to
+///   take an address meanwhile.
 pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     if webhook == Webhook::Mutate {
         return inject::mutate(request, situation);
@@ -179,7 +180,7 @@ fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
 
 /// Whose the addresses of a pod are whose annotations change.
 fn pod_readdressed(request: &Request<'_>, situation: &Situation<'_>) -> Option<Decision> {
-    let pod = judged(request)?;
+    let pod = changed(request)?;
     let before = request.old_object.as_ref();
     let before = before.map(|old| &old.metadata.annotations);
     if !has_pools(situation) || before == Some(&pod.metadata.annotations) {
@@ -408,7 +409,7 @@ fn network_use(
 }
 
 fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let (Some(after), Some(before)) = (judged(request), &request.old_object) else {
+    let (Some(after), Some(before)) = (changed(request), &request.old_object) else {
         return Vec::new();
     };
     if after.metadata.annotations == before.metadata.annotations {
@@ -441,7 +442,7 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
             ),
         ],
     };
-    let loudest = loudest(request, catalog, policy);
+    let loudest = loudest(request, catalog, policy).filter(|_| !is_going(after));
     let mut findings = loudest.map_or_else(Vec::new, |loudest| judge_update(&subject, loudest));
     let known = pod_findings(request, before, catalog, policy);
     findings.extend(only_news(
@@ -451,12 +452,23 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
     findings
 }
 
-/// The pod under review, unless it is none to judge: being deleted, or the kubelet's own copy of
+/// The object under review, unless it is none to judge: being deleted, or the kubelet's own copy of
 /// a static pod, which runs whatever is answered.
 pub(super) fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
-    let pod = request.object.as_ref()?;
-    let left_alone = pod.metadata.deletion_timestamp.is_some() || pod.metadata.annotations.mirror;
-    (!left_alone).then_some(pod)
+    changed(request).filter(|object| !is_going(object))
+}
+
+/// Returns the pod under review that is changed, unless it is the kubelet's own. One that is being deleted
+/// runs on for its grace period, which who deletes it chooses, and an address can be plugged into it.
+pub(super) fn changed<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
+    // Whoever creates a pod may annotate it as a static pod's copy; only a node has static pods.
+    let is_static =
+        |pod: &&Object<'_>| pod.metadata.annotations.mirror && request.user_info.is_node();
+    request.object.as_ref().filter(|pod| !is_static(pod))
+}
+
+fn is_going(object: &Object<'_>) -> bool {
+    object.metadata.deletion_timestamp.is_some()
 }
 
 /// How loudly rules may speak in the request's namespace; `None` where they are silent.
@@ -488,7 +500,10 @@ fn means_networks(pod: &Object<'_>) -> bool {
     !pod.metadata.annotations.unread.is_empty()
 }
 
-/// How loudly rules may speak of a pod. Where they are silent, authority over address pools is not.
+/// How loudly rules may speak of a pod. Where they are silent, as on one that is being deleted, authority over
+/// address pools is not.
 fn pods_loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Level {
-    loudest(request, catalog, policy).unwrap_or(Level::Off)
+    let going = request.object.as_ref().is_some_and(is_going);
+    let loudest = loudest(request, catalog, policy).filter(|_| !going);
+    loudest.unwrap_or(Level::Off)
 }

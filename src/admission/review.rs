@@ -111,6 +111,13 @@ pub struct UserInfo<'a> {
     pub username: Cow<'a, str>,
 }
 
+impl UserInfo<'_> {
+    /// Returns true for a node's own user, as the Node authorizer asks for it.
+    pub(super) fn is_node(&self) -> bool {
+        self.username.starts_with("system:node:")
+    }
+}
+
 /// What is done to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

@@ -288,6 +288,13 @@ fn attempts() -> Result<(), Failed> {
                     let annotation = &pod["metadata"]["annotations"][key];
                     through.push(format!("{setting}: {key} {text}: {annotation}"));
                 }
+                // Who may create pods may annotate them as a node annotates copies of static pods.
+                let annotations = json!({key: text, "kubernetes.io/config.mirror": "x"});
+                let mut pod = self::pod("thief", &annotations);
+                pod["spec"] = json!({"nodeName": "node-1"});
+                if stage.create(&pod)?.0.is_empty() {
+                    through.push(format!("{setting}: as a static pod's copy: {key} {text}"));
+                }
             }
         }
         Ok(())
@@ -310,6 +317,15 @@ fn changes() -> Result<(), Failed> {
             let denied = stage.change(&before, &after)?;
             if denied.is_empty() {
                 through.push(format!("{setting}: {networks}"));
+            }
+            // While it is deleted it runs on for its grace period.
+            let deleted = json!("2026-11-21T22:02:09Z");
+            let [mut before, mut after] = [&before, &after].map(Value::clone);
+            for pod in [&mut before, &mut after] {
+                pod["metadata"]["deletionTimestamp"] = deleted.clone();
+            }
+            if stage.change(&before, &after)?.is_empty() {
+                through.push(format!("{setting}: while it is deleted: {networks}"));
             }
         }
         Ok(())

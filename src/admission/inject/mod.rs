@@ -31,7 +31,7 @@ use self::{updated::updated, who::Who};
 use super::{
     answer::Answer,
     binding,
-    decide::{Decision, judged},
+    decide::{Decision, changed, judged},
     launcher,
     object::Object,
     pod::subject,
@@ -64,11 +64,13 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
         .as_deref()
         .unwrap_or_default()
         .is_empty();
-    match (request.operation, judged(request)) {
-        (Operation::Create, Some(object)) if pod && whole => created(request, object, situation),
-        (Operation::Update, Some(object)) if pod && whole => updated(request, object, situation),
-        _ => Decision::Answer(Answer::allow(request)),
-    }
+    let decided = match request.operation {
+        _ if !pod || !whole => None,
+        Operation::Create => judged(request).map(|pod| created(request, pod, situation)),
+        Operation::Update => changed(request).map(|pod| updated(request, pod, situation)),
+        Operation::Delete | Operation::Connect => None,
+    };
+    decided.unwrap_or_else(|| Decision::Answer(Answer::allow(request)))
 }
 
 /// Whether a new pod is given its addresses when it is bound to a node, not now.

@@ -104,7 +104,7 @@ fn captured() -> Result<(), Failed> {
 
 fn changed(object: &Value, old: &Value) -> bool {
     let of = |metadata: &Value| metadata["annotations"][annotations::NETWORKS].clone();
-    object["deletionTimestamp"].is_null() && of(object) != of(old)
+    of(object) != of(old)
 }
 
 /// What the rules look at, or a patch would change, comes; and of what does not come, nothing that is

@@ -62,7 +62,6 @@ system:serviceaccount:{{ .Release.Namespace }}:nadmit
   expression: request.userInfo.username != "{{ include "nadmit.user" . }}"
 - name: other-networks
   expression: >-
-    !has(object.metadata.deletionTimestamp) &&
     ["k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network", "nadmit.io/requested-networks",
     "nadmit.io/requested-default-network", "nadmit.io/holder-token"].exists(k,
     object.metadata.?annotations[?k].orValue("") !=
@@ -74,7 +73,6 @@ system:serviceaccount:{{ .Release.Namespace }}:nadmit
   expression: request.userInfo.username != "{{ include "nadmit.user" . }}"
 - name: other-networks
   expression: >-
-    !has(object.metadata.deletionTimestamp) &&
     (["k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network", "nadmit.io/requested-networks",
     "nadmit.io/requested-default-network", "nadmit.io/holder-token"].exists(k,
     object.metadata.?annotations[?k].orValue("") !=
