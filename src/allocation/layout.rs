@@ -12,23 +12,23 @@ use super::{NetworkRef, Pool, Reservation};
 pub struct Layout {
     /// The pools by name.
     pub pools: BTreeMap<Arc<str>, Arc<Pool>>,
-    /// The reservations, each with the pool that serves its network; without one it reserves
-    /// nothing.
+    /// The reservations, each with the pool that serves its network and its namespace; without one it
+    /// reserves nothing.
     pub reservations: Vec<(Arc<Reservation>, Option<Arc<str>>)>,
     /// The networks that each pool serves, where that is known.
     pub served: BTreeMap<Arc<str>, BTreeSet<NetworkRef>>,
 }
 
 impl Layout {
-    /// A layout; `pool_of` says which pool serves a network.
+    /// A layout; `pool_of` says in which pool a reservation sets something aside.
     pub fn new(
         pools: impl IntoIterator<Item = Arc<Pool>>,
         reservations: impl IntoIterator<Item = Arc<Reservation>>,
-        pool_of: impl Fn(&NetworkRef) -> Option<Arc<str>>,
+        pool_of: impl Fn(&Reservation) -> Option<Arc<str>>,
     ) -> Self {
         let pools = pools.into_iter().map(|pool| (Arc::clone(&pool.name), pool));
         let reservations = reservations.into_iter().map(|reservation| {
-            let pool = pool_of(&reservation.network);
+            let pool = pool_of(&reservation);
             (reservation, pool)
         });
         Self {
@@ -58,6 +58,13 @@ impl Layout {
         let mut served = self.served.get(pool).into_iter().flatten();
         let served_then = before.served.get(pool);
         same && served.all(|network| served_then.is_some_and(|then| then.contains(network)))
+    }
+
+    /// Returns the name of the pool that serves a network, where that is known.
+    pub fn pool_of(&self, network: &NetworkRef) -> Option<&str> {
+        let mut served = self.served.iter();
+        let found = served.find(|(_, networks)| networks.contains(network));
+        found.map(|(pool, _)| &**pool)
     }
 
     /// The pool of this name.

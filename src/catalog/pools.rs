@@ -49,8 +49,8 @@ impl Catalog {
     }
 
     /// The same catalog with these pools, each as it is or with what is wrong with it, and these
-    /// reservations; which pool serves a network, the networks say, so they come first. Of two of
-    /// one name the later counts.
+    /// reservations; which pool serves a network, the networks say, and which namespaces a pool serves,
+    /// their labels say, so both come first. Of two of one name the later counts.
     ///
     /// The layout is `before` itself as long as its content is the same, so that whoever keeps
     /// something beside it sees by the pointer that nothing changed.
@@ -93,7 +93,18 @@ impl Catalog {
             let network = NetworkRef::from(&**network);
             Some((pool_of(&network)?, network))
         });
-        let layout = Layout::new(valid.values().cloned(), reservations.into_values(), pool_of);
+        // What is set aside is kept from everybody, so it has to be for somebody who may have it.
+        let reserved_in = |reservation: &Reservation| {
+            let name = pool_of(&reservation.network)?;
+            let labels = self.namespace_labels(&reservation.namespace);
+            let serves = valid.get(&name).is_some_and(|pool| pool.serves(&labels));
+            serves.then_some(name)
+        };
+        let layout = Layout::new(
+            valid.values().cloned(),
+            reservations.into_values(),
+            reserved_in,
+        );
         let layout = layout.serving(served);
         let before = &mut self.address_pools;
         let news = (layout != *before.layout, faulty != *before.faulty);
@@ -155,10 +166,10 @@ mod tests {
         (name.into(), pool.map(Arc::new).map_err(Arc::from))
     }
 
-    fn reservation(name: &str, network: &str) -> Arc<Reservation> {
+    fn reservation(namespace: &str, name: &str, network: &str) -> Arc<Reservation> {
         let spec =
             serde_json::json!({"network": network, "holder": {"pod": "a"}, "ips": ["192.0.2.9"]});
-        let made = Words::of_reservation(&spec).reservation("db", name);
+        let made = Words::of_reservation(&spec).reservation(namespace, name);
         Arc::new(made.unwrap_or_else(|e| panic!("{e:?}")))
     }
 
@@ -167,8 +178,9 @@ mod tests {
         network.address_pool = Some("storage".into());
         let pools = [pool("storage", range), pool("broken", "192.0.2.0")];
         let reservations = [
-            reservation("a", "storage-net"),
-            reservation("b", "other-net"),
+            reservation("db", "a", "storage-net"),
+            reservation("db", "b", "other-net"),
+            reservation("web", "c", "db/storage-net"),
         ];
         Catalog::new([], [Arc::new(network)], []).with_pools(pools, reservations, before)
     }
@@ -190,7 +202,8 @@ mod tests {
         let served: Vec<_> = served
             .map(|(r, pool)| (&*r.name, pool.as_deref()))
             .collect();
-        assert_eq!(served, [("a", Some("storage")), ("b", None)]);
+        // The pool does not serve the namespace of the third.
+        assert_eq!(served, [("a", Some("storage")), ("b", None), ("c", None)]);
     }
 
     #[test]

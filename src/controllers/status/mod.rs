@@ -215,10 +215,10 @@ impl StatusWriter {
             return None;
         }
         let verdict = match valid.get(key).and_then(|at| layout.reservations.get(*at)) {
-            Some((one, pool)) => {
-                let pool = pool.as_deref().and_then(|name| layout.pool(name));
-                reservation::reserved(one, pool.map(|pool| &**pool), &self.index.lock())
-            }
+            Some((one, pool)) => match pool.as_deref().and_then(|name| layout.pool(name)) {
+                Some(pool) => reservation::reserved(one, pool, &self.index.lock()),
+                None => reservation::without_pool(one, layout.pool_of(&one.network)),
+            },
             None => {
                 let (namespace, name) = key;
                 let words = Words::of_reservation(&known.spec);

@@ -32,13 +32,21 @@ pub(super) fn faulty(faults: &[PoolFault]) -> Verdict {
     Verdict::fails("Invalid", some_of(&faults))
 }
 
-/// Whether everything that it sets aside is held by it, or was taken from it.
-pub(super) fn reserved(reservation: &Reservation, pool: Option<&Pool>, index: &Index) -> Verdict {
+/// Of one that sets nothing aside, though the pool of this name may serve its network.
+pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&str>) -> Verdict {
     let NetworkRef { namespace, name } = &reservation.network;
-    let Some(pool) = pool else {
-        let message = format!("no pool serves the network {namespace}/{name}");
-        return Verdict::fails("NoPool", message);
+    let message = match serves_network {
+        None => format!("no pool serves the network {namespace}/{name}"),
+        Some(pool) => format!(
+            "pool {pool:?} of the network {namespace}/{name} does not serve namespace {:?}",
+            reservation.namespace
+        ),
     };
+    Verdict::fails("NoPool", message)
+}
+
+/// Whether everything that it sets aside is held by it, or was taken from it.
+pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) -> Verdict {
     let set_aside = reservation.sets_aside(pool);
     let outside = reservation.ips.iter().map(|ip| Address::Ip(*ip));
     let outside: Vec<String> = outside

@@ -76,8 +76,8 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
             Levels::ADVICE,
             place("network"),
             format!(
-                "the pool {name:?} does not serve pods of namespace {:?}, so the holder could not \
-                 use what is reserved",
+                "the pool {name:?} does not serve pods of namespace {:?}: nothing is reserved \
+                 until it does",
                 subject.namespace
             ),
             "let the pool's namespaceSelector select the namespace",

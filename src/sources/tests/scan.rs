@@ -277,7 +277,7 @@ fn loops_of_links_end_and_nothing_is_read_twice() {
 }
 
 const POOL: &str = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: storage}\n\
-                    spec:\n  ranges: [{range: 192.0.2.0/24}]\n";
+                    spec:\n  ranges: [{range: 192.0.2.0/24}]\n  namespaceSelector: {}\n";
 const RESERVATION: &str = "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\n\
                            metadata: {name: db-0, namespace: db}\n\
                            spec: {network: a, holder: {pod: db-0}, ips: [192.0.2.9/24]}\n";

@@ -58,9 +58,10 @@ impl Model {
         let (namespace, name) = (&*key.0, &*key.1);
         match what {
             What::Namespace(found) => {
-                self.changed |= self
+                let news = self
                     .catalog
                     .put_namespace(name, found.labels, found.all_labels);
+                self.namespace_changed(news);
             }
             What::Network(network) => {
                 self.networks.insert(key.clone());
@@ -103,7 +104,10 @@ impl Model {
     pub(super) fn remove(&mut self, watched: Watched, key: &Key) {
         let (namespace, name) = (&*key.0, &*key.1);
         match watched {
-            Watched::Namespaces => self.changed |= self.catalog.remove_namespace(name),
+            Watched::Namespaces => {
+                let news = self.catalog.remove_namespace(name);
+                self.namespace_changed(news);
+            }
             Watched::Networks => {
                 self.networks.remove(key);
                 match self.listed.get(key) {
@@ -137,6 +141,12 @@ impl Model {
                 self.exists(watched, key, false);
             }
         }
+    }
+
+    /// Takes note that a namespace is another: by its labels a pool serves it, and its reservations.
+    fn namespace_changed(&mut self, news: bool) {
+        self.changed |= news;
+        self.layout_is_old |= news && !self.reservations.is_empty();
     }
 
     /// Says whether all objects of a kind are known, where their absence tells something.

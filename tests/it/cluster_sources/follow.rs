@@ -21,6 +21,10 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         trial("what_does_not_matter_is_no_new_catalog", silent),
         trial("a_kind_that_appears_later_is_picked_up", later),
+        trial(
+            "a_reservation_holds_while_its_pool_serves_its_namespace",
+            reserved,
+        ),
         trial("errors_in_objects_are_remarks", remarks),
         trial("it_ends_with_its_token", ends),
     ]
@@ -65,6 +69,22 @@ fn furnished() -> Result<ApiServer, libtest_mimic::Failed> {
         ],
     )?;
     Ok(server)
+}
+
+async fn reserved() -> Told {
+    let server = furnished()?;
+    let mut pool = pool("storage", "192.0.2.0/24");
+    pool["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "db"}});
+    put(&server, [pool])?;
+    let followed = Followed::synced(server).await?;
+    for (team, expected) in [("web", None), ("db", Some("storage"))] {
+        followed.server.namespace("db", &[("team", team)]);
+        settled().await;
+        let catalog = followed.catalog();
+        let reserved = catalog.layout().reservations.first();
+        same(&reserved.and_then(|(_, pool)| pool.as_deref()), &expected)?;
+    }
+    Ok(())
 }
 
 async fn known() -> Told {

@@ -180,8 +180,10 @@ fn layout(pools: &[(&str, &Value)], reservations: &[&Value]) -> Arc<Layout> {
         let made = Reservation::new("db", &format!("r-{index}"), &spec);
         Arc::new(made.unwrap_or_else(|faults| panic!("{faults:?}")))
     });
-    let served_by =
-        |network: &NetworkRef| Some(network.name.strip_prefix("net-").unwrap_or_default().into());
+    let served_by = |reservation: &Reservation| {
+        let network = &reservation.network.name;
+        Some(network.strip_prefix("net-").unwrap_or_default().into())
+    };
     Arc::new(Layout::new(pools, reservations, served_by))
 }
 
