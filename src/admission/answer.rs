@@ -12,10 +12,10 @@ const UNPROCESSABLE: u16 = 422;
 /// The status reason with which kubectl lists the causes one by one.
 const REASON: &str = "Invalid";
 
-/// HTTP's "service unavailable", with which a caller asks again.
-const UNAVAILABLE: u16 = 503;
-/// Its status reason.
-const LATER_REASON: &str = "ServiceUnavailable";
+/// HTTP's "service unavailable", with which a caller asks again, and its status reason.
+const LATER: (u16, &str) = (503, "ServiceUnavailable");
+/// HTTP's "content too large", and its status reason.
+const TOO_LARGE: (u16, &str) = (413, "RequestEntityTooLarge");
 
 /// Room for an answer that has nothing to say.
 const SHORT: usize = 192;
@@ -28,8 +28,15 @@ pub struct Answer {
     namespace: String,
     findings: Vec<Finding>,
     patch: Option<Patch>,
-    /// Why it cannot be decided now, if it cannot.
-    later: Option<String>,
+    /// Why it is refused without a decision, if it is.
+    undecided: Option<Undecided>,
+}
+
+/// Why nothing was decided, with the code and the reason of the status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Undecided {
+    status: (u16, &'static str),
+    sentence: String,
 }
 
 /// The decision in one word, as logs, metrics and audit annotations have it.
@@ -79,15 +86,33 @@ impl Answer {
             namespace: request.namespace.clone().unwrap_or_default().into_owned(),
             findings,
             patch: None,
-            later: None,
+            undecided: None,
         }
     }
 
     /// "Not now", with the reason: who asked is to ask again.
     pub fn later(request: &Request<'_>, reason: String) -> Self {
         Self {
-            later: Some(reason),
+            undecided: Some(Undecided {
+                status: LATER,
+                sentence: format!("not yet: {reason}"),
+            }),
             ..Self::allow(request)
+        }
+    }
+
+    /// Refuses a review that was not read, with the reason.
+    pub(super) fn unread(reason: String) -> Self {
+        Self {
+            kind: String::new(),
+            name: String::new(),
+            namespace: String::new(),
+            findings: Vec::new(),
+            patch: None,
+            undecided: Some(Undecided {
+                status: TOO_LARGE,
+                sentence: reason,
+            }),
         }
     }
 
@@ -117,7 +142,7 @@ impl Answer {
 
     /// The decision in one word.
     pub fn verdict(&self) -> Verdict {
-        if self.later.is_some() {
+        if self.undecided.is_some() {
             return Verdict::Deny;
         }
         match self.findings.iter().map(|finding| finding.level).max() {
@@ -142,8 +167,8 @@ impl Answer {
     /// It begins with what is wrong and says nothing of a pod's name: a controller makes an Event of it
     /// for each pod that it tries to create, and only equal Events are counted instead of repeated.
     pub fn message(&self) -> String {
-        if let Some(reason) = &self.later {
-            return format!("not yet: {reason}");
+        if let Some(undecided) = &self.undecided {
+            return undecided.sentence.clone();
         }
         let denied: Vec<&Finding> = self.denied().collect();
         let all = match &*denied {
@@ -236,19 +261,13 @@ impl Answer {
             field: &finding.field,
             message: finding.sentence(),
         });
+        let undecided = self.undecided.as_ref().map(|undecided| undecided.status);
+        let (code, reason) = undecided.unwrap_or((UNPROCESSABLE, REASON));
         StatusOut {
             status: "Failure",
             message: self.message(),
-            reason: if self.later.is_some() {
-                LATER_REASON
-            } else {
-                REASON
-            },
-            code: if self.later.is_some() {
-                UNAVAILABLE
-            } else {
-                UNPROCESSABLE
-            },
+            reason,
+            code,
             details: DetailsOut {
                 name: &self.name,
                 kind: &self.kind,

@@ -7,6 +7,7 @@
 
 mod allocated;
 mod answer;
+mod begun;
 mod binding;
 mod decide;
 mod inject;
@@ -23,6 +24,7 @@ mod workload;
 
 pub use self::{
     answer::{Answer, Verdict},
+    begun::refuse_unread,
     binding::is_binding,
     decide::{Decision, Plan, Webhook, decide},
     late::{Late, late},

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Holder, PodRef, index::Asker};
+use crate::network::name;
 
 /// What a pod says of itself, and what its controller says of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,6 +66,8 @@ impl Identity<'_> {
 
     fn machine(&self) -> Option<Holder> {
         let name = self.controlled_by("kubevirt.io", "VirtualMachineInstance")?;
+        // An owner may be called anything, and what no object can be called cannot be looked up.
+        name::subdomain(name).ok()?;
         Some(Holder::Machine {
             namespace: self.namespace.into(),
             name: name.into(),
@@ -140,5 +143,7 @@ mod tests {
         assert_eq!(holder("", set, Some("t")), "a new pod db/db-*");
         assert_eq!(holder("", set, None), "nobody");
         assert_eq!(holder("web-5d-x", set, None), "pod db/web-5d-x");
+        let odd = Some(("kubevirt.io/v1", "VirtualMachineInstance", "vm1,x=y"));
+        assert_eq!(holder("launcher", odd, None), "pod db/launcher");
     }
 }

@@ -1,6 +1,6 @@
 //! What the catalog keeps of a pod: only what speaks of networks.
 
-use crate::allocation::Holder;
+use crate::{allocation::Holder, network::name};
 
 /// A pod that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +43,13 @@ pub struct TargetOf {
 }
 
 impl TargetOf {
-    /// What a pod names, if it names both.
+    /// What a pod names, if it names both, and the migration as one can be called: another could not be looked up.
     pub fn new(name: Option<&str>, uid: Option<&str>) -> Option<Self> {
-        let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Box::from);
+        let name = name.filter(|name| name::subdomain(name).is_ok())?;
+        let uid = uid.filter(|uid| !uid.is_empty())?;
         Some(Self {
-            name: given(name)?,
-            uid: given(uid)?,
+            name: name.into(),
+            uid: uid.into(),
         })
     }
 }
@@ -61,4 +62,18 @@ pub struct Requested {
     pub networks: Option<Box<str>>,
     /// The annotation `nadmit.io/requested-default-network`.
     pub default_network: Option<Box<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_is_named_as_one_can_be_called() {
+        let named = |name| TargetOf::new(Some(name), Some("u-1")).is_some();
+        assert!(named("kubevirt-migrate-vm-abc.1"));
+        for odd in ["", "a,spec.x=y", "a b", "A", &"a".repeat(254)] {
+            assert!(!named(odd), "{odd}");
+        }
+    }
 }

@@ -29,8 +29,8 @@ use super::{
 const TRUSTED_LENGTH: usize = 256 << 10;
 /// The room that is taken before a piece is read: a frame of HTTP/2 has no more.
 const PIECE: usize = 16 << 10;
-/// How many times the body limit is read only to be thrown away.
-const DISCARDED: u64 = 2;
+/// How many times the body limit is read only to be thrown away: more than the longest review has.
+const DISCARDED: u64 = 5;
 
 /// A body with the room that it takes up.
 #[derive(Debug)]
@@ -192,8 +192,24 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Reject> {
 }
 
 fn too_large(limit: usize) -> Reject {
-    let sentence = format!("the body is larger than {limit} bytes; no AdmissionReview is");
+    let sentence = format!(
+        "the body is larger than {limit} bytes, and is not read; make the object smaller (in JSON a character may \
+         take six bytes)"
+    );
     Reject::new(Reason::TooLarge, sentence)
+}
+
+/// Returns the first piece of a body that was refused for the length that its head announced; empty if none
+/// comes.
+pub(super) async fn beginning(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> Bytes {
+    // Who waits for "100 Continue" shall not be told to send it.
+    if headers.contains_key(header::EXPECT) {
+        return Bytes::new();
+    }
+    match time::timeout(limits.body, next(body)).await {
+        Ok(Ok(Some(first))) => first,
+        Ok(Ok(None) | Err(_)) | Err(_) => Bytes::new(),
+    }
 }
 
 fn too_slow(limit: Duration) -> Reject {

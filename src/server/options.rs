@@ -67,7 +67,8 @@ pub enum Identity {
 /// How much and how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The bytes of one body. An API object has at most 3 MiB and an UPDATE carries two.
+    /// The bytes of one body. An API object has at most 3 MiB and an UPDATE carries two; what is larger in JSON, in
+    /// which a character may take six bytes, is refused.
     pub body_bytes: usize,
     /// The bytes of all bodies that are awaited or worked on, with the heads of their requests.
     pub bodies_bytes: usize,

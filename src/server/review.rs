@@ -80,8 +80,35 @@ impl Reviewer {
         let (parts, mut body) = request.into_parts();
         match self.review(webhook, &parts, &mut body).await {
             Ok(answer) => review_response(answer),
+            Err(reject) if reject.reason == Reason::TooLarge => {
+                self.deny_unread(reject, &parts, &mut body).await
+            }
             Err(reject) => self.refuse(reject, &parts, &mut body).await,
         }
+    }
+
+    /// Refuses a review that is too large, in the words of a review if it is about a pod: an error would let the
+    /// pod pass where the webhook is one that may fail.
+    async fn deny_unread(&self, reject: Reject, parts: &Parts, body: &mut Body) -> Response {
+        let connection = Connection::of(&parts.extensions);
+        let beginning = {
+            let _reading = connection.read();
+            body::beginning(body, &parts.headers, &self.limits).await
+        };
+        let denial = admission::refuse_unread(&beginning, &reject.sentence);
+        let refused = self.refuse(reject, parts, body).await;
+        let Some(json) = denial else {
+            return refused;
+        };
+        let mut response = review_response(Answered {
+            json: Some(json.into()),
+            _room: self.budget.take(&connection, 0).await,
+        });
+        if let Some(close) = refused.headers().get(header::CONNECTION) {
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, close.clone());
+        }
+        response
     }
 
     /// Refuses a request, leaving its connection in a state to go on.

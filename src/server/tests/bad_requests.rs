@@ -138,6 +138,45 @@ async fn a_body_far_too_large_is_not_awaited_and_ends_the_connection() {
     assert!(reply.contains("connection: close"), "{reply}");
 }
 
+/// How large a review is the user decides, and an error would let a pod pass where the webhook may fail.
+#[tokio::test]
+async fn a_pod_that_is_too_large_is_denied_and_others_are_refused() {
+    let limits = Limits {
+        body_bytes: 8192,
+        ..limits()
+    };
+    let server = Setup {
+        limits,
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let review = |resource: &str, value: &str| {
+        format!(
+            r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"u-1",
+            "kind":{{"kind":"X"}},"resource":{{"group":"","version":"v1","resource":"{resource}"}},
+            "operation":"CREATE","object":{{"spec":"{value}"}}}}}}"#
+        )
+    };
+    let long = "<".repeat(20_000);
+    for (resource, status) in [("pods", 200), ("bindings", 200), ("configmaps", 413)] {
+        let body = review(resource, &long);
+        let mut http2 = server.http2().await;
+        let answer = http2.send_request(post("/mutate", &body)).await.unwrap();
+        let mut http1 = server.http1().await;
+        let replies = [
+            Reply::read(answer).await,
+            http1.send(post("/validate", &body)).await,
+        ];
+        for reply in replies {
+            assert_eq!(reply.status, status, "{resource}: {reply:?}");
+            let denied = reply.body.contains(r#""uid":"u-1","allowed":false"#);
+            assert_eq!(denied, status == 200, "{resource}: {reply:?}");
+        }
+        assert_eq!(http1.ask("/validate").await.status, 200, "it lives on");
+    }
+}
+
 #[tokio::test]
 async fn parameters_of_the_content_type_and_identity_encoding_do_no_harm() {
     let server = Setup::default().start().await;
