@@ -14,6 +14,7 @@
 //!   stated of one has to be among what is found.
 
 mod api;
+mod security;
 
 use std::{
     collections::BTreeSet,
@@ -75,7 +76,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     let examples = manifests(&Path::new(ROOT).join(EXAMPLES))
         .into_iter()
         .map(|path| Trial::test(format!("docs::{}", shown(&path)), move || example(&path)));
-    pages.chain(examples).chain(api::trials()).collect()
+    let pages = pages.chain(examples).chain(api::trials());
+    pages.chain(security::trials()).collect()
 }
 
 /// README.md and what is in docs/.

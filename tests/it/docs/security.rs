@@ -1,0 +1,98 @@
+//! The tests that docs/security.md names for what is tried: each of them exists.
+
+use std::{fs, path::Path};
+
+use libtest_mimic::{Failed, Trial};
+
+use super::{ROOT, below};
+
+/// Where the names of trials, of tests beside the code, and of cases stand.
+const SOURCES: [(&str, &[&str]); 3] = [
+    ("src", &["rs"]),
+    ("tests", &["rs"]),
+    ("tests/conformance/cases", &["yaml"]),
+];
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![Trial::test(
+        "docs::security::tests_that_are_named_exist",
+        named_exist,
+    )]
+}
+
+fn named_exist() -> Result<(), Failed> {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/security.md"))?;
+    let names: Vec<&str> = page.lines().filter_map(last_cell).flat_map(spans).collect();
+    if names.len() < 100 {
+        return Err(format!("{} names: this test looks wrongly", names.len()).into());
+    }
+    let known = known();
+    let missing: Vec<&&str> = names.iter().filter(|name| !known.has(name)).collect();
+    match missing.as_slice() {
+        [] => Ok(()),
+        missing => Err(format!("no test is called {missing:?}").into()),
+    }
+}
+
+/// The last cell of a row that says what is tried, what stops it, and which test tries it.
+fn last_cell(line: &str) -> Option<&str> {
+    let row = line.strip_prefix("| ")?.strip_suffix(" |")?;
+    let cell = row.rsplit(" | ").next()?;
+    let tests = ["::", "beside the code", "the same"];
+    tests.iter().any(|sign| cell.contains(sign)).then_some(cell)
+}
+
+/// What stands between backticks and is the name of a test.
+fn spans(cell: &str) -> Vec<&str> {
+    let spans = cell.split('`').skip(1).step_by(2);
+    let is_name = |span: &&str| {
+        let long = span.contains("::") || span.len() > 20;
+        let name = |c: char| c.is_ascii_alphanumeric() || "_-:".contains(c);
+        long && span.chars().all(name)
+    };
+    spans.filter(is_name).collect()
+}
+
+/// What the sources hold.
+struct Known {
+    texts: Vec<String>,
+    cases: Vec<String>,
+}
+
+fn known() -> Known {
+    let mut known = Known {
+        texts: Vec::new(),
+        cases: Vec::new(),
+    };
+    for (folder, suffixes) in SOURCES {
+        for path in below(&Path::new(ROOT).join(folder), suffixes) {
+            if path.extension().is_some_and(|suffix| suffix == "yaml") {
+                let group = path.parent().and_then(Path::file_name);
+                let [group, case] = [group, path.file_stem()]
+                    .map(|name| name.unwrap_or_default().to_string_lossy());
+                known.cases.push(format!("{group}::{case}"));
+            } else {
+                known.texts.extend(fs::read_to_string(path));
+            }
+        }
+    }
+    known
+}
+
+impl Known {
+    fn has(&self, name: &str) -> bool {
+        if self.cases.iter().any(|case| case == name) {
+            return true;
+        }
+        // Of a group, whose name ends with `::`, something is there.
+        let last = name.trim_end_matches("::");
+        let last = last.rsplit("::").next().unwrap_or_default();
+        let spelled = [
+            format!("fn {last}("),
+            format!("\"{last}\""),
+            format!("::{last}\""),
+        ];
+        let is_there = |text: &String| spelled.iter().any(|one| text.contains(one));
+        self.texts.iter().any(is_there)
+    }
+}
