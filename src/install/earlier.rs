@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Certificates, InstallError, NAME, NAMESPACE, Settings, TlsProfile, object};
 
-/// The image of the manifests, which nobody has set.
+/// What the image of the manifests begins with; the version of a release follows.
 const DEFAULT_IMAGE: &str = "nadmit:";
 /// The webhook whose failurePolicy `--fail-closed` sets.
 const PODS_WEBHOOK: &str = "pods.nadmit.io";
@@ -81,7 +81,7 @@ impl Earlier {
         Self {
             settings: Settings {
                 certificates: certificates(deployment, validating),
-                image: image.filter(|image| !image.starts_with(DEFAULT_IMAGE)),
+                image: image.filter(|image| !is_default(image)),
                 replicas: replicas.and_then(|count| count.try_into().ok()),
                 monitoring: Some(objects.service_monitor.is_some()),
                 fail_closed,
@@ -94,6 +94,13 @@ impl Earlier {
             release: Release::of(deployment).or_else(|| validating.and_then(Release::of)),
         }
     }
+}
+
+/// Whether an image is that of a release's manifests, which nobody has set.
+fn is_default(image: &str) -> bool {
+    let tag = image.strip_prefix(DEFAULT_IMAGE).unwrap_or_default();
+    let mut parts = tag.split('.');
+    tag.matches('.').count() == 2 && parts.all(|part| part.parse::<u32>().is_ok())
 }
 
 impl Settings {
@@ -193,6 +200,22 @@ mod tests {
         let earlier = Earlier::of(&objects(&Settings::default()));
         assert_eq!(earlier.settings.image, None);
         assert_eq!(earlier.settings.replicas, Some(2));
+    }
+
+    #[test]
+    fn an_image_of_the_same_name_that_somebody_set_is_kept() {
+        for (image, expected) in [
+            ("nadmit:0.1.0", true),
+            ("nadmit:12.0.3", true),
+            ("nadmit:test", false),
+            ("nadmit:0.2.0-rc.1", false),
+            ("nadmit:v0.1.0", false),
+            ("nadmit", false),
+            ("nadmit@sha256:0", false),
+            ("registry.example/nadmit:0.1.0", false),
+        ] {
+            assert_eq!(is_default(image), expected, "{image}");
+        }
     }
 
     #[test]
