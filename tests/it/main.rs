@@ -39,6 +39,7 @@ mod pools;
 mod process;
 mod profiles;
 mod properties;
+mod real;
 mod reports;
 mod rounds;
 mod secrets;
@@ -94,6 +95,7 @@ fn main() {
         networks::trials(),
         profiles::trials(),
         properties::trials(),
+        real::trials(),
         reports::trials(),
         steward::trials(),
         rounds::trials(),
@@ -107,6 +109,7 @@ fn main() {
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     e2e::end();
+    real::end();
     multus::end();
     api_server::end();
     conclusion.exit();

@@ -22,6 +22,7 @@ mod pods;
 mod prepare;
 mod read;
 mod real;
+mod real_company;
 mod real_outage;
 mod schema;
 mod seed;
@@ -51,7 +52,7 @@ pub(crate) use self::{
     asked::Asked,
     faults::{Effect, Failure, Fault, FaultAction, Rule},
     kinds::{Kind, installed},
-    real::{NEEDS, RealServer},
+    real::{NEEDS, RealServer, Shape},
     seed::Store,
     shared::{ForeignKind, SharedServer, end, shared},
     time::Clock,

@@ -6,7 +6,7 @@ use std::{
     fs,
     fs::File,
     io,
-    net::TcpListener,
+    net::{IpAddr, Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -28,13 +28,36 @@ pub(crate) const NEEDS: &str = "needs KUBEBUILDER_ASSETS, or tests/real/build.sh
 /// How long it may take to start.
 const STARTS: Duration = Duration::from_secs(60);
 
+/// How a server is started.
+pub(crate) struct Shape {
+    /// The folder of the programs; without one it is that of `KUBEBUILDER_ASSETS`.
+    pub(crate) assets: Option<PathBuf>,
+    /// Where it listens.
+    pub(crate) address: IpAddr,
+    /// What kube-apiserver is told besides.
+    pub(crate) further: Vec<String>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            assets: None,
+            address: Ipv4Addr::LOCALHOST.into(),
+            // No controller makes the accounts that it would ask for.
+            further: vec!["--disable-admission-plugins=ServiceAccount".to_owned()],
+        }
+    }
+}
+
 /// Runs until it is dropped.
 pub(crate) struct RealServer {
-    /// etcd and kube-apiserver, in this order.
+    /// etcd and kube-apiserver, in this order, and what else was started after them.
     pub(super) processes: Vec<Child>,
-    arguments: BTreeMap<&'static str, Vec<String>>,
-    port: u16,
-    folder: TempDir,
+    pub(super) arguments: BTreeMap<&'static str, Vec<String>>,
+    assets: PathBuf,
+    address: IpAddr,
+    pub(super) port: u16,
+    pub(super) folder: TempDir,
 }
 
 impl RealServer {
@@ -56,17 +79,24 @@ impl RealServer {
 
     /// Starts both, and waits until the server is ready.
     pub(crate) async fn start() -> Result<Self, Box<dyn std::error::Error>> {
+        Self::start_as(Shape::default()).await
+    }
+
+    /// Starts both in this shape, and waits until the server is ready.
+    pub(crate) async fn start_as(shape: Shape) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let [clients, peers, port] = [free_port()?, free_port()?, free_port()?];
         let mut server = Self {
             processes: Vec::new(),
             arguments: BTreeMap::new(),
+            assets: shape.assets.clone().map_or_else(assets, Ok)?,
+            address: shape.address,
             port,
             folder,
         };
         let arguments = etcd(server.folder.path(), clients, peers);
         server.arguments.insert("etcd", arguments);
-        let arguments = api_server(server.folder.path(), clients, port)?;
+        let arguments = api_server(server.folder.path(), clients, port, shape)?;
         server.arguments.insert("kube-apiserver", arguments);
         for name in ["etcd", "kube-apiserver"] {
             let process = server.spawn(name)?;
@@ -100,11 +130,15 @@ impl RealServer {
 
     /// The configuration of a client that may do everything.
     pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
-        let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse()?);
+        let mut config = Config::new(self.url().parse()?);
         // Its certificate is its own, made a moment ago.
         config.accept_invalid_certs = true;
         config.auth_info.token = Some(TOKEN.to_owned().into());
         Ok(config)
+    }
+
+    fn url(&self) -> String {
+        format!("https://{}:{}", self.address, self.port)
     }
 
     /// The same as a file for kubectl and for nadmit.
@@ -117,7 +151,7 @@ impl RealServer {
         let text = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {
-                "server": format!("https://127.0.0.1:{}", self.port),
+                "server": self.url(),
                 "insecure-skip-tls-verify": true,
             }}],
             "users": [{"name": "test", "user": {"token": token}}],
@@ -131,7 +165,7 @@ impl RealServer {
     pub(super) fn spawn(&self, name: &str) -> io::Result<Child> {
         let said = File::create(self.folder.path().join(format!("{name}.log")))?;
         let arguments = self.arguments.get(name).into_iter().flatten();
-        let program = assets()?.join(name);
+        let program = self.assets.join(name);
         Command::new(&program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -142,15 +176,15 @@ impl RealServer {
     }
 
     /// The end of what they have said.
-    fn said(&self) -> String {
-        let logs = ["etcd.log", "kube-apiserver.log"];
+    pub(crate) fn said(&self) -> String {
+        let logs = self.arguments.keys().map(|name| format!("{name}.log"));
         let said = logs.map(|log| fs::read_to_string(self.folder.path().join(log)));
         let ends = said.map(|said| {
             let said = said.unwrap_or_default();
             let lines: Vec<&str> = said.lines().rev().take(5).collect();
             lines.into_iter().rev().collect::<Vec<_>>().join("\n")
         });
-        ends.join("\n")
+        ends.collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -189,6 +223,7 @@ fn api_server(
     folder: &Path,
     etcd: u16,
     port: u16,
+    shape: Shape,
 ) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let key = folder.join("service-accounts.key");
     let pair = rcgen::KeyPair::generate()?;
@@ -204,10 +239,11 @@ fn api_server(
         &tokens,
         format!("{TOKEN},admin,admin,\"system:masters\"\n{nadmit}"),
     )?;
-    Ok(vec![
+    let address = shape.address;
+    let own = [
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
-        "--bind-address=127.0.0.1".to_owned(),
-        "--advertise-address=127.0.0.1".to_owned(),
+        format!("--bind-address={address}"),
+        format!("--advertise-address={address}"),
         // Since 1.37 a loopback address is refused for the endpoints of the server.
         "--endpoint-reconciler-type=none".to_owned(),
         format!("--secure-port={port}"),
@@ -218,9 +254,8 @@ fn api_server(
         format!("--service-account-signing-key-file={}", key.display()),
         format!("--token-auth-file={}", tokens.display()),
         "--authorization-mode=RBAC".to_owned(),
-        // No controller makes the accounts that it would ask for.
-        "--disable-admission-plugins=ServiceAccount".to_owned(),
-    ])
+    ];
+    Ok(own.into_iter().chain(shape.further).collect())
 }
 
 async fn answers(client: &Client) -> bool {

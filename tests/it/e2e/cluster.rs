@@ -77,7 +77,7 @@ impl Cluster {
             client,
             kubeconfig,
         };
-        cluster.create(&networks())?;
+        cluster.create(&network_definition())?;
         Ok(cluster)
     }
 
@@ -389,7 +389,7 @@ fn redirect(object: &mut Value, registration: &Registration<'_>) -> Result<(), F
 }
 
 /// The definition of networks, as Multus brings it.
-fn networks() -> Value {
+pub(crate) fn network_definition() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},

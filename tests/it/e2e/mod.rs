@@ -21,7 +21,7 @@ mod words;
 
 use libtest_mimic::{Failed, Trial};
 
-pub(crate) use self::shared::end;
+pub(crate) use self::{cluster::network_definition, shared::end};
 use crate::{
     api_server::{NEEDS, RealServer},
     deploy::objects,

@@ -7,6 +7,7 @@
 //! `NADMIT_WIRE_SEED=N` runs the case of one seed again; `NADMIT_FUZZ_SECONDS` makes the property run
 //! longer; `NADMIT_CNI_PLUGINS` names a folder with plugins of another version than Debian's.
 
+mod attached;
 mod cases;
 mod generate;
 mod go;
@@ -21,6 +22,7 @@ mod world;
 
 use libtest_mimic::Trial;
 
+pub(crate) use self::attached::{Definition, attached};
 use crate::plugins::host::{Host, Plugins};
 
 /// The property for an annotation of any bytes: a fuzz target.

@@ -1,0 +1,59 @@
+//! nadmit away while pods are bound: they wait for their addresses, get them late, and then start.
+
+use libtest_mimic::Failed;
+
+use super::{
+    Named,
+    cluster::{Cluster, installed},
+    stage::{namespace, pool, stateful_set},
+    statefulset::agreed,
+};
+
+pub(super) const TRIALS: &[Named] = &[("addresses_that_were_missed_are_put_in_late", late)];
+
+const NAMESPACE: &str = "late";
+
+fn late() -> Result<(), Failed> {
+    let cluster = installed()?;
+    cluster.apply(&[
+        namespace(NAMESPACE, &[("nadmit.io/injection", "enabled")]),
+        pool("late", &["198.51.100.64/27"]),
+        cluster.network(NAMESPACE, "late"),
+    ])?;
+    cluster.until_ready("late")?;
+    replicas(&cluster, 0)?;
+    let hung = hangs(&cluster);
+    // Whatever became of that: others need it.
+    replicas(&cluster, 2)?;
+    hung?;
+    let pods = cluster.until_pods(NAMESPACE, 1)?;
+    agreed(&cluster, NAMESPACE, pods.keys())?;
+    cluster.done(
+        &["delete", "namespace", NAMESPACE, "--timeout=100s", "--wait"],
+        "",
+    )?;
+    cluster.until_free(NAMESPACE)?;
+    cluster.done(&["delete", "addresspool", "late", "--timeout=60s"], "")?;
+    cluster.is_content()
+}
+
+/// Waits until a pod without addresses hangs on its node, because the plugin gets none.
+fn hangs(cluster: &Cluster) -> Result<(), Failed> {
+    cluster.apply(&[stateful_set(NAMESPACE, "db", 1, "storage")])?;
+    cluster.soon("the pod does not hang", || {
+        let events = cluster.get(&["events", "-n", NAMESPACE])?;
+        let mut events = events["items"].as_array().into_iter().flatten();
+        let hangs = events.any(|event| event["reason"] == "FailedCreatePodSandBox");
+        Ok(hangs.then_some(()))
+    })
+}
+
+/// Scales nadmit, and waits until so many replicas are there.
+fn replicas(cluster: &Cluster, count: usize) -> Result<(), Failed> {
+    let replicas = format!("--replicas={count}");
+    cluster.done(
+        &["scale", "-n", "nadmit", "deployment/nadmit", &replicas],
+        "",
+    )?;
+    cluster.until_pods("nadmit", count).map(drop)
+}

@@ -1,0 +1,300 @@
+//! A cluster: the control plane, nodes without containers, kubectl, and the commands of nadmit.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use kube::Client;
+use libtest_mimic::Failed;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{
+    control_plane::ControlPlane,
+    node::{Config, Running, Wire, ip},
+    parts::Parts,
+};
+use crate::e2e::network_definition;
+
+/// The longest that anything may take on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+const A_MOMENT: Duration = Duration::from_millis(250);
+/// The longest that a command may take, as `timeout` reads it.
+const COMMAND: &str = "240";
+/// nadmit's image; it is never pulled.
+pub(super) const IMAGE: &str = "nadmit:test";
+
+/// A cluster that ends when this is dropped.
+pub(super) struct Cluster {
+    runtime: Runtime,
+    parts: Parts,
+    kubeconfig: PathBuf,
+    nodes: Option<Running>,
+    control_plane: ControlPlane,
+    wire: Arc<Wire>,
+}
+
+/// The end of a command, and its words on both streams.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) code: Option<i32>,
+    pub(super) out: String,
+    pub(super) errors: String,
+}
+
+impl Told {
+    /// Whether it ended well.
+    pub(super) fn is_well(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// Returns its words on both streams.
+    pub(super) fn said(&self) -> String {
+        format!("{}{}", self.out, self.errors)
+    }
+}
+
+impl Cluster {
+    /// Starts a cluster of so many nodes that knows the kind of networks.
+    pub(super) fn start(nodes: usize) -> Result<Self, Failed> {
+        let parts = Parts::find()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let told = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
+        let wire = Arc::new(Wire::new()?);
+        let address = wire.address.into();
+        let control_plane = runtime.block_on(ControlPlane::start(&parts, address));
+        let control_plane = control_plane.map_err(told)?;
+        let kubeconfig = control_plane.server.kubeconfig()?;
+        let client = {
+            let _inside = runtime.enter();
+            Client::try_from(control_plane.server.config().map_err(told)?)?
+        };
+        let config = Config {
+            parts: parts.clone(),
+            client,
+            kubeconfig: kubeconfig.clone(),
+            api_server: (address, control_plane.server.port()),
+            names: (1..=nodes).map(|number| format!("node-{number}")).collect(),
+            image: "nadmit:",
+        };
+        let nodes = runtime.block_on(Running::start(config, Arc::clone(&wire)));
+        let nodes = nodes.map_err(told)?;
+        println!("pods are attached by {}", nodes.attacher());
+        let cluster = Self {
+            runtime,
+            parts,
+            kubeconfig,
+            nodes: Some(nodes),
+            control_plane,
+            wire,
+        };
+        cluster.done(&["apply", "-f", "-"], &network_definition().to_string())?;
+        let kind = "crd/network-attachment-definitions.k8s.cni.cncf.io";
+        cluster.done(
+            &["wait", "--for=condition=Established", "--timeout=60s", kind],
+            "",
+        )?;
+        Ok(cluster)
+    }
+
+    /// Returns the interface of the host on which networks are made.
+    pub(super) fn master(&self) -> &str {
+        &self.wire.master
+    }
+
+    fn told(mut command: Command, input: &str) -> Result<Told, Failed> {
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut pipe) = process.stdin.take() {
+            pipe.write_all(input.as_bytes())?;
+        }
+        let output = process.wait_with_output()?;
+        Ok(Told {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout)?,
+            errors: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    fn command(&self, program: &std::ffi::OsStr, arguments: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg(COMMAND).arg(program).args(arguments);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        // What kubectl has cached belongs to the server's folder.
+        command.env("HOME", self.control_plane.server.folder());
+        for (key, _) in std::env::vars_os() {
+            if key.to_string_lossy().starts_with("NADMIT_") {
+                command.env_remove(key);
+            }
+        }
+        command
+    }
+
+    /// Runs kubectl with this input.
+    pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<Told, Failed> {
+        Self::told(
+            self.command(self.parts.kubectl.as_os_str(), arguments),
+            input,
+        )
+    }
+
+    /// Returns what kubectl prints; it has to go well.
+    pub(super) fn done(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {
+        let told = self.kubectl(arguments, input)?;
+        match told.is_well() {
+            true => Ok(told.out),
+            false => Err(format!("kubectl {}: {}", arguments.join(" "), told.said()).into()),
+        }
+    }
+
+    /// Runs a command of nadmit.
+    pub(super) fn nadmit(&self, arguments: &[&str]) -> Result<Told, Failed> {
+        Self::told(
+            self.command(env!("CARGO_BIN_EXE_nadmit").as_ref(), arguments),
+            "",
+        )
+    }
+
+    /// Runs a command of nadmit, which has to go well, and prints what it says.
+    pub(super) fn nadmit_does(&self, arguments: &[&str]) -> Result<Told, Failed> {
+        let begun = Instant::now();
+        let told = self.nadmit(arguments)?;
+        println!(
+            "$ nadmit {} ({:.1} s)\n{}",
+            arguments.join(" "),
+            begun.elapsed().as_secs_f32(),
+            told.said()
+        );
+        match told.is_well() {
+            true => Ok(told),
+            false => Err(format!(
+                "nadmit {}: {}\n{}",
+                arguments.join(" "),
+                told.said(),
+                self.said()
+            )
+            .into()),
+        }
+    }
+
+    /// Reads an object or a list.
+    pub(super) fn get(&self, arguments: &[&str]) -> Result<Value, Failed> {
+        let text = self.done(&[&["get", "-o=json"], arguments].concat(), "")?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Reads the addresses of a pod's interface as the kernel has them, without those of the link.
+    pub(super) fn addresses(
+        &self,
+        namespace: &str,
+        pod: &str,
+        interface: &str,
+    ) -> Result<Vec<String>, Failed> {
+        let nodes = self.nodes.as_ref().ok_or("no node")?;
+        let place = nodes.place(namespace, pod);
+        let place = place.ok_or_else(|| format!("{namespace}/{pod} has no network namespace"))?;
+        let text = ip(&["-n", &place, "-j", "addr", "show", "dev", interface])?;
+        let shown: Value = serde_json::from_str(&text)?;
+        let all = shown[0]["addr_info"].as_array().into_iter().flatten();
+        let given = all.filter(|one| one["scope"] != "link");
+        let mut addresses: Vec<String> = given
+            .map(|one| {
+                format!(
+                    "{}/{}",
+                    one["local"].as_str().unwrap_or_default(),
+                    one["prefixlen"]
+                )
+            })
+            .collect();
+        addresses.sort();
+        Ok(addresses)
+    }
+
+    /// Tries until there is something; the complaint comes with what everybody has said.
+    pub(super) fn soon<T>(
+        &self,
+        complaint: &str,
+        mut look: impl FnMut() -> Result<Option<T>, Failed>,
+    ) -> Result<T, Failed> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look()? {
+                return Ok(found);
+            }
+            if Instant::now() > end {
+                let pods = self.kubectl(&["get", "pods", "-A", "-o=wide"], "")?.said();
+                let events = self.kubectl(&["get", "events", "-A"], "")?.said();
+                return Err(format!("{complaint}\n{pods}\n{events}\n{}", self.said()).into());
+            }
+            thread::sleep(A_MOMENT);
+        }
+    }
+
+    /// Sees that the nodes have nothing to complain of.
+    pub(super) fn is_content(&self) -> Result<(), Failed> {
+        let complaints = self.nodes.as_ref().map(Running::complaints);
+        let complaints = complaints.unwrap_or_default();
+        match complaints.is_empty() {
+            true => Ok(()),
+            false => Err(complaints.join("\n").into()),
+        }
+    }
+
+    /// Returns what nodes and control plane have said last.
+    pub(super) fn said(&self) -> String {
+        let of_nodes = self.nodes.as_ref().map(Running::said);
+        format!(
+            "{}\n{}",
+            of_nodes.unwrap_or_default(),
+            self.control_plane.said()
+        )
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(nodes) = self.nodes.take() {
+            self.runtime.block_on(nodes.end());
+        }
+    }
+}
+
+static SHARED: Mutex<Option<Result<Arc<Cluster>, String>>> = Mutex::new(None);
+/// Held by a trial: clusters are large, and a machine may be small.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs a trial alone.
+pub(super) fn alone(trial: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    trial()
+}
+
+/// Returns the cluster that trials share, in which nadmit is installed, started by whoever wants it first.
+pub(super) fn installed() -> Result<Arc<Cluster>, Failed> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = shared.get_or_insert_with(|| {
+        let made = Cluster::start(2).and_then(|cluster| {
+            cluster.nadmit_does(&["install", "--image", IMAGE])?;
+            Ok(Arc::new(cluster))
+        });
+        made.map_err(|error| error.message().unwrap_or_default().to_owned())
+    });
+    Ok(made.clone()?)
+}
+
+/// Ends the shared cluster behind the last trial: nothing else would end its processes.
+pub(crate) fn end() {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(shared.take());
+}

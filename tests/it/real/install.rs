@@ -1,0 +1,118 @@
+//! Installing again with other options, over what an earlier release has left, and taking everything out.
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use super::{
+    Named,
+    cluster::{Cluster, IMAGE},
+    stage::{namespace, text},
+    typo,
+    upgrade::Left,
+};
+
+pub(super) const TRIALS: &[Named] = &[("install_again_with_other_options", install_again)];
+
+/// The kinds whose objects nadmit's manifests have outside of its namespace.
+const OF_CLUSTER: [&str; 9] = [
+    "clusterroles",
+    "clusterrolebindings",
+    "priorityclasses",
+    "flowschemas",
+    "prioritylevelconfigurations",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "validatingwebhookconfigurations",
+    "mutatingwebhookconfigurations",
+];
+
+fn install_again() -> Result<(), Failed> {
+    let cluster = Cluster::start(2)?;
+    let left = Left::put(&cluster)?;
+    cluster.nadmit_does(&["install", "--image", IMAGE, "--replicas", "3"])?;
+    serves(&cluster, 3, "warn")?;
+    left.is_kept(&cluster)?;
+
+    // What is not given stays.
+    cluster.nadmit_does(&["install", "--mode", "deny"])?;
+    serves(&cluster, 3, "deny")?;
+    cluster.apply(&[namespace("typo", &[])])?;
+    let told = cluster.kubectl(&["apply", "-f", "-"], &typo::pod("typo").to_string())?;
+    println!("{}", told.said());
+    if told.is_well() || !told.errors.contains("storage-nett") {
+        return Err(format!("mode deny denies nothing: {}", told.said()).into());
+    }
+    cluster.nadmit_does(&["install", "--replicas", "1"])?;
+    serves(&cluster, 1, "deny")?;
+
+    // What this cluster has no kind for is named, and nothing else is hindered.
+    let told = cluster.nadmit_does(&["install", "--monitoring"])?;
+    for words in ["skipped", "the cluster has no ServiceMonitor"] {
+        if !told.said().contains(words) {
+            return Err(format!("it does not say {words:?}").into());
+        }
+    }
+    serves(&cluster, 1, "deny")?;
+    left.is_kept(&cluster)?;
+
+    cluster.nadmit_does(&["uninstall"])?;
+    nothing_is_left(&cluster)?;
+    left.is_kept(&cluster)?;
+    let told = cluster.nadmit(&["status"])?;
+    if told.is_well() || !told.said().contains("not installed") {
+        return Err(format!("nadmit status: {}", told.said()).into());
+    }
+
+    // Whoever comes back goes on with the records.
+    cluster.nadmit_does(&["install", "--image", IMAGE])?;
+    serves(&cluster, 2, "warn")?;
+    left.is_kept(&cluster)?;
+    cluster.nadmit_does(&["uninstall", "--purge", "--yes"])?;
+    nothing_is_left(&cluster)?;
+    let definitions = names(&cluster, "customresourcedefinitions")?;
+    match definitions.iter().find(|name| name.ends_with(".nadmit.io")) {
+        None => Ok(()),
+        Some(name) => Err(format!("{name} is left").into()),
+    }
+}
+
+/// Sees that so many replicas of the image serve in this mode, and that `nadmit status` says so.
+fn serves(cluster: &Cluster, replicas: u64, mode: &str) -> Result<(), Failed> {
+    let deployment = cluster.get(&["deployment", "-n", "nadmit", "nadmit"])?;
+    let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+    let found = (&deployment["spec"]["replicas"], image);
+    if found.0.as_u64() != Some(replicas) || *found.1 != *IMAGE {
+        return Err(format!("the Deployment has {found:?}, and not {replicas} of {IMAGE}").into());
+    }
+    let told = cluster.nadmit_does(&["status"])?;
+    for words in [
+        format!("{replicas} of {replicas} ready, {IMAGE}"),
+        format!("mode         {mode}"),
+    ] {
+        if !told.out.contains(&words) {
+            return Err(format!("nadmit status does not say {words:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Sees that only definitions and records are left.
+fn nothing_is_left(cluster: &Cluster) -> Result<(), Failed> {
+    for kind in OF_CLUSTER {
+        let names = names(cluster, kind)?;
+        if let Some(name) = names.iter().find(|name| name.contains("nadmit")) {
+            return Err(format!("{kind} {name} is left").into());
+        }
+    }
+    let namespaces = names(cluster, "namespaces")?;
+    match namespaces.iter().any(|name| name == "nadmit") {
+        false => Ok(()),
+        true => Err("the namespace nadmit is left".into()),
+    }
+}
+
+fn names(cluster: &Cluster, kind: &str) -> Result<Vec<String>, Failed> {
+    let list: Value = cluster.get(&[kind])?;
+    let items = list["items"].as_array().into_iter().flatten();
+    Ok(items.map(|item| text(&item["metadata"]["name"])).collect())
+}

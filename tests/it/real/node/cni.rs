@@ -1,0 +1,141 @@
+//! CNI plugins, run for a sandbox as containerd and libcni run them.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+/// The longest that a plugin may take, as `timeout` reads it.
+const PATIENCE: &str = "60";
+
+/// A command of the CNI specification.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verb {
+    Add,
+    Del,
+}
+
+/// A sandbox, as plugins are told of it.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) container: String,
+    /// The file of the network namespace.
+    pub(super) namespace: PathBuf,
+    pub(super) interface: String,
+    /// `CNI_ARGS`
+    pub(super) args: String,
+    /// The folder of the plugins.
+    pub(super) plugins: PathBuf,
+}
+
+/// Runs one program, and returns the result that it prints, or its reason for failing.
+pub(super) fn exec(
+    program: &Path,
+    verb: Verb,
+    target: &Target,
+    config: &Value,
+) -> Result<Value, String> {
+    let (command, in_words) = match verb {
+        Verb::Add => ("ADD", "add"),
+        Verb::Del => ("DEL", "delete"),
+    };
+    let named = format!(
+        "plugin type={} name={} failed ({in_words}): ",
+        config["type"], config["name"]
+    );
+    let process = Command::new("timeout")
+        .arg(PATIENCE)
+        .arg(program)
+        .env("CNI_COMMAND", command)
+        .env("CNI_CONTAINERID", &target.container)
+        .env("CNI_NETNS", &target.namespace)
+        .env("CNI_IFNAME", &target.interface)
+        .env("CNI_ARGS", &target.args)
+        .env("CNI_PATH", &target.plugins)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut process = process.map_err(|error| format!("{named}{error}"))?;
+    if let Some(mut input) = process.stdin.take() {
+        // A plugin may refuse before it has read everything.
+        let _ = input.write_all(config.to_string().as_bytes());
+    }
+    let output = process.wait_with_output();
+    let output = output.map_err(|error| format!("{named}{error}"))?;
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    if output.status.success() {
+        return Ok(said);
+    }
+    let words = [&said["msg"], &said["details"]].map(|word| word.as_str().unwrap_or_default());
+    let words = words.join(" ");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "{named}{} {}",
+        words.trim(),
+        errors.lines().last().unwrap_or_default()
+    ))
+}
+
+/// Adds a chain's plugins one after the other; each is given the result of the one before.
+pub(super) fn add(target: &Target, plugins: &[Value]) -> Result<Value, String> {
+    let mut result = Value::Null;
+    for plugin in plugins {
+        let mut config = plugin.clone();
+        if !result.is_null() {
+            config["prevResult"] = result;
+        }
+        result = exec(&program(target, plugin), Verb::Add, target, &config)?;
+    }
+    Ok(result)
+}
+
+/// Takes a chain's plugins back in the opposite order.
+pub(super) fn del(target: &Target, plugins: &[Value]) -> Result<(), String> {
+    let outcomes = plugins
+        .iter()
+        .rev()
+        .map(|plugin| exec(&program(target, plugin), Verb::Del, target, plugin).map(drop));
+    outcomes.fold(Ok(()), Result::and)
+}
+
+fn program(target: &Target, plugin: &Value) -> PathBuf {
+    let kind = plugin["type"].as_str().unwrap_or_default();
+    // Nothing outside of the folder.
+    target.plugins.join(kind.replace('/', "_"))
+}
+
+/// Returns the plugins of a list, each with the list's name and version.
+pub(super) fn plugins_of(list: &Value) -> Vec<Value> {
+    let plugins = list["plugins"].as_array().into_iter().flatten();
+    let named = plugins.map(|plugin| {
+        let mut plugin = plugin.clone();
+        plugin["name"] = list["name"].clone();
+        plugin["cniVersion"] = list["cniVersion"].clone();
+        plugin
+    });
+    named.collect()
+}
+
+/// Returns the addresses of a result, with their prefixes.
+pub(super) fn addresses(result: &Value) -> Vec<String> {
+    let ips = result["ips"].as_array().into_iter().flatten();
+    ips.filter_map(|ip| Some(ip["address"].as_str()?.to_owned()))
+        .collect()
+}
+
+/// Returns an attachment as the annotation for the status of networks has it.
+pub(super) fn status(network: &str, interface: &str, result: &Value) -> Value {
+    let inside = result["interfaces"].as_array().into_iter().flatten();
+    let inside = inside.filter(|one| one["sandbox"].as_str().is_some_and(|text| !text.is_empty()));
+    let mac = inside.map(|one| one["mac"].clone()).next();
+    let plain = addresses(result);
+    let plain = plain.iter().filter_map(|address| address.split('/').next());
+    json!({
+        "name": network, "interface": interface, "ips": plain.collect::<Vec<_>>(),
+        "mac": mac, "default": interface == "eth0", "dns": {},
+    })
+}

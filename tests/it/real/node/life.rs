@@ -1,0 +1,268 @@
+//! The life of one pod on its node: its sandbox, tried again until it stands; its containers; its end.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Node,
+    contained::Contained,
+    now,
+    sandbox::Sandbox,
+    status::{self, ContainerState, Since},
+};
+
+/// The pause before a pod is tried again for the first time; then twice as long each time.
+const BACK_OFF: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(4);
+/// The pause between two looks at processes and probes.
+const LOOK: Duration = Duration::from_millis(200);
+/// The pause between two looks at volumes unasked, as the kubelet does it.
+const VOLUMES: Duration = Duration::from_secs(60);
+
+/// The newest that is known of a pod.
+#[derive(Debug, Clone)]
+pub(super) enum Seen {
+    There(Arc<Pod>),
+    /// It is no longer in the API.
+    Gone,
+}
+
+struct Life {
+    node: Arc<Node>,
+    pod: Arc<Pod>,
+    seen: watch::Receiver<Seen>,
+    is_gone: bool,
+}
+
+/// Leads a pod's life from its binding to its end.
+pub(super) async fn live(node: Arc<Node>, pod: Arc<Pod>, seen: watch::Receiver<Seen>) {
+    let mut life = Life {
+        node,
+        pod,
+        seen,
+        is_gone: false,
+    };
+    if let Some(sandbox) = life.until_sandboxed().await {
+        let place = life.key();
+        if let Some(namespace) = sandbox.namespace() {
+            let places = life.node.places.lock();
+            let mut places = places.unwrap_or_else(PoisonError::into_inner);
+            places.insert(place.clone(), namespace.to_owned());
+        }
+        life.run(&sandbox).await;
+        {
+            let places = life.node.places.lock();
+            let mut places = places.unwrap_or_else(PoisonError::into_inner);
+            // A pod of the same name may have come meanwhile.
+            if places.get(&place).map(String::as_str) == sandbox.namespace() {
+                places.remove(&place);
+            }
+        }
+        sandbox.remove(&life.node).await;
+    }
+    life.delete().await;
+}
+
+impl Life {
+    fn key(&self) -> (String, String) {
+        (
+            self.pod.namespace().unwrap_or_default(),
+            self.pod.name_any(),
+        )
+    }
+
+    fn api(&self) -> Api<Pod> {
+        Api::namespaced(self.node.client.clone(), &self.key().0)
+    }
+
+    /// Takes up what is known, and says whether the pod is to go.
+    fn is_to_go(&mut self) -> bool {
+        match &*self.seen.borrow_and_update() {
+            Seen::There(pod) => self.pod = Arc::clone(pod),
+            Seen::Gone => self.is_gone = true,
+        }
+        self.is_gone || self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Waits so long, or until something changes.
+    async fn wait(&mut self, at_most: Duration) {
+        if let Ok(Err(_)) = timeout(at_most, self.seen.changed()).await {
+            self.is_gone = true;
+            sleep(at_most).await;
+        }
+    }
+
+    async fn until_sandboxed(&mut self) -> Option<Sandbox> {
+        let mut back_off = BACK_OFF;
+        loop {
+            if self.is_to_go() {
+                return None;
+            }
+            match Sandbox::make(&self.node, &self.pod).await {
+                Ok(sandbox) => return Some(sandbox),
+                Err(why) => self.event("FailedCreatePodSandBox", &why).await,
+            }
+            let end = Instant::now() + back_off;
+            while Instant::now() < end && !self.is_to_go() {
+                self.wait(end - Instant::now()).await;
+            }
+            back_off = (back_off * 2).min(LONGEST);
+        }
+    }
+
+    /// Runs the containers until the pod is to go.
+    async fn run(&mut self, sandbox: &Sandbox) {
+        let mut since = Since {
+            made: now(),
+            ready: now(),
+        };
+        let Some(mut containers) = self.until_started(sandbox).await else {
+            return;
+        };
+        let mut written: Option<Vec<ContainerState>> = None;
+        let mut volumes = Instant::now() + VOLUMES;
+        while !self.is_to_go() {
+            let states: Vec<ContainerState> =
+                containers.iter().map(|one| one.state.clone()).collect();
+            if written.as_ref() != Some(&states) {
+                since.ready = now();
+                let told = status::running(&self.pod, sandbox.place(), &states, &since);
+                if self.write(told).await {
+                    written = Some(states);
+                }
+            }
+            let is_run = containers.iter().any(Contained::is_run);
+            let pause = match is_run || written.is_none() {
+                true => LOOK,
+                false => VOLUMES,
+            };
+            let before = Arc::clone(&self.pod);
+            self.wait(pause).await;
+            if !is_run || self.is_to_go() {
+                continue;
+            }
+            // A pod whose annotations change is looked at at once.
+            if before.annotations() != self.pod.annotations() || Instant::now() > volumes {
+                for one in &containers {
+                    if let Err(why) = one.update(&self.node, &self.pod).await {
+                        self.event("FailedMount", &why).await;
+                    }
+                }
+                volumes = Instant::now() + VOLUMES;
+            }
+            for one in &mut containers {
+                one.look(&self.node, &self.pod, sandbox).await;
+            }
+        }
+        let grace = self.pod.metadata.deletion_grace_period_seconds;
+        for one in &mut containers {
+            one.end(grace.unwrap_or(0)).await;
+        }
+        if !self.is_gone {
+            let states: Vec<ContainerState> =
+                containers.iter().map(|one| one.state.clone()).collect();
+            self.write(status::ended(&states)).await;
+        }
+        for one in &containers {
+            one.remove();
+        }
+    }
+
+    async fn until_started(&mut self, sandbox: &Sandbox) -> Option<Vec<Contained>> {
+        let pod = Arc::clone(&self.pod);
+        let specs = pod.spec.as_ref().map(|spec| spec.containers.clone());
+        let mut containers = Vec::new();
+        for spec in specs.unwrap_or_default() {
+            loop {
+                if self.is_to_go() {
+                    return None;
+                }
+                match Contained::start(&self.node, &self.pod, sandbox, &spec).await {
+                    Ok(contained) => {
+                        containers.push(contained);
+                        break;
+                    }
+                    Err(why) => self.event("FailedMount", &why).await,
+                }
+                self.wait(BACK_OFF).await;
+            }
+        }
+        Some(containers)
+    }
+
+    /// Writes a status, and says whether that went well.
+    async fn write(&self, status: Value) -> bool {
+        let patch = Patch::Merge(json!({
+            "metadata": {"uid": self.pod.uid()}, "status": status,
+        }));
+        let written = self
+            .api()
+            .patch_status(&self.pod.name_any(), &PatchParams::default(), &patch)
+            .await;
+        if let Err(error) = &written {
+            self.node
+                .complain(format!("{} status of {:?}: {error}", now(), self.key()));
+        }
+        written.is_ok()
+    }
+
+    async fn event(&self, reason: &str, message: &str) {
+        let (namespace, name) = self.key();
+        let event = json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"generateName": format!("{name}."), "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name,
+                "uid": self.pod.uid(), "resourceVersion": self.pod.resource_version(),
+            },
+            "reason": reason, "message": message, "type": "Warning", "count": 1,
+            "firstTimestamp": now(), "lastTimestamp": now(),
+            "source": {
+                "component": "kubelet",
+                "host": self.pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+            },
+        });
+        let event: Result<Event, _> = serde_json::from_value(event);
+        let Ok(event) = event else {
+            return;
+        };
+        let events: Api<Event> = Api::namespaced(self.node.client.clone(), &namespace);
+        // A namespace that is being deleted takes none.
+        let _ = events.create(&PostParams::default(), &event).await;
+    }
+
+    /// Deletes the pod that has ended.
+    async fn delete(&mut self) {
+        let mut tries = 0;
+        while !self.is_gone && tries < 20 {
+            let mut parameters = DeleteParams::default().grace_period(0);
+            parameters.preconditions = Some(Preconditions {
+                uid: self.pod.uid(),
+                resource_version: None,
+            });
+            match self.api().delete(&self.pod.name_any(), &parameters).await {
+                Ok(_) => return,
+                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return,
+                Err(error) => {
+                    tries += 1;
+                    self.node
+                        .complain(format!("{} delete {:?}: {error}", now(), self.key()));
+                    sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A node without containers: each pod has a network namespace with the interfaces that the real plugins make,
+//! and of all images only nadmit's is run.
+//!
+//! The kubelet's part is done as far as controllers, scheduler and nadmit can see it: Nodes and Leases,
+//! sandboxes that are tried again, Events, probes, status, and the end of a pod.
+
+mod attacher;
+mod cni;
+mod contained;
+mod container;
+mod env;
+mod life;
+mod probe;
+mod register;
+mod sandbox;
+mod status;
+mod volumes;
+mod wire;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::IpAddr,
+    path::PathBuf,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
+};
+use tempfile::TempDir;
+use tokio::{
+    sync::{oneshot, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+pub(in crate::real) use self::wire::{Wire, ip};
+use self::{attacher::Attacher, life::Seen};
+use super::parts::Parts;
+
+/// The settings of a node.
+pub(super) struct Config {
+    pub(super) parts: Parts,
+    pub(super) client: Client,
+    pub(super) kubeconfig: PathBuf,
+    /// The place where pods reach the API server.
+    pub(super) api_server: (IpAddr, u16),
+    /// The names of the nodes.
+    pub(super) names: Vec<String>,
+    /// The beginning of the images whose containers are run.
+    pub(super) image: &'static str,
+}
+
+/// Everything that the lives of all pods share.
+struct Node {
+    client: Client,
+    api_server: (IpAddr, u16),
+    names: Vec<String>,
+    image: &'static str,
+    attacher: Attacher,
+    plugins: PathBuf,
+    wire: Arc<Wire>,
+    folder: TempDir,
+    /// The network namespaces of pods that run, by namespace and name.
+    places: Mutex<BTreeMap<(String, String), String>>,
+    /// Faults that no Event tells.
+    complaints: Mutex<Vec<String>>,
+}
+
+/// The nodes at work, until [`Running::end`].
+pub(super) struct Running {
+    node: Arc<Node>,
+    stop: oneshot::Sender<()>,
+    work: JoinHandle<()>,
+    leases: JoinHandle<()>,
+}
+
+impl Running {
+    /// Registers the nodes and begins to watch pods.
+    ///
+    /// # Errors
+    /// When the API server refuses, or a folder cannot be made.
+    pub(super) async fn start(
+        config: Config,
+        wire: Arc<Wire>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        for name in ["logs", "roots", "host-local"] {
+            fs::create_dir(folder.path().join(name))?;
+        }
+        let cluster = wire.cluster_network(&folder.path().join("host-local"));
+        let attacher = Attacher::new(
+            config.parts.multus,
+            &cluster,
+            &config.kubeconfig,
+            &config.parts.plugins,
+            folder.path(),
+        )?;
+        register::register(&config.client, &config.names, wire.address.into()).await?;
+        let leases = tokio::spawn(register::keep(config.client.clone(), config.names.clone()));
+        let node = Arc::new(Node {
+            client: config.client,
+            api_server: config.api_server,
+            names: config.names,
+            image: config.image,
+            attacher,
+            plugins: config.parts.plugins,
+            wire,
+            folder,
+            places: Mutex::default(),
+            complaints: Mutex::default(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let work = tokio::spawn(watch_pods(Arc::clone(&node), stopped));
+        Ok(Self {
+            node,
+            stop,
+            work,
+            leases,
+        })
+    }
+
+    /// Ends all processes, and leaves the pods as they are.
+    pub(super) async fn end(self) {
+        let _ = self.stop.send(());
+        let _ = self.work.await;
+        self.leases.abort();
+    }
+
+    /// Says who attaches pods.
+    pub(super) fn attacher(&self) -> &'static str {
+        self.node.attacher.name()
+    }
+
+    /// Returns the network namespace of a pod that runs.
+    pub(super) fn place(&self, namespace: &str, pod: &str) -> Option<String> {
+        let places = self.node.places.lock();
+        let places = places.unwrap_or_else(PoisonError::into_inner);
+        places.get(&(namespace.to_owned(), pod.to_owned())).cloned()
+    }
+
+    /// Returns the faults that no Event tells.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let complaints = self.node.complaints.lock();
+        complaints.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns what went wrong, and the ends of the logs of nadmit.
+    pub(super) fn said(&self) -> String {
+        let mut said = self.complaints().join("\n");
+        let logs = fs::read_dir(self.node.folder.path().join("logs"));
+        for log in logs.into_iter().flatten().flatten() {
+            let text = fs::read_to_string(log.path()).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().rev().take(15).collect();
+            said += &format!("\n--- {}", log.file_name().to_string_lossy());
+            for line in lines.iter().rev() {
+                said += &format!("\n{line}");
+            }
+        }
+        said
+    }
+}
+
+impl Node {
+    fn complain(&self, what: String) {
+        let complaints = self.complaints.lock();
+        complaints
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(what);
+    }
+}
+
+/// Gives each pod of these nodes a life of its own.
+async fn watch_pods(node: Arc<Node>, mut stopped: oneshot::Receiver<()>) {
+    let pods: Api<Pod> = Api::all(node.client.clone());
+    let mut events = pin!(watcher(pods, watcher::Config::default()).default_backoff());
+    let mut lives = JoinSet::new();
+    let mut known: BTreeMap<String, watch::Sender<Seen>> = BTreeMap::new();
+    let mut listed = BTreeSet::new();
+    loop {
+        let event = tokio::select! {
+            _ = &mut stopped => break,
+            Some(ended) = lives.join_next(), if !lives.is_empty() => {
+                if let Err(error) = ended {
+                    node.complain(format!("the life of a pod: {error}"));
+                }
+                continue;
+            }
+            event = events.next() => event,
+        };
+        let pod = match event {
+            None => break,
+            Some(Err(_) | Ok(Event::Init)) => {
+                listed.clear();
+                continue;
+            }
+            Some(Ok(Event::InitDone)) => {
+                for (_, sender) in known.extract_if(.., |uid, _| !listed.contains(uid)) {
+                    let _ = sender.send(Seen::Gone);
+                }
+                continue;
+            }
+            Some(Ok(Event::Delete(pod))) => {
+                if let Some(sender) = known.remove(&pod.uid().unwrap_or_default()) {
+                    let _ = sender.send(Seen::Gone);
+                }
+                continue;
+            }
+            Some(Ok(Event::InitApply(pod))) => {
+                listed.extend(pod.uid());
+                pod
+            }
+            Some(Ok(Event::Apply(pod))) => pod,
+        };
+        let on = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+        if !on.is_some_and(|on| node.names.contains(&on)) {
+            continue;
+        }
+        let uid = pod.uid().unwrap_or_default();
+        let pod = Arc::new(pod);
+        match known.get(&uid) {
+            Some(sender) => {
+                let _ = sender.send(Seen::There(pod));
+            }
+            None => {
+                let (sender, seen) = watch::channel(Seen::There(Arc::clone(&pod)));
+                known.insert(uid, sender);
+                lives.spawn(life::live(Arc::clone(&node), pod, seen));
+            }
+        }
+    }
+    lives.shutdown().await;
+}
+
+/// Runs what waits for processes and files on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(what).await;
+    done.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// Returns the time, as Kubernetes writes it.
+fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+}

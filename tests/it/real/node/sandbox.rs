@@ -1,0 +1,121 @@
+//! A pod's sandbox: its network namespace with what was attached to it.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+
+use super::{Node, attacher::Made, blocking, cni::Target, status::Place, wire::Namespace};
+
+/// The network of a pod.
+pub(super) enum Sandbox {
+    /// Its own.
+    Own {
+        namespace: Namespace,
+        target: Target,
+        made: Made,
+        place: Place,
+    },
+    /// That of the host.
+    OfHost { place: Place },
+}
+
+impl Sandbox {
+    /// Makes a sandbox; of one that fails nothing is left.
+    ///
+    /// # Errors
+    /// When the pod cannot be attached; the reason is in the words of the kubelet.
+    pub(super) async fn make(node: &Arc<Node>, pod: &Pod) -> Result<Self, String> {
+        let host = node.wire.address.to_string();
+        let of_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
+        if of_host {
+            let addresses = vec![host.clone()];
+            let place = Place { host, addresses };
+            return Ok(Self::OfHost { place });
+        }
+        let wire = Arc::clone(&node.wire);
+        let namespace = blocking(move || wire.namespace()).await?;
+        let container = identifier()?;
+        let target = Target {
+            args: format!(
+                "IgnoreUnknown=1;K8S_POD_NAMESPACE={};K8S_POD_NAME={};K8S_POD_INFRA_CONTAINER_ID={container};\
+                 K8S_POD_UID={}",
+                pod.namespace().unwrap_or_default(),
+                pod.name_any(),
+                pod.uid().unwrap_or_default()
+            ),
+            namespace: namespace.path(),
+            interface: "eth0".to_owned(),
+            plugins: node.plugins.clone(),
+            container,
+        };
+        let mut made = Made::new();
+        let added = node
+            .attacher
+            .add(&node.client, pod, &target, &mut made)
+            .await;
+        let added = added.and_then(|addresses| match addresses.is_empty() {
+            true => Err("the cluster's network gives no address".to_owned()),
+            false => Ok(addresses),
+        });
+        match added {
+            Ok(addresses) => {
+                let plain = addresses.iter().filter_map(|text| text.split('/').next());
+                let addresses = plain.map(str::to_owned).collect();
+                Ok(Self::Own {
+                    place: Place { host, addresses },
+                    namespace,
+                    target,
+                    made,
+                })
+            }
+            Err(why) => {
+                // What was not made cannot be taken back.
+                let _ = node.attacher.del(&target, made).await;
+                Err(format!(
+                    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for \
+                     sandbox \"{}\": {why}",
+                    target.container
+                ))
+            }
+        }
+    }
+
+    /// Returns where the pod is.
+    pub(super) fn place(&self) -> &Place {
+        match self {
+            Self::Own { place, .. } | Self::OfHost { place } => place,
+        }
+    }
+
+    /// Returns the name of its network namespace.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Own { namespace, .. } => Some(namespace.name()),
+            Self::OfHost { .. } => None,
+        }
+    }
+
+    /// Takes back what was attached, and removes the namespace.
+    pub(super) async fn remove(self, node: &Node) {
+        if let Self::Own {
+            namespace,
+            target,
+            made,
+            ..
+        } = self
+        {
+            if let Err(why) = node.attacher.del(&target, made).await {
+                node.complain(format!("{}: {why}", target.args));
+            }
+            drop(namespace);
+        }
+    }
+}
+
+/// Returns 64 digits, as containerd names a sandbox.
+fn identifier() -> Result<String, String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,111 @@
+//! The places of the real programs, and the reasons why a trial cannot have them.
+
+use std::{env, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command, sync::OnceLock};
+
+use crate::{deploy::objects::tool, parts};
+
+/// The programs of the control plane, in the folder of `KUBEBUILDER_ASSETS`.
+const CONTROL_PLANE: [&str; 4] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+];
+const OF_CONTROL_PLANE: &str =
+    "KUBEBUILDER_ASSETS, or tests/real/build.sh kubernetes etcd and tests/real/assets.sh";
+const OF_PLUGINS: &str = "NADMIT_CNI_PLUGINS, or tests/real/build.sh plugins";
+/// The CNI plugins that are run.
+const PLUGINS: [&str; 4] = ["bridge", "host-local", "macvlan", "static"];
+
+/// The folders and programs of a cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    /// The folder of the control plane's programs.
+    pub(super) assets: PathBuf,
+    /// The folder of the CNI plugins.
+    pub(super) plugins: PathBuf,
+    /// Multus, thin; without it a model decides what is attached.
+    pub(super) multus: Option<PathBuf>,
+    pub(super) kubectl: PathBuf,
+}
+
+impl Parts {
+    /// Finds everything: where the environment says, else in the cache of `tests/real/build.sh`.
+    ///
+    /// # Errors
+    /// When something is missing; the reason says where it comes from.
+    pub(super) fn find() -> Result<Self, String> {
+        static FOUND: OnceLock<Result<Parts, String>> = OnceLock::new();
+        FOUND.get_or_init(Self::look).clone()
+    }
+
+    fn look() -> Result<Self, String> {
+        let assets = holding(parts::assets(), &CONTROL_PLANE, OF_CONTROL_PLANE)?;
+        let plugins = holding(plugins(), &PLUGINS, OF_PLUGINS)?;
+        let kubectl = Some(assets.join("kubectl")).filter(|file| file.is_file());
+        let kubectl = kubectl.or_else(|| tool("kubectl"));
+        let parts = Self {
+            assets,
+            plugins,
+            multus: parts::multus(),
+            kubectl: kubectl.ok_or("needs kubectl: tests/real/build.sh kubernetes")?,
+        };
+        can_make_namespaces()?;
+        Ok(parts)
+    }
+}
+
+/// Returns a folder that has to hold these programs.
+fn holding(folder: Option<PathBuf>, programs: &[&str], from: &str) -> Result<PathBuf, String> {
+    let folder = folder.unwrap_or_default();
+    let missing = programs.iter().find(|name| !folder.join(name).is_file());
+    match missing {
+        Some(name) => Err(format!("needs {name}: {from}")),
+        None => Ok(folder),
+    }
+}
+
+/// Returns the folder of the CNI plugins: the one that `NADMIT_CNI_PLUGINS` names, else the built one.
+fn plugins() -> Option<PathBuf> {
+    let named = env::var_os("NADMIT_CNI_PLUGINS").filter(|value| !value.is_empty());
+    named
+        .map(PathBuf::from)
+        .or_else(|| parts::folder("plugins"))
+}
+
+/// Tries whether this process makes network namespaces and what is put into them.
+fn can_make_namespaces() -> Result<(), String> {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+    if !root {
+        return Err("needs root and network namespaces".to_owned());
+    }
+    let name = format!("ndrt{}", std::process::id());
+    let peer = format!("{name}p");
+    for (what, add, remove) in [
+        (
+            "network namespaces",
+            vec!["netns", "add", &name],
+            vec!["netns", "del", &name],
+        ),
+        (
+            "bridges",
+            vec!["link", "add", &name, "type", "bridge"],
+            vec!["link", "del", &name],
+        ),
+        (
+            "veth pairs",
+            vec!["link", "add", &name, "type", "veth", "peer", "name", &peer],
+            vec!["link", "del", &name],
+        ),
+    ] {
+        if !ip(&add) || !ip(&remove) {
+            return Err(format!("needs ip and a kernel that makes {what}"));
+        }
+    }
+    Ok(())
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    let output = Command::new("ip").args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,177 @@
+//! The objects that trials put into a cluster: namespaces, pools, networks and workloads.
+
+use std::collections::BTreeMap;
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+
+/// The annotation by which a pod asks for networks.
+pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+/// The annotation in which Multus says what it attached.
+pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+
+impl Cluster {
+    /// Applies objects with kubectl.
+    pub(super) fn apply(&self, objects: &[Value]) -> Result<(), Failed> {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        self.done(&["apply", "-f", "-"], &list.to_string())
+            .map(drop)
+    }
+
+    /// Returns the network `storage` of a namespace, on the host's interface, whose addresses are the pool's.
+    pub(super) fn network(&self, namespace: &str, pool: &str) -> Value {
+        let config = json!({
+            "cniVersion": "0.3.1", "name": "storage",
+            "plugins": [{
+                "type": "macvlan", "master": self.master(), "mode": "bridge",
+                "capabilities": {"ips": true}, "ipam": {"type": "static"},
+            }],
+        });
+        json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {
+                "name": "storage", "namespace": namespace,
+                "annotations": {"nadmit.io/address-pool": pool},
+            },
+            "spec": {"config": config.to_string()},
+        })
+    }
+
+    /// Returns a network on the host's interface that has no addresses.
+    pub(super) fn plain_network(&self, namespace: &str, name: &str) -> Value {
+        let config = json!({
+            "cniVersion": "0.3.1", "name": name,
+            "type": "macvlan", "master": self.master(), "mode": "bridge",
+        });
+        json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"config": config.to_string()},
+        })
+    }
+
+    /// Waits until a pool gives addresses.
+    pub(super) fn until_ready(&self, pool: &str) -> Result<(), Failed> {
+        let pool = format!("addresspool/{pool}");
+        self.done(
+            &["wait", "--for=condition=Ready", "--timeout=60s", &pool],
+            "",
+        )
+        .map(drop)
+    }
+
+    /// Waits until so many pods of a namespace are ready, and no more are there; returns their UIDs by name.
+    pub(super) fn until_pods(
+        &self,
+        namespace: &str,
+        count: usize,
+    ) -> Result<BTreeMap<String, String>, Failed> {
+        self.soon(&format!("{namespace} has no {count} ready pods"), || {
+            let list = self.get(&["pods", "-n", namespace])?;
+            let pods: Vec<&Value> = list["items"].as_array().into_iter().flatten().collect();
+            let ready = pods.iter().all(|pod| is_ready(pod));
+            let named = pods.iter().map(|pod| {
+                let metadata = &pod["metadata"];
+                (text(&metadata["name"]), text(&metadata["uid"]))
+            });
+            Ok((ready && pods.len() == count).then(|| named.collect()))
+        })
+    }
+
+    /// Returns the addresses that Multus says an interface of a pod has.
+    pub(super) fn reported(
+        &self,
+        namespace: &str,
+        pod: &str,
+        interface: &str,
+    ) -> Result<Vec<String>, Failed> {
+        let pod = self.get(&["pod", "-n", namespace, pod])?;
+        let status: Value = serde_json::from_str(&text(&pod["metadata"]["annotations"][STATUS]))?;
+        let all = status.as_array().into_iter().flatten();
+        let of_it = all.filter(|one| one["interface"] == interface);
+        let ips = of_it.flat_map(|one| one["ips"].as_array().into_iter().flatten());
+        let mut ips: Vec<String> = ips.map(text).collect();
+        ips.sort();
+        Ok(ips)
+    }
+
+    /// Returns the addresses that the records give the pods of a namespace, by pod.
+    pub(super) fn recorded(
+        &self,
+        namespace: &str,
+    ) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+        let list = self.get(&["addressallocations"])?;
+        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for record in list["items"].as_array().into_iter().flatten() {
+            let spec = &record["spec"];
+            let holders = spec["holder"].as_object().into_iter().flatten();
+            let mut homes = holders.map(|(_, holder)| &holder["namespace"]);
+            if homes.any(|home| home == namespace) {
+                let addresses = all.entry(text(&spec["pod"]["name"])).or_default();
+                addresses.push(text(&spec["address"]));
+                addresses.sort();
+            }
+        }
+        Ok(all)
+    }
+
+    /// Waits until nothing is recorded for a namespace.
+    pub(super) fn until_free(&self, namespace: &str) -> Result<(), Failed> {
+        self.soon("the addresses are not free", || {
+            Ok(self.recorded(namespace)?.is_empty().then_some(()))
+        })
+    }
+}
+
+/// Returns a namespace with these labels.
+pub(super) fn namespace(name: &str, labels: &[(&str, &str)]) -> Value {
+    let labels: BTreeMap<_, _> = labels.iter().copied().collect();
+    json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+    })
+}
+
+/// Returns a pool that all may draw from.
+pub(super) fn pool(name: &str, ranges: &[&str]) -> Value {
+    let ranges: Vec<Value> = ranges.iter().map(|range| json!({"range": range})).collect();
+    json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool", "metadata": {"name": name},
+        "spec": {
+            "ranges": ranges, "namespaceSelector": {}, "quarantine": "2s", "retention": "Workload",
+        },
+    })
+}
+
+/// Returns a StatefulSet of this network.
+pub(super) fn stateful_set(namespace: &str, name: &str, replicas: u32, network: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "serviceName": name, "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}, "annotations": {NETWORKS: network}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 1,
+                    "containers": [{"name": "main", "image": "app"}],
+                },
+            },
+        },
+    })
+}
+
+/// Whether a pod is ready and stays.
+pub(super) fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
+}
+
+/// Returns a text of JSON.
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,127 @@
+//! A StatefulSet whose pods get their addresses from nadmit: on their interfaces, not only in their annotations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libtest_mimic::Failed;
+
+use super::{
+    Named,
+    cluster::{Cluster, installed},
+    stage::{namespace, pool, stateful_set},
+};
+
+pub(super) const TRIALS: &[Named] = &[(
+    "a_statefulset_gets_addresses_on_its_interfaces",
+    addresses_on_interfaces,
+)];
+
+const NAMESPACE: &str = "db";
+const SET: &str = "statefulset/db";
+
+/// Addresses by pod.
+pub(super) type Addresses = BTreeMap<String, Vec<String>>;
+
+fn addresses_on_interfaces() -> Result<(), Failed> {
+    let cluster = installed()?;
+    cluster.apply(&[
+        namespace(NAMESPACE, &[("nadmit.io/injection", "enabled")]),
+        pool("db", &["198.51.100.0/27", "2001:db8:1::/120"]),
+        cluster.network(NAMESPACE, "db"),
+    ])?;
+    cluster.until_ready("db")?;
+    cluster.apply(&[stateful_set(NAMESPACE, "db", 3, "storage")])?;
+    let first = cluster.until_pods(NAMESPACE, 3)?;
+    let given = agreed(&cluster, NAMESPACE, first.keys())?;
+    if given.values().any(|addresses| addresses.len() != 2) {
+        return Err(format!("not one address of each family: {given:?}").into());
+    }
+
+    // A replica that is made anew has the address of the one before.
+    cluster.done(&["delete", "pod", "-n", NAMESPACE, "db-1"], "")?;
+    cluster.soon("db-1 is not made anew", || {
+        let pods = cluster.until_pods(NAMESPACE, 3)?;
+        Ok((pods["db-1"] != first["db-1"]).then_some(()))
+    })?;
+    same(
+        &given,
+        &agreed(&cluster, NAMESPACE, first.keys())?,
+        "made anew",
+    )?;
+
+    // So have those of a set that was away.
+    scale(&cluster, 0)?;
+    cluster.until_pods(NAMESPACE, 0)?;
+    scale(&cluster, 3)?;
+    cluster.until_pods(NAMESPACE, 3)?;
+    same(
+        &given,
+        &agreed(&cluster, NAMESPACE, first.keys())?,
+        "scaled to 0 and back",
+    )?;
+
+    // Nothing hinders a namespace's end, and after the quarantine nothing is left of it.
+    cluster.done(
+        &["delete", "namespace", NAMESPACE, "--timeout=100s", "--wait"],
+        "",
+    )?;
+    cluster.until_free(NAMESPACE)?;
+    cluster.done(&["delete", "addresspool", "db", "--timeout=60s"], "")?;
+    cluster.is_content()
+}
+
+fn scale(cluster: &Cluster, replicas: u32) -> Result<(), Failed> {
+    let replicas = format!("--replicas={replicas}");
+    cluster
+        .done(&["scale", "-n", NAMESPACE, SET, &replicas], "")
+        .map(drop)
+}
+
+/// Returns the addresses of the pods, once interfaces, records, `nadmit allocations` and Multus say the same, and no
+/// address is there twice.
+pub(super) fn agreed<'p>(
+    cluster: &Cluster,
+    namespace: &str,
+    pods: impl Iterator<Item = &'p String>,
+) -> Result<Addresses, Failed> {
+    let recorded = cluster.recorded(namespace)?;
+    let listed = cluster.nadmit(&["allocations", "--cluster", "-n", namespace])?;
+    let mut all = Addresses::new();
+    for pod in pods {
+        let on_interface = cluster.addresses(namespace, pod, "net1")?;
+        let plain: BTreeSet<String> = on_interface
+            .iter()
+            .filter_map(|address| Some(address.split('/').next()?.to_owned()))
+            .collect();
+        let of_multus = cluster.reported(namespace, pod, "net1")?;
+        let of_record = recorded.get(pod).cloned().unwrap_or_default();
+        if plain != of_multus.iter().cloned().collect()
+            || plain != of_record.iter().cloned().collect()
+        {
+            return Err(format!(
+                "{pod} has {on_interface:?}, Multus says {of_multus:?}, recorded is {of_record:?}"
+            )
+            .into());
+        }
+        if let Some(missing) = plain.iter().find(|address| !listed.out.contains(*address)) {
+            return Err(format!(
+                "nadmit allocations leaves out {missing}:\n{}",
+                listed.said()
+            )
+            .into());
+        }
+        all.insert(pod.clone(), plain.into_iter().collect());
+    }
+    let count: usize = all.values().map(Vec::len).sum();
+    let different: BTreeSet<&String> = all.values().flatten().collect();
+    match different.len() == count {
+        true => Ok(all),
+        false => Err(format!("an address is there twice: {all:?}").into()),
+    }
+}
+
+fn same(before: &Addresses, after: &Addresses, when: &str) -> Result<(), Failed> {
+    match before == after {
+        true => Ok(()),
+        false => Err(format!("{when}, the pods have {after:?}, and had {before:?}").into()),
+    }
+}

@@ -1,0 +1,103 @@
+//! A typo in the name of a network: denied where that is the mode, and where nadmit only warns the pod hangs.
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+
+use super::{
+    Named,
+    cluster::installed,
+    stage::{NETWORKS, namespace, text},
+};
+
+pub(super) const TRIALS: &[Named] = &[
+    ("a_typo_is_denied_before_scheduling", denied),
+    ("a_typo_that_is_warned_of_hangs", warned),
+];
+
+/// Returns a pod of a network that is not there.
+pub(super) fn pod(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "typo", "namespace": namespace, "annotations": {NETWORKS: "storage-nett"},
+        },
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "main", "image": "app"}],
+        },
+    })
+}
+
+/// Returns the words that nadmit has for it.
+pub(super) fn complaint(namespace: &str) -> String {
+    format!("network \"storage-nett\" does not exist in namespace \"{namespace}\"")
+}
+
+fn denied() -> Result<(), Failed> {
+    let cluster = installed()?;
+    let name = "typo-denied";
+    cluster.apply(&[
+        namespace(name, &[("nadmit.io/mode", "deny")]),
+        cluster.plain_network(name, "storage-net"),
+    ])?;
+    // Replicas hear of a namespace a moment later.
+    let told = cluster.soon("the typo is not denied", || {
+        let dry = ["apply", "--dry-run=server", "-f", "-"];
+        let told = cluster.kubectl(&dry, &pod(name).to_string())?;
+        Ok((!told.is_well()).then_some(told))
+    })?;
+    println!("{}", told.said());
+    let told = cluster.kubectl(&["apply", "-f", "-"], &pod(name).to_string())?;
+    println!("{}", told.said());
+    for words in [complaint(name).as_str(), "did you mean \"storage-net\"?"] {
+        if told.is_well() || !told.errors.contains(words) {
+            return Err(format!("kubectl does not show {words:?}: {}", told.said()).into());
+        }
+    }
+    let pods = cluster.get(&["pods", "-n", name])?;
+    if pods["items"].as_array().is_none_or(|all| !all.is_empty()) {
+        return Err("the pod is there".into());
+    }
+    cluster
+        .done(&["delete", "namespace", name, "--timeout=100s"], "")
+        .map(drop)
+}
+
+fn warned() -> Result<(), Failed> {
+    let cluster = installed()?;
+    let name = "typo-warned";
+    cluster.apply(&[
+        namespace(name, &[]),
+        cluster.plain_network(name, "storage-net"),
+    ])?;
+    let told = cluster.soon("the typo is not warned of", || {
+        let dry = ["apply", "--dry-run=server", "-f", "-"];
+        let told = cluster.kubectl(&dry, &pod(name).to_string())?;
+        Ok(told.errors.contains("did you mean").then_some(told))
+    })?;
+    println!("{}", told.said());
+    let told = cluster.kubectl(&["apply", "-f", "-"], &pod(name).to_string())?;
+    if !told.is_well() || !told.errors.contains(&complaint(name)) {
+        return Err(format!("no warning: {}", told.said()).into());
+    }
+    let event = cluster.soon("no event says why the pod hangs", || {
+        let events = cluster.get(&["events", "-n", name])?;
+        let events = events["items"].as_array().into_iter().flatten();
+        let mut failed = events.filter(|event| event["reason"] == "FailedCreatePodSandBox");
+        Ok(failed.next().map(|event| text(&event["message"])))
+    })?;
+    println!("{event}");
+    if !event.contains("storage-nett") {
+        return Err(format!("the event does not name the network: {event}").into());
+    }
+    let pod = cluster.get(&["pod", "-n", name, "typo"])?;
+    if pod["status"]["phase"] != "Pending" || pod["spec"]["nodeName"].is_null() {
+        return Err(format!("the pod does not hang on its node: {pod}").into());
+    }
+    // It starts when the network comes.
+    cluster.apply(&[cluster.plain_network(name, "storage-nett")])?;
+    cluster.until_pods(name, 1)?;
+    cluster
+        .done(&["delete", "namespace", name, "--timeout=100s"], "")
+        .map(drop)
+}

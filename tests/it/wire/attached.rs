@@ -1,0 +1,99 @@
+//! The model's attachments for whoever runs the real plugins for a pod.
+
+use serde_json::{Value, json};
+
+use super::{
+    go::Failure,
+    multus::{self, Annotated, Attachment, Nad},
+    plugins::with_runtime_config,
+};
+
+/// A NetworkAttachmentDefinition of a cluster: namespace, name and configuration.
+pub(crate) type Definition = (String, String, String);
+
+/// One attachment, as libcni asks the plugins for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Attached {
+    /// `namespace/name`
+    pub(crate) network: String,
+    pub(crate) interface: String,
+    /// Whether it takes the place of the cluster's network.
+    pub(crate) is_default: bool,
+    /// The plugins' configurations, with `runtimeConfig`.
+    pub(crate) plugins: Vec<Value>,
+    /// An addition to `CNI_ARGS`.
+    pub(crate) args: String,
+}
+
+/// Returns what Multus would attach, in its order.
+///
+/// # Errors
+/// When Multus would not begin; the reason is the model's.
+pub(crate) fn attached(
+    namespace: &str,
+    networks: Option<&str>,
+    default_network: Option<&str>,
+    definitions: Vec<Definition>,
+) -> Result<Vec<Attached>, String> {
+    let pod = Annotated {
+        namespace,
+        networks,
+        default_network,
+    };
+    // The model knows only names that live as long as it does; a test has few.
+    let nads: Vec<Nad> = definitions
+        .into_iter()
+        .map(|(namespace, name, config)| Nad {
+            namespace: namespace.leak(),
+            name: name.leak(),
+            config,
+        })
+        .collect();
+    let attachments = multus::attachments(pod, &nads).map_err(said)?;
+    let mut interfaces = multus::interfaces_before(pod);
+    attachments
+        .iter()
+        .map(|attachment| {
+            if !interfaces.insert(attachment.interface.clone()) {
+                return Err(said(Failure::Multus("the interface is there")));
+            }
+            of(attachment)
+        })
+        .collect()
+}
+
+fn of(attachment: &Attachment) -> Result<Attached, String> {
+    let plugins = attachment.plugins.iter().map(|plugin| {
+        let mut config: Value =
+            serde_json::from_str(&with_runtime_config(plugin, attachment).to_string())
+                .map_err(|error| error.to_string())?;
+        config["name"] = json!(attachment.name);
+        config["cniVersion"] = json!(attachment.cni_version);
+        Ok(config)
+    });
+    let mut args = String::new();
+    if !attachment.mac.is_empty() {
+        args += &format!(";MAC={}", attachment.mac);
+    }
+    if let Some(ips) = &attachment.ips {
+        args += &format!(";IP={}", ips.join(","));
+    }
+    Ok(Attached {
+        network: format!("{}/{}", attachment.namespace, attachment.name),
+        interface: attachment.interface.clone(),
+        is_default: attachment.is_default,
+        plugins: plugins.collect::<Result<_, String>>()?,
+        args,
+    })
+}
+
+fn said(failure: Failure) -> String {
+    match failure {
+        Failure::Decode(what)
+        | Failure::Panic(what)
+        | Failure::Multus(what)
+        | Failure::Plugin(what) => {
+            format!("the model of Multus: {what}")
+        }
+    }
+}
