@@ -13,7 +13,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use libtest_mimic::Failed;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time::sleep};
 
 use super::RealServer;
@@ -44,10 +44,10 @@ impl ForeignKind {
         Api::namespaced_with(client.clone(), namespace, &resource)
     }
 
-    /// Defines it, and waits until it is served.
-    pub(crate) async fn define(self, client: &Client) -> Result<(), Failed> {
-        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-        let definition = serde_json::from_value(json!({
+    /// Returns its definition.
+    pub(crate) fn definition(self) -> Value {
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": format!("{}.{}", self.plural, self.group)},
             "spec": {
                 "group": self.group, "scope": "Namespaced",
@@ -61,7 +61,13 @@ impl ForeignKind {
                     }},
                 }],
             },
-        }))?;
+        })
+    }
+
+    /// Defines it, and waits until it is served.
+    pub(crate) async fn define(self, client: &Client) -> Result<(), Failed> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let definition = serde_json::from_value(self.definition())?;
         definitions
             .create(&PostParams::default(), &definition)
             .await?;

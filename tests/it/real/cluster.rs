@@ -110,7 +110,8 @@ impl Cluster {
         &self.wire.master
     }
 
-    fn told(mut command: Command, input: &str) -> Result<Told, Failed> {
+    /// Runs a command to its end.
+    pub(super) fn told(mut command: Command, input: &str) -> Result<Told, Failed> {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -127,7 +128,8 @@ impl Cluster {
         })
     }
 
-    fn command(&self, program: &std::ffi::OsStr, arguments: &[&str]) -> Command {
+    /// Returns the command of a program that uses this cluster.
+    pub(super) fn command(&self, program: &std::ffi::OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command.arg(COMMAND).arg(program).args(arguments);
         command.env("KUBECONFIG", &self.kubeconfig);
@@ -139,6 +141,21 @@ impl Cluster {
             }
         }
         command
+    }
+
+    /// Returns the configuration of a client that may do everything.
+    pub(super) fn kubeconfig(&self) -> &std::path::Path {
+        &self.kubeconfig
+    }
+
+    /// Returns kubectl.
+    pub(super) fn kubectl_program(&self) -> &std::path::Path {
+        &self.parts.kubectl
+    }
+
+    /// Returns the folder below which containers have their roots.
+    pub(super) fn roots(&self) -> Result<PathBuf, Failed> {
+        Ok(self.nodes.as_ref().ok_or("no node")?.roots())
     }
 
     /// Runs kubectl with this input.

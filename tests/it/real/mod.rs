@@ -11,6 +11,7 @@ mod columns;
 mod control_plane;
 mod install;
 mod node;
+mod pages;
 mod parts;
 mod rollout;
 mod stage;
@@ -27,7 +28,7 @@ use self::parts::Parts;
 type Named = (&'static str, fn() -> Result<(), Failed>);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let missing = Parts::find().err();
+    let found = Parts::find();
     let trials = [
         statefulset::TRIALS,
         typo::TRIALS,
@@ -35,12 +36,23 @@ pub(crate) fn trials() -> Vec<Trial> {
         away::TRIALS,
         rollout::TRIALS,
         install::TRIALS,
+        pages::TRIALS,
     ]
     .concat();
-    let each = trials.into_iter().map(|(name, run)| {
+    let each = trials.into_iter().map(|named| (named, found.clone().err()));
+    let of_whereabouts = pages::TRIALS_WITH_WHEREABOUTS.iter().map(|named| {
+        let missing = match &found {
+            Ok(parts) if parts.whereabouts.is_none() => {
+                Some("needs whereabouts: tests/real/build.sh whereabouts".to_owned())
+            }
+            found => found.clone().err(),
+        };
+        (*named, missing)
+    });
+    let each = each.chain(of_whereabouts).map(|((name, run), missing)| {
         let trial = Trial::test(format!("real::{name}"), move || cluster::alone(run));
-        match &missing {
-            Some(reason) => trial.with_kind(reason.as_str()).with_ignored_flag(true),
+        match missing {
+            Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
             None => trial,
         }
     });

@@ -1,6 +1,12 @@
 //! The places of the real programs, and the reasons why a trial cannot have them.
 
-use std::{env, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    env, fs, io,
+    os::unix::fs::{MetadataExt as _, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 use crate::{deploy::objects::tool, parts};
 
@@ -23,7 +29,9 @@ pub(super) struct Parts {
     /// The folder of the control plane's programs.
     pub(super) assets: PathBuf,
     /// The folder of the CNI plugins.
-    pub(super) plugins: PathBuf,
+    plugins: PathBuf,
+    /// The plugin of Whereabouts, if it is built.
+    pub(super) whereabouts: Option<PathBuf>,
     /// Multus, thin; without it a model decides what is attached.
     pub(super) multus: Option<PathBuf>,
     pub(super) kubectl: PathBuf,
@@ -47,11 +55,27 @@ impl Parts {
         let parts = Self {
             assets,
             plugins,
+            whereabouts: parts::folder("whereabouts")
+                .map(|folder| folder.join("whereabouts"))
+                .filter(|file| file.is_file()),
             multus: parts::multus(),
             kubectl: kubectl.ok_or("needs kubectl: tests/real/build.sh kubernetes")?,
         };
         can_make_namespaces()?;
         Ok(parts)
+    }
+
+    /// Makes a folder of links to all plugins, as a node has them in one.
+    pub(super) fn gather_plugins(&self, folder: &Path) -> io::Result<PathBuf> {
+        fs::create_dir(folder)?;
+        for plugin in fs::read_dir(&self.plugins)? {
+            let plugin = plugin?;
+            symlink(plugin.path(), folder.join(plugin.file_name()))?;
+        }
+        if let Some(whereabouts) = &self.whereabouts {
+            symlink(whereabouts, folder.join("whereabouts"))?;
+        }
+        Ok(folder.to_owned())
     }
 }
 

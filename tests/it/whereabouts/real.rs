@@ -27,7 +27,7 @@ const NAMESPACE: &str = "/proc/self/ns/net";
 const PATIENCE: &str = "60";
 
 /// The kinds of its records.
-const KINDS: [ForeignKind; 3] = [
+pub(crate) const KINDS: [ForeignKind; 3] = [
     POOLS,
     kind(
         "OverlappingRangeIPReservation",

@@ -61,7 +61,8 @@ impl Contained {
             },
             runs: None,
         };
-        if !contained.state.image.starts_with(node.image) {
+        let name = contained.state.image.rsplit('/').next().unwrap_or_default();
+        if !name.starts_with(node.image) {
             return Ok(contained);
         }
         let uid = pod.uid().unwrap_or_default();

@@ -54,7 +54,7 @@ pub(super) struct Config {
     pub(super) api_server: (IpAddr, u16),
     /// The names of the nodes.
     pub(super) names: Vec<String>,
-    /// The beginning of the images whose containers are run.
+    /// The beginning of the names of images whose containers are run, behind the registry's.
     pub(super) image: &'static str,
 }
 
@@ -83,6 +83,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Returns the folder below which containers have their roots.
+    pub(super) fn roots(&self) -> PathBuf {
+        self.node.folder.path().join("roots")
+    }
+
     /// Registers the nodes and begins to watch pods.
     ///
     /// # Errors
@@ -95,12 +100,15 @@ impl Running {
         for name in ["logs", "roots", "host-local"] {
             fs::create_dir(folder.path().join(name))?;
         }
+        let plugins = config
+            .parts
+            .gather_plugins(&folder.path().join("plugins"))?;
         let cluster = wire.cluster_network(&folder.path().join("host-local"));
         let attacher = Attacher::new(
             config.parts.multus,
             &cluster,
             &config.kubeconfig,
-            &config.parts.plugins,
+            &plugins,
             folder.path(),
         )?;
         register::register(&config.client, &config.names, wire.address.into()).await?;
@@ -111,7 +119,7 @@ impl Running {
             names: config.names,
             image: config.image,
             attacher,
-            plugins: config.parts.plugins,
+            plugins,
             wire,
             folder,
             places: Mutex::default(),

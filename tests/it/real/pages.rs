@@ -1,0 +1,394 @@
+//! The commands of pages, word for word and in their order, in clusters of their own.
+//!
+//! A block of shell goes to bash line by line; a block of YAML is applied, or becomes the file that the page
+//! names. `eth1` is replaced by the interface that the nodes have; what is left out stands in [`LEFT_OUT`].
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+};
+
+use libtest_mimic::Failed;
+use tempfile::TempDir;
+
+use super::{
+    Named,
+    cluster::{Cluster, IMAGE, Told},
+    stage::stateful_set,
+};
+use crate::{deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
+
+pub(super) const TRIALS: &[Named] = &[
+    ("page_readme", readme),
+    ("page_statefulsets", stateful_sets),
+    ("page_install", install),
+];
+
+/// Those that need the plugin of Whereabouts as well.
+pub(super) const TRIALS_WITH_WHEREABOUTS: &[Named] = &[("page_from_whereabouts", from_whereabouts)];
+
+/// Commands that are not run, by their beginning, and why.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("cargo install", "the binary of this build is there"),
+    ("docker ", "the nodes pull no images"),
+];
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// kubectl, but for `exec` in a replica of nadmit, which the nodes do not serve: the command is run in the
+/// root and the network namespace of one.
+const KUBECTL: &str = r#"#!/bin/sh
+if [ "$1 $2 $3 $4 $5" = 'exec -n nadmit deploy/nadmit --' ]; then
+  shift 5
+  for pid in $(pgrep -f '^/nadmit serve'); do
+    case $(readlink "/proc/$pid/root") in
+    ROOTS/*)
+      enter=$(command -v nsenter)
+      # shellcheck disable=SC2046 # no variable of a container has white space
+      exec env -i $(tr '\0' ' ' <"/proc/$pid/environ") \
+        "$enter" --target "$pid" --mount --net --root --wd=/ "$@"
+      ;;
+    esac
+  done
+  echo 'no replica of nadmit runs' >&2
+  exit 1
+fi
+exec KUBECTL "$@"
+"#;
+
+/// One block of a page.
+#[derive(Debug)]
+struct Block {
+    language: String,
+    text: String,
+}
+
+/// A shell beside a cluster, in a folder of its own.
+struct Shell<'c> {
+    cluster: &'c Cluster,
+    folder: TempDir,
+}
+
+fn readme() -> Result<(), Failed> {
+    let cluster = Cluster::start(1)?;
+    let shell = Shell::new(&cluster)?;
+    let said = shell.run_section("README.md", "## Try it in a cluster")?;
+    holds(
+        &said,
+        "network \"storage-nett\" does not exist in namespace \"try\"",
+    )?;
+    holds(&said, "mode         warn")?;
+    let typo = "kubectl run typo -n try --image app --dry-run=server \
+                --annotations k8s.v1.cni.cncf.io/networks=storage-nett";
+    let told = shell.bash(typo)?;
+    match told.is_well() {
+        true => Err(format!("nothing is denied: {}", told.said()).into()),
+        false => holds(&told.said(), "is invalid: metadata.annotations"),
+    }
+}
+
+fn stateful_sets() -> Result<(), Failed> {
+    const PAGE: &str = "docs/statefulsets-and-vms.md";
+    let cluster = Cluster::start(2)?;
+    cluster.nadmit_does(&["install", "--image", IMAGE])?;
+    let shell = Shell::new(&cluster)?;
+    shell.well("kubectl create namespace db")?;
+    shell.apply_block(PAGE, "kind: StatefulSet")?;
+    let said = shell.run_block(PAGE, "kubectl wait addresspool/storage")?;
+    holds(&said, "condition met")?;
+    cluster.until_pods("db", 3)?;
+    let said = shell.run_block(PAGE, "kubectl wait addresspool/storage")?;
+    for words in [
+        "192.0.2.196",
+        "192.0.2.198",
+        "2001:db8::1",
+        "02:5e:00:00:00:04",
+    ] {
+        holds(&said, words)?;
+    }
+    on_the_wire(&cluster, "db-0", "192.0.2.196/27")?;
+    // The page releases what a replica has kept that is scaled away.
+    shell.well("kubectl scale -n db statefulset/db --replicas=2")?;
+    cluster.until_pods("db", 2)?;
+    let said = shell.run_block(PAGE, "nadmit allocations --cluster --namespace db")?;
+    holds(&said, "(retained)")?;
+    on_the_wire(&cluster, "db-1", "192.0.2.197/27")
+}
+
+/// Forth and back again, with the same three replicas.
+fn from_whereabouts() -> Result<(), Failed> {
+    const PAGE: &str = "docs/from-whereabouts.md";
+    let cluster = Cluster::start(2)?;
+    cluster.nadmit_does(&["install", "--image", IMAGE])?;
+    let shell = Shell::new(&cluster)?;
+    for kind in WHEREABOUTS {
+        cluster.apply(&[kind.definition()])?;
+    }
+    shell.well("kubectl create namespace db")?;
+    shell.write_manifests(PAGE)?;
+    shell.well("kubectl apply -f network-before.yaml")?;
+    cluster.apply(&[stateful_set("db", "db", 3, "storage-net")])?;
+    let before = addresses(&cluster)?;
+
+    shell.run_block(PAGE, "nadmit check --cluster --namespace db")?;
+    shell.run_block(PAGE, "nadmit adopt --dry-run")?;
+    shell.run_block(PAGE, "kubectl apply -f network.yaml")?;
+    shell.run_block(PAGE, "kubectl apply -f pool.yaml")?;
+    shell.run_block(PAGE, "nadmit status")?;
+    let recorded = cluster.recorded("db")?;
+    for (pod, addresses) in &before {
+        let held = recorded.get(pod).cloned().unwrap_or_default();
+        let plain = addresses.iter().filter_map(|one| one.split('/').next());
+        if !plain.eq(held.iter().map(String::as_str)) {
+            return Err(format!("{pod} has {addresses:?}, the records say {held:?}").into());
+        }
+    }
+    shell.well("kubectl delete pod -n db db-0")?;
+    let after = addresses(&cluster)?;
+    if before != after {
+        return Err(format!("before {before:?}, after {after:?}").into());
+    }
+
+    shell.run_block(PAGE, "nadmit export --cluster")?;
+    shell.run_block(PAGE, "kubectl scale -n db statefulset/db --replicas=0")?;
+    let said = shell.run_block(
+        PAGE,
+        "kubectl exec -n nadmit deploy/nadmit -- /nadmit release",
+    )?;
+    holds(&said, "(retained)")?;
+    // The page releases one; the others go the same way.
+    for address in ["192.0.2.196", "192.0.2.198"] {
+        shell.well(&format!(
+            "kubectl exec -n nadmit deploy/nadmit -- /nadmit release {address} --yes"
+        ))?;
+    }
+    shell.run_block(PAGE, "kubectl apply -f network-before.yaml")?;
+    shell.run_block(PAGE, "kubectl delete addresspool storage")?;
+    shell.run_block(PAGE, "kubectl scale -n db statefulset/db --replicas=3")?;
+    addresses(&cluster).map(drop)
+}
+
+/// Returns what the three replicas have on their interfaces, once they are ready: all different.
+fn addresses(cluster: &Cluster) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+    let pods = cluster.until_pods("db", 3)?;
+    let mut found = BTreeMap::new();
+    for pod in pods.into_keys() {
+        let addresses = cluster.addresses("db", &pod, "net1")?;
+        if addresses.is_empty() || found.values().any(|others| *others == addresses) {
+            return Err(format!("{pod} has {addresses:?}, others {found:?}").into());
+        }
+        found.insert(pod, addresses);
+    }
+    Ok(found)
+}
+
+fn on_the_wire(cluster: &Cluster, pod: &str, address: &str) -> Result<(), Failed> {
+    let addresses = cluster.addresses("db", pod, "net1")?;
+    match addresses.iter().any(|one| one == address) {
+        true => Ok(()),
+        false => Err(format!("{pod} has {addresses:?}").into()),
+    }
+}
+
+/// The three ways of the page, and its removal after each.
+fn install() -> Result<(), Failed> {
+    const PAGE: &str = "docs/install.md";
+    let cluster = Cluster::start(1)?;
+    let shell = Shell::new(&cluster)?;
+    let remove = || -> Result<(), Failed> {
+        shell.run_block(PAGE, "kubectl delete -k deploy/overlays/self-managed")?;
+        shell.run_block(PAGE, "kubectl delete -k deploy/crds")?;
+        shell.well("kubectl wait namespace/nadmit --for=delete --timeout=120s")?;
+        Ok(())
+    };
+    shell.run_block(PAGE, "nadmit install --image")?;
+    cluster.nadmit_does(&["status"])?;
+    remove()?;
+    shell.run_block(PAGE, "kubectl apply -k deploy/crds")?;
+    cluster.nadmit_does(&["status"])?;
+    remove()?;
+    if tool("helm").is_none() {
+        println!("helm is not there (tests/tools.sh): the chart is not installed");
+        return Ok(());
+    }
+    shell.run_block(PAGE, "helm install nadmit")?;
+    shell.well("kubectl rollout status -n nadmit deployment/nadmit --timeout=120s")?;
+    cluster.nadmit_does(&["status"])?;
+    Ok(())
+}
+
+impl<'c> Shell<'c> {
+    fn new(cluster: &'c Cluster) -> Result<Self, Failed> {
+        let folder = tempfile::tempdir()?;
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin)?;
+        symlink(env!("CARGO_BIN_EXE_nadmit"), bin.join("nadmit"))?;
+        let kubectl = bin.join("kubectl");
+        let script = KUBECTL
+            .replace("ROOTS", &cluster.roots()?.display().to_string())
+            .replace("KUBECTL", &cluster.kubectl_program().display().to_string());
+        fs::write(&kubectl, script)?;
+        fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755))?;
+        if let Some(helm) = tool("helm") {
+            symlink(helm, bin.join("helm"))?;
+        }
+        symlink(Path::new(ROOT).join("deploy"), folder.path().join("deploy"))?;
+        Ok(Self { cluster, folder })
+    }
+
+    /// Runs all blocks of a section, in their order; returns what they print.
+    fn run_section(&self, page: &str, heading: &str) -> Result<String, Failed> {
+        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
+        let section =
+            section(&text, heading).ok_or_else(|| format!("{page} has no {heading:?}"))?;
+        let mut said = String::new();
+        for block in blocks(section) {
+            said += &match &*block.language {
+                "sh" => self.well(&block.text)?,
+                "yaml" => self.apply(&block.text)?,
+                _ => continue,
+            };
+        }
+        Ok(said)
+    }
+
+    /// Runs the block of shell in which a line begins so.
+    fn run_block(&self, page: &str, beginning: &str) -> Result<String, Failed> {
+        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
+        let found = blocks(&text).find(|block| {
+            block.language == "sh" && block.text.lines().any(|l| l.starts_with(beginning))
+        });
+        let block = found.ok_or_else(|| format!("{page} has no {beginning:?}"))?;
+        self.well(&block.text)
+    }
+
+    /// Writes the files that the page on Whereabouts names.
+    fn write_manifests(&self, page: &str) -> Result<(), Failed> {
+        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
+        let yaml: Vec<Block> = blocks(&text)
+            .filter(|block| block.language == "yaml")
+            .collect();
+        let holding = |words: &str| {
+            let found = yaml.iter().find(|block| block.text.contains(words));
+            found.ok_or_else(|| format!("{page} has no block with {words:?}"))
+        };
+        let settings = self.folder.path().join("whereabouts.conf");
+        fs::write(&settings, "{}")?;
+        // On a node this stands in a file at a fixed place.
+        let kind = format!(
+            "\"type\": \"whereabouts\", \"kubernetes\": {{\"kubeconfig\": \"{}\"}}, \
+             \"configuration_path\": \"{}\"",
+            self.cluster.kubeconfig().display(),
+            settings.display()
+        );
+        let before = &holding("\"type\": \"whereabouts\"")?.text;
+        let before = before.replace("\"type\": \"whereabouts\"", &kind);
+        let both = &holding("kind: AddressPool")?.text;
+        let (network, pool) = both.split_once("---\n").ok_or("one object")?;
+        for (name, text) in [
+            ("network-before.yaml", &*before),
+            ("network.yaml", network),
+            ("pool.yaml", pool),
+        ] {
+            fs::write(self.folder.path().join(name), self.replaced(text))?;
+        }
+        Ok(())
+    }
+
+    /// Applies the block of YAML in which a line is this.
+    fn apply_block(&self, page: &str, line: &str) -> Result<String, Failed> {
+        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
+        let found = blocks(&text)
+            .find(|block| block.language == "yaml" && block.text.lines().any(|l| l == line));
+        let block = found.ok_or_else(|| format!("{page} has no {line:?}"))?;
+        self.apply(&block.text)
+    }
+
+    fn apply(&self, yaml: &str) -> Result<String, Failed> {
+        let yaml = self.replaced(yaml);
+        self.cluster.done(&["apply", "-f", "-"], &yaml)
+    }
+
+    fn replaced(&self, text: &str) -> String {
+        text.replace("eth1", self.cluster.master())
+    }
+
+    /// Runs commands that have to go well; returns what they print.
+    fn well(&self, commands: &str) -> Result<String, Failed> {
+        let told = self.bash(commands)?;
+        println!("$ {commands}\n{}", told.said());
+        match told.is_well() {
+            true => Ok(told.said()),
+            false => Err(format!("{commands}\n{}\n{}", told.said(), self.cluster.said()).into()),
+        }
+    }
+
+    fn bash(&self, commands: &str) -> Result<Told, Failed> {
+        let run = commands.lines().filter(|line| {
+            let line = line.trim_start();
+            LEFT_OUT
+                .iter()
+                .all(|(beginning, _)| !line.starts_with(beginning))
+        });
+        let script = format!("set -e\n{}\n", run.collect::<Vec<_>>().join("\n"));
+        let mut command = self
+            .cluster
+            .command("bash".as_ref(), &["-c", &self.replaced(&script)]);
+        let path = format!("{}:/usr/bin:/bin", self.folder.path().join("bin").display());
+        command.env("PATH", path).current_dir(self.folder.path());
+        Cluster::told(command, "")
+    }
+}
+
+/// Returns the text below a heading, up to the next of its level or above.
+fn section<'t>(text: &'t str, heading: &str) -> Option<&'t str> {
+    let start = text.find(&format!("{heading}\n"))? + heading.len();
+    let level = heading.split(' ').next()?.len();
+    let rest = &text[start..];
+    let mut at = 0;
+    let mut in_block = false;
+    for line in rest.split_inclusive('\n') {
+        in_block ^= line.starts_with("```");
+        let depth = line.chars().take_while(|c| *c == '#').count();
+        if !in_block && (1..=level).contains(&depth) {
+            return Some(&rest[..at]);
+        }
+        at += line.len();
+    }
+    Some(rest)
+}
+
+/// Returns the blocks of code of a text.
+fn blocks(text: &str) -> impl Iterator<Item = Block> {
+    let mut all: Vec<Block> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), open) {
+            (Some(language), false) => {
+                all.push(Block {
+                    language: language.to_owned(),
+                    text: String::new(),
+                });
+                open = true;
+            }
+            (Some(_), true) => open = false,
+            (None, true) => {
+                if let Some(block) = all.last_mut() {
+                    block.text += line;
+                    block.text.push('\n');
+                }
+            }
+            (None, false) => {}
+        }
+    }
+    all.into_iter()
+}
+
+fn holds(said: &str, words: &str) -> Result<(), Failed> {
+    match said.contains(words) {
+        true => Ok(()),
+        false => Err(format!("it does not say {words:?}:\n{said}").into()),
+    }
+}
