@@ -17,6 +17,7 @@
 mod real;
 
 #[path = "../../tests/it/parts.rs"]
+#[expect(dead_code, reason = "the tests look for more than the bench")]
 mod parts;
 
 #[path = "../load/cpu.rs"]

@@ -6,6 +6,10 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+/// The client reports each connection that fails, many a second while the API server is away; the watches
+/// report it once a pass.
+const QUIET: &str = "kube_client::client::builder=off";
+
 /// How to log.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
@@ -42,7 +46,8 @@ impl LogArgs {
     /// # Errors
     /// When the filter cannot be read.
     pub(super) fn start(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::builder().parse(&self.log).with_context(|| {
+        let directives = format!("{QUIET},{}", self.log);
+        let filter = EnvFilter::builder().parse(directives).with_context(|| {
             format!(
                 "--log {:?} is not a valid filter; write a level such as \"info\"",
                 self.log
