@@ -18,7 +18,7 @@ use super::{
     cluster::{Cluster, IMAGE, Told},
     stage::stateful_set,
 };
-use crate::{deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
+use crate::{api_server::ForeignKind, deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
 
 pub(super) const TRIALS: &[Named] = &[
     ("page_readme", readme),
@@ -28,6 +28,21 @@ pub(super) const TRIALS: &[Named] = &[
 
 /// Those that need the plugin of Whereabouts as well.
 pub(super) const TRIALS_WITH_WHEREABOUTS: &[Named] = &[("page_from_whereabouts", from_whereabouts)];
+
+/// The kinds of cert-manager that its overlay has objects of.
+const CERT_MANAGER: [ForeignKind; 2] = [
+    cert_manager("Issuer", "issuers"),
+    cert_manager("Certificate", "certificates"),
+];
+
+const fn cert_manager(kind: &'static str, plural: &'static str) -> ForeignKind {
+    ForeignKind {
+        group: "cert-manager.io",
+        version: "v1",
+        kind,
+        plural,
+    }
+}
 
 /// Commands that are not run, by their beginning, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -114,7 +129,15 @@ fn stateful_sets() -> Result<(), Failed> {
     cluster.until_pods("db", 2)?;
     let said = shell.run_block(PAGE, "nadmit allocations --cluster --namespace db")?;
     holds(&said, "(retained)")?;
-    on_the_wire(&cluster, "db-1", "192.0.2.197/27")
+    on_the_wire(&cluster, "db-1", "192.0.2.197/27")?;
+    // An address that is set aside for a replica is given to it.
+    shell.well("kubectl scale -n db statefulset/db --replicas=0")?;
+    cluster.until_pods("db", 0)?;
+    shell.well("kubectl exec -n nadmit deploy/nadmit -- /nadmit release 192.0.2.196 --yes")?;
+    shell.apply_block(PAGE, "kind: AddressReservation")?;
+    shell.well("kubectl scale -n db statefulset/db --replicas=1")?;
+    cluster.until_pods("db", 1)?;
+    on_the_wire(&cluster, "db-0", "192.0.2.205/27")
 }
 
 /// Forth and back again, with the same three replicas.
@@ -208,6 +231,14 @@ fn install() -> Result<(), Failed> {
     remove()?;
     shell.run_block(PAGE, "kubectl apply -k deploy/crds")?;
     cluster.nadmit_does(&["status"])?;
+    // What brings the certificates of the other overlays is not here, so their objects are only judged.
+    for kind in CERT_MANAGER {
+        cluster.apply(&[kind.definition()])?;
+    }
+    for overlay in ["cert-manager", "openshift"] {
+        let apply = format!("kubectl apply --dry-run=server -k deploy/overlays/{overlay}");
+        shell.well(&apply)?;
+    }
     remove()?;
     if tool("helm").is_none() {
         println!("helm is not there (tests/tools.sh): the chart is not installed");
