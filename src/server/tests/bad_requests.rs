@@ -84,14 +84,10 @@ fn bad_requests() -> Vec<Bad> {
 
 #[tokio::test]
 async fn a_bad_request_gets_a_sentence_and_its_connection_lives_on() {
-    let limits = Limits {
+    let server = Setup::limited(Limits {
         body_bytes: 8192,
         ..limits()
-    };
-    let server = Setup {
-        limits,
-        ..Setup::default()
-    }
+    })
     .start()
     .await;
     let mut caller = server.http1().await;
@@ -118,14 +114,10 @@ async fn a_bad_request_gets_a_sentence_and_its_connection_lives_on() {
 
 #[tokio::test]
 async fn a_body_far_too_large_is_not_awaited_and_ends_the_connection() {
-    let limits = Limits {
+    let server = Setup::limited(Limits {
         body_bytes: 8192,
         ..limits()
-    };
-    let server = Setup {
-        limits,
-        ..Setup::default()
-    }
+    })
     .start()
     .await;
     let mut caller = server.connect(&[]).await;
@@ -141,14 +133,10 @@ async fn a_body_far_too_large_is_not_awaited_and_ends_the_connection() {
 /// How large a review is the user decides, and an error would let a pod pass where the webhook may fail.
 #[tokio::test]
 async fn a_pod_that_is_too_large_is_denied_and_others_are_refused() {
-    let limits = Limits {
+    let server = Setup::limited(Limits {
         body_bytes: 8192,
         ..limits()
-    };
-    let server = Setup {
-        limits,
-        ..Setup::default()
-    }
+    })
     .start()
     .await;
     let review = |resource: &str, value: &str| {
@@ -234,14 +222,10 @@ async fn broken_http_ends_with_a_4xx_and_the_server_serves_on() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_not_awaited_for_long() {
-    let limits = Limits {
+    let server = Setup::limited(Limits {
         body: Duration::from_millis(50),
         ..limits()
-    };
-    let server = Setup {
-        limits,
-        ..Setup::default()
-    }
+    })
     .start()
     .await;
     let mut caller = server.connect(&[]).await;

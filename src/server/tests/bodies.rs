@@ -109,15 +109,11 @@ async fn one_connection_does_not_take_all_places_of_reviews() {
 
 #[tokio::test]
 async fn large_bodies_that_come_slowly_hold_up_no_small_one() {
-    let limits = Limits {
+    let server = Setup::limited(Limits {
         body_bytes: 1 << 20,
         bodies_bytes: 2 << 20,
         ..limits()
-    };
-    let server = Setup {
-        limits,
-        ..Setup::default()
-    }
+    })
     .start()
     .await;
     let mut slow = Vec::new();

@@ -94,6 +94,13 @@ impl Drop for Running {
 }
 
 impl Setup {
+    pub(super) fn limited(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     pub(super) async fn start(self) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let state = state(self.confirmer);
