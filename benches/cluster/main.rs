@@ -74,8 +74,7 @@ async fn run() -> anyhow::Result<()> {
     let pods = number("NADMIT_CLUSTER_PODS", 500);
     let pairs = number("NADMIT_CLUSTER_PAIRS", 5);
     let mut bench = Bench::start(pods).await?;
-    let version = RealServer::version().unwrap_or_default();
-    println!("{version}, {pods} pods a turn, {AT_ONCE} at once\n");
+    println!("{pods} pods a turn, {AT_ONCE} at once\n");
     println!("        pods/s                    ratio");
     println!("pair   without  recorded  with    recorded  with");
     let mut ratios = [Vec::new(), Vec::new()];

@@ -68,15 +68,6 @@ impl RealServer {
         })
     }
 
-    /// Returns what the server that there is to start prints of its version: `Kubernetes v1.37.2`.
-    pub(crate) fn version() -> Option<String> {
-        let output = Command::new(assets().ok()?.join("kube-apiserver"))
-            .arg("--version")
-            .output()
-            .ok()?;
-        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
-    }
-
     /// Starts both, and waits until the server is ready.
     pub(crate) async fn start() -> Result<Self, Box<dyn std::error::Error>> {
         Self::start_as(Shape::default()).await

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{RealServer, real::NADMIT_TOKEN};
+use crate::parts;
 
 impl RealServer {
     /// A kubeconfig for nadmit, which is its ServiceAccount and nobody else.
@@ -16,7 +17,11 @@ impl RealServer {
 
     /// Returns the minor version of Kubernetes that there is to start, as it prints it.
     pub(crate) fn minor() -> Option<u32> {
-        Self::version()?.split('.').nth(1)?.parse().ok()
+        let program = parts::assets()?.join("kube-apiserver");
+        let output = Command::new(program).arg("--version").output().ok()?;
+        // `Kubernetes v1.37.2`
+        let said = String::from_utf8(output.stdout).ok()?;
+        said.split('.').nth(1)?.parse().ok()
     }
 
     /// Kills the API server and starts it again on the same etcd.
