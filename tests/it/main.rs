@@ -111,6 +111,7 @@ fn main() {
     e2e::end();
     real::end();
     multus::end();
+    whereabouts::end();
     api_server::end();
     conclusion.exit();
 }

@@ -6,7 +6,7 @@ mod real;
 mod reconciler;
 mod service;
 
-pub(crate) use self::real::KINDS;
+pub(crate) use self::real::{KINDS, end};
 use libtest_mimic::{Failed, Trial};
 use nadmit::allocation::{Address, Space};
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use kube::api::{DynamicObject, PostParams};
@@ -99,9 +99,9 @@ fn missing() -> Option<&'static str> {
 fn compare(section: &str, network_name: &str, case: &Value) -> Result<(), Failed> {
     let records = records()?;
     let said = match section {
-        "allocate_iterate" => iterate(records, network_name, case)?,
-        "assign_ip" => assign(records, network_name, case)?,
-        _ => configure(records, network_name, case)?,
+        "allocate_iterate" => iterate(&records, network_name, case)?,
+        "assign_ip" => assign(&records, network_name, case)?,
+        _ => configure(&records, network_name, case)?,
     };
     let fits = match (case["error_prefix"].as_str(), &said) {
         (Some(prefix), Err(error)) => error.contains(prefix),
@@ -285,11 +285,21 @@ fn offset(first: std::net::IpAddr, ip: std::net::IpAddr) -> i128 {
     number(ip) - number(first)
 }
 
+static RECORDS: Mutex<Option<Result<Arc<Records>, String>>> = Mutex::new(None);
+
 /// Returns the records; the first caller defines their kinds.
-fn records() -> Result<&'static Records, Failed> {
-    static RECORDS: OnceLock<Result<Records, String>> = OnceLock::new();
-    let records = RECORDS.get_or_init(|| {
-        Records::new().map_err(|error| error.message().unwrap_or_default().to_owned())
+fn records() -> Result<Arc<Records>, Failed> {
+    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = records.get_or_insert_with(|| {
+        let made = Records::new();
+        let made = made.map_err(|error| error.message().unwrap_or_default().to_owned());
+        made.map(Arc::new)
     });
-    Ok(records.as_ref().map_err(Clone::clone)?)
+    Ok(made.clone()?)
+}
+
+/// Lets the shared server go behind the last trial.
+pub(crate) fn end() {
+    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(records.take());
 }
