@@ -28,11 +28,11 @@ pub struct Answer {
     namespace: String,
     findings: Vec<Finding>,
     patch: Option<Patch>,
-    /// Why it is refused without a decision, if it is.
+    /// The refusal without a decision, if it is one.
     undecided: Option<Undecided>,
 }
 
-/// Why nothing was decided, with the code and the reason of the status.
+/// A refusal without a decision, with the code and the reason of the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Undecided {
     status: (u16, &'static str),

@@ -22,7 +22,7 @@ pub fn refuse_unread(beginning: &[u8], reason: &str) -> Option<Vec<u8>> {
     Some(Answer::unread(reason.to_owned()).to_json(&uid))
 }
 
-/// What the beginning says.
+/// The members that the beginning of a review holds.
 #[derive(Default)]
 struct Begun {
     uid: Option<String>,

@@ -459,7 +459,7 @@ pub(super) fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>>
 }
 
 /// Returns the pod under review that is changed, unless it is the kubelet's own. One that is being deleted
-/// runs on for its grace period, which who deletes it chooses, and an address can be plugged into it.
+/// runs on for its grace period, which is the deleting user's choice, and an address can be plugged into it.
 pub(super) fn changed<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
     // Whoever creates a pod may annotate it as a static pod's copy; only a node has static pods.
     let is_static =
@@ -500,8 +500,8 @@ fn means_networks(pod: &Object<'_>) -> bool {
     !pod.metadata.annotations.unread.is_empty()
 }
 
-/// How loudly rules may speak of a pod. Where they are silent, as on one that is being deleted, authority over
-/// address pools is not.
+/// Returns the highest level of findings on a pod. Where rules are off, as on a pod that is being deleted,
+/// authority over address pools is not.
 fn pods_loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Level {
     let going = request.object.as_ref().is_some_and(is_going);
     let loudest = loudest(request, catalog, policy).filter(|_| !going);

@@ -231,7 +231,7 @@ struct Carried<'a> {
     interface: &'a str,
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
-    /// Whether a review has judged it: annotations that ask for networks are judged, network-status is not.
+    /// True for what a review has judged: annotations that ask for networks, and not network-status.
     judged: bool,
 }
 
@@ -239,7 +239,7 @@ struct Carried<'a> {
 struct Addresses {
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
-    /// Whether the pool gave it, if the pod was given anything.
+    /// True for what the pool gave, if the pod was given anything.
     given: bool,
 }
 

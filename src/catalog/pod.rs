@@ -43,7 +43,8 @@ pub struct TargetOf {
 }
 
 impl TargetOf {
-    /// What a pod names, if it names both, and the migration as one can be called: another could not be looked up.
+    /// Returns the migration that a pod names, if it names both, and by a name that an object can have: another
+    /// could not be looked up.
     pub fn new(name: Option<&str>, uid: Option<&str>) -> Option<Self> {
         let name = name.filter(|name| name::subdomain(name).is_ok())?;
         let uid = uid.filter(|uid| !uid.is_empty())?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Certificates, InstallError, NAME, NAMESPACE, Settings, TlsProfile, object};
 
-/// What the image of the manifests begins with; the version of a release follows.
+/// The beginning of the manifests' image; the version of a release follows.
 const DEFAULT_IMAGE: &str = "nadmit:";
 /// The webhook whose failurePolicy `--fail-closed` sets.
 const PODS_WEBHOOK: &str = "pods.nadmit.io";
@@ -96,7 +96,7 @@ impl Earlier {
     }
 }
 
-/// Whether an image is that of a release's manifests, which nobody has set.
+/// Returns true for the image of a release's manifests, which nobody has set.
 fn is_default(image: &str) -> bool {
     let tag = image.strip_prefix(DEFAULT_IMAGE).unwrap_or_default();
     let mut parts = tag.split('.');

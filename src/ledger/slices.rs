@@ -265,7 +265,7 @@ fn readable(object: &AddressSlice) -> Option<(Slice, Version)> {
         Ok(found) => Some(found),
         Err(reason) => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
-            tracing::warn!("AddressSlice {name} is ignored: {reason}");
+            tracing::warn!(object = name, error = %reason, "an AddressSlice is ignored");
             None
         }
     }

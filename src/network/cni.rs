@@ -45,7 +45,7 @@ pub struct Plugin {
     pub wire: Box<str>,
     /// Whether a bridge is its pods' gateway.
     pub bridge_gateway: BridgeGateway,
-    /// Whether its device may be bound to a userspace driver (DPDK): then the plugin has IPAM give
+    /// True where its device may be bound to a userspace driver (DPDK): then the plugin has IPAM give
     /// addresses, and puts none on an interface.
     pub may_use_dpdk: bool,
     /// The interface on which macvlan and ipvlan make theirs.

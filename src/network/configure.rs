@@ -140,7 +140,7 @@ pub fn configures(kind: &str) -> bool {
 }
 
 impl Plugin {
-    /// Whether it is certain that the plugin puts addresses and routes on its interface.
+    /// Returns true where the plugin is certain to put addresses and routes on its interface.
     pub fn configures(&self) -> bool {
         configures(&self.kind) && !self.may_use_dpdk
     }

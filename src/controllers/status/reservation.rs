@@ -32,7 +32,7 @@ pub(super) fn faulty(faults: &[PoolFault]) -> Verdict {
     Verdict::fails("Invalid", some_of(&faults))
 }
 
-/// Of one that sets nothing aside, though the pool of this name may serve its network.
+/// Judges a reservation that sets nothing aside, though the pool of this name may serve its network.
 pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&str>) -> Verdict {
     let NetworkRef { namespace, name } = &reservation.network;
     let message = match serves_network {
@@ -45,7 +45,7 @@ pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&st
     Verdict::fails("NoPool", message)
 }
 
-/// Whether everything that it sets aside is held by it, or was taken from it.
+/// Judges whether everything that a reservation sets aside is held by it, or was taken from it.
 pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) -> Verdict {
     let set_aside = reservation.sets_aside(pool);
     let outside = reservation.ips.iter().map(|ip| Address::Ip(*ip));

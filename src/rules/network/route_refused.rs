@@ -23,11 +23,11 @@ pub const RULE: Rule = Rule {
         that Linux refuses: no pod starts. Linux refuses a route by a gateway (\"gw\") that is in no \
         subnet of the interface, unless an earlier route without a gateway covers it (of IPv4 only \
         one with \"scope\": 253), that is a broadcast address, the interface's own IPv6 address or \
-        \"::\"; link-local gateways of IPv6 work everywhere, and 0.0.0.0 is none. It also refuses a \
+        \"::\"; link-local gateways of IPv6 work everywhere, and 0.0.0.0 means no gateway. It also refuses a \
         route that was added before (bridge's isDefaultGateway adds one), one with \"scope\": 253 \
         that has a gateway or is filled up with that of an address, and an IPv4 destination with \
         host bits. Of a pod that asks for addresses, or has a pool's, the routes are checked with \
-        these. What route-override adds is not looked at. Of sriov, and of host-device with a PCI address, \
+        these. What route-override adds is not looked at. With sriov, and with host-device by a PCI address, \
         it is a warning: a device of DPDK gets no routes. Source: CNI plugins v1.9, \
         ipam.ConfigureIface; v1.1.1 and v1.10 executed; Linux, fib_check_nh and ip6_validate_gw.",
     wrong: Example(&[

@@ -26,7 +26,7 @@ const FRESH: i64 = 30;
 /// than clocks are apart.
 const YOUNG: i64 = 90;
 
-/// How many refusals are told: who looks at the rest learns nothing from them, and each is dear to make.
+/// The most refusals that a plan returns: the rest adds nothing for the reader, and each costs a search.
 const MOST_REFUSED: usize = 100;
 
 /// Who asks.
@@ -100,12 +100,12 @@ pub struct Refused {
     pub refusal: Refusal,
 }
 
-/// Whether a pool has to be ready to give anything.
+/// The state that a pool has to be in to give anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Readiness {
     /// A pool that is not ready gives nothing.
     Required,
-    /// What is recorded is read from pools that are not ready, too.
+    /// A pool that is not ready gives what it has recorded for the asker.
     Ignored,
 }
 

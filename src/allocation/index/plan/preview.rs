@@ -11,7 +11,7 @@ impl Index {
     /// supposed to be.
     ///
     /// # Errors
-    /// Everything that would be refused.
+    /// The first of what would be refused.
     pub fn preview(
         &mut self,
         asker: &Asker,
@@ -25,7 +25,7 @@ impl Index {
     /// reads by it what an asker holds; the rest of it may be in use, so nothing may be given by it.
     ///
     /// # Errors
-    /// Everything that would be refused.
+    /// The first of what would be refused.
     pub fn recall(
         &mut self,
         asker: &Asker,

@@ -1,7 +1,7 @@
 //! Plugins that change what another one made: tuning, sbr, bandwidth, portmap.
 
 use crate::{
-    network::{AddressError, address::parse_address},
+    network::address::parse_address,
     rules::{Levels, Report},
 };
 
@@ -70,18 +70,21 @@ fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         let Some(text) = gateway.node.string() else {
             return;
         };
-        let fault = match parse_address(&text) {
-            Err(AddressError::Mapped) => continue,
-            Err(_) => format!("the gateway {} is not an IP address", quoted(&text)),
-            Ok(address) => {
-                let family = usize::from(address.is_ipv6());
-                if !std::mem::replace(&mut families[family], true) {
-                    continue;
-                }
-                format!("{address} is the second gateway of its family")
+        // To Go an IPv4 address in IPv6 notation is one of IPv4.
+        let family = parse_address(&text).ok();
+        let family = family.map(|address| usize::from(address.to_canonical().is_ipv6()));
+        let fault = match family {
+            None => "is not an IP address",
+            Some(family) if std::mem::replace(&mut families[family], true) => {
+                "is the second gateway of its family"
             }
+            Some(_) => continue,
         };
-        report.add(gateway.place(), fault, HELP);
+        report.add(
+            gateway.place(),
+            format!("the gateway {} {fault}", quoted(&text)),
+            HELP,
+        );
     }
 }
 
