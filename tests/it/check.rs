@@ -2,9 +2,8 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use libtest_mimic::{Failed, Trial};
@@ -12,6 +11,8 @@ use nadmit::{
     check::{self, File, Format, Options, Outcome},
     rules::{Level, Policy},
 };
+
+use crate::command;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let snapshots = Format::ALL.into_iter().map(|format| {
@@ -293,19 +294,12 @@ fn nadmit(arguments: &[&str], input: &str) -> Result<Output, Failed> {
 }
 
 fn nadmit_with(arguments: &[&str], input: &str, config: Option<&str>) -> Result<Output, Failed> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nadmit"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
+    command
         .args(arguments)
         .env_remove("NADMIT_CONFIG")
-        .envs(config.map(|path| ("NADMIT_CONFIG", path)))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // It may end without reading.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    Ok(child.wait_with_output()?)
+        .envs(config.map(|path| ("NADMIT_CONFIG", path)));
+    Ok(command::run(&mut command, input)?)
 }
 
 fn exit_codes() -> Result<(), Failed> {

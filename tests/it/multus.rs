@@ -7,10 +7,9 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Write as _,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
-    process::{Command, Stdio, id},
+    process::{Command, id},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -27,9 +26,11 @@ use tempfile::TempDir;
 use crate::{
     annotations,
     api_server::{ForeignKind, NEEDS, RealServer, SharedServer, shared},
+    command::Cni,
     networks::{self, judged},
     parts,
     plugins::host::Plugins,
+    shared::Shared,
     support,
 };
 
@@ -41,8 +42,6 @@ const NETWORKS: ForeignKind = ForeignKind {
 };
 /// The namespace of Multus's own networks.
 const MULTUS_NAMESPACE: &str = "kube-system";
-/// How long Multus may take, as `timeout` reads it.
-const PATIENCE: &str = "30";
 
 /// A plugin that answers in the version that it is asked in. That of the cluster's network makes an
 /// interface, the others make none.
@@ -159,7 +158,7 @@ fn configured(case: &networks::Case) -> Result<(), Failed> {
 fn attach(asked: &Asked<'_>) -> Result<Result<(), String>, Failed> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let node = node()?;
+    let node = NODE.get(Node::new)?;
     let mut namespaces: BTreeSet<&str> = asked.networks.iter().map(|(home, ..)| *home).collect();
     namespaces.insert(asked.namespace);
     node.server
@@ -257,25 +256,18 @@ impl Node {
             "IgnoreUnknown=true;K8S_POD_NAMESPACE={};K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c1",
             asked.namespace
         );
-        let run = |command: &str| -> Result<std::process::Output, Failed> {
-            let mut process = Command::new("timeout")
-                .arg(PATIENCE)
-                .arg(parts::multus().ok_or("no Multus")?)
-                .env("CNI_COMMAND", command)
-                .env("CNI_CONTAINERID", "c1")
-                .env("CNI_ARGS", &args)
-                .env("CNI_NETNS", format!("/var/run/netns/{}", self.namespace))
-                .env("CNI_IFNAME", "eth0")
-                .env("CNI_PATH", at("bin"))
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()?;
-            let mut input = process.stdin.take().ok_or("no standard input")?;
-            // It may refuse before it has read everything.
-            let _ = input.write_all(config.to_string().as_bytes());
-            drop(input);
-            Ok(process.wait_with_output()?)
+        let program = parts::multus().ok_or("no Multus")?;
+        let run = |verb: &str| {
+            let call = Cni {
+                program: &program,
+                verb,
+                container: "c1",
+                namespace: &Path::new("/var/run/netns").join(&self.namespace),
+                interface: "eth0",
+                args: &args,
+                plugins: &at("bin"),
+            };
+            call.run(&config)
         };
         let output = run("ADD")?;
         run("DEL")?;
@@ -304,23 +296,11 @@ fn record(recorder: &Path, folder: &Path, config: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-static NODE: Mutex<Option<Result<Arc<Node>, String>>> = Mutex::new(None);
-
-/// Returns the node; the first caller makes it.
-fn node() -> Result<Arc<Node>, Failed> {
-    let mut node = NODE.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = node.get_or_insert_with(|| {
-        let made = Node::new();
-        let made = made.map_err(|error| error.message().unwrap_or_default().to_owned());
-        made.map(Arc::new)
-    });
-    Ok(made.clone()?)
-}
+static NODE: Shared<Node> = Shared::new();
 
 /// Removes the network namespace behind the last trial.
 pub(crate) fn end() {
-    let mut node = NODE.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(node.take());
+    NODE.end();
 }
 
 impl Drop for Node {

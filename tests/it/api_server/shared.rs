@@ -1,10 +1,6 @@
 //! A real API server that trials share which only need its objects.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
@@ -17,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time::sleep};
 
 use super::RealServer;
+use crate::shared::Shared;
 
 /// Runs until [`end`] is called.
 pub(crate) struct SharedServer {
@@ -104,21 +101,14 @@ impl SharedServer {
     }
 }
 
-static SHARED: Mutex<Option<Result<Arc<SharedServer>, String>>> = Mutex::new(None);
+static SHARED: Shared<SharedServer> = Shared::new();
 
 /// Returns the shared server; the first caller starts it.
 pub(crate) fn shared() -> Result<Arc<SharedServer>, Failed> {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = shared.get_or_insert_with(|| {
-        let made = SharedServer::start();
-        let made = made.map_err(|e| e.message().unwrap_or_default().to_owned());
-        made.map(Arc::new)
-    });
-    Ok(made.clone()?)
+    SHARED.get(SharedServer::start)
 }
 
 /// Ends the shared server behind the last trial: nothing else would end its processes.
 pub(crate) fn end() {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(shared.take());
+    SHARED.end();
 }

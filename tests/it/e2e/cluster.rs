@@ -1,9 +1,8 @@
 //! A cluster of a real API server, in which nadmit is registered by the manifests of `deploy/`.
 
 use std::{
-    io::Write as _,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +15,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 use crate::{
     api_server::RealServer,
+    command,
     deploy::objects::{parsed, tool},
 };
 
@@ -102,20 +102,14 @@ impl Cluster {
 
     /// What kubectl makes of these words and this input.
     pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<Told, Failed> {
-        let mut process = Command::new(tool("kubectl").ok_or("no kubectl")?)
+        let mut command = Command::new(tool("kubectl").ok_or("no kubectl")?);
+        command
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             // What it has cached belongs to the server's folder.
             .env("HOME", self.kubeconfig.parent().ok_or("no folder")?)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        if let Some(mut pipe) = process.stdin.take() {
-            pipe.write_all(input.as_bytes())?;
-        }
-        let output = process.wait_with_output()?;
+            .args(arguments);
+        let output = command::run(&mut command, input)?;
         Ok(Told {
             well: output.status.success(),
             out: String::from_utf8(output.stdout)?,

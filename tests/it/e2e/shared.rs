@@ -1,6 +1,6 @@
 //! The server that trials share where they do not disturb each other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use libtest_mimic::Failed;
 
@@ -8,6 +8,7 @@ use super::{
     cluster::{Cluster, Registration, soon},
     process::{Home, Nadmit},
 };
+use crate::shared::Shared;
 
 /// A cluster in which nadmit is installed.
 pub(super) struct Installed {
@@ -42,20 +43,14 @@ impl Installed {
     }
 }
 
-static INSTALLED: Mutex<Option<Result<Arc<Installed>, String>>> = Mutex::new(None);
+static INSTALLED: Shared<Installed> = Shared::new();
 
-/// The shared cluster, started by whoever wants it first.
+/// Returns the shared cluster; the first caller starts it.
 pub(super) fn installed() -> Result<Arc<Installed>, Failed> {
-    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = installed.get_or_insert_with(|| {
-        let made = Installed::new().map_err(|e| e.message().unwrap_or_default().to_owned());
-        made.map(Arc::new)
-    });
-    Ok(made.clone()?)
+    INSTALLED.get(Installed::new)
 }
 
 /// Ends the shared cluster behind the last trial: nothing else would end its processes.
 pub(crate) fn end() {
-    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(installed.take());
+    INSTALLED.end();
 }

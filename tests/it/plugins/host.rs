@@ -2,8 +2,7 @@
 
 use std::{
     env, fs,
-    io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio, id},
     sync::{
         Mutex,
@@ -14,7 +13,7 @@ use std::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::parts;
+use crate::{command::Cni, parts};
 
 /// Where Debian puts the plugins; `NADMIT_CNI_PLUGINS` names another place.
 const PACKAGED: &str = "/usr/lib/cni";
@@ -22,8 +21,6 @@ const PACKAGED: &str = "/usr/lib/cni";
 const PACKAGED_VERSION: Version = [1, 1, 1];
 /// The interface that is made.
 const INTERFACE: &str = "net1";
-/// How long a plugin may take, as `timeout` reads it.
-const PATIENCE: &str = "20";
 
 /// The master's hardware address.
 pub(super) const MASTER_MAC: &str = "02:5e:00:c0:ff:ee";
@@ -297,24 +294,16 @@ impl Namespace {
         if kind.is_empty() || kind.contains('/') || !path.exists() {
             return Ok(Err(format!("there is no plugin {kind:?}")));
         }
-        let mut process = Command::new("timeout")
-            .arg(PATIENCE)
-            .arg(path)
-            .env("CNI_COMMAND", command)
-            .env("CNI_CONTAINERID", format!("nadmit-{}", chain.id))
-            .env("CNI_ARGS", chain.args)
-            .env("CNI_NETNS", format!("/var/run/netns/{}", self.0))
-            .env("CNI_IFNAME", INTERFACE)
-            .env("CNI_PATH", &plugins.folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut input = process.stdin.take().ok_or("no standard input")?;
-        // A plugin may refuse before it has read everything.
-        let _ = input.write_all(config.to_string().as_bytes());
-        drop(input);
-        let output = process.wait_with_output()?;
+        let call = Cni {
+            program: &path,
+            verb: command,
+            container: &format!("nadmit-{}", chain.id),
+            namespace: &Path::new("/var/run/netns").join(&self.0),
+            interface: INTERFACE,
+            args: chain.args,
+            plugins: &plugins.folder,
+        };
+        let output = call.run(config)?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(if output.status.success() {
             Ok(said)

@@ -62,10 +62,7 @@ struct Case {
 }
 
 /// What is judged, but cannot be tried here, and why.
-const NOT_TRIED: &[(&str, &str)] = &[
-    ("dhcp", "needs its daemon and a server"),
-    ("whereabouts", "not in the package"),
-];
+const NOT_TRIED: &[(&str, &str)] = &[("dhcp", "needs its daemon and a server")];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let cases: Vec<Case> =

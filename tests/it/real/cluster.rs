@@ -1,9 +1,8 @@
 //! A cluster: the control plane, nodes without containers, kubectl, and the commands of nadmit.
 
 use std::{
-    io::Write as _,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Command,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -19,7 +18,7 @@ use super::{
     node::{Config, Running, Wire, ip},
     parts::Parts,
 };
-use crate::e2e::network_definition;
+use crate::{command, e2e::network_definition, shared::Shared};
 
 /// The longest that anything may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -112,15 +111,7 @@ impl Cluster {
 
     /// Runs a command to its end.
     pub(super) fn told(mut command: Command, input: &str) -> Result<Told, Failed> {
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        if let Some(mut pipe) = process.stdin.take() {
-            pipe.write_all(input.as_bytes())?;
-        }
-        let output = process.wait_with_output()?;
+        let output = command::run(&mut command, input)?;
         Ok(Told {
             code: output.status.code(),
             out: String::from_utf8(output.stdout)?,
@@ -287,7 +278,7 @@ impl Drop for Cluster {
     }
 }
 
-static SHARED: Mutex<Option<Result<Arc<Cluster>, String>>> = Mutex::new(None);
+static SHARED: Shared<Cluster> = Shared::new();
 /// Held by a trial: clusters are large, and a machine may be small.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -297,21 +288,16 @@ pub(super) fn alone(trial: impl FnOnce() -> Result<(), Failed>) -> Result<(), Fa
     trial()
 }
 
-/// Returns the cluster that trials share, in which nadmit is installed, started by whoever wants it first.
+/// Returns the cluster that trials share, in which nadmit is installed; the first caller starts it.
 pub(super) fn installed() -> Result<Arc<Cluster>, Failed> {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = shared.get_or_insert_with(|| {
-        let made = Cluster::start(2).and_then(|cluster| {
-            cluster.nadmit_does(&["install", "--image", IMAGE])?;
-            Ok(Arc::new(cluster))
-        });
-        made.map_err(|error| error.message().unwrap_or_default().to_owned())
-    });
-    Ok(made.clone()?)
+    SHARED.get(|| {
+        let cluster = Cluster::start(2)?;
+        cluster.nadmit_does(&["install", "--image", IMAGE])?;
+        Ok(cluster)
+    })
 }
 
 /// Ends the shared cluster behind the last trial: nothing else would end its processes.
 pub(crate) fn end() {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(shared.take());
+    SHARED.end();
 }

@@ -23,6 +23,7 @@ use libtest_mimic::{Failed, Trial};
 
 pub(crate) use self::cluster::end;
 use self::parts::Parts;
+use crate::deploy::objects::tool;
 
 /// A trial's name and what it does.
 type Named = (&'static str, fn() -> Result<(), Failed>);
@@ -40,16 +41,25 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
     .concat();
     let each = trials.into_iter().map(|named| (named, found.clone().err()));
-    let of_whereabouts = pages::TRIALS_WITH_WHEREABOUTS.iter().map(|named| {
-        let missing = match &found {
-            Ok(parts) if parts.whereabouts.is_none() => {
-                Some("needs whereabouts: tests/real/build.sh whereabouts".to_owned())
-            }
-            found => found.clone().err(),
-        };
-        (*named, missing)
+    let whereabouts = found
+        .as_ref()
+        .is_ok_and(|parts| parts.whereabouts.is_some());
+    let helm = tool("helm").is_some();
+    let further = [
+        (
+            pages::TRIALS_WITH_WHEREABOUTS,
+            (!whereabouts).then_some("needs whereabouts: tests/real/build.sh whereabouts"),
+        ),
+        (
+            pages::TRIALS_WITH_HELM,
+            (!helm).then_some("needs helm: tests/tools.sh"),
+        ),
+    ];
+    let further = further.into_iter().flat_map(|(trials, missing)| {
+        let missing = found.clone().err().or(missing.map(str::to_owned));
+        trials.iter().map(move |named| (*named, missing.clone()))
     });
-    let each = each.chain(of_whereabouts).map(|((name, run), missing)| {
+    let each = each.chain(further).map(|((name, run), missing)| {
         let trial = Trial::test(format!("real::{name}"), move || cluster::alone(run));
         match missing {
             Some(reason) => trial.with_kind(reason).with_ignored_flag(true),

@@ -3,9 +3,8 @@
 
 use std::{
     io::Write as _,
-    path::PathBuf,
-    process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use kube::api::{DynamicObject, PostParams};
@@ -16,15 +15,15 @@ use serde_json::{Map, Value, json};
 use super::{array, text};
 use crate::{
     api_server::{ForeignKind, NEEDS, RealServer, SharedServer, shared},
+    command::{self, Cni},
     parts,
+    shared::Shared,
 };
 
 /// The namespace of its records.
 const HOME: &str = "kube-system";
 /// The network namespace is the test's own: IPAM changes none.
 const NAMESPACE: &str = "/proc/self/ns/net";
-/// How long the plugin may take, as `timeout` reads it.
-const PATIENCE: &str = "60";
 
 /// The kinds of its records.
 pub(crate) const KINDS: [ForeignKind; 3] = [
@@ -53,7 +52,7 @@ struct Records {
     settings: tempfile::NamedTempFile,
 }
 
-/// What the plugin is asked.
+/// A request of the plugin.
 struct Add<'c> {
     ipam: Value,
     args: &'c str,
@@ -246,25 +245,19 @@ impl Records {
             "" => format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={pod}"),
             args => args.to_owned(),
         };
-        let mut process = Command::new("timeout")
-            .arg(PATIENCE)
-            .arg(plugin().ok_or("no plugin")?)
-            .env("CNI_COMMAND", "ADD")
-            .env("CNI_CONTAINERID", add.container)
-            .env("CNI_ARGS", args)
-            .env("CNI_NETNS", NAMESPACE)
-            .env("CNI_NETNS_OVERRIDE", "true")
-            .env("CNI_IFNAME", add.interface)
-            .env("CNI_PATH", "/nowhere")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut input = process.stdin.take().ok_or("no standard input")?;
-        // It may refuse before it has read everything.
-        let _ = input.write_all(config.to_string().as_bytes());
-        drop(input);
-        let output = process.wait_with_output()?;
+        let program = plugin().ok_or("no plugin")?;
+        let call = Cni {
+            program: &program,
+            verb: "ADD",
+            container: add.container,
+            namespace: Path::new(NAMESPACE),
+            interface: add.interface,
+            args: &args,
+            plugins: Path::new("/nowhere"),
+        };
+        let mut command = call.command();
+        command.env("CNI_NETNS_OVERRIDE", "true");
+        let output = command::run(&mut command, &config.to_string())?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let answer: Value = serde_json::from_str(&said).unwrap_or_default();
         if !output.status.success() {
@@ -285,21 +278,14 @@ fn offset(first: std::net::IpAddr, ip: std::net::IpAddr) -> i128 {
     number(ip) - number(first)
 }
 
-static RECORDS: Mutex<Option<Result<Arc<Records>, String>>> = Mutex::new(None);
+static RECORDS: Shared<Records> = Shared::new();
 
 /// Returns the records; the first caller defines their kinds.
 fn records() -> Result<Arc<Records>, Failed> {
-    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = records.get_or_insert_with(|| {
-        let made = Records::new();
-        let made = made.map_err(|error| error.message().unwrap_or_default().to_owned());
-        made.map(Arc::new)
-    });
-    Ok(made.clone()?)
+    RECORDS.get(Records::new)
 }
 
 /// Lets the shared server go behind the last trial.
 pub(crate) fn end() {
-    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(records.take());
+    RECORDS.end();
 }

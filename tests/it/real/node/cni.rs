@@ -1,15 +1,10 @@
 //! CNI plugins, run for a sandbox as containerd and libcni run them.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// The longest that a plugin may take, as `timeout` reads it.
-const PATIENCE: &str = "60";
+use crate::command::Cni;
 
 /// A command of the CNI specification.
 #[derive(Debug, Clone, Copy)]
@@ -46,25 +41,16 @@ pub(super) fn exec(
         "plugin type={} name={} failed ({in_words}): ",
         config["type"], config["name"]
     );
-    let process = Command::new("timeout")
-        .arg(PATIENCE)
-        .arg(program)
-        .env("CNI_COMMAND", command)
-        .env("CNI_CONTAINERID", &target.container)
-        .env("CNI_NETNS", &target.namespace)
-        .env("CNI_IFNAME", &target.interface)
-        .env("CNI_ARGS", &target.args)
-        .env("CNI_PATH", &target.plugins)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut process = process.map_err(|error| format!("{named}{error}"))?;
-    if let Some(mut input) = process.stdin.take() {
-        // A plugin may refuse before it has read everything.
-        let _ = input.write_all(config.to_string().as_bytes());
-    }
-    let output = process.wait_with_output();
+    let call = Cni {
+        program,
+        verb: command,
+        container: &target.container,
+        namespace: &target.namespace,
+        interface: &target.interface,
+        args: &target.args,
+        plugins: &target.plugins,
+    };
+    let output = call.run(config);
     let output = output.map_err(|error| format!("{named}{error}"))?;
     let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if output.status.success() {

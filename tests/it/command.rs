@@ -1,0 +1,63 @@
+//! Programs that are run to their end with an input, CNI plugins among them.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// How long a plugin may take, as `timeout` reads it.
+const PATIENCE: &str = "60";
+
+/// Runs a command with this input, and collects what it prints.
+pub(crate) fn run(command: &mut Command, input: &str) -> io::Result<Output> {
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut pipe) = process.stdin.take() {
+        // A program may refuse before it has read everything; how it ends shows that.
+        let _ = pipe.write_all(input.as_bytes());
+    }
+    process.wait_with_output()
+}
+
+/// The call of a CNI plugin, as libcni makes it (CNI specification, section 2).
+#[derive(Debug)]
+pub(crate) struct Cni<'c> {
+    pub(crate) program: &'c Path,
+    /// `ADD` or `DEL`.
+    pub(crate) verb: &'c str,
+    pub(crate) container: &'c str,
+    /// The path of the network namespace.
+    pub(crate) namespace: &'c Path,
+    pub(crate) interface: &'c str,
+    pub(crate) args: &'c str,
+    /// The folder of the plugins.
+    pub(crate) plugins: &'c Path,
+}
+
+impl Cni<'_> {
+    /// Runs the plugin with this configuration.
+    pub(crate) fn run(&self, config: &Value) -> io::Result<Output> {
+        run(&mut self.command(), &config.to_string())
+    }
+
+    /// Returns the command, whose input is the configuration.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new("timeout");
+        command
+            .arg(PATIENCE)
+            .arg(self.program)
+            .env("CNI_COMMAND", self.verb)
+            .env("CNI_CONTAINERID", self.container)
+            .env("CNI_NETNS", self.namespace)
+            .env("CNI_IFNAME", self.interface)
+            .env("CNI_ARGS", self.args)
+            .env("CNI_PATH", self.plugins);
+        command
+    }
+}
