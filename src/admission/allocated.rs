@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use super::{
     answer::Answer,
+    context::Context,
     decide::{Decision, Plan},
     inject::{Kept, Wanted, comes_later, found, is_due, refuse, size, too_long},
     launcher::{self, Standing, standing},
     object::Object,
     pod::{asker, subject},
     review::{Operation, Request},
-    situation::Situation,
 };
 use crate::{
     allocation::{
@@ -29,7 +29,7 @@ pub(super) fn decide(
     request: &Request<'_>,
     pod: &Object<'_>,
     subject: &PodSubject<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Option<Decision> {
     let attachments = asks(subject);
     if attachments.is_empty() || !can_be_served(subject) {
@@ -80,7 +80,7 @@ fn alone(
     subject: &PodSubject<'_>,
     due: &[PoolAttachment],
     asker: &Asker,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Option<Decision> {
     let before = request.old_object.as_ref();
     let before = before.filter(|_| request.operation == Operation::Update);
@@ -102,7 +102,7 @@ fn recorded(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
     asker: &Asker,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Option<Decision> {
     let mut index = situation.allocations.lock();
     index.sync(situation.catalog.layout());
@@ -149,7 +149,7 @@ fn foreseen(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
     refused: Vec<Refused>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Option<Decision> {
     let (short, lasting): (Vec<_>, Vec<_>) = refused
         .into_iter()
@@ -166,7 +166,7 @@ fn foreseen(
             ..finding
         })
         .collect();
-    (!warnings.is_empty()).then(|| Decision::of(request, warnings, situation.evidence))
+    (!warnings.is_empty()).then(|| Decision::of(request, warnings, situation.freshness))
 }
 
 /// A token, or what a machine holds, becomes this pod's: no other can use it any more. Nothing to write if
@@ -176,7 +176,7 @@ fn claim(
     asker: &Asker,
     asks: &[Ask],
     index: &mut Index,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Result<Option<Plan>, Vec<Refused>> {
     let planned = index.plan(asker, asks, situation.now)?;
     if planned.writes.is_empty() {
@@ -197,7 +197,7 @@ fn known_before(
     old: &Object<'_>,
     asker: &Asker,
     index: &Index,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> HashSet<String> {
     let subject = subject(request, old, situation.policy, situation.catalog);
     let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();

@@ -17,12 +17,12 @@
 
 use super::{
     answer::Answer,
+    context::Context,
     decide::Decision,
     inject::{Filling, Kept, Wanted},
     launcher::{Standing, standing},
     object::{Annotations, Object},
     review::{Operation, Request},
-    situation::Situation,
 };
 use crate::{
     allocation::{
@@ -51,7 +51,7 @@ pub fn is_binding(request: &Request<'_>) -> bool {
 }
 
 /// What `POST /mutate` does about a Binding.
-pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
+pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision {
     let allow = || Decision::Answer(Answer::allow(request));
     let Some(binding) = request.object.as_ref() else {
         return allow();
@@ -75,7 +75,7 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
     }
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Decision::of(request, denied, situation.evidence);
+        return Decision::of(request, denied, situation.freshness);
     }
     let filling = Filling {
         subject: &subject,
@@ -92,7 +92,7 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
 
 /// What `POST /validate` does about a Binding: of the annotations that speak of networks it may bring
 /// exactly what nadmit holds for the pod.
-pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
+pub(super) fn validate(request: &Request<'_>, situation: &Context<'_>) -> Decision {
     let allow = || Decision::Answer(Answer::allow(request));
     let binding = request.object.as_ref();
     let Some(binding) = binding.filter(|binding| speaks(&binding.metadata.annotations)) else {
@@ -133,7 +133,7 @@ pub(super) fn validate(request: &Request<'_>, situation: &Situation<'_>) -> Deci
         policy: situation.policy,
         carried: &carried,
     });
-    Decision::of(request, findings, situation.evidence)
+    Decision::of(request, findings, situation.freshness)
 }
 
 /// The pod that a Binding is for.
@@ -146,11 +146,7 @@ enum Target<'c> {
     LookUp(Lookup),
 }
 
-fn target<'c>(
-    request: &Request<'_>,
-    binding: &Object<'_>,
-    situation: &Situation<'c>,
-) -> Target<'c> {
+fn target<'c>(request: &Request<'_>, binding: &Object<'_>, situation: &Context<'c>) -> Target<'c> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = request.name.as_deref().filter(|name| !name.is_empty());
     let name = name
@@ -160,7 +156,7 @@ fn target<'c>(
         namespace: namespace.into(),
         name: name.into(),
     };
-    let confirmed = situation.evidence.covers(&lookup);
+    let confirmed = situation.freshness.covers(&lookup);
     let uid = binding
         .metadata
         .uid
@@ -182,7 +178,7 @@ fn is_waiting(pod: &Pod) -> bool {
 }
 
 /// A pod that exists, as rules look at it.
-pub(super) fn subject_of<'s>(pod: &'s Pod, situation: &Situation<'s>) -> PodSubject<'s> {
+pub(super) fn subject_of<'s>(pod: &'s Pod, situation: &Context<'s>) -> PodSubject<'s> {
     let mut subject = PodSubject::new(
         &pod.namespace,
         pod.host_network,
@@ -223,7 +219,7 @@ pub(super) fn kept(pod: &Pod) -> Kept<'_> {
 }
 
 /// A network that the pod names and nobody knows: it may be a moment old, and of a pool.
-fn unknown_network(subject: &PodSubject<'_>, situation: &Situation<'_>) -> Option<Lookup> {
+fn unknown_network(subject: &PodSubject<'_>, situation: &Context<'_>) -> Option<Lookup> {
     let mut lookups = subject.attachments().filter_map(|attachment| {
         let missing = matches!(attachment.resolution, Resolution::Missing);
         let name = attachment.selection.network_name().filter(|_| missing)?;
@@ -232,7 +228,7 @@ fn unknown_network(subject: &PodSubject<'_>, situation: &Situation<'_>) -> Optio
             name: name.into(),
         })
     });
-    lookups.find(|lookup| !situation.evidence.covers(lookup))
+    lookups.find(|lookup| !situation.freshness.covers(lookup))
 }
 
 /// Whether annotations say anything of networks, or in nadmit's name.
@@ -276,7 +272,7 @@ fn held(
     pod: &Pod,
     node: Option<&str>,
     brought: Option<&Annotations<'_>>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Result<Wanted, Unsure> {
     let subject = subject_of(pod, situation);
     let mut attachments = asks(&subject);
@@ -313,7 +309,7 @@ fn held(
 fn subject_of_brought<'s>(
     namespace: &'s str,
     brought: &'s Annotations<'_>,
-    situation: &'s Situation<'_>,
+    situation: &'s Context<'_>,
 ) -> PodSubject<'s> {
     PodSubject::new(
         namespace,
@@ -330,7 +326,7 @@ fn name_brought(
     attachments: &mut [PoolAttachment],
     namespace: &str,
     brought: &Annotations<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) {
     let brought = asks(&subject_of_brought(namespace, brought, situation));
     for one in attachments.iter_mut().filter(|one| one.ask.ips.is_empty()) {
@@ -383,7 +379,7 @@ fn unread(
     request: &Request<'_>,
     binding: &Object<'_>,
     pod: Option<&Pod>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Vec<Lookup> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let subject = subject_of_brought(namespace, &binding.metadata.annotations, situation);
@@ -410,6 +406,6 @@ fn unread(
         .flat_map(of_address)
         .collect::<Vec<_>>();
     let all = pod.into_iter().chain(all);
-    all.filter(|lookup| !situation.evidence.covers(lookup))
+    all.filter(|lookup| !situation.freshness.covers(lookup))
         .collect()
 }

@@ -5,12 +5,13 @@ use serde_json::value::RawValue;
 use super::{
     allocated,
     answer::{Answer, Verdict},
-    binding, inject,
+    binding,
+    context::{Context, Freshness},
+    inject,
     object::Object,
     pod::subject,
     pool,
     review::{OWN_GROUP, Operation, Request},
-    situation::{Evidence, Situation},
     unrecorded,
     workload::Template,
 };
@@ -95,7 +96,7 @@ pub struct Plan {
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused, unless a pod is to
 ///   take an address meanwhile.
-pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>) -> Decision {
+pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Context<'_>) -> Decision {
     if webhook == Webhook::Mutate {
         return inject::mutate(request, situation);
     }
@@ -109,10 +110,10 @@ pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Situation<'_>
         // Annotations can be changed through the status, too.
         (("", "pods"), "" | "status", Operation::Update) => {
             let findings = pod_update(request, situation.catalog, situation.policy);
-            let decision = Decision::of(request, findings, situation.evidence);
+            let decision = Decision::of(request, findings, situation.freshness);
             decision.and_then(|| pod_readdressed(request, situation))
         }
-        _ => Decision::of(request, findings(request, situation), situation.evidence),
+        _ => Decision::of(request, findings(request, situation), situation.freshness),
     }
 }
 
@@ -121,7 +122,7 @@ impl Decision {
     pub(super) fn of(
         request: &Request<'_>,
         findings: Vec<Finding>,
-        evidence: Evidence<'_>,
+        evidence: Freshness<'_>,
     ) -> Self {
         let lookups = unconfirmed(&findings, evidence);
         if !lookups.is_empty() {
@@ -163,7 +164,7 @@ impl Decision {
 }
 
 /// A pod that is created: what its annotations say, and then whose its addresses are.
-fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
+fn pod_created(request: &Request<'_>, situation: &Context<'_>) -> Decision {
     let (catalog, policy) = (situation.catalog, situation.policy);
     let pod = judged(request).filter(|pod| asks_for_networks(pod) || means_networks(pod));
     let Some(pod) = pod else {
@@ -171,7 +172,7 @@ fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
     };
     let subject = subject(request, pod, policy, catalog);
     let findings = judge_pod(&subject, pods_loudest(request, catalog, policy));
-    let decision = Decision::of(request, findings, situation.evidence);
+    let decision = Decision::of(request, findings, situation.freshness);
     decision.and_then(|| {
         let pooled = asks_for_networks(pod) && has_pools(situation);
         pooled.then(|| whose(request, pod, &subject, situation))?
@@ -179,7 +180,7 @@ fn pod_created(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
 }
 
 /// Whose the addresses of a pod are whose annotations change.
-fn pod_readdressed(request: &Request<'_>, situation: &Situation<'_>) -> Option<Decision> {
+fn pod_readdressed(request: &Request<'_>, situation: &Context<'_>) -> Option<Decision> {
     let pod = changed(request)?;
     let before = request.old_object.as_ref();
     let before = before.map(|old| &old.metadata.annotations);
@@ -195,19 +196,19 @@ fn whose(
     request: &Request<'_>,
     pod: &Object<'_>,
     subject: &PodSubject<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Option<Decision> {
     let elsewhere = unrecorded::decide(request, pod, subject, situation);
     elsewhere.or_else(|| allocated::decide(request, pod, subject, situation))
 }
 
 /// Returns true if there are pools; their rules hold in every namespace.
-fn has_pools(situation: &Situation<'_>) -> bool {
+fn has_pools(situation: &Context<'_>) -> bool {
     !situation.catalog.layout().pools.is_empty()
 }
 
 /// What must be looked up before these findings may deny.
-fn unconfirmed(findings: &[Finding], evidence: Evidence<'_>) -> Vec<Lookup> {
+fn unconfirmed(findings: &[Finding], evidence: Freshness<'_>) -> Vec<Lookup> {
     let mut lookups: Vec<Lookup> = Vec::new();
     for finding in findings
         .iter()
@@ -225,7 +226,7 @@ fn unconfirmed(findings: &[Finding], evidence: Evidence<'_>) -> Vec<Lookup> {
 
 /// Returns what is worth looking up before these findings warn: a network or a pool that was applied a
 /// moment before the object under review. What costs a whole list is not.
-fn doubtful(findings: &[Finding], evidence: Evidence<'_>) -> Vec<Lookup> {
+fn doubtful(findings: &[Finding], evidence: Freshness<'_>) -> Vec<Lookup> {
     let mut lookups: Vec<Lookup> = Vec::new();
     let most = MOST_REFRESHED.saturating_sub(evidence.asked());
     let warnings = findings.iter().filter(|one| one.level == Level::Warn);
@@ -240,7 +241,7 @@ fn doubtful(findings: &[Finding], evidence: Evidence<'_>) -> Vec<Lookup> {
 }
 
 /// Dispatch by resource and subresource.
-fn findings(request: &Request<'_>, situation: &Situation<'_>) -> Vec<Finding> {
+fn findings(request: &Request<'_>, situation: &Context<'_>) -> Vec<Finding> {
     let (catalog, policy) = (situation.catalog, situation.policy);
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();

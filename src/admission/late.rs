@@ -6,9 +6,9 @@
 
 use super::{
     binding::{asker, kept, subject_of},
+    context::Context,
     inject::{Wanted, found},
     launcher::{Standing, has_some, standing},
-    situation::Situation,
 };
 use crate::{
     allocation::{
@@ -47,7 +47,7 @@ pub enum Late {
 }
 
 /// What a bound pod lacks, and puts it in flight.
-pub fn late(pod: &Pod, situation: &Situation<'_>) -> Late {
+pub fn late(pod: &Pod, situation: &Context<'_>) -> Late {
     let injection = situation.policy.injection_in(&pod.namespace);
     if !may_lack(pod) || injection == Injection::Off {
         return Late::Nothing;

@@ -6,7 +6,7 @@
 //! `kubevirt.io/migrationJobName`, label `kubevirt.io/migrationJobUID`). The status of the machine's
 //! instance is no proof: it names the target only after that is ready.
 
-use super::{object::Object, pod::subject, review::Request, situation::Situation};
+use super::{context::Context, object::Object, pod::subject, review::Request};
 use crate::{
     allocation::{
         Address, Allocation, Holder, Index, PodRef, Refusal,
@@ -43,7 +43,7 @@ pub(super) fn standing(
     asker: &Asker,
     target_of: Option<&TargetOf>,
     asks: &[Ask],
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Standing {
     let Holder::Machine { namespace, .. } = &asker.holder else {
         return Standing::May;
@@ -69,7 +69,7 @@ pub(super) fn standing(
             namespace: (&**namespace).into(),
             name: target.name.clone(),
         };
-        if !situation.evidence.covers(&lookup) {
+        if !situation.freshness.covers(&lookup) {
             return Standing::LookUp(vec![lookup]);
         }
         if is_migrated(asker, target, situation) {
@@ -80,7 +80,7 @@ pub(super) fn standing(
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
     });
-    let lookups = lookups.filter(|lookup| !situation.evidence.covers(lookup));
+    let lookups = lookups.filter(|lookup| !situation.freshness.covers(lookup));
     let lookups: Vec<Lookup> = lookups.collect();
     if !lookups.is_empty() {
         return Standing::LookUp(lookups);
@@ -107,7 +107,7 @@ pub(super) fn was_let_in(
     request: &Request<'_>,
     before: &Object<'_>,
     asker: &Asker,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> bool {
     let subject = subject(request, before, situation.policy, situation.catalog);
     let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();
@@ -116,7 +116,7 @@ pub(super) fn was_let_in(
 
 /// The other pods of the asker's machine that have, or may have, what it holds: they are on a node, or
 /// something was put into them, or is recorded for them. One that is being deleted runs on for a while.
-fn others<'s>(asker: &Asker, asks: &[Ask], situation: &Situation<'s>) -> Vec<&'s Pod> {
+fn others<'s>(asker: &Asker, asks: &[Ask], situation: &Context<'s>) -> Vec<&'s Pod> {
     let index = situation.allocations.lock();
     let held = asks
         .iter()
@@ -147,7 +147,7 @@ fn is_asker(asker: &Asker, name: &str, uid: Option<&str>) -> bool {
 
 /// What records of the machine name other pods that are not seen: they may have gone, or have come a
 /// moment ago, or be about to come.
-fn unseen(asker: &Asker, asks: &[Ask], situation: &Situation<'_>) -> Option<Standing> {
+fn unseen(asker: &Asker, asks: &[Ask], situation: &Context<'_>) -> Option<Standing> {
     let home = &**asker.holder.namespace();
     let index = situation.allocations.lock();
     let held = asks
@@ -168,7 +168,7 @@ fn unseen(asker: &Asker, asks: &[Ask], situation: &Situation<'_>) -> Option<Stan
             namespace: home.into(),
             name: (&*pod.name).into(),
         };
-        if !situation.evidence.covers(&lookup) && !lookups.contains(&lookup) {
+        if !situation.freshness.covers(&lookup) && !lookups.contains(&lookup) {
             lookups.push(lookup);
         }
     }
@@ -180,7 +180,7 @@ fn unseen(asker: &Asker, asks: &[Ask], situation: &Situation<'_>) -> Option<Stan
 
 /// Whether the pod that a record names may be on its way into the API server: where records are written
 /// when a pod is created, they come before it. Without a cluster nobody knows which pods come.
-fn is_coming(record: &Allocation, situation: &Situation<'_>) -> bool {
+fn is_coming(record: &Allocation, situation: &Context<'_>) -> bool {
     let age = situation.now.0.saturating_sub(record.since.0);
     let cluster = situation.catalog.workloads().knows_machines();
     cluster && situation.policy.injection() == Injection::Create && age < REQUEST
@@ -191,7 +191,7 @@ fn refused(refusal: Refusal) -> Standing {
 }
 
 /// Whether the migration that a pod names is one of its machine, and in progress.
-fn is_migrated(asker: &Asker, target: &TargetOf, situation: &Situation<'_>) -> bool {
+fn is_migrated(asker: &Asker, target: &TargetOf, situation: &Context<'_>) -> bool {
     let Holder::Machine { namespace, name } = &asker.holder else {
         return false;
     };

@@ -9,6 +9,7 @@ mod allocated;
 mod answer;
 mod begun;
 mod binding;
+mod context;
 mod decide;
 mod inject;
 mod json;
@@ -18,7 +19,6 @@ mod object;
 mod pod;
 mod pool;
 mod review;
-mod situation;
 mod unrecorded;
 mod workload;
 
@@ -26,9 +26,9 @@ pub use self::{
     answer::{Answer, Verdict},
     begun::refuse_unread,
     binding::is_binding,
+    context::{Context, Freshness},
     decide::{Decision, Plan, Webhook, decide},
     late::{Late, late},
     object::{Annotations, Labels, Metadata, Object, Raw, Spec, Target},
     review::{Operation, OwnSpecs, Request, Review, ReviewError},
-    situation::{Evidence, Situation},
 };

@@ -2,11 +2,11 @@
 //! there, and so it must not be what somebody has.
 
 use super::{
+    context::Context,
     decide::Decision,
     object::Object,
     pod::{asker, subject},
     review::{Operation, Request},
-    situation::Situation,
 };
 use crate::{
     allocation::{Address, Refusal, index::Asker},
@@ -23,7 +23,7 @@ pub(super) fn decide(
     request: &Request<'_>,
     pod: &Object<'_>,
     after: &PodSubject<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Option<Decision> {
     let carried = pod.metadata.annotations.holder_token.as_deref();
     let asker = asker(request, pod, carried)?;
@@ -48,14 +48,10 @@ pub(super) fn decide(
         pod: after,
         refused: &refused,
     });
-    Some(Decision::of(request, findings, situation.evidence))
+    Some(Decision::of(request, findings, situation.freshness))
 }
 
-fn others(
-    subject: &PodSubject<'_>,
-    asker: &Asker,
-    situation: &Situation<'_>,
-) -> Vec<UnrecordedMac> {
+fn others(subject: &PodSubject<'_>, asker: &Asker, situation: &Context<'_>) -> Vec<UnrecordedMac> {
     let index = situation.allocations.lock();
     unrecorded_macs(subject, |pool, mac| {
         let record = index.holder_of_mac(&pool.space, mac)?;

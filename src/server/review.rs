@@ -27,7 +27,7 @@ use super::{
     timeout as given,
 };
 use crate::{
-    admission::{self, Answer, Decision, Evidence, Request, Review, Situation, Webhook},
+    admission::{self, Answer, Context, Decision, Freshness, Request, Review, Webhook},
     clock::Clock,
     ledger::Settled,
     rules::Lookup,
@@ -35,7 +35,7 @@ use crate::{
 
 /// The type of [`crate::admission::decide`], which is what runs outside of tests.
 pub(super) type Decide =
-    for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s Situation<'k>) -> Decision;
+    for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s Context<'k>) -> Decision;
 
 /// How many things a review may have looked up: an annotation that names more would only cost time.
 const MOST_LOOKUPS: usize = 256;
@@ -201,8 +201,8 @@ impl Reviewer {
         loop {
             let decided = Instant::now();
             let evidence = match (&*looked_up, &*tried) {
-                ([], []) => Evidence::Cached,
-                (done, tried) => Evidence::LookedUp { done, tried },
+                ([], []) => Freshness::Cached,
+                (done, tried) => Freshness::VerifiedFor { done, tried },
             };
             match self.decide(webhook, request, evidence, chance)? {
                 Decision::Answer(answer) => return Ok(answer),
@@ -287,13 +287,13 @@ impl Reviewer {
         &self,
         webhook: Webhook,
         request: &Request<'_>,
-        evidence: Evidence<'_>,
+        evidence: Freshness<'_>,
         chance: u128,
     ) -> Result<Decision, Reject> {
         let catalog = self.state.catalog.load();
         let catalog = catalog.as_ref().ok_or_else(not_loaded)?;
         let policy = self.state.policy.load();
-        let situation = Situation {
+        let situation = Context {
             catalog,
             policy: &policy,
             allocations: &self.state.allocations.index,

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Answer, Decision, Review, Situation, Webhook, decide},
+    admission::{Answer, Context, Decision, Review, Webhook, decide},
     allocation::{SharedIndex, Version},
     catalog::{Catalog, Labels, Mode},
     manifests,
@@ -206,7 +206,7 @@ impl<'a> Stage<'a> {
 
     fn ask(&self, webhook: Webhook, body: &[u8]) -> Result<Answer, Failed> {
         let review = Review::parse(body)?;
-        let situation = Situation::confirmed(self.catalog, self.policy, &self.index);
+        let situation = Context::confirmed(self.catalog, self.policy, &self.index);
         match decide(webhook, &review.request, &situation) {
             Decision::Answer(answer) => Ok(answer),
             Decision::Plan(plan) => {
@@ -384,7 +384,7 @@ fn looked_up() -> Result<(), Failed> {
     let body = support::create(&pod("p", &json!({NETWORKS: networks})));
     let review = Review::parse(&body)?;
     let cached =
-        Situation::confirmed(&catalog, &policy, &index).with(nadmit::admission::Evidence::Cached);
+        Context::confirmed(&catalog, &policy, &index).with(nadmit::admission::Freshness::Cached);
     match decide(Webhook::Validate, &review.request, &cached) {
         Decision::Confirm(lookups) if lookups.len() == 1 => Ok(()),
         other => Err(format!("{other:?}").into()),

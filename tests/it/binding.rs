@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{
-        Answer, Decision, Evidence, Late, Review, Situation, Verdict, Webhook, decide, late,
+        Answer, Context, Decision, Freshness, Late, Review, Verdict, Webhook, decide, late,
     },
     allocation::{Address, SharedIndex, Space, Timestamp, Version},
     catalog::Catalog,
@@ -84,22 +84,22 @@ impl World {
         &self,
         webhook: Webhook,
         body: &Value,
-        evidence: Evidence<'_>,
+        evidence: Freshness<'_>,
     ) -> Result<Decision, Failed> {
         let body = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": body,
         });
         let body = body.to_string();
         let review = Review::parse(body.as_bytes())?;
-        let situation = Situation {
+        let situation = Context {
             now: Timestamp(1000),
-            ..Situation::confirmed(&self.catalog, &self.policy, &self.index)
+            ..Context::confirmed(&self.catalog, &self.policy, &self.index)
         };
         Ok(decide(webhook, &review.request, &situation.with(evidence)))
     }
 
     /// What `/mutate` decides, with what it writes recorded.
-    fn bind(&self, binding: &Value, evidence: Evidence<'_>) -> Result<Answer, Failed> {
+    fn bind(&self, binding: &Value, evidence: Freshness<'_>) -> Result<Answer, Failed> {
         match self.decide(Webhook::Mutate, binding, evidence)? {
             Decision::Answer(answer) | Decision::AskAgain(answer) => Ok(answer),
             Decision::Plan(plan) => {
@@ -204,7 +204,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn given() -> Result<(), Failed> {
     let world = World::of(&[pod("storage-net")])?;
-    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
     same(answer.verdict(), Verdict::Allow)?;
     same(
         added(&answer)?,
@@ -225,8 +225,8 @@ fn given() -> Result<(), Failed> {
 fn again() -> Result<(), Failed> {
     let world = World::of(&[pod("storage-net")])?;
     let ask = binding(Some(UID), None);
-    let first = world.bind(&ask, Evidence::Cached)?;
-    match world.decide(Webhook::Mutate, &ask, Evidence::Cached)? {
+    let first = world.bind(&ask, Freshness::Cached)?;
+    match world.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
         Decision::Answer(answer) => same(answer, first),
         other => Err(format!("{other:?}").into()),
     }
@@ -237,17 +237,17 @@ fn older() -> Result<(), Failed> {
     let mut ask = binding(Some(UID), None);
     ask["resource"]["resource"] = "bindings".into();
     ask["subResource"] = "".into();
-    added(&world.bind(&ask, Evidence::Cached)?).map(drop)
+    added(&world.bind(&ask, Freshness::Cached)?).map(drop)
 }
 
 fn unknown() -> Result<(), Failed> {
     let world = World::of(&[])?;
     let ask = binding(Some(UID), None);
     same(
-        world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
+        world.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
         Decision::Confirm(vec![pod_lookup()]),
     )?;
-    let answer = world.bind(&ask, Evidence::looked_up(&[pod_lookup()]))?;
+    let answer = world.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
@@ -255,15 +255,15 @@ fn without_uid() -> Result<(), Failed> {
     let world = World::of(&[pod("storage-net")])?;
     let ask = binding(None, None);
     same(
-        world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
+        world.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
         Decision::Confirm(vec![pod_lookup()]),
     )?;
-    added(&world.bind(&ask, Evidence::looked_up(&[pod_lookup()]))?).map(drop)
+    added(&world.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?).map(drop)
 }
 
 fn another() -> Result<(), Failed> {
     let world = World::of(&[pod("storage-net")])?;
-    let answer = world.bind(&binding(Some("other"), None), Evidence::Confirmed)?;
+    let answer = world.bind(&binding(Some("other"), None), Freshness::Confirmed)?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
@@ -274,7 +274,7 @@ fn left_alone() -> Result<(), Failed> {
     bound["spec"]["nodeName"] = "node-2".into();
     for pod in [going, bound] {
         let world = World::of(&[pod])?;
-        let answer = world.bind(&binding(Some(UID), None), Evidence::Confirmed)?;
+        let answer = world.bind(&binding(Some(UID), None), Freshness::Confirmed)?;
         same((answer.verdict(), answer.patch()), (Verdict::Allow, None))?;
     }
     Ok(())
@@ -287,7 +287,7 @@ fn nothing() -> Result<(), Failed> {
     mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "x".into();
     for pod in [on_node, mirror, pod("plain-net")] {
         let world = World::of(&[pod])?;
-        let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+        let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
         same((answer.verdict(), answer.patch()), (Verdict::Allow, None))?;
     }
     Ok(())
@@ -299,7 +299,7 @@ fn unready() -> Result<(), Failed> {
         index: SharedIndex::default(),
         ..world
     };
-    let answer = unready.bind(&binding(Some(UID), None), Evidence::Confirmed)?;
+    let answer = unready.bind(&binding(Some(UID), None), Freshness::Confirmed)?;
     same(answer.codes(), vec!["pool-not-ready"])
 }
 
@@ -314,7 +314,7 @@ fn exhausted() -> Result<(), Failed> {
     for number in 1..=6 {
         let mut ask = binding(Some(&format!("uid-{number}")), None);
         ask["name"] = format!("other-{number}").into();
-        added(&world.bind(&ask, Evidence::Cached)?)?;
+        added(&world.bind(&ask, Freshness::Cached)?)?;
     }
     let ask = binding(Some(UID), None);
     let lookup = Lookup::Allocations {
@@ -322,10 +322,10 @@ fn exhausted() -> Result<(), Failed> {
         address: None,
     };
     same(
-        world.decide(Webhook::Mutate, &ask, Evidence::Cached)?,
+        world.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
         Decision::Confirm(vec![lookup.clone()]),
     )?;
-    let answer = world.bind(&ask, Evidence::looked_up(&[lookup]))?;
+    let answer = world.bind(&ask, Freshness::looked_up(&[lookup]))?;
     same(answer.codes(), vec!["pool-exhausted"])?;
     if !answer.message().contains('6') {
         return Err(answer.message().into());
@@ -337,7 +337,7 @@ fn dry() -> Result<(), Failed> {
     let world = World::of(&[pod("storage-net")])?;
     let mut ask = binding(Some(UID), None);
     ask["dryRun"] = true.into();
-    match world.decide(Webhook::Mutate, &ask, Evidence::Cached)? {
+    match world.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
         Decision::Answer(answer) => added(&answer)?,
         other => return Err(format!("{other:?}").into()),
     };
@@ -351,18 +351,18 @@ fn named() -> Result<(), Failed> {
     let unrecorded = world.decide(
         Webhook::Validate,
         &creation(pod(asked)),
-        Evidence::Confirmed,
+        Freshness::Confirmed,
     )?;
     match unrecorded {
         Decision::Answer(answer) => same(answer.codes(), vec!["address-not-allocated"])?,
         other => return Err(format!("{other:?}").into()),
     }
-    let answer = world.bind(&creation(pod(asked)), Evidence::Cached)?;
+    let answer = world.bind(&creation(pod(asked)), Freshness::Cached)?;
     let holders = || world.index.lock().recorded().count();
     same(holders(), 1)?;
     let mut other = creation(pod(asked));
     (other["name"], other["object"]["metadata"]["name"]) = (json!("other"), json!("other"));
-    let refused = world.bind(&other, Evidence::Confirmed)?;
+    let refused = world.bind(&other, Freshness::Confirmed)?;
     same(refused.codes(), vec!["address-in-use"])?;
     // The other interface gets its own when the pod is bound.
     let put_in = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
@@ -373,7 +373,7 @@ fn named() -> Result<(), Failed> {
     match world.decide(
         Webhook::Validate,
         &creation(created.clone()),
-        Evidence::Cached,
+        Freshness::Cached,
     )? {
         Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow)?,
         other => return Err(format!("{other:?}").into()),
@@ -382,7 +382,7 @@ fn named() -> Result<(), Failed> {
     std::mem::swap(&mut *later.index.lock(), &mut *world.index.lock());
     later.index.lock().sync(later.catalog.layout());
     later.index.lock().set_ready("storage");
-    let answer = later.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let answer = later.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let bound = added(&answer)?;
     same(bound["nadmit.io/requested-networks"].clone(), asked.into())?;
     let index = later.index.lock();
@@ -395,7 +395,7 @@ fn named() -> Result<(), Failed> {
 fn explicit() -> Result<(), Failed> {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}]"#;
     let world = World::of(&[pod(asked)])?;
-    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let text = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
     let text: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
     same(text[0]["mac"].clone(), json!("02:5e:00:00:00:05"))?;
@@ -412,9 +412,9 @@ fn explicit() -> Result<(), Failed> {
 
 fn brought() -> Result<(), Failed> {
     let world = World::of(&[pod("storage-net")])?;
-    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let carried = binding(Some(UID), Some(added(&answer)?));
-    match world.decide(Webhook::Validate, &carried, Evidence::Cached)? {
+    match world.decide(Webhook::Validate, &carried, Freshness::Cached)? {
         Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
         other => Err(format!("{other:?}").into()),
     }
@@ -433,11 +433,11 @@ fn forged() -> Result<(), Failed> {
     for annotations in forged {
         let world = World::of(&[pod("storage-net")])?;
         let ask = binding(Some(UID), Some(annotations.clone()));
-        match world.decide(Webhook::Validate, &ask, Evidence::Cached)? {
+        match world.decide(Webhook::Validate, &ask, Freshness::Cached)? {
             Decision::Confirm(lookups) if lookups.contains(&pod_lookup()) => {}
             other => return Err(format!("{annotations}: {other:?}").into()),
         }
-        match world.decide(Webhook::Validate, &ask, Evidence::Confirmed)? {
+        match world.decide(Webhook::Validate, &ask, Freshness::Confirmed)? {
             Decision::Answer(answer) => {
                 same(answer.codes(), vec!["binding-changes-networks"])?;
                 same(answer.verdict(), Verdict::Deny)?;
@@ -451,7 +451,7 @@ fn forged() -> Result<(), Failed> {
 fn unrelated() -> Result<(), Failed> {
     let world = World::of(&[])?;
     let ask = binding(Some(UID), Some(json!({"example.com/zone": "a"})));
-    match world.decide(Webhook::Validate, &ask, Evidence::Cached)? {
+    match world.decide(Webhook::Validate, &ask, Freshness::Cached)? {
         Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
         other => Err(format!("{other:?}").into()),
     }
@@ -473,12 +473,12 @@ fn creation(mut pod: Value) -> Value {
 fn created() -> Result<(), Failed> {
     let world = World::of(&[])?;
     let ask = creation(pod("storage-net"));
-    let answer = world.bind(&ask, Evidence::Cached)?;
+    let answer = world.bind(&ask, Freshness::Cached)?;
     same(answer.patch(), None)?;
     // Where the scheduler has no part in it, the addresses come at once.
     let mut placed = pod("storage-net");
     placed["spec"]["nodeName"] = "node-1".into();
-    added(&world.bind(&creation(placed), Evidence::Cached)?)?;
+    added(&world.bind(&creation(placed), Freshness::Cached)?)?;
     // What is named is another's, or was not taken by `/mutate`: refused at once.
     for (address, codes) in [
         ("192.0.2.1", vec!["address-in-use"]),
@@ -488,7 +488,7 @@ fn created() -> Result<(), Failed> {
             r#"[{{"name": "storage-net", "ips": ["{address}/29"]}}]"#
         ));
         other["metadata"]["name"] = "other".into();
-        match world.decide(Webhook::Validate, &creation(other), Evidence::Confirmed)? {
+        match world.decide(Webhook::Validate, &creation(other), Freshness::Confirmed)? {
             Decision::Answer(answer) => same(answer.codes(), codes)?,
             other => return Err(format!("{other:?}").into()),
         }
@@ -500,7 +500,7 @@ fn missed() -> Result<(), Failed> {
     let mut bound = pod("storage-net");
     bound["spec"]["nodeName"] = "node-1".into();
     let world = World::of(&[bound.clone()])?;
-    let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+    let situation = Context::confirmed(&world.catalog, &world.policy, &world.index);
     let known = world.catalog.pod("db", "app").ok_or("no pod")?;
     let Late::Lacks {
         writes,
@@ -524,7 +524,7 @@ fn missed() -> Result<(), Failed> {
     for pod in [bound, pod("storage-net")] {
         let world = World::of(&[pod])?;
         let known = world.catalog.pod("db", "app").ok_or("no pod")?;
-        let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+        let situation = Context::confirmed(&world.catalog, &world.policy, &world.index);
         same(late(known, &situation), Late::Nothing)?;
     }
     Ok(())
@@ -534,7 +534,7 @@ fn plugged() -> Result<(), Failed> {
     let mut before = pod("storage-net");
     before["metadata"]["labels"] = json!({"kubevirt.io": "virt-launcher"});
     let world = World::of(&[before.clone()])?;
-    let answer = world.bind(&binding(Some(UID), None), Evidence::Cached)?;
+    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
     before["metadata"]["annotations"] = added(&answer)?;
     before["spec"]["nodeName"] = "node-1".into();
     let mut after = before.clone();
@@ -545,7 +545,7 @@ fn plugged() -> Result<(), Failed> {
     ask["object"] = after;
     ask["oldObject"] = before;
     ask["userInfo"]["username"] = "system:serviceaccount:kubevirt:kubevirt-controller".into();
-    let text = added(&world.bind(&ask, Evidence::Cached)?)?["k8s.v1.cni.cncf.io/networks"].clone();
+    let text = added(&world.bind(&ask, Freshness::Cached)?)?["k8s.v1.cni.cncf.io/networks"].clone();
     let text: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
     same(
         [text[0]["ips"][0].clone(), text[1]["ips"][0].clone()],

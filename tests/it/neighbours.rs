@@ -7,7 +7,7 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Decision, Evidence, Review, Situation, Verdict, Webhook, decide},
+    admission::{Context, Decision, Freshness, Review, Verdict, Webhook, decide},
     allocation::{Holder, SharedIndex, Stored, Version},
     catalog::{Catalog, Pod, Requested},
     manifests,
@@ -82,7 +82,7 @@ fn unconfirmed() -> Result<(), Failed> {
         decide(
             Webhook::Validate,
             &review.request,
-            &Situation::confirmed(&catalog, policy, &SharedIndex::default()).with(evidence),
+            &Context::confirmed(&catalog, policy, &SharedIndex::default()).with(evidence),
         )
     };
     let lookup = Lookup::NetworkUsers {
@@ -90,14 +90,14 @@ fn unconfirmed() -> Result<(), Failed> {
         name: "net-7".into(),
     };
     let mut policy = Policy::default();
-    if ask(&policy, Evidence::Cached) != Decision::Confirm(vec![lookup]) {
+    if ask(&policy, Freshness::Cached) != Decision::Confirm(vec![lookup]) {
         return Err("denied without a look".into());
     }
-    let Decision::Answer(answer) = ask(&policy, Evidence::Confirmed) else {
+    let Decision::Answer(answer) = ask(&policy, Freshness::Confirmed) else {
         return Err("confirmed, and no answer".into());
     };
     let begun = Instant::now();
-    ask(&policy, Evidence::Confirmed);
+    ask(&policy, Freshness::Confirmed);
     println!("second look: {:?}", begun.elapsed());
     if !answer
         .message()
@@ -106,7 +106,7 @@ fn unconfirmed() -> Result<(), Failed> {
         return Err(answer.message().into());
     }
     policy.set_level("network-in-use", Level::Warn)?;
-    match ask(&policy, Evidence::Cached) {
+    match ask(&policy, Freshness::Cached) {
         Decision::Answer(answer) if answer.verdict() == Verdict::Warn => Ok(()),
         other => Err(format!("a warning needs no look, but {other:?}").into()),
     }
@@ -132,19 +132,19 @@ fn refreshed() -> Result<(), Failed> {
     let ask = |networks: &str, evidence| -> Result<Decision, Failed> {
         let body = support::create_deployment(&template(networks));
         let review = Review::parse(&body)?;
-        let situation = Situation::confirmed(&catalog, &policy, &index).with(evidence);
+        let situation = Context::confirmed(&catalog, &policy, &index).with(evidence);
         Ok(decide(Webhook::Validate, &review.request, &situation))
     };
     let one = [lookup("a")];
-    if ask("a", Evidence::Cached)? != Decision::Refresh(one.to_vec()) {
+    if ask("a", Freshness::Cached)? != Decision::Refresh(one.to_vec()) {
         return Err("warned without a look".into());
     }
     // What was looked up, or tried in vain, is not asked for again.
-    let tried = Evidence::LookedUp {
+    let tried = Freshness::VerifiedFor {
         done: &[],
         tried: &one,
     };
-    for evidence in [Evidence::looked_up(&one), tried, Evidence::Confirmed] {
+    for evidence in [Freshness::looked_up(&one), tried, Freshness::Confirmed] {
         match ask("a", evidence)? {
             Decision::Answer(answer) if answer.verdict() == Verdict::Warn => {}
             other => return Err(format!("{evidence:?}: {other:?}").into()),
@@ -152,10 +152,10 @@ fn refreshed() -> Result<(), Failed> {
     }
     // However many there are, four are looked up.
     let four = ["a", "b", "c", "d"].map(lookup);
-    if ask("a,b,c,d,e,f", Evidence::Cached)? != Decision::Refresh(four.to_vec()) {
+    if ask("a,b,c,d,e,f", Freshness::Cached)? != Decision::Refresh(four.to_vec()) {
         return Err("the number of look-ups has no bound".into());
     }
-    match ask("a,b,c,d,e,f", Evidence::looked_up(&four))? {
+    match ask("a,b,c,d,e,f", Freshness::looked_up(&four))? {
         Decision::Answer(answer) if answer.findings().len() == 6 => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
@@ -284,7 +284,7 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "sta
             "annotations": {"k8s.v1.cni.cncf.io/networks": networks}}});
         let body = support::create(&pod);
         let review = Review::parse(&body)?;
-        let situation = Situation::confirmed(&catalog, &policy, &index);
+        let situation = Context::confirmed(&catalog, &policy, &index);
         let begun = Instant::now();
         let decision = decide(Webhook::Mutate, &review.request, &situation);
         let elapsed = begun.elapsed();

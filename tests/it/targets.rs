@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use nadmit::{
-    admission::{Decision, Evidence, Review, Situation, Webhook, decide},
+    admission::{Context, Decision, Freshness, Review, Webhook, decide},
     allocation::{SharedIndex, Words},
     catalog::{Catalog, Labels, Mode},
     network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
@@ -145,7 +145,7 @@ fn network_findings(config: &str) -> Vec<Finding> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        &Situation::confirmed(&CATALOG, &policy, &index()),
+        &Context::confirmed(&CATALOG, &policy, &index()),
     );
     let Decision::Answer(answer) = decision else {
         panic!("asked again: {decision:?}")
@@ -173,11 +173,11 @@ pub(crate) fn review(data: &[u8]) {
                 decide(
                     webhook,
                     &review.request,
-                    &Situation::confirmed(&CATALOG, &policy, &index()).with(evidence),
+                    &Context::confirmed(&CATALOG, &policy, &index()).with(evidence),
                 )
             };
-            let decision = decide(Evidence::Confirmed);
-            assert_eq!(decision, decide(Evidence::Confirmed));
+            let decision = decide(Freshness::Confirmed);
+            assert_eq!(decision, decide(Freshness::Confirmed));
             let answer = match decision {
                 Decision::Answer(answer) | Decision::AskAgain(answer) => answer,
                 Decision::Plan(plan) => plan.answer,
@@ -185,7 +185,7 @@ pub(crate) fn review(data: &[u8]) {
                     panic!("asked again: {decision:?}")
                 }
             };
-            let _ = decide(Evidence::Cached);
+            let _ = decide(Freshness::Cached);
             let json: serde_json::Value =
                 serde_json::from_slice(&answer.to_json(&review.request.uid)).expect("JSON");
             assert_eq!(json["response"]["uid"], *review.request.uid);

@@ -4,11 +4,11 @@ use super::{Kept, Wanted, patch, refuse, size};
 use crate::{
     admission::{
         answer::Answer,
+        context::Context,
         decide::{Decision, Plan, loudest},
         launcher::{Standing, standing},
         object::Annotations,
         review::Request,
-        situation::Situation,
     },
     allocation::{
         Index, Refusal, Write,
@@ -51,7 +51,7 @@ impl Filling<'_, '_> {
     pub(in crate::admission) fn decide(
         self,
         request: &Request<'_>,
-        situation: &Situation<'_>,
+        situation: &Context<'_>,
     ) -> Decision {
         let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
         if !self.let_in {
@@ -111,7 +111,7 @@ impl Filling<'_, '_> {
         &self,
         asks: &[Ask],
         index: &Index,
-        situation: &Situation<'_>,
+        situation: &Context<'_>,
     ) -> Option<Lookup> {
         let holder = &self.asker.holder;
         if !holder.is_lasting() {
@@ -121,7 +121,7 @@ impl Filling<'_, '_> {
             .iter()
             .flat_map(|ask| index.held_by(holder, &ask.network, &ask.interface));
         let lookup = self.holdings(false);
-        let known = held.next().is_some() || situation.evidence.covers(&lookup);
+        let known = held.next().is_some() || situation.freshness.covers(&lookup);
         (!known).then_some(lookup)
     }
 
@@ -131,7 +131,7 @@ impl Filling<'_, '_> {
         &self,
         in_part: bool,
         records: Option<&Records>,
-        situation: &Situation<'_>,
+        situation: &Context<'_>,
     ) -> Option<Lookup> {
         let layout = situation.catalog.layout();
         let is_kept = |write: &Write| match write {
@@ -144,7 +144,7 @@ impl Filling<'_, '_> {
         };
         let lookup = self.holdings(true);
         let gives = records.is_some_and(|records| records.writes.iter().any(is_kept));
-        (in_part && gives && !situation.evidence.covers(&lookup)).then_some(lookup)
+        (in_part && gives && !situation.freshness.covers(&lookup)).then_some(lookup)
     }
 
     fn holdings(&self, in_part: bool) -> Lookup {
@@ -172,7 +172,7 @@ fn planned(
     asker: &Asker,
     asks: &[Ask],
     index: &mut Index,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Result<(Vec<Given>, Option<Records>), Vec<Refused>> {
     if request.dry_run == Some(true) {
         let given = index.preview(asker, asks, situation.now)?;

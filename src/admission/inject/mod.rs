@@ -31,12 +31,12 @@ use self::{updated::updated, who::Who};
 use super::{
     answer::Answer,
     binding,
+    context::Context,
     decide::{Decision, changed, judged},
     launcher,
     object::Object,
     pod::subject,
     review::{Operation, Request},
-    situation::Situation,
 };
 use crate::{
     allocation::{
@@ -54,7 +54,7 @@ use crate::{
 const RETAINED: usize = 5;
 
 /// Decides what to put into an object.
-pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decision {
+pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision {
     if binding::is_binding(request) {
         return binding::mutate(request, situation);
     }
@@ -77,19 +77,19 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Situation<'_>) -> Decisi
 pub(super) fn comes_later(
     request: &Request<'_>,
     pod: &Object<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> bool {
     injection(request, situation) == Injection::Bind && pod.spec.node_name.is_none()
 }
 
 /// When addresses are put into the pod under review.
-fn injection(request: &Request<'_>, situation: &Situation<'_>) -> Injection {
+fn injection(request: &Request<'_>, situation: &Context<'_>) -> Injection {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     situation.policy.injection_in(namespace)
 }
 
 /// A pod that is created.
-fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -> Decision {
+fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Context<'_>) -> Decision {
     let written = &pod.metadata.annotations;
     let subject = subject(request, pod, situation.policy, situation.catalog);
     let mut attachments = asks(&subject);
@@ -102,7 +102,7 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Situation<'_>) -
     // Where all other rules are silent, authority is not.
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Decision::of(request, denied, situation.evidence);
+        return Decision::of(request, denied, situation.freshness);
     }
     let nowhere = without_node(request, pod, &attachments, situation);
     if !nowhere.is_empty() {
@@ -149,7 +149,7 @@ pub(super) fn is_due(
     request: &Request<'_>,
     pod: &Object<'_>,
     ask: &Ask,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> bool {
     match injection(request, situation) {
         // What people write is recorded; nothing is added to what they leave out.
@@ -162,7 +162,7 @@ pub(super) fn is_due(
 }
 
 /// Whether only a pod's node tells from where something is given that an attachment does not name.
-fn needs_node(ask: &Ask, situation: &Situation<'_>) -> bool {
+fn needs_node(ask: &Ask, situation: &Context<'_>) -> bool {
     let pool = situation.catalog.layout().pool(&ask.pool);
     pool.is_some_and(|pool| pool.slicing.is_some() && ask.takes_ips && !ask.names_all(pool))
 }
@@ -173,7 +173,7 @@ fn without_node(
     request: &Request<'_>,
     pod: &Object<'_>,
     attachments: &[PoolAttachment],
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Vec<Refused> {
     if injection(request, situation) != Injection::Create || pod.spec.node_name.is_some() {
         return Vec::new();
@@ -202,7 +202,7 @@ pub(super) fn refuse(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
     refused: Vec<Refused>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Decision {
     if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
         return Decision::Claim(slice.clone());
@@ -212,11 +212,11 @@ pub(super) fn refuse(
     if busy {
         return Decision::AskAgain(Answer::new(request, findings));
     }
-    Decision::of(request, findings, situation.evidence)
+    Decision::of(request, findings, situation.freshness)
 }
 
 /// Names what workloads keep without a pod where a namespace has reached its limit.
-fn with_retained(mut refused: Vec<Refused>, situation: &Situation<'_>) -> Vec<Refused> {
+fn with_retained(mut refused: Vec<Refused>, situation: &Context<'_>) -> Vec<Refused> {
     // Of each pool once, for all records are looked at.
     let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
     for one in &mut refused {
@@ -236,7 +236,7 @@ fn with_retained(mut refused: Vec<Refused>, situation: &Situation<'_>) -> Vec<Re
 }
 
 /// The first addresses of a pool that workloads of a namespace keep without a pod.
-fn retained_of(namespace: &Arc<str>, pool: &str, situation: &Situation<'_>) -> Vec<Address> {
+fn retained_of(namespace: &Arc<str>, pool: &str, situation: &Context<'_>) -> Vec<Address> {
     let index = situation.allocations.lock();
     let records = index.recorded().map(|(record, _)| record);
     let kept = records.filter(|record| {

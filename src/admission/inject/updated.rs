@@ -4,12 +4,12 @@ use super::{Filling, Kept, patch::patch, wanted::Wanted};
 use crate::{
     admission::{
         answer::Answer,
+        context::Context,
         decide::Decision,
         launcher,
         object::{Annotations, Object},
         pod::{asker, subject},
         review::Request,
-        situation::Situation,
     },
     network::{Annotation, selection::meaning::Meaning},
     rules::{
@@ -26,7 +26,7 @@ use crate::{
 pub(super) fn updated(
     request: &Request<'_>,
     pod: &Object<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Decision {
     let allow = || Decision::Answer(Answer::allow(request));
     let Some(before) = &request.old_object else {
@@ -71,7 +71,7 @@ pub(super) fn updated(
 fn plugged(
     request: &Request<'_>,
     [before, pod]: [&Object<'_>; 2],
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Option<Decision> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let policy = situation.policy;

@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{Inner, State, report::Report};
 use crate::{
-    admission::{Evidence, Late, Situation, late},
+    admission::{Context, Freshness, Late, late},
     allocation::Holder,
     catalog::{Catalog, Pod},
     controllers::{Annotate, Annotated, Gravity, Look, ObjectRef},
@@ -202,11 +202,11 @@ impl Inner {
     }
 
     fn lacks(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> Late {
-        let situation = Situation {
+        let situation = Context {
             catalog,
             policy,
             allocations: &self.index,
-            evidence: Evidence::Confirmed,
+            freshness: Freshness::Confirmed,
             now: self.clock.seconds(),
             chance: 0,
         };

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::{
-    admission::{Answer, Decision, Evidence, Request as ReviewRequest, Situation, Webhook},
+    admission::{Answer, Context, Decision, Freshness, Request as ReviewRequest, Webhook},
     catalog::Catalog,
     rules::{Finding, Level, Lookup},
     server::{Confirm, ConfirmError},
@@ -48,7 +48,7 @@ impl Confirm for Origin {
 pub(super) fn unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Decision {
     unless_db_is_there(request, situation, Level::Deny, Decision::Confirm)
 }
@@ -57,7 +57,7 @@ pub(super) fn unless_found(
 pub(super) fn warns_unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
 ) -> Decision {
     unless_db_is_there(request, situation, Level::Warn, Decision::Refresh)
 }
@@ -66,7 +66,7 @@ pub(super) fn warns_unless_found(
 /// for it by `look_up` before.
 fn unless_db_is_there(
     request: &ReviewRequest<'_>,
-    situation: &Situation<'_>,
+    situation: &Context<'_>,
     level: Level,
     look_up: fn(Vec<Lookup>) -> Decision,
 ) -> Decision {
@@ -77,7 +77,7 @@ fn unless_db_is_there(
         namespace: "db".into(),
         name: "storage".into(),
     };
-    if situation.evidence == Evidence::Cached {
+    if situation.freshness == Freshness::Cached {
         return look_up(vec![lookup]);
     }
     let finding = Finding {
@@ -95,7 +95,7 @@ fn unless_db_is_there(
 }
 
 /// Panics at the name `web-0`, but not in `/mutate`.
-pub(super) fn panics(webhook: Webhook, request: &ReviewRequest<'_>, _: &Situation<'_>) -> Decision {
+pub(super) fn panics(webhook: Webhook, request: &ReviewRequest<'_>, _: &Context<'_>) -> Decision {
     assert!(webhook == Webhook::Mutate, "a bug of ours");
     Decision::Answer(Answer::allow(request))
 }

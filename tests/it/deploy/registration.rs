@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Decision, Review, Situation, Webhook, decide},
+    admission::{Context, Decision, Review, Webhook, decide},
     allocation::SharedIndex,
     catalog::Catalog,
     network::annotations,
@@ -171,7 +171,7 @@ fn is_patched(review: &Value) -> Result<bool, Failed> {
         Policy::default(),
         SharedIndex::default(),
     );
-    let situation = Situation::confirmed(&catalog, &policy, &index);
+    let situation = Context::confirmed(&catalog, &policy, &index);
     Ok(match decide(Webhook::Mutate, &review.request, &situation) {
         Decision::Answer(answer) => answer.patch().is_some(),
         _ => true,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Answer, Decision, Review, Situation, Webhook, decide},
+    admission::{Answer, Context, Decision, Review, Webhook, decide},
     allocation::{SharedIndex, Stored, Timestamp, Version, Write, reconcile::adopt},
     catalog::Catalog,
     manifests,
@@ -63,7 +63,7 @@ fn ask(
     let body = support::create(pod);
     let review = Review::parse(&body)?;
     let policy = Policy::default();
-    let situation = Situation::confirmed(catalog, &policy, index);
+    let situation = Context::confirmed(catalog, &policy, index);
     match decide(webhook, &review.request, &situation) {
         Decision::Answer(answer) => Ok(answer),
         Decision::Plan(plan) => {

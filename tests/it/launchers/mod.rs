@@ -4,7 +4,7 @@ mod world;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Decision, Evidence, Late, Situation, Webhook, late},
+    admission::{Context, Decision, Freshness, Late, Webhook, late},
     allocation::{Address, Holder, Space},
     catalog::Migration,
     rules::{Injection, Lookup},
@@ -43,7 +43,7 @@ fn second() -> Told {
         world.looks(Webhook::Mutate, &binding("b"))?,
         vec![look_pod("a")],
     )?;
-    let answer = world.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(answer.codes(), vec!["address-in-use"])?;
     for words in ["virtual machine vms/vm1", "\"a\"", "migration"] {
         if !answer.message().contains(words) {
@@ -52,12 +52,12 @@ fn second() -> Told {
     }
     // When the first has ended, the next has what that had.
     let next = World::after("a", &[launcher("b")], &[])?;
-    let answer = next.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
     let mut ended = running("a");
     ended["status"] = json!({"phase": "Succeeded"});
     let next = World::after("a", &[ended, launcher("b")], &[])?;
-    let answer = next.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
     // One that is being deleted runs on for a while.
     let mut ending = running("a");
@@ -72,7 +72,7 @@ fn migrated() -> Told {
     let lookups = world.looks(Webhook::Mutate, &binding("b"))?;
     same(lookups, vec![look_migration()])?;
     let looked = [look_migration()];
-    let evidence = Evidence::looked_up(&looked);
+    let evidence = Freshness::looked_up(&looked);
     let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
     same(put_in(&answer), GIVEN.to_owned())?;
     let mut carried = binding("b");
@@ -130,13 +130,13 @@ fn twin() -> Told {
         target_of(launcher("b"), "m", "m-1"),
     ];
     let world = World::after("a", &pods, &[migration("vm1", false)])?;
-    let answer = world.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())
 }
 
 fn in_the_way() -> Told {
     let world = World::of(&[launcher("a"), launcher("b")], &[])?;
-    let answer = world.done(Webhook::Mutate, &binding("a"), Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Mutate, &binding("a"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
     // From then on it is recorded for that one, though nobody has seen it bound.
     world.refuses(Webhook::Mutate, &binding("b"))?;
@@ -144,7 +144,7 @@ fn in_the_way() -> Told {
     let mut other = running("a");
     other["metadata"]["ownerReferences"][0]["name"] = "vm2".into();
     let world = World::of(&[other, launcher("b")], &[])?;
-    let answer = world.done(Webhook::Mutate, &binding("b"), Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())
 }
 
@@ -155,7 +155,7 @@ fn recorded() -> Told {
         vec![look_pod("a")],
     )?;
     let looked = [look_pod("a")];
-    let evidence = Evidence::looked_up(&looked);
+    let evidence = Freshness::looked_up(&looked);
     let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
     same(put_in(&answer), GIVEN.to_owned())
 }
@@ -176,11 +176,11 @@ fn created() -> Told {
     world.policy.injection = Some(Injection::Create);
     world.refuses(Webhook::Mutate, &creation(launcher("b")))?;
     let target = creation(target_of(launcher("b"), "m", "m-1"));
-    let answer = world.done(Webhook::Mutate, &target, Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Mutate, &target, Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
     // Asked a second time with what was put in.
     let target = creation(target_of(named("b"), "m", "m-1"));
-    let answer = world.done(Webhook::Validate, &target, Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Validate, &target, Freshness::Confirmed)?;
     same(answer.codes(), vec![])
 }
 
@@ -202,17 +202,17 @@ fn at_once() -> Told {
         ask
     };
     for _ in 0..2 {
-        let answer = world.done(Webhook::Mutate, &unnamed(), Evidence::Confirmed)?;
+        let answer = world.done(Webhook::Mutate, &unnamed(), Freshness::Confirmed)?;
         same(put_in(&answer), GIVEN.to_owned())?;
     }
-    let answer = world.done(Webhook::Validate, &named("a"), Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Validate, &named("a"), Freshness::Confirmed)?;
     same(answer.codes(), vec![])?;
     same(
         world.looks(Webhook::Validate, &named("b"))?,
         vec![look_pod("a")],
     )?;
     // The first is not seen yet, but may be any moment.
-    match world.decide(Webhook::Validate, &named("b"), Evidence::Confirmed)? {
+    match world.decide(Webhook::Validate, &named("b"), Freshness::Confirmed)? {
         Decision::AskAgain(answer) => same(answer.codes(), vec!["pool-not-ready"]),
         other => Err(format!("{other:?}").into()),
     }
@@ -226,7 +226,7 @@ fn brought() -> Told {
         world.looks(Webhook::Validate, &carried)?,
         vec![look_pod("a")],
     )?;
-    let answer = world.done(Webhook::Validate, &carried, Evidence::Confirmed)?;
+    let answer = world.done(Webhook::Validate, &carried, Freshness::Confirmed)?;
     same(answer.codes(), vec!["binding-changes-networks"])
 }
 
@@ -235,7 +235,7 @@ fn missed() -> Told {
     bound["spec"]["nodeName"] = "node-2".into();
     let lacks = |pod: &Value, migrations: &[Migration]| -> Result<Late, Failed> {
         let world = World::after("a", &[running("a"), pod.clone()], migrations)?;
-        let situation = Situation::confirmed(&world.catalog, &world.policy, &world.index);
+        let situation = Context::confirmed(&world.catalog, &world.policy, &world.index);
         let pod = world.catalog.pod("vms", "b").ok_or("no pod")?;
         Ok(late(pod, &situation))
     };
@@ -274,7 +274,11 @@ fn partly() -> Told {
         holder,
         in_part: true,
     };
-    match world.decide(Webhook::Mutate, &binding("b"), Evidence::looked_up(&looked))? {
+    match world.decide(
+        Webhook::Mutate,
+        &binding("b"),
+        Freshness::looked_up(&looked),
+    )? {
         Decision::Confirm(lookups) => same(lookups, vec![lookup])?,
         other => return Err(format!("{other:?}").into()),
     }
@@ -287,13 +291,13 @@ fn plugged() -> Told {
     let world = World::after("a", &pods, &[migration("vm1", true)])?;
     for pod in pods {
         let ask = plugging(&pod);
-        let answer = world.done(Webhook::Mutate, &ask, Evidence::Confirmed)?;
+        let answer = world.done(Webhook::Mutate, &ask, Freshness::Confirmed)?;
         let text: Value = serde_json::from_str(&put_in(&answer))?;
         same(text[0]["ips"][0].clone(), json!("192.0.2.1/28"))?;
         same(text[1]["ips"][0].clone(), json!("192.0.2.2/28"))?;
         let mut changed = ask.clone();
         changed["object"]["metadata"]["annotations"][NETWORKS] = put_in(&answer).into();
-        let answer = world.done(Webhook::Validate, &changed, Evidence::Confirmed)?;
+        let answer = world.done(Webhook::Validate, &changed, Freshness::Confirmed)?;
         same(answer.codes(), vec![])?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Answer, Decision, Evidence, Review, Situation, Webhook, decide},
+    admission::{Answer, Context, Decision, Freshness, Review, Webhook, decide},
     allocation::{SharedIndex, Timestamp, Version},
     catalog::{Catalog, Migration},
     manifests,
@@ -126,7 +126,7 @@ impl World {
         migrations: &[Migration],
     ) -> Result<Self, Failed> {
         let before = Self::of(&[launcher(first)], &[])?;
-        before.done(Webhook::Mutate, &binding(first), Evidence::Confirmed)?;
+        before.done(Webhook::Mutate, &binding(first), Freshness::Confirmed)?;
         let world = Self::of(pods, migrations)?;
         std::mem::swap(&mut *world.index.lock(), &mut *before.index.lock());
         world.index.lock().sync(world.catalog.layout());
@@ -137,16 +137,16 @@ impl World {
         &self,
         webhook: Webhook,
         body: &Value,
-        evidence: Evidence<'_>,
+        evidence: Freshness<'_>,
     ) -> Result<Decision, Failed> {
         let body = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": body,
         });
         let body = body.to_string();
         let review = Review::parse(body.as_bytes())?;
-        let situation = Situation {
+        let situation = Context {
             now: Timestamp(1000),
-            ..Situation::confirmed(&self.catalog, &self.policy, &self.index)
+            ..Context::confirmed(&self.catalog, &self.policy, &self.index)
         };
         Ok(decide(webhook, &review.request, &situation.with(evidence)))
     }
@@ -156,7 +156,7 @@ impl World {
         &self,
         webhook: Webhook,
         body: &Value,
-        evidence: Evidence<'_>,
+        evidence: Freshness<'_>,
     ) -> Result<Answer, Failed> {
         match self.decide(webhook, body, evidence)? {
             Decision::Answer(answer) => Ok(answer),
@@ -174,14 +174,14 @@ impl World {
 
     /// What is looked up for a request that nothing was looked up for yet.
     pub(super) fn looks(&self, webhook: Webhook, body: &Value) -> Result<Vec<Lookup>, Failed> {
-        match self.decide(webhook, body, Evidence::Cached)? {
+        match self.decide(webhook, body, Freshness::Cached)? {
             Decision::Confirm(lookups) => Ok(lookups),
             other => Err(format!("{other:?}").into()),
         }
     }
 
     pub(super) fn refuses(&self, webhook: Webhook, body: &Value) -> Told {
-        let answer = self.done(webhook, body, Evidence::Confirmed)?;
+        let answer = self.done(webhook, body, Freshness::Confirmed)?;
         same(answer.codes(), vec!["address-in-use"])
     }
 }

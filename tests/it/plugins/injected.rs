@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Decision, Review, Situation, Webhook, decide},
+    admission::{Context, Decision, Review, Webhook, decide},
     allocation::{SharedIndex, Words},
     catalog::Catalog,
     network::{Network, annotations},
@@ -107,7 +107,7 @@ fn injected() -> Result<Value, Failed> {
     let body = support::create(&pod);
     let review = Review::parse(&body).map_err(|error| error.to_string())?;
     let policy = Policy::default();
-    let situation = Situation::confirmed(&catalog, &policy, &index);
+    let situation = Context::confirmed(&catalog, &policy, &index);
     let answer = match decide(Webhook::Mutate, &review.request, &situation) {
         Decision::Plan(plan) => plan.answer,
         other => return Err(format!("{other:?}").into()),

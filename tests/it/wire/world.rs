@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::HashSet, sync::Arc};
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Decision, Late, Review, Situation, Verdict, Webhook, decide, late},
+    admission::{Context, Decision, Late, Review, Verdict, Webhook, decide, late},
     allocation::{
         Controller, Holder, Identity, Pool, SharedIndex, Timestamp, Version, Write, index::Ticket,
     },
@@ -261,11 +261,11 @@ impl World {
         Ok(Some(pod))
     }
 
-    fn situation(&self) -> Situation<'_> {
-        Situation {
+    fn situation(&self) -> Context<'_> {
+        Context {
             now: Timestamp(1000),
             chance: 7,
-            ..Situation::confirmed(&self.catalog, &self.policy, &self.index)
+            ..Context::confirmed(&self.catalog, &self.policy, &self.index)
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
 /// What is known when a review is decided: the world as a value. Clock and randomness come in here,
 /// and nowhere else.
 #[derive(Debug, Clone, Copy)]
-pub struct Situation<'a> {
+pub struct Context<'a> {
     /// The networks, namespaces, pods and pools.
     pub catalog: &'a Catalog,
     /// The settings.
@@ -17,7 +17,7 @@ pub struct Situation<'a> {
     /// Who holds which address.
     pub allocations: &'a SharedIndex,
     /// How fresh all that is.
-    pub evidence: Evidence<'a>,
+    pub freshness: Freshness<'a>,
     /// What the time is.
     pub now: Timestamp,
     /// A number that nobody can guess, another one for each review.
@@ -26,11 +26,11 @@ pub struct Situation<'a> {
 
 /// How fresh what is known is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence<'a> {
+pub enum Freshness<'a> {
     /// It may lag behind its origin: what it says of other objects may be over.
     Cached,
     /// Some of it was looked up at the origin.
-    LookedUp {
+    VerifiedFor {
         /// What was looked up, and is in the catalog as it is at the origin.
         done: &'a [Lookup],
         /// What [`Decision::Refresh`](super::Decision::Refresh) asked for and the origin did not
@@ -41,17 +41,17 @@ pub enum Evidence<'a> {
     Confirmed,
 }
 
-impl<'a> Evidence<'a> {
+impl<'a> Freshness<'a> {
     /// Returns the evidence of look-ups that all were answered.
     pub fn looked_up(done: &'a [Lookup]) -> Self {
-        Self::LookedUp { done, tried: &[] }
+        Self::VerifiedFor { done, tried: &[] }
     }
 
     /// Whether what this look-up would say is known already.
     pub fn covers(self, lookup: &Lookup) -> bool {
         match self {
             Self::Cached => false,
-            Self::LookedUp { done, .. } => done.contains(lookup),
+            Self::VerifiedFor { done, .. } => done.contains(lookup),
             Self::Confirmed => true,
         }
     }
@@ -59,7 +59,7 @@ impl<'a> Evidence<'a> {
     /// Returns whether this look-up was made, or was tried in vain.
     pub(super) fn has_asked(self, lookup: &Lookup) -> bool {
         let in_vain = match self {
-            Self::LookedUp { tried, .. } => tried.contains(lookup),
+            Self::VerifiedFor { tried, .. } => tried.contains(lookup),
             Self::Cached | Self::Confirmed => false,
         };
         in_vain || self.covers(lookup)
@@ -68,13 +68,13 @@ impl<'a> Evidence<'a> {
     /// Returns how many look-ups were made or tried.
     pub(super) fn asked(self) -> usize {
         match self {
-            Self::LookedUp { done, tried } => done.len() + tried.len(),
+            Self::VerifiedFor { done, tried } => done.len() + tried.len(),
             Self::Cached | Self::Confirmed => 0,
         }
     }
 }
 
-impl<'a> Situation<'a> {
+impl<'a> Context<'a> {
     /// A situation at the beginning of time, confirmed, without chance: for a decision that needs
     /// neither.
     pub fn confirmed(
@@ -86,7 +86,7 @@ impl<'a> Situation<'a> {
             catalog,
             policy,
             allocations,
-            evidence: Evidence::Confirmed,
+            freshness: Freshness::Confirmed,
             now: Timestamp::default(),
             chance: 0,
         }
@@ -94,7 +94,10 @@ impl<'a> Situation<'a> {
 
     /// The same with other evidence.
     #[must_use]
-    pub fn with(self, evidence: Evidence<'a>) -> Self {
-        Self { evidence, ..self }
+    pub fn with(self, evidence: Freshness<'a>) -> Self {
+        Self {
+            freshness: evidence,
+            ..self
+        }
     }
 }
