@@ -7,7 +7,7 @@ use std::{hint::black_box, sync::Arc};
 
 use divan::{Bencher, counter::BytesCount};
 use nadmit::{
-    admission::{Context, Decision, Review, Webhook, decide},
+    admission::{Decision, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
     catalog::Catalog,
     network::Network,
@@ -57,7 +57,7 @@ fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Vec<u8> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        &Context::confirmed(catalog, policy, &SharedIndex::default()),
+        &ReviewContext::confirmed(catalog, policy, &SharedIndex::default()),
     );
     let Decision::Answer(answer) = decision else {
         unreachable!("confirmed")

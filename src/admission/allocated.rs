@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     answer::Answer,
-    context::Context,
+    context::ReviewContext,
     decide::{Decision, Plan},
     inject::{Kept, Wanted, comes_later, found, is_due, refuse, size, too_long},
     launcher::{self, Standing, standing},
@@ -29,7 +29,7 @@ pub(super) fn decide(
     request: &Request<'_>,
     pod: &Object<'_>,
     subject: &PodSubject<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let attachments = asks(subject);
     if attachments.is_empty() || !can_be_served(subject) {
@@ -37,25 +37,25 @@ pub(super) fn decide(
     }
     let carried = pod.metadata.annotations.holder_token.as_deref();
     let asker = asker(request, pod, carried)?;
-    let later = request.operation == Operation::Create && comes_later(request, pod, situation);
+    let later = request.operation == Operation::Create && comes_later(request, pod, context);
     let dry = request.dry_run == Some(true);
-    let due = |one: &PoolAttachment| !dry && (!later || is_due(request, pod, &one.ask, situation));
+    let due = |one: &PoolAttachment| !dry && (!later || is_due(request, pod, &one.ask, context));
     let due: Vec<PoolAttachment> = attachments.iter().filter(|one| due(one)).cloned().collect();
     if !due.is_empty() {
-        let alone = alone(request, pod, subject, &due, &asker, situation);
+        let alone = alone(request, pod, subject, &due, &asker, context);
         if alone.is_some() {
             return alone;
         }
-        let decided = recorded(request, subject, &due, &asker, situation);
+        let decided = recorded(request, subject, &due, &asker, context);
         if decided.is_some() || !later {
             return decided;
         }
     }
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let preview = {
-        let mut index = situation.allocations.lock();
-        index.sync(situation.catalog.layout());
-        index.preview(&asker, &asks, situation.now)
+        let mut index = context.allocations.lock();
+        index.sync(context.catalog.layout());
+        index.preview(&asker, &asks, context.now)
     };
     let refused = match preview {
         Ok(given) => {
@@ -63,13 +63,13 @@ pub(super) fn decide(
             let wanted = Wanted::new(subject, Kept::default(), &attachments, &given);
             let bytes = size(&pod.metadata.annotations, &wanted);
             let refused = vec![(bytes > LONGEST).then(|| too_long(bytes))?];
-            return Some(refuse(request, subject, &attachments, refused, situation));
+            return Some(refuse(request, subject, &attachments, refused, context));
         }
         Err(refused) => refused,
     };
     match later {
-        true => foreseen(request, subject, &attachments, refused, situation),
-        false => Some(refuse(request, subject, &attachments, refused, situation)),
+        true => foreseen(request, subject, &attachments, refused, context),
+        false => Some(refuse(request, subject, &attachments, refused, context)),
     }
 }
 
@@ -80,19 +80,19 @@ fn alone(
     subject: &PodSubject<'_>,
     due: &[PoolAttachment],
     asker: &Asker,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let before = request.old_object.as_ref();
     let before = before.filter(|_| request.operation == Operation::Update);
-    if before.is_some_and(|before| launcher::was_let_in(request, before, asker, situation)) {
+    if before.is_some_and(|before| launcher::was_let_in(request, before, asker, context)) {
         return None;
     }
     let target_of = launcher::target_of(before.unwrap_or(pod));
     let asks: Vec<Ask> = due.iter().map(|one| one.ask.clone()).collect();
-    match standing(asker, target_of.as_ref(), &asks, situation) {
+    match standing(asker, target_of.as_ref(), &asks, context) {
         Standing::May => None,
         Standing::LookUp(lookups) => Some(Decision::Confirm(lookups)),
-        Standing::Refused(refused) => Some(refuse(request, subject, due, vec![refused], situation)),
+        Standing::Refused(refused) => Some(refuse(request, subject, due, vec![refused], context)),
     }
 }
 
@@ -102,16 +102,16 @@ fn recorded(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
     asker: &Asker,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let mut index = situation.allocations.lock();
-    index.sync(situation.catalog.layout());
+    let mut index = context.allocations.lock();
+    index.sync(context.catalog.layout());
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let old = request
         .old_object
         .as_ref()
         .filter(|_| request.operation == Operation::Update);
-    let known = old.map(|old| known_before(request, old, asker, &index, situation));
+    let known = old.map(|old| known_before(request, old, asker, &index, context));
     // What is attached by an update is given nothing later on.
     let later = request.operation == Operation::Create;
     let mut refused = missing(&asks, asker, &index, later);
@@ -121,7 +121,7 @@ fn recorded(
     });
     if !refused.is_empty() {
         drop(index);
-        return Some(refuse(request, subject, attachments, refused, situation));
+        return Some(refuse(request, subject, attachments, refused, context));
     }
     // What was not put in yet has nothing to claim.
     let put_in = |ask: &Ask| !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_));
@@ -133,11 +133,11 @@ fn recorded(
     if !claims || request.operation != Operation::Create || !asks.iter().all(put_in) {
         return None;
     }
-    match claim(request, asker, &asks, &mut index, situation) {
+    match claim(request, asker, &asks, &mut index, context) {
         Ok(plan) => plan.map(Decision::Plan),
         Err(refused) => {
             drop(index);
-            Some(refuse(request, subject, attachments, refused, situation))
+            Some(refuse(request, subject, attachments, refused, context))
         }
     }
 }
@@ -149,14 +149,14 @@ fn foreseen(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
     refused: Vec<Refused>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let (short, lasting): (Vec<_>, Vec<_>) = refused
         .into_iter()
         .filter(|one| one.refusal.is_exhaustion() || !one.refusal.may_pass())
         .partition(|one| one.refusal.may_pass());
     if !lasting.is_empty() {
-        return Some(refuse(request, subject, attachments, lasting, situation));
+        return Some(refuse(request, subject, attachments, lasting, context));
     }
     let findings = found(subject, attachments, short);
     let warnings: Vec<Finding> = findings
@@ -166,7 +166,7 @@ fn foreseen(
             ..finding
         })
         .collect();
-    (!warnings.is_empty()).then(|| Decision::of(request, warnings, situation.freshness))
+    (!warnings.is_empty()).then(|| Decision::of(request, warnings, context.freshness))
 }
 
 /// A token, or what a machine holds, becomes this pod's: no other can use it any more. Nothing to write if
@@ -176,9 +176,9 @@ fn claim(
     asker: &Asker,
     asks: &[Ask],
     index: &mut Index,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Result<Option<Plan>, Vec<Refused>> {
-    let planned = index.plan(asker, asks, situation.now)?;
+    let planned = index.plan(asker, asks, context.now)?;
     if planned.writes.is_empty() {
         index.confirm(planned.ticket, &[]);
         return Ok(None);
@@ -197,9 +197,9 @@ fn known_before(
     old: &Object<'_>,
     asker: &Asker,
     index: &Index,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> HashSet<String> {
-    let subject = subject(request, old, situation.policy, situation.catalog);
+    let subject = subject(request, old, context.policy, context.catalog);
     let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();
     let missing = missing(&asks, asker, index, false);
     missing

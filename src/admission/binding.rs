@@ -17,7 +17,7 @@
 
 use super::{
     answer::Answer,
-    context::Context,
+    context::ReviewContext,
     decide::Decision,
     inject::{Filling, Kept, Wanted},
     launcher::{Standing, standing},
@@ -51,22 +51,22 @@ pub fn is_binding(request: &Request<'_>) -> bool {
 }
 
 /// What `POST /mutate` does about a Binding.
-pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision {
+pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Answer(Answer::allow(request));
     let Some(binding) = request.object.as_ref() else {
         return allow();
     };
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    if situation.policy.injection_in(namespace) != Injection::Bind {
+    if context.policy.injection_in(namespace) != Injection::Bind {
         return allow();
     }
-    let pod = match target(request, binding, situation) {
+    let pod = match target(request, binding, context) {
         Target::Pod(pod) => pod,
         Target::Nothing => return allow(),
         Target::LookUp(lookup) => return Decision::Confirm(vec![lookup]),
     };
-    let subject = subject_of(pod, situation);
-    if let Some(lookup) = unknown_network(&subject, situation) {
+    let subject = subject_of(pod, context);
+    if let Some(lookup) = unknown_network(&subject, context) {
         return Decision::Confirm(vec![lookup]);
     }
     let attachments = asks(&subject);
@@ -75,7 +75,7 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision
     }
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Decision::of(request, denied, situation.freshness);
+        return Decision::of(request, denied, context.freshness);
     }
     let filling = Filling {
         subject: &subject,
@@ -87,18 +87,18 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision
         token: None,
         written: &binding.metadata.annotations,
     };
-    filling.decide(request, situation)
+    filling.decide(request, context)
 }
 
 /// What `POST /validate` does about a Binding: of the annotations that speak of networks it may bring
 /// exactly what nadmit holds for the pod.
-pub(super) fn validate(request: &Request<'_>, situation: &Context<'_>) -> Decision {
+pub(super) fn validate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Answer(Answer::allow(request));
     let binding = request.object.as_ref();
     let Some(binding) = binding.filter(|binding| speaks(&binding.metadata.annotations)) else {
         return allow();
     };
-    let pod = match target(request, binding, situation) {
+    let pod = match target(request, binding, context) {
         Target::Pod(pod) => Some(pod),
         // Whoever binds it now or has bound it: the API server refuses, and merges nothing.
         Target::Nothing => return allow(),
@@ -106,7 +106,7 @@ pub(super) fn validate(request: &Request<'_>, situation: &Context<'_>) -> Decisi
     };
     let node = node_of(binding);
     let brought = &binding.metadata.annotations;
-    let known = match pod.map(|pod| held(pod, node, None, situation)) {
+    let known = match pod.map(|pod| held(pod, node, None, context)) {
         Some(Ok(held)) => held,
         Some(Err(Unsure::LookUp(lookups))) => return Decision::Confirm(lookups),
         Some(Err(Unsure::Pending)) => {
@@ -120,20 +120,20 @@ pub(super) fn validate(request: &Request<'_>, situation: &Context<'_>) -> Decisi
         return allow();
     }
     // Two replicas may each have given it an address: either may be brought, and the other is surplus.
-    if let Some(Ok(named)) = pod.map(|pod| held(pod, node, Some(brought), situation))
+    if let Some(Ok(named)) = pod.map(|pod| held(pod, node, Some(brought), context))
         && self::carried(brought, &named).iter().all(Carried::is_held)
     {
         return allow();
     }
-    let lookups = unread(request, binding, pod, situation);
+    let lookups = unread(request, binding, pod, context);
     if !lookups.is_empty() {
         return Decision::Confirm(lookups);
     }
     let findings = judge_binding(&BindingSubject {
-        policy: situation.policy,
+        policy: context.policy,
         carried: &carried,
     });
-    Decision::of(request, findings, situation.freshness)
+    Decision::of(request, findings, context.freshness)
 }
 
 /// The pod that a Binding is for.
@@ -146,7 +146,11 @@ enum Target<'c> {
     LookUp(Lookup),
 }
 
-fn target<'c>(request: &Request<'_>, binding: &Object<'_>, situation: &Context<'c>) -> Target<'c> {
+fn target<'c>(
+    request: &Request<'_>,
+    binding: &Object<'_>,
+    context: &ReviewContext<'c>,
+) -> Target<'c> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = request.name.as_deref().filter(|name| !name.is_empty());
     let name = name
@@ -156,13 +160,13 @@ fn target<'c>(request: &Request<'_>, binding: &Object<'_>, situation: &Context<'
         namespace: namespace.into(),
         name: name.into(),
     };
-    let confirmed = situation.freshness.covers(&lookup);
+    let confirmed = context.freshness.covers(&lookup);
     let uid = binding
         .metadata
         .uid
         .as_deref()
         .filter(|uid| !uid.is_empty());
-    let pod = situation.catalog.pod(namespace, name);
+    let pod = context.catalog.pod(namespace, name);
     let pod = pod.filter(|pod| uid.is_none_or(|uid| pod.uid.as_deref() == Some(uid)));
     match pod {
         Some(pod) if pod.host_network || pod.mirror => Target::Nothing,
@@ -178,14 +182,14 @@ fn is_waiting(pod: &Pod) -> bool {
 }
 
 /// A pod that exists, as rules look at it.
-pub(super) fn subject_of<'s>(pod: &'s Pod, situation: &Context<'s>) -> PodSubject<'s> {
+pub(super) fn subject_of<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSubject<'s> {
     let mut subject = PodSubject::new(
         &pod.namespace,
         pod.host_network,
         pod.networks.as_deref(),
         pod.default_network.as_deref(),
-        situation.policy,
-        situation.catalog,
+        context.policy,
+        context.catalog,
     );
     subject.has_node = pod.node.is_some();
     subject
@@ -219,7 +223,7 @@ pub(super) fn kept(pod: &Pod) -> Kept<'_> {
 }
 
 /// A network that the pod names and nobody knows: it may be a moment old, and of a pool.
-fn unknown_network(subject: &PodSubject<'_>, situation: &Context<'_>) -> Option<Lookup> {
+fn unknown_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> Option<Lookup> {
     let mut lookups = subject.attachments().filter_map(|attachment| {
         let missing = matches!(attachment.resolution, Resolution::Missing);
         let name = attachment.selection.network_name().filter(|_| missing)?;
@@ -228,7 +232,7 @@ fn unknown_network(subject: &PodSubject<'_>, situation: &Context<'_>) -> Option<
             name: name.into(),
         })
     });
-    lookups.find(|lookup| !situation.freshness.covers(lookup))
+    lookups.find(|lookup| !context.freshness.covers(lookup))
 }
 
 /// Whether annotations say anything of networks, or in nadmit's name.
@@ -272,26 +276,26 @@ fn held(
     pod: &Pod,
     node: Option<&str>,
     brought: Option<&Annotations<'_>>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Result<Wanted, Unsure> {
-    let subject = subject_of(pod, situation);
+    let subject = subject_of(pod, context);
     let mut attachments = asks(&subject);
     if let Some(brought) = brought {
-        name_brought(&mut attachments, &pod.namespace, brought, situation);
+        name_brought(&mut attachments, &pod.namespace, brought, context);
     }
     if attachments.is_empty() || !can_be_served(&subject) {
         return Ok(Wanted::default());
     }
     let asker = asker(pod, node);
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
-    match standing(&asker, pod.target_of.as_deref(), &asks, situation) {
+    match standing(&asker, pod.target_of.as_deref(), &asks, context) {
         Standing::May => {}
         Standing::LookUp(lookups) => return Err(Unsure::LookUp(lookups)),
         Standing::Refused(_) => return Ok(Wanted::default()),
     }
-    let mut index = situation.allocations.lock();
-    index.sync(situation.catalog.layout());
-    let given = index.recall(&asker, &asks, situation.now);
+    let mut index = context.allocations.lock();
+    index.sync(context.catalog.layout());
+    let given = index.recall(&asker, &asks, context.now);
     if let Err(refused) = &given
         && refused.iter().any(|one| one.refusal.is_busy())
     {
@@ -309,15 +313,15 @@ fn held(
 fn subject_of_brought<'s>(
     namespace: &'s str,
     brought: &'s Annotations<'_>,
-    situation: &'s Context<'_>,
+    context: &'s ReviewContext<'_>,
 ) -> PodSubject<'s> {
     PodSubject::new(
         namespace,
         false,
         brought.networks.as_deref(),
         brought.default_network.as_deref(),
-        situation.policy,
-        situation.catalog,
+        context.policy,
+        context.catalog,
     )
 }
 
@@ -326,9 +330,9 @@ fn name_brought(
     attachments: &mut [PoolAttachment],
     namespace: &str,
     brought: &Annotations<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) {
-    let brought = asks(&subject_of_brought(namespace, brought, situation));
+    let brought = asks(&subject_of_brought(namespace, brought, context));
     for one in attachments.iter_mut().filter(|one| one.ask.ips.is_empty()) {
         let same = |other: &&PoolAttachment| {
             other.ask.network == one.ask.network && other.ask.interface == one.ask.interface
@@ -379,10 +383,10 @@ fn unread(
     request: &Request<'_>,
     binding: &Object<'_>,
     pod: Option<&Pod>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Vec<Lookup> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    let subject = subject_of_brought(namespace, &binding.metadata.annotations, situation);
+    let subject = subject_of_brought(namespace, &binding.metadata.annotations, context);
     let of_address = |one: &PoolAttachment| {
         let pool: Box<str> = (&*one.ask.pool).into();
         let mac = match one.ask.mac {
@@ -406,6 +410,6 @@ fn unread(
         .flat_map(of_address)
         .collect::<Vec<_>>();
     let all = pod.into_iter().chain(all);
-    all.filter(|lookup| !situation.freshness.covers(lookup))
+    all.filter(|lookup| !context.freshness.covers(lookup))
         .collect()
 }

@@ -9,7 +9,7 @@ use crate::{
 /// What is known when a review is decided: the world as a value. Clock and randomness come in here,
 /// and nowhere else.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
+pub struct ReviewContext<'a> {
     /// The networks, namespaces, pods and pools.
     pub catalog: &'a Catalog,
     /// The settings.
@@ -74,7 +74,7 @@ impl<'a> Freshness<'a> {
     }
 }
 
-impl<'a> Context<'a> {
+impl<'a> ReviewContext<'a> {
     /// A situation at the beginning of time, confirmed, without chance: for a decision that needs
     /// neither.
     pub fn confirmed(

@@ -6,7 +6,7 @@ use super::{
     allocated,
     answer::{Answer, Verdict},
     binding,
-    context::{Context, Freshness},
+    context::{Freshness, ReviewContext},
     inject,
     object::Object,
     pod::subject,
@@ -96,24 +96,24 @@ pub struct Plan {
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused, unless a pod is to
 ///   take an address meanwhile.
-pub fn decide(webhook: Webhook, request: &Request<'_>, situation: &Context<'_>) -> Decision {
+pub fn decide(webhook: Webhook, request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
     if webhook == Webhook::Mutate {
-        return inject::mutate(request, situation);
+        return inject::mutate(request, context);
     }
     if binding::is_binding(request) {
-        return binding::validate(request, situation);
+        return binding::validate(request, context);
     }
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
     match (resource, subresource, request.operation) {
-        (("", "pods"), "", Operation::Create) => pod_created(request, situation),
+        (("", "pods"), "", Operation::Create) => pod_created(request, context),
         // Annotations can be changed through the status, too.
         (("", "pods"), "" | "status", Operation::Update) => {
-            let findings = pod_update(request, situation.catalog, situation.policy);
-            let decision = Decision::of(request, findings, situation.freshness);
-            decision.and_then(|| pod_readdressed(request, situation))
+            let findings = pod_update(request, context.catalog, context.policy);
+            let decision = Decision::of(request, findings, context.freshness);
+            decision.and_then(|| pod_readdressed(request, context))
         }
-        _ => Decision::of(request, findings(request, situation), situation.freshness),
+        _ => Decision::of(request, findings(request, context), context.freshness),
     }
 }
 
@@ -164,31 +164,31 @@ impl Decision {
 }
 
 /// A pod that is created: what its annotations say, and then whose its addresses are.
-fn pod_created(request: &Request<'_>, situation: &Context<'_>) -> Decision {
-    let (catalog, policy) = (situation.catalog, situation.policy);
+fn pod_created(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+    let (catalog, policy) = (context.catalog, context.policy);
     let pod = judged(request).filter(|pod| asks_for_networks(pod) || means_networks(pod));
     let Some(pod) = pod else {
         return Decision::Answer(Answer::allow(request));
     };
     let subject = subject(request, pod, policy, catalog);
     let findings = judge_pod(&subject, pods_loudest(request, catalog, policy));
-    let decision = Decision::of(request, findings, situation.freshness);
+    let decision = Decision::of(request, findings, context.freshness);
     decision.and_then(|| {
-        let pooled = asks_for_networks(pod) && has_pools(situation);
-        pooled.then(|| whose(request, pod, &subject, situation))?
+        let pooled = asks_for_networks(pod) && has_pools(context);
+        pooled.then(|| whose(request, pod, &subject, context))?
     })
 }
 
 /// Whose the addresses of a pod are whose annotations change.
-fn pod_readdressed(request: &Request<'_>, situation: &Context<'_>) -> Option<Decision> {
+fn pod_readdressed(request: &Request<'_>, context: &ReviewContext<'_>) -> Option<Decision> {
     let pod = changed(request)?;
     let before = request.old_object.as_ref();
     let before = before.map(|old| &old.metadata.annotations);
-    if !has_pools(situation) || before == Some(&pod.metadata.annotations) {
+    if !has_pools(context) || before == Some(&pod.metadata.annotations) {
         return None;
     }
-    let subject = subject(request, pod, situation.policy, situation.catalog);
-    whose(request, pod, &subject, situation)
+    let subject = subject(request, pod, context.policy, context.catalog);
+    whose(request, pod, &subject, context)
 }
 
 /// Whose what a pod names is, on networks of pools and on others.
@@ -196,15 +196,15 @@ fn whose(
     request: &Request<'_>,
     pod: &Object<'_>,
     subject: &PodSubject<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let elsewhere = unrecorded::decide(request, pod, subject, situation);
-    elsewhere.or_else(|| allocated::decide(request, pod, subject, situation))
+    let elsewhere = unrecorded::decide(request, pod, subject, context);
+    elsewhere.or_else(|| allocated::decide(request, pod, subject, context))
 }
 
 /// Returns true if there are pools; their rules hold in every namespace.
-fn has_pools(situation: &Context<'_>) -> bool {
-    !situation.catalog.layout().pools.is_empty()
+fn has_pools(context: &ReviewContext<'_>) -> bool {
+    !context.catalog.layout().pools.is_empty()
 }
 
 /// What must be looked up before these findings may deny.
@@ -241,8 +241,8 @@ fn doubtful(findings: &[Finding], evidence: Freshness<'_>) -> Vec<Lookup> {
 }
 
 /// Dispatch by resource and subresource.
-fn findings(request: &Request<'_>, situation: &Context<'_>) -> Vec<Finding> {
-    let (catalog, policy) = (situation.catalog, situation.policy);
+fn findings(request: &Request<'_>, context: &ReviewContext<'_>) -> Vec<Finding> {
+    let (catalog, policy) = (context.catalog, context.policy);
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
     match (resource, subresource, request.operation) {
@@ -262,9 +262,9 @@ fn findings(request: &Request<'_>, situation: &Context<'_>) -> Vec<Finding> {
             request,
             catalog,
             policy,
-            |pool, change| pool::held(situation.allocations, pool, change),
+            |pool, change| pool::held(context.allocations, pool, change),
             &|reservation, pool| {
-                let mut index = situation.allocations.lock();
+                let mut index = context.allocations.lock();
                 index.sync(catalog.layout());
                 index.share_with(reservation, pool)
             },

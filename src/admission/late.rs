@@ -6,7 +6,7 @@
 
 use super::{
     binding::{asker, kept, subject_of},
-    context::Context,
+    context::ReviewContext,
     inject::{Wanted, found},
     launcher::{Standing, has_some, standing},
 };
@@ -47,12 +47,12 @@ pub enum Late {
 }
 
 /// What a bound pod lacks, and puts it in flight.
-pub fn late(pod: &Pod, situation: &Context<'_>) -> Late {
-    let injection = situation.policy.injection_in(&pod.namespace);
+pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
+    let injection = context.policy.injection_in(&pod.namespace);
     if !may_lack(pod) || injection == Injection::Off {
         return Late::Nothing;
     }
-    let subject = subject_of(pod, situation);
+    let subject = subject_of(pod, context);
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return Late::Nothing;
@@ -63,9 +63,9 @@ pub fn late(pod: &Pod, situation: &Context<'_>) -> Late {
     }
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let asker = asker(pod, pod.node.as_deref());
-    let let_in = has_some(&asks, &asker.holder, &situation.allocations.lock());
+    let let_in = has_some(&asks, &asker.holder, &context.allocations.lock());
     if !let_in {
-        match standing(&asker, pod.target_of.as_deref(), &asks, situation) {
+        match standing(&asker, pod.target_of.as_deref(), &asks, context) {
             Standing::May => {}
             Standing::LookUp(_) => return Late::Busy,
             Standing::Refused(refused) => {
@@ -73,9 +73,9 @@ pub fn late(pod: &Pod, situation: &Context<'_>) -> Late {
             }
         }
     }
-    let mut index = situation.allocations.lock();
-    index.sync(situation.catalog.layout());
-    let planned = match index.plan(&asker, &asks, situation.now) {
+    let mut index = context.allocations.lock();
+    index.sync(context.catalog.layout());
+    let planned = match index.plan(&asker, &asks, context.now) {
         Ok(planned) => planned,
         Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => return Late::Busy,
         Err(refused) => {

@@ -6,7 +6,7 @@
 //! `kubevirt.io/migrationJobName`, label `kubevirt.io/migrationJobUID`). The status of the machine's
 //! instance is no proof: it names the target only after that is ready.
 
-use super::{context::Context, object::Object, pod::subject, review::Request};
+use super::{context::ReviewContext, object::Object, pod::subject, review::Request};
 use crate::{
     allocation::{
         Address, Allocation, Holder, Index, PodRef, Refusal,
@@ -43,15 +43,15 @@ pub(super) fn standing(
     asker: &Asker,
     target_of: Option<&TargetOf>,
     asks: &[Ask],
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Standing {
     let Holder::Machine { namespace, .. } = &asker.holder else {
         return Standing::May;
     };
-    if let Some(unseen) = unseen(asker, asks, situation) {
+    if let Some(unseen) = unseen(asker, asks, context) {
         return unseen;
     }
-    let others = others(asker, asks, situation);
+    let others = others(asker, asks, context);
     let Some(other) = others.first() else {
         return Standing::May;
     };
@@ -69,10 +69,10 @@ pub(super) fn standing(
             namespace: (&**namespace).into(),
             name: target.name.clone(),
         };
-        if !situation.freshness.covers(&lookup) {
+        if !context.freshness.covers(&lookup) {
             return Standing::LookUp(vec![lookup]);
         }
-        if is_migrated(asker, target, situation) {
+        if is_migrated(asker, target, context) {
             return Standing::May;
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn standing(
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
     });
-    let lookups = lookups.filter(|lookup| !situation.freshness.covers(lookup));
+    let lookups = lookups.filter(|lookup| !context.freshness.covers(lookup));
     let lookups: Vec<Lookup> = lookups.collect();
     if !lookups.is_empty() {
         return Standing::LookUp(lookups);
@@ -107,17 +107,17 @@ pub(super) fn was_let_in(
     request: &Request<'_>,
     before: &Object<'_>,
     asker: &Asker,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> bool {
-    let subject = subject(request, before, situation.policy, situation.catalog);
+    let subject = subject(request, before, context.policy, context.catalog);
     let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();
-    has_some(&asks, &asker.holder, &situation.allocations.lock())
+    has_some(&asks, &asker.holder, &context.allocations.lock())
 }
 
 /// The other pods of the asker's machine that have, or may have, what it holds: they are on a node, or
 /// something was put into them, or is recorded for them. One that is being deleted runs on for a while.
-fn others<'s>(asker: &Asker, asks: &[Ask], situation: &Context<'s>) -> Vec<&'s Pod> {
-    let index = situation.allocations.lock();
+fn others<'s>(asker: &Asker, asks: &[Ask], context: &ReviewContext<'s>) -> Vec<&'s Pod> {
+    let index = context.allocations.lock();
     let held = asks
         .iter()
         .flat_map(|ask| index.held_by(&asker.holder, &ask.network, &ask.interface));
@@ -126,7 +126,7 @@ fn others<'s>(asker: &Asker, asks: &[Ask], situation: &Context<'s>) -> Vec<&'s P
         let mut named = named.iter();
         named.any(|one| one.uid.is_some() && one.uid.as_deref() == pod.uid.as_deref())
     };
-    let namespace = situation.catalog.namespace(asker.holder.namespace());
+    let namespace = context.catalog.namespace(asker.holder.namespace());
     let pods = namespace.into_iter().flat_map(|namespace| namespace.pods());
     let pods = pods.filter(|pod| {
         let put_in = pod.requested.networks.is_some() || pod.requested.default_network.is_some();
@@ -147,9 +147,9 @@ fn is_asker(asker: &Asker, name: &str, uid: Option<&str>) -> bool {
 
 /// What records of the machine name other pods that are not seen: they may have gone, or have come a
 /// moment ago, or be about to come.
-fn unseen(asker: &Asker, asks: &[Ask], situation: &Context<'_>) -> Option<Standing> {
+fn unseen(asker: &Asker, asks: &[Ask], context: &ReviewContext<'_>) -> Option<Standing> {
     let home = &**asker.holder.namespace();
-    let index = situation.allocations.lock();
+    let index = context.allocations.lock();
     let held = asks
         .iter()
         .flat_map(|ask| index.held_by(&asker.holder, &ask.network, &ask.interface));
@@ -158,17 +158,17 @@ fn unseen(asker: &Asker, asks: &[Ask], situation: &Context<'_>) -> Option<Standi
     for record in held {
         let Some(pod) = &record.pod else { continue };
         let own = is_asker(asker, &pod.name, pod.uid.as_deref());
-        if own || situation.catalog.pod(home, &pod.name).is_some() {
+        if own || context.catalog.pod(home, &pod.name).is_some() {
             continue;
         }
-        if is_coming(record, situation) {
+        if is_coming(record, context) {
             coming = Some(record.address);
         }
         let lookup = Lookup::Pod {
             namespace: home.into(),
             name: (&*pod.name).into(),
         };
-        if !situation.freshness.covers(&lookup) && !lookups.contains(&lookup) {
+        if !context.freshness.covers(&lookup) && !lookups.contains(&lookup) {
             lookups.push(lookup);
         }
     }
@@ -180,10 +180,10 @@ fn unseen(asker: &Asker, asks: &[Ask], situation: &Context<'_>) -> Option<Standi
 
 /// Whether the pod that a record names may be on its way into the API server: where records are written
 /// when a pod is created, they come before it. Without a cluster nobody knows which pods come.
-fn is_coming(record: &Allocation, situation: &Context<'_>) -> bool {
-    let age = situation.now.0.saturating_sub(record.since.0);
-    let cluster = situation.catalog.workloads().knows_machines();
-    cluster && situation.policy.injection() == Injection::Create && age < REQUEST
+fn is_coming(record: &Allocation, context: &ReviewContext<'_>) -> bool {
+    let age = context.now.0.saturating_sub(record.since.0);
+    let cluster = context.catalog.workloads().knows_machines();
+    cluster && context.policy.injection() == Injection::Create && age < REQUEST
 }
 
 fn refused(refusal: Refusal) -> Standing {
@@ -191,11 +191,11 @@ fn refused(refusal: Refusal) -> Standing {
 }
 
 /// Whether the migration that a pod names is one of its machine, and in progress.
-fn is_migrated(asker: &Asker, target: &TargetOf, situation: &Context<'_>) -> bool {
+fn is_migrated(asker: &Asker, target: &TargetOf, context: &ReviewContext<'_>) -> bool {
     let Holder::Machine { namespace, name } = &asker.holder else {
         return false;
     };
-    let known = situation.catalog.workloads();
+    let known = context.catalog.workloads();
     let Existence::Present(migration) = known.migration(namespace, &target.name) else {
         return false;
     };

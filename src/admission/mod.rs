@@ -26,7 +26,7 @@ pub use self::{
     answer::{Answer, Verdict},
     begun::refuse_unread,
     binding::is_binding,
-    context::{Context, Freshness},
+    context::{Freshness, ReviewContext},
     decide::{Decision, Plan, Webhook, decide},
     late::{Late, late},
     object::{Annotations, Labels, Metadata, Object, Raw, Spec, Target},

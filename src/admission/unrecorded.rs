@@ -2,7 +2,7 @@
 //! there, and so it must not be what somebody has.
 
 use super::{
-    context::Context,
+    context::ReviewContext,
     decide::Decision,
     object::Object,
     pod::{asker, subject},
@@ -23,16 +23,16 @@ pub(super) fn decide(
     request: &Request<'_>,
     pod: &Object<'_>,
     after: &PodSubject<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let carried = pod.metadata.annotations.holder_token.as_deref();
     let asker = asker(request, pod, carried)?;
-    let mut taken = others(after, &asker, situation);
+    let mut taken = others(after, &asker, context);
     let before = request.old_object.as_ref();
     if let Some(before) = before.filter(|_| request.operation == Operation::Update) {
         // What was in disorder before the update may stay so.
-        let before = subject(request, before, situation.policy, situation.catalog);
-        let known = others(&before, &asker, situation);
+        let before = subject(request, before, context.policy, context.catalog);
+        let known = others(&before, &asker, context);
         taken.retain(|one| known.iter().all(|known| known.mac != one.mac));
     }
     if taken.is_empty() {
@@ -48,11 +48,15 @@ pub(super) fn decide(
         pod: after,
         refused: &refused,
     });
-    Some(Decision::of(request, findings, situation.freshness))
+    Some(Decision::of(request, findings, context.freshness))
 }
 
-fn others(subject: &PodSubject<'_>, asker: &Asker, situation: &Context<'_>) -> Vec<UnrecordedMac> {
-    let index = situation.allocations.lock();
+fn others(
+    subject: &PodSubject<'_>,
+    asker: &Asker,
+    context: &ReviewContext<'_>,
+) -> Vec<UnrecordedMac> {
+    let index = context.allocations.lock();
     unrecorded_macs(subject, |pool, mac| {
         let record = index.holder_of_mac(&pool.space, mac)?;
         (record.holder != asker.holder).then(|| record.holder.clone())

@@ -27,7 +27,7 @@ use super::{
     timeout as given,
 };
 use crate::{
-    admission::{self, Answer, Context, Decision, Freshness, Request, Review, Webhook},
+    admission::{self, Answer, Decision, Freshness, Request, Review, ReviewContext, Webhook},
     clock::Clock,
     ledger::Settled,
     rules::Lookup,
@@ -293,7 +293,7 @@ impl Reviewer {
         let catalog = self.state.catalog.load();
         let catalog = catalog.as_ref().ok_or_else(not_loaded)?;
         let policy = self.state.policy.load();
-        let situation = Context {
+        let context = Context {
             catalog,
             policy: &policy,
             allocations: &self.state.allocations.index,
@@ -301,7 +301,7 @@ impl Reviewer {
             now: self.clock.seconds(),
             chance,
         };
-        Ok((self.decide)(webhook, request, &situation))
+        Ok((self.decide)(webhook, request, &context))
     }
 
     /// Has look-ups made past every cache.

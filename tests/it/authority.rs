@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Answer, Context, Decision, Review, Webhook, decide},
+    admission::{Answer, Decision, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Version},
     catalog::{Catalog, Labels, Mode},
     manifests,
@@ -206,8 +206,8 @@ impl<'a> Stage<'a> {
 
     fn ask(&self, webhook: Webhook, body: &[u8]) -> Result<Answer, Failed> {
         let review = Review::parse(body)?;
-        let situation = Context::confirmed(self.catalog, self.policy, &self.index);
-        match decide(webhook, &review.request, &situation) {
+        let context = ReviewContext::confirmed(self.catalog, self.policy, &self.index);
+        match decide(webhook, &review.request, &context) {
             Decision::Answer(answer) => Ok(answer),
             Decision::Plan(plan) => {
                 let versions: Vec<Version> = (1..).take(plan.writes.len()).map(Version).collect();
@@ -383,8 +383,8 @@ fn looked_up() -> Result<(), Failed> {
     let networks = r#"[{"name":"to-come","ips":["192.0.2.5/27"]}]"#;
     let body = support::create(&pod("p", &json!({NETWORKS: networks})));
     let review = Review::parse(&body)?;
-    let cached =
-        Context::confirmed(&catalog, &policy, &index).with(nadmit::admission::Freshness::Cached);
+    let cached = ReviewContext::confirmed(&catalog, &policy, &index)
+        .with(nadmit::admission::Freshness::Cached);
     match decide(Webhook::Validate, &review.request, &cached) {
         Decision::Confirm(lookups) if lookups.len() == 1 => Ok(()),
         other => Err(format!("{other:?}").into()),

@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{
-        Answer, Context, Decision, Freshness, Late, Review, Verdict, Webhook, decide, late,
+        Answer, Decision, Freshness, Late, Review, ReviewContext, Verdict, Webhook, decide, late,
     },
     allocation::{Address, SharedIndex, Space, Timestamp, Version},
     catalog::Catalog,
@@ -91,11 +91,11 @@ impl World {
         });
         let body = body.to_string();
         let review = Review::parse(body.as_bytes())?;
-        let situation = Context {
+        let context = ReviewContext {
             now: Timestamp(1000),
-            ..Context::confirmed(&self.catalog, &self.policy, &self.index)
+            ..ReviewContext::confirmed(&self.catalog, &self.policy, &self.index)
         };
-        Ok(decide(webhook, &review.request, &situation.with(evidence)))
+        Ok(decide(webhook, &review.request, &context.with(evidence)))
     }
 
     /// What `/mutate` decides, with what it writes recorded.
@@ -500,13 +500,13 @@ fn missed() -> Result<(), Failed> {
     let mut bound = pod("storage-net");
     bound["spec"]["nodeName"] = "node-1".into();
     let world = World::of(&[bound.clone()])?;
-    let situation = Context::confirmed(&world.catalog, &world.policy, &world.index);
+    let context = ReviewContext::confirmed(&world.catalog, &world.policy, &world.index);
     let known = world.catalog.pod("db", "app").ok_or("no pod")?;
     let Late::Lacks {
         writes,
         annotations,
         ..
-    } = late(known, &situation)
+    } = late(known, &context)
     else {
         return Err("it lacks nothing".into());
     };
@@ -524,8 +524,8 @@ fn missed() -> Result<(), Failed> {
     for pod in [bound, pod("storage-net")] {
         let world = World::of(&[pod])?;
         let known = world.catalog.pod("db", "app").ok_or("no pod")?;
-        let situation = Context::confirmed(&world.catalog, &world.policy, &world.index);
-        same(late(known, &situation), Late::Nothing)?;
+        let context = ReviewContext::confirmed(&world.catalog, &world.policy, &world.index);
+        same(late(known, &context), Late::Nothing)?;
     }
     Ok(())
 }

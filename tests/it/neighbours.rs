@@ -7,7 +7,7 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Context, Decision, Freshness, Review, Verdict, Webhook, decide},
+    admission::{Decision, Freshness, Review, ReviewContext, Verdict, Webhook, decide},
     allocation::{Holder, SharedIndex, Stored, Version},
     catalog::{Catalog, Pod, Requested},
     manifests,
@@ -82,7 +82,7 @@ fn unconfirmed() -> Result<(), Failed> {
         decide(
             Webhook::Validate,
             &review.request,
-            &Context::confirmed(&catalog, policy, &SharedIndex::default()).with(evidence),
+            &ReviewContext::confirmed(&catalog, policy, &SharedIndex::default()).with(evidence),
         )
     };
     let lookup = Lookup::NetworkUsers {
@@ -132,8 +132,8 @@ fn refreshed() -> Result<(), Failed> {
     let ask = |networks: &str, evidence| -> Result<Decision, Failed> {
         let body = support::create_deployment(&template(networks));
         let review = Review::parse(&body)?;
-        let situation = Context::confirmed(&catalog, &policy, &index).with(evidence);
-        Ok(decide(Webhook::Validate, &review.request, &situation))
+        let context = ReviewContext::confirmed(&catalog, &policy, &index).with(evidence);
+        Ok(decide(Webhook::Validate, &review.request, &context))
     };
     let one = [lookup("a")];
     if ask("a", Freshness::Cached)? != Decision::Refresh(one.to_vec()) {
@@ -284,9 +284,9 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "sta
             "annotations": {"k8s.v1.cni.cncf.io/networks": networks}}});
         let body = support::create(&pod);
         let review = Review::parse(&body)?;
-        let situation = Context::confirmed(&catalog, &policy, &index);
+        let context = ReviewContext::confirmed(&catalog, &policy, &index);
         let begun = Instant::now();
-        let decision = decide(Webhook::Mutate, &review.request, &situation);
+        let decision = decide(Webhook::Mutate, &review.request, &context);
         let elapsed = begun.elapsed();
         println!("{} bytes: {elapsed:?}", networks.len());
         let Decision::Answer(answer) = decision else {

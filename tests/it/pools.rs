@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Context, Decision, Freshness, Review, Webhook, decide},
+    admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Words},
     catalog::{Catalog, Labels, Mode, all_labels},
     check::{self, File, Options},
@@ -103,9 +103,9 @@ fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
     let review = Review::parse(&body)?;
     let policy = Policy::default();
     let index = SharedIndex::default();
-    let situation = Context::confirmed(catalog, &policy, &index).with(Freshness::Cached);
+    let context = ReviewContext::confirmed(catalog, &policy, &index).with(Freshness::Cached);
     let [mutate, validate] = [Webhook::Mutate, Webhook::Validate]
-        .map(|webhook| decide(webhook, &review.request, &situation));
+        .map(|webhook| decide(webhook, &review.request, &context));
     assert_eq!(mutate, validate);
     Ok(validate)
 }

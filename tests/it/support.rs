@@ -1,7 +1,7 @@
 //! What several trials need: a review of a pod, and the decision about it.
 
 use nadmit::{
-    admission::{Answer, Context, Decision, Review, Webhook, decide},
+    admission::{Answer, Decision, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
     catalog::Catalog,
     network::Network,
@@ -119,7 +119,7 @@ pub(crate) fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Result<
     match decide(
         Webhook::Validate,
         &review.request,
-        &Context::confirmed(catalog, policy, &SharedIndex::default()),
+        &ReviewContext::confirmed(catalog, policy, &SharedIndex::default()),
     ) {
         Decision::Answer(answer) => Ok(answer),
         other => Err(format!("no answer, but {other:?}")),

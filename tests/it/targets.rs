@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use nadmit::{
-    admission::{Context, Decision, Freshness, Review, Webhook, decide},
+    admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Words},
     catalog::{Catalog, Labels, Mode},
     network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
@@ -145,7 +145,7 @@ fn network_findings(config: &str) -> Vec<Finding> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        &Context::confirmed(&CATALOG, &policy, &index()),
+        &ReviewContext::confirmed(&CATALOG, &policy, &index()),
     );
     let Decision::Answer(answer) = decision else {
         panic!("asked again: {decision:?}")
@@ -173,7 +173,7 @@ pub(crate) fn review(data: &[u8]) {
                 decide(
                     webhook,
                     &review.request,
-                    &Context::confirmed(&CATALOG, &policy, &index()).with(evidence),
+                    &ReviewContext::confirmed(&CATALOG, &policy, &index()).with(evidence),
                 )
             };
             let decision = decide(Freshness::Confirmed);

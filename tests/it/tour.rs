@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Context, Decision, Freshness, Review, Webhook, decide},
+    admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
     catalog::Catalog,
     network::{Annotation, Network, Position},
@@ -86,7 +86,8 @@ fn tour() -> Result<(), Failed> {
     let first = decide(
         Webhook::Validate,
         request,
-        &Context::confirmed(&catalog, &policy, &SharedIndex::default()).with(Freshness::Cached),
+        &ReviewContext::confirmed(&catalog, &policy, &SharedIndex::default())
+            .with(Freshness::Cached),
     );
     let missing = Lookup::Network {
         namespace: "db".into(),
@@ -98,7 +99,7 @@ fn tour() -> Result<(), Failed> {
     let second = decide(
         Webhook::Validate,
         request,
-        &Context::confirmed(&catalog, &policy, &SharedIndex::default()),
+        &ReviewContext::confirmed(&catalog, &policy, &SharedIndex::default()),
     );
     let Decision::Answer(answer) = second else {
         return Err("no answer".into());

@@ -4,7 +4,7 @@ use super::{Kept, Wanted, patch, refuse, size};
 use crate::{
     admission::{
         answer::Answer,
-        context::Context,
+        context::ReviewContext,
         decide::{Decision, Plan, loudest},
         launcher::{Standing, standing},
         object::Annotations,
@@ -51,22 +51,22 @@ impl Filling<'_, '_> {
     pub(in crate::admission) fn decide(
         self,
         request: &Request<'_>,
-        situation: &Context<'_>,
+        context: &ReviewContext<'_>,
     ) -> Decision {
         let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
         if !self.let_in {
-            match standing(&self.asker, self.target_of, &asks, situation) {
+            match standing(&self.asker, self.target_of, &asks, context) {
                 Standing::May => {}
                 Standing::LookUp(lookups) => return Decision::Confirm(lookups),
                 Standing::Refused(refused) => {
                     let refused = vec![refused];
-                    return refuse(request, self.subject, self.attachments, refused, situation);
+                    return refuse(request, self.subject, self.attachments, refused, context);
                 }
             }
         }
-        let mut index = situation.allocations.lock();
-        index.sync(situation.catalog.layout());
-        if let Some(lookup) = self.unknown_holdings(&asks, &index, situation) {
+        let mut index = context.allocations.lock();
+        index.sync(context.catalog.layout());
+        if let Some(lookup) = self.unknown_holdings(&asks, &index, context) {
             return Decision::Confirm(vec![lookup]);
         }
         let holds = |ask: &Ask| {
@@ -74,15 +74,15 @@ impl Filling<'_, '_> {
             !held.is_empty()
         };
         let in_part = asks.iter().any(holds);
-        let planned = planned(request, &self.asker, &asks, &mut index, situation);
+        let planned = planned(request, &self.asker, &asks, &mut index, context);
         let (given, records) = match planned {
             Ok(planned) => planned,
             Err(refused) => {
                 drop(index);
-                return refuse(request, self.subject, self.attachments, refused, situation);
+                return refuse(request, self.subject, self.attachments, refused, context);
             }
         };
-        if let Some(lookup) = self.unknown_part(in_part, records.as_ref(), situation) {
+        if let Some(lookup) = self.unknown_part(in_part, records.as_ref(), context) {
             if let Some(records) = records {
                 index.roll_back(records.ticket);
             }
@@ -97,9 +97,9 @@ impl Filling<'_, '_> {
             }
             drop(index);
             let refused = vec![too_long(bytes)];
-            return refuse(request, self.subject, self.attachments, refused, situation);
+            return refuse(request, self.subject, self.attachments, refused, context);
         }
-        let loudest = loudest(request, situation.catalog, situation.policy);
+        let loudest = loudest(request, context.catalog, context.policy);
         let corrected = judge_corrected(self.subject, loudest.unwrap_or(Level::Off));
         let answer = Answer::new(request, corrected).with_patch(patch(self.written, &wanted));
         once_recorded(records, answer, &mut index)
@@ -111,7 +111,7 @@ impl Filling<'_, '_> {
         &self,
         asks: &[Ask],
         index: &Index,
-        situation: &Context<'_>,
+        context: &ReviewContext<'_>,
     ) -> Option<Lookup> {
         let holder = &self.asker.holder;
         if !holder.is_lasting() {
@@ -121,7 +121,7 @@ impl Filling<'_, '_> {
             .iter()
             .flat_map(|ask| index.held_by(holder, &ask.network, &ask.interface));
         let lookup = self.holdings(false);
-        let known = held.next().is_some() || situation.freshness.covers(&lookup);
+        let known = held.next().is_some() || context.freshness.covers(&lookup);
         (!known).then_some(lookup)
     }
 
@@ -131,9 +131,9 @@ impl Filling<'_, '_> {
         &self,
         in_part: bool,
         records: Option<&Records>,
-        situation: &Context<'_>,
+        context: &ReviewContext<'_>,
     ) -> Option<Lookup> {
-        let layout = situation.catalog.layout();
+        let layout = context.catalog.layout();
         let is_kept = |write: &Write| match write {
             Write::Create(record) => {
                 let pool = layout.pool(&record.pool);
@@ -144,7 +144,7 @@ impl Filling<'_, '_> {
         };
         let lookup = self.holdings(true);
         let gives = records.is_some_and(|records| records.writes.iter().any(is_kept));
-        (in_part && gives && !situation.freshness.covers(&lookup)).then_some(lookup)
+        (in_part && gives && !context.freshness.covers(&lookup)).then_some(lookup)
     }
 
     fn holdings(&self, in_part: bool) -> Lookup {
@@ -172,13 +172,13 @@ fn planned(
     asker: &Asker,
     asks: &[Ask],
     index: &mut Index,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Result<(Vec<Given>, Option<Records>), Vec<Refused>> {
     if request.dry_run == Some(true) {
-        let given = index.preview(asker, asks, situation.now)?;
+        let given = index.preview(asker, asks, context.now)?;
         return Ok((given, None));
     }
-    let planned = index.plan(asker, asks, situation.now)?;
+    let planned = index.plan(asker, asks, context.now)?;
     let records = Records {
         writes: planned.writes,
         ticket: planned.ticket,

@@ -31,7 +31,7 @@ use self::{updated::updated, who::Who};
 use super::{
     answer::Answer,
     binding,
-    context::Context,
+    context::ReviewContext,
     decide::{Decision, changed, judged},
     launcher,
     object::Object,
@@ -54,9 +54,9 @@ use crate::{
 const RETAINED: usize = 5;
 
 /// Decides what to put into an object.
-pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision {
+pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
     if binding::is_binding(request) {
-        return binding::mutate(request, situation);
+        return binding::mutate(request, context);
     }
     let pod = (&*request.resource.group, &*request.resource.resource) == ("", "pods");
     let whole = request
@@ -66,8 +66,8 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision
         .is_empty();
     let decided = match request.operation {
         _ if !pod || !whole => None,
-        Operation::Create => judged(request).map(|pod| created(request, pod, situation)),
-        Operation::Update => changed(request).map(|pod| updated(request, pod, situation)),
+        Operation::Create => judged(request).map(|pod| created(request, pod, context)),
+        Operation::Update => changed(request).map(|pod| updated(request, pod, context)),
         Operation::Delete | Operation::Connect => None,
     };
     decided.unwrap_or_else(|| Decision::Answer(Answer::allow(request)))
@@ -77,23 +77,23 @@ pub(super) fn mutate(request: &Request<'_>, situation: &Context<'_>) -> Decision
 pub(super) fn comes_later(
     request: &Request<'_>,
     pod: &Object<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> bool {
-    injection(request, situation) == Injection::Bind && pod.spec.node_name.is_none()
+    injection(request, context) == Injection::Bind && pod.spec.node_name.is_none()
 }
 
 /// When addresses are put into the pod under review.
-fn injection(request: &Request<'_>, situation: &Context<'_>) -> Injection {
+fn injection(request: &Request<'_>, context: &ReviewContext<'_>) -> Injection {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    situation.policy.injection_in(namespace)
+    context.policy.injection_in(namespace)
 }
 
 /// A pod that is created.
-fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Context<'_>) -> Decision {
+fn created(request: &Request<'_>, pod: &Object<'_>, context: &ReviewContext<'_>) -> Decision {
     let written = &pod.metadata.annotations;
-    let subject = subject(request, pod, situation.policy, situation.catalog);
+    let subject = subject(request, pod, context.policy, context.catalog);
     let mut attachments = asks(&subject);
-    attachments.retain(|one| is_due(request, pod, &one.ask, situation));
+    attachments.retain(|one| is_due(request, pod, &one.ask, context));
     let nothing = attachments.is_empty() || !can_be_served(&subject);
     if nothing {
         let answer = Answer::allow(request);
@@ -102,17 +102,17 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Context<'_>) -> 
     // Where all other rules are silent, authority is not.
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Decision::of(request, denied, situation.freshness);
+        return Decision::of(request, denied, context.freshness);
     }
-    let nowhere = without_node(request, pod, &attachments, situation);
+    let nowhere = without_node(request, pod, &attachments, context);
     if !nowhere.is_empty() {
-        return refuse(request, &subject, &attachments, nowhere, situation);
+        return refuse(request, &subject, &attachments, nowhere, context);
     }
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let who = {
-        let mut index = situation.allocations.lock();
-        index.sync(situation.catalog.layout());
-        Who::of(request, pod, &asks, &index, situation.chance)
+        let mut index = context.allocations.lock();
+        index.sync(context.catalog.layout());
+        Who::of(request, pod, &asks, &index, context.chance)
     };
     let Some(who) = who else {
         return Decision::Answer(Answer::allow(request));
@@ -136,7 +136,7 @@ fn created(request: &Request<'_>, pod: &Object<'_>, situation: &Context<'_>) -> 
         token: who.token,
         written,
     };
-    filling.decide(request, situation)
+    filling.decide(request, context)
 }
 
 /// Whether an attachment of a new pod is given its addresses now.
@@ -149,21 +149,21 @@ pub(super) fn is_due(
     request: &Request<'_>,
     pod: &Object<'_>,
     ask: &Ask,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> bool {
-    match injection(request, situation) {
+    match injection(request, context) {
         // What people write is recorded; nothing is added to what they leave out.
         Injection::Off => names_something(ask),
         Injection::Bind if pod.spec.node_name.is_none() => {
-            names_something(ask) && !needs_node(ask, situation)
+            names_something(ask) && !needs_node(ask, context)
         }
         Injection::Bind | Injection::Create => true,
     }
 }
 
 /// Whether only a pod's node tells from where something is given that an attachment does not name.
-fn needs_node(ask: &Ask, situation: &Context<'_>) -> bool {
-    let pool = situation.catalog.layout().pool(&ask.pool);
+fn needs_node(ask: &Ask, context: &ReviewContext<'_>) -> bool {
+    let pool = context.catalog.layout().pool(&ask.pool);
     pool.is_some_and(|pool| pool.slicing.is_some() && ask.takes_ips && !ask.names_all(pool))
 }
 
@@ -173,12 +173,12 @@ fn without_node(
     request: &Request<'_>,
     pod: &Object<'_>,
     attachments: &[PoolAttachment],
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Vec<Refused> {
-    if injection(request, situation) != Injection::Create || pod.spec.node_name.is_some() {
+    if injection(request, context) != Injection::Create || pod.spec.node_name.is_some() {
         return Vec::new();
     }
-    let pools = &situation.catalog.layout().pools;
+    let pools = &context.catalog.layout().pools;
     let attachments = attachments.iter().enumerate();
     let refused = attachments.filter_map(|(place, one)| {
         let pool = pools.get(&one.ask.pool)?;
@@ -202,21 +202,21 @@ pub(super) fn refuse(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
     refused: Vec<Refused>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Decision {
     if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
         return Decision::Claim(slice.clone());
     }
     let busy = refused.iter().any(|one| one.refusal.is_busy());
-    let findings = found(subject, attachments, with_retained(refused, situation));
+    let findings = found(subject, attachments, with_retained(refused, context));
     if busy {
         return Decision::AskAgain(Answer::new(request, findings));
     }
-    Decision::of(request, findings, situation.freshness)
+    Decision::of(request, findings, context.freshness)
 }
 
 /// Names what workloads keep without a pod where a namespace has reached its limit.
-fn with_retained(mut refused: Vec<Refused>, situation: &Context<'_>) -> Vec<Refused> {
+fn with_retained(mut refused: Vec<Refused>, context: &ReviewContext<'_>) -> Vec<Refused> {
     // Of each pool once, for all records are looked at.
     let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
     for one in &mut refused {
@@ -228,7 +228,7 @@ fn with_retained(mut refused: Vec<Refused>, situation: &Context<'_>) -> Vec<Refu
         } = &mut one.refusal
         {
             let kept = of_pools.entry(Arc::clone(pool));
-            let kept = kept.or_insert_with(|| retained_of(namespace, pool, situation));
+            let kept = kept.or_insert_with(|| retained_of(namespace, pool, context));
             retained.clone_from(kept);
         }
     }
@@ -236,13 +236,13 @@ fn with_retained(mut refused: Vec<Refused>, situation: &Context<'_>) -> Vec<Refu
 }
 
 /// The first addresses of a pool that workloads of a namespace keep without a pod.
-fn retained_of(namespace: &Arc<str>, pool: &str, situation: &Context<'_>) -> Vec<Address> {
-    let index = situation.allocations.lock();
+fn retained_of(namespace: &Arc<str>, pool: &str, context: &ReviewContext<'_>) -> Vec<Address> {
+    let index = context.allocations.lock();
     let records = index.recorded().map(|(record, _)| record);
     let kept = records.filter(|record| {
         *record.pool == *pool
             && record.holder.namespace() == namespace
-            && situation.catalog.is_retained(record)
+            && context.catalog.is_retained(record)
     });
     let mut kept: Vec<Address> = kept.map(|record| record.address).collect();
     kept.sort_unstable();

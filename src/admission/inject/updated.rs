@@ -4,7 +4,7 @@ use super::{Filling, Kept, patch::patch, wanted::Wanted};
 use crate::{
     admission::{
         answer::Answer,
-        context::Context,
+        context::ReviewContext,
         decide::Decision,
         launcher,
         object::{Annotations, Object},
@@ -26,14 +26,14 @@ use crate::{
 pub(super) fn updated(
     request: &Request<'_>,
     pod: &Object<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Decision {
     let allow = || Decision::Answer(Answer::allow(request));
     let Some(before) = &request.old_object else {
         return allow();
     };
     let user = &*request.user_info.username;
-    if situation.policy.own_users.contains(user) {
+    if context.policy.own_users.contains(user) {
         return allow();
     }
     let (old, new) = (&before.metadata.annotations, &pod.metadata.annotations);
@@ -45,7 +45,7 @@ pub(super) fn updated(
             [&old.requested_networks, &old.networks, &new.networks].map(|t| t.as_deref()),
         ),
         default_network: put_back(
-            &Origin::default_network(situation.policy),
+            &Origin::default_network(context.policy),
             [
                 &old.requested_default_network,
                 &old.default_network,
@@ -58,7 +58,7 @@ pub(super) fn updated(
         token: owned(&old.holder_token),
     };
     if wanted.networks.is_none() && old.networks != new.networks {
-        let plugged = plugged(request, [before, pod], situation);
+        let plugged = plugged(request, [before, pod], context);
         if let Some(decision) = plugged {
             return decision;
         }
@@ -71,11 +71,11 @@ pub(super) fn updated(
 fn plugged(
     request: &Request<'_>,
     [before, pod]: [&Object<'_>; 2],
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    let policy = situation.policy;
-    let labels = situation.catalog.namespace(namespace).map(|n| n.labels);
+    let policy = context.policy;
+    let labels = context.catalog.namespace(namespace).map(|n| n.labels);
     let mutable = labels.unwrap_or_default().mutable_attachments || !policy.immutable_attachments;
     let launcher = before.metadata.labels.virt_launcher;
     let may = mutable || policy.may_change_attachments(&request.user_info.username, launcher);
@@ -84,7 +84,7 @@ fn plugged(
     if !may || !bound || policy.injection_in(namespace) == Injection::Off {
         return None;
     }
-    let subject = subject(request, pod, policy, situation.catalog);
+    let subject = subject(request, pod, policy, context.catalog);
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return None;
@@ -96,14 +96,14 @@ fn plugged(
     let filling = Filling {
         subject: &subject,
         attachments: &attachments,
-        let_in: launcher::was_let_in(request, before, &asker, situation),
+        let_in: launcher::was_let_in(request, before, &asker, context),
         target_of: target_of.as_ref(),
         asker,
         kept: Kept::default(),
         token: token.map(str::to_owned),
         written,
     };
-    Some(filling.decide(request, situation))
+    Some(filling.decide(request, context))
 }
 
 /// The injected text, if the new one means what was requested when it was put in.

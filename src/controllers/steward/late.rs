@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{Inner, State, report::Report};
 use crate::{
-    admission::{Context, Freshness, Late, late},
+    admission::{Freshness, Late, ReviewContext, late},
     allocation::Holder,
     catalog::{Catalog, Pod},
     controllers::{Annotate, Annotated, Gravity, Look, ObjectRef},
@@ -202,7 +202,7 @@ impl Inner {
     }
 
     fn lacks(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> Late {
-        let situation = Context {
+        let context = ReviewContext {
             catalog,
             policy,
             allocations: &self.index,
@@ -210,7 +210,7 @@ impl Inner {
             now: self.clock.seconds(),
             chance: 0,
         };
-        late(pod, &situation)
+        late(pod, &context)
     }
 
     async fn annotate(&self, pod: &Pod, annotations: &[(&'static str, String)]) -> Outcome {

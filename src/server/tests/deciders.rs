@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::{
-    admission::{Answer, Context, Decision, Freshness, Request as ReviewRequest, Webhook},
+    admission::{Answer, Decision, Freshness, Request as ReviewRequest, ReviewContext, Webhook},
     catalog::Catalog,
     rules::{Finding, Level, Lookup},
     server::{Confirm, ConfirmError},
@@ -48,36 +48,36 @@ impl Confirm for Origin {
 pub(super) fn unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Decision {
-    unless_db_is_there(request, situation, Level::Deny, Decision::Confirm)
+    unless_db_is_there(request, context, Level::Deny, Decision::Confirm)
 }
 
 /// Warns of what is not there: here, the namespace `db`.
 pub(super) fn warns_unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
 ) -> Decision {
-    unless_db_is_there(request, situation, Level::Warn, Decision::Refresh)
+    unless_db_is_there(request, context, Level::Warn, Decision::Refresh)
 }
 
 /// Allows where the namespace `db` is there; else reports `level` once the lookup is live, and asks
 /// for it by `look_up` before.
 fn unless_db_is_there(
     request: &ReviewRequest<'_>,
-    situation: &Context<'_>,
+    context: &ReviewContext<'_>,
     level: Level,
     look_up: fn(Vec<Lookup>) -> Decision,
 ) -> Decision {
-    if situation.catalog.namespace("db").is_some() {
+    if context.catalog.namespace("db").is_some() {
         return Decision::Answer(Answer::allow(request));
     }
     let lookup = Lookup::Network {
         namespace: "db".into(),
         name: "storage".into(),
     };
-    if situation.freshness == Freshness::Cached {
+    if context.freshness == Freshness::Cached {
         return look_up(vec![lookup]);
     }
     let finding = Finding {
@@ -95,7 +95,11 @@ fn unless_db_is_there(
 }
 
 /// Panics at the name `web-0`, but not in `/mutate`.
-pub(super) fn panics(webhook: Webhook, request: &ReviewRequest<'_>, _: &Context<'_>) -> Decision {
+pub(super) fn panics(
+    webhook: Webhook,
+    request: &ReviewRequest<'_>,
+    _: &ReviewContext<'_>,
+) -> Decision {
     assert!(webhook == Webhook::Mutate, "a bug of ours");
     Decision::Answer(Answer::allow(request))
 }

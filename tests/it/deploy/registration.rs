@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Context, Decision, Review, Webhook, decide},
+    admission::{Decision, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
     catalog::Catalog,
     network::annotations,
@@ -171,8 +171,8 @@ fn is_patched(review: &Value) -> Result<bool, Failed> {
         Policy::default(),
         SharedIndex::default(),
     );
-    let situation = Context::confirmed(&catalog, &policy, &index);
-    Ok(match decide(Webhook::Mutate, &review.request, &situation) {
+    let context = ReviewContext::confirmed(&catalog, &policy, &index);
+    Ok(match decide(Webhook::Mutate, &review.request, &context) {
         Decision::Answer(answer) => answer.patch().is_some(),
         _ => true,
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Answer, Context, Decision, Review, Webhook, decide},
+    admission::{Answer, Decision, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Stored, Timestamp, Version, Write, reconcile::adopt},
     catalog::Catalog,
     manifests,
@@ -63,8 +63,8 @@ fn ask(
     let body = support::create(pod);
     let review = Review::parse(&body)?;
     let policy = Policy::default();
-    let situation = Context::confirmed(catalog, &policy, index);
-    match decide(webhook, &review.request, &situation) {
+    let context = ReviewContext::confirmed(catalog, &policy, index);
+    match decide(webhook, &review.request, &context) {
         Decision::Answer(answer) => Ok(answer),
         Decision::Plan(plan) => {
             let versions: Vec<Version> = (100..).take(plan.writes.len()).map(Version).collect();

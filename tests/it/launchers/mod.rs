@@ -4,7 +4,7 @@ mod world;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Context, Decision, Freshness, Late, Webhook, late},
+    admission::{Decision, Freshness, Late, ReviewContext, Webhook, late},
     allocation::{Address, Holder, Space},
     catalog::Migration,
     rules::{Injection, Lookup},
@@ -235,9 +235,9 @@ fn missed() -> Told {
     bound["spec"]["nodeName"] = "node-2".into();
     let lacks = |pod: &Value, migrations: &[Migration]| -> Result<Late, Failed> {
         let world = World::after("a", &[running("a"), pod.clone()], migrations)?;
-        let situation = Context::confirmed(&world.catalog, &world.policy, &world.index);
+        let context = ReviewContext::confirmed(&world.catalog, &world.policy, &world.index);
         let pod = world.catalog.pod("vms", "b").ok_or("no pod")?;
-        Ok(late(pod, &situation))
+        Ok(late(pod, &context))
     };
     match lacks(&bound, &[])? {
         Late::Refused(findings) => same(findings[0].code, "address-in-use")?,

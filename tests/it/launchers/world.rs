@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Answer, Context, Decision, Freshness, Review, Webhook, decide},
+    admission::{Answer, Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Timestamp, Version},
     catalog::{Catalog, Migration},
     manifests,
@@ -144,11 +144,11 @@ impl World {
         });
         let body = body.to_string();
         let review = Review::parse(body.as_bytes())?;
-        let situation = Context {
+        let context = ReviewContext {
             now: Timestamp(1000),
-            ..Context::confirmed(&self.catalog, &self.policy, &self.index)
+            ..ReviewContext::confirmed(&self.catalog, &self.policy, &self.index)
         };
-        Ok(decide(webhook, &review.request, &situation.with(evidence)))
+        Ok(decide(webhook, &review.request, &context.with(evidence)))
     }
 
     /// The answer, with what is written for it recorded.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Context, Decision, Review, Webhook, decide},
+    admission::{Decision, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Words},
     catalog::Catalog,
     network::{Network, annotations},
@@ -107,8 +107,8 @@ fn injected() -> Result<Value, Failed> {
     let body = support::create(&pod);
     let review = Review::parse(&body).map_err(|error| error.to_string())?;
     let policy = Policy::default();
-    let situation = Context::confirmed(&catalog, &policy, &index);
-    let answer = match decide(Webhook::Mutate, &review.request, &situation) {
+    let context = ReviewContext::confirmed(&catalog, &policy, &index);
+    let answer = match decide(Webhook::Mutate, &review.request, &context) {
         Decision::Plan(plan) => plan.answer,
         other => return Err(format!("{other:?}").into()),
     };

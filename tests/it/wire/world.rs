@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::HashSet, sync::Arc};
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Context, Decision, Late, Review, Verdict, Webhook, decide, late},
+    admission::{Decision, Late, Review, ReviewContext, Verdict, Webhook, decide, late},
     allocation::{
         Controller, Holder, Identity, Pool, SharedIndex, Timestamp, Version, Write, index::Ticket,
     },
@@ -212,7 +212,7 @@ impl World {
         let Some(known) = self.catalog.pod(NAMESPACE, name).cloned() else {
             return;
         };
-        let found = late(&known, &self.situation());
+        let found = late(&known, &self.context());
         let Late::Lacks {
             writes,
             ticket,
@@ -261,11 +261,11 @@ impl World {
         Ok(Some(pod))
     }
 
-    fn situation(&self) -> Context<'_> {
-        Context {
+    fn context(&self) -> ReviewContext<'_> {
+        ReviewContext {
             now: Timestamp(1000),
             chance: 7,
-            ..Context::confirmed(&self.catalog, &self.policy, &self.index)
+            ..ReviewContext::confirmed(&self.catalog, &self.policy, &self.index)
         }
     }
 
@@ -292,7 +292,7 @@ impl World {
         });
         let body = review.to_string();
         let review = Review::parse(body.as_bytes())?;
-        let answer = match decide(webhook, &review.request, &self.situation()) {
+        let answer = match decide(webhook, &review.request, &self.context()) {
             Decision::Answer(answer) => answer,
             Decision::Plan(plan) => {
                 self.record(&plan.writes, plan.ticket);
