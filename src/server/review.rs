@@ -35,7 +35,7 @@ use crate::{
 
 /// The type of [`crate::admission::decide`], which is what runs outside of tests.
 pub(super) type Decide =
-    for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s Context<'k>) -> Decision;
+    for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s ReviewContext<'k>) -> Decision;
 
 /// How many things a review may have looked up: an annotation that names more would only cost time.
 const MOST_LOOKUPS: usize = 256;
@@ -200,11 +200,11 @@ impl Reviewer {
         let mut overtaken = 0;
         loop {
             let decided = Instant::now();
-            let evidence = match (&*looked_up, &*tried) {
+            let freshness = match (&*looked_up, &*tried) {
                 ([], []) => Freshness::Cached,
                 (done, tried) => Freshness::VerifiedFor { done, tried },
             };
-            match self.decide(webhook, request, evidence, chance)? {
+            match self.decide(webhook, request, freshness, chance)? {
                 Decision::Answer(answer) => return Ok(answer),
                 Decision::AskAgain(answer) if Instant::now() + PAUSE >= deadline => {
                     return Ok(answer);
@@ -287,17 +287,17 @@ impl Reviewer {
         &self,
         webhook: Webhook,
         request: &Request<'_>,
-        evidence: Freshness<'_>,
+        freshness: Freshness<'_>,
         chance: u128,
     ) -> Result<Decision, Reject> {
         let catalog = self.state.catalog.load();
         let catalog = catalog.as_ref().ok_or_else(not_loaded)?;
         let policy = self.state.policy.load();
-        let context = Context {
+        let context = ReviewContext {
             catalog,
             policy: &policy,
             allocations: &self.state.allocations.index,
-            evidence,
+            freshness,
             now: self.clock.seconds(),
             chance,
         };
