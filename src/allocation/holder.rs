@@ -36,6 +36,7 @@ pub enum Holder {
         ordinal: u32,
     },
     /// A KubeVirt virtual machine, whichever launcher it runs in.
+    #[serde(rename = "machine")]
     Machine {
         /// Its namespace.
         namespace: Arc<str>,
