@@ -8,7 +8,7 @@ use super::{
     real::RealServer,
     requests::Requests,
     server::Nadmit,
-    turn::{self, Pace, Turn},
+    round::{self, Pace, Turn},
 };
 
 /// A running cluster with nadmit beside it.
@@ -48,11 +48,11 @@ impl Bench {
         self.objects.register(nadmit).await?;
         let requests = Requests::read(&self.objects.client).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?;
-        let pace = turn::run(&self.objects, self.pods, turn, interval).await?;
+        let pace = round::run(&self.objects, self.pods, turn, interval).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?.since(&cost, self.pods);
         let after = Requests::read(&self.objects.client).await?;
         self.last[turn as usize] = Some((after.since(&requests, self.pods), cost));
-        turn::finish(&self.objects, self.pods, turn).await?;
+        round::finish(&self.objects, self.pods, turn).await?;
         Ok(pace)
     }
 

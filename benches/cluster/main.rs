@@ -28,14 +28,14 @@ mod cost;
 mod objects;
 mod requests;
 mod server;
-mod turn;
+mod round;
 
 use std::{env, process::ExitCode, time::Duration};
 
 use self::{
     bench::Bench,
     real::RealServer,
-    turn::{AT_ONCE, Turn},
+    round::{AT_ONCE, Turn},
 };
 
 const TURNS: [Turn; 3] = [Turn::Without, Turn::Recorded, Turn::With];

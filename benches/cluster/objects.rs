@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{server::Nadmit, turn::Turn};
+use super::{server::Nadmit, round::Turn};
 
 /// How long anything may take to appear.
 const PATIENCE: u32 = 600;

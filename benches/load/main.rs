@@ -12,16 +12,16 @@
 mod baseline;
 mod child;
 mod cpu;
+mod fixture;
 mod mutate;
 mod report;
-mod world;
 mod wrk;
 
 use std::{env, fs, path::Path, process::ExitCode};
 
 use nadmit::admission::{Answer, Review};
 
-use self::{child::Child, report::Pair, world::ANNOTATION};
+use self::{child::Child, fixture::ANNOTATION, report::Pair};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -103,8 +103,8 @@ fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
 
 /// Writes networks, review and the baseline's answer; returns wrk's script and the review's size.
 fn prepare(folder: &Path) -> anyhow::Result<(std::path::PathBuf, usize)> {
-    world::write_networks(&folder.join("manifests"))?;
-    let body = world::review(ANNOTATION)?;
+    fixture::write_networks(&folder.join("manifests"))?;
+    let body = fixture::review(ANNOTATION)?;
     let parsed = Review::parse(&body)?;
     let answer = Answer::allow(&parsed.request).to_json(&parsed.request.uid);
     fs::write(folder.join(baseline::ANSWER), answer)?;

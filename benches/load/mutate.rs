@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     child::Child,
-    world,
+    fixture,
     wrk::{self, Load},
 };
 
@@ -47,8 +47,8 @@ pub(crate) fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
     // The data is on the disk that programs are built on.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let manifests = folder.path().join("manifests");
-    world::write_networks(&manifests)?;
-    let pool = format!("{POOL}  config: '{}'\n", world::CONFIG);
+    fixture::write_networks(&manifests)?;
+    let pool = format!("{POOL}  config: '{}'\n", fixture::CONFIG);
     fs::write(manifests.join("storage.yaml"), pool)?;
     let server = Child::nadmit(folder.path())?;
     println!(
@@ -61,7 +61,7 @@ pub(crate) fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
     let (mut ratios, mut answered) = (Vec::new(), 0.0);
     for pair in 0..pairs {
         let scripts = [
-            script(folder.path(), pair, "validate", world::ANNOTATION)?,
+            script(folder.path(), pair, "validate", fixture::ANNOTATION)?,
             script(folder.path(), pair, "mutate", "storage-net")?,
         ];
         let load = |which: usize| {
@@ -121,7 +121,7 @@ fn print(pair: u32, validate: &Load, mutate: &Load) {
 /// wrk's script: the review with another name each time.
 fn script(folder: &Path, pair: u32, name: &str, networks: &str) -> anyhow::Result<PathBuf> {
     const NAME: &str = "pod-of-this-number";
-    let mut review: Value = serde_json::from_slice(&world::review(networks)?)?;
+    let mut review: Value = serde_json::from_slice(&fixture::review(networks)?)?;
     let request = &mut review["request"];
     request["name"] = json!(NAME);
     let metadata = &mut request["object"]["metadata"];

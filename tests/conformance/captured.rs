@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use crate::{
     case::{MANIFESTS, Sending},
     expect::Expect,
-    question::{Question, REVIEWS, captured_review},
+    request::{Question, REVIEWS, captured_review},
     suite::{Asked, Suite, entries, stem},
 };
 

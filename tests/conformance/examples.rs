@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     case::Sending,
     expect::Expect,
-    question::Question,
+    request::Question,
     review,
     suite::{Asked, Suite, entries, stem},
 };

@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 use crate::{
-    answer::{Cause, Response, Review},
     curl::{Exchange, HttpAnswer},
-    question::{Named, Question},
+    request::{Named, Question},
+    response::{Cause, Response, Review},
 };
 
 /// What is expected of an answer. What is absent is expected to be absent: an answer that denies

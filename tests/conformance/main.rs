@@ -27,16 +27,16 @@
 //!
 //! Without curl all of them are shown as ignored.
 
-mod answer;
 mod captured;
 mod case;
 mod coverage;
 mod curl;
 mod examples;
 mod expect;
-mod question;
+mod request;
+mod response;
 mod review;
-mod stories;
+mod scenarios;
 mod suite;
 mod target;
 

@@ -16,8 +16,8 @@ use crate::{
     curl::{Curl, Exchange},
     examples,
     expect::Expect,
-    question::Question,
-    stories,
+    request::Question,
+    scenarios,
     target::Targets,
 };
 
@@ -77,7 +77,7 @@ impl Suite {
         trials.extend(captured::trials(self)?);
         trials.extend(examples::trials(self)?);
         trials.extend(coverage::trials(&cases));
-        trials.extend(stories::trials(
+        trials.extend(scenarios::trials(
             self.curl.as_ref(),
             self.targets.is_elsewhere(),
         ));

@@ -11,7 +11,7 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::{simulation::dice::Dice, targets, wire};
+use crate::{simulation::rng::Dice, targets, wire};
 
 /// How long each target is fuzzed if nothing is said.
 const SECONDS: u64 = 5;

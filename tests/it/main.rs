@@ -16,6 +16,7 @@ mod cluster_ledger;
 mod cluster_sources;
 mod cluster_speed;
 mod command;
+mod components;
 mod crash;
 mod crds;
 mod deploy;
@@ -34,19 +35,18 @@ mod networks;
 mod openshift;
 mod operate;
 mod ownership;
-mod parts;
 mod plugins;
 mod pools;
 mod process;
 mod profiles;
 mod properties;
 mod real;
+mod reconciler;
 mod reports;
-mod rounds;
+mod resync;
 mod secrets;
 mod shared;
 mod simulation;
-mod steward;
 mod support;
 mod targets;
 mod tour;
@@ -85,7 +85,7 @@ fn main() {
         openshift::trials(),
         operate::trials(),
         ownership::trials(),
-        parts::trials(),
+        components::trials(),
         process::trials(),
         docs::trials(),
         fuzzed::trials(),
@@ -99,8 +99,8 @@ fn main() {
         properties::trials(),
         real::trials(),
         reports::trials(),
-        steward::trials(),
-        rounds::trials(),
+        reconciler::trials(),
+        resync::trials(),
         secrets::trials(),
         simulation::trials(),
         whereabouts::trials(),

@@ -27,8 +27,8 @@ use crate::{
     annotations,
     api_server::{ForeignKind, NEEDS, RealServer, SharedServer, shared},
     command::Cni,
+    components,
     networks::{self, judged},
-    parts,
     plugins::host::Plugins,
     shared::Shared,
     support,
@@ -101,7 +101,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn missing() -> Option<&'static str> {
-    match parts::multus() {
+    match components::multus() {
         None => Some("needs MULTUS"),
         Some(_) if !RealServer::is_there() => Some(NEEDS),
         Some(_) if !Plugins::packaged().can_run() => Some("without root, ip or the plugins"),
@@ -256,7 +256,7 @@ impl Node {
             "IgnoreUnknown=true;K8S_POD_NAMESPACE={};K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c1",
             asked.namespace
         );
-        let program = parts::multus().ok_or("no Multus")?;
+        let program = components::multus().ok_or("no Multus")?;
         let run = |verb: &str| {
             let call = Cni {
                 program: &program,

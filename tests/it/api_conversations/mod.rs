@@ -1,10 +1,11 @@
 //! The stand-in for the API server behaves as a real one: recorded conversations are replayed
-//! against it, and against a real one where there is one; what they do not say is tried beside.
+//! against it, and against a real one if there is one; the other tests cover what the conversations
+//! do not.
 
 mod behaviour;
+mod faults;
 mod kinds;
-mod misbehaving;
-mod normal;
+mod normalize;
 mod pods;
 mod real;
 mod replay;
@@ -20,7 +21,7 @@ use tower::ServiceExt as _;
 use self::replay::{Outcome, Target};
 use crate::api_server::{ApiServer, Kind, Settings};
 
-/// Who bears it may do everything.
+/// The bearer token that permits everything.
 const TOKEN: &str = "the-token-of-a-test";
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -40,12 +41,12 @@ pub(crate) fn trials() -> Vec<Trial> {
             Trial::test("api_conversations::over_http", over_http),
             Trial::test(
                 "api_conversations::other_answers_are_noticed",
-                normal::tells_apart,
+                normalize::tells_apart,
             ),
         ],
         behaviour::trials(),
         kinds::trials(),
-        misbehaving::trials(),
+        faults::trials(),
         pods::trials(),
         watching::trials(),
         webhooks::trials(),
@@ -56,7 +57,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-/// All are replayed once, in their order; each is a trial.
+/// All conversations are replayed once, in order; each is a test.
 fn conversation_trials(
     server: &'static str,
     outcome: fn() -> &'static Result<Outcome, String>,
@@ -73,7 +74,7 @@ fn conversation_trials(
         })
 }
 
-/// What a real one is asked the stand-in can be asked as well, over HTTP and in real time.
+/// Every request of the conversations works against the stand-in over HTTP and in real time, too.
 fn over_http() -> Result<(), Failed> {
     let server = ApiServer::with(Settings {
         token: Some(TOKEN.to_owned()),
@@ -128,7 +129,7 @@ fn stand_in() -> &'static Result<Outcome, String> {
     })
 }
 
-/// The definition of the kind that most conversations are about.
+/// Returns the definition of the kind that most conversations are about.
 fn addresses() -> Value {
     let spec = json!({
         "type": "object", "required": ["pool"],

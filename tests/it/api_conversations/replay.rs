@@ -1,4 +1,4 @@
-//! Asks a server what a real one was asked, in the same order, and compares the answers.
+//! Replays recorded requests against a server in order, and compares the responses.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::normal::{Names, normal};
+use super::normalize::{Names, normal};
 
-/// The recorded conversations.
+/// Returns the recorded conversations.
 pub(super) fn conversations() -> Vec<Value> {
     serde_json::from_str(include_str!("../../fixtures/api-conversations.json"))
         .expect("the fixture is a list of conversations")
@@ -19,16 +19,16 @@ pub(super) fn name(conversation: &Value) -> &str {
     conversation["name"].as_str().unwrap_or_default()
 }
 
-/// A server, as somebody who may do everything sees it, and as nobody does.
+/// A server, with one client that may do everything and an anonymous one.
 pub(super) struct Target {
     pub(super) client: kube::Client,
     pub(super) anonymous: kube::Client,
 }
 
-/// How each conversation went, by its name.
+/// The result of each conversation, by name.
 pub(super) type Outcome = BTreeMap<String, Result<(), String>>;
 
-/// How all conversations went, and what a recording of them would hold.
+/// The results of all conversations, and what a recording of them would contain.
 pub(super) struct Replayed {
     pub(super) outcome: Outcome,
     pub(super) recorded: Vec<Value>,
@@ -51,7 +51,7 @@ pub(super) async fn replay(target: &Target) -> Replayed {
     Replayed { outcome, recorded }
 }
 
-/// One request and its answer.
+/// A request and its response.
 struct Answered {
     request: Value,
     found: Value,
@@ -59,7 +59,7 @@ struct Answered {
 }
 
 impl Answered {
-    /// Returns the conversation with this answer.
+    /// Returns the conversation with this response.
     fn recorded(&self, conversation: &Value) -> Value {
         let mut recorded = conversation.clone();
         recorded["request"].clone_from(&self.request);
@@ -89,7 +89,7 @@ async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result
         value.map(str::to_owned)
     };
     let read = answer.into_body().collect();
-    // What was told while the connection was open was done while it was open.
+    // Events that were recorded during a watch are caused during the watch.
     let (read, done) = tokio::join!(read, act(target, &request, &response["events"]));
     done?;
     let read = read.map_err(|error| error.to_string())?.to_bytes();
@@ -109,7 +109,7 @@ async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result
         found["body"].take();
         found["events"] = Value::from(lines);
         expected["body"] = Value::Null;
-        // How the body is framed is the connection's affair.
+        // The framing of the body is up to the connection.
         expected
             .as_object_mut()
             .map(|members| members.remove("transferEncoding"));
@@ -122,7 +122,7 @@ async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result
     })
 }
 
-/// Compares two answers, but for what must differ.
+/// Compares two responses, ignoring necessary differences.
 pub(super) fn compared(found: Value, expected: Value) -> Result<(), String> {
     let (found, expected) = (normal(found), normal(expected));
     if found == expected {
@@ -160,9 +160,9 @@ fn http_request(request: &Value) -> Result<Request<Body>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Does what a watch was told of, as far as it has not been done.
+/// Performs the changes that a watch reported, unless they have happened already.
 async fn act(target: &Target, request: &Value, events: &Value) -> Result<(), String> {
-    // A watch that begins with what is there is told nothing else.
+    // A watch that starts with the existing objects reports nothing else.
     let path = request["path"].as_str().unwrap_or_default();
     if path.contains("sendInitialEvents") {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Admission webhooks: when they are called, with what, and what becomes of their answers.
+//! Admission webhooks: when they are called, their requests, and the effect of their responses.
 
 use std::{
     path::Path,
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     behaviour::{Told, refusal, same, trial},
-    normal::normal,
+    normalize::normal,
     pods::{bind, binding, pod, pods},
 };
 use crate::api_server::{ApiServer, Failure, FaultAction, Rule, Webhook, posting};
@@ -47,7 +47,7 @@ fn patch(review: &Value, patch: &Value) -> Value {
     answer
 }
 
-/// Registers two webhooks that keep what they are asked.
+/// Registers two webhooks that record their reviews.
 fn listen(server: &ApiServer, operations: &[&str], resources: &[&str]) -> [Reviews; 2] {
     let kept = [Reviews::default(), Reviews::default()];
     let keep = |reviews: &Reviews| {
@@ -73,7 +73,7 @@ fn fixture(name: &str) -> Result<Value, Failed> {
     )?)?)
 }
 
-/// What was done for a recorded review, by the name of its fixture.
+/// The recorded changes, by the name of the review's fixture.
 const DONE: &[(&str, &str, &str)] = &[
     ("pod-create-name", "POST", "pods"),
     ("pod-create-generatename", "POST", "pods"),
@@ -86,7 +86,7 @@ const DONE: &[(&str, &str, &str)] = &[
     ("pod-delete", "DELETE", "pods/NAME"),
 ];
 
-/// The reviews of what was recorded are what was recorded, but for who asked, with which tool.
+/// The reviews of recorded changes equal the recorded reviews, except for user and tool.
 async fn recorded() -> Told {
     for (name, method, path) in DONE {
         let server = ApiServer::new();
@@ -134,7 +134,7 @@ async fn recorded() -> Told {
     Ok(())
 }
 
-/// A review without who asked, and without the name that was generated.
+/// Returns a review without the user, and without a generated name.
 fn comparable(mut review: Value) -> Value {
     let request = &mut review["request"];
     let generated = request["object"]["metadata"]["generateName"].is_string();
@@ -162,7 +162,7 @@ async fn patched() -> Told {
         .await?;
     let added = made.metadata.annotations.unwrap_or_default();
     same(&added.len(), &2)?;
-    // Without a parent there is no place for it.
+    // Without its parent the path cannot be patched.
     let bare: Pod = serde_json::from_value(json!({"metadata": {"name": "q"}}))?;
     let (code, message) = refusal(pods.create(&PostParams::default(), &bare).await)?;
     same(&code, &500)?;
@@ -283,7 +283,7 @@ async fn matched() -> Told {
         same(&server.calls("w.example.dev"), &calls)?;
     }
     let pods = kube::Api::<Pod>::namespaced(server.client(), "watched");
-    // What is refused afterwards has been asked for.
+    // A request that is refused after admission was reviewed.
     let quota = FaultAction::after_admission(Failure::Forbidden);
     server.fault(Rule::of("create", "pods", quota));
     let refused = pods

@@ -1,11 +1,12 @@
-//! Reviews as the API server writes them, and what becomes of their answers.
+//! AdmissionReview requests as the API server writes them, and the handling of the responses.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{
-    Shared, answer::Refusal, asked::Asked, kinds::Kind, locked, prepare::text, webhooks::Webhook,
+    Shared, kinds::Kind, locked, prepare::text, resource_request::Asked, response::Refusal,
+    webhooks::Webhook,
 };
 
 /// A request on its way through admission.
@@ -19,7 +20,7 @@ pub(super) struct Admission<'a> {
     name: String,
     dry_run: bool,
     options: Value,
-    /// What the webhooks warn of.
+    /// Warnings that the webhooks returned.
     pub(super) warnings: Vec<String>,
 }
 
@@ -58,13 +59,13 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// The object is of another kind than the resource: a Binding or an Eviction.
+    /// Sets the kind of the object where it differs from the resource's: a Binding or an Eviction.
     pub(super) fn of_kind(mut self, group: &str, version: &str, kind: &str) -> Self {
         self.subject = [group, version, kind].map(str::to_owned);
         self
     }
 
-    /// The options are those of the body; it may ask for a dry run there.
+    /// Sets the options from the body, which may ask for a dry run.
     pub(super) fn with_options(mut self, options: &Value, dry_run: bool) -> Self {
         if let (Some(own), Some(given)) = (self.options.as_object_mut(), options.as_object()) {
             let given = given
@@ -111,7 +112,7 @@ impl<'a> Admission<'a> {
 }
 
 impl Shared {
-    /// Asks the mutating webhooks, one after the other, and applies their patches.
+    /// Calls the mutating webhooks one after another and applies their patches.
     pub(super) async fn mutate(&self, admission: &mut Admission<'_>) -> Result<(), Refusal> {
         for webhook in self.webhooks_for(admission, true) {
             let review = admission.review(&self.state().uid());
@@ -129,7 +130,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Asks the validating webhooks, all at once.
+    /// Calls the validating webhooks, all at once.
     pub(super) async fn validate(&self, admission: &mut Admission<'_>) -> Result<(), Refusal> {
         let webhooks = self.webhooks_for(admission, false);
         let reviews: Vec<(Webhook, Value)> = webhooks
@@ -148,7 +149,7 @@ impl Shared {
         Ok(())
     }
 
-    /// In the order of their names.
+    /// Returns the matching webhooks, ordered by name.
     fn webhooks_for(&self, admission: &Admission<'_>, mutating: bool) -> Vec<Webhook> {
         let asked = admission.asked;
         let state = self.state();
@@ -157,7 +158,7 @@ impl Shared {
             .tables
             .get("namespaces")
             .and_then(|t| t.objects.get(&key));
-        // Without labels, a namespace that is not there has none.
+        // A missing namespace matches as one without labels.
         let nothing = Value::Null;
         let labels = asked
             .namespace
@@ -171,7 +172,7 @@ impl Shared {
     }
 }
 
-/// What it answered, if it could be asked and allows the request.
+/// Returns the response if the webhook could be called and allows the request.
 async fn allowed(webhook: &Webhook, review: &Value) -> Result<Option<Value>, Refusal> {
     let name = &webhook.name;
     let response = match webhook.asked(review).await {
@@ -206,7 +207,7 @@ fn warnings(response: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Applies a JSON patch that is written in base64.
+/// Applies a base64-encoded JSON patch.
 fn patched(object: &mut Value, patch: &str) -> Result<(), String> {
     let bytes = STANDARD.decode(patch).map_err(|error| error.to_string())?;
     let patch: json_patch::Patch =

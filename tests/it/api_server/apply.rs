@@ -1,18 +1,18 @@
-//! Who applied which fields: enough for managers that apply whole configurations. Fields that were
-//! written by other means belong to nobody here, so they are never in conflict.
+//! Field ownership by manager: enough for managers that apply whole configurations. Fields written
+//! by other means have no owner here, so they never conflict.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::answer::Refusal;
+use super::response::Refusal;
 
-/// What each manager applied last.
+/// The configuration that each manager applied last.
 pub(super) type Managers = BTreeMap<String, Value>;
 
 type Path = Vec<String>;
 
-/// Who applies a subresource has applied nothing else by that.
+/// Returns the key of a manager: applying a subresource counts as a manager of its own.
 pub(super) fn manager(name: &str, subresource: &str) -> String {
     match subresource {
         "" => name.to_owned(),
@@ -20,7 +20,7 @@ pub(super) fn manager(name: &str, subresource: &str) -> String {
     }
 }
 
-/// A configuration without what names its object.
+/// Returns the configuration without the fields that identify its object.
 pub(super) fn configured(wanted: &Value) -> Value {
     let mut own = wanted.clone();
     if let Some(members) = own.as_object_mut() {
@@ -35,7 +35,7 @@ pub(super) fn configured(wanted: &Value) -> Value {
     own
 }
 
-/// The fields of a configuration; a list is one.
+/// Collects the leaf fields of a configuration; a list counts as one leaf.
 fn leaves(value: &Value, at: &mut Path, found: &mut BTreeMap<Path, Value>) {
     match value.as_object() {
         Some(members) if !members.is_empty() || at.is_empty() => {
@@ -57,7 +57,7 @@ fn fields(value: &Value) -> BTreeMap<Path, Value> {
     found
 }
 
-/// Takes over the fields that others applied with other values, or refuses to without force.
+/// Takes over the fields that others applied with other values; without force, returns a conflict.
 pub(super) fn take(
     managers: &mut Managers,
     manager: &str,
@@ -100,7 +100,7 @@ pub(super) fn take(
     Err(Refusal::new(409, "Conflict", &message).with(json!({"causes": causes})))
 }
 
-/// The fields that a manager applied before and nobody applies now.
+/// Returns the fields that the manager applied before and that no manager applies now.
 pub(super) fn dropped(managers: &Managers, before: Option<&Value>) -> Vec<Path> {
     let now: Vec<_> = managers.values().map(fields).collect();
     let before = before.map(fields).unwrap_or_default();

@@ -7,16 +7,16 @@ use serde_json::Value;
 use super::{
     Shared,
     admission::Admission,
-    answer::{Answer, Refusal},
-    asked::Asked,
     kinds::Kind,
     prepare::{self, metadata},
     read::no_such_resource,
+    resource_request::Asked,
+    response::{Answer, Refusal},
     store::Key,
     update::Applied,
 };
 
-/// An object that shall be, and what its managers applied.
+/// An object to be created, and what its managers applied.
 pub(super) struct New {
     pub(super) object: Value,
     pub(super) applied: Applied,
@@ -24,7 +24,7 @@ pub(super) struct New {
 
 impl New {
     pub(super) fn of(mut object: Value) -> Self {
-        // One that was written by nobody yet has no version.
+        // An object that has not been stored has no version.
         if object["metadata"].is_object() {
             metadata(&mut object).remove("managedFields");
         }

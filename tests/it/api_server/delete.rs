@@ -1,4 +1,4 @@
-//! Delete: preconditions, finalizers, and the time that pods are given.
+//! Delete: preconditions, finalizers, and the grace period of pods.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::{
     Shared,
     admission::Admission,
-    answer::{Answer, Refusal},
-    asked::Asked,
     kinds::Kind,
     prepare::{metadata, text},
     read::no_such_resource,
+    resource_request::Asked,
+    response::{Answer, Refusal},
     selectors::Selector,
     store::{Key, State, Table},
     time,
@@ -45,7 +45,7 @@ impl Options {
         }
     }
 
-    /// The object is still the one that was meant.
+    /// Checks the preconditions against the current object.
     fn met(&self, object: &Value, kind: &Kind) -> Result<(), Refusal> {
         let wanted = [
             (
@@ -76,10 +76,10 @@ impl Options {
     }
 }
 
-/// What became of an object that was to be deleted.
+/// The outcome of a delete.
 pub(super) struct Deleted {
     pub(super) object: Arc<Value>,
-    /// Whether nothing is left of it.
+    /// Set if the object was removed.
     pub(super) gone: bool,
 }
 
@@ -108,7 +108,7 @@ impl Shared {
         Ok(Answer::new(200, &status).warned(warnings))
     }
 
-    /// Deletes what a selector wants, one after the other.
+    /// Deletes the objects that match a selector, one after another.
     pub(super) async fn delete_all(&self, asked: &Asked) -> Result<Answer, Refusal> {
         let kind = self.kind(asked)?;
         let options = Options::of(asked)?;
@@ -125,7 +125,7 @@ impl Shared {
         for (key, object) in wanted {
             match self.delete_one(asked, &kind, &key, &options).await {
                 Ok(_) => items.push(object),
-                // Somebody else was faster.
+                // Another client deleted it in between.
                 Err(refusal) if refusal.code == 404 => {}
                 Err(refusal) => return Err(refusal),
             }
@@ -138,7 +138,7 @@ impl Shared {
         Ok(Answer::new(200, &list))
     }
 
-    /// Deletes one object, past the webhooks that want to know.
+    /// Deletes one object after its webhooks were called.
     async fn delete_one(
         &self,
         asked: &Asked,
@@ -156,7 +156,7 @@ impl Shared {
         Ok((deleted, admission.warnings))
     }
 
-    /// Removes an object, or marks it as one to be removed.
+    /// Removes an object, or marks it for deletion.
     pub(super) fn remove(
         &self,
         asked: &Asked,
@@ -196,7 +196,8 @@ impl Shared {
         })
     }
 
-    /// Deletes what is in a namespace, as its controller would, and then the namespace.
+    /// Deletes the contents of a namespace, as the namespace controller does, and then the
+    /// namespace.
     fn empty(&self, state: &mut State, asked: &Asked, namespace: &str, now: jiff::Timestamp) {
         let tables = state.tables.values();
         let inside: Vec<(Arc<Kind>, Key, Arc<Value>)> = tables
@@ -208,13 +209,13 @@ impl Shared {
             .collect();
         for (kind, key, object) in inside {
             let dying = dying(&object, &kind, &Options::default(), now);
-            // It was there, under the same lock.
+            // The object exists: it was read under the same lock.
             let _ = self.commit(state, asked, &kind, &key, dying);
         }
         self.leave(state, asked, namespace);
     }
 
-    /// A namespace that is being deleted goes with the last object in it.
+    /// Removes a terminating namespace once the last object in it is gone.
     pub(super) fn leave(&self, state: &mut State, asked: &Asked, namespace: &str) {
         let key = (String::new(), namespace.to_owned());
         let Some(namespaces) = state.tables.get("namespaces") else {
@@ -227,13 +228,13 @@ impl Shared {
         }
         let inside = |table: &Table| table.objects.keys().any(|key| key.0 == namespace);
         if !state.tables.values().any(inside) {
-            // It was there, under the same lock.
+            // The object exists: it was read under the same lock.
             let _ = self.commit(state, asked, &kind, &key, None);
         }
     }
 }
 
-/// The object while it is being deleted; `None` if nothing keeps it.
+/// Returns the object marked for deletion; `None` if nothing keeps it.
 fn dying(object: &Value, kind: &Kind, options: &Options, now: jiff::Timestamp) -> Option<Value> {
     let mut object = object.clone();
     let pod = kind.qualified() == "pods";
@@ -256,7 +257,7 @@ fn dying(object: &Value, kind: &Kind, options: &Options, now: jiff::Timestamp) -
     let namespace = kind.qualified() == "namespaces";
     let before = object["metadata"]["deletionGracePeriodSeconds"].as_u64();
     if let Some(before) = before {
-        // It is never given more time than it was.
+        // A later delete can only shorten the grace period.
         grace = if options.grace.is_some() {
             grace.min(before)
         } else {

@@ -1,4 +1,4 @@
-//! Which kinds there are, and which version of Kubernetes this would be.
+//! Discovery: the served kinds, and the version of Kubernetes.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{answer::Answer, kinds::Kind, store::State};
+use super::{kinds::Kind, response::Answer, store::State};
 
-/// The answer on a path that is none of a resource.
+/// Responds to a path that is not one of a resource.
 pub(super) fn answer(state: &State, path: &str) -> Option<Answer> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let kinds = || state.tables.values().map(|table| &*table.kind);
@@ -76,7 +76,7 @@ fn resources<'a>(
     }))
 }
 
-/// A resource and its subresources.
+/// Returns a resource and its subresources.
 fn resource(kind: &Kind) -> Vec<Value> {
     let verbs = if kind.custom {
         json!([
@@ -129,7 +129,7 @@ fn entry(kind: &Kind, subresource: &str, name: &str, verbs: Value) -> Value {
     })
 }
 
-/// As the API server forms it, of the version that is stored.
+/// Returns the storage version hash, as the API server computes it.
 fn hash(kind: &Kind) -> String {
     let text = format!("{}/{}/{}", kind.group, kind.version, kind.kind);
     STANDARD.encode(&Sha256::digest(text)[..8])

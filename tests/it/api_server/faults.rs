@@ -1,4 +1,4 @@
-//! How the stand-in misbehaves, on demand.
+//! Faults of the stand-in, injected on demand.
 
 use std::{
     io,
@@ -6,15 +6,15 @@ use std::{
     time::Duration,
 };
 
-use super::{answer::Refusal, asked::Asked};
+use super::{resource_request::Asked, response::Refusal};
 
-/// Something that goes wrong with lists.
+/// A fault of lists.
 pub(crate) enum Fault {
-    /// Who asks may not list this resource.
+    /// The caller may not list this resource.
     Forbidden(&'static str),
-    /// Nobody knows who asks.
+    /// The caller is not authenticated.
     Unauthorized,
-    /// So many times the place in the list of this resource is lost.
+    /// The `continue` tokens of this resource expire; the number counts down.
     Expires(&'static str, AtomicUsize),
 }
 
@@ -33,7 +33,7 @@ impl Fault {
     }
 }
 
-/// What the caller gets instead of the answer.
+/// The failure that the caller gets instead of the response.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// 401
@@ -44,7 +44,7 @@ pub(crate) enum Failure {
     Conflict,
     /// 422
     Invalid,
-    /// 429, with so many seconds to wait.
+    /// 429, with a `Retry-After` in seconds.
     TooManyRequests(u64),
     /// 500
     Internal,
@@ -54,14 +54,14 @@ pub(crate) enum Failure {
     Timeout,
     /// The connection breaks.
     Connection,
-    /// No answer, ever.
+    /// No response is ever sent.
     Silence,
     /// Any other Status.
     Refused(Refusal),
 }
 
 impl Failure {
-    /// As an answer; an error where there is none.
+    /// Returns the Status to send, or an error if there is no response.
     pub(super) fn refusal(&self, asked: &Asked) -> io::Result<Refusal> {
         let resource = asked.qualified();
         Ok(match self {
@@ -99,33 +99,33 @@ impl Failure {
     }
 }
 
-/// What is done with a request.
+/// The fault applied to a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultAction {
-    /// Before it takes effect.
+    /// Delay before the request takes effect.
     pub(crate) before: Duration,
-    /// Between the effect and the answer.
+    /// Delay between the effect and the response.
     pub(crate) after: Duration,
-    /// What the caller gets instead of the answer.
+    /// The failure that the caller gets instead of the response.
     pub(crate) failure: Option<Failure>,
     pub(crate) effect: Effect,
-    /// A watch, or a list from the cache, is so far behind.
+    /// Staleness of a watch, or of a list from the cache.
     pub(crate) lag: Duration,
-    /// The watch breaks after this time.
+    /// Time after which the watch breaks.
     pub(crate) drop_after: Option<Duration>,
 }
 
-/// Whether a request that fails takes effect all the same.
+/// The effect of a request that fails for its caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It does if it does not fail.
+    /// It takes effect only if it does not fail.
     #[default]
     AsAnswered,
-    /// The webhooks are asked, but nothing is written: so a quota refuses.
+    /// The webhooks are called, but nothing is written, as when a quota refuses the request.
     Admitted,
-    /// It does, and the caller does not learn of it.
+    /// It takes effect, and the caller does not learn of it.
     Lost,
-    /// It does, so long after the caller was told that it failed.
+    /// It takes effect this long after the caller got the failure.
     Later(Duration),
 }
 
@@ -139,7 +139,7 @@ impl From<Failure> for FaultAction {
 }
 
 impl FaultAction {
-    /// Takes its time before and after the effect.
+    /// Delays the request before and after its effect.
     pub(crate) fn slow(before: Duration, after: Duration) -> Self {
         Self {
             before,
@@ -156,7 +156,7 @@ impl FaultAction {
         }
     }
 
-    /// Fails when the webhooks have answered.
+    /// Fails after the webhooks have responded.
     pub(crate) fn after_admission(failure: Failure) -> Self {
         Self {
             effect: Effect::Admitted,
@@ -172,7 +172,7 @@ impl FaultAction {
         }
     }
 
-    /// A watch that tells everything so much later.
+    /// Delays every event of a watch.
     pub(crate) fn lagging(lag: Duration) -> Self {
         Self {
             lag,
@@ -180,7 +180,7 @@ impl FaultAction {
         }
     }
 
-    /// A watch that breaks.
+    /// Breaks a watch after this time.
     pub(crate) fn dropped(after: Duration) -> Self {
         Self {
             drop_after: Some(after),
@@ -202,8 +202,8 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Every time, for a verb and a resource (`addresspools`, with or without its group) or
-    /// subresource (`pods/binding`); `*` is any.
+    /// Returns a permanent rule for a verb and a resource (`addresspools`, with or without its
+    /// group) or subresource (`pods/binding`); `*` matches any.
     pub(crate) fn of(verb: &str, resource: &str, action: FaultAction) -> Self {
         Self {
             verb: verb.to_owned(),
@@ -216,25 +216,25 @@ impl Rule {
         }
     }
 
-    /// Only for the object of this name.
+    /// Limits the rule to the object of this name.
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// Only for this client.
+    /// Limits the rule to this client.
     pub(crate) fn for_client(mut self, client: &str) -> Self {
         self.client = Some(client.to_owned());
         self
     }
 
-    /// Only so many times.
+    /// Limits the number of times that the rule applies.
     pub(crate) fn times(mut self, times: usize) -> Self {
         self.left = times;
         self
     }
 
-    /// Only for the later pages of a list.
+    /// Limits the rule to the later pages of a list.
     fn continued(mut self) -> Self {
         self.continued = true;
         self
@@ -277,7 +277,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// What is done with a request: as the first rule says, else as the closure says.
+    /// Returns the fault for a request: that of the first matching rule, else the closure's.
     pub(super) fn of(&self, asked: &Asked) -> FaultAction {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rule) = rules

@@ -1,29 +1,28 @@
-//! A stand-in for the API server: what it keeps, answers and tells, and faults on demand.
+//! A stand-in for the API server: storage, responses, watches, and faults on demand.
 //!
-//! It is a `tower::Service`, so that a client can be had without a socket
-//! (`kube::Client::new(server.clone(), "default")`), and it can listen on loopback for the real
-//! binary. It has no thread, no clock and no randomness of its own: time is tokio's, which a test
-//! can pause, and names, UIDs and versions are counted. What a real one answered is replayed
-//! against it by `api_conversations`.
+//! It is a `tower::Service`, so that a client needs no socket (`kube::Client::new(server.clone(),
+//! "default")`), and it can listen on loopback for the real binary. It has no thread, clock or
+//! randomness of its own: time is tokio's, which a test can pause, and names, UIDs and versions are
+//! counted. `api_conversations` replays recorded conversations with a real API server against it.
 
 mod admission;
-mod answer;
 mod apply;
-mod asked;
-mod bell;
 mod create;
 mod delete;
 mod discovery;
 mod faults;
 mod http1;
 mod kinds;
+mod notify;
 mod patch;
 mod pods;
 mod prepare;
 mod read;
 mod real;
-mod real_company;
+mod real_companion;
 mod real_outage;
+mod resource_request;
+mod response;
 mod schema;
 mod seed;
 mod selectors;
@@ -47,35 +46,35 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use self::{faults::Faults, store::State};
 pub(crate) use self::{
-    answer::Refusal,
-    asked::Asked,
     faults::{Effect, Failure, Fault, FaultAction, Rule},
     kinds::{Kind, installed},
     real::{NEEDS, RealServer, Shape},
+    resource_request::Asked,
+    response::Refusal,
     seed::Store,
     shared::{ForeignKind, SharedServer, end, shared},
     time::Clock,
     webhooks::{Webhook, posting},
 };
-use self::{faults::Faults, store::State};
 
-/// The stand-in, as one client sees it; clones are the same server.
+/// The stand-in, as one client sees it. Clones are the same server.
 #[derive(Clone)]
 pub(crate) struct ApiServer {
     shared: Arc<Shared>,
-    /// Who asks, for faults, webhooks and the log.
+    /// The name of the client, for faults, webhooks and the log.
     client: Arc<str>,
 }
 
-/// What is decided before it starts.
+/// The settings fixed before the server starts.
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
-    /// The most objects in an answer, whatever is asked for.
+    /// The maximum number of objects in a page, whatever the client asks for.
     pub(crate) page: usize,
-    /// How often a watch gets a bookmark; the API server's is a minute.
+    /// The interval of a watch's bookmarks; a real API server's is a minute.
     pub(crate) bookmark_every: Duration,
-    /// Who does not bear it is anonymous, and may nothing.
+    /// The required bearer token. A caller without it is anonymous and may do nothing.
     pub(crate) token: Option<String>,
 }
 
@@ -90,12 +89,12 @@ impl Default for Settings {
     }
 }
 
-/// How often a verb and a resource were asked for, or written.
+/// The number of requests, or of writes, by verb and resource.
 pub(crate) type Counts = BTreeMap<(String, String), u64>;
 
 type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What all clones share.
+/// The state that all clones share.
 struct Shared {
     state: Mutex<State>,
     faults: Faults,
@@ -110,9 +109,9 @@ struct Shared {
     written: Mutex<Counts>,
     log: Mutex<Option<Log>>,
     lags: Mutex<BTreeMap<String, Duration>>,
-    /// How far the clock is ahead that a client is told; `None`: it is told none.
+    /// By client, the offset of the `Date` header; `None` omits the header.
     skews: Mutex<BTreeMap<String, Option<SignedDuration>>>,
-    /// How often the watches of a client were dropped.
+    /// By client, the number of times that its watches were dropped.
     drops: Mutex<BTreeMap<String, u64>>,
     address: OnceLock<SocketAddr>,
 }
@@ -122,7 +121,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ApiServer {
-    /// With all kinds installed, and the namespaces `default` and `kube-system`.
+    /// Returns a server with all kinds installed and the namespaces `default` and `kube-system`.
     pub(crate) fn new() -> Self {
         Self::with(Settings::default())
     }
@@ -155,7 +154,7 @@ impl ApiServer {
         server
     }
 
-    /// The same server as another client asks it.
+    /// Returns the same server as another client sees it.
     pub(crate) fn named(&self, client: &str) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -163,19 +162,19 @@ impl ApiServer {
         }
     }
 
-    /// A client without a socket; it wants a tokio runtime around it.
+    /// Returns a client without a socket. Requires a tokio runtime.
     pub(crate) fn client(&self) -> kube::Client {
         kube::Client::new(self.clone(), "default")
     }
 
-    /// Lets go of whom it calls: they hold clients of it, and nothing of both would ever be freed.
+    /// Drops the webhooks, which hold clients of the server: otherwise neither would ever be freed.
     pub(crate) fn close(&self) {
         self.heal();
         locked(&self.shared.webhooks).clear();
         *locked(&self.shared.log) = None;
     }
 
-    /// Is of this minor version of Kubernetes.
+    /// Sets the minor version of Kubernetes.
     pub(crate) fn be_of_minor(&self, minor: u32) {
         self.shared.state().minor = minor;
     }
@@ -185,17 +184,17 @@ impl ApiServer {
         self.shared.state().register(kind);
     }
 
-    /// Serves a kind no more, and ends its watches: `addresspools.nadmit.io`.
+    /// Stops serving a kind (`addresspools.nadmit.io`), and ends its watches.
     pub(crate) fn unregister(&self, resource: &str) {
         self.shared.state().tables.remove(resource);
     }
 
-    /// Adds a fault; the first that matches a request counts.
+    /// Adds a fault. The first one that matches a request applies.
     pub(crate) fn fault(&self, rule: Rule) {
         locked(&self.shared.faults.rules).push(rule);
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         locked(&self.shared.faults.rules).clear();
         *locked(&self.shared.faults.decide) = None;
@@ -203,7 +202,7 @@ impl ApiServer {
         self.shared.wake();
     }
 
-    /// Asks a closure about each request for which there is no other fault.
+    /// Calls a closure for each request that no other fault matches.
     pub(crate) fn faults(
         &self,
         decide: impl Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static,
@@ -227,45 +226,45 @@ impl ApiServer {
         self.shared.wake();
     }
 
-    /// From now on a client's watches tell what happened so much later.
+    /// Delays the events of a client's watches from now on.
     pub(crate) fn lag(&self, client: &str, lag: Duration) {
         locked(&self.shared.lags).insert(client.to_owned(), lag);
         self.shared.wake();
     }
 
-    /// From now on a client is told a time that is so much ahead in the `Date` of its answers, or none.
+    /// Shifts the time in the `Date` header of a client's responses from now on, or omits the
+    /// header.
     pub(crate) fn skew(&self, client: &str, ahead: Option<SignedDuration>) {
         locked(&self.shared.skews).insert(client.to_owned(), ahead);
     }
 
-    /// Forgets the history: watches that are behind, and lists that are not at their end, are
-    /// told 410.
+    /// Forgets the history: watches that lag and lists that are not at their end get 410.
     pub(crate) fn compact(&self) {
         self.shared.state().compact();
     }
 
-    /// Calls a closure with a line for each write, in their order. It must not call the server.
+    /// Calls a closure with a line for each write, in order. The closure must not call the server.
     pub(crate) fn log(&self, log: impl Fn(&str) + Send + Sync + 'static) {
         *locked(&self.shared.log) = Some(Arc::new(log));
     }
 
-    /// How often each verb was asked for, by resource or subresource (`pods/binding`), whatever
-    /// came of it.
+    /// Returns the number of requests by verb and resource or subresource (`pods/binding`),
+    /// whatever their outcome.
     pub(crate) fn asked(&self) -> Counts {
         locked(&self.shared.asked).clone()
     }
 
-    /// What was written, by verb and resource: requests that changed an object.
+    /// Returns the number of requests that changed an object, by verb and resource.
     pub(crate) fn written(&self) -> Counts {
         locked(&self.shared.written).clone()
     }
 
-    /// The paths that were asked for, with their queries.
+    /// Returns the paths of all requests, with their queries.
     pub(crate) fn seen(&self) -> Vec<String> {
         locked(&self.shared.seen).clone()
     }
 
-    /// An object as it is stored now, whatever faults there are.
+    /// Returns an object as it is stored now, regardless of faults.
     pub(crate) fn stored(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
         let state = self.shared.state();
         let key = (namespace.to_owned(), name.to_owned());
@@ -273,7 +272,7 @@ impl ApiServer {
         Some(Value::clone(object))
     }
 
-    /// All objects of a resource as they are stored now, by namespace and name.
+    /// Returns all objects of a resource as they are stored now, by namespace and name.
     pub(crate) fn all(&self, resource: &str) -> Vec<Arc<Value>> {
         let state = self.shared.state();
         let table = state.tables.get(resource);
@@ -294,7 +293,7 @@ impl ApiServer {
         Ok(server)
     }
 
-    /// Its URL, once it listens.
+    /// The URL of the server, once it listens.
     pub(crate) fn url(&self) -> String {
         match self.shared.address.get() {
             Some(address) => format!("http://{address}"),
@@ -302,7 +301,7 @@ impl ApiServer {
         }
     }
 
-    /// Writes a kubeconfig whose context `test` leads here.
+    /// Writes a kubeconfig whose context `test` points to this server.
     pub(crate) fn kubeconfig(&self, file: &Path) -> io::Result<()> {
         std::fs::write(file, kubeconfig(&self.url()))
     }
@@ -313,7 +312,7 @@ impl Shared {
         locked(&self.state)
     }
 
-    /// Lets all watches look what there is.
+    /// Wakes all watches.
     fn wake(&self) {
         for table in self.state().tables.values() {
             table.tell.ring();
@@ -329,7 +328,7 @@ impl Shared {
     }
 }
 
-/// A kubeconfig whose context `test` leads to a server.
+/// Returns a kubeconfig whose context `test` points to a server.
 pub(crate) fn kubeconfig(url: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: test\n\

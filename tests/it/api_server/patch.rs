@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    answer::{Answer, Refusal},
     apply::{self, Managers},
-    asked::Asked,
     create::New,
     kinds::Kind,
     prepare,
+    resource_request::Asked,
+    response::{Answer, Refusal},
     schema::Cause,
     update::key,
 };
@@ -59,7 +59,7 @@ impl Shared {
         }
     }
 
-    /// Server-side apply.
+    /// Applies a configuration (server-side apply).
     async fn apply(
         &self,
         asked: &Asked,
@@ -98,7 +98,7 @@ impl Shared {
                 apply::remove(&mut new, path);
             }
             let mut patch = wanted.clone();
-            // A version in what is applied is a condition, as in a put.
+            // A resourceVersion in an applied configuration is a precondition, as in a PUT.
             if kind.custom {
                 json_patch::merge(&mut new, &patch);
             } else {
@@ -112,7 +112,7 @@ impl Shared {
     }
 }
 
-/// A test that fails, or a place that is not there.
+/// Returns the error for a failed `test` operation or a path that does not exist.
 fn does_not_apply() -> Refusal {
     let message = "the server rejected our request due to an error in our request";
     Refusal::new(422, "Invalid", message).with(json!({}))
@@ -134,7 +134,7 @@ fn same_kind(new: Value, kind: &Kind) -> Result<Value, Refusal> {
     ))
 }
 
-/// By which member the elements of a list are known; `""` for a list of texts that is a set.
+/// Returns the merge key of a list; `""` for a list of strings that is a set.
 fn merge_key(list: &str) -> Option<&'static str> {
     Some(match list {
         "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" => "name",
@@ -149,7 +149,7 @@ fn merge_key(list: &str) -> Option<&'static str> {
     })
 }
 
-/// A strategic merge of the member `name`.
+/// Merges the member `name` by the rules of a strategic merge.
 fn strategic(value: &mut Value, patch: &Value, name: &str) {
     match patch {
         Value::Object(members) if members.get("$patch") == Some(&json!("replace")) => {

@@ -1,4 +1,4 @@
-//! What only pods have: bindings and evictions.
+//! Subresources that only pods have: bindings and evictions.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::{
     Shared,
     admission::Admission,
-    answer::{Answer, Refusal},
-    asked::Asked,
     delete::Options,
     kinds::Kind,
     prepare::{metadata, text},
     read::no_such_resource,
+    resource_request::Asked,
+    response::{Answer, Refusal},
     time,
     update::other_uid,
 };
@@ -24,7 +24,7 @@ impl Shared {
         Ok(Arc::clone(&pods.kind))
     }
 
-    /// `pods/binding`, and `bindings`.
+    /// Handles `pods/binding` and `bindings`.
     pub(super) async fn bind(&self, asked: &Asked) -> Result<Answer, Refusal> {
         let kind = self.pod_kind()?;
         let binding = body(asked, "v1", "Binding")?;
@@ -77,7 +77,8 @@ impl Shared {
         Ok(())
     }
 
-    /// `pods/eviction`: no budget forbids it, and no webhook for DELETE sees it.
+    /// Handles `pods/eviction`. No disruption budget forbids it, and no webhook for DELETE is
+    /// called.
     pub(super) async fn evict(&self, asked: &Asked) -> Result<Answer, Refusal> {
         let kind = self.pod_kind()?;
         let eviction = body(asked, "policy/v1", "Eviction")?;
@@ -92,11 +93,11 @@ impl Shared {
     }
 }
 
-/// The body of a subresource of another kind.
+/// Returns the body of a subresource of another kind.
 fn body(asked: &Asked, version: &str, kind: &str) -> Result<Value, Refusal> {
     let mut object = asked.json()?;
     for (key, expected) in [("apiVersion", version), ("kind", kind)] {
-        // Who leaves it out means what the path says.
+        // An omitted name means the one in the path.
         if object[key].is_null() {
             object[key] = Value::from(expected);
         } else if object[key] != expected {

@@ -1,10 +1,10 @@
-//! What the API server makes of an object before it stores it.
+//! Preparation of an object before it is stored.
 
 use serde_json::{Map, Value, json};
 
-use super::{Shared, answer::Refusal, asked::Asked, kinds::Kind, schema::Cause, time};
+use super::{Shared, kinds::Kind, resource_request::Asked, response::Refusal, schema::Cause, time};
 
-/// A member of `metadata`, or nothing.
+/// Returns a member of `metadata`, or the empty text.
 pub(super) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object["metadata"][key].as_str().unwrap_or_default()
 }
@@ -16,7 +16,7 @@ pub(super) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
     }
     match metadata {
         Value::Object(members) => members,
-        // It was made one above.
+        // The member was created above.
         _ => unreachable!("metadata is an object"),
     }
 }
@@ -25,8 +25,7 @@ pub(super) fn remove(object: &mut Value, key: &str) -> Option<Value> {
     object.as_object_mut()?.remove(key)
 }
 
-/// The object in a body is of this kind, in this namespace, of this name; what it leaves open is
-/// filled in.
+/// Checks kind, namespace and name of the object in a body, and fills in what is missing.
 pub(super) fn identify(object: &mut Value, kind: &Kind, asked: &Asked) -> Result<(), Refusal> {
     if !object.is_object() {
         return Err(Refusal::bad_request("the body is not an object"));
@@ -72,7 +71,8 @@ pub(super) fn identify(object: &mut Value, kind: &Kind, asked: &Asked) -> Result
     Ok(())
 }
 
-/// Takes away unknown fields: the warnings, or a refusal if the request wants one.
+/// Prunes unknown fields: returns the warnings, or an error if the request asks for strict
+/// validation.
 pub(super) fn prune(
     object: &mut Value,
     kind: &Kind,
@@ -102,7 +102,7 @@ pub(super) fn prune(
     }
 }
 
-/// Refuses what the schema, or the rules for names, do not allow.
+/// Rejects what the schema or the rules for names do not allow.
 pub(super) fn check(object: &Value, kind: &Kind) -> Result<(), Refusal> {
     let name = text(object, "name");
     let mut causes = Vec::new();
@@ -136,7 +136,7 @@ fn wrong_name(name: &str) -> Option<String> {
     ))
 }
 
-/// What a new object may not bring along, and what its kind has by default.
+/// Removes fields that a new object may not set, and applies the defaults of its kind.
 pub(super) fn begin(object: &mut Value, kind: &Kind) {
     let given = metadata(object);
     for key in [
@@ -178,7 +178,7 @@ fn default(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// The defaults of a pod, as far as they are the same for all.
+/// Applies those defaults of a pod that are the same for all pods.
 fn pod(object: &mut Value) {
     object["status"] = json!({});
     let spec = &mut object["spec"];
@@ -237,7 +237,7 @@ fn container_defaults(container: &mut Value) {
 }
 
 impl Shared {
-    /// What makes it an object of its own: name, UID, time.
+    /// Sets the fields that identify a new object: name, UID, creation time.
     pub(super) fn finish(&self, object: &mut Value, kind: &Kind) -> Result<(), Refusal> {
         let now = time::written((self.clock)());
         let mut state = self.state();
@@ -253,7 +253,7 @@ impl Shared {
                 );
                 return Err(Refusal::invalid(kind, "", &[cause]));
             }
-            // The suffix always fits.
+            // The name is cut so that the suffix always fits.
             let kept: String = generate.chars().take(58).collect();
             given.insert("name".to_owned(), Value::from(kept + &state.suffix()));
         }
@@ -268,7 +268,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The namespace of a new object is there and stays there.
+    /// Checks that the namespace of a new object exists and is not terminating.
     pub(super) fn lives(&self, asked: &Asked, kind: &Kind) -> Result<(), Refusal> {
         if !kind.namespaced {
             return Ok(());

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    answer::{Answer, Refusal},
-    asked::Asked,
     kinds::Kind,
+    resource_request::Asked,
+    response::{Answer, Refusal},
     selectors::Selector,
     store::{Key, State, Table},
 };
@@ -25,7 +25,7 @@ impl Shared {
         Ok(Answer::new(200, &*shown(object, asked)))
     }
 
-    /// A page of a list; what lies behind by `lag` does not see the last changes.
+    /// Returns a page of a list; a lag hides the changes of that time.
     pub(super) fn list(&self, asked: &Asked, lag: std::time::Duration) -> Result<Answer, Refusal> {
         let state = self.state();
         let table = state.table(asked)?;
@@ -46,7 +46,7 @@ impl Shared {
 }
 
 impl State {
-    /// The table that is asked for, in the version that is served.
+    /// Returns the table of a resource in the requested version.
     pub(super) fn table(&self, asked: &Asked) -> Result<&Table, Refusal> {
         let table = self.tables.get(&asked.qualified());
         let served = |table: &&Table| {
@@ -63,7 +63,7 @@ impl State {
     }
 }
 
-/// A kind that is not installed.
+/// Returns the error for a kind that is not installed.
 pub(super) fn no_such_resource() -> Refusal {
     Refusal::new(
         404,
@@ -73,10 +73,10 @@ pub(super) fn no_such_resource() -> Refusal {
     .with(json!({}))
 }
 
-/// Where in which state of the list a page begins.
+/// A position in a list at a revision.
 struct Place {
     revision: u64,
-    /// The last key of the page before.
+    /// The last key of the previous page.
     after: Option<Key>,
 }
 
@@ -132,7 +132,8 @@ impl Place {
         })
     }
 
-    /// The real one's, with a tail that is to be escaped: no client may take it apart.
+    /// Returns the token in the format of a real API server, plus a suffix that has to be escaped:
+    /// clients must treat it as opaque.
     fn token(&self, (namespace, name): &Key) -> String {
         let start = if namespace.is_empty() {
             format!("/{name}\0")
@@ -145,9 +146,9 @@ impl Place {
 }
 
 impl Table {
-    /// The last revision that one sees who lags behind; `None` if that is all of them.
+    /// Returns the last revision that a reader with this lag sees; `None` if it sees all of them.
     pub(super) fn seen(&self, lag: std::time::Duration) -> Option<u64> {
-        // A lag of zero hides nothing, even where time stands still.
+        // A lag of zero hides nothing, even while time is paused.
         if lag.is_zero() {
             return None;
         }
@@ -162,7 +163,7 @@ struct Page<'a> {
     items: Vec<&'a Arc<Value>>,
     last: Option<&'a Key>,
     left: usize,
-    /// Whether the API server knows how many are left.
+    /// Set if the API server knows how many objects remain.
     counted: bool,
 }
 
@@ -204,7 +205,7 @@ impl<'a> Page<'a> {
         } else {
             (kind.api_version(), format!("{}List", kind.kind))
         };
-        // The items of a built-in kind's list do not name it.
+        // The items of a built-in kind's list do not name their kind.
         let named = kind.custom || metadata_only;
         let items = self.items.iter().map(|object| Item {
             object: shown(object, asked),
@@ -219,7 +220,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// A list as it is written, without a copy of what is in it.
+/// A list that is serialized without a copy of its items.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct List<'a> {
@@ -247,7 +248,7 @@ impl Serialize for Item<'_> {
     }
 }
 
-/// An object as it is answered: whole, or its metadata alone.
+/// An object in a response: whole, or only its metadata.
 pub(super) fn shown<'a>(object: &'a Value, asked: &Asked) -> Cow<'a, Value> {
     if !asked.wants_metadata() {
         return Cow::Borrowed(object);

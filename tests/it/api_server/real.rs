@@ -1,5 +1,5 @@
-//! A real API server with an etcd of its own, from the folder that `KUBEBUILDER_ASSETS` names, or else
-//! from what `tests/real/build.sh kubernetes etcd` has built.
+//! A real API server with an etcd of its own, from the folder that `KUBEBUILDER_ASSETS` names, or
+//! else from what `tests/real/build.sh kubernetes etcd` has built.
 
 use std::{
     collections::BTreeMap,
@@ -16,25 +16,26 @@ use kube::{Client, Config};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::parts;
+use crate::components;
 
 const TOKEN: &str = "the-token-of-a-test";
-/// What says that somebody is nadmit's ServiceAccount; it may what `deploy/` grants, once that is there.
+/// The token of nadmit's ServiceAccount, which has the permissions that `deploy/` grants once that
+/// is applied.
 pub(super) const NADMIT_TOKEN: &str = "the-token-of-nadmit";
 
-/// The reason why trials on a real API server are ignored.
+/// The reason shown for tests on a real API server that are ignored.
 pub(crate) const NEEDS: &str = "needs KUBEBUILDER_ASSETS, or tests/real/build.sh kubernetes etcd";
 
-/// How long it may take to start.
+/// The time limit for a start.
 const STARTS: Duration = Duration::from_secs(60);
 
-/// How a server is started.
+/// The options of a server.
 pub(crate) struct Shape {
-    /// The folder of the programs; without one it is that of `KUBEBUILDER_ASSETS`.
+    /// The folder of the programs; by default that of `KUBEBUILDER_ASSETS`.
     pub(crate) assets: Option<PathBuf>,
-    /// Where it listens.
+    /// The address to listen on.
     pub(crate) address: IpAddr,
-    /// What kube-apiserver is told besides.
+    /// Additional arguments of kube-apiserver.
     pub(crate) further: Vec<String>,
 }
 
@@ -43,7 +44,7 @@ impl Default for Shape {
         Self {
             assets: None,
             address: Ipv4Addr::LOCALHOST.into(),
-            // No controller makes the accounts that it would ask for.
+            // No controller runs that would create the accounts that this plugin requires.
             further: vec!["--disable-admission-plugins=ServiceAccount".to_owned()],
         }
     }
@@ -51,7 +52,7 @@ impl Default for Shape {
 
 /// Runs until it is dropped.
 pub(crate) struct RealServer {
-    /// etcd and kube-apiserver, in this order, and what else was started after them.
+    /// etcd and kube-apiserver, in this order, then the programs started after them.
     pub(super) processes: Vec<Child>,
     pub(super) arguments: BTreeMap<&'static str, Vec<String>>,
     assets: PathBuf,
@@ -61,19 +62,19 @@ pub(crate) struct RealServer {
 }
 
 impl RealServer {
-    /// Whether there is one to start.
+    /// Returns true if there are programs to start.
     pub(crate) fn is_there() -> bool {
         assets().is_ok_and(|folder| {
             folder.join("etcd").is_file() && folder.join("kube-apiserver").is_file()
         })
     }
 
-    /// Starts both, and waits until the server is ready.
+    /// Starts both with default options, and waits until the server is ready.
     pub(crate) async fn start() -> Result<Self, Box<dyn std::error::Error>> {
         Self::start_as(Shape::default()).await
     }
 
-    /// Starts both in this shape, and waits until the server is ready.
+    /// Starts both with these options, and waits until the server is ready.
     pub(crate) async fn start_as(shape: Shape) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let [clients, peers, port] = [free_port()?, free_port()?, free_port()?];
@@ -119,10 +120,10 @@ impl RealServer {
         Ok(false)
     }
 
-    /// The configuration of a client that may do everything.
+    /// Returns the configuration of a client that may do everything.
     pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
         let mut config = Config::new(self.url().parse()?);
-        // Its certificate is its own, made a moment ago.
+        // The server's certificate is self-signed.
         config.accept_invalid_certs = true;
         config.auth_info.token = Some(TOKEN.to_owned().into());
         Ok(config)
@@ -132,7 +133,8 @@ impl RealServer {
         format!("https://{}:{}", self.address, self.port)
     }
 
-    /// The same as a file for kubectl and for nadmit.
+    /// Writes the configuration of a client that may do everything as a kubeconfig, for kubectl and
+    /// nadmit.
     pub(crate) fn kubeconfig(&self) -> io::Result<PathBuf> {
         self.kubeconfig_with("kubeconfig", TOKEN)
     }
@@ -152,7 +154,7 @@ impl RealServer {
         Ok(file)
     }
 
-    /// Starts a program with what it is to be told.
+    /// Starts a program with its arguments.
     pub(super) fn spawn(&self, name: &str) -> io::Result<Child> {
         let said = File::create(self.folder.path().join(format!("{name}.log")))?;
         let arguments = self.arguments.get(name).into_iter().flatten();
@@ -166,7 +168,7 @@ impl RealServer {
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))
     }
 
-    /// The end of what they have said.
+    /// Returns the end of the programs' logs.
     pub(crate) fn said(&self) -> String {
         let logs = self.arguments.keys().map(|name| format!("{name}.log"));
         let said = logs.map(|log| fs::read_to_string(self.folder.path().join(log)));
@@ -181,7 +183,7 @@ impl RealServer {
 
 impl Drop for RealServer {
     fn drop(&mut self) {
-        // The API server first: without etcd it would complain.
+        // The API server ends first: without etcd it would log errors.
         for process in self.processes.iter_mut().rev() {
             let _ = process.kill();
             let _ = process.wait();
@@ -190,7 +192,7 @@ impl Drop for RealServer {
 }
 
 fn assets() -> io::Result<PathBuf> {
-    parts::assets().ok_or_else(|| io::Error::other(NEEDS))
+    components::assets().ok_or_else(|| io::Error::other(NEEDS))
 }
 
 fn free_port() -> io::Result<u16> {
@@ -219,7 +221,8 @@ fn api_server(
     let key = folder.join("service-accounts.key");
     let pair = rcgen::KeyPair::generate()?;
     fs::write(&key, pair.serialize_pem())?;
-    // Where keys to check tokens by are read, the private key's format is none.
+    // The public key is needed because the private key's format is not accepted for checking
+    // tokens.
     let public = folder.join("service-accounts.pub");
     fs::write(&public, pair.public_key_pem())?;
     let tokens = folder.join("tokens.csv");

@@ -1,4 +1,4 @@
-//! What can befall a real API server, and who asks it: for trials from end to end.
+//! Outages of a real API server, and nadmit's identity there, for end-to-end tests.
 
 use std::{
     io,
@@ -7,17 +7,17 @@ use std::{
 };
 
 use super::{RealServer, real::NADMIT_TOKEN};
-use crate::parts;
+use crate::components;
 
 impl RealServer {
-    /// A kubeconfig for nadmit, which is its ServiceAccount and nobody else.
+    /// Writes a kubeconfig that authenticates as nadmit's ServiceAccount.
     pub(crate) fn kubeconfig_of_nadmit(&self) -> io::Result<PathBuf> {
         self.kubeconfig_with("kubeconfig-of-nadmit", NADMIT_TOKEN)
     }
 
-    /// Returns the minor version of Kubernetes that there is to start, as it prints it.
+    /// Returns the minor version of Kubernetes that the program prints.
     pub(crate) fn minor() -> Option<u32> {
-        let program = parts::assets()?.join("kube-apiserver");
+        let program = components::assets()?.join("kube-apiserver");
         let output = Command::new(program).arg("--version").output().ok()?;
         // `Kubernetes v1.37.2`
         let said = String::from_utf8(output.stdout).ok()?;
@@ -34,12 +34,12 @@ impl RealServer {
         self.until_ready().await
     }
 
-    /// etcd stands still until it is told to go on.
+    /// Stops etcd with SIGSTOP.
     pub(crate) fn pause_etcd(&self) -> io::Result<()> {
         signal(self.processes.first(), "-STOP")
     }
 
-    /// etcd goes on.
+    /// Continues etcd with SIGCONT.
     pub(crate) fn resume_etcd(&self) -> io::Result<()> {
         signal(self.processes.first(), "-CONT")
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{answer::Refusal, asked::Asked, kinds::Kind};
+use super::{kinds::Kind, resource_request::Asked, response::Refusal};
 
 /// One requirement of a selector.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ enum Need {
 }
 
 impl Need {
-    /// Whether a value, if there is any, is what is needed.
+    /// Returns true if a value meets the requirement; the value may be absent.
     fn met(&self, found: impl Fn(&str) -> Option<String>) -> bool {
         match self {
             Self::Is(key, value) => found(key).is_some_and(|found| found == *value),
@@ -29,7 +29,7 @@ impl Need {
     }
 }
 
-/// Which objects a list or a watch wants.
+/// The objects that a list or a watch selects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     namespace: Option<String>,
@@ -59,7 +59,7 @@ impl Selector {
         })
     }
 
-    /// Of labels alone.
+    /// Parses a label selector.
     pub(super) fn labels(text: &str) -> Self {
         Self {
             labels: needs(text),
@@ -67,7 +67,8 @@ impl Selector {
         }
     }
 
-    /// Whether it looks into objects; then a list does not say how many remain.
+    /// Returns true if the selector is not empty; a list then does not report how many objects
+    /// remain.
     pub(super) fn selects(&self) -> bool {
         !self.labels.is_empty() || !self.fields.is_empty()
     }
@@ -82,7 +83,7 @@ impl Selector {
         let label = |key: &str| metadata["labels"][key].as_str().map(str::to_owned);
         let field = |path: &str| {
             let value = path.split('.').fold(object, |value, key| &value[key]);
-            // What is not set is empty.
+            // An unset field counts as empty.
             Some(match value {
                 Value::String(text) => text.clone(),
                 Value::Null => String::new(),
@@ -96,7 +97,7 @@ impl Selector {
     }
 }
 
-/// Splits at the commas that are not between parentheses.
+/// Splits at commas outside of parentheses.
 fn needs(text: &str) -> Vec<Need> {
     let mut depth = 0_u32;
     let parts = text.split(|c| {

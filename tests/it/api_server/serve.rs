@@ -1,4 +1,4 @@
-//! The service: a request in, and by way of the faults an answer out.
+//! The service: handles a request, subject to the faults, and returns a response.
 
 use std::{
     future::Future,
@@ -16,13 +16,12 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
-    ApiServer, Shared,
-    answer::{Answer, Refusal, nothing_there},
-    asked::Asked,
-    discovery,
+    ApiServer, Shared, discovery,
     faults::{Effect, Failure, FaultAction},
     kinds::Kind,
     locked,
+    resource_request::Asked,
+    response::{Answer, Refusal, nothing_there},
     store::{Key, State},
 };
 
@@ -56,7 +55,7 @@ where
 }
 
 impl ApiServer {
-    /// Every answer says what time it is for the server.
+    /// Adds the `Date` header with the server's time.
     fn date(&self, headers: &mut http::HeaderMap) {
         let skew = locked(&self.shared.skews).get(&*self.client).copied();
         let Some(skew) = skew.unwrap_or(Some(SignedDuration::ZERO)) else {
@@ -86,7 +85,7 @@ impl ApiServer {
         if !asked.writes() {
             return shared.act(asked, action).await;
         }
-        // A request that has left its sender takes effect, even if the sender is gone.
+        // A request that was sent takes effect even if its sender is gone.
         tokio::spawn(shared.act(asked, action)).await?
     }
 }
@@ -102,7 +101,7 @@ impl Shared {
             .or_default() += 1;
     }
 
-    /// Writes or, without an object, removes; under the lock that the caller holds.
+    /// Writes an object or, if it is `None`, removes it; under the lock that the caller holds.
     pub(super) fn commit(
         &self,
         state: &mut State,
@@ -213,7 +212,7 @@ impl Shared {
     }
 }
 
-/// No time at all does not let others in between.
+/// Sleeps; a zero duration does not yield to other tasks.
 async fn pause(time: std::time::Duration) {
     if !time.is_zero() {
         sleep(time).await;

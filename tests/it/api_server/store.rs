@@ -8,19 +8,19 @@ use std::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{bell::Bell, kinds::Kind, time};
+use super::{kinds::Kind, notify::Bell, time};
 
 /// Namespace and name.
 pub(super) type Key = (String, String);
 
-/// What happened to an object.
+/// A change of an object.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
     pub(super) revision: u64,
     pub(super) at: Instant,
     pub(super) key: Key,
     pub(super) old: Option<Arc<Value>>,
-    /// Of a deletion the last state, with the deletion's revision.
+    /// The new state; for a deletion, the last state with the deletion's revision.
     pub(super) new: Arc<Value>,
     pub(super) deleted: bool,
 }
@@ -29,14 +29,14 @@ pub(super) struct Event {
 pub(super) struct Table {
     pub(super) kind: Arc<Kind>,
     pub(super) objects: BTreeMap<Key, Arc<Value>>,
-    /// What each field manager applied last, by object.
+    /// The configuration that each field manager applied last, by object.
     pub(super) applied: BTreeMap<Key, BTreeMap<String, Value>>,
     pub(super) events: VecDeque<Event>,
-    /// What happened up to here is forgotten.
+    /// History before this revision is compacted.
     pub(super) since: u64,
-    /// The revision of the last event that was forgotten.
+    /// The revision of the last compacted event.
     pub(super) forgotten: u64,
-    /// How often all its watches were dropped.
+    /// The number of times that all its watches were dropped.
     pub(super) drops: u64,
     /// Wakes the watches.
     pub(super) tell: Bell,
@@ -56,7 +56,7 @@ impl Table {
         }
     }
 
-    /// The objects as they were at a revision.
+    /// Returns the objects as they were at a revision.
     pub(super) fn at(&self, revision: u64) -> BTreeMap<Key, Arc<Value>> {
         let mut objects = self.objects.clone();
         let later = self.events.iter().rev();
@@ -69,29 +69,29 @@ impl Table {
         objects
     }
 
-    /// What happened after a revision.
+    /// Returns the events after a revision.
     pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = &Event> {
         let from = self.events.partition_point(|e| e.revision <= revision);
         self.events.range(from..)
     }
 }
 
-/// A change that the store has made.
+/// A change that was committed.
 pub(super) struct Change {
-    /// create, update or delete
+    /// One of create, update and delete.
     pub(super) what: &'static str,
     pub(super) object: Arc<Value>,
 }
 
-/// All that is stored.
+/// The whole state of the server.
 pub(super) struct State {
-    /// By `pods` or `addresspools.nadmit.io`.
+    /// The tables by resource: `pods` or `addresspools.nadmit.io`.
     pub(super) tables: BTreeMap<String, Table>,
-    /// Of the last write.
+    /// The revision of the last write.
     pub(super) revision: u64,
-    /// Tokens to continue lists that began before this revision are expired.
+    /// `continue` tokens of lists that began before this revision are expired.
     pub(super) lists_since: u64,
-    /// The minor version of Kubernetes that this would be.
+    /// The minor version of Kubernetes.
     pub(super) minor: u32,
     uids: u64,
     names: u64,
@@ -101,7 +101,7 @@ impl State {
     pub(super) fn new(kinds: Vec<Kind>) -> Self {
         let mut state = Self {
             tables: BTreeMap::new(),
-            // Not 1: nothing may take a revision for a count.
+            // Not 1, so that a revision is not mistaken for a count.
             revision: 100,
             lists_since: 0,
             minor: 36,
@@ -114,7 +114,7 @@ impl State {
         state
     }
 
-    /// Serves a kind from now on; objects of one that was served before stay.
+    /// Serves a kind from now on; objects of an earlier registration stay.
     pub(super) fn register(&mut self, kind: Kind) {
         let since = self.revision;
         let table = Table::new(kind, since);
@@ -124,7 +124,7 @@ impl State {
             .or_insert(table);
     }
 
-    /// A definition is served as soon as it is written, and its objects go with it.
+    /// Serves a definition as soon as it is written, and removes its objects with it.
     pub(super) fn define(&mut self, definition: &Value, deleted: bool) {
         let Some(kind) = Kind::of_definition(definition) else {
             return;
@@ -141,13 +141,13 @@ impl State {
         time::uid(self.uids)
     }
 
-    /// What stands behind a `generateName`.
+    /// Returns the suffix for a `generateName`.
     pub(super) fn suffix(&mut self) -> String {
         self.names += 1;
         time::suffix(self.names)
     }
 
-    /// Writes or, without an object, removes; every write is a revision of its own.
+    /// Writes an object or, if it is `None`, removes it; every write has a revision of its own.
     pub(super) fn commit(
         &mut self,
         table: &str,
@@ -188,7 +188,7 @@ impl State {
         Some(Change { what, object: new })
     }
 
-    /// Forgets the history up to now, so that watches that are behind are too old.
+    /// Forgets the history, so that watches that lag are too old.
     pub(super) fn compact(&mut self) {
         for table in self.tables.values_mut() {
             let last = table.events.back().map(|event| event.revision);

@@ -1,4 +1,4 @@
-//! Put: what may change, and under which version.
+//! PUT: which fields may change, and under which version.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 use super::{
     Shared,
     admission::Admission,
-    answer::{Answer, Refusal},
-    asked::Asked,
     kinds::Kind,
     prepare::{self, metadata, remove, text},
     read::no_such_resource,
+    resource_request::Asked,
+    response::{Answer, Refusal},
     schema::Cause,
     store::Key,
 };
 
-/// How often the API server tries again what another write came before.
+/// The maximum number of attempts when other writes come in between, as in the API server.
 const TRIES: usize = 5;
 
-/// Makes the new object of the current one.
+/// Computes the new object from the current one.
 pub(super) type Make<'a> = dyn Fn(&Value) -> Result<Value, Refusal> + Send + Sync + 'a;
 
-/// What each field manager applied, after the change; by manager.
+/// The configuration that each field manager applied, after the change, by manager.
 pub(super) type Applied = Option<std::collections::BTreeMap<String, Value>>;
 
 impl Shared {
@@ -35,7 +35,7 @@ impl Shared {
             let table = state.table(asked)?;
             table.objects.contains_key(&key(asked))
         };
-        // Leases may be created this way; hardly anything else.
+        // Of the kinds used here, only Leases may be created by PUT.
         if !there && kind.plural == "leases" {
             return self
                 .create_new(asked, &kind, super::create::New::of(body))
@@ -49,8 +49,8 @@ impl Shared {
         self.change(asked, &kind, &|_| Ok(body.clone()), None).await
     }
 
-    /// Reads, changes and writes, and tries again if another write came in between and the caller
-    /// named no version.
+    /// Reads, changes and writes; retries if another write came in between and the caller named no
+    /// version.
     pub(super) async fn change(
         &self,
         asked: &Asked,
@@ -100,7 +100,7 @@ impl Shared {
         object.ok_or_else(|| Refusal::not_found(kind, &key.1))
     }
 
-    /// Writes over what was read; `None` if that is no longer there as it was.
+    /// Replaces the object that was read; `None` if it has changed since.
     fn replace(
         &self,
         asked: &Asked,
@@ -126,7 +126,7 @@ impl Shared {
         if let Some(applied) = applied {
             table.applied.insert(key.clone(), applied.clone());
         }
-        // A write that changes nothing is none.
+        // A write that changes nothing keeps the version.
         if new == **old {
             return Ok(Some(Arc::clone(old)));
         }
@@ -140,7 +140,7 @@ pub(super) fn key(asked: &Asked) -> Key {
     (asked.namespace().to_owned(), asked.name().to_owned())
 }
 
-/// An object that was to be deleted, and that nothing holds any more.
+/// Returns true if the object is marked for deletion and nothing holds it any more.
 fn released(object: &Value) -> bool {
     let members = &object["metadata"];
     let held = members["finalizers"]
@@ -160,7 +160,7 @@ pub(super) fn other_uid(kind: &Kind, key: &Key, wanted: &str, found: &str) -> Re
     Refusal::conflict(&kind.plural, &kind.group, &key.1, &why)
 }
 
-/// Puts back what a write cannot change, and counts the generation.
+/// Restores the fields that a write cannot change, and updates the generation.
 fn keep(new: &mut Value, old: &Value, kind: &Kind, subresource: &str) {
     let status = |value: &Value| value.get("status").cloned();
     let given = status(new);
@@ -216,7 +216,7 @@ fn keep(new: &mut Value, old: &Value, kind: &Kind, subresource: &str) {
     }
 }
 
-/// Refuses what may never change.
+/// Rejects changes of immutable fields.
 fn allowed(new: &Value, old: &Value, kind: &Kind) -> Result<(), Refusal> {
     let finalizers = |object: &Value| -> Vec<Value> {
         let list = object["metadata"]["finalizers"].as_array();

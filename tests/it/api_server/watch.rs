@@ -1,4 +1,4 @@
-//! Watches: what happened since a revision, then what happens, with bookmarks and an end.
+//! Watches: the events since a revision, then new events, with bookmarks and an end.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -11,19 +11,19 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Shared,
-    answer::{Refusal, streamed},
-    asked::Asked,
-    bell::Listener,
     faults::FaultAction,
+    notify::Listener,
     read::shown,
+    resource_request::Asked,
+    response::{Refusal, streamed},
     selectors::Selector,
     store::{Event, Table},
 };
 
-/// What the bookmark behind the first events carries.
+/// The annotation of the bookmark after the initial events.
 const END: &str = "k8s.io/initial-events-end";
 
-/// The bookmark before the end comes so much earlier, unless the watch is too short for one.
+/// The bookmark before the end comes this much earlier, unless the watch is too short for one.
 const BEFORE_END: Duration = Duration::from_secs(2);
 const FIRST_BOOKMARK: Duration = Duration::from_secs(1);
 
@@ -32,7 +32,7 @@ struct Watcher {
     asked: Asked,
     table: String,
     selector: Selector,
-    /// What happened up to here was told.
+    /// The revision up to which events were sent.
     told: u64,
     ready: VecDeque<Bytes>,
     ended: bool,
@@ -40,7 +40,7 @@ struct Watcher {
     deadline: Option<Instant>,
     dropped_at: Option<Instant>,
     bookmarks: VecDeque<Instant>,
-    /// How often the watches of this resource, and of this client, had been dropped.
+    /// The number of times that the watches of this resource, and of this client, had been dropped.
     drops: (u64, u64),
     changed: Listener,
 }
@@ -98,7 +98,7 @@ impl Watcher {
         })
     }
 
-    /// What is told before anything happens.
+    /// Queues the initial events.
     fn first(&mut self) -> Result<(), Refusal> {
         let shared = Arc::clone(&self.shared);
         let state = shared.state();
@@ -137,7 +137,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// The next event; `None` at the end.
+    /// Returns the next event; `None` at the end.
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             if let Some(line) = self.ready.pop_front() {
@@ -169,7 +169,7 @@ impl Watcher {
         }
     }
 
-    /// Collects what there is to tell now.
+    /// Collects the events to send now.
     fn gather(&mut self) -> Gathered {
         let now = Instant::now();
         let shared = Arc::clone(&self.shared);
@@ -219,7 +219,8 @@ impl Watcher {
         self.lag.max(self.shared.lag_of(&self.asked.client))
     }
 
-    /// An event as this watch sees it: what comes into its selection is new, what leaves it is gone.
+    /// Returns an event as this watch sees it: an object entering its selection is added, one
+    /// leaving it is deleted.
     fn event(&self, event: &Event) -> Option<Bytes> {
         let wants = |object: &Value| self.selector.wants(object);
         let before = event.old.as_deref().is_some_and(wants);
@@ -260,9 +261,9 @@ impl Watcher {
 }
 
 enum Gathered {
-    /// Something is ready, or the end is reached.
+    /// Events are queued, or the end is reached.
     Lines,
-    /// Something that is held back is due at a time.
+    /// A delayed event is due at a time.
     Nothing {
         due: Option<Instant>,
     },

@@ -17,20 +17,20 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::{Service, ServiceExt as _};
 
-use super::{ApiServer, asked::Asked, locked, selectors::Selector};
+use super::{ApiServer, locked, resource_request::Asked, selectors::Selector};
 
 type Called = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
 type Condition = dyn Fn(&Value) -> bool + Send + Sync;
 
-/// One webhook. It is asked for what its rules match; rules are given with `on`.
+/// A webhook. It is called for the requests that its rules match; `on` adds rules.
 #[derive(Clone)]
 pub(crate) struct Webhook {
     pub(super) name: String,
     pub(super) mutating: bool,
     operations: Vec<String>,
     resources: Vec<String>,
-    /// Whether a call that fails is passed over.
+    /// Set if a failing call is ignored.
     pub(super) ignores_failure: bool,
     namespaces: Option<Selector>,
     when: Option<Arc<Condition>>,
@@ -40,7 +40,8 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
-    /// May patch. It gets an AdmissionReview and answers one; an error is a call that fails.
+    /// Returns a webhook that may patch. The closure maps an AdmissionReview to one; an error is a
+    /// failed call.
     pub(crate) fn mutating<F>(name: &str, call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Value, String>> + Send + 'static,
@@ -51,7 +52,7 @@ impl Webhook {
         }
     }
 
-    /// May only say no.
+    /// Returns a webhook that may only deny.
     pub(crate) fn validating<F>(
         name: &str,
         call: impl Fn(Value) -> F + Send + Sync + 'static,
@@ -73,8 +74,8 @@ impl Webhook {
         }
     }
 
-    /// Operations (`CREATE`) and resources (`pods`, `pods/binding`, `addresspools.nadmit.io`);
-    /// `*` is any.
+    /// Adds a rule of operations (`CREATE`) and resources (`pods`, `pods/binding`,
+    /// `addresspools.nadmit.io`); `*` matches any.
     pub(crate) fn on(mut self, operations: &[&str], resources: &[&str]) -> Self {
         self.operations
             .extend(operations.iter().map(|o| (*o).to_owned()));
@@ -83,19 +84,19 @@ impl Webhook {
         self
     }
 
-    /// failurePolicy Ignore; without it, it is Fail.
+    /// Sets failurePolicy Ignore; the default is Fail.
     pub(crate) fn ignoring_failure(mut self) -> Self {
         self.ignores_failure = true;
         self
     }
 
-    /// Only in namespaces whose labels a selector matches.
+    /// Limits the webhook to namespaces whose labels match a selector.
     pub(crate) fn in_namespaces(mut self, selector: &str) -> Self {
         self.namespaces = Some(Selector::labels(selector));
         self
     }
 
-    /// A match condition, of the request in the review.
+    /// Adds a match condition on the request in the review.
     pub(crate) fn when(
         mut self,
         condition: impl Fn(&Value) -> bool + Send + Sync + 'static,
@@ -104,7 +105,7 @@ impl Webhook {
         self
     }
 
-    /// How long an answer is waited for; 10 s without it.
+    /// Sets the timeout of a call; the default is 10 s.
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -128,7 +129,7 @@ impl Webhook {
         when.is_none_or(|when| when(&review["request"]))
     }
 
-    /// The `response` of its answer.
+    /// Calls the webhook and returns the `response` of its review.
     pub(super) async fn asked(&self, review: &Value) -> Result<Value, String> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answered = tokio::time::timeout(self.timeout, (self.call)(review.clone())).await;
@@ -141,7 +142,7 @@ impl Webhook {
     }
 }
 
-/// Calls a service as the API server calls a webhook over HTTP.
+/// Calls a service over HTTP as the API server calls a webhook.
 pub(crate) fn posting<S>(service: S, path: &str) -> impl Fn(Value) -> Called + Send + Sync + 'static
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
@@ -173,12 +174,12 @@ where
 }
 
 impl ApiServer {
-    /// Registers a webhook, or another one of its sort under its name.
+    /// Registers a webhook, or replaces the one of the same type and name.
     pub(crate) fn webhook(&self, webhook: Webhook) {
         let mut webhooks = locked(&self.shared.webhooks);
         webhooks.retain(|known| (&known.name, known.mutating) != (&webhook.name, webhook.mutating));
         webhooks.push(webhook);
-        // They are called in the order of their names.
+        // Webhooks are called in the order of their names.
         webhooks.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
@@ -187,7 +188,7 @@ impl ApiServer {
         locked(&self.shared.webhooks).retain(|known| known.name != name);
     }
 
-    /// How often a webhook was called.
+    /// Returns the number of calls of a webhook.
     pub(crate) fn calls(&self, name: &str) -> u64 {
         let webhooks = locked(&self.shared.webhooks);
         let named = webhooks.iter().filter(|webhook| webhook.name == name);

@@ -1,5 +1,5 @@
-//! The real binary: two replicas, and an API server that asks them all the time, each time with the
-//! `caBundle` that it finds, while the CA changes.
+//! The real binary: two replicas, and an API server that calls them continuously with its current
+//! `caBundle`, while the CA is rotated.
 
 use std::{
     fs,
@@ -21,8 +21,8 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::{
+    fixture::{CONFIGURATIONS, Told, certificates, holds},
     serving::{Connection, NAME, PATIENCE, Serving, curl, review},
-    stage::{CONFIGURATIONS, Told, certificates, holds},
 };
 use crate::api_server::{ApiServer, Failure, Rule, Settings};
 
@@ -35,7 +35,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A trial in real time.
+/// Registers a test in real time.
 fn trial<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = Told> + 'static,
@@ -49,7 +49,7 @@ where
     })
 }
 
-/// An API server in real time, with the webhooks.
+/// Returns an API server in real time, with the webhooks.
 fn api_server() -> Result<ApiServer, Failed> {
     let server = ApiServer::with(Settings {
         clock: Arc::new(Timestamp::now),
@@ -78,7 +78,7 @@ fn bundle(server: &ApiServer) -> String {
         .to_owned()
 }
 
-/// A Secret whose CA is to be changed a few seconds from now.
+/// Creates a Secret whose CA is due for rotation in a few seconds.
 fn soon_due(server: &ApiServer) -> Told {
     let day = SignedDuration::from_hours(24);
     let due = Timestamp::now() + SignedDuration::from_secs(10);
@@ -99,7 +99,7 @@ fn soon_due(server: &ApiServer) -> Told {
     holds(put, "the Secret is not stored")
 }
 
-/// What became of the reviews.
+/// The outcomes of the reviews.
 #[derive(Default)]
 struct Counted {
     answered: AtomicU64,
@@ -107,7 +107,7 @@ struct Counted {
     over: AtomicBool,
 }
 
-/// Asks a replica again and again: over a connection that stays, and over new ones.
+/// Calls a replica continuously: over a persistent connection, and over new ones.
 async fn load(address: SocketAddr, server: ApiServer, counted: Arc<Counted>) -> Told {
     let mut view = bundle(&server);
     let mut noticed = Instant::now();
@@ -125,7 +125,7 @@ async fn load(address: SocketAddr, server: ApiServer, counted: Arc<Counted>) -> 
                 0
             }
         };
-        // An API server notices within a second.
+        // An API server notices a change within a second.
         if noticed.elapsed() > Duration::from_secs(1) {
             (view, noticed) = (bundle(&server), Instant::now());
         }
@@ -188,7 +188,7 @@ async fn change() -> Told {
     Ok(())
 }
 
-/// As a person would ask, with the bundle in a file.
+/// Calls a replica with curl, with the bundle in a file.
 fn by_curl(folder: &TempDir, replica: &Serving, bundle: &[u8]) -> Told {
     let file = folder.path().join("ca.crt");
     fs::write(&file, bundle)?;
@@ -213,7 +213,7 @@ fn by_curl(folder: &TempDir, replica: &Serving, bundle: &[u8]) -> Told {
     holds(said.contains("\"allowed\":true"), said)
 }
 
-/// No line of a log, at the finest level, has a part of a key in it.
+/// Checks that no line of the log, at the finest level, has a part of a key in it.
 fn holds_no_key(replica: &Serving, secrets: &[&Value]) -> Told {
     let log = fs::read_to_string(&replica.log)?;
     holds(
@@ -225,7 +225,7 @@ fn holds_no_key(replica: &Serving, secrets: &[&Value]) -> Told {
             let encoded = secret["data"][name].as_str().ok_or("no key")?;
             let pem = String::from_utf8(STANDARD.decode(encoded)?)?;
             let line = pem.lines().nth(1).ok_or("no key")?;
-            // Each begins with what says that it is an ECDSA key on P-256.
+            // Every such key begins with the same header: an ECDSA key on P-256.
             for part in [&encoded[80..120], &line[40..]] {
                 holds(!log.contains(part), (name, &replica.log))?;
             }
@@ -239,7 +239,7 @@ async fn readiness() -> Told {
     server.fault(Rule::of("create", "secrets", Failure::Forbidden.into()));
     let replica = Serving::start(&folder, &server, "a")?;
     let until = Instant::now() + PATIENCE;
-    // The networks are read by then.
+    // The networks have been loaded.
     while !replica
         .get("/metrics")?
         .contains("nadmit_certificate_renewal_failed 1")
@@ -259,7 +259,7 @@ async fn readiness() -> Told {
     let left = expiry.ok_or("no metric")? - Timestamp::now().as_second();
     holds((89 * 86_400..=90 * 86_400).contains(&left), left)?;
     holds(page.contains("nadmit_certificate_renewal_failed 0"), page)?;
-    // The first look told the webhooks; what is served is believed from the beginning.
+    // The first pass updated the webhooks; the served certificate is trusted from the beginning.
     let mut connection = Connection::open(replica.webhooks, &bundle(&server)).await?;
     connection.review().await
 }

@@ -1,22 +1,22 @@
-//! Certificates in a Secret: what replicas make of it with an API server, with each other, and
-//! with everything that goes wrong; and the binary, serving through a change of CAs.
+//! Certificates in a Secret: their maintenance by replicas with an API server, with each other, and
+//! under faults; and the binary, serving through a CA rotation.
 
-mod agreeing;
 mod binary;
-mod dying;
-mod looks;
+mod clock_skew;
+mod crashes;
+mod fixture;
 mod real;
+mod scenarios;
 mod serving;
-mod stage;
 mod storm;
 
 use libtest_mimic::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
-        looks::trials(),
-        agreeing::trials(),
-        dying::trials(),
+        scenarios::trials(),
+        clock_skew::trials(),
+        crashes::trials(),
         storm::trials(),
         binary::trials(),
         real::trials(),

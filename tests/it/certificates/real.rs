@@ -1,4 +1,4 @@
-//! The same at a real API server: it takes what is sent, and refuses a patch that comes too late.
+//! Certificates with a real API server: it accepts what is sent, and rejects a late patch.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::stage::{Told, holds};
+use super::fixture::{Told, holds};
 use crate::api_server::{NEEDS, RealServer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The object is created from JSON.
+/// Creates an object from JSON.
 async fn create<K>(api: &Api<K>, object: serde_json::Value) -> Result<K, Failed>
 where
     K: Resource + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
@@ -114,7 +114,7 @@ async fn taken() -> Told {
         verify(&chain, &trusted().await?, &names, Timestamp::now()),
         "nobody trusts it",
     )?;
-    // A patch for a version that is gone.
+    // A patch for an outdated version.
     let version = stale.metadata.resource_version.ok_or("no version")?;
     let late: json_patch::Patch = serde_json::from_value(json!([
         {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": STANDARD.encode("x")},
@@ -126,7 +126,7 @@ async fn taken() -> Told {
         .await;
     let told = told.map(|_| ()).map_err(|error| Answer::of(&error));
     holds(matches!(told, Err(Answer::Conflict(_))), told)?;
-    // A change of CAs.
+    // A CA rotation.
     let broken = Patch::Merge(json!({"data": {"ca.key": "eA=="}}));
     secrets
         .patch("nadmit-tls", &PatchParams::default(), &broken)

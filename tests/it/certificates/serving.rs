@@ -1,4 +1,4 @@
-//! The binary as a process, and callers of it.
+//! The binary as a process, and its callers.
 
 use std::{
     fs,
@@ -27,15 +27,15 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, time::sleep};
 use tokio_rustls::TlsConnector;
 
-use super::stage::{Told, certificates, holds};
+use super::fixture::{Told, certificates, holds};
 use crate::api_server::ApiServer;
 
-/// How long anything may take on a busy machine.
+/// The time limit of any wait on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// What the API server calls the replicas.
+/// The name by which the API server calls the replicas.
 pub(super) const NAME: &str = "nadmit.nadmit.svc";
 
-/// A process that serves; it ends with the trial.
+/// A serving process; it ends with the test.
 pub(super) struct Serving {
     process: Child,
     pub(super) webhooks: SocketAddr,
@@ -97,7 +97,7 @@ impl Serving {
         Ok(serving)
     }
 
-    /// What the admin listener says, with its status at the end.
+    /// Returns the admin listener's response, with its status at the end.
     pub(super) fn get(&self, path: &str) -> Result<String, Failed> {
         let url = format!("http://{}{path}", self.admin);
         curl(&["--write-out", "%{http_code}", &url])
@@ -124,7 +124,7 @@ impl Drop for Serving {
     }
 }
 
-/// The address in the next line that begins so.
+/// Returns the address in the next line with this beginning.
 fn address(lines: &Receiver<String>, start: &str) -> Result<SocketAddr, Failed> {
     loop {
         let line = lines.recv_timeout(PATIENCE)?;
@@ -146,7 +146,7 @@ pub(super) fn curl(arguments: &[&str]) -> Result<String, Failed> {
     Err(format!("curl: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// A connection of the API server, which trusts this bundle.
+/// An API server's connection that trusts this bundle.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     pub(super) shown: Certificate,

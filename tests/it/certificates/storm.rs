@@ -1,5 +1,5 @@
-//! Everything at once: replicas that crash, API servers that fail, lose answers and carry out what
-//! nobody waits for any more, wrong clocks, Secrets that somebody breaks; from a seed.
+//! All faults at once, from a seed: replicas crash, API servers fail, lose responses and perform
+//! requests late, clocks are wrong, and users break Secrets.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stage::{Replica, Stage, Told, certificates, holds, same, seconds, short_lives, trial};
+use super::fixture::{
+    Replica, Stage, Told, certificates, holds, same, seconds, short_lives, trial,
+};
 use crate::api_server::{Failure, FaultAction, Rule};
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -17,9 +19,9 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// How long an API server may take to notice a `caBundle`.
+/// The maximum delay until an API server notices a `caBundle`.
 const NOTICES: Duration = Duration::from_secs(40);
-/// How many things happen.
+/// The number of random steps.
 const ROUNDS: u64 = 30;
 
 struct Dice(u64);
@@ -39,22 +41,22 @@ impl Dice {
     }
 }
 
-/// API servers that call, and what they have noticed of the webhooks.
+/// API servers that call replicas, and the versions of the webhooks that they have noticed.
 struct Callers {
-    /// When the bundles became what they are.
+    /// The times when the bundles changed.
     views: Vec<(Instant, Vec<String>)>,
-    /// Until when nobody can help that calls fail: somebody has just broken the webhooks.
+    /// The end of the time in which failing calls are expected, after a user broke the webhooks.
     excused: Instant,
 }
 
 impl Callers {
-    /// Each API server, whichever of the last versions it knows, believes each replica.
+    /// Checks that each API server, with any version that it may have, trusts each replica.
     fn check(&mut self, stage: &Stage, replicas: &[Replica; 2], words: &str) -> Told {
         let (now, bundles) = (Instant::now(), stage.bundles());
         if self.views.last().is_none_or(|(_, last)| *last != bundles) {
             self.views.push((now, bundles));
         }
-        // The one before them was noticed by everybody in time, or is known to somebody still.
+        // Its successor has been noticed by every API server, or this one may still be in use.
         let old = |(since, _): &(Instant, _)| now.duration_since(*since) > NOTICES;
         let gone = self.views.iter().filter(|view| old(view)).count();
         self.views.drain(..gone.saturating_sub(1));
@@ -115,7 +117,8 @@ async fn storm(seed: u64) -> Told {
                 pass(&stage, &replicas, &mut callers, 30, &words).await?;
             }
             3 => {
-                // As who applies what is in git: until it is put right, nobody can help it.
+                // A user applies the manifests from git: calls may fail until the webhooks are
+                // repaired.
                 stage.register();
                 callers.excused = Instant::now() + Duration::from_secs(20) + NOTICES;
                 pass(&stage, &replicas, &mut callers, 30, &words).await?;
@@ -166,7 +169,7 @@ async fn somebody_breaks(stage: &Stage, dice: &mut Dice) -> Told {
     let half = dice.below(2) == 0;
     stage.edit(|secret| {
         let text = secret["data"][other].as_str().unwrap_or_default();
-        // Without any key of a CA it would be somebody else's.
+        // If every CA key were removed, the Secret would count as foreign.
         let broken = match half && text.len() > 8 {
             true => Value::from(&text[..text.len() / 8 * 4]),
             false => json!(text),
@@ -175,7 +178,7 @@ async fn somebody_breaks(stage: &Stage, dice: &mut Dice) -> Told {
     })
 }
 
-/// In the end all agree, and nobody writes any more than is due.
+/// Checks that finally all agree, and that nothing is written except when due.
 async fn settled(
     stage: &Stage,
     replicas: &[Replica; 2],
@@ -185,7 +188,7 @@ async fn settled(
     let writes = || stage.writes("update", "secrets") + stage.writes("create", "secrets");
     let before = writes();
     pass(stage, replicas, callers, 360, "in the end").await?;
-    // A certificate in six minutes, and perhaps a change of CAs.
+    // A certificate in six minutes, and perhaps a CA rotation.
     holds(writes() - before <= 4, writes() - before)?;
     seconds(20).await;
     same(replicas[0].shows(), replicas[1].shows())?;

@@ -2,12 +2,12 @@
 //!
 //! `contract` and `model` run on the embedded ledger, too: what both promise is written once.
 
-mod answers;
 mod batches;
 mod contract;
 mod following;
 mod model;
 mod reading;
+mod responses;
 mod sockets;
 mod support;
 
@@ -15,7 +15,7 @@ use libtest_mimic::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
-        answers::trials(),
+        responses::trials(),
         batches::trials(),
         contract::trials(),
         following::trials(),

@@ -1,9 +1,9 @@
 //! The catalog of a living cluster, against the stand-in for its API server.
 
 mod chaos;
-mod confirm;
 mod faults;
 mod follow;
+mod live_reads;
 mod memory;
 mod support;
 
@@ -13,7 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         follow::trials(),
         faults::trials(),
-        confirm::trials(),
+        live_reads::trials(),
         chaos::trials(),
         memory::trials(),
     ]

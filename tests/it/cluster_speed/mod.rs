@@ -1,7 +1,7 @@
 //! What binding costs in a cluster, in the API server's time: two replicas in process, the stand-in
 //! for the API server, 2 ms a write, and a clock that stands still while anybody computes.
 
-mod world;
+mod fixture;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use libtest_mimic::{Failed, Trial};
 use tokio::time::Instant;
 
-use self::world::World;
+use self::fixture::World;
 
 /// How long the API server takes for a write.
 const WRITE: Duration = Duration::from_millis(2);
@@ -21,11 +21,11 @@ const MOST_TENTHS: u64 = 12;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("cluster_speed::a_bind_waits_for_one_write_more", || {
-            world::paused(one())
+            fixture::paused(one())
         }),
         Trial::test(
             "cluster_speed::a_burst_on_a_pool_that_just_suffices",
-            || world::paused(burst()),
+            || fixture::paused(burst()),
         ),
     ]
 }

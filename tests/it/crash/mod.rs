@@ -5,8 +5,8 @@
 //! rounds use the same file. `NADMIT_CRASHES=1000 cargo test --test it crash` makes a thousand
 //! rounds in place of a dozen, `NADMIT_CRASH_SEED` other moments.
 
-mod story;
-mod verdict;
+mod protocol;
+mod verify;
 mod writer;
 
 use std::{
@@ -24,8 +24,8 @@ use nadmit::ledger::{EmbeddedLedger, OpenError, Store as _};
 
 pub(crate) use self::writer::be_the_writer;
 use self::{
-    story::{Line, Random},
-    verdict::Known,
+    protocol::{Line, Random},
+    verify::Known,
 };
 
 const LEDGER: &str = "allocations.redb";
@@ -53,7 +53,7 @@ fn killed() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let mut random = Random(number("NADMIT_CRASH_SEED", 1));
     let rounds = number("NADMIT_CRASHES", CRASHES);
-    let (mut known, mut total) = (Known::default(), verdict::Counts::default());
+    let (mut known, mut total) = (Known::default(), verify::Counts::default());
     let (mut before, mut last) = (None, 0);
     for round in 1..=rounds {
         let lines = run_and_kill(folder.path(), round, &mut random)?;

@@ -9,7 +9,7 @@ use std::{
 
 use nadmit::ledger::{EmbeddedLedger, Store as _, WriteError};
 
-use super::story::{Line, Op, Random, holder};
+use super::protocol::{Line, Op, Random, holder};
 
 /// Where the ledger is: a process with this variable is a writer.
 pub(super) const FOLDER: &str = "NADMIT_CRASH_FOLDER";

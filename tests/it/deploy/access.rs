@@ -12,7 +12,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use super::{
-    life::life,
+    lifecycle::life,
     objects::{ROOT, of_file, one},
     registered::list,
 };

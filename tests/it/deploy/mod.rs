@@ -7,14 +7,14 @@
 mod access;
 mod chart;
 mod image;
-mod life;
-mod manners;
+mod lifecycle;
 pub(crate) mod objects;
 mod protection;
 mod registered;
 mod registration;
 mod schemas;
 mod settings;
+mod webhook_config;
 
 use libtest_mimic::Trial;
 
@@ -23,7 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         access::trials(),
         chart::trials(),
         image::trials(),
-        manners::trials(),
+        webhook_config::trials(),
         protection::trials(),
         registration::trials(),
         schemas::trials(),

@@ -1,4 +1,4 @@
-//! Manifests that are applied again, tried out, or without a name.
+//! Manifests that are applied again, applied as a dry run, or have no name.
 
 use libtest_mimic::Failed;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     Named,
     cluster::{injected, pod},
-    newer,
+    newer_apis,
     shared::installed,
 };
 use crate::api_server::RealServer;
@@ -33,15 +33,16 @@ fn by_server() -> Result<(), Failed> {
     )
 }
 
-/// Before and after addresses were put in.
+/// Applies a manifest before and after addresses were injected.
 fn applied(namespace: &str, range: &str, apply: &[&str]) -> Result<(), Failed> {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage(namespace, range, &[])?;
     cluster.until_ready(namespace)?;
     let manifest = pod("web", namespace, "storage");
-    // Older ones: a server-side apply that webhooks put right writes its time anew, and nothing else.
-    let is_newer = RealServer::minor().is_some_and(|minor| minor >= newer::MINOR);
+    // In older versions, a server-side apply that webhooks modify updates its timestamp, and
+    // nothing else.
+    let is_newer = RealServer::minor().is_some_and(|minor| minor >= newer_apis::MINOR);
     let writes_time = apply.contains(&"--server-side") && !is_newer;
     let stored = || -> Result<Value, Failed> {
         let text = cluster.done(&["get", "pod", "-n", namespace, "web", "-o=json"], "")?;
@@ -83,7 +84,7 @@ fn dry_run() -> Result<(), Failed> {
     let cluster = &installed.cluster;
     cluster.stage("dry", "192.0.2.80/28", &[])?;
     cluster.until_ready("dry")?;
-    // With a node, so that it gets its address when it is created.
+    // With a node set, so that it gets its address when it is created.
     let manifest = pod("web", "dry", "storage").replace("spec:\n", "spec:\n  nodeName: node-1\n");
     let path = "-o=jsonpath={.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/networks}";
     let tried = cluster.done(&["create", "--dry-run=server", path, "-f", "-"], &manifest)?;

@@ -1,4 +1,4 @@
-//! What happens to nadmit while pods are created and bound.
+//! Disruptions of nadmit while pods are created and bound.
 
 use std::{
     fs, io,
@@ -12,9 +12,9 @@ use libtest_mimic::Failed;
 use super::{
     Named,
     cluster::{Cluster, Registration, soon},
+    pod_stream::{Stream, UNREVIEWED, settled},
     process::{Home, certificates},
     shared::installed,
-    stream::{Stream, UNREVIEWED, settled},
 };
 
 pub(super) const TRIALS: &[Named] = &[
@@ -22,7 +22,7 @@ pub(super) const TRIALS: &[Named] = &[
     ("one_of_two_replicas_is_killed", killed),
 ];
 
-/// The files are replaced, while both authorities are trusted; then the old one is trusted no more.
+/// The certificate files are replaced while both CAs are trusted; then the old CA is removed.
 fn rotated() -> Result<(), Failed> {
     let installed = installed()?;
     let cluster = &installed.cluster;
@@ -33,7 +33,7 @@ fn rotated() -> Result<(), Failed> {
     soon("nadmit is not ready", || {
         Ok(nadmit.is_ready()?.then_some(()))
     })?;
-    // Lives end in whole seconds, and by them the certificates are told apart.
+    // Validity periods are in whole seconds, and tell the certificates apart.
     thread::sleep(Duration::from_millis(1100));
     let next = home.path("next");
     certificates(&next)?;
@@ -68,7 +68,7 @@ fn rotated() -> Result<(), Failed> {
     }
 }
 
-/// The one that leads. What is in progress there fails open, and is healed.
+/// Kills the leader. Its reviews in progress fail open, and are backfilled.
 fn killed() -> Result<(), Failed> {
     let cluster = Cluster::start()?;
     let home = Home::new("")?;
@@ -105,7 +105,7 @@ fn killed() -> Result<(), Failed> {
     leader.kill()?;
     stream.more(20)?;
     let errors = stream.end()?;
-    // Fail-open is no failed create; whatever else there is, is one.
+    // A create that failed open is not an error; anything else is.
     if let Some(error) = errors.iter().find(|error| !error.starts_with(UNREVIEWED)) {
         return Err(format!("{error}, and {} more", errors.len() - 1).into());
     }
@@ -118,7 +118,8 @@ fn killed() -> Result<(), Failed> {
     cluster.until_free("db")
 }
 
-/// What a Service is: a port behind which one of those answers that are there. It ends with the process.
+/// Plays a Service: a port that forwards to one of the available replicas. Runs until the process
+/// ends.
 fn service(backends: Vec<String>) -> Result<u16, Failed> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let port = listener.local_addr()?.port();
@@ -142,7 +143,7 @@ fn service(backends: Vec<String>) -> Result<u16, Failed> {
 }
 
 fn forward(mut from: TcpStream, mut to: TcpStream) {
-    // Either end may go at any moment: then both do.
+    // If one end closes, both do.
     let _ = io::copy(&mut from, &mut to);
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);

@@ -1,23 +1,23 @@
-//! From end to end: a real kube-apiserver and etcd, nadmit as a process with the rights that `deploy/`
-//! grants it, and kubectl.
+//! End-to-end tests: a real kube-apiserver and etcd, nadmit as a process with the permissions that
+//! `deploy/` grants it, and kubectl.
 //!
-//! `KUBEBUILDER_ASSETS` names the folder of the two servers, or `tests/real/build.sh kubernetes etcd` has
-//! built them; without them, or without kubectl, the trials are
-//! shown as ignored, with the reason. What only a newer server can show is ignored on an older one.
-//! Trials that stop something have a server of their own; the others share one, in namespaces of their own.
+//! `KUBEBUILDER_ASSETS` names the folder of the two servers, or `tests/real/build.sh kubernetes
+//! etcd` has built them; without them, or without kubectl, the tests are ignored with the reason.
+//! Tests that require a newer server are ignored on an older one. Tests that stop something have a
+//! server of their own; the others share one, in namespaces of their own.
 
+mod address_release;
 mod applying;
-mod away;
 mod cluster;
-mod freeing;
+mod downtime;
 mod load;
-mod newer;
+mod messages;
+mod newer_apis;
 mod outage;
+mod pod_stream;
 mod process;
 mod release;
 mod shared;
-mod stream;
-mod words;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -27,7 +27,7 @@ use crate::{
     deploy::objects,
 };
 
-/// A trial's name and what it does.
+/// The name of a test, and its function.
 type Named = (&'static str, fn() -> Result<(), Failed>);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -36,10 +36,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         false => Some(NEEDS),
     };
     let trials = [
-        words::TRIALS,
+        messages::TRIALS,
         applying::TRIALS,
-        freeing::TRIALS,
-        away::TRIALS,
+        address_release::TRIALS,
+        downtime::TRIALS,
         load::TRIALS,
         outage::TRIALS,
     ];
@@ -48,9 +48,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         .into_iter()
         .map(|named| trial(named, missing));
     let minor = missing.is_none().then(RealServer::minor).flatten();
-    let too_old = minor.is_none_or(|minor| minor < newer::MINOR);
-    let missing = missing.or(too_old.then_some(newer::NEEDS));
-    let of_newer = newer::TRIALS.iter().map(|named| trial(*named, missing));
+    let too_old = minor.is_none_or(|minor| minor < newer_apis::MINOR);
+    let missing = missing.or(too_old.then_some(newer_apis::NEEDS));
+    let of_newer = newer_apis::TRIALS
+        .iter()
+        .map(|named| trial(*named, missing));
     of_any.chain(of_newer).chain(release::trials()).collect()
 }
 

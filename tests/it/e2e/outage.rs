@@ -1,4 +1,4 @@
-//! The API server ends and starts again; etcd stands still.
+//! Outages: the API server restarts; etcd is paused.
 
 use std::{thread, time::Duration};
 
@@ -7,8 +7,8 @@ use libtest_mimic::Failed;
 use super::{
     Named,
     cluster::pod,
+    pod_stream::{Stream, settled},
     shared::Installed,
-    stream::{Stream, settled},
 };
 
 pub(super) const TRIALS: &[Named] = &[
@@ -42,12 +42,13 @@ fn still() -> Result<(), Failed> {
     }
     cluster.server.resume_etcd()?;
     stream.more(5)?;
-    // Requests may have failed meanwhile, and nobody knows what became of them.
+    // Requests may have failed meanwhile, with unknown outcomes.
     stream.end()?;
     recovers(&installed)
 }
 
-/// Pods get addresses again, nobody's twice, and all are free when the pods are gone.
+/// Checks that pods get addresses again, each only once, and that all are free when the pods are
+/// gone.
 fn recovers(installed: &Installed) -> Result<(), Failed> {
     let cluster = &installed.cluster;
     cluster.done(&["create", "-f", "-"], &pod("after", "db", "storage"))?;

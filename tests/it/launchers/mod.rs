@@ -1,6 +1,6 @@
 //! Who is given what a virtual machine holds: one launcher, and the target of a migration in progress.
 
-mod world;
+mod fixture;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
@@ -11,7 +11,7 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
-use self::world::*;
+use self::fixture::*;
 
 type Case = fn() -> Told;
 

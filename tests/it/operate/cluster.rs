@@ -7,8 +7,8 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::json;
 
 use super::{
-    story::{has, timeless},
-    world::{RECORDS, World, pod, replica, same},
+    fixture::{RECORDS, World, pod, replica, same},
+    scenario::{has, timeless},
 };
 use crate::api_server::{Failure, FaultAction, Refusal, Rule};
 

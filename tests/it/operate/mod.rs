@@ -1,13 +1,13 @@
 //! The commands of operators, as the real binary: against a running server, and against its file.
 
 mod cluster;
-mod lost;
+mod fixture;
 mod maps;
 mod monitoring;
 mod real;
+mod recovery;
+mod scenario;
 mod server;
-mod story;
-mod world;
 
 use std::{fs, path::Path};
 
@@ -16,9 +16,12 @@ use libtest_mimic::{Failed, Trial};
 pub(crate) fn trials() -> Vec<Trial> {
     let no_curl = !server::has_curl();
     let served = [
-        Trial::test("operate::a_running_server_answers", story::online),
-        Trial::test("operate::the_file_answers_without_a_server", story::offline),
-        Trial::test("operate::allocations_move", story::moved),
+        Trial::test("operate::a_running_server_answers", scenario::online),
+        Trial::test(
+            "operate::the_file_answers_without_a_server",
+            scenario::offline,
+        ),
+        Trial::test("operate::allocations_move", scenario::moved),
         Trial::test(
             "operate::monitoring_names_what_is_exported",
             monitoring::exported,
@@ -28,7 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .into_iter()
         .map(|trial| trial.with_ignored_flag(no_curl));
     let others = [
-        Trial::test("operate::mistakes_say_what_to_do", story::mistakes),
+        Trial::test("operate::mistakes_say_what_to_do", scenario::mistakes),
         Trial::test("operate::the_page_shows_what_is_printed", page),
         Trial::test(
             "operate::both_forms_of_the_alerts_are_one",
@@ -37,7 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ];
     served
         .chain(others)
-        .chain(lost::trials())
+        .chain(recovery::trials())
         .chain(maps::trials())
         .chain(cluster::trials(no_curl))
         .chain(real::trials())

@@ -11,7 +11,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{server::Place, story::has};
+use super::{scenario::has, server::Place};
 use crate::api_server::{NEEDS, RealServer};
 
 const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";

@@ -1,8 +1,8 @@
 //! Who owns which address, whatever happens in whatever order: the index against a naive map.
 
-mod naive;
+mod generators;
+mod model;
 mod reconciling;
-mod world;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -15,8 +15,8 @@ use nadmit::allocation::{
 use proptest::{prelude::*, test_runner::TestCaseError};
 
 use self::{
-    naive::{Naive, key},
-    world::{Attachment, Ending, POOLS, Present, Step, ask, asker, elsewhere, layouts, step},
+    generators::{Attachment, Ending, POOLS, Present, Step, ask, asker, elsewhere, layouts, step},
+    model::{Naive, key},
 };
 use crate::properties;
 

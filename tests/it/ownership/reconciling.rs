@@ -9,7 +9,7 @@ use nadmit::allocation::{
 };
 use proptest::prelude::*;
 
-use super::world::{asker, layouts, network};
+use super::generators::{asker, layouts, network};
 use crate::properties;
 
 const NOW: Timestamp = Timestamp(1_000_000);

@@ -13,7 +13,7 @@ use std::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::{command::Cni, parts};
+use crate::{command::Cni, components};
 
 /// Where Debian puts the plugins; `NADMIT_CNI_PLUGINS` names another place.
 const PACKAGED: &str = "/usr/lib/cni";
@@ -70,7 +70,7 @@ impl Plugins {
 
     /// Returns those that `tests/real/build.sh plugins` has built.
     pub(crate) fn pinned() -> Option<Self> {
-        let folder = parts::folder("plugins")?;
+        let folder = components::folder("plugins")?;
         folder.join("macvlan").exists().then(|| Self::of(folder))
     }
 

@@ -1,11 +1,12 @@
-//! The columns and events that kubectl shows of a pool with a range that is full and one that never will be.
+//! The columns and events that kubectl shows of a pool with one full range and one that never fills
+//! up.
 
 use libtest_mimic::Failed;
 
 use super::{
     Named,
     cluster::{Cluster, installed},
-    stage::{is_ready, namespace, pool, stateful_set, text},
+    steps::{is_ready, namespace, pool, stateful_set, text},
 };
 
 pub(super) const TRIALS: &[Named] = &[("printer_columns", printer_columns)];
@@ -40,11 +41,12 @@ fn printer_columns() -> Result<(), Failed> {
     cluster.is_content()
 }
 
-/// Reads a table that kubectl prints: the row in which all of these stand, by the heads of its columns.
+/// Finds the row of a kubectl table that contains all these words; returns its cells with the
+/// column headings.
 fn row(table: &str, words: &[&str]) -> Option<Vec<(String, String)>> {
     let mut lines = table.lines();
     let head = lines.next()?;
-    // The columns begin where their heads do.
+    // A column begins where its heading does.
     let starts: Vec<usize> = head
         .char_indices()
         .filter(|(at, c)| *c != ' ' && (*at == 0 || head[..*at].ends_with("  ")))
@@ -129,7 +131,7 @@ fn events_of_pool(cluster: &Cluster) -> Result<(), Failed> {
     }
 }
 
-/// Sees that the pod that got nothing says why.
+/// Checks that the pod that got no address reports why.
 fn reason_of_pod(cluster: &Cluster) -> Result<(), Failed> {
     let pod = cluster.soon("there is no db-2", || {
         let told = cluster.kubectl(&["get", "pod", "-n", NAMESPACE, "db-2", "-o=json"], "")?;

@@ -1,4 +1,4 @@
-//! Installing again with other options, over what an earlier release has left, and taking everything out.
+//! Installing again with other options over the objects of an earlier release, and uninstalling.
 
 use libtest_mimic::Failed;
 use serde_json::Value;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::{
     Named,
     cluster::{Cluster, IMAGE},
-    stage::{namespace, text},
+    steps::{namespace, text},
     typo,
     upgrade::Left,
 };
 
 pub(super) const TRIALS: &[Named] = &[("install_again_with_other_options", install_again)];
 
-/// The kinds whose objects nadmit's manifests have outside of its namespace.
+/// The kinds of nadmit's cluster-scoped manifests.
 const OF_CLUSTER: [&str; 9] = [
     "clusterroles",
     "clusterrolebindings",
@@ -33,7 +33,7 @@ fn install_again() -> Result<(), Failed> {
     serves(&cluster, 3, "warn")?;
     left.is_kept(&cluster)?;
 
-    // What is not given stays.
+    // An option that is not given stays as it was.
     cluster.nadmit_does(&["install", "--mode", "deny"])?;
     serves(&cluster, 3, "deny")?;
     cluster.apply(&[namespace("typo", &[])])?;
@@ -45,7 +45,7 @@ fn install_again() -> Result<(), Failed> {
     cluster.nadmit_does(&["install", "--replicas", "1"])?;
     serves(&cluster, 1, "deny")?;
 
-    // What this cluster has no kind for is named, and nothing else is hindered.
+    // A kind that this cluster lacks is reported, and everything else is installed.
     let told = cluster.nadmit_does(&["install", "--monitoring"])?;
     for words in ["skipped", "the cluster has no ServiceMonitor"] {
         if !told.said().contains(words) {
@@ -63,7 +63,7 @@ fn install_again() -> Result<(), Failed> {
         return Err(format!("nadmit status: {}", told.said()).into());
     }
 
-    // Whoever comes back goes on with the records.
+    // A later installation continues with the records.
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
     serves(&cluster, 2, "warn")?;
     left.is_kept(&cluster)?;
@@ -76,7 +76,8 @@ fn install_again() -> Result<(), Failed> {
     }
 }
 
-/// Sees that so many replicas of the image serve in this mode, and that `nadmit status` says so.
+/// Checks that this number of replicas of the image serves in this mode, and that `nadmit status`
+/// reports it.
 fn serves(cluster: &Cluster, replicas: u64, mode: &str) -> Result<(), Failed> {
     let deployment = cluster.get(&["deployment", "-n", "nadmit", "nadmit"])?;
     let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
@@ -96,7 +97,7 @@ fn serves(cluster: &Cluster, replicas: u64, mode: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Sees that only definitions and records are left.
+/// Checks that only definitions and records are left.
 fn nothing_is_left(cluster: &Cluster) -> Result<(), Failed> {
     for kind in OF_CLUSTER {
         let names = names(cluster, kind)?;

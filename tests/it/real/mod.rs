@@ -1,21 +1,22 @@
-//! A cluster without containers: the real control plane, CNI plugins and Multus, and nadmit as its image
-//! would run it, in the network namespaces of its pods.
+//! A cluster without containers: the real control plane, CNI plugins and Multus, and nadmit as its
+//! image would run it, in the network namespaces of its pods.
 //!
-//! `tests/real/build.sh` builds the parts; `KUBEBUILDER_ASSETS`, `NADMIT_CNI_PLUGINS` and `MULTUS` name others.
-//! Where one is missing the trials are shown as ignored, with the reason. Without Multus the model in `wire`
-//! decides which plugins are run, and the trials say so. It needs root, for network namespaces.
+//! `tests/real/build.sh` builds the programs; `KUBEBUILDER_ASSETS`, `NADMIT_CNI_PLUGINS` and
+//! `MULTUS` name others. If one is missing, the tests are ignored with the reason. Without Multus
+//! the model in `wire` decides which plugins are run, and the tests print that. They need root, for
+//! network namespaces.
 
-mod away;
 mod cluster;
 mod columns;
 mod control_plane;
 mod install;
 mod node;
+mod outage;
 mod pages;
 mod parts;
 mod rollout;
-mod stage;
 mod statefulset;
+mod steps;
 mod typo;
 mod upgrade;
 
@@ -25,7 +26,7 @@ pub(crate) use self::cluster::end;
 use self::parts::Parts;
 use crate::deploy::objects::tool;
 
-/// A trial's name and what it does.
+/// The name of a test, and its function.
 type Named = (&'static str, fn() -> Result<(), Failed>);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -34,7 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         statefulset::TRIALS,
         typo::TRIALS,
         columns::TRIALS,
-        away::TRIALS,
+        outage::TRIALS,
         rollout::TRIALS,
         install::TRIALS,
         pages::TRIALS,

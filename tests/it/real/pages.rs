@@ -1,7 +1,8 @@
-//! The commands of pages, word for word and in their order, in clusters of their own.
+//! The commands of documentation pages, word for word and in order, in clusters of their own.
 //!
-//! A block of shell goes to bash line by line; a block of YAML is applied, or becomes the file that the page
-//! names. `eth1` is replaced by the interface that the nodes have; what is left out stands in [`LEFT_OUT`].
+//! A block of shell goes to bash line by line; a block of YAML is applied, or becomes the file that
+//! the page names. `eth1` is replaced by the interface of the nodes. [`LEFT_OUT`] lists the
+//! commands that are not run.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use super::{
     Named,
     cluster::{Cluster, IMAGE, Told},
-    stage::stateful_set,
+    steps::stateful_set,
 };
 use crate::{api_server::ForeignKind, deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
 
@@ -26,7 +27,7 @@ pub(super) const TRIALS: &[Named] = &[
     ("page_install", install),
 ];
 
-/// Those that need the plugin of Whereabouts as well.
+/// Tests that also need Whereabouts's plugin.
 pub(super) const TRIALS_WITH_WHEREABOUTS: &[Named] = &[("page_from_whereabouts", from_whereabouts)];
 
 /// The kinds of cert-manager that its overlay has objects of.
@@ -44,10 +45,10 @@ const fn cert_manager(kind: &'static str, plural: &'static str) -> ForeignKind {
     }
 }
 
-/// Those that need helm as well.
+/// Tests that also need helm.
 pub(super) const TRIALS_WITH_HELM: &[Named] = &[("page_install_by_helm", install_by_helm)];
 
-/// Commands that are not run, by their beginning, and why.
+/// The beginnings of commands that are not run, with the reasons.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("cargo install", "the binary of this build is there"),
     ("docker ", "the nodes pull no images"),
@@ -55,8 +56,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// kubectl, but for `exec` in a replica of nadmit, which the nodes do not serve: the command is run in the
-/// root and the network namespace of one.
+/// A wrapper of kubectl that runs `exec`, which the nodes do not serve, in the root and the network
+/// namespace of a replica of nadmit.
 const KUBECTL: &str = r#"#!/bin/sh
 if [ "$1 $2 $3 $4 $5" = 'exec -n nadmit deploy/nadmit --' ]; then
   shift 5
@@ -76,14 +77,14 @@ fi
 exec KUBECTL "$@"
 "#;
 
-/// One block of a page.
+/// A block of a page.
 #[derive(Debug)]
 struct Block {
     language: String,
     text: String,
 }
 
-/// A shell beside a cluster, in a folder of its own.
+/// A shell in a folder of its own, with access to a cluster.
 struct Shell<'c> {
     cluster: &'c Cluster,
     folder: TempDir,
@@ -127,13 +128,13 @@ fn stateful_sets() -> Result<(), Failed> {
         holds(&said, words)?;
     }
     on_the_wire(&cluster, "db-0", "192.0.2.196/27")?;
-    // The page releases what a replica has kept that is scaled away.
+    // The page releases the addresses retained for a replica that is scaled away.
     shell.well("kubectl scale -n db statefulset/db --replicas=2")?;
     cluster.until_pods("db", 2)?;
     let said = shell.run_block(PAGE, "nadmit allocations --cluster --namespace db")?;
     holds(&said, "(retained)")?;
     on_the_wire(&cluster, "db-1", "192.0.2.197/27")?;
-    // An address that is set aside for a replica is given to it.
+    // A replica gets the address that is reserved for it.
     shell.well("kubectl scale -n db statefulset/db --replicas=0")?;
     cluster.until_pods("db", 0)?;
     shell.well("kubectl exec -n nadmit deploy/nadmit -- /nadmit release 192.0.2.196 --yes")?;
@@ -143,7 +144,7 @@ fn stateful_sets() -> Result<(), Failed> {
     on_the_wire(&cluster, "db-0", "192.0.2.205/27")
 }
 
-/// Forth and back again, with the same three replicas.
+/// Migrates from Whereabouts and back again, with the same three replicas.
 fn from_whereabouts() -> Result<(), Failed> {
     const PAGE: &str = "docs/from-whereabouts.md";
     let cluster = Cluster::start(2)?;
@@ -184,7 +185,7 @@ fn from_whereabouts() -> Result<(), Failed> {
         "kubectl exec -n nadmit deploy/nadmit -- /nadmit release",
     )?;
     holds(&said, "(retained)")?;
-    // The page releases one; the others go the same way.
+    // The page releases one address; the others are released the same way.
     for address in ["192.0.2.196", "192.0.2.198"] {
         shell.well(&format!(
             "kubectl exec -n nadmit deploy/nadmit -- /nadmit release {address} --yes"
@@ -196,7 +197,8 @@ fn from_whereabouts() -> Result<(), Failed> {
     addresses(&cluster).map(drop)
 }
 
-/// Returns what the three replicas have on their interfaces, once they are ready: all different.
+/// Returns the addresses on the interfaces of the three replicas once they are ready, and checks
+/// that all differ.
 fn addresses(cluster: &Cluster) -> Result<BTreeMap<String, Vec<String>>, Failed> {
     let pods = cluster.until_pods("db", 3)?;
     let mut found = BTreeMap::new();
@@ -218,7 +220,7 @@ fn on_the_wire(cluster: &Cluster, pod: &str, address: &str) -> Result<(), Failed
     }
 }
 
-/// The command and the manifests of the page, and its removal after each.
+/// Runs the command and applies the manifests of the page, each followed by an uninstallation.
 fn install() -> Result<(), Failed> {
     const PAGE: &str = "docs/install.md";
     let cluster = Cluster::start(1)?;
@@ -234,7 +236,8 @@ fn install() -> Result<(), Failed> {
     remove()?;
     shell.run_block(PAGE, "kubectl apply -k deploy/crds")?;
     cluster.nadmit_does(&["status"])?;
-    // What brings the certificates of the other overlays is not here, so their objects are only judged.
+    // The issuers of the other overlays' certificates are not installed here, so their objects are
+    // only validated.
     for kind in CERT_MANAGER {
         cluster.apply(&[kind.definition()])?;
     }
@@ -246,7 +249,7 @@ fn install() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The chart, as the page installs it.
+/// Installs the chart as the page describes.
 fn install_by_helm() -> Result<(), Failed> {
     let cluster = Cluster::start(1)?;
     let shell = Shell::new(&cluster)?;
@@ -274,7 +277,7 @@ impl<'c> Shell<'c> {
         Ok(Self { cluster, folder })
     }
 
-    /// Runs all blocks of a section, in their order; returns what they print.
+    /// Runs all blocks of a section in order, and returns their output.
     fn run_section(&self, page: &str, heading: &str) -> Result<String, Failed> {
         let text = fs::read_to_string(Path::new(ROOT).join(page))?;
         let section =
@@ -290,7 +293,7 @@ impl<'c> Shell<'c> {
         Ok(said)
     }
 
-    /// Runs the block of shell in which a line begins so.
+    /// Runs the shell block that contains a line with this beginning.
     fn run_block(&self, page: &str, beginning: &str) -> Result<String, Failed> {
         let text = fs::read_to_string(Path::new(ROOT).join(page))?;
         let found = blocks(&text).find(|block| {
@@ -312,7 +315,7 @@ impl<'c> Shell<'c> {
         };
         let settings = self.folder.path().join("whereabouts.conf");
         fs::write(&settings, "{}")?;
-        // On a node this stands in a file at a fixed place.
+        // On a node this is a file at a fixed path.
         let kind = format!(
             "\"type\": \"whereabouts\", \"kubernetes\": {{\"kubeconfig\": \"{}\"}}, \
              \"configuration_path\": \"{}\"",
@@ -333,7 +336,7 @@ impl<'c> Shell<'c> {
         Ok(())
     }
 
-    /// Applies the block of YAML in which a line is this.
+    /// Applies the YAML block that contains this line.
     fn apply_block(&self, page: &str, line: &str) -> Result<String, Failed> {
         let text = fs::read_to_string(Path::new(ROOT).join(page))?;
         let found = blocks(&text)
@@ -351,7 +354,7 @@ impl<'c> Shell<'c> {
         text.replace("eth1", self.cluster.master())
     }
 
-    /// Runs commands that have to go well; returns what they print.
+    /// Runs commands that have to succeed, and returns their output.
     fn well(&self, commands: &str) -> Result<String, Failed> {
         let told = self.bash(commands)?;
         println!("$ {commands}\n{}", told.said());
@@ -378,7 +381,7 @@ impl<'c> Shell<'c> {
     }
 }
 
-/// Returns the text below a heading, up to the next of its level or above.
+/// Returns the text below a heading, up to the next heading of its level or above.
 fn section<'t>(text: &'t str, heading: &str) -> Option<&'t str> {
     let start = text.find(&format!("{heading}\n"))? + heading.len();
     let level = heading.split(' ').next()?.len();
@@ -396,7 +399,7 @@ fn section<'t>(text: &'t str, heading: &str) -> Option<&'t str> {
     Some(rest)
 }
 
-/// Returns the blocks of code of a text.
+/// Returns the code blocks of a text.
 fn blocks(text: &str) -> impl Iterator<Item = Block> {
     let mut all: Vec<Block> = Vec::new();
     let mut open = false;

@@ -1,4 +1,4 @@
-//! The places of the real programs, and the reasons why a trial cannot have them.
+//! The paths of the real programs, and the reasons why a test has to be ignored.
 
 use std::{
     env, fs, io,
@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::{deploy::objects::tool, parts};
+use crate::{components, deploy::objects::tool};
 
 /// The programs of the control plane, in the folder of `KUBEBUILDER_ASSETS`.
 const CONTROL_PLANE: [&str; 4] = [
@@ -32,7 +32,7 @@ pub(super) struct Parts {
     plugins: PathBuf,
     /// The plugin of Whereabouts, if it is built.
     pub(super) whereabouts: Option<PathBuf>,
-    /// Multus, thin; without it a model decides what is attached.
+    /// Multus as a thin plugin; without it a model decides what is attached.
     pub(super) multus: Option<PathBuf>,
     pub(super) kubectl: PathBuf,
 }
@@ -40,32 +40,31 @@ pub(super) struct Parts {
 impl Parts {
     /// Finds everything: where the environment says, else in the cache of `tests/real/build.sh`.
     ///
-    /// # Errors
-    /// When something is missing; the reason says where it comes from.
+    /// # Errors If something is missing; the reason names its source.
     pub(super) fn find() -> Result<Self, String> {
         static FOUND: OnceLock<Result<Parts, String>> = OnceLock::new();
         FOUND.get_or_init(Self::look).clone()
     }
 
     fn look() -> Result<Self, String> {
-        let assets = holding(parts::assets(), &CONTROL_PLANE, OF_CONTROL_PLANE)?;
+        let assets = holding(components::assets(), &CONTROL_PLANE, OF_CONTROL_PLANE)?;
         let plugins = holding(plugins(), &PLUGINS, OF_PLUGINS)?;
         let kubectl = Some(assets.join("kubectl")).filter(|file| file.is_file());
         let kubectl = kubectl.or_else(|| tool("kubectl"));
         let parts = Self {
             assets,
             plugins,
-            whereabouts: parts::folder("whereabouts")
+            whereabouts: components::folder("whereabouts")
                 .map(|folder| folder.join("whereabouts"))
                 .filter(|file| file.is_file()),
-            multus: parts::multus(),
+            multus: components::multus(),
             kubectl: kubectl.ok_or("needs kubectl: tests/real/build.sh kubernetes")?,
         };
         can_make_namespaces()?;
         Ok(parts)
     }
 
-    /// Makes a folder of links to all plugins, as a node has them in one.
+    /// Creates a folder with links to all plugins, as a node has them in one folder.
     pub(super) fn gather_plugins(&self, folder: &Path) -> io::Result<PathBuf> {
         fs::create_dir(folder)?;
         for plugin in fs::read_dir(&self.plugins)? {
@@ -79,7 +78,7 @@ impl Parts {
     }
 }
 
-/// Returns a folder that has to hold these programs.
+/// Returns the folder, which has to contain these programs.
 fn holding(folder: Option<PathBuf>, programs: &[&str], from: &str) -> Result<PathBuf, String> {
     let folder = folder.unwrap_or_default();
     let missing = programs.iter().find(|name| !folder.join(name).is_file());
@@ -89,15 +88,16 @@ fn holding(folder: Option<PathBuf>, programs: &[&str], from: &str) -> Result<Pat
     }
 }
 
-/// Returns the folder of the CNI plugins: the one that `NADMIT_CNI_PLUGINS` names, else the built one.
+/// Returns the folder of the CNI plugins: the one that `NADMIT_CNI_PLUGINS` names, else the built
+/// one.
 fn plugins() -> Option<PathBuf> {
     let named = env::var_os("NADMIT_CNI_PLUGINS").filter(|value| !value.is_empty());
     named
         .map(PathBuf::from)
-        .or_else(|| parts::folder("plugins"))
+        .or_else(|| components::folder("plugins"))
 }
 
-/// Tries whether this process makes network namespaces and what is put into them.
+/// Checks that this process may create network namespaces and links in them.
 fn can_make_namespaces() -> Result<(), String> {
     let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
     if !root {

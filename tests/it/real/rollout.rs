@@ -1,4 +1,5 @@
-//! A rolling update of nadmit while pods come: failing closed, it refuses none of them, and denies every typo.
+//! A rolling update of nadmit while pods are created: with failurePolicy Fail no pod is refused,
+//! and every typo is denied.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -11,14 +12,14 @@ use serde_json::json;
 use super::{
     Named,
     cluster::{Cluster, IMAGE, installed},
-    stage::{NETWORKS, namespace},
+    steps::{NETWORKS, namespace},
     typo,
 };
 
 pub(super) const TRIALS: &[Named] = &[("a_rolling_update_is_not_noticed", not_noticed)];
 
 const NAMESPACE: &str = "rollout";
-/// Another name of the same binary.
+/// Another tag of the same image.
 const NEXT: &str = "nadmit:next";
 
 fn not_noticed() -> Result<(), Failed> {
@@ -29,7 +30,7 @@ fn not_noticed() -> Result<(), Failed> {
     ])?;
     cluster.nadmit_does(&["install", "--mode", "deny", "--fail-closed"])?;
     let rolled = while_rolling(&cluster);
-    // Whatever became of that: others count on it.
+    // Restored even after a failure: other tests rely on it.
     cluster.nadmit_does(&[
         "install",
         "--image",
@@ -45,7 +46,7 @@ fn not_noticed() -> Result<(), Failed> {
         .map(drop)
 }
 
-/// Updates nadmit, sends pods until that is done, and returns how many.
+/// Updates nadmit, creates pods until the update is done, and returns their number.
 fn while_rolling(cluster: &Cluster) -> Result<usize, Failed> {
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -58,7 +59,7 @@ fn while_rolling(cluster: &Cluster) -> Result<usize, Failed> {
             Ok(count)
         });
         let updated = cluster.nadmit_does(&["install", "--image", NEXT]);
-        // Those of before still drain when the command ends.
+        // Old replicas still drain when the command ends.
         let drained = cluster.until_pods("nadmit", 2);
         is_done.store(true, Ordering::Relaxed);
         let sent: Result<usize, Failed> = sender.join().unwrap_or_else(|_| Err("a panic".into()));
@@ -68,7 +69,8 @@ fn while_rolling(cluster: &Cluster) -> Result<usize, Failed> {
     })
 }
 
-/// Sends a right pod, which has to pass, and a wrong one, which has to be denied; neither is made.
+/// Sends a right pod, which has to be allowed, and a wrong one, which has to be denied, both as dry
+/// runs.
 fn is_judged(cluster: &Cluster) -> Result<(), Failed> {
     let dry = ["create", "--dry-run=server", "-f", "-"];
     let wrong = typo::pod(NAMESPACE);

@@ -7,7 +7,7 @@ use libtest_mimic::Failed;
 use super::{
     Named,
     cluster::{Cluster, installed},
-    stage::{namespace, pool, stateful_set},
+    steps::{namespace, pool, stateful_set},
 };
 
 pub(super) const TRIALS: &[Named] = &[(
@@ -36,7 +36,7 @@ fn addresses_on_interfaces() -> Result<(), Failed> {
         return Err(format!("not one address of each family: {given:?}").into());
     }
 
-    // A replica that is made anew has the address of the one before.
+    // A recreated replica has the address of its predecessor.
     cluster.done(&["delete", "pod", "-n", NAMESPACE, "db-1"], "")?;
     cluster.soon("db-1 is not made anew", || {
         let pods = cluster.until_pods(NAMESPACE, 3)?;
@@ -48,7 +48,7 @@ fn addresses_on_interfaces() -> Result<(), Failed> {
         "made anew",
     )?;
 
-    // So have those of a set that was away.
+    // So do the replicas of a set that was scaled to 0.
     scale(&cluster, 0)?;
     cluster.until_pods(NAMESPACE, 0)?;
     scale(&cluster, 3)?;
@@ -59,7 +59,7 @@ fn addresses_on_interfaces() -> Result<(), Failed> {
         "scaled to 0 and back",
     )?;
 
-    // Nothing hinders a namespace's end, and after the quarantine nothing is left of it.
+    // Nothing blocks the deletion of a namespace, and after the quarantine nothing of it is left.
     cluster.done(
         &["delete", "namespace", NAMESPACE, "--timeout=100s", "--wait"],
         "",
@@ -76,8 +76,8 @@ fn scale(cluster: &Cluster, replicas: u32) -> Result<(), Failed> {
         .map(drop)
 }
 
-/// Returns the addresses of the pods, once interfaces, records, `nadmit allocations` and Multus say the same, and no
-/// address is there twice.
+/// Returns the addresses of the pods once interfaces, records, `nadmit allocations` and Multus
+/// agree; checks that no address appears twice.
 pub(super) fn agreed<'p>(
     cluster: &Cluster,
     namespace: &str,

@@ -1,4 +1,4 @@
-//! A typo in the name of a network: denied where that is the mode, and where nadmit only warns the pod hangs.
+//! A typo in the name of a network: denied in mode deny; where nadmit only warns, the pod hangs.
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Named,
     cluster::installed,
-    stage::{NETWORKS, namespace, text},
+    steps::{NETWORKS, namespace, text},
 };
 
 pub(super) const TRIALS: &[Named] = &[
@@ -14,7 +14,7 @@ pub(super) const TRIALS: &[Named] = &[
     ("a_typo_that_is_warned_of_hangs", warned),
 ];
 
-/// Returns a pod of a network that is not there.
+/// Returns a pod with a network that does not exist.
 pub(super) fn pod(namespace: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -28,7 +28,7 @@ pub(super) fn pod(namespace: &str) -> Value {
     })
 }
 
-/// Returns the words that nadmit has for it.
+/// Returns nadmit's message for it.
 pub(super) fn complaint(namespace: &str) -> String {
     format!("network \"storage-nett\" does not exist in namespace \"{namespace}\"")
 }
@@ -40,7 +40,7 @@ fn denied() -> Result<(), Failed> {
         namespace(name, &[("nadmit.io/mode", "deny")]),
         cluster.plain_network(name, "storage-net"),
     ])?;
-    // Replicas hear of a namespace a moment later.
+    // Replicas learn of the namespace with a delay.
     let told = cluster.soon("the typo is not denied", || {
         let dry = ["apply", "--dry-run=server", "-f", "-"];
         let told = cluster.kubectl(&dry, &pod(name).to_string())?;
@@ -94,7 +94,7 @@ fn warned() -> Result<(), Failed> {
     if pod["status"]["phase"] != "Pending" || pod["spec"]["nodeName"].is_null() {
         return Err(format!("the pod does not hang on its node: {pod}").into());
     }
-    // It starts when the network comes.
+    // It starts once the network exists.
     cluster.apply(&[cluster.plain_network(name, "storage-nett")])?;
     cluster.until_pods(name, 1)?;
     cluster

@@ -1,5 +1,5 @@
-//! The objects of release 0.1.0 in a real cluster: they stay as they are, and addresses that nobody uses any more
-//! are freed.
+//! The objects of release 0.1.0 in a real cluster: they stay as they are, and addresses without a
+//! user are released.
 
 use std::{fs, path::Path};
 
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::{
     cluster::Cluster,
-    stage::{namespace, stateful_set, text},
+    steps::{namespace, stateful_set, text},
 };
 use crate::deploy::objects::parsed;
 
-/// The kinds, each in a file of its own.
+/// The kinds, with a file each.
 const KINDS: [&str; 4] = [
     "addresspools",
     "addressreservations",
@@ -22,14 +22,14 @@ const KINDS: [&str; 4] = [
 /// The namespace of the fixtures.
 pub(super) const NAMESPACE: &str = "db";
 
-/// The objects that a release has left.
+/// The objects that a release left behind.
 pub(super) struct Left {
     objects: Vec<(&'static str, Value)>,
 }
 
 impl Left {
-    /// Puts the objects into a cluster in which nadmit is not installed. The StatefulSet of the replica that holds
-    /// addresses is there, scaled to 0; the other holders are gone.
+    /// Creates the objects in a cluster in which nadmit is not installed. The StatefulSet of the
+    /// replica that holds addresses exists, scaled to 0; the other holders do not.
     pub(super) fn put(cluster: &Cluster) -> Result<Self, Failed> {
         let definitions = cluster.nadmit(&["crds"])?.out;
         cluster.done(&["apply", "-f", "-"], &definitions)?;
@@ -63,13 +63,14 @@ impl Left {
         Ok(Self { objects })
     }
 
-    /// Waits until the records of pods that are gone are gone, and sees that all others are as they were.
+    /// Waits until the records of missing pods are deleted, and checks that all others are
+    /// unchanged.
     pub(super) fn is_kept(&self, cluster: &Cluster) -> Result<(), Failed> {
         let of_pods = |object: &Value| !object["spec"]["holder"]["pod"].is_null();
         cluster.soon("records of pods that are gone are still there", || {
             let records = cluster.get(&["addressallocations"])?;
             let mut records = records["items"].as_array().into_iter().flatten();
-            // A reservation keeps what it sets aside.
+            // A reservation retains its addresses.
             let left = records
                 .any(|one| of_pods(one) && text(&one["spec"]["holder"]["pod"]["name"]) != "db-9");
             Ok((!left).then_some(()))
@@ -99,7 +100,7 @@ impl Left {
     }
 }
 
-/// Whether all that was there is there; defaults may have come to it.
+/// Returns true if `after` contains everything in `before`; defaults may have been added.
 fn holds(after: &Value, before: &Value) -> bool {
     match (after, before) {
         (Value::Object(after), Value::Object(before)) => before

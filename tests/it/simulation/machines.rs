@@ -1,25 +1,25 @@
-//! Virtual machines: what their users do, and who poses as theirs.
+//! Virtual machines: the actions of their users, and pods that pose as their launchers.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
-    dice::Dice,
+    cluster::{World, full_name, meta},
     nodes::NETWORKS,
-    plan::{NAMESPACES, NETWORK},
-    world::{World, full_name, meta},
+    rng::Dice,
+    scenario::{NAMESPACES, NETWORK},
 };
 
 pub(super) const MACHINES: &str = "virtualmachines.kubevirt.io";
 pub(super) const INSTANCES: &str = "virtualmachineinstances.kubevirt.io";
 pub(super) const MIGRATIONS: &str = "virtualmachineinstancemigrations.kubevirt.io";
 pub(super) const MIGRATION_UID: &str = "kubevirt.io/migrationJobUID";
-/// The machines of each namespace.
+/// The names of the machines in each namespace.
 const NAMES: [&str; 2] = ["vm-0", "vm-1"];
 
 impl World {
-    /// The machines of a history.
+    /// Creates the machines of a scenario.
     pub(super) fn make_machines(&self, dice: &Dice) {
         for namespace in NAMESPACES {
             for name in NAMES {
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// What befalls a machine in one step of the history.
+    /// Performs one random action on a machine.
     pub(super) fn machine_step(self: &Arc<Self>, dice: &Dice) {
         let machines = self.server.all(MACHINES);
         let Some(machine) = dice.pick(&machines) else {
@@ -72,7 +72,7 @@ impl World {
         }));
     }
 
-    /// Deletes a machine; another one of the name comes after a while.
+    /// Deletes a machine; after a random delay a machine of the same name is created.
     fn delete_machine(self: &Arc<Self>, machine: &Value, dice: &Dice) {
         let (world, machine) = (Arc::clone(self), machine.clone());
         let pause = dice.millis(100, 300_000);
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// A user makes a pod that names the instance as its owner, and sometimes a migration.
+    /// Creates a user's pod that names the instance as its owner, and sometimes a migration.
     fn pose(self: &Arc<Self>, machine: &Value, dice: &Dice) {
         let (namespace, name) = (meta(machine, "namespace"), meta(machine, "name"));
         let Some(instance) = self.server.stored(INSTANCES, namespace, name) else {
@@ -113,7 +113,7 @@ impl World {
         pod["metadata"]["generateName"] = json!("posing-");
         let migrations = self.server.all(MIGRATIONS);
         if let Some(one) = dice.pick(&migrations).filter(|_| dice.percent(50)) {
-            // The name may be guessed, the UID not.
+            // The name of a migration may be guessed, its UID may not.
             set_target(&mut pod, meta(one, "name"), "guessed");
         }
         if dice.percent(20) {
@@ -132,7 +132,7 @@ impl World {
     }
 }
 
-/// The machine that a pod says that it belongs to.
+/// Returns the machine that a pod names as its own.
 pub(super) fn machine_of(pod: &Value) -> Option<String> {
     let owner = &pod["metadata"]["ownerReferences"][0];
     let name = owner["name"].as_str()?;
@@ -140,20 +140,20 @@ pub(super) fn machine_of(pod: &Value) -> Option<String> {
     one.then(|| format!("machine {}/{name}", meta(pod, "namespace")))
 }
 
-/// Whether KubeVirt made a pod as the target of a migration.
+/// Returns true if KubeVirt created the pod as the target of a migration.
 pub(super) fn is_target(pod: &Value) -> bool {
     meta(pod, "name").starts_with("virt-launcher-")
         && pod["metadata"]["labels"][MIGRATION_UID].is_string()
 }
 
 impl World {
-    /// The UID of the machine of this name; of an instance without one, nothing.
+    /// Returns the UID of the machine of this name; empty for an instance without a machine.
     pub(super) fn machine_uid(&self, namespace: &str, name: &str) -> Option<String> {
         let stored = self.server.stored(MACHINES, namespace, name)?;
         Some(meta(&stored, "uid").to_owned())
     }
 
-    /// Whether a machine or an instance of this name is there.
+    /// Returns true if a machine or an instance of this name exists.
     pub(super) fn has_machine(&self, namespace: &str, name: &str) -> bool {
         self.machine_uid(namespace, name).is_some()
             || self.server.stored(INSTANCES, namespace, name).is_some()

@@ -1,45 +1,47 @@
-//! Histories of a cluster with several replicas of nadmit, each told by a seed.
+//! Scenarios of a cluster with several replicas of nadmit, each generated from a seed.
 //!
 //! Everything runs on one thread, in paused time: the replicas as `nadmit serve` runs them, the
 //! stand-in for the API server, and the actors around them (`user`, `scheduler`, `workloads`,
-//! `nodes`). What they do, and what goes wrong (`weather`), follows from the seed alone, so a seed
-//! tells its history again, line by line.
+//! `nodes`). Their actions and the faults (`api_faults`) follow from the seed alone, so a seed
+//! replays its scenario line by line.
 //!
-//! While a history runs:
-//! - S1: no address is used by two containers, wherever they run, but for nodes that are lost for
+//! While a scenario runs:
+//! - S1: no address is used by two containers, wherever they run, except on nodes that are lost for
 //!   longer than the pool waits.
-//! - S2: no record changes hands without a compare-and-swap, and no address has two.
-//! - S3: nothing is refused for another replica's being ahead.
+//! - S2: no record changes hands without a compare-and-swap, and no address has two records.
+//! - S3: nothing is refused because another replica is ahead.
 //!
-//! At its end, when everything works again and some minutes have passed (`end`):
-//! - L1: every allocation belongs to a pod that lives, a workload that keeps it, or a reservation.
-//! - L2: what a bound pod carries is what it holds, and nothing that could be given is missing.
-//! - L3: who keeps addresses from pod to pod has kept them.
-//! - L4: the index of every replica is as the ledger is.
-//! - L5: there is an end: nothing is done over and over again.
+//! At its end, after some minutes without faults (`invariants`):
+//! - L1: every allocation belongs to a pod that is alive, to a workload that retains it, or to a
+//!   reservation.
+//! - L2: a bound pod carries what it holds, and lacks nothing that could be allocated.
+//! - L3: holders that retain addresses from pod to pod still have them.
+//! - L4: the index of every replica equals the ledger.
+//! - L5: it comes to rest: no action is repeated forever.
 //!
-//! With `Cast::Machines` virtual machines are in the history, too: restarted, migrated and deleted,
-//! beside pods that only pose as theirs. A seed tells another history with them than without.
+//! With `Actors::Machines` there are virtual machines, too: restarted, migrated and deleted, along
+//! with pods that pose as their launchers. The same seed generates different scenarios with and
+//! without them.
 //!
-//! `NADMIT_SEED=7 cargo test --test it simulation::one` tells one history, with `NADMIT_MACHINES=1` one
-//! with machines; CONTRIBUTING.md says more.
+//! `NADMIT_SEED=7 cargo test --test it simulation::one` runs one scenario, with `NADMIT_MACHINES=1`
+//! one with machines; CONTRIBUTING.md says more.
 
-mod calamity;
-pub(crate) mod dice;
-mod end;
-mod found;
-mod log;
+mod api_faults;
+mod client_link;
+mod cluster;
+mod disasters;
+mod event_log;
+mod invariants;
+mod kubevirt;
 mod machines;
 mod nodes;
-mod plan;
+mod regressions;
 mod replicas;
+pub(crate) mod rng;
+mod scenario;
 mod scheduler;
 mod user;
-mod virt;
-mod weather;
-mod wire;
 mod workloads;
-mod world;
 
 use std::{
     cell::Cell,
@@ -52,26 +54,26 @@ use libtest_mimic::{Failed, Trial};
 use tokio::time::sleep;
 
 use self::{
-    plan::Cast,
+    cluster::World,
+    kubevirt::virt_controller,
+    scenario::Cast,
     scheduler::scheduler,
-    virt::virt_controller,
     workloads::{set_controller, sets},
-    world::World,
 };
 
-/// How many trials the seeds are divided among, to be run side by side.
+/// The number of tests that the seeds are divided among, to run in parallel.
 const TRIALS: u64 = 4;
-/// How many seeds each of them tells.
+/// The number of seeds in each test.
 const SEEDS: u64 = 50;
-/// How many of them with machines.
+/// The number of seeds with machines in each test.
 const SEEDS_OF_MACHINES: u64 = 20;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = of_seeds("seeds", Cast::Pods, SEEDS);
     trials.extend(of_seeds("machines", Cast::Machines, SEEDS_OF_MACHINES));
     let found = [
-        (Cast::Pods, found::SEEDS),
-        (Cast::Machines, found::SEEDS_OF_MACHINES),
+        (Cast::Pods, regressions::SEEDS),
+        (Cast::Machines, regressions::SEEDS_OF_MACHINES),
     ];
     for (cast, seeds) in found {
         trials.extend(seeds.iter().map(|(seed, what)| {
@@ -107,7 +109,7 @@ fn of_seeds(group: &str, cast: Cast, count: u64) -> Vec<Trial> {
     (0..TRIALS).map(trial).collect()
 }
 
-/// The cast that the environment asks for.
+/// Returns the actors that the environment selects.
 fn cast() -> Cast {
     match env::var_os("NADMIT_MACHINES") {
         Some(_) => Cast::Machines,
@@ -119,7 +121,7 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok()?.parse().ok()
 }
 
-/// Tells every so many'th of so many histories, and names the first that breaks.
+/// Runs `count` scenarios, `step` seeds apart, and names the first that fails.
 fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
     let step = usize::try_from(step)?;
     for seed in (first..first + count).step_by(step) {
@@ -128,14 +130,14 @@ fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Tells one history aloud.
+/// Runs one scenario and prints its log.
 fn one(seed: u64) -> Result<(), Failed> {
     let outcome = run(seed, cast())?;
     println!("{}", outcome.lines.join("\n"));
     outcome.verdict.map_or(Ok(()), |what| Err(what.into()))
 }
 
-/// Tells a history; its last lines if something did not hold.
+/// Runs a scenario; the error has the last lines of its log.
 fn told(seed: u64, cast: Cast) -> Result<Outcome, Failed> {
     let outcome = run(seed, cast)?;
     let with = match cast {
@@ -175,7 +177,7 @@ fn twice() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What came of a history.
+/// The outcome of a scenario.
 struct Outcome {
     lines: Vec<String>,
     verdict: Option<String>,
@@ -185,7 +187,7 @@ thread_local! {
     static PANICKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A task that panics ends silently: so it is noticed by its thread.
+/// Installs a hook that notes panics by thread, because a task that panics ends silently.
 fn notice_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,10 +1,10 @@
-//! Nodes, their kubelets, and what Multus makes of an annotation.
+//! Nodes, their kubelets, and the effect of an annotation by Multus.
 //!
-//! A container uses exactly the addresses of the annotation that was read when it started, until its
-//! kubelet has seen that its pod is gone. A node that is cut off goes on as it was.
+//! A container uses exactly the addresses of the annotation that was read when it started, until
+//! its kubelet has seen that its pod is gone. A node that is cut off keeps running its containers.
 //!
-//! S1 does not count a pod that was deleted by force and came again under its name: nadmit gives it
-//! what its holder has, and the quarantine is for others.
+//! S1 does not count a pod that was force-deleted and recreated under its name: nadmit gives it its
+//! holder's addresses, and the quarantine applies to other holders.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -12,33 +12,33 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    dice::Dice,
+    cluster::{World, full_name, has_ended, is_going, meta, node_of, path_of},
     machines::{is_target, machine_of},
-    plan::{NETWORK, POOL},
-    world::{World, full_name, has_ended, is_going, meta, node_of, path_of},
+    rng::Dice,
+    scenario::{NETWORK, POOL},
 };
 
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
-/// After this time without a sign of life a node is no longer ready.
+/// Seconds without a heartbeat after which a node is not ready.
 const MONITOR: u64 = 40;
-/// How far clocks are apart, twice: so much earlier a replica may think that a time has passed.
+/// Twice the maximum clock skew: a replica may see a time limit expire this much early.
 const APART: Duration = Duration::from_secs(11);
 
-/// A node, as it is and not as the API shows it.
+/// The actual state of a node, which the API may not show.
 pub(super) struct Node {
     pub(super) name: String,
-    /// Whether its kubelet reaches the API server.
+    /// Set if its kubelet reaches the API server.
     pub(super) reachable: bool,
-    /// Since when the API shows that it is not ready.
+    /// The time since when the API shows it as not ready.
     lost: Option<Instant>,
     containers: Vec<Container>,
-    /// What the kubelet is asking for.
+    /// Pods for which a request of the kubelet is in progress.
     busy: BTreeSet<String>,
 }
 
-/// What runs for a pod.
+/// The container of a pod.
 struct Container {
     uid: String,
     pod: String,
@@ -46,7 +46,7 @@ struct Container {
     /// The machine whose launcher it is.
     machine: Option<String>,
     reported: bool,
-    /// Whether nothing is left that tells of it.
+    /// Set if neither a pod nor a record refers to it any more.
     forgotten: bool,
 }
 
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// Writes into the API whether a node is ready.
+    /// Writes the readiness of a node into the API.
     fn show_node(&self, name: &str, ready: bool) {
         let stored = self.server.stored("nodes", "", name);
         if stored.is_none() && !ready {
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// Cuts a node off; after a while the API shows it.
+    /// Cuts a node off; the API shows it after [`MONITOR`].
     pub(super) fn cut_off(self: &Arc<Self>, number: usize) {
         let name = {
             let mut nodes = self.lock(&self.nodes);
@@ -113,7 +113,7 @@ impl World {
         });
     }
 
-    /// A node is back: its kubelet first says so, and then looks what its pods are.
+    /// Reconnects a node: its kubelet first reports ready, and then looks at its pods.
     pub(super) fn bring_back(&self, number: usize) {
         let pods = self.pods();
         let lost_for = self.lost_for();
@@ -132,7 +132,7 @@ impl World {
         self.show_node(&name, true);
     }
 
-    /// Ends all that runs on a node, which is not there any more; its name, if it was there.
+    /// Ends everything that runs on a removed node, and returns the name of the node if it existed.
     pub(super) fn clear_node(&self, number: usize) -> Option<String> {
         let mut nodes = self.lock(&self.nodes);
         let node = nodes.get_mut(number)?;
@@ -141,7 +141,7 @@ impl World {
         Some(node.name.clone())
     }
 
-    /// The records are those of long ago: of containers without a pod nothing tells any more.
+    /// Marks containers without a pod as forgotten: the restored records are older than they are.
     pub(super) fn forget_the_gone(&self) {
         let pods = self.pods();
         for node in self.lock(&self.nodes).iter_mut() {
@@ -149,12 +149,12 @@ impl World {
         }
     }
 
-    /// For how long a node is silent before what its pods had is given to others.
+    /// Returns the time that a node is silent before the addresses of its pods are given to others.
     fn lost_for(&self) -> Duration {
         Duration::from_secs(self.plan.lost_node).saturating_sub(APART)
     }
 
-    /// The addresses that a pod's attachments to the pool have, once all have them.
+    /// Returns the addresses of a pod's attachments to the pool, once all of them have one.
     pub(super) fn carried(&self, pod: &Value) -> Option<Vec<String>> {
         let text = pod["metadata"]["annotations"][NETWORKS].as_str()?;
         let all: Vec<Value> = serde_json::from_str(text).ok()?;
@@ -177,7 +177,7 @@ impl World {
         Some(addresses)
     }
 
-    /// What the kubelet of a node does when it looks.
+    /// Runs one sync of a node's kubelet.
     fn look(self: &Arc<Self>, number: usize, dice: &Dice) {
         let pods = self.pods();
         let mut nodes = self.lock(&self.nodes);
@@ -258,7 +258,7 @@ impl World {
                 if self.may_share(pod, container) {
                     continue;
                 }
-                // The same holder: who deletes by force says that the pod before it has ended.
+                // The same holder: deleting a pod by force asserts that its containers have ended.
                 if container.pod == full_name(pod) {
                     self.log
                         .say(format_args!("{twice} is used twice by {}", container.pod));
@@ -274,8 +274,9 @@ impl World {
         }
     }
 
-    /// Whether both are of one machine, and may both run: one is the target of a migration (after which
-    /// the source may be started once more by a node that was away), or the pod of the other is gone.
+    /// Returns true if both are of one machine and may both run: one is the target of a migration
+    /// (after which a node that was cut off may start the source once more), or the pod of the
+    /// other is gone.
     fn may_share(&self, pod: &Value, container: &Container) -> bool {
         let one = container.machine.is_some() && container.machine == machine_of(pod);
         let gone = || {
@@ -286,7 +287,7 @@ impl World {
         one && (is_target(pod) || self.is_source(pod) || gone())
     }
 
-    /// The guest of a launcher is there no more: its addresses are used by nobody there.
+    /// Ends the guest of a launcher, which no longer uses its addresses.
     pub(super) fn end_guest(&self, uid: &str) {
         for node in self.lock(&self.nodes).iter_mut() {
             for container in &mut node.containers {
@@ -295,8 +296,8 @@ impl World {
         }
     }
 
-    /// Another launcher of a machine comes: of those before it that were deleted by force nothing tells
-    /// any more, once it has their record.
+    /// Marks earlier launchers of a machine that were force-deleted as forgotten, once a new
+    /// launcher has their record.
     pub(super) fn forget_guests(&self, machine: &str) {
         let pods = self.pods();
         for node in self.lock(&self.nodes).iter_mut() {
@@ -308,13 +309,13 @@ impl World {
         }
     }
 
-    /// Whether the kubelet of a node reaches the API server.
+    /// Returns true if the kubelet of a node reaches the API server.
     pub(super) fn reaches(&self, node: &str) -> bool {
         let nodes = self.lock(&self.nodes);
         nodes.iter().any(|one| one.name == node && one.reachable)
     }
 
-    /// Writes what Multus reports.
+    /// Writes the network-status that Multus reports.
     async fn report(self: Arc<Self>, number: usize, pod: Arc<Value>) {
         let carried = self.carried(&pod).unwrap_or_default();
         let bare = carried.iter().filter_map(|one| one.split_once('|'));
@@ -356,7 +357,7 @@ impl World {
         format!("kubelet-{number}")
     }
 
-    /// The nodes that the API shows as ready.
+    /// Returns the nodes that the API shows as ready.
     pub(super) fn ready_nodes(&self) -> Vec<String> {
         let nodes = self.server.all("nodes");
         let ready = nodes
@@ -365,7 +366,7 @@ impl World {
         ready.map(|node| meta(node, "name").to_owned()).collect()
     }
 
-    /// No two objects stand for one address of a space.
+    /// Checks that no two records have the same address and space.
     pub(super) fn check_objects(&self) {
         let mut seen = BTreeSet::new();
         for object in self.allocations() {
@@ -379,7 +380,7 @@ impl World {
     }
 }
 
-/// What runs on a node without a pod is nobody's concern any more.
+/// Marks containers on a node that have no pod any more as forgotten.
 fn forget_the_gone(node: &mut Node, pods: &[Arc<Value>]) {
     for container in &mut node.containers {
         let mut pods = pods.iter();
@@ -387,7 +388,7 @@ fn forget_the_gone(node: &mut Node, pods: &[Arc<Value>]) {
     }
 }
 
-/// Looks at its pods again and again.
+/// Syncs a node's pods again and again.
 async fn kubelet(world: Arc<World>, number: usize, dice: Dice) {
     loop {
         world.pause(dice.millis(300, 1_500)).await;

@@ -20,26 +20,26 @@ use serde_json::Value;
 use tokio::{sync::watch, task::AbortHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{wire::Wire, world::World};
+use super::{client_link::Wire, cluster::World};
 use crate::api_server::{Webhook, posting};
 
-/// The most that the clock of a replica is wrong, in seconds.
+/// The maximum clock skew of a replica, in seconds.
 const SKEW: u64 = 5;
 
 /// nadmit's own namespace.
 const HOME: &str = "nadmit";
-/// When everything is compared afresh.
+/// The schedule of full resyncs.
 const SCHEDULE: &str = "*/5 * * * *";
 
-/// A replica's place: what runs there, if it runs.
+/// A slot for a replica, which may be empty.
 pub(super) struct Slot {
     name: String,
-    /// How often something was started here.
+    /// The number of replicas that were started in this slot.
     births: u64,
     live: Option<Live>,
 }
 
-/// A replica that runs.
+/// A running replica.
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) writer: String,
@@ -48,12 +48,12 @@ pub(super) struct Live {
     router: Router,
     cut: CancellationToken,
     task: AbortHandle,
-    /// Whether it leads, where no Lease says that.
+    /// The leadership, where no Lease decides it.
     leads: Arc<watch::Sender<bool>>,
 }
 
 impl World {
-    /// Starts all replicas, and has the API server call them.
+    /// Starts all replicas, and registers the webhooks that call them.
     pub(super) fn start_replicas(self: &Arc<Self>) {
         self.server.namespace(HOME, &[]);
         for number in 0..self.plan.replicas {
@@ -68,7 +68,7 @@ impl World {
         self.register();
     }
 
-    /// Starts a replica where none runs.
+    /// Starts a replica in an empty slot.
     pub(super) fn start(self: &Arc<Self>, number: usize) {
         if self.closed.load(Ordering::Relaxed) {
             return;
@@ -141,7 +141,7 @@ impl World {
         policy
     }
 
-    /// Ends a replica at once, whatever it is at.
+    /// Kills a replica immediately, whatever it is doing.
     pub(super) fn kill(&self, number: usize) {
         let live = {
             let mut slots = self.lock(&self.replicas);
@@ -153,7 +153,7 @@ impl World {
         live.task.abort();
     }
 
-    /// Changes who believes to lead, where no Lease says that: nobody, one, or several.
+    /// Sets which replicas believe to be leaders, where no Lease decides it: none, one, or several.
     pub(super) fn appoint(&self, leaders: &[bool]) {
         for (live, leads) in self.live().iter().zip(leaders) {
             if live.leads.send_replace(*leads) != *leads && self.plan.told_to_lead {
@@ -162,14 +162,14 @@ impl World {
         }
     }
 
-    /// All that run.
+    /// Returns all running replicas.
     pub(super) fn live(&self) -> Vec<Live> {
         let slots = self.lock(&self.replicas);
         slots.iter().filter_map(|slot| slot.live.clone()).collect()
     }
 
-    /// Whom a Service would send a request to: mostly one that is ready.
-    fn route(&self, dice: &super::dice::Dice) -> Option<Live> {
+    /// Returns the replica that a Service would route a request to: mostly a ready one.
+    fn route(&self, dice: &super::rng::Dice) -> Option<Live> {
         let mut live = self.live();
         if dice.percent(95) {
             live.retain(|live| live.catalog.load().is_some());
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    /// Has a replica answer a review; the answer does not come if it is killed meanwhile.
+    /// Has a replica review a request; there is no response if it is killed meanwhile.
     async fn call(&self, path: &str, live: Option<Live>, review: Value) -> Result<Value, String> {
         let request = &review["request"];
         let about = format!(
@@ -243,8 +243,8 @@ impl World {
         let told = answer.as_ref().map_or_else(Clone::clone, in_short);
         self.log
             .say(format_args!("{about} by {}: {told}", live.writer));
-        // Nobody here writes addresses that nadmit has not given: who is refused for that was given
-        // them by another replica.
+        // Only addresses allocated by nadmit are written here, so a pod denied by these codes got
+        // its address from another replica.
         for code in ["[address-not-allocated]", "[binding-changes-networks]"] {
             if told.contains(code) {
                 self.log.broken(format_args!("S3: {about}: {told}"));
@@ -254,7 +254,7 @@ impl World {
     }
 }
 
-/// An answer in a line.
+/// Returns a response in one line.
 fn in_short(answer: &Value) -> String {
     let response = &answer["response"];
     let patch = response["patch"]

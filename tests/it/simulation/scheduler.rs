@@ -1,4 +1,4 @@
-//! The scheduler: binds what waits, sometimes twice, and again somewhere else after a refusal.
+//! The scheduler: binds pending pods, sometimes twice, and to another node after a refusal.
 
 use std::{
     collections::BTreeMap,
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    dice::Dice,
-    world::{World, full_name, has_ended, is_going, meta, node_of, path_of},
+    cluster::{World, full_name, has_ended, is_going, meta, node_of, path_of},
+    rng::Dice,
 };
 
-/// What it remembers of pods that wait, by UID: how often it tried, and when it tries again; none
-/// while it does.
+/// Pending pods by UID: the number of attempts and the time of the next one; `None` during an
+/// attempt.
 type Waiting = Arc<Mutex<BTreeMap<String, (u32, Option<Instant>)>>>;
 
-/// Binds pods for as long as the history lasts.
+/// Binds pods until the scenario ends.
 pub(super) async fn scheduler(world: Arc<World>, dice: Dice) {
     let waiting = Waiting::default();
     loop {
@@ -41,7 +41,7 @@ pub(super) async fn scheduler(world: Arc<World>, dice: Dice) {
                 *next = None;
                 *tries
             };
-            // Two schedulers, or a human's hand beside one.
+            // A second scheduler, or a user who binds by hand.
             if dice.percent(8) {
                 let other = dice.pick(&nodes).cloned().unwrap_or_default();
                 let binding = binding(&pod, &other, &dice);

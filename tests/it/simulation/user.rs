@@ -1,4 +1,4 @@
-//! What people do in a history, and what befalls the cluster, step by step.
+//! The actions of users and the faults of the cluster, step by step.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    dice::Dice,
-    plan::{NAMESPACES, NETWORK},
+    cluster::{World, full_name, has_ended, meta, node_of, path_of},
+    rng::Dice,
+    scenario::{NAMESPACES, NETWORK},
     workloads::{address, pod, wish},
-    world::{World, full_name, has_ended, meta, node_of, path_of},
 };
 
 impl World {
-    /// One step of the history.
+    /// Performs one random step of the scenario.
     pub(super) async fn step(self: &Arc<Self>, dice: &Dice) {
         match dice.below(100) {
             0..30 => self.create(dice),
@@ -61,7 +61,7 @@ impl World {
         self.user("create", full_name(&pod), "POST", path, pod);
     }
 
-    /// Asks as a user, and goes on meanwhile.
+    /// Sends a request as a user, without waiting for the response.
     fn user(
         self: &Arc<Self>,
         what: &'static str,
@@ -79,7 +79,7 @@ impl World {
         });
     }
 
-    /// Deletes some pod; with a grace of zero by force.
+    /// Deletes a random pod; with a grace period of zero by force.
     fn delete(self: &Arc<Self>, dice: &Dice, grace: Option<u64>) {
         let Some(pod) = self.a_pod(dice) else { return };
         let options = json!({"gracePeriodSeconds": grace});
@@ -101,7 +101,7 @@ impl World {
         self.user("evict", full_name(&pod), "POST", path, eviction);
     }
 
-    /// The containers of some pod come to their end.
+    /// Ends the containers of a random pod.
     fn end(self: &Arc<Self>, dice: &Dice) {
         let Some(pod) = self.a_pod(dice) else { return };
         let node = node_of(&pod).unwrap_or_default();
@@ -159,7 +159,7 @@ impl World {
         self.user("unreserve", full_name(one), "DELETE", path, json!({}));
     }
 
-    /// Kills a replica; another one takes its place after a while.
+    /// Kills a replica; its slot is started again after a random delay.
     fn kill_and_start(self: &Arc<Self>, dice: &Dice) {
         let number = usize::try_from(dice.below(self.plan.replicas as u64)).unwrap_or(0);
         self.kill(number);
@@ -170,7 +170,7 @@ impl World {
         });
     }
 
-    /// The watches of a replica tell everything later.
+    /// Delays the watches of a replica.
     fn lag(&self, dice: &Dice) {
         let replica = format!("replica-{}", dice.below(self.plan.replicas as u64));
         let lag = match dice.below(3) {

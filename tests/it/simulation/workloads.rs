@@ -1,17 +1,17 @@
-//! Pods, and the controller of the StatefulSets that make some of them.
+//! Pods, and the controller of the StatefulSets that create some of them.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
-    dice::Dice,
+    cluster::{World, has_ended, is_going, meta, path_of},
     nodes::NETWORKS,
-    plan::{NAMESPACES, NETWORK},
-    world::{World, has_ended, is_going, meta, path_of},
+    rng::Dice,
+    scenario::{NAMESPACES, NETWORK},
 };
 
-/// What a user writes to have an interface on the network.
+/// Returns an annotation with which a user asks for an interface on the network.
 pub(super) fn wish(world: &World, dice: &Dice) -> String {
     let explicit = world.plan.families == 1 && dice.percent(10);
     match dice.below(10) {
@@ -25,7 +25,7 @@ pub(super) fn wish(world: &World, dice: &Dice) -> String {
     }
 }
 
-/// Some address of the first range, with its prefix.
+/// Returns a random address of the first range, with its prefix.
 pub(super) fn address(world: &World, dice: &Dice) -> String {
     let range = world.plan.pool["ranges"][0]["range"]
         .as_str()
@@ -44,7 +44,7 @@ pub(super) fn pod(namespace: &str, name: &str, wish: &str) -> Value {
     })
 }
 
-/// The sets of a history.
+/// Returns the sets of a scenario.
 pub(super) fn sets(dice: &Dice) -> Vec<Value> {
     let set = |namespace: &str| {
         json!({
@@ -56,7 +56,7 @@ pub(super) fn sets(dice: &Dice) -> Vec<Value> {
     NAMESPACES.iter().map(|namespace| set(namespace)).collect()
 }
 
-/// Makes the pods of all sets, for as long as the history lasts.
+/// Creates the pods of all sets until the scenario ends.
 pub(super) async fn set_controller(world: Arc<World>, dice: Dice) {
     loop {
         world.pause(dice.millis(500, 2_500)).await;

@@ -16,7 +16,7 @@ use super::{array, text};
 use crate::{
     api_server::{ForeignKind, NEEDS, RealServer, SharedServer, shared},
     command::{self, Cni},
-    parts,
+    components,
     shared::Shared,
 };
 
@@ -83,7 +83,7 @@ pub(super) fn trials(all: &Value) -> Vec<Trial> {
 }
 
 fn plugin() -> Option<PathBuf> {
-    let path = parts::folder("whereabouts")?.join("whereabouts");
+    let path = components::folder("whereabouts")?.join("whereabouts");
     path.is_file().then_some(path)
 }
 

@@ -1,23 +1,23 @@
-//! The model's attachments for whoever runs the real plugins for a pod.
+//! The model's attachments, for tests that run the real plugins for a pod.
 
 use serde_json::{Value, json};
 
 use super::{
-    go::Failure,
+    go_json::Failure,
     multus::{self, Annotated, Attachment, Nad},
     plugins::with_runtime_config,
 };
 
-/// A NetworkAttachmentDefinition of a cluster: namespace, name and configuration.
+/// A NetworkAttachmentDefinition: namespace, name and configuration.
 pub(crate) type Definition = (String, String, String);
 
-/// One attachment, as libcni asks the plugins for it.
+/// One attachment, as libcni passes it to the plugins.
 #[derive(Debug, Clone)]
 pub(crate) struct Attached {
     /// `namespace/name`
     pub(crate) network: String,
     pub(crate) interface: String,
-    /// Whether it takes the place of the cluster's network.
+    /// Set if it replaces the cluster's network.
     pub(crate) is_default: bool,
     /// The plugins' configurations, with `runtimeConfig`.
     pub(crate) plugins: Vec<Value>,
@@ -27,8 +27,7 @@ pub(crate) struct Attached {
 
 /// Returns what Multus would attach, in its order.
 ///
-/// # Errors
-/// When Multus would not begin; the reason is the model's.
+/// # Errors If Multus would fail before attaching; the reason is the model's.
 pub(crate) fn attached(
     namespace: &str,
     networks: Option<&str>,
@@ -40,7 +39,7 @@ pub(crate) fn attached(
         networks,
         default_network,
     };
-    // The model knows only names that live as long as it does; a test has few.
+    // The model borrows names for its own lifetime; a test leaks only a few.
     let nads: Vec<Nad> = definitions
         .into_iter()
         .map(|(namespace, name, config)| Nad {

@@ -1,10 +1,10 @@
-//! Networks, and annotations over them, drawn from a seed: few addresses, so that collisions are
-//! common, in all the notations that a decoder takes for the same.
+//! Networks, and annotations over them, generated from a seed: few addresses, so that collisions
+//! are common, in every notation that a decoder accepts.
 
 use std::fmt::{self, Write as _};
 
 use super::multus::Nad;
-use crate::simulation::dice::Dice;
+use crate::simulation::rng::Dice;
 
 /// The network that the pool serves.
 pub(super) const SERVED: &str = "pool-net";
@@ -13,7 +13,7 @@ pub(super) const UNSERVED: &str = "free-net";
 /// The pod's namespace, Multus's, and another one: each has both networks.
 pub(super) const NAMESPACES: [&str; 3] = ["db", "kube-system", "other"];
 
-/// An annotation as it is written.
+/// An annotation by format.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Written {
     /// `net-a,ns/net-b@eth1`
@@ -27,7 +27,7 @@ pub(super) enum Written {
 pub(super) enum Element {
     /// The members in their order, each value as JSON.
     Members(Vec<(String, String)>),
-    /// Something that is not an object.
+    /// A value that is not an object.
     Odd(&'static str),
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for Written {
 }
 
 impl Written {
-    /// This annotation with one thing less, in every way.
+    /// Returns this annotation with one part removed, in every possible way.
     pub(super) fn smaller(&self) -> Vec<Self> {
         match self {
             Self::Short(items) => without_one(items).map(Self::Short).collect(),
@@ -89,12 +89,12 @@ fn without_one<T: Clone>(list: &[T]) -> impl Iterator<Item = Vec<T>> + '_ {
     })
 }
 
-/// One of these texts.
+/// Returns one of these texts.
 fn one(dice: &Dice, of: &[&'static str]) -> &'static str {
     dice.pick(of).copied().unwrap_or_default()
 }
 
-/// Both networks in each namespace, on one wire.
+/// Returns both networks in each namespace, on one wire.
 pub(super) fn networks(dice: &Dice) -> Vec<Nad> {
     let kind = one(
         dice,
@@ -154,7 +154,7 @@ fn config(kind: &str, dice: &Dice) -> String {
     }
 }
 
-/// An annotation over these networks.
+/// Returns an annotation over these networks.
 pub(super) fn annotation(dice: &Dice, longest: u64) -> Written {
     let count = 1 + dice.below(longest);
     if dice.percent(10) {
@@ -181,7 +181,7 @@ fn network(dice: &Dice) -> &'static str {
     }
 }
 
-/// The members of one selection.
+/// Returns the members of one selection.
 fn selection(dice: &Dice) -> Vec<(String, String)> {
     let mut members = vec![(key(dice, "name"), format!("\"{}\"", network(dice)))];
     let mut add = |chance: u64, name: &str, value: &dyn Fn() -> String| {
@@ -239,14 +239,14 @@ fn selection(dice: &Dice) -> Vec<(String, String)> {
     add(4, "example.com/x", &|| {
         one(dice, &["1", "{\"ips\":[\"192.0.2.2/29\"]}"]).to_owned()
     });
-    // In any order.
+    // In random order.
     for place in (1..members.len()).rev() {
         members.swap(place, dice.index(place + 1));
     }
     members
 }
 
-/// A member's name as Go takes it for this key, mostly.
+/// Returns a spelling of a member's name that Go accepts for this key, mostly.
 fn key(dice: &Dice, name: &str) -> String {
     match dice.below(12) {
         0 => name.to_ascii_uppercase(),
@@ -268,7 +268,7 @@ fn key(dice: &Dice, name: &str) -> String {
     }
 }
 
-/// An address: one of those that somebody holds or might get, in some notation.
+/// Returns an address that is held or could be allocated, in some notation.
 fn ip(dice: &Dice) -> String {
     let last = 1 + dice.below(6);
     let prefix = match dice.below(14) {
@@ -310,7 +310,7 @@ fn ip(dice: &Dice) -> String {
     }
 }
 
-/// A list of addresses, or nearly.
+/// Returns a list of addresses, or something close to one.
 fn ips(dice: &Dice) -> String {
     if dice.percent(1) {
         return one(dice, &["\"192.0.2.2/29\"", "{}", "[7]", "[[]]"]).to_owned();
@@ -325,7 +325,7 @@ fn ips(dice: &Dice) -> String {
     format!("[{}]", elements.join(","))
 }
 
-/// A hardware address in some notation.
+/// Returns a hardware address in some notation.
 fn mac(dice: &Dice) -> String {
     let last = 1 + dice.below(6);
     match dice.below(24) {
@@ -351,7 +351,7 @@ fn mac(dice: &Dice) -> String {
     }
 }
 
-/// What plugins are to be told beside: addresses and MACs at every depth, and other things.
+/// Returns `cni-args`: addresses and MACs at every depth, and other members.
 fn cni_args(dice: &Dice) -> String {
     if dice.percent(2) {
         return one(dice, &["[]", "\"x\"", "7", "{}"]).to_owned();

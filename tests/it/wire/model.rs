@@ -1,30 +1,30 @@
-//! What Multus and the plugins make of a pod's annotations.
+//! The outcome of a pod's annotations in Multus and the plugins.
 
 use super::{
-    go::Failure,
+    go_json::Failure,
     multus::{self, Annotated, Attachment, Nad},
     plugins::{OnWire, attach},
 };
 
-/// One attachment that was begun.
+/// An attachment that Multus started.
 #[derive(Debug, Clone)]
 pub(super) struct Begun {
     pub(super) attachment: Attachment,
     pub(super) on_wire: OnWire,
 }
 
-/// What comes of a pod.
+/// The outcome of a pod.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outcome {
-    /// The attachments in the order in which they were made. Those before one that fails are taken
-    /// back, and made anew with each try.
+    /// The attachments in order. Those before one that fails are deleted, and made again with each
+    /// retry.
     pub(super) begun: Vec<Begun>,
-    /// Why the pod does not start.
+    /// The reason why the pod does not start.
     pub(super) failure: Option<Failure>,
 }
 
-/// Attaches a pod's networks, one after the other. That one node's host-local gives an address once, and
-/// one master a MAC, is left out: it stops pods that this lets pass.
+/// Attaches a pod's networks one after another. Not modelled: host-local gives an address only once
+/// on a node, and a master takes a MAC only once; both stop pods that the model lets start.
 pub(super) fn outcome(pod: Annotated<'_>, nads: &[Nad]) -> Outcome {
     let attachments = match multus::attachments(pod, nads) {
         Ok(attachments) => attachments,
@@ -56,7 +56,7 @@ pub(super) fn outcome(pod: Annotated<'_>, nads: &[Nad]) -> Outcome {
     outcome
 }
 
-/// What a network's own configuration puts on the wire, when nothing is asked for.
+/// Returns what a network's own configuration puts on the wire if the pod requests nothing.
 pub(super) fn given(nad: &Nad, is_default: bool) -> OnWire {
     let bare = format!("{}/{}", nad.namespace, nad.name);
     let (networks, default_network) = match is_default {

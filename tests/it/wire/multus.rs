@@ -1,16 +1,16 @@
-//! A model of Multus v4.3.0: from a pod's annotations to what the plugins are handed.
+//! A model of Multus v4.3.0: from a pod's annotations to the input of the plugins.
 //!
-//! Written from `pkg/k8sclient` (parsePodNetworkAnnotation), `pkg/types/conf.go` (LoadDelegateNetConf,
-//! injectCNIArgs, mergeCNIRuntimeConfig) and `pkg/multus` (DelegateAdd).
+//! Written from `pkg/k8sclient` (parsePodNetworkAnnotation), `pkg/types/conf.go`
+//! (LoadDelegateNetConf, injectCNIArgs, mergeCNIRuntimeConfig) and `pkg/multus` (DelegateAdd).
 
 use std::collections::BTreeSet;
 
-use super::go::{
+use super::go_json::{
     Failure, Json, Member, Pointer, Slice, fields, into_text, is_int, parse_cidr, parse_ip,
     parse_mac, struct_field, text_field, texts_field,
 };
 
-/// Where Multus looks for the default network.
+/// The namespace where Multus looks up the default network.
 pub(super) const MULTUS_NAMESPACE: &str = "kube-system";
 /// The interface of the cluster's network.
 const CLUSTER_INTERFACE: &str = "eth0";
@@ -31,18 +31,18 @@ pub(super) struct Annotated<'p> {
     pub(super) default_network: Option<&'p str>,
 }
 
-/// One attachment, as libcni and the plugins are asked for it.
+/// One attachment, as libcni and the plugins get it.
 #[derive(Debug, Clone)]
 pub(super) struct Attachment {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) interface: String,
-    /// Whether it is the default network: then there is no `runtimeConfig`.
+    /// Set for the default network, which has no `runtimeConfig`.
     pub(super) is_default: bool,
     pub(super) mac: String,
     /// `None` is a nil slice.
     pub(super) ips: Option<Vec<String>>,
-    /// The plugins' configurations, `args` merged.
+    /// The plugins' configurations, with `args` merged.
     pub(super) plugins: Vec<Json>,
     pub(super) cni_version: String,
 }
@@ -59,8 +59,9 @@ struct Element {
     gateways: Option<Vec<String>>,
 }
 
-/// The attachments in the order in which Multus makes them; the first is the default network where the
-/// pod names one. Networks are found in any namespace, for Multus isolates only where it is told to.
+/// Returns the attachments in Multus's order; the first is the default network if the pod names
+/// one. Networks are found in any namespace, because Multus isolates namespaces only if configured
+/// to.
 pub(super) fn attachments(pod: Annotated<'_>, nads: &[Nad]) -> Result<Vec<Attachment>, Failure> {
     let mut found = Vec::new();
     let mut gateways = Vec::new();
@@ -92,7 +93,7 @@ pub(super) fn attachments(pod: Annotated<'_>, nads: &[Nad]) -> Result<Vec<Attach
     Ok(found)
 }
 
-/// The names of the interfaces that a pod has before the first of these is made.
+/// Returns the names of the interfaces that a pod has before the first of these is created.
 pub(super) fn interfaces_before(pod: Annotated<'_>) -> BTreeSet<String> {
     let cluster = pod.default_network.is_none();
     cluster
@@ -130,7 +131,7 @@ fn elements(text: &str, home: &str) -> Result<Vec<Element>, Failure> {
     Ok(elements)
 }
 
-/// One item of the short format: `namespace/name@interface`.
+/// Parses one item of the short format: `namespace/name@interface`.
 fn from_name(item: &str) -> Result<Element, Failure> {
     let parts: Vec<&str> = item.trim().split('/').collect();
     let (namespace, rest) = match *parts {
@@ -216,7 +217,7 @@ fn from_object(members: &[Member]) -> Result<Element, Failure> {
         interface,
         ips: ips.elements().map(<[String]>::to_vec),
         mac: text_field(members, "mac")?,
-        // A map: its keys are taken as they are, and a second one is put into the first.
+        // A map: its keys are taken literally, and a second map is merged into the first.
         cni_args: struct_field(members, "cni-args", Pointer::Yes)?,
         gateways: gateways.elements().map(<[String]>::to_vec),
     })
@@ -237,7 +238,7 @@ fn port_mapping(value: &Json) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A network's configuration with what the element puts into it.
+/// Returns a network's configuration with the element's values merged in.
 fn load(
     element: Element,
     interface: String,
@@ -274,7 +275,7 @@ fn load(
     })
 }
 
-/// Puts `cni-args` into a plugin's `args.cni`: key for key over what is there, in exactly these cases.
+/// Merges `cni-args` into a plugin's `args.cni` by exact keys.
 fn inject(plugin: &mut Json, args: &Json) -> Result<(), Failure> {
     let odd = Failure::Panic("args are no object");
     let mut outer = plugin

@@ -1,5 +1,5 @@
-//! A model of libcni and of the plugins v1.1.1 and v1.10.0, which do the same here: which addresses
-//! an attachment puts on its interface.
+//! A model of libcni and of the plugins v1.1.1 and v1.10.0, which behave alike here: the addresses
+//! that an attachment puts on its interface.
 //!
 //! Written from `libcni/api.go` (injectRuntimeConfig), `plugins/main/{macvlan,bridge,ipvlan}`,
 //! `plugins/meta/tuning`, `plugins/ipam/{static,host-local}` and `pkg/ipam` (ConfigureIface).
@@ -7,32 +7,32 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
-    go::{
+    go_json::{
         Failure, Json, Member, Pointer, Slice, fields, is_bool, is_int, parse_cidr, parse_ip,
         parse_mac, struct_field, text_field, texts_field,
     },
     multus::Attachment,
 };
 
-/// Six bytes.
+/// A MAC of six bytes.
 pub(super) type Mac = [u8; 6];
 
-/// What an attachment puts on the wire.
+/// The addresses and MACs that an attachment puts on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct OnWire {
-    /// Every address that the interface had, if only for a moment before a later step failed.
+    /// Every address that the interface had at any time, even if a later step failed.
     pub(super) ips: BTreeSet<IpAddr>,
-    /// Every MAC that was chosen; what the kernel makes up is not among them.
+    /// Every MAC that was configured; those that the kernel generates are not included.
     pub(super) macs: BTreeSet<Mac>,
-    /// The MAC at the end, if it was chosen.
+    /// The final MAC, if one was configured.
     pub(super) mac: Option<Mac>,
-    /// Whether host-local has chosen addresses of its own accord.
+    /// Set if host-local chose addresses by itself.
     pub(super) more: bool,
-    /// Why the attachment fails in the end.
+    /// The reason why the attachment fails in the end.
     pub(super) failure: Option<Failure>,
 }
 
-/// What a plugin reads beside its configuration.
+/// The inputs of a plugin besides its configuration.
 struct Environment<'a> {
     /// `MAC=` of CNI_ARGS.
     mac: &'a str,
@@ -41,10 +41,10 @@ struct Environment<'a> {
     cni_version: &'a str,
 }
 
-/// An address and the length of its prefix.
+/// An address and its prefix length.
 type Assigned = (IpAddr, u32);
 
-/// Runs an attachment's plugins one after the other.
+/// Runs an attachment's plugins one after another.
 pub(super) fn attach(attachment: &Attachment) -> OnWire {
     let mut seen = OnWire::default();
     seen.failure = run(attachment, &mut seen).err();
@@ -96,13 +96,13 @@ fn run(attachment: &Attachment, seen: &mut OnWire) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a result has one address of each family.
+/// Returns true if a result can have only one address of each family.
 fn is_old(environment: &Environment<'_>) -> bool {
     ["0.1.0", "0.2.0"].contains(&environment.cni_version)
 }
 
-/// libcni: what is asked of a capability goes to each plugin that has it. The default network has
-/// none of it, for Multus leaves its runtime configuration empty.
+/// libcni: passes the requested capabilities to each plugin that declares them. The default network
+/// gets none, because Multus leaves its runtime configuration empty.
 pub(super) fn with_runtime_config(plugin: &Json, attachment: &Attachment) -> Json {
     let mut config = plugin.clone();
     if attachment.is_default {
@@ -125,7 +125,7 @@ pub(super) fn with_runtime_config(plugin: &Json, attachment: &Attachment) -> Jso
     config
 }
 
-/// Of several texts the last one that is not empty.
+/// Returns the last text that is not empty.
 fn last_given<const N: usize>(texts: [String; N]) -> String {
     let given = texts.into_iter().rev().find(|text| !text.is_empty());
     given.unwrap_or_default()
@@ -156,14 +156,14 @@ fn bridge_mac(members: &[Member], environment: &Environment<'_>) -> Result<Strin
     ]))
 }
 
-/// Whether an interface may come without addresses.
+/// The requirement of an interface for addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MustHaveAddress {
     Always,
     WithIpam,
 }
 
-/// Makes the interface and gives it its addresses.
+/// Creates the interface and assigns its addresses.
 fn interface(
     members: &[Member],
     environment: &Environment<'_>,
@@ -194,12 +194,12 @@ fn interface(
     if assigned.is_empty() && !kind.is_empty() && !seen.more {
         return Err(Failure::Plugin("no address"));
     }
-    // Before this it is down.
+    // The interface is down until here.
     seen.macs.extend(mac);
     seen.mac = mac;
     let mut there = BTreeSet::new();
     for (ip, prefix) in assigned {
-        // Linux tells IPv6 addresses apart without their prefixes.
+        // Linux identifies IPv6 addresses without their prefixes.
         let key = (ip, if ip.is_ipv4() { prefix } else { 0 });
         if !there.insert(key) {
             return Err(Failure::Plugin("an address twice"));
@@ -216,8 +216,8 @@ fn usable(mac: Mac) -> Result<Mac, Failure> {
     }
 }
 
-/// The static plugin: CNI_ARGS are appended to what is configured, `args.cni.ips` take the place of
-/// that, and `runtimeConfig.ips` of all.
+/// The static plugin: CNI_ARGS are appended to the configured addresses; `args.cni.ips` replace
+/// both, and `runtimeConfig.ips` replace everything.
 fn static_ipam(
     members: &[Member],
     environment: &Environment<'_>,
@@ -241,7 +241,7 @@ fn static_ipam(
         }
         found.extend(asked.into_iter().map(str::to_owned));
     }
-    // Each list is read before the next takes its place.
+    // Each list is parsed before the next one replaces it.
     for list in [&args, &runtime] {
         let list = list.elements().unwrap_or_default();
         if !list.is_empty() {
@@ -261,8 +261,8 @@ fn static_ipam(
     Ok(found)
 }
 
-/// host-local with one range set: takes an address that is asked for, from wherever, if it is in the
-/// range; else chooses one. Says, too, whether it has chosen.
+/// host-local with one range set: assigns a requested address, from whichever source, if it is in
+/// the range; else chooses one. Also returns whether it chose one.
 fn host_local(
     members: &[Member],
     environment: &Environment<'_>,
@@ -311,7 +311,8 @@ fn host_local(
         (IpAddr::V4(subnet), IpAddr::V4(ip)) => {
             let bits = |ip: &std::net::Ipv4Addr| ip.to_bits() >> (32 - prefix);
             let host = ip.to_bits() & (u32::MAX >> prefix);
-            // The network's own address, its last one, and the gateway, which is the first.
+            // Excludes the network's own address, its last one, and the gateway, which is the
+            // first.
             bits(&subnet) == bits(ip) && host > 1 && host < u32::MAX >> prefix
         }
         _ => false,
@@ -325,8 +326,8 @@ fn host_local(
     }
 }
 
-/// tuning: `args.cni.mac`, even an empty one, takes the place of `runtimeConfig.mac`, and that of
-/// CNI_ARGS. The kernel takes the first six bytes of a longer one.
+/// tuning: `args.cni.mac`, even an empty one, replaces `runtimeConfig.mac`, which replaces that of
+/// CNI_ARGS. The kernel uses the first six bytes of a longer one.
 fn tuning(
     members: &[Member],
     environment: &Environment<'_>,
@@ -349,7 +350,7 @@ fn tuning(
             _ => return Err(Failure::Decode("not a string")),
         }
     }
-    // A pointer: the last `null` makes it nil.
+    // A pointer: a last `null` makes it nil.
     if let Some(Json::Text(text)) = fields(&args, "mac").last() {
         mac.clone_from(text);
     }

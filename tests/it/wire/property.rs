@@ -1,5 +1,5 @@
-//! The property itself: whatever the model says is on the wire is held by this pod in the index, or
-//! the pod was refused.
+//! The property itself: everything that the model puts on the wire is held by this pod in the
+//! index, or the pod was refused.
 
 use std::{
     env, fmt,
@@ -18,17 +18,17 @@ use super::{
     generate::SERVED,
     model::{Begun, given, outcome},
     multus::{Annotated, Nad},
-    scene::Scene,
-    world::{World, holder},
+    pipeline::{World, holder},
+    scenario::Scene,
 };
-use crate::simulation::dice::Dice;
+use crate::simulation::rng::Dice;
 
-/// How many bytes an annotation may have here: whatever counts is shorter.
+/// The maximum size of an annotation; everything relevant is shorter.
 const LONGEST: usize = 16 << 10;
-/// How long pods are made if nothing is said.
+/// The default running time, in seconds.
 const SECONDS: u64 = 4;
 
-/// Something on the wire that is not the pod's.
+/// An address or MAC on the wire that the pod does not hold.
 #[derive(Debug, Clone, PartialEq)]
 struct Stolen {
     what: What,
@@ -43,15 +43,15 @@ enum What {
     Mac(Mac),
 }
 
-/// What came of one scene.
+/// The result of one scenario.
 enum Told {
     Refused,
-    /// So many addresses and MACs are on the wire, all the pod's own.
+    /// The number of addresses and MACs on the wire, all held by the pod.
     Held(usize),
     Stolen(Stolen, Value),
 }
 
-/// The number from which seeds are counted.
+/// Returns the first seed.
 pub(super) fn first_seed() -> Result<u64, Failed> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(match number("NADMIT_WIRE_SEED") {
@@ -64,7 +64,7 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok()?.parse().ok()
 }
 
-/// Makes pods until the time is over.
+/// Generates pods until the time is over.
 pub(super) fn holds() -> Result<(), Failed> {
     let first = first_seed()?;
     let asked = number("NADMIT_WIRE_SEED").is_some();
@@ -90,19 +90,19 @@ pub(super) fn holds() -> Result<(), Failed> {
         seed += 1;
     }
     let count = seed - first;
-    // Refusing everything would hold the property, too.
+    // Refusing everything would satisfy the property, too.
     if count > 500 && (passed < 20 || held < 10) {
         return Err(format!("of {count} pods {passed} pass, {held} of them with addresses").into());
     }
     Ok(())
 }
 
-/// The same for an annotation of any bytes, under settings that its length decides.
+/// Checks the property for an annotation of any bytes, under settings derived from its length.
 pub(super) fn any_annotation(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    // The API server takes no other.
+    // The API server accepts no longer one.
     if text.len() > LONGEST {
         return;
     }
@@ -128,7 +128,7 @@ pub(super) fn any_annotation(data: &[u8]) {
     }
 }
 
-/// A scene in which something is stolen, as small as it gets.
+/// A violation of the property, minimized.
 struct Broken {
     seed: u64,
     scene: Scene,
@@ -158,7 +158,7 @@ impl Broken {
     }
 }
 
-/// Takes things away as long as something is stolen.
+/// Minimizes a scenario that violates the property.
 fn smallest(mut scene: Scene) -> Result<Scene, Failed> {
     'smaller: loop {
         for smaller in scene.smaller() {
@@ -192,10 +192,12 @@ fn tell(scene: &Scene) -> Result<Told, Failed> {
     Ok(Told::Held(count))
 }
 
-/// How much of what an attachment puts on the wire is the pod's; or what is not.
+/// Returns the number of addresses and MACs that an attachment puts on the wire and the pod holds;
+/// an error is one that it does not hold.
 ///
-/// On a network that the pool serves, everything has to be recorded. On one that it does not, or cannot
-/// serve because of its IPAM, nothing may be on the wire that the pool gives, or that somebody has.
+/// On a network that the pool serves, everything has to be recorded. On one that it does not serve,
+/// or cannot serve because of its IPAM, nothing may be on the wire that the pool allocates from or
+/// that anyone holds.
 fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result<usize, Stolen> {
     let attachment = &begun.attachment;
     let is_it =

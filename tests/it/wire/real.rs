@@ -1,4 +1,5 @@
-//! The model of the plugins beside the real ones: the same attachments, handed over as libcni does it.
+//! Compares the model of the plugins with the real ones on the same attachments, passed as libcni
+//! does.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -6,21 +7,21 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::{
-    go::Json,
+    go_json::Json,
     model::outcome,
     multus::{Annotated, Attachment},
     plugins::{Mac, OnWire, with_runtime_config},
-    scene::Scene,
+    scenario::Scene,
 };
 use crate::{
     plugins::host::{Chain, Host},
-    simulation::dice::Dice,
+    simulation::rng::Dice,
 };
 
-/// How many generated attachments are tried.
+/// The number of generated attachments.
 const GENERATED: usize = 30;
 
-/// Compares a row of generated attachments.
+/// Compares a series of generated attachments.
 pub(super) fn generated(host: &Host, first: u64) -> Result<(), Failed> {
     let mut compared = 0;
     for seed in first.. {
@@ -42,7 +43,7 @@ pub(super) fn generated(host: &Host, first: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Compares what one annotation attaches.
+/// Compares the attachments of one annotation.
 pub(super) fn fixed(host: &Host, pod: Annotated<'_>, scene: &Scene) -> Result<(), Failed> {
     for begun in outcome(pod, &scene.nads).begun {
         compare(host, &begun.attachment, &begun.on_wire)?;
@@ -72,7 +73,7 @@ fn compare(host: &Host, attachment: &Attachment, expected: &OnWire) -> Result<()
         (Some(_), Err(_)) => Ok(()),
         (None, Ok(interface)) => agree(&interface, expected),
         (None, Err(said)) => Err(format!("the model attaches, the plugins say {said}").into()),
-        // The name is libcni's matter, which is not here.
+        // The name is checked by libcni, which is not run here.
         (Some(failure), Ok(_)) if is_of_name(attachment) => {
             let _ = failure;
             Ok(())
@@ -83,7 +84,7 @@ fn compare(host: &Host, attachment: &Attachment, expected: &OnWire) -> Result<()
     }
 }
 
-/// Where the kernel has no ipvlan, nothing can be compared.
+/// Returns true if the kernel lacks ipvlan, so that nothing can be compared.
 fn is_unknown_here(plugin: &Json) -> bool {
     plugin.at("type").and_then(Json::text) == Some("ipvlan") && !Host::knows("ipvlan")
 }
@@ -94,7 +95,7 @@ fn is_of_name(attachment: &Attachment) -> bool {
     super::plugins::attach(&renamed).failure.is_none()
 }
 
-/// CNI_ARGS as Multus and libcni write them.
+/// Returns CNI_ARGS as Multus and libcni write them.
 fn cni_args(attachment: &Attachment) -> String {
     let mut args = "IgnoreUnknown=true;K8S_POD_NAMESPACE=db;K8S_POD_NAME=p".to_owned();
     if !attachment.mac.is_empty() {
@@ -108,7 +109,7 @@ fn cni_args(attachment: &Attachment) -> String {
 
 fn agree(interface: &Value, expected: &OnWire) -> Result<(), Failed> {
     let addresses = interface["addr_info"].as_array().into_iter().flatten();
-    // The kernel makes an address of its own on every link.
+    // The kernel adds a link-local address to every link.
     let given = addresses.filter(|one| one["scope"] != "link");
     let ips: BTreeSet<IpAddr> = given
         .filter_map(|one| one["local"].as_str()?.parse().ok())
@@ -121,7 +122,7 @@ fn agree(interface: &Value, expected: &OnWire) -> Result<(), Failed> {
     let chosen = expected.mac.map(in_words);
     let same_mac = match &chosen {
         Some(chosen) => mac == chosen,
-        // What the kernel makes up is none of these.
+        // MACs that the kernel generates have none of these prefixes.
         None => !mac.starts_with("02:5e:00") && !mac.starts_with("02:aa:00"),
     };
     if same_ips && same_mac {

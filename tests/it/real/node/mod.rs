@@ -1,21 +1,21 @@
-//! A node without containers: each pod has a network namespace with the interfaces that the real plugins make,
-//! and of all images only nadmit's is run.
+//! A node without containers: each pod has a network namespace with the interfaces that the real
+//! plugins create, and only nadmit's image is run.
 //!
-//! The kubelet's part is done as far as controllers, scheduler and nadmit can see it: Nodes and Leases,
-//! sandboxes that are tried again, Events, probes, status, and the end of a pod.
+//! It behaves like a kubelet as far as controllers, scheduler and nadmit can observe: Nodes and
+//! Leases, retried sandboxes, Events, probes, status, and the end of a pod.
 
 mod attacher;
 mod cni;
-mod contained;
 mod container;
+mod container_runner;
 mod env;
-mod life;
+mod host_network;
+mod pod_lifecycle;
 mod probe;
-mod register;
+mod registration;
 mod sandbox;
 mod status;
 mod volumes;
-mod wire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,8 +41,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-pub(in crate::real) use self::wire::{Wire, ip};
-use self::{attacher::Attacher, life::Seen};
+pub(in crate::real) use self::host_network::{Wire, ip};
+use self::{attacher::Attacher, pod_lifecycle::Seen};
 use super::parts::Parts;
 
 /// The settings of a node.
@@ -50,15 +50,15 @@ pub(super) struct Config {
     pub(super) parts: Parts,
     pub(super) client: Client,
     pub(super) kubeconfig: PathBuf,
-    /// The place where pods reach the API server.
+    /// The address and port where pods reach the API server.
     pub(super) api_server: (IpAddr, u16),
     /// The names of the nodes.
     pub(super) names: Vec<String>,
-    /// The beginning of the names of images whose containers are run, behind the registry's.
+    /// The prefix of the names of images whose containers are run, without the registry.
     pub(super) image: &'static str,
 }
 
-/// Everything that the lives of all pods share.
+/// The state that the lifecycles of all pods share.
 struct Node {
     client: Client,
     api_server: (IpAddr, u16),
@@ -68,13 +68,13 @@ struct Node {
     plugins: PathBuf,
     wire: Arc<Wire>,
     folder: TempDir,
-    /// The network namespaces of pods that run, by namespace and name.
+    /// The network namespaces of running pods, by namespace and name.
     places: Mutex<BTreeMap<(String, String), String>>,
-    /// Faults that no Event tells.
+    /// Faults that no Event reports.
     complaints: Mutex<Vec<String>>,
 }
 
-/// The nodes at work, until [`Running::end`].
+/// The running nodes, until [`Running::end`].
 pub(super) struct Running {
     node: Arc<Node>,
     stop: oneshot::Sender<()>,
@@ -83,15 +83,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Returns the folder below which containers have their roots.
+    /// Returns the folder that contains the containers' roots.
     pub(super) fn roots(&self) -> PathBuf {
         self.node.folder.path().join("roots")
     }
 
     /// Registers the nodes and begins to watch pods.
     ///
-    /// # Errors
-    /// When the API server refuses, or a folder cannot be made.
+    /// # Errors If the API server refuses, or a folder cannot be created.
     pub(super) async fn start(
         config: Config,
         wire: Arc<Wire>,
@@ -111,8 +110,11 @@ impl Running {
             &plugins,
             folder.path(),
         )?;
-        register::register(&config.client, &config.names, wire.address.into()).await?;
-        let leases = tokio::spawn(register::keep(config.client.clone(), config.names.clone()));
+        registration::register(&config.client, &config.names, wire.address.into()).await?;
+        let leases = tokio::spawn(registration::keep(
+            config.client.clone(),
+            config.names.clone(),
+        ));
         let node = Arc::new(Node {
             client: config.client,
             api_server: config.api_server,
@@ -142,25 +144,25 @@ impl Running {
         self.leases.abort();
     }
 
-    /// Says who attaches pods.
+    /// Returns the name of what attaches pods.
     pub(super) fn attacher(&self) -> &'static str {
         self.node.attacher.name()
     }
 
-    /// Returns the network namespace of a pod that runs.
+    /// Returns the network namespace of a running pod.
     pub(super) fn place(&self, namespace: &str, pod: &str) -> Option<String> {
         let places = self.node.places.lock();
         let places = places.unwrap_or_else(PoisonError::into_inner);
         places.get(&(namespace.to_owned(), pod.to_owned())).cloned()
     }
 
-    /// Returns the faults that no Event tells.
+    /// Returns the faults that no Event reports.
     pub(super) fn complaints(&self) -> Vec<String> {
         let complaints = self.node.complaints.lock();
         complaints.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns what went wrong, and the ends of the logs of nadmit.
+    /// Returns the faults and the last lines of nadmit's logs.
     pub(super) fn said(&self) -> String {
         let mut said = self.complaints().join("\n");
         let logs = fs::read_dir(self.node.folder.path().join("logs"));
@@ -185,7 +187,7 @@ impl Node {
     }
 }
 
-/// Gives each pod of these nodes a life of its own.
+/// Starts a lifecycle task for each pod of these nodes.
 async fn watch_pods(node: Arc<Node>, mut stopped: oneshot::Receiver<()>) {
     let pods: Api<Pod> = Api::all(node.client.clone());
     let mut events = pin!(watcher(pods, watcher::Config::default()).default_backoff());
@@ -240,14 +242,14 @@ async fn watch_pods(node: Arc<Node>, mut stopped: oneshot::Receiver<()>) {
             None => {
                 let (sender, seen) = watch::channel(Seen::There(Arc::clone(&pod)));
                 known.insert(uid, sender);
-                lives.spawn(life::live(Arc::clone(&node), pod, seen));
+                lives.spawn(pod_lifecycle::live(Arc::clone(&node), pod, seen));
             }
         }
     }
     lives.shutdown().await;
 }
 
-/// Runs what waits for processes and files on a thread of its own.
+/// Runs blocking work on processes and files on a thread of its own.
 async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
@@ -255,7 +257,7 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// Returns the time, as Kubernetes writes it.
+/// Returns the current time in Kubernetes's format.
 fn now() -> String {
     jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,30 +1,29 @@
-//! A pod's sandbox: its network namespace with what was attached to it.
+//! A pod's sandbox: its network namespace and its attachments.
 
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::{Node, attacher::Made, blocking, cni::Target, status::Place, wire::Namespace};
+use super::{Node, attacher::Made, blocking, cni::Target, host_network::Namespace, status::Place};
 
 /// The network of a pod.
 pub(super) enum Sandbox {
-    /// Its own.
+    /// A network namespace of its own.
     Own {
         namespace: Namespace,
         target: Target,
         made: Made,
         place: Place,
     },
-    /// That of the host.
+    /// The host's network.
     OfHost { place: Place },
 }
 
 impl Sandbox {
-    /// Makes a sandbox; of one that fails nothing is left.
+    /// Creates a sandbox, and cleans up after a failure.
     ///
-    /// # Errors
-    /// When the pod cannot be attached; the reason is in the words of the kubelet.
+    /// # Errors If the pod cannot be attached, in the kubelet's words.
     pub(super) async fn make(node: &Arc<Node>, pod: &Pod) -> Result<Self, String> {
         let host = node.wire.address.to_string();
         let of_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
@@ -70,7 +69,7 @@ impl Sandbox {
                 })
             }
             Err(why) => {
-                // What was not made cannot be taken back.
+                // Deleting an attachment that was not created may fail.
                 let _ = node.attacher.del(&target, made).await;
                 Err(format!(
                     "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for \
@@ -81,7 +80,7 @@ impl Sandbox {
         }
     }
 
-    /// Returns where the pod is.
+    /// Returns the pod's addresses in the cluster's network.
     pub(super) fn place(&self) -> &Place {
         match self {
             Self::Own { place, .. } | Self::OfHost { place } => place,
@@ -96,7 +95,7 @@ impl Sandbox {
         }
     }
 
-    /// Takes back what was attached, and removes the namespace.
+    /// Detaches the pod, and removes the namespace.
     pub(super) async fn remove(self, node: &Node) {
         if let Self::Own {
             namespace,
@@ -113,7 +112,7 @@ impl Sandbox {
     }
 }
 
-/// Returns 64 digits, as containerd names a sandbox.
+/// Returns 64 hexadecimal digits, as in containerd's sandbox IDs.
 fn identifier() -> Result<String, String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;

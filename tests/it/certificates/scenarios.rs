@@ -1,10 +1,10 @@
-//! What one or two replicas make of a Secret and of the webhooks.
+//! One or two replicas with a Secret and webhooks in various states.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::stage::{
+use super::fixture::{
     CONFIGURATIONS, Stage, Told, certificates, holds, same, seconds, short_lives, trial,
 };
 use crate::api_server::{Failure, FaultAction, Rule};
@@ -45,7 +45,7 @@ async fn bootstrap() -> Told {
     same(entries, vec!["ca.crt", "ca.key", "tls.crt", "tls.key"])?;
     let shown = replica.shows().ok_or("nothing is shown")?;
     same(&stage.entry("tls.crt")?, &shown.cert)?;
-    // By every name of the Service.
+    // For every name of the Service.
     let chain = shown.identity()?.cert;
     let bundle = &certificates(&stage.bundles()[0]);
     let all = ["", ".nadmit", ".nadmit.svc", ".nadmit.svc.cluster.local"];
@@ -126,7 +126,7 @@ async fn written_over() -> Told {
     let replica = stage.replica("a");
     seconds(5).await;
     let bundles = stage.bundles();
-    // As somebody does who applies what is in git.
+    // As when a user applies the manifests from git.
     for _ in 0..3 {
         stage.register();
         seconds(11).await;
@@ -178,7 +178,7 @@ async fn damage() -> Told {
     healed("all of another", |secret| secret["data"] = strange).await
 }
 
-/// However a Secret is damaged, callers are served all the time, and afterwards it is whole.
+/// However a Secret is damaged, callers are served all the time, and the Secret is repaired.
 async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> Told {
     let stage = Stage::new();
     let replicas = [stage.replica("a"), stage.replica("b")];
@@ -195,9 +195,9 @@ async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> Told {
     let shown = replicas[0].shows().ok_or("nothing is shown")?;
     same(&stage.entry("tls.crt")?, &shown.cert)?;
     let writes = stage.writes("update", "secrets") - written;
-    // It is repaired, and perhaps a new CA taken into use.
+    // It is repaired, and perhaps a new CA is introduced.
     holds(writes <= 2, (words, writes))?;
-    // A replica that has seen nothing of it can begin with what is there.
+    // A new replica can start with the repaired Secret.
     let fresh = stage.replica("c");
     seconds(1).await;
     holds(stage.is_served_by(&fresh), words)
@@ -225,9 +225,10 @@ async fn renewal() -> Told {
         }
         seconds(1).await;
     }
-    // 75 minutes: a certificate is shown for six, a CA signs for 26, and goes ten minutes later.
+    // 75 minutes: a certificate is served for six, a CA signs for 26, and is removed ten minutes
+    // later.
     holds((11..=16).contains(&shown.len()), shown.len())?;
-    // It did not ask for more than its roles grant (deploy/overlays/self-managed).
+    // It requested no more than its roles grant (deploy/overlays/self-managed).
     let asked = stage.server.asked();
     let mut asked: Vec<String> = asked
         .keys()
@@ -263,7 +264,7 @@ async fn one_lacks() -> Told {
     same(replica.shows(), before.clone())?;
     holds(stage.is_served_by(&replica), "it is refused")?;
     same(replica.failed.get(), 1)?;
-    // Unknown is as bad as lacking.
+    // An unknown certificate is as bad as a missing one.
     stage.server.heal();
     let denied = FaultAction::from(Failure::Forbidden);
     stage.server.fault(Rule::of("get", kind, denied));
@@ -291,13 +292,13 @@ async fn foreign() -> Told {
     same(replica.shows(), maker.shows())?;
     seconds(60).await;
     same(replica.failed.get(), 0)?;
-    // Not even when it has expired.
+    // Not even after it has expired.
     stage.wall.set(100 * 86_400);
     seconds(60).await;
     same(stage.secret(), before)?;
     same(stage.bundles(), bundles)?;
     same(replica.failed.get(), 1)?;
-    // Who keeps it renews it; between times it may be gone, or broken.
+    // Its owner renews it; in between it may be missing or broken.
     let other = Stage::new();
     other.wall.set(100 * 86_400);
     let other_replica = other.replica("a");
@@ -330,7 +331,8 @@ async fn forbidden() -> Told {
     stage.server.heal();
     seconds(5).await;
     holds(stage.is_served_by(&replica), "it does not begin")?;
-    // It may not update: what is there is served, and is given to webhooks.
+    // Without permission to update, the existing certificate is served, and its CA is given to the
+    // webhooks.
     stage.server.fault(Rule::of("update", "secrets", denied()));
     stage.wall.set(70 * 86_400);
     stage.register();

@@ -1,7 +1,7 @@
 //! What takes more than one request: addresses that last, end, and are fought for.
 
-mod contested;
-mod stage;
+mod contention;
+mod fixture;
 
 use std::{thread, time::Duration};
 
@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use self::stage::{Stage, creation, made_by, pod, replica, update};
+use self::fixture::{Stage, creation, made_by, pod, replica, update};
 use crate::curl::Curl;
 
 /// A pool of six addresses, one of them the gateway, and the network that it serves.
@@ -83,15 +83,15 @@ const STORIES: &[(&str, Story)] = &[
     ("no_way_leads_round_the_allocator", ways_round),
     (
         "no_change_leads_round_the_allocator",
-        contested::no_change_leads_round,
+        contention::no_change_leads_round,
     ),
     (
         "two_clients_get_one_answer_for_one_pod",
-        contested::one_answer,
+        contention::one_answer,
     ),
     (
         "of_twenty_pods_ten_get_the_ten_addresses",
-        contested::twenty_and_ten,
+        contention::twenty_and_ten,
     ),
     ("forged_annotations_are_taken_off", forged),
     ("a_killed_server_forgets_nothing", killed),

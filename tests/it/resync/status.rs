@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    stage::{POOLS, RESERVATIONS, Stage, pod, seconds},
+    fixture::{POOLS, RESERVATIONS, Stage, pod, seconds},
     support::{Told, holds, same, trial},
 };
 use crate::api_server::{Effect, Failure, FaultAction, Rule};
@@ -76,7 +76,7 @@ async fn on_change() -> Told {
     // It was ready before.
     same(&status["conditions"][0], &ready)?;
 
-    // Whoever leads next finds it written.
+    // The next leader finds it written.
     let stop = CancellationToken::new();
     stage.stop.cancel();
     tokio::spawn(stage.writer().run(stop));
@@ -114,7 +114,7 @@ async fn reasons() -> Told {
     let says = "False OverlapsWhereabouts: Whereabouts gives addresses of it to pods on network \
                 db/old (192.0.2.1 to 192.0.2.14)";
     holds(storage.starts_with(says), &storage)?;
-    // It is gone, and the other mended.
+    // One pool is deleted, and the other one is fixed.
     stage.show(
         &faulty
             .replace(", {range: x}", "")
@@ -129,7 +129,7 @@ async fn reasons() -> Told {
     holds(odd.starts_with("False WaitingForAdoption"), odd)
 }
 
-/// Written before the schema was as it is.
+/// A pool that was stored before its schema had today's restrictions.
 async fn refusing() -> Told {
     let mut stage = Stage::new(
         "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: ancient}\n\
@@ -230,7 +230,7 @@ async fn recreated() -> Told {
     stage.server.put(pool);
     stage.hold_first(2)?;
     seconds(10).await;
-    // What was known of the one before is not said of this one.
+    // The status of the deleted pool does not carry over to the new one.
     let status = stage.status("storage")?;
     same(&status["conditions"][0]["observedGeneration"], &json!(1))?;
     same(&status["allocated"], &json!(2))?;
@@ -297,7 +297,7 @@ async fn succeeded() -> Told {
     seconds(10).await;
     same(stage.told.take(), Vec::new())?;
     same(stage.writes("addresspools"), writes)?;
-    // What is worse is told, and so is what is there again.
+    // A worse state is reported, and so is a recovery.
     stage.hold_first(20)?;
     seconds(10).await;
     same(stage.told.take().len(), 1)?;
@@ -305,7 +305,7 @@ async fn succeeded() -> Told {
     stage.hold_first(10)?;
     seconds(10).await;
     same(pressure(&stage)?, Value::Null)?;
-    // Another led, and it was emptier meanwhile.
+    // Another replica led, and the pool was emptier meanwhile.
     next.cancel();
     tokio::spawn(stage.writer().run(CancellationToken::new()));
     stage.hold_first(18)?;

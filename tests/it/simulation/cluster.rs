@@ -1,4 +1,4 @@
-//! The cluster of a history, and how its actors speak to the API server.
+//! The cluster of a scenario, and the requests of its actors to the API server.
 
 use std::{
     collections::BTreeMap,
@@ -17,20 +17,20 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
 use super::{
-    dice::Dice,
-    log::Log,
+    event_log::Log,
     nodes::Node,
-    plan::{Cast, Plan},
     replicas::Slot,
+    rng::Dice,
+    scenario::{Cast, Plan},
 };
 use crate::api_server::ApiServer;
 
-/// How long a caller waits for the API server.
+/// The time that a caller waits for the API server.
 const PATIENCE: Duration = Duration::from_secs(34);
 
 pub(super) const ALLOCATIONS: &str = "addressallocations.nadmit.io";
 
-/// Everything that the actors share.
+/// The state that all actors share.
 pub(super) struct World {
     pub(super) server: ApiServer,
     pub(super) plan: Plan,
@@ -39,23 +39,23 @@ pub(super) struct World {
     pub(super) began: Instant,
     pub(super) replicas: Mutex<Vec<Slot>>,
     pub(super) nodes: Mutex<Vec<Node>>,
-    /// What the replicas of sets had when they first ran.
+    /// The addresses that the replicas of sets had when they first ran.
     pub(super) sticky: Mutex<BTreeMap<String, Vec<String>>>,
-    /// All records as they were once.
+    /// A copy of all records, made at some point of the scenario.
     pub(super) copy: Mutex<Option<Vec<Arc<Value>>>>,
-    /// Whether no replica may start now.
+    /// Set while no replica may start.
     pub(super) closed: AtomicBool,
     healed: AtomicBool,
 }
 
-/// An answer; the code is 0 where none came.
+/// A response; the code is 0 if there was none.
 pub(super) struct Answered {
     pub(super) code: u16,
     pub(super) body: Value,
 }
 
 impl World {
-    /// A cluster with its objects, nodes and no replica.
+    /// Returns a cluster with its objects and nodes, without replicas.
     pub(super) fn new(seed: u64, cast: Cast) -> Arc<Self> {
         let dice = Dice::of(seed);
         let plan = Plan::draw(&dice.fork(), cast);
@@ -75,7 +75,7 @@ impl World {
             healed: AtomicBool::new(false),
             plan,
         });
-        for namespace in super::plan::NAMESPACES {
+        for namespace in super::scenario::NAMESPACES {
             world
                 .server
                 .namespace(namespace, &[("nadmit.io/injection", "enabled")]);
@@ -91,25 +91,25 @@ impl World {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything works from now on.
+    /// Removes all faults from now on.
     pub(super) fn heal(&self) {
         self.healed.store(true, Ordering::Relaxed);
         self.server.heal();
         self.log.say("everything is mended");
     }
 
-    /// Whether it does.
+    /// Returns true if the faults have been removed.
     pub(super) fn is_healed(&self) -> bool {
         self.healed.load(Ordering::Relaxed)
     }
 
-    /// How long an actor waits before it looks again: long, when nothing happens any more.
+    /// Sleeps until an actor's next step; longer once the scenario has come to rest.
     pub(super) async fn pause(&self, time: Duration) {
         let calm = self.healed.load(Ordering::Relaxed);
         sleep(time * if calm { 10 } else { 1 }).await;
     }
 
-    /// Asks the API server, as one of its clients.
+    /// Sends a request to the API server, as one of its clients.
     pub(super) async fn ask(
         &self,
         client: &str,
@@ -165,7 +165,7 @@ impl World {
         self.server.all(ALLOCATIONS)
     }
 
-    /// The time of day, as the cluster has it.
+    /// Returns the time of day of the cluster.
     pub(super) fn now(&self) -> jiff::Timestamp {
         // 2026-01-01T00:00:00Z
         let day = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_767_225_600);
@@ -179,24 +179,24 @@ impl Answered {
         (200..300).contains(&self.code)
     }
 
-    /// In a line of the log.
+    /// Formats the response for a line of the log.
     pub(super) fn told(&self) -> String {
         let message = self.body["message"].as_str().unwrap_or_default();
         format!("{} {message}", self.code)
     }
 }
 
-/// A member of an object's metadata.
+/// Returns a member of an object's metadata.
 pub(super) fn meta<'o>(object: &'o Value, key: &str) -> &'o str {
     object["metadata"][key].as_str().unwrap_or_default()
 }
 
-/// `namespace/name`
+/// Returns `namespace/name`.
 pub(super) fn full_name(object: &Value) -> String {
     format!("{}/{}", meta(object, "namespace"), meta(object, "name"))
 }
 
-/// Where a pod is found.
+/// Returns the path of a pod.
 pub(super) fn path_of(pod: &Value) -> String {
     format!(
         "/api/v1/namespaces/{}/pods/{}",
@@ -209,7 +209,7 @@ pub(super) fn is_going(object: &Value) -> bool {
     !meta(object, "deletionTimestamp").is_empty()
 }
 
-/// Whether its containers have ended for good.
+/// Returns true if its containers have ended permanently.
 pub(super) fn has_ended(pod: &Value) -> bool {
     matches!(
         pod["status"]["phase"].as_str(),

@@ -1,4 +1,4 @@
-//! The end of a history: everything works again, and what has to hold then.
+//! The end of a scenario: all faults are removed, and the invariants are checked.
 
 use std::{
     collections::BTreeSet,
@@ -11,25 +11,25 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
+    cluster::{World, full_name, has_ended, is_going, meta, node_of},
     machines::machine_of,
     nodes::NETWORKS,
-    plan::{Cast, POOL},
-    world::{World, full_name, has_ended, is_going, meta, node_of},
+    scenario::{Cast, POOL},
 };
 
-/// How long everything works before it is looked at.
+/// The time without faults before the invariants are checked.
 const QUIET: Duration = Duration::from_secs(8 * 60);
-/// How many slices a pool of slices is cut into.
+/// The number of slices that a sliced pool is cut into.
 const SLICES: usize = 4;
 
 impl World {
-    /// Mends everything, waits, and looks.
+    /// Removes all faults, waits, and checks the invariants.
     pub(super) async fn conclude(self: &Arc<Self>) {
         self.heal();
         for number in 0..self.plan.nodes {
             self.bring_back(number);
         }
-        // A restore may be under way.
+        // A restore may still hold replicas back.
         self.closed.store(false, Ordering::Relaxed);
         for number in 0..self.plan.replicas {
             self.start(number);
@@ -45,7 +45,8 @@ impl World {
         self.check_pods();
     }
 
-    /// Until no machine has moved for so long that what it had is free again.
+    /// Waits until no machine has migrated for long enough that its earlier addresses are free
+    /// again.
     async fn wait_for_machines(&self) {
         let uids = || -> BTreeSet<String> {
             let pods = self.pods().into_iter();
@@ -60,7 +61,7 @@ impl World {
         }
     }
 
-    /// L4: each index is as the ledger is.
+    /// L4: each index equals the ledger.
     fn check_indexes(&self) {
         let stored: BTreeSet<(String, String)> = self
             .allocations()
@@ -106,7 +107,8 @@ impl World {
                 let set = self
                     .server
                     .stored("statefulsets.apps", &text(namespace), &text(name));
-                // Its controller may have made one more, of which nobody told the collector.
+                // The controller may have created one more pod that the garbage collector has not
+                // seen.
                 set.is_some() || pod.is_some()
             } else if holder["machine"].is_object() {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -129,7 +131,7 @@ impl World {
         }
     }
 
-    /// The pod of a UID, if it lives.
+    /// Returns the pod of a UID, if it is alive.
     fn living(&self, uid: &Value) -> Option<Arc<Value>> {
         let pods = self.pods().into_iter();
         let mut living = pods.filter(|pod| !has_ended(pod) && pod["metadata"]["uid"] == *uid);
@@ -143,7 +145,7 @@ impl World {
             &text(&reservation["namespace"]),
             &text(&reservation["name"]),
         );
-        // A MAC by itself goes with an address of the same reservation.
+        // A MAC without an address belongs to an address of the same reservation.
         let address = text(address);
         found.is_some_and(|found| {
             let ips = found["spec"]["ips"].as_array();
@@ -165,7 +167,7 @@ impl World {
             match (node_of(&pod), self.carried(&pod)) {
                 (Some(_), Some(carried)) => {
                     let carried: BTreeSet<String> = carried.into_iter().collect();
-                    // The pods of a machine share what is recorded for the last one of them.
+                    // The pods of a machine share the records, which name the last of them.
                     let shares = machine_of(&pod)
                         .is_some_and(|machine| carried.is_subset(&self.held_by_machine(&machine)));
                     if carried != held && !shares {
@@ -174,10 +176,10 @@ impl World {
                         ));
                     }
                 }
-                // It asked for an address that it may not have.
+                // The pod asked for an address that it may not have.
                 _ if self.asks_for_address(&pod) => {}
-                // Or somebody did for it: it is refused, for another instead would be no less than
-                // silence about the reservation.
+                // A reservation asked for it on the pod's behalf: the pod is refused, because
+                // giving it another address would silently ignore the reservation.
                 _ if self.is_promised_in_vain(&pod) => {}
                 _ if !left.contains(meta(&pod, "namespace")) => {}
                 (bound, _) => {
@@ -196,8 +198,8 @@ impl World {
         text.is_some_and(|text| text.contains("\"ips\""))
     }
 
-    /// Whether a reservation for a pod names an address that is another's, is reserved for another, too,
-    /// or may be out of the reach of its node.
+    /// Returns true if a reservation for a pod names an address that another holder has, that is
+    /// also reserved for another, or that may be out of reach of the pod's node.
     fn is_promised_in_vain(&self, pod: &Value) -> bool {
         let (namespace, name) = (meta(pod, "namespace"), meta(pod, "name"));
         let of_pod = |holder: &Value| match holder["ordinal"].as_u64() {
@@ -230,12 +232,12 @@ impl World {
         self.plan.pool["strictSlices"] == true
     }
 
-    /// The addresses recorded for a pod, as containers have them.
+    /// Returns the addresses recorded for a pod, in the form that containers use.
     fn held_by(&self, uid: &str) -> BTreeSet<String> {
         self.held_where(|spec| spec["pod"]["uid"] == uid)
     }
 
-    /// The same of a machine.
+    /// Returns the addresses recorded for a machine, in the form that containers use.
     fn held_by_machine(&self, machine: &str) -> BTreeSet<String> {
         self.held_where(|spec| {
             let holder = &spec["holder"]["machine"];
@@ -259,17 +261,17 @@ impl World {
         held
     }
 
-    /// The namespaces that could be given two attachments more.
+    /// Returns the namespaces with room for two more attachments.
     fn has_room(&self) -> BTreeSet<String> {
         let Some(live) = self.live().into_iter().next() else {
             return BTreeSet::new();
         };
         let index = live.index.lock();
         let usages = index.range_usages(POOL);
-        let all = super::plan::NAMESPACES
+        let all = super::scenario::NAMESPACES
             .iter()
             .map(|name| (*name).to_owned());
-        // A strict pool gives a node what its own slices have, or one of those that nobody has.
+        // In a strict pool a node allocates from its own slices, or from one that no node has.
         let slices = index.slice_usages(POOL).into_iter();
         let slices: Vec<_> = slices
             .filter(|usage| usage.slice.window.address.is_ipv4())
@@ -294,7 +296,7 @@ impl World {
             .collect()
     }
 
-    /// L3: a replica of a set has what it had.
+    /// L3: a replica of a set keeps its addresses.
     pub(super) fn check_sticky(&self, pod: &Value, addresses: &[String]) {
         let owned = pod["metadata"]["ownerReferences"][0]["kind"] == "StatefulSet";
         if !owned || !self.plan.sticky {
@@ -312,7 +314,7 @@ impl World {
         }
     }
 
-    /// L3: a machine has the MAC that it had, and the addresses, if the pool keeps those.
+    /// L3: a machine keeps its MAC and, if the pool retains them, its addresses.
     pub(super) fn check_machine(&self, pod: &Value, addresses: &[String]) {
         let Some(machine) = machine_of(pod).filter(|_| self.plan.machines_keep_macs()) else {
             return;
@@ -337,7 +339,7 @@ impl World {
         }
     }
 
-    /// A replica may have other addresses from now on.
+    /// Forgets the sticky addresses of a replica, which may get others from now on.
     pub(super) fn excuse(&self, name: &str) {
         self.lock(&self.sticky).insert(name.to_owned(), Vec::new());
     }

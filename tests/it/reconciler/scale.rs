@@ -1,4 +1,4 @@
-//! How long a comparison takes with many pods.
+//! The duration of a reconcile pass with many pods.
 
 use std::{sync::Arc, time::Instant};
 
@@ -21,7 +21,7 @@ use nadmit::{
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::world::*;
+use super::fixture::*;
 use crate::api_server::ApiServer;
 
 const PODS: u32 = 50_000;
@@ -32,7 +32,7 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![trial("a_comparison_is_cheap_when_little_changed", cheap)]
 }
 
-/// Sees that everything is as it is.
+/// Confirms every cached state.
 struct Sure;
 
 impl Live for Sure {
@@ -82,7 +82,7 @@ fn pod(number: u32, extra: &str) -> Arc<Pod> {
 }
 
 fn record(number: u32) -> Stored {
-    // Those without a pod are kept for workloads that are scaled down.
+    // Records without a pod are retained for workloads that are scaled down.
     let holder = match number < PODS {
         true => holder(number),
         false => Holder::Replica {

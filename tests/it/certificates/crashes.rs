@@ -1,4 +1,4 @@
-//! Replicas that die at each step of a change of CAs: whoever comes next goes on.
+//! Replicas that crash at each step of a CA rotation: the next one continues.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::Trial;
 use tokio::sync::Notify;
 
-use super::stage::{CONFIGURATIONS, Stage, Told, holds, same, seconds, trial};
+use super::fixture::{CONFIGURATIONS, Stage, Told, holds, same, seconds, trial};
 use crate::api_server::{Failure, FaultAction, Rule};
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -28,9 +28,9 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// How long the second of two API servers may take to notice a `caBundle`, in seconds.
+/// The delay until the second of two API servers notices a `caBundle`, in seconds.
 const NOTICES: u64 = 30;
-/// How many requests there are at most from the first step of a change of CAs to its end.
+/// The maximum number of requests in a CA rotation.
 const REQUESTS: usize = 24;
 
 async fn each(late: bool) -> Told {
@@ -45,14 +45,15 @@ async fn each(late: bool) -> Told {
     Ok(())
 }
 
-/// The replica dies at a request; when that takes effect a while later, the next one is there already.
+/// Crashes the replica at a request; with `late`, that request takes effect when the next replica
+/// has already started.
 async fn dies(nth: usize, late: bool) -> Told {
     let mut stage = Stage::new();
     stage.options.settles = Duration::from_secs(40);
     let first = stage.replica("first");
     let witness = stage.replica("witness");
     seconds(10).await;
-    // Only one has a part in it.
+    // Only one replica takes part in it.
     witness.crash();
     let before = first.shows().ok_or("nothing is shown")?;
     let (asked, died) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
@@ -65,7 +66,7 @@ async fn dies(nth: usize, late: bool) -> Told {
         let later = FaultAction::later(Duration::from_secs(25), Failure::Silence);
         Some(if late { later } else { Failure::Silence.into() })
     });
-    // With the key of its CA broken, it makes a new one.
+    // If the key of its CA is broken, it creates a new CA.
     stage.edit(|secret| secret["data"]["ca.key"] = "eA==".into())?;
     let killed = async {
         died.notified().await;
@@ -78,7 +79,8 @@ async fn dies(nth: usize, late: bool) -> Told {
     }
     let mut view = stage.bundles();
     for second_passed in 0..300 {
-        // The one that died has a sister that shows what it showed, until it reads the Secret.
+        // The crashed replica has a sibling that serves the same certificate until it reads the
+        // Secret.
         let shown = second.as_ref().and_then(|replica| replica.shows());
         for bundle in view.iter().chain(&stage.bundles()) {
             if let Some(shown) = &shown {
@@ -98,7 +100,7 @@ async fn dies(nth: usize, late: bool) -> Told {
     same_as_secret(&stage)
 }
 
-/// A patch with the CAs of before arrives when a certificate of the new CA is served.
+/// A patch with the previous CAs arrives when a certificate of the new CA is served.
 async fn late_patch() -> Told {
     let stage = Stage::new();
     let replicas = [stage.replica("a"), stage.replica("b")];

@@ -1,4 +1,4 @@
-//! What virtual machines keep, and which of their pods has it.
+//! The addresses that virtual machines retain, and the pod that uses them.
 
 use libtest_mimic::Trial;
 use nadmit::{
@@ -7,7 +7,7 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
-use super::world::*;
+use super::fixture::*;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -35,7 +35,7 @@ fn world() -> World {
     world
 }
 
-/// A launcher of the machine, on a node.
+/// Creates a launcher of the machine on a node.
 fn launcher(world: &World, name: &str, annotations: Value, labels: Value) {
     world.server.put(json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -59,7 +59,7 @@ fn plain() -> Value {
 
 const GIVEN: &str = r#"[{"name":"storage-net","ips":["192.0.2.1/24"],"mac":"02:5e:00:00:01:00"}]"#;
 
-/// What the machine holds, in the order of the records' names.
+/// Returns the records of the machine, ordered by name.
 fn held(world: &World) -> Vec<String> {
     world
         .held()
@@ -79,7 +79,7 @@ async fn outlives() -> Told {
     world.delete("a").await?;
     seconds(300).await;
     same(held(&world), own(&["02:5e:00:00:01:00"]))?;
-    // Another has the address by then.
+    // Another pod has the address now.
     world.pod("other", plain(), Some("node-1"));
     seconds(5).await;
     launcher(&world, "b", plain(), json!({}));
@@ -105,7 +105,7 @@ async fn remove(world: &World, resource: &str, name: &str) -> Told {
     Ok(())
 }
 
-/// A record as an older release made it.
+/// Returns a record in the format of an older release.
 fn before(world: &World) -> Allocation {
     Allocation {
         holder: Holder::Machine {
@@ -153,7 +153,7 @@ async fn adopted() -> Told {
     let leader = world.replica("a", true).await?;
     seconds(10).await;
     same(held(&world), own(&["192.0.2.7", "02:5e:00:00:00:09"]))?;
-    // Whoever gets the address that the MAC follows from gets another MAC.
+    // The next holder of the address that the MAC is derived from gets another MAC.
     let asked = json!([{"name": "storage-net", "ips": ["192.0.2.9/24"]}]).to_string();
     world.pod("other", json!({NETWORKS: asked}), Some("node-1"));
     seconds(5).await;
@@ -178,7 +178,7 @@ async fn second() -> Told {
     seconds(60).await;
     same(networks(&world, "b"), "storage-net".to_owned())?;
     same(leader.said.of("NoAddresses"), own(&["b"]))?;
-    // When the first is gone, it has what that had.
+    // Once the first pod is gone, the second one holds the first's addresses.
     world.delete("a").await?;
     seconds(60).await;
     same(networks(&world, "b"), GIVEN.to_owned())

@@ -1,9 +1,9 @@
-//! What only people can mend is told, once, and left alone.
+//! Warnings about conflicts that only users can resolve: emitted once, and nothing is changed.
 
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::world::*;
+use super::fixture::*;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -26,7 +26,7 @@ async fn duplicate() -> Told {
     )?;
     same(leader.steward.pass(false).await.duplicates, 1)?;
     same(leader.is_ready(), true)?;
-    // One of them goes: the other has it then.
+    // One of them is deleted: the other one holds the address then.
     world.delete("a").await?;
     seconds(60).await;
     same(world.held(), holding(&[("192.0.2.7", "b")]))?;

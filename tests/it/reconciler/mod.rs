@@ -1,13 +1,13 @@
-//! The reconciler of a cluster, against the stand-in for the API server, in paused time.
+//! The reconciler of a cluster, tested against the stand-in for the API server, in paused time.
 
 mod adoption;
+mod fixture;
 mod late;
 mod machines;
-mod notes;
 mod release;
 mod scale;
 mod surplus;
-mod world;
+mod warnings;
 
 use libtest_mimic::Trial;
 
@@ -16,7 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         adoption::trials(),
         late::trials(),
         machines::trials(),
-        notes::trials(),
+        warnings::trials(),
         release::trials(),
         scale::trials(),
         surplus::trials(),

@@ -1,5 +1,4 @@
-//! What befalls a cluster seldom: a ledger restored from a copy of yesterday, a node that is taken
-//! away, a set that is deleted.
+//! Rare disasters: a ledger restored from an old copy, a removed node, a deleted set.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -10,14 +9,14 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    dice::Dice,
-    plan::NAMESPACES,
-    world::{ALLOCATIONS, World, full_name, meta, node_of, path_of},
+    cluster::{ALLOCATIONS, World, full_name, meta, node_of, path_of},
+    rng::Dice,
+    scenario::NAMESPACES,
 };
 
 impl World {
-    /// The first time a copy of all records is made; the next time they are what they were then. As
-    /// with a restored etcd, no replica runs meanwhile.
+    /// Copies all records on the first call; later calls restore that copy. As when etcd is
+    /// restored, no replica runs meanwhile.
     pub(super) async fn copy_or_restore(self: &Arc<Self>, dice: &Dice) {
         let copy = self.lock(&self.copy).take();
         let Some(copy) = copy else {
@@ -45,7 +44,7 @@ impl World {
         for old in copy {
             self.server.put(Value::clone(&old));
         }
-        // What was kept without a pod, nobody remembers.
+        // Sticky addresses without a pod were lost with the newer records.
         self.lock(&self.sticky).clear();
         self.forget_the_gone();
         let pause = dice.millis(100, 20_000);
@@ -57,7 +56,7 @@ impl World {
                 world.start(number);
             });
         }
-        // Until what is in use is recorded again.
+        // Replicas start again once what is in use is recorded.
         let world = Arc::clone(self);
         tokio::spawn(async move {
             for _ in 0..400 {
@@ -75,7 +74,7 @@ impl World {
         }
     }
 
-    /// Takes a node away, with all that runs there; its pods go with it.
+    /// Removes a node with everything that runs there; its pods are deleted with it.
     pub(super) fn take_away(self: &Arc<Self>, number: usize) {
         let Some(name) = self.clear_node(number) else {
             return;
@@ -102,7 +101,7 @@ impl World {
         });
     }
 
-    /// Deletes a set and its pods; another one of the name comes at once, with as many replicas.
+    /// Deletes a set and its pods; a set of the same name and size is created at once.
     pub(super) fn delete_set(self: &Arc<Self>, dice: &Dice) {
         let namespace = dice.pick(&NAMESPACES).copied().unwrap_or_default();
         let Some(mut set) = self.server.stored("statefulsets.apps", namespace, "set") else {

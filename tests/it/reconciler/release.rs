@@ -1,10 +1,10 @@
-//! When an address is freed: after its pod is gone for sure, and not before.
+//! Release of addresses: only after the pod is confirmed to be gone.
 
 use libtest_mimic::Trial;
 use nadmit::allocation::{Allocation, Holder, PodRef};
 use serde_json::json;
 
-use super::world::*;
+use super::fixture::*;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -45,7 +45,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A leader, and a pod with a record.
+/// Returns a leader, and a pod with a record.
 async fn with_pod() -> Result<(World, Replica), libtest_mimic::Failed> {
     let world = World::new();
     world.running("a", "192.0.2.7", "node-1");
@@ -72,7 +72,7 @@ async fn made_anew() -> Told {
     let (world, _leader) = with_pod().await?;
     world.delete("a").await?;
     seconds(10).await;
-    // From here on the watch tells nothing.
+    // From here on the watch delivers nothing.
     world.server.lag("a", std::time::Duration::from_secs(3600));
     world.running("a", "192.0.2.7", "node-2");
     seconds(600).await;
@@ -96,7 +96,7 @@ async fn evicted() -> Told {
     let (world, _leader) = with_pod().await?;
     let params = kube::api::EvictParams::default();
     world.pods().evict("a", &params).await?;
-    // It is told to end, and there as long as its kubelet says.
+    // It is terminating, and exists until its kubelet confirms its end.
     seconds(300).await;
     same(world.held(), kept())?;
     world.delete("a").await?;
@@ -129,7 +129,7 @@ async fn moved_on() -> Told {
     world.node("node-1", false);
     seconds(5).await;
     world.delete("a").await?;
-    // The next of its name has the address elsewhere, and ends there.
+    // Its successor of the same name has the address on another node, and ends there.
     world.running("a", "192.0.2.7", "node-2");
     seconds(60).await;
     let record = world.server.all(RECORDS).into_iter().next();
@@ -297,7 +297,7 @@ async fn follower() -> Told {
     world.delete("a").await?;
     seconds(300).await;
     same(world.held(), kept())?;
-    // It has seen the pod go: as leader it does not wait once more.
+    // It has seen the pod being deleted: as leader it does not restart the wait.
     leader.lead(true);
     seconds(5).await;
     same(world.held(), vec![])
@@ -313,7 +313,7 @@ async fn left_behind() -> Told {
     same(world.held(), vec![])
 }
 
-/// The record was made when the pod was to be created, and says nothing of a UID; of its node perhaps.
+/// The record was created before the pod and has no UID, and perhaps no node.
 async fn silent_unnamed() -> Told {
     for node in [Some("node-1"), None] {
         let world = World::new();

@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! The parsed request.
 
 use std::collections::BTreeMap;
 
@@ -6,39 +6,39 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, request::Parts};
 use serde_json::{Value, json};
 
-use super::{answer::Refusal, kinds::qualified};
+use super::{kinds::qualified, response::Refusal};
 
 /// A request for a resource.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    /// get, list, watch, create, update, patch, delete or deletecollection
+    /// One of get, list, watch, create, update, patch, delete and deletecollection.
     pub(crate) verb: &'static str,
-    /// Empty for the core group.
+    /// The API group, empty for the core group.
     pub(crate) group: String,
     pub(crate) version: String,
-    /// The plural.
+    /// The plural name of the resource.
     pub(crate) resource: String,
-    /// `status`, `binding`, `eviction`; or empty
+    /// One of `status`, `binding` and `eviction`, or empty.
     pub(crate) subresource: String,
     pub(crate) namespace: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) query: BTreeMap<String, String>,
-    /// Who asks: see `ApiServer::named`.
+    /// The client that sent the request: see `ApiServer::named`.
     pub(crate) client: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// Nothing that it asks for is written.
+    /// Set if nothing that this request asks for may be written.
     pub(super) blocked: bool,
 }
 
 impl Asked {
-    /// As whom it is asked, if as somebody else.
+    /// Returns the impersonated user, if any.
     pub(crate) fn acting_as(&self) -> Option<&str> {
         let user = self.headers.get("impersonate-user")?;
         user.to_str().ok()
     }
 
-    /// Reads a request; `None` where no resource can be.
+    /// Parses a request; `None` if the path is not one of a resource.
     pub(super) fn of(parts: &Parts, body: Bytes, client: &str) -> Option<Self> {
         let path: Vec<String> = parts
             .uri
@@ -54,7 +54,7 @@ impl Asked {
             _ => return None,
         };
         let (namespace, rest) = match rest {
-            // Of a namespace itself.
+            // These subresources belong to the namespace itself.
             ["namespaces", _, "status" | "finalize"] => (None, rest),
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
             _ => (None, rest),
@@ -94,17 +94,17 @@ impl Asked {
         })
     }
 
-    /// `pods` or `addresspools.nadmit.io`
+    /// Returns the resource with its group: `pods` or `addresspools.nadmit.io`.
     pub(crate) fn qualified(&self) -> String {
         qualified(&self.resource, &self.group)
     }
 
-    /// Whether it may change something.
+    /// Returns true if the verb may change something.
     pub(crate) fn writes(&self) -> bool {
         !matches!(self.verb, "get" | "list" | "watch")
     }
 
-    /// Of the object: from the path, or that of a new one.
+    /// Returns the name of the object: from the path, or from the body of a new object.
     pub(crate) fn object_name(&self) -> String {
         if let Some(name) = &self.name {
             return name.clone();
@@ -118,7 +118,7 @@ impl Asked {
         self.query("dryRun") == Some("All")
     }
 
-    /// What the API server says to somebody who has no permission.
+    /// Returns the API server's message for a user without permission.
     pub(super) fn forbidden(&self, user: &str) -> Refusal {
         let place = match &self.namespace {
             Some(namespace) => format!("in the namespace \"{namespace}\""),
@@ -160,13 +160,13 @@ impl Asked {
         value.and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
-    /// Whether metadata alone is wanted.
+    /// Returns true if only metadata is requested.
     pub(super) fn wants_metadata(&self) -> bool {
         self.header(http::header::ACCEPT)
             .contains("as=PartialObjectMetadata")
     }
 
-    /// The body, which may be YAML; null if there is none.
+    /// Returns the body, which may be YAML; null if it is empty.
     pub(super) fn json(&self) -> Result<Value, Refusal> {
         if self.body.is_empty() {
             return Ok(Value::Null);
@@ -190,7 +190,7 @@ fn query(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Without its percent signs.
+/// Decodes percent-encoding.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

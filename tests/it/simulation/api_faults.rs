@@ -1,22 +1,22 @@
-//! What goes wrong between the API server and those who ask it.
+//! Faults between the API server and its clients.
 
 use std::{sync::LazyLock, time::Duration};
 
 use super::{
-    dice::Dice,
-    plan::{Cast, Weather},
-    world::World,
+    cluster::World,
+    rng::Dice,
+    scenario::{Cast, Weather},
 };
 use crate::api_server::{Asked, Failure, FaultAction};
 
 const MIGRATIONS: &str = "virtualmachineinstancemigrations";
 
 impl World {
-    /// Lets requests fail, each by the dice.
+    /// Injects random faults into requests.
     pub(super) fn blow(&self) {
         let (dice, weather, log) = (self.dice.fork(), self.plan.weather, self.log.clone());
-        // What is asked of migrations has dice of its own, so that the histories in which nobody
-        // migrates are those that they were before that was asked.
+        // Requests about migrations have a sequence of their own, so that scenarios without
+        // migrations stayed as they were before this was added.
         let (apart, cast) = (dice.beside(), self.plan.cast);
         self.server.faults(move |asked| {
             let dice = match asked.resource == MIGRATIONS && cast == Cast::Pods {
@@ -50,13 +50,13 @@ impl World {
     }
 }
 
-/// Whether requests are logged, too, with which one finds where two runs part.
+/// Returns true if requests are logged, too, which shows where two runs diverge.
 fn tells_all() -> bool {
     static TOLD: LazyLock<bool> = LazyLock::new(|| std::env::var_os("NADMIT_TRACE").is_some());
     *TOLD
 }
 
-/// A time that is mostly short.
+/// Returns a random delay that is mostly short.
 fn time(dice: &Dice) -> Duration {
     match dice.below(10) {
         0..6 => dice.millis(1, 100),
@@ -91,7 +91,7 @@ fn of_others(dice: &Dice, asked: &Asked) -> FaultAction {
     }
 }
 
-/// A refusal: nothing was done.
+/// Returns a failure without an effect.
 fn failure(dice: &Dice, asked: &Asked) -> Failure {
     match dice.below(4) {
         0 => Failure::TooManyRequests(dice.between(1, 2)),
@@ -101,7 +101,7 @@ fn failure(dice: &Dice, asked: &Asked) -> Failure {
     }
 }
 
-/// What leaves open whether anything was done.
+/// Returns a failure that leaves open whether the request took effect.
 fn silence(dice: &Dice) -> Failure {
     match dice.below(5) {
         0 => Failure::Timeout,

@@ -1,4 +1,4 @@
-//! Short words for the trials beside this file.
+//! Helpers of the tests in this directory.
 
 use std::{
     fmt::Debug,
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 pub(super) type Told = Result<(), Failed>;
 
-/// A trial on one thread, in paused time.
+/// Registers a test on one thread, in paused time.
 pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = Told> + 'static,
@@ -44,7 +44,7 @@ pub(super) struct Wall {
 }
 
 impl Wall {
-    /// A clock that now shows this.
+    /// Returns a clock that shows this time now.
     pub(super) fn at(now: &str) -> Result<Self, Failed> {
         Ok(Self {
             began: Instant::now(),
@@ -53,7 +53,7 @@ impl Wall {
         })
     }
 
-    /// The same, so many seconds ahead or, below 0, behind.
+    /// Returns a clock that is ahead by these seconds or, below 0, behind.
     pub(super) fn ahead(&self, seconds: i64) -> Self {
         let offset = self.offset.load(Ordering::Relaxed) + seconds;
         Self {
@@ -62,7 +62,7 @@ impl Wall {
         }
     }
 
-    /// Sets it so many seconds forward, or back.
+    /// Moves it forward, or back, by these seconds.
     pub(super) fn set(&self, seconds: i64) {
         self.offset.fetch_add(seconds, Ordering::Relaxed);
     }
@@ -78,7 +78,7 @@ impl Wall {
         Clock::new(move || wall.now())
     }
 
-    /// Waits until it shows this, or has shown it.
+    /// Waits until it shows this time or a later one.
     pub(super) async fn until(&self, then: &str) -> Told {
         let left = then.parse::<Timestamp>()?.duration_since(self.now());
         if let Ok(left) = Duration::try_from(left) {
@@ -88,7 +88,7 @@ impl Wall {
     }
 }
 
-/// Keeps what is told.
+/// Collects the emitted events.
 #[derive(Clone, Default)]
 pub(super) struct Kept(Arc<Mutex<Vec<String>>>);
 
@@ -106,13 +106,13 @@ impl Notices for Kept {
 }
 
 impl Kept {
-    /// What was told since the last time that this was asked.
+    /// Returns the events since the last call.
     pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// The value of a metric, as it is scraped.
+/// A registry whose metrics are read in the text format.
 pub(super) struct Scraped(Registry);
 
 impl Scraped {

@@ -1,10 +1,10 @@
-//! What a pod holds and has no use for any more.
+//! Allocations of a pod that it no longer needs.
 
 use libtest_mimic::Trial;
 use nadmit::allocation::{Allocation, PodRef};
 use serde_json::json;
 
-use super::world::*;
+use super::fixture::*;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -23,7 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Two records for one pod, as when its binding to node-1 came to nothing.
+/// Creates two records for one pod, as when its binding to node-1 has failed.
 async fn twice_bound(node: Option<&str>) -> Result<(World, Replica), libtest_mimic::Failed> {
     let world = World::sliced();
     let leader = world.replica("a", true).await?;
@@ -56,7 +56,7 @@ async fn unbound() -> Told {
     )
 }
 
-/// A pod with two interfaces, of which one is taken away.
+/// Creates a pod with two interfaces, of which one is removed.
 async fn with_one_less() -> Result<(World, Replica), libtest_mimic::Failed> {
     let world = World::new();
     let leader = world.replica("a", true).await?;
@@ -107,7 +107,7 @@ async fn plugged_again() -> Told {
     same(world.held().len(), 2)
 }
 
-/// A pod of the same name that asks for one interface less, without names for them.
+/// A new pod of the same name requests one interface less, without interface names.
 async fn less_than_before() -> Told {
     let world = World::new();
     let _leader = world.replica("a", true).await?;
@@ -124,7 +124,7 @@ async fn less_than_before() -> Told {
     seconds(5).await;
     world.delete("a").await?;
     world.running("a", "192.0.2.1", "node-2");
-    // The pod before may run on, on a node that does not answer.
+    // The previous pod may still run on a node that does not respond.
     seconds(550).await;
     let two = holding(&[("192.0.2.1", "a"), ("192.0.2.2", "a")]);
     same(world.held(), two)?;
@@ -136,7 +136,7 @@ async fn namesake() -> Told {
     let world = World::sliced();
     let leader = world.replica("a", true).await?;
     let uid = world.running("a", "192.0.2.1", "node-1");
-    // One that waits may wait for ever.
+    // A pending pod may wait forever.
     world.pod(
         "waiting",
         json!({NETWORKS: "storage-net,storage-net"}),
@@ -159,7 +159,7 @@ async fn namesake() -> Told {
     for record in [kept, first, second] {
         leader.write(record).await?;
     }
-    // Its plan may be under way.
+    // Its plan may still be in progress.
     seconds(100).await;
     same(world.held().len(), 4)?;
     seconds(70).await;

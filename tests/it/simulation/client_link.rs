@@ -1,5 +1,5 @@
-//! The wire from a replica to the API server. It can be cut, and it holds that nothing changes hands
-//! without a compare-and-swap.
+//! The link from a replica to the API server. It can be cut, and it checks that nothing changes
+//! hands without a compare-and-swap.
 
 use std::{
     future::{Future, pending},
@@ -15,11 +15,11 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service};
 
-use super::log::Log;
+use super::event_log::Log;
 use crate::api_server::ApiServer;
 
-/// What a replica's client sends its requests through. Once it is cut nothing passes, not even from
-/// tasks that its replica left behind: so it is as if their process had ended.
+/// The link that a replica's client sends its requests through. Once cut, nothing passes, not even
+/// from tasks that its replica left behind, as if its process had ended.
 #[derive(Clone)]
 pub(super) struct Wire {
     pub(super) server: ApiServer,
@@ -56,7 +56,7 @@ impl Service<Request<kube::client::Body>> for Wire {
 }
 
 impl Wire {
-    /// Whoever changes or removes a record names the state that was judged.
+    /// Checks that updates and deletes of a record name the version that they were decided on.
     fn inspect(&self, parts: &Parts, body: &Bytes) {
         let path = parts.uri.path();
         let mut kinds = ["/addressallocations", "/addressslices"].into_iter();

@@ -1,10 +1,10 @@
-//! What was missed when a pod was bound is put in.
+//! Backfill: injection after binding, for pods that were bound without a review.
 
 use libtest_mimic::Trial;
 use nadmit::allocation::Slice;
 use serde_json::json;
 
-use super::world::*;
+use super::fixture::*;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -73,7 +73,7 @@ async fn written() -> Told {
     let record = world.record("192.0.2.1", "a", &uid, "node-1");
     other.write(record).await?;
     let before = world.server.written();
-    // Its networks are made late, so that it is looked at over and over.
+    // Its networks are created late, so that it is checked many times.
     seconds(120).await;
     same(world.server.written(), before)?;
     let report = leader.steward.pass(true).await;
@@ -107,7 +107,7 @@ async fn changed() -> Told {
     let world = World::new();
     let _leader = world.replica("a", true).await?;
     seconds(5).await;
-    // Between the look and the patch somebody else writes.
+    // Another client writes between the read and the patch.
     world.pod("a", plain(), Some("node-1"));
     use crate::api_server::{FaultAction, Rule};
     let slow = FaultAction {

@@ -1,9 +1,9 @@
-//! Replicas that do not agree on the time, or on their flags, do not take turns.
+//! Replicas that disagree on the time, or on their flags, do not overwrite each other in turns.
 
 use jiff::SignedDuration;
 use libtest_mimic::Trial;
 
-use super::stage::{Replica, Stage, Told, called, holds, same, seconds, trial};
+use super::fixture::{Replica, Stage, Told, called, holds, same, seconds, trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -20,7 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Nothing is written for a quarter of an hour, and both replicas are served.
+/// Checks that nothing is written for a quarter of an hour, and that both replicas are trusted.
 async fn is_calm(stage: &Stage, replicas: &[Replica]) -> Told {
     let before = stage.server.written();
     seconds(900).await;
@@ -41,7 +41,7 @@ async fn wrong_clocks() -> Told {
     ];
     seconds(10).await;
     is_calm(&stage, &replicas).await?;
-    // When its time has come it is renewed, once.
+    // When it is due, it is renewed, once.
     stage.wall.set(70 * 86_400);
     seconds(30).await;
     same(stage.writes("update", "secrets"), 1)?;
@@ -55,7 +55,7 @@ async fn two_times() -> Told {
     stage.server.skew("b", Some(-day * 20));
     let replicas = [stage.replica("a"), stage.replica("b")];
     seconds(30).await;
-    // What a made is not valid yet for b, and what b makes is for both.
+    // a's certificate is not valid yet for b; b's is valid for both.
     holds(
         stage.writes("update", "secrets") <= 1,
         stage.server.written(),
@@ -77,7 +77,7 @@ async fn no_date() -> Told {
     is_calm(&stage, &replicas).await
 }
 
-/// In the middle of a rollout that gives the Service another name.
+/// A rollout that gives the Service another name.
 async fn two_services() -> Told {
     let mut stage = Stage::new();
     let old = stage.replica("a");

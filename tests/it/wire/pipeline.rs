@@ -1,4 +1,4 @@
-//! A cluster as nadmit sees it, and the reviews in which a pod gets there: mutated, validated, stored,
+//! A cluster as nadmit sees it, and the reviews of a pod on its way: mutated, validated, stored,
 //! bound.
 
 use std::{cell::Cell, collections::HashSet, sync::Arc};
@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     generate::SERVED,
-    held::{self, POOL},
-    scene::{Scene, Way, Who},
+    holders::{self, POOL},
+    scenario::{Scene, Way, Who},
 };
 
 /// The pod's namespace.
@@ -28,7 +28,7 @@ const NODE: &str = "node-1";
 /// Annotations by key.
 pub(super) type Annotations = Map<String, Value>;
 
-/// See the module's documentation.
+/// A catalog and an index, and the webhooks that decide on them.
 pub(super) struct World {
     pub(super) pool: Arc<Pool>,
     pub(super) index: SharedIndex,
@@ -38,9 +38,9 @@ pub(super) struct World {
     last: Cell<u64>,
 }
 
-/// What an API server makes of a request.
+/// The API server's verdict on a request.
 enum Answered {
-    /// It passes, with these changes.
+    /// Allowed, with these changes.
     Changed(Value),
     Refused,
 }
@@ -48,7 +48,7 @@ enum Answered {
 impl World {
     pub(super) fn new(scene: &Scene) -> Result<Self, Failed> {
         let settings = &scene.settings;
-        let pool = held::pool(settings)?;
+        let pool = holders::pool(settings)?;
         let networks = scene.nads.iter().map(|nad| {
             let mut network = Network::new(nad.namespace, nad.name, Some(&nad.config));
             network.address_pool = (nad.name == SERVED).then(|| POOL.into());
@@ -60,7 +60,10 @@ impl World {
             injection: settings.labelled,
             ..Labels::default()
         };
-        let reservation = settings.has_reservation.then(held::reserved).transpose()?;
+        let reservation = settings
+            .has_reservation
+            .then(holders::reserved)
+            .transpose()?;
         let catalog = Catalog::new([(NAMESPACE.into(), labels)], networks, []).with_pools(
             [(POOL.into(), Ok(Arc::clone(&pool)))],
             reservation,
@@ -83,7 +86,7 @@ impl World {
         };
         let mut index = world.index.lock();
         index.sync(world.catalog.layout());
-        world.last.set(held::by_others(&world.pool, &mut index)?);
+        world.last.set(holders::by_others(&world.pool, &mut index)?);
         drop(index);
         Ok(world)
     }
@@ -101,7 +104,7 @@ impl World {
         self.index.lock().confirm(ticket, &versions);
     }
 
-    /// The pod as it runs at last; `None` where it was refused.
+    /// Runs a scenario; returns the pod as it finally runs, or `None` if it was refused.
     pub(super) fn tell(&mut self, scene: &Scene) -> Result<Option<Value>, Failed> {
         let asked = annotations_of(scene);
         let plain = || Annotations::from_iter([(annotations::NETWORKS.to_owned(), json!(SERVED))]);
@@ -165,7 +168,7 @@ impl World {
         Ok(Some(pod))
     }
 
-    /// Binds a pod, and puts in late what was missed.
+    /// Binds a pod, and backfills what was missed.
     fn bind(
         &mut self,
         mut pod: Value,
@@ -244,7 +247,7 @@ impl World {
                 }
             }
         }
-        // Only the pod itself is mutated.
+        // Only the pod resource itself is mutated.
         let webhooks: &[Webhook] = match subresource {
             "" => &[Webhook::Mutate, Webhook::Validate],
             _ => &[Webhook::Validate],
@@ -298,7 +301,7 @@ impl World {
                 self.record(&plan.writes, plan.ticket);
                 plan.answer
             }
-            // Nothing is in flight for ever: in the end this is the answer.
+            // No write is pending forever, so this is the final response.
             Decision::AskAgain(answer) => answer,
             other @ (Decision::Confirm(_) | Decision::Refresh(_) | Decision::Claim(_)) => {
                 return Err(format!("{other:?}").into());
@@ -339,7 +342,7 @@ impl World {
     }
 }
 
-/// As whom a pod holds addresses.
+/// Returns the holder that a pod's addresses are recorded for.
 pub(super) fn holder(pod: &Value) -> Holder {
     let metadata = &pod["metadata"];
     let owner = &metadata["ownerReferences"][0];

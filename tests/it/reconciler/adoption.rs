@@ -1,9 +1,9 @@
-//! A pool gives nothing until everything in use in its ranges is recorded, on each replica.
+//! A pool allocates nothing until everything in use in its ranges is recorded, on each replica.
 
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::world::*;
+use super::fixture::*;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -39,7 +39,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A replica without a pod keeps its address, and so does a reservation, whatever a status says.
+/// A scaled-down replica and a reservation keep their addresses, whatever a forged status says.
 async fn forged_of_another() -> Told {
     let world = World::new();
     let set = "StatefulSet";
@@ -83,7 +83,7 @@ async fn forged_of_another() -> Told {
     same(held, holding(&expected))
 }
 
-/// Who may make a pod may write a status into it.
+/// A user who may create a pod may write a status into it.
 async fn forged() -> Told {
     let world = World::new();
     world.running("a", "192.0.2.7", "node-1");
@@ -110,7 +110,7 @@ async fn contested() -> Told {
     let leader = world.replica("a", true).await?;
     seconds(60).await;
     same(leader.is_ready(), false)?;
-    // It goes, and comes back past the webhook.
+    // The attachment is removed, and comes back without a review.
     let mut mended = old.clone();
     mended["spec"]["config"] = json!(config.to_string().replace("192.0.2.", "198.51.100."));
     world.server.put(mended);
@@ -145,7 +145,7 @@ async fn before() -> Told {
     )
 }
 
-/// A network without a pool, and a pod that has an address on it.
+/// Creates a network without a pool, and a pod with an address on it.
 fn unpooled(
     world: &World,
     master: Option<&str>,
@@ -179,7 +179,7 @@ async fn joins() -> Told {
     let leader = world.replica("a", true).await?;
     seconds(5).await;
     same(leader.is_ready(), true)?;
-    // Others have used the range all along, on a wire of their own.
+    // Others have used the range before, on a wire of their own.
     let other = unpooled(&world, Some("eth9"))?;
     seconds(5).await;
     same(world.held(), vec![])?;
@@ -193,7 +193,7 @@ async fn joins() -> Told {
     same(leader.is_ready(), true)
 }
 
-/// The pool has passed over what is used on its wire, so nothing is left to look at.
+/// The pool skips what is used on its wire, so no conflict is left to report.
 async fn joins_on_the_wire() -> Told {
     let world = World::new();
     let leader = world.replica("a", true).await?;
@@ -251,7 +251,7 @@ async fn full() -> Told {
     let report = leader.steward.pass(true).await;
     same((report.led, report.full, report.records), (true, true, 1))?;
     same((&report.errors, &report.unready), (&vec![], &vec![]))?;
-    // Nobody tells of a record that is gone: the list shows it.
+    // No event reports a record deleted during the outage: the list shows it.
     let seen = world.server.seen();
     let looked = |part: &str| seen.iter().any(|path| path.contains(part));
     same(
@@ -260,7 +260,7 @@ async fn full() -> Told {
     )
 }
 
-/// A ledger as after a restore: an address is recorded for a pod that is gone.
+/// Creates a ledger as after a restore: an address is recorded for a pod that is gone.
 async fn of_long_ago() -> Result<(World, String), libtest_mimic::Failed> {
     let world = World::new();
     let first = world.replica("a", false).await?;
