@@ -16,9 +16,9 @@
 #[path = "../../tests/it/api_server/real.rs"]
 mod real;
 
-#[path = "../../tests/it/parts.rs"]
+#[path = "../../tests/it/components.rs"]
 #[expect(dead_code, reason = "the tests look for more than the bench")]
-mod parts;
+mod components;
 
 #[path = "../load/cpu.rs"]
 mod cpu;

@@ -8,7 +8,7 @@ use nadmit::rules::{Check, Levels, RULES, registry};
 use crate::{case::Case, examples::WRONG};
 
 /// Where the stories are told.
-const STORIES: &str = include_str!("stories/mod.rs");
+const STORIES: &str = include_str!("scenarios/mod.rs");
 
 /// The two trials.
 pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {

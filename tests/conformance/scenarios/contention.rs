@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    WORLD, same,
-    stage::{Stage, creation, pod, update},
+    WORLD,
+    fixture::{Stage, creation, pod, update},
+    same,
 };
 use crate::curl::Curl;
 

@@ -1,5 +1,5 @@
-//! What the recorded conversations do not say of objects: through kube's own client, with time
-//! standing still.
+//! Behaviour of objects that the recorded conversations do not cover: through kube's own client, in
+//! paused time.
 
 use std::future::Future;
 
@@ -19,7 +19,7 @@ use crate::api_server::ApiServer;
 
 pub(super) type Told = Result<(), Failed>;
 
-/// A trial on one thread, in paused time.
+/// Registers a test on one thread, in paused time.
 pub(super) fn trial<F: Future<Output = Told> + 'static>(name: &str, run: fn() -> F) -> Trial {
     Trial::test(format!("api_server::{name}"), move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -50,7 +50,7 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> T
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-/// The code and the message of a refusal.
+/// Returns the code and the message of an error.
 pub(super) fn refusal<T>(answer: Result<T, Error>) -> Result<(u16, String), Failed> {
     match answer {
         Ok(_) => Err("it was not refused".into()),
@@ -103,7 +103,7 @@ async fn life() -> Told {
     }
 }
 
-/// A little of everything; what was logged, and what is stored.
+/// Runs requests of many kinds; returns the log, and the stored objects.
 async fn story() -> Result<(Vec<String>, Vec<String>), Failed> {
     let server = ApiServer::new();
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -173,7 +173,7 @@ async fn preconditions() -> Told {
         &true,
     )?;
     maps.delete("a", &judged(&second)).await?;
-    // One of the same name that came later is another.
+    // A later object of the same name is another object.
     let third = maps
         .create(&PostParams::default(), &config_map("a"))
         .await?;

@@ -1,4 +1,4 @@
-//! Faults: what a caller sees, and what becomes of what it wrote.
+//! Faults: the error that a caller gets, and the effect of its request.
 
 use std::time::Duration;
 
@@ -179,7 +179,8 @@ async fn abandoned() -> Told {
     same(&maps.get_opt("a").await?.is_some(), &true)
 }
 
-/// In real time, on a socket: the connection ends without an answer, and a watch in its middle.
+/// In real time, on a socket: the connection breaks before a response, and in the middle of a
+/// watch.
 fn broken() -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -203,7 +204,7 @@ fn broken() -> Told {
         let drops = FaultAction::dropped(Duration::from_millis(50));
         server.fault(Rule::of("watch", "configmaps", drops));
         let watch = maps.watch(&kube::api::WatchParams::default(), "0").await?;
-        // It would go on for minutes. That it breaks off is no event for kube's client.
+        // It would go on for minutes. kube's client yields no event when it breaks.
         let told = futures_util::StreamExt::collect::<Vec<_>>(watch);
         let told = timeout(Duration::from_secs(20), told).await?;
         same(&told.first().is_some_and(Result::is_ok), &true)

@@ -1,4 +1,4 @@
-//! Namespaces and kinds: what is there, and what goes with them.
+//! Namespaces and kinds: their objects, and what is deleted with them.
 
 use futures_util::TryStreamExt as _;
 use k8s_openapi::{

@@ -1,4 +1,4 @@
-//! What must differ between two servers that are asked the same.
+//! Values that necessarily differ between two servers.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::replay::compared;
 
-/// A body without what must differ.
+/// Returns a body without values that necessarily differ.
 pub(super) fn normal(mut value: Value) -> Value {
     rewrite(&mut value);
     value
@@ -19,7 +19,7 @@ fn rewrite(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(rewrite),
         Value::Object(members) => {
             members.remove("managedFields");
-            // A generated name ends in five letters of the server's own.
+            // A generated name ends in five random letters.
             let prefix = members.get("generateName").and_then(Value::as_str);
             if let Some(prefix) = prefix.map(str::to_owned) {
                 let name = members
@@ -65,14 +65,14 @@ fn replaced(key: &str, text: &str) -> String {
     }
 }
 
-/// Where a token goes on, without the version that it goes on in.
+/// Returns the position of a `continue` token, without its revision.
 fn place(token: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).ok()?;
     let token: Value = serde_json::from_slice(&bytes).ok()?;
     Some(format!("{} {}", token["v"], token["start"]))
 }
 
-/// A message without UIDs, and without the oldest version that is known.
+/// Returns a message without UIDs, and without the oldest revision.
 fn message(text: &str) -> String {
     let oldest = text.strip_prefix("too old resource version: ");
     if let Some((asked, _)) = oldest.and_then(|rest| rest.split_once(" (")) {
@@ -91,12 +91,13 @@ fn message(text: &str) -> String {
     words.collect()
 }
 
-/// What the server at hand says for what was recorded: versions and UIDs.
+/// The current server's versions and UIDs by the recorded ones.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<String, String>);
 
 impl Names {
-    /// Compares an answer with the recorded one, of the same shape as far as it goes.
+    /// Compares a response with the recorded one, and learns the versions and UIDs at matching
+    /// positions.
     pub(super) fn learn(&mut self, recorded: &Value, found: &Value) {
         match (recorded, found) {
             (Value::Array(recorded), Value::Array(found)) => {
@@ -122,7 +123,7 @@ impl Names {
         }
     }
 
-    /// A request for the server at hand.
+    /// Returns a recorded request with the current server's versions and UIDs.
     pub(super) fn told(&self, request: &Value) -> Value {
         let mut request = request.clone();
         self.put(&mut request["body"]);
@@ -153,7 +154,7 @@ impl Names {
     }
 }
 
-/// What differs although it need not is seen, wherever it stands; what must differ is not.
+/// Unexpected differences are found at every position; necessary ones are ignored.
 pub(super) fn tells_apart() -> Result<(), Failed> {
     let answer = |status: u64, uid: &str, version: &str, holder: &str| {
         let metadata = json!({"uid": uid, "resourceVersion": version, "name": "a"});

@@ -1,4 +1,4 @@
-//! Pods: how they are bound, and how they go.
+//! Pods: binding and deletion.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -79,7 +79,7 @@ async fn annotations() -> Told {
     same(&node(&bound), &Some("n1"))?;
     let found = ["kept", "replaced", "added"].map(|key| annotation(&bound, key));
     same(&found, &[Some("1"), Some("2"), Some("2")])?;
-    // That is no change of the pod's own.
+    // A binding does not change the pod's generation.
     same(&bound.metadata.generation, &Some(1))?;
     let conditions = bound.status.and_then(|status| status.conditions);
     let conditions = conditions.unwrap_or_default();
@@ -134,7 +134,7 @@ async fn grace() -> Told {
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
         .await?;
     let gone = pods.delete("p", &DeleteParams::default()).await?;
-    // Nothing runs it yet.
+    // No kubelet runs it yet.
     same(&pods.get_opt("p").await?.is_none(), &true)?;
     same(&gone.is_left(), &true)?;
     pods.create(&PostParams::default(), &pod("p", json!({}))?)

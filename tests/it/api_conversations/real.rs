@@ -1,5 +1,5 @@
-//! The same conversations with a real API server: one that is started for them, or the one that a
-//! kubeconfig leads to.
+//! The recorded conversations, replayed against a real API server: one that is started for them, or
+//! the one of a kubeconfig.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -18,17 +18,17 @@ use super::{
 };
 use crate::api_server::RealServer;
 
-/// Why the trials are ignored; a KUBECONFIG counts with `NADMIT_MAY_WRITE=1`.
+/// The reason shown for ignored tests; a KUBECONFIG is used only with `NADMIT_MAY_WRITE=1`.
 pub(super) const NEEDS: &str =
     "needs tests/real/build.sh kubernetes etcd, KUBEBUILDER_ASSETS or KUBECONFIG";
 
-/// The recorded conversations. With `NADMIT_RECORD=1` they are recorded anew.
+/// The recorded conversations. With `NADMIT_RECORD=1` they are recorded again.
 const FIXTURE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/fixtures/api-conversations.json"
 );
 
-/// A cluster that happens to be configured is not written without being told so.
+/// Returns true if the configured cluster may be written to; that has to be allowed explicitly.
 fn may_write() -> bool {
     std::env::var_os("KUBECONFIG").is_some()
         && std::env::var("NADMIT_MAY_WRITE").is_ok_and(|value| value == "1")
@@ -49,7 +49,7 @@ fn run() -> Result<Outcome, Box<dyn std::error::Error>> {
     }
     let server = runtime()?.block_on(RealServer::start())?;
     let replayed = asked(server.config()?);
-    // The server ends behind the conversation, not before it.
+    // The server has to outlive the conversation.
     drop(server);
     let replayed = replayed?;
     if std::env::var("NADMIT_RECORD").is_ok_and(|value| value == "1") {
@@ -69,7 +69,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// Replays all with the server that a configuration leads to, and tidies up there.
+/// Replays all conversations against the server of a configuration, and cleans up.
 pub(super) fn asked(config: Config) -> Result<Replayed, Box<dyn std::error::Error>> {
     runtime()?.block_on(converse(config))
 }
@@ -94,7 +94,7 @@ async fn converse(config: Config) -> Result<Replayed, Box<dyn std::error::Error>
     let demo: k8s_openapi::api::core::v1::Namespace =
         serde_json::from_value(json!({"metadata": {"name": "demo"}}))?;
     namespaces.create(&PostParams::default(), &demo).await?;
-    // Until the kinds are served.
+    // Waits until the kinds are served.
     for path in ["/apis/example.dev/v1alpha1", "/apis/k8s.cni.cncf.io/v1"] {
         let mut left = 100_u32;
         while left > 0 {
@@ -115,7 +115,7 @@ async fn converse(config: Config) -> Result<Replayed, Box<dyn std::error::Error>
     Ok(replayed)
 }
 
-/// The definition of networks.
+/// Returns the definition of networks.
 fn networks() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",

@@ -1,4 +1,4 @@
-//! Watches and lists: what is told, in which order, and what happens when the place is lost.
+//! Watches and lists: the events, their order, and expired positions.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
@@ -42,7 +42,7 @@ async fn write(maps: &Api<ConfigMap>, name: &str, data: &str) -> Told {
     Ok(())
 }
 
-/// The names and data that a watcher has after some time of silence.
+/// Returns the names and data that a watcher has after a time without events.
 async fn settled(
     events: &mut (impl futures_util::Stream<Item = watcher::Result<watcher::Event<ConfigMap>>> + Unpin),
     known: &mut BTreeSet<(String, String)>,
@@ -89,13 +89,13 @@ async fn follows(config: watcher::Config) -> Told {
     write(&maps, "b", "1").await?;
     settled(&mut events, &mut known).await;
     has(&known, &[("a", "2"), ("b", "1")])?;
-    // The connection breaks, and meanwhile something happens.
+    // The connection breaks, and something changes meanwhile.
     server.drop_watches("configmaps");
     write(&maps, "b", "2").await?;
     maps.delete("a", &DeleteParams::default()).await?;
     settled(&mut events, &mut known).await;
     has(&known, &[("b", "2")])?;
-    // What happened meanwhile is forgotten.
+    // The history of the change is compacted.
     write(&maps, "c", "1").await?;
     maps.delete("b", &DeleteParams::default()).await?;
     server.compact();
@@ -127,7 +127,7 @@ async fn bookmarks() -> Told {
                 began.elapsed().as_secs(),
                 bookmark.metadata.resource_version,
             ));
-            // Of another kind; the bookmark tells of it all the same.
+            // An object of another kind; the bookmark has its revision all the same.
             server.namespace("other", &[]);
         }
     }
@@ -209,13 +209,13 @@ async fn lag() -> Told {
     server.lag("slow", Duration::from_secs(5));
     let began = tokio::time::Instant::now();
     let watch = reader.watch(&WatchParams::default().timeout(60), "1").await;
-    // What has not been told to this cache is not in its lists either; a quorum read sees it.
+    // The cache's lists lag like its watches; a quorum read does not.
     write(&writer, "a", "1").await?;
     let cached = ListParams::default().match_any();
     same(&reader.list(&cached).await?.items.len(), &0)?;
     same(&reader.list(&ListParams::default()).await?.items.len(), &1)?;
     let mut watch = pin!(watch?);
-    // Too old: it began before there was anything.
+    // Too old: it began before the first change.
     let first = watch.try_next().await?;
     same(&matches!(first, Some(WatchEvent::Error(_))), &true)?;
     let watch = reader
@@ -227,7 +227,7 @@ async fn lag() -> Told {
         &true,
     )?;
     same(&began.elapsed().as_secs(), &5)?;
-    // Of one watch alone.
+    // For one watch only.
     let late = FaultAction::lagging(Duration::from_secs(2));
     server.heal();
     server.fault(Rule::of("watch", "configmaps", late));
@@ -270,7 +270,7 @@ async fn one_client() -> Told {
         },
     );
     same(&broken.1, &0)?;
-    // Its bookmark, and its end in time.
+    // Its bookmark, and its end by timeout.
     same(&whole, &(1, 60))
 }
 

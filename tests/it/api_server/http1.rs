@@ -1,4 +1,4 @@
-//! The same service on loopback, for the real binary.
+//! The stand-in over HTTP/1 on loopback, for the real binary.
 
 use std::{io, net::TcpListener, thread};
 
@@ -9,7 +9,7 @@ use tower::Service as _;
 use super::ApiServer;
 
 impl ApiServer {
-    /// Listens until the process ends, in a thread of its own.
+    /// Listens in a thread of its own until the process ends.
     pub(crate) fn listen(&self) -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
@@ -30,7 +30,7 @@ impl ApiServer {
         loop {
             let (stream, _) = listener.accept().await?;
             let server = self.clone();
-            // An error instead of an answer breaks the connection, as it should.
+            // An error instead of a response breaks the connection, as intended.
             let service = service_fn(move |request| server.clone().call(request));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             tokio::spawn(connection);

@@ -1,4 +1,4 @@
-//! What kinds the stand-in serves, and what it must know of each.
+//! The kinds that the stand-in serves, and their traits.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,25 +9,26 @@ use super::schema::Schema;
 /// One resource in one version.
 #[derive(Clone, Debug)]
 pub(crate) struct Kind {
-    /// Empty for the core group.
+    /// The API group, empty for the core group.
     pub(crate) group: String,
     pub(crate) version: String,
     pub(crate) kind: String,
     pub(crate) plural: String,
     pub(crate) namespaced: bool,
-    /// Whether `/status` is written apart.
+    /// Set if the kind has a `/status` subresource.
     pub(crate) status: bool,
-    /// Whether a CustomResourceDefinition made it: the API server answers a little differently.
+    /// Set if the kind comes from a CustomResourceDefinition, for which the API server words some
+    /// responses differently.
     pub(crate) custom: bool,
-    /// Whether objects carry `metadata.generation`.
+    /// Set if objects carry `metadata.generation`.
     pub(crate) generation: bool,
-    /// Beside `metadata.name` and `metadata.namespace`.
+    /// Selectable fields besides `metadata.name` and `metadata.namespace`.
     pub(crate) selectable: Vec<String>,
     pub(crate) schema: Option<Arc<Schema>>,
 }
 
 impl Kind {
-    /// A custom kind without status, schema or selectable fields.
+    /// Returns a custom kind without status, schema or selectable fields.
     pub(crate) fn custom(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         Self {
@@ -44,7 +45,7 @@ impl Kind {
         }
     }
 
-    /// The first version of a CustomResourceDefinition.
+    /// Returns the kind of the first version of a CustomResourceDefinition.
     pub(crate) fn of_definition(definition: &Value) -> Option<Self> {
         let spec = &definition["spec"];
         let version = &spec["versions"][0];
@@ -85,22 +86,22 @@ impl Kind {
         }
     }
 
-    /// `v1` or `apps/v1`
+    /// Returns `v1` or `apps/v1`.
     pub(crate) fn api_version(&self) -> String {
         group_version(&self.group, &self.version)
     }
 
-    /// `pods` or `deployments.apps`: what the store and messages call it.
+    /// Returns `pods` or `deployments.apps`, as in the store and in messages.
     pub(crate) fn qualified(&self) -> String {
         qualified(&self.plural, &self.group)
     }
 
-    /// `Pod` or `Deployment.apps`
+    /// Returns `Pod` or `Deployment.apps`.
     pub(crate) fn qualified_kind(&self) -> String {
         qualified(&self.kind, &self.group)
     }
 
-    /// Where etcd would have it.
+    /// Returns the key of an object in etcd.
     pub(crate) fn registry_key(&self, namespace: &str, name: &str) -> String {
         let group = if self.custom { &self.group } else { "" };
         let parts = ["/registry", group, &self.plural, namespace, name];
@@ -109,7 +110,7 @@ impl Kind {
     }
 }
 
-/// `v1` or `apps/v1`
+/// Returns `v1` or `apps/v1`.
 pub(super) fn group_version(group: &str, version: &str) -> String {
     if group.is_empty() {
         return version.to_owned();
@@ -117,7 +118,7 @@ pub(super) fn group_version(group: &str, version: &str) -> String {
     format!("{group}/{version}")
 }
 
-/// `pods` or `deployments.apps`
+/// Returns `pods` or `deployments.apps`.
 pub(crate) fn qualified(name: &str, group: &str) -> String {
     if group.is_empty() {
         return name.to_owned();
@@ -217,9 +218,9 @@ const DEFINITIONS: &[&str] = &[
     include_str!("../../../deploy/crds/addressslices.nadmit.io.yaml"),
 ];
 
-/// Those of a cluster in which nadmit and all that it knows are installed.
+/// Returns the kinds of a cluster with nadmit and every kind that nadmit can read.
 pub(crate) fn installed() -> Vec<Kind> {
-    // A simulation starts many servers; the schemas are read once.
+    // A simulation starts many servers, so the schemas are parsed only once.
     static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
     let read = || {
         let rows = ROWS.iter().map(Kind::of_row);

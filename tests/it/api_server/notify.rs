@@ -1,5 +1,5 @@
-//! Wakes watches in the order in which they wait: tokio's own channel for that takes a random one
-//! first, and what is told by a seed could not be told again.
+//! Wakes watches in the order in which they began to wait. tokio's own channel wakes a random one
+//! first, so a run would not replay from its seed.
 
 use std::sync::{
     Arc,
@@ -14,11 +14,11 @@ struct Shared {
     notify: Notify,
 }
 
-/// Rings for all who listen; the last time when it is dropped.
+/// Notifies all listeners, one last time when it is dropped.
 #[derive(Default)]
 pub(super) struct Bell(Arc<Shared>);
 
-/// Hears a bell from when it was made.
+/// Receives the notifications sent since it was created.
 pub(super) struct Listener {
     shared: Arc<Shared>,
     heard: u64,
@@ -45,11 +45,11 @@ impl Drop for Bell {
 }
 
 impl Listener {
-    /// Waits until it has rung since it was last heard.
+    /// Waits until there is a notification since the last one received.
     pub(super) async fn rung(&mut self) {
         let shared = Arc::clone(&self.shared);
         loop {
-            // Made before the look: what rings in between is not missed.
+            // Registered before the check, so that a notification in between is not missed.
             let notified = shared.notify.notified();
             if self.hear() {
                 return;
@@ -58,7 +58,7 @@ impl Listener {
         }
     }
 
-    /// Whether it has rung.
+    /// Returns true if there is a notification since the last one received, and consumes it.
     pub(super) fn hear(&mut self) -> bool {
         let rung = self.shared.rung.load(Ordering::SeqCst);
         std::mem::replace(&mut self.heard, rung) != rung

@@ -1,4 +1,4 @@
-//! Answers as the API server words them.
+//! Responses in the API server's wording.
 
 use axum::body::Body;
 use http::{Response, StatusCode, header};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{kinds::Kind, schema::Cause};
 
-/// An answer in JSON.
+/// A JSON response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) code: u16,
@@ -20,7 +20,7 @@ impl Answer {
     pub(super) fn new(code: u16, body: &impl Serialize) -> Self {
         Self {
             code,
-            // What came from JSON goes into JSON.
+            // Serializing a value that was parsed from JSON cannot fail.
             body: serde_json::to_vec(body).unwrap_or_default(),
             warnings: Vec::new(),
             retry_after: None,
@@ -58,7 +58,7 @@ fn json_type() -> http::HeaderValue {
     http::HeaderValue::from_static("application/json")
 }
 
-/// A stream of events.
+/// Returns a stream of watch events.
 pub(super) fn streamed(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -66,14 +66,14 @@ pub(super) fn streamed(body: Body) -> Response<Body> {
     response
 }
 
-/// The API server's answer on a path that nothing serves is no Status.
+/// Returns the response for a path that nothing serves, which is not a Status.
 pub(super) fn nothing_there() -> Response<Body> {
     let mut response = Response::new(Body::from("404 page not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
 
-/// A Status that says no.
+/// A Status that reports an error.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(super) code: u16,
@@ -104,7 +104,7 @@ impl Refusal {
         self.with(json!({"retryAfterSeconds": seconds}))
     }
 
-    /// About one object, which is called by its kind or its resource.
+    /// Adds the object to the details, called by its kind or its resource.
     fn about(self, what: &str, group: &str, name: &str) -> Self {
         let mut details = json!({"name": name, "group": group, "kind": what});
         if let Some(members) = details.as_object_mut().filter(|_| group.is_empty()) {
@@ -132,14 +132,15 @@ impl Refusal {
         Self::new(409, "AlreadyExists", &message).about(&kind.plural, &kind.group, name)
     }
 
-    /// Somebody wrote in between.
+    /// Returns the conflict of a write against a newer version.
     pub(super) fn modified(kind: &Kind, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version \
                    and try again";
         Self::conflict(&kind.plural, &kind.group, name, why)
     }
 
-    /// `what` is a resource, or a kind, as the API server happens to call it.
+    /// Returns a conflict. `what` is a resource or a kind, whichever the API server uses in this
+    /// message.
     pub(super) fn conflict(what: &str, group: &str, name: &str, why: &str) -> Self {
         let qualified = super::kinds::qualified(what, group);
         let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
@@ -161,7 +162,7 @@ impl Refusal {
         refusal
     }
 
-    /// The place in a list, or in the history, is lost.
+    /// Returns the error for a `continue` token or a resourceVersion that has expired.
     pub(super) fn expired(message: &str) -> Self {
         Self::new(410, "Expired", message)
     }
@@ -186,7 +187,7 @@ impl Refusal {
 }
 
 impl From<Value> for Refusal {
-    /// A Status that somebody else wrote.
+    /// Parses a Status that a webhook returned.
     fn from(status: Value) -> Self {
         let text = |key: &str| status[key].as_str().unwrap_or_default();
         let code = status["code"].as_u64().and_then(|c| u16::try_from(c).ok());

@@ -1,5 +1,5 @@
-//! As much of structural schemas as decides whether a write succeeds: what is pruned, and what is
-//! missing or of another type. CEL rules, patterns and formats are not evaluated.
+//! The parts of structural schemas that decide whether a write succeeds: pruning, missing members
+//! and types. CEL rules, patterns and formats are not evaluated.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug)]
 pub(crate) struct Schema(Value);
 
-/// Why a field is refused, as an entry of `details.causes`.
+/// The reason why a field is invalid, as an entry of `details.causes`.
 #[derive(Debug)]
 pub(crate) struct Cause {
     reason: &'static str,
@@ -24,7 +24,7 @@ impl Cause {
         }
     }
 
-    /// As it stands in the message of the whole.
+    /// Formats the cause as it appears in the Status's message.
     pub(super) fn told(&self) -> String {
         format!("{}: {}", self.field, self.message)
     }
@@ -39,7 +39,7 @@ impl Schema {
         Self(schema)
     }
 
-    /// Takes away what the schema does not know and fills in its defaults; the paths that it took.
+    /// Removes unknown fields and applies defaults; returns the removed paths.
     pub(super) fn prune(&self, object: &mut Value) -> Vec<String> {
         let mut unknown = Vec::new();
         let Some(members) = object.as_object_mut() else {
@@ -57,7 +57,7 @@ impl Schema {
         unknown
     }
 
-    /// What is wrong with an object.
+    /// Returns the validation errors of an object.
     pub(super) fn causes(&self, object: &Value) -> Vec<Cause> {
         let mut causes = Vec::new();
         check(object, &self.0, "", &mut causes);

@@ -1,4 +1,4 @@
-//! Objects that are there before anybody asks.
+//! Objects that exist before the first request.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// The objects of the YAML files in a folder.
+    /// Loads the objects of the YAML files in a folder.
     pub(crate) fn of_folder(folder: &Path) -> Result<Self, Failed> {
         let mut files: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
         files.sort_by_key(fs::DirEntry::path);
@@ -26,7 +26,7 @@ impl Store {
         Ok(all)
     }
 
-    /// The objects of a text in YAML.
+    /// Parses objects from YAML text.
     pub(crate) fn of_text(text: &str) -> Result<Self, Failed> {
         Ok(Self {
             objects: serde_saphyr::from_multiple(text)?,
@@ -34,7 +34,7 @@ impl Store {
         })
     }
 
-    /// Without this resource, as where its definition is missing.
+    /// Omits this resource, as if its definition were missing.
     pub(crate) fn without(mut self, resource: &str) -> Self {
         self.missing.push(resource.to_owned());
         self
@@ -42,7 +42,7 @@ impl Store {
 
     pub(super) fn fill(self, server: &ApiServer) {
         let missing = |plural: &str| self.missing.iter().any(|missing| missing == plural);
-        // Only what the files say is there.
+        // Only the objects of the files exist.
         let mut state = server.shared.state();
         state.tables.retain(|_, table| !missing(&table.kind.plural));
         if let Some(namespaces) = state.tables.get_mut("namespaces") {
@@ -56,7 +56,8 @@ impl Store {
 }
 
 impl ApiServer {
-    /// Stores an object as it is, past webhooks, faults and checks; false if its kind is unknown.
+    /// Stores an object as it is, past webhooks, faults and checks; returns false if its kind is
+    /// unknown.
     pub(crate) fn put(&self, mut object: Value) -> bool {
         let now = time::written((self.shared.clock)());
         let mut state = self.shared.state();

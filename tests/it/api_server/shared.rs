@@ -1,4 +1,4 @@
-//! A real API server that trials share which only need its objects.
+//! A real API server shared by tests that need only its objects.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ use crate::shared::Shared;
 
 /// Runs until [`end`] is called.
 pub(crate) struct SharedServer {
-    // Before the server: requests in progress end first.
+    // Dropped before the server, so that requests in progress end first.
     pub(crate) runtime: Runtime,
     pub(crate) client: Client,
     pub(crate) kubeconfig: PathBuf,
     _server: RealServer,
 }
 
-/// A kind that somebody else defines, without the fields of its schema.
+/// A kind defined by another project, without the fields of its schema.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ForeignKind {
     pub(crate) group: &'static str,
@@ -34,14 +34,14 @@ pub(crate) struct ForeignKind {
 }
 
 impl ForeignKind {
-    /// Returns how its objects in a namespace are reached.
+    /// Returns the client of its objects in a namespace.
     pub(crate) fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk(self.group, self.version, self.kind);
         let resource = ApiResource::from_gvk_with_plural(&kind, self.plural);
         Api::namespaced_with(client.clone(), namespace, &resource)
     }
 
-    /// Returns its definition.
+    /// Returns its CustomResourceDefinition.
     pub(crate) fn definition(self) -> Value {
         json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -61,7 +61,7 @@ impl ForeignKind {
         })
     }
 
-    /// Defines it, and waits until it is served.
+    /// Creates its definition, and waits until it is served.
     pub(crate) async fn define(self, client: &Client) -> Result<(), Failed> {
         let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
         let definition = serde_json::from_value(self.definition())?;
@@ -103,12 +103,12 @@ impl SharedServer {
 
 static SHARED: Shared<SharedServer> = Shared::new();
 
-/// Returns the shared server; the first caller starts it.
+/// Returns the shared server, starting it on the first call.
 pub(crate) fn shared() -> Result<Arc<SharedServer>, Failed> {
     SHARED.get(SharedServer::start)
 }
 
-/// Ends the shared server behind the last trial: nothing else would end its processes.
+/// Ends the shared server after the last test: nothing else would end its processes.
 pub(crate) fn end() {
     SHARED.end();
 }

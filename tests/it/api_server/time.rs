@@ -1,14 +1,14 @@
-//! The stand-in's clock, and what it makes up: all of it follows from what was asked before.
+//! The stand-in's clock and generated names, which depend only on the preceding requests.
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Says what time it is.
+/// Returns the current time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Tokio's time, which a test can pause, counted from a fixed day.
+/// Returns tokio's time, which a test can pause, counted from a fixed day.
 pub(super) fn of_tokio() -> Clock {
     let began = Instant::now();
     // 2026-01-01T00:00:00Z
@@ -19,19 +19,19 @@ pub(super) fn of_tokio() -> Clock {
     })
 }
 
-/// So much later.
+/// Adds a duration to a time.
 pub(super) fn after(time: Timestamp, passed: Duration) -> Timestamp {
     let passed = SignedDuration::try_from(passed).unwrap_or_default();
     time.checked_add(passed).unwrap_or(time)
 }
 
-/// As `metadata.creationTimestamp` has it: in whole seconds.
+/// Formats a time as `metadata.creationTimestamp` does: in whole seconds.
 pub(super) fn written(time: Timestamp) -> String {
     let whole = Timestamp::from_second(time.as_second()).unwrap_or(time);
     whole.to_string()
 }
 
-/// The nth UID: of the form that is expected, and never the same.
+/// Returns the nth UID, in the usual form and unique.
 pub(super) fn uid(nth: u64) -> String {
     let mixed = nth.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     format!(
@@ -43,7 +43,7 @@ pub(super) fn uid(nth: u64) -> String {
     )
 }
 
-/// The nth suffix of a generated name, in the API server's own letters.
+/// Returns the nth suffix of a generated name, in the API server's alphabet.
 pub(super) fn suffix(nth: u64) -> String {
     const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     const ALL: u64 = 27_u64.pow(5);

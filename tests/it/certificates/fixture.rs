@@ -1,4 +1,4 @@
-//! A cluster in which replicas keep a certificate, and API servers that would call them.
+//! A cluster in which replicas maintain a certificate, and API servers that would call them.
 
 use std::{
     cell::RefCell,
@@ -38,7 +38,7 @@ pub(super) const CONFIGURATIONS: [&str; 2] = [
     "validatingwebhookconfigurations.admissionregistration.k8s.io",
 ];
 
-/// A trial on one thread, in paused time.
+/// Registers a test on one thread, in paused time.
 pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = Told> + 'static,
@@ -67,7 +67,7 @@ impl Wall {
         }
     }
 
-    /// The same, set so many seconds ahead or, below 0, behind; from then on a clock of its own.
+    /// Returns an independent clock that is ahead by these seconds or, below 0, behind.
     pub(super) fn ahead(&self, seconds: i64) -> Self {
         let offset = self.offset.load(Ordering::Relaxed) + seconds;
         Self {
@@ -76,7 +76,7 @@ impl Wall {
         }
     }
 
-    /// Sets it so many seconds forward, or back.
+    /// Moves it forward, or back, by these seconds.
     pub(super) fn set(&self, seconds: i64) {
         self.offset.fetch_add(seconds, Ordering::Relaxed);
     }
@@ -93,19 +93,19 @@ impl Wall {
     }
 }
 
-/// A cluster with nadmit's namespace, and the time in it.
+/// A cluster with nadmit's namespace, and its time.
 pub(super) struct Stage {
     pub(super) server: ApiServer,
     pub(super) wall: Wall,
     pub(super) options: CertificateOptions,
-    /// Who was believed, and when that was found out: by bundle and certificate.
+    /// Trusted certificates with the time of their verification, by bundle and certificate.
     believed: RefCell<BTreeMap<(String, Vec<u8>), Instant>>,
 }
 
-/// For how long nobody asks again whether a certificate is believed: it expires, but not at once.
+/// The time for which a successful verification is cached: certificates expire later than that.
 const SURE: Duration = Duration::from_secs(20);
 
-/// A replica that keeps the certificate.
+/// A replica that maintains the certificate.
 pub(super) struct Replica {
     pub(super) shown: Receiver<Option<Arc<Pair>>>,
     pub(super) failed: Gauge,
@@ -114,7 +114,7 @@ pub(super) struct Replica {
 }
 
 impl Stage {
-    /// Nothing is there yet.
+    /// Returns a cluster without webhook configurations.
     pub(super) fn empty() -> Self {
         let wall = Wall::new();
         let time = wall.clone();
@@ -132,21 +132,21 @@ impl Stage {
         }
     }
 
-    /// With both webhook configurations.
+    /// Returns a cluster with both webhook configurations.
     pub(super) fn new() -> Self {
         let stage = Self::empty();
         stage.register();
         stage
     }
 
-    /// Installs the webhook configurations, as they are in git: without any `caBundle`.
+    /// Applies the webhook configurations as they are in git: without any `caBundle`.
     pub(super) fn register(&self) {
         for kind in ["Mutating", "Validating"] {
             self.server.put(configuration(kind));
         }
     }
 
-    /// A replica whose clock is that of the API server.
+    /// Starts a replica whose clock is that of the API server.
     pub(super) fn replica(&self, name: &str) -> Replica {
         self.replica_with(name, &self.wall)
     }
@@ -169,21 +169,21 @@ impl Stage {
         self.server.stored("secrets", "nadmit", "nadmit-tls")
     }
 
-    /// An entry of the Secret.
+    /// Returns an entry of the Secret.
     pub(super) fn entry(&self, name: &str) -> Result<Vec<u8>, Failed> {
         let secret = self.secret().ok_or("no Secret")?;
         let text = secret["data"][name].as_str().ok_or("no entry")?;
         Ok(STANDARD.decode(text)?)
     }
 
-    /// Somebody changes the Secret by hand.
+    /// Edits the Secret as a user.
     pub(super) fn edit(&self, edit: impl FnOnce(&mut Value)) -> Told {
         let mut secret = self.secret().ok_or("no Secret")?;
         edit(&mut secret);
         same(self.server.put(secret), true)
     }
 
-    /// Somebody deletes an object.
+    /// Deletes an object as a user.
     pub(super) async fn delete(&self, path: &str) -> Told {
         let request = http::Request::delete(path).body(Vec::new())?;
         let client = self.server.named("somebody").client();
@@ -191,7 +191,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The `caBundle` of each webhook that leads to nadmit.
+    /// Returns the `caBundle` of each webhook that points to nadmit.
     pub(super) fn bundles(&self) -> Vec<String> {
         let all = CONFIGURATIONS.iter();
         let found = all.filter_map(|kind| self.server.stored(kind, "", "nadmit"));
@@ -207,7 +207,8 @@ impl Stage {
         bundles
     }
 
-    /// Whether an API server with this `caBundle` would call a replica that shows this, now.
+    /// Returns true if an API server with this `caBundle` would now trust a replica that serves
+    /// this certificate.
     pub(super) fn believes(&self, bundle: &str, shown: &Pair) -> bool {
         let key = (bundle.to_owned(), shown.cert.clone());
         let mut believed = self.believed.borrow_mut();
@@ -224,7 +225,7 @@ impl Stage {
         good
     }
 
-    /// Every API server would call this replica.
+    /// Returns true if every API server would trust this replica.
     pub(super) fn is_served_by(&self, replica: &Replica) -> bool {
         let Some(shown) = replica.shows() else {
             return false;
@@ -233,7 +234,7 @@ impl Stage {
         !bundles.is_empty() && bundles.iter().all(|bundle| self.believes(bundle, &shown))
     }
 
-    /// How often objects of a resource were written by this verb.
+    /// Returns the number of writes of a resource by this verb.
     pub(super) fn writes(&self, verb: &str, resource: &str) -> u64 {
         let key = (verb.to_owned(), resource.to_owned());
         self.server.written().get(&key).copied().unwrap_or_default()
@@ -245,7 +246,7 @@ impl Replica {
         self.shown.borrow().clone()
     }
 
-    /// It ends without a word.
+    /// Ends it without a shutdown.
     pub(super) fn crash(&self) {
         self.task.abort();
     }
@@ -265,7 +266,7 @@ impl Drop for Replica {
     }
 }
 
-/// One with a webhook of nadmit's, one of somebody else's, and another of nadmit's.
+/// Returns a configuration with a webhook of nadmit's, a foreign one, and another of nadmit's.
 fn configuration(kind: &str) -> Value {
     let webhook = |name: &str, service: &str| {
         json!({
@@ -282,13 +283,13 @@ fn configuration(kind: &str) -> Value {
     })
 }
 
-/// The CAs of a `caBundle`.
+/// Returns the CAs of a `caBundle`.
 pub(super) fn certificates(bundle: &str) -> Vec<Certificate> {
     let pem = STANDARD.decode(bundle).unwrap_or_default();
     Certificate::all(&pem).0
 }
 
-/// Certificates that live for minutes, so that a trial sees many.
+/// Returns validity periods of minutes, so that a test sees many certificates.
 pub(super) fn short_lives() -> Lives {
     let minutes = SignedDuration::from_mins;
     Lives {

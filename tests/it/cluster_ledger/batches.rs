@@ -1,4 +1,4 @@
-//! All or none, of objects that know nothing of each other.
+//! Batches are atomic, although the API server writes objects one by one.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn taken_back() -> Told {
     let batch = vec![create(1, "a"), create(2, "a"), create(3, "a")];
     same(refused(&ledger, batch).await?, exists(3, "b", there))?;
     same(held(&server), holding(&[(3, "b")]))?;
-    // And so it is where the reason is no other's record.
+    // The same holds if the reason is not another holder's record.
     server.fault(Rule::of("create", PLURAL, Failure::Forbidden.into()).named("192.0.2.2"));
     let error = refused(&ledger, vec![create(1, "a"), create(2, "a")]).await?;
     holds(matches!(error, WriteError::Unavailable { .. }), error)?;
@@ -89,14 +89,14 @@ async fn left() -> Told {
     let there = write(&ledger, create(3, "b")).await?;
     fault(&server, "delete", Failure::Forbidden, usize::MAX);
     let batch = vec![create(1, "a"), create(3, "a")];
-    // The answer is what it would be without: there is nothing to repeat.
+    // The response is that of a single attempt: there is nothing to retry.
     same(
         refused(&ledger, batch.clone()).await?,
         exists(3, "b", there),
     )?;
     same(held(&server), holding(&[(1, "a"), (3, "b")]))?;
     same(ledger.requests().deletes, 1)?;
-    // Who asks again finds it, and it is theirs.
+    // A repeated request finds the record, which belongs to the requester.
     let versions = ledger.write(vec![create(1, "a"), create(2, "a")]).await?;
     same(versions.len(), 2)?;
     same(held(&server), holding(&[(1, "a"), (2, "a"), (3, "b")]))
@@ -129,8 +129,8 @@ async fn joined() -> Told {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     write(&ledger, create(3, "b")).await?;
-    // One replica is asked for a pod, fails, and takes back; meanwhile the other is asked for the
-    // same pod, in the same second.
+    // One replica is called for a pod, fails, and rolls back; in the same second the other replica
+    // is called for the same pod.
     fault(
         &server,
         "delete",
@@ -176,7 +176,7 @@ async fn race() -> Told {
     }
     winners.sort_by_key(|(last, _)| format!("192.0.2.{last}"));
     same(held(&server), holding(&winners))?;
-    // One request for each that is written, and one for each that is not.
+    // One request for each written record, and one for each conflict.
     same(ledger.requests().creates + other.requests().creates, 100)
 }
 
@@ -224,7 +224,7 @@ async fn repeated() -> Told {
     holds(matches!(error, WriteError::Uncertain { .. }), error)?;
     same(held(&server), holding(&[(1, "a")]))?;
     server.heal();
-    // That the repetition is turned away says nothing of the first.
+    // That the retry is throttled does not change the outcome of the first request.
     fault(&server, "create", Failure::TooManyRequests(60), 2);
     let error = refused(&ledger, batch.clone()).await?;
     holds(matches!(error, WriteError::Uncertain { .. }), error)?;

@@ -1,4 +1,4 @@
-//! What both ledgers promise of their verbs.
+//! The contract that both ledgers fulfil.
 
 use std::{future::Future, sync::Arc};
 
@@ -31,7 +31,7 @@ pub(super) fn trials() -> Vec<Trial> {
     .collect()
 }
 
-/// A trial of each ledger.
+/// Registers a test for each ledger.
 fn both<F>(name: &str, run: fn(Ledger) -> F) -> [Trial; 2]
 where
     F: Future<Output = Told> + 'static,
@@ -46,7 +46,7 @@ where
     let cluster = Trial::test(format!("cluster_ledger::cluster::{name}"), move || {
         paused()?.block_on(async {
             let (server, ledger) = cluster();
-            // What the rules of the schema say of the stand-in's objects, nobody checks.
+            // The stand-in does not evaluate the schema's CEL rules.
             let moved = Rule::of("update", PLURAL, Failure::Invalid.into());
             server.fault(moved.named(TWIN));
             run(ledger.into()).await
@@ -55,7 +55,7 @@ where
     [embedded, cluster]
 }
 
-/// A name that two spaces share.
+/// The name of one record in two spaces.
 const TWIN: &str = "example-net-1b2f09311c62f90d.192.0.2.1";
 
 async fn created(ledger: Ledger) -> Told {
@@ -93,7 +93,8 @@ async fn twins(ledger: Ledger) -> Told {
         Err(WriteError::Exists(there)) => same(there.allocation, odd.clone())?,
         other => return Err(format!("{other:?}").into()),
     }
-    // Nor does its version make it the other's: in a cluster, by the schema.
+    // The version does not make it the other space's record either: in a cluster, the schema
+    // refuses that.
     for write in [
         Write::Update(twin.clone(), version),
         Write::Delete(twin, version),
@@ -124,7 +125,7 @@ async fn versions(ledger: Ledger) -> Told {
         same(refused, Err(changed(1, None)))?;
     }
     same(ledger.get("192.0.2.1").await?, None)?;
-    // The version of a record that is gone never comes back.
+    // The version of a deleted record is never used again.
     let anew = ledger.write(vec![create(1, "c")]).await?[0];
     holds(anew > gone, (gone, anew))
 }
@@ -161,7 +162,7 @@ async fn transfer(ledger: Ledger) -> Told {
         told.export(&mut out).map(|count| (count, out))
     });
     same(exported.await??, (2, text.as_bytes().to_vec()))?;
-    // Another's record is named with its line.
+    // An error about another holder's record names its line.
     let other = text.replace(r#""name":"b""#, r#""name":"c""#);
     match ledger
         .import(std::io::Cursor::new(other.into_bytes()))

@@ -1,4 +1,4 @@
-//! Followers see every write once, in order, whatever becomes of their watches.
+//! Followers see every write once, in order, however their watches fail.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The next event, which is to come.
+/// Returns the next event, or fails after a timeout.
 async fn next(events: &mut Events) -> Result<Event, Failed> {
     let told = events.next().await.ok_or("the stream ended")?;
     Ok(told?)
@@ -131,7 +131,7 @@ async fn bookmarks() -> Told {
     let (_, cursor) = ledger.list().await?;
     let mut events = ledger.follow(cursor);
     same(events.next().now_or_never(), None)?;
-    // Others write, nothing that concerns this watch; then the history is forgotten.
+    // Other objects are written, outside of this watch; then the history is compacted.
     for name in ["x", "y", "z"] {
         server.namespace(name, &[]);
     }
@@ -157,7 +157,7 @@ async fn away() -> Told {
     let version = write(&ledger, create(1, "a")).await?;
     let (told, took) = timed(next(&mut events)).await;
     same(told?, put(1, "a", version))?;
-    // Thirty refusals, with pauses of ten seconds at most.
+    // Thirty failures, with back-offs of at most ten seconds.
     holds(took > Duration::from_secs(100), took)?;
     holds(took < Duration::from_secs(300), took)
 }
@@ -186,7 +186,7 @@ async fn spoilt() -> Told {
     same(events.next().await, Some(Err(FollowError::Behind)))
 }
 
-/// An index that is told of writes at once, and of everything once more by a watch that lags.
+/// An index that gets write responses at once, and every event again from a watch that lags.
 async fn late() -> Told {
     let (server, ledger) = cluster();
     server.lag("slow", Duration::from_secs(5));
@@ -211,12 +211,12 @@ async fn late() -> Told {
     let outcome = ledger.write(batch.clone()).await;
     tell(&mut index.lock(), &batch, &outcome);
     same(known(), None)?;
-    // The watch tells of the create first, and then of the delete.
+    // The watch delivers the create first, and then the delete.
     sleep(Duration::from_millis(4_500)).await;
     same(known(), Some("pod db/a".to_owned()))?;
     sleep(Duration::from_secs(10)).await;
     same(known(), None)?;
-    // The next one's record stays.
+    // The next holder's record stays.
     write(&ledger, create(1, "b")).await?;
     sleep(Duration::from_secs(10)).await;
     same(known(), Some("pod db/b".to_owned()))?;

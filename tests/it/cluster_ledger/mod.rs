@@ -1,6 +1,6 @@
 //! The ledger in a cluster, against the stand-in for the API server, mostly in paused time.
 //!
-//! `contract` and `model` run on the embedded ledger, too: what both promise is written once.
+//! `contract` and `model` also run on the embedded ledger, because both ledgers share a contract.
 
 mod batches;
 mod contract;

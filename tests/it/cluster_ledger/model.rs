@@ -1,4 +1,4 @@
-//! Any batches do what they do to a map, whatever passing faults there are.
+//! Random batches have the same effect as on a map, whatever transient faults there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ fn failed(error: impl ToString) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }
 
-/// What a batch does: creates by address and pod, and one thing with a record that may be there.
+/// The writes of a batch: creates by address and pod, and one change of a record that may exist.
 #[derive(Debug, Clone)]
 struct Wish {
     creates: BTreeMap<u8, u8>,
@@ -54,7 +54,7 @@ struct Wish {
     faults: Vec<(u8, u8, bool)>,
 }
 
-/// A change, of a version that is so much older than that of the record.
+/// A change that names a version this many versions older than the record's.
 #[derive(Debug, Clone)]
 enum Change {
     Update(u8, u64),
@@ -62,7 +62,7 @@ enum Change {
 }
 
 fn story() -> impl Strategy<Value = Vec<Wish>> {
-    // Few names, so that wishes meet; mostly versions as they are.
+    // Few names, so that batches collide; mostly current versions.
     let age = prop_oneof![4 => Just(0u64), 1 => 1..3u64];
     let change = prop_oneof![
         (0..3u8, age.clone()).prop_map(|(pod, age)| Change::Update(pod, age)),
@@ -81,7 +81,7 @@ fn story() -> impl Strategy<Value = Vec<Wish>> {
     prop::collection::vec(wish, 1..24)
 }
 
-/// A ledger beside a map.
+/// A ledger and a map as its model.
 struct World {
     ledger: Ledger,
     server: Option<ApiServer>,
@@ -125,7 +125,7 @@ impl World {
         let found: Vec<_> = records.iter().map(|one| &one.allocation).collect();
         prop_assert_eq!(found, named);
         for (known, now) in self.records.values_mut().zip(records) {
-            // A refused batch may have taken over what was there already as it wanted it.
+            // A refused batch may have taken over existing records that were already as requested.
             prop_assert!(known.version <= now.version && now.version <= cursor.version());
             known.version = now.version;
         }
@@ -155,8 +155,8 @@ impl World {
         records.find(|one| one.allocation.address == write.allocation().address)
     }
 
-    /// The first thing that refuses the batch. A cluster is content with what is there already as it
-    /// is wanted.
+    /// Returns the first error that refuses the batch. A cluster's ledger accepts a create of a
+    /// record that exists as requested.
     fn expected(&self, batch: &[Write]) -> Option<WriteError> {
         let content = self.server.is_some();
         batch.iter().find_map(|write| {
@@ -218,7 +218,7 @@ impl World {
                 3 => Failure::TooManyRequests(1),
                 _ => Failure::Timeout,
             };
-            // What is turned away did not happen.
+            // A throttled request has no effect.
             let turned_away = matches!(failure, Failure::TooManyRequests(_));
             let action = match *lost && !turned_away {
                 true => FaultAction::lost(failure),
@@ -228,11 +228,11 @@ impl World {
         }
     }
 
-    /// Everything that was told makes up what is there, each record's versions growing.
+    /// Checks that the events add up to the current state, with growing versions of each record.
     async fn followed(&self, mut events: nadmit::ledger::Events) -> Result<(), TestCaseError> {
         let mut told = BTreeMap::new();
         let mut last = BTreeMap::new();
-        // The stream is alive: it ends where nothing comes at once.
+        // The stream never ends: stop when no event is immediately available.
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
             let Some(Some(event)) = events.next().now_or_never() else {

@@ -1,4 +1,4 @@
-//! Lists and looks.
+//! Lists and live reads.
 
 use libtest_mimic::Trial;
 use nadmit::{
@@ -25,7 +25,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A ledger that reads pages of two.
+/// Returns a ledger that lists in pages of two.
 fn by_two(server: &ApiServer) -> ClusterLedger {
     let options = ClusterOptions {
         page: 2,
@@ -79,7 +79,7 @@ async fn foreign() -> Told {
     for (name, spec) in [
         ("192.0.2.2", json!({"address": "elsewhere"})),
         ("192.0.2.3", json!(null)),
-        // Well said, but under another's name.
+        // A valid record, but under another record's name.
         (
             "192.0.2.4",
             json!({
@@ -106,7 +106,7 @@ async fn held_by() -> Told {
     for (last, pod) in [(1, "a"), (2, "b"), (3, "a")] {
         write(&ledger, create(last, pod)).await?;
     }
-    // What carries the label of another, as a hash that collides would.
+    // An object with another record's label, as after a hash collision.
     let mut object = server.stored(RESOURCE, "", "192.0.2.2").ok_or("gone")?;
     let label = nadmit::api::labels::holder_label(&allocation(1, "a").holder);
     object["metadata"]["labels"]["nadmit.io/holder"] = json!(label);

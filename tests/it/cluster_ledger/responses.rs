@@ -1,4 +1,4 @@
-//! What comes of a write when the API server answers late, wrongly, or not at all.
+//! The outcome of a write when the API server responds late, wrongly, or not at all.
 
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ async fn lost_delete() -> Told {
 
 async fn overtaken() -> Told {
     let (server, ledger) = cluster();
-    // The first request does not arrive; before the second, another takes the name.
+    // The first request gets no response; before the retry another replica takes the name.
     fault(&server, "create", Failure::Silence, 1);
     let other = super::support::ledger(&server, "b");
     let (ours, theirs) = tokio::join!(refused(&ledger, vec![create(1, "a")]), async {
@@ -163,7 +163,7 @@ async fn broken() -> Told {
     }
     let (version, took) = timed(write(&ledger, create(1, "a"))).await;
     version?;
-    // 50, 100, 200 and 400 ms of pauses.
+    // Back-offs of 50, 100, 200 and 400 ms.
     same(took, Duration::from_millis(750))
 }
 
@@ -180,7 +180,7 @@ async fn uncertain() -> Told {
     holds(matches!(error, Ok(WriteError::Uncertain { .. })), error)?;
     holds(took <= Duration::from_secs(8), took)?;
     server.heal();
-    // Repeated under the same name it is success.
+    // A retry under the same name succeeds.
     write(&ledger, create(1, "a")).await?;
     same(held(&server), holding(&[(1, "a")]))?;
     same(ledger.requests().updates, 0)
@@ -223,7 +223,7 @@ async fn undefined() -> Told {
     server.unregister(RESOURCE);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
     words(error, &["nothing was written", "nadmit crds"])?;
-    // That is not "there is no such record".
+    // An error is not the same as "there is no such record".
     let read = ledger.get("192.0.2.1").await;
     holds(read.is_err(), &read)?;
     let version = Version(1);
@@ -250,7 +250,7 @@ async fn stale_delete() -> Told {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     let first = write(&ledger, create(1, "a")).await?;
-    // Between the look and the delete another takes it over.
+    // Between the read and the delete another replica takes it over.
     server.fault(
         crate::api_server::Rule::of(
             "delete",
@@ -278,7 +278,7 @@ async fn finalizers() -> Told {
     holds(now.version > version, &now)?;
     let error = refused(&ledger, vec![delete(1, "a", now.version)]).await?;
     words(error, &["192.0.2.1", "finalizers"])?;
-    // Nor can it be taken over, by whomever.
+    // Nor can any replica take it over.
     let error = refused(&ledger, vec![create(1, "a")]).await?;
     words(error, &["192.0.2.1", "finalizers"])
 }
@@ -294,7 +294,7 @@ async fn unreadable() -> Told {
             let taken = &there.allocation;
             same(taken.address, allocation(1, "a").address)?;
             holds(matches!(taken.holder, Holder::Reservation { .. }), taken)?;
-            // Nobody frees what nadmit did not write.
+            // nadmit deletes no record that it did not write.
             let error = refused(&ledger, vec![Write::Delete(taken.clone(), there.version)]);
             same(error.await?, changed(1, None))?;
         }
@@ -307,7 +307,7 @@ async fn unreadable() -> Told {
     }
 }
 
-/// Whether an error says all of this.
+/// Checks that an error contains all of these parts.
 fn words(error: impl ToString, parts: &[&str]) -> Result<(), Failed> {
     let text = error.to_string();
     match parts.iter().find(|part| !text.contains(*part)) {

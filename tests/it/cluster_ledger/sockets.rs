@@ -60,7 +60,7 @@ async fn written() -> Told {
 }
 
 async fn nobody() -> Told {
-    // A port that was free a moment ago.
+    // A port that was free when it was chosen.
     let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
     let ledger = ledger_at(&format!("http://{address}"))?;
     let error = refused(&ledger, vec![create(1, "a")]).await?;

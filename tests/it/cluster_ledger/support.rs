@@ -1,4 +1,4 @@
-//! Short words for the trials beside this file.
+//! Helpers of the tests in this directory.
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::api_server::{ApiServer, FaultAction, Rule};
 
 pub(super) type Told = Result<(), Failed>;
 
-/// What the stand-in calls the records' resource: in requests, and where it keeps them.
+/// The plural name of the records' resource in the stand-in.
 pub(super) const PLURAL: &str = "addressallocations";
 pub(super) const RESOURCE: &str = "addressallocations.nadmit.io";
 
-/// A trial on one thread, in paused time.
+/// Registers a test on one thread, in paused time.
 pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = Told> + 'static,
@@ -36,24 +36,24 @@ pub(super) fn paused() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// The ledger of a replica.
+/// Returns the ledger of a replica.
 pub(super) fn ledger(server: &ApiServer, replica: &str) -> ClusterLedger {
     ClusterLedger::new(server.named(replica).client(), ClusterOptions::new(replica))
 }
 
-/// A server, and the ledger of its first replica.
+/// Returns a server, and the ledger of its first replica.
 pub(super) fn cluster() -> (ApiServer, ClusterLedger) {
     let server = ApiServer::new();
     let ledger = ledger(&server, "a");
     (server, ledger)
 }
 
-/// Does this to so many requests about records.
+/// Applies a fault to this many requests about records.
 pub(super) fn fault(server: &ApiServer, verb: &str, action: impl Into<FaultAction>, times: usize) {
     server.fault(Rule::of(verb, PLURAL, action.into()).times(times));
 }
 
-/// The allocation of `192.0.2.<last>` in the unnamed space to pod `db/<pod>`.
+/// Returns the allocation of `192.0.2.<last>` in the unnamed space to pod `db/<pod>`.
 pub(super) fn allocation(last: u8, pod: &str) -> Allocation {
     Allocation {
         address: Address::Ip([192, 0, 2, last].into()),
@@ -89,7 +89,7 @@ pub(super) fn delete(last: u8, pod: &str, version: Version) -> Write {
     Write::Delete(allocation(last, pod), version)
 }
 
-/// Writes one record that is to be written, and says its version.
+/// Writes one record, which has to succeed, and returns its version.
 pub(super) async fn write(ledger: &ClusterLedger, write: Write) -> Result<Version, Failed> {
     let versions = ledger.write(vec![write]).await?;
     match versions[..] {
@@ -98,7 +98,7 @@ pub(super) async fn write(ledger: &ClusterLedger, write: Write) -> Result<Versio
     }
 }
 
-/// Writes a batch that is not to be written, and says why not.
+/// Writes a batch, which has to fail, and returns the error.
 pub(super) async fn refused(
     ledger: &ClusterLedger,
     batch: Vec<Write>,
@@ -127,7 +127,7 @@ pub(super) fn changed(last: u8, current: Option<Stored>) -> WriteError {
     }
 }
 
-/// Names and holders of what the server stores, whatever faults there are.
+/// Returns names and holders of the stored records, regardless of faults.
 pub(super) fn held(server: &ApiServer) -> Vec<(String, String)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let all = server.all(RESOURCE);
@@ -138,7 +138,7 @@ pub(super) fn held(server: &ApiServer) -> Vec<(String, String)> {
     pairs.collect()
 }
 
-/// The same of these addresses.
+/// Returns names and holders of these addresses.
 pub(super) fn holding(pairs: &[(u8, &str)]) -> Vec<(String, String)> {
     let pairs = pairs.iter();
     pairs
@@ -160,7 +160,7 @@ pub(super) fn holds(what: bool, words: impl Debug) -> Told {
     Err(format!("{words:?}").into())
 }
 
-/// How long something takes.
+/// Measures the duration of a future.
 pub(super) async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     let start = Instant::now();
     let value = future.await;

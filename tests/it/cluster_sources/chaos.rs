@@ -1,4 +1,4 @@
-//! Any mixture of changes, faults and look-ups: nothing goes back, and all comes right.
+//! Random changes, faults and live reads: objects never go back in time, and the catalog converges.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,7 +19,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Numbers from a seed (splitmix64).
+/// Random numbers from a seed (splitmix64).
 struct Chance(u64);
 
 impl Chance {
@@ -51,8 +51,8 @@ async fn twice() -> Told {
 struct History {
     followed: Followed,
     chance: Chance,
-    /// The step at which a pod was last written or seen to be gone, at least: the former stands in
-    /// its annotation.
+    /// By pod, the lower bound of the step in which it was last written, or seen to be gone; writes
+    /// put the step into its annotation.
     confirmed: BTreeMap<String, u64>,
     began: Instant,
     log: Vec<String>,
@@ -132,7 +132,7 @@ impl History {
         }
     }
 
-    /// Nothing else writes: what was just looked up is what is stored.
+    /// Checks that a live read returns the stored object; nothing else writes.
     fn agrees(&mut self, name: &str, step: u64) {
         let stored = self.followed.server.stored("pods", "db", name);
         let stored = stored.and_then(|pod| {
@@ -149,7 +149,7 @@ impl History {
             .insert(name.to_owned(), number.unwrap_or(step));
     }
 
-    /// What was looked up once is never older again.
+    /// Checks that no object is older than when it was last seen.
     fn look(&mut self) -> Told {
         let catalog = self.followed.catalog();
         self.log.push(format!(

@@ -1,4 +1,4 @@
-//! Watches that break, lag behind or may not be.
+//! Watches that break, lag or are forbidden.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::support::{
 use crate::api_server::{ApiServer, Failure, FaultAction, Rule};
 
 const RESOURCE: &str = "network-attachment-definitions";
-/// The same, as counts and kinds name it.
+/// The resource as counts and kinds name it.
 const QUALIFIED: &str = "network-attachment-definitions.k8s.cni.cncf.io";
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -211,7 +211,7 @@ async fn stranger() -> Told {
     same(&followed.catalog().network_names("db"), &vec!["a-net"])
 }
 
-/// A watch that hangs: neither an event nor the end ever comes.
+/// A watch that hangs: neither an event nor its end ever arrives.
 async fn silence() -> Told {
     let server = server()?;
     let hangs: FaultAction = Failure::Silence.into();

@@ -1,4 +1,4 @@
-//! What is there, what comes, changes and goes.
+//! Existing objects, and their creation, change and deletion.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A cluster with something of everything.
+/// Returns a cluster with an object of each kind.
 fn furnished() -> Result<ApiServer, libtest_mimic::Failed> {
     let server = ApiServer::new();
     server.namespace("db", &[("nadmit.io/mode", "warn"), ("team", "db")]);
@@ -210,7 +210,7 @@ async fn followed() -> Told {
     ] {
         followed.delete(path).await?;
     }
-    // A pod that ends holds nothing any more.
+    // A pod that has ended holds no address.
     let mut ended = pod("db", "b", "a-net");
     ended["status"]["phase"] = "Failed".into();
     followed.put([ended])?;
@@ -303,7 +303,7 @@ async fn later() -> Told {
         &followed.catalog().network_names("db"),
         &vec!["a-net", "listed"],
     )?;
-    // And the other way round.
+    // And in reverse.
     followed.server.unregister(resource);
     sleep(Duration::from_secs(31)).await;
     same(&followed.catalog().network_names("db"), &vec!["listed"])

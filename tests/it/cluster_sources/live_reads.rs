@@ -1,4 +1,4 @@
-//! What is looked up past the watches, and stays.
+//! Live reads past the watches, and their effect on the catalog.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A cluster whose watches lag by [`LAG`].
+/// Returns a cluster whose watches lag by [`LAG`].
 async fn lagging() -> Result<Followed, libtest_mimic::Failed> {
     let server = ApiServer::new();
     server.namespace("db", &[]);
@@ -117,7 +117,7 @@ async fn anew() -> Told {
     Ok(())
 }
 
-/// The answer takes so long that the watch has told of later changes.
+/// The response takes so long that the watch has delivered later changes.
 async fn ahead() -> Told {
     let server = ApiServer::new();
     put(&server, [pod("db", "a", "first")])?;
@@ -180,7 +180,7 @@ async fn others() -> Told {
         catalog.workloads().machine("db", "vm"),
         Present(())
     ))?;
-    // A kind that is missing has none of that name.
+    // A missing kind has no object of that name.
     followed.server.unregister("networks.operator.openshift.io");
     source.refresh_operator().await?;
     holds("no operator", followed.catalog().operator().is_none())
@@ -202,7 +202,7 @@ async fn users() -> Told {
         &users(&followed),
         &vec!["a".to_owned(), "b".to_owned(), "far".to_owned()],
     )?;
-    // All but those elsewhere are deleted: one of these is looked up.
+    // All pods are deleted except those on other nodes: one of these needs a live read.
     for name in ["a", "b"] {
         followed
             .delete(&format!("/api/v1/namespaces/db/pods/{name}"))
@@ -222,7 +222,7 @@ async fn users() -> Told {
 
 async fn errors() -> Told {
     let followed = lagging().await?;
-    // What passes is tried again.
+    // A transient error is retried.
     let broken: FaultAction = Failure::Internal.into();
     followed
         .server

@@ -1,9 +1,9 @@
-//! What a large cluster takes: 50,000 pods with two networks each, among as many that have none, and
-//! 10,000 networks. Objects are as large as real ones (pods 8 KB) and are made as they are asked for,
-//! so that what is measured is the source.
+//! The memory that a large cluster takes: 50,000 pods with two networks each, 50,000 without
+//! networks, and 10,000 networks. Objects are as large as real ones (pods 8 KB) and are generated
+//! on request, so that the source alone is measured.
 //!
-//! To be run alone, for it speaks of the whole process:
-//! `cargo test --test it -- --ignored cluster_sources::a_large_cluster_takes_little_memory --nocapture`
+//! Has to run alone, because it measures the whole process: `cargo test --test it -- --ignored
+//! cluster_sources::a_large_cluster_takes_little_memory --nocapture`
 
 use std::{
     convert::Infallible,
@@ -40,7 +40,7 @@ const PAGE: usize = 500;
 const MOST: u64 = 200;
 
 pub(super) fn trials() -> Vec<Trial> {
-    // Ignored because it measures the process, and so has to be alone in it.
+    // Ignored because it measures the process, and so has to run alone.
     let trial = Trial::test(
         "cluster_sources::a_large_cluster_takes_little_memory",
         large,
@@ -76,7 +76,7 @@ async fn measured() -> Told {
     let began = Instant::now();
     source.refresh_pods_of("ns-7").await?;
     println!("looked up a namespace's pods in {:.1?}", began.elapsed());
-    // The place of the watch is lost, and every pod is another one since.
+    // The watch expires, and every pod has been replaced.
     for times in 1..=2 {
         let (began, before) = (Instant::now(), source.status().published);
         large.lost.notify_one();
@@ -97,7 +97,7 @@ async fn measured() -> Told {
     holds("it takes too much memory", most < MOST)
 }
 
-/// Whether all pods are those that came after so many replacements.
+/// Returns true if the catalog has the pods of this many replacements.
 fn replaced(catalog: &ArcSwapOption<Catalog>, times: usize) -> bool {
     let catalog = catalog.load_full();
     let pods = catalog.iter().flat_map(|catalog| catalog.pods());
@@ -106,7 +106,7 @@ fn replaced(catalog: &ArcSwapOption<Catalog>, times: usize) -> bool {
     pods.filter_map(|pod| pod.uid.as_deref()).all(uid)
 }
 
-/// In MiB.
+/// Returns a memory statistic of the process, in MiB.
 fn memory(which: &str) -> Result<u64, Failed> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with(which));
@@ -114,12 +114,12 @@ fn memory(which: &str) -> Result<u64, Failed> {
     Ok(kib.ok_or("no such line")? / 1024)
 }
 
-/// An API server that makes up a cluster as it is asked.
+/// An API server that generates a cluster on request.
 #[derive(Clone, Default)]
 struct Large {
     /// Ends the watch of pods.
     lost: Arc<Notify>,
-    /// How often it did.
+    /// The number of replacements.
     replaced: Arc<AtomicUsize>,
 }
 
@@ -156,7 +156,7 @@ impl tower::Service<Request<kube::client::Body>> for Large {
 
 const LOST: &str = r#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410}}"#;
 
-/// A page; `times` is how often pods were replaced by others.
+/// Returns a page of a list; `times` is the number of times that the pods were replaced.
 fn page(path: &str, query: &str, times: usize) -> String {
     let (count, make): (usize, fn(usize, usize) -> String) = match path {
         "/api/v1/pods" => (PODS * 2, pod),
@@ -201,7 +201,7 @@ fn network(number: usize, _: usize) -> String {
     )
 }
 
-/// As a pod of a StatefulSet looks with two networks, of which one in two pods has none.
+/// Returns a pod like one of a StatefulSet, with two networks; every second pod has none.
 fn pod(number: usize, times: usize) -> String {
     let (home, a, b) = (number % NAMESPACES, number / 65_536, number % 65_536);
     let (b, c) = (b / 256, b % 256);

@@ -16,10 +16,10 @@ use crate::api_server::ApiServer;
 
 pub(super) type Told = Result<(), Failed>;
 
-/// Who the source is to the server.
+/// The source's client name in the stand-in.
 pub(super) const CLIENT: &str = "nadmit";
 
-/// A trial on one thread, in paused time.
+/// Registers a test on one thread, in paused time.
 pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = Told> + 'static,
@@ -54,7 +54,7 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    /// Begins to follow a server.
+    /// Starts to follow a server.
     pub(super) fn begin(server: ApiServer) -> Self {
         let catalog = Arc::new(ArcSwapOption::empty());
         let client = server.named(CLIENT).client();
@@ -71,24 +71,24 @@ impl Followed {
         }
     }
 
-    /// The same, and waits for the first catalog.
+    /// Starts to follow a server, and waits for the first catalog.
     pub(super) async fn synced(server: ApiServer) -> Result<Self, Failed> {
         let followed = Self::begin(server);
         timeout(Duration::from_secs(10), followed.source.wait_synced()).await?;
         Ok(followed)
     }
 
-    /// The published catalog.
+    /// Returns the published catalog.
     pub(super) fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full().unwrap_or_default()
     }
 
-    /// Stores objects, past the source.
+    /// Stores objects without the source's knowledge.
     pub(super) fn put(&self, objects: impl IntoIterator<Item = Value>) -> Told {
         put(&self.server, objects)
     }
 
-    /// Deletes an object at once: `pods`, `db`, `a`.
+    /// Deletes an object at once by its path: `pods`, `db`, `a`.
     pub(super) async fn delete(&self, path: &str) -> Told {
         let request = http::Request::delete(format!("{path}?gracePeriodSeconds=0"));
         let client = self.server.client();
@@ -96,14 +96,14 @@ impl Followed {
         Ok(())
     }
 
-    /// What is known of a kind.
+    /// Returns the status of a kind.
     pub(super) fn kind(&self, resource: &str) -> Result<KindStatus, Failed> {
         let kinds = self.source.status().kinds.into_iter();
         let mut found = kinds.filter(|kind| kind.resource == resource);
         found.next().ok_or_else(|| resource.into())
     }
 
-    /// The annotation of a pod, as the catalog has it.
+    /// Returns the networks annotation of a pod in the catalog.
     pub(super) fn networks_of(&self, namespace: &str, name: &str) -> Option<String> {
         let catalog = self.catalog();
         let pod = catalog.pod(namespace, name)?;
@@ -118,7 +118,7 @@ pub(super) fn put(server: &ApiServer, objects: impl IntoIterator<Item = Value>) 
     Ok(())
 }
 
-/// Long enough for whatever was written to be published.
+/// Waits long enough for every write to be published.
 pub(super) async fn settled() {
     sleep(Duration::from_millis(100)).await;
 }

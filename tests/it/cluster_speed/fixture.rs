@@ -1,4 +1,4 @@
-//! Two replicas of nadmit on the stand-in, which calls now the one and now the other.
+//! Two replicas of nadmit on the stand-in, which calls them alternately.
 
 use std::{
     sync::{
@@ -33,7 +33,7 @@ pub(super) struct World {
     stop: CancellationToken,
 }
 
-/// Runs a case on one thread, in time that stands still while anybody computes.
+/// Runs a test on one thread, in time that is paused during computations.
 pub(super) fn paused(case: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -43,7 +43,7 @@ pub(super) fn paused(case: impl Future<Output = Result<(), Failed>>) -> Result<(
 }
 
 impl World {
-    /// A pool of this range, with 1000 addresses, and two replicas that know it.
+    /// Returns a pool of this range, with 1000 addresses, and two replicas that serve it.
     pub(super) async fn start(range: &str, write: Duration) -> Result<Self, Failed> {
         let server = ApiServer::new();
         server.namespace("db", &[("nadmit.io/injection", "enabled")]);
@@ -101,7 +101,7 @@ impl World {
         Ok(world)
     }
 
-    /// Both kinds of webhooks, each call to the next replica.
+    /// Registers both kinds of webhooks; calls go to the replicas in turn.
     fn register(&self, routers: &[Router]) {
         for (name, path, mutating) in [
             ("mutate.nadmit.io", "/mutate", true),
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// Lets what was written reach everybody.
+    /// Waits until all writes have reached the replicas.
     pub(super) async fn settle(&self) {
         sleep(Duration::from_secs(2)).await;
     }
@@ -143,7 +143,7 @@ impl World {
         Ok(())
     }
 
-    /// Binds as the scheduler does.
+    /// Binds a pod as the scheduler does.
     pub(super) async fn bind(&self, name: &str, node: &str) -> Result<(), Failed> {
         let uid = self.server.stored("pods", "db", name);
         let uid = uid.map(|pod| pod["metadata"]["uid"].clone());
@@ -160,7 +160,8 @@ impl World {
         Ok(())
     }
 
-    /// Binds again and again, as the scheduler does with what was refused; how often it was.
+    /// Binds a pod, retrying refused bindings as the scheduler does; returns the number of
+    /// refusals.
     pub(super) async fn bind_until(&self, name: &str, node: &str) -> Result<usize, Failed> {
         let mut pause = Duration::from_secs(1);
         for refused in 0..10 {
@@ -173,7 +174,7 @@ impl World {
         self.bind(name, node).await.map(|()| 10)
     }
 
-    /// How many writes of allocations were asked for, in whichever way, and whatever came of them.
+    /// Returns the number of attempted writes of allocations, whatever their outcome.
     pub(super) fn writes(&self) -> u64 {
         let asked = self.server.asked();
         let of_allocations = |((verb, resource), _): &(&(String, String), &u64)| {
@@ -187,7 +188,7 @@ impl World {
             .sum()
     }
 
-    /// What a pod's annotation says.
+    /// Returns a pod's networks annotation.
     pub(super) fn address(&self, name: &str) -> Option<String> {
         let pod = self.server.stored("pods", "db", name)?;
         let text = pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"].as_str()?;

@@ -1,5 +1,5 @@
-//! What binding costs in a cluster, in the API server's time: two replicas in process, the stand-in
-//! for the API server, 2 ms a write, and a clock that stands still while anybody computes.
+//! The cost of a binding in a cluster, in the API server's time: two replicas in process, the
+//! stand-in for the API server, 2 ms per write, and a clock that is paused during computations.
 
 mod fixture;
 
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use self::fixture::World;
 
-/// How long the API server takes for a write.
+/// The API server's time for a write.
 const WRITE: Duration = Duration::from_millis(2);
-/// How many pods the burst has, and the pool addresses.
+/// The number of pods in the burst, and of addresses in the pool.
 const PODS: usize = 1000;
-/// How many writes an allocation may cost in the burst, in tenths.
+/// The maximum number of writes per allocation in the burst, in tenths.
 const MOST_TENTHS: u64 = 12;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -30,7 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// How long a bind takes without a network of a pool, and with one.
+/// Measures a binding without a pool's network, and with one.
 async fn one() -> Result<(), Failed> {
     let world = World::start("10.0.0.0/22", WRITE).await?;
     let mut took = Vec::new();
@@ -42,7 +42,7 @@ async fn one() -> Result<(), Failed> {
     }
     let [without, with] = [took[0], took[1]];
     println!("a bind took {without:?} without and {with:?} with an address");
-    // A timer of tokio's counts whole milliseconds, and may come one late.
+    // tokio's timers count whole milliseconds, and may fire one late.
     let added = with.saturating_sub(without);
     if added > WRITE + Duration::from_millis(1) {
         return Err(format!("{added:?} more, for one write of {WRITE:?}").into());
@@ -50,9 +50,9 @@ async fn one() -> Result<(), Failed> {
     Ok(())
 }
 
-/// As many pods at once as there are addresses, through two replicas.
+/// Creates as many pods at once as there are addresses, through two replicas.
 async fn burst() -> Result<(), Failed> {
-    // 1024 addresses but the first and the last, and 22 that are excluded.
+    // 1024 addresses without the first and the last, and 22 exclusions.
     let world = World::start("10.0.0.0/22", WRITE).await?;
     let names: Vec<String> = (0..PODS).map(|number| format!("pod-{number}")).collect();
     for name in &names {

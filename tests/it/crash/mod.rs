@@ -1,9 +1,9 @@
-//! Killed at any moment, the ledger has what it answered.
+//! A ledger killed at any time has every write that it acknowledged.
 //!
-//! A child process, this very binary, writes to a ledger under load and tells what it asks and what
-//! it is answered; the parent kills it with SIGKILL at some moment, opens the file and judges. All
-//! rounds use the same file. `NADMIT_CRASHES=1000 cargo test --test it crash` makes a thousand
-//! rounds in place of a dozen, `NADMIT_CRASH_SEED` other moments.
+//! A child process, this binary itself, writes to a ledger under load and reports its requests and
+//! responses; the parent kills it with SIGKILL at a random time, opens the file and checks it. All
+//! rounds use the same file. `NADMIT_CRASHES=1000 cargo test --test it crash` runs a thousand
+//! rounds instead of a dozen, `NADMIT_CRASH_SEED` picks other times.
 
 mod protocol;
 mod verify;
@@ -30,9 +30,9 @@ use self::{
 
 const LEDGER: &str = "allocations.redb";
 const VERSION_FILE: &str = "allocations.version";
-/// How many times CI kills.
+/// The default number of kills.
 const CRASHES: u64 = 12;
-/// How long a child may take to begin, on a busy machine.
+/// The time limit for a child's start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -57,7 +57,7 @@ fn killed() -> Result<(), Failed> {
     let (mut before, mut last) = (None, 0);
     for round in 1..=rounds {
         let lines = run_and_kill(folder.path(), round, &mut random)?;
-        // An older ledger than was told of would be refused here.
+        // A ledger older than the version file would be refused here.
         let (records, cursor) = reopened(folder.path())?;
         if let Some(copy) = before.filter(|_| cursor > last) {
             refused(folder.path(), copy).map_err(|wrong| format!("round {round}: {wrong}"))?;
@@ -76,7 +76,7 @@ fn killed() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Lets the writer run, kills it, and returns what it told.
+/// Runs the writer, kills it, and returns its reports.
 fn run_and_kill(folder: &Path, round: u64, random: &mut Random) -> Result<Vec<Line>, Failed> {
     let mut child = Command::new(env::current_exe()?)
         .env(writer::FOLDER, folder)
@@ -85,7 +85,7 @@ fn run_and_kill(folder: &Path, round: u64, random: &mut Random) -> Result<Vec<Li
         .spawn()?;
     let lines = told_by(&mut child);
     let mut told = Vec::new();
-    // Most die under load, some while they open the file, which then is being repaired.
+    // Most die under load, some while they open, and thereby repair, the file.
     if random.below(4) > 0 {
         match lines.recv_timeout(PATIENCE) {
             Ok(Line::Ready) => {}
@@ -102,13 +102,13 @@ fn run_and_kill(folder: &Path, round: u64, random: &mut Random) -> Result<Vec<Li
     Ok(told)
 }
 
-/// What a child tells, until it is dead.
+/// Returns the reports of a child until it is dead.
 fn told_by(child: &mut Child) -> Receiver<Line> {
     let (sender, receiver) = channel();
     if let Some(out) = child.stdout.take() {
         thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                // A line that was cut off by the kill was not told.
+                // A line cut off by the kill does not count.
                 if let Ok(line) = serde_json::from_str(&line) {
                     let _ = sender.send(line);
                 }
@@ -118,7 +118,7 @@ fn told_by(child: &mut Child) -> Receiver<Line> {
     receiver
 }
 
-/// The ledger of the round before, beside the version file of this one, is not opened.
+/// Checks that the ledger of the previous round is refused with the version file of this round.
 fn refused(folder: &Path, copy: Vec<u8>) -> Result<(), String> {
     let elsewhere = tempfile::tempdir().map_err(|error| error.to_string())?;
     let place = |name| elsewhere.path().join(name);

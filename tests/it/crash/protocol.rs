@@ -1,29 +1,29 @@
-//! What the writer tells its parent, a line of JSON each.
+//! The writer's reports to its parent, one line of JSON each.
 
 use nadmit::allocation::{
     Address, Allocation, Holder, NetworkRef, Space, Timestamp, Version, Write,
 };
 use serde::{Deserialize, Serialize};
 
-/// A line.
+/// A report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Line {
     /// The ledger is open.
     Ready,
-    /// This batch is going to be written.
+    /// The batch will be written next.
     Asked {
-        /// Marks the batch: no other has it, in any round.
+        /// The batch number, unique in all rounds.
         batch: i64,
-        /// Which of the writer's tasks asks.
+        /// The writer task.
         task: u8,
-        /// What it does.
+        /// The writes of the batch.
         writes: Vec<Op>,
     },
-    /// It was written, with these versions.
+    /// The batch was written, with these versions.
     Written { batch: i64, versions: Vec<u64> },
-    /// It was refused: nothing was written.
+    /// The batch was refused: nothing was written.
     Refused { batch: i64 },
-    /// What must not happen did.
+    /// A violation that the writer noticed.
     Wrong(String),
 }
 
@@ -52,7 +52,7 @@ impl Op {
     }
 }
 
-/// The holder tells the task, the time the batch.
+/// Returns an allocation whose holder encodes the task, and whose time encodes the batch.
 fn allocation(last: u8, task: u8, batch: i64) -> Allocation {
     Allocation {
         address: Address::Ip([192, 0, 2, last].into()),
@@ -80,11 +80,11 @@ pub(super) fn holder(task: u8) -> Holder {
     }
 }
 
-/// Numbers that look random and follow from a seed (splitmix64).
+/// Pseudo-random numbers from a seed (splitmix64).
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

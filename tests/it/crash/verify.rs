@@ -1,8 +1,8 @@
-//! What must be in the file after a kill, and what may be.
+//! The required and the permitted contents of the file after a kill.
 //!
-//! Versions order everything that was answered. What was asked but not answered may be there, whole
-//! or not at all. A task writes only to what it has, or creates: so what an unanswered batch did is
-//! still to be seen.
+//! Versions order everything that was acknowledged. A batch without a response may have been
+//! written, as a whole or not at all. A task writes only to its own records, or creates: so the
+//! effect of a batch without a response is still visible.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,19 +11,19 @@ use std::{
 
 use nadmit::allocation::Stored;
 
-use super::story::{Line, Op};
+use super::protocol::{Line, Op};
 
-/// A record, as far as it matters: its version, and the batch that wrote it.
+/// The relevant part of a record: its version, and the batch that wrote it.
 type Record = (u64, i64);
 
-/// What is known to be in the file.
+/// The known contents of the file.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     records: BTreeMap<u8, Record>,
     last: u64,
 }
 
-/// What was seen.
+/// Statistics of a round.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) answered: usize,
@@ -56,12 +56,12 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What was told of a round.
+/// The reports of a round.
 #[derive(Default)]
 struct Round<'a> {
-    /// By batch; what is answered is taken out.
+    /// Batches without a response, by number.
     open: BTreeMap<i64, &'a [Op]>,
-    /// By version: the batch, and its write.
+    /// By version: the batch and its write.
     written: BTreeMap<u64, (i64, Op)>,
     answered: usize,
     refused: usize,
@@ -97,7 +97,7 @@ impl<'a> Round<'a> {
         Ok(round)
     }
 
-    /// Whether a batch that was not answered deletes this address.
+    /// Returns true if a batch without a response deletes this address.
     fn may_delete(&self, last: u8) -> bool {
         let mut writes = self.open.values().copied().flatten();
         writes.any(|op| matches!(op, Op::Delete(deleted, _) if *deleted == last))
@@ -105,7 +105,7 @@ impl<'a> Round<'a> {
 }
 
 impl Known {
-    /// Judges what a round left behind, from which the next one starts.
+    /// Checks the file after a round; the next round starts from it.
     pub(super) fn judge(
         &mut self,
         lines: &[Line],
@@ -145,7 +145,7 @@ impl Known {
         Ok(counts)
     }
 
-    /// Does what was answered, in the order of versions.
+    /// Applies acknowledged writes in the order of versions.
     fn replay(&mut self, round: &Round<'_>) -> Result<(), String> {
         for (version, (batch, op)) in &round.written {
             if *version <= self.last {
@@ -176,7 +176,8 @@ impl Known {
         self.records.get(&last).map(|(version, _)| *version)
     }
 
-    /// Does an unanswered batch if it is there, which it must be whole or not at all.
+    /// Applies a batch without a response if it was written; it must be there as a whole or not at
+    /// all.
     fn take_in(
         &mut self,
         batch: i64,
@@ -206,7 +207,7 @@ impl Known {
                 (Op::Create(last) | Op::Update(last, _), Some(record)) => {
                     self.records.insert(*last, *record);
                 }
-                // Another may have it since, which was replayed.
+                // A replayed write may have given it to another task since.
                 (Op::Delete(last, seen), _) if self.version(*last) == Some(*seen) => {
                     self.records.remove(last);
                 }

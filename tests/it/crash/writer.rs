@@ -11,16 +11,16 @@ use nadmit::ledger::{EmbeddedLedger, Store as _, WriteError};
 
 use super::protocol::{Line, Op, Random, holder};
 
-/// Where the ledger is: a process with this variable is a writer.
+/// The ledger's folder. A process with this variable is a writer.
 pub(super) const FOLDER: &str = "NADMIT_CRASH_FOLDER";
-/// Which round it is.
+/// The number of the round.
 pub(super) const ROUND: &str = "NADMIT_CRASH_ROUND";
 
 const TASKS: u8 = 8;
-/// Few addresses, so that the tasks meet.
+/// Few addresses, so that the tasks collide.
 const ADDRESSES: u64 = 48;
 
-/// Writes, if this process is to, until it is killed. Returns whether it was to.
+/// Writes until it is killed, if this process is a writer. Returns false if it is not.
 pub(crate) fn be_the_writer() -> bool {
     let Some(folder) = env::var_os(FOLDER) else {
         return false;
@@ -37,11 +37,11 @@ pub(crate) fn be_the_writer() -> bool {
     true
 }
 
-/// Whole lines: what was told before the kill is in the pipe.
+/// Prints a whole line at once: reports before the kill are in the pipe.
 fn tell(line: &Line) {
     let mut text = serde_json::to_string(line).unwrap_or_default();
     text.push('\n');
-    // A parent that is gone wants to hear nothing.
+    // If the parent is gone, its pipe is closed.
     let _ = stdout().lock().write_all(text.as_bytes());
 }
 
@@ -77,7 +77,7 @@ async fn write_for_ever(folder: PathBuf, round: u64) -> Result<(), String> {
 struct Task {
     ledger: Arc<EmbeddedLedger>,
     number: u8,
-    /// What it has, with versions.
+    /// The task's own records, with versions.
     mine: Vec<(u8, u64)>,
     random: Random,
     batch: i64,
@@ -101,13 +101,13 @@ impl Task {
                     tell(&Line::Written { batch, versions });
                 }
                 Err(WriteError::Exists(_)) => tell(&Line::Refused { batch }),
-                // Nobody else changes what a task has.
+                // No other task changes a task's records.
                 Err(error) => return Err(format!("batch {batch} {writes:?}: {error}")),
             }
         }
     }
 
-    /// Up to three writes: of what it has, updates and deletes; then creates of whatever.
+    /// Returns up to three writes: updates and deletes of its own records, then creates of any.
     fn choose(&mut self) -> Vec<Op> {
         let mut writes = Vec::new();
         if !self.mine.is_empty() && self.random.below(3) > 0 {

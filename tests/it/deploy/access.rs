@@ -1,5 +1,5 @@
-//! What nadmit may do in a cluster is what it does: a stand-in for the API server refuses what the roles
-//! of deploy/ do not grant, while `life` goes through all that nadmit does.
+//! nadmit's permissions in a cluster are exactly what it uses: a stand-in for the API server
+//! refuses what the roles of deploy/ do not grant, while `lifecycle` exercises all of nadmit.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::api_server::{Asked, Failure, FaultAction};
 
-/// What is granted, and not done in `life`.
+/// Permissions that are granted, but not used in `lifecycle`.
 const ELSEWHERE: &[(&str, &str)] = &[(
     "nadmit-certificates",
     "certificates are kept by a controller with trials of its own",
@@ -41,19 +41,19 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// One verb on one resource, maybe of one name, in one namespace or all.
+/// One verb on one resource, optionally of one name, in one namespace or all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Grant {
     role: String,
     namespace: Option<String>,
     group: String,
-    /// `pods` or `addresspools/status`
+    /// `pods` or `addresspools/status`.
     resource: String,
     verb: String,
     name: Option<String>,
 }
 
-/// What the roles of a file grant nadmit's ServiceAccount.
+/// Returns the permissions that the roles of a file grant nadmit's ServiceAccount.
 fn grants(file: &str) -> Result<Vec<Grant>, Failed> {
     let objects = of_file(file)?;
     let mut grants = Vec::new();
@@ -100,12 +100,13 @@ fn of_rule(role: &Value, rule: &Value) -> Vec<Grant> {
 }
 
 impl Grant {
-    /// Without whose role it is.
+    /// Formats the permission without its role.
     fn shown(&self) -> String {
         format!("{} {}.{}", self.verb, self.resource, self.group)
     }
 
-    /// As RBAC decides; the name of a list or watch is the one that its field selector asks for.
+    /// Returns true if RBAC allows the request; the name of a list or watch is the one in its field
+    /// selector.
     fn allows(&self, asked: &Asked) -> bool {
         let resource = match asked.subresource.as_str() {
             "" => asked.resource.clone(),
@@ -122,14 +123,14 @@ impl Grant {
     }
 }
 
-/// What was granted and used, and what was asked for in vain.
+/// The granted permissions that were used, and the requests that were refused.
 #[derive(Default)]
 pub(super) struct Used {
     granted: BTreeSet<Grant>,
     forbidden: BTreeSet<String>,
 }
 
-/// Refuses what is not granted to nadmit's ServiceAccount.
+/// Refuses requests that are not granted to nadmit's ServiceAccount.
 pub(super) fn guard(
     grants: Vec<Grant>,
     user: &'static str,
@@ -175,7 +176,7 @@ fn exact() -> Result<(), Failed> {
     Ok(())
 }
 
-/// No wildcard, nothing that makes more of itself, and no Secret of others.
+/// No wildcard, no privilege escalation, and no access to other Secrets.
 fn narrow() -> Result<(), Failed> {
     let mut all = grants("base/access.yaml")?;
     all.extend(grants("overlays/self-managed/access.yaml")?);
@@ -199,7 +200,7 @@ fn narrow() -> Result<(), Failed> {
     Ok(())
 }
 
-/// docs/operating-in-a-cluster.md has a table of the same.
+/// The table in docs/operating-in-a-cluster.md has the same permissions.
 fn documented() -> Result<(), Failed> {
     let page = Path::new(ROOT).join("docs/operating-in-a-cluster.md");
     let page = fs::read_to_string(page)?;
@@ -235,7 +236,8 @@ fn documented() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Who may view or edit a namespace may do so with its reservations, and with nothing else of nadmit's.
+/// Users who may view or edit a namespace may do so with its reservations, and with no other kind
+/// of nadmit's.
 fn of_users() -> Result<(), Failed> {
     let roles = of_file("base/user-roles.yaml")?;
     let mut found = BTreeSet::new();

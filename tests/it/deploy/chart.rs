@@ -1,4 +1,4 @@
-//! The chart is the overlays in another form.
+//! The chart renders the same objects as the overlays.
 
 use std::{collections::BTreeSet, fs};
 
@@ -10,7 +10,7 @@ use super::{
     unless,
 };
 
-/// What helm adds to every object.
+/// Labels and annotations that helm adds to every object.
 const OF_HELM: [&str; 3] = [
     "app.kubernetes.io/managed-by",
     "app.kubernetes.io/version",
@@ -52,7 +52,7 @@ fn same_objects(overlay: &str, way: &str) -> Result<(), Failed> {
     )
 }
 
-/// For who denies, and fails closed.
+/// Mode deny, failing closed.
 fn denying() -> Result<(), Failed> {
     let mut applied = kustomized(
         &["crds", "overlays/self-managed"],
@@ -66,8 +66,8 @@ fn denying() -> Result<(), Failed> {
     same(applied, templated(&["--set=mode=deny,failClosed=true"])?)
 }
 
-/// The kinds of what nadmit fills in itself: in the chart they stand without content, so that they go with
-/// the release. With an overlay the namespace goes, and they with it.
+/// The kinds of objects that nadmit fills in itself: the chart has them without content, so that
+/// they are deleted with the release. With an overlay they are deleted with the namespace.
 const MADE: [&str; 2] = ["Lease", "Secret"];
 
 fn is_made(object: &Value) -> bool {
@@ -76,7 +76,7 @@ fn is_made(object: &Value) -> bool {
         .is_some_and(|kind| MADE.contains(&kind))
 }
 
-/// Whoever uninstalls the release keeps nothing that nadmit has made, but its kinds.
+/// Uninstalling the release deletes everything that nadmit has created, except its kinds.
 fn made() -> Result<(), Failed> {
     for (_, way) in WAYS {
         let all = templated(&[&format!("--set=certificates={way}")])?;
@@ -122,7 +122,7 @@ fn same(applied: Vec<Value>, mut templated: Vec<Value>) -> Result<(), Failed> {
     Err(lines.collect::<String>().into())
 }
 
-/// An object without helm's own marks, numbers of one kind, settings as what they mean.
+/// Returns an object without helm's own marks, with normalized numbers, and with parsed settings.
 fn plain(object: &Value) -> Value {
     let mut object = object.clone();
     let members = |object: &mut Value, place: &str, keep: &dyn Fn(&str, &Value) -> bool| {
@@ -148,7 +148,7 @@ fn plain(object: &Value) -> Value {
     evened(object)
 }
 
-/// Numbers as one kind of them: 1 and 1.0 are the same to everybody who reads them.
+/// Normalizes numbers: 1 and 1.0 are the same to every reader.
 fn evened(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),
@@ -182,7 +182,7 @@ fn refused() -> Result<(), Failed> {
     Ok(())
 }
 
-/// In a namespace of another name nothing speaks of the usual one.
+/// In a namespace of another name nothing refers to the default one.
 fn elsewhere() -> Result<(), Failed> {
     let arguments = [
         "template",
@@ -216,7 +216,7 @@ fn elsewhere() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Whoever uninstalls the release keeps all allocations.
+/// Uninstalling the release keeps all allocations.
 fn kept() -> Result<(), Failed> {
     let all = templated(&[])?;
     let kinds = all
@@ -229,7 +229,8 @@ fn kept() -> Result<(), Failed> {
     Err("not all kinds are kept".into())
 }
 
-/// What a chart cannot read elsewhere, and what kustomize may not generate, stands there once more.
+/// Files that a chart cannot read from elsewhere, and that kustomize may not generate, are copied
+/// into it.
 fn copies() -> Result<(), Failed> {
     let mut wanted = Vec::new();
     for crd in &nadmit::api::crds() {

@@ -1,7 +1,7 @@
-//! The image's root, built without Docker: the binary alone in it serves, as the user of the image.
+//! The image's root, built without Docker: the binary alone in it serves, as the image's user.
 //!
-//! Needs root (for chroot) and a static binary: that of the environment variable NADMIT_STATIC, or the one
-//! that `.ci/run` leaves where the demo is built.
+//! Needs root (for chroot) and a static binary: that of the environment variable NADMIT_STATIC, or
+//! the one that `.ci/run` builds for the demo.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use libtest_mimic::{Failed, Trial};
 
 use super::{objects::ROOT, unless};
 
-/// How long anything may take on a busy machine.
+/// The time limit of any wait on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The user of the image.
 const USER: &str = "--userspec=65532:65532";
@@ -38,7 +38,7 @@ fn missing() -> Option<&'static str> {
     built.is_none().then_some("no static binary: see .ci/run")
 }
 
-/// The static binary, wherever it is.
+/// Returns the path of the static binary.
 fn binary() -> Option<PathBuf> {
     let named = std::env::var_os("NADMIT_STATIC").map(PathBuf::from);
     let host = format!(
@@ -49,7 +49,7 @@ fn binary() -> Option<PathBuf> {
     named.or_else(|| built.is_file().then_some(built))
 }
 
-/// A root that is gone with the test, and what runs in it.
+/// A root that is removed after the test, and the process in it.
 struct Root {
     folder: tempfile::TempDir,
     running: Option<Child>,
@@ -67,7 +67,7 @@ impl Root {
         if !built.success() {
             return Err("deploy/build-root.sh failed".into());
         }
-        // A folder of mkdtemp is its owner's alone, and the image's root is not.
+        // mkdtemp makes a folder private to its owner, and the image's root is not.
         Command::new("chmod")
             .arg("0755")
             .arg(folder.path())
@@ -78,7 +78,7 @@ impl Root {
         })
     }
 
-    /// The binary in it, as the image starts it, with these variables and no others.
+    /// Returns the command of the binary in it, as the image starts it, with these variables only.
     fn nadmit(&self, variables: &[(&str, String)]) -> Command {
         let mut command = Command::new("chroot");
         command.arg(USER).arg(self.folder.path()).arg("/nadmit");
@@ -136,7 +136,7 @@ fn serves() -> Result<(), Failed> {
             }
         }
     }
-    // It listens where webhooks are called, with a certificate of its own.
+    // It listens on the webhooks' port, with a self-signed certificate.
     TcpStream::connect(&webhooks)?;
     assert!(root.folder.path().join("certs/tls.crt").is_file());
     let data = fs::read_dir(root.folder.path().join("var/lib/nadmit"))?;
@@ -160,7 +160,7 @@ fn asked(address: &str, path: &str) -> Result<String, std::io::Error> {
     Ok(answer)
 }
 
-/// The pairs of a line of the Dockerfile.
+/// Returns the key-value pairs of a line of the Dockerfile.
 fn of_dockerfile(line: &str) -> Result<Vec<(String, String)>, Failed> {
     let text = fs::read_to_string(Path::new(ROOT).join("Dockerfile"))?;
     let found = text.lines().find_map(|one| one.strip_prefix(line));
@@ -171,7 +171,7 @@ fn of_dockerfile(line: &str) -> Result<Vec<(String, String)>, Failed> {
         .collect())
 }
 
-/// Dockerfile, Deployment and this test speak of one user.
+/// Dockerfile, Deployment and this test name the same user.
 fn user() -> Result<(), Failed> {
     let text = fs::read_to_string(Path::new(ROOT).join("Dockerfile"))?;
     let user = text.lines().find_map(|line| line.strip_prefix("USER "));

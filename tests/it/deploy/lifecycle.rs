@@ -1,5 +1,5 @@
-//! All that nadmit does in a cluster, once: two replicas as `nadmit serve --cluster` runs them, called as
-//! the webhook configurations of deploy/ say.
+//! Everything that nadmit does in a cluster, once: two replicas as `nadmit serve --cluster` runs
+//! them, called as the webhook configurations of deploy/ say.
 
 use std::{
     sync::{
@@ -73,7 +73,7 @@ struct Cluster {
     chance: Arc<AtomicU64>,
 }
 
-/// Goes through it, with every request of nadmit's looked at first.
+/// Runs through everything; `guard` sees every request of nadmit's first.
 pub(super) fn life<G>(guard: impl FnOnce(&'static str) -> G) -> Result<(), Failed>
 where
     G: Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static,
@@ -112,7 +112,7 @@ impl Cluster {
         })
     }
 
-    /// A replica, and its webhooks.
+    /// Starts a replica with its webhooks.
     fn start(&self, name: &str) -> (Router, JoinHandle<()>, CancellationToken) {
         let began = self.began;
         let clock = Clock::new(move || {
@@ -141,7 +141,7 @@ impl Cluster {
         (router, beside, stop)
     }
 
-    /// Has the API server call a replica, as deploy/ says.
+    /// Registers a replica as the target of the webhooks, as deploy/ does.
     fn register(&self, router: &Router) -> Result<(), Failed> {
         for hook in hooks()? {
             let (name, failing) = (hook.name(), hook.config["failurePolicy"].clone());
@@ -165,7 +165,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks the API server as somebody else; the answer's body, or what is refused.
+    /// Sends a request as another user; returns the response's body, or an error.
     async fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failed> {
         let request = Request::builder()
             .method(method)
@@ -206,7 +206,7 @@ impl Cluster {
         self.ask("DELETE", path, &now).await.map(drop)
     }
 
-    /// The addresses that are held.
+    /// Returns the held addresses.
     fn held(&self) -> Vec<String> {
         let all = self.server.all(RECORDS);
         let addresses = all.iter().map(|record| &record["spec"]["address"]);
@@ -225,10 +225,10 @@ impl Cluster {
         let (_, _second, _) = self.start("nadmit-1");
         seconds(20).await;
         self.register(&router)?;
-        // The reservation is under the lock of the records, and both kinds have a status.
+        // The reservation is recorded, and both kinds have a status.
         assert!(self.holds("198.51.100.6"), "{:?}", self.held());
 
-        // The ordinary way: created, bound, deleted, released.
+        // The normal lifecycle: created, bound, deleted, released.
         self.pod("a", "sliced-net").await?;
         self.bind("a", "node-1").await?;
         assert!(self.holds("192.0.2.1"), "{:?}", self.held());
@@ -237,7 +237,7 @@ impl Cluster {
         seconds(60).await;
         assert!(!self.holds("192.0.2.1"), "{:?}", self.held());
 
-        // Bound while nobody was asked.
+        // Bound without a review.
         self.server.put(json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "late", "namespace": "db", "annotations": {NETWORKS: "sliced-net"}},
             "spec": {"nodeName": "node-2", "containers": []}, "status": {"phase": "Pending"}}));
@@ -246,13 +246,13 @@ impl Cluster {
         let networks = late["metadata"]["annotations"][NETWORKS].to_string();
         assert!(networks.contains("192.0.2.16/24"), "{networks}");
 
-        // A node that goes, and its slice.
+        // A node that is deleted, and its slice.
         self.delete("/api/v1/namespaces/db/pods/late").await?;
         self.delete("/api/v1/nodes/node-2").await?;
         seconds(900).await;
         assert_eq!(self.server.all(SLICES).len(), 1);
 
-        // A reservation that is taken, and a pool that runs full.
+        // A reservation that is used, and a pool that fills up.
         self.pod("kept", "small-net").await?;
         self.bind("kept", "node-1").await?;
         for number in 0..5 {
@@ -263,14 +263,14 @@ impl Cluster {
         seconds(60).await;
         assert!(!self.server.all("events.events.k8s.io").is_empty());
 
-        // Networks in use, and all that is compared every five minutes.
+        // Networks in use, and the resync every five minutes.
         let network =
             "/apis/k8s.cni.cncf.io/v1/namespaces/db/network-attachment-definitions/small-net";
         let refused = self.delete(network).await;
         assert!(refused.is_err(), "a network in use was deleted");
         seconds(600).await;
 
-        // The one that leads ends, and the other leads.
+        // The leader ends, and the other replica takes over.
         let lease =
             |server: &ApiServer| server.stored("leases.coordination.k8s.io", "nadmit", "nadmit");
         let holder =

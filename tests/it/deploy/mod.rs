@@ -1,8 +1,8 @@
-//! What is in deploy/, and the image: well formed, the same in each form, asking for all that the code
-//! reviews and allowing all that the code does, and no more.
+//! The contents of deploy/, and the image: well-formed, equal in each form, requesting reviews of
+//! everything that the code reviews, and allowing exactly what the code does.
 //!
-//! Trials that need kubectl or helm (`tests/tools.sh` puts them in place) or root show as ignored where
-//! there is none, with the reason in their name.
+//! Tests that need kubectl or helm (`tests/tools.sh` installs them) or root are ignored without
+//! them, with the reason in their name.
 
 mod access;
 mod chart;
@@ -34,7 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     .collect()
 }
 
-/// A trial that is ignored if something is missing, which its name then says.
+/// Returns a test that is ignored if something is missing, which its name then tells.
 fn unless(
     missing: Option<&str>,
     name: &str,

@@ -1,4 +1,4 @@
-//! Reads what is in deploy/, as files and as kubectl and helm render it.
+//! Reads the contents of deploy/, as files and as kubectl and helm render them.
 
 use std::{
     collections::BTreeMap,
@@ -12,30 +12,30 @@ use serde_json::Value;
 
 pub(super) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The ways to a certificate: the overlay, and the word of the chart.
+/// The sources of a certificate: the overlay, and the chart's value.
 pub(super) const WAYS: [(&str, &str); 3] = [
     ("self-managed", "selfManaged"),
     ("cert-manager", "certManager"),
     ("openshift", "openshift"),
 ];
 
-/// A file or folder of deploy/.
+/// Returns the path of a file or folder of deploy/.
 pub(super) fn path(name: &str) -> PathBuf {
     Path::new(ROOT).join("deploy").join(name)
 }
 
-/// The objects of a text in YAML.
+/// Parses the objects of a YAML text.
 pub(crate) fn parsed(text: &str) -> Result<Vec<Value>, Failed> {
     let objects: Vec<Value> = serde_saphyr::from_multiple(text)?;
     Ok(objects.into_iter().filter(|o| !o.is_null()).collect())
 }
 
-/// The objects of a file of deploy/.
+/// Returns the objects of a file of deploy/.
 pub(super) fn of_file(name: &str) -> Result<Vec<Value>, Failed> {
     parsed(&fs::read_to_string(path(name))?)
 }
 
-/// The objects of all files of a folder of deploy/, but for what says how they belong together.
+/// Returns the objects of all files of a folder of deploy/, without its kustomizations.
 pub(super) fn of_folder(name: &str) -> Result<Vec<Value>, Failed> {
     let mut names: Vec<String> = fs::read_dir(path(name))?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
@@ -49,7 +49,7 @@ pub(super) fn of_folder(name: &str) -> Result<Vec<Value>, Failed> {
     Ok(all)
 }
 
-/// The object of this kind among them, if there is one of it.
+/// Returns the object of this kind, if there is exactly one.
 pub(super) fn one<'o>(objects: &'o [Value], kind: &str) -> Result<&'o Value, Failed> {
     let mut of_kind = objects.iter().filter(|object| object["kind"] == kind);
     match (of_kind.next(), of_kind.next()) {
@@ -59,7 +59,7 @@ pub(super) fn one<'o>(objects: &'o [Value], kind: &str) -> Result<&'o Value, Fai
     }
 }
 
-/// By kind, namespace and name.
+/// Returns the objects by kind, namespace and name.
 pub(crate) fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>, Failed> {
     let mut all = BTreeMap::new();
     for object in objects {
@@ -79,7 +79,7 @@ pub(crate) fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>, Fa
     Ok(all)
 }
 
-/// Where a tool is: put in place by `tests/tools.sh`, or the machine's own.
+/// Returns the path of a tool: installed by `tests/tools.sh`, or the machine's own.
 pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let own = Path::new(ROOT).join("target/tools");
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -89,7 +89,7 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// What is missing of kubectl and, if it is wanted, helm.
+/// Returns the reason if kubectl or, if required, helm is missing.
 pub(crate) fn missing(helm: bool) -> Option<&'static str> {
     if tool("kubectl").is_none() {
         return Some("no kubectl: run tests/tools.sh");
@@ -97,14 +97,14 @@ pub(crate) fn missing(helm: bool) -> Option<&'static str> {
     (helm && tool("helm").is_none()).then_some("no helm: run tests/tools.sh")
 }
 
-/// What a tool prints, or, if it fails, complains of.
+/// Runs a tool, and returns its output; its standard error on a failure.
 pub(super) fn run(name: &str, arguments: &[&str]) -> Result<String, Failed> {
     let tool = tool(name).ok_or_else(|| format!("no {name}"))?;
     let home = tempfile::tempdir()?;
     let output = Command::new(tool)
         .args(arguments)
         .current_dir(ROOT)
-        // What the machine's user has set is not the test's matter.
+        // The user's own configuration must not affect the test.
         .env("HOME", home.path())
         .output()?;
     if output.status.success() {
@@ -114,7 +114,7 @@ pub(super) fn run(name: &str, arguments: &[&str]) -> Result<String, Failed> {
     Err(format!("{name} {}: {said}", arguments.join(" ")).into())
 }
 
-/// The objects of a kustomization that joins these of deploy/.
+/// Returns the objects of a kustomization that combines these of deploy/.
 pub(crate) fn kustomized(bases: &[&str], components: &[&str]) -> Result<Vec<Value>, Failed> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let up = pathdiff(folder.path())?;
@@ -137,14 +137,14 @@ pub(crate) fn kustomized(bases: &[&str], components: &[&str]) -> Result<Vec<Valu
     parsed(&run("kubectl", &["kustomize", &path])?)
 }
 
-/// The way from a folder in the repository up to its root: kustomize wants a relative one.
+/// Returns the relative path from a folder in the repository to its root, as kustomize requires.
 fn pathdiff(folder: &Path) -> Result<String, Failed> {
     let inside = folder.strip_prefix(ROOT);
     let depth = inside.map_err(|_| "the target folder is not in the repository")?;
     Ok("../".repeat(depth.components().count()))
 }
 
-/// The chart's objects with these values; the namespace is always among them.
+/// Returns the chart's objects with these values, which always include the namespace.
 pub(super) fn templated(values: &[&str]) -> Result<Vec<Value>, Failed> {
     let mut arguments = vec![
         "template",

@@ -1,4 +1,4 @@
-//! Who holds what is written by nadmit, and by nobody else who may write by his role.
+//! Records are written only by nadmit, not by other users with permission to write them.
 
 use cel::parser::Parser;
 use libtest_mimic::{Failed, Trial};
@@ -45,7 +45,7 @@ fn alone() -> Result<(), Failed> {
     ] {
         assert!(!may(user)?, "{user}");
     }
-    // The way out is said to whom it is closed.
+    // The message tells a refused user what to do instead.
     let message = validation["message"].as_str().unwrap_or_default();
     assert!(
         message.contains("--as=system:serviceaccount:nadmit:nadmit"),

@@ -1,4 +1,4 @@
-//! Which reviews the webhook configurations of deploy/ bring to nadmit.
+//! The reviews that the webhook configurations of deploy/ request.
 
 use cel::parser::{Expression, Parser};
 use libtest_mimic::Failed;
@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::objects::{of_file, one};
 use crate::match_conditions::evaluate;
 
-/// A webhook as it is registered.
+/// A registered webhook.
 pub(super) struct Hook {
     pub(super) mutating: bool,
     pub(super) config: Value,
     conditions: Vec<Expression>,
 }
 
-/// All of them.
+/// Returns all registered webhooks.
 pub(super) fn hooks() -> Result<Vec<Hook>, Failed> {
     let mut hooks = Vec::new();
     for (file, kind) in [
@@ -46,18 +46,19 @@ pub(super) fn list(value: &Value) -> &[Value] {
 }
 
 impl Hook {
-    /// `validate pods.nadmit.io`
+    /// Returns `validate pods.nadmit.io`.
     pub(super) fn name(&self) -> String {
         let way = if self.mutating { "mutate" } else { "validate" };
         format!("{way} {}", self.config["name"].as_str().unwrap_or_default())
     }
 
-    /// Whether the API server asks nadmit about a request in a namespace of these labels.
+    /// Returns true if the API server calls the webhook for a request in a namespace with these
+    /// labels.
     pub(super) fn is_asked(&self, request: &Value, labels: &Value) -> Result<bool, Failed> {
         Ok(self.covers(request) && self.selects(request, labels) && self.wants(request)?)
     }
 
-    /// By its rules.
+    /// Checks the webhook's rules.
     fn covers(&self, request: &Value) -> bool {
         let resource = &request["resource"];
         let name = match request["subResource"].as_str() {
@@ -84,7 +85,7 @@ impl Hook {
         })
     }
 
-    /// By its selector; what is in no namespace every selector selects.
+    /// Checks the webhook's namespace selector; cluster-scoped objects always match.
     fn selects(&self, request: &Value, labels: &Value) -> bool {
         if request["namespace"].as_str().unwrap_or_default().is_empty() {
             return true;
@@ -101,7 +102,7 @@ impl Hook {
         })
     }
 
-    /// By its match conditions.
+    /// Checks the webhook's match conditions.
     pub(super) fn wants(&self, request: &Value) -> Result<bool, Failed> {
         for condition in &self.conditions {
             if !evaluate(condition, request)? {

@@ -1,4 +1,4 @@
-//! The webhooks: what the rules look at comes to nadmit, and as little else as can be.
+//! The webhooks: everything that the rules judge is reviewed, and as little else as possible.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -40,7 +40,7 @@ fn labels(namespace: &str) -> Value {
     json!({"kubernetes.io/metadata.name": namespace, "nadmit.io/injection": "enabled"})
 }
 
-/// Who is asked about a request in a namespace where addresses are put in.
+/// Returns the webhooks called for a request in a namespace labelled for injection.
 pub(super) fn asked(hooks: &[Hook], request: &Value) -> Result<Vec<String>, Failed> {
     let labels = labels(request["namespace"].as_str().unwrap_or_default());
     let mut asked = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn asked(hooks: &[Hook], request: &Value) -> Result<Vec<String>, Fail
     Ok(asked)
 }
 
-/// Of what an API server once sent. Both webhooks of a pod are asked alike.
+/// Reviews that an API server once sent. Both webhooks of a pod match alike.
 fn captured() -> Result<(), Failed> {
     const PODS: &[&str] = &["mutate pods.nadmit.io", "validate pods.nadmit.io"];
     const BINDINGS: &[&str] = &["mutate bindings.nadmit.io", "validate bindings.nadmit.io"];
@@ -107,8 +107,8 @@ fn changed(object: &Value, old: &Value) -> bool {
     of(object) != of(old)
 }
 
-/// What the rules look at, or a patch would change, comes; and of what does not come, nothing that is
-/// nadmit's differs.
+/// Everything that the rules judge, or a patch would change, is reviewed; and requests that are not
+/// reviewed do not differ in anything relevant to nadmit.
 fn no_hole() -> Result<(), Failed> {
     const OWN: [&str; 3] = [
         annotations::REQUESTED_NETWORKS,
@@ -150,7 +150,7 @@ fn no_hole() -> Result<(), Failed> {
     Err(format!("{called} called, {spared} spared").into())
 }
 
-/// The review of a pod that has one annotation, and had none.
+/// Returns the review of an update that adds only this annotation to a pod.
 fn with_only(review: &Value, key: &str) -> Value {
     let mut review = review.clone();
     for (object, annotations) in [("object", json!({key: "x"})), ("oldObject", json!({}))] {
@@ -162,7 +162,7 @@ fn with_only(review: &Value, key: &str) -> Value {
     review
 }
 
-/// Whether `/mutate` changes the pod.
+/// Returns true if `/mutate` changes the pod.
 fn is_patched(review: &Value) -> Result<bool, Failed> {
     let body = review.to_string();
     let review = Review::parse(body.as_bytes())?;
@@ -178,7 +178,7 @@ fn is_patched(review: &Value) -> Result<bool, Failed> {
     })
 }
 
-/// A request as somebody makes it, in the namespace `db`.
+/// Returns a user's request in the namespace `db`.
 pub(super) fn request(
     kind: &str,
     group: &str,
@@ -248,7 +248,7 @@ fn workloads() -> Result<(), Failed> {
     Ok(())
 }
 
-/// One of each kind that rules speak of, beside pods and workloads.
+/// One object of each kind that rules judge, except pods and workloads.
 fn kinds() -> Result<(), Failed> {
     let hooks = hooks()?;
     let object = json!({"metadata": {"name": "whereabouts-config"}, "spec": {}});

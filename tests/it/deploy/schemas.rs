@@ -1,4 +1,4 @@
-//! Every object is what the API server takes it for: no member that it does not know, and would drop.
+//! Every object fits its schema: it has no unknown member, which the API server would drop.
 
 use k8s_openapi::{
     api::{
@@ -25,8 +25,7 @@ use super::{
     unless,
 };
 
-/// Kinds of others, with the members of theirs that are written here (cert-manager 1.x, Prometheus
-/// operator 0.x).
+/// Kinds of other projects, with the members used here (cert-manager 1.x, Prometheus operator 0.x).
 const FOREIGN: &[(&str, &[&str])] = &[
     (
         "cert-manager.io/v1 Issuer",
@@ -84,7 +83,7 @@ fn strict(objects: &[Value]) -> Result<(), Failed> {
     Err(wrong.join("\n").into())
 }
 
-/// What is wrong with an object, each with its path.
+/// Returns the errors of an object, each with its path.
 fn faults(object: &Value) -> Vec<String> {
     let text = |key: &str| object[key].as_str().unwrap_or_default();
     let kind = format!("{} {}", text("apiVersion"), text("kind"));
@@ -127,7 +126,7 @@ fn faults(object: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Read as its type and written again, an object is what it was: what its type does not know is lost.
+/// Compares an object with its round trip through its type, which drops unknown members.
 fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Vec<String> {
     let read: Result<T, _> = serde_json::from_value(object.clone());
     let again = read.and_then(|read| serde_json::to_value(read));
@@ -190,7 +189,7 @@ fn members(path: &str, value: &Value, known: &[&str], found: &mut Vec<String>) {
     }
 }
 
-/// The look itself finds what kubectl's would: a word that is wrong, one in the wrong place.
+/// The check itself finds what kubectl's validation would find: a misspelled or misplaced member.
 fn mistakes() -> Result<(), Failed> {
     let all = of_folder("base")?;
     let deployment = super::objects::one(&all, "Deployment")?;

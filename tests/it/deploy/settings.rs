@@ -1,4 +1,4 @@
-//! What nadmit is started with in a cluster, it knows.
+//! The settings that nadmit is started with in a cluster are valid.
 
 use std::process::Command;
 
@@ -42,7 +42,7 @@ pub(super) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// What `nadmit serve` says of its flags and variables.
+/// Returns the help of `nadmit serve`.
 fn help() -> Result<String, Failed> {
     let help = Command::new(env!("CARGO_BIN_EXE_nadmit"))
         .args(["serve", "--help"])
@@ -55,7 +55,7 @@ fn knows(help: &str, word: &str) -> bool {
     words.into_iter().any(|one| one == word)
 }
 
-/// nadmit.yaml is one, denies nothing yet, and the schedule is one.
+/// nadmit.yaml parses and denies nothing yet, and the schedule parses.
 fn settings(all: &[Value]) -> Result<(), Failed> {
     let config = all
         .iter()
@@ -71,7 +71,7 @@ fn settings(all: &[Value]) -> Result<(), Failed> {
         .map_err(|error| format!("{error:?}").into())
 }
 
-/// Each argument and variable is one of `nadmit serve`.
+/// Each argument and variable exists in `nadmit serve`.
 fn arguments(all: &[Value]) -> Result<(), Failed> {
     let help = help()?;
     let container = &one(all, "Deployment")?["spec"]["template"]["spec"]["containers"][0];
@@ -91,7 +91,7 @@ fn arguments(all: &[Value]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The pod fits the strictest standard, which the namespace enforces.
+/// The pod fits the restricted Pod Security Standard, which the namespace enforces.
 fn hardened(all: &[Value]) -> Result<(), Failed> {
     let labels = &one(all, "Namespace")?["metadata"]["labels"];
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
@@ -120,7 +120,7 @@ fn hardened(all: &[Value]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Who deletes an overlay deletes no allocation.
+/// Deleting an overlay deletes no allocation.
 fn crds_apart() -> Result<(), Failed> {
     for folder in [
         "base",

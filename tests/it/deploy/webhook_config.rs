@@ -1,4 +1,4 @@
-//! The webhooks: nobody waits for nadmit who need not, and nobody for ever.
+//! The webhooks' settings: only requests that need nadmit wait for it, and none forever.
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{network::annotations, rules::Policy};
@@ -22,7 +22,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// What nadmit writes does not come back to it.
+/// nadmit's own writes are not reviewed by it.
 fn itself() -> Result<(), Failed> {
     let hooks = hooks()?;
     for hook in &hooks {
@@ -82,7 +82,7 @@ fn namespaces() -> Result<(), Failed> {
             assert_eq!(asked(&hooks, &request)?, [""; 0], "{namespace}");
         }
     }
-    // Nadmit down stops no scheduling where nobody asked for it.
+    // An unavailable nadmit blocks no scheduling in namespaces that did not opt in.
     for hook in &hooks {
         let labels = json!({"kubernetes.io/metadata.name": "db"});
         assert!(!hook.is_asked(&bound, &labels)?, "{}", hook.name());
@@ -100,7 +100,7 @@ fn namespaces() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Nothing fails closed but nadmit's own kinds, and, for who wants it, pods with networks.
+/// Nothing fails closed except nadmit's own kinds and, if configured, pods with networks.
 fn failing() -> Result<(), Failed> {
     let patch = of_file("components/fail-closed/webhooks.yaml")?;
     let patch: json_patch::Patch = serde_json::from_value(patch[0].clone())?;
@@ -129,7 +129,7 @@ fn failing() -> Result<(), Failed> {
             );
             let seconds = open["timeoutSeconds"].as_u64().unwrap_or(99);
             assert!((1..=10).contains(&seconds), "{name} waits for {seconds} s");
-            // What records is dry only where nothing is to be recorded.
+            // A webhook with side effects declares NoneOnDryRun only if a dry run records nothing.
             let records = ["pods.nadmit.io", "bindings.nadmit.io"].contains(&name);
             let effects = if records { "NoneOnDryRun" } else { "None" };
             assert_eq!(open["sideEffects"], effects, "{name}");

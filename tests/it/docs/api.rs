@@ -1,5 +1,5 @@
-//! docs/api.md: nadmit's kinds field by field, made from their definitions as docs/rules.md is from
-//! the registry.
+//! docs/api.md: nadmit's kinds field by field, generated from their definitions as docs/rules.md is
+//! from the registry.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -42,7 +42,7 @@ fn page() -> Result<String, Failed> {
     Ok(page)
 }
 
-/// One kind.
+/// Writes the section of a kind.
 fn section(page: &mut String, crd: &Value) -> Result<(), Failed> {
     let spec = &crd["spec"];
     let version = &spec["versions"][0];
@@ -78,7 +78,7 @@ fn section(page: &mut String, crd: &Value) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `kubectl get` shows.
+/// Writes the columns of `kubectl get`.
 fn columns(page: &mut String, columns: &Value) -> Result<(), Failed> {
     let of = |wide: bool| {
         let found = list(columns).filter(|column| (column["priority"] == 1) == wide);
@@ -93,7 +93,7 @@ fn columns(page: &mut String, columns: &Value) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A line for a field, and one for each that is below it.
+/// Writes a line for a field, and one for each field below it.
 fn walk<'a>(
     page: &mut String,
     at: &str,
@@ -104,7 +104,7 @@ fn walk<'a>(
     for rule in list(&schema["x-kubernetes-validations"]) {
         rules.push((at.to_owned(), text(&rule["message"])));
     }
-    // What a kind is stands above its table already.
+    // The kind is described above its table already.
     if at != "spec" {
         let required = if required { ", required" } else { "" };
         let kind = sort(schema);
@@ -115,7 +115,7 @@ fn walk<'a>(
         Value::Null => (schema, "."),
         items => (items, "[]."),
     };
-    // A Condition is Kubernetes' own.
+    // A Condition is documented by Kubernetes.
     if is_conditions(schema) {
         return Ok(());
     }
@@ -136,7 +136,7 @@ fn walk<'a>(
     Ok(())
 }
 
-/// The fields of an object, by name, and whether they have to be there.
+/// Returns the fields of an object by name, and whether they are required.
 fn fields(schema: &Value) -> Vec<(&str, &Value, bool)> {
     let properties = schema["properties"].as_object().into_iter().flatten();
     let required = |name: &str| list(&schema["required"]).any(|one| one == name);
@@ -151,7 +151,7 @@ fn is_conditions(schema: &Value) -> bool {
     list(&schema["x-kubernetes-list-map-keys"]).any(|key| key == "type")
 }
 
-/// What sort of value it is.
+/// Returns the type of a value.
 fn sort(schema: &Value) -> String {
     if is_conditions(schema) {
         return "list of Condition".to_owned();
@@ -166,7 +166,7 @@ fn sort(schema: &Value) -> String {
     }
 }
 
-/// What the schema allows, behind the description.
+/// Returns the limits of the schema, to follow the description.
 fn limits(schema: &Value) -> String {
     let mut limits = String::new();
     let mut add = |limit: String| limits += &format!(" {limit}.");
@@ -193,7 +193,7 @@ fn limits(schema: &Value) -> String {
     limits
 }
 
-/// The description, in one line.
+/// Returns the description, in one line.
 fn words(schema: &Value) -> String {
     let words = text(&schema["description"]).split_whitespace();
     words.collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! The tests that docs/security.md names for what is tried: each of them exists.
+//! Every test that docs/security.md names exists.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 
 use super::{ROOT, below};
 
-/// Where the names of trials, of tests beside the code, and of cases stand.
+/// Sources of the names of tests, of unit tests, and of cases.
 const SOURCES: [(&str, &[&str]); 3] = [
     ("src", &["rs"]),
     ("tests", &["rs"]),
@@ -34,7 +34,7 @@ fn named_exist() -> Result<(), Failed> {
     }
 }
 
-/// The last cell of a row that says what is tried, what stops it, and which test tries it.
+/// Returns the last cell of a row: the attack, its defence, and the test.
 fn last_cell(line: &str) -> Option<&str> {
     let row = line.strip_prefix("| ")?.strip_suffix(" |")?;
     let cell = row.rsplit(" | ").next()?;
@@ -42,7 +42,7 @@ fn last_cell(line: &str) -> Option<&str> {
     tests.iter().any(|sign| cell.contains(sign)).then_some(cell)
 }
 
-/// What stands between backticks and is the name of a test.
+/// Returns the backticked spans that are names of tests.
 fn spans(cell: &str) -> Vec<&str> {
     let spans = cell.split('`').skip(1).step_by(2);
     let is_name = |span: &&str| {
@@ -53,7 +53,7 @@ fn spans(cell: &str) -> Vec<&str> {
     spans.filter(is_name).collect()
 }
 
-/// What the sources hold.
+/// The names found in the sources.
 struct Known {
     texts: Vec<String>,
     cases: Vec<String>,
@@ -84,7 +84,7 @@ impl Known {
         if self.cases.iter().any(|case| case == name) {
             return true;
         }
-        // Of a group, whose name ends with `::`, something is there.
+        // A group, whose name ends with `::`, has at least one test.
         let last = name.trim_end_matches("::");
         let last = last.rsplit("::").next().unwrap_or_default();
         let spelled = [

@@ -1,4 +1,4 @@
-//! Who holds an address, until when, and what that costs.
+//! Allocation, release and quarantine, and the webhook calls that they cost.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub(super) const TRIALS: &[Named] = &[
     ("four_calls_for_a_pod_and_none_for_its_record", calls),
 ];
 
-/// Creates pods of the network and binds them.
+/// Creates pods with the network and binds them.
 fn make(cluster: &Cluster, namespace: &str, names: &[&str]) -> Result<(), Failed> {
     for name in names {
         cluster.done(&["create", "-f", "-"], &pod(name, namespace, "storage"))?;
@@ -61,7 +61,7 @@ fn deleted() -> Result<(), Failed> {
     make(cluster, "deleted", &["a"])?;
     let before = Instant::now();
     cluster.done(&["delete", "pod", "-n", "deleted", "a"], "")?;
-    // In quarantine nobody else gets it.
+    // No other holder gets an address in quarantine.
     make(cluster, "deleted", &["b"])?;
     let at_once = before.elapsed() < Duration::from_secs(1);
     let next = cluster.addresses("deleted", "b")?;
@@ -72,7 +72,7 @@ fn deleted() -> Result<(), Failed> {
         let recorded = cluster.recorded("deleted")?;
         Ok((!recorded.iter().any(|line| line.ends_with(" a"))).then_some(()))
     })?;
-    // The quarantine is 2 s, counted in whole seconds.
+    // The quarantine is 2 s, in whole seconds.
     if before.elapsed() < Duration::from_secs(1) {
         return Err("it is free before its quarantine has ended".into());
     }
@@ -101,7 +101,7 @@ fn evicted() -> Result<(), Failed> {
     cluster.until_free("evicted")
 }
 
-/// Here is no controller that does it: so this does what that does, in its name, networks first.
+/// No namespace controller runs here: this test does its work under its identity, networks first.
 fn namespace() -> Result<(), Failed> {
     let installed = installed()?;
     let cluster = &installed.cluster;
@@ -139,7 +139,7 @@ fn namespace() -> Result<(), Failed> {
     cluster.until_free("ended")
 }
 
-/// Alone with its server, for others' calls would count.
+/// Runs on a server of its own, because other tests' calls would count.
 fn calls() -> Result<(), Failed> {
     let installed = shared::Installed::new()?;
     let (cluster, nadmit) = (&installed.cluster, &installed.nadmit);
@@ -158,7 +158,7 @@ fn calls() -> Result<(), Failed> {
     if cluster.recorded("calls")?.len() != names.len() {
         return Err("not every pod has a record".into());
     }
-    // Mutating and validating, at the create and at the binding.
+    // Mutating and validating, at creation and at binding.
     let expected = before.map(|count| count + 4.0 * names.len() as f64);
     let made = count()?;
     if made != expected {
@@ -173,7 +173,7 @@ fn calls() -> Result<(), Failed> {
     }
 }
 
-/// How often the API server has called webhooks, by its own metrics.
+/// Returns the number of webhook calls, from the API server's metrics.
 fn asked(metrics: &str) -> Result<f64, Failed> {
     let mut sum = 0.0;
     for line in metrics.lines() {

@@ -1,4 +1,4 @@
-//! A cluster of a real API server, in which nadmit is registered by the manifests of `deploy/`.
+//! A cluster with a real API server, in which nadmit is registered by the manifests of `deploy/`.
 
 use std::{
     path::PathBuf,
@@ -19,37 +19,38 @@ use crate::{
     deploy::objects::{parsed, tool},
 };
 
-/// How long anything may take on a busy machine.
+/// The time limit of any wait on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const A_MOMENT: Duration = Duration::from_millis(100);
-/// What a pod asks for, and what it got.
+/// The annotation by which a pod selects networks, and in which it gets addresses.
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
-/// Which registration a namespace belongs to, where it is not the first one.
+/// The label that assigns a namespace to another registration than the first.
 const GROUP: &str = "e2e";
 
-/// The API server, and how it is asked.
+/// The API server, and clients of it.
 pub(super) struct Cluster {
-    // Before the server: requests in progress end first.
+    // Dropped before the server, so that requests in progress end first.
     runtime: Runtime,
     pub(super) server: RealServer,
-    /// Of one who may do everything.
+    /// A client that may do everything.
     pub(super) client: Client,
     kubeconfig: PathBuf,
 }
 
-/// Who asks nadmit, and where.
+/// A registration of webhooks, and where they are called.
 pub(super) struct Registration<'r> {
-    /// What the webhook configurations are called: `nadmit`, or, beside it, the group's name.
+    /// The name of the webhook configurations: `nadmit`, or the group's name for a further
+    /// registration.
     pub(super) name: &'r str,
     /// `https://address:port`
     pub(super) url: &'r str,
-    /// The authorities, in PEM.
+    /// The CA certificates, in PEM.
     pub(super) ca: &'r str,
-    /// What `nadmit install` is told beside `--print`.
+    /// Options of `nadmit install` besides `--print`.
     pub(super) flags: &'r [&'r str],
 }
 
-/// How kubectl ended, and what it printed.
+/// kubectl's exit status and output.
 pub(super) struct Told {
     pub(super) well: bool,
     pub(super) out: String,
@@ -57,7 +58,7 @@ pub(super) struct Told {
 }
 
 impl Cluster {
-    /// A server with the definition of networks.
+    /// Starts a server with the definition of networks.
     pub(super) fn start() -> Result<Self, Failed> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -81,12 +82,12 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Waits for what is asked of the client.
+    /// Blocks on a future of the client.
     pub(super) fn wait<T>(&self, what: impl Future<Output = T>) -> T {
         self.runtime.block_on(what)
     }
 
-    /// Has something run beside.
+    /// Spawns a future in the background.
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         what: impl Future<Output = T> + Send + 'static,
@@ -100,13 +101,13 @@ impl Cluster {
         restarted.map_err(|error| Failed::from(error.to_string()))
     }
 
-    /// What kubectl makes of these words and this input.
+    /// Runs kubectl with these arguments and this input.
     pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<Told, Failed> {
         let mut command = Command::new(tool("kubectl").ok_or("no kubectl")?);
         command
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
-            // What it has cached belongs to the server's folder.
+            // kubectl's cache belongs in the server's folder.
             .env("HOME", self.kubeconfig.parent().ok_or("no folder")?)
             .args(arguments);
         let output = command::run(&mut command, input)?;
@@ -117,7 +118,7 @@ impl Cluster {
         })
     }
 
-    /// What kubectl prints. It has to go well.
+    /// Runs kubectl, which has to succeed, and returns its output.
     pub(super) fn done(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {
         let told = self.kubectl(arguments, input)?;
         match told.well {
@@ -126,7 +127,7 @@ impl Cluster {
         }
     }
 
-    /// Creates an object, when its kind is served. What this server does not know of it, it drops.
+    /// Creates an object once its kind is served. The server drops fields that it does not know.
     pub(super) fn create(&self, object: &Value) -> Result<(), Failed> {
         let text = object.to_string();
         soon("its kind is not served", || {
@@ -143,7 +144,7 @@ impl Cluster {
         })
     }
 
-    /// A namespace, named by a label as newer servers do it.
+    /// Creates a namespace with the name label that newer servers add.
     pub(super) fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Failed> {
         let mut namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
@@ -155,7 +156,8 @@ impl Cluster {
         self.create(&namespace)
     }
 
-    /// A namespace whose pods get addresses, with a pool of this range that its network `storage` has.
+    /// Creates a namespace whose pods get addresses, a pool of this range, and its network
+    /// `storage`.
     pub(super) fn stage(
         &self,
         name: &str,
@@ -185,7 +187,7 @@ impl Cluster {
         }))
     }
 
-    /// Until the pool gives addresses.
+    /// Waits until the pool allocates addresses.
     pub(super) fn until_ready(&self, pool: &str) -> Result<(), Failed> {
         let path = "-o=jsonpath={.status.conditions[?(@.type=='Ready')].status}";
         soon("the pool is not ready", || {
@@ -194,8 +196,8 @@ impl Cluster {
         })
     }
 
-    /// Applies what `nadmit install` prints, but with webhooks that are called at a URL. Names what was left
-    /// out, for this server does not serve its kind.
+    /// Applies the output of `nadmit install`, with webhooks that are called at a URL. Returns the
+    /// objects that were left out because this server does not serve their kinds.
     pub(super) fn install(&self, registration: &Registration<'_>) -> Result<Vec<String>, Failed> {
         let mut left_out = Vec::new();
         for mut object in printed(registration.flags)? {
@@ -217,7 +219,7 @@ impl Cluster {
         Ok(left_out)
     }
 
-    /// Registers the webhooks alone, anew if need be.
+    /// Applies only the webhooks, replacing earlier ones.
     pub(super) fn register(&self, registration: &Registration<'_>) -> Result<(), Failed> {
         for mut object in printed(registration.flags)? {
             let kind = object["kind"].as_str().unwrap_or_default();
@@ -229,7 +231,7 @@ impl Cluster {
                 )?;
             }
         }
-        // API servers take up a registration within a second or so.
+        // API servers pick up a registration within about a second.
         thread::sleep(Duration::from_secs(2));
         Ok(())
     }
@@ -243,7 +245,7 @@ impl Cluster {
         Ok(told.well && told.out.contains(&format!("\"kind\":\"{kind}\"")))
     }
 
-    /// Binds a pod to a node, as the scheduler does it.
+    /// Binds a pod to a node, as the scheduler does.
     pub(super) fn bind(&self, namespace: &str, pod: &str) -> Result<(), Failed> {
         let uid = self.field(namespace, pod, "{.metadata.uid}")?;
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding");
@@ -252,19 +254,19 @@ impl Cluster {
         Ok(())
     }
 
-    /// A field of a pod.
+    /// Returns a field of a pod.
     pub(super) fn field(&self, namespace: &str, pod: &str, field: &str) -> Result<String, Failed> {
         let path = format!("-o=jsonpath={field}");
         self.done(&["get", "pod", "-n", namespace, pod, &path], "")
     }
 
-    /// The addresses that a pod's annotation gives it.
+    /// Returns the addresses in a pod's annotation.
     pub(super) fn addresses(&self, namespace: &str, pod: &str) -> Result<Vec<String>, Failed> {
         let path = "{.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/networks}";
         Ok(injected(&self.field(namespace, pod, path)?))
     }
 
-    /// The addresses that the records give the pods of a namespace: `address pod`, in order.
+    /// Returns the recorded addresses of a namespace's pods: `address pod`, in order.
     pub(super) fn recorded(&self, namespace: &str) -> Result<Vec<String>, Failed> {
         let text = self.done(&["get", "addressallocations", "-o=json"], "")?;
         let list: Value = serde_json::from_str(&text)?;
@@ -286,7 +288,7 @@ impl Cluster {
         Ok(all)
     }
 
-    /// Until nothing is recorded for the pods of a namespace.
+    /// Waits until nothing is recorded for the pods of a namespace.
     pub(super) fn until_free(&self, namespace: &str) -> Result<(), Failed> {
         soon("the addresses are not free", || {
             Ok(self.recorded(namespace)?.is_empty().then_some(()))
@@ -294,7 +296,7 @@ impl Cluster {
     }
 }
 
-/// What a pod's annotation gives it, without prefix lengths.
+/// Returns the addresses in a networks annotation, without prefix lengths.
 pub(super) fn injected(networks: &str) -> Vec<String> {
     let selections: Value = serde_json::from_str(networks).unwrap_or_default();
     let each = selections.as_array().into_iter().flatten();
@@ -303,7 +305,7 @@ pub(super) fn injected(networks: &str) -> Vec<String> {
     plain.collect()
 }
 
-/// A pod of a network, in YAML as people write it.
+/// Returns a pod with a network, in YAML as users write it.
 pub(super) fn pod(name: &str, namespace: &str, network: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  namespace: {namespace}\n  annotations:\n    \
@@ -312,7 +314,7 @@ pub(super) fn pod(name: &str, namespace: &str, network: &str) -> String {
     )
 }
 
-/// What the scheduler says of a pod.
+/// Returns the Binding of a pod.
 pub(super) fn binding(pod: &str, uid: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod, "uid": uid},
@@ -320,7 +322,7 @@ pub(super) fn binding(pod: &str, uid: &str) -> Value {
     })
 }
 
-/// Tries until there is something.
+/// Polls until there is a result.
 pub(super) fn soon<T>(
     complaint: &str,
     mut look: impl FnMut() -> Result<Option<T>, Failed>,
@@ -337,7 +339,7 @@ pub(super) fn soon<T>(
     }
 }
 
-/// What `nadmit install --print` prints.
+/// Returns the objects that `nadmit install --print` prints.
 pub(super) fn printed(flags: &[&str]) -> Result<Vec<Value>, Failed> {
     let output = super::process::nadmit()
         .args(["install", "--print"])
@@ -349,7 +351,8 @@ pub(super) fn printed(flags: &[&str]) -> Result<Vec<Value>, Failed> {
     }
 }
 
-/// Has the webhooks called at the URL; those of a further registration only in its own namespaces.
+/// Points the webhooks to the URL; those of a further registration apply only to its own
+/// namespaces.
 fn redirect(object: &mut Value, registration: &Registration<'_>) -> Result<(), Failed> {
     let own = registration.name == "nadmit";
     object["metadata"]["name"] = json!(registration.name);
@@ -372,7 +375,7 @@ fn redirect(object: &mut Value, registration: &Registration<'_>) -> Result<(), F
         }
     }
     if !own {
-        // What is in no namespace, one registration asks about.
+        // Cluster-scoped objects are reviewed by only one registration.
         hooks.retain(|hook| {
             ["pods.nadmit.io", "bindings.nadmit.io"]
                 .iter()
@@ -382,7 +385,7 @@ fn redirect(object: &mut Value, registration: &Registration<'_>) -> Result<(), F
     Ok(())
 }
 
-/// The definition of networks, as Multus brings it.
+/// Returns the definition of networks, as Multus ships it.
 pub(crate) fn network_definition() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",

@@ -1,4 +1,4 @@
-//! nadmit at no replicas, and back again.
+//! nadmit scaled to no replicas, and back.
 
 use libtest_mimic::Failed;
 

@@ -1,4 +1,4 @@
-//! What people read who use kubectl.
+//! Messages that kubectl shows to its users.
 
 use libtest_mimic::Failed;
 
@@ -16,13 +16,13 @@ pub(super) const TRIALS: &[Named] = &[
     ("a_pod_gets_its_addresses_when_it_is_created", at_create),
 ];
 
-/// As kubectl prints it.
+/// The denial as kubectl prints it.
 const DENIAL: &str = r#"The Pod "web" is invalid: metadata.annotations[k8s.v1.cni.cncf.io/networks][0]: network "nothing" does not exist in namespace "words-deny" (column 1); create the NetworkAttachmentDefinition first, or name one that exists: storage
 "#;
 const WARNING: &str = r#"Warning: [unknown-network] metadata.annotations[k8s.v1.cni.cncf.io/networks][0]: network "nothing" does not exist in namespace "words-warn" (column 1); create the NetworkAttachmentDefinition first, or name one that exists: storage
 "#;
 
-/// Only what the server's version does not have is left out; all else of `deploy/` is there.
+/// Only kinds that this server's version lacks are left out of `deploy/`.
 fn registered() -> Result<(), Failed> {
     let installed = installed()?;
     let newer = [
@@ -45,7 +45,7 @@ fn registered() -> Result<(), Failed> {
         cluster.done(&["get", resource, "nadmit"], "")?;
     }
     cluster.done(&["get", "-n", "nadmit", "deployment,service,configmap"], "")?;
-    // With its own rights and no others it leads and is ready.
+    // With only its own permissions it leads and is ready.
     soon("nadmit does not lead", || {
         Ok((installed.nadmit.metric("nadmit_leader", &[])? > 0.0).then_some(()))
     })
@@ -56,7 +56,7 @@ fn denied() -> Result<(), Failed> {
     let cluster = &installed.cluster;
     cluster.stage("words-deny", "192.0.2.0/28", &[])?;
     let wrong = pod("web", "words-deny", "nothing");
-    // Until nadmit knows the network that it proposes.
+    // Until nadmit knows the network that it suggests.
     soon("it is not denied in these words", || {
         let told = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
         Ok((!told.well && told.errors == DENIAL).then_some(()))
@@ -91,7 +91,7 @@ fn warned() -> Result<(), Failed> {
     }
 }
 
-/// Another nadmit beside the first, with `injection: create`, for a namespace of its own.
+/// A second nadmit with `injection: create`, for a namespace of its own.
 fn at_create() -> Result<(), Failed> {
     let installed = installed()?;
     let cluster = &installed.cluster;
@@ -125,7 +125,7 @@ fn at_create() -> Result<(), Failed> {
     }
     let mut recorded = cluster.recorded("words-create")?;
     for line in &mut recorded {
-        // Which pod it is, is known a moment later where the name is made behind the webhooks.
+        // The pod's name is not known at the review if it is generated afterwards.
         line.truncate(line.find(' ').unwrap_or(line.len()));
     }
     match recorded == expected {

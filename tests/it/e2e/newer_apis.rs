@@ -1,4 +1,4 @@
-//! What only a newer API server can show: match conditions, and policies.
+//! Features that require a newer API server: match conditions, and policies.
 
 use libtest_mimic::Failed;
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::{
     shared::installed,
 };
 
-/// Both are there for everybody since this minor version.
+/// The minor version in which both are generally available.
 pub(super) const MINOR: u32 = 30;
 pub(super) const NEEDS: &str = "needs Kubernetes 1.30 (tests/real/build.sh kubernetes etcd)";
 
@@ -30,7 +30,7 @@ fn complete() -> Result<(), Failed> {
     }
 }
 
-/// Not even who may do everything.
+/// Not even a cluster administrator may write the records.
 fn guarded() -> Result<(), Failed> {
     let installed = installed()?;
     let slice = json!({
@@ -48,7 +48,7 @@ fn guarded() -> Result<(), Failed> {
     })
 }
 
-/// Nobody answers there.
+/// The registered webhook is unreachable.
 fn closed() -> Result<(), Failed> {
     let installed = installed()?;
     let cluster = &installed.cluster;

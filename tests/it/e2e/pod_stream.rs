@@ -1,4 +1,4 @@
-//! Pods that are created and bound one after another while something happens.
+//! Pods that are created and bound one after another while something else happens.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::cluster::{Cluster, NETWORKS, binding, injected, soon};
 
-/// How many come at once.
+/// The number of pods in progress at the same time.
 const AT_ONCE: usize = 3;
 
 /// Runs until it is ended.
@@ -25,7 +25,7 @@ pub(super) struct Stream<'c> {
 }
 
 impl<'c> Stream<'c> {
-    /// In this namespace, of its network `storage`.
+    /// Starts to create pods in this namespace, with its network `storage`.
     pub(super) fn start(cluster: &'c Cluster, namespace: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let made = Arc::new(AtomicUsize::new(0));
@@ -55,7 +55,7 @@ impl<'c> Stream<'c> {
         }
     }
 
-    /// Waits until so many more are made.
+    /// Waits until this many more pods have been created.
     pub(super) fn more(&self, pods: usize) -> Result<(), Failed> {
         let goal = self.made.load(Ordering::SeqCst) + pods;
         soon("no pods are made", || {
@@ -63,7 +63,7 @@ impl<'c> Stream<'c> {
         })
     }
 
-    /// Ends it. What went wrong.
+    /// Stops, and returns the errors.
     pub(super) fn end(self) -> Result<Vec<String>, Failed> {
         self.stop.store(true, Ordering::SeqCst);
         let mut errors = Vec::new();
@@ -74,7 +74,7 @@ impl<'c> Stream<'c> {
     }
 }
 
-/// Creates a pod and binds it; it has to have its address then, or the review has failed.
+/// Creates a pod and binds it; a pod without an address afterwards was not reviewed.
 async fn pod(api: &Api<Pod>, name: &str) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| format!("{name}: {error}");
     let pod = json!({
@@ -98,10 +98,10 @@ async fn pod(api: &Api<Pod>, name: &str) -> Result<(), String> {
     }
 }
 
-/// How a complaint begins of a pod that was let through without an address.
+/// The beginning of the error for a pod that was admitted without an address.
 pub(super) const UNREVIEWED: &str = "not reviewed:";
 
-/// Each bound pod's address, as `address pod`, in order. Each pod has to get one, and none twice.
+/// Checks that each bound pod gets an address (`address pod`, in order), and each address once.
 pub(super) fn settled(cluster: &Cluster, namespace: &str) -> Result<(), Failed> {
     let mut said = String::new();
     let settled = soon("", || {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::cluster::{Cluster, printed};
 
-/// The binary, without what the caller's shell says.
+/// Returns the binary's command without the caller's environment.
 pub(super) fn nadmit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
     for (key, _) in std::env::vars_os() {
@@ -26,7 +26,7 @@ pub(super) fn nadmit() -> Command {
     command
 }
 
-/// Certificates in a folder of their own.
+/// Creates certificates in a folder of their own.
 pub(super) fn certificates(folder: &Path) -> Result<(), Failed> {
     let status = nadmit()
         .arg("certs")
@@ -41,18 +41,18 @@ pub(super) fn certificates(folder: &Path) -> Result<(), Failed> {
     }
 }
 
-/// A port that nobody listens on.
+/// Returns a port that is not in use.
 pub(super) fn free_port() -> Result<u16, Failed> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Where replicas are at home: settings and certificates, which they share.
+/// The settings and certificates that replicas share.
 pub(super) struct Home {
     folder: TempDir,
 }
 
 impl Home {
-    /// With the settings that are shipped, for denying, and these further lines.
+    /// Uses the shipped settings, with mode deny and these further lines.
     pub(super) fn new(settings: &str) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let home = Self { folder };
@@ -76,12 +76,12 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// The authority of its certificates, in PEM.
+    /// The CA of its certificates, in PEM.
     pub(super) fn ca(&self) -> Result<String, Failed> {
         Ok(fs::read_to_string(self.path("certs/ca.crt"))?)
     }
 
-    /// Starts a replica, with the arguments of the Deployment as far as they fit here.
+    /// Starts a replica with the applicable arguments of the Deployment.
     pub(super) fn serve(&self, cluster: &Cluster, name: &str, port: u16) -> Result<Nadmit, Failed> {
         let said = fs::File::create(self.path(&format!("{name}.log")))?;
         let mut process = nadmit()
@@ -126,7 +126,7 @@ impl Home {
             admin: admin.ok_or("nadmit does not say where it listens")?,
             url: url.ok_or("nadmit does not say where its webhooks are")?,
         };
-        // The rest of its words has a reader, too.
+        // The rest of its output has to be read, too.
         thread::spawn(move || lines.for_each(drop));
         Ok(nadmit)
     }
@@ -152,12 +152,12 @@ impl Nadmit {
         Ok(text)
     }
 
-    /// Whether it may be asked.
+    /// Returns true if the replica is ready.
     pub(super) fn is_ready(&self) -> Result<bool, Failed> {
         Ok(self.get("/readyz")?.starts_with("HTTP/1.1 200"))
     }
 
-    /// The sum of a metric's values where the labels hold all of these.
+    /// Returns the sum of a metric's values over the series with all of these labels.
     pub(super) fn metric(&self, name: &str, labels: &[&str]) -> Result<f64, Failed> {
         let text = self.get("/metrics")?;
         let mut sum = 0.0;
@@ -173,7 +173,7 @@ impl Nadmit {
         Ok(sum)
     }
 
-    /// Ends it without a word.
+    /// Kills the process without a shutdown.
     pub(super) fn kill(&mut self) -> Result<(), Failed> {
         self.process.kill()?;
         self.process.wait()?;

@@ -1,7 +1,7 @@
-//! What release 0.1.0 has written, this version reads: its ledger's file, and the objects of a cluster.
+//! This version reads what release 0.1.0 wrote: its ledger's file, and the objects of a cluster.
 //!
-//! The fixtures stay as they are; a later release adds a folder of its own. The file was made by
-//! `nadmit import` of a cluster's export, and the objects are what that cluster's API server gave.
+//! The fixtures stay as they are; a later release adds a folder of its own. The file was created by
+//! `nadmit import` of a cluster's export, and the objects are from that cluster's API server.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ fn fixture(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// Every record with all that it says.
+/// Every record is read with all its fields.
 fn ledger() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let file = "allocations.redb";
@@ -39,7 +39,7 @@ fn ledger() -> Result<(), Failed> {
     ledger.export(&mut text)?;
     let read = lines(&String::from_utf8(text)?)?;
     let kept = lines(&fs::read_to_string(fixture("allocations.jsonl"))?)?;
-    // A later header may say another schema.
+    // A later header may name another schema.
     if read.get(1..) == kept.get(1..) {
         return Ok(());
     }
@@ -51,13 +51,13 @@ fn lines(text: &str) -> Result<Vec<Value>, Failed> {
     Ok(lines.collect::<Result<_, _>>()?)
 }
 
-/// Nothing of a specification is lost, and what it means is understood.
+/// No field of a specification is lost, and each specification is valid.
 fn objects() -> Result<(), Failed> {
     let kept = lines(&fs::read_to_string(fixture("allocations.jsonl"))?)?;
     let allocations: Vec<AddressAllocation> = read("addressallocations.yaml")?;
     for object in &allocations {
         let allocation = serde_json::to_value(object.spec.allocation()?)?;
-        // What the cluster says of a pod's start may be younger than the export.
+        // The cluster's record of a pod's start may be newer than the export.
         let known = kept.iter().any(|one| {
             ["address", "networkName", "holder", "pool", "network"]
                 .iter()
@@ -97,7 +97,7 @@ fn read<K: Serialize + DeserializeOwned>(name: &str) -> Result<Vec<K>, Failed> {
     Ok(objects)
 }
 
-/// Whether all that was kept is there; defaults may have come to it.
+/// Returns true if `read` contains everything in `kept`; defaults may have been added.
 fn holds(read: &Value, kept: &Value) -> bool {
     match (read, kept) {
         (Value::Object(read), Value::Object(kept)) => kept

@@ -1,4 +1,4 @@
-//! The server that trials share where they do not disturb each other.
+//! The server shared by tests that do not disturb each other.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::shared::Shared;
 
 /// A cluster in which nadmit is installed.
 pub(super) struct Installed {
-    // Before the cluster: it would complain.
+    // Dropped before the cluster, to avoid errors in its log.
     pub(super) nadmit: Nadmit,
     pub(super) cluster: Cluster,
-    /// The kinds of `deploy/` that this server does not serve.
+    /// The kinds in `deploy/` that this server does not serve.
     pub(super) left_out: Vec<String>,
     _home: Home,
 }
@@ -50,7 +50,7 @@ pub(super) fn installed() -> Result<Arc<Installed>, Failed> {
     INSTALLED.get(Installed::new)
 }
 
-/// Ends the shared cluster behind the last trial: nothing else would end its processes.
+/// Ends the shared cluster after the last test: nothing else would end its processes.
 pub(crate) fn end() {
     INSTALLED.end();
 }

@@ -1,4 +1,4 @@
-//! Examples of what pools give and refuse: the last pod is created, the others are there.
+//! Examples of what pools allocate and refuse: the last pod is created, the others exist.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use serde_json::Value;
 
 use crate::support;
 
-/// The way that a pod takes.
+/// The webhooks that review the pod.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Through both webhooks.
+    /// Both webhooks.
     Whole,
-    /// Past the mutating one.
+    /// Only the validating webhook.
     ValidateOnly,
-    /// Through both, with another annotation that leaves no room.
+    /// Both, with an additional annotation that leaves no room.
     Long,
 }
 
-/// What `/mutate` and, if it has no objection, `/validate` answer.
+/// Returns the response of `/mutate` and, if that allows the pod, of `/validate`.
 pub(super) fn judged(way: Way, example: Example) -> Result<Answer, Failed> {
     let Some((pod, world)) = example.0.split_last() else {
         return Err("no document".into());
@@ -75,7 +75,7 @@ fn ask(
     }
 }
 
-/// Records what is in use, as a server does before its pools give anything.
+/// Records what is in use, as a server does before its pools allocate anything.
 fn settle(catalog: &Catalog, index: &SharedIndex) {
     let mut index = index.lock();
     index.sync(catalog.layout());

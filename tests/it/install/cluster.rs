@@ -14,17 +14,17 @@ use tempfile::TempDir;
 
 use crate::api_server::{ApiServer, Kind, Store};
 
-/// How long an installation may take on a busy machine.
+/// The time limit of an installation on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// The stand-in, and a kubeconfig that leads to it.
+/// The stand-in, and a kubeconfig for it.
 pub(super) struct Cluster {
     pub(super) server: ApiServer,
     folder: TempDir,
 }
 
-/// How a command ended, and what it said on both streams.
+/// The exit code of a command, and its output on both streams.
 pub(super) struct Ended {
     pub(super) well: bool,
     pub(super) said: String,
@@ -36,7 +36,8 @@ impl Cluster {
         for (version, kind, plural, namespaced) in KINDS {
             server.register(Kind::custom(version, kind, plural, *namespaced));
         }
-        // The stand-in serves nadmit's kinds always, as where their definitions are there already.
+        // The stand-in always serves nadmit's kinds, as if their definitions were already
+        // installed.
         for name in [
             "addresspools",
             "addressreservations",
@@ -57,7 +58,7 @@ impl Cluster {
         Ok(Self { server, folder })
     }
 
-    /// The same, of this version.
+    /// Returns a cluster of this minor version.
     pub(super) fn of_minor(minor: u32) -> Result<Self, Failed> {
         let cluster = Self::new()?;
         cluster.server.be_of_minor(minor);
@@ -80,7 +81,7 @@ impl Cluster {
         self.folder.path().join("kubeconfig")
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to completion.
     pub(super) fn run(&self, arguments: &[&str]) -> Result<Ended, Failed> {
         let output = self.command(arguments).output()?;
         Ok(Ended {
@@ -89,8 +90,8 @@ impl Cluster {
         })
     }
 
-    /// Runs `nadmit install`; when it waits for replicas, `then` is done, and whoever makes the certificate
-    /// does so.
+    /// Runs `nadmit install`; when it waits for replicas, runs `then` and creates the certificate
+    /// as its issuer would.
     pub(super) fn installs(
         &self,
         arguments: &[&str],
@@ -130,7 +131,7 @@ impl Cluster {
         Ok(Ended { well, said })
     }
 
-    /// What the Deployment's controller and the kubelets do.
+    /// Sets the status that the Deployment's controller and the kubelets would set.
     pub(super) fn replicas_are_ready(&self) -> Result<(), Failed> {
         let mut deployment = self.one("deployments.apps", "nadmit", "nadmit")?;
         let replicas = deployment["spec"]["replicas"].clone();
@@ -154,7 +155,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// An object that has to be there soon.
+    /// Polls until an object exists, and returns it.
     pub(super) fn one(&self, resource: &str, namespace: &str, name: &str) -> Result<Value, Failed> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -166,7 +167,7 @@ impl Cluster {
         }
     }
 
-    /// Multus's thick plugin, with this configuration of its daemon.
+    /// Installs Multus's thick plugin, with this configuration of its daemon.
     pub(super) fn multus(&self, config: &Value) {
         self.server.put(json!({
             "apiVersion": "v1", "kind": "ConfigMap",
@@ -188,7 +189,7 @@ impl Cluster {
         }));
     }
 
-    /// The settings in the ConfigMap.
+    /// Returns the settings in the ConfigMap.
     pub(super) fn settings(&self) -> Result<String, Failed> {
         let config = self.one("configmaps", "nadmit", "nadmit-config")?;
         let text = config["data"]["nadmit.yaml"].as_str();
@@ -196,7 +197,7 @@ impl Cluster {
     }
 }
 
-/// What a cluster has beside the kinds that the stand-in always serves.
+/// The kinds of a cluster besides those that the stand-in always serves.
 const KINDS: &[(&str, &str, &str, bool)] = &[
     ("v1", "Service", "services", true),
     (

@@ -1,4 +1,4 @@
-//! What is printed and installed is what kustomize makes of `deploy/`.
+//! The printed and the installed manifests equal what kustomize renders from `deploy/`.
 
 use std::process::Command;
 
@@ -34,12 +34,12 @@ fn printed(arguments: &[&str]) -> Result<String, Failed> {
     }
 }
 
-/// Whole numbers without the `.0` with which the generated definitions write some of them.
+/// Writes whole numbers without the `.0` that the generated definitions have on some of them.
 fn whole(value: &mut Value) {
     match value {
         Value::Number(number) => {
             if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0) {
-                // Small ones all: bounds in schemas, ports, counts.
+                // All are small: bounds in schemas, ports, counts.
                 *value = Value::from(float as i64);
             }
         }

@@ -65,7 +65,7 @@ fn registrations(cluster: &Cluster) -> usize {
     found.iter().sum()
 }
 
-/// Whoever asks for a network that is not there is warned, as nadmit does it.
+/// Warns about every networks annotation, as nadmit does about a missing network.
 fn warns(cluster: &Cluster) {
     let webhook = Webhook::validating("pods.nadmit.io", |review: Value| async move {
         let request = &review["request"];
@@ -184,7 +184,7 @@ fn again() -> Told {
     }
 }
 
-/// Image, replicas, and the failurePolicy of the webhook on pods.
+/// Returns the image, the replicas, and the failurePolicy of the webhook on pods.
 fn options_of(cluster: &Cluster) -> Result<(String, u64, String), Failed> {
     let deployment = cluster.one("deployments.apps", "nadmit", "nadmit")?;
     let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
@@ -217,7 +217,7 @@ fn off() -> Told {
     Ok(())
 }
 
-/// A pod of nadmit that waits for its image.
+/// Creates a pod of nadmit that waits for its image.
 fn waits_for_its_image(cluster: &Cluster, image: &str) {
     cluster.server.put(json!({
         "apiVersion": "v1", "kind": "Pod",

@@ -1,4 +1,4 @@
-//! A namespace of virtual machines, as a decision sees it.
+//! A namespace with virtual machines, as a decision sees it.
 
 use libtest_mimic::Failed;
 use nadmit::{
@@ -29,20 +29,20 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "bridge", "capabilities": {"ips"
 
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const REQUESTED: &str = "nadmit.io/requested-networks";
-/// What the only machine is given; the MAC follows from no address.
+/// The addresses of the only machine; the MAC is not derived from an address.
 pub(super) const GIVEN: &str =
     r#"[{"name":"machine-net","ips":["192.0.2.1/28"],"mac":"02:5e:00:00:00:10"}]"#;
 
 pub(super) type Told = Result<(), Failed>;
 
-/// The pods of a case, their migrations, and who holds what.
+/// The pods of a test, their migrations, and the records.
 pub(super) struct World {
     pub(super) catalog: Catalog,
     pub(super) policy: Policy,
     pub(super) index: SharedIndex,
 }
 
-/// A launcher of the machine vm1, waiting to be bound.
+/// Returns a launcher of the machine vm1, not bound yet.
 pub(super) fn launcher(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -57,7 +57,7 @@ pub(super) fn launcher(name: &str) -> Value {
     })
 }
 
-/// The same with a node, and with what it was given.
+/// Returns a launcher with a node and with the machine's addresses.
 pub(super) fn running(name: &str) -> Value {
     let mut pod = launcher(name);
     pod["metadata"]["annotations"] = json!({NETWORKS: GIVEN, REQUESTED: "machine-net"});
@@ -65,7 +65,7 @@ pub(super) fn running(name: &str) -> Value {
     pod
 }
 
-/// The same as the target of a migration.
+/// Returns the launcher as the target of a migration.
 pub(super) fn target_of(mut pod: Value, name: &str, uid: &str) -> Value {
     pod["metadata"]["labels"]["kubevirt.io/migrationJobUID"] = uid.into();
     pod["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = name.into();
@@ -119,7 +119,8 @@ impl World {
         })
     }
 
-    /// In which `first` runs with what it was given; then these pods are there, too.
+    /// Returns the state in which `first` runs with the machine's addresses and these pods exist,
+    /// too.
     pub(super) fn after(
         first: &str,
         pods: &[Value],
@@ -151,7 +152,7 @@ impl World {
         Ok(decide(webhook, &review.request, &context.with(evidence)))
     }
 
-    /// The answer, with what is written for it recorded.
+    /// Returns the response after recording what it requires.
     pub(super) fn done(
         &self,
         webhook: Webhook,
@@ -172,7 +173,7 @@ impl World {
         }
     }
 
-    /// What is looked up for a request that nothing was looked up for yet.
+    /// Returns the live reads that a new request requires.
     pub(super) fn looks(&self, webhook: Webhook, body: &Value) -> Result<Vec<Lookup>, Failed> {
         match self.decide(webhook, body, Freshness::Cached)? {
             Decision::Confirm(lookups) => Ok(lookups),
@@ -186,7 +187,7 @@ impl World {
     }
 }
 
-/// The request to bind a pod.
+/// Returns the request to bind a pod.
 pub(super) fn binding(name: &str) -> Value {
     json!({
         "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Binding"},
@@ -201,7 +202,7 @@ pub(super) fn binding(name: &str) -> Value {
     })
 }
 
-/// The request in which a pod is created.
+/// Returns the request to create a pod.
 pub(super) fn creation(mut pod: Value) -> Value {
     if let Some(metadata) = pod["metadata"].as_object_mut() {
         metadata.remove("uid");
@@ -214,7 +215,7 @@ pub(super) fn creation(mut pod: Value) -> Value {
     })
 }
 
-/// The request in which a second network is plugged into a pod.
+/// Returns the request that hot-plugs a second network into a pod.
 pub(super) fn plugging(before: &Value) -> Value {
     let mut after = before.clone();
     let text = before["metadata"]["annotations"][NETWORKS].as_str();
@@ -231,7 +232,7 @@ pub(super) fn plugging(before: &Value) -> Value {
     ask
 }
 
-/// The networks that an answer writes.
+/// Returns the networks annotation that a response writes.
 pub(super) fn put_in(answer: &Answer) -> String {
     let patch = answer.patch().map(ToString::to_string).unwrap_or_default();
     let operations: Vec<Value> = serde_json::from_str(&patch).unwrap_or_default();

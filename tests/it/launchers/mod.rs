@@ -1,4 +1,5 @@
-//! Who is given what a virtual machine holds: one launcher, and the target of a migration in progress.
+//! Access to the addresses of a virtual machine: one launcher, and the target of a migration in
+//! progress.
 
 mod fixture;
 
@@ -50,7 +51,7 @@ fn second() -> Told {
             return Err(answer.message().into());
         }
     }
-    // When the first has ended, the next has what that had.
+    // Once the first has ended, the next one gets its addresses.
     let next = World::after("a", &[launcher("b")], &[])?;
     let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
@@ -59,7 +60,7 @@ fn second() -> Told {
     let next = World::after("a", &[ended, launcher("b")], &[])?;
     let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
-    // One that is being deleted runs on for a while.
+    // A terminating launcher runs until its grace period ends.
     let mut ending = running("a");
     ending["metadata"]["deletionTimestamp"] = "2026-11-21T22:07:22Z".into();
     let world = World::after("a", &[ending, launcher("b")], &[])?;
@@ -103,7 +104,7 @@ fn unproven() -> Told {
         same(lookups, vec![look_migration()])?;
         world.refuses(Webhook::Mutate, &binding("b"))?;
     }
-    // A name without the UID proves nothing, nor does the UID without a name.
+    // A name without the UID proves nothing, nor does the UID without the name.
     let mut named = launcher("b");
     named["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = "m".into();
     let mut labelled = launcher("b");
@@ -124,7 +125,7 @@ fn twin() -> Told {
     ];
     let world = World::after("a", &pods, &[migration("vm1", false)])?;
     world.refuses(Webhook::Mutate, &binding("c"))?;
-    // The target of an earlier one is the source of the next.
+    // The target of an earlier migration is the source of the next.
     let pods = [
         target_of(running("a"), "m", "m-0"),
         target_of(launcher("b"), "m", "m-1"),
@@ -138,9 +139,9 @@ fn in_the_way() -> Told {
     let world = World::of(&[launcher("a"), launcher("b")], &[])?;
     let answer = world.done(Webhook::Mutate, &binding("a"), Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
-    // From then on it is recorded for that one, though nobody has seen it bound.
+    // From then on it is recorded for that one, even before its binding is observed.
     world.refuses(Webhook::Mutate, &binding("b"))?;
-    // The launcher of another machine is.
+    // A launcher of another machine is.
     let mut other = running("a");
     other["metadata"]["ownerReferences"][0]["name"] = "vm2".into();
     let world = World::of(&[other, launcher("b")], &[])?;
@@ -178,7 +179,7 @@ fn created() -> Told {
     let target = creation(target_of(launcher("b"), "m", "m-1"));
     let answer = world.done(Webhook::Mutate, &target, Freshness::Confirmed)?;
     same(put_in(&answer), GIVEN.to_owned())?;
-    // Asked a second time with what was put in.
+    // Reviewed again with the injected annotation.
     let target = creation(target_of(named("b"), "m", "m-1"));
     let answer = world.done(Webhook::Validate, &target, Freshness::Confirmed)?;
     same(answer.codes(), vec![])
@@ -211,7 +212,7 @@ fn at_once() -> Told {
         world.looks(Webhook::Validate, &named("b"))?,
         vec![look_pod("a")],
     )?;
-    // The first is not seen yet, but may be any moment.
+    // The first is not observed yet, but may be at any time.
     match world.decide(Webhook::Validate, &named("b"), Freshness::Confirmed)? {
         Decision::AskAgain(answer) => same(answer.codes(), vec!["pool-not-ready"]),
         other => Err(format!("{other:?}").into()),
@@ -248,7 +249,7 @@ fn missed() -> Told {
         Late::Lacks { annotations, .. } => same(&*annotations[0].1, GIVEN)?,
         other => return Err(format!("{other:?}").into()),
     }
-    // What it has it keeps, though the migration is over.
+    // It keeps its addresses although the migration is over.
     let had = target_of(running("b"), "m", "m-1");
     match lacks(&had, &[migration("vm1", true)])? {
         Late::Nothing | Late::Lacks { .. } => Ok(()),
@@ -256,7 +257,7 @@ fn missed() -> Told {
     }
 }
 
-/// Another replica has written address and MAC, and the MAC was not heard of yet.
+/// Another replica has written address and MAC, and only the address was observed.
 fn partly() -> Told {
     let world = World::after("a", &[launcher("b")], &[])?;
     let mac: Address = "02:5e:00:00:00:10".parse()?;
@@ -282,7 +283,7 @@ fn partly() -> Told {
         Decision::Confirm(lookups) => same(lookups, vec![lookup])?,
         other => return Err(format!("{other:?}").into()),
     }
-    // Nothing was taken meanwhile.
+    // Nothing was recorded meanwhile.
     same(world.index.lock().known().count(), 1)
 }
 

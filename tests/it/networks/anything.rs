@@ -1,4 +1,4 @@
-//! What nobody would write: nothing breaks, and the answer comes soon.
+//! Configurations that nobody would write: nothing panics, and the response comes soon.
 
 use libtest_mimic::{Failed, Trial};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Members that belong somewhere, with values that belong elsewhere.
+/// Valid members with values that belong to others.
 fn any_members() -> Result<(), Failed> {
     const KEYS: &[&str] = &[
         "type",
@@ -123,7 +123,8 @@ fn any_members() -> Result<(), Failed> {
     })
 }
 
-/// Mistakes without end, in configurations of a quarter of a megabyte and more: the answer is bounded, and comes.
+/// Very many mistakes, in configurations of a quarter of a megabyte and more: the response is
+/// bounded in size and time.
 fn large() -> Result<(), Failed> {
     let many = |text: &str, count: usize| vec![text; count].join(",");
     let excludes = many("\"10.0.0.0/25\"", 15_000);

@@ -1,9 +1,9 @@
 //! Networks' own configurations: known verdicts, and properties of generated ones.
 //!
 //! - [`verdicts`]: those of nadmit's sources (specification, plugins, Whereabouts executed).
-//! - [`models`]: what is built from the plugins' documentation is never denied.
-//! - [`mistakes`]: each single mistake put into a model is found by the rule that is meant for it.
-//! - [`anything`]: nothing breaks on anything else, and nothing takes long.
+//! - [`models`]: configurations built from the plugins' documentation are never denied.
+//! - [`mistakes`]: each single mistake in a model is found by its rule.
+//! - [`anything`]: nothing panics or takes long on any other input.
 
 mod anything;
 mod mistakes;
@@ -26,7 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     all.into_iter().flatten().collect()
 }
 
-/// The answer to the creation of this network.
+/// Returns the response to the creation of this network.
 pub(crate) fn judged(name: &str, config: &str) -> Result<Answer, String> {
     let body = support::create_network(&Network::new("db", name, Some(config)), Some(config));
     support::answer(&body, &Catalog::default(), &Policy::default())

@@ -11,7 +11,7 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![Trial::test("networks::models_are_never_denied", models)]
 }
 
-/// A plugin and its IPAM as their documentation has them, and whether another plugin follows.
+/// A plugin and its IPAM as documented, optionally with a chained plugin.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     plugin: Value,
@@ -20,7 +20,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// The object that a mistake is put into.
+    /// Returns the object that a mistake is put into.
     pub(super) fn part(&mut self, part: &str) -> Option<&mut Value> {
         let is = |value: &Value, kind| value["type"] == kind;
         match part.split_once(':')? {
@@ -30,7 +30,7 @@ impl Model {
         }
     }
 
-    /// All of it.
+    /// Returns the whole configuration.
     pub(super) fn config(&self) -> Value {
         let mut plugin = self.plugin.clone();
         if !self.ipam.is_null() {
@@ -46,7 +46,7 @@ impl Model {
     }
 }
 
-/// Objects put together, those that are there.
+/// Merges the objects that are present.
 fn object(base: Value, parts: Vec<Option<Value>>) -> Value {
     let mut object = base;
     for part in parts.into_iter().flatten() {
@@ -179,7 +179,7 @@ const PLUGINS: [&str; 6] = [
 /// The IPAMs that have a model.
 pub(super) const IPAMS: [&str; 4] = ["static", "dhcp", "host-local", "whereabouts"];
 
-/// A model with this part (`plugin:macvlan`, `ipam:static`), or with any.
+/// Returns a model with this part (`plugin:macvlan`, `ipam:static`), or with any.
 pub(super) fn model(part: &str) -> impl Strategy<Value = Model> + use<> {
     let chosen = |prefix: &str, all: &[&'static str]| {
         let kind = part.strip_prefix(prefix);

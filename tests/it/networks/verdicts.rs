@@ -1,4 +1,4 @@
-//! Configurations whose verdicts are known.
+//! Configurations with known verdicts.
 
 use libtest_mimic::{Failed, Trial};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use crate::support;
 
 const CASES: &str = include_str!("../../fixtures/cases/networks.json");
 
-/// Cases in which a rule decides otherwise than the source, each with the reason.
+/// Cases in which a rule differs from the source, each with the reason.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "whereabouts-non-whereabouts-ipam",

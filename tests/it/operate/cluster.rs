@@ -1,5 +1,5 @@
-//! `--cluster`: operators ask an API server, here a stand-in over HTTP, and hear what a server of
-//! nadmit's would say.
+//! `--cluster`: operators' commands against an API server, here a stand-in over HTTP, print the
+//! same as against a server of nadmit's.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ pub(super) fn trials(no_curl: bool) -> Vec<Trial> {
     ]
 }
 
-/// What is said, without ages and the columns that are as wide as they.
+/// Returns the output without ages, and without the padding of their columns.
 fn ageless(said: &str) -> String {
     let said = timeless(said);
     let is_no_age = |word: &&str| {
@@ -43,7 +43,7 @@ fn ageless(said: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What a server exports is imported into a cluster; there every answer is the same.
+/// A server's export is imported into a cluster; there every output is the same.
 fn as_a_server() -> Result<(), Failed> {
     let world = World::new()?;
     let serving = world.place.serve()?;
@@ -58,7 +58,7 @@ fn as_a_server() -> Result<(), Failed> {
         &world.run(&["import", "export.jsonl"])?,
         "9 allocations imported",
     )?;
-    // Once more is no mistake: they are there as they are to be.
+    // A second import is not an error: the records exist as requested.
     has(
         &world.run(&["import", "export.jsonl"])?,
         "9 allocations imported",
@@ -128,7 +128,7 @@ fn least() -> Result<(), Failed> {
         expected.sort_unstable();
         same(listed, expected.into_iter().map(str::to_owned).collect())?;
     }
-    // Of pods, the one that is asked about.
+    // Of the pods, only the one in question is read.
     let pods: Vec<String> = world.server.seen();
     let pods = pods.iter().filter(|path| path.contains("/pods"));
     for path in pods {
@@ -160,7 +160,7 @@ fn released() -> Result<(), Failed> {
         &*forced,
         "192.0.2.210 of pod db/web is released to pool storage\n",
     )?;
-    // Under UID and version, or not at all: a write between look and delete keeps the record.
+    // The delete names UID and version: a write between read and delete keeps the record.
     world.record("192.0.2.212", pod("gone"));
     let late = Refusal::from(json!({
         "code": 409, "reason": "Conflict",
@@ -195,7 +195,7 @@ fn given_back() -> Result<(), Failed> {
     same(world.server.asked().get(&deletes).copied(), None)
 }
 
-/// As the API server says it when an expression of the policy is false.
+/// Returns the API server's response when an expression of the policy is false.
 fn policy() -> FaultAction {
     let refusal = Refusal::from(json!({
         "code": 403, "reason": "Forbidden",
@@ -228,7 +228,7 @@ fn kept_out() -> Result<(), Failed> {
     world.run(&[&release[..], &["--as", NADMIT]].concat())?;
     same(world.holder("192.0.2.211"), None)?;
     world.run(&[&import[..], &["--as", NADMIT]].concat())?;
-    // Without a policy it is a matter of RBAC.
+    // Without a policy RBAC decides.
     world.server.heal();
     world.forbid("delete", "addressallocations");
     let told = world.refused(&["release", "192.0.2.213", "--yes"])?;
@@ -303,7 +303,7 @@ fn missing() -> Result<(), Failed> {
         "has no AddressAllocations: nadmit's definitions are not there",
     )?;
     has(&told, "nadmit crds | kubectl apply")?;
-    // What Multus or people bring may be missing.
+    // The kinds of Multus and of users may be missing.
     let world = World::without(&[
         "addressreservations",
         "addressslices",

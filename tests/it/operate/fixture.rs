@@ -1,4 +1,4 @@
-//! A cluster that operators ask: a stand-in for its API server, and a place for the commands.
+//! A cluster for operators' commands: a stand-in for its API server, and a folder for the commands.
 
 use std::{fs, path::Path};
 
@@ -9,10 +9,10 @@ use super::server::Place;
 use crate::api_server::{ApiServer, Failure, Rule, Store};
 
 pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
-/// The prefix of the names of records in the address space of the fixtures.
+/// The prefix of the records' names in the fixtures' address space.
 const SPACE: &str = "example-net-common-5ef15fa086aaa63f";
 
-/// A cluster with the fixtures, and a place to ask it from.
+/// A cluster with the fixtures, and a folder for the commands.
 pub(super) struct World {
     pub(super) server: ApiServer,
     pub(super) place: Place,
@@ -23,7 +23,7 @@ impl World {
         Self::without(&[])
     }
 
-    /// Without some resources.
+    /// Returns a cluster without some resources.
     pub(super) fn without(resources: &[&str]) -> Result<Self, Failed> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/operate/world.yaml");
         let mut store = Store::of_text(&fs::read_to_string(file)?)?;
@@ -74,7 +74,7 @@ impl World {
         self.place.refused(&asking(arguments))
     }
 
-    /// What is printed, with what is warned of.
+    /// Returns the output with the warnings.
     pub(super) fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
         self.place.said(&asking(arguments))
     }
@@ -84,7 +84,7 @@ impl World {
         self.server.fault(rule);
     }
 
-    /// The resources that were listed since the last call, in their order and each once.
+    /// Returns the resources listed since the last call, in order and each once.
     pub(super) fn listed(&self, before: usize) -> Vec<String> {
         let seen = self.server.seen().split_off(before);
         let mut resources: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! The map of a pool at several fills, drawn from a file that an import made.
+//! The map of a pool at several fill levels, drawn from an imported file.
 
 use std::{fmt::Write as _, fs};
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::{server::Place, snapshot};
 
-/// A pool, who holds how many of its addresses from which on, and the snapshot's name.
+/// A pool, its holders with the first and last of their addresses, and the snapshot's name.
 struct Case {
     name: &'static str,
     range: &'static str,
     held: &'static [(&'static str, u128, u128)],
 }
 
-/// From nothing to everything, small to large.
+/// From empty to full, small to large.
 const CASES: &[Case] = &[
     Case {
         name: "map-empty",

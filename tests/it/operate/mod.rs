@@ -47,7 +47,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-/// What docs/operating-addresses.md shows of `nadmit pools` stands in the snapshots.
+/// The output of `nadmit pools` in docs/operating-addresses.md equals the snapshots.
 fn page() -> Result<(), Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/operating-addresses.md"))?;

@@ -1,4 +1,4 @@
-//! What deploy/monitoring names is what the binary exports.
+//! The metrics that deploy/monitoring names are those that the binary exports.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -22,7 +22,7 @@ fn parsed(name: &str) -> Result<Value, Failed> {
     })
 }
 
-/// The words that begin as nadmit's metrics do.
+/// Returns the words with the prefix of nadmit's metrics.
 fn named(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("nadmit_")).collect()
@@ -46,7 +46,7 @@ pub(super) fn both_forms() -> Result<(), Failed> {
 pub(super) fn exported() -> Result<(), Failed> {
     let place = Place::new()?;
     let serving = place.serve()?;
-    // One of everything that is counted under labels: an allocation, a finding, a rejection.
+    // One of each labelled metric: an allocation, a finding, a rejection.
     serving.create_replica(0)?;
     let pod = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1",
         "kind":{"group":"","version":"v1","kind":"Pod"},

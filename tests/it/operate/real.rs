@@ -1,4 +1,4 @@
-//! `--cluster` at a real API server: with the roles that the page names, and the policy that is shipped.
+//! `--cluster` with a real API server: with the roles that the page names, and the shipped policy.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{scenario::has, server::Place};
 use crate::api_server::{NEEDS, RealServer};
 
 const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
-/// What is recorded.
+/// The recorded addresses.
 const RECORDS: [&str; 2] = ["192.0.2.210", "192.0.2.211"];
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -88,7 +88,7 @@ fn roles() -> Result<(), Failed> {
     has(&whois, "pod db/web is there and may use it")?;
     let nobody = fails("nobody", &["pools"])?;
     has(&nobody, "ClusterRole nadmit-operate")?;
-    // Without the second role nothing can be released, and with it a pod's address cannot.
+    // Without the second role nothing can be released, and with it a pod's address still cannot.
     let release = ["release", RECORDS[1], "--yes"];
     has(&fails("operator", &release)?, "(403)")?;
     let live = fails("mender", &["release", RECORDS[0], "--yes"])?;
@@ -109,7 +109,7 @@ fn roles() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `nadmit export` writes of two records: of a pod that is there, and of one that is not.
+/// Returns an export of two records: of a pod that exists, and of one that does not.
 fn export() -> String {
     let records = RECORDS.iter().zip(["web", "gone"]).map(|(address, pod)| {
         json!({
@@ -124,8 +124,8 @@ fn export() -> String {
     lines.join("\n") + "\n"
 }
 
-/// Everything that is there: definitions, the shipped roles and the policy, the page's roles, and the
-/// fixtures. Whether the policy is among it, which an API server before v1.30 does not know.
+/// Creates everything: definitions, the shipped roles and the policy, the page's roles, and the
+/// fixtures. Returns false if the API server does not know policies, as before v1.30.
 async fn furnish(client: &Client) -> Result<bool, Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| fs::read_to_string(root.join(name));
@@ -179,7 +179,7 @@ async fn furnish(client: &Client) -> Result<bool, Failed> {
     Ok(guards)
 }
 
-/// The definition of networks.
+/// Returns the definition of networks.
 fn networks() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -201,7 +201,7 @@ fn networks() -> Value {
     })
 }
 
-/// Creates an object; of a kind that is not served yet, when it is.
+/// Creates an object, waiting until its kind is served.
 async fn create(client: &Client, object: Value) -> Result<(), Failed> {
     let object: DynamicObject = serde_json::from_value(object)?;
     let types = object.types.clone().unwrap_or_default();
@@ -225,7 +225,7 @@ async fn create(client: &Client, object: Value) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Waits until the policy counts: an API server takes it up after a moment.
+/// Waits until the API server enforces the policy.
 async fn guarded(client: &Client) -> Result<(), Failed> {
     let resource = ApiResource::erase::<nadmit::api::AddressSlice>(&());
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);

@@ -1,5 +1,5 @@
-//! A ledger that was lost, and one that cannot be written: what the server says, and that nothing is
-//! given twice.
+//! A ledger that was lost, and one that cannot be written: the server's messages, and that no
+//! address is allocated twice.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use libtest_mimic::{Failed, Trial};
 
 use super::server::{Place, has_curl};
 
-/// How long the server may take to notice that something is mended or broken.
+/// The time limit until the server notices a repair or a failure.
 const SOON: Duration = Duration::from_secs(15);
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -43,7 +43,8 @@ fn contains(text: &str, part: &str) -> Result<(), Failed> {
     }
 }
 
-/// A place with a ledger of one replica and the pod, and a copy of its file from before the replica.
+/// Returns a folder with a ledger of one replica and the pod, and a copy of its file from before
+/// the replica.
 fn with_a_copy() -> Result<(Place, PathBuf), Failed> {
     let place = Place::new()?;
     place.serve()?.stop()?;
@@ -62,7 +63,7 @@ fn older() -> Result<(), Failed> {
     let said = place.refused(&serve)?;
     contains(&said, "older than what was acknowledged")?;
     contains(&said, "--accept-older-ledger")?;
-    // It can be looked at, with a warning, and nothing is written.
+    // It can be read, with a warning, and nothing is written.
     let told = place.said(&["allocations"])?;
     contains(&told, "older than what was acknowledged")?;
     contains(&told, "192.0.2.210")?;
@@ -70,7 +71,8 @@ fn older() -> Result<(), Failed> {
     contains(&said, "older than what was acknowledged")?;
     place.refused(&serve)?;
 
-    // What the pods carry is adopted before anything is given: also what the copy does not know.
+    // The pods' addresses are adopted before anything is allocated, including those missing from
+    // the copy.
     let pod = fs::read_to_string(place.path("manifests/world.yaml"))?;
     let (_, pod) = pod.rsplit_once("---\n").ok_or("no pod")?;
     let pod = pod
@@ -110,7 +112,7 @@ fn restored() -> Result<(), Failed> {
 fn empty() -> Result<(), Failed> {
     let (place, _) = with_a_copy()?;
     fs::remove_dir_all(place.path("data"))?;
-    // The replica's pod is among the manifests, with the addresses that it was given.
+    // The replica's pod is among the manifests, with its allocated addresses.
     let world = fs::read_to_string(place.path("manifests/world.yaml"))?;
     let (_, pod) = world.rsplit_once("---\n").ok_or("no pod")?;
     let pod = pod
@@ -175,10 +177,10 @@ fn full() -> Result<(), Failed> {
     let server = place.serve()?;
     contains(&server.create_replica(0)?, "\"allowed\":true")?;
     let filler = place.path("data/filler");
-    // It ends when nothing is left.
+    // Fails once the disk is full.
     let _ = fs::write(&filler, vec![1; 64 << 20]);
     server.ready_soon("No space left on device")?;
-    // Small writes may still fit into the file; when they do not, nothing is acknowledged.
+    // Small writes may still fit into the file; the first that does not is not acknowledged.
     let mut given = 0;
     for ordinal in 1..40 {
         given += u32::from(server.create_replica(ordinal)?.contains("\"allowed\":true"));
@@ -196,11 +198,11 @@ fn full() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A small disk in memory, which is taken away with the test.
+/// A small in-memory disk, which is unmounted after the test.
 struct Mount(PathBuf);
 
 impl Mount {
-    /// Whether this process may mount anything.
+    /// Returns true if this process may mount file systems.
     fn is_allowed() -> bool {
         let Ok(folder) = tempfile::tempdir() else {
             return false;
@@ -208,7 +210,7 @@ impl Mount {
         Self::of_memory(folder.path()).is_some()
     }
 
-    /// Mounts it there, if that is allowed.
+    /// Mounts it at a path, if permitted.
     fn of_memory(path: &Path) -> Option<Self> {
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"]);
@@ -224,7 +226,7 @@ impl Drop for Mount {
 }
 
 impl super::server::Serving<'_> {
-    /// Waits until `/readyz` says this.
+    /// Waits until `/readyz` contains this.
     fn ready_soon(&self, part: &str) -> Result<(), Failed> {
         let begun = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! Three replicas get addresses, and operators look at them, move them, and take one away.
+//! Three replicas get addresses, and operators list, move and release them.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -10,7 +10,7 @@ use super::{
     snapshot,
 };
 
-/// The same words whenever they are said: no ages, moments and versions.
+/// Returns the output without ages, times and versions.
 pub(super) fn timeless(told: &str) -> String {
     let mut page = String::new();
     for line in told.lines() {
@@ -62,7 +62,7 @@ pub(super) fn online() -> Result<(), Failed> {
     snapshot("whois", &told?.join("\n"))?;
     snapshot("pod", &place.run(&["describe", "pod", "db/web"])?)?;
     release(&place)?;
-    // The socket speaks HTTP to whoever may open it.
+    // The socket speaks HTTP to every user with permission to open it.
     let socket = socket.display().to_string();
     let pools = curl(&["--unix-socket", &socket, "http://nadmit/pools"])?;
     has(&pools, "\"name\":\"storage\"")?;
@@ -78,7 +78,7 @@ pub(super) fn online() -> Result<(), Failed> {
     }
 }
 
-/// What may be taken, and what only by force.
+/// Addresses that may be released, and those that need `--force`.
 fn release(place: &Place) -> Result<(), Failed> {
     let live = place.refused(&["release", "192.0.2.210", "--yes"])?;
     has(&live, "pod db/web is there")?;
@@ -101,7 +101,7 @@ pub(super) fn offline() -> Result<(), Failed> {
     let place = Place::new()?;
     let serving = place.serve()?;
     serving.create_replica(0)?;
-    // Its socket stays, and is no hindrance.
+    // Its socket is left behind, and does not matter.
     serving.kill()?;
     snapshot("pools-of-file", &place.run(&["pools"])?)?;
     let known = ["pools", "--manifests", "manifests"];
@@ -121,7 +121,7 @@ pub(super) fn offline() -> Result<(), Failed> {
     let mut release = vec!["release", "192.0.2.197", "--yes"];
     release.extend(manifests);
     has(&place.run(&release)?, "is released")?;
-    // A server starts where a dead one left its socket.
+    // A server replaces the socket of a dead one.
     let serving = place.serve()?;
     has(&place.run(&["whois", "192.0.2.197"])?, "free")?;
     serving.stop()

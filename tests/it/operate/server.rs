@@ -1,4 +1,4 @@
-//! A server on the fixtures, and the commands that are run beside it.
+//! A server on the fixtures, and the commands that are run against it.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use libtest_mimic::Failed;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// How long anything may take on a busy machine.
+/// The time limit of any wait on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn has_curl() -> bool {
@@ -22,7 +22,7 @@ pub(super) fn has_curl() -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// The binary, without what the caller's shell says.
+/// Returns the binary's command without the caller's environment.
 pub(super) fn nadmit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
     for (key, _) in std::env::vars_os() {
@@ -34,7 +34,7 @@ pub(super) fn nadmit() -> Command {
     command
 }
 
-/// A folder with the fixtures' manifests and room for data.
+/// A folder with the fixtures' manifests and a data directory.
 pub(super) struct Place {
     folder: TempDir,
 }
@@ -53,7 +53,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// What a command prints. It has to go well.
+    /// Runs a command, which has to succeed, and returns its output.
     pub(super) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
         let output = self.output(arguments)?;
         if output.status.success() {
@@ -62,7 +62,7 @@ impl Place {
         Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
     }
 
-    /// What a command complains of. It has to.
+    /// Runs a command, which has to fail, and returns its standard error.
     pub(super) fn refused(&self, arguments: &[&str]) -> Result<String, Failed> {
         let output = self.output(arguments)?;
         if output.status.success() {
@@ -71,13 +71,13 @@ impl Place {
         Ok(String::from_utf8(output.stderr)?)
     }
 
-    /// What a command that goes well says on both streams.
+    /// Runs a command, which has to succeed, and returns its output on both streams.
     pub(super) fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
         let told = self.tried(arguments)?;
         told.map_err(|error| format!("{arguments:?}: {error}").into())
     }
 
-    /// What a command says if it goes well, or what it complains of.
+    /// Runs a command; returns its output, or its standard error on a failure.
     pub(super) fn tried(&self, arguments: &[&str]) -> Result<Result<String, String>, Failed> {
         let output = self.output(arguments)?;
         let [out, complaint] =
@@ -94,12 +94,12 @@ impl Place {
         Ok(command.output()?)
     }
 
-    /// Serves the folder.
+    /// Starts a server on the folder.
     pub(super) fn serve(&self) -> Result<Serving<'_>, Failed> {
         self.serve_with(&[])
     }
 
-    /// Serves the folder, with these flags, too.
+    /// Starts a server on the folder, with additional flags.
     pub(super) fn serve_with(&self, flags: &[&str]) -> Result<Serving<'_>, Failed> {
         let mut process = nadmit()
             .current_dir(self.folder.path())
@@ -128,7 +128,7 @@ impl Place {
     }
 }
 
-/// The next URL of this scheme that is printed, without its path.
+/// Returns the next printed URL with this scheme, without its path.
 fn url(lines: &Receiver<String>, scheme: &str) -> Result<String, Failed> {
     loop {
         let line = lines.recv_timeout(PATIENCE)?;
@@ -148,7 +148,7 @@ pub(super) struct Serving<'p> {
 }
 
 impl Serving<'_> {
-    /// Asks `/mutate` for a replica of the StatefulSet `db`, as the API server does.
+    /// Calls `/mutate` for a replica of the StatefulSet `db`, as the API server does.
     pub(super) fn create_replica(&self, ordinal: u32) -> Result<String, Failed> {
         let name = format!("db-{ordinal}");
         let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "u",
@@ -181,12 +181,12 @@ impl Serving<'_> {
         curl(&[&format!("{}/metrics", self.admin)])
     }
 
-    /// What `/readyz` says.
+    /// Returns the response of `/readyz`.
     pub(super) fn ready(&self) -> Result<String, Failed> {
         curl(&[&format!("{}/readyz", self.admin)])
     }
 
-    /// Ends the server as SIGTERM does, and waits for that.
+    /// Ends the server with SIGTERM, and waits.
     pub(super) fn stop(mut self) -> Result<(), Failed> {
         let id = self.process.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status()?;
@@ -194,7 +194,7 @@ impl Serving<'_> {
         Ok(())
     }
 
-    /// Ends the server as a crash does.
+    /// Kills the server.
     pub(super) fn kill(mut self) -> Result<(), Failed> {
         self.process.kill()?;
         self.process.wait()?;

@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 /// The pools' names; `a` and `b` overlap in one address space, `c` is in another.
 pub(super) const POOLS: [&str; 3] = ["a", "b", "c"];
 
-/// One thing that happens.
+/// One step of a scenario.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// A pod asks for attachments; each an address of its own choice, or any.
+    /// A pod requests attachments, each with a named address or any.
     Plan(u32, Vec<Attachment>),
-    /// One of the plans in flight is written to the ledger.
+    /// A pending plan is written to the ledger.
     Write(usize, Ending),
-    /// One of the records goes.
+    /// A record is deleted.
     Release(usize),
     /// Another replica records the address with this number for a pod of its own.
     Elsewhere(u8),
-    /// The reconciler records what reservations set aside.
+    /// The reconciler records reserved addresses.
     Reserve,
     /// Pools and reservations change.
     Sync(usize),
@@ -33,17 +33,17 @@ pub(super) enum Step {
     Wait,
 }
 
-/// Pool, interface, and the last number of the address that is asked for.
+/// Pool, interface, and the last number of the requested address.
 pub(super) type Attachment = (usize, u8, Option<u8>);
 
-/// How the writing of a plan ends, for who wrote it.
+/// The outcome of writing a plan, for its writer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ending {
-    /// The ledger answers.
+    /// The ledger responds.
     Answered,
-    /// The ledger's history is faster than its answer.
+    /// The ledger's events arrive before its response.
     ToldFirst,
-    /// It is written, and the answer is lost.
+    /// It is written, and the response is lost.
     Lost,
     /// It is not written at all.
     Unavailable,
@@ -68,7 +68,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Who asks: pods, and one replica.
+/// Returns a requester: pods, and one StatefulSet replica.
 pub(super) fn asker(number: u32) -> Asker {
     let name: Arc<str> = format!("p-{number}").into();
     let holder = match number {
@@ -95,7 +95,7 @@ pub(super) fn asker(number: u32) -> Asker {
 }
 
 pub(super) fn ask((pool, interface, named): Attachment) -> Ask {
-    // Numbers above fifteen are of the other family.
+    // Numbers above fifteen stand for the other family.
     let ip = named.map(|last| match last {
         0..16 => std::net::IpAddr::from([192, 0, 2, last]),
         _ => std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last - 15)).into(),
@@ -110,7 +110,7 @@ pub(super) fn ask((pool, interface, named): Attachment) -> Ask {
     }
 }
 
-/// The network that a pool serves.
+/// Returns the network that a pool serves.
 pub(super) fn network(pool: &str) -> NetworkRef {
     NetworkRef {
         namespace: "db".into(),
@@ -118,7 +118,7 @@ pub(super) fn network(pool: &str) -> NetworkRef {
     }
 }
 
-/// A record that another replica makes.
+/// Returns a record that another replica creates.
 pub(super) fn elsewhere(last: u8, layout: &Layout, now: Timestamp) -> Option<Allocation> {
     let pool = layout.pool("b")?;
     let address = ask((1, 1, Some(last))).ips[0];
@@ -142,7 +142,7 @@ pub(super) fn elsewhere(last: u8, layout: &Layout, now: Timestamp) -> Option<All
     })
 }
 
-/// What the pools and reservations may become.
+/// Returns the versions of pools and reservations.
 pub(super) fn layouts() -> Vec<Arc<Layout>> {
     let a = json!({
         "ranges": [
@@ -191,7 +191,7 @@ fn spec_of<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Every pod is there.
+/// A cluster in which every pod exists.
 pub(super) struct Present;
 
 impl Observer for Present {

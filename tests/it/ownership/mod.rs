@@ -1,4 +1,4 @@
-//! Who owns which address, whatever happens in whatever order: the index against a naive map.
+//! Ownership of addresses under random operations: the index against a naive map.
 
 mod generators;
 mod model;
@@ -20,7 +20,7 @@ use self::{
 };
 use crate::properties;
 
-/// How many random stories are told.
+/// The number of random scenarios.
 const STORIES: u32 = 500;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -56,7 +56,7 @@ impl World {
         world
     }
 
-    /// Everything happens, and at the end everything is given back.
+    /// Runs all steps, and releases everything at the end.
     fn live(mut self, steps: &[Step]) -> Result<(), TestCaseError> {
         for step in steps {
             self.take(step)?;
@@ -152,7 +152,7 @@ impl World {
             .push((planned.ticket, planned.writes, self.issued));
     }
 
-    /// As the server does it.
+    /// Writes a plan as the server does.
     fn write(&mut self, which: usize, ending: Ending) -> Result<(), TestCaseError> {
         if self.plans.is_empty() {
             return Ok(());
@@ -193,7 +193,7 @@ impl World {
         Ok(())
     }
 
-    /// The ledger's history tells of it.
+    /// Delivers the event of a write.
     fn recorded_by_another(&mut self, write: Option<Write>) {
         let Some(write) = write else { return };
         let Ok(versions) = self.naive.write(std::slice::from_ref(&write)) else {
@@ -219,7 +219,7 @@ impl World {
         self.recorded_by_another(gone);
     }
 
-    /// What the index says of every address and every pool is what the map says.
+    /// Checks that the index agrees with the map on every address and every pool.
     fn compare(&self) -> Result<(), TestCaseError> {
         let mut entries = BTreeSet::new();
         let mut macs = BTreeSet::new();

@@ -7,22 +7,22 @@ use nadmit::allocation::{
     index::{Ask, Asker, Usage},
 };
 
-/// For how many seconds a record counts as just made.
+/// The age in seconds up to which a record is not renewed.
 const FRESH: i64 = 30;
 
 type Key = (Space, Address);
 
-/// Why a write fails: what is there, or not, under its name.
+/// The reason why a write fails: the record under its name, or its absence.
 pub(super) struct InTheWay {
     pub(super) key: Key,
     pub(super) there: Option<(Allocation, Version)>,
 }
 
-/// What a ledger and the plans in flight amount to.
+/// The model of a ledger and of pending plans.
 #[derive(Default)]
 pub(super) struct Naive {
     pub(super) ledger: BTreeMap<Key, (Allocation, Version)>,
-    /// By address: as it is to be, and for which plan.
+    /// By address: the pending record, and its plan.
     pub(super) flying: BTreeMap<Key, (Allocation, u64)>,
     pub(super) layout: Arc<Layout>,
     pub(super) now: Timestamp,
@@ -34,7 +34,8 @@ pub(super) fn key(allocation: &Allocation) -> Key {
 }
 
 impl Naive {
-    /// Writes all or none, as a ledger does: the new versions, or the record that is in the way.
+    /// Writes all or nothing, as a ledger does: returns the new versions, or the conflicting
+    /// record.
     pub(super) fn write(&mut self, writes: &[Write]) -> Result<Vec<Version>, Box<InTheWay>> {
         for write in writes {
             let key = key(write.allocation());
@@ -63,7 +64,7 @@ impl Naive {
         Ok(versions.collect())
     }
 
-    /// Who has an address, or is about to.
+    /// Returns the current or pending record of an address.
     pub(super) fn entry(&self, key: &Key) -> Option<&Allocation> {
         let flying = self.flying.get(key).map(|(wanted, _)| wanted);
         flying.or_else(|| self.ledger.get(key).map(|(record, _)| record))
@@ -78,7 +79,7 @@ impl Naive {
         flying.chain(landed.map(|(_, (record, _))| record))
     }
 
-    /// The reservation that sets an address aside: the first of them.
+    /// Returns the first reservation of an address.
     fn reserved(&self, space: &Space, address: Address) -> Option<&Reservation> {
         self.layout
             .reservations
@@ -90,7 +91,7 @@ impl Naive {
             })
     }
 
-    /// Every address of a range, in order; the ranges are narrow.
+    /// Returns every address of a range, in order; the ranges are narrow.
     fn all(pool: &Pool, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
         let window = pool.ranges[range].subnet.window();
         let [first, last] = [window.first(), window.last()].map(Address::from);
@@ -109,7 +110,7 @@ impl Naive {
         })
     }
 
-    /// What a pool's usage is, counted out.
+    /// Computes a pool's usage by counting.
     pub(super) fn usage(&self, pool: &Pool) -> Usage {
         let ranges = || 0..pool.ranges.len();
         let mine = self.entries().filter(|record| record.pool == pool.name);
@@ -134,7 +135,8 @@ impl Naive {
         }
     }
 
-    /// What a pod is given on one attachment, put in flight for this plan; or the refusal's code.
+    /// Plans one attachment, and marks its address as pending for this plan; or returns the error's
+    /// code.
     pub(super) fn plan(
         &mut self,
         asker: &Asker,
@@ -195,7 +197,7 @@ impl Naive {
         Ok(given)
     }
 
-    /// Whether the pod has an address that is reserved for it on another interface.
+    /// Returns true if the pod has an address that is reserved for it on another interface.
     fn is_spent(&self, ip: IpAddr, asker: &Asker, ask: &Ask, space: &Space) -> bool {
         let record = self.entry(&(space.clone(), ip.into()));
         record.is_some_and(|record| {
@@ -204,7 +206,7 @@ impl Naive {
         })
     }
 
-    /// Goes on with what the pod has; what was recorded a while ago is recorded anew.
+    /// Keeps the pod's address; renews its record if that is not fresh.
     fn keep(&mut self, ip: IpAddr, pool: &Pool, ticket: u64) -> Result<(), &'static str> {
         let key = (pool.space.clone(), Address::from(ip));
         match self.flying.get(&key) {

@@ -1,4 +1,4 @@
-//! The reconciler on random ledgers: what a pod that is there carries stays its own.
+//! The reconciler on random ledgers: the addresses that an existing pod carries stay its own.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -14,7 +14,7 @@ use crate::properties;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
-/// A pod's number, the address's, and how old the record is.
+/// A pod's number, the address's, and the age of the record.
 type Record = (u32, u8, i64);
 
 struct Pods {
@@ -108,7 +108,7 @@ pub(super) fn run(stories: u32) -> Result<(), Failed> {
                         prop_assert!(!present || action.reason == Reason::Surplus);
                         prop_assert_ne!(pods.pod(record), PodState::Unknown);
                     }
-                    // Back to a reservation: only from who is gone, or has another.
+                    // Returned to a reservation only if the holder is gone, or has another address.
                     Some(Write::Update(record, _)) => {
                         let was = records.iter().find(|r| r.address == record.address);
                         prop_assert!(was.is_none_or(|was| !carries(was)));
@@ -124,7 +124,7 @@ pub(super) fn run(stories: u32) -> Result<(), Failed> {
                     }
                 }
             }
-            // What is carried is recorded afterwards, by whomever.
+            // Every address in use is recorded afterwards, for any holder.
             for one in &in_use {
                 let recorded = records.iter().any(|record| record.address == one.address);
                 prop_assert!(

@@ -15,33 +15,33 @@ use serde_json::{Value, json};
 
 use crate::{command::Cni, components};
 
-/// Where Debian puts the plugins; `NADMIT_CNI_PLUGINS` names another place.
+/// Debian's folder of plugins; `NADMIT_CNI_PLUGINS` names another one.
 const PACKAGED: &str = "/usr/lib/cni";
-/// The version of Debian's, which do not print theirs.
+/// The version of Debian's plugins, which do not print theirs.
 const PACKAGED_VERSION: Version = [1, 1, 1];
-/// The interface that is made.
+/// The name of the created interface.
 const INTERFACE: &str = "net1";
 
 /// The master's hardware address.
 pub(super) const MASTER_MAC: &str = "02:5e:00:c0:ff:ee";
 
-/// The names of what the plugins work on.
+/// The names of the interfaces that the plugins use.
 pub(crate) struct Host {
-    /// Of this one in its process.
+    /// A number that is unique in its process.
     number: String,
-    /// The interface on which networks are made.
+    /// The parent interface of networks.
     pub(crate) master: String,
-    /// The name of the bridge that plugins may make.
+    /// The name of the bridge that plugins may create.
     pub(crate) bridge: String,
     plugins: Plugins,
     state: tempfile::TempDir,
-    /// Interfaces and addresses are one resource: one plugin at a time.
+    /// Interfaces and addresses are shared: one plugin runs at a time.
     one_at_a_time: Mutex<()>,
 }
 
-/// The plugins of one attachment, in their order.
+/// The plugins of one attachment, in order.
 pub(crate) struct Chain<'c> {
-    /// By which the attachment is told from others.
+    /// The container ID of the attachment.
     pub(crate) id: &'c str,
     /// The version of the CNI specification.
     pub(crate) version: Value,
@@ -51,7 +51,7 @@ pub(crate) struct Chain<'c> {
     pub(crate) args: &'c str,
 }
 
-/// A version of the plugins, by its numbers.
+/// A version of the plugins, as three numbers.
 pub(crate) type Version = [u32; 3];
 
 /// A release of the CNI plugins on this machine.
@@ -62,20 +62,20 @@ pub(crate) struct Plugins {
 }
 
 impl Plugins {
-    /// Returns Debian's, or those that `NADMIT_CNI_PLUGINS` names.
+    /// Returns Debian's plugins, or those that `NADMIT_CNI_PLUGINS` names.
     pub(crate) fn packaged() -> Self {
         let named = env::var_os("NADMIT_CNI_PLUGINS");
         Self::of(named.map_or_else(|| PACKAGED.into(), PathBuf::from))
     }
 
-    /// Returns those that `tests/real/build.sh plugins` has built.
+    /// Returns the plugins that `tests/real/build.sh plugins` has built.
     pub(crate) fn pinned() -> Option<Self> {
         let folder = components::folder("plugins")?;
         folder.join("macvlan").exists().then(|| Self::of(folder))
     }
 
     fn of(folder: PathBuf) -> Self {
-        // Without a command a plugin prints what it is.
+        // Without a command a plugin prints its version.
         let about = Command::new(folder.join("bridge"))
             .stdin(Stdio::null())
             .output();
@@ -95,7 +95,7 @@ impl Plugins {
         }
     }
 
-    /// Whether they can be run here.
+    /// Returns true if they can be run here.
     pub(crate) fn can_run(&self) -> bool {
         let root = fs::metadata("/proc/self")
             .is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
@@ -115,7 +115,7 @@ impl Host {
         Master::new(&format!("ndp{}", id() % 100_000)).is_ok()
     }
 
-    /// Whether the kernel makes interfaces of this kind.
+    /// Returns true if the kernel supports interfaces of this kind.
     pub(crate) fn knows(link: &str) -> bool {
         let names = ["ndk", "ndl"].map(|prefix| format!("{prefix}{}", id() % 100_000));
         let [parent, child] = &names;
@@ -158,13 +158,13 @@ impl Host {
         })
     }
 
-    /// Runs a configuration's plugins one after the other, and takes their work back; the outer
+    /// Runs a configuration's plugins one after another, and deletes the attachment; the outer
     /// error is the test's, the inner one the plugins'.
     pub(super) fn add(&self, id: &str, config: &str) -> Result<Result<(), String>, Failed> {
         self.add_then(id, config, |_| Ok(()))
     }
 
-    /// The same, and looks at the interface as `ip` shows it before it goes.
+    /// Runs a configuration's plugins, and reads the interface with `ip` before it is deleted.
     pub(super) fn add_then<T>(
         &self,
         id: &str,
@@ -186,7 +186,7 @@ impl Host {
         self.run(chain, look)
     }
 
-    /// Runs plugins one after the other, looks at the interface, and takes their work back.
+    /// Runs plugins one after another, reads the interface, and deletes the attachment.
     pub(crate) fn run<T>(
         &self,
         chain: Chain<'_>,
@@ -196,7 +196,7 @@ impl Host {
             .one_at_a_time
             .lock()
             .map_err(|_| "another trial panicked")?;
-        // Of its own: what a plugin leaves behind is nobody else's matter.
+        // Its own, so that leftovers of a plugin do not affect others.
         let _master = Master::new(&self.master)?;
         let namespace = Namespace::new(&self.number)?;
         let (mut done, mut result, mut outcome) = (Vec::new(), None, Ok(()));
@@ -228,17 +228,17 @@ impl Host {
             Err(said) => Err(said.clone()),
         };
         for plugin in done.iter().rev() {
-            // What was not made cannot be taken back.
+            // Deleting an interface that was not created may fail.
             let _ = namespace.exec(&self.plugins, "DEL", &chain, plugin)?;
         }
-        // A bridge stays, and with it the address that it has as a gateway.
+        // A bridge stays, with its address as a gateway.
         let _ = ip(&["link", "del", &self.bridge]);
         looked.map_or_else(|said| Ok(Err(said)), |seen| seen.map(Ok))
     }
 }
 
-/// A veth pair that goes when this is dropped, at once and with all that was made on it: a namespace's
-/// interfaces go some time after it, and a passthru master takes one alone.
+/// A veth pair that is removed when this is dropped, at once and with all links on it: a
+/// namespace's interfaces are removed some time after it, and a passthru master is exclusive.
 struct Master<'a>(&'a str);
 
 impl<'a> Master<'a> {
@@ -259,7 +259,7 @@ impl Drop for Master<'_> {
     }
 }
 
-/// A network namespace that goes when this is dropped.
+/// A network namespace that is removed when this is dropped.
 struct Namespace(String);
 
 impl Namespace {
@@ -269,12 +269,12 @@ impl Namespace {
         Ok(Self(name))
     }
 
-    /// The interface with its addresses.
+    /// Returns the interface with its addresses.
     fn interface(&self) -> Result<Value, Failed> {
         let output = Command::new("ip")
             .args(["-n", &self.0, "-j", "addr", "show", "dev", INTERFACE])
             .output()?;
-        // A plugin of the chain may have made none.
+        // A plugin of the chain may have created none.
         let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         Ok(shown.get(0).cloned().unwrap_or_default())
     }
@@ -321,7 +321,7 @@ impl Drop for Namespace {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Perhaps no plugin made it.
+        // It exists only if a plugin created it.
         let _ = ip(&["link", "del", &self.bridge]);
     }
 }

@@ -1,4 +1,5 @@
-//! What nadmit injects, handed to the real plugins as libcni hands it over, is what the interface has.
+//! The selection that nadmit injects, passed to the real plugins as libcni does, is what the
+//! interface gets.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -58,7 +59,7 @@ fn on_the_interface(host: &Host) -> Result<(), Failed> {
         Ok(interface.clone())
     })??;
     let addresses = seen["addr_info"].as_array().into_iter().flatten();
-    // The kernel makes an address of its own on every link.
+    // The kernel adds a link-local address to every link.
     let given = addresses.filter(|one| one["scope"] != "link");
     let found: BTreeSet<String> = given
         .map(|one| {
@@ -72,7 +73,8 @@ fn on_the_interface(host: &Host) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What is asked of a capability goes to each plugin that has it, as `runtimeConfig` (libcni).
+/// Passes the requested capabilities to each plugin that declares them, as `runtimeConfig`
+/// (libcni).
 fn hand_over(plugin: &mut Value, injected: &Value) {
     let capabilities = plugin["capabilities"].as_object().cloned();
     for (capability, has) in capabilities.into_iter().flatten() {
@@ -88,7 +90,7 @@ fn texts(list: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// The selection that `/mutate` writes for a pod of a pool with two families.
+/// Returns the selection that `/mutate` writes for a pod of a pool with two families.
 fn injected() -> Result<Value, Failed> {
     let mut network = Network::new("db", "storage-net", Some(CONFIG));
     network.address_pool = Some("storage".into());

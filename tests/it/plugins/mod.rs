@@ -1,10 +1,11 @@
-//! Networks' configurations, good and bad, through the real CNI plugins: what a plugin refuses a rule
-//! refuses, and what it takes is taken; the exceptions are listed with their reasons.
+//! Networks' configurations, good and bad, through the real CNI plugins: a rule denies what a
+//! plugin rejects, and allows what it accepts; exceptions are listed with their reasons.
 //!
-//! Needs root, `ip`, and Debian's containernetworking-plugins (1.1.1); else each trial shows as
-//! ignored, by name, and so do those of what this kernel or this version does not know, with the
-//! reason. `plugins::pinned::` are the same with the release that `tests/real/build.sh plugins` builds.
-//! Everything happens in a network namespace and on a veth pair of the test's own.
+//! Needs root, `ip`, and Debian's containernetworking-plugins (1.1.1); otherwise each test is
+//! ignored, by name, and so are configurations that this kernel or this version does not support,
+//! with the reason. `plugins::pinned::` runs the same tests with the release that
+//! `tests/real/build.sh plugins` builds. Everything happens in a network namespace and on a veth
+//! pair of the test's own.
 
 pub(crate) mod host;
 mod injected;
@@ -21,7 +22,7 @@ use crate::support;
 
 const CASES: &str = include_str!("../../fixtures/cases/plugins.json");
 
-/// Where nadmit says otherwise than the plugins, on purpose.
+/// Deliberate differences between nadmit and the plugins.
 const STRICTER: &[(&str, &str)] = &[
     (
         "tuning-mac-eight-bytes",
@@ -41,27 +42,27 @@ const STRICTER: &[(&str, &str)] = &[
 #[derive(Deserialize, Clone)]
 struct Case {
     id: String,
-    /// The configuration; `MASTER`, its address `MASTERMAC`, and `BRIDGE` in it are the test's own
-    /// interfaces.
+    /// The configuration, in which `MASTER`, its address `MASTERMAC`, and `BRIDGE` stand for the
+    /// test's own interfaces.
     config: Value,
-    /// The version of the plugins from which on they behave as the rule says.
+    /// The first version of the plugins that behaves as the rule says.
     #[serde(default)]
     since: Option<String>,
-    /// The version of the plugins from which on they refuse it; older ones take it, and nadmit warns.
+    /// The first version of the plugins that rejects it; older ones accept it, and nadmit warns.
     #[serde(default)]
     refused_since: Option<String>,
-    /// The kind of interface that the kernel has to know before the plugin says anything of use.
+    /// The kind of interface that the kernel has to support for a meaningful result.
     #[serde(default)]
     needs: Option<String>,
-    /// The project of a plugin that is not in the package: it is judged as its source says.
+    /// The project of a plugin that is not in the package: its verdict follows from its source.
     #[serde(default)]
     absent: Option<String>,
-    /// What nadmit answers, where not every machine can ask the plugin: this is tried everywhere.
+    /// nadmit's verdict, where not every machine can run the plugin: this is checked everywhere.
     #[serde(default)]
     expected: Option<String>,
 }
 
-/// What is judged, but cannot be tried here, and why.
+/// Plugins that have rules, but cannot be run here, and the reasons.
 const NOT_TRIED: &[(&str, &str)] = &[("dhcp", "needs its daemon and a server")];
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -96,7 +97,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-/// Returns a trial for each configuration, by one release of the plugins.
+/// Returns a test for each configuration with one release of the plugins.
 fn of_release(group: &str, plugins: Option<Plugins>, cases: &[Case]) -> Vec<Trial> {
     let plugins = plugins.filter(Plugins::can_run);
     let host: SharedHost = Arc::default();
@@ -115,7 +116,7 @@ fn of_release(group: &str, plugins: Option<Plugins>, cases: &[Case]) -> Vec<Tria
     trials.chain([injected]).collect()
 }
 
-/// Returns the reason why a configuration is not tried.
+/// Returns the reason why a configuration is not run.
 fn why_not(case: &Case, plugins: Option<&Plugins>) -> Option<String> {
     if let Some(project) = &case.absent {
         return Some(format!("{project} is not in the package"));
@@ -134,7 +135,7 @@ fn why_not(case: &Case, plugins: Option<&Plugins>) -> Option<String> {
     }
 }
 
-/// Made once, by the first trial that needs it.
+/// Created once, by the first test that needs it.
 type SharedHost = Arc<OnceLock<Result<Host, String>>>;
 
 fn made<'h>(host: &'h SharedHost, plugins: &Plugins) -> Result<&'h Host, Failed> {
@@ -165,7 +166,7 @@ fn run(case: &Case, release: &Plugins, host: &SharedHost) -> Result<(), Failed> 
         (_, Some(since)) => {
             verdict == Verdict::Warn && plugins.is_err() == (release.version >= since)
         }
-        // What a newer release refuses as well is stricter with an older one only.
+        // A configuration that a newer release rejects as well is stricter only with an older one.
         (Ok(()), None) => refuses == stricter,
         (Err(_), None) => refuses,
     };

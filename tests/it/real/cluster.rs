@@ -20,10 +20,10 @@ use super::{
 };
 use crate::{command, e2e::network_definition, shared::Shared};
 
-/// The longest that anything may take on a busy machine.
+/// The time limit of any wait on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 const A_MOMENT: Duration = Duration::from_millis(250);
-/// The longest that a command may take, as `timeout` reads it.
+/// The time limit of a command, in seconds, as an argument of `timeout`.
 const COMMAND: &str = "240";
 /// nadmit's image; it is never pulled.
 pub(super) const IMAGE: &str = "nadmit:test";
@@ -38,7 +38,7 @@ pub(super) struct Cluster {
     wire: Arc<Wire>,
 }
 
-/// The end of a command, and its words on both streams.
+/// The exit status of a command and its output on both streams.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) code: Option<i32>,
@@ -47,19 +47,19 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Whether it ended well.
+    /// Returns true if the command succeeded.
     pub(super) fn is_well(&self) -> bool {
         self.code == Some(0)
     }
 
-    /// Returns its words on both streams.
+    /// Returns its output on both streams.
     pub(super) fn said(&self) -> String {
         format!("{}{}", self.out, self.errors)
     }
 }
 
 impl Cluster {
-    /// Starts a cluster of so many nodes that knows the kind of networks.
+    /// Starts a cluster with this number of nodes and the NetworkAttachmentDefinition kind.
     pub(super) fn start(nodes: usize) -> Result<Self, Failed> {
         let parts = Parts::find()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,7 +109,7 @@ impl Cluster {
         &self.wire.master
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to completion.
     pub(super) fn told(mut command: Command, input: &str) -> Result<Told, Failed> {
         let output = command::run(&mut command, input)?;
         Ok(Told {
@@ -124,7 +124,7 @@ impl Cluster {
         let mut command = Command::new("timeout");
         command.arg(COMMAND).arg(program).args(arguments);
         command.env("KUBECONFIG", &self.kubeconfig);
-        // What kubectl has cached belongs to the server's folder.
+        // kubectl's cache belongs in the server's folder.
         command.env("HOME", self.control_plane.server.folder());
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("NADMIT_") {
@@ -139,12 +139,12 @@ impl Cluster {
         &self.kubeconfig
     }
 
-    /// Returns kubectl.
+    /// Returns the path of kubectl.
     pub(super) fn kubectl_program(&self) -> &std::path::Path {
         &self.parts.kubectl
     }
 
-    /// Returns the folder below which containers have their roots.
+    /// Returns the folder that contains the containers' roots.
     pub(super) fn roots(&self) -> Result<PathBuf, Failed> {
         Ok(self.nodes.as_ref().ok_or("no node")?.roots())
     }
@@ -157,7 +157,7 @@ impl Cluster {
         )
     }
 
-    /// Returns what kubectl prints; it has to go well.
+    /// Runs kubectl, which has to succeed, and returns its output.
     pub(super) fn done(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {
         let told = self.kubectl(arguments, input)?;
         match told.is_well() {
@@ -174,7 +174,7 @@ impl Cluster {
         )
     }
 
-    /// Runs a command of nadmit, which has to go well, and prints what it says.
+    /// Runs a command of nadmit, which has to succeed, and prints its output.
     pub(super) fn nadmit_does(&self, arguments: &[&str]) -> Result<Told, Failed> {
         let begun = Instant::now();
         let told = self.nadmit(arguments)?;
@@ -202,7 +202,7 @@ impl Cluster {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Reads the addresses of a pod's interface as the kernel has them, without those of the link.
+    /// Returns the addresses of a pod's interface from the kernel, without link-local ones.
     pub(super) fn addresses(
         &self,
         namespace: &str,
@@ -229,7 +229,7 @@ impl Cluster {
         Ok(addresses)
     }
 
-    /// Tries until there is something; the complaint comes with what everybody has said.
+    /// Polls until there is a result; the error has everyone's last log lines.
     pub(super) fn soon<T>(
         &self,
         complaint: &str,
@@ -249,7 +249,7 @@ impl Cluster {
         }
     }
 
-    /// Sees that the nodes have nothing to complain of.
+    /// Checks that the nodes report no faults.
     pub(super) fn is_content(&self) -> Result<(), Failed> {
         let complaints = self.nodes.as_ref().map(Running::complaints);
         let complaints = complaints.unwrap_or_default();
@@ -259,7 +259,7 @@ impl Cluster {
         }
     }
 
-    /// Returns what nodes and control plane have said last.
+    /// Returns the last log lines of nodes and control plane.
     pub(super) fn said(&self) -> String {
         let of_nodes = self.nodes.as_ref().map(Running::said);
         format!(
@@ -279,16 +279,16 @@ impl Drop for Cluster {
 }
 
 static SHARED: Shared<Cluster> = Shared::new();
-/// Held by a trial: clusters are large, and a machine may be small.
+/// Held by a test while it runs: clusters are large, and a machine may be small.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs a trial alone.
+/// Runs a test while no other one of this group runs.
 pub(super) fn alone(trial: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     trial()
 }
 
-/// Returns the cluster that trials share, in which nadmit is installed; the first caller starts it.
+/// Returns the cluster that tests share, with nadmit installed; the first caller starts it.
 pub(super) fn installed() -> Result<Arc<Cluster>, Failed> {
     SHARED.get(|| {
         let cluster = Cluster::start(2)?;
@@ -297,7 +297,7 @@ pub(super) fn installed() -> Result<Arc<Cluster>, Failed> {
     })
 }
 
-/// Ends the shared cluster behind the last trial: nothing else would end its processes.
+/// Ends the shared cluster after the last test: nothing else would end its processes.
 pub(crate) fn end() {
     SHARED.end();
 }

@@ -1,7 +1,7 @@
 //! etcd, kube-apiserver, kube-controller-manager and kube-scheduler as processes.
 //!
-//! The API server listens on the address of the node's bridge, so that pods reach it. It calls webhooks at
-//! the addresses of their pods, for nobody here brings a Service's address to them.
+//! The API server listens on the address of the node's bridge, so that pods reach it. It calls
+//! webhooks at the addresses of their pods, because no kube-proxy serves a Service's address here.
 
 use std::{
     fs, io,
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::parts::Parts;
 use crate::api_server::{RealServer, Shape};
 
-/// All controllers but those that no trial has use for.
+/// All controllers except those that no test needs.
 const CONTROLLERS: &str = "*,-horizontal-pod-autoscaler-controller,-persistentvolume-binder-controller,\
     -persistentvolume-attach-detach-controller,-persistentvolume-expander-controller,\
     -ephemeral-volume-controller,-volumeattributesclass-protection-controller,\
@@ -32,8 +32,7 @@ pub(super) struct ControlPlane {
 impl ControlPlane {
     /// Starts all four.
     ///
-    /// # Errors
-    /// When one does not start.
+    /// # Errors If one does not start.
     pub(super) async fn start(
         parts: &Parts,
         address: IpAddr,
@@ -77,13 +76,13 @@ impl ControlPlane {
         })
     }
 
-    /// Returns the end of what each of them has logged.
+    /// Returns the last log lines of each.
     pub(super) fn said(&self) -> String {
         self.server.said()
     }
 }
 
-/// Writes an authority and the API server's certificate, and returns the authority's file.
+/// Creates a CA and the API server's certificate, and returns the CA's file.
 fn certify(folder: &Path, address: IpAddr) -> Result<PathBuf, Box<dyn std::error::Error>> {
     let mut params = CertificateParams::default();
     params

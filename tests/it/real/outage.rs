@@ -1,12 +1,13 @@
-//! nadmit away while pods are bound: they wait for their addresses, get them late, and then start.
+//! nadmit is unavailable while pods are bound: they wait for their addresses, get them late, and
+//! then start.
 
 use libtest_mimic::Failed;
 
 use super::{
     Named,
     cluster::{Cluster, installed},
-    stage::{namespace, pool, stateful_set},
     statefulset::agreed,
+    steps::{namespace, pool, stateful_set},
 };
 
 pub(super) const TRIALS: &[Named] = &[("addresses_that_were_missed_are_put_in_late", late)];
@@ -23,7 +24,7 @@ fn late() -> Result<(), Failed> {
     cluster.until_ready("late")?;
     replicas(&cluster, 0)?;
     let hung = hangs(&cluster);
-    // Whatever became of that: others need it.
+    // Restored even after a failure: other tests need it.
     replicas(&cluster, 2)?;
     hung?;
     let pods = cluster.until_pods(NAMESPACE, 1)?;
@@ -37,7 +38,7 @@ fn late() -> Result<(), Failed> {
     cluster.is_content()
 }
 
-/// Waits until a pod without addresses hangs on its node, because the plugin gets none.
+/// Waits until a pod without addresses is stuck on its node, because the plugin gets none.
 fn hangs(cluster: &Cluster) -> Result<(), Failed> {
     cluster.apply(&[stateful_set(NAMESPACE, "db", 1, "storage")])?;
     cluster.soon("the pod does not hang", || {
@@ -48,7 +49,7 @@ fn hangs(cluster: &Cluster) -> Result<(), Failed> {
     })
 }
 
-/// Scales nadmit, and waits until so many replicas are there.
+/// Scales nadmit, and waits until this number of replicas is ready.
 fn replicas(cluster: &Cluster, count: usize) -> Result<(), Failed> {
     let replicas = format!("--replicas={count}");
     cluster.done(

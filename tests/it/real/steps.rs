@@ -1,4 +1,4 @@
-//! The objects that trials put into a cluster: namespaces, pools, networks and workloads.
+//! The objects that tests create in a cluster: namespaces, pools, networks and workloads.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 
-/// The annotation by which a pod asks for networks.
+/// The annotation by which a pod selects networks.
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
-/// The annotation in which Multus says what it attached.
+/// The annotation in which Multus reports what it attached.
 pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 impl Cluster {
@@ -20,7 +20,8 @@ impl Cluster {
             .map(drop)
     }
 
-    /// Returns the network `storage` of a namespace, on the host's interface, whose addresses are the pool's.
+    /// Returns the network `storage` of a namespace, on the host's interface, with addresses from
+    /// the pool.
     pub(super) fn network(&self, namespace: &str, pool: &str) -> Value {
         let config = json!({
             "cniVersion": "0.3.1", "name": "storage",
@@ -39,7 +40,7 @@ impl Cluster {
         })
     }
 
-    /// Returns a network on the host's interface that has no addresses.
+    /// Returns a network without addresses on the host's interface.
     pub(super) fn plain_network(&self, namespace: &str, name: &str) -> Value {
         let config = json!({
             "cniVersion": "0.3.1", "name": name,
@@ -52,7 +53,7 @@ impl Cluster {
         })
     }
 
-    /// Waits until a pool gives addresses.
+    /// Waits until a pool allocates addresses.
     pub(super) fn until_ready(&self, pool: &str) -> Result<(), Failed> {
         let pool = format!("addresspool/{pool}");
         self.done(
@@ -62,7 +63,8 @@ impl Cluster {
         .map(drop)
     }
 
-    /// Waits until so many pods of a namespace are ready, and no more are there; returns their UIDs by name.
+    /// Waits until exactly this number of pods exists in a namespace and all are ready; returns
+    /// their UIDs by name.
     pub(super) fn until_pods(
         &self,
         namespace: &str,
@@ -80,7 +82,7 @@ impl Cluster {
         })
     }
 
-    /// Returns the addresses that Multus says an interface of a pod has.
+    /// Returns the addresses of a pod's interface that Multus reports.
     pub(super) fn reported(
         &self,
         namespace: &str,
@@ -97,7 +99,7 @@ impl Cluster {
         Ok(ips)
     }
 
-    /// Returns the addresses that the records give the pods of a namespace, by pod.
+    /// Returns the recorded addresses of a namespace's pods, by pod.
     pub(super) fn recorded(
         &self,
         namespace: &str,
@@ -133,7 +135,7 @@ pub(super) fn namespace(name: &str, labels: &[(&str, &str)]) -> Value {
     })
 }
 
-/// Returns a pool that all may draw from.
+/// Returns a pool that serves all namespaces.
 pub(super) fn pool(name: &str, ranges: &[&str]) -> Value {
     let ranges: Vec<Value> = ranges.iter().map(|range| json!({"range": range})).collect();
     json!({
@@ -163,7 +165,7 @@ pub(super) fn stateful_set(namespace: &str, name: &str, replicas: u32, network: 
     })
 }
 
-/// Whether a pod is ready and stays.
+/// Returns true if a pod is ready and not being deleted.
 pub(super) fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
     let mut conditions = conditions.into_iter().flatten();
@@ -171,7 +173,7 @@ pub(super) fn is_ready(pod: &Value) -> bool {
         && conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
 }
 
-/// Returns a text of JSON.
+/// Returns a string value.
 pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

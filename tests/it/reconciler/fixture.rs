@@ -1,4 +1,4 @@
-//! A cluster with replicas of nadmit in it, of which each trial tells a story.
+//! A cluster with replicas of nadmit, in which each test runs its scenario.
 
 use std::{
     future::Future,
@@ -39,7 +39,7 @@ pub(super) const SLICES: &str = "addressslices.nadmit.io";
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
-/// A trial on one thread, in paused time.
+/// Registers a test on one thread, in paused time.
 pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = Told> + 'static,
@@ -53,7 +53,7 @@ where
     })
 }
 
-/// A cluster with a pool, a network of it, a namespace and two nodes.
+/// A cluster with a pool, a network of the pool, a namespace and two nodes.
 pub(super) struct World {
     pub(super) server: ApiServer,
     clock: Clock,
@@ -76,7 +76,7 @@ impl Drop for Replica {
     }
 }
 
-/// What people were told.
+/// The emitted events: object, reason and message.
 #[derive(Default)]
 pub(super) struct Said(Mutex<Vec<(String, &'static str, String)>>);
 
@@ -88,7 +88,7 @@ impl Notices for Said {
 }
 
 impl Said {
-    /// Whom something was told of for this reason, in order.
+    /// Returns the objects of the events with this reason, in order.
     pub(super) fn of(&self, reason: &str) -> Vec<String> {
         let said = self.0.lock().unwrap_or_else(|e| e.into_inner());
         let of_reason = said.iter().filter(|one| one.1 == reason);
@@ -98,7 +98,7 @@ impl Said {
     }
 }
 
-/// Looks by the source that feeds the catalog.
+/// Live reads through the source that feeds the catalog.
 struct Looks(sources::ClusterSource);
 
 impl Live for Looks {
@@ -123,7 +123,7 @@ impl Live for Looks {
 }
 
 impl World {
-    /// With a pool of this specification.
+    /// Returns a cluster with a pool of this specification.
     pub(super) fn with(pool: &Value) -> Self {
         let world = Self {
             server: ApiServer::new(),
@@ -158,7 +158,7 @@ impl World {
         }))
     }
 
-    /// Of slices of 16 addresses.
+    /// Returns a cluster whose pool has slices of 16 addresses.
     pub(super) fn sliced() -> Self {
         Self::with(&json!({
             "ranges": [{"range": "192.0.2.0/24"}], "quarantine": "30s", "namespaceSelector": {},
@@ -166,7 +166,7 @@ impl World {
         }))
     }
 
-    /// Puts a node there, or says how it is.
+    /// Creates a node, or updates its readiness.
     pub(super) fn node(&self, name: &str, ready: bool) {
         let status = if ready { "True" } else { "Unknown" };
         self.server.put(json!({
@@ -175,7 +175,7 @@ impl World {
         }));
     }
 
-    /// A pod, bound to a node if one is named.
+    /// Creates a pod, bound to a node if one is named.
     pub(super) fn pod(&self, name: &str, annotations: Value, node: Option<&str>) -> String {
         self.server.put(json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -185,7 +185,7 @@ impl World {
         self.uid(name)
     }
 
-    /// The same, whose network-status shows an address on `storage-net`.
+    /// Creates a pod whose network-status shows an address on `storage-net`.
     pub(super) fn running(&self, name: &str, ip: &str, node: &str) -> String {
         self.pod(name, carrying(ip), Some(node))
     }
@@ -207,7 +207,8 @@ impl World {
         kube::Api::namespaced(self.server.client(), "db")
     }
 
-    /// A replica whose watches and index are whole; `leads` for ever, or until told otherwise.
+    /// Starts a replica and waits until its watches and its index are synced; `leads` sets whether
+    /// it is the leader.
     pub(super) async fn replica(&self, name: &str, leads: bool) -> Result<Replica, Failed> {
         let stop = CancellationToken::new();
         let server = self.server.named(name);
@@ -254,7 +255,7 @@ impl World {
         })
     }
 
-    /// Who has which address, as the server stores it.
+    /// Returns the recorded addresses with their holders, as the server stores them.
     pub(super) fn held(&self) -> Vec<(String, String)> {
         let all = self.server.all(RECORDS);
         let pair = |object: &Arc<Value>| {
@@ -270,7 +271,7 @@ impl World {
         all.iter().map(pair).collect()
     }
 
-    /// An allocation of an address to a pod that has this UID on a node.
+    /// Returns the allocation of an address to a pod with this UID on a node.
     pub(super) fn record(&self, ip: &str, pod: &str, uid: &str, node: &str) -> Allocation {
         Allocation {
             address: address(ip),
@@ -308,20 +309,20 @@ impl Replica {
         self.index.lock().is_ready("storage")
     }
 
-    /// Records an allocation past everything.
+    /// Stores an allocation without a review.
     pub(super) async fn write(&self, record: Allocation) -> Told {
         self.ledger.write(vec![Write::Create(record)]).await?;
         Ok(())
     }
 }
 
-/// The annotations of a pod that has an address on `storage-net`.
+/// Returns the annotations of a pod that has an address on `storage-net`.
 pub(super) fn carrying(ip: &str) -> Value {
     let status = json!([{"name": "db/storage-net", "interface": "net1", "ips": [ip]}]);
     json!({NETWORKS: asking(ip), STATUS: status.to_string()})
 }
 
-/// The annotation that asks for it.
+/// Returns the annotation that requests the address.
 pub(super) fn asking(ip: &str) -> String {
     json!([{"name": "storage-net", "ips": [format!("{ip}/24")]}]).to_string()
 }
@@ -350,7 +351,7 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Tol
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-/// Tokio's time, counted from the day on which the stand-in begins.
+/// Returns tokio's time, counted from the stand-in's first day.
 fn of_tokio() -> Clock {
     let began = Instant::now();
     let day = Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! `nadmit adopt --dry-run`, against a stand-in for the API server over HTTP.
+//! `nadmit adopt --dry-run`, tested against a stand-in for the API server over HTTP.
 
 use std::{fs, process::Command};
 
@@ -20,7 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A cluster in which Whereabouts gave the addresses.
+/// A cluster in which Whereabouts allocated the addresses.
 const CLUSTER: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -62,14 +62,14 @@ metadata:
 spec: {containers: []}
 "#;
 
-/// The network as it will be.
+/// The network after the migration.
 const CHANGED: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: storage-net, namespace: db, annotations: {nadmit.io/address-pool: storage}}
 spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static"}}'}
 "#;
 
-/// Runs `nadmit adopt` against a server; the exit code, and what was said on both streams.
+/// Runs `nadmit adopt` against a server; returns the exit code and the output on both streams.
 fn adopt(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, String), Failed> {
     let folder = tempfile::tempdir()?;
     let kubeconfig = folder.path().join("kubeconfig");
@@ -144,7 +144,7 @@ pool storage in the unnamed address space for db/storage-net
     // Nothing was written.
     let verbs: Vec<String> = server.asked().into_keys().map(|(verb, _)| verb).collect();
     holds(verbs.iter().all(|verb| verb == "list"), verbs)?;
-    // A manifest that is none is said to be so.
+    // An unreadable manifest is reported.
     fs::write(&file, "kind: [")?;
     let (code, said) = adopt(&server, &["--dry-run", &file])?;
     same(code, Some(2))?;
@@ -205,7 +205,7 @@ fn forbidden() -> Told {
         same(code, Some(2))?;
         says(&said, &[part])?;
     }
-    // Where nadmit is not installed yet, nothing is recorded.
+    // While nadmit is not installed, nothing is recorded.
     let store = Store::of_text(CLUSTER)?.without("addressallocations");
     let (code, said) = adopt(&ApiServer::start(store, 2, Vec::new())?, &["--dry-run"])?;
     same(code, Some(1))?;

@@ -1,4 +1,4 @@
-//! What is told as Events.
+//! The events that the reconciler emits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -93,7 +93,7 @@ async fn event() -> Told {
     )?;
     same(&event["note"], &json!("192.0.2.5 is used by two"))?;
     same(&event["reportingInstance"], &json!("nadmit-0"))?;
-    // As kubectl describe looks for what lives in no namespace.
+    // As `kubectl describe` looks up the events of a cluster-scoped object.
     let event = of("storage").ok_or("no event of the pool")?;
     same(
         (&event["metadata"]["namespace"], &event["type"]),

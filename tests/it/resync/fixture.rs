@@ -1,4 +1,4 @@
-//! A world whose status is written.
+//! A catalog and a ledger whose status is written.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,7 +72,7 @@ impl Stage {
         )
     }
 
-    /// The world has these objects besides.
+    /// Replaces the catalog with the base objects and these.
     pub(super) fn show(&self, more: &str) -> Told {
         let text = format!("{WORLD}---\n{more}");
         let read = manifests::read(&text, "world.yaml");
@@ -94,7 +94,7 @@ impl Stage {
         Ok(())
     }
 
-    /// From now on these addresses are held: `192.0.2.<last>` each, by whom.
+    /// Replaces the held addresses: `192.0.2.<last>` each, with its holder.
     pub(super) fn hold(&mut self, held: &[(u8, Value)]) -> Told {
         self.version += 1;
         let version = Version(self.version);
@@ -120,7 +120,7 @@ impl Stage {
         self.hold(&held)
     }
 
-    /// How often a status was written.
+    /// Returns the number of writes of the status.
     pub(super) fn writes(&self, resource: &str) -> u64 {
         let key = ("patch".to_owned(), format!("{resource}.nadmit.io/status"));
         self.server.written().get(&key).copied().unwrap_or(0)
@@ -131,7 +131,7 @@ impl Stage {
         Ok(pool["status"].clone())
     }
 
-    /// Status, reason and message of an object's only condition.
+    /// Returns status, reason and message of an object's only condition.
     pub(super) fn condition(
         &self,
         kind: &str,

@@ -1,4 +1,4 @@
-//! Who leads.
+//! Leader election.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) fn trials() -> Vec<Trial> {
 
 const STEP: Duration = Duration::from_millis(50);
 
-/// A replica that stands for the lease.
+/// A replica that takes part in the election.
 struct Replica {
     leads: watch::Receiver<bool>,
     metric: Scraped,
@@ -63,7 +63,7 @@ impl Replica {
         self.alive && *self.leads.borrow()
     }
 
-    /// It ends without a word.
+    /// Ends without releasing the Lease.
     fn crash(&mut self) {
         self.task.abort();
         self.alive = false;
@@ -79,7 +79,8 @@ fn pair() -> Result<(ApiServer, Wall, Replica, Replica), libtest_mimic::Failed> 
     Ok((server, wall, a, b))
 }
 
-/// Lets time pass; says how long `until` took to hold. Two leaders at a time are an error.
+/// Lets time pass until `until` holds, and returns how long that took. Fails if there are two
+/// leaders at a time.
 async fn pass(
     replicas: &[&Replica],
     longest: Duration,
@@ -145,12 +146,12 @@ async fn lost_api() -> Told {
         )?;
         pass(&[&a, &b], seconds(60), || b.leads()).await?;
         same(b.leads(), true)?;
-        // It is a follower like any other once it is heard again.
+        // It is a follower like any other once it reaches the server again.
         server.heal();
         pass(&[&a, &b], seconds(60), || false).await?;
         same((a.leads(), b.leads()), (false, true))?;
     }
-    // Without an API nobody leads, and afterwards somebody does.
+    // Without an API server there is no leader, and afterwards there is one.
     let (server, _, a, b) = pair()?;
     pass(&[&a, &b], seconds(31), || false).await?;
     server.fault(Rule::of("*", "*", Failure::Unavailable.into()));
@@ -176,7 +177,7 @@ async fn lost_answers() -> Told {
 async fn wrong_clocks() -> Told {
     let server = ApiServer::new();
     server.namespace("nadmit", &[]);
-    // One that stands still, and one that is a day ahead of it.
+    // One clock that stands still, and one that is a day ahead.
     let still = Wall::at("2026-03-01T12:00:00Z")?;
     let frozen = still.now();
     let options = LeaseOptions::new("nadmit", "a");
@@ -214,7 +215,7 @@ async fn bystander() -> Told {
     same(annotations.get("count").map(String::as_str), Some("39"))
 }
 
-/// Replicas that come, crash and end, and a server that fails in every way.
+/// Replicas start, crash and shut down, and the server fails in every way.
 async fn storm() -> Told {
     for seed in 0..6_u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

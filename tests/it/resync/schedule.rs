@@ -1,4 +1,4 @@
-//! When the full comparison runs.
+//! The schedule of full resyncs.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
@@ -50,14 +50,14 @@ struct Replica {
     written: watch::Sender<Option<String>>,
     told: Kept,
     metrics: Scraped,
-    /// When runs began and how many of them came to their end.
+    /// The start times of its runs, and the number of finished runs.
     runs: Rc<RefCell<(Vec<String>, usize)>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Replica {
-    /// Each of its runs lasts so long, and ends so.
+    /// Returns a replica whose runs take this long and have this result.
     fn of(server: &ApiServer, wall: &Wall, lasts: Duration, ends: Result<&str, &str>) -> Self {
         let (leads, leading) = watch::channel(false);
         let (written, text) = watch::channel(None);
@@ -72,7 +72,7 @@ impl Replica {
         let (seen, wall, cancel) = (Rc::clone(&runs), wall.clone(), stop.clone());
         let compare = move || {
             let (seen, ends) = (Rc::clone(&seen), ends.clone());
-            // To the second, as a schedule means it.
+            // In whole seconds, as in a schedule.
             let now = wall.now().as_second();
             let now = jiff::Timestamp::from_second(now).unwrap_or_default();
             seen.borrow_mut().0.push(now.to_string());
@@ -106,7 +106,7 @@ impl Replica {
         self.written.send_replace(Some(text.to_owned()));
     }
 
-    /// When runs began since the last time that this was asked.
+    /// Returns the start times of runs since the last call.
     fn runs(&self) -> Vec<String> {
         std::mem::take(&mut self.runs.borrow_mut().0)
     }
@@ -126,7 +126,7 @@ fn server() -> ApiServer {
     server
 }
 
-/// The last run, as every replica reads it.
+/// Returns the last run, as every replica reads it.
 fn recorded(server: &ApiServer) -> Result<Value, Failed> {
     let lease = server.stored("leases.coordination.k8s.io", "nadmit", "nadmit");
     let lease = lease.ok_or("no lease")?;
@@ -171,7 +171,7 @@ async fn slept() -> Told {
     let replica = Replica::quick(&server, &wall);
     replica.lead(true);
     wall.until("2026-03-01T20:00:00Z").await?;
-    // The machine sleeps for three nights.
+    // The machine is suspended for three nights.
     wall.set(3 * 86_400);
     sleep(Duration::from_secs(60)).await;
     same(replica.runs().len(), 1)?;
@@ -189,7 +189,7 @@ async fn set_back() -> Told {
     wall.set(-2 * 3_600);
     wall.until("2026-03-01T12:00:00Z").await?;
     same(replica.runs(), Vec::new())?;
-    // By a year: whoever waited for it would wait for a year.
+    // By a year: a replica that waited for this time would wait for a year.
     wall.set(-365 * 86_400);
     wall.until("2025-03-02T12:00:00Z").await?;
     same(replica.runs(), vec!["2025-03-02T04:30:00Z".to_owned()])
@@ -218,7 +218,7 @@ async fn edits() -> Told {
     wall.until("2026-03-02T00:00:00Z").await?;
     same(replica.metrics.value("schedule_invalid")?, 0)?;
     same(replica.runs(), vec!["2026-03-01T18:00:00Z".to_owned()])?;
-    // Without the file the default holds again.
+    // Without the file the default applies again.
     replica.written.send_replace(None);
     wall.until("2026-03-02T12:00:00Z").await?;
     same(replica.runs(), vec!["2026-03-02T04:30:00Z".to_owned()])?;
@@ -231,7 +231,7 @@ async fn new_schedule() -> Told {
     replica.lead(true);
     wall.until("2026-03-01T12:10:00Z").await?;
     same(replica.runs().len(), 1)?;
-    // By this one there were runs at 05:00 to 12:00, which nobody had asked for then.
+    // By this schedule there were runs from 05:00 to 12:00, which were not scheduled at that time.
     replica.write("0 * * * *");
     wall.until("2026-03-01T13:30:00Z").await?;
     same(replica.runs(), vec!["2026-03-01T13:00:00Z".to_owned()])
@@ -247,7 +247,7 @@ async fn only_leader() -> Told {
     wall.until("2026-03-03T00:00:00Z").await?;
     same(a.runs(), vec!["2026-03-01T04:30:00Z".to_owned()])?;
     same(b.runs(), vec!["2026-03-02T04:30:00Z".to_owned()])?;
-    // Where nobody says who leads, nobody does.
+    // Without leader election information no replica leads.
     drop(b.leads);
     sleep(Duration::from_secs(2 * 86_400)).await;
     same(b.runs.borrow().0.len(), 0)
@@ -265,7 +265,7 @@ async fn handed_over() -> Told {
     b.lead(true);
     wall.until("2026-03-01T12:00:00Z").await?;
     same((a.runs().len(), b.runs()), (1, Vec::new()))?;
-    // For a night and more nobody leads.
+    // For more than a night no replica leads.
     b.lead(false);
     wall.until("2026-03-03T12:00:00Z").await?;
     a.lead(true);

@@ -1,4 +1,4 @@
-//! What happened, line by line, and the first invariant that did not hold.
+//! The event log, and the first violated invariant.
 
 use std::{
     fmt::Display,
@@ -7,10 +7,10 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-/// No history that comes to rest has so many lines, which is some thousands.
+/// The maximum length of the log. A scenario that comes to rest writes a few thousand lines.
 const MOST: usize = 50_000;
 
-/// The events of a history, in their order. Clones are the same log.
+/// The events of a scenario, in order. Clones share the log.
 #[derive(Clone)]
 pub(super) struct Log(Arc<Inner>);
 
@@ -22,7 +22,7 @@ struct Inner {
 }
 
 impl Log {
-    /// Begins now.
+    /// Starts an empty log now.
     pub(super) fn begin() -> Self {
         Self(Arc::new(Inner {
             began: Instant::now(),
@@ -32,7 +32,7 @@ impl Log {
         }))
     }
 
-    /// Writes a line, with the time since the beginning in seconds.
+    /// Appends a line, with the time since the start in seconds.
     pub(super) fn say(&self, line: impl Display) {
         let at = self.0.began.elapsed().as_millis();
         let line = format!("{:>6}.{:03} {line}", at / 1000, at % 1000);
@@ -44,13 +44,13 @@ impl Log {
         }
     }
 
-    /// L5: what never comes to rest breaks.
+    /// L5: a scenario that never comes to rest is a failure.
     pub(super) async fn overflow(&self) {
         self.0.full.notified().await;
         self.broken("L5: it never comes to rest");
     }
 
-    /// An invariant does not hold. The first one counts.
+    /// Records a violated invariant. Only the first one counts.
     pub(super) fn broken(&self, what: impl Display) {
         self.say(format_args!("BROKEN {what}"));
         let broken = self.0.broken.lock();
@@ -58,7 +58,7 @@ impl Log {
         broken.get_or_insert_with(|| what.to_string());
     }
 
-    /// What did not hold, if anything.
+    /// Returns the first violated invariant, if any.
     pub(super) fn verdict(&self) -> Option<String> {
         let broken = self.0.broken.lock();
         broken.unwrap_or_else(PoisonError::into_inner).clone()

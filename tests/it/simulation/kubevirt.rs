@@ -1,18 +1,19 @@
-//! What KubeVirt's controllers make of virtual machines.
+//! The actions of KubeVirt's controllers.
 //!
-//! One launcher pod for an instance, and a further one, with the migration's name and UID, while that is
-//! Pending. When the machine has moved the source ends; when it could not, the target is deleted. After a
-//! launcher has ended the instance is made anew, once no pod of it is left.
+//! There is one launcher pod for an instance, and another, with the migration's name and UID, while
+//! that is Pending. When the migration has succeeded the source ends; when it has failed, the
+//! target is deleted. After a launcher has ended, the instance is created again once no pod of it
+//! is left.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
-    dice::Dice,
+    cluster::{World, has_ended, is_going, meta, node_of, path_of},
     machines::{INSTANCES, MACHINES, MIGRATION_UID, MIGRATIONS, launcher, machine_of, set_target},
     nodes::STATUS,
-    world::{World, has_ended, is_going, meta, node_of, path_of},
+    rng::Dice,
 };
 
 /// How many looks a migration may take until its target runs.

@@ -1,11 +1,11 @@
-//! All chance of a history, drawn from its seed.
+//! All randomness of a scenario, derived from its seed.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-/// Numbers that follow from a seed. Clones draw from the same row.
+/// Random numbers from a seed. Clones share the sequence.
 #[derive(Clone)]
 pub(crate) struct Dice(Arc<Mutex<u64>>);
 
@@ -14,12 +14,13 @@ impl Dice {
         Self(Arc::new(Mutex::new(mixed(seed))))
     }
 
-    /// A row of its own, so that what one draws does not move what another gets.
+    /// Returns an independent sequence, so that draws from one do not affect the other. Advances
+    /// this one.
     pub(crate) fn fork(&self) -> Self {
         Self::of(self.next())
     }
 
-    /// The same, and it moves nothing here.
+    /// Returns an independent sequence without advancing this one.
     pub(crate) fn beside(&self) -> Self {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Self::of(!*state)
@@ -32,12 +33,12 @@ impl Dice {
         mixed(*state)
     }
 
-    /// A number under `end`; zero if there is none.
+    /// Returns a number below `end`; zero if `end` is zero.
     pub(crate) fn below(&self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or(0)
     }
 
-    /// A place in a list of so many.
+    /// Returns an index into a list of this length.
     pub(crate) fn index(&self, count: usize) -> usize {
         usize::try_from(self.below(count as u64)).unwrap_or(0)
     }

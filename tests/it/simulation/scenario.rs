@@ -1,15 +1,15 @@
-//! What a history is made of: drawn once, at its beginning.
+//! The parameters of a scenario, drawn once at its start.
 
 use serde_json::{Value, json};
 
-use super::dice::Dice;
+use super::rng::Dice;
 
-/// The namespaces of all histories: in both bindings are reviewed.
+/// The namespaces of all scenarios; bindings are reviewed in both.
 pub(super) const NAMESPACES: [&str; 2] = ["db", "web"];
 pub(super) const POOL: &str = "storage";
 pub(super) const NETWORK: &str = "storage-net";
 
-/// How much goes wrong.
+/// The amount of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weather {
     Calm,
@@ -17,21 +17,21 @@ pub(super) enum Weather {
     Storm,
 }
 
-/// Who plays in a history.
+/// The actors of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cast {
     /// Pods and StatefulSets.
     Pods,
-    /// The same, and virtual machines.
+    /// Pods, StatefulSets and virtual machines.
     Machines,
 }
 
-/// The circumstances of a history.
+/// The parameters of a scenario.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) replicas: usize,
     pub(super) nodes: usize,
-    /// Whether addresses are put in when a pod is created, instead of when it is bound.
+    /// Set if addresses are injected when a pod is created, instead of when it is bound.
     pub(super) at_creation: bool,
     pub(super) weather: Weather,
     pub(super) steps: u64,
@@ -40,10 +40,10 @@ pub(super) struct Plan {
     /// In seconds.
     pub(super) lost_node: u64,
     pub(super) pool: Value,
-    /// How many addresses each attachment gets.
+    /// The number of addresses of each attachment.
     pub(super) families: usize,
     pub(super) sticky: bool,
-    /// Whether replicas are told to lead, also two or none at a time, and no Lease says so.
+    /// Set if the scenario appoints leaders, at times two or none, and no Lease is used.
     pub(super) told_to_lead: bool,
     pub(super) cast: Cast,
 }
@@ -81,7 +81,8 @@ impl Plan {
         plan
     }
 
-    /// With machines there are MACs, and sometimes machines keep addresses, too.
+    /// Draws the settings for machines: there are MACs, and sometimes machines retain addresses,
+    /// too.
     fn draw_machines(&mut self, dice: &Dice) {
         if self.pool["macs"].is_null() {
             self.pool["macs"] = json!({"prefix": "02:5e:00"});
@@ -95,7 +96,7 @@ impl Plan {
         self.pool["nodeSliceSize"].is_string()
     }
 
-    /// Whether there are MACs that follow from no address.
+    /// Returns true if there are MACs that are not derived from an address.
     fn has_spare(&self) -> bool {
         let exact = self.pool["macs"]["end"].is_string()
             && self.pool["ranges"][0]["range"]
@@ -104,12 +105,12 @@ impl Plan {
         !exact
     }
 
-    /// Whether a machine keeps its addresses without a pod.
+    /// Returns true if a machine retains its addresses without a pod.
     pub(super) fn machines_keep_ips(&self) -> bool {
         self.sticky && (self.pool["virtualMachines"] == "MACAndIPs" || !self.has_spare())
     }
 
-    /// Whether it keeps its MAC.
+    /// Returns true if a machine retains its MAC without a pod.
     pub(super) fn machines_keep_macs(&self) -> bool {
         self.sticky || (self.is_sliced() && self.has_spare())
     }
@@ -153,12 +154,12 @@ impl Plan {
         spec
     }
 
-    /// The address space that addresses are unique in.
+    /// Returns the address space of the pool.
     pub(super) fn space(&self) -> &str {
         self.pool["networkName"].as_str().unwrap_or_default()
     }
 
-    /// What is there before anything happens.
+    /// Returns the objects that exist at the start.
     pub(super) fn objects(&self) -> Vec<Value> {
         let config = json!({
             "cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true, "mac": true},

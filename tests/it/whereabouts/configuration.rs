@@ -1,4 +1,4 @@
-//! What a configuration means: its ranges with their first and last addresses.
+//! The meaning of a configuration: its ranges with their first and last addresses.
 
 use libtest_mimic::Failed;
 use nadmit::{
@@ -15,7 +15,7 @@ use super::{
 
 pub(super) fn meaning(case: &Value) -> Result<Said, Failed> {
     let ipam = &case["ipam"];
-    // The range of the configuration itself comes before those of its list.
+    // The range of the configuration itself precedes those of its list.
     let own = ipam.get("range").is_some().then_some(ipam);
     let ranges: Vec<RangeSpec> = own
         .into_iter()
@@ -67,7 +67,7 @@ fn expected(range: &Value) -> Result<String, Failed> {
     let masked = text(&range["range"])?;
     let subnet = Subnet::parse(masked).map_err(|e| e.to_string())?;
     let hosts = subnet.hosts();
-    // It writes the network's address where none is written, and gives it in no case.
+    // It writes the network's address where none is written, and never allocates it.
     let network = subnet.window().first().to_string();
     let first = text(&range["range_start"])?;
     let first = match hosts {

@@ -1,5 +1,5 @@
-//! What Whereabouts v0.9.4 does, case by case, against nadmit's own ranges, index and reconciler.
-//! A case is a trial; one that is neither equal nor listed here with its reason fails.
+//! The test cases of Whereabouts v0.9.4 against nadmit's own ranges, index and reconciler. Each
+//! case is a test; one whose results are neither equal nor listed here with a reason fails.
 
 mod configuration;
 mod real;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const CASES: &str = include_str!("../../fixtures/cases/whereabouts.json");
 
-/// Where nadmit says otherwise: the trial, what it says, and why.
+/// Differences: the test, nadmit's result, and the reason.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "allocate_iterate::range_end beyond subnet is ignored",
@@ -77,7 +77,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What has no counterpart: the beginning of the trials' names, and why.
+/// Cases without a counterpart: the prefix of the tests' names, and the reason.
 const NOT_APPLICABLE: &[(&str, &str)] = &[
     ("config::non-whereabouts IPAM", "pools have no IPAM type"),
     ("config::no ipam key", "pools have no IPAM type"),
@@ -96,7 +96,7 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
     ),
 ];
 
-/// A section's name, and what nadmit and Whereabouts say to one of its cases.
+/// A section's name, and the function that runs one of its cases.
 type Section = (&'static str, Run);
 
 type Run = fn(&Value) -> Result<Said, Failed>;
@@ -111,7 +111,7 @@ const SECTIONS: &[Section] = &[
     ("reconciler", reconciler::cleaned),
 ];
 
-/// Two answers to one question.
+/// nadmit's and Whereabouts's results of a case.
 struct Said {
     nadmit: String,
     whereabouts: String,

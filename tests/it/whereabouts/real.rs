@@ -1,5 +1,6 @@
-//! The cases once more, through Whereabouts's own plugin (`tests/real/build.sh whereabouts`) and a real
-//! API server: the same address, or the same refusal. So what nadmit is compared with is what it does.
+//! The same cases through Whereabouts's own plugin (`tests/real/build.sh whereabouts`) and a real
+//! API server: it has to return the same address, or the same error. This verifies the expectations
+//! that nadmit is compared with.
 
 use std::{
     io::Write as _,
@@ -22,7 +23,7 @@ use crate::{
 
 /// The namespace of its records.
 const HOME: &str = "kube-system";
-/// The network namespace is the test's own: IPAM changes none.
+/// The test's own network namespace: IPAM does not change it.
 const NAMESPACE: &str = "/proc/self/ns/net";
 
 /// The kinds of its records.
@@ -48,11 +49,11 @@ const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
 /// The API server with the plugin's kinds.
 struct Records {
     server: Arc<SharedServer>,
-    /// Its file of settings on a node, in which nothing is set.
+    /// Its empty settings file on a node.
     settings: tempfile::NamedTempFile,
 }
 
-/// A request of the plugin.
+/// An ADD request to the plugin.
 struct Add<'c> {
     ipam: Value,
     args: &'c str,
@@ -109,10 +110,10 @@ fn compare(section: &str, network_name: &str, case: &Value) -> Result<(), Failed
                 *ip == format!("{expected}/{}", case["expected_mask_bits"])
             }
             Some(expected) => ip.split('/').next() == Some(expected),
-            // It is loaded, and gives what its range has.
+            // It is accepted, and allocates from its range.
             None => true,
         },
-        // A range is loaded that is too small to give anything.
+        // A range that is too small to allocate from is accepted.
         (None, Err(error)) => section == "config" && error.contains("too short"),
         (Some(_), Ok(_)) => false,
     };
@@ -122,7 +123,7 @@ fn compare(section: &str, network_name: &str, case: &Value) -> Result<(), Failed
     }
 }
 
-/// The first address, or the message of a refusal.
+/// The first address, or the error message.
 type Answer = Result<String, String>;
 
 fn iterate(records: &Records, network_name: &str, case: &Value) -> Result<Answer, Failed> {
@@ -191,8 +192,7 @@ impl Records {
         Ok(Self { server, settings })
     }
 
-    /// Adds to an `ipam` section what each case has. The name tells the records of one case from those of
-    /// others.
+    /// Completes an `ipam` section with common members. The name separates the records of cases.
     fn complete(&self, mut ipam: Map<String, Value>, network_name: &str) -> Value {
         ipam.insert("type".into(), json!("whereabouts"));
         ipam.insert("network_name".into(), json!(network_name));
@@ -204,7 +204,7 @@ impl Records {
         ipam.into()
     }
 
-    /// Writes a pool with records that others made.
+    /// Writes a pool with others' records.
     fn put(&self, network_name: &str, range: &str, reservations: &[Value]) -> Result<(), Failed> {
         if reservations.is_empty() {
             return Ok(());
@@ -235,7 +235,7 @@ impl Records {
         Ok(())
     }
 
-    /// Runs the plugin as libcni does; gives the first address, or what it says.
+    /// Runs the plugin as libcni does; returns the first address, or its error.
     fn add(&self, add: &Add<'_>) -> Result<Answer, Failed> {
         let config = json!({
             "cniVersion": "0.3.1", "name": "net", "type": "macvlan", "ipam": add.ipam,
@@ -285,7 +285,7 @@ fn records() -> Result<Arc<Records>, Failed> {
     RECORDS.get(Records::new)
 }
 
-/// Lets the shared server go behind the last trial.
+/// Releases the shared server after the last test.
 pub(crate) fn end() {
     RECORDS.end();
 }

@@ -1,4 +1,4 @@
-//! What is taken back from whom.
+//! Release of addresses by the reconciler.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -16,8 +16,8 @@ use super::{
     text,
 };
 
-/// Which addresses are freed. nadmit's record is one for each address of a space, as Whereabouts's
-/// second kind is: where a case has those, they are the records.
+/// Returns the released addresses. nadmit has one record for each address of a space, like
+/// Whereabouts's second kind: where a case has those, they are the records.
 pub(super) fn cleaned(case: &Value) -> Result<Said, Failed> {
     let none = Map::new();
     let pools = case["pools"].as_object().unwrap_or(&none);
@@ -97,7 +97,7 @@ fn records(
     Ok(records)
 }
 
-/// The pods of a case, as a cluster shows them.
+/// The pods of a case, as a cluster reports them.
 struct Watched<'a>(&'a [Value]);
 
 impl Watched<'_> {

@@ -1,4 +1,4 @@
-//! What a pod is given: the lowest free address, or the one that it has already.
+//! Allocation: the lowest free address, or the pod's existing one.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{Said, array, text};
 pub(super) const NOW: Timestamp = Timestamp(1_000_000);
 const POOL: &str = "storage";
 
-/// The lowest free address of a range in which others have some.
+/// Returns the lowest free address of a range in which others hold addresses.
 pub(super) fn lowest(case: &Value) -> Result<Said, Failed> {
     let range = RangeSpec {
         range: text(&case["range"])?.to_owned(),
@@ -59,7 +59,8 @@ pub(super) fn lowest(case: &Value) -> Result<Said, Failed> {
     })
 }
 
-/// What a pod is given that has a record from before: nadmit learns of it by the pod's use.
+/// Returns the allocation of a pod with an earlier record, which nadmit learns of from the pod's
+/// use.
 pub(super) fn adoption(case: &Value) -> Result<Said, Failed> {
     let range = RangeSpec {
         range: text(&case["range_config"]["range"])?.to_owned(),
@@ -120,7 +121,7 @@ fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> Result<(), Failed
     Ok(())
 }
 
-/// Every pod is there.
+/// A cluster in which every pod exists.
 struct Present;
 
 impl Observer for Present {
@@ -133,7 +134,7 @@ impl Observer for Present {
     }
 }
 
-/// A pool of these ranges, or what is said of it.
+/// Returns a pool of these ranges, or its error.
 pub(super) fn pool(ranges: Vec<RangeSpec>) -> Result<Arc<Pool>, String> {
     let spec = PoolSpec {
         ranges,
@@ -150,7 +151,7 @@ pub(super) fn index_of(pool: &Arc<Pool>) -> Index {
     index
 }
 
-/// The record of an address.
+/// Returns the record of an address.
 pub(super) fn record(address: Address, holder: Holder, interface: &str) -> Allocation {
     Allocation {
         address,
@@ -168,7 +169,7 @@ pub(super) fn record(address: Address, holder: Holder, interface: &str) -> Alloc
     }
 }
 
-/// `namespace/name`; what belongs to no pod belongs to the network.
+/// Parses `namespace/name`; any other reference stands for the network.
 pub(super) fn pod(reference: &Value) -> Result<Holder, Failed> {
     let reference = text(reference)?;
     Ok(match reference.split_once('/') {
@@ -219,7 +220,7 @@ fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String
     })
 }
 
-/// Whether an error comes from the configuration or from the range being full.
+/// Tells whether an error comes from the configuration or from a full range.
 pub(super) fn outcome(error: &Value) -> String {
     match error.as_str() {
         Some(text) if text.starts_with("Could not allocate") => "exhausted",

@@ -1,6 +1,6 @@
-//! JSON as it was written, repeated members included, and the rules of Go's decoder.
+//! JSON as it is written, repeated members included, and the rules of Go's decoder.
 //!
-//! Nothing here uses nadmit's own parsers: what reads annotations is under test.
+//! This does not use nadmit's own parsers, because they are under test.
 
 use std::{
     collections::BTreeMap,
@@ -30,16 +30,16 @@ pub(super) enum Json {
 /// One member of an object.
 pub(super) type Member = (String, Json);
 
-/// Why nothing, or nothing more, is attached.
+/// The reason why nothing, or nothing more, is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// Go's decoder refuses the text or a value of another sort.
+    /// Go's decoder rejects the text, or a value of another type.
     Decode(&'static str),
     /// Go panics.
     Panic(&'static str),
-    /// Multus refuses.
+    /// Multus fails.
     Multus(&'static str),
-    /// A plugin refuses, or the kernel behind it.
+    /// A plugin fails, or the kernel behind it.
     Plugin(&'static str),
 }
 
@@ -55,7 +55,7 @@ impl Json {
         }
     }
 
-    /// The value that a map has under exactly this key.
+    /// Returns the value of exactly this key in a map.
     pub(super) fn at(&self, key: &str) -> Option<&Self> {
         let mut members = self.members()?.iter().rev();
         members
@@ -70,8 +70,8 @@ impl Json {
         }
     }
 
-    /// The value after Go has decoded it into maps and written it again: of repeated keys the last
-    /// one, and keys sorted by their bytes.
+    /// Returns the value after Go has decoded it into maps and encoded it again: the last of
+    /// repeated keys, and keys sorted by their bytes.
     pub(super) fn settled(&self) -> Self {
         match self {
             Self::List(elements) => Self::List(elements.iter().map(Self::settled).collect()),
@@ -86,7 +86,7 @@ impl Json {
         }
     }
 
-    /// Sets a key of a settled object.
+    /// Sets a key of a normalized object.
     pub(super) fn set(&mut self, key: &str, value: Self) {
         if let Self::Object(members) = self {
             members.retain(|(name, _)| name != key);
@@ -174,7 +174,7 @@ impl<'de> Visitor<'de> for AsWritten {
     }
 }
 
-/// The values of the members that Go takes for the struct field `field`, in their order.
+/// Returns the values of the members that Go accepts for the struct field `field`, in order.
 pub(super) fn fields<'j>(members: &'j [Member], field: &str) -> impl Iterator<Item = &'j Json> {
     let wanted = folded(field);
     let named = members
@@ -183,7 +183,7 @@ pub(super) fn fields<'j>(members: &'j [Member], field: &str) -> impl Iterator<It
     named.map(|(_, value)| value)
 }
 
-/// A key by Unicode's simple folding, as far as it meets ASCII.
+/// Folds a key by Unicode's simple folding, as far as that yields ASCII.
 fn folded(name: &str) -> String {
     let fold = |c: char| match c {
         'ſ' => 'S',
@@ -193,7 +193,7 @@ fn folded(name: &str) -> String {
     name.chars().map(fold).collect()
 }
 
-/// Decodes into a `string`: `null` leaves it as it was.
+/// Decodes into a `string`: `null` leaves it unchanged.
 pub(super) fn into_text(target: &mut String, value: &Json) -> Result<(), Failure> {
     match value {
         Json::Null => {}
@@ -203,7 +203,7 @@ pub(super) fn into_text(target: &mut String, value: &Json) -> Result<(), Failure
     Ok(())
 }
 
-/// A `string` field.
+/// Decodes a `string` field.
 pub(super) fn text_field(members: &[Member], field: &str) -> Result<String, Failure> {
     let mut text = String::new();
     for value in fields(members, field) {
@@ -212,7 +212,7 @@ pub(super) fn text_field(members: &[Member], field: &str) -> Result<String, Fail
     Ok(text)
 }
 
-/// Checks a value for an `int`.
+/// Checks that a value decodes into an `int`.
 pub(super) fn is_int(value: &Json) -> Result<(), Failure> {
     match value {
         Json::Null | Json::Integer(_) => Ok(()),
@@ -220,7 +220,7 @@ pub(super) fn is_int(value: &Json) -> Result<(), Failure> {
     }
 }
 
-/// Checks a value for a `bool`.
+/// Checks that a value decodes into a `bool`.
 pub(super) fn is_bool(value: &Json) -> Result<(), Failure> {
     match value {
         Json::Null | Json::Bool(_) => Ok(()),
@@ -228,8 +228,8 @@ pub(super) fn is_bool(value: &Json) -> Result<(), Failure> {
     }
 }
 
-/// A Go slice while it is decoded into. What stands behind its end is still there, and comes to light
-/// where a later list is longer and has `null` in that place.
+/// A Go slice that is decoded into. Elements beyond its length are kept, and reappear when a later,
+/// longer list has `null` in their place.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Slice<T> {
     behind: Vec<T>,
@@ -266,13 +266,13 @@ impl<T: Default> Slice<T> {
         Ok(())
     }
 
-    /// The elements; `None` if the slice is nil.
+    /// Returns the elements; `None` if the slice is nil.
     pub(super) fn elements(&self) -> Option<&[T]> {
         self.behind.get(..self.length?)
     }
 }
 
-/// A `[]string` field.
+/// Decodes a `[]string` field.
 pub(super) fn texts_field(members: &[Member], field: &str) -> Result<Slice<String>, Failure> {
     let mut slice = Slice::default();
     for value in fields(members, field) {
@@ -281,8 +281,8 @@ pub(super) fn texts_field(members: &[Member], field: &str) -> Result<Slice<Strin
     Ok(slice)
 }
 
-/// The members of a struct below, merged one into the other as Go decodes them. `null` leaves a
-/// struct as it was, but makes a pointer to one nil.
+/// Returns the members of a nested struct, merged as Go decodes them. `null` leaves a struct
+/// unchanged, but makes a pointer nil.
 pub(super) fn struct_field(
     members: &[Member],
     field: &str,
@@ -304,7 +304,7 @@ pub(super) fn struct_field(
     Ok(merged)
 }
 
-/// Whether a struct is behind a pointer.
+/// Tells a field that is a pointer to a struct from one that is a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pointer {
     Yes,

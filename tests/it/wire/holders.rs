@@ -1,4 +1,4 @@
-//! The pool, and who has what of it before the pod comes.
+//! The pool, and the holders of its addresses before the pod is created.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use nadmit::{
 };
 use serde_json::json;
 
-use super::{generate::SERVED, scene::Settings, world::NAMESPACE};
+use super::{generate::SERVED, pipeline::NAMESPACE, scenario::Settings};
 
 pub(super) const POOL: &str = "storage";
-/// Who holds something: the last number of an address, and a MAC where it was asked for.
+/// The holders: the last number of an address, and the MAC, if one was requested.
 const HELD: [(u8, Option<Mac>); 2] = [(2, None), (3, Some(Mac([2, 0xaa, 0, 0, 0, 1])))];
 
 pub(super) fn pool(settings: &Settings) -> Result<Arc<Pool>, Failed> {
@@ -30,7 +30,7 @@ pub(super) fn pool(settings: &Settings) -> Result<Arc<Pool>, Failed> {
     Ok(Arc::new(pool.map_err(|faults| format!("{faults:?}"))?))
 }
 
-/// An address that waits for another pod.
+/// Returns a reservation for another pod.
 pub(super) fn reserved() -> Result<Arc<Reservation>, Failed> {
     let spec = json!({
         "network": SERVED, "holder": {"pod": "somebody"}, "ips": ["192.0.2.4"],
@@ -41,7 +41,7 @@ pub(super) fn reserved() -> Result<Arc<Reservation>, Failed> {
     Ok(Arc::new(made.map_err(|faults| format!("{faults:?}"))?))
 }
 
-/// Records what others hold; returns how many versions that took.
+/// Records what others hold; returns the number of versions that this took.
 pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
     index.set_ready(POOL);
     let mut versions = (1..).map(Version);

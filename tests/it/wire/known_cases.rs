@@ -1,5 +1,5 @@
-//! Annotations with a known outcome: each was executed, with Multus v4.3.0 and the plugins v1.1.1 and
-//! v1.10.0.
+//! Annotations with known outcomes: each was executed, with Multus v4.3.0 and the plugins v1.1.1
+//! and v1.10.0.
 
 use libtest_mimic::{Failed, Trial};
 
@@ -9,27 +9,27 @@ use super::{
     multus::{Annotated, Nad},
     plugins::Mac,
     real,
-    scene::Scene,
+    scenario::Scene,
 };
-use crate::{plugins::host::Host, simulation::dice::Dice};
+use crate::{plugins::host::Host, simulation::rng::Dice};
 
 /// A network with the static plugin.
 const STATIC: &str =
     r#"{"cniVersion":"0.3.1","type":"macvlan","master":"MASTER","ipam":{"type":"static"}}"#;
-/// The same, which says that it takes `ips`.
+/// A network with the static plugin and the capability `ips`.
 const STATIC_CAPABLE: &str = r#"{"cniVersion":"0.3.1","type":"macvlan","master":"MASTER","capabilities":{"ips":true},"ipam":{"type":"static"}}"#;
-/// A network with an address of its own.
+/// A network with an address in its configuration.
 const STATIC_WITH_ADDRESS: &str = r#"{"cniVersion":"0.3.1","type":"macvlan","master":"MASTER","ipam":{"type":"static","addresses":[{"address":"192.0.2.6/29"}]}}"#;
 /// A network without addresses.
 const PLAIN: &str = r#"{"cniVersion":"0.3.1","type":"macvlan","master":"MASTER"}"#;
-/// The same by a bridge.
+/// A bridge network without addresses.
 const BRIDGE: &str = r#"{"cniVersion":"0.3.1","type":"bridge","bridge":"BRIDGE"}"#;
-/// A network with tuning behind it.
+/// A network with a chained tuning plugin.
 const TUNED: &str = r#"{"cniVersion":"0.3.1","plugins":[{"type":"macvlan","master":"MASTER"},{"type":"tuning","capabilities":{"mac":true}}]}"#;
 /// A network with host-local.
 const HOST_LOCAL: &str = r#"{"cniVersion":"0.3.1","type":"macvlan","master":"MASTER","ipam":{"type":"host-local","subnet":"192.0.2.0/29"}}"#;
 
-/// Name, network, the selection's members behind its name, and what is on the wire.
+/// Name, network, the selection's members after its name, and what is on the wire.
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
@@ -215,7 +215,7 @@ const CASES: &[Case] = &[
     ),
 ];
 
-/// The same through the default network, which has no runtime configuration.
+/// Cases for the default network, which has no runtime configuration. Members as in `CASES`.
 const DEFAULT_CASES: &[Case] = &[
     (
         "default_network_has_no_runtime_config",
@@ -231,7 +231,7 @@ const DEFAULT_CASES: &[Case] = &[
     ),
 ];
 
-/// The whole annotation and what is on the wire, over the network of the first constant.
+/// The whole annotation and what is on the wire, over [`STATIC`].
 const WHOLE: &[(&str, &str, &str)] = &[
     (
         "a_null_selection",
@@ -269,7 +269,7 @@ pub(super) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-/// Compares each with the real plugins.
+/// Compares each case with the real plugins.
 pub(super) fn real(host: &Host) -> Result<(), Failed> {
     for (name, known, _) in known() {
         let compared = real::fixed(host, known.annotated(), &known.scene);

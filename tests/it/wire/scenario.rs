@@ -1,4 +1,4 @@
-//! One pod over two networks, and the settings under which it comes.
+//! One pod with two networks, and the settings it is reviewed under.
 
 use nadmit::{
     catalog::Mode,
@@ -9,9 +9,9 @@ use super::{
     generate::{self, Written},
     multus::{Annotated, Nad},
 };
-use crate::simulation::dice::Dice;
+use crate::simulation::rng::Dice;
 
-/// Everything that a seed decides.
+/// Everything that is derived from a seed.
 #[derive(Debug, Clone)]
 pub(super) struct Scene {
     pub(super) nads: Vec<Nad>,
@@ -30,32 +30,32 @@ pub(super) struct Settings {
     pub(super) label: Option<Mode>,
     pub(super) profile: Profile,
     pub(super) injection: Injection,
-    /// Whether the namespace has the label `nadmit.io/injection: enabled`.
+    /// Set if the namespace has the label `nadmit.io/injection: enabled`.
     pub(super) labelled: bool,
     pub(super) excluded: bool,
-    /// What nadmit takes Multus's setting for; the model's Multus isolates nothing.
+    /// nadmit's setting for Multus's isolation; the modelled Multus isolates nothing.
     pub(super) isolation: NamespaceIsolation,
     pub(super) has_ipv6: bool,
     pub(super) has_macs: bool,
     pub(super) has_reservation: bool,
 }
 
-/// How the annotations come to the pod.
+/// The request that sets the annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// It is created with them.
+    /// The pod is created with them.
     Created,
-    /// It is created with them for a node.
+    /// The pod is created with them and with a node.
     CreatedOnNode,
-    /// They take the place of others while it runs, where that is allowed.
+    /// An update replaces others on a running pod, where that is allowed.
     Updated,
-    /// The same through its status.
+    /// A status update replaces others on a running pod.
     UpdatedInStatus,
-    /// Its Binding brings them.
+    /// The pod's Binding sets them.
     Bound,
 }
 
-/// As what the pod comes.
+/// The kind of pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
     Named,
@@ -133,12 +133,13 @@ impl Scene {
         }
     }
 
-    /// The same with other annotations: that of the networks, and that of the default network.
+    /// Returns this scenario with other annotations: that of the networks, and that of the default
+    /// network.
     pub(super) fn with_texts(self, texts: [Option<String>; 2]) -> Self {
         Self { texts, ..self }
     }
 
-    /// The annotations as they are asked for.
+    /// Returns the requested annotations.
     pub(super) fn annotated(&self) -> Annotated<'_> {
         Annotated {
             namespace: "db",
@@ -147,7 +148,7 @@ impl Scene {
         }
     }
 
-    /// Scenes with one thing less.
+    /// Returns the scenarios with one part removed.
     pub(super) fn smaller(&self) -> Vec<Self> {
         let with = |networks, default_network| {
             let nads = self.nads.clone();

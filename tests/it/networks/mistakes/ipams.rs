@@ -1,4 +1,4 @@
-//! What an IPAM refuses, or passes over.
+//! Mistakes that an IPAM rejects or ignores.
 
 use nadmit::rules::Level;
 use serde_json::json;

@@ -69,7 +69,8 @@ fn is_of_routes(code: &str) -> bool {
     ["gateway-outside-subnet", "route-refused"].contains(&code)
 }
 
-/// Whether the plugin may put no routes on its device.
+/// Returns true if the device may be bound to a DPDK driver, so that the plugin configures no
+/// routes on it.
 fn may_use_dpdk(config: &str) -> bool {
     ["\"pciBusID\"", "\"type\":\"sriov\""]
         .iter()

@@ -1,4 +1,4 @@
-//! What a plugin refuses, or passes over.
+//! Mistakes that a plugin rejects or ignores.
 
 use nadmit::rules::Level;
 use serde_json::json;

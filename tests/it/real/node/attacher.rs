@@ -1,4 +1,4 @@
-//! The attaching of a pod to its networks: by Multus, or by the model of it with the same plugins.
+//! Attaching a pod to its networks: by Multus, or by the model of it with the same plugins.
 
 use std::{
     fs,
@@ -30,11 +30,11 @@ pub(super) enum Attacher {
     Model { cluster: Vec<Value> },
 }
 
-/// The attachments that the model has made, to be taken back.
+/// The attachments that the model has created, to be deleted later.
 pub(super) type Made = Vec<(Target, Vec<Value>)>;
 
 impl Attacher {
-    /// Chooses Multus where there is one, and writes its files into the folder.
+    /// Chooses Multus if it is available, and writes its files into the folder.
     pub(super) fn new(
         multus: Option<PathBuf>,
         cluster_network: &Value,
@@ -52,7 +52,8 @@ impl Attacher {
         fs::create_dir_all(&cache)?;
         let config = json!({
             "cniVersion": "0.3.1", "name": "multus-cni-network", "type": "multus",
-            // As `clusterNetwork` names it, Multus 4.3.0 forgets its ranges until DEL.
+            // If the cluster's network is named by `clusterNetwork`, Multus 4.3.0 forgets its
+            // ranges before DEL.
             "delegates": [cluster_network], "kubeconfig": kubeconfig, "confDir": confs,
             "cniDir": cache, "binDir": plugins, "namespaceIsolation": false,
             "logLevel": "error", "logFile": folder.join("multus.log"), "logToStderr": false,
@@ -60,7 +61,7 @@ impl Attacher {
         Ok(Self::Multus { program, config })
     }
 
-    /// Returns the name of it.
+    /// Returns the name of the attacher.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Multus { .. } => "Multus",
@@ -68,7 +69,7 @@ impl Attacher {
         }
     }
 
-    /// Attaches a pod, and returns the addresses in the cluster's network.
+    /// Attaches a pod, and returns its addresses in the cluster's network.
     pub(super) async fn add(
         &self,
         client: &Client,
@@ -88,7 +89,7 @@ impl Attacher {
         }
     }
 
-    /// Takes back what was attached.
+    /// Detaches what was attached.
     pub(super) async fn del(&self, target: &Target, made: Made) -> Result<(), String> {
         match self {
             Self::Multus { program, config } => {
@@ -118,7 +119,7 @@ async fn model(
 ) -> Result<Vec<String>, String> {
     let namespace = pod.namespace().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-    // Multus reads the pod anew, too.
+    // Multus reads the pod again, too.
     let pod = pods
         .get(&pod.name_any())
         .await
@@ -162,7 +163,7 @@ async fn model(
     Ok(addresses)
 }
 
-/// Returns the annotation for networks.
+/// Returns the networks annotation.
 fn text(pod: &Pod) -> &str {
     let found = pod.annotations().get(annotations::NETWORKS);
     found.map(String::as_str).unwrap_or_default()

@@ -13,7 +13,7 @@ pub(super) enum Verb {
     Del,
 }
 
-/// A sandbox, as plugins are told of it.
+/// The runtime parameters of plugins for a sandbox.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) container: String,
@@ -26,7 +26,7 @@ pub(super) struct Target {
     pub(super) plugins: PathBuf,
 }
 
-/// Runs one program, and returns the result that it prints, or its reason for failing.
+/// Runs one program, and returns the result that it prints, or its error message.
 pub(super) fn exec(
     program: &Path,
     verb: Verb,
@@ -66,7 +66,7 @@ pub(super) fn exec(
     ))
 }
 
-/// Adds a chain's plugins one after the other; each is given the result of the one before.
+/// Runs ADD for the plugins of a chain in order; each gets the result of the previous one.
 pub(super) fn add(target: &Target, plugins: &[Value]) -> Result<Value, String> {
     let mut result = Value::Null;
     for plugin in plugins {
@@ -79,7 +79,7 @@ pub(super) fn add(target: &Target, plugins: &[Value]) -> Result<Value, String> {
     Ok(result)
 }
 
-/// Takes a chain's plugins back in the opposite order.
+/// Runs DEL for the plugins of a chain in reverse order.
 pub(super) fn del(target: &Target, plugins: &[Value]) -> Result<(), String> {
     let outcomes = plugins
         .iter()
@@ -90,7 +90,7 @@ pub(super) fn del(target: &Target, plugins: &[Value]) -> Result<(), String> {
 
 fn program(target: &Target, plugin: &Value) -> PathBuf {
     let kind = plugin["type"].as_str().unwrap_or_default();
-    // Nothing outside of the folder.
+    // A name with slashes may not lead out of the folder.
     target.plugins.join(kind.replace('/', "_"))
 }
 
@@ -113,7 +113,7 @@ pub(super) fn addresses(result: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Returns an attachment as the annotation for the status of networks has it.
+/// Returns the entry of an attachment in the network-status annotation.
 pub(super) fn status(network: &str, interface: &str, result: &Value) -> Value {
     let inside = result["interfaces"].as_array().into_iter().flatten();
     let inside = inside.filter(|one| one["sandbox"].as_str().is_some_and(|text| !text.is_empty()));

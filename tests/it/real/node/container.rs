@@ -1,5 +1,5 @@
-//! A container of nadmit's image: the binary of this build in the pod's network namespace, in a root of its
-//! own and as the user that the pod names.
+//! A container of nadmit's image: the binary of this build in the pod's network namespace, in a
+//! root of its own and as the pod's user.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,9 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-/// The script that mounts the host's libraries and the binary into the root, in a mount namespace that ends
-/// with the process, and then becomes nadmit: the binary of a test is linked to libraries of the host.
+/// The script that mounts the host's libraries and the binary into the root, in a mount namespace
+/// that ends with the process, and then becomes nadmit: a test's binary is linked to libraries of
+/// the host.
 const MOUNTED: &str = r#"
 set -e
 root=$1; user=$2; shift 2
@@ -24,10 +25,10 @@ unset NADMIT_REAL_BINARY
 exec chroot --userspec="$user" "$root" /nadmit "$@"
 "#;
 
-/// Folders of the host that are links into /usr where it has been merged.
+/// Folders of the host that are links into /usr on a merged-usr system.
 const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// Everything that it takes to run a container.
+/// The parameters for running a container.
 pub(super) struct Plan<'p> {
     pub(super) pod: &'p Pod,
     pub(super) container: &'p Container,
@@ -43,7 +44,7 @@ pub(super) struct Process {
     child: Child,
 }
 
-/// Makes a container's root, without its volumes.
+/// Creates a container's root, without its volumes.
 pub(super) fn make_root(root: &Path, host_name: &str, addresses: &[String]) -> io::Result<()> {
     for folder in ["etc", "tmp", "var/lib/nadmit"] {
         fs::create_dir_all(root.join(folder))?;
@@ -78,7 +79,7 @@ impl Process {
         }
         let log = File::options().create(true).append(true).open(plan.log)?;
         let user = user(plan.pod, plan.container);
-        // Without ip's own, which would be the host's.
+        // The environment is cleared, because the child would inherit the host's.
         let child = Command::new("ip")
             .args(["netns", "exec", plan.namespace, "sh", "-c", MOUNTED, "sh"])
             .arg(plan.root)
@@ -95,13 +96,13 @@ impl Process {
         Ok(Self { child })
     }
 
-    /// Says how it has ended, if it has.
+    /// Returns the exit status if the process has ended.
     pub(super) fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait();
         status.ok().flatten().map(|status| status.to_string())
     }
 
-    /// Tells it to end.
+    /// Sends SIGTERM.
     pub(super) fn terminate(&self) {
         let number = self.child.id().to_string();
         // It may have ended already.
@@ -116,7 +117,7 @@ impl Drop for Process {
     }
 }
 
-/// Returns the user and the group that the pod names, else root.
+/// Returns the user and the group that the pod names, or root.
 fn user(pod: &Pod, container: &Container) -> String {
     let of_pod = pod
         .spec

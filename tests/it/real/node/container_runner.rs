@@ -1,4 +1,4 @@
-//! A container as the kubelet follows it: run anew when it ends, probed, and brought up to date.
+//! A container as the kubelet runs it: restarted when it ends, probed, and kept up to date.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,11 +16,11 @@ use super::{
     volumes,
 };
 
-/// The pause before a container is run anew for the first time; then twice as long each time.
+/// The delay before the first restart of a container; it doubles with each restart.
 const BACK_OFF: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(16);
 
-/// One container; of all but nadmit's nothing is run.
+/// One container; only those of nadmit's image are really run.
 pub(super) struct Contained {
     pub(super) spec: Container,
     pub(super) state: ContainerState,
@@ -33,16 +33,15 @@ struct Runs {
     process: Option<Process>,
     readiness: Option<Probed>,
     liveness: Option<Probed>,
-    /// When it is run anew.
+    /// The time of the next restart.
     again: Instant,
     back_off: Duration,
 }
 
 impl Contained {
-    /// Prepares a container, and starts it where it is of nadmit's image.
+    /// Prepares a container, and starts it if it is of nadmit's image.
     ///
-    /// # Errors
-    /// When something is missing yet.
+    /// # Errors If something is still missing.
     pub(super) async fn start(
         node: &Arc<Node>,
         pod: &Pod,
@@ -93,7 +92,7 @@ impl Contained {
         Ok(contained)
     }
 
-    /// Brings the volumes up to date.
+    /// Updates the volumes.
     pub(super) async fn update(&self, node: &Node, pod: &Pod) -> Result<(), String> {
         match &self.runs {
             Some(runs) => volumes::lay(&node.client, pod, &self.spec, &runs.root).await,
@@ -127,7 +126,7 @@ impl Contained {
         Ok(())
     }
 
-    /// Looks at the process and asks its probes.
+    /// Checks the process and runs its probes.
     pub(super) async fn look(&mut self, node: &Arc<Node>, pod: &Pod, sandbox: &Sandbox) {
         let Some(runs) = &mut self.runs else {
             return;
@@ -183,7 +182,7 @@ impl Contained {
         }
     }
 
-    /// Tells the process to end, and kills it when it has not within so many seconds.
+    /// Terminates the process, and kills it after the grace period, in seconds.
     pub(super) async fn end(&mut self, grace: i64) {
         let Some(runs) = &mut self.runs else {
             return;
@@ -202,12 +201,12 @@ impl Contained {
     /// Removes its files.
     pub(super) fn remove(&self) {
         if let Some(runs) = &self.runs {
-            // Its folder goes with the node's in any case.
+            // The folder is removed with the node's in any case.
             let _ = std::fs::remove_dir_all(&runs.root);
         }
     }
 
-    /// Whether there is a process to look after.
+    /// Returns true if the container has a process.
     pub(super) fn is_run(&self) -> bool {
         self.runs.is_some()
     }

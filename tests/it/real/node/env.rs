@@ -13,11 +13,10 @@ const OF_IMAGE: [(&str, &str); 4] = [
     ("NADMIT_DATA_DIR", "/var/lib/nadmit"),
 ];
 
-/// Returns the variables of a container; the API server is named by its own address, for nobody brings that
-/// of its Service there.
+/// Returns the variables of a container. The API server is named by its own address, because its
+/// Service's address is not served here.
 ///
-/// # Errors
-/// When a source is not known here.
+/// # Errors If a source is not supported here.
 pub(super) fn variables(
     pod: &Pod,
     container: &Container,
@@ -53,7 +52,7 @@ pub(super) fn variables(
     Ok(all)
 }
 
-/// Returns a field of a pod, as the downward API names it.
+/// Returns a field of a pod by its downward API name.
 pub(super) fn field(pod: &Pod, path: &str) -> Result<String, String> {
     let spec = pod.spec.as_ref();
     let found = match path {

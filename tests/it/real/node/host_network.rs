@@ -1,5 +1,5 @@
-//! The network of the host: the bridge of the cluster's network, the interface on which further networks are
-//! made, and the pods' network namespaces.
+//! The host's network: the bridge of the cluster's network, the parent interface of further
+//! networks, and the pods' network namespaces.
 
 use std::{
     fs,
@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 
 const NAMESPACE: &str = "nadmit-real-";
 const NAMESPACES: &str = "/var/run/netns";
-/// The beginnings of the names of this process's links; its number follows.
+/// The prefixes of the names of this process's links, before its number.
 const LINKS: [&str; 2] = ["ndr", "ndn"];
 /// The number of subnets that are tried.
 const SUBNETS: u32 = 1000;
 
-/// Links and namespaces with names of the test's own; everything goes when this is dropped.
+/// Links and namespaces with names of the test's own; all are removed when this is dropped.
 pub(in crate::real) struct Wire {
     number: u32,
     bridge: String,
-    /// The interface on which further networks are made.
+    /// The parent interface of further networks.
     pub(in crate::real) master: String,
     /// The host's address on the bridge.
     pub(in crate::real) address: Ipv4Addr,
@@ -30,10 +30,9 @@ pub(in crate::real) struct Wire {
 }
 
 impl Wire {
-    /// Makes the bridge and the interface.
+    /// Creates the bridge and the interface.
     ///
-    /// # Errors
-    /// When `ip` fails.
+    /// # Errors If `ip` fails.
     pub(in crate::real) fn new() -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         sweep();
@@ -59,7 +58,8 @@ impl Wire {
         Ok(wire)
     }
 
-    /// Returns the configuration of the cluster's network, whose plugins keep their files in this folder.
+    /// Returns the configuration of the cluster's network, whose plugins keep their files in this
+    /// folder.
     pub(super) fn cluster_network(&self, data: &Path) -> Value {
         let [a, b, c, _] = self.address.octets();
         json!({
@@ -75,7 +75,7 @@ impl Wire {
         })
     }
 
-    /// Makes a network namespace.
+    /// Creates a network namespace.
     pub(super) fn namespace(&self) -> Result<Namespace, String> {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let namespace = Namespace(format!("{NAMESPACE}{}-{count}", self.number));
@@ -91,7 +91,7 @@ impl Drop for Wire {
     }
 }
 
-/// A network namespace that goes when this is dropped.
+/// A network namespace that is removed when this is dropped.
 pub(super) struct Namespace(String);
 
 impl Namespace {
@@ -106,12 +106,12 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have been removed already.
         let _ = ip(&["netns", "del", &self.0]);
     }
 }
 
-/// Returns the first address of a subnet to which no route leads.
+/// Returns the first address of a subnet that no route covers.
 fn free_subnet(number: u32) -> Result<Ipv4Addr, String> {
     let routes = ip(&["route", "show"])?;
     for attempt in 0..SUBNETS {
@@ -124,7 +124,7 @@ fn free_subnet(number: u32) -> Result<Ipv4Addr, String> {
     Err("routes lead to every subnet".to_owned())
 }
 
-/// Removes what processes have left that were killed.
+/// Removes the leftovers of processes that were killed.
 fn sweep() {
     let names = ip(&["-o", "link", "show"]).unwrap_or_default();
     let links = names.lines().filter_map(|line| {
@@ -166,7 +166,7 @@ fn remove(number: u32) {
     }
 }
 
-/// Kills the processes that are in a namespace of the test's own.
+/// Kills the processes in one of the test's network namespaces.
 fn end_processes(namespace: &str) {
     let numbers = ip(&["netns", "pids", namespace]).unwrap_or_default();
     for number in numbers.lines() {
@@ -174,7 +174,7 @@ fn end_processes(namespace: &str) {
     }
 }
 
-/// Runs `ip`, and returns what it prints.
+/// Runs `ip`, and returns its output.
 pub(in crate::real) fn ip(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("ip").args(arguments).output();
     let output = output.map_err(|error| format!("ip: {error}"))?;

@@ -1,4 +1,5 @@
-//! The life of one pod on its node: its sandbox, tried again until it stands; its containers; its end.
+//! The lifecycle of one pod on its node: its sandbox, retried until it is ready; its containers;
+//! its end.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -18,25 +19,25 @@ use tokio::{
 
 use super::{
     Node,
-    contained::Contained,
+    container_runner::Contained,
     now,
     sandbox::Sandbox,
     status::{self, ContainerState, Since},
 };
 
-/// The pause before a pod is tried again for the first time; then twice as long each time.
+/// The delay before the first retry of a sandbox; it doubles with each attempt.
 const BACK_OFF: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(4);
-/// The pause between two looks at processes and probes.
+/// The interval between checks of processes and probes.
 const LOOK: Duration = Duration::from_millis(200);
-/// The pause between two looks at volumes unasked, as the kubelet does it.
+/// The interval between updates of volumes without a change of the pod, as in the kubelet.
 const VOLUMES: Duration = Duration::from_secs(60);
 
-/// The newest that is known of a pod.
+/// The last observed state of a pod.
 #[derive(Debug, Clone)]
 pub(super) enum Seen {
     There(Arc<Pod>),
-    /// It is no longer in the API.
+    /// Deleted from the API.
     Gone,
 }
 
@@ -47,7 +48,7 @@ struct Life {
     is_gone: bool,
 }
 
-/// Leads a pod's life from its binding to its end.
+/// Runs the lifecycle of a pod from its binding to its end.
 pub(super) async fn live(node: Arc<Node>, pod: Arc<Pod>, seen: watch::Receiver<Seen>) {
     let mut life = Life {
         node,
@@ -66,7 +67,7 @@ pub(super) async fn live(node: Arc<Node>, pod: Arc<Pod>, seen: watch::Receiver<S
         {
             let places = life.node.places.lock();
             let mut places = places.unwrap_or_else(PoisonError::into_inner);
-            // A pod of the same name may have come meanwhile.
+            // A new pod of the same name may have replaced the entry.
             if places.get(&place).map(String::as_str) == sandbox.namespace() {
                 places.remove(&place);
             }
@@ -88,7 +89,7 @@ impl Life {
         Api::namespaced(self.node.client.clone(), &self.key().0)
     }
 
-    /// Takes up what is known, and says whether the pod is to go.
+    /// Takes over the observed state, and returns true if the pod has to end.
     fn is_to_go(&mut self) -> bool {
         match &*self.seen.borrow_and_update() {
             Seen::There(pod) => self.pod = Arc::clone(pod),
@@ -97,7 +98,7 @@ impl Life {
         self.is_gone || self.pod.metadata.deletion_timestamp.is_some()
     }
 
-    /// Waits so long, or until something changes.
+    /// Waits for this time, or until something changes.
     async fn wait(&mut self, at_most: Duration) {
         if let Ok(Err(_)) = timeout(at_most, self.seen.changed()).await {
             self.is_gone = true;
@@ -123,7 +124,7 @@ impl Life {
         }
     }
 
-    /// Runs the containers until the pod is to go.
+    /// Runs the containers until the pod has to end.
     async fn run(&mut self, sandbox: &Sandbox) {
         let mut since = Since {
             made: now(),
@@ -154,7 +155,7 @@ impl Life {
             if !is_run || self.is_to_go() {
                 continue;
             }
-            // A pod whose annotations change is looked at at once.
+            // A change of the pod's annotations is handled at once.
             if before.annotations() != self.pod.annotations() || Instant::now() > volumes {
                 for one in &containers {
                     if let Err(why) = one.update(&self.node, &self.pod).await {
@@ -203,7 +204,7 @@ impl Life {
         Some(containers)
     }
 
-    /// Writes a status, and says whether that went well.
+    /// Writes a status, and returns true if that succeeded.
     async fn write(&self, status: Value) -> bool {
         let patch = Patch::Merge(json!({
             "metadata": {"uid": self.pod.uid()}, "status": status,
@@ -240,11 +241,11 @@ impl Life {
             return;
         };
         let events: Api<Event> = Api::namespaced(self.node.client.clone(), &namespace);
-        // A namespace that is being deleted takes none.
+        // A terminating namespace accepts no Events.
         let _ = events.create(&PostParams::default(), &event).await;
     }
 
-    /// Deletes the pod that has ended.
+    /// Deletes the pod after it has ended.
     async fn delete(&mut self) {
         let mut tries = 0;
         while !self.is_gone && tries < 20 {

@@ -1,4 +1,4 @@
-//! A container's probes by HTTP, asked from the host as the kubelet asks them.
+//! A container's HTTP probes, sent from the host as the kubelet sends them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// A probe, and what came of it so far.
+/// A probe and its results so far.
 pub(super) struct Probed {
     path: String,
     port: u16,
@@ -21,28 +21,27 @@ pub(super) struct Probed {
     failures_needed: i32,
     successes_needed: i32,
     next: Instant,
-    /// In a row.
+    /// Consecutive failures.
     failures: i32,
-    /// In a row.
+    /// Consecutive successes.
     successes: i32,
-    /// Why the last one failed.
+    /// The reason for the last failure.
     pub(super) complaint: String,
 }
 
-/// The outcome of a row of answers.
+/// The result of consecutive probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Success,
     Failure,
-    /// Not enough answers to change what was.
+    /// Below the threshold for a change.
     Unchanged,
 }
 
 impl Probed {
-    /// Reads a probe of a container that was started just now.
+    /// Parses a probe of a container that has just started.
     ///
-    /// # Errors
-    /// When it is of a kind that is not known here.
+    /// # Errors If its kind is not supported here.
     pub(super) fn new(container: &Container, probe: &Probe) -> Result<Self, String> {
         let action = probe.http_get.as_ref();
         let action = action.ok_or("a probe that is not by HTTP is not known here")?;
@@ -72,7 +71,7 @@ impl Probed {
         })
     }
 
-    /// Asks, if it is time to.
+    /// Sends a probe if it is due.
     pub(super) async fn ask(&mut self, address: &str) -> Verdict {
         if Instant::now() < self.next {
             return Verdict::Unchanged;
@@ -114,7 +113,7 @@ fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
     number.ok_or_else(|| format!("a probe's port {port:?} is none"))
 }
 
-/// Any answer from 200 to 399 is a success.
+/// Any status from 200 to 399 is a success.
 async fn get(address: &str, port: u16, path: &str) -> Result<(), String> {
     let told = |error: std::io::Error| error.to_string();
     let mut stream = TcpStream::connect((address, port)).await.map_err(told)?;

@@ -1,4 +1,4 @@
-//! The Node objects: registered, ready, and kept so by their Leases.
+//! The Node objects: registered, ready, and kept ready by their Leases.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,15 +12,14 @@ use tokio::time::sleep;
 
 use super::now;
 
-/// The pause between two renewals of a Lease; the kubelet's is 10 s.
+/// The interval between renewals of a Lease; the kubelet's is 10 s.
 const RENEWED: Duration = Duration::from_secs(5);
 const MANAGER: &str = "node-of-a-test";
 const LEASES: &str = "kube-node-lease";
 
 /// Registers the nodes.
 ///
-/// # Errors
-/// When the API server refuses.
+/// # Errors If the API server refuses.
 pub(super) async fn register(
     client: &Client,
     names: &[String],
@@ -47,12 +46,12 @@ pub(super) async fn register(
     Ok(())
 }
 
-/// Renews the Leases for ever.
+/// Renews the Leases forever.
 pub(super) async fn keep(client: Client, names: Vec<String>) {
     loop {
         sleep(RENEWED).await;
         for name in &names {
-            // The API server may be busy; there is time for some tries.
+            // The API server may be busy; the Lease lasts for several attempts.
             let _ = renew(&client, name).await;
         }
     }

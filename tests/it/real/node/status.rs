@@ -12,11 +12,11 @@ pub(super) struct ContainerState {
     pub(super) image: String,
     pub(super) ready: bool,
     pub(super) restarts: u32,
-    /// When it was started last; `None` while it waits to be started again.
+    /// The time of the last start; `None` while it waits to be restarted.
     pub(super) started: Option<String>,
 }
 
-/// The place of a pod in the cluster's network.
+/// A pod's addresses in the cluster's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) host: String,
@@ -24,11 +24,11 @@ pub(super) struct Place {
     pub(super) addresses: Vec<String>,
 }
 
-/// The times of a pod's changes.
+/// The times of a pod's transitions.
 #[derive(Debug, Clone)]
 pub(super) struct Since {
     pub(super) made: String,
-    /// When it became what it is, ready or not.
+    /// The time of the last change between ready and not ready.
     pub(super) ready: String,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn running(
     })
 }
 
-/// Returns what changes in the status of a pod whose containers have ended.
+/// Returns the changed fields of the status of a pod whose containers have ended.
 pub(super) fn ended(containers: &[ContainerState]) -> Value {
     let each = containers.iter().map(|state| {
         let mut told = container(state);
@@ -95,7 +95,7 @@ fn container(state: &ContainerState) -> Value {
     })
 }
 
-/// Returns the conditions that others write.
+/// Returns the conditions that other components write.
 fn kept(pod: &Pod) -> Vec<Value> {
     let status = pod.status.as_ref();
     let conditions = status.into_iter().flat_map(|status| &status.conditions);

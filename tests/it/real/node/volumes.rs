@@ -1,5 +1,5 @@
-//! A container's volumes: configMap, secret, emptyDir and projected, laid into its root as the kubelet lays
-//! them, so that a change of a folder is seen at once or not at all.
+//! A container's volumes: configMap, secret, emptyDir and projected, written into its root as the
+//! kubelet does, so that changes to a folder become visible atomically.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,10 +21,9 @@ use super::env::field;
 /// Files by their names in the volume.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Lays the volumes that a container mounts into its root; those that are there are brought up to date.
+/// Writes the volumes that a container mounts into its root, or updates them.
 ///
-/// # Errors
-/// When something cannot be had yet, or is not known here.
+/// # Errors If something is still missing, or not supported here.
 pub(super) async fn lay(
     client: &Client,
     pod: &Pod,
@@ -51,7 +50,7 @@ pub(super) async fn lay(
     Ok(())
 }
 
-/// Makes a folder that anybody may write: the pod runs as a user of its own.
+/// Creates a world-writable folder: the pod runs as a user of its own.
 fn make_open(folder: &Path) -> io::Result<()> {
     if !folder.exists() {
         fs::create_dir_all(folder)?;
@@ -113,7 +112,7 @@ async fn projection(
     let Some(source) = &source.service_account_token else {
         return Err("its projection is not known here".to_owned());
     };
-    // No trial lasts as long as a token.
+    // No test outlives a token.
     if let Ok(there) = fs::read(folder.join(&source.path)) {
         return Ok(Files::from([(source.path.clone(), there)]));
     }
@@ -189,7 +188,7 @@ fn missing(why: String, optional: bool) -> Result<Files, String> {
     }
 }
 
-/// Returns the wanted part of a source, under the names that are wanted.
+/// Returns the selected items of a source, under their configured names.
 fn chosen(all: Files, items: Option<&[KeyToPath]>) -> Result<Files, String> {
     let Some(items) = items else {
         return Ok(all);
@@ -202,7 +201,7 @@ fn chosen(all: Files, items: Option<&[KeyToPath]>) -> Result<Files, String> {
     each.collect()
 }
 
-/// Puts the files in the place of those that are there, all at once.
+/// Replaces the existing files atomically.
 fn swap(folder: &Path, files: &Files) -> io::Result<()> {
     let data = folder.join("..data");
     let before = fs::read_link(&data).ok();
