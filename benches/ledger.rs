@@ -30,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How many ask at once.
 const REQUESTERS: [usize; 3] = [1, 8, 64];
-const AIM: f64 = 20.0;
+const TARGET: f64 = 20.0;
 
 fn main() -> anyhow::Result<()> {
     let turns = number("NADMIT_LEDGER_TURNS", 7);
@@ -64,9 +64,9 @@ fn main() -> anyhow::Result<()> {
     for (requesters, median) in REQUESTERS.iter().zip(medians) {
         println!("  {requesters:2} requesters: {median:5.1}");
     }
-    let reached = medians[REQUESTERS.len() - 1] >= AIM;
+    let reached = medians[REQUESTERS.len() - 1] >= TARGET;
     println!(
-        "aim at 64: {AIM}, {}",
+        "aim at 64: {TARGET}, {}",
         if reached { "reached" } else { "not reached" }
     );
     Ok(())

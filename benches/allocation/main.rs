@@ -18,7 +18,7 @@ use std::{
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use self::structures::{Naive, Numbers, Ranges};
+use self::structures::{FreeRanges, NaiveSet, Numbers};
 use nadmit::allocation::FreeNumbers;
 
 #[global_allocator]
@@ -69,7 +69,7 @@ const fn fill_of_16(name: &'static str, live: usize) -> Fill {
 
 /// Median nanoseconds of one.
 #[derive(Clone, Copy)]
-struct Times {
+struct MedianTimes {
     lowest: f64,
     given: f64,
     free: f64,
@@ -83,13 +83,13 @@ fn main() {
         "nanoseconds, medians          take lowest  take given   give back   bytes a live one"
     );
     let ours = table("nadmit's free numbers", time, FreeNumbers::make);
-    table("a naive set", time, Naive::make);
-    table("rangemap", time, Ranges::make);
-    let flat = |of: fn(&Times) -> f64| {
+    table("a naive set", time, NaiveSet::make);
+    table("rangemap", time, FreeRanges::make);
+    let flat = |of: fn(&MedianTimes) -> f64| {
         let of = ours.iter().map(of);
         of.clone().fold(0.0, f64::max) / of.fold(f64::MAX, f64::min)
     };
-    let most = |of: fn(&Times) -> f64| ours.iter().map(of).fold(0.0, f64::max);
+    let most = |of: fn(&MedianTimes) -> f64| ours.iter().map(of).fold(0.0, f64::max);
     println!("\naims of the structure:");
     for (name, found, aim, unit) in [
         ("take lowest", most(|t| t.lowest), AIM_ALLOCATE, "ns"),
@@ -124,10 +124,10 @@ fn main() {
     whole::table(time);
 }
 
-fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> Vec<Times> {
+fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> Vec<MedianTimes> {
     println!("{name}");
     let measured = FILLS.iter().map(|fill| {
-        let mut chance = Chance(7);
+        let mut chance = SplitMix(7);
         let lives = chosen(fill, &mut chance);
         let region = Region::new(ALLOCATOR);
         let mut numbers = make(fill.first, fill.last);
@@ -151,7 +151,7 @@ fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> V
 }
 
 /// The lowest numbers in random order: those to be live, and the others.
-fn chosen(fill: &Fill, chance: &mut Chance) -> (Vec<u128>, Vec<u128>) {
+fn chosen(fill: &Fill, chance: &mut SplitMix) -> (Vec<u128>, Vec<u128>) {
     let mut all: Vec<u128> = (0..fill.among as u128).map(|n| fill.first + n).collect();
     shuffle(&mut all, chance);
     let free = all.split_off(fill.live);
@@ -162,9 +162,9 @@ fn chosen(fill: &Fill, chance: &mut Chance) -> (Vec<u128>, Vec<u128>) {
 fn churn(
     numbers: &mut impl Numbers,
     (mut live, mut free): (Vec<u128>, Vec<u128>),
-    chance: &mut Chance,
+    chance: &mut SplitMix,
     time: Duration,
-) -> Times {
+) -> MedianTimes {
     let batch = (free.len() / 2).min(500);
     let (mut lowest, mut given, mut back) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken = Vec::with_capacity(batch);
@@ -191,7 +191,7 @@ fn churn(
         }));
         free.extend(old);
     }
-    Times {
+    MedianTimes {
         lowest: median(lowest),
         given: median(given),
         free: median(back),
@@ -211,7 +211,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Takes some out, anywhere.
-fn drawn<T>(from: &mut Vec<T>, count: usize, chance: &mut Chance) -> Vec<T> {
+fn drawn<T>(from: &mut Vec<T>, count: usize, chance: &mut SplitMix) -> Vec<T> {
     let take = |_| {
         let at = chance.below(from.len());
         from.swap_remove(at)
@@ -219,16 +219,16 @@ fn drawn<T>(from: &mut Vec<T>, count: usize, chance: &mut Chance) -> Vec<T> {
     (0..count).map(take).collect()
 }
 
-fn shuffle<T>(values: &mut [T], chance: &mut Chance) {
+fn shuffle<T>(values: &mut [T], chance: &mut SplitMix) {
     for at in (1..values.len()).rev() {
         values.swap(at, chance.below(at + 1));
     }
 }
 
 /// The same random numbers in each run (`SplitMix64`).
-struct Chance(u64);
+struct SplitMix(u64);
 
-impl Chance {
+impl SplitMix {
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -32,13 +32,13 @@ impl Numbers for FreeNumbers {
 }
 
 /// What is taken; the lowest free one is searched for from the bottom.
-pub(crate) struct Naive {
+pub(crate) struct NaiveSet {
     first: u128,
     last: u128,
     taken: HashSet<u128>,
 }
 
-impl Numbers for Naive {
+impl Numbers for NaiveSet {
     fn make(first: u128, last: u128) -> Self {
         let taken = HashSet::new();
         Self { first, last, taken }
@@ -60,9 +60,9 @@ impl Numbers for Naive {
 }
 
 /// The ranges that are free.
-pub(crate) struct Ranges(RangeInclusiveSet<u128>);
+pub(crate) struct FreeRanges(RangeInclusiveSet<u128>);
 
-impl Numbers for Ranges {
+impl Numbers for FreeRanges {
     fn make(first: u128, last: u128) -> Self {
         let mut free = RangeInclusiveSet::new();
         free.insert(first..=last);

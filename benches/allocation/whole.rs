@@ -12,7 +12,7 @@ use nadmit::allocation::{
 };
 use stats_alloc::Region;
 
-use super::{ALLOCATOR, Chance, drawn, each, median};
+use super::{ALLOCATOR, SplitMix, drawn, each, median};
 
 const NOW: Timestamp = Timestamp(1_700_000_000);
 const POOL: &str = "storage";
@@ -44,7 +44,7 @@ fn measure(name: &str, range: &str, live: usize, time: Duration) {
         65_469 => 32,
         _ => 500,
     };
-    let mut chance = Chance(7);
+    let mut chance = SplitMix(7);
     let (mut planned, mut gone) = (Vec::new(), Vec::new());
     let begun = Instant::now();
     while begun.elapsed() < time || planned.len() < 5 {

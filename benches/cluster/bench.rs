@@ -7,21 +7,21 @@ use super::{
     objects::Objects,
     real::RealServer,
     requests::Requests,
-    server::Nadmit,
-    round::{self, Pace, Turn},
+    round::{self, RoundKind, RoundPace},
+    server::NadmitProcess,
 };
 
 /// A running cluster with nadmit beside it.
-pub(crate) struct Bench {
+pub(crate) struct ClusterBench {
     // Ends before the cluster does.
-    nadmit: Nadmit,
+    nadmit: NadmitProcess,
     cluster: RealServer,
     objects: Objects,
     pods: usize,
     last: [Option<(Requests, Cost)>; 3],
 }
 
-impl Bench {
+impl ClusterBench {
     /// Starts both, and says the server's version.
     pub(crate) async fn start(pods: usize) -> anyhow::Result<Self> {
         let said = |error: Box<dyn std::error::Error>| anyhow::anyhow!("{error}");
@@ -31,7 +31,7 @@ impl Bench {
         println!("kube-apiserver {version}");
         let objects = Objects::new(client);
         objects.prepare().await?;
-        let nadmit = Nadmit::start(&cluster.kubeconfig()?)?;
+        let nadmit = NadmitProcess::start(&cluster.kubeconfig()?)?;
         objects.until_ready().await?;
         Ok(Self {
             nadmit,
@@ -43,8 +43,12 @@ impl Bench {
     }
 
     /// One turn, with one pod in each `interval` at most.
-    pub(crate) async fn turn(&mut self, turn: Turn, interval: Duration) -> anyhow::Result<Pace> {
-        let nadmit = (turn == Turn::With).then_some(&self.nadmit);
+    pub(crate) async fn turn(
+        &mut self,
+        turn: RoundKind,
+        interval: Duration,
+    ) -> anyhow::Result<RoundPace> {
+        let nadmit = (turn == RoundKind::With).then_some(&self.nadmit);
         self.objects.register(nadmit).await?;
         let requests = Requests::read(&self.objects.client).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?;

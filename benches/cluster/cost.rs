@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::{cpu, real::RealServer, server::Nadmit};
+use super::{cpu, real::RealServer, server::NadmitProcess};
 
 /// CPU seconds of each process; the client of the measurement is one of them.
 pub(crate) struct Cost([(&'static str, f64); 4]);
 
 impl Cost {
     /// Since each of them started.
-    pub(crate) fn read(cluster: &RealServer, nadmit: &Nadmit) -> anyhow::Result<Self> {
+    pub(crate) fn read(cluster: &RealServer, nadmit: &NadmitProcess) -> anyhow::Result<Self> {
         let mut servers = [0.0; 2];
         for (process, seconds) in cluster.processes.iter().zip(&mut servers) {
             *seconds = cpu::seconds(process.id())?;

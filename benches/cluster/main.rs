@@ -27,18 +27,18 @@ mod bench;
 mod cost;
 mod objects;
 mod requests;
-mod server;
 mod round;
+mod server;
 
 use std::{env, process::ExitCode, time::Duration};
 
 use self::{
-    bench::Bench,
+    bench::ClusterBench,
     real::RealServer,
-    round::{AT_ONCE, Turn},
+    round::{CONCURRENCY, RoundKind},
 };
 
-const TURNS: [Turn; 3] = [Turn::Without, Turn::Recorded, Turn::With];
+const TURNS: [RoundKind; 3] = [RoundKind::Without, RoundKind::Recorded, RoundKind::With];
 
 /// What kube-scheduler asks of the API server at most when nothing else is configured
 /// (KubeSchedulerConfiguration v1, `clientConnection.qps`): so many pods it binds.
@@ -73,8 +73,8 @@ fn number(variable: &str, otherwise: usize) -> usize {
 async fn run() -> anyhow::Result<()> {
     let pods = number("NADMIT_CLUSTER_PODS", 500);
     let pairs = number("NADMIT_CLUSTER_PAIRS", 5);
-    let mut bench = Bench::start(pods).await?;
-    println!("{pods} pods a turn, {AT_ONCE} at once\n");
+    let mut bench = ClusterBench::start(pods).await?;
+    println!("{pods} pods a turn, {CONCURRENCY} at once\n");
     println!("        pods/s                    ratio");
     println!("pair   without  recorded  with    recorded  with");
     let mut ratios = [Vec::new(), Vec::new()];
@@ -104,10 +104,10 @@ async fn run() -> anyhow::Result<()> {
 }
 
 /// What is seen of nadmit where a scheduler sets the pace.
-async fn paced(bench: &mut Bench) -> anyhow::Result<()> {
+async fn paced(bench: &mut ClusterBench) -> anyhow::Result<()> {
     let interval = Duration::from_secs(1) / SCHEDULER_A_SECOND;
-    let without = bench.turn(Turn::Without, interval).await?;
-    let with = bench.turn(Turn::With, interval).await?;
+    let without = bench.turn(RoundKind::Without, interval).await?;
+    let with = bench.turn(RoundKind::With, interval).await?;
     println!(
         "\nat {SCHEDULER_A_SECOND} pods/s: {:.1} and {:.1}, ratio {:.2}; created and bound in {:.1?} and {:.1?}, medians",
         without.rate,

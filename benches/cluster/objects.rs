@@ -12,11 +12,11 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{server::Nadmit, round::Turn};
+use super::{round::RoundKind, server::NadmitProcess};
 
 /// How long anything may take to appear.
-const PATIENCE: u32 = 600;
-const A_MOMENT: Duration = Duration::from_millis(100);
+const TIMEOUT_SECONDS: u32 = 600;
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A cluster's objects.
 pub(crate) struct Objects {
@@ -43,7 +43,10 @@ impl Objects {
                 .await?;
         }
         self.create(&networks()).await?;
-        for (turn, label) in [(Turn::With, "enabled"), (Turn::Without, "disabled")] {
+        for (turn, label) in [
+            (RoundKind::With, "enabled"),
+            (RoundKind::Without, "disabled"),
+        ] {
             let labels = json!({"nadmit.io/injection": label});
             self.create(&json!({
                 "apiVersion": "v1", "kind": "Namespace",
@@ -64,7 +67,7 @@ impl Objects {
                 "ipam": {"type": "static"},
             }],
         });
-        for turn in [Turn::With, Turn::Without] {
+        for turn in [RoundKind::With, RoundKind::Without] {
             self.create(&json!({
                 "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
                 "metadata": {
@@ -81,7 +84,7 @@ impl Objects {
     /// Until nadmit gives addresses of the pool.
     pub(crate) async fn until_ready(&self) -> anyhow::Result<()> {
         let pools = self.api("nadmit.io/v1alpha1", "AddressPool", None)?;
-        for _ in 0..PATIENCE {
+        for _ in 0..TIMEOUT_SECONDS {
             let pool = pools.get("bench").await?;
             let conditions = pool
                 .data
@@ -93,13 +96,13 @@ impl Objects {
             }) {
                 return Ok(());
             }
-            sleep(A_MOMENT).await;
+            sleep(POLL_INTERVAL).await;
         }
         bail!("the pool does not become ready")
     }
 
     /// Registers nadmit's webhooks, or none.
-    pub(crate) async fn register(&self, nadmit: Option<&Nadmit>) -> anyhow::Result<()> {
+    pub(crate) async fn register(&self, nadmit: Option<&NadmitProcess>) -> anyhow::Result<()> {
         for (kind, path) in [
             ("MutatingWebhookConfiguration", "mutate"),
             ("ValidatingWebhookConfiguration", "validate"),
@@ -133,11 +136,11 @@ impl Objects {
         let (version, kind) = (version.context("apiVersion")?, kind.context("kind")?);
         let api = self.api(version, kind, text("/metadata/namespace"))?;
         let object: DynamicObject = serde_json::from_value(object.clone())?;
-        for _ in 0..PATIENCE {
+        for _ in 0..TIMEOUT_SECONDS {
             match api.create(&PostParams::default(), &object).await {
                 Ok(_) => return Ok(()),
                 // A kind is served a moment after its definition was made.
-                Err(kube::Error::Api(status)) if status.code == 404 => sleep(A_MOMENT).await,
+                Err(kube::Error::Api(status)) if status.code == 404 => sleep(POLL_INTERVAL).await,
                 Err(error) => {
                     return Err(error).with_context(|| format!("cannot create the {kind}"));
                 }

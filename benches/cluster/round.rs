@@ -20,11 +20,11 @@ use super::objects::Objects;
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
 /// Pods that are on their way at once, as from a busy scheduler and its controllers.
-pub(crate) const AT_ONCE: usize = 16;
+pub(crate) const CONCURRENCY: usize = 16;
 
 /// Who takes part in a turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum RoundKind {
     /// Nobody.
     Without,
     /// The client itself writes an allocation for each pod: what recording costs, without nadmit.
@@ -33,7 +33,7 @@ pub(crate) enum Turn {
     With,
 }
 
-impl Turn {
+impl RoundKind {
     /// Where its pods are made: in `plain` the leader puts nothing in afterwards either.
     pub(crate) fn namespace(self) -> &'static str {
         if self == Self::With { "bench" } else { "plain" }
@@ -41,7 +41,7 @@ impl Turn {
 }
 
 /// How fast a turn went.
-pub(crate) struct Pace {
+pub(crate) struct RoundPace {
     /// Pods created and bound a second.
     pub(crate) rate: f64,
     /// From a pod's creation to the answer to its binding: the median.
@@ -52,36 +52,36 @@ pub(crate) struct Pace {
 pub(crate) async fn run(
     objects: &Objects,
     pods: usize,
-    turn: Turn,
+    turn: RoundKind,
     interval: Duration,
-) -> anyhow::Result<Pace> {
+) -> anyhow::Result<RoundPace> {
     let (start, first) = (Instant::now(), Moment::now());
     let mut latencies: Vec<Duration> = stream::iter(0..pods)
         .map(async |number| {
             sleep_until(first + interval * u32::try_from(number)?).await;
             made(objects, turn, number).await
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
     let rate = pods as f64 / start.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let latency = latencies.get(pods / 2).copied().unwrap_or_default();
-    Ok(Pace { rate, latency })
+    Ok(RoundPace { rate, latency })
 }
 
 /// Takes a turn's objects away; with nadmit each pod must have an address of its own.
-pub(crate) async fn finish(objects: &Objects, pods: usize, turn: Turn) -> anyhow::Result<()> {
+pub(crate) async fn finish(objects: &Objects, pods: usize, turn: RoundKind) -> anyhow::Result<()> {
     let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
     let given = addresses(&api).await?;
-    let right = if turn == Turn::With { pods } else { 0 };
+    let right = if turn == RoundKind::With { pods } else { 0 };
     ensure!(
         given == right,
         "{given} of {pods} pods have an address of their own"
     );
     let now = DeleteParams::default().grace_period(0);
     api.delete_collection(&now, &ListParams::default()).await?;
-    if turn == Turn::Recorded {
+    if turn == RoundKind::Recorded {
         let recorded = ListParams::default().labels("bench=recorded");
         let api = objects.allocations()?;
         api.delete_collection(&now, &recorded).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn finish(objects: &Objects, pods: usize, turn: Turn) -> anyhow
     Ok(())
 }
 
-async fn made(objects: &Objects, turn: Turn, number: usize) -> anyhow::Result<Duration> {
+async fn made(objects: &Objects, turn: RoundKind, number: usize) -> anyhow::Result<Duration> {
     let start = Instant::now();
     let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
     let name = format!("pod-{number}");
@@ -102,7 +102,7 @@ async fn made(objects: &Objects, turn: Turn, number: usize) -> anyhow::Result<Du
     }))?;
     let created = api.create(&PostParams::default(), &pod).await;
     let uid = created.context("cannot create a pod")?.metadata.uid;
-    if turn == Turn::Recorded {
+    if turn == RoundKind::Recorded {
         record(objects, number, uid.as_deref()).await?;
     }
     let binding: Binding = serde_json::from_value(json!({
@@ -121,7 +121,7 @@ async fn made(objects: &Objects, turn: Turn, number: usize) -> anyhow::Result<Du
 async fn record(objects: &Objects, number: usize, uid: Option<&str>) -> anyhow::Result<()> {
     let [high, low] = [number >> 8, number & 255];
     let address = format!("192.168.{high}.{low}");
-    let (namespace, pod) = (Turn::Recorded.namespace(), format!("pod-{number}"));
+    let (namespace, pod) = (RoundKind::Recorded.namespace(), format!("pod-{number}"));
     let allocation: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
         "metadata": {

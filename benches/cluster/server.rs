@@ -11,14 +11,14 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 /// A server that ends when this is dropped.
-pub(crate) struct Nadmit {
+pub(crate) struct NadmitProcess {
     process: Child,
     folder: TempDir,
     /// `https://address:port`
     pub(crate) url: String,
 }
 
-impl Nadmit {
+impl NadmitProcess {
     /// Starts it, and waits until it says where it listens.
     pub(crate) fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
@@ -66,7 +66,7 @@ impl Nadmit {
     }
 }
 
-impl Drop for Nadmit {
+impl Drop for NadmitProcess {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();

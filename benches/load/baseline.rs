@@ -19,9 +19,9 @@ pub(crate) const FLAG: &str = "--serve-baseline";
 /// The answer's file in that folder.
 pub(crate) const ANSWER: &str = "answer.json";
 
-struct Nothing;
+struct NoCluster;
 
-impl Confirm for Nothing {
+impl Confirm for NoCluster {
     fn confirm<'a>(&'a self, _: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
         Box::pin(async { Ok(()) })
     }
@@ -44,7 +44,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         allocations: Allocations::none(),
-        confirmer: Arc::new(Nothing),
+        confirmer: Arc::new(NoCluster),
         registry,
     };
     let identity = Identity::Directory {

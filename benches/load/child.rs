@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child as Process, Command, Stdio},
+    process::{Command, ServerChild as Process, Stdio},
 };
 
 use anyhow::Context as _;
@@ -12,13 +12,13 @@ use anyhow::Context as _;
 use super::cpu;
 
 /// A server that ends when this is dropped.
-pub(crate) struct Child {
+pub(crate) struct ServerChild {
     process: Process,
     /// `https://address:port`
     pub(crate) url: String,
 }
 
-impl Child {
+impl ServerChild {
     /// `nadmit serve` on the folder's manifests.
     pub(crate) fn nadmit(folder: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
@@ -88,7 +88,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for ServerChild {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();

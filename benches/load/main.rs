@@ -21,7 +21,7 @@ use std::{env, fs, path::Path, process::ExitCode};
 
 use nadmit::admission::{Answer, Review};
 
-use self::{child::Child, fixture::ANNOTATION, report::Pair};
+use self::{child::ServerChild, fixture::ANNOTATION, report::LoadPair};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -66,8 +66,8 @@ fn measure(what: fn(u32, u32) -> anyhow::Result<()>) -> anyhow::Result<()> {
 fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (review, size) = prepare(folder.path())?;
-    let nadmit = Child::nadmit(folder.path())?;
-    let baseline = Child::baseline(folder.path())?;
+    let nadmit = ServerChild::nadmit(folder.path())?;
+    let baseline = ServerChild::baseline(folder.path())?;
     println!("a review of {size} bytes, 64 connections, {pairs} pairs of {seconds} s\n");
     println!("{}", report::HEADER);
     let mut measured = Vec::new();
@@ -81,12 +81,12 @@ fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
         let first = wrk::load(order[0], "/validate", &review, seconds)?;
         let second = wrk::load(order[1], "/validate", &review, seconds)?;
         let pair = if index % 2 == 0 {
-            Pair {
+            LoadPair {
                 baseline: first,
                 nadmit: second,
             }
         } else {
-            Pair {
+            LoadPair {
                 baseline: second,
                 nadmit: first,
             }

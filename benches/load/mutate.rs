@@ -15,15 +15,15 @@ use nadmit::ledger::{EmbeddedLedger, Store as _};
 use serde_json::{Value, json};
 
 use super::{
-    child::Child,
+    child::ServerChild,
     fixture,
-    wrk::{self, Load},
+    wrk::{self, LoadResult},
 };
 
 /// The word that asks for this.
 pub(crate) const FLAG: &str = "mutate";
 /// How many allocations there are to be for each validation.
-const AIM: f64 = 0.35;
+const TARGET_RATIO: f64 = 0.35;
 
 const POOL: &str = "apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
@@ -50,7 +50,7 @@ pub(crate) fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
     fixture::write_networks(&manifests)?;
     let pool = format!("{POOL}  config: '{}'\n", fixture::CONFIG);
     fs::write(manifests.join("storage.yaml"), pool)?;
-    let server = Child::nadmit(folder.path())?;
+    let server = ServerChild::nadmit(folder.path())?;
     println!(
         "64 connections, {pairs} pairs of {seconds} s; durable: a new pod with each request\n"
     );
@@ -90,19 +90,19 @@ pub(crate) fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
     );
     ratios.sort_by(f64::total_cmp);
     let median = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN);
-    let reached = if median >= AIM {
+    let reached = if median >= TARGET_RATIO {
         "reached"
     } else {
         "not reached"
     };
-    println!("\nmedian ratio of requests/s: {median:.2}; aim {AIM}, {reached}");
+    println!("\nmedian ratio of requests/s: {median:.2}; aim {TARGET_RATIO}, {reached}");
     println!(
         "{answered} allocations were answered, all of them are in the ledger; {memory:.0} MiB"
     );
     Ok(())
 }
 
-fn print(pair: u32, validate: &Load, mutate: &Load) {
+fn print(pair: u32, validate: &LoadResult, mutate: &LoadResult) {
     let (v, m) = (validate, mutate);
     println!(
         "{pair:4} {:8.0} {:7.0} {:5.2}     {:8.1} {:6.1}     {:8.2} {:6.2}   {:8.2} {:6.2}",

@@ -2,27 +2,27 @@
 
 use std::fmt;
 
-use super::wrk::Load;
+use super::wrk::LoadResult;
 
 /// What stands in a pair's line.
 pub(crate) const HEADER: &str = "           CPU a request, µs        requests/s          p50, ms          p99, ms\n\
                           pair   baseline nadmit ratio    baseline nadmit   baseline nadmit  baseline nadmit";
 
 /// Both servers, one after the other.
-pub(crate) struct Pair {
+pub(crate) struct LoadPair {
     /// The server that does nothing.
-    pub(crate) baseline: Load,
+    pub(crate) baseline: LoadResult,
     /// nadmit.
-    pub(crate) nadmit: Load,
+    pub(crate) nadmit: LoadResult,
 }
 
-impl Pair {
+impl LoadPair {
     fn ratio(&self) -> f64 {
         self.nadmit.cpu / self.baseline.cpu
     }
 }
 
-impl fmt::Display for Pair {
+impl fmt::Display for LoadPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             baseline: b,
@@ -45,8 +45,8 @@ impl fmt::Display for Pair {
 }
 
 /// The medians over all pairs, and the memory at the end.
-pub(crate) fn summary(pairs: &[Pair], nadmit_mib: f64, baseline_mib: f64) -> String {
-    let median_of = |value: &dyn Fn(&Pair) -> f64| {
+pub(crate) fn summary(pairs: &[LoadPair], nadmit_mib: f64, baseline_mib: f64) -> String {
+    let median_of = |value: &dyn Fn(&LoadPair) -> f64| {
         let mut values: Vec<f64> = pairs.iter().map(value).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -57,7 +57,7 @@ pub(crate) fn summary(pairs: &[Pair], nadmit_mib: f64, baseline_mib: f64) -> Str
          resident memory:      {nadmit_mib:.0} MiB, the baseline's {baseline_mib:.0} MiB",
         median_of(&|pair| pair.nadmit.cpu),
         median_of(&|pair| pair.baseline.cpu),
-        median_of(&Pair::ratio),
+        median_of(&LoadPair::ratio),
         median_of(&|pair| pair.nadmit.rate),
         median_of(&|pair| pair.baseline.rate),
     )

@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::child::Child;
+use super::child::ServerChild;
 
 /// What one load measured.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
+pub(crate) struct LoadResult {
     /// How many requests were answered.
     pub(crate) requests: f64,
     /// Requests a second.
@@ -51,11 +51,11 @@ pub(crate) fn script(folder: &Path, body: &Path) -> anyhow::Result<PathBuf> {
 
 /// Loads a webhook of a server for some seconds.
 pub(crate) fn load(
-    server: &Child,
+    server: &ServerChild,
     webhook: &str,
     script: &Path,
     seconds: u32,
-) -> anyhow::Result<Load> {
+) -> anyhow::Result<LoadResult> {
     let before = server.cpu_seconds()?;
     let output = Command::new("wrk")
         .args([
@@ -90,7 +90,7 @@ pub(crate) fn load(
         line.map(str::trim)
             .with_context(|| format!("no {name} in:\n{text}"))
     };
-    Ok(Load {
+    Ok(LoadResult {
         requests,
         rate: value("Requests/sec:")?.parse()?,
         p50: milliseconds(value("50%")?)?,

@@ -8,12 +8,12 @@ use libtest_mimic::Trial;
 use crate::{
     case::{MANIFESTS, Sending},
     expect::Expect,
-    request::{Question, REVIEWS, captured_review},
-    suite::{Asked, Suite, entries, stem},
+    request::{CaseRequest, REVIEWS, captured_review},
+    suite::{RequestCase, Suite, entries, stem},
 };
 
 /// The reviews that are refused, and why. All others are allowed without a word.
-const REFUSED: [(&str, &str); 3] = [
+const DENIED: [(&str, &str); 3] = [
     // The networks of pods that exist are edited.
     (
         "pod-apply-serverside-update.validate",
@@ -35,15 +35,15 @@ pub(crate) fn trials(suite: &Suite) -> Result<Vec<Trial>> {
     Ok(reviews.map(trial).collect())
 }
 
-fn asked(file: &Path, name: &str) -> Result<Asked> {
+fn asked(file: &Path, name: &str) -> Result<RequestCase> {
     let webhook = if name.contains(".mutate") {
         "mutate"
     } else {
         "validate"
     };
-    let refused = REFUSED.iter().find(|(refused, _)| *refused == name);
+    let refused = DENIED.iter().find(|(refused, _)| *refused == name);
     let expect = refused.map_or_else(Expect::allowed, |(_, code)| Expect::denied(&[*code]));
-    Ok(Asked {
+    Ok(RequestCase {
         source: file.to_owned(),
         about: "A request of a real API server is answered.".to_owned(),
         manifests: MANIFESTS.into(),
@@ -51,7 +51,7 @@ fn asked(file: &Path, name: &str) -> Result<Asked> {
             path: format!("/{webhook}?timeout=10s"),
             ..Sending::default()
         },
-        question: Question::ask(&captured_review(name)?)?,
+        question: CaseRequest::ask(&captured_review(name)?)?,
         expect,
     })
 }

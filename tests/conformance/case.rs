@@ -18,7 +18,7 @@ pub(crate) const MANIFESTS: &str = "tests/conformance/manifests";
 /// What a case file holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Case {
+pub(crate) struct CaseFile {
     /// One sentence: what holds.
     pub(crate) about: String,
     /// The folder to serve, from the root of the crate; [`MANIFESTS`] if absent.
@@ -32,11 +32,11 @@ pub(crate) struct Case {
     /// Changes to that review: an RFC 7386 merge patch, made before `patch`.
     pub(crate) merge: Option<Value>,
     /// A pod to wrap into a review.
-    pub(crate) pod: Option<Pod>,
+    pub(crate) pod: Option<PodSpec>,
     /// That pod as it was before; the review is then of an UPDATE (a DELETE without `pod`).
-    pub(crate) old: Option<Pod>,
+    pub(crate) old: Option<PodSpec>,
     /// What the review says beside the pod.
-    pub(crate) admission: Admission,
+    pub(crate) admission: ReviewSpec,
     /// A body that is sent as it is.
     pub(crate) body: Option<Body>,
     /// The right answer.
@@ -62,7 +62,7 @@ pub(crate) struct Sending {
 /// A pod in short.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Pod {
+pub(crate) struct PodSpec {
     /// Its name: `app-0` unless it has a `generate_name`.
     pub(crate) name: Option<String>,
     /// What its name will begin with.
@@ -86,7 +86,7 @@ pub(crate) struct Pod {
 /// What a review says beside the object. Absent members are what follows from the pods given.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Admission {
+pub(crate) struct ReviewSpec {
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub(crate) operation: Option<String>,
     /// `status`, `resize` and the like.
@@ -121,7 +121,7 @@ impl Default for Sending {
     }
 }
 
-impl Case {
+impl CaseFile {
     /// Reads a case file.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, path::Path};
 use libtest_mimic::{Failed, Trial};
 use nadmit::rules::{Check, Levels, RULES, registry};
 
-use crate::{case::Case, examples::WRONG};
+use crate::{case::CaseFile, examples::WRONG};
 
 /// Where the stories are told.
-const STORIES: &str = include_str!("scenarios/mod.rs");
+const SCENARIOS: &str = include_str!("scenarios/mod.rs");
 
 /// The two trials.
-pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
+pub(crate) fn trials(cases: &[CaseFile]) -> [Trial; 2] {
     let expected: BTreeSet<String> = cases
         .iter()
         .flat_map(|case| case.expect.denied.iter().chain(&case.expect.warned))
@@ -48,7 +48,7 @@ pub(crate) fn trials(cases: &[Case]) -> [Trial; 2] {
     let of_allocations = |code: &str| {
         let told = registry::find(code)
             .is_some_and(|rule| matches!(rule.check, Check::PoolChange(_) | Check::Allocation(_)));
-        told && (code == "pool-not-ready" || STORIES.contains(&format!("{code:?}")))
+        told && (code == "pool-not-ready" || SCENARIOS.contains(&format!("{code:?}")))
     };
     // What a cluster is needed for, `tests/it/binding` tells.
     let of_clusters = |code: &str| {

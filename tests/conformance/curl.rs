@@ -14,9 +14,9 @@ use anyhow::{Context, Result, ensure};
 use crate::case::Sending;
 
 /// How long one request may take, in seconds.
-const PATIENCE: &str = "20";
+const MAX_TIME: &str = "20";
 /// What curl prints of each answer.
-const TOLD: &str = "%{http_code} %{http_version} %{num_connects}\\n";
+const WRITE_OUT: &str = "%{http_code} %{http_version} %{num_connects}\\n";
 
 /// The curl of this machine.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(crate) struct Endpoint {
 
 /// What became of a request.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct CurlOutcome {
     /// How curl ended: 0 if there was an answer.
     pub(crate) exit: i32,
     /// What it complained of.
@@ -96,14 +96,14 @@ impl Curl {
         endpoint: &Endpoint,
         sending: &Sending,
         body: Option<&[u8]>,
-    ) -> Result<Exchange> {
+    ) -> Result<CurlOutcome> {
         let scratch = tempfile::tempdir()?;
         let heads = scratch.path().join("heads");
         let mut command = Command::new("curl");
         // First of all: without the settings of whoever runs this.
         command.args(["--disable", "--silent", "--show-error", "--globoff"]);
-        command.args(["--noproxy", "*", "--max-time", PATIENCE]);
-        command.args(["--write-out", TOLD, "--request", &sending.method]);
+        command.args(["--noproxy", "*", "--max-time", MAX_TIME]);
+        command.args(["--write-out", WRITE_OUT, "--request", &sending.method]);
         command.arg("--dump-header").arg(&heads);
         if let Some(ca) = &endpoint.ca {
             command.arg("--cacert").arg(ca);
@@ -153,7 +153,7 @@ fn headers(sending: &Sending, with_body: bool) -> Vec<(String, Option<String>)> 
     headers
 }
 
-fn run(mut command: Command, body: &[u8]) -> Result<Exchange> {
+fn run(mut command: Command, body: &[u8]) -> Result<CurlOutcome> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -167,7 +167,7 @@ fn run(mut command: Command, body: &[u8]) -> Result<Exchange> {
         });
         child.wait_with_output()
     })?;
-    let mut exchange = Exchange {
+    let mut exchange = CurlOutcome {
         exit: output.status.code().unwrap_or(-1),
         complaint: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         answers: Vec::new(),

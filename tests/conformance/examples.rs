@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::{
     case::Sending,
     expect::Expect,
-    request::Question,
+    request::CaseRequest,
     review,
-    suite::{Asked, Suite, entries, stem},
+    suite::{RequestCase, Suite, entries, stem},
 };
 
 const EXAMPLES: &str = "deploy/examples/networks";
@@ -38,16 +38,16 @@ pub(crate) fn trials(suite: &Suite) -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-fn asked(file: &Path, expect: Expect) -> Result<Asked> {
+fn asked(file: &Path, expect: Expect) -> Result<RequestCase> {
     let pod = read(file)?;
     let before = before(file, &pod)?;
     let review = review::wrap([Some(pod), before], &Default::default(), &stem(file));
-    Ok(Asked {
+    Ok(RequestCase {
         source: file.to_owned(),
         about: "An example is answered as its folder and name say.".to_owned(),
         manifests: EXAMPLES.into(),
         sending: Sending::default(),
-        question: Question::ask(&review)?,
+        question: CaseRequest::ask(&review)?,
         expect,
     })
 }

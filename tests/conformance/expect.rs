@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 use crate::{
-    curl::{Exchange, HttpAnswer},
-    request::{Named, Question},
+    curl::{CurlOutcome, HttpAnswer},
+    request::{CaseRequest, ObjectId},
     response::{Cause, Response, Review},
 };
 
@@ -19,9 +19,9 @@ pub(crate) struct Expect {
     /// Whether the request is allowed. If not, `denied` says why.
     pub(crate) allowed: Option<bool>,
     /// The causes of the denial, in any order.
-    pub(crate) denied: Vec<Told>,
+    pub(crate) denied: Vec<ExpectedFinding>,
     /// The warnings, in any order.
-    pub(crate) warned: Vec<Told>,
+    pub(crate) warned: Vec<ExpectedFinding>,
     /// A code that is denied or warned of, whatever else is warned of. Not for case files: they say
     /// which.
     #[serde(skip)]
@@ -45,7 +45,7 @@ pub(crate) struct Expect {
 /// One finding: a cause or a warning.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Told {
+pub(crate) struct ExpectedFinding {
     /// The rule's code.
     pub(crate) code: String,
     /// The whole field path.
@@ -56,9 +56,9 @@ pub(crate) struct Told {
 
 /// What is wrong with an answer, one line each.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(pub(crate) Vec<String>);
+pub(crate) struct Mismatches(pub(crate) Vec<String>);
 
-impl Faults {
+impl Mismatches {
     fn unless(&mut self, holds: bool, fault: impl FnOnce() -> String) {
         if !holds {
             self.0.push(fault());
@@ -92,9 +92,9 @@ impl Expect {
 
     /// Denied for these codes.
     pub(crate) fn denied(codes: &[&str]) -> Self {
-        let told = |code: &&str| Told {
+        let told = |code: &&str| ExpectedFinding {
             code: (*code).to_owned(),
-            ..Told::default()
+            ..ExpectedFinding::default()
         };
         Self {
             allowed: Some(false),
@@ -126,8 +126,8 @@ impl Expect {
     }
 
     /// Compares what came with what is expected.
-    pub(crate) fn judge(&self, question: &Question, exchange: &Exchange) -> Faults {
-        let mut faults = Faults::default();
+    pub(crate) fn judge(&self, question: &CaseRequest, exchange: &CurlOutcome) -> Mismatches {
+        let mut faults = Mismatches::default();
         faults.equal("curl's exit", self.curl_exit.unwrap_or(0), exchange.exit);
         if self.curl_exit.is_some() {
             faults.parts("curl", &self.says, &exchange.complaint);
@@ -142,7 +142,7 @@ impl Expect {
         faults
     }
 
-    fn judge_http(&self, question: &Question, answer: &HttpAnswer, faults: &mut Faults) {
+    fn judge_http(&self, question: &CaseRequest, answer: &HttpAnswer, faults: &mut Mismatches) {
         let status = self.status.unwrap_or(200);
         faults.equal("HTTP status", status, answer.status);
         if let Some(version) = &self.http {
@@ -171,7 +171,7 @@ impl Expect {
         }
     }
 
-    fn judge_review(&self, question: &Question, review: &Review, faults: &mut Faults) {
+    fn judge_review(&self, question: &CaseRequest, review: &Review, faults: &mut Mismatches) {
         let response = &review.response;
         faults.equal("kind", "AdmissionReview", &review.kind);
         faults.equal("apiVersion", "admission.k8s.io/v1", &review.api_version);
@@ -221,7 +221,7 @@ fn warning(line: &str) -> Cause {
 }
 
 /// Each finding that is expected has come, and no other.
-fn compare(what: &str, expected: &[Told], got: &[Cause], faults: &mut Faults) {
+fn compare(what: &str, expected: &[ExpectedFinding], got: &[Cause], faults: &mut Mismatches) {
     let mut left: Vec<&Cause> = got.iter().collect();
     for told in expected {
         match left.iter().position(|cause| told.fits(cause)) {
@@ -238,7 +238,7 @@ fn compare(what: &str, expected: &[Told], got: &[Cause], faults: &mut Faults) {
 }
 
 /// This code has come, and no other denies.
-fn find(code: &str, denied: &[Cause], warned: &[Cause], faults: &mut Faults) {
+fn find(code: &str, denied: &[Cause], warned: &[Cause], faults: &mut Mismatches) {
     let told = denied.iter().chain(warned);
     let codes: Vec<&str> = told.map(|cause| cause.reason.as_str()).collect();
     faults.unless(codes.contains(&code), || {
@@ -250,7 +250,7 @@ fn find(code: &str, denied: &[Cause], warned: &[Cause], faults: &mut Faults) {
         .extend(others.map(|cause| format!("denied: got {cause:?}")));
 }
 
-impl Told {
+impl ExpectedFinding {
     fn fits(&self, cause: &Cause) -> bool {
         self.code == cause.reason
             && self
@@ -262,7 +262,7 @@ impl Told {
 }
 
 /// What holds for every status, whatever the case expects.
-fn judge_status(object: Option<&Named>, response: &Response, faults: &mut Faults) {
+fn judge_status(object: Option<&ObjectId>, response: &Response, faults: &mut Mismatches) {
     faults.equal("a status", !response.allowed, response.status.is_some());
     let Some(status) = &response.status else {
         return;
@@ -270,7 +270,7 @@ fn judge_status(object: Option<&Named>, response: &Response, faults: &mut Faults
     faults.equal("status.status", "Failure", &status.status);
     faults.equal("status.reason", "Invalid", &status.reason);
     faults.equal("status.code", 422, status.code);
-    let got = Named {
+    let got = ObjectId {
         kind: status.details.kind.clone(),
         name: status.details.name.clone(),
     };
@@ -313,7 +313,7 @@ fn placed(message: &str, field: &str) -> impl Iterator<Item = String> {
 }
 
 /// The audit log names the decision and each code once.
-fn judge_audit(denied: &[Cause], warned: &[Cause], response: &Response, faults: &mut Faults) {
+fn judge_audit(denied: &[Cause], warned: &[Cause], response: &Response, faults: &mut Mismatches) {
     let decision = match (denied, warned) {
         ([], []) => None,
         ([], _) => Some("warn"),

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::{
-    case::{Body, Case},
+    case::{Body, CaseFile},
     review,
 };
 
@@ -15,27 +15,27 @@ use crate::{
 pub(crate) const REVIEWS: &str = "tests/fixtures/reviews";
 
 /// The body of a case's request, and the UID that its answer has to echo.
-pub(crate) struct Question {
+pub(crate) struct CaseRequest {
     /// The bytes; `None` for a request without a body.
     pub(crate) body: Option<Vec<u8>>,
     /// The UID in it, where there is one.
     pub(crate) uid: Option<String>,
     /// Kind and name of the object under review, where the review has them.
-    pub(crate) object: Option<Named>,
+    pub(crate) object: Option<ObjectId>,
 }
 
 /// Kind and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct ObjectId {
     /// Its kind.
     pub(crate) kind: String,
     /// Its name, or what it will begin with.
     pub(crate) name: String,
 }
 
-impl Question {
+impl CaseRequest {
     /// The question of a case called `name`.
-    pub(crate) fn of(case: &Case, name: &str) -> Result<Self> {
+    pub(crate) fn of(case: &CaseFile, name: &str) -> Result<Self> {
         if let Some(captured) = &case.review {
             let mut review = captured_review(captured)?;
             if let Some(merge) = &case.merge {
@@ -78,7 +78,7 @@ impl Question {
         Ok(Self {
             body: Some(body),
             uid: text("/uid"),
-            object: text("/kind/kind").map(|kind| Named {
+            object: text("/kind/kind").map(|kind| ObjectId {
                 kind,
                 name: name.unwrap_or_default(),
             }),
@@ -88,7 +88,7 @@ impl Question {
     /// A right review of exactly `size` bytes.
     fn ask_at_size(size: usize, name: &str) -> Result<Self> {
         let asked = |filler: usize| {
-            let pod = crate::case::Pod {
+            let pod = crate::case::PodSpec {
                 annotations: [("example.com/filler".to_owned(), "x".repeat(filler))].into(),
                 ..Default::default()
             };

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::case::{Admission, Pod};
+use crate::case::{PodSpec, ReviewSpec};
 
 /// The whole pod that is meant by a short one.
-pub(crate) fn pod(short: &Pod) -> Value {
+pub(crate) fn pod(short: &PodSpec) -> Value {
     let mut metadata = Map::new();
     let mut put = |key: &str, value: Option<&String>| {
         if let Some(value) = value {
@@ -43,7 +43,7 @@ pub(crate) fn pod(short: &Pod) -> Value {
 }
 
 /// The review of a pod as it is to be and as it was: a CREATE, an UPDATE or a DELETE.
-pub(crate) fn wrap(pods: [Option<Value>; 2], admission: &Admission, uid: &str) -> Value {
+pub(crate) fn wrap(pods: [Option<Value>; 2], admission: &ReviewSpec, uid: &str) -> Value {
     let [object, old] = pods;
     let operation = match (&admission.operation, &object, &old) {
         (Some(operation), ..) => operation,

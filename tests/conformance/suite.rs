@@ -11,12 +11,12 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::{
     captured,
-    case::{Case, MANIFESTS, Sending},
+    case::{CaseFile, MANIFESTS, Sending},
     coverage,
-    curl::{Curl, Exchange},
+    curl::{Curl, CurlOutcome},
     examples,
     expect::Expect,
-    request::Question,
+    request::CaseRequest,
     scenarios,
     target::Targets,
 };
@@ -32,7 +32,7 @@ pub(crate) struct Suite {
 }
 
 /// A question to ask of a server, and the right answer.
-pub(crate) struct Asked {
+pub(crate) struct RequestCase {
     /// Where it comes from: a file.
     pub(crate) source: PathBuf,
     /// What holds.
@@ -42,7 +42,7 @@ pub(crate) struct Asked {
     /// How it is sent.
     pub(crate) sending: Sending,
     /// What is sent.
-    pub(crate) question: Question,
+    pub(crate) question: CaseRequest,
     /// What has to come back.
     pub(crate) expect: Expect,
 }
@@ -69,7 +69,7 @@ impl Suite {
         let mut cases = Vec::new();
         for group in entries(Path::new(CASES))? {
             for file in entries(&group)? {
-                let case = Case::read(&file);
+                let case = CaseFile::read(&file);
                 trials.push(self.case_trial(&group, &file, &case));
                 cases.extend(case);
             }
@@ -85,17 +85,17 @@ impl Suite {
     }
 
     /// The trial of a case file. A file that cannot be read is a trial that fails.
-    fn case_trial(&self, group: &Path, file: &Path, case: &Result<Case>) -> Trial {
+    fn case_trial(&self, group: &Path, file: &Path, case: &Result<CaseFile>) -> Trial {
         let name = format!("{}::{}", stem(group), stem(file));
         let asked = match case {
-            Ok(case) => Asked::of(case, file, &name),
+            Ok(case) => RequestCase::of(case, file, &name),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         self.trial(name, asked)
     }
 
     /// A trial that asks.
-    pub(crate) fn trial(&self, name: String, asked: Result<Asked>) -> Trial {
+    pub(crate) fn trial(&self, name: String, asked: Result<RequestCase>) -> Trial {
         let (curl, targets) = (self.curl.clone(), self.targets.clone());
         let ignored = self.is_ignored(&asked);
         let run = move || {
@@ -107,7 +107,7 @@ impl Suite {
     }
 
     /// Whether this curl or this server cannot be asked this.
-    fn is_ignored(&self, asked: &Result<Asked>) -> bool {
+    fn is_ignored(&self, asked: &Result<RequestCase>) -> bool {
         let Some(curl) = &self.curl else {
             return true;
         };
@@ -119,14 +119,14 @@ impl Suite {
     }
 }
 
-impl Asked {
-    fn of(case: &Case, file: &Path, name: &str) -> Result<Self> {
+impl RequestCase {
+    fn of(case: &CaseFile, file: &Path, name: &str) -> Result<Self> {
         Ok(Self {
             source: file.to_owned(),
             about: case.about.clone(),
             manifests: case.manifests().to_owned(),
             sending: case.request.clone(),
-            question: Question::of(case, name)?,
+            question: CaseRequest::of(case, name)?,
             expect: case.expect.clone(),
         })
     }
@@ -150,7 +150,7 @@ impl Asked {
 }
 
 /// Everything that came back, to read.
-fn whole(exchange: &Exchange) -> String {
+fn whole(exchange: &CurlOutcome) -> String {
     let mut text = exchange.complaint.clone();
     for answer in &exchange.answers {
         let body = match serde_json::from_slice::<serde_json::Value>(&answer.body) {

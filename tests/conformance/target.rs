@@ -17,20 +17,20 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::curl::{Endpoint, status_of};
 
 /// How long a server may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before asking again whether it is.
-const PAUSE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// All servers of one run.
 #[derive(Debug)]
 pub(crate) struct Targets {
     elsewhere: Option<Endpoint>,
-    started: Mutex<BTreeMap<PathBuf, Result<Server, String>>>,
+    started: Mutex<BTreeMap<PathBuf, Result<OwnServer, String>>>,
 }
 
 /// A server that was started here. It is killed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct OwnServer {
     child: Child,
     pub(crate) endpoint: Endpoint,
     /// Its certificates and what it logs.
@@ -65,7 +65,7 @@ impl Targets {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let server = started
             .entry(manifests.to_owned())
-            .or_insert_with(|| Server::start(manifests).map_err(|error| format!("{error:#}")));
+            .or_insert_with(|| OwnServer::start(manifests).map_err(|error| format!("{error:#}")));
         match server {
             Ok(server) => Ok(server.endpoint.clone()),
             Err(error) => Err(anyhow!("no server for {}: {error}", manifests.display())),
@@ -79,7 +79,7 @@ impl Targets {
     }
 }
 
-impl Server {
+impl OwnServer {
     fn start(manifests: &Path) -> Result<Self> {
         let data = tempfile::tempdir()?;
         let mut server = Self::start_with(manifests, &data.path().join("data"))?;
@@ -140,15 +140,15 @@ impl Server {
             if let Some(ended) = self.child.try_wait()? {
                 bail!("it ended with {ended} before it was ready");
             }
-            if begun.elapsed() > PATIENCE {
-                bail!("{readyz} still answers {status} after {PATIENCE:?}");
+            if begun.elapsed() > TIMEOUT {
+                bail!("{readyz} still answers {status} after {TIMEOUT:?}");
             }
-            thread::sleep(PAUSE);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-impl Drop for Server {
+impl Drop for OwnServer {
     fn drop(&mut self) {
         // It may have ended by itself; that is for the trials to notice.
         let _ = self.child.kill();
@@ -172,7 +172,7 @@ fn addresses(printed: impl std::io::Read + Send + 'static) -> Result<[String; 2]
         if let [Some(webhook), Some(admin)] = found {
             return Ok([webhook, admin]);
         }
-        let left = PATIENCE.saturating_sub(begun.elapsed());
+        let left = TIMEOUT.saturating_sub(begun.elapsed());
         let Ok(line) = heard.recv_timeout(left) else {
             bail!("it printed no addresses of webhook and admin listener, but {seen:?}");
         };

@@ -73,7 +73,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 
 /// One case.
 #[derive(Deserialize, Clone)]
-pub(crate) struct Case {
+pub(crate) struct AnnotationCase {
     pub(crate) id: String,
     pub(crate) namespace: String,
     pub(crate) annotation: Option<String>,
@@ -94,12 +94,12 @@ pub(crate) struct CaseNetwork {
     pub(crate) config: Option<String>,
 }
 
-pub(crate) fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<AnnotationCase> {
     serde_json::from_str(CASES).unwrap_or_else(|error| panic!("annotations.json: {error}"))
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let known = |case: &Case| DIFFERENCES.iter().find(|(id, ..)| *id == case.id);
+    let known = |case: &AnnotationCase| DIFFERENCES.iter().find(|(id, ..)| *id == case.id);
     let cases = cases();
     for (id, ..) in DIFFERENCES {
         assert!(cases.iter().any(|case| case.id == *id), "no case {id}");
@@ -116,7 +116,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn run(case: &Case, expected: &str) -> Result<(), Failed> {
+fn run(case: &AnnotationCase, expected: &str) -> Result<(), Failed> {
     let (verdict, said) = case.verdict(Profile::Default)?;
     if verdict == expected {
         return Ok(());
@@ -124,7 +124,7 @@ fn run(case: &Case, expected: &str) -> Result<(), Failed> {
     Err(format!("expected {expected}, got {verdict}\n{said}").into())
 }
 
-impl Case {
+impl AnnotationCase {
     /// The verdict in a profile, and what was said.
     pub(crate) fn verdict(&self, profile: Profile) -> Result<(String, String), Failed> {
         let networks = self.networks.iter().map(|network| {

@@ -12,22 +12,22 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 
 /// A room: its name, whether it is pure, and the rooms that it may import.
-struct Room {
+struct Module {
     name: &'static str,
     pure: bool,
     imports: &'static [&'static str],
 }
 
-const fn pure(name: &'static str, imports: &'static [&'static str]) -> Room {
-    Room {
+const fn pure(name: &'static str, imports: &'static [&'static str]) -> Module {
+    Module {
         name,
         pure: true,
         imports,
     }
 }
 
-const fn worldly(name: &'static str, imports: &'static [&'static str]) -> Room {
-    Room {
+const fn impure(name: &'static str, imports: &'static [&'static str]) -> Module {
+    Module {
         name,
         pure: false,
         imports,
@@ -35,19 +35,19 @@ const fn worldly(name: &'static str, imports: &'static [&'static str]) -> Room {
 }
 
 /// From the bottom to the top: a room imports only what stands above it in this list.
-const ROOMS: &[Room] = &[
+const MODULES: &[Module] = &[
     pure("network", &[]),
     pure("allocation", &["network"]),
-    worldly("clock", &["allocation"]),
-    worldly("files", &[]),
+    impure("clock", &["allocation"]),
+    impure("files", &[]),
     pure("catalog", &["network", "allocation"]),
     pure("rules", &["network", "allocation", "catalog"]),
     pure("admission", &["network", "allocation", "catalog", "rules"]),
     pure("document", &["network"]),
     pure("config", &["network", "rules", "document"]),
-    worldly("api", &["network", "allocation"]),
+    impure("api", &["network", "allocation"]),
     pure("manifests", &["network", "allocation", "document"]),
-    worldly(
+    impure(
         "sources",
         &[
             "network",
@@ -58,11 +58,11 @@ const ROOMS: &[Room] = &[
             "manifests",
         ],
     ),
-    worldly("ledger", &["allocation", "api"]),
-    worldly("install", &["network", "rules", "config", "sources"]),
+    impure("ledger", &["allocation", "api"]),
+    impure("install", &["network", "rules", "config", "sources"]),
     pure("operate", &["network", "allocation", "catalog"]),
-    worldly("pki", &[]),
-    worldly(
+    impure("pki", &[]),
+    impure(
         "check",
         &[
             "network",
@@ -74,7 +74,7 @@ const ROOMS: &[Room] = &[
             "sources",
         ],
     ),
-    worldly(
+    impure(
         "server",
         &[
             "allocation",
@@ -89,7 +89,7 @@ const ROOMS: &[Room] = &[
             "pki",
         ],
     ),
-    worldly(
+    impure(
         "controllers",
         &[
             "network",
@@ -103,7 +103,7 @@ const ROOMS: &[Room] = &[
             "pki",
         ],
     ),
-    worldly(
+    impure(
         "cli",
         &[
             "network",
@@ -127,7 +127,7 @@ const ROOMS: &[Room] = &[
 ];
 
 /// Paths that would make a pure room depend on the world around it.
-const WORLD_PATHS: &[&str] = &[
+const IMPURE_PATHS: &[&str] = &[
     "tokio::",
     "kube::",
     "k8s_openapi::",
@@ -147,7 +147,7 @@ const WORLD_PATHS: &[&str] = &[
 ];
 
 /// Names that would do so, however they were imported.
-const WORLD_NAMES: &[&str] = &[
+const IMPURE_NAMES: &[&str] = &[
     "SystemTime",
     "Instant",
     "TcpStream",
@@ -159,12 +159,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test(
             "architecture::every_folder_is_a_room",
-            every_folder_is_a_room,
+            every_folder_is_a_module,
         ),
         Trial::test("architecture::rooms_import_only_what_they_may", imports),
-        Trial::test("architecture::there_are_no_circles", no_circles),
+        Trial::test("architecture::there_are_no_circles", no_cycles),
         Trial::test("architecture::pure_rooms_do_not_touch_the_world", purity),
-        Trial::test("architecture::the_picture_is_current", picture),
+        Trial::test("architecture::the_picture_is_current", diagram_is_current),
         Trial::test("architecture::files_say_what_they_are_for", module_docs),
     ]
 }
@@ -205,7 +205,7 @@ fn code(text: &str) -> String {
 }
 
 /// The rooms that a text names by `crate::room` or in a `use crate::{room, ...}`.
-fn named_rooms(code: &str) -> BTreeSet<&str> {
+fn named_modules(code: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for piece in code.split("crate::").skip(1) {
         match piece.strip_prefix('{') {
@@ -250,13 +250,13 @@ fn top_level(group: &str) -> Vec<&str> {
         .collect()
 }
 
-fn every_folder_is_a_room() -> Result<(), Failed> {
+fn every_folder_is_a_module() -> Result<(), Failed> {
     let folders: BTreeSet<String> = fs::read_dir(source())?
         .filter_map(Result::ok)
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
-    let rooms: BTreeSet<String> = ROOMS.iter().map(|room| room.name.to_owned()).collect();
+    let rooms: BTreeSet<String> = MODULES.iter().map(|room| room.name.to_owned()).collect();
     if folders == rooms {
         return Ok(());
     }
@@ -264,12 +264,12 @@ fn every_folder_is_a_room() -> Result<(), Failed> {
 }
 
 fn imports() -> Result<(), Failed> {
-    let names: BTreeSet<&str> = ROOMS.iter().map(|room| room.name).collect();
+    let names: BTreeSet<&str> = MODULES.iter().map(|room| room.name).collect();
     let mut wrong = Vec::new();
-    for room in ROOMS {
+    for room in MODULES {
         for (path, text) in files(&source().join(room.name))? {
             let code = code(&text);
-            for named in named_rooms(&code) {
+            for named in named_modules(&code) {
                 let foreign = names.contains(named) && named != room.name;
                 if foreign && !room.imports.contains(&named) {
                     wrong.push(format!(
@@ -288,13 +288,13 @@ fn imports() -> Result<(), Failed> {
     }
 }
 
-fn no_circles() -> Result<(), Failed> {
-    let place: BTreeMap<&str, usize> = ROOMS
+fn no_cycles() -> Result<(), Failed> {
+    let place: BTreeMap<&str, usize> = MODULES
         .iter()
         .enumerate()
         .map(|(index, room)| (room.name, index))
         .collect();
-    for (index, room) in ROOMS.iter().enumerate() {
+    for (index, room) in MODULES.iter().enumerate() {
         for import in room.imports {
             match place.get(import) {
                 Some(below) if *below < index => {}
@@ -307,17 +307,17 @@ fn no_circles() -> Result<(), Failed> {
 
 fn purity() -> Result<(), Failed> {
     let mut wrong = Vec::new();
-    for room in ROOMS.iter().filter(|room| room.pure) {
+    for room in MODULES.iter().filter(|room| room.pure) {
         for (path, text) in files(&source().join(room.name))? {
             let code = code(&text);
             let words: BTreeSet<&str> = code
                 .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
                 .collect();
-            let paths = WORLD_PATHS
+            let paths = IMPURE_PATHS
                 .iter()
                 .filter(|p| words.iter().any(|w| w.starts_with(**p)));
             let parts: BTreeSet<&str> = words.iter().flat_map(|word| word.split("::")).collect();
-            let names = WORLD_NAMES.iter().filter(|name| parts.contains(**name));
+            let names = IMPURE_NAMES.iter().filter(|name| parts.contains(**name));
             wrong.extend(
                 paths
                     .chain(names)
@@ -345,9 +345,9 @@ fn purity() -> Result<(), Failed> {
 }
 
 /// The table as ARCHITECTURE.md shows it.
-fn drawn() -> String {
+fn render_diagram() -> String {
     let mut lines = String::new();
-    for room in ROOMS {
+    for room in MODULES {
         let kind = if room.pure { "pure" } else { "" };
         let imports = if room.imports.is_empty() {
             "-".into()
@@ -360,15 +360,15 @@ fn drawn() -> String {
     lines
 }
 
-fn picture() -> Result<(), Failed> {
+fn diagram_is_current() -> Result<(), Failed> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
     let text = fs::read_to_string(page)?;
-    if text.contains(&drawn()) {
+    if text.contains(&render_diagram()) {
         return Ok(());
     }
     Err(format!(
         "ARCHITECTURE.md does not show the rooms as they are:\n{}",
-        drawn()
+        render_diagram()
     )
     .into())
 }

@@ -27,7 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A pool, networks that it serves, and networks that it does not. `%%` stands for a network's head.
-const WORLD: &str = r#"
+const MANIFESTS: &str = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage}
@@ -125,7 +125,7 @@ const ATTEMPTS: [&str; 44] = [
 ];
 
 fn catalog(mode: Option<Mode>) -> Result<Catalog, Failed> {
-    let world = WORLD.replace("%%", HEAD);
+    let world = MANIFESTS.replace("%%", HEAD);
     let read = manifests::read(&world, "world.yaml");
     if let Some(error) = read.errors.first() {
         return Err(error.to_string().into());
@@ -143,32 +143,32 @@ fn catalog(mode: Option<Mode>) -> Result<Catalog, Failed> {
 }
 
 /// The settings under which the holder came.
-static USUAL: LazyLock<Policy> = LazyLock::new(Policy::default);
+static DEFAULT_SETTINGS: LazyLock<Policy> = LazyLock::new(Policy::default);
 
 /// A server's state, and pods that come to it.
-struct Stage<'a> {
+struct AuthorityFixture<'a> {
     catalog: &'a Catalog,
     policy: &'a Policy,
     index: SharedIndex,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> AuthorityFixture<'a> {
     /// The pod `holder` has 192.0.2.5.
     fn new(catalog: &'a Catalog, policy: &'a Policy) -> Result<Self, Failed> {
-        let stage = Self {
+        let fixture = Self {
             catalog,
             policy,
             index: SharedIndex::default(),
         };
         {
-            let mut index = stage.index.lock();
+            let mut index = fixture.index.lock();
             index.sync(catalog.layout());
             index.set_ready("storage");
         }
         let first = r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"mac":"02:5e:00:00:00:05"}]"#;
         let holder = Self {
-            policy: &USUAL,
-            ..stage
+            policy: &DEFAULT_SETTINGS,
+            ..fixture
         };
         let (denied, _) = holder.create(&pod("holder", &json!({NETWORKS: first})))?;
         match denied.as_slice() {
@@ -277,13 +277,13 @@ fn as_default_network(networks: &str) -> String {
 fn attempts() -> Result<(), Failed> {
     let mut through = Vec::new();
     each_setting(|catalog, policy, setting| {
-        let stage = Stage::new(catalog, policy)?;
+        let fixture = AuthorityFixture::new(catalog, policy)?;
         for networks in ATTEMPTS {
             for (key, text) in [
                 (NETWORKS, networks.to_owned()),
                 (DEFAULT_NETWORK, as_default_network(networks)),
             ] {
-                let (denied, pod) = stage.create(&pod("thief", &json!({key: text})))?;
+                let (denied, pod) = fixture.create(&pod("thief", &json!({key: text})))?;
                 if denied.is_empty() {
                     let annotation = &pod["metadata"]["annotations"][key];
                     through.push(format!("{setting}: {key} {text}: {annotation}"));
@@ -292,7 +292,7 @@ fn attempts() -> Result<(), Failed> {
                 let annotations = json!({key: text, "kubernetes.io/config.mirror": "x"});
                 let mut pod = self::pod("thief", &annotations);
                 pod["spec"] = json!({"nodeName": "node-1"});
-                if stage.create(&pod)?.0.is_empty() {
+                if fixture.create(&pod)?.0.is_empty() {
                     through.push(format!("{setting}: as a static pod's copy: {key} {text}"));
                 }
             }
@@ -308,13 +308,13 @@ fn changes() -> Result<(), Failed> {
     each_setting(|catalog, policy, setting| {
         let mut policy = policy.clone();
         policy.immutable_attachments = false;
-        let stage = Stage::new(catalog, &policy)?;
+        let fixture = AuthorityFixture::new(catalog, &policy)?;
         let mut before = pod("thief", &json!({}));
         before["spec"] = json!({"nodeName": "node-1"});
         for networks in ATTEMPTS {
             let mut after = before.clone();
             after["metadata"]["annotations"] = json!({NETWORKS: networks});
-            let denied = stage.change(&before, &after)?;
+            let denied = fixture.change(&before, &after)?;
             if denied.is_empty() {
                 through.push(format!("{setting}: {networks}"));
             }
@@ -324,7 +324,7 @@ fn changes() -> Result<(), Failed> {
             for pod in [&mut before, &mut after] {
                 pod["metadata"]["deletionTimestamp"] = deleted.clone();
             }
-            if stage.change(&before, &after)?.is_empty() {
+            if fixture.change(&before, &after)?.is_empty() {
                 through.push(format!("{setting}: while it is deleted: {networks}"));
             }
         }
@@ -345,7 +345,7 @@ fn report(through: &[String]) -> Result<(), Failed> {
 fn own() -> Result<(), Failed> {
     let mut refused = Vec::new();
     each_setting(|catalog, policy, setting| {
-        let stage = Stage::new(catalog, policy)?;
+        let fixture = AuthorityFixture::new(catalog, policy)?;
         for (number, networks) in [
             r#"[{"name":"storage-net","ips":["192.0.2.6/27"]}]"#,
             r#"[{"name":"storage-net","ips":["::ffff:192.0.2.7/123"]}]"#,
@@ -362,7 +362,7 @@ fn own() -> Result<(), Failed> {
         .enumerate()
         {
             let pod = pod(&format!("honest-{number}"), &json!({NETWORKS: networks}));
-            let (denied, _) = stage.create(&pod)?;
+            let (denied, _) = fixture.create(&pod)?;
             if denied.iter().any(|code| is_authority(code)) {
                 refused.push(format!("{setting}: {networks}: {denied:?}"));
             }

@@ -13,7 +13,7 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
-const WORLD: &str = r#"
+const MANIFESTS: &str = r#"
 apiVersion: v1
 kind: Namespace
 metadata: {name: db, labels: {nadmit.io/injection: enabled}}
@@ -39,7 +39,7 @@ const INJECTED: &str =
     r#"[{"name":"storage-net","ips":["192.0.2.1/29"],"mac":"02:5e:00:00:00:01"}]"#;
 
 /// The pods of a case, and who holds what.
-struct World {
+struct BindingFixture {
     catalog: Catalog,
     policy: Policy,
     index: SharedIndex,
@@ -57,11 +57,11 @@ fn pod(networks: &str) -> Value {
     })
 }
 
-impl World {
+impl BindingFixture {
     fn of(pods: &[Value]) -> Result<Self, Failed> {
         let pods = pods.iter().map(|pod| format!("---\n{pod}\n"));
         let read = manifests::read(
-            &format!("{WORLD}{}", pods.collect::<String>()),
+            &format!("{MANIFESTS}{}", pods.collect::<String>()),
             "world.yaml",
         );
         if let Some(error) = read.errors.first() {
@@ -203,8 +203,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn given() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
-    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
+    let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     same(answer.verdict(), Verdict::Allow)?;
     same(
         added(&answer)?,
@@ -214,7 +214,7 @@ fn given() -> Result<(), Failed> {
         }),
     )?;
     let address: Address = "192.0.2.1".parse()?;
-    let index = world.index.lock();
+    let index = fixture.index.lock();
     let record = index
         .holder_of(&Space::default(), address)
         .ok_or("no record")?;
@@ -223,47 +223,47 @@ fn given() -> Result<(), Failed> {
 }
 
 fn again() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let ask = binding(Some(UID), None);
-    let first = world.bind(&ask, Freshness::Cached)?;
-    match world.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
+    let first = fixture.bind(&ask, Freshness::Cached)?;
+    match fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
         Decision::Answer(answer) => same(answer, first),
         other => Err(format!("{other:?}").into()),
     }
 }
 
 fn older() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let mut ask = binding(Some(UID), None);
     ask["resource"]["resource"] = "bindings".into();
     ask["subResource"] = "".into();
-    added(&world.bind(&ask, Freshness::Cached)?).map(drop)
+    added(&fixture.bind(&ask, Freshness::Cached)?).map(drop)
 }
 
 fn unknown() -> Result<(), Failed> {
-    let world = World::of(&[])?;
+    let fixture = BindingFixture::of(&[])?;
     let ask = binding(Some(UID), None);
     same(
-        world.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
+        fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
         Decision::Confirm(vec![pod_lookup()]),
     )?;
-    let answer = world.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?;
+    let answer = fixture.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
 fn without_uid() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let ask = binding(None, None);
     same(
-        world.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
+        fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
         Decision::Confirm(vec![pod_lookup()]),
     )?;
-    added(&world.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?).map(drop)
+    added(&fixture.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?).map(drop)
 }
 
 fn another() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
-    let answer = world.bind(&binding(Some("other"), None), Freshness::Confirmed)?;
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
+    let answer = fixture.bind(&binding(Some("other"), None), Freshness::Confirmed)?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
@@ -273,8 +273,8 @@ fn left_alone() -> Result<(), Failed> {
     let mut bound = pod("storage-net");
     bound["spec"]["nodeName"] = "node-2".into();
     for pod in [going, bound] {
-        let world = World::of(&[pod])?;
-        let answer = world.bind(&binding(Some(UID), None), Freshness::Confirmed)?;
+        let fixture = BindingFixture::of(&[pod])?;
+        let answer = fixture.bind(&binding(Some(UID), None), Freshness::Confirmed)?;
         same((answer.verdict(), answer.patch()), (Verdict::Allow, None))?;
     }
     Ok(())
@@ -286,18 +286,18 @@ fn nothing() -> Result<(), Failed> {
     let mut mirror = pod("storage-net");
     mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "x".into();
     for pod in [on_node, mirror, pod("plain-net")] {
-        let world = World::of(&[pod])?;
-        let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
+        let fixture = BindingFixture::of(&[pod])?;
+        let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
         same((answer.verdict(), answer.patch()), (Verdict::Allow, None))?;
     }
     Ok(())
 }
 
 fn unready() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
-    let unready = World {
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
+    let unready = BindingFixture {
         index: SharedIndex::default(),
-        ..world
+        ..fixture
     };
     let answer = unready.bind(&binding(Some(UID), None), Freshness::Confirmed)?;
     same(answer.codes(), vec!["pool-not-ready"])
@@ -310,11 +310,11 @@ fn exhausted() -> Result<(), Failed> {
         other["metadata"]["uid"] = format!("uid-{number}").into();
         other
     });
-    let world = World::of(&others.chain([pod("storage-net")]).collect::<Vec<_>>())?;
+    let fixture = BindingFixture::of(&others.chain([pod("storage-net")]).collect::<Vec<_>>())?;
     for number in 1..=6 {
         let mut ask = binding(Some(&format!("uid-{number}")), None);
         ask["name"] = format!("other-{number}").into();
-        added(&world.bind(&ask, Freshness::Cached)?)?;
+        added(&fixture.bind(&ask, Freshness::Cached)?)?;
     }
     let ask = binding(Some(UID), None);
     let lookup = Lookup::Allocations {
@@ -322,10 +322,10 @@ fn exhausted() -> Result<(), Failed> {
         address: None,
     };
     same(
-        world.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
+        fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
         Decision::Confirm(vec![lookup.clone()]),
     )?;
-    let answer = world.bind(&ask, Freshness::looked_up(&[lookup]))?;
+    let answer = fixture.bind(&ask, Freshness::looked_up(&[lookup]))?;
     same(answer.codes(), vec!["pool-exhausted"])?;
     if !answer.message().contains('6') {
         return Err(answer.message().into());
@@ -334,21 +334,21 @@ fn exhausted() -> Result<(), Failed> {
 }
 
 fn dry() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let mut ask = binding(Some(UID), None);
     ask["dryRun"] = true.into();
-    match world.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
+    match fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
         Decision::Answer(answer) => added(&answer)?,
         other => return Err(format!("{other:?}").into()),
     };
-    same(world.index.lock().recorded().count(), 0)
+    same(fixture.index.lock().recorded().count(), 0)
 }
 
 fn named() -> Result<(), Failed> {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}, {"name": "storage-net"}]"#;
     let address: Address = "192.0.2.5".parse()?;
-    let world = World::of(&[pod(asked)])?;
-    let unrecorded = world.decide(
+    let fixture = BindingFixture::of(&[pod(asked)])?;
+    let unrecorded = fixture.decide(
         Webhook::Validate,
         &creation(pod(asked)),
         Freshness::Confirmed,
@@ -357,12 +357,12 @@ fn named() -> Result<(), Failed> {
         Decision::Answer(answer) => same(answer.codes(), vec!["address-not-allocated"])?,
         other => return Err(format!("{other:?}").into()),
     }
-    let answer = world.bind(&creation(pod(asked)), Freshness::Cached)?;
-    let holders = || world.index.lock().recorded().count();
+    let answer = fixture.bind(&creation(pod(asked)), Freshness::Cached)?;
+    let holders = || fixture.index.lock().recorded().count();
     same(holders(), 1)?;
     let mut other = creation(pod(asked));
     (other["name"], other["object"]["metadata"]["name"]) = (json!("other"), json!("other"));
-    let refused = world.bind(&other, Freshness::Confirmed)?;
+    let refused = fixture.bind(&other, Freshness::Confirmed)?;
     same(refused.codes(), vec!["address-in-use"])?;
     // The other interface gets its own when the pod is bound.
     let put_in = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
@@ -370,7 +370,7 @@ fn named() -> Result<(), Failed> {
     same(text[1]["ips"].clone(), Value::Null)?;
     let mut created = pod(put_in.as_str().unwrap_or_default());
     created["metadata"]["annotations"]["nadmit.io/requested-networks"] = asked.into();
-    match world.decide(
+    match fixture.decide(
         Webhook::Validate,
         &creation(created.clone()),
         Freshness::Cached,
@@ -378,8 +378,8 @@ fn named() -> Result<(), Failed> {
         Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow)?,
         other => return Err(format!("{other:?}").into()),
     }
-    let later = World::of(&[created])?;
-    std::mem::swap(&mut *later.index.lock(), &mut *world.index.lock());
+    let later = BindingFixture::of(&[created])?;
+    std::mem::swap(&mut *later.index.lock(), &mut *fixture.index.lock());
     later.index.lock().sync(later.catalog.layout());
     later.index.lock().set_ready("storage");
     let answer = later.bind(&binding(Some(UID), None), Freshness::Cached)?;
@@ -394,14 +394,14 @@ fn named() -> Result<(), Failed> {
 
 fn explicit() -> Result<(), Failed> {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}]"#;
-    let world = World::of(&[pod(asked)])?;
-    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
+    let fixture = BindingFixture::of(&[pod(asked)])?;
+    let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let text = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
     let text: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
     same(text[0]["mac"].clone(), json!("02:5e:00:00:00:05"))?;
     let address: Address = "192.0.2.5".parse()?;
     same(
-        world
+        fixture
             .index
             .lock()
             .holder_of(&Space::default(), address)
@@ -411,10 +411,10 @@ fn explicit() -> Result<(), Failed> {
 }
 
 fn brought() -> Result<(), Failed> {
-    let world = World::of(&[pod("storage-net")])?;
-    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
+    let fixture = BindingFixture::of(&[pod("storage-net")])?;
+    let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let carried = binding(Some(UID), Some(added(&answer)?));
-    match world.decide(Webhook::Validate, &carried, Freshness::Cached)? {
+    match fixture.decide(Webhook::Validate, &carried, Freshness::Cached)? {
         Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
         other => Err(format!("{other:?}").into()),
     }
@@ -431,13 +431,13 @@ fn forged() -> Result<(), Failed> {
         json!({"nadmit.io/holder-token": "0"}),
     ];
     for annotations in forged {
-        let world = World::of(&[pod("storage-net")])?;
+        let fixture = BindingFixture::of(&[pod("storage-net")])?;
         let ask = binding(Some(UID), Some(annotations.clone()));
-        match world.decide(Webhook::Validate, &ask, Freshness::Cached)? {
+        match fixture.decide(Webhook::Validate, &ask, Freshness::Cached)? {
             Decision::Confirm(lookups) if lookups.contains(&pod_lookup()) => {}
             other => return Err(format!("{annotations}: {other:?}").into()),
         }
-        match world.decide(Webhook::Validate, &ask, Freshness::Confirmed)? {
+        match fixture.decide(Webhook::Validate, &ask, Freshness::Confirmed)? {
             Decision::Answer(answer) => {
                 same(answer.codes(), vec!["binding-changes-networks"])?;
                 same(answer.verdict(), Verdict::Deny)?;
@@ -449,9 +449,9 @@ fn forged() -> Result<(), Failed> {
 }
 
 fn unrelated() -> Result<(), Failed> {
-    let world = World::of(&[])?;
+    let fixture = BindingFixture::of(&[])?;
     let ask = binding(Some(UID), Some(json!({"example.com/zone": "a"})));
-    match world.decide(Webhook::Validate, &ask, Freshness::Cached)? {
+    match fixture.decide(Webhook::Validate, &ask, Freshness::Cached)? {
         Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
         other => Err(format!("{other:?}").into()),
     }
@@ -471,14 +471,14 @@ fn creation(mut pod: Value) -> Value {
 }
 
 fn created() -> Result<(), Failed> {
-    let world = World::of(&[])?;
+    let fixture = BindingFixture::of(&[])?;
     let ask = creation(pod("storage-net"));
-    let answer = world.bind(&ask, Freshness::Cached)?;
+    let answer = fixture.bind(&ask, Freshness::Cached)?;
     same(answer.patch(), None)?;
     // Where the scheduler has no part in it, the addresses come at once.
     let mut placed = pod("storage-net");
     placed["spec"]["nodeName"] = "node-1".into();
-    added(&world.bind(&creation(placed), Freshness::Cached)?)?;
+    added(&fixture.bind(&creation(placed), Freshness::Cached)?)?;
     // What is named is another's, or was not taken by `/mutate`: refused at once.
     for (address, codes) in [
         ("192.0.2.1", vec!["address-in-use"]),
@@ -488,7 +488,7 @@ fn created() -> Result<(), Failed> {
             r#"[{{"name": "storage-net", "ips": ["{address}/29"]}}]"#
         ));
         other["metadata"]["name"] = "other".into();
-        match world.decide(Webhook::Validate, &creation(other), Freshness::Confirmed)? {
+        match fixture.decide(Webhook::Validate, &creation(other), Freshness::Confirmed)? {
             Decision::Answer(answer) => same(answer.codes(), codes)?,
             other => return Err(format!("{other:?}").into()),
         }
@@ -499,9 +499,9 @@ fn created() -> Result<(), Failed> {
 fn missed() -> Result<(), Failed> {
     let mut bound = pod("storage-net");
     bound["spec"]["nodeName"] = "node-1".into();
-    let world = World::of(&[bound.clone()])?;
-    let context = ReviewContext::confirmed(&world.catalog, &world.policy, &world.index);
-    let known = world.catalog.pod("db", "app").ok_or("no pod")?;
+    let fixture = BindingFixture::of(&[bound.clone()])?;
+    let context = ReviewContext::confirmed(&fixture.catalog, &fixture.policy, &fixture.index);
+    let known = fixture.catalog.pod("db", "app").ok_or("no pod")?;
     let Late::Lacks {
         writes,
         annotations,
@@ -522,9 +522,9 @@ fn missed() -> Result<(), Failed> {
     // Once the networks are made, it is too late; before it is bound, too early.
     bound["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = "[]".into();
     for pod in [bound, pod("storage-net")] {
-        let world = World::of(&[pod])?;
-        let known = world.catalog.pod("db", "app").ok_or("no pod")?;
-        let context = ReviewContext::confirmed(&world.catalog, &world.policy, &world.index);
+        let fixture = BindingFixture::of(&[pod])?;
+        let known = fixture.catalog.pod("db", "app").ok_or("no pod")?;
+        let context = ReviewContext::confirmed(&fixture.catalog, &fixture.policy, &fixture.index);
         same(late(known, &context), Late::Nothing)?;
     }
     Ok(())
@@ -533,8 +533,8 @@ fn missed() -> Result<(), Failed> {
 fn plugged() -> Result<(), Failed> {
     let mut before = pod("storage-net");
     before["metadata"]["labels"] = json!({"kubevirt.io": "virt-launcher"});
-    let world = World::of(&[before.clone()])?;
-    let answer = world.bind(&binding(Some(UID), None), Freshness::Cached)?;
+    let fixture = BindingFixture::of(&[before.clone()])?;
+    let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     before["metadata"]["annotations"] = added(&answer)?;
     before["spec"]["nodeName"] = "node-1".into();
     let mut after = before.clone();
@@ -545,7 +545,8 @@ fn plugged() -> Result<(), Failed> {
     ask["object"] = after;
     ask["oldObject"] = before;
     ask["userInfo"]["username"] = "system:serviceaccount:kubevirt:kubevirt-controller".into();
-    let text = added(&world.bind(&ask, Freshness::Cached)?)?["k8s.v1.cni.cncf.io/networks"].clone();
+    let text =
+        added(&fixture.bind(&ask, Freshness::Cached)?)?["k8s.v1.cni.cncf.io/networks"].clone();
     let text: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
     same(
         [text[0]["ips"][0].clone(), text[1]["ips"][0].clone()],

@@ -10,7 +10,7 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use crate::api_server::{ApiServer, Fault, Store, kubeconfig};
+use crate::api_server::{ApiServer, ListFault, SeedObjects, kubeconfig};
 
 /// What the variable KUBECONFIG leads to is read, and nothing is written there.
 const REAL: &str = "KUBECONFIG";
@@ -67,8 +67,12 @@ fn against(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, Strin
     Ok((output.status.code(), said))
 }
 
-fn fixture(faults: Vec<Fault>) -> Result<ApiServer, Failed> {
-    Ok(ApiServer::start(Store::of_folder(&fixtures())?, 2, faults)?)
+fn fixture(faults: Vec<ListFault>) -> Result<ApiServer, Failed> {
+    Ok(ApiServer::start(
+        SeedObjects::of_folder(&fixtures())?,
+        2,
+        faults,
+    )?)
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), Failed> {
@@ -143,7 +147,7 @@ fn healthy() -> Result<(), Failed> {
         kept.extend(objects.map(str::to_owned));
     }
     kept.push("apiVersion: v1\nkind: Namespace\nmetadata: {name: db}\n".to_owned());
-    let server = ApiServer::start(Store::of_text(&kept.join("---\n"))?, 500, vec![])?;
+    let server = ApiServer::start(SeedObjects::of_text(&kept.join("---\n"))?, 500, vec![])?;
     let (code, said) = against(&server, &[])?;
     holds(&said, &["no finding"])?;
     same(&code, &Some(0))?;
@@ -181,7 +185,7 @@ fn namespace() -> Result<(), Failed> {
     if said.contains("db/mistaken") || said.contains("network \"db/storage-net\" does not") {
         return Err(said.into());
     }
-    let asked = server.seen();
+    let asked = server.request_paths();
     let templates = asked.iter().find(|path| path.contains("/cronjobs"));
     let templates = templates.ok_or("no cronjobs")?;
     holds(templates, &["/apis/batch/v1/namespaces/web/cronjobs?"])?;
@@ -241,7 +245,7 @@ fn precedence() -> Result<(), Failed> {
 fn pages() -> Result<(), Failed> {
     let server = fixture(vec![])?;
     against(&server, &[])?;
-    let pods = server.seen();
+    let pods = server.request_paths();
     let pods = pods.iter().filter(|path| path.contains("/v1/pods"));
     let pods: Vec<&String> = pods.collect();
     // Seven pods, two a page.
@@ -253,16 +257,16 @@ fn pages() -> Result<(), Failed> {
 
 fn lost() -> Result<(), Failed> {
     let whole = against(&fixture(vec![])?, &[])?;
-    let once = fixture(vec![Fault::Expires("pods", AtomicUsize::new(2))])?;
+    let once = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(2))])?;
     same(&against(&once, &[])?, &whole)?;
-    let always = fixture(vec![Fault::Expires("pods", AtomicUsize::new(99))])?;
+    let always = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(99))])?;
     let (code, said) = against(&always, &[])?;
     same(&code, &Some(2))?;
     holds(&said, &["gave no list of pods", "too old"])
 }
 
 fn missing_kind() -> Result<(), Failed> {
-    let mut store = Store::of_folder(&fixtures())?;
+    let mut store = SeedObjects::of_folder(&fixtures())?;
     for resource in [
         "addresspools",
         "addressreservations",
@@ -279,7 +283,7 @@ fn missing_kind() -> Result<(), Failed> {
 }
 
 fn forbidden() -> Result<(), Failed> {
-    let server = fixture(vec![Fault::Forbidden("network-attachment-definitions")])?;
+    let server = fixture(vec![ListFault::Forbidden("network-attachment-definitions")])?;
     let (code, said) = against(&server, &[])?;
     same(&code, &Some(2))?;
     let expected = [
@@ -288,7 +292,7 @@ fn forbidden() -> Result<(), Failed> {
     ];
     holds(&said, &expected)?;
     // Without templates it can go on, and says so.
-    let server = fixture(vec![Fault::Forbidden("cronjobs")])?;
+    let server = fixture(vec![ListFault::Forbidden("cronjobs")])?;
     let (code, said) = against(&server, &[])?;
     same(&code, &Some(1))?;
     holds(
@@ -301,7 +305,7 @@ fn forbidden() -> Result<(), Failed> {
 }
 
 /// The cluster of the fixtures, in which nadmit has a ConfigMap with this.
-fn with_settings(data: &Value, faults: Vec<Fault>) -> Result<ApiServer, Failed> {
+fn with_settings(data: &Value, faults: Vec<ListFault>) -> Result<ApiServer, Failed> {
     let server = fixture(faults)?;
     server.put(json!({
         "apiVersion": "v1", "kind": "ConfigMap",
@@ -338,11 +342,11 @@ fn settings() -> Result<(), Failed> {
     fs::write(&config, "profile: default\n")?;
     let config = config.display().to_string();
     for others in [["--config", &config], ["--profile", "default"]] {
-        let before = server.seen().len();
+        let before = server.request_paths().len();
         let (code, said) = against(&server, &[&file, others[0], others[1]])?;
         holds(&said, &["deny[unknown-network]"])?;
         same(&code, &Some(1))?;
-        let seen = server.seen().split_off(before);
+        let seen = server.request_paths().split_off(before);
         same(
             &seen.iter().any(|path| path.contains("nadmit-config")),
             &false,
@@ -358,7 +362,7 @@ fn settings() -> Result<(), Failed> {
 }
 
 fn no_settings() -> Result<(), Failed> {
-    let server = with_settings(&json!({}), vec![Fault::Forbidden("configmaps")])?;
+    let server = with_settings(&json!({}), vec![ListFault::Forbidden("configmaps")])?;
     let (code, said) = against(&server, &[])?;
     same(&code, &Some(1))?;
     let expected = [
@@ -483,7 +487,7 @@ fn unreachable() -> Result<(), Failed> {
         &other,
         &["has no context \"other\"", "it has test"],
     )?;
-    let unknown = fixture(vec![Fault::Unauthorized])?;
+    let unknown = fixture(vec![ListFault::Unauthorized])?;
     let both = ["(401)", "with a kubeconfig, log in again", "in a pod, see"];
     run(&kubeconfig(&unknown.url()), &[], &both)?;
     in_a_pod(folder.path())?;

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// How long a plugin may take, as `timeout` reads it.
-const PATIENCE: &str = "60";
+const TIMEOUT_SECONDS: &str = "60";
 
 /// Runs a command with this input, and collects what it prints.
 pub(crate) fn run(command: &mut Command, input: &str) -> io::Result<Output> {
@@ -27,7 +27,7 @@ pub(crate) fn run(command: &mut Command, input: &str) -> io::Result<Output> {
 
 /// The call of a CNI plugin, as libcni makes it (CNI specification, section 2).
 #[derive(Debug)]
-pub(crate) struct Cni<'c> {
+pub(crate) struct CniCall<'c> {
     pub(crate) program: &'c Path,
     /// `ADD` or `DEL`.
     pub(crate) verb: &'c str,
@@ -40,7 +40,7 @@ pub(crate) struct Cni<'c> {
     pub(crate) plugins: &'c Path,
 }
 
-impl Cni<'_> {
+impl CniCall<'_> {
     /// Runs the plugin with this configuration.
     pub(crate) fn run(&self, config: &Value) -> io::Result<Output> {
         run(&mut self.command(), &config.to_string())
@@ -50,7 +50,7 @@ impl Cni<'_> {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("timeout");
         command
-            .arg(PATIENCE)
+            .arg(TIMEOUT_SECONDS)
             .arg(self.program)
             .env("CNI_COMMAND", self.verb)
             .env("CNI_CONTAINERID", self.container)

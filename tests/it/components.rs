@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility.md");
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/build.sh");
 /// How the page calls the parts.
-const ROWS: &[(&str, &str)] = &[
+const PAGE_ROWS: &[(&str, &str)] = &[
     ("kubernetes", "kube-apiserver, etcd"),
     ("etcd", "kube-apiserver, etcd"),
     ("kubernetes-old", "kube-apiserver"),
@@ -27,7 +27,7 @@ fn versions() -> Result<(), Failed> {
     let page = fs::read_to_string(PAGE)?;
     let printed = Command::new(BUILD).arg("--versions").output()?;
     let printed = String::from_utf8(printed.stdout)?;
-    for (part, row) in ROWS {
+    for (part, row) in PAGE_ROWS {
         let row = page
             .lines()
             .find(|line| line.starts_with(&format!("| {row} |")))

@@ -42,7 +42,7 @@ fn policy() -> Policy {
 }
 
 /// What examples that are right are warned of, and why that is right.
-const SPOKEN_OF: &[(&str, &str)] = &[
+const EXPECTED_WARNINGS: &[(&str, &str)] = &[
     (
         "on-node.yaml",
         "warn config-on-node", // Istio's network is a file on each node.
@@ -54,7 +54,7 @@ const SPOKEN_OF: &[(&str, &str)] = &[
 ];
 
 /// The levels and codes of what is found, each once.
-type Said = BTreeSet<String>;
+type FindingSet = BTreeSet<String>;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let pages = pages().into_iter().flat_map(|page| {
@@ -64,7 +64,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let (name, blocks) = (name.clone(), blocks.len());
             move || has_blocks(&name, blocks)
         });
-        let world: Vec<Block> = blocks.clone();
+        let world: Vec<DocBlock> = blocks.clone();
         let each = blocks.into_iter().enumerate().map(move |(index, block)| {
             let world = world.clone();
             Trial::test(format!("docs::{name}:{}", block.line), move || {
@@ -129,7 +129,7 @@ fn has_blocks(page: &str, count: usize) -> Result<(), Failed> {
 
 /// A block of a page.
 #[derive(Debug, Clone)]
-struct Block {
+struct DocBlock {
     /// The line of the page at which it begins.
     line: usize,
     language: String,
@@ -140,7 +140,7 @@ struct Block {
     alone: bool,
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+fn blocks(page: &str) -> Vec<DocBlock> {
     let (mut blocks, mut open, mut stated, mut alone) = (Vec::new(), None, None, false);
     for (index, line) in page.lines().enumerate() {
         match (&mut open, line.trim_end()) {
@@ -148,7 +148,7 @@ fn blocks(page: &str) -> Vec<Block> {
                 let language = text.trim_start_matches('`').to_owned();
                 let stated = stated.take();
                 let (line, text) = (index + 2, String::new());
-                open = Some(Block {
+                open = Some(DocBlock {
                     line,
                     language,
                     text,
@@ -168,28 +168,28 @@ fn blocks(page: &str) -> Vec<Block> {
             }
         }
     }
-    blocks.retain(|block| block.sort() != Sort::Other);
+    blocks.retain(|block| block.sort() != BlockKind::Other);
     blocks
 }
 
 #[derive(Debug, PartialEq)]
-enum Sort {
+enum BlockKind {
     Manifest,
     Settings,
     Other,
 }
 
-impl Block {
-    fn sort(&self) -> Sort {
+impl DocBlock {
+    fn sort(&self) -> BlockKind {
         let has = |key: &str| self.text.lines().any(|line| line.starts_with(key));
         match &*self.language {
-            _ if self.stated.as_deref() == Some("no manifest") => Sort::Other,
+            _ if self.stated.as_deref() == Some("no manifest") => BlockKind::Other,
             "yaml" | "yml" if has("kind:") || has("apiVersion:") || has("{apiVersion") => {
-                Sort::Manifest
+                BlockKind::Manifest
             }
-            "yaml" | "yml" => Sort::Settings,
-            "json" if self.text.contains("\"cniVersion\"") => Sort::Manifest,
-            _ => Sort::Other,
+            "yaml" | "yml" => BlockKind::Settings,
+            "json" if self.text.contains("\"cniVersion\"") => BlockKind::Manifest,
+            _ => BlockKind::Other,
         }
     }
 
@@ -206,9 +206,9 @@ impl Block {
     }
 
     /// What has to be found; `None` where it does not matter.
-    fn expected(&self) -> Option<Said> {
+    fn expected(&self) -> Option<FindingSet> {
         match self.stated.as_deref() {
-            None => Some(Said::new()),
+            None => Some(FindingSet::new()),
             Some(
                 "an edit or a deletion" | "a rule that is off" | "what only a running server sees",
             ) => None,
@@ -217,18 +217,18 @@ impl Block {
     }
 }
 
-fn judged(world: &[Block], index: usize) -> Result<(), Failed> {
+fn judged(world: &[DocBlock], index: usize) -> Result<(), Failed> {
     let block = &world[index];
-    if block.sort() == Sort::Settings {
+    if block.sort() == BlockKind::Settings {
         return match Config::parse(&block.text, "nadmit.yaml") {
             Ok(_) => Ok(()),
             Err(errors) => Err(format!("{errors}\n(not nadmit.yaml? then say what it is)").into()),
         };
     }
-    let together = world.iter().filter(|b| b.sort() == Sort::Manifest);
+    let together = world.iter().filter(|b| b.sort() == BlockKind::Manifest);
     let files: Vec<File> = match block.alone {
         true => vec![block.file()],
-        false => together.map(Block::file).collect(),
+        false => together.map(DocBlock::file).collect(),
     };
     let name = block.file().name;
     let outcome = check::run(files, &policy(), Options::default());
@@ -247,7 +247,7 @@ fn judged(world: &[Block], index: usize) -> Result<(), Failed> {
 }
 
 /// What a run says of one of its files: levels and codes, and all in words.
-fn said(outcome: &Outcome, file: &str) -> (Said, String) {
+fn said(outcome: &Outcome, file: &str) -> (FindingSet, String) {
     let of = |r: &&check::Remark| outcome.files[r.file].name == file;
     let remarks: Vec<_> = outcome.remarks.iter().filter(of).collect();
     let said = remarks.iter().map(|r| format!("{} {}", r.level, r.code));
@@ -272,7 +272,7 @@ fn example(path: &Path) -> Result<(), Failed> {
         let found = |word: &str| said.contains(&format!("{word} {code}"));
         found("deny") || found("warn") || code == "attachments-changed"
     } else {
-        let known = SPOKEN_OF.iter().find(|(name, _)| *name == file);
+        let known = EXPECTED_WARNINGS.iter().find(|(name, _)| *name == file);
         said == known
             .map(|(_, said)| (*said).to_owned())
             .into_iter()

@@ -25,7 +25,7 @@ use crate::support;
 
 mod allocation;
 
-use self::allocation::Way;
+use self::allocation::ReviewPath;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let examples = RULES.iter().copied().flat_map(|rule| {
@@ -81,8 +81,8 @@ fn codes_are_unique() -> Result<(), Failed> {
 /// is about a pool that nobody has looked through yet.
 fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
     let way = match rule.code {
-        "address-not-allocated" | "address-not-injected" => Way::ValidateOnly,
-        "annotations-too-long" => Way::Long,
+        "address-not-allocated" | "address-not-injected" => ReviewPath::ValidateOnly,
+        "annotations-too-long" => ReviewPath::Long,
         _ => return judged(rule, rule.wrong),
     };
     allocation::judged(way, rule.wrong)
@@ -109,7 +109,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         _ => {}
     }
     if is_of_pools(rule) {
-        return allocation::judged(Way::Whole, example);
+        return allocation::judged(ReviewPath::Whole, example);
     }
     let read = manifests::read(&example.yaml(), "example.yaml");
     if let Some(error) = read.errors.first() {

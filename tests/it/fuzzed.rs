@@ -11,19 +11,19 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::{simulation::rng::Dice, targets, wire};
+use crate::{simulation::rng::Rng, targets, wire};
 
 /// How long each target is fuzzed if nothing is said.
-const SECONDS: u64 = 5;
+const DEFAULT_SECONDS: u64 = 5;
 /// An input may be as large as an annotation at most.
-const LONGEST: usize = 256 * 1024;
+const MAX_LEN: usize = 256 * 1024;
 /// One input may take so long at most, on a busy machine.
-const SLOWEST: Duration = Duration::from_secs(5);
+const MAX_DURATION: Duration = Duration::from_secs(5);
 /// How many changes are put upon one another at most.
-const CHANGES: usize = 6;
+const MAX_MUTATIONS: usize = 6;
 
 /// What the grammars are made of: a change of these gets further than one of bytes.
-const WORDS: &[&str] = &[
+const TOKENS: &[&str] = &[
     "{",
     "}",
     "[",
@@ -83,11 +83,11 @@ const WORDS: &[&str] = &[
     "/*",
 ];
 
-type Target = fn(&[u8]);
+type FuzzTarget = fn(&[u8]);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let targets = [
-        ("annotation", targets::annotation as Target),
+        ("annotation", targets::annotation as FuzzTarget),
         ("rules", targets::rules),
         ("nad_config", targets::nad_config),
         ("review", targets::review),
@@ -113,22 +113,22 @@ fn corpus(name: &str) -> Result<Vec<Vec<u8>>, Failed> {
     Ok(texts.collect::<Result<_, _>>()?)
 }
 
-fn fuzz(name: &str, target: Target) -> Result<(), Failed> {
+fn fuzz(name: &str, target: FuzzTarget) -> Result<(), Failed> {
     let corpus = corpus(name)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let told = number("NADMIT_FUZZ_SEED");
     let first = told.unwrap_or(u64::try_from(now.as_micros())?);
-    let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(DEFAULT_SECONDS));
     let start = Instant::now();
     let mut seed = first;
     while start.elapsed() < seconds && (told.is_none() || seed == first) {
-        let input = changed(&corpus, &Dice::of(seed));
+        let input = changed(&corpus, &Rng::of(seed));
         let begun = Instant::now();
         if catch_unwind(|| target(&input)).is_err() {
-            return Err(broken(name, seed, &input, "it panics"));
+            return Err(first_violation(name, seed, &input, "it panics"));
         }
-        if begun.elapsed() > SLOWEST {
-            return Err(broken(name, seed, &input, "it takes too long"));
+        if begun.elapsed() > MAX_DURATION {
+            return Err(first_violation(name, seed, &input, "it takes too long"));
         }
         seed += 1;
     }
@@ -138,7 +138,7 @@ fn fuzz(name: &str, target: Target) -> Result<(), Failed> {
     }
 }
 
-fn broken(name: &str, seed: u64, input: &[u8], what: &str) -> Failed {
+fn first_violation(name: &str, seed: u64, input: &[u8], what: &str) -> Failed {
     format!(
         "{what}; again: NADMIT_FUZZ_SEED={seed} cargo test --test it fuzzed::{name}\n{}",
         String::from_utf8_lossy(&input[..input.len().min(4096)])
@@ -147,30 +147,30 @@ fn broken(name: &str, seed: u64, input: &[u8], what: &str) -> Failed {
 }
 
 /// An input of the corpus, changed.
-fn changed(corpus: &[Vec<u8>], dice: &Dice) -> Vec<u8> {
-    let any = |dice: &Dice| corpus[dice.index(corpus.len())].clone();
-    let mut input = any(dice);
-    for _ in 0..=dice.index(CHANGES) {
-        let at = dice.index(input.len() + 1);
-        let end = at + dice.index(input.len() - at + 1);
-        match dice.index(7) {
-            0 if at < input.len() => input[at] ^= 1 << dice.index(8),
+fn changed(corpus: &[Vec<u8>], rng: &Rng) -> Vec<u8> {
+    let any = |rng: &Rng| corpus[rng.index(corpus.len())].clone();
+    let mut input = any(rng);
+    for _ in 0..=rng.index(MAX_MUTATIONS) {
+        let at = rng.index(input.len() + 1);
+        let end = at + rng.index(input.len() - at + 1);
+        match rng.index(7) {
+            0 if at < input.len() => input[at] ^= 1 << rng.index(8),
             1 => drop(input.drain(at..end)),
             2 => input.truncate(at),
-            3 => drop(input.splice(at..at, WORDS[dice.index(WORDS.len())].bytes())),
+            3 => drop(input.splice(at..at, TOKENS[rng.index(TOKENS.len())].bytes())),
             4 => {
                 let piece = input[at..end].to_vec();
-                let piece = piece.repeat(1 + dice.index(20));
+                let piece = piece.repeat(1 + rng.index(20));
                 drop(input.splice(at..at, piece));
             }
             5 => {
-                let other = any(dice);
-                let from = dice.index(other.len() + 1);
+                let other = any(rng);
+                let from = rng.index(other.len() + 1);
                 drop(input.splice(at..end, other[from..].iter().copied()));
             }
-            _ => drop(input.splice(at..end, WORDS[dice.index(WORDS.len())].bytes())),
+            _ => drop(input.splice(at..end, TOKENS[rng.index(TOKENS.len())].bytes())),
         }
-        input.truncate(LONGEST);
+        input.truncate(MAX_LEN);
     }
     input
 }

@@ -56,7 +56,7 @@ mod wire;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    if crash::be_the_writer() {
+    if crash::run_as_writer() {
         return;
     }
     let arguments = Arguments::from_args();

@@ -12,27 +12,27 @@ use serde_json::{Value, json};
 use crate::support;
 
 /// A condition, and the operations for which it speaks.
-struct Condition {
+struct NamedCondition {
     name: &'static str,
     cel: &'static str,
     operations: &'static [&'static str],
     annotations: &'static [&'static str],
 }
 
-const CONDITIONS: &[Condition] = &[
-    Condition {
+const CONDITIONS: &[NamedCondition] = &[
+    NamedCondition {
         name: "has-networks",
         cel: r#"(request.operation == "DELETE" ? oldObject : object).metadata.?annotations[?"k8s.v1.cni.cncf.io/networks"].orValue("") != """#,
         operations: &["CREATE"],
         annotations: &[annotations::NETWORKS],
     },
-    Condition {
+    NamedCondition {
         name: "networks-changed",
         cel: r#"request.operation != "UPDATE" || object.metadata.?annotations[?"k8s.v1.cni.cncf.io/networks"].orValue("") != oldObject.metadata.?annotations[?"k8s.v1.cni.cncf.io/networks"].orValue("")"#,
         operations: &["UPDATE"],
         annotations: &[annotations::NETWORKS],
     },
-    Condition {
+    NamedCondition {
         name: "something-to-check",
         cel: r#"["k8s.v1.cni.cncf.io/networks","v1.multus-cni.io/default-network"].exists(k, request.operation == "DELETE" ? false : request.operation == "UPDATE" ? object.metadata.?annotations[?k].orValue("") != oldObject.metadata.?annotations[?k].orValue("") : object.metadata.?annotations[?k].orValue("") != "")"#,
         operations: &["CREATE", "UPDATE", "DELETE"],
@@ -51,7 +51,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn check(condition: &Condition) -> Result<(), Failed> {
+fn check(condition: &NamedCondition) -> Result<(), Failed> {
     let parser = Parser::new().enable_optional_syntax(true);
     let expression = parser
         .parse(condition.cel)

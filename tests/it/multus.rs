@@ -25,12 +25,12 @@ use tempfile::TempDir;
 
 use crate::{
     annotations,
-    api_server::{ForeignKind, NEEDS, RealServer, SharedServer, shared},
-    command::Cni,
+    api_server::{ForeignKind, IGNORE_REASON, RealServer, SharedServer, shared},
+    command::CniCall,
     components,
     networks::{self, judged},
-    plugins::host::Plugins,
-    shared::Shared,
+    plugins::host::PluginRelease,
+    shared::SharedValue,
     support,
 };
 
@@ -65,14 +65,14 @@ esac
 "#;
 
 /// A node on which Multus runs.
-struct Node {
+struct MultusNode {
     server: Arc<SharedServer>,
     folder: TempDir,
     namespace: String,
 }
 
 /// A pod and what it may name.
-struct Asked<'c> {
+struct PodRequest<'c> {
     namespace: &'c str,
     annotations: Value,
     networks: Vec<(&'c str, &'c str, Option<&'c str>)>,
@@ -103,8 +103,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn missing() -> Option<&'static str> {
     match components::multus() {
         None => Some("needs MULTUS"),
-        Some(_) if !RealServer::is_there() => Some(NEEDS),
-        Some(_) if !Plugins::packaged().can_run() => Some("without root, ip or the plugins"),
+        Some(_) if !RealServer::is_there() => Some(IGNORE_REASON),
+        Some(_) if !PluginRelease::packaged().can_run() => Some("without root, ip or the plugins"),
         Some(_) => None,
     }
 }
@@ -120,7 +120,7 @@ fn annotated(case: &annotations::Case) -> Result<(), Failed> {
         }
     }
     let networks = case.networks.iter();
-    let said = attach(&Asked {
+    let said = attach(&PodRequest {
         namespace: &case.namespace,
         annotations,
         networks: networks
@@ -138,7 +138,7 @@ fn annotated(case: &annotations::Case) -> Result<(), Failed> {
 
 /// A network that Multus refuses nadmit refuses, when it is made or when a pod names it.
 fn configured(case: &networks::Case) -> Result<(), Failed> {
-    let said = attach(&Asked {
+    let said = attach(&PodRequest {
         namespace: "test",
         annotations: json!({
             "k8s.v1.cni.cncf.io/networks": json!([{"name": case.name}]).to_string(),
@@ -155,10 +155,10 @@ fn configured(case: &networks::Case) -> Result<(), Failed> {
 }
 
 /// Has a pod attached; gives what Multus says where it refuses. One at a time: the cases share names.
-fn attach(asked: &Asked<'_>) -> Result<Result<(), String>, Failed> {
+fn attach(asked: &PodRequest<'_>) -> Result<Result<(), String>, Failed> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let node = NODE.get(Node::new)?;
+    let node = NODE.get(MultusNode::new)?;
     let mut namespaces: BTreeSet<&str> = asked.networks.iter().map(|(home, ..)| *home).collect();
     namespaces.insert(asked.namespace);
     node.server
@@ -169,7 +169,7 @@ fn attach(asked: &Asked<'_>) -> Result<Result<(), String>, Failed> {
     said
 }
 
-impl Node {
+impl MultusNode {
     fn new() -> Result<Self, Failed> {
         let server = shared()?;
         server.runtime.block_on(NETWORKS.define(&server.client))?;
@@ -195,7 +195,11 @@ impl Node {
     }
 
     /// Writes the objects that Multus reads.
-    async fn make(&self, asked: &Asked<'_>, namespaces: &BTreeSet<&str>) -> Result<(), Failed> {
+    async fn make(
+        &self,
+        asked: &PodRequest<'_>,
+        namespaces: &BTreeSet<&str>,
+    ) -> Result<(), Failed> {
         let client = &self.server.client;
         let homes: Api<Namespace> = Api::all(client.clone());
         for name in namespaces {
@@ -227,7 +231,7 @@ impl Node {
         Ok(())
     }
 
-    async fn unmake(&self, asked: &Asked<'_>) -> Result<(), Failed> {
+    async fn unmake(&self, asked: &PodRequest<'_>) -> Result<(), Failed> {
         let client = &self.server.client;
         let now = DeleteParams::default().grace_period(0);
         let pods: Api<Pod> = Api::namespaced(client.clone(), asked.namespace);
@@ -239,7 +243,7 @@ impl Node {
     }
 
     /// Runs Multus as a container runtime does.
-    fn run(&self, asked: &Asked<'_>) -> Result<Result<(), String>, Failed> {
+    fn run(&self, asked: &PodRequest<'_>) -> Result<Result<(), String>, Failed> {
         let at = |name: &str| self.folder.path().join(name);
         for (.., config) in &asked.networks {
             record(&at("recorder"), &at("bin"), config.unwrap_or_default())?;
@@ -258,7 +262,7 @@ impl Node {
         );
         let program = components::multus().ok_or("no Multus")?;
         let run = |verb: &str| {
-            let call = Cni {
+            let call = CniCall {
                 program: &program,
                 verb,
                 container: "c1",
@@ -296,14 +300,14 @@ fn record(recorder: &Path, folder: &Path, config: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-static NODE: Shared<Node> = Shared::new();
+static NODE: SharedValue<MultusNode> = SharedValue::new();
 
 /// Removes the network namespace behind the last trial.
 pub(crate) fn end() {
     NODE.end();
 }
 
-impl Drop for Node {
+impl Drop for MultusNode {
     fn drop(&mut self) {
         let _ = Command::new("ip")
             .args(["netns", "del", &self.namespace])

@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::support;
 
 /// Longer than a debug build needs on a slow machine, and shorter than any scan by text.
-const PATIENCE: Duration = Duration::from_millis(500);
+const MAX_DURATION: Duration = Duration::from_millis(500);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -200,7 +200,7 @@ fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> Result<(), F
         println!("{round} look: {elapsed:?}");
         let found = answer.findings().iter();
         let found = found.filter(|f| f.code == "overlapping-ranges").count();
-        if (answer.verdict(), found) != (Verdict::Deny, denied) || elapsed > PATIENCE {
+        if (answer.verdict(), found) != (Verdict::Deny, denied) || elapsed > MAX_DURATION {
             return Err(format!("{found} in {elapsed:?}\n{}", support::lines(&answer)).into());
         }
     }

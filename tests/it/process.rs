@@ -22,7 +22,7 @@ use rustls::{
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let no_shell = !works("sh", &["-c", "exit 0"]) || !works("curl", &["--version"]);
@@ -76,13 +76,13 @@ fn nadmit() -> Command {
 }
 
 /// A server that ends with the test.
-struct Serving {
+struct ServerProcess {
     process: Child,
     lines: Receiver<String>,
     folder: TempDir,
 }
 
-impl Serving {
+impl ServerProcess {
     /// Serves a folder with one network, with these further flags.
     fn start(flags: &[&str]) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
@@ -143,7 +143,7 @@ impl Serving {
             if let Some(status) = self.process.try_wait()? {
                 break status;
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > TIMEOUT {
                 return Err("it did not end".into());
             }
             thread::sleep(Duration::from_millis(20));
@@ -157,7 +157,7 @@ impl Serving {
     /// The next line that begins with `start`.
     fn line(&self, start: &str) -> Result<String, Failed> {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE)?;
+            let line = self.lines.recv_timeout(TIMEOUT)?;
             if line.starts_with(start) {
                 return Ok(line);
             }
@@ -174,7 +174,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();
@@ -191,13 +191,13 @@ fn write_network(folder: &Path, name: &str) -> std::io::Result<()> {
 }
 
 fn printed_line() -> Result<(), Failed> {
-    let serving = Serving::start(&[])?;
+    let serving = ServerProcess::start(&[])?;
     let answer = serving.shell(&serving.line("curl ")?)?;
     contains(&answer, "did you mean \\\"macvlan-conf\\\"?")
 }
 
 fn live() -> Result<(), Failed> {
-    let serving = Serving::start(&[])?;
+    let serving = ServerProcess::start(&[])?;
     let curl = serving.line("curl ")?;
     contains(&serving.shell(&curl)?, "unknown-network")?;
     // A network written a moment ago is found: it is looked for before the denial.
@@ -216,7 +216,7 @@ fn live() -> Result<(), Failed> {
 }
 
 fn sigterm() -> Result<(), Failed> {
-    let mut serving = Serving::start(&[])?;
+    let mut serving = ServerProcess::start(&[])?;
     serving.line("curl ")?;
     serving.signal("TERM")?;
     serving.ends_well()
@@ -224,7 +224,7 @@ fn sigterm() -> Result<(), Failed> {
 
 /// Those of the default disposition "terminate" or "dump core" that can be caught, but for those of faults.
 fn signals() -> Result<(), Failed> {
-    let mut serving = Serving::start(&["--drain-grace", "1"])?;
+    let mut serving = ServerProcess::start(&["--drain-grace", "1"])?;
     let curl = serving.line("curl ")?;
     let harmless = [
         "HUP", "USR1", "USR2", "PIPE", "ALRM", "VTALRM", "PROF", "XFSZ", "IO", "STKFLT",
@@ -242,7 +242,7 @@ fn signals() -> Result<(), Failed> {
     contains(&serving.shell(&curl)?, "unknown-network")?;
     serving.ends_well()?;
     for name in ["INT", "XCPU", "PWR"] {
-        let mut serving = Serving::start(&[])?;
+        let mut serving = ServerProcess::start(&[])?;
         serving.line("curl ")?;
         serving.signal(name)?;
         serving
@@ -266,7 +266,7 @@ fn closed_log() -> Result<(), Failed> {
     let log = process.stderr.take().ok_or("no standard error")?;
     BufReader::new(log).lines().next().ok_or("no log")??;
     let output = process.stdout.take().ok_or("no standard output")?;
-    let serving = Serving::of(process, output, folder);
+    let serving = ServerProcess::of(process, output, folder);
     let curl = serving.line("curl ")?;
     contains(&serving.shell(&curl)?, "unknown-network")
 }
@@ -285,7 +285,7 @@ fn tls_version() -> Result<(), Failed> {
             true,
         ),
     ] {
-        let serving = Serving::start(flags)?;
+        let serving = ServerProcess::start(flags)?;
         let curl = serving.line("curl ")?;
         for (more, served) in [("--tls-max 1.2", old), ("--tlsv1.3", new)] {
             let said = serving.shell(&curl.replacen("curl ", &format!("curl {more} "), 1))?;
@@ -307,7 +307,7 @@ fn tls_version() -> Result<(), Failed> {
 fn memory() -> Result<(), Failed> {
     const LIMIT: u64 = 512 << 20;
     const BODY: usize = 8 << 20;
-    let serving = Serving::start(&[])?;
+    let serving = ServerProcess::start(&[])?;
     let curl = serving.line("curl ")?;
     let address = curl
         .split("https://")
@@ -570,7 +570,7 @@ fn contains(text: &str, expected: &str) -> Result<(), Failed> {
 fn until(mut is_so: impl FnMut() -> Result<bool, Failed>) -> Result<(), Failed> {
     let begun = Instant::now();
     while !is_so()? {
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > TIMEOUT {
             return Err("it did not come to pass".into());
         }
         thread::sleep(Duration::from_millis(100));

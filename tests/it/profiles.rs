@@ -4,7 +4,7 @@
 use libtest_mimic::{Failed, Trial};
 use nadmit::rules::Profile;
 
-use crate::annotations::{Case, cases};
+use crate::annotations::{AnnotationCase, cases};
 
 /// Cases that Multus's parser takes, but in which the plugin or Linux fails afterwards.
 const FAIL_LATER: &[(&str, &str)] = &[
@@ -20,17 +20,17 @@ const FAIL_LATER: &[(&str, &str)] = &[
 ];
 
 /// Cases to which the spec objects, and of which nadmit cannot know.
-const BEYOND_KNOWLEDGE: &[(&str, &str)] = &[(
+const UNDETECTABLE: &[(&str, &str)] = &[(
     "spec-4.1.2-nocap",
     "the plugin is not one that nadmit knows: it may take ips and mac",
 )];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let cases = cases();
-    for (id, _) in FAIL_LATER.iter().chain(BEYOND_KNOWLEDGE) {
+    for (id, _) in FAIL_LATER.iter().chain(UNDETECTABLE) {
         assert!(cases.iter().any(|case| case.id() == *id), "no case {id}");
     }
-    let trial = |case: Case| {
+    let trial = |case: AnnotationCase| {
         Trial::test(format!("profiles::multus::{}", case.id()), move || {
             multus(&case)
         })
@@ -47,7 +47,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     strict.chain(cases.into_iter().map(trial)).collect()
 }
 
-fn multus(case: &Case) -> Result<(), Failed> {
+fn multus(case: &AnnotationCase) -> Result<(), Failed> {
     let (verdict, said) = case.verdict(Profile::Multus)?;
     let starts = case.multus == "allow" && !FAIL_LATER.iter().any(|(id, _)| *id == case.id());
     if starts == (verdict != "deny") {
@@ -56,9 +56,9 @@ fn multus(case: &Case) -> Result<(), Failed> {
     Err(format!("Multus says {}, the profile {verdict}\n{said}", case.multus).into())
 }
 
-fn strict(case: &Case) -> Result<(), Failed> {
+fn strict(case: &AnnotationCase) -> Result<(), Failed> {
     let (verdict, said) = case.verdict(Profile::Strict)?;
-    let known = !BEYOND_KNOWLEDGE.iter().any(|(id, _)| *id == case.id());
+    let known = !UNDETECTABLE.iter().any(|(id, _)| *id == case.id());
     if known == (verdict == "deny") {
         return Ok(());
     }

@@ -14,13 +14,13 @@ const CASES: &str = include_str!("../fixtures/reports/cases.json");
 
 /// The cases of `cases.json`.
 #[derive(Deserialize)]
-struct Cases {
-    cases: Vec<Case>,
+struct ReportCases {
+    cases: Vec<ReportCase>,
 }
 
 /// One report: its input is `ID/in.yaml`.
 #[derive(Deserialize, Clone)]
-struct Case {
+struct ReportCase {
     id: String,
     /// The reason for the verdict.
     why: String,
@@ -38,14 +38,15 @@ struct Case {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let Cases { cases } =
+    let ReportCases { cases } =
         serde_json::from_str(CASES).unwrap_or_else(|error| panic!("cases.json: {error}"));
-    let trial = |case: Case| Trial::test(format!("reports::{}", case.id), move || judge(&case));
+    let trial =
+        |case: ReportCase| Trial::test(format!("reports::{}", case.id), move || judge(&case));
     cases.into_iter().map(trial).collect()
 }
 
 /// Compares the verdict of `nadmit check` with the case's.
-fn judge(case: &Case) -> Result<(), Failed> {
+fn judge(case: &ReportCase) -> Result<(), Failed> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reports");
     let path = root.join(&case.id).join("in.yaml");
     fs::metadata(&path)?;
@@ -63,7 +64,7 @@ fn judge(case: &Case) -> Result<(), Failed> {
     Err(format!("{}\n{}", wrong.join("\n"), case.why).into())
 }
 
-fn differences(case: &Case, outcome: &Outcome) -> Vec<String> {
+fn differences(case: &ReportCase, outcome: &Outcome) -> Vec<String> {
     let found = |level| {
         let remarks = outcome.remarks.iter().filter(move |r| r.level == level);
         remarks.map(|r| r.code).collect::<Vec<_>>()

@@ -32,13 +32,13 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A server that ends with the test, and logs into a file.
-struct Serving {
+struct LoggingServer {
     process: Child,
     url: String,
     folder: TempDir,
 }
 
-impl Serving {
+impl LoggingServer {
     fn start() -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("manifests"))?;
@@ -106,7 +106,7 @@ fn listen_address(log: &Path) -> Result<String, Failed> {
     Err("no line of the log names the address within 60 s".into())
 }
 
-impl Drop for Serving {
+impl Drop for LoggingServer {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();
@@ -138,7 +138,7 @@ fn review(name: &str) -> String {
 }
 
 fn run() -> Result<(), Failed> {
-    let serving = Serving::start()?;
+    let serving = LoggingServer::start()?;
     for path in ["/validate", "/mutate"] {
         serving.post(path, &review("app"))?;
         serving.post(

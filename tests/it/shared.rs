@@ -6,9 +6,9 @@ use libtest_mimic::Failed;
 
 /// A value in a static, made once and dropped before the process exits: processes and network namespaces
 /// would outlive it otherwise.
-pub(crate) struct Shared<T>(Mutex<Option<Result<Arc<T>, String>>>);
+pub(crate) struct SharedValue<T>(Mutex<Option<Result<Arc<T>, String>>>);
 
-impl<T> Shared<T> {
+impl<T> SharedValue<T> {
     pub(crate) const fn new() -> Self {
         Self(Mutex::new(None))
     }

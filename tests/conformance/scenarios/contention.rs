@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    WORLD,
-    fixture::{Stage, creation, pod, update},
+    POOL_MANIFESTS,
+    fixture::{ServerFixture, creation, pod, update},
     same,
 };
 use crate::curl::Curl;
@@ -25,11 +25,11 @@ metadata: {name: db, labels: {nadmit.io/attachments: mutable}}
 /// Where attachments may change, a change takes no address past the allocator; nor does one that comes
 /// as the pod's status, by which annotations change, too.
 pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, &format!("{WORLD}{MUTABLE}"))?;
+    let mut fixture = ServerFixture::new(curl, &format!("{POOL_MANIFESTS}{MUTABLE}"))?;
     let held = r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#;
-    stage.create(&pod("holder", held))?.addresses()?;
-    let live = stage.create(&pod("app", "storage-net"))?.object;
-    let plain = stage.create(&pod("plain", ""))?.object;
+    fixture.create(&pod("holder", held))?.addresses()?;
+    let live = fixture.create(&pod("app", "storage-net"))?.object;
+    let plain = fixture.create(&pod("plain", ""))?.object;
     for subresource in [None, Some("status")] {
         for before in [&live, &plain] {
             for (networks, code) in [
@@ -67,9 +67,9 @@ pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
                 after["metadata"]["annotations"][NETWORKS] = json!(networks);
                 let mut request = update(before, &after);
                 request["subResource"] = json!(subresource);
-                let mutated = stage.ask("/mutate", request.clone())?;
+                let mutated = fixture.ask("/mutate", request.clone())?;
                 request["object"] = mutated.object;
-                let refused = stage.ask("/validate", request)?;
+                let refused = fixture.ask("/validate", request)?;
                 ensure!(
                     refused.denied.iter().any(|c| c == code),
                     "{subresource:?} {networks}: {refused:?}"
@@ -81,14 +81,14 @@ pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
     let mut without = live.clone();
     without["metadata"]["annotations"][NETWORKS] = json!("");
     let request = update(&live, &without);
-    same(stage.ask("/validate", request)?.denied, vec![])
+    same(fixture.ask("/validate", request)?.denied, vec![])
 }
 
 pub(super) fn one_answer(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     for name in ["a", "b", "c"] {
         let request = creation(&pod(name, "storage-net"), false);
-        let replies = stage.ask_at_once("/mutate", vec![request; 2])?;
+        let replies = fixture.ask_at_once("/mutate", vec![request; 2])?;
         let first = replies[0].selections()?;
         same(first[0]["ips"].as_array().map(Vec::len), Some(1))?;
         same(replies[1].selections()?, first)?;
@@ -98,12 +98,12 @@ pub(super) fn one_answer(curl: &Curl) -> Result<()> {
 
 pub(super) fn twenty_and_ten(curl: &Curl) -> Result<()> {
     let ten = "{range: 192.0.2.1-192.0.2.10/28}";
-    let world = WORLD.replace("{range: 192.0.2.0/29, gateway: 192.0.2.1}", ten);
+    let world = POOL_MANIFESTS.replace("{range: 192.0.2.0/29, gateway: 192.0.2.1}", ten);
     let (world, _) = world.rsplit_once("---").unwrap_or((&world, ""));
-    let mut stage = Stage::new(curl, world)?;
+    let mut fixture = ServerFixture::new(curl, world)?;
     let pods = (0..20).map(|n| creation(&pod(&format!("p-{n}"), "storage-net"), false));
     let pods: Vec<Value> = pods.collect();
-    let replies = stage.ask_at_once("/mutate", pods)?;
+    let replies = fixture.ask_at_once("/mutate", pods)?;
     let (served, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|r| r.denied.is_empty());
     let mut given = BTreeSet::new();
     for reply in &served {

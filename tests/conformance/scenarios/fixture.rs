@@ -6,21 +6,21 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::{case::Sending, curl::Curl, target::Server};
+use crate::{case::Sending, curl::Curl, target::OwnServer};
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
 /// A server that has its manifests and its data for itself.
-pub(super) struct Stage {
+pub(super) struct ServerFixture {
     curl: Curl,
     folder: tempfile::TempDir,
-    server: Option<Server>,
+    server: Option<OwnServer>,
     asked: u32,
 }
 
 /// What a webhook answers.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct WebhookReply {
     /// The reasons of a denial; none if it was allowed.
     pub(super) denied: Vec<String>,
     /// What it says of a denial.
@@ -31,19 +31,19 @@ pub(super) struct Reply {
     pub(super) patched: bool,
 }
 
-impl Stage {
+impl ServerFixture {
     pub(super) fn new(curl: &Curl, manifests: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("manifests"))?;
-        let mut stage = Self {
+        let mut fixture = Self {
             curl: curl.clone(),
             folder,
             server: None,
             asked: 0,
         };
-        stage.write("world.yaml", manifests)?;
-        stage.start()?;
-        Ok(stage)
+        fixture.write("world.yaml", manifests)?;
+        fixture.start()?;
+        Ok(fixture)
     }
 
     fn manifests(&self) -> PathBuf {
@@ -63,7 +63,7 @@ impl Stage {
     /// Starts the server.
     pub(super) fn start(&mut self) -> Result<()> {
         let data = self.folder.path().join("data");
-        self.server = Some(Server::start_with(&self.manifests(), &data)?);
+        self.server = Some(OwnServer::start_with(&self.manifests(), &data)?);
         Ok(())
     }
 
@@ -73,21 +73,25 @@ impl Stage {
     }
 
     /// What one of the webhooks answers to a request.
-    pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<Reply> {
+    pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<WebhookReply> {
         self.asked += 1;
         self.send(path, of_pod(request), self.asked)
     }
 
     /// What it answers to requests that many clients make at the same time.
-    pub(super) fn ask_at_once(&mut self, path: &str, requests: Vec<Value>) -> Result<Vec<Reply>> {
+    pub(super) fn ask_at_once(
+        &mut self,
+        path: &str,
+        requests: Vec<Value>,
+    ) -> Result<Vec<WebhookReply>> {
         let first = self.asked + 1;
         self.asked += u32::try_from(requests.len())?;
-        let stage = &*self;
+        let fixture = &*self;
         thread::scope(|scope| {
             let clients: Vec<_> = (first..)
                 .zip(requests)
                 .map(|(number, request)| {
-                    scope.spawn(move || stage.send(path, of_pod(request), number))
+                    scope.spawn(move || fixture.send(path, of_pod(request), number))
                 })
                 .collect();
             let replies = clients.into_iter().map(|client| client.join());
@@ -98,7 +102,7 @@ impl Stage {
     }
 
     /// What `/validate` answers to a request about a pool.
-    pub(super) fn ask_of_pool(&mut self, mut request: Value) -> Result<Reply> {
+    pub(super) fn ask_of_pool(&mut self, mut request: Value) -> Result<WebhookReply> {
         let (group, version) = ("nadmit.io", "v1alpha1");
         request["kind"] = json!({"group": group, "version": version, "kind": "AddressPool"});
         request["resource"] =
@@ -107,7 +111,7 @@ impl Stage {
         self.send("/validate", request, self.asked)
     }
 
-    fn send(&self, path: &str, mut request: Value, number: u32) -> Result<Reply> {
+    fn send(&self, path: &str, mut request: Value, number: u32) -> Result<WebhookReply> {
         let object = request["object"].clone();
         let uid = format!("story-{number}");
         request["uid"] = json!(uid);
@@ -130,18 +134,18 @@ impl Stage {
         let review: Value = serde_json::from_str(&text)?;
         let response = &review["response"];
         ensure!(response["uid"] == uid, "{text}");
-        Reply::of(response, object)
+        WebhookReply::of(response, object)
     }
 
     /// Creates a pod as the API server does: `/mutate`, then, with a name and a UID, `/validate`.
-    pub(super) fn create(&mut self, pod: &Value) -> Result<Reply> {
+    pub(super) fn create(&mut self, pod: &Value) -> Result<WebhookReply> {
         let mutated = self.ask("/mutate", creation(pod, false))?;
         if !mutated.denied.is_empty() {
             return Ok(mutated);
         }
         let persisted = self.persisted(&mutated.object);
         let validated = self.ask("/validate", creation(&persisted, false))?;
-        Ok(Reply {
+        Ok(WebhookReply {
             object: persisted,
             patched: mutated.patched,
             ..validated
@@ -167,7 +171,7 @@ impl Stage {
     }
 }
 
-impl Reply {
+impl WebhookReply {
     fn of(response: &Value, mut object: Value) -> Result<Self> {
         let patch = response["patch"].as_str();
         if let Some(patch) = patch {

@@ -9,11 +9,11 @@ use anyhow::{Result, ensure};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use self::fixture::{Stage, creation, made_by, pod, replica, update};
+use self::fixture::{ServerFixture, creation, made_by, pod, replica, update};
 use crate::curl::Curl;
 
 /// A pool of six addresses, one of them the gateway, and the network that it serves.
-const WORLD: &str = r#"
+const POOL_MANIFESTS: &str = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage}
@@ -64,9 +64,9 @@ spec:
      "capabilities": {"ips": true}, "ipam": {"type": "static"}}
 "#;
 
-type Story = fn(&Curl) -> Result<()>;
+type ScenarioFn = fn(&Curl) -> Result<()>;
 
-const STORIES: &[(&str, Story)] = &[
+const SCENARIOS: &[(&str, ScenarioFn)] = &[
     ("a_replica_keeps_its_address", replicas),
     ("a_manifest_is_applied_again", applied_again),
     ("a_pod_made_by_a_controller_claims_its_token", unnamed),
@@ -100,16 +100,16 @@ const STORIES: &[(&str, Story)] = &[
 
 /// Every story as a trial.
 pub(crate) fn trials(curl: Option<&Curl>, elsewhere: bool) -> Vec<Trial> {
-    let trial = |(name, story): &(&str, Story)| {
-        let (curl, story) = (curl.cloned(), *story);
+    let trial = |(name, scenario): &(&str, ScenarioFn)| {
+        let (curl, scenario) = (curl.cloned(), *scenario);
         let ignored = elsewhere || curl.is_none();
         let run = move || match curl {
-            Some(curl) => story(&curl).map_err(|error| Failed::from(format!("{error:#}"))),
+            Some(curl) => scenario(&curl).map_err(|error| Failed::from(format!("{error:#}"))),
             None => Err("there is no curl".into()),
         };
         Trial::test(format!("stories::{name}"), run).with_ignored_flag(ignored)
     };
-    STORIES.iter().map(trial).collect()
+    SCENARIOS.iter().map(trial).collect()
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<()> {
@@ -118,24 +118,24 @@ fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<()> {
 }
 
 fn replicas(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     for (ordinal, address) in ["192.0.2.2/29", "192.0.2.3/29", "192.0.2.5/29"]
         .iter()
         .enumerate()
     {
         let ordinal = u32::try_from(ordinal)?;
-        let reply = stage.create(&replica(ordinal, "storage-net"))?;
+        let reply = fixture.create(&replica(ordinal, "storage-net"))?;
         same(reply.addresses()?, vec![(*address).to_owned()])?;
     }
-    let again = stage.create(&replica(1, "storage-net"))?;
+    let again = fixture.create(&replica(1, "storage-net"))?;
     same(again.addresses()?, vec!["192.0.2.3/29".to_owned()])?;
     same(&again.selections()?[0]["mac"], &json!("02:5e:00:00:00:03"))
 }
 
 fn applied_again(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let networks = r#"[{"x.y/z":1,"name":"storage-net","interface":"data"}]"#;
-    let live = stage.create(&pod("app", networks))?.object;
+    let live = fixture.create(&pod("app", networks))?.object;
     let kept = &live["metadata"]["annotations"]["nadmit.io/requested-networks"];
     same(kept, &json!(networks))?;
     // As written, and as somebody might write it again.
@@ -145,10 +145,10 @@ fn applied_again(curl: &Curl) -> Result<()> {
     ] {
         let mut applied = live.clone();
         applied["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!(text);
-        let mutated = stage.ask("/mutate", update(&live, &applied))?;
+        let mutated = fixture.ask("/mutate", update(&live, &applied))?;
         same(&mutated.object, &live)?;
         same(
-            stage
+            fixture
                 .ask("/validate", update(&live, &mutated.object))?
                 .denied,
             vec![],
@@ -157,17 +157,17 @@ fn applied_again(curl: &Curl) -> Result<()> {
     // Own annotations do not go, and another network is another matter.
     let mut changed = live.clone();
     changed["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "l2-net"});
-    let mutated = stage.ask("/mutate", update(&live, &changed))?;
+    let mutated = fixture.ask("/mutate", update(&live, &changed))?;
     let own = &mutated.object["metadata"]["annotations"]["nadmit.io/requested-networks"];
     same(own, &json!(networks))?;
     let mut bare = live.clone();
     bare["metadata"]["annotations"] = Value::Null;
-    let bare = stage.ask("/mutate", update(&live, &bare))?.object;
+    let bare = fixture.ask("/mutate", update(&live, &bare))?.object;
     same(
         &bare["metadata"]["annotations"],
         &json!({"nadmit.io/requested-networks": networks}),
     )?;
-    let refused = stage.ask("/validate", update(&live, &mutated.object))?;
+    let refused = fixture.ask("/validate", update(&live, &mutated.object))?;
     ensure!(
         refused.denied.contains(&"attachments-changed".to_owned()),
         "{refused:?}"
@@ -176,60 +176,60 @@ fn applied_again(curl: &Curl) -> Result<()> {
 }
 
 fn unnamed(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let web = made_by("apps/v1", "ReplicaSet", "web", "storage-net");
-    let first = stage.create(&web)?;
+    let first = fixture.create(&web)?;
     same(first.addresses()?, vec!["192.0.2.2/29".to_owned()])?;
-    same(stage.addresses_of(&web)?, vec!["192.0.2.3/29".to_owned()])?;
+    same(fixture.addresses_of(&web)?, vec!["192.0.2.3/29".to_owned()])?;
     // The same call once more (reinvocation) changes nothing.
-    let reviewed = stage.ask("/mutate", creation(&web, false))?.object;
-    let again = stage.ask("/mutate", creation(&reviewed, false))?;
+    let reviewed = fixture.ask("/mutate", creation(&web, false))?.object;
+    let again = fixture.ask("/mutate", creation(&reviewed, false))?;
     ensure!(!again.patched, "{again:?}");
     // A copy of a pod that is there brings a token that is taken.
     let mut copy = first.object.clone();
     copy["metadata"]["name"] = Value::Null;
     copy["metadata"]["uid"] = Value::Null;
-    stage.create(&copy)?.denied_for("address-in-use")?;
+    fixture.create(&copy)?.denied_for("address-in-use")?;
     let mut past = first.object;
     past["metadata"]["name"] = json!("web-other");
     past["metadata"]["uid"] = json!("another");
-    stage
+    fixture
         .ask("/validate", creation(&past, false))?
         .denied_for("address-in-use")
 }
 
 fn machine(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let launcher = made_by(
         "kubevirt.io/v1",
         "VirtualMachineInstance",
         "vm1",
         "storage-net",
     );
-    let first = stage.create(&launcher)?;
-    let second = stage.create(&launcher)?;
+    let first = fixture.create(&launcher)?;
+    let second = fixture.create(&launcher)?;
     same(first.selections()?, second.selections()?)?;
     ensure!(first.object["metadata"]["name"] != second.object["metadata"]["name"]);
     Ok(())
 }
 
 fn reservation(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let named = pod("app", r#"[{"name":"storage-net","ips":["192.0.2.4/29"]}]"#);
-    stage.create(&named)?.denied_for("address-reserved")?;
+    fixture.create(&named)?.denied_for("address-reserved")?;
     let reports = pod("reports", "storage-net");
     same(
-        stage.addresses_of(&reports)?,
+        fixture.addresses_of(&reports)?,
         vec!["192.0.2.4/29".to_owned()],
     )
 }
 
 fn exhaustion(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     for name in ["a", "b", "c", "d"] {
-        same(stage.addresses_of(&pod(name, "storage-net"))?.len(), 1)?;
+        same(fixture.addresses_of(&pod(name, "storage-net"))?.len(), 1)?;
     }
-    let refused = stage.create(&pod("e", "storage-net"))?;
+    let refused = fixture.create(&pod("e", "storage-net"))?;
     refused.denied_for("pool-exhausted")?;
     for part in [
         "all 5 are taken",
@@ -239,15 +239,18 @@ fn exhaustion(curl: &Curl) -> Result<()> {
         ensure!(refused.message.contains(part), "{}", refused.message);
     }
     // The reserved one is still there for its holder.
-    same(stage.addresses_of(&pod("reports", "storage-net"))?.len(), 1)
+    same(
+        fixture.addresses_of(&pod("reports", "storage-net"))?.len(),
+        1,
+    )
 }
 
 fn limits(curl: &Curl) -> Result<()> {
-    let limited = WORLD.replace("quarantine: 0s", "quarantine: 0s\n  maxPerNamespace: 2");
-    let mut stage = Stage::new(curl, &limited)?;
+    let limited = POOL_MANIFESTS.replace("quarantine: 0s", "quarantine: 0s\n  maxPerNamespace: 2");
+    let mut fixture = ServerFixture::new(curl, &limited)?;
     // One is held by the reservation of the same namespace.
-    same(stage.addresses_of(&pod("a", "storage-net"))?.len(), 1)?;
-    let refused = stage.create(&pod("b", "storage-net"))?;
+    same(fixture.addresses_of(&pod("a", "storage-net"))?.len(), 1)?;
+    let refused = fixture.create(&pod("b", "storage-net"))?;
     refused.denied_for("namespace-limit")?;
     ensure!(
         refused.message.contains("maxPerNamespace: 2"),
@@ -255,24 +258,24 @@ fn limits(curl: &Curl) -> Result<()> {
         refused.message
     );
     let other = pod("a", r#"[{"name":"storage-net","ips":["192.0.2.6/29"]}]"#);
-    stage.create(&other)?.denied_for("holds-another-address")
+    fixture.create(&other)?.denied_for("holds-another-address")
 }
 
 /// A pod whose annotations would grow too long is refused, and nothing is recorded for it.
 fn too_long(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let mut long = pod("long", "storage-net");
     let notes = "x".repeat((256 << 10) - 120);
     long["metadata"]["annotations"]["example.com/notes"] = json!(notes);
-    stage.create(&long)?.denied_for("annotations-too-long")?;
+    fixture.create(&long)?.denied_for("annotations-too-long")?;
     same(
-        stage.addresses_of(&pod("short", "storage-net"))?,
+        fixture.addresses_of(&pod("short", "storage-net"))?,
         vec!["192.0.2.2/29".to_owned()],
     )
 }
 
 fn pool_in_use(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let pool = |range: &str, name: &str| {
         json!({
             "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
@@ -286,87 +289,89 @@ fn pool_in_use(curl: &Curl) -> Result<()> {
             "oldObject": pool("192.0.2.0/29", ""),
         })
     };
-    stage.addresses_of(&pod("a", "storage-net"))?;
+    fixture.addresses_of(&pod("a", "storage-net"))?;
     // A MAC that a pod brings with it keeps nobody from changing the pool.
     let brought = pod("b", r#"[{"name":"storage-net","mac":"ca:fe:c0:ff:ee:00"}]"#);
-    stage.addresses_of(&brought)?;
+    fixture.addresses_of(&brought)?;
     for after in [pool("192.0.2.0/29", "blue"), pool("198.51.100.0/24", "")] {
-        stage
+        fixture
             .ask_of_pool(change(after))?
             .denied_for("pool-in-use")?;
     }
     same(
-        stage.ask_of_pool(change(pool("192.0.2.0/28", "")))?.denied,
+        fixture
+            .ask_of_pool(change(pool("192.0.2.0/28", "")))?
+            .denied,
         vec![],
     )?;
     let gone =
         json!({"operation": "DELETE", "name": "storage", "oldObject": pool("192.0.2.0/29", "")});
-    stage.ask_of_pool(gone)?.denied_for("pool-in-use")
+    fixture.ask_of_pool(gone)?.denied_for("pool-in-use")
 }
 
 fn prefix(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let asked = r#"[{"name":"storage-net","ips":["192.0.2.3/24"]}]"#;
-    let reply = stage.create(&pod("a", asked))?;
+    let reply = fixture.create(&pod("a", asked))?;
     same(reply.addresses()?, vec!["192.0.2.3/29".to_owned()])?;
     let kept = &reply.object["metadata"]["annotations"]["nadmit.io/requested-networks"];
     ensure!(*kept == asked, "{kept}");
     // Nothing is to be corrected.
     let right = r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#;
     same(
-        stage.addresses_of(&pod("b", right))?,
+        fixture.addresses_of(&pod("b", right))?,
         vec!["192.0.2.5/29".to_owned()],
     )
 }
 
 fn dual_stack(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, DUAL)?;
+    let mut fixture = ServerFixture::new(curl, DUAL)?;
     let both = ["192.0.2.1/29", "2001:db8::1/64"]
         .map(str::to_owned)
         .to_vec();
-    same(stage.addresses_of(&pod("a", "storage-net"))?, both)?;
+    same(fixture.addresses_of(&pod("a", "storage-net"))?, both)?;
     // One is named, the other filled in.
     let named = pod("b", r#"[{"name":"storage-net","ips":["2001:DB8::9"]}]"#);
     let mixed = ["2001:DB8::9/64", "192.0.2.2/29"]
         .map(str::to_owned)
         .to_vec();
-    same(stage.addresses_of(&named)?, mixed)?;
+    same(fixture.addresses_of(&named)?, mixed)?;
     for name in ["c", "d", "e", "f"] {
-        same(stage.addresses_of(&pod(name, "storage-net"))?.len(), 2)?;
+        same(fixture.addresses_of(&pod(name, "storage-net"))?.len(), 2)?;
     }
     // One family alone came past the first webhook.
-    let half = stage.persisted(&pod(
+    let half = fixture.persisted(&pod(
         "a",
         r#"[{"name":"storage-net","ips":["192.0.2.1/29"]}]"#,
     ));
-    let refused = stage.ask("/validate", creation(&half, false))?;
+    let refused = fixture.ask("/validate", creation(&half, false))?;
     refused.denied_for("address-not-injected")?;
     // Of IPv6 there is enough, but a pod gets both or nothing.
-    stage
+    fixture
         .create(&pod("g", "storage-net"))?
         .denied_for("pool-exhausted")
 }
 
 fn dry_run(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     for name in ["a", "b"] {
-        let shown = stage.ask("/mutate", creation(&pod(name, "storage-net"), true))?;
+        let shown = fixture.ask("/mutate", creation(&pod(name, "storage-net"), true))?;
         same(shown.addresses()?, vec!["192.0.2.2/29".to_owned()])?;
-        let persisted = stage.persisted(&shown.object);
+        let persisted = fixture.persisted(&shown.object);
         same(
-            stage.ask("/validate", creation(&persisted, true))?.denied,
+            fixture.ask("/validate", creation(&persisted, true))?.denied,
             vec![],
         )?;
     }
     same(
-        stage.addresses_of(&pod("c", "storage-net"))?,
+        fixture.addresses_of(&pod("c", "storage-net"))?,
         vec!["192.0.2.2/29".to_owned()],
     )
 }
 
 fn mac_only(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
-    let reply = stage.create(&pod("a", "l2-net"))?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
+    let reply = fixture.create(&pod("a", "l2-net"))?;
     let selection = reply.selections()?[0].clone();
     // Behind the eight that follow from addresses.
     same(
@@ -376,8 +381,8 @@ fn mac_only(curl: &Curl) -> Result<()> {
 }
 
 fn ways_round(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
-    stage
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
+    fixture
         .create(&pod(
             "holder",
             r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#,
@@ -409,7 +414,7 @@ fn ways_round(curl: &Curl) -> Result<()> {
             "address-by-cni-args",
         ),
     ] {
-        let refused = stage.create(&pod("thief", networks))?;
+        let refused = fixture.create(&pod("thief", networks))?;
         ensure!(
             refused.denied.iter().any(|c| c == code),
             "{networks}: {refused:?}"
@@ -426,8 +431,8 @@ fn ways_round(curl: &Curl) -> Result<()> {
             "address-in-use",
         ),
     ] {
-        let past = stage.persisted(&pod("thief", networks));
-        let refused = stage.ask("/validate", creation(&past, false))?;
+        let past = fixture.persisted(&pod("thief", networks));
+        let refused = fixture.ask("/validate", creation(&past, false))?;
         ensure!(
             refused.denied.iter().any(|c| c == code),
             "{networks}: {refused:?}"
@@ -439,24 +444,24 @@ fn ways_round(curl: &Curl) -> Result<()> {
         "v1.multus-cni.io/default-network":
             r#"[{"name":"storage-net","namespace":"db","ips":["192.0.2.5/29"]}]"#,
     });
-    let refused = stage.create(&other)?;
+    let refused = fixture.create(&other)?;
     ensure!(
         refused.denied.iter().any(|c| c == "address-in-use"),
         "{refused:?}"
     );
     // Nothing of all this has taken anything.
     same(
-        stage.addresses_of(&pod("honest", "storage-net"))?,
+        fixture.addresses_of(&pod("honest", "storage-net"))?,
         vec!["192.0.2.2/29".to_owned()],
     )
 }
 
 fn forged(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let mut forger = pod("app", "storage-net");
     forger["metadata"]["annotations"]["nadmit.io/requested-networks"] = json!("other-net");
     forger["metadata"]["annotations"]["nadmit.io/holder-token"] = json!("guess");
-    let made = stage.create(&forger)?.object;
+    let made = fixture.create(&forger)?.object;
     let own = &made["metadata"]["annotations"];
     same(&own["nadmit.io/requested-networks"], &json!("storage-net"))?;
     same(&own["nadmit.io/holder-token"], &Value::Null)?;
@@ -465,44 +470,44 @@ fn forged(curl: &Curl) -> Result<()> {
     bare["metadata"]["annotations"]
         .as_object_mut()
         .map(|a| a.remove("k8s.v1.cni.cncf.io/networks"));
-    let made = stage.ask("/mutate", creation(&bare, false))?.object;
+    let made = fixture.ask("/mutate", creation(&bare, false))?.object;
     same(&made["metadata"]["annotations"], &json!({}))
 }
 
 fn killed(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
-    let first = stage.addresses_of(&replica(0, "storage-net"))?;
-    let second = stage.addresses_of(&pod("app", "storage-net"))?;
-    stage.kill();
-    stage.start()?;
-    same(stage.addresses_of(&replica(0, "storage-net"))?, first)?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
+    let first = fixture.addresses_of(&replica(0, "storage-net"))?;
+    let second = fixture.addresses_of(&pod("app", "storage-net"))?;
+    fixture.kill();
+    fixture.start()?;
+    same(fixture.addresses_of(&replica(0, "storage-net"))?, first)?;
     same(
-        stage.addresses_of(&pod("app", "storage-net"))?,
+        fixture.addresses_of(&pod("app", "storage-net"))?,
         second.clone(),
     )?;
     let thief = format!(r#"[{{"name":"storage-net","ips":["{}"]}}]"#, second[0]);
-    stage
+    fixture
         .create(&pod("thief", &thief))?
         .denied_for("address-in-use")
 }
 
 fn dropped(curl: &Curl) -> Result<()> {
-    let mut stage = Stage::new(curl, WORLD)?;
-    let running = stage.create(&pod("app", "storage-net"))?;
+    let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
+    let running = fixture.create(&pod("app", "storage-net"))?;
     let thief = pod(
         "thief",
         r#"[{"name":"storage-net","ips":["192.0.2.2/29"]}]"#,
     );
-    stage.write("app.json", &running.object.to_string())?;
+    fixture.write("app.json", &running.object.to_string())?;
     // The folder is read every two seconds.
     thread::sleep(Duration::from_secs(5));
-    stage.create(&thief)?.denied_for("address-in-use")?;
-    stage.remove("app.json")?;
+    fixture.create(&thief)?.denied_for("address-in-use")?;
+    fixture.remove("app.json")?;
     for _ in 0..40 {
         thread::sleep(Duration::from_millis(500));
-        if stage.create(&thief)?.denied.is_empty() {
+        if fixture.create(&thief)?.denied.is_empty() {
             return Ok(());
         }
     }
-    stage.create(&thief)?.addresses().map(drop)
+    fixture.create(&thief)?.addresses().map(drop)
 }

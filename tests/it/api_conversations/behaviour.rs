@@ -51,7 +51,7 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> T
 }
 
 /// Returns the code and the message of an error.
-pub(super) fn refusal<T>(answer: Result<T, Error>) -> Result<(u16, String), Failed> {
+pub(super) fn error_of<T>(answer: Result<T, Error>) -> Result<(u16, String), Failed> {
     match answer {
         Ok(_) => Err("it was not refused".into()),
         Err(Error::Api(status)) => Ok((status.code, status.message)),
@@ -104,7 +104,7 @@ async fn life() -> Told {
 }
 
 /// Runs requests of many kinds; returns the log, and the stored objects.
-async fn story() -> Result<(Vec<String>, Vec<String>), Failed> {
+async fn run_requests() -> Result<(Vec<String>, Vec<String>), Failed> {
     let server = ApiServer::new();
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let log = lines.clone();
@@ -125,13 +125,13 @@ async fn story() -> Result<(Vec<String>, Vec<String>), Failed> {
 }
 
 async fn history() -> Told {
-    let (lines, objects) = story().await?;
+    let (lines, objects) = run_requests().await?;
     same(&lines.len(), &40)?;
     same(&objects.len(), &20)?;
     let first = "2026-01-01T00:00:00Z somebody create configmaps default/a-";
     let line = lines.first().map(String::as_str).unwrap_or_default();
     same(&line.get(..first.len()), &Some(first))?;
-    same(&story().await?, &(lines, objects))
+    same(&run_requests().await?, &(lines, objects))
 }
 
 async fn finalizers() -> Told {
@@ -145,7 +145,7 @@ async fn finalizers() -> Told {
     same(&dying.metadata.deletion_timestamp.is_some(), &true)?;
     let more = merge(json!({"metadata": {"finalizers": ["example.dev/hold", "example.dev/more"]}}));
     let refused = maps.patch("held", &PatchParams::default(), &more).await;
-    same(&refusal(refused)?.0, &422)?;
+    same(&error_of(refused)?.0, &422)?;
     let none = merge(json!({"metadata": {"finalizers": null}}));
     maps.patch("held", &PatchParams::default(), &none).await?;
     same(&maps.get_opt("held").await?, &None)
@@ -166,7 +166,7 @@ async fn preconditions() -> Told {
         }),
         ..DeleteParams::default()
     };
-    let (code, message) = refusal(maps.delete("a", &judged(&first)).await)?;
+    let (code, message) = error_of(maps.delete("a", &judged(&first)).await)?;
     same(&code, &409)?;
     same(
         &message.contains("the ResourceVersion in the precondition"),
@@ -180,7 +180,7 @@ async fn preconditions() -> Told {
     let mut written = third.clone();
     written.metadata.uid = second.metadata.uid;
     let replaced = maps.replace("a", &PostParams::default(), &written).await;
-    let (code, message) = refusal(replaced)?;
+    let (code, message) = error_of(replaced)?;
     same(&code, &409)?;
     same(&message.contains("UID in precondition"), &true)
 }
@@ -206,7 +206,7 @@ async fn collection() -> Told {
     let written = server.written();
     let deletes = ("deletecollection".to_owned(), "configmaps".to_owned());
     same(&written.get(&deletes), &Some(&2))?;
-    same(&server.asked().get(&deletes), &Some(&1))
+    same(&server.request_counts().get(&deletes), &Some(&1))
 }
 
 async fn nothing() -> Told {
@@ -244,7 +244,7 @@ async fn applied() -> Told {
     let found: Vec<(String, String)> = found.data.unwrap_or_default().into_iter().collect();
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     same(&found, &vec![pair("k", "w"), pair("other", "v")])?;
-    let (code, message) = refusal(apply("two", json!({"k": "mine"})).await)?;
+    let (code, message) = error_of(apply("two", json!({"k": "mine"})).await)?;
     same(&code, &409)?;
     let told = "Apply failed with 1 conflict: conflict with \"one\": .data.k";
     same(&message.as_str(), &told)

@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::behaviour::{Told, config_map, maps, merge, refusal, same, trial};
-use crate::api_server::{ApiServer, Effect, Failure, FaultAction, Rule};
+use super::behaviour::{Told, config_map, error_of, maps, merge, same, trial};
+use crate::api_server::{ApiServer, FaultAction, FaultEffect, FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -32,26 +32,42 @@ async fn words() -> Told {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (failure, code, part) in [
-        (Failure::Unauthorized, 401, "Unauthorized"),
+        (InjectedFailure::Unauthorized, 401, "Unauthorized"),
         (
-            Failure::Forbidden,
+            InjectedFailure::Forbidden,
             403,
             "cannot create resource \"configmaps\"",
         ),
-        (Failure::Conflict, 409, "the object has been modified"),
-        (Failure::TooManyRequests(3), 429, "too many requests"),
-        (Failure::Internal, 500, "Internal error occurred"),
-        (Failure::Unavailable, 503, "unable to handle the request"),
-        (Failure::Timeout, 504, "allotted timeout"),
+        (
+            InjectedFailure::Conflict,
+            409,
+            "the object has been modified",
+        ),
+        (
+            InjectedFailure::TooManyRequests(3),
+            429,
+            "too many requests",
+        ),
+        (InjectedFailure::Internal, 500, "Internal error occurred"),
+        (
+            InjectedFailure::Unavailable,
+            503,
+            "unable to handle the request",
+        ),
+        (InjectedFailure::Timeout, 504, "allotted timeout"),
     ] {
-        server.fault(Rule::of("create", "configmaps", failure.into()).times(1));
+        server.fault(FaultRule::of("create", "configmaps", failure.into()).times(1));
         let refused = maps.create(&PostParams::default(), &config_map("a")).await;
-        let (found, message) = refusal(refused)?;
+        let (found, message) = error_of(refused)?;
         same(&found, &code)?;
         same(&message.contains(part), &true)?;
     }
     same(&server.stored("configmaps", "default", "a"), &None)?;
-    let waits = Rule::of("get", "configmaps", Failure::TooManyRequests(3).into());
+    let waits = FaultRule::of(
+        "get",
+        "configmaps",
+        InjectedFailure::TooManyRequests(3).into(),
+    );
     server.fault(waits);
     let request = http::Request::get("/api/v1/namespaces/default/configmaps/a");
     let request = request.body(kube::client::Body::empty())?;
@@ -68,14 +84,14 @@ async fn words() -> Told {
 
 async fn named() -> Told {
     let server = ApiServer::new();
-    let rule = Rule::of("*", "configmaps", Failure::Internal.into());
+    let rule = FaultRule::of("*", "configmaps", InjectedFailure::Internal.into());
     server.fault(rule.named("b").for_client("one").times(2));
     let (one, two) = (maps(&server.named("one")), maps(&server));
     one.create(&PostParams::default(), &config_map("a")).await?;
     let refused = one.create(&PostParams::default(), &config_map("b")).await;
-    same(&refusal(refused)?.0, &500)?;
+    same(&error_of(refused)?.0, &500)?;
     two.create(&PostParams::default(), &config_map("b")).await?;
-    same(&refusal(one.get("b").await)?.0, &500)?;
+    same(&error_of(one.get("b").await)?.0, &500)?;
     one.get("b").await?;
     Ok(())
 }
@@ -84,7 +100,7 @@ async fn closure() -> Told {
     let server = ApiServer::new();
     server.faults(|asked| {
         let spoils = asked.verb == "patch" && asked.subresource == "status";
-        spoils.then(|| Failure::Unavailable.into())
+        spoils.then(|| InjectedFailure::Unavailable.into())
     });
     server.namespace("n", &[]);
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(server.client());
@@ -95,7 +111,7 @@ async fn closure() -> Told {
     let refused = namespaces
         .patch_status("n", &PatchParams::default(), &patch)
         .await;
-    same(&refusal(refused)?.0, &503)?;
+    same(&error_of(refused)?.0, &503)?;
     server.heal();
     namespaces
         .patch_status("n", &PatchParams::default(), &patch)
@@ -106,7 +122,7 @@ async fn closure() -> Told {
 async fn latency() -> Told {
     let server = ApiServer::new();
     let (before, after) = (Duration::from_millis(20), Duration::from_millis(300));
-    server.fault(Rule::of(
+    server.fault(FaultRule::of(
         "create",
         "configmaps",
         FaultAction::slow(before, after),
@@ -130,8 +146,11 @@ async fn latency() -> Told {
 async fn lost() -> Told {
     let server = ApiServer::new();
     let maps = maps(&server);
-    for (name, failure) in [("a", Failure::Timeout), ("b", Failure::Connection)] {
-        let rule = Rule::of("create", "configmaps", FaultAction::lost(failure));
+    for (name, failure) in [
+        ("a", InjectedFailure::Timeout),
+        ("b", InjectedFailure::Connection),
+    ] {
+        let rule = FaultRule::of("create", "configmaps", FaultAction::lost(failure));
         server.fault(rule.named(name));
         let answer = maps.create(&PostParams::default(), &config_map(name)).await;
         match (name, answer) {
@@ -147,11 +166,11 @@ async fn lost() -> Told {
 async fn later() -> Told {
     let server = ApiServer::new();
     let maps = maps(&server);
-    let late = FaultAction::later(Duration::from_secs(30), Failure::Timeout);
-    same(&late.effect, &Effect::Later(Duration::from_secs(30)))?;
-    server.fault(Rule::of("create", "configmaps", late).times(1));
+    let late = FaultAction::later(Duration::from_secs(30), InjectedFailure::Timeout);
+    same(&late.effect, &FaultEffect::Later(Duration::from_secs(30)))?;
+    server.fault(FaultRule::of("create", "configmaps", late).times(1));
     let answer = maps.create(&PostParams::default(), &config_map("a")).await;
-    same(&refusal(answer)?.0, &504)?;
+    same(&error_of(answer)?.0, &504)?;
     same(&maps.get_opt("a").await?.is_some(), &false)?;
     sleep(Duration::from_secs(31)).await;
     same(&maps.get_opt("a").await?.is_some(), &true)
@@ -161,9 +180,9 @@ async fn abandoned() -> Told {
     let server = ApiServer::new();
     let maps = maps(&server);
     let slow = FaultAction::slow(Duration::from_secs(5), Duration::ZERO);
-    server.fault(Rule::of("create", "configmaps", slow));
-    let silent = FaultAction::from(Failure::Silence);
-    server.fault(Rule::of("get", "configmaps", silent).times(1));
+    server.fault(FaultRule::of("create", "configmaps", slow));
+    let silent = FaultAction::from(InjectedFailure::Silence);
+    server.fault(FaultRule::of("get", "configmaps", silent).times(1));
     let (map, params) = (config_map("a"), PostParams::default());
     for sent in [true, false] {
         let answer = if sent {
@@ -194,7 +213,7 @@ fn broken() -> Told {
         maps.create(&PostParams::default(), &config_map("a"))
             .await?;
         same(&server.all("configmaps").len(), &1)?;
-        let breaks = Rule::of("get", "configmaps", Failure::Connection.into());
+        let breaks = FaultRule::of("get", "configmaps", InjectedFailure::Connection.into());
         server.fault(breaks.times(1));
         match maps.get("a").await {
             Err(Error::Api(status)) => return Err(Failed::from(status.message)),
@@ -202,7 +221,7 @@ fn broken() -> Told {
             Ok(_) => return Err("it was answered".into()),
         }
         let drops = FaultAction::dropped(Duration::from_millis(50));
-        server.fault(Rule::of("watch", "configmaps", drops));
+        server.fault(FaultRule::of("watch", "configmaps", drops));
         let watch = maps.watch(&kube::api::WatchParams::default(), "0").await?;
         // It would go on for minutes. kube's client yields no event when it breaks.
         let told = futures_util::StreamExt::collect::<Vec<_>>(watch);

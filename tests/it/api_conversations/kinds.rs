@@ -14,8 +14,8 @@ use kube::{
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::behaviour::{Told, config_map, merge, refusal, same, trial};
-use crate::api_server::{ApiServer, Kind};
+use super::behaviour::{Told, config_map, error_of, merge, same, trial};
+use crate::api_server::{ApiServer, ResourceKind};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -32,7 +32,10 @@ async fn namespaces() -> Told {
     let refused = inside
         .create(&PostParams::default(), &config_map("a"))
         .await;
-    same(&refusal(refused)?.1.as_str(), &"namespaces \"n\" not found")?;
+    same(
+        &error_of(refused)?.1.as_str(),
+        &"namespaces \"n\" not found",
+    )?;
     let namespaces: Api<Namespace> = Api::all(client);
     let mut namespace = Namespace::default();
     namespace.metadata.name = Some("n".to_owned());
@@ -57,7 +60,7 @@ async fn namespaces() -> Told {
     let refused = inside
         .create(&PostParams::default(), &config_map("b"))
         .await;
-    same(&refusal(refused)?.0, &403)?;
+    same(&error_of(refused)?.0, &403)?;
     let none = merge(json!({"metadata": {"finalizers": null}}));
     inside.patch("held", &PatchParams::default(), &none).await?;
     same(&namespaces.get_opt("n").await?, &None)
@@ -65,7 +68,7 @@ async fn namespaces() -> Told {
 
 async fn definitions() -> Told {
     let server = ApiServer::new();
-    let kind = Kind::custom("example.dev/v1", "Thing", "things", false);
+    let kind = ResourceKind::custom("example.dev/v1", "Thing", "things", false);
     let resource = ApiResource {
         group: "example.dev".to_owned(),
         version: "v1".to_owned(),
@@ -75,7 +78,7 @@ async fn definitions() -> Told {
     };
     let things: Api<DynamicObject> = Api::all_with(server.client(), &resource);
     let missing = things.list(&ListParams::default()).await;
-    same(&refusal(missing)?.0, &404)?;
+    same(&error_of(missing)?.0, &404)?;
     server.register(kind);
     let thing = DynamicObject::new("a", &resource);
     things.create(&PostParams::default(), &thing).await?;
@@ -83,7 +86,7 @@ async fn definitions() -> Told {
     server.unregister("things.example.dev");
     let told: Vec<_> = watch.try_collect().await?;
     same(&told.len(), &1)?;
-    same(&refusal(things.get("a").await)?.0, &404)?;
+    same(&error_of(things.get("a").await)?.0, &404)?;
     // A definition does the same.
     let definitions: Api<CustomResourceDefinition> = Api::all(server.client());
     let definition = serde_json::from_value(super::addresses())?;
@@ -126,7 +129,7 @@ async fn schemas() -> Told {
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
         "metadata": {"name": "a"}, "spec": {"ranges": [{"gateway": 1}]},
     }))?;
-    let (code, message) = refusal(pools.create(&PostParams::default(), &pool).await)?;
+    let (code, message) = error_of(pools.create(&PostParams::default(), &pool).await)?;
     same(&code, &422)?;
     same(
         &message.contains("spec.ranges[0].range: Required value"),

@@ -18,8 +18,8 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use self::replay::{Outcome, Target};
-use crate::api_server::{ApiServer, Kind, Settings};
+use self::replay::{ConversationResults, ConversationTarget};
+use crate::api_server::{ApiServer, ResourceKind, StandInSettings};
 
 /// The bearer token that permits everything.
 const TOKEN: &str = "the-token-of-a-test";
@@ -31,7 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         let ignored = !real::is_there();
         let trial = trial.with_ignored_flag(ignored);
         if ignored {
-            trial.with_kind(real::NEEDS)
+            trial.with_kind(real::IGNORE_REASON)
         } else {
             trial
         }
@@ -41,7 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             Trial::test("api_conversations::over_http", over_http),
             Trial::test(
                 "api_conversations::other_answers_are_noticed",
-                normalize::tells_apart,
+                normalize::differences_are_found,
             ),
         ],
         behaviour::trials(),
@@ -60,7 +60,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// All conversations are replayed once, in order; each is a test.
 fn conversation_trials(
     server: &'static str,
-    outcome: fn() -> &'static Result<Outcome, String>,
+    outcome: fn() -> &'static Result<ConversationResults, String>,
 ) -> impl Iterator<Item = Trial> {
     replay::conversations()
         .into_iter()
@@ -76,14 +76,14 @@ fn conversation_trials(
 
 /// Every request of the conversations works against the stand-in over HTTP and in real time, too.
 fn over_http() -> Result<(), Failed> {
-    let server = ApiServer::with(Settings {
+    let server = ApiServer::with(StandInSettings {
         token: Some(TOKEN.to_owned()),
-        ..Settings::default()
+        ..StandInSettings::default()
     });
     server.listen()?;
     let mut config = kube::Config::new(server.url().parse()?);
     config.auth_info.token = Some(TOKEN.to_owned().into());
-    let replayed = real::asked(config).map_err(|error| Failed::from(error.to_string()))?;
+    let replayed = real::replay_against(config).map_err(|error| Failed::from(error.to_string()))?;
     let wrong = replayed.outcome.into_iter().filter_map(|(name, went)| {
         let why = went.err()?;
         Some(format!("{name}: {why}"))
@@ -95,8 +95,8 @@ fn over_http() -> Result<(), Failed> {
     Err(wrong.join("\n").into())
 }
 
-fn stand_in() -> &'static Result<Outcome, String> {
-    static OUTCOME: OnceLock<Result<Outcome, String>> = OnceLock::new();
+fn stand_in() -> &'static Result<ConversationResults, String> {
+    static OUTCOME: OnceLock<Result<ConversationResults, String>> = OnceLock::new();
     OUTCOME.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -104,12 +104,12 @@ fn stand_in() -> &'static Result<Outcome, String> {
             .build()
             .map_err(|error| error.to_string())?;
         runtime.block_on(async {
-            let server = ApiServer::with(Settings {
+            let server = ApiServer::with(StandInSettings {
                 token: Some(TOKEN.to_owned()),
-                ..Settings::default()
+                ..StandInSettings::default()
             });
             server.namespace("demo", &[]);
-            let kind = Kind::of_definition(&addresses()).ok_or("no such definition")?;
+            let kind = ResourceKind::of_definition(&addresses()).ok_or("no such definition")?;
             server.register(kind);
             let bearer = http::HeaderValue::try_from(format!("Bearer {TOKEN}"));
             let bearer = bearer.map_err(|error| error.to_string())?;
@@ -120,7 +120,7 @@ fn stand_in() -> &'static Result<Outcome, String> {
                     request
                 },
             );
-            let target = Target {
+            let target = ConversationTarget {
                 client: kube::Client::new(known, "default"),
                 anonymous: server.client(),
             };

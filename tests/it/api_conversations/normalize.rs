@@ -59,14 +59,14 @@ fn replaced(key: &str, text: &str) -> String {
         | "goVersion"
         | "compiler"
         | "platform" => "RELEASE".to_owned(),
-        "continue" => place(text).unwrap_or_else(|| text.to_owned()),
+        "continue" => token_position(text).unwrap_or_else(|| text.to_owned()),
         "message" => message(text),
         _ => text.to_owned(),
     }
 }
 
 /// Returns the position of a `continue` token, without its revision.
-fn place(token: &str) -> Option<String> {
+fn token_position(token: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).ok()?;
     let token: Value = serde_json::from_slice(&bytes).ok()?;
     Some(format!("{} {}", token["v"], token["start"]))
@@ -93,9 +93,9 @@ fn message(text: &str) -> String {
 
 /// The current server's versions and UIDs by the recorded ones.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, String>);
+pub(super) struct RecordedNames(BTreeMap<String, String>);
 
-impl Names {
+impl RecordedNames {
     /// Compares a response with the recorded one, and learns the versions and UIDs at matching
     /// positions.
     pub(super) fn learn(&mut self, recorded: &Value, found: &Value) {
@@ -155,7 +155,7 @@ impl Names {
 }
 
 /// Unexpected differences are found at every position; necessary ones are ignored.
-pub(super) fn tells_apart() -> Result<(), Failed> {
+pub(super) fn differences_are_found() -> Result<(), Failed> {
     let answer = |status: u64, uid: &str, version: &str, holder: &str| {
         let metadata = json!({"uid": uid, "resourceVersion": version, "name": "a"});
         let spec = json!({"holder": holder});

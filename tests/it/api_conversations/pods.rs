@@ -8,7 +8,7 @@ use kube::{
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use super::behaviour::{Told, merge, refusal, same, trial};
+use super::behaviour::{Told, error_of, merge, same, trial};
 use crate::api_server::ApiServer;
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -86,7 +86,7 @@ async fn annotations() -> Told {
     same(&conditions[0].type_.as_str(), &"PodScheduled")?;
     let moved = merge(json!({"spec": {"nodeName": "n2"}}));
     let refused = pods.patch("p", &PatchParams::default(), &moved).await;
-    same(&refusal(refused)?.0, &422)
+    same(&error_of(refused)?.0, &422)
 }
 
 async fn legacy() -> Told {
@@ -108,19 +108,19 @@ async fn conflicts() -> Told {
     let pods = pods(&server);
     let refused = bind(&server, &binding("p", "n1", &json!({}))).await;
     same(
-        &refusal(refused)?,
+        &error_of(refused)?,
         &(404, "pods \"p\" not found".to_owned()),
     )?;
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
         .await?;
     let other = binding("p", "n1", &json!({"uid": "another"}));
-    let (code, message) = refusal(bind(&server, &other).await)?;
+    let (code, message) = error_of(bind(&server, &other).await)?;
     same(&code, &409)?;
     same(&message.contains("UID in precondition: another"), &true)?;
     let hold = merge(json!({"metadata": {"finalizers": ["example.dev/hold"]}}));
     pods.patch("p", &PatchParams::default(), &hold).await?;
     pods.delete("p", &DeleteParams::default()).await?;
-    let (code, message) = refusal(bind(&server, &binding("p", "n1", &json!({}))).await)?;
+    let (code, message) = error_of(bind(&server, &binding("p", "n1", &json!({}))).await)?;
     same(&code, &409)?;
     same(
         &message.contains("is being deleted, cannot be assigned"),
@@ -181,5 +181,5 @@ async fn selected() -> Told {
         &names("metadata.name=p,spec.nodeName!=n1").await?,
         &vec!["p".to_owned()],
     )?;
-    same(&refusal(names("spec.image=x").await)?.0, &400)
+    same(&error_of(names("spec.image=x").await)?.0, &400)
 }

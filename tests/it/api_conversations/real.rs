@@ -14,12 +14,12 @@ use tokio::time::sleep;
 
 use super::{
     addresses,
-    replay::{self, Outcome, Replayed, Target},
+    replay::{self, ConversationResults, ConversationTarget, Replay},
 };
 use crate::api_server::RealServer;
 
 /// The reason shown for ignored tests; a KUBECONFIG is used only with `NADMIT_MAY_WRITE=1`.
-pub(super) const NEEDS: &str =
+pub(super) const IGNORE_REASON: &str =
     "needs tests/real/build.sh kubernetes etcd, KUBEBUILDER_ASSETS or KUBECONFIG";
 
 /// The recorded conversations. With `NADMIT_RECORD=1` they are recorded again.
@@ -38,17 +38,17 @@ pub(super) fn is_there() -> bool {
     RealServer::is_there() || may_write()
 }
 
-pub(super) fn outcome() -> &'static Result<Outcome, String> {
-    static OUTCOME: OnceLock<Result<Outcome, String>> = OnceLock::new();
+pub(super) fn outcome() -> &'static Result<ConversationResults, String> {
+    static OUTCOME: OnceLock<Result<ConversationResults, String>> = OnceLock::new();
     OUTCOME.get_or_init(|| run().map_err(|error| error.to_string()))
 }
 
-fn run() -> Result<Outcome, Box<dyn std::error::Error>> {
+fn run() -> Result<ConversationResults, Box<dyn std::error::Error>> {
     if !RealServer::is_there() {
-        return Ok(asked(runtime()?.block_on(Config::infer())?)?.outcome);
+        return Ok(replay_against(runtime()?.block_on(Config::infer())?)?.outcome);
     }
     let server = runtime()?.block_on(RealServer::start())?;
-    let replayed = asked(server.config()?);
+    let replayed = replay_against(server.config()?);
     // The server has to outlive the conversation.
     drop(server);
     let replayed = replayed?;
@@ -70,15 +70,15 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Replays all conversations against the server of a configuration, and cleans up.
-pub(super) fn asked(config: Config) -> Result<Replayed, Box<dyn std::error::Error>> {
+pub(super) fn replay_against(config: Config) -> Result<Replay, Box<dyn std::error::Error>> {
     runtime()?.block_on(converse(config))
 }
 
-async fn converse(config: Config) -> Result<Replayed, Box<dyn std::error::Error>> {
+async fn converse(config: Config) -> Result<Replay, Box<dyn std::error::Error>> {
     let mut anonymous = config.clone();
     anonymous.auth_info = kube::config::AuthInfo::default();
     let client = Client::try_from(config)?;
-    let target = Target {
+    let target = ConversationTarget {
         anonymous: Client::try_from(anonymous)?,
         client: client.clone(),
     };

@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::normalize::{Names, normal};
+use super::normalize::{RecordedNames, normal};
 
 /// Returns the recorded conversations.
 pub(super) fn conversations() -> Vec<Value> {
@@ -20,23 +20,23 @@ pub(super) fn name(conversation: &Value) -> &str {
 }
 
 /// A server, with one client that may do everything and an anonymous one.
-pub(super) struct Target {
+pub(super) struct ConversationTarget {
     pub(super) client: kube::Client,
     pub(super) anonymous: kube::Client,
 }
 
 /// The result of each conversation, by name.
-pub(super) type Outcome = BTreeMap<String, Result<(), String>>;
+pub(super) type ConversationResults = BTreeMap<String, Result<(), String>>;
 
 /// The results of all conversations, and what a recording of them would contain.
-pub(super) struct Replayed {
-    pub(super) outcome: Outcome,
+pub(super) struct Replay {
+    pub(super) outcome: ConversationResults,
     pub(super) recorded: Vec<Value>,
 }
 
-pub(super) async fn replay(target: &Target) -> Replayed {
-    let mut names = Names::default();
-    let (mut outcome, mut recorded) = (Outcome::new(), Vec::new());
+pub(super) async fn replay(target: &ConversationTarget) -> Replay {
+    let mut names = RecordedNames::default();
+    let (mut outcome, mut recorded) = (ConversationResults::new(), Vec::new());
     for conversation in conversations() {
         let name = name(&conversation).to_owned();
         let went = match one(target, &conversation, &mut names).await {
@@ -48,17 +48,17 @@ pub(super) async fn replay(target: &Target) -> Replayed {
         };
         outcome.insert(name, went);
     }
-    Replayed { outcome, recorded }
+    Replay { outcome, recorded }
 }
 
 /// A request and its response.
-struct Answered {
+struct ReplayedExchange {
     request: Value,
     found: Value,
     expected: Value,
 }
 
-impl Answered {
+impl ReplayedExchange {
     /// Returns the conversation with this response.
     fn recorded(&self, conversation: &Value) -> Value {
         let mut recorded = conversation.clone();
@@ -72,7 +72,11 @@ impl Answered {
     }
 }
 
-async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result<Answered, String> {
+async fn one(
+    target: &ConversationTarget,
+    conversation: &Value,
+    names: &mut RecordedNames,
+) -> Result<ReplayedExchange, String> {
     let request = names.told(&conversation["request"]);
     let response = &conversation["response"];
     let anonymous = name(conversation) == "unauthenticated";
@@ -90,7 +94,7 @@ async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result
     };
     let read = answer.into_body().collect();
     // Events that were recorded during a watch are caused during the watch.
-    let (read, done) = tokio::join!(read, act(target, &request, &response["events"]));
+    let (read, done) = tokio::join!(read, perform_changes(target, &request, &response["events"]));
     done?;
     let read = read.map_err(|error| error.to_string())?.to_bytes();
     let lines: Vec<Value> = serde_json::Deserializer::from_slice(&read)
@@ -115,7 +119,7 @@ async fn one(target: &Target, conversation: &Value, names: &mut Names) -> Result
             .map(|members| members.remove("transferEncoding"));
     }
     names.learn(&expected, &found);
-    Ok(Answered {
+    Ok(ReplayedExchange {
         request,
         found,
         expected,
@@ -161,7 +165,11 @@ fn http_request(request: &Value) -> Result<Request<Body>, String> {
 }
 
 /// Performs the changes that a watch reported, unless they have happened already.
-async fn act(target: &Target, request: &Value, events: &Value) -> Result<(), String> {
+async fn perform_changes(
+    target: &ConversationTarget,
+    request: &Value,
+    events: &Value,
+) -> Result<(), String> {
     // A watch that starts with the existing objects reports nothing else.
     let path = request["path"].as_str().unwrap_or_default();
     if path.contains("sendInitialEvents") {

@@ -16,8 +16,8 @@ use libtest_mimic::Trial;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use super::behaviour::{Told, config_map, maps, merge, refusal, same, trial};
-use crate::api_server::{ApiServer, FaultAction, Rule};
+use super::behaviour::{Told, config_map, error_of, maps, merge, same, trial};
+use crate::api_server::{ApiServer, FaultAction, FaultRule};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -197,8 +197,8 @@ async fn pages() -> Told {
     let past = exactly(first.metadata.resource_version);
     same(&maps.list(&past).await?.items.len(), &4)?;
     server.compact();
-    same(&refusal(maps.list(&past).await)?.0, &410)?;
-    same(&refusal(maps.list(&next).await)?.0, &410)
+    same(&error_of(maps.list(&past).await)?.0, &410)?;
+    same(&error_of(maps.list(&next).await)?.0, &410)
 }
 
 async fn lag() -> Told {
@@ -230,7 +230,7 @@ async fn lag() -> Told {
     // For one watch only.
     let late = FaultAction::lagging(Duration::from_secs(2));
     server.heal();
-    server.fault(Rule::of("watch", "configmaps", late));
+    server.fault(FaultRule::of("watch", "configmaps", late));
     let since = writer
         .list(&ListParams::default())
         .await?

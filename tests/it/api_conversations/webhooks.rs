@@ -14,11 +14,11 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use super::{
-    behaviour::{Told, refusal, same, trial},
+    behaviour::{Told, error_of, same, trial},
     normalize::normal,
     pods::{bind, binding, pod, pods},
 };
-use crate::api_server::{ApiServer, Failure, FaultAction, Rule, Webhook, posting};
+use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure, Webhook, posting};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -48,7 +48,7 @@ fn patch(review: &Value, patch: &Value) -> Value {
 }
 
 /// Registers two webhooks that record their reviews.
-fn listen(server: &ApiServer, operations: &[&str], resources: &[&str]) -> [Reviews; 2] {
+fn register_recorders(server: &ApiServer, operations: &[&str], resources: &[&str]) -> [Reviews; 2] {
     let kept = [Reviews::default(), Reviews::default()];
     let keep = |reviews: &Reviews| {
         let reviews = reviews.clone();
@@ -74,7 +74,7 @@ fn fixture(name: &str) -> Result<Value, Failed> {
 }
 
 /// The recorded changes, by the name of the review's fixture.
-const DONE: &[(&str, &str, &str)] = &[
+const RECORDED_CHANGES: &[(&str, &str, &str)] = &[
     ("pod-create-name", "POST", "pods"),
     ("pod-create-generatename", "POST", "pods"),
     ("pod-create-dryrun", "POST", "pods?dryRun=All"),
@@ -88,7 +88,7 @@ const DONE: &[(&str, &str, &str)] = &[
 
 /// The reviews of recorded changes equal the recorded reviews, except for user and tool.
 async fn recorded() -> Told {
-    for (name, method, path) in DONE {
+    for (name, method, path) in RECORDED_CHANGES {
         let server = ApiServer::new();
         server.namespace("cap", &[]);
         let all = [
@@ -98,7 +98,7 @@ async fn recorded() -> Told {
             "pods/eviction",
             "bindings",
         ];
-        let heard = listen(&server, &["*"], &all);
+        let heard = register_recorders(&server, &["*"], &all);
         let first = fixture(&format!("{name}.mutate.json"))?;
         let mut object = first["request"]["object"].clone();
         let named = first["request"]["name"].as_str().unwrap_or_default();
@@ -164,7 +164,7 @@ async fn patched() -> Told {
     same(&added.len(), &2)?;
     // Without its parent the path cannot be patched.
     let bare: Pod = serde_json::from_value(json!({"metadata": {"name": "q"}}))?;
-    let (code, message) = refusal(pods.create(&PostParams::default(), &bare).await)?;
+    let (code, message) = error_of(pods.create(&PostParams::default(), &bare).await)?;
     same(&code, &500)?;
     same(&message.starts_with("Internal error occurred: "), &true)?;
     same(&server.calls("a.example.dev"), &2)
@@ -220,7 +220,7 @@ async fn denied() -> Told {
         let refused = pods
             .create(&PostParams::default(), &pod("p", json!({}))?)
             .await;
-        let (found, message) = refusal(refused)?;
+        let (found, message) = error_of(refused)?;
         same(&found, &code)?;
         let expected = format!("admission webhook \"d.example.dev\" denied the {told}");
         same(&message, &expected)?;
@@ -246,7 +246,7 @@ async fn failing() -> Told {
     let refused = pods
         .create(&PostParams::default(), &pod("p", json!({}))?)
         .await;
-    let (code, message) = refusal(refused)?;
+    let (code, message) = error_of(refused)?;
     same(&(code, began.elapsed().as_secs()), &(500, 3))?;
     let told = "Internal error occurred: failed calling webhook \"f.example.dev\": failed to call \
                 webhook: context deadline exceeded";
@@ -284,12 +284,12 @@ async fn matched() -> Told {
     }
     let pods = kube::Api::<Pod>::namespaced(server.client(), "watched");
     // A request that is refused after admission was reviewed.
-    let quota = FaultAction::after_admission(Failure::Forbidden);
-    server.fault(Rule::of("create", "pods", quota));
+    let quota = FaultAction::after_admission(InjectedFailure::Forbidden);
+    server.fault(FaultRule::of("create", "pods", quota));
     let refused = pods
         .create(&PostParams::default(), &pod("q", json!({}))?)
         .await;
-    same(&refusal(refused)?.0, &403)?;
+    same(&error_of(refused)?.0, &403)?;
     same(&server.calls("w.example.dev"), &2)?;
     same(&server.stored("pods", "watched", "q"), &None)?;
     pods.delete("p", &DeleteParams::default()).await?;

@@ -5,13 +5,13 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{
-    Shared, kinds::Kind, locked, prepare::text, resource_request::Asked, response::Refusal,
-    webhooks::Webhook,
+    ServerState, kinds::ResourceKind, locked, prepare::text, resource_request::ResourceRequest,
+    response::ApiStatus, webhooks::Webhook,
 };
 
 /// A request on its way through admission.
-pub(super) struct Admission<'a> {
-    pub(super) asked: &'a Asked,
+pub(super) struct AdmissionChain<'a> {
+    pub(super) request: &'a ResourceRequest,
     pub(super) operation: &'static str,
     /// Group, version and kind of the object.
     subject: [String; 3],
@@ -24,10 +24,10 @@ pub(super) struct Admission<'a> {
     pub(super) warnings: Vec<String>,
 }
 
-impl<'a> Admission<'a> {
+impl<'a> AdmissionChain<'a> {
     pub(super) fn new(
-        asked: &'a Asked,
-        kind: &Kind,
+        request: &'a ResourceRequest,
+        kind: &ResourceKind,
         operation: &'static str,
         object: Value,
         old: Value,
@@ -39,21 +39,21 @@ impl<'a> Admission<'a> {
         };
         let mut options = json!({"kind": options, "apiVersion": "meta.k8s.io/v1"});
         for key in ["fieldManager", "fieldValidation"] {
-            if let Some(value) = asked.query(key) {
+            if let Some(value) = request.query(key) {
                 options[key] = Value::from(value);
             }
         }
-        if asked.is_dry_run() {
+        if request.is_dry_run() {
             options["dryRun"] = json!(["All"]);
         }
         Self {
-            asked,
+            request,
             operation,
             subject: [&kind.group, &kind.version, &kind.kind].map(String::clone),
-            name: asked.name().to_owned(),
+            name: request.name().to_owned(),
             object,
             old,
-            dry_run: asked.is_dry_run(),
+            dry_run: request.is_dry_run(),
             options,
             warnings: Vec::new(),
         }
@@ -78,17 +78,16 @@ impl<'a> Admission<'a> {
     }
 
     fn review(&self, uid: &str) -> Value {
-        let asked = self.asked;
+        let request = self.request;
         let [group, version, kind] = &self.subject;
         let kind = json!({"group": group, "version": version, "kind": kind});
-        let resource =
-            json!({"group": asked.group, "version": asked.version, "resource": asked.resource});
-        let mut request = json!({
+        let resource = json!({"group": request.group, "version": request.version, "resource": request.resource});
+        let mut body = json!({
             "uid": uid,
             "kind": kind, "requestKind": kind,
             "resource": resource, "requestResource": resource,
             "operation": self.operation,
-            "userInfo": {"username": asked.client, "groups": ["system:authenticated"]},
+            "userInfo": {"username": request.client, "groups": ["system:authenticated"]},
             "object": self.object, "oldObject": self.old,
             "dryRun": self.dry_run,
             "options": self.options,
@@ -99,21 +98,21 @@ impl<'a> Admission<'a> {
         };
         for (key, value) in [
             ("name", name),
-            ("namespace", asked.namespace()),
-            ("subResource", &asked.subresource),
-            ("requestSubResource", &asked.subresource),
+            ("namespace", request.namespace()),
+            ("subResource", &request.subresource),
+            ("requestSubResource", &request.subresource),
         ] {
             if !value.is_empty() {
-                request[key] = Value::from(value);
+                body[key] = Value::from(value);
             }
         }
-        json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
+        json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": body})
     }
 }
 
-impl Shared {
+impl ServerState {
     /// Calls the mutating webhooks one after another and applies their patches.
-    pub(super) async fn mutate(&self, admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    pub(super) async fn mutate(&self, admission: &mut AdmissionChain<'_>) -> Result<(), ApiStatus> {
         for webhook in self.webhooks_for(admission, true) {
             let review = admission.review(&self.state().uid());
             if !webhook.applies(&review) {
@@ -124,24 +123,27 @@ impl Shared {
             };
             admission.warnings.extend(warnings(&response));
             if let Some(patch) = response["patch"].as_str() {
-                patched(&mut admission.object, patch).map_err(|why| Refusal::internal(&why))?;
+                patched(&mut admission.object, patch).map_err(|why| ApiStatus::internal(&why))?;
             }
         }
         Ok(())
     }
 
     /// Calls the validating webhooks, all at once.
-    pub(super) async fn validate(&self, admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    pub(super) async fn validate(
+        &self,
+        admission: &mut AdmissionChain<'_>,
+    ) -> Result<(), ApiStatus> {
         let webhooks = self.webhooks_for(admission, false);
         let reviews: Vec<(Webhook, Value)> = webhooks
             .into_iter()
             .map(|webhook| (webhook, admission.review(&self.state().uid())))
             .filter(|(webhook, review)| webhook.applies(review))
             .collect();
-        let asked = reviews
+        let request = reviews
             .iter()
             .map(|(webhook, review)| allowed(webhook, review));
-        for answer in join_all(asked).await {
+        for answer in join_all(request).await {
             if let Some(response) = answer? {
                 admission.warnings.extend(warnings(&response));
             }
@@ -150,37 +152,37 @@ impl Shared {
     }
 
     /// Returns the matching webhooks, ordered by name.
-    fn webhooks_for(&self, admission: &Admission<'_>, mutating: bool) -> Vec<Webhook> {
-        let asked = admission.asked;
+    fn webhooks_for(&self, admission: &AdmissionChain<'_>, mutating: bool) -> Vec<Webhook> {
+        let request = admission.request;
         let state = self.state();
-        let key = (String::new(), asked.namespace().to_owned());
+        let key = (String::new(), request.namespace().to_owned());
         let namespace = state
             .tables
             .get("namespaces")
             .and_then(|t| t.objects.get(&key));
         // A missing namespace matches as one without labels.
         let nothing = Value::Null;
-        let labels = asked
+        let labels = request
             .namespace
             .as_ref()
             .map(|_| namespace.map_or(&nothing, |n| n));
         let webhooks = locked(&self.webhooks);
         let webhooks = webhooks.iter().filter(|webhook| {
-            webhook.mutating == mutating && webhook.matches(admission.operation, asked, labels)
+            webhook.mutating == mutating && webhook.matches(admission.operation, request, labels)
         });
         webhooks.cloned().collect()
     }
 }
 
 /// Returns the response if the webhook could be called and allows the request.
-async fn allowed(webhook: &Webhook, review: &Value) -> Result<Option<Value>, Refusal> {
+async fn allowed(webhook: &Webhook, review: &Value) -> Result<Option<Value>, ApiStatus> {
     let name = &webhook.name;
-    let response = match webhook.asked(review).await {
+    let response = match webhook.send(review).await {
         Ok(response) => response,
         Err(_) if webhook.ignores_failure => return Ok(None),
         Err(why) => {
             let why = format!("failed calling webhook \"{name}\": failed to call webhook: {why}");
-            return Err(Refusal::internal(&why));
+            return Err(ApiStatus::internal(&why));
         }
     };
     if response["allowed"] == true {

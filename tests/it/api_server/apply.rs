@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::response::Refusal;
+use super::response::ApiStatus;
 
 /// The configuration that each manager applied last.
-pub(super) type Managers = BTreeMap<String, Value>;
+pub(super) type AppliedByManager = BTreeMap<String, Value>;
 
-type Path = Vec<String>;
+type FieldPath = Vec<String>;
 
 /// Returns the key of a manager: applying a subresource counts as a manager of its own.
 pub(super) fn manager(name: &str, subresource: &str) -> String {
@@ -36,7 +36,7 @@ pub(super) fn configured(wanted: &Value) -> Value {
 }
 
 /// Collects the leaf fields of a configuration; a list counts as one leaf.
-fn leaves(value: &Value, at: &mut Path, found: &mut BTreeMap<Path, Value>) {
+fn leaves(value: &Value, at: &mut FieldPath, found: &mut BTreeMap<FieldPath, Value>) {
     match value.as_object() {
         Some(members) if !members.is_empty() || at.is_empty() => {
             for (key, value) in members {
@@ -51,7 +51,7 @@ fn leaves(value: &Value, at: &mut Path, found: &mut BTreeMap<Path, Value>) {
     }
 }
 
-fn fields(value: &Value) -> BTreeMap<Path, Value> {
+fn fields(value: &Value) -> BTreeMap<FieldPath, Value> {
     let mut found = BTreeMap::new();
     leaves(value, &mut Vec::new(), &mut found);
     found
@@ -59,11 +59,11 @@ fn fields(value: &Value) -> BTreeMap<Path, Value> {
 
 /// Takes over the fields that others applied with other values; without force, returns a conflict.
 pub(super) fn take(
-    managers: &mut Managers,
+    managers: &mut AppliedByManager,
     manager: &str,
     own: &Value,
     force: bool,
-) -> Result<(), Refusal> {
+) -> Result<(), ApiStatus> {
     let own = fields(own);
     let mut causes = Vec::new();
     for (other, applied) in managers.iter_mut().filter(|(other, _)| *other != manager) {
@@ -97,11 +97,11 @@ pub(super) fn take(
             )
         }
     };
-    Err(Refusal::new(409, "Conflict", &message).with(json!({"causes": causes})))
+    Err(ApiStatus::new(409, "Conflict", &message).with(json!({"causes": causes})))
 }
 
 /// Returns the fields that the manager applied before and that no manager applies now.
-pub(super) fn dropped(managers: &Managers, before: Option<&Value>) -> Vec<Path> {
+pub(super) fn dropped(managers: &AppliedByManager, before: Option<&Value>) -> Vec<FieldPath> {
     let now: Vec<_> = managers.values().map(fields).collect();
     let before = before.map(fields).unwrap_or_default();
     let dropped = before.into_keys();
@@ -110,7 +110,7 @@ pub(super) fn dropped(managers: &Managers, before: Option<&Value>) -> Vec<Path> 
         .collect()
 }
 
-pub(super) fn remove(value: &mut Value, path: &Path) {
+pub(super) fn remove(value: &mut Value, path: &FieldPath) {
     let Some((last, rest)) = path.split_last() else {
         return;
     };

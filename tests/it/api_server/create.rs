@@ -5,24 +5,24 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Shared,
-    admission::Admission,
-    kinds::Kind,
+    ServerState,
+    admission::AdmissionChain,
+    kinds::ResourceKind,
     prepare::{self, metadata},
     read::no_such_resource,
-    resource_request::Asked,
-    response::{Answer, Refusal},
-    store::Key,
-    update::Applied,
+    resource_request::ResourceRequest,
+    response::{ApiStatus, JsonResponse},
+    store::ObjectKey,
+    update::AppliedAfter,
 };
 
 /// An object to be created, and what its managers applied.
-pub(super) struct New {
+pub(super) struct NewObject {
     pub(super) object: Value,
-    pub(super) applied: Applied,
+    pub(super) applied: AppliedAfter,
 }
 
-impl New {
+impl NewObject {
     pub(super) fn of(mut object: Value) -> Self {
         // An object that has not been stored has no version.
         if object["metadata"].is_object() {
@@ -35,74 +35,78 @@ impl New {
     }
 }
 
-impl Shared {
-    pub(super) fn kind(&self, asked: &Asked) -> Result<Arc<Kind>, Refusal> {
-        Ok(Arc::clone(&self.state().table(asked)?.kind))
+impl ServerState {
+    pub(super) fn kind(&self, request: &ResourceRequest) -> Result<Arc<ResourceKind>, ApiStatus> {
+        Ok(Arc::clone(&self.state().table(request)?.kind))
     }
 
-    pub(super) async fn create(&self, asked: &Asked) -> Result<Answer, Refusal> {
-        let kind = self.kind(asked)?;
-        match (kind.qualified().as_str(), asked.subresource.as_str()) {
-            ("bindings", "") | ("pods", "binding") => return self.bind(asked).await,
-            ("pods", "eviction") => return self.evict(asked).await,
-            (_, "") if asked.name.is_none() => {}
+    pub(super) async fn create(
+        &self,
+        request: &ResourceRequest,
+    ) -> Result<JsonResponse, ApiStatus> {
+        let kind = self.kind(request)?;
+        match (kind.qualified().as_str(), request.subresource.as_str()) {
+            ("bindings", "") | ("pods", "binding") => return self.bind(request).await,
+            ("pods", "eviction") => return self.evict(request).await,
+            (_, "") if request.name.is_none() => {}
             _ => return Err(no_such_resource()),
         }
-        self.create_new(asked, &kind, New::of(asked.json()?)).await
+        self.create_new(request, &kind, NewObject::of(request.json()?))
+            .await
     }
 
     pub(super) async fn create_new(
         &self,
-        asked: &Asked,
-        kind: &Kind,
-        new: New,
-    ) -> Result<Answer, Refusal> {
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+        new: NewObject,
+    ) -> Result<JsonResponse, ApiStatus> {
         let mut object = new.object;
-        prepare::identify(&mut object, kind, asked)?;
+        prepare::identify(&mut object, kind, request)?;
         if !prepare::text(&object, "resourceVersion").is_empty() {
-            return Err(Refusal::internal(
+            return Err(ApiStatus::internal(
                 "resourceVersion should not be set on objects to be created",
             ));
         }
-        self.lives(asked, kind)?;
-        let mut warnings = prepare::prune(&mut object, kind, asked)?;
+        self.lives(request, kind)?;
+        let mut warnings = prepare::prune(&mut object, kind, request)?;
         prepare::begin(&mut object, kind);
-        let mut admission = Admission::new(asked, kind, "CREATE", object, Value::Null);
+        let mut admission = AdmissionChain::new(request, kind, "CREATE", object, Value::Null);
         self.mutate(&mut admission).await?;
         let mut object = std::mem::take(&mut admission.object);
-        prepare::prune(&mut object, kind, asked)?;
+        prepare::prune(&mut object, kind, request)?;
         self.finish(&mut object, kind)?;
         prepare::check(&object, kind)?;
         admission.object = object;
         self.validate(&mut admission).await?;
         warnings.append(&mut admission.warnings);
-        let created = self.store_new(asked, kind, admission.object, new.applied)?;
-        Ok(Answer::new(201, &created).warned(warnings))
+        let created = self.store_new(request, kind, admission.object, new.applied)?;
+        Ok(JsonResponse::new(201, &created).warned(warnings))
     }
 
     fn store_new(
         &self,
-        asked: &Asked,
-        kind: &Kind,
+        request: &ResourceRequest,
+        kind: &ResourceKind,
         object: Value,
-        applied: Applied,
-    ) -> Result<Arc<Value>, Refusal> {
-        let key: Key = (
-            asked.namespace().to_owned(),
+        applied: AppliedAfter,
+    ) -> Result<Arc<Value>, ApiStatus> {
+        let key: ObjectKey = (
+            request.namespace().to_owned(),
             prepare::text(&object, "name").to_owned(),
         );
         let mut state = self.state();
         let table = state.tables.get_mut(&kind.qualified());
         let table = table.ok_or_else(no_such_resource)?;
         if table.objects.contains_key(&key) {
-            return Err(Refusal::already_exists(kind, &key.1));
+            return Err(ApiStatus::already_exists(kind, &key.1));
         }
-        if asked.is_dry_run() {
+        if request.is_dry_run() {
             return Ok(Arc::new(object));
         }
         if let Some(applied) = applied {
             table.applied.insert(key.clone(), applied);
         }
-        self.commit(&mut state, asked, kind, &key, Some(object))
+        self.commit(&mut state, request, kind, &key, Some(object))
     }
 }

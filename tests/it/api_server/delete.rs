@@ -5,35 +5,35 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    admission::Admission,
-    kinds::Kind,
+    ServerState,
+    admission::AdmissionChain,
+    kinds::ResourceKind,
     prepare::{metadata, text},
     read::no_such_resource,
-    resource_request::Asked,
-    response::{Answer, Refusal},
+    resource_request::ResourceRequest,
+    response::{ApiStatus, JsonResponse},
     selectors::Selector,
-    store::{Key, State, Table},
+    store::{ObjectKey, ResourceTable, StoreState},
     time,
 };
 
 /// The options of a delete, from the body or the query.
 #[derive(Debug, Default)]
-pub(super) struct Options {
+pub(super) struct DeleteParams {
     uid: Option<String>,
     version: Option<String>,
     grace: Option<u64>,
     dry_run: bool,
 }
 
-impl Options {
-    pub(super) fn of(asked: &Asked) -> Result<Self, Refusal> {
-        Ok(Self::read(&asked.json()?, asked))
+impl DeleteParams {
+    pub(super) fn of(request: &ResourceRequest) -> Result<Self, ApiStatus> {
+        Ok(Self::read(&request.json()?, request))
     }
 
-    pub(super) fn read(body: &Value, asked: &Asked) -> Self {
+    pub(super) fn read(body: &Value, request: &ResourceRequest) -> Self {
         let text = |key: &str| body["preconditions"][key].as_str().map(str::to_owned);
-        let grace = asked
+        let grace = request
             .query("gracePeriodSeconds")
             .and_then(|s| s.parse().ok());
         let all = |dry: &Value| *dry == json!(["All"]);
@@ -41,12 +41,12 @@ impl Options {
             uid: text("uid"),
             version: text("resourceVersion"),
             grace: body["gracePeriodSeconds"].as_u64().or(grace),
-            dry_run: asked.is_dry_run() || all(&body["dryRun"]),
+            dry_run: request.is_dry_run() || all(&body["dryRun"]),
         }
     }
 
     /// Checks the preconditions against the current object.
-    fn met(&self, object: &Value, kind: &Kind) -> Result<(), Refusal> {
+    fn met(&self, object: &Value, kind: &ResourceKind) -> Result<(), ApiStatus> {
         let wanted = [
             (
                 "UID",
@@ -70,29 +70,32 @@ impl Options {
                  ({found}). The object might have {why}"
             );
             let name = text(object, "name");
-            return Err(Refusal::conflict(&kind.kind, &kind.group, name, &why));
+            return Err(ApiStatus::conflict(&kind.kind, &kind.group, name, &why));
         }
         Ok(())
     }
 }
 
 /// The outcome of a delete.
-pub(super) struct Deleted {
+pub(super) struct DeleteOutcome {
     pub(super) object: Arc<Value>,
     /// Set if the object was removed.
     pub(super) gone: bool,
 }
 
-impl Shared {
-    pub(super) async fn delete(&self, asked: &Asked) -> Result<Answer, Refusal> {
-        let kind = self.kind(asked)?;
-        let key = (asked.namespace().to_owned(), asked.name().to_owned());
-        let options = Options::of(asked)?;
-        let (deleted, warnings) = self.delete_one(asked, &kind, &key, &options).await?;
+impl ServerState {
+    pub(super) async fn delete(
+        &self,
+        request: &ResourceRequest,
+    ) -> Result<JsonResponse, ApiStatus> {
+        let kind = self.kind(request)?;
+        let key = (request.namespace().to_owned(), request.name().to_owned());
+        let options = DeleteParams::of(request)?;
+        let (deleted, warnings) = self.delete_one(request, &kind, &key, &options).await?;
         let whole =
             !deleted.gone || matches!(kind.qualified().as_str(), "pods" | "serviceaccounts");
         if whole {
-            return Ok(Answer::new(200, &deleted.object).warned(warnings));
+            return Ok(JsonResponse::new(200, &deleted.object).warned(warnings));
         }
         let mut details = json!({
             "name": key.1, "group": kind.group, "kind": kind.plural,
@@ -105,17 +108,20 @@ impl Shared {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
             "details": details,
         });
-        Ok(Answer::new(200, &status).warned(warnings))
+        Ok(JsonResponse::new(200, &status).warned(warnings))
     }
 
     /// Deletes the objects that match a selector, one after another.
-    pub(super) async fn delete_all(&self, asked: &Asked) -> Result<Answer, Refusal> {
-        let kind = self.kind(asked)?;
-        let options = Options::of(asked)?;
-        let selector = Selector::of(asked, &kind)?;
-        let wanted: Vec<(Key, Arc<Value>)> = {
+    pub(super) async fn delete_all(
+        &self,
+        request: &ResourceRequest,
+    ) -> Result<JsonResponse, ApiStatus> {
+        let kind = self.kind(request)?;
+        let options = DeleteParams::of(request)?;
+        let selector = Selector::of(request, &kind)?;
+        let wanted: Vec<(ObjectKey, Arc<Value>)> = {
             let state = self.state();
-            let all = state.table(asked)?.objects.iter();
+            let all = state.table(request)?.objects.iter();
             let wanted = all.filter(|(_, object)| selector.wants(object));
             wanted
                 .map(|(key, object)| (key.clone(), object.clone()))
@@ -123,7 +129,7 @@ impl Shared {
         };
         let mut items = Vec::new();
         for (key, object) in wanted {
-            match self.delete_one(asked, &kind, &key, &options).await {
+            match self.delete_one(request, &kind, &key, &options).await {
                 Ok(_) => items.push(object),
                 // Another client deleted it in between.
                 Err(refusal) if refusal.code == 404 => {}
@@ -135,62 +141,63 @@ impl Shared {
             "metadata": {"resourceVersion": self.state().revision.to_string()},
             "items": items.iter().map(|item| Value::clone(item)).collect::<Vec<Value>>(),
         });
-        Ok(Answer::new(200, &list))
+        Ok(JsonResponse::new(200, &list))
     }
 
     /// Deletes one object after its webhooks were called.
     async fn delete_one(
         &self,
-        asked: &Asked,
-        kind: &Kind,
-        key: &Key,
-        options: &Options,
-    ) -> Result<(Deleted, Vec<String>), Refusal> {
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+        key: &ObjectKey,
+        options: &DeleteParams,
+    ) -> Result<(DeleteOutcome, Vec<String>), ApiStatus> {
         let old = self.current(kind, key)?;
         options.met(&old, kind)?;
-        let admission = Admission::new(asked, kind, "DELETE", Value::Null, Value::clone(&old));
-        let mut admission = admission.with_options(&asked.json()?, options.dry_run);
+        let admission =
+            AdmissionChain::new(request, kind, "DELETE", Value::Null, Value::clone(&old));
+        let mut admission = admission.with_options(&request.json()?, options.dry_run);
         self.mutate(&mut admission).await?;
         self.validate(&mut admission).await?;
-        let deleted = self.remove(asked, kind, key, options)?;
+        let deleted = self.remove(request, kind, key, options)?;
         Ok((deleted, admission.warnings))
     }
 
     /// Removes an object, or marks it for deletion.
     pub(super) fn remove(
         &self,
-        asked: &Asked,
-        kind: &Kind,
-        key: &Key,
-        options: &Options,
-    ) -> Result<Deleted, Refusal> {
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+        key: &ObjectKey,
+        options: &DeleteParams,
+    ) -> Result<DeleteOutcome, ApiStatus> {
         let mut state = self.state();
         let table = state
             .tables
             .get(&kind.qualified())
             .ok_or_else(no_such_resource)?;
         let object = table.objects.get(key).cloned();
-        let object = object.ok_or_else(|| Refusal::not_found(kind, &key.1))?;
+        let object = object.ok_or_else(|| ApiStatus::not_found(kind, &key.1))?;
         options.met(&object, kind)?;
         let now = (self.clock)();
         let Some(dying) = dying(&object, kind, options, now) else {
             if options.dry_run {
-                return Ok(Deleted { object, gone: true });
+                return Ok(DeleteOutcome { object, gone: true });
             }
-            let object = self.commit(&mut state, asked, kind, key, None)?;
-            return Ok(Deleted { object, gone: true });
+            let object = self.commit(&mut state, request, kind, key, None)?;
+            return Ok(DeleteOutcome { object, gone: true });
         };
         let object = if options.dry_run {
             Arc::new(dying)
         } else if dying == *object {
             object
         } else {
-            self.commit(&mut state, asked, kind, key, Some(dying))?
+            self.commit(&mut state, request, kind, key, Some(dying))?
         };
         if kind.qualified() == "namespaces" && !options.dry_run {
-            self.empty(&mut state, asked, &key.1, now);
+            self.empty(&mut state, request, &key.1, now);
         }
-        Ok(Deleted {
+        Ok(DeleteOutcome {
             object,
             gone: false,
         })
@@ -198,9 +205,15 @@ impl Shared {
 
     /// Deletes the contents of a namespace, as the namespace controller does, and then the
     /// namespace.
-    fn empty(&self, state: &mut State, asked: &Asked, namespace: &str, now: jiff::Timestamp) {
+    fn empty(
+        &self,
+        state: &mut StoreState,
+        request: &ResourceRequest,
+        namespace: &str,
+        now: jiff::Timestamp,
+    ) {
         let tables = state.tables.values();
-        let inside: Vec<(Arc<Kind>, Key, Arc<Value>)> = tables
+        let inside: Vec<(Arc<ResourceKind>, ObjectKey, Arc<Value>)> = tables
             .flat_map(|table| {
                 let all = table.objects.iter();
                 all.map(|(key, object)| (table.kind.clone(), key.clone(), object.clone()))
@@ -208,15 +221,15 @@ impl Shared {
             .filter(|(_, key, _)| key.0 == namespace)
             .collect();
         for (kind, key, object) in inside {
-            let dying = dying(&object, &kind, &Options::default(), now);
+            let dying = dying(&object, &kind, &DeleteParams::default(), now);
             // The object exists: it was read under the same lock.
-            let _ = self.commit(state, asked, &kind, &key, dying);
+            let _ = self.commit(state, request, &kind, &key, dying);
         }
-        self.leave(state, asked, namespace);
+        self.leave(state, request, namespace);
     }
 
     /// Removes a terminating namespace once the last object in it is gone.
-    pub(super) fn leave(&self, state: &mut State, asked: &Asked, namespace: &str) {
+    pub(super) fn leave(&self, state: &mut StoreState, request: &ResourceRequest, namespace: &str) {
         let key = (String::new(), namespace.to_owned());
         let Some(namespaces) = state.tables.get("namespaces") else {
             return;
@@ -226,16 +239,21 @@ impl Shared {
         if found.is_none_or(|found| text(found, "deletionTimestamp").is_empty()) {
             return;
         }
-        let inside = |table: &Table| table.objects.keys().any(|key| key.0 == namespace);
+        let inside = |table: &ResourceTable| table.objects.keys().any(|key| key.0 == namespace);
         if !state.tables.values().any(inside) {
             // The object exists: it was read under the same lock.
-            let _ = self.commit(state, asked, &kind, &key, None);
+            let _ = self.commit(state, request, &kind, &key, None);
         }
     }
 }
 
 /// Returns the object marked for deletion; `None` if nothing keeps it.
-fn dying(object: &Value, kind: &Kind, options: &Options, now: jiff::Timestamp) -> Option<Value> {
+fn dying(
+    object: &Value,
+    kind: &ResourceKind,
+    options: &DeleteParams,
+    now: jiff::Timestamp,
+) -> Option<Value> {
     let mut object = object.clone();
     let pod = kind.qualified() == "pods";
     let finished = matches!(

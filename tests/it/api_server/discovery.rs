@@ -6,10 +6,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{kinds::Kind, response::Answer, store::State};
+use super::{kinds::ResourceKind, response::JsonResponse, store::StoreState};
 
 /// Responds to a path that is not one of a resource.
-pub(super) fn answer(state: &State, path: &str) -> Option<Answer> {
+pub(super) fn answer(state: &StoreState, path: &str) -> Option<JsonResponse> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let kinds = || state.tables.values().map(|table| &*table.kind);
     let body = match &parts[..] {
@@ -40,7 +40,7 @@ pub(super) fn answer(state: &State, path: &str) -> Option<Answer> {
         ["apis", group, version] => resources(kinds(), group, version)?,
         _ => return None,
     };
-    Some(Answer::new(200, &body))
+    Some(JsonResponse::new(200, &body))
 }
 
 fn version(minor: u32) -> Value {
@@ -60,7 +60,7 @@ fn group(name: &str, version: &str) -> Value {
 }
 
 fn resources<'a>(
-    kinds: impl Iterator<Item = &'a Kind>,
+    kinds: impl Iterator<Item = &'a ResourceKind>,
     group: &str,
     version: &str,
 ) -> Option<Value> {
@@ -77,7 +77,7 @@ fn resources<'a>(
 }
 
 /// Returns a resource and its subresources.
-fn resource(kind: &Kind) -> Vec<Value> {
+fn resource(kind: &ResourceKind) -> Vec<Value> {
     let verbs = if kind.custom {
         json!([
             "delete",
@@ -122,7 +122,7 @@ fn resource(kind: &Kind) -> Vec<Value> {
     all
 }
 
-fn entry(kind: &Kind, subresource: &str, name: &str, verbs: Value) -> Value {
+fn entry(kind: &ResourceKind, subresource: &str, name: &str, verbs: Value) -> Value {
     json!({
         "name": format!("{}{subresource}", kind.plural), "singularName": "",
         "namespaced": kind.namespaced, "kind": name, "verbs": verbs,
@@ -130,7 +130,7 @@ fn entry(kind: &Kind, subresource: &str, name: &str, verbs: Value) -> Value {
 }
 
 /// Returns the storage version hash, as the API server computes it.
-fn hash(kind: &Kind) -> String {
+fn hash(kind: &ResourceKind) -> String {
     let text = format!("{}/{}/{}", kind.group, kind.version, kind.kind);
     STANDARD.encode(&Sha256::digest(text)[..8])
 }

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{resource_request::Asked, response::Refusal};
+use super::{resource_request::ResourceRequest, response::ApiStatus};
 
 /// A fault of lists.
-pub(crate) enum Fault {
+pub(crate) enum ListFault {
     /// The caller may not list this resource.
     Forbidden(&'static str),
     /// The caller is not authenticated.
@@ -18,14 +18,16 @@ pub(crate) enum Fault {
     Expires(&'static str, AtomicUsize),
 }
 
-impl Fault {
-    pub(crate) fn rule(self) -> Rule {
+impl ListFault {
+    pub(crate) fn rule(self) -> FaultRule {
         match self {
-            Self::Forbidden(resource) => Rule::of("list", resource, Failure::Forbidden.into()),
-            Self::Unauthorized => Rule::of("*", "*", Failure::Unauthorized.into()),
+            Self::Forbidden(resource) => {
+                FaultRule::of("list", resource, InjectedFailure::Forbidden.into())
+            }
+            Self::Unauthorized => FaultRule::of("*", "*", InjectedFailure::Unauthorized.into()),
             Self::Expires(resource, times) => {
-                let lost = Refusal::expired("The provided continue parameter is too old");
-                Rule::of("list", resource, Failure::Refused(lost).into())
+                let lost = ApiStatus::expired("The provided continue parameter is too old");
+                FaultRule::of("list", resource, InjectedFailure::Refused(lost).into())
                     .continued()
                     .times(times.into_inner())
             }
@@ -35,7 +37,7 @@ impl Fault {
 
 /// The failure that the caller gets instead of the response.
 #[derive(Clone, Debug)]
-pub(crate) enum Failure {
+pub(crate) enum InjectedFailure {
     /// 401
     Unauthorized,
     /// 403
@@ -57,39 +59,39 @@ pub(crate) enum Failure {
     /// No response is ever sent.
     Silence,
     /// Any other Status.
-    Refused(Refusal),
+    Refused(ApiStatus),
 }
 
-impl Failure {
+impl InjectedFailure {
     /// Returns the Status to send, or an error if there is no response.
-    pub(super) fn refusal(&self, asked: &Asked) -> io::Result<Refusal> {
-        let resource = asked.qualified();
+    pub(super) fn refusal(&self, request: &ResourceRequest) -> io::Result<ApiStatus> {
+        let resource = request.qualified();
         Ok(match self {
-            Self::Unauthorized => Refusal::new(401, "Unauthorized", "Unauthorized"),
-            Self::Forbidden => asked.forbidden("test"),
+            Self::Unauthorized => ApiStatus::new(401, "Unauthorized", "Unauthorized"),
+            Self::Forbidden => request.forbidden("test"),
             Self::Conflict => {
                 let why = "the object has been modified; please apply your changes to the latest \
                            version and try again";
-                Refusal::conflict(&asked.resource, &asked.group, asked.name(), why)
+                ApiStatus::conflict(&request.resource, &request.group, request.name(), why)
             }
             Self::Invalid => {
                 let message = format!("{resource} is invalid: spec: Invalid value");
-                Refusal::new(422, "Invalid", &message)
+                ApiStatus::new(422, "Invalid", &message)
             }
             Self::TooManyRequests(seconds) => {
                 let message = "the server has received too many requests and has asked us to try \
                                again later";
-                Refusal::new(429, "TooManyRequests", message).retried_after(*seconds)
+                ApiStatus::new(429, "TooManyRequests", message).retried_after(*seconds)
             }
-            Self::Internal => Refusal::internal(&format!("{resource}: something broke")),
-            Self::Unavailable => Refusal::new(
+            Self::Internal => ApiStatus::internal(&format!("{resource}: something broke")),
+            Self::Unavailable => ApiStatus::new(
                 503,
                 "ServiceUnavailable",
                 "the server is currently unable to handle the request",
             ),
             Self::Timeout => {
                 let message = "Timeout: request did not complete within the allotted timeout";
-                Refusal::new(504, "Timeout", message)
+                ApiStatus::new(504, "Timeout", message)
             }
             Self::Connection | Self::Silence => {
                 return Err(io::ErrorKind::ConnectionReset.into());
@@ -107,8 +109,8 @@ pub(crate) struct FaultAction {
     /// Delay between the effect and the response.
     pub(crate) after: Duration,
     /// The failure that the caller gets instead of the response.
-    pub(crate) failure: Option<Failure>,
-    pub(crate) effect: Effect,
+    pub(crate) failure: Option<InjectedFailure>,
+    pub(crate) effect: FaultEffect,
     /// Staleness of a watch, or of a list from the cache.
     pub(crate) lag: Duration,
     /// Time after which the watch breaks.
@@ -117,7 +119,7 @@ pub(crate) struct FaultAction {
 
 /// The effect of a request that fails for its caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum FaultEffect {
     /// It takes effect only if it does not fail.
     #[default]
     AsAnswered,
@@ -129,8 +131,8 @@ pub(crate) enum Effect {
     Later(Duration),
 }
 
-impl From<Failure> for FaultAction {
-    fn from(failure: Failure) -> Self {
+impl From<InjectedFailure> for FaultAction {
+    fn from(failure: InjectedFailure) -> Self {
         Self {
             failure: Some(failure),
             ..Self::default()
@@ -149,25 +151,25 @@ impl FaultAction {
     }
 
     /// Takes effect, but fails for the caller.
-    pub(crate) fn lost(failure: Failure) -> Self {
+    pub(crate) fn lost(failure: InjectedFailure) -> Self {
         Self {
-            effect: Effect::Lost,
+            effect: FaultEffect::Lost,
             ..failure.into()
         }
     }
 
     /// Fails after the webhooks have responded.
-    pub(crate) fn after_admission(failure: Failure) -> Self {
+    pub(crate) fn after_admission(failure: InjectedFailure) -> Self {
         Self {
-            effect: Effect::Admitted,
+            effect: FaultEffect::Admitted,
             ..failure.into()
         }
     }
 
     /// Fails, and takes effect afterwards.
-    pub(crate) fn later(after: Duration, failure: Failure) -> Self {
+    pub(crate) fn later(after: Duration, failure: InjectedFailure) -> Self {
         Self {
-            effect: Effect::Later(after),
+            effect: FaultEffect::Later(after),
             ..failure.into()
         }
     }
@@ -191,7 +193,7 @@ impl FaultAction {
 
 /// A fault for the requests that it matches.
 #[derive(Clone, Debug)]
-pub(crate) struct Rule {
+pub(crate) struct FaultRule {
     verb: String,
     resource: String,
     name: Option<String>,
@@ -201,7 +203,7 @@ pub(crate) struct Rule {
     action: FaultAction,
 }
 
-impl Rule {
+impl FaultRule {
     /// Returns a permanent rule for a verb and a resource (`addresspools`, with or without its
     /// group) or subresource (`pods/binding`); `*` matches any.
     pub(crate) fn of(verb: &str, resource: &str, action: FaultAction) -> Self {
@@ -240,25 +242,25 @@ impl Rule {
         self
     }
 
-    fn takes(&mut self, asked: &Asked) -> bool {
+    fn takes(&mut self, request: &ResourceRequest) -> bool {
         let is = |wanted: &str, found: &str| wanted == "*" || wanted == found;
-        let whole = |resource: String| match asked.subresource.as_str() {
+        let whole = |resource: String| match request.subresource.as_str() {
             "" => resource,
             subresource => format!("{resource}/{subresource}"),
         };
-        let of_resource = is(&self.resource, &whole(asked.resource.clone()))
-            || self.resource == whole(asked.qualified());
-        let matches = is(&self.verb, asked.verb)
+        let of_resource = is(&self.resource, &whole(request.resource.clone()))
+            || self.resource == whole(request.qualified());
+        let matches = is(&self.verb, request.verb)
             && of_resource
             && self
                 .name
                 .as_deref()
-                .is_none_or(|wanted| wanted == asked.object_name())
+                .is_none_or(|wanted| wanted == request.object_name())
             && self
                 .client
                 .as_deref()
-                .is_none_or(|wanted| wanted == asked.client)
-            && (!self.continued || asked.query("continue").is_some());
+                .is_none_or(|wanted| wanted == request.client)
+            && (!self.continued || request.query("continue").is_some());
         let takes = matches && self.left > 0;
         if takes {
             self.left -= 1;
@@ -267,22 +269,22 @@ impl Rule {
     }
 }
 
-type Decide = dyn Fn(&Asked) -> Option<FaultAction> + Send + Sync;
+type FaultDecider = dyn Fn(&ResourceRequest) -> Option<FaultAction> + Send + Sync;
 
 /// The faults that a test has programmed.
 #[derive(Default)]
-pub(super) struct Faults {
-    pub(super) rules: Mutex<Vec<Rule>>,
-    pub(super) decide: Mutex<Option<Arc<Decide>>>,
+pub(super) struct FaultSet {
+    pub(super) rules: Mutex<Vec<FaultRule>>,
+    pub(super) decide: Mutex<Option<Arc<FaultDecider>>>,
 }
 
-impl Faults {
+impl FaultSet {
     /// Returns the fault for a request: that of the first matching rule, else the closure's.
-    pub(super) fn of(&self, asked: &Asked) -> FaultAction {
+    pub(super) fn of(&self, request: &ResourceRequest) -> FaultAction {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rule) = rules
             .iter_mut()
-            .find_map(|rule| rule.takes(asked).then_some(rule))
+            .find_map(|rule| rule.takes(request).then_some(rule))
         {
             return rule.action.clone();
         }
@@ -292,6 +294,8 @@ impl Faults {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        decide.and_then(|decide| decide(asked)).unwrap_or_default()
+        decide
+            .and_then(|decide| decide(request))
+            .unwrap_or_default()
     }
 }

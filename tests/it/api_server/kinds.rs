@@ -8,7 +8,7 @@ use super::schema::Schema;
 
 /// One resource in one version.
 #[derive(Clone, Debug)]
-pub(crate) struct Kind {
+pub(crate) struct ResourceKind {
     /// The API group, empty for the core group.
     pub(crate) group: String,
     pub(crate) version: String,
@@ -27,7 +27,7 @@ pub(crate) struct Kind {
     pub(crate) schema: Option<Arc<Schema>>,
 }
 
-impl Kind {
+impl ResourceKind {
     /// Returns a custom kind without status, schema or selectable fields.
     pub(crate) fn custom(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -70,7 +70,7 @@ impl Kind {
         })
     }
 
-    fn of_row(&(api_version, kind, plural, traits): &Row) -> Self {
+    fn of_row(&(api_version, kind, plural, traits): &KindRow) -> Self {
         let has = |letter: char| traits.contains(letter);
         let mut selectable = Vec::new();
         if plural == "pods" {
@@ -127,9 +127,9 @@ pub(crate) fn qualified(name: &str, group: &str) -> String {
 }
 
 /// Group and version, kind, plural, and traits: namespaced, status, generation, custom.
-type Row = (&'static str, &'static str, &'static str, &'static str);
+type KindRow = (&'static str, &'static str, &'static str, &'static str);
 
-const ROWS: &[Row] = &[
+const ROWS: &[KindRow] = &[
     ("v1", "Namespace", "namespaces", "s"),
     ("v1", "Node", "nodes", "s"),
     ("v1", "Pod", "pods", "nsg"),
@@ -219,14 +219,14 @@ const DEFINITIONS: &[&str] = &[
 ];
 
 /// Returns the kinds of a cluster with nadmit and every kind that nadmit can read.
-pub(crate) fn installed() -> Vec<Kind> {
+pub(crate) fn installed() -> Vec<ResourceKind> {
     // A simulation starts many servers, so the schemas are parsed only once.
-    static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+    static KINDS: OnceLock<Vec<ResourceKind>> = OnceLock::new();
     let read = || {
-        let rows = ROWS.iter().map(Kind::of_row);
+        let rows = ROWS.iter().map(ResourceKind::of_row);
         let definitions = DEFINITIONS.iter().filter_map(|text| {
             let definition: Value = serde_saphyr::from_str(text).ok()?;
-            Kind::of_definition(&definition)
+            ResourceKind::of_definition(&definition)
         });
         rows.chain(definitions).collect()
     };

@@ -46,14 +46,14 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use self::{faults::Faults, store::State};
+use self::{faults::FaultSet, store::StoreState};
 pub(crate) use self::{
-    faults::{Effect, Failure, Fault, FaultAction, Rule},
-    kinds::{Kind, installed},
-    real::{NEEDS, RealServer, Shape},
-    resource_request::Asked,
-    response::Refusal,
-    seed::Store,
+    faults::{FaultAction, FaultEffect, FaultRule, InjectedFailure, ListFault},
+    kinds::{ResourceKind, installed},
+    real::{IGNORE_REASON, RealServer, RealServerOptions},
+    resource_request::ResourceRequest,
+    response::ApiStatus,
+    seed::SeedObjects,
     shared::{ForeignKind, SharedServer, end, shared},
     time::Clock,
     webhooks::{Webhook, posting},
@@ -62,13 +62,13 @@ pub(crate) use self::{
 /// The stand-in, as one client sees it. Clones are the same server.
 #[derive(Clone)]
 pub(crate) struct ApiServer {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     /// The name of the client, for faults, webhooks and the log.
     client: Arc<str>,
 }
 
 /// The settings fixed before the server starts.
-pub(crate) struct Settings {
+pub(crate) struct StandInSettings {
     pub(crate) clock: Clock,
     /// The maximum number of objects in a page, whatever the client asks for.
     pub(crate) page: usize,
@@ -78,7 +78,7 @@ pub(crate) struct Settings {
     pub(crate) token: Option<String>,
 }
 
-impl Default for Settings {
+impl Default for StandInSettings {
     fn default() -> Self {
         Self {
             clock: time::of_tokio(),
@@ -90,14 +90,14 @@ impl Default for Settings {
 }
 
 /// The number of requests, or of writes, by verb and resource.
-pub(crate) type Counts = BTreeMap<(String, String), u64>;
+pub(crate) type RequestCounts = BTreeMap<(String, String), u64>;
 
-type Log = Arc<dyn Fn(&str) + Send + Sync>;
+type LogFn = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The state that all clones share.
-struct Shared {
-    state: Mutex<State>,
-    faults: Faults,
+struct ServerState {
+    state: Mutex<StoreState>,
+    faults: FaultSet,
     webhooks: Mutex<Vec<Webhook>>,
     clock: Clock,
     page: usize,
@@ -105,9 +105,9 @@ struct Shared {
     token: Option<String>,
     /// The paths of all requests.
     seen: Mutex<Vec<String>>,
-    asked: Mutex<Counts>,
-    written: Mutex<Counts>,
-    log: Mutex<Option<Log>>,
+    requested: Mutex<RequestCounts>,
+    written: Mutex<RequestCounts>,
+    log: Mutex<Option<LogFn>>,
     lags: Mutex<BTreeMap<String, Duration>>,
     /// By client, the offset of the `Date` header; `None` omits the header.
     skews: Mutex<BTreeMap<String, Option<SignedDuration>>>,
@@ -123,20 +123,20 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl ApiServer {
     /// Returns a server with all kinds installed and the namespaces `default` and `kube-system`.
     pub(crate) fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with(StandInSettings::default())
     }
 
-    pub(crate) fn with(settings: Settings) -> Self {
-        let shared = Shared {
-            state: Mutex::new(State::new(kinds::installed())),
-            faults: Faults::default(),
+    pub(crate) fn with(settings: StandInSettings) -> Self {
+        let shared = ServerState {
+            state: Mutex::new(StoreState::new(kinds::installed())),
+            faults: FaultSet::default(),
             webhooks: Mutex::default(),
             clock: settings.clock,
             page: settings.page,
             bookmark_every: settings.bookmark_every,
             token: settings.token,
             seen: Mutex::default(),
-            asked: Mutex::default(),
+            requested: Mutex::default(),
             written: Mutex::default(),
             log: Mutex::default(),
             lags: Mutex::default(),
@@ -180,7 +180,7 @@ impl ApiServer {
     }
 
     /// Serves a kind, as when its definition is created.
-    pub(crate) fn register(&self, kind: Kind) {
+    pub(crate) fn register(&self, kind: ResourceKind) {
         self.shared.state().register(kind);
     }
 
@@ -190,7 +190,7 @@ impl ApiServer {
     }
 
     /// Adds a fault. The first one that matches a request applies.
-    pub(crate) fn fault(&self, rule: Rule) {
+    pub(crate) fn fault(&self, rule: FaultRule) {
         locked(&self.shared.faults.rules).push(rule);
     }
 
@@ -205,7 +205,7 @@ impl ApiServer {
     /// Calls a closure for each request that no other fault matches.
     pub(crate) fn faults(
         &self,
-        decide: impl Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static,
+        decide: impl Fn(&ResourceRequest) -> Option<FaultAction> + Send + Sync + 'static,
     ) {
         *locked(&self.shared.faults.decide) = Some(Arc::new(decide));
     }
@@ -214,7 +214,7 @@ impl ApiServer {
     pub(crate) fn drop_watches(&self, resource: &str) {
         if let Some(table) = self.shared.state().tables.get_mut(resource) {
             table.drops += 1;
-            table.tell.ring();
+            table.notifier.notify_all();
         }
     }
 
@@ -250,17 +250,17 @@ impl ApiServer {
 
     /// Returns the number of requests by verb and resource or subresource (`pods/binding`),
     /// whatever their outcome.
-    pub(crate) fn asked(&self) -> Counts {
-        locked(&self.shared.asked).clone()
+    pub(crate) fn request_counts(&self) -> RequestCounts {
+        locked(&self.shared.requested).clone()
     }
 
     /// Returns the number of requests that changed an object, by verb and resource.
-    pub(crate) fn written(&self) -> Counts {
+    pub(crate) fn written(&self) -> RequestCounts {
         locked(&self.shared.written).clone()
     }
 
     /// Returns the paths of all requests, with their queries.
-    pub(crate) fn seen(&self) -> Vec<String> {
+    pub(crate) fn request_paths(&self) -> Vec<String> {
         locked(&self.shared.seen).clone()
     }
 
@@ -280,10 +280,14 @@ impl ApiServer {
     }
 
     /// Serves objects over HTTP in pages of at most `page`.
-    pub(crate) fn start(store: Store, page: usize, faults: Vec<Fault>) -> io::Result<Self> {
-        let server = Self::with(Settings {
+    pub(crate) fn start(
+        store: SeedObjects,
+        page: usize,
+        faults: Vec<ListFault>,
+    ) -> io::Result<Self> {
+        let server = Self::with(StandInSettings {
             page,
-            ..Settings::default()
+            ..StandInSettings::default()
         });
         store.fill(&server);
         for fault in faults {
@@ -307,15 +311,15 @@ impl ApiServer {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl ServerState {
+    fn state(&self) -> MutexGuard<'_, StoreState> {
         locked(&self.state)
     }
 
     /// Wakes all watches.
     fn wake(&self) {
         for table in self.state().tables.values() {
-            table.tell.ring();
+            table.notifier.notify_all();
         }
     }
 

@@ -9,49 +9,49 @@ use std::sync::{
 use tokio::sync::Notify;
 
 #[derive(Default)]
-struct Shared {
-    rung: AtomicU64,
+struct Waiters {
+    wait: AtomicU64,
     notify: Notify,
 }
 
 /// Notifies all listeners, one last time when it is dropped.
 #[derive(Default)]
-pub(super) struct Bell(Arc<Shared>);
+pub(super) struct Notifier(Arc<Waiters>);
 
 /// Receives the notifications sent since it was created.
 pub(super) struct Listener {
-    shared: Arc<Shared>,
+    shared: Arc<Waiters>,
     heard: u64,
 }
 
-impl Bell {
-    pub(super) fn ring(&self) {
-        self.0.rung.fetch_add(1, Ordering::SeqCst);
+impl Notifier {
+    pub(super) fn notify_all(&self) {
+        self.0.wait.fetch_add(1, Ordering::SeqCst);
         self.0.notify.notify_waiters();
     }
 
     pub(super) fn listen(&self) -> Listener {
         Listener {
-            heard: self.0.rung.load(Ordering::SeqCst),
+            heard: self.0.wait.load(Ordering::SeqCst),
             shared: Arc::clone(&self.0),
         }
     }
 }
 
-impl Drop for Bell {
+impl Drop for Notifier {
     fn drop(&mut self) {
-        self.ring();
+        self.notify_all();
     }
 }
 
 impl Listener {
     /// Waits until there is a notification since the last one received.
-    pub(super) async fn rung(&mut self) {
+    pub(super) async fn wait(&mut self) {
         let shared = Arc::clone(&self.shared);
         loop {
             // Registered before the check, so that a notification in between is not missed.
             let notified = shared.notify.notified();
-            if self.hear() {
+            if self.try_wait() {
                 return;
             }
             notified.await;
@@ -59,8 +59,8 @@ impl Listener {
     }
 
     /// Returns true if there is a notification since the last one received, and consumes it.
-    pub(super) fn hear(&mut self) -> bool {
-        let rung = self.shared.rung.load(Ordering::SeqCst);
-        std::mem::replace(&mut self.heard, rung) != rung
+    pub(super) fn try_wait(&mut self) -> bool {
+        let wait = self.shared.wait.load(Ordering::SeqCst);
+        std::mem::replace(&mut self.heard, wait) != wait
     }
 }

@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    apply::{self, Managers},
-    create::New,
-    kinds::Kind,
+    ServerState,
+    apply::{self, AppliedByManager},
+    create::NewObject,
+    kinds::ResourceKind,
     prepare,
-    resource_request::Asked,
-    response::{Answer, Refusal},
-    schema::Cause,
+    resource_request::ResourceRequest,
+    response::{ApiStatus, JsonResponse},
+    schema::FieldCause,
     update::key,
 };
 
-impl Shared {
-    pub(super) async fn patch(&self, asked: &Asked) -> Result<Answer, Refusal> {
-        let kind = self.kind(asked)?;
-        let patch = asked.json()?;
-        let form = asked.header(http::header::CONTENT_TYPE);
+impl ServerState {
+    pub(super) async fn patch(&self, request: &ResourceRequest) -> Result<JsonResponse, ApiStatus> {
+        let kind = self.kind(request)?;
+        let patch = request.json()?;
+        let form = request.header(http::header::CONTENT_TYPE);
         match form.split(';').next().unwrap_or_default() {
             "application/merge-patch+json" => {
                 let make = |old: &Value| {
@@ -28,17 +28,17 @@ impl Shared {
                     json_patch::merge(&mut new, &patch);
                     same_kind(new, &kind)
                 };
-                self.change(asked, &kind, &make, None).await
+                self.change(request, &kind, &make, None).await
             }
             "application/json-patch+json" => {
                 let patch: json_patch::Patch = serde_json::from_value(patch)
-                    .map_err(|error| Refusal::bad_request(&error.to_string()))?;
+                    .map_err(|error| ApiStatus::bad_request(&error.to_string()))?;
                 let make = |old: &Value| {
                     let mut new = old.clone();
                     json_patch::patch(&mut new, &patch).map_err(|_| does_not_apply())?;
                     same_kind(new, &kind)
                 };
-                self.change(asked, &kind, &make, None).await
+                self.change(request, &kind, &make, None).await
             }
             "application/strategic-merge-patch+json" if !kind.custom => {
                 let make = |old: &Value| {
@@ -46,10 +46,10 @@ impl Shared {
                     strategic(&mut new, &patch, "");
                     same_kind(new, &kind)
                 };
-                self.change(asked, &kind, &make, None).await
+                self.change(request, &kind, &make, None).await
             }
-            "application/apply-patch+yaml" => self.apply(asked, &kind, patch).await,
-            _ => Err(Refusal::new(
+            "application/apply-patch+yaml" => self.apply(request, &kind, patch).await,
+            _ => Err(ApiStatus::new(
                 415,
                 "UnsupportedMediaType",
                 "the body of the request was in an unknown format - accepted media types include: \
@@ -62,33 +62,37 @@ impl Shared {
     /// Applies a configuration (server-side apply).
     async fn apply(
         &self,
-        asked: &Asked,
-        kind: &Kind,
+        request: &ResourceRequest,
+        kind: &ResourceKind,
         mut wanted: Value,
-    ) -> Result<Answer, Refusal> {
-        let Some(manager) = asked.query("fieldManager") else {
+    ) -> Result<JsonResponse, ApiStatus> {
+        let Some(manager) = request.query("fieldManager") else {
             let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: \
                            is required for apply patch";
-            return Err(Refusal::new(422, "Invalid", message));
+            return Err(ApiStatus::new(422, "Invalid", message));
         };
-        prepare::identify(&mut wanted, kind, asked)?;
+        prepare::identify(&mut wanted, kind, request)?;
         let (there, mut managers) = {
             let state = self.state();
-            let table = state.table(asked)?;
-            let managers: Managers = table.applied.get(&key(asked)).cloned().unwrap_or_default();
-            (table.objects.contains_key(&key(asked)), managers)
+            let table = state.table(request)?;
+            let managers: AppliedByManager = table
+                .applied
+                .get(&key(request))
+                .cloned()
+                .unwrap_or_default();
+            (table.objects.contains_key(&key(request)), managers)
         };
         let own = apply::configured(&wanted);
-        let manager = &apply::manager(manager, &asked.subresource);
-        if !there && asked.subresource.is_empty() {
+        let manager = &apply::manager(manager, &request.subresource);
+        if !there && request.subresource.is_empty() {
             let applied = BTreeMap::from([(manager.clone(), own)]);
-            let new = New {
+            let new = NewObject {
                 object: wanted,
                 applied: Some(applied),
             };
-            return self.create_new(asked, kind, new).await;
+            return self.create_new(request, kind, new).await;
         }
-        let force = asked.is_true("force");
+        let force = request.is_true("force");
         apply::take(&mut managers, manager, &own, force)?;
         let before = managers.insert(manager.clone(), own);
         let dropped = apply::dropped(&managers, before.as_ref());
@@ -107,27 +111,27 @@ impl Shared {
             }
             Ok(new)
         };
-        self.change(asked, kind, &make, Some(managers.clone()))
+        self.change(request, kind, &make, Some(managers.clone()))
             .await
     }
 }
 
 /// Returns the error for a failed `test` operation or a path that does not exist.
-fn does_not_apply() -> Refusal {
+fn does_not_apply() -> ApiStatus {
     let message = "the server rejected our request due to an error in our request";
-    Refusal::new(422, "Invalid", message).with(json!({}))
+    ApiStatus::new(422, "Invalid", message).with(json!({}))
 }
 
-fn same_kind(new: Value, kind: &Kind) -> Result<Value, Refusal> {
+fn same_kind(new: Value, kind: &ResourceKind) -> Result<Value, ApiStatus> {
     if new["kind"] == kind.kind && new["apiVersion"] == kind.api_version() {
         return Ok(new);
     }
-    let cause = Cause::new(
+    let cause = FieldCause::new(
         "FieldValueInvalid",
         "kind",
         "Invalid value: it may not change",
     );
-    Err(Refusal::invalid(
+    Err(ApiStatus::invalid(
         kind,
         prepare::text(&new, "name"),
         &[cause],

@@ -5,51 +5,56 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    admission::Admission,
-    delete::Options,
-    kinds::Kind,
+    ServerState,
+    admission::AdmissionChain,
+    delete::DeleteParams,
+    kinds::ResourceKind,
     prepare::{metadata, text},
     read::no_such_resource,
-    resource_request::Asked,
-    response::{Answer, Refusal},
+    resource_request::ResourceRequest,
+    response::{ApiStatus, JsonResponse},
     time,
     update::other_uid,
 };
 
-impl Shared {
-    fn pod_kind(&self) -> Result<Arc<Kind>, Refusal> {
+impl ServerState {
+    fn pod_kind(&self) -> Result<Arc<ResourceKind>, ApiStatus> {
         let state = self.state();
         let pods = state.tables.get("pods").ok_or_else(no_such_resource)?;
         Ok(Arc::clone(&pods.kind))
     }
 
     /// Handles `pods/binding` and `bindings`.
-    pub(super) async fn bind(&self, asked: &Asked) -> Result<Answer, Refusal> {
+    pub(super) async fn bind(&self, request: &ResourceRequest) -> Result<JsonResponse, ApiStatus> {
         let kind = self.pod_kind()?;
-        let binding = body(asked, "v1", "Binding")?;
-        let admission = Admission::new(asked, &kind, "CREATE", binding, Value::Null);
+        let binding = body(request, "v1", "Binding")?;
+        let admission = AdmissionChain::new(request, &kind, "CREATE", binding, Value::Null);
         let mut admission = admission.of_kind("", "v1", "Binding");
         self.mutate(&mut admission).await?;
         self.validate(&mut admission).await?;
-        self.bound(asked, &kind, &admission.object)?;
+        self.bound(request, &kind, &admission.object)?;
         Ok(success().warned(admission.warnings))
     }
 
-    fn bound(&self, asked: &Asked, kind: &Kind, binding: &Value) -> Result<(), Refusal> {
+    fn bound(
+        &self,
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+        binding: &Value,
+    ) -> Result<(), ApiStatus> {
         let key = (
-            asked.namespace().to_owned(),
+            request.namespace().to_owned(),
             text(binding, "name").to_owned(),
         );
         let mut state = self.state();
         let pods = state.tables.get("pods").ok_or_else(no_such_resource)?;
         let pod = pods.objects.get(&key);
-        let mut pod = Value::clone(pod.ok_or_else(|| Refusal::not_found(kind, &key.1))?);
+        let mut pod = Value::clone(pod.ok_or_else(|| ApiStatus::not_found(kind, &key.1))?);
         let uid = text(binding, "uid");
         if !uid.is_empty() && uid != text(&pod, "uid") {
             return Err(other_uid(kind, &key, uid, text(&pod, "uid")));
         }
-        let refused = |why: String| Err(Refusal::conflict("pods/binding", "", &key.1, &why));
+        let refused = |why: String| Err(ApiStatus::conflict("pods/binding", "", &key.1, &why));
         if !text(&pod, "deletionTimestamp").is_empty() {
             let why = "is being deleted, cannot be assigned to a host";
             return refused(format!("pod {} {why}", key.1));
@@ -59,7 +64,7 @@ impl Shared {
             let why = format!("is already assigned to node \"{node}\"");
             return refused(format!("pod {} {why}", key.1));
         }
-        if asked.is_dry_run() {
+        if request.is_dry_run() {
             return Ok(());
         }
         pod["spec"]["nodeName"] = binding["target"]["name"].clone();
@@ -73,47 +78,47 @@ impl Shared {
             }
         }
         scheduled(&mut pod, &time::written((self.clock)()));
-        self.commit(&mut state, asked, kind, &key, Some(pod))?;
+        self.commit(&mut state, request, kind, &key, Some(pod))?;
         Ok(())
     }
 
     /// Handles `pods/eviction`. No disruption budget forbids it, and no webhook for DELETE is
     /// called.
-    pub(super) async fn evict(&self, asked: &Asked) -> Result<Answer, Refusal> {
+    pub(super) async fn evict(&self, request: &ResourceRequest) -> Result<JsonResponse, ApiStatus> {
         let kind = self.pod_kind()?;
-        let eviction = body(asked, "policy/v1", "Eviction")?;
-        let admission = Admission::new(asked, &kind, "CREATE", eviction, Value::Null);
+        let eviction = body(request, "policy/v1", "Eviction")?;
+        let admission = AdmissionChain::new(request, &kind, "CREATE", eviction, Value::Null);
         let mut admission = admission.of_kind("policy", "v1", "Eviction");
         self.mutate(&mut admission).await?;
         self.validate(&mut admission).await?;
-        let options = Options::read(&admission.object["deleteOptions"], asked);
-        let key = super::update::key(asked);
-        self.remove(asked, &kind, &key, &options)?;
+        let options = DeleteParams::read(&admission.object["deleteOptions"], request);
+        let key = super::update::key(request);
+        self.remove(request, &kind, &key, &options)?;
         Ok(success().warned(admission.warnings))
     }
 }
 
 /// Returns the body of a subresource of another kind.
-fn body(asked: &Asked, version: &str, kind: &str) -> Result<Value, Refusal> {
-    let mut object = asked.json()?;
+fn body(request: &ResourceRequest, version: &str, kind: &str) -> Result<Value, ApiStatus> {
+    let mut object = request.json()?;
     for (key, expected) in [("apiVersion", version), ("kind", kind)] {
         // An omitted name means the one in the path.
         if object[key].is_null() {
             object[key] = Value::from(expected);
         } else if object[key] != expected {
             let message = format!("the body is no {kind} of {version}");
-            return Err(Refusal::bad_request(&message));
+            return Err(ApiStatus::bad_request(&message));
         }
     }
     let members = metadata(&mut object);
-    members.insert("namespace".to_owned(), Value::from(asked.namespace()));
+    members.insert("namespace".to_owned(), Value::from(request.namespace()));
     let given = members
         .get("name")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    if let Some(name) = asked.name.as_deref().filter(|name| *name != given) {
+    if let Some(name) = request.name.as_deref().filter(|name| *name != given) {
         if !given.is_empty() {
-            return Err(Refusal::bad_request(
+            return Err(ApiStatus::bad_request(
                 "name in URL does not match name in Binding object",
             ));
         }
@@ -133,9 +138,9 @@ fn scheduled(pod: &mut Value, now: &str) {
     *conditions = Value::Array(all);
 }
 
-fn success() -> Answer {
+fn success() -> JsonResponse {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });
-    Answer::new(201, &status)
+    JsonResponse::new(201, &status)
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Shared, kinds::Kind, resource_request::Asked, response::Refusal, schema::Cause, time};
+use super::{
+    ServerState, kinds::ResourceKind, resource_request::ResourceRequest, response::ApiStatus,
+    schema::FieldCause, time,
+};
 
 /// Returns a member of `metadata`, or the empty text.
 pub(super) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
@@ -26,9 +29,13 @@ pub(super) fn remove(object: &mut Value, key: &str) -> Option<Value> {
 }
 
 /// Checks kind, namespace and name of the object in a body, and fills in what is missing.
-pub(super) fn identify(object: &mut Value, kind: &Kind, asked: &Asked) -> Result<(), Refusal> {
+pub(super) fn identify(
+    object: &mut Value,
+    kind: &ResourceKind,
+    request: &ResourceRequest,
+) -> Result<(), ApiStatus> {
     if !object.is_object() {
-        return Err(Refusal::bad_request("the body is not an object"));
+        return Err(ApiStatus::bad_request("the body is not an object"));
     }
     for (key, expected) in [
         ("apiVersion", kind.api_version()),
@@ -41,19 +48,19 @@ pub(super) fn identify(object: &mut Value, kind: &Kind, asked: &Asked) -> Result
                 let message = format!(
                     "the {key} in the data ({found}) does not match the expected {key} ({expected})"
                 );
-                return Err(Refusal::bad_request(&message));
+                return Err(ApiStatus::bad_request(&message));
             }
         }
     }
     let given = metadata(object);
-    for (key, expected) in [("namespace", &asked.namespace), ("name", &asked.name)] {
+    for (key, expected) in [("namespace", &request.namespace), ("name", &request.name)] {
         let found = given.get(key).and_then(Value::as_str).unwrap_or_default();
         match expected.as_deref() {
             Some(expected) if found.is_empty() => {
                 given.insert(key.to_owned(), Value::from(expected));
             }
             Some(expected) if found != expected && key == "namespace" => {
-                return Err(Refusal::bad_request(
+                return Err(ApiStatus::bad_request(
                     "the namespace of the provided object does not match the namespace sent on \
                      the request",
                 ));
@@ -63,7 +70,7 @@ pub(super) fn identify(object: &mut Value, kind: &Kind, asked: &Asked) -> Result
                     "the name of the object ({found}) does not match the name on the URL \
                      ({expected})"
                 );
-                return Err(Refusal::bad_request(&message));
+                return Err(ApiStatus::bad_request(&message));
             }
             _ => {}
         }
@@ -75,9 +82,9 @@ pub(super) fn identify(object: &mut Value, kind: &Kind, asked: &Asked) -> Result
 /// validation.
 pub(super) fn prune(
     object: &mut Value,
-    kind: &Kind,
-    asked: &Asked,
-) -> Result<Vec<String>, Refusal> {
+    kind: &ResourceKind,
+    request: &ResourceRequest,
+) -> Result<Vec<String>, ApiStatus> {
     let Some(schema) = &kind.schema else {
         return Ok(Vec::new());
     };
@@ -86,7 +93,7 @@ pub(super) fn prune(
         .iter()
         .map(|path| format!("unknown field \"{path}\""));
     let unknown: Vec<String> = unknown.collect();
-    match asked.query("fieldValidation") {
+    match request.query("fieldValidation") {
         Some("Strict") if !unknown.is_empty() => {
             let message = format!(
                 "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
@@ -95,7 +102,7 @@ pub(super) fn prune(
                 kind.kind,
                 unknown.join(", ")
             );
-            Err(Refusal::bad_request(&message))
+            Err(ApiStatus::bad_request(&message))
         }
         Some("Ignore") => Ok(Vec::new()),
         _ => Ok(unknown),
@@ -103,11 +110,15 @@ pub(super) fn prune(
 }
 
 /// Rejects what the schema or the rules for names do not allow.
-pub(super) fn check(object: &Value, kind: &Kind) -> Result<(), Refusal> {
+pub(super) fn check(object: &Value, kind: &ResourceKind) -> Result<(), ApiStatus> {
     let name = text(object, "name");
     let mut causes = Vec::new();
     if let Some(message) = wrong_name(name) {
-        causes.push(Cause::new("FieldValueInvalid", "metadata.name", message));
+        causes.push(FieldCause::new(
+            "FieldValueInvalid",
+            "metadata.name",
+            message,
+        ));
     }
     if let Some(schema) = &kind.schema {
         causes.extend(schema.causes(object));
@@ -115,7 +126,7 @@ pub(super) fn check(object: &Value, kind: &Kind) -> Result<(), Refusal> {
     if causes.is_empty() {
         return Ok(());
     }
-    Err(Refusal::invalid(kind, name, &causes))
+    Err(ApiStatus::invalid(kind, name, &causes))
 }
 
 fn wrong_name(name: &str) -> Option<String> {
@@ -137,7 +148,7 @@ fn wrong_name(name: &str) -> Option<String> {
 }
 
 /// Removes fields that a new object may not set, and applies the defaults of its kind.
-pub(super) fn begin(object: &mut Value, kind: &Kind) {
+pub(super) fn begin(object: &mut Value, kind: &ResourceKind) {
     let given = metadata(object);
     for key in [
         "uid",
@@ -236,9 +247,9 @@ fn container_defaults(container: &mut Value) {
     }
 }
 
-impl Shared {
+impl ServerState {
     /// Sets the fields that identify a new object: name, UID, creation time.
-    pub(super) fn finish(&self, object: &mut Value, kind: &Kind) -> Result<(), Refusal> {
+    pub(super) fn finish(&self, object: &mut Value, kind: &ResourceKind) -> Result<(), ApiStatus> {
         let now = time::written((self.clock)());
         let mut state = self.state();
         let (uid, generate) = (state.uid(), text(object, "generateName").to_owned());
@@ -246,12 +257,12 @@ impl Shared {
         let given = metadata(object);
         if !named {
             if generate.is_empty() {
-                let cause = Cause::new(
+                let cause = FieldCause::new(
                     "FieldValueRequired",
                     "metadata.name",
                     "Required value: name or generateName is required",
                 );
-                return Err(Refusal::invalid(kind, "", &[cause]));
+                return Err(ApiStatus::invalid(kind, "", &[cause]));
             }
             // The name is cut so that the suffix always fits.
             let kept: String = generate.chars().take(58).collect();
@@ -269,7 +280,11 @@ impl Shared {
     }
 
     /// Checks that the namespace of a new object exists and is not terminating.
-    pub(super) fn lives(&self, asked: &Asked, kind: &Kind) -> Result<(), Refusal> {
+    pub(super) fn lives(
+        &self,
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+    ) -> Result<(), ApiStatus> {
         if !kind.namespaced {
             return Ok(());
         }
@@ -277,24 +292,24 @@ impl Shared {
         let Some(namespaces) = state.tables.get("namespaces") else {
             return Ok(());
         };
-        let name = asked.namespace();
+        let name = request.namespace();
         let found = namespaces.objects.get(&(String::new(), name.to_owned()));
-        let found = found.ok_or_else(|| Refusal::not_found(&namespaces.kind, name))?;
+        let found = found.ok_or_else(|| ApiStatus::not_found(&namespaces.kind, name))?;
         if text(found, "deletionTimestamp").is_empty() {
             return Ok(());
         }
         let message = format!(
             "{} \"{}\" is forbidden: unable to create new content in namespace {name} because it \
              is being terminated",
-            asked.qualified(),
-            asked.object_name(),
+            request.qualified(),
+            request.object_name(),
         );
         let cause = json!({
             "reason": "NamespaceTerminating", "field": "metadata.namespace",
             "message": format!("namespace {name} is being terminated"),
         });
         let details =
-            json!({"name": asked.object_name(), "kind": asked.resource, "causes": [cause]});
-        Err(Refusal::new(403, "Forbidden", &message).with(details))
+            json!({"name": request.object_name(), "kind": request.resource, "causes": [cause]});
+        Err(ApiStatus::new(403, "Forbidden", &message).with(details))
     }
 }

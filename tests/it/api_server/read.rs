@@ -7,30 +7,34 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    kinds::Kind,
-    resource_request::Asked,
-    response::{Answer, Refusal},
+    ServerState,
+    kinds::ResourceKind,
+    resource_request::ResourceRequest,
+    response::{ApiStatus, JsonResponse},
     selectors::Selector,
-    store::{Key, State, Table},
+    store::{ObjectKey, ResourceTable, StoreState},
 };
 
-impl Shared {
-    pub(super) fn get(&self, asked: &Asked) -> Result<Answer, Refusal> {
+impl ServerState {
+    pub(super) fn get(&self, request: &ResourceRequest) -> Result<JsonResponse, ApiStatus> {
         let state = self.state();
-        let table = state.table(asked)?;
-        let key = (asked.namespace().to_owned(), asked.name().to_owned());
+        let table = state.table(request)?;
+        let key = (request.namespace().to_owned(), request.name().to_owned());
         let object = table.objects.get(&key);
-        let object = object.ok_or_else(|| Refusal::not_found(&table.kind, asked.name()))?;
-        Ok(Answer::new(200, &*shown(object, asked)))
+        let object = object.ok_or_else(|| ApiStatus::not_found(&table.kind, request.name()))?;
+        Ok(JsonResponse::new(200, &*shown(object, request)))
     }
 
     /// Returns a page of a list; a lag hides the changes of that time.
-    pub(super) fn list(&self, asked: &Asked, lag: std::time::Duration) -> Result<Answer, Refusal> {
+    pub(super) fn list(
+        &self,
+        request: &ResourceRequest,
+        lag: std::time::Duration,
+    ) -> Result<JsonResponse, ApiStatus> {
         let state = self.state();
-        let table = state.table(asked)?;
-        let selector = Selector::of(asked, &table.kind)?;
-        let place = Place::of(asked, &state, table, lag)?;
+        let table = state.table(request)?;
+        let selector = Selector::of(request, &table.kind)?;
+        let place = ListPosition::of(request, &state, table, lag)?;
         let past;
         let objects = if place.revision >= state.revision {
             &table.objects
@@ -38,23 +42,26 @@ impl Shared {
             past = table.at(place.revision);
             &past
         };
-        let limit = asked.query("limit").and_then(|limit| limit.parse().ok());
+        let limit = request.query("limit").and_then(|limit| limit.parse().ok());
         let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let page = Page::of(objects, &selector, &place, limit.min(self.page));
-        Ok(Answer::new(200, &page.list(&table.kind, asked, &place)))
+        Ok(JsonResponse::new(
+            200,
+            &page.list(&table.kind, request, &place),
+        ))
     }
 }
 
-impl State {
+impl StoreState {
     /// Returns the table of a resource in the requested version.
-    pub(super) fn table(&self, asked: &Asked) -> Result<&Table, Refusal> {
-        let table = self.tables.get(&asked.qualified());
-        let served = |table: &&Table| {
-            let pod = table.kind.qualified() == "pods" && asked.verb == "create";
-            table.kind.version == asked.version
-                && match asked.subresource.as_str() {
+    pub(super) fn table(&self, request: &ResourceRequest) -> Result<&ResourceTable, ApiStatus> {
+        let table = self.tables.get(&request.qualified());
+        let served = |table: &&ResourceTable| {
+            let pod = table.kind.qualified() == "pods" && request.verb == "create";
+            table.kind.version == request.version
+                && match request.subresource.as_str() {
                     "" => true,
-                    "status" => table.kind.status && asked.verb != "create",
+                    "status" => table.kind.status && request.verb != "create",
                     "binding" | "eviction" => pod,
                     _ => false,
                 }
@@ -64,8 +71,8 @@ impl State {
 }
 
 /// Returns the error for a kind that is not installed.
-pub(super) fn no_such_resource() -> Refusal {
-    Refusal::new(
+pub(super) fn no_such_resource() -> ApiStatus {
+    ApiStatus::new(
         404,
         "NotFound",
         "the server could not find the requested resource",
@@ -74,37 +81,37 @@ pub(super) fn no_such_resource() -> Refusal {
 }
 
 /// A position in a list at a revision.
-struct Place {
+struct ListPosition {
     revision: u64,
     /// The last key of the previous page.
-    after: Option<Key>,
+    after: Option<ObjectKey>,
 }
 
-impl Place {
+impl ListPosition {
     fn of(
-        asked: &Asked,
-        state: &State,
-        table: &Table,
+        request: &ResourceRequest,
+        state: &StoreState,
+        table: &ResourceTable,
         lag: std::time::Duration,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, ApiStatus> {
         let current = state.revision;
-        let Some(token) = asked.query("continue") else {
-            let least = asked.query("resourceVersion").unwrap_or_default();
+        let Some(token) = request.query("continue") else {
+            let least = request.query("resourceVersion").unwrap_or_default();
             let cached = !least.is_empty();
             let revision = if cached {
                 table.seen(lag).unwrap_or(current)
             } else {
                 current
             };
-            let exact = asked.query("resourceVersionMatch") == Some("Exact");
+            let exact = request.query("resourceVersionMatch") == Some("Exact");
             let least: u64 = least.parse().unwrap_or_default();
             if exact && least < table.since {
                 let message = "The resourceVersion for the provided list is too old.";
-                return Err(Refusal::expired(message));
+                return Err(ApiStatus::expired(message));
             }
             if least > current {
                 let message = format!("Too large resource version: {least}, current: {current}");
-                return Err(Refusal::new(504, "Timeout", &message).retried_after(1));
+                return Err(ApiStatus::new(504, "Timeout", &message).retried_after(1));
             }
             return Ok(Self {
                 revision: if exact { least } else { revision.max(least) },
@@ -115,10 +122,10 @@ impl Place {
         let read: Value = bytes
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(|| Refusal::bad_request("continue key is not valid"))?;
+            .ok_or_else(|| ApiStatus::bad_request("continue key is not valid"))?;
         let revision = read["rv"].as_u64().unwrap_or_default();
         if revision < state.lists_since.max(table.since) {
-            return Err(Refusal::expired(
+            return Err(ApiStatus::expired(
                 "The provided continue parameter is too old to display a consistent list result. \
                  You can start a new list without the continue parameter.",
             ));
@@ -134,7 +141,7 @@ impl Place {
 
     /// Returns the token in the format of a real API server, plus a suffix that has to be escaped:
     /// clients must treat it as opaque.
-    fn token(&self, (namespace, name): &Key) -> String {
+    fn token(&self, (namespace, name): &ObjectKey) -> String {
         let start = if namespace.is_empty() {
             format!("/{name}\0")
         } else {
@@ -145,7 +152,7 @@ impl Place {
     }
 }
 
-impl Table {
+impl ResourceTable {
     /// Returns the last revision that a reader with this lag sees; `None` if it sees all of them.
     pub(super) fn seen(&self, lag: std::time::Duration) -> Option<u64> {
         // A lag of zero hides nothing, even while time is paused.
@@ -161,7 +168,7 @@ impl Table {
 
 struct Page<'a> {
     items: Vec<&'a Arc<Value>>,
-    last: Option<&'a Key>,
+    last: Option<&'a ObjectKey>,
     left: usize,
     /// Set if the API server knows how many objects remain.
     counted: bool,
@@ -169,9 +176,9 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn of(
-        objects: &'a BTreeMap<Key, Arc<Value>>,
+        objects: &'a BTreeMap<ObjectKey, Arc<Value>>,
         selector: &Selector,
-        place: &Place,
+        place: &ListPosition,
         most: usize,
     ) -> Self {
         let after = place.after.as_ref();
@@ -188,7 +195,12 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn list(&self, kind: &Kind, asked: &Asked, place: &Place) -> List<'a> {
+    fn list(
+        &self,
+        kind: &ResourceKind,
+        request: &ResourceRequest,
+        place: &ListPosition,
+    ) -> List<'a> {
         let mut metadata = json!({"resourceVersion": place.revision.to_string()});
         if let Some(last) = self.last.filter(|_| self.left > 0) {
             metadata["continue"] = Value::from(place.token(last));
@@ -198,7 +210,7 @@ impl<'a> Page<'a> {
         } else if kind.custom {
             metadata["continue"] = Value::from("");
         }
-        let metadata_only = asked.wants_metadata();
+        let metadata_only = request.wants_metadata();
         let (api_version, name) = if metadata_only {
             let name = "PartialObjectMetadataList".to_owned();
             ("meta.k8s.io/v1".to_owned(), name)
@@ -208,7 +220,7 @@ impl<'a> Page<'a> {
         // The items of a built-in kind's list do not name their kind.
         let named = kind.custom || metadata_only;
         let items = self.items.iter().map(|object| Item {
-            object: shown(object, asked),
+            object: shown(object, request),
             named,
         });
         List {
@@ -249,8 +261,8 @@ impl Serialize for Item<'_> {
 }
 
 /// An object in a response: whole, or only its metadata.
-pub(super) fn shown<'a>(object: &'a Value, asked: &Asked) -> Cow<'a, Value> {
-    if !asked.wants_metadata() {
+pub(super) fn shown<'a>(object: &'a Value, request: &ResourceRequest) -> Cow<'a, Value> {
+    if !request.wants_metadata() {
         return Cow::Borrowed(object);
     }
     Cow::Owned(json!({

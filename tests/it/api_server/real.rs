@@ -24,13 +24,14 @@ const TOKEN: &str = "the-token-of-a-test";
 pub(super) const NADMIT_TOKEN: &str = "the-token-of-nadmit";
 
 /// The reason shown for tests on a real API server that are ignored.
-pub(crate) const NEEDS: &str = "needs KUBEBUILDER_ASSETS, or tests/real/build.sh kubernetes etcd";
+pub(crate) const IGNORE_REASON: &str =
+    "needs KUBEBUILDER_ASSETS, or tests/real/build.sh kubernetes etcd";
 
 /// The time limit for a start.
-const STARTS: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The options of a server.
-pub(crate) struct Shape {
+pub(crate) struct RealServerOptions {
     /// The folder of the programs; by default that of `KUBEBUILDER_ASSETS`.
     pub(crate) assets: Option<PathBuf>,
     /// The address to listen on.
@@ -39,7 +40,7 @@ pub(crate) struct Shape {
     pub(crate) further: Vec<String>,
 }
 
-impl Default for Shape {
+impl Default for RealServerOptions {
     fn default() -> Self {
         Self {
             assets: None,
@@ -71,11 +72,13 @@ impl RealServer {
 
     /// Starts both with default options, and waits until the server is ready.
     pub(crate) async fn start() -> Result<Self, Box<dyn std::error::Error>> {
-        Self::start_as(Shape::default()).await
+        Self::start_as(RealServerOptions::default()).await
     }
 
     /// Starts both with these options, and waits until the server is ready.
-    pub(crate) async fn start_as(shape: Shape) -> Result<Self, Box<dyn std::error::Error>> {
+    pub(crate) async fn start_as(
+        shape: RealServerOptions,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let [clients, peers, port] = [free_port()?, free_port()?, free_port()?];
         let mut server = Self {
@@ -101,7 +104,7 @@ impl RealServer {
     /// Waits until the server is ready.
     pub(super) async fn until_ready(&mut self) -> Result<(), Box<dyn std::error::Error>> {
         let client = Client::try_from(self.config()?)?;
-        let until = Instant::now() + STARTS;
+        let until = Instant::now() + START_TIMEOUT;
         while !answers(&client).await {
             if Instant::now() > until || self.has_ended()? {
                 return Err(format!("it does not become ready: {}", self.said()).into());
@@ -192,7 +195,7 @@ impl Drop for RealServer {
 }
 
 fn assets() -> io::Result<PathBuf> {
-    components::assets().ok_or_else(|| io::Error::other(NEEDS))
+    components::assets().ok_or_else(|| io::Error::other(IGNORE_REASON))
 }
 
 fn free_port() -> io::Result<u16> {
@@ -216,7 +219,7 @@ fn api_server(
     folder: &Path,
     etcd: u16,
     port: u16,
-    shape: Shape,
+    shape: RealServerOptions,
 ) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let key = folder.join("service-accounts.key");
     let pair = rcgen::KeyPair::generate()?;

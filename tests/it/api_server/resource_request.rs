@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, request::Parts};
 use serde_json::{Value, json};
 
-use super::{kinds::qualified, response::Refusal};
+use super::{kinds::qualified, response::ApiStatus};
 
 /// A request for a resource.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ResourceRequest {
     /// One of get, list, watch, create, update, patch, delete and deletecollection.
     pub(crate) verb: &'static str,
     /// The API group, empty for the core group.
@@ -31,7 +31,7 @@ pub(crate) struct Asked {
     pub(super) blocked: bool,
 }
 
-impl Asked {
+impl ResourceRequest {
     /// Returns the impersonated user, if any.
     pub(crate) fn acting_as(&self) -> Option<&str> {
         let user = self.headers.get("impersonate-user")?;
@@ -119,7 +119,7 @@ impl Asked {
     }
 
     /// Returns the API server's message for a user without permission.
-    pub(super) fn forbidden(&self, user: &str) -> Refusal {
+    pub(super) fn forbidden(&self, user: &str) -> ApiStatus {
         let place = match &self.namespace {
             Some(namespace) => format!("in the namespace \"{namespace}\""),
             None => "at the cluster scope".to_owned(),
@@ -135,7 +135,7 @@ impl Asked {
         if !self.group.is_empty() {
             details["group"] = Value::from(self.group.as_str());
         }
-        Refusal::new(403, "Forbidden", &message).with(details)
+        ApiStatus::new(403, "Forbidden", &message).with(details)
     }
 
     pub(super) fn query(&self, key: &str) -> Option<&str> {
@@ -167,11 +167,11 @@ impl Asked {
     }
 
     /// Returns the body, which may be YAML; null if it is empty.
-    pub(super) fn json(&self) -> Result<Value, Refusal> {
+    pub(super) fn json(&self) -> Result<Value, ApiStatus> {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
-        let refused = |why: String| Refusal::bad_request(&format!("cannot read the body: {why}"));
+        let refused = |why: String| ApiStatus::bad_request(&format!("cannot read the body: {why}"));
         if self.header(http::header::CONTENT_TYPE).contains("yaml") {
             let text = str::from_utf8(&self.body).map_err(|e| refused(e.to_string()))?;
             return serde_saphyr::from_str(text).map_err(|e| refused(e.to_string()));

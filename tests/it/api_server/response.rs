@@ -5,18 +5,18 @@ use http::{Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{kinds::Kind, schema::Cause};
+use super::{kinds::ResourceKind, schema::FieldCause};
 
 /// A JSON response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct JsonResponse {
     pub(super) code: u16,
     pub(super) body: Vec<u8>,
     pub(super) warnings: Vec<String>,
     retry_after: Option<u64>,
 }
 
-impl Answer {
+impl JsonResponse {
     pub(super) fn new(code: u16, body: &impl Serialize) -> Self {
         Self {
             code,
@@ -75,7 +75,7 @@ pub(super) fn nothing_there() -> Response<Body> {
 
 /// A Status that reports an error.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiStatus {
     pub(super) code: u16,
     reason: String,
     pub(super) message: String,
@@ -83,7 +83,7 @@ pub(crate) struct Refusal {
     retry_after: Option<u64>,
 }
 
-impl Refusal {
+impl ApiStatus {
     pub(crate) fn new(code: u16, reason: &str, message: &str) -> Self {
         Self {
             code,
@@ -122,18 +122,18 @@ impl Refusal {
         Self::new(500, "InternalError", &told).with(json!({"causes": [{"message": message}]}))
     }
 
-    pub(super) fn not_found(kind: &Kind, name: &str) -> Self {
+    pub(super) fn not_found(kind: &ResourceKind, name: &str) -> Self {
         let message = format!("{} \"{name}\" not found", kind.qualified());
         Self::new(404, "NotFound", &message).about(&kind.plural, &kind.group, name)
     }
 
-    pub(super) fn already_exists(kind: &Kind, name: &str) -> Self {
+    pub(super) fn already_exists(kind: &ResourceKind, name: &str) -> Self {
         let message = format!("{} \"{name}\" already exists", kind.qualified());
         Self::new(409, "AlreadyExists", &message).about(&kind.plural, &kind.group, name)
     }
 
     /// Returns the conflict of a write against a newer version.
-    pub(super) fn modified(kind: &Kind, name: &str) -> Self {
+    pub(super) fn modified(kind: &ResourceKind, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version \
                    and try again";
         Self::conflict(&kind.plural, &kind.group, name, why)
@@ -147,15 +147,15 @@ impl Refusal {
         Self::new(409, "Conflict", &message).about(what, group, name)
     }
 
-    pub(super) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
-        let told: Vec<String> = causes.iter().map(Cause::told).collect();
+    pub(super) fn invalid(kind: &ResourceKind, name: &str, causes: &[FieldCause]) -> Self {
+        let told: Vec<String> = causes.iter().map(FieldCause::told).collect();
         let told = match &told[..] {
             [one] => one.clone(),
             several => format!("[{}]", several.join(", ")),
         };
         let message = format!("{} \"{name}\" is invalid: {told}", kind.qualified_kind());
         let mut refusal = Self::new(422, "Invalid", &message).about(&kind.kind, &kind.group, name);
-        let causes: Vec<Value> = causes.iter().map(Cause::json).collect();
+        let causes: Vec<Value> = causes.iter().map(FieldCause::json).collect();
         if let Some(details) = &mut refusal.details {
             details["causes"] = Value::from(causes);
         }
@@ -178,15 +178,15 @@ impl Refusal {
         status
     }
 
-    pub(super) fn answer(&self) -> Answer {
-        Answer {
+    pub(super) fn answer(&self) -> JsonResponse {
+        JsonResponse {
             retry_after: self.retry_after,
-            ..Answer::new(self.code, &self.status())
+            ..JsonResponse::new(self.code, &self.status())
         }
     }
 }
 
-impl From<Value> for Refusal {
+impl From<Value> for ApiStatus {
     /// Parses a Status that a webhook returned.
     fn from(status: Value) -> Self {
         let text = |key: &str| status[key].as_str().unwrap_or_default();

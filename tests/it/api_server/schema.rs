@@ -9,13 +9,13 @@ pub(crate) struct Schema(Value);
 
 /// The reason why a field is invalid, as an entry of `details.causes`.
 #[derive(Debug)]
-pub(crate) struct Cause {
+pub(crate) struct FieldCause {
     reason: &'static str,
     message: String,
     pub(super) field: String,
 }
 
-impl Cause {
+impl FieldCause {
     pub(super) fn new(reason: &'static str, field: &str, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -58,7 +58,7 @@ impl Schema {
     }
 
     /// Returns the validation errors of an object.
-    pub(super) fn causes(&self, object: &Value) -> Vec<Cause> {
+    pub(super) fn causes(&self, object: &Value) -> Vec<FieldCause> {
         let mut causes = Vec::new();
         check(object, &self.0, "", &mut causes);
         causes
@@ -116,7 +116,7 @@ fn prune_members(
     }
 }
 
-fn check(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn check(value: &Value, schema: &Value, path: &str, causes: &mut Vec<FieldCause>) {
     if value.is_null() && (schema["nullable"] == true || path.is_empty()) {
         return;
     }
@@ -128,7 +128,7 @@ fn check(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         let message = format!(
             "Invalid value: \"{found}\": {path} in body must be of type {wanted}: \"{found}\""
         );
-        causes.push(Cause::new("FieldValueTypeInvalid", path, message));
+        causes.push(FieldCause::new("FieldValueTypeInvalid", path, message));
         return;
     }
     let allowed = schema["enum"].as_array();
@@ -138,7 +138,7 @@ fn check(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
             "Unsupported value: {value}: supported values: {}",
             allowed.join(", ")
         );
-        causes.push(Cause::new("FieldValueNotSupported", path, message));
+        causes.push(FieldCause::new("FieldValueNotSupported", path, message));
     }
     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
         check(item, &schema["items"], &format!("{path}[{index}]"), causes);
@@ -149,7 +149,7 @@ fn check(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     for key in schema["required"].as_array().into_iter().flatten() {
         let key = key.as_str().unwrap_or_default();
         if !members.contains_key(key) {
-            causes.push(Cause::new(
+            causes.push(FieldCause::new(
                 "FieldValueRequired",
                 &join(path, key),
                 "Required value",

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::{ApiServer, time};
 
 /// The objects of YAML files, and the kinds that are not installed.
-pub(crate) struct Store {
+pub(crate) struct SeedObjects {
     objects: Vec<Value>,
     missing: Vec<String>,
 }
 
-impl Store {
+impl SeedObjects {
     /// Loads the objects of the YAML files in a folder.
     pub(crate) fn of_folder(folder: &Path) -> Result<Self, Failed> {
         let mut files: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;

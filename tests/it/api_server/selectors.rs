@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{kinds::Kind, resource_request::Asked, response::Refusal};
+use super::{kinds::ResourceKind, resource_request::ResourceRequest, response::ApiStatus};
 
 /// One requirement of a selector.
 #[derive(Clone, Debug)]
-enum Need {
+enum Requirement {
     Is(String, String),
     Not(String, String),
     In(String, Vec<String>),
@@ -15,7 +15,7 @@ enum Need {
     Absent(String),
 }
 
-impl Need {
+impl Requirement {
     /// Returns true if a value meets the requirement; the value may be absent.
     fn met(&self, found: impl Fn(&str) -> Option<String>) -> bool {
         match self {
@@ -34,27 +34,27 @@ impl Need {
 pub(super) struct Selector {
     namespace: Option<String>,
     name: Option<String>,
-    labels: Vec<Need>,
-    fields: Vec<Need>,
+    labels: Vec<Requirement>,
+    fields: Vec<Requirement>,
 }
 
 impl Selector {
-    pub(super) fn of(asked: &Asked, kind: &Kind) -> Result<Self, Refusal> {
-        let fields = needs(asked.query("fieldSelector").unwrap_or_default());
+    pub(super) fn of(request: &ResourceRequest, kind: &ResourceKind) -> Result<Self, ApiStatus> {
+        let fields = needs(request.query("fieldSelector").unwrap_or_default());
         for need in &fields {
-            let (Need::Is(key, _) | Need::Not(key, _)) = need else {
-                return Err(Refusal::bad_request("invalid field selector"));
+            let (Requirement::Is(key, _) | Requirement::Not(key, _)) = need else {
+                return Err(ApiStatus::bad_request("invalid field selector"));
             };
             let known = ["metadata.name", "metadata.namespace"].contains(&key.as_str());
             if !known && !kind.selectable.contains(key) {
                 let message = format!("field label not supported: {key}");
-                return Err(Refusal::bad_request(&message));
+                return Err(ApiStatus::bad_request(&message));
             }
         }
         Ok(Self {
-            namespace: asked.namespace.clone(),
-            name: asked.name.clone(),
-            labels: needs(asked.query("labelSelector").unwrap_or_default()),
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            labels: needs(request.query("labelSelector").unwrap_or_default()),
             fields,
         })
     }
@@ -98,7 +98,7 @@ impl Selector {
 }
 
 /// Splits at commas outside of parentheses.
-fn needs(text: &str) -> Vec<Need> {
+fn needs(text: &str) -> Vec<Requirement> {
     let mut depth = 0_u32;
     let parts = text.split(|c| {
         match c {
@@ -115,7 +115,7 @@ fn needs(text: &str) -> Vec<Need> {
         .collect()
 }
 
-fn need(text: &str) -> Need {
+fn need(text: &str) -> Requirement {
     let owned = |(key, value): (&str, &str)| (key.trim().to_owned(), value.trim().to_owned());
     let set = |(key, values): (&str, &str)| {
         let values = values.trim().trim_matches(['(', ')']).split(',');
@@ -125,20 +125,20 @@ fn need(text: &str) -> Need {
         )
     };
     if let Some((key, values)) = text.split_once(" notin ").map(set) {
-        return Need::NotIn(key, values);
+        return Requirement::NotIn(key, values);
     }
     if let Some((key, values)) = text.split_once(" in ").map(set) {
-        return Need::In(key, values);
+        return Requirement::In(key, values);
     }
     if let Some((key, value)) = text.split_once("!=").map(owned) {
-        return Need::Not(key, value);
+        return Requirement::Not(key, value);
     }
     let equal = text.split_once("==").or_else(|| text.split_once('='));
     if let Some((key, value)) = equal.map(owned) {
-        return Need::Is(key, value);
+        return Requirement::Is(key, value);
     }
     match text.strip_prefix('!') {
-        Some(key) => Need::Absent(key.trim().to_owned()),
-        None => Need::Exists(text.to_owned()),
+        Some(key) => Requirement::Absent(key.trim().to_owned()),
+        None => Requirement::Exists(text.to_owned()),
     }
 }

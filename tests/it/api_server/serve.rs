@@ -16,17 +16,17 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
-    ApiServer, Shared, discovery,
-    faults::{Effect, Failure, FaultAction},
-    kinds::Kind,
+    ApiServer, ServerState, discovery,
+    faults::{FaultAction, FaultEffect, InjectedFailure},
+    kinds::ResourceKind,
     locked,
-    resource_request::Asked,
-    response::{Answer, Refusal, nothing_there},
-    store::{Key, State},
+    resource_request::ResourceRequest,
+    response::{ApiStatus, JsonResponse, nothing_there},
+    store::{ObjectKey, StoreState},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Answered = Result<Response<Body>, BoxError>;
+type ServiceResult = Result<Response<Body>, BoxError>;
 
 impl<B> tower::Service<Request<B>> for ApiServer
 where
@@ -36,7 +36,7 @@ where
 {
     type Response = Response<Body>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = ServiceResult> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -69,140 +69,149 @@ impl ApiServer {
         }
     }
 
-    async fn answer(&self, parts: &http::request::Parts, body: Bytes) -> Answered {
+    async fn answer(&self, parts: &http::request::Parts, body: Bytes) -> ServiceResult {
         let shared = &self.shared;
         locked(&shared.seen).push(parts.uri.to_string());
-        let Some(asked) = Asked::of(parts, body, &self.client) else {
+        let Some(request) = ResourceRequest::of(parts, body, &self.client) else {
             let found = discovery::answer(&shared.state(), parts.uri.path());
-            return Ok(found.map_or_else(nothing_there, Answer::response));
+            return Ok(found.map_or_else(nothing_there, JsonResponse::response));
         };
-        shared.count(&shared.asked, &asked);
-        if !shared.knows(&asked) {
-            return Ok(asked.forbidden("system:anonymous").answer().response());
+        shared.count(&shared.requested, &request);
+        if !shared.knows(&request) {
+            return Ok(request.forbidden("system:anonymous").answer().response());
         }
-        let action = shared.faults.of(&asked);
+        let action = shared.faults.of(&request);
         let shared = Arc::clone(shared);
-        if !asked.writes() {
-            return shared.act(asked, action).await;
+        if !request.writes() {
+            return shared.act(request, action).await;
         }
         // A request that was sent takes effect even if its sender is gone.
-        tokio::spawn(shared.act(asked, action)).await?
+        tokio::spawn(shared.act(request, action)).await?
     }
 }
 
-impl Shared {
-    fn count(&self, counts: &std::sync::Mutex<super::Counts>, asked: &Asked) {
-        let resource = match asked.subresource.as_str() {
-            "" => asked.qualified(),
-            subresource => format!("{}/{subresource}", asked.qualified()),
+impl ServerState {
+    fn count(&self, counts: &std::sync::Mutex<super::RequestCounts>, request: &ResourceRequest) {
+        let resource = match request.subresource.as_str() {
+            "" => request.qualified(),
+            subresource => format!("{}/{subresource}", request.qualified()),
         };
         *locked(counts)
-            .entry((asked.verb.to_owned(), resource))
+            .entry((request.verb.to_owned(), resource))
             .or_default() += 1;
     }
 
     /// Writes an object or, if it is `None`, removes it; under the lock that the caller holds.
     pub(super) fn commit(
         &self,
-        state: &mut State,
-        asked: &Asked,
-        kind: &Kind,
-        key: &Key,
+        state: &mut StoreState,
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+        key: &ObjectKey,
         object: Option<Value>,
-    ) -> Result<Arc<Value>, Refusal> {
-        if asked.blocked {
-            return Err(asked.forbidden("test"));
+    ) -> Result<Arc<Value>, ApiStatus> {
+        if request.blocked {
+            return Err(request.forbidden("test"));
         }
         let gone = object.is_none();
         let change = state.commit(&kind.qualified(), key, object);
-        let change = change.ok_or_else(|| Refusal::not_found(kind, &key.1))?;
-        self.record(asked, change.what, &change.object);
+        let change = change.ok_or_else(|| ApiStatus::not_found(kind, &key.1))?;
+        self.record(request, change.what, &change.object);
         if kind.plural == "customresourcedefinitions" {
             state.define(&change.object, gone);
         }
         if gone && kind.namespaced {
-            self.leave(state, asked, &key.0);
+            self.leave(state, request, &key.0);
         }
         Ok(change.object)
     }
 
     /// Counts a write that changed something, and logs it.
-    fn record(&self, asked: &Asked, what: &str, object: &Value) {
-        self.count(&self.written, asked);
+    fn record(&self, request: &ResourceRequest, what: &str, object: &Value) {
+        self.count(&self.written, request);
         let Some(log) = locked(&self.log).clone() else {
             return;
         };
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
-        let subresource = match asked.subresource.as_str() {
+        let subresource = match request.subresource.as_str() {
             "" => String::new(),
             subresource => format!("/{subresource}"),
         };
         log(&format!(
             "{} {} {} {}{subresource} {}/{} {what} {}",
             (self.clock)(),
-            asked.client,
-            asked.verb,
-            asked.qualified(),
+            request.client,
+            request.verb,
+            request.qualified(),
             text("namespace"),
             text("name"),
             text("resourceVersion"),
         ));
     }
 
-    fn knows(&self, asked: &Asked) -> bool {
-        let bearer = asked
+    fn knows(&self, request: &ResourceRequest) -> bool {
+        let bearer = request
             .header(http::header::AUTHORIZATION)
             .strip_prefix("Bearer ");
         self.token.is_none() || self.token.as_deref() == bearer
     }
 
-    async fn act(self: Arc<Self>, asked: Asked, action: FaultAction) -> Answered {
+    async fn act(self: Arc<Self>, request: ResourceRequest, action: FaultAction) -> ServiceResult {
         pause(action.before).await;
         let Some(failure) = &action.failure else {
             let after = action.after;
-            let answer = self.take_effect(asked, &action).await;
+            let answer = self.take_effect(request, &action).await;
             pause(after).await;
             return Ok(answer);
         };
         match action.effect {
-            Effect::AsAnswered => {}
-            Effect::Admitted => {
-                let blocked = Asked {
+            FaultEffect::AsAnswered => {}
+            FaultEffect::Admitted => {
+                let blocked = ResourceRequest {
                     blocked: true,
-                    ..asked.clone()
+                    ..request.clone()
                 };
                 drop(Arc::clone(&self).take_effect(blocked, &action).await);
             }
-            Effect::Lost => drop(Arc::clone(&self).take_effect(asked.clone(), &action).await),
-            Effect::Later(after) => {
-                let (shared, asked, action) = (Arc::clone(&self), asked.clone(), action.clone());
+            FaultEffect::Lost => drop(
+                Arc::clone(&self)
+                    .take_effect(request.clone(), &action)
+                    .await,
+            ),
+            FaultEffect::Later(after) => {
+                let (shared, request, action) =
+                    (Arc::clone(&self), request.clone(), action.clone());
                 tokio::spawn(async move {
                     pause(after).await;
-                    drop(shared.take_effect(asked, &action).await);
+                    drop(shared.take_effect(request, &action).await);
                 });
             }
         }
         pause(action.after).await;
-        if matches!(failure, Failure::Silence) {
+        if matches!(failure, InjectedFailure::Silence) {
             std::future::pending::<()>().await;
         }
-        Ok(failure.refusal(&asked)?.answer().response())
+        Ok(failure.refusal(&request)?.answer().response())
     }
 
-    async fn take_effect(self: Arc<Self>, asked: Asked, action: &FaultAction) -> Response<Body> {
-        let answer = match asked.verb {
+    async fn take_effect(
+        self: Arc<Self>,
+        request: ResourceRequest,
+        action: &FaultAction,
+    ) -> Response<Body> {
+        let answer = match request.verb {
             "watch" => {
-                let refused = |refusal: Refusal| refusal.answer().response();
-                return self.watch(asked, action).unwrap_or_else(refused);
+                let refused = |refusal: ApiStatus| refusal.answer().response();
+                return self.watch(request, action).unwrap_or_else(refused);
             }
-            "get" => self.get(&asked),
-            "list" => self.list(&asked, action.lag.max(self.lag_of(&asked.client))),
-            "create" => self.create(&asked).await,
-            "update" => self.update(&asked).await,
-            "patch" => self.patch(&asked).await,
-            "delete" => self.delete(&asked).await,
-            "deletecollection" => self.delete_all(&asked).await,
-            _ => Err(Refusal::new(
+            "get" => self.get(&request),
+            "list" => self.list(&request, action.lag.max(self.lag_of(&request.client))),
+            "create" => self.create(&request).await,
+            "update" => self.update(&request).await,
+            "patch" => self.patch(&request).await,
+            "delete" => self.delete(&request).await,
+            "deletecollection" => self.delete_all(&request).await,
+            _ => Err(ApiStatus::new(
                 405,
                 "MethodNotAllowed",
                 "the stand-in does not do this",

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time::sleep};
 
 use super::RealServer;
-use crate::shared::Shared;
+use crate::shared::SharedValue;
 
 /// Runs until [`end`] is called.
 pub(crate) struct SharedServer {
@@ -101,7 +101,7 @@ impl SharedServer {
     }
 }
 
-static SHARED: Shared<SharedServer> = Shared::new();
+static SHARED: SharedValue<SharedServer> = SharedValue::new();
 
 /// Returns the shared server, starting it on the first call.
 pub(crate) fn shared() -> Result<Arc<SharedServer>, Failed> {

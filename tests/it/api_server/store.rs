@@ -8,17 +8,17 @@ use std::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{kinds::Kind, notify::Bell, time};
+use super::{kinds::ResourceKind, notify::Notifier, time};
 
 /// Namespace and name.
-pub(super) type Key = (String, String);
+pub(super) type ObjectKey = (String, String);
 
 /// A change of an object.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct StoreEvent {
     pub(super) revision: u64,
     pub(super) at: Instant,
-    pub(super) key: Key,
+    pub(super) key: ObjectKey,
     pub(super) old: Option<Arc<Value>>,
     /// The new state; for a deletion, the last state with the deletion's revision.
     pub(super) new: Arc<Value>,
@@ -26,12 +26,12 @@ pub(super) struct Event {
 }
 
 /// The objects of one resource.
-pub(super) struct Table {
-    pub(super) kind: Arc<Kind>,
-    pub(super) objects: BTreeMap<Key, Arc<Value>>,
+pub(super) struct ResourceTable {
+    pub(super) kind: Arc<ResourceKind>,
+    pub(super) objects: BTreeMap<ObjectKey, Arc<Value>>,
     /// The configuration that each field manager applied last, by object.
-    pub(super) applied: BTreeMap<Key, BTreeMap<String, Value>>,
-    pub(super) events: VecDeque<Event>,
+    pub(super) applied: BTreeMap<ObjectKey, BTreeMap<String, Value>>,
+    pub(super) events: VecDeque<StoreEvent>,
     /// History before this revision is compacted.
     pub(super) since: u64,
     /// The revision of the last compacted event.
@@ -39,11 +39,11 @@ pub(super) struct Table {
     /// The number of times that all its watches were dropped.
     pub(super) drops: u64,
     /// Wakes the watches.
-    pub(super) tell: Bell,
+    pub(super) notifier: Notifier,
 }
 
-impl Table {
-    fn new(kind: Kind, since: u64) -> Self {
+impl ResourceTable {
+    fn new(kind: ResourceKind, since: u64) -> Self {
         Self {
             kind: Arc::new(kind),
             objects: BTreeMap::new(),
@@ -52,12 +52,12 @@ impl Table {
             since,
             forgotten: 0,
             drops: 0,
-            tell: Bell::default(),
+            notifier: Notifier::default(),
         }
     }
 
     /// Returns the objects as they were at a revision.
-    pub(super) fn at(&self, revision: u64) -> BTreeMap<Key, Arc<Value>> {
+    pub(super) fn at(&self, revision: u64) -> BTreeMap<ObjectKey, Arc<Value>> {
         let mut objects = self.objects.clone();
         let later = self.events.iter().rev();
         for event in later.take_while(|event| event.revision > revision) {
@@ -70,23 +70,23 @@ impl Table {
     }
 
     /// Returns the events after a revision.
-    pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = &Event> {
+    pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = &StoreEvent> {
         let from = self.events.partition_point(|e| e.revision <= revision);
         self.events.range(from..)
     }
 }
 
 /// A change that was committed.
-pub(super) struct Change {
+pub(super) struct CommittedChange {
     /// One of create, update and delete.
     pub(super) what: &'static str,
     pub(super) object: Arc<Value>,
 }
 
 /// The whole state of the server.
-pub(super) struct State {
+pub(super) struct StoreState {
     /// The tables by resource: `pods` or `addresspools.nadmit.io`.
-    pub(super) tables: BTreeMap<String, Table>,
+    pub(super) tables: BTreeMap<String, ResourceTable>,
     /// The revision of the last write.
     pub(super) revision: u64,
     /// `continue` tokens of lists that began before this revision are expired.
@@ -97,8 +97,8 @@ pub(super) struct State {
     names: u64,
 }
 
-impl State {
-    pub(super) fn new(kinds: Vec<Kind>) -> Self {
+impl StoreState {
+    pub(super) fn new(kinds: Vec<ResourceKind>) -> Self {
         let mut state = Self {
             tables: BTreeMap::new(),
             // Not 1, so that a revision is not mistaken for a count.
@@ -115,9 +115,9 @@ impl State {
     }
 
     /// Serves a kind from now on; objects of an earlier registration stay.
-    pub(super) fn register(&mut self, kind: Kind) {
+    pub(super) fn register(&mut self, kind: ResourceKind) {
         let since = self.revision;
-        let table = Table::new(kind, since);
+        let table = ResourceTable::new(kind, since);
         let known = self.tables.entry(table.kind.qualified());
         known
             .and_modify(|known| known.kind = Arc::clone(&table.kind))
@@ -126,7 +126,7 @@ impl State {
 
     /// Serves a definition as soon as it is written, and removes its objects with it.
     pub(super) fn define(&mut self, definition: &Value, deleted: bool) {
-        let Some(kind) = Kind::of_definition(definition) else {
+        let Some(kind) = ResourceKind::of_definition(definition) else {
             return;
         };
         if deleted {
@@ -151,9 +151,9 @@ impl State {
     pub(super) fn commit(
         &mut self,
         table: &str,
-        key: &Key,
+        key: &ObjectKey,
         object: Option<Value>,
-    ) -> Option<Change> {
+    ) -> Option<CommittedChange> {
         let table = self.tables.get_mut(table)?;
         self.revision += 1;
         let old = table.objects.get(key).cloned();
@@ -176,7 +176,7 @@ impl State {
             (None, false) => "create",
             (Some(_), false) => "update",
         };
-        table.events.push_back(Event {
+        table.events.push_back(StoreEvent {
             revision: self.revision,
             at: Instant::now(),
             key: key.clone(),
@@ -184,8 +184,8 @@ impl State {
             new: Arc::clone(&new),
             deleted,
         });
-        table.tell.ring();
-        Some(Change { what, object: new })
+        table.notifier.notify_all();
+        Some(CommittedChange { what, object: new })
     }
 
     /// Forgets the history, so that watches that lag are too old.
@@ -195,7 +195,7 @@ impl State {
             table.forgotten = last.unwrap_or(table.forgotten);
             table.events.clear();
             table.since = self.revision;
-            table.tell.ring();
+            table.notifier.notify_all();
         }
         self.lists_since = self.revision;
     }

@@ -5,122 +5,131 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    admission::Admission,
-    kinds::Kind,
+    ServerState,
+    admission::AdmissionChain,
+    kinds::ResourceKind,
     prepare::{self, metadata, remove, text},
     read::no_such_resource,
-    resource_request::Asked,
-    response::{Answer, Refusal},
-    schema::Cause,
-    store::Key,
+    resource_request::ResourceRequest,
+    response::{ApiStatus, JsonResponse},
+    schema::FieldCause,
+    store::ObjectKey,
 };
 
 /// The maximum number of attempts when other writes come in between, as in the API server.
-const TRIES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// Computes the new object from the current one.
-pub(super) type Make<'a> = dyn Fn(&Value) -> Result<Value, Refusal> + Send + Sync + 'a;
+pub(super) type UpdateFn<'a> = dyn Fn(&Value) -> Result<Value, ApiStatus> + Send + Sync + 'a;
 
 /// The configuration that each field manager applied, after the change, by manager.
-pub(super) type Applied = Option<std::collections::BTreeMap<String, Value>>;
+pub(super) type AppliedAfter = Option<std::collections::BTreeMap<String, Value>>;
 
-impl Shared {
-    pub(super) async fn update(&self, asked: &Asked) -> Result<Answer, Refusal> {
-        let kind = self.kind(asked)?;
-        let mut body = asked.json()?;
-        prepare::identify(&mut body, &kind, asked)?;
+impl ServerState {
+    pub(super) async fn update(
+        &self,
+        request: &ResourceRequest,
+    ) -> Result<JsonResponse, ApiStatus> {
+        let kind = self.kind(request)?;
+        let mut body = request.json()?;
+        prepare::identify(&mut body, &kind, request)?;
         let there = {
             let state = self.state();
-            let table = state.table(asked)?;
-            table.objects.contains_key(&key(asked))
+            let table = state.table(request)?;
+            table.objects.contains_key(&key(request))
         };
         // Of the kinds used here, only Leases may be created by PUT.
         if !there && kind.plural == "leases" {
             return self
-                .create_new(asked, &kind, super::create::New::of(body))
+                .create_new(request, &kind, super::create::NewObject::of(body))
                 .await;
         }
         if text(&body, "resourceVersion").is_empty() && kind.custom && there {
             let message = "Invalid value: 0: must be specified for an update";
-            let cause = Cause::new("FieldValueInvalid", "metadata.resourceVersion", message);
-            return Err(Refusal::invalid(&kind, asked.name(), &[cause]));
+            let cause = FieldCause::new("FieldValueInvalid", "metadata.resourceVersion", message);
+            return Err(ApiStatus::invalid(&kind, request.name(), &[cause]));
         }
-        self.change(asked, &kind, &|_| Ok(body.clone()), None).await
+        self.change(request, &kind, &|_| Ok(body.clone()), None)
+            .await
     }
 
     /// Reads, changes and writes; retries if another write came in between and the caller named no
     /// version.
     pub(super) async fn change(
         &self,
-        asked: &Asked,
-        kind: &Kind,
-        make: &Make<'_>,
-        applied: Applied,
-    ) -> Result<Answer, Refusal> {
-        let key = key(asked);
-        for _ in 0..TRIES {
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+        make: &UpdateFn<'_>,
+        applied: AppliedAfter,
+    ) -> Result<JsonResponse, ApiStatus> {
+        let key = key(request);
+        for _ in 0..MAX_ATTEMPTS {
             let old = self.current(kind, &key)?;
             let mut new = make(&old)?;
             let version = text(&new, "resourceVersion").to_owned();
             if !version.is_empty() && version != text(&old, "resourceVersion") {
-                return Err(Refusal::modified(kind, &key.1));
+                return Err(ApiStatus::modified(kind, &key.1));
             }
             let uid = text(&new, "uid");
             if !uid.is_empty() && uid != text(&old, "uid") {
                 return Err(other_uid(kind, &key, uid, text(&old, "uid")));
             }
-            let mut warnings = prepare::prune(&mut new, kind, asked)?;
-            keep(&mut new, &old, kind, &asked.subresource);
-            let mut admission = Admission::new(asked, kind, "UPDATE", new, Value::clone(&old));
+            let mut warnings = prepare::prune(&mut new, kind, request)?;
+            keep(&mut new, &old, kind, &request.subresource);
+            let mut admission =
+                AdmissionChain::new(request, kind, "UPDATE", new, Value::clone(&old));
             self.mutate(&mut admission).await?;
             let mut new = admission.object.clone();
-            prepare::prune(&mut new, kind, asked)?;
-            keep(&mut new, &old, kind, &asked.subresource);
+            prepare::prune(&mut new, kind, request)?;
+            keep(&mut new, &old, kind, &request.subresource);
             allowed(&new, &old, kind)?;
             prepare::check(&new, kind)?;
             admission.object = new;
             self.validate(&mut admission).await?;
             warnings.append(&mut admission.warnings);
-            let written = self.replace(asked, kind, &key, &old, admission.object, &applied)?;
+            let written = self.replace(request, kind, &key, &old, admission.object, &applied)?;
             if let Some(object) = written {
-                return Ok(Answer::new(200, &object).warned(warnings));
+                return Ok(JsonResponse::new(200, &object).warned(warnings));
             }
         }
-        Err(Refusal::modified(kind, &key.1))
+        Err(ApiStatus::modified(kind, &key.1))
     }
 
-    pub(super) fn current(&self, kind: &Kind, key: &Key) -> Result<Arc<Value>, Refusal> {
+    pub(super) fn current(
+        &self,
+        kind: &ResourceKind,
+        key: &ObjectKey,
+    ) -> Result<Arc<Value>, ApiStatus> {
         let state = self.state();
         let table = state
             .tables
             .get(&kind.qualified())
             .ok_or_else(no_such_resource)?;
         let object = table.objects.get(key).cloned();
-        object.ok_or_else(|| Refusal::not_found(kind, &key.1))
+        object.ok_or_else(|| ApiStatus::not_found(kind, &key.1))
     }
 
     /// Replaces the object that was read; `None` if it has changed since.
     fn replace(
         &self,
-        asked: &Asked,
-        kind: &Kind,
-        key: &Key,
+        request: &ResourceRequest,
+        kind: &ResourceKind,
+        key: &ObjectKey,
         old: &Arc<Value>,
         new: Value,
-        applied: &Applied,
-    ) -> Result<Option<Arc<Value>>, Refusal> {
+        applied: &AppliedAfter,
+    ) -> Result<Option<Arc<Value>>, ApiStatus> {
         let mut state = self.state();
         let table = state
             .tables
             .get_mut(&kind.qualified())
             .ok_or_else(no_such_resource)?;
         let found = table.objects.get(key);
-        let found = found.ok_or_else(|| Refusal::not_found(kind, &key.1))?;
+        let found = found.ok_or_else(|| ApiStatus::not_found(kind, &key.1))?;
         if !Arc::ptr_eq(found, old) {
             return Ok(None);
         }
-        if asked.is_dry_run() {
+        if request.is_dry_run() {
             return Ok(Some(Arc::new(new)));
         }
         if let Some(applied) = applied {
@@ -132,12 +141,12 @@ impl Shared {
         }
         let released = released(&new);
         let left = if released { None } else { Some(new) };
-        self.commit(&mut state, asked, kind, key, left).map(Some)
+        self.commit(&mut state, request, kind, key, left).map(Some)
     }
 }
 
-pub(super) fn key(asked: &Asked) -> Key {
-    (asked.namespace().to_owned(), asked.name().to_owned())
+pub(super) fn key(request: &ResourceRequest) -> ObjectKey {
+    (request.namespace().to_owned(), request.name().to_owned())
 }
 
 /// Returns true if the object is marked for deletion and nothing holds it any more.
@@ -151,17 +160,22 @@ fn released(object: &Value) -> bool {
     members["deletionTimestamp"].is_string() && !held && grace.unwrap_or(0) == 0 && !namespace
 }
 
-pub(super) fn other_uid(kind: &Kind, key: &Key, wanted: &str, found: &str) -> Refusal {
+pub(super) fn other_uid(
+    kind: &ResourceKind,
+    key: &ObjectKey,
+    wanted: &str,
+    found: &str,
+) -> ApiStatus {
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
          Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
         kind.registry_key(&key.0, &key.1)
     );
-    Refusal::conflict(&kind.plural, &kind.group, &key.1, &why)
+    ApiStatus::conflict(&kind.plural, &kind.group, &key.1, &why)
 }
 
 /// Restores the fields that a write cannot change, and updates the generation.
-fn keep(new: &mut Value, old: &Value, kind: &Kind, subresource: &str) {
+fn keep(new: &mut Value, old: &Value, kind: &ResourceKind, subresource: &str) {
     let status = |value: &Value| value.get("status").cloned();
     let given = status(new);
     match subresource {
@@ -217,7 +231,7 @@ fn keep(new: &mut Value, old: &Value, kind: &Kind, subresource: &str) {
 }
 
 /// Rejects changes of immutable fields.
-fn allowed(new: &Value, old: &Value, kind: &Kind) -> Result<(), Refusal> {
+fn allowed(new: &Value, old: &Value, kind: &ResourceKind) -> Result<(), ApiStatus> {
     let finalizers = |object: &Value| -> Vec<Value> {
         let list = object["metadata"]["finalizers"].as_array();
         list.cloned().unwrap_or_default()
@@ -228,8 +242,8 @@ fn allowed(new: &Value, old: &Value, kind: &Kind) -> Result<(), Refusal> {
         .filter(|f| !before.contains(f))
         .collect();
     let refused = |field: &str, message: &str| {
-        let cause = Cause::new("FieldValueForbidden", field, message);
-        Err(Refusal::invalid(kind, text(new, "name"), &[cause]))
+        let cause = FieldCause::new("FieldValueForbidden", field, message);
+        Err(ApiStatus::invalid(kind, text(new, "name"), &[cause]))
     };
     if old["metadata"]["deletionTimestamp"].is_string() && !more.is_empty() {
         return refused(

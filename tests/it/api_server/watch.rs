@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Shared,
+    ServerState,
     faults::FaultAction,
     notify::Listener,
     read::shown,
-    resource_request::Asked,
-    response::{Refusal, streamed},
+    resource_request::ResourceRequest,
+    response::{ApiStatus, streamed},
     selectors::Selector,
-    store::{Event, Table},
+    store::{ResourceTable, StoreEvent},
 };
 
 /// The annotation of the bookmark after the initial events.
-const END: &str = "k8s.io/initial-events-end";
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// The bookmark before the end comes this much earlier, unless the watch is too short for one.
-const BEFORE_END: Duration = Duration::from_secs(2);
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 const FIRST_BOOKMARK: Duration = Duration::from_secs(1);
 
 struct Watcher {
-    shared: Arc<Shared>,
-    asked: Asked,
+    shared: Arc<ServerState>,
+    request: ResourceRequest,
     table: String,
     selector: Selector,
     /// The revision up to which events were sent.
@@ -45,13 +45,13 @@ struct Watcher {
     changed: Listener,
 }
 
-impl Shared {
+impl ServerState {
     pub(super) fn watch(
         self: &Arc<Self>,
-        asked: Asked,
+        request: ResourceRequest,
         action: &FaultAction,
-    ) -> Result<Response<Body>, Refusal> {
-        let mut watcher = Watcher::begin(Arc::clone(self), asked, action)?;
+    ) -> Result<Response<Body>, ApiStatus> {
+        let mut watcher = Watcher::begin(Arc::clone(self), request, action)?;
         watcher.first()?;
         let body = stream::unfold(watcher, |mut watcher| async move {
             let next = watcher.next().await?;
@@ -62,15 +62,19 @@ impl Shared {
 }
 
 impl Watcher {
-    fn begin(shared: Arc<Shared>, asked: Asked, action: &FaultAction) -> Result<Self, Refusal> {
+    fn begin(
+        shared: Arc<ServerState>,
+        request: ResourceRequest,
+        action: &FaultAction,
+    ) -> Result<Self, ApiStatus> {
         let now = Instant::now();
         let state = shared.state();
-        let table = state.table(&asked)?;
-        let seconds = asked.query("timeoutSeconds").and_then(|s| s.parse().ok());
+        let table = state.table(&request)?;
+        let seconds = request.query("timeoutSeconds").and_then(|s| s.parse().ok());
         let timeout = seconds.filter(|s| *s > 0).map(Duration::from_secs);
         let mut bookmarks = VecDeque::new();
-        if asked.is_true("allowWatchBookmarks") {
-            let end = timeout.and_then(|timeout| timeout.checked_sub(BEFORE_END));
+        if request.is_true("allowWatchBookmarks") {
+            let end = timeout.and_then(|timeout| timeout.checked_sub(BOOKMARK_BEFORE_END));
             let end = end.filter(|end| *end > FIRST_BOOKMARK);
             let every = shared.bookmark_every;
             let times = (1..).map_while(|n| every.checked_mul(n));
@@ -79,8 +83,8 @@ impl Watcher {
             bookmarks.extend(periodic.chain(end).map(|at| now + at));
         }
         Ok(Self {
-            table: asked.qualified(),
-            selector: Selector::of(&asked, &table.kind)?,
+            table: request.qualified(),
+            selector: Selector::of(&request, &table.kind)?,
             told: 0,
             ready: VecDeque::new(),
             ended: false,
@@ -88,9 +92,9 @@ impl Watcher {
             deadline: timeout.map(|timeout| now + timeout),
             dropped_at: action.drop_after.map(|after| now + after),
             bookmarks,
-            drops: (table.drops, shared.drops_of(&asked.client)),
-            changed: table.tell.listen(),
-            asked,
+            drops: (table.drops, shared.drops_of(&request.client)),
+            changed: table.notifier.listen(),
+            request,
             shared: {
                 drop(state);
                 shared
@@ -99,19 +103,19 @@ impl Watcher {
     }
 
     /// Queues the initial events.
-    fn first(&mut self) -> Result<(), Refusal> {
+    fn first(&mut self) -> Result<(), ApiStatus> {
         let shared = Arc::clone(&self.shared);
         let state = shared.state();
-        let table = state.table(&self.asked)?;
-        let asked = self.asked.query("resourceVersion").unwrap_or_default();
-        let since: u64 = match asked {
+        let table = state.table(&self.request)?;
+        let request = self.request.query("resourceVersion").unwrap_or_default();
+        let since: u64 = match request {
             "" => 0,
             text => text
                 .parse()
-                .map_err(|_| Refusal::bad_request("invalid resource version"))?,
+                .map_err(|_| ApiStatus::bad_request("invalid resource version"))?,
         };
-        let streams = self.asked.is_true("sendInitialEvents");
-        let without = self.asked.query("sendInitialEvents") == Some("false");
+        let streams = self.request.is_true("sendInitialEvents");
+        let without = self.request.query("sendInitialEvents") == Some("false");
         if !streams && since > 0 {
             self.told = since;
             if since < table.since {
@@ -130,8 +134,8 @@ impl Watcher {
                 self.ready.push_back(line);
             }
         }
-        if streams && self.asked.is_true("allowWatchBookmarks") {
-            let bookmark = self.bookmark(table, json!({END: "true"}));
+        if streams && self.request.is_true("allowWatchBookmarks") {
+            let bookmark = self.bookmark(table, json!({INITIAL_EVENTS_END: "true"}));
             self.ready.push_back(bookmark);
         }
         Ok(())
@@ -147,9 +151,9 @@ impl Watcher {
                 return None;
             }
             let due = match self.gather() {
-                Gathered::Lines => continue,
-                Gathered::Nothing { due } => due,
-                Gathered::Dropped => {
+                WatchProgress::Lines => continue,
+                WatchProgress::Nothing { due } => due,
+                WatchProgress::Dropped => {
                     self.ended = true;
                     return Some(Err(io::ErrorKind::ConnectionReset.into()));
                 }
@@ -163,29 +167,29 @@ impl Watcher {
             let wake = times.into_iter().flatten().min();
             tokio::select! {
                 biased;
-                () = self.changed.rung() => {}
+                () = self.changed.wait() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
     }
 
     /// Collects the events to send now.
-    fn gather(&mut self) -> Gathered {
+    fn gather(&mut self) -> WatchProgress {
         let now = Instant::now();
         let shared = Arc::clone(&self.shared);
-        self.changed.hear();
+        self.changed.try_wait();
         let state = shared.state();
         let Some(table) = state.tables.get(&self.table) else {
             self.ended = true;
-            return Gathered::Lines;
+            return WatchProgress::Lines;
         };
-        let drops = (table.drops, shared.drops_of(&self.asked.client));
+        let drops = (table.drops, shared.drops_of(&self.request.client));
         if drops != self.drops || self.dropped_at.is_some_and(|at| at <= now) {
-            return Gathered::Dropped;
+            return WatchProgress::Dropped;
         }
         if self.told < table.forgotten {
             self.too_old(self.told, table);
-            return Gathered::Lines;
+            return WatchProgress::Lines;
         }
         let lag = self.lag();
         let mut due = None;
@@ -210,18 +214,18 @@ impl Watcher {
             self.ended = true;
         }
         if self.ready.is_empty() && !self.ended {
-            return Gathered::Nothing { due };
+            return WatchProgress::Nothing { due };
         }
-        Gathered::Lines
+        WatchProgress::Lines
     }
 
     fn lag(&self) -> Duration {
-        self.lag.max(self.shared.lag_of(&self.asked.client))
+        self.lag.max(self.shared.lag_of(&self.request.client))
     }
 
     /// Returns an event as this watch sees it: an object entering its selection is added, one
     /// leaving it is deleted.
-    fn event(&self, event: &Event) -> Option<Bytes> {
+    fn event(&self, event: &StoreEvent) -> Option<Bytes> {
         let wants = |object: &Value| self.selector.wants(object);
         let before = event.old.as_deref().is_some_and(wants);
         let after = !event.deleted && wants(&event.new);
@@ -237,14 +241,14 @@ impl Watcher {
         }
     }
 
-    fn too_old(&mut self, since: u64, table: &Table) {
+    fn too_old(&mut self, since: u64, table: &ResourceTable) {
         let message = format!("too old resource version: {since} ({})", table.since);
-        let status = Refusal::expired(&message).status();
+        let status = ApiStatus::expired(&message).status();
         self.ready.push_back(line("ERROR", &status));
         self.ended = true;
     }
 
-    fn bookmark(&self, table: &Table, annotations: Value) -> Bytes {
+    fn bookmark(&self, table: &ResourceTable, annotations: Value) -> Bytes {
         let mut object = json!({
             "apiVersion": table.kind.api_version(), "kind": table.kind.kind,
             "metadata": {"resourceVersion": self.told.to_string()},
@@ -256,11 +260,11 @@ impl Watcher {
     }
 
     fn line(&self, what: &str, object: &Value) -> Bytes {
-        line(what, &shown(object, &self.asked))
+        line(what, &shown(object, &self.request))
     }
 }
 
-enum Gathered {
+enum WatchProgress {
     /// Events are queued, or the end is reached.
     Lines,
     /// A delayed event is due at a time.

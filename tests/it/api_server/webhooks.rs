@@ -17,9 +17,9 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::{Service, ServiceExt as _};
 
-use super::{ApiServer, locked, resource_request::Asked, selectors::Selector};
+use super::{ApiServer, locked, resource_request::ResourceRequest, selectors::Selector};
 
-type Called = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+type CallFuture = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
 type Condition = dyn Fn(&Value) -> bool + Send + Sync;
 
@@ -35,7 +35,7 @@ pub(crate) struct Webhook {
     namespaces: Option<Selector>,
     when: Option<Arc<Condition>>,
     pub(super) timeout: Duration,
-    call: Arc<dyn Fn(Value) -> Called + Send + Sync>,
+    call: Arc<dyn Fn(Value) -> CallFuture + Send + Sync>,
     calls: Arc<AtomicU64>,
 }
 
@@ -111,11 +111,16 @@ impl Webhook {
         self
     }
 
-    pub(super) fn matches(&self, operation: &str, asked: &Asked, labels: Option<&Value>) -> bool {
+    pub(super) fn matches(
+        &self,
+        operation: &str,
+        request: &ResourceRequest,
+        labels: Option<&Value>,
+    ) -> bool {
         let has = |list: &[String], wanted: &str| list.iter().any(|is| is == "*" || is == wanted);
-        let resource = match asked.subresource.as_str() {
-            "" => asked.qualified(),
-            subresource => format!("{}/{subresource}", asked.qualified()),
+        let resource = match request.subresource.as_str() {
+            "" => request.qualified(),
+            subresource => format!("{}/{subresource}", request.qualified()),
         };
         let selected = match (&self.namespaces, labels) {
             (Some(selector), Some(namespace)) => selector.wants(namespace),
@@ -130,7 +135,7 @@ impl Webhook {
     }
 
     /// Calls the webhook and returns the `response` of its review.
-    pub(super) async fn asked(&self, review: &Value) -> Result<Value, String> {
+    pub(super) async fn send(&self, review: &Value) -> Result<Value, String> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answered = tokio::time::timeout(self.timeout, (self.call)(review.clone())).await;
         let mut answered = answered.map_err(|_| "context deadline exceeded".to_owned())??;
@@ -143,7 +148,10 @@ impl Webhook {
 }
 
 /// Calls a service over HTTP as the API server calls a webhook.
-pub(crate) fn posting<S>(service: S, path: &str) -> impl Fn(Value) -> Called + Send + Sync + 'static
+pub(crate) fn posting<S>(
+    service: S,
+    path: &str,
+) -> impl Fn(Value) -> CallFuture + Send + Sync + 'static
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
     S::Future: Send,

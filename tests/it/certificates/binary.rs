@@ -22,9 +22,9 @@ use tokio::time::sleep;
 
 use super::{
     fixture::{CONFIGURATIONS, Told, certificates, holds},
-    serving::{Connection, NAME, PATIENCE, Serving, curl, review},
+    serving::{SERVICE_NAME, ServingReplica, TIMEOUT, WebhookConnection, curl, review},
 };
-use crate::api_server::{ApiServer, Failure, Rule, Settings};
+use crate::api_server::{ApiServer, FaultRule, InjectedFailure, StandInSettings};
 
 pub(super) fn trials() -> Vec<Trial> {
     let has_curl = Command::new("curl").arg("--version").output();
@@ -51,9 +51,9 @@ where
 
 /// Returns an API server in real time, with the webhooks.
 fn api_server() -> Result<ApiServer, Failed> {
-    let server = ApiServer::with(Settings {
+    let server = ApiServer::with(StandInSettings {
         clock: Arc::new(Timestamp::now),
-        ..Settings::default()
+        ..StandInSettings::default()
     });
     server.namespace("nadmit", &[]);
     for kind in ["Mutating", "Validating"] {
@@ -101,21 +101,24 @@ fn soon_due(server: &ApiServer) -> Told {
 
 /// The outcomes of the reviews.
 #[derive(Default)]
-struct Counted {
+struct ReviewCounts {
     answered: AtomicU64,
     failed: std::sync::Mutex<Vec<String>>,
     over: AtomicBool,
 }
 
 /// Calls a replica continuously: over a persistent connection, and over new ones.
-async fn load(address: SocketAddr, server: ApiServer, counted: Arc<Counted>) -> Told {
+async fn load(address: SocketAddr, server: ApiServer, counted: Arc<ReviewCounts>) -> Told {
     let mut view = bundle(&server);
     let mut noticed = Instant::now();
-    let mut lasting = Connection::open(address, &view).await?;
+    let mut lasting = WebhookConnection::open(address, &view).await?;
     while !counted.over.load(Ordering::Relaxed) {
         let asked = async {
             lasting.review().await?;
-            Connection::open(address, &view).await?.review().await
+            WebhookConnection::open(address, &view)
+                .await?
+                .review()
+                .await
         };
         match asked.await {
             Ok(()) => counted.answered.fetch_add(2, Ordering::Relaxed),
@@ -141,25 +144,25 @@ async fn change() -> Told {
         .stored("secrets", "nadmit", "nadmit-tls")
         .ok_or("no Secret")?;
     let replicas = [
-        Serving::start(&folder, &server, "a")?,
-        Serving::start(&folder, &server, "b")?,
+        ServingReplica::start(&folder, &server, "a")?,
+        ServingReplica::start(&folder, &server, "b")?,
     ];
     for replica in &replicas {
         replica.is_ready().await?;
     }
     let first = bundle(&server);
     holds(certificates(&first).len() <= 2, first)?;
-    let counted = Arc::new(Counted::default());
+    let counted = Arc::new(ReviewCounts::default());
     let loads = replicas.each_ref().map(|replica| {
         let (server, counted) = (server.clone(), Arc::clone(&counted));
         tokio::spawn(load(replica.webhooks, server, counted))
     });
-    let old = Connection::open(replicas[0].webhooks, &bundle(&server))
+    let old = WebhookConnection::open(replicas[0].webhooks, &bundle(&server))
         .await?
         .shown;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     for replica in &replicas {
-        while Connection::open(replica.webhooks, &bundle(&server))
+        while WebhookConnection::open(replica.webhooks, &bundle(&server))
             .await?
             .shown
             == old
@@ -189,14 +192,14 @@ async fn change() -> Told {
 }
 
 /// Calls a replica with curl, with the bundle in a file.
-fn by_curl(folder: &TempDir, replica: &Serving, bundle: &[u8]) -> Told {
+fn by_curl(folder: &TempDir, replica: &ServingReplica, bundle: &[u8]) -> Told {
     let file = folder.path().join("ca.crt");
     fs::write(&file, bundle)?;
     let file = file.display().to_string();
     let port = replica.webhooks.port();
     let (url, resolve) = (
-        format!("https://{NAME}:{port}/validate"),
-        format!("{NAME}:{port}:127.0.0.1"),
+        format!("https://{SERVICE_NAME}:{port}/validate"),
+        format!("{SERVICE_NAME}:{port}:127.0.0.1"),
     );
     let json = "Content-Type: application/json";
     let said = curl(&[
@@ -214,7 +217,7 @@ fn by_curl(folder: &TempDir, replica: &Serving, bundle: &[u8]) -> Told {
 }
 
 /// Checks that no line of the log, at the finest level, has a part of a key in it.
-fn holds_no_key(replica: &Serving, secrets: &[&Value]) -> Told {
+fn holds_no_key(replica: &ServingReplica, secrets: &[&Value]) -> Told {
     let log = fs::read_to_string(&replica.log)?;
     holds(
         log.contains("was written anew") || log.contains("reloaded"),
@@ -236,9 +239,13 @@ fn holds_no_key(replica: &Serving, secrets: &[&Value]) -> Told {
 
 async fn readiness() -> Told {
     let (server, folder) = (api_server()?, tempfile::tempdir()?);
-    server.fault(Rule::of("create", "secrets", Failure::Forbidden.into()));
-    let replica = Serving::start(&folder, &server, "a")?;
-    let until = Instant::now() + PATIENCE;
+    server.fault(FaultRule::of(
+        "create",
+        "secrets",
+        InjectedFailure::Forbidden.into(),
+    ));
+    let replica = ServingReplica::start(&folder, &server, "a")?;
+    let until = Instant::now() + TIMEOUT;
     // The networks have been loaded.
     while !replica
         .get("/metrics")?
@@ -260,6 +267,6 @@ async fn readiness() -> Told {
     holds((89 * 86_400..=90 * 86_400).contains(&left), left)?;
     holds(page.contains("nadmit_certificate_renewal_failed 0"), page)?;
     // The first pass updated the webhooks; the served certificate is trusted from the beginning.
-    let mut connection = Connection::open(replica.webhooks, &bundle(&server)).await?;
+    let mut connection = WebhookConnection::open(replica.webhooks, &bundle(&server)).await?;
     connection.review().await
 }

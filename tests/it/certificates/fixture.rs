@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::api_server::{ApiServer, Settings};
+use crate::api_server::{ApiServer, StandInSettings};
 
 pub(super) type Told = Result<(), Failed>;
 
@@ -54,12 +54,12 @@ where
 
 /// A wall clock that follows tokio's time, and can be set.
 #[derive(Clone)]
-pub(super) struct Wall {
+pub(super) struct OffsetClock {
     began: Instant,
     offset: Arc<AtomicI64>,
 }
 
-impl Wall {
+impl OffsetClock {
     pub(super) fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -94,33 +94,33 @@ impl Wall {
 }
 
 /// A cluster with nadmit's namespace, and its time.
-pub(super) struct Stage {
+pub(super) struct CertificateFixture {
     pub(super) server: ApiServer,
-    pub(super) wall: Wall,
+    pub(super) wall: OffsetClock,
     pub(super) options: CertificateOptions,
     /// Trusted certificates with the time of their verification, by bundle and certificate.
     believed: RefCell<BTreeMap<(String, Vec<u8>), Instant>>,
 }
 
 /// The time for which a successful verification is cached: certificates expire later than that.
-const SURE: Duration = Duration::from_secs(20);
+const TRUST_CACHE_TTL: Duration = Duration::from_secs(20);
 
 /// A replica that maintains the certificate.
-pub(super) struct Replica {
+pub(super) struct CertificateReplica {
     pub(super) shown: Receiver<Option<Arc<Pair>>>,
     pub(super) failed: Gauge,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Stage {
+impl CertificateFixture {
     /// Returns a cluster without webhook configurations.
     pub(super) fn empty() -> Self {
-        let wall = Wall::new();
+        let wall = OffsetClock::new();
         let time = wall.clone();
-        let server = ApiServer::with(Settings {
+        let server = ApiServer::with(StandInSettings {
             clock: Arc::new(move || time.now()),
-            ..Settings::default()
+            ..StandInSettings::default()
         });
         server.namespace("nadmit", &[]);
         let options = CertificateOptions::new("nadmit", "nadmit-tls", "nadmit", "nadmit");
@@ -134,9 +134,9 @@ impl Stage {
 
     /// Returns a cluster with both webhook configurations.
     pub(super) fn new() -> Self {
-        let stage = Self::empty();
-        stage.register();
-        stage
+        let fixture = Self::empty();
+        fixture.register();
+        fixture
     }
 
     /// Applies the webhook configurations as they are in git: without any `caBundle`.
@@ -147,17 +147,17 @@ impl Stage {
     }
 
     /// Starts a replica whose clock is that of the API server.
-    pub(super) fn replica(&self, name: &str) -> Replica {
+    pub(super) fn replica(&self, name: &str) -> CertificateReplica {
         self.replica_with(name, &self.wall)
     }
 
-    pub(super) fn replica_with(&self, name: &str, wall: &Wall) -> Replica {
+    pub(super) fn replica_with(&self, name: &str, wall: &OffsetClock) -> CertificateReplica {
         let client = self.server.named(name).client();
         let failed = Gauge::default();
         let options = self.options.clone();
         let keeper = CertificateKeeper::new(client, options, wall.clock(), failed.clone());
         let stop = CancellationToken::new();
-        Replica {
+        CertificateReplica {
             shown: keeper.shown(),
             failed,
             task: tokio::spawn(keeper.run(stop.clone())),
@@ -212,7 +212,10 @@ impl Stage {
     pub(super) fn believes(&self, bundle: &str, shown: &Pair) -> bool {
         let key = (bundle.to_owned(), shown.cert.clone());
         let mut believed = self.believed.borrow_mut();
-        if believed.get(&key).is_some_and(|then| then.elapsed() < SURE) {
+        if believed
+            .get(&key)
+            .is_some_and(|then| then.elapsed() < TRUST_CACHE_TTL)
+        {
             return true;
         }
         let chain = shown.identity().map(|identity| identity.cert);
@@ -226,7 +229,7 @@ impl Stage {
     }
 
     /// Returns true if every API server would trust this replica.
-    pub(super) fn is_served_by(&self, replica: &Replica) -> bool {
+    pub(super) fn is_served_by(&self, replica: &CertificateReplica) -> bool {
         let Some(shown) = replica.shows() else {
             return false;
         };
@@ -241,7 +244,7 @@ impl Stage {
     }
 }
 
-impl Replica {
+impl CertificateReplica {
     pub(super) fn shows(&self) -> Option<Arc<Pair>> {
         self.shown.borrow().clone()
     }
@@ -260,7 +263,7 @@ impl Replica {
     }
 }
 
-impl Drop for Replica {
+impl Drop for CertificateReplica {
     fn drop(&mut self) {
         self.crash();
     }

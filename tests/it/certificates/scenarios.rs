@@ -5,9 +5,10 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::fixture::{
-    CONFIGURATIONS, Stage, Told, certificates, holds, same, seconds, short_lives, trial,
+    CONFIGURATIONS, CertificateFixture, Told, certificates, holds, same, seconds, short_lives,
+    trial,
 };
-use crate::api_server::{Failure, FaultAction, Rule};
+use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -34,71 +35,71 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 async fn bootstrap() -> Told {
-    let stage = Stage::new();
-    let replica = stage.replica("a");
+    let fixture = CertificateFixture::new();
+    let replica = fixture.replica("a");
     seconds(5).await;
-    holds(stage.is_served_by(&replica), "it is not")?;
-    let secret = stage.secret().ok_or("no Secret")?;
+    holds(fixture.is_served_by(&replica), "it is not")?;
+    let secret = fixture.secret().ok_or("no Secret")?;
     same(&secret["type"], &json!("kubernetes.io/tls"))?;
     let data = secret["data"].as_object().ok_or("no data")?;
     let entries: Vec<&str> = data.keys().map(String::as_str).collect();
     same(entries, vec!["ca.crt", "ca.key", "tls.crt", "tls.key"])?;
     let shown = replica.shows().ok_or("nothing is shown")?;
-    same(&stage.entry("tls.crt")?, &shown.cert)?;
+    same(&fixture.entry("tls.crt")?, &shown.cert)?;
     // For every name of the Service.
     let chain = shown.identity()?.cert;
-    let bundle = &certificates(&stage.bundles()[0]);
+    let bundle = &certificates(&fixture.bundles()[0]);
     let all = ["", ".nadmit", ".nadmit.svc", ".nadmit.svc.cluster.local"];
     let names = all.map(|rest| format!("nadmit{rest}"));
     holds(
-        nadmit::pki::verify(&chain, bundle, &names, stage.wall.now()),
+        nadmit::pki::verify(&chain, bundle, &names, fixture.wall.now()),
         "a name is missing",
     )?;
     same(replica.failed.get(), 0)
 }
 
 async fn two_begin() -> Told {
-    let stage = Stage::new();
-    let (a, b) = (stage.replica("a"), stage.replica("b"));
+    let fixture = CertificateFixture::new();
+    let (a, b) = (fixture.replica("a"), fixture.replica("b"));
     seconds(10).await;
     holds(a.shows().is_some() && a.shows() == b.shows(), "they do not")?;
-    holds(stage.is_served_by(&a), "nobody trusts them")?;
-    same(stage.writes("create", "secrets"), 1)?;
-    same(stage.writes("update", "secrets"), 0)?;
-    same(stage.writes("patch", CONFIGURATIONS[0]), 1)?;
+    holds(fixture.is_served_by(&a), "nobody trusts them")?;
+    same(fixture.writes("create", "secrets"), 1)?;
+    same(fixture.writes("update", "secrets"), 0)?;
+    same(fixture.writes("patch", CONFIGURATIONS[0]), 1)?;
     same((a.failed.get(), b.failed.get()), (0, 0))
 }
 
 async fn later_webhooks() -> Told {
-    let stage = Stage::empty();
-    let replica = stage.replica("a");
+    let fixture = CertificateFixture::empty();
+    let replica = fixture.replica("a");
     seconds(60).await;
     holds(replica.shows().is_some(), "it waits for webhooks")?;
     same(replica.failed.get(), 0)?;
-    stage.register();
+    fixture.register();
     seconds(3).await;
-    holds(stage.is_served_by(&replica), "they are not found")
+    holds(fixture.is_served_by(&replica), "they are not found")
 }
 
 async fn others() -> Told {
-    let stage = Stage::new();
+    let fixture = CertificateFixture::new();
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": "nadmit-tls", "namespace": "nadmit", "labels": {"team": "x"}},
         "data": {"tls.crt": "", "tls.key": "", "note": "eA=="},
     });
-    stage.server.put(secret);
-    let replica = stage.replica("a");
+    fixture.server.put(secret);
+    let replica = fixture.replica("a");
     seconds(5).await;
     holds(
-        stage.is_served_by(&replica),
+        fixture.is_served_by(&replica),
         "an empty Secret is not filled",
     )?;
-    let secret = stage.secret().ok_or("no Secret")?;
+    let secret = fixture.secret().ok_or("no Secret")?;
     same(&secret["data"]["note"], &json!("eA=="))?;
     same(&secret["metadata"]["labels"], &json!({"team": "x"}))?;
     for kind in CONFIGURATIONS {
-        let found = stage
+        let found = fixture
             .server
             .stored(kind, "", "nadmit")
             .ok_or("it is gone")?;
@@ -113,39 +114,39 @@ async fn others() -> Told {
 }
 
 async fn quiet() -> Told {
-    let stage = Stage::new();
-    let (_a, _b) = (stage.replica("a"), stage.replica("b"));
+    let fixture = CertificateFixture::new();
+    let (_a, _b) = (fixture.replica("a"), fixture.replica("b"));
     seconds(10).await;
-    let before = stage.server.written();
+    let before = fixture.server.written();
     seconds(900).await;
-    same(stage.server.written(), before)
+    same(fixture.server.written(), before)
 }
 
 async fn written_over() -> Told {
-    let stage = Stage::new();
-    let replica = stage.replica("a");
+    let fixture = CertificateFixture::new();
+    let replica = fixture.replica("a");
     seconds(5).await;
-    let bundles = stage.bundles();
+    let bundles = fixture.bundles();
     // As when a user applies the manifests from git.
     for _ in 0..3 {
-        stage.register();
+        fixture.register();
         seconds(11).await;
-        same(stage.bundles(), bundles.clone())?;
+        same(fixture.bundles(), bundles.clone())?;
     }
     let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/nadmit";
-    stage.delete(path).await?;
+    fixture.delete(path).await?;
     seconds(30).await;
     same(replica.failed.get(), 0)?;
-    stage.register();
+    fixture.register();
     seconds(3).await;
-    same(stage.bundles(), bundles)
+    same(fixture.bundles(), bundles)
 }
 
 type Damage = fn(&mut Value);
 
 async fn damage() -> Told {
     let text = |bytes: &[u8]| Value::from(STANDARD.encode(bytes));
-    let other = Stage::new();
+    let other = CertificateFixture::new();
     let _replica = other.replica("a");
     seconds(5).await;
     let strange = other.secret().ok_or("no Secret")?["data"].clone();
@@ -180,33 +181,33 @@ async fn damage() -> Told {
 
 /// However a Secret is damaged, callers are served all the time, and the Secret is repaired.
 async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> Told {
-    let stage = Stage::new();
-    let replicas = [stage.replica("a"), stage.replica("b")];
+    let fixture = CertificateFixture::new();
+    let replicas = [fixture.replica("a"), fixture.replica("b")];
     seconds(10).await;
-    stage.edit(damage)?;
-    let written = stage.writes("update", "secrets");
+    fixture.edit(damage)?;
+    let written = fixture.writes("update", "secrets");
     for second in 0..200 {
         for replica in &replicas {
-            holds(stage.is_served_by(replica), (words, second))?;
+            holds(fixture.is_served_by(replica), (words, second))?;
         }
         seconds(1).await;
     }
     same(replicas[0].shows(), replicas[1].shows())?;
     let shown = replicas[0].shows().ok_or("nothing is shown")?;
-    same(&stage.entry("tls.crt")?, &shown.cert)?;
-    let writes = stage.writes("update", "secrets") - written;
+    same(&fixture.entry("tls.crt")?, &shown.cert)?;
+    let writes = fixture.writes("update", "secrets") - written;
     // It is repaired, and perhaps a new CA is introduced.
     holds(writes <= 2, (words, writes))?;
     // A new replica can start with the repaired Secret.
-    let fresh = stage.replica("c");
+    let fresh = fixture.replica("c");
     seconds(1).await;
-    holds(stage.is_served_by(&fresh), words)
+    holds(fixture.is_served_by(&fresh), words)
 }
 
 async fn renewal() -> Told {
-    let mut stage = Stage::new();
-    stage.options.lives = short_lives();
-    let replicas = [stage.replica("a"), stage.replica("b")];
+    let mut fixture = CertificateFixture::new();
+    fixture.options.lives = short_lives();
+    let replicas = [fixture.replica("a"), fixture.replica("b")];
     seconds(10).await;
     let mut shown = Vec::new();
     let mut bundles = Vec::new();
@@ -216,9 +217,9 @@ async fn renewal() -> Told {
             if !shown.contains(&now) {
                 shown.push(now);
             }
-            holds(stage.is_served_by(replica), "one is refused")?;
+            holds(fixture.is_served_by(replica), "one is refused")?;
         }
-        for one in stage.bundles() {
+        for one in fixture.bundles() {
             if !bundles.contains(&one) {
                 bundles.push(one);
             }
@@ -229,7 +230,7 @@ async fn renewal() -> Told {
     // later.
     holds((11..=16).contains(&shown.len()), shown.len())?;
     // It requested no more than its roles grant (deploy/overlays/self-managed).
-    let asked = stage.server.asked();
+    let asked = fixture.server.request_counts();
     let mut asked: Vec<String> = asked
         .keys()
         .map(|(verb, what)| format!("{verb} {what}"))
@@ -252,94 +253,98 @@ async fn renewal() -> Told {
 }
 
 async fn one_lacks() -> Told {
-    let stage = Stage::new();
-    let replica = stage.replica("a");
+    let fixture = CertificateFixture::new();
+    let replica = fixture.replica("a");
     seconds(5).await;
     let before = replica.shows();
-    let denied = FaultAction::from(Failure::Forbidden);
+    let denied = FaultAction::from(InjectedFailure::Forbidden);
     let kind = "validatingwebhookconfigurations";
-    stage.server.fault(Rule::of("patch", kind, denied));
-    stage.edit(|secret| secret["data"]["ca.key"] = json!("eA=="))?;
+    fixture.server.fault(FaultRule::of("patch", kind, denied));
+    fixture.edit(|secret| secret["data"]["ca.key"] = json!("eA=="))?;
     seconds(900).await;
     same(replica.shows(), before.clone())?;
-    holds(stage.is_served_by(&replica), "it is refused")?;
+    holds(fixture.is_served_by(&replica), "it is refused")?;
     same(replica.failed.get(), 1)?;
     // An unknown certificate is as bad as a missing one.
-    stage.server.heal();
-    let denied = FaultAction::from(Failure::Forbidden);
-    stage.server.fault(Rule::of("get", kind, denied));
+    fixture.server.heal();
+    let denied = FaultAction::from(InjectedFailure::Forbidden);
+    fixture.server.fault(FaultRule::of("get", kind, denied));
     seconds(900).await;
     same(replica.shows(), before.clone())?;
-    stage.server.heal();
+    fixture.server.heal();
     seconds(60).await;
     same(replica.shows(), before.clone())?;
     seconds(120).await;
     holds(replica.shows() != before, "the new CA is not used")?;
-    holds(stage.is_served_by(&replica), "it is refused")?;
+    holds(fixture.is_served_by(&replica), "it is refused")?;
     same(replica.failed.get(), 0)
 }
 
 async fn foreign() -> Told {
-    let stage = Stage::new();
-    let maker = stage.replica("maker");
+    let fixture = CertificateFixture::new();
+    let maker = fixture.replica("maker");
     seconds(5).await;
     maker.crash();
-    stage.edit(|secret| secret["data"]["ca.key"] = json!(""))?;
-    stage.register();
-    let (before, bundles) = (stage.secret(), stage.bundles());
-    let replica = stage.replica("a");
+    fixture.edit(|secret| secret["data"]["ca.key"] = json!(""))?;
+    fixture.register();
+    let (before, bundles) = (fixture.secret(), fixture.bundles());
+    let replica = fixture.replica("a");
     seconds(5).await;
     same(replica.shows(), maker.shows())?;
     seconds(60).await;
     same(replica.failed.get(), 0)?;
     // Not even after it has expired.
-    stage.wall.set(100 * 86_400);
+    fixture.wall.set(100 * 86_400);
     seconds(60).await;
-    same(stage.secret(), before)?;
-    same(stage.bundles(), bundles)?;
+    same(fixture.secret(), before)?;
+    same(fixture.bundles(), bundles)?;
     same(replica.failed.get(), 1)?;
     // Its owner renews it; in between it may be missing or broken.
-    let other = Stage::new();
+    let other = CertificateFixture::new();
     other.wall.set(100 * 86_400);
     let other_replica = other.replica("a");
     seconds(5).await;
-    stage
+    fixture
         .delete("/api/v1/namespaces/nadmit/secrets/nadmit-tls")
         .await?;
     seconds(30).await;
-    same(stage.secret(), None)?;
+    same(fixture.secret(), None)?;
     same(replica.failed.get(), 1)?;
     let mut renewed = other.secret().ok_or("no Secret")?;
     renewed["data"]["ca.key"] = json!("");
-    stage.server.put(renewed);
+    fixture.server.put(renewed);
     seconds(11).await;
     same(replica.shows(), other_replica.shows())?;
-    stage.edit(|secret| secret["data"]["tls.crt"] = json!("eA=="))?;
+    fixture.edit(|secret| secret["data"]["tls.crt"] = json!("eA=="))?;
     seconds(30).await;
     same(replica.shows(), other_replica.shows())?;
     same(replica.failed.get(), 1)
 }
 
 async fn forbidden() -> Told {
-    let stage = Stage::new();
-    let denied = || FaultAction::from(Failure::Forbidden);
-    stage.server.fault(Rule::of("create", "secrets", denied()));
-    let replica = stage.replica("a");
+    let fixture = CertificateFixture::new();
+    let denied = || FaultAction::from(InjectedFailure::Forbidden);
+    fixture
+        .server
+        .fault(FaultRule::of("create", "secrets", denied()));
+    let replica = fixture.replica("a");
     seconds(60).await;
     holds(replica.shows().is_none(), "there is no Secret")?;
     same(replica.failed.get(), 1)?;
-    stage.server.heal();
+    fixture.server.heal();
     seconds(5).await;
-    holds(stage.is_served_by(&replica), "it does not begin")?;
+    holds(fixture.is_served_by(&replica), "it does not begin")?;
     // Without permission to update, the existing certificate is served, and its CA is given to the
     // webhooks.
-    stage.server.fault(Rule::of("update", "secrets", denied()));
-    stage.wall.set(70 * 86_400);
-    stage.register();
+    fixture
+        .server
+        .fault(FaultRule::of("update", "secrets", denied()));
+    fixture.wall.set(70 * 86_400);
+    fixture.register();
     seconds(30).await;
     same(replica.failed.get(), 1)?;
-    holds(stage.is_served_by(&replica), "it is refused")?;
-    stage.server.heal();
+    holds(fixture.is_served_by(&replica), "it is refused")?;
+    fixture.server.heal();
     let before = replica.shows();
     seconds(11).await;
     holds(replica.shows() != before, "it is not renewed")?;
@@ -347,29 +352,35 @@ async fn forbidden() -> Told {
 }
 
 async fn away() -> Told {
-    for failure in [Failure::Connection, Failure::Silence, Failure::Unavailable] {
-        let stage = Stage::new();
-        let replica = stage.replica("a");
+    for failure in [
+        InjectedFailure::Connection,
+        InjectedFailure::Silence,
+        InjectedFailure::Unavailable,
+    ] {
+        let fixture = CertificateFixture::new();
+        let replica = fixture.replica("a");
         seconds(5).await;
         let before = replica.shows();
-        stage.server.fault(Rule::of("*", "*", failure.into()));
+        fixture
+            .server
+            .fault(FaultRule::of("*", "*", failure.into()));
         seconds(7_200).await;
         same(replica.shows(), before)?;
         same(replica.failed.get(), 1)?;
-        stage.server.heal();
+        fixture.server.heal();
         seconds(30).await;
         same(replica.failed.get(), 0)?;
-        holds(stage.is_served_by(&replica), "it is refused")?;
+        holds(fixture.is_served_by(&replica), "it is refused")?;
     }
     Ok(())
 }
 
 async fn ends() -> Told {
-    let stage = Stage::new();
-    stage
+    let fixture = CertificateFixture::new();
+    fixture
         .server
-        .fault(Rule::of("*", "*", Failure::Silence.into()));
-    let replica = stage.replica("a");
+        .fault(FaultRule::of("*", "*", InjectedFailure::Silence.into()));
+    let replica = fixture.replica("a");
     seconds(1).await;
     replica.end();
     seconds(1).await;

@@ -31,19 +31,19 @@ use super::fixture::{Told, certificates, holds};
 use crate::api_server::ApiServer;
 
 /// The time limit of any wait on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The name by which the API server calls the replicas.
-pub(super) const NAME: &str = "nadmit.nadmit.svc";
+pub(super) const SERVICE_NAME: &str = "nadmit.nadmit.svc";
 
 /// A serving process; it ends with the test.
-pub(super) struct Serving {
+pub(super) struct ServingReplica {
     process: Child,
     pub(super) webhooks: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) log: PathBuf,
 }
 
-impl Serving {
+impl ServingReplica {
     pub(super) fn start(folder: &TempDir, server: &ApiServer, name: &str) -> Result<Self, Failed> {
         let (config, log) = (folder.path().join("kubeconfig"), folder.path().join(name));
         server.kubeconfig(&config)?;
@@ -104,7 +104,7 @@ impl Serving {
     }
 
     pub(super) async fn is_ready(&self) -> Told {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let said = self.get("/readyz")?;
             if said.ends_with("200") {
@@ -116,7 +116,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServingReplica {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();
@@ -127,7 +127,7 @@ impl Drop for Serving {
 /// Returns the address in the next line with this beginning.
 fn address(lines: &Receiver<String>, start: &str) -> Result<SocketAddr, Failed> {
     loop {
-        let line = lines.recv_timeout(PATIENCE)?;
+        let line = lines.recv_timeout(TIMEOUT)?;
         if let Some((_, behind)) = line.split_once("://").filter(|_| line.starts_with(start)) {
             return Ok(behind.split('/').next().unwrap_or_default().parse()?);
         }
@@ -147,12 +147,12 @@ pub(super) fn curl(arguments: &[&str]) -> Result<String, Failed> {
 }
 
 /// An API server's connection that trusts this bundle.
-pub(super) struct Connection {
+pub(super) struct WebhookConnection {
     sender: SendRequest<Full<Bytes>>,
     pub(super) shown: Certificate,
 }
 
-impl Connection {
+impl WebhookConnection {
     pub(super) async fn open(address: SocketAddr, bundle: &str) -> Result<Self, Failed> {
         let mut roots = RootCertStore::empty();
         for one in certificates(bundle) {
@@ -165,7 +165,9 @@ impl Connection {
             .with_no_client_auth();
         let tcp = TcpStream::connect(address).await?;
         let tls = TlsConnector::from(Arc::new(config));
-        let tls = tls.connect(ServerName::try_from(NAME)?, tcp).await?;
+        let tls = tls
+            .connect(ServerName::try_from(SERVICE_NAME)?, tcp)
+            .await?;
         let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let shown = shown.and_then(Certificate::of).ok_or("no certificate")?;
         let (sender, connection) = handshake(TokioIo::new(tls)).await?;
@@ -176,7 +178,7 @@ impl Connection {
     pub(super) async fn review(&mut self) -> Told {
         self.sender.ready().await?;
         let request = Request::post("/validate?timeout=10s")
-            .header(header::HOST, NAME)
+            .header(header::HOST, SERVICE_NAME)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::from(review()))?;
         let answer = self.sender.send_request(request).await?;

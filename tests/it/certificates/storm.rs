@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::fixture::{
-    Replica, Stage, Told, certificates, holds, same, seconds, short_lives, trial,
+    CertificateFixture, CertificateReplica, Told, certificates, holds, same, seconds, short_lives,
+    trial,
 };
-use crate::api_server::{Failure, FaultAction, Rule};
+use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -20,13 +21,13 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// The maximum delay until an API server notices a `caBundle`.
-const NOTICES: Duration = Duration::from_secs(40);
+const MAX_NOTICE_DELAY: Duration = Duration::from_secs(40);
 /// The number of random steps.
-const ROUNDS: u64 = 30;
+const STEPS: u64 = 30;
 
-struct Dice(u64);
+struct StormRng(u64);
 
-impl Dice {
+impl StormRng {
     fn below(&mut self, limit: u64) -> u64 {
         // xorshift*
         self.0 ^= self.0 >> 12;
@@ -42,22 +43,27 @@ impl Dice {
 }
 
 /// API servers that call replicas, and the versions of the webhooks that they have noticed.
-struct Callers {
+struct ApiCallers {
     /// The times when the bundles changed.
     views: Vec<(Instant, Vec<String>)>,
     /// The end of the time in which failing calls are expected, after a user broke the webhooks.
     excused: Instant,
 }
 
-impl Callers {
+impl ApiCallers {
     /// Checks that each API server, with any version that it may have, trusts each replica.
-    fn check(&mut self, stage: &Stage, replicas: &[Replica; 2], words: &str) -> Told {
-        let (now, bundles) = (Instant::now(), stage.bundles());
+    fn check(
+        &mut self,
+        fixture: &CertificateFixture,
+        replicas: &[CertificateReplica; 2],
+        words: &str,
+    ) -> Told {
+        let (now, bundles) = (Instant::now(), fixture.bundles());
         if self.views.last().is_none_or(|(_, last)| *last != bundles) {
             self.views.push((now, bundles));
         }
         // Its successor has been noticed by every API server, or this one may still be in use.
-        let old = |(since, _): &(Instant, _)| now.duration_since(*since) > NOTICES;
+        let old = |(since, _): &(Instant, _)| now.duration_since(*since) > MAX_NOTICE_DELAY;
         let gone = self.views.iter().filter(|view| old(view)).count();
         self.views.drain(..gone.saturating_sub(1));
         if now < self.excused {
@@ -68,8 +74,8 @@ impl Callers {
                 continue;
             };
             for bundle in self.views.iter().flat_map(|(_, bundles)| bundles) {
-                let believed = stage.believes(bundle, &shown);
-                holds(believed, (words, stage.wall.now(), certificates(bundle)))?;
+                let believed = fixture.believes(bundle, &shown);
+                holds(believed, (words, fixture.wall.now(), certificates(bundle)))?;
             }
         }
         Ok(())
@@ -77,97 +83,100 @@ impl Callers {
 }
 
 async fn pass(
-    stage: &Stage,
-    replicas: &[Replica; 2],
-    callers: &mut Callers,
+    fixture: &CertificateFixture,
+    replicas: &[CertificateReplica; 2],
+    callers: &mut ApiCallers,
     time: u64,
     words: &str,
 ) -> Told {
     for _ in 0..time {
-        callers.check(stage, replicas, words)?;
+        callers.check(fixture, replicas, words)?;
         seconds(1).await;
     }
     Ok(())
 }
 
 async fn storm(seed: u64) -> Told {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let mut stage = Stage::new();
-    stage.options.lives = short_lives();
-    stage.options.settles = Duration::from_secs(60);
-    let clocks = [stage.wall.ahead(9_000_000), stage.wall.ahead(-9_000_000)];
+    let mut rng = StormRng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut fixture = CertificateFixture::new();
+    fixture.options.lives = short_lives();
+    fixture.options.settles = Duration::from_secs(60);
+    let clocks = [
+        fixture.wall.ahead(9_000_000),
+        fixture.wall.ahead(-9_000_000),
+    ];
     let names = ["a", "b"];
-    let mut replicas = [0, 1].map(|at| stage.replica_with(names[at], &clocks[at]));
+    let mut replicas = [0, 1].map(|at| fixture.replica_with(names[at], &clocks[at]));
     seconds(20).await;
-    let mut callers = Callers {
+    let mut callers = ApiCallers {
         views: Vec::new(),
-        excused: Instant::now() + NOTICES,
+        excused: Instant::now() + MAX_NOTICE_DELAY,
     };
-    for round in 0..ROUNDS {
+    for round in 0..STEPS {
         let words = format!("seed {seed}, round {round}");
-        let which = usize::try_from(dice.below(2))?;
-        match dice.below(8) {
+        let which = usize::try_from(rng.below(2))?;
+        match rng.below(8) {
             0 => {
                 replicas[which].crash();
                 let name = format!("{}{round}", names[which]);
-                replicas[which] = stage.replica_with(&name, &clocks[which]);
+                replicas[which] = fixture.replica_with(&name, &clocks[which]);
             }
             1 | 2 => {
-                somebody_breaks(&stage, &mut dice).await?;
-                pass(&stage, &replicas, &mut callers, 30, &words).await?;
+                break_something(&fixture, &mut rng).await?;
+                pass(&fixture, &replicas, &mut callers, 30, &words).await?;
             }
             3 => {
                 // A user applies the manifests from git: calls may fail until the webhooks are
                 // repaired.
-                stage.register();
-                callers.excused = Instant::now() + Duration::from_secs(20) + NOTICES;
-                pass(&stage, &replicas, &mut callers, 30, &words).await?;
+                fixture.register();
+                callers.excused = Instant::now() + Duration::from_secs(20) + MAX_NOTICE_DELAY;
+                pass(&fixture, &replicas, &mut callers, 30, &words).await?;
             }
             _ => {
-                let action = fault(&mut dice);
-                let rule = Rule::of(dice.one_of(&["*", "get", "update", "patch"]), "*", action);
-                stage.server.fault(match dice.below(3) {
+                let action = fault(&mut rng);
+                let rule = FaultRule::of(rng.one_of(&["*", "get", "update", "patch"]), "*", action);
+                fixture.server.fault(match rng.below(3) {
                     0 => rule,
                     1 => rule.for_client(names[which]),
                     _ => rule.times(1),
                 });
-                let time = 1 + dice.below(60);
-                pass(&stage, &replicas, &mut callers, time, &words).await?;
-                stage.server.heal();
+                let time = 1 + rng.below(60);
+                pass(&fixture, &replicas, &mut callers, time, &words).await?;
+                fixture.server.heal();
             }
         }
-        let time = 25 + dice.below(120);
-        pass(&stage, &replicas, &mut callers, time, &words).await?;
+        let time = 25 + rng.below(120);
+        pass(&fixture, &replicas, &mut callers, time, &words).await?;
     }
-    settled(&stage, &replicas, &mut callers).await
+    settled(&fixture, &replicas, &mut callers).await
 }
 
-fn fault(dice: &mut Dice) -> FaultAction {
-    let time = Duration::from_millis(dice.below(8_000));
-    let lost = dice.one_of(&[0, 1]) == 0;
-    match dice.below(6) {
-        0 => Failure::Connection.into(),
-        1 => Failure::Internal.into(),
-        2 if lost => FaultAction::lost(Failure::Silence),
-        2 => Failure::Silence.into(),
-        3 => FaultAction::lost(Failure::Timeout),
-        4 => FaultAction::later(time * 4, Failure::Timeout),
-        _ => FaultAction::slow(time, Duration::from_millis(dice.below(4_000))),
+fn fault(rng: &mut StormRng) -> FaultAction {
+    let time = Duration::from_millis(rng.below(8_000));
+    let lost = rng.one_of(&[0, 1]) == 0;
+    match rng.below(6) {
+        0 => InjectedFailure::Connection.into(),
+        1 => InjectedFailure::Internal.into(),
+        2 if lost => FaultAction::lost(InjectedFailure::Silence),
+        2 => InjectedFailure::Silence.into(),
+        3 => FaultAction::lost(InjectedFailure::Timeout),
+        4 => FaultAction::later(time * 4, InjectedFailure::Timeout),
+        _ => FaultAction::slow(time, Duration::from_millis(rng.below(4_000))),
     }
 }
 
-async fn somebody_breaks(stage: &Stage, dice: &mut Dice) -> Told {
-    if stage.secret().is_none() {
+async fn break_something(fixture: &CertificateFixture, rng: &mut StormRng) -> Told {
+    if fixture.secret().is_none() {
         return Ok(());
     }
-    if dice.below(4) == 0 {
+    if rng.below(4) == 0 {
         let path = "/api/v1/namespaces/nadmit/secrets/nadmit-tls";
-        return stage.delete(path).await;
+        return fixture.delete(path).await;
     }
     let entries = ["tls.crt", "tls.key", "ca.crt", "ca.key"];
-    let (entry, other) = (dice.one_of(&entries), dice.one_of(&entries));
-    let half = dice.below(2) == 0;
-    stage.edit(|secret| {
+    let (entry, other) = (rng.one_of(&entries), rng.one_of(&entries));
+    let half = rng.below(2) == 0;
+    fixture.edit(|secret| {
         let text = secret["data"][other].as_str().unwrap_or_default();
         // If every CA key were removed, the Secret would count as foreign.
         let broken = match half && text.len() > 8 {
@@ -180,20 +189,20 @@ async fn somebody_breaks(stage: &Stage, dice: &mut Dice) -> Told {
 
 /// Checks that finally all agree, and that nothing is written except when due.
 async fn settled(
-    stage: &Stage,
-    replicas: &[Replica; 2],
-    callers: &mut Callers,
+    fixture: &CertificateFixture,
+    replicas: &[CertificateReplica; 2],
+    callers: &mut ApiCallers,
 ) -> Result<(), Failed> {
-    pass(stage, replicas, callers, 300, "in the end").await?;
-    let writes = || stage.writes("update", "secrets") + stage.writes("create", "secrets");
+    pass(fixture, replicas, callers, 300, "in the end").await?;
+    let writes = || fixture.writes("update", "secrets") + fixture.writes("create", "secrets");
     let before = writes();
-    pass(stage, replicas, callers, 360, "in the end").await?;
+    pass(fixture, replicas, callers, 360, "in the end").await?;
     // A certificate in six minutes, and perhaps a CA rotation.
     holds(writes() - before <= 4, writes() - before)?;
     seconds(20).await;
     same(replicas[0].shows(), replicas[1].shows())?;
     for replica in replicas {
-        holds(stage.is_served_by(replica), "one is refused")?;
+        holds(fixture.is_served_by(replica), "one is refused")?;
         same(replica.failed.get(), 0)?;
     }
     Ok(())

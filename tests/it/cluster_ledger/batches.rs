@@ -7,7 +7,7 @@ use nadmit::ledger::{Store as _, WriteError};
 use tokio::time::sleep;
 
 use super::support::*;
-use crate::api_server::{Failure, FaultAction, Rule};
+use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -49,7 +49,9 @@ async fn taken_back() -> Told {
     same(refused(&ledger, batch).await?, exists(3, "b", there))?;
     same(held(&server), holding(&[(3, "b")]))?;
     // The same holds if the reason is not another holder's record.
-    server.fault(Rule::of("create", PLURAL, Failure::Forbidden.into()).named("192.0.2.2"));
+    server.fault(
+        FaultRule::of("create", PLURAL, InjectedFailure::Forbidden.into()).named("192.0.2.2"),
+    );
     let error = refused(&ledger, vec![create(1, "a"), create(2, "a")]).await?;
     holds(matches!(error, WriteError::Unavailable { .. }), error)?;
     same(held(&server), holding(&[(3, "b")]))
@@ -59,13 +61,18 @@ async fn taken_back_later() -> Told {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     for failure in [
-        Failure::Internal,
-        Failure::Silence,
-        Failure::TooManyRequests(1),
+        InjectedFailure::Internal,
+        InjectedFailure::Silence,
+        InjectedFailure::TooManyRequests(1),
     ] {
         fault(&server, "delete", failure, 1);
     }
-    fault(&server, "delete", FaultAction::lost(Failure::Connection), 1);
+    fault(
+        &server,
+        "delete",
+        FaultAction::lost(InjectedFailure::Connection),
+        1,
+    );
     let batch = vec![create(1, "a"), create(3, "a")];
     same(refused(&ledger, batch).await?, exists(3, "b", there))?;
     same(held(&server), holding(&[(3, "b")]))
@@ -74,7 +81,7 @@ async fn taken_back_later() -> Told {
 async fn not_taken_back() -> Told {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
-    fault(&server, "delete", Failure::Internal, usize::MAX);
+    fault(&server, "delete", InjectedFailure::Internal, usize::MAX);
     let batch = vec![create(1, "a"), create(3, "a")];
     let error = refused(&ledger, batch.clone()).await?;
     holds(matches!(error, WriteError::Uncertain { .. }), &error)?;
@@ -87,7 +94,7 @@ async fn not_taken_back() -> Told {
 async fn left() -> Told {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
-    fault(&server, "delete", Failure::Forbidden, usize::MAX);
+    fault(&server, "delete", InjectedFailure::Forbidden, usize::MAX);
     let batch = vec![create(1, "a"), create(3, "a")];
     // The response is that of a single attempt: there is nothing to retry.
     same(
@@ -204,9 +211,9 @@ async fn updates_last() -> Told {
 async fn completed() -> Told {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(9, "a")).await?;
-    let lost = FaultAction::lost(Failure::Internal);
-    server.fault(Rule::of("create", PLURAL, lost).named("192.0.2.2"));
-    fault(&server, "get", Failure::Internal, usize::MAX);
+    let lost = FaultAction::lost(InjectedFailure::Internal);
+    server.fault(FaultRule::of("create", PLURAL, lost).named("192.0.2.2"));
+    fault(&server, "get", InjectedFailure::Internal, usize::MAX);
     let batch = vec![create(1, "b"), create(2, "b"), update(9, "b", first)];
     let error = refused(&ledger, batch.clone()).await?;
     holds(matches!(error, WriteError::Uncertain { .. }), error)?;
@@ -218,14 +225,16 @@ async fn completed() -> Told {
 
 async fn repeated() -> Told {
     let (server, ledger) = cluster();
-    server.fault(Rule::of("create", PLURAL, Failure::Internal.into()).named("192.0.2.2"));
+    server.fault(
+        FaultRule::of("create", PLURAL, InjectedFailure::Internal.into()).named("192.0.2.2"),
+    );
     let batch = vec![create(1, "a"), create(2, "a")];
     let error = refused(&ledger, batch.clone()).await?;
     holds(matches!(error, WriteError::Uncertain { .. }), error)?;
     same(held(&server), holding(&[(1, "a")]))?;
     server.heal();
     // That the retry is throttled does not change the outcome of the first request.
-    fault(&server, "create", Failure::TooManyRequests(60), 2);
+    fault(&server, "create", InjectedFailure::TooManyRequests(60), 2);
     let error = refused(&ledger, batch.clone()).await?;
     holds(matches!(error, WriteError::Uncertain { .. }), error)?;
     same(held(&server), holding(&[(1, "a")]))?;
@@ -255,5 +264,5 @@ async fn twice() -> Told {
     let error = refused(&ledger, vec![create(1, "a"), create(1, "b")]).await?;
     holds(matches!(error, WriteError::Unavailable { .. }), &error)?;
     holds(error.to_string().contains("192.0.2.1 twice"), error)?;
-    same(server.asked().len(), 0)
+    same(server.request_counts().len(), 0)
 }

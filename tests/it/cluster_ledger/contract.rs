@@ -9,7 +9,7 @@ use nadmit::{
 };
 
 use super::support::*;
-use crate::api_server::{Failure, Rule};
+use crate::api_server::{FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     [
@@ -47,8 +47,8 @@ where
         paused()?.block_on(async {
             let (server, ledger) = cluster();
             // The stand-in does not evaluate the schema's CEL rules.
-            let moved = Rule::of("update", PLURAL, Failure::Invalid.into());
-            server.fault(moved.named(TWIN));
+            let moved = FaultRule::of("update", PLURAL, InjectedFailure::Invalid.into());
+            server.fault(moved.named(SHARED_NAME));
             run(ledger.into()).await
         })
     });
@@ -56,7 +56,7 @@ where
 }
 
 /// The name of one record in two spaces.
-const TWIN: &str = "example-net-1b2f09311c62f90d.192.0.2.1";
+const SHARED_NAME: &str = "example-net-1b2f09311c62f90d.192.0.2.1";
 
 async fn created(ledger: Ledger) -> Told {
     let versions = ledger.write(vec![create(2, "b"), create(1, "a")]).await?;
@@ -87,7 +87,7 @@ async fn twins(ledger: Ledger) -> Told {
     let name = odd.record_name();
     let mut twin = allocation(1, "b");
     twin.space = Space::new(name.strip_suffix(".192.0.2.1").unwrap_or_default());
-    same((&*twin.record_name(), &*name), (TWIN, TWIN))?;
+    same((&*twin.record_name(), &*name), (SHARED_NAME, SHARED_NAME))?;
     let version = ledger.write(vec![Write::Create(odd.clone())]).await?[0];
     match ledger.write(vec![Write::Create(twin.clone())]).await {
         Err(WriteError::Exists(there)) => same(there.allocation, odd.clone())?,

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::support::*;
-use crate::api_server::{ApiServer, Failure, Settings};
+use crate::api_server::{ApiServer, InjectedFailure, StandInSettings};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -76,8 +76,8 @@ async fn broken() -> Told {
             server.drop_watches(RESOURCE);
         }
         if last % 5 == 0 {
-            fault(&server, "watch", Failure::Internal, 2);
-            fault(&server, "watch", Failure::Silence, 1);
+            fault(&server, "watch", InjectedFailure::Internal, 2);
+            fault(&server, "watch", InjectedFailure::Silence, 1);
         }
         if last % 2 == 0 {
             same(next(&mut events).await?.version() <= version, true)?;
@@ -123,9 +123,9 @@ async fn too_old() -> Told {
 }
 
 async fn bookmarks() -> Told {
-    let server = ApiServer::with(Settings {
+    let server = ApiServer::with(StandInSettings {
         bookmark_every: Duration::from_secs(60),
-        ..Settings::default()
+        ..StandInSettings::default()
     });
     let ledger = super::support::ledger(&server, "a");
     let (_, cursor) = ledger.list().await?;
@@ -147,9 +147,9 @@ async fn away() -> Told {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     for failure in [
-        Failure::Connection,
-        Failure::Unavailable,
-        Failure::Forbidden,
+        InjectedFailure::Connection,
+        InjectedFailure::Unavailable,
+        InjectedFailure::Forbidden,
     ] {
         fault(&server, "watch", failure, 10);
     }

@@ -14,28 +14,30 @@ use proptest::{prelude::*, test_runner::TestCaseError};
 
 use super::support::*;
 use crate::{
-    api_server::{ApiServer, Failure, FaultAction},
+    api_server::{ApiServer, FaultAction, InjectedFailure},
     properties,
 };
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("cluster_ledger::embedded::model", || {
-            properties::run(24, story(), |story| {
+            properties::run(24, batches(), |batches| {
                 let folder = tempfile::tempdir().map_err(failed)?;
                 let ledger = EmbeddedLedger::open(folder.path()).map_err(failed)?;
                 let runtime = tokio::runtime::Builder::new_current_thread().build();
-                let told = World::new(ledger.into(), None).live(&story);
+                let told = LedgerModel::new(ledger.into(), None).live(&batches);
                 runtime.map_err(failed)?.block_on(told)
             })
         }),
         Trial::test("cluster_ledger::cluster::model", || {
-            properties::run(48, story(), |story| {
+            properties::run(48, batches(), |batches| {
                 paused().map_err(failed)?.block_on(async {
                     let server = ApiServer::new();
                     let options = ClusterOptions::new("a");
                     let ledger = ClusterLedger::new(server.client(), options);
-                    World::new(ledger.into(), Some(server)).live(&story).await
+                    LedgerModel::new(ledger.into(), Some(server))
+                        .live(&batches)
+                        .await
                 })
             })
         }),
@@ -48,32 +50,32 @@ fn failed(error: impl ToString) -> TestCaseError {
 
 /// The writes of a batch: creates by address and pod, and one change of a record that may exist.
 #[derive(Debug, Clone)]
-struct Wish {
+struct BatchSpec {
     creates: BTreeMap<u8, u8>,
-    then: Option<(u8, Change)>,
+    then: Option<(u8, RecordChange)>,
     faults: Vec<(u8, u8, bool)>,
 }
 
 /// A change that names a version this many versions older than the record's.
 #[derive(Debug, Clone)]
-enum Change {
+enum RecordChange {
     Update(u8, u64),
     Delete(u64),
 }
 
-fn story() -> impl Strategy<Value = Vec<Wish>> {
+fn batches() -> impl Strategy<Value = Vec<BatchSpec>> {
     // Few names, so that batches collide; mostly current versions.
     let age = prop_oneof![4 => Just(0u64), 1 => 1..3u64];
     let change = prop_oneof![
-        (0..3u8, age.clone()).prop_map(|(pod, age)| Change::Update(pod, age)),
-        age.prop_map(Change::Delete),
+        (0..3u8, age.clone()).prop_map(|(pod, age)| RecordChange::Update(pod, age)),
+        age.prop_map(RecordChange::Delete),
     ];
     let wish = (
         prop::collection::btree_map(1..6u8, 0..3u8, 0..3),
         prop::option::of((1..6u8, change)),
         prop::collection::vec((0..5u8, 0..5u8, any::<bool>()), 0..3),
     );
-    let wish = wish.prop_map(|(creates, then, faults)| Wish {
+    let wish = wish.prop_map(|(creates, then, faults)| BatchSpec {
         then: then.filter(|(name, _)| !creates.contains_key(name)),
         creates,
         faults,
@@ -82,14 +84,14 @@ fn story() -> impl Strategy<Value = Vec<Wish>> {
 }
 
 /// A ledger and a map as its model.
-struct World {
+struct LedgerModel {
     ledger: Ledger,
     server: Option<ApiServer>,
     records: BTreeMap<u8, Stored>,
     newest: Version,
 }
 
-impl World {
+impl LedgerModel {
     fn new(ledger: Ledger, server: Option<ApiServer>) -> Self {
         Self {
             ledger,
@@ -99,16 +101,16 @@ impl World {
         }
     }
 
-    async fn live(mut self, story: &[Wish]) -> Result<(), TestCaseError> {
+    async fn live(mut self, batches: &[BatchSpec]) -> Result<(), TestCaseError> {
         let (_, cursor) = self.ledger.list().await.map_err(failed)?;
         self.newest = cursor.version();
-        for wish in story {
+        for wish in batches {
             self.take(wish).await?;
         }
         self.followed(self.ledger.follow(cursor)).await
     }
 
-    async fn take(&mut self, wish: &Wish) -> Result<(), TestCaseError> {
+    async fn take(&mut self, wish: &BatchSpec) -> Result<(), TestCaseError> {
         let batch = self.batch(wish);
         let expected = self.expected(&batch);
         self.spoil(&wish.faults);
@@ -133,7 +135,7 @@ impl World {
         Ok(())
     }
 
-    fn batch(&self, wish: &Wish) -> Vec<Write> {
+    fn batch(&self, wish: &BatchSpec) -> Vec<Write> {
         let creates = wish.creates.iter();
         let creates = creates.map(|(name, pod)| create(*name, &pod.to_string()));
         let then = wish.then.iter().map(|(name, change)| {
@@ -143,8 +145,8 @@ impl World {
                 .map_or(self.newest, |one| one.version);
             let version = |age: &u64| Version(now.0.saturating_sub(*age));
             match change {
-                Change::Update(pod, age) => update(*name, &pod.to_string(), version(age)),
-                Change::Delete(age) => delete(*name, "whoever", version(age)),
+                RecordChange::Update(pod, age) => update(*name, &pod.to_string(), version(age)),
+                RecordChange::Delete(age) => delete(*name, "whoever", version(age)),
             }
         });
         creates.chain(then).collect()
@@ -212,14 +214,14 @@ impl World {
         for (verb, failure, lost) in faults {
             let verb = ["create", "update", "delete", "get", "create"][usize::from(*verb)];
             let failure = match failure {
-                0 => Failure::Silence,
-                1 => Failure::Connection,
-                2 => Failure::Internal,
-                3 => Failure::TooManyRequests(1),
-                _ => Failure::Timeout,
+                0 => InjectedFailure::Silence,
+                1 => InjectedFailure::Connection,
+                2 => InjectedFailure::Internal,
+                3 => InjectedFailure::TooManyRequests(1),
+                _ => InjectedFailure::Timeout,
             };
             // A throttled request has no effect.
-            let turned_away = matches!(failure, Failure::TooManyRequests(_));
+            let turned_away = matches!(failure, InjectedFailure::TooManyRequests(_));
             let action = match *lost && !turned_away {
                 true => FaultAction::lost(failure),
                 false => failure.into(),

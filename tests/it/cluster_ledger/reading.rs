@@ -8,7 +8,7 @@ use nadmit::{
 use serde_json::json;
 
 use super::support::*;
-use crate::api_server::{ApiServer, Failure, Fault};
+use crate::api_server::{ApiServer, InjectedFailure, ListFault};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -58,7 +58,7 @@ async fn cut_off() -> Told {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
-    server.fault(Fault::Expires(PLURAL, 2.into()).rule());
+    server.fault(ListFault::Expires(PLURAL, 2.into()).rule());
     same(ledger.list().await?.0.len(), 7)
 }
 
@@ -66,7 +66,7 @@ async fn cut_off_for_ever() -> Told {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
-    server.fault(Fault::Expires(PLURAL, usize::MAX.into()).rule());
+    server.fault(ListFault::Expires(PLURAL, usize::MAX.into()).rule());
     match ledger.list().await {
         Err(error) => holds(error.to_string().contains("cut off"), error),
         Ok(_) => Err("listed".into()),
@@ -139,13 +139,13 @@ async fn together() -> Told {
 async fn again() -> Told {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
-    fault(&server, "get", Failure::Silence, 1);
-    fault(&server, "get", Failure::TooManyRequests(1), 1);
+    fault(&server, "get", InjectedFailure::Silence, 1);
+    fault(&server, "get", InjectedFailure::TooManyRequests(1), 1);
     same(
         ledger.get("192.0.2.1").await?,
         Some(stored(1, "a", version)),
     )?;
-    fault(&server, "list", Failure::Connection, 1);
+    fault(&server, "list", InjectedFailure::Connection, 1);
     same(ledger.list().await?.0.len(), 1)?;
     same(ledger.requests().retries, 3)
 }

@@ -11,7 +11,7 @@ use nadmit::{
 use serde_json::json;
 
 use super::support::*;
-use crate::api_server::{Failure, FaultAction};
+use crate::api_server::{FaultAction, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -59,7 +59,7 @@ async fn one_request() -> Told {
         ..Requests::default()
     };
     same(ledger.requests(), expected)?;
-    let asked: u64 = server.asked().values().sum();
+    let asked: u64 = server.request_counts().values().sum();
     same(asked, 2)
 }
 
@@ -85,7 +85,7 @@ async fn labelled() -> Told {
     )?;
     let writer = metadata["annotations"][WRITER].as_str();
     holds(writer.is_some_and(|by| by.starts_with("a/")), writer)?;
-    let asked = server.seen();
+    let asked = server.request_paths();
     let named = asked
         .iter()
         .all(|path| path.contains("fieldManager=nadmit"));
@@ -93,7 +93,11 @@ async fn labelled() -> Told {
 }
 
 async fn lost_create() -> Told {
-    for failure in [Failure::Silence, Failure::Connection, Failure::Internal] {
+    for failure in [
+        InjectedFailure::Silence,
+        InjectedFailure::Connection,
+        InjectedFailure::Internal,
+    ] {
         let (server, ledger) = cluster();
         fault(&server, "create", FaultAction::lost(failure), 1);
         let version = write(&ledger, create(1, "a")).await?;
@@ -108,7 +112,11 @@ async fn lost_create() -> Told {
 }
 
 async fn lost_update() -> Told {
-    for failure in [Failure::Silence, Failure::Connection, Failure::Timeout] {
+    for failure in [
+        InjectedFailure::Silence,
+        InjectedFailure::Connection,
+        InjectedFailure::Timeout,
+    ] {
         let (server, ledger) = cluster();
         let first = write(&ledger, create(1, "a")).await?;
         fault(&server, "update", FaultAction::lost(failure), 1);
@@ -119,7 +127,11 @@ async fn lost_update() -> Told {
 }
 
 async fn lost_delete() -> Told {
-    for failure in [Failure::Silence, Failure::Connection, Failure::Unavailable] {
+    for failure in [
+        InjectedFailure::Silence,
+        InjectedFailure::Connection,
+        InjectedFailure::Unavailable,
+    ] {
         let (server, ledger) = cluster();
         let first = write(&ledger, create(1, "a")).await?;
         fault(&server, "delete", FaultAction::lost(failure), 1);
@@ -133,7 +145,7 @@ async fn lost_delete() -> Told {
 async fn overtaken() -> Told {
     let (server, ledger) = cluster();
     // The first request gets no response; before the retry another replica takes the name.
-    fault(&server, "create", Failure::Silence, 1);
+    fault(&server, "create", InjectedFailure::Silence, 1);
     let other = super::support::ledger(&server, "b");
     let (ours, theirs) = tokio::join!(refused(&ledger, vec![create(1, "a")]), async {
         tokio::time::sleep(SILENT).await;
@@ -144,7 +156,7 @@ async fn overtaken() -> Told {
 
 async fn throttled() -> Told {
     let (server, ledger) = cluster();
-    fault(&server, "create", Failure::TooManyRequests(2), 1);
+    fault(&server, "create", InjectedFailure::TooManyRequests(2), 1);
     let (version, took) = timed(write(&ledger, create(1, "a"))).await;
     version?;
     same(took, Duration::from_secs(2))?;
@@ -154,10 +166,10 @@ async fn throttled() -> Told {
 async fn broken() -> Told {
     let (server, ledger) = cluster();
     for failure in [
-        Failure::Internal,
-        Failure::Unavailable,
-        Failure::Timeout,
-        Failure::Connection,
+        InjectedFailure::Internal,
+        InjectedFailure::Unavailable,
+        InjectedFailure::Timeout,
+        InjectedFailure::Connection,
     ] {
         fault(&server, "create", failure, 1);
     }
@@ -172,10 +184,10 @@ async fn uncertain() -> Told {
     fault(
         &server,
         "create",
-        FaultAction::lost(Failure::Internal),
+        FaultAction::lost(InjectedFailure::Internal),
         usize::MAX,
     );
-    fault(&server, "get", Failure::Internal, usize::MAX);
+    fault(&server, "get", InjectedFailure::Internal, usize::MAX);
     let (error, took) = timed(refused(&ledger, vec![create(1, "a")])).await;
     holds(matches!(error, Ok(WriteError::Uncertain { .. })), error)?;
     holds(took <= Duration::from_secs(8), took)?;
@@ -188,7 +200,12 @@ async fn uncertain() -> Told {
 
 async fn unavailable() -> Told {
     let (server, ledger) = cluster();
-    fault(&server, "create", Failure::TooManyRequests(60), usize::MAX);
+    fault(
+        &server,
+        "create",
+        InjectedFailure::TooManyRequests(60),
+        usize::MAX,
+    );
     let (error, took) = timed(refused(&ledger, vec![create(1, "a")])).await;
     same(took, Duration::ZERO)?;
     words(error?, &["nothing was written", "too busy", "try again"])
@@ -196,22 +213,27 @@ async fn unavailable() -> Told {
 
 async fn refused_after_silence() -> Told {
     let (server, ledger) = cluster();
-    fault(&server, "create", FaultAction::lost(Failure::Silence), 1);
-    fault(&server, "create", Failure::Forbidden, 1);
+    fault(
+        &server,
+        "create",
+        FaultAction::lost(InjectedFailure::Silence),
+        1,
+    );
+    fault(&server, "create", InjectedFailure::Forbidden, 1);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
     holds(matches!(error, WriteError::Uncertain { .. }), error)
 }
 
 async fn forbidden() -> Told {
     let (server, ledger) = cluster();
-    fault(&server, "create", Failure::Forbidden, 1);
+    fault(&server, "create", InjectedFailure::Forbidden, 1);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
     words(
         error,
         &["403", "\"create\"", "\"addressallocations\"", "nadmit.io"],
     )?;
     same(ledger.requests().creates, 1)?;
-    fault(&server, "list", Failure::Forbidden, 1);
+    fault(&server, "list", InjectedFailure::Forbidden, 1);
     match ledger.list().await {
         Err(error) => words(error, &["403", "\"list\""]),
         Ok(_) => Err("listed".into()),
@@ -234,8 +256,8 @@ async fn undefined() -> Told {
 async fn invalid() -> Told {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
-    fault(&server, "update", Failure::Invalid, usize::MAX);
-    fault(&server, "create", Failure::Invalid, usize::MAX);
+    fault(&server, "update", InjectedFailure::Invalid, usize::MAX);
+    fault(&server, "create", InjectedFailure::Invalid, usize::MAX);
     for batch in [vec![update(1, "b", version)], vec![create(2, "b")]] {
         let error = refused(&ledger, batch).await?;
         words(
@@ -252,7 +274,7 @@ async fn stale_delete() -> Told {
     let first = write(&ledger, create(1, "a")).await?;
     // Between the read and the delete another replica takes it over.
     server.fault(
-        crate::api_server::Rule::of(
+        crate::api_server::FaultRule::of(
             "delete",
             PLURAL,
             FaultAction::slow(Duration::from_secs(1), Duration::ZERO),

@@ -11,7 +11,7 @@ use nadmit::{
 };
 
 use super::support::*;
-use crate::api_server::{ApiServer, Failure, Store};
+use crate::api_server::{ApiServer, InjectedFailure, Store};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -41,8 +41,8 @@ fn ledger_at(url: &str) -> Result<ClusterLedger, Failed> {
 async fn written() -> Told {
     let server = ApiServer::start(Store::of_text("")?, usize::MAX, Vec::new())?;
     let ledger = ledger_at(&server.url())?;
-    fault(&server, "create", Failure::Connection, 1);
-    fault(&server, "create", Failure::TooManyRequests(1), 1);
+    fault(&server, "create", InjectedFailure::Connection, 1);
+    fault(&server, "create", InjectedFailure::TooManyRequests(1), 1);
     let (version, took) = timed(write(&ledger, create(1, "a"))).await;
     let version = version?;
     holds(took >= Duration::from_secs(1), took)?;

@@ -11,7 +11,7 @@ use nadmit::{
 };
 use tokio::time::Instant;
 
-use crate::api_server::{ApiServer, FaultAction, Rule};
+use crate::api_server::{ApiServer, FaultAction, FaultRule};
 
 pub(super) type Told = Result<(), Failed>;
 
@@ -50,7 +50,7 @@ pub(super) fn cluster() -> (ApiServer, ClusterLedger) {
 
 /// Applies a fault to this many requests about records.
 pub(super) fn fault(server: &ApiServer, verb: &str, action: impl Into<FaultAction>, times: usize) {
-    server.fault(Rule::of(verb, PLURAL, action.into()).times(times));
+    server.fault(FaultRule::of(verb, PLURAL, action.into()).times(times));
 }
 
 /// Returns the allocation of `192.0.2.<last>` in the unnamed space to pod `db/<pod>`.

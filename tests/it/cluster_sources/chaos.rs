@@ -6,8 +6,8 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::catalog::Catalog;
 use tokio::time::{Instant, sleep};
 
-use super::support::{CLIENT, Followed, NETWORKS, Told, network, pod, same, trial};
-use crate::api_server::{ApiServer, Failure, FaultAction, Rule, Settings};
+use super::support::{CLIENT, FollowedCluster, NETWORKS, Told, network, pod, same, trial};
+use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure, StandInSettings};
 
 const STEPS: u64 = 150;
 const SEEDS: u64 = 40;
@@ -20,9 +20,9 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Random numbers from a seed (splitmix64).
-struct Chance(u64);
+struct SplitMix(u64);
 
-impl Chance {
+impl SplitMix {
     fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -34,7 +34,7 @@ impl Chance {
 
 async fn many() -> Told {
     for seed in 0..SEEDS {
-        let history = History::run(seed).await;
+        let history = ChaosRun::run(seed).await;
         history.map_err(|error| format!("seed {seed}: {}", error.message().unwrap_or("?")))?;
     }
     Ok(())
@@ -42,15 +42,15 @@ async fn many() -> Told {
 
 async fn twice() -> Told {
     for seed in [3, 1_000] {
-        let (one, other) = (History::run(seed).await?, History::run(seed).await?);
+        let (one, other) = (ChaosRun::run(seed).await?, ChaosRun::run(seed).await?);
         same(&one, &other)?;
     }
     Ok(())
 }
 
-struct History {
-    followed: Followed,
-    chance: Chance,
+struct ChaosRun {
+    followed: FollowedCluster,
+    chance: SplitMix,
     /// By pod, the lower bound of the step in which it was last written, or seen to be gone; writes
     /// put the step into its annotation.
     confirmed: BTreeMap<String, u64>,
@@ -58,15 +58,15 @@ struct History {
     log: Vec<String>,
 }
 
-impl History {
+impl ChaosRun {
     async fn run(seed: u64) -> Result<Vec<String>, Failed> {
-        let server = ApiServer::with(Settings {
+        let server = ApiServer::with(StandInSettings {
             page: 4,
-            ..Settings::default()
+            ..StandInSettings::default()
         });
         let mut history = Self {
-            followed: Followed::synced(server).await?,
-            chance: Chance(seed),
+            followed: FollowedCluster::synced(server).await?,
+            chance: SplitMix(seed),
             confirmed: BTreeMap::new(),
             began: Instant::now(),
             log: Vec::new(),
@@ -106,12 +106,16 @@ impl History {
             11 => {
                 let verb = ["watch", "list"][usize::try_from(self.chance.below(2))?];
                 let action: FaultAction = match self.chance.below(4) {
-                    0 => Failure::Connection.into(),
-                    1 => Failure::Unavailable.into(),
+                    0 => InjectedFailure::Connection.into(),
+                    1 => InjectedFailure::Unavailable.into(),
                     2 => FaultAction::slow(Duration::from_millis(300), Duration::from_millis(700)),
                     _ => FaultAction::dropped(Duration::from_millis(50)),
                 };
-                server.fault(Rule::of(verb, "pods", action).for_client(CLIENT).times(2));
+                server.fault(
+                    FaultRule::of(verb, "pods", action)
+                        .for_client(CLIENT)
+                        .times(2),
+                );
             }
             12 => self.confirm(&name, number).await,
             _ => {

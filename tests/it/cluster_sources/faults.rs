@@ -7,9 +7,9 @@ use nadmit::{catalog::Existence, sources::KindState};
 use tokio::time::sleep;
 
 use super::support::{
-    CLIENT, Followed, Told, holds, network, node, pod, put, same, settled, trial,
+    CLIENT, FollowedCluster, Told, holds, network, node, pod, put, same, settled, trial,
 };
-use crate::api_server::{ApiServer, Failure, FaultAction, Rule};
+use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
 const RESOURCE: &str = "network-attachment-definitions";
 /// The resource as counts and kinds name it.
@@ -50,14 +50,14 @@ fn server() -> Result<ApiServer, libtest_mimic::Failed> {
     Ok(server)
 }
 
-fn watches(followed: &Followed, verb: &str) -> u64 {
-    let asked = followed.server.asked();
+fn watches(followed: &FollowedCluster, verb: &str) -> u64 {
+    let asked = followed.server.request_counts();
     let key = (verb.to_owned(), QUALIFIED.to_owned());
     asked.get(&key).copied().unwrap_or_default()
 }
 
 async fn dropped() -> Told {
-    let followed = Followed::synced(server()?).await?;
+    let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
     for round in 0..5 {
         followed.server.drop_watches(QUALIFIED);
@@ -70,10 +70,12 @@ async fn dropped() -> Told {
 }
 
 async fn compacted() -> Told {
-    let followed = Followed::synced(server()?).await?;
+    let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
-    let broken: FaultAction = Failure::Unavailable.into();
-    followed.server.fault(Rule::of("watch", RESOURCE, broken));
+    let broken: FaultAction = InjectedFailure::Unavailable.into();
+    followed
+        .server
+        .fault(FaultRule::of("watch", RESOURCE, broken));
     followed.server.drop_watches(QUALIFIED);
     followed
         .delete("/apis/k8s.cni.cncf.io/v1/namespaces/db/network-attachment-definitions/a-net")
@@ -87,12 +89,12 @@ async fn compacted() -> Told {
 }
 
 async fn outage() -> Told {
-    let followed = Followed::synced(server()?).await?;
+    let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
-    let broken: FaultAction = Failure::Connection.into();
+    let broken: FaultAction = InjectedFailure::Connection.into();
     followed
         .server
-        .fault(Rule::of("*", "*", broken).for_client(CLIENT));
+        .fault(FaultRule::of("*", "*", broken).for_client(CLIENT));
     for resource in ["pods", QUALIFIED] {
         followed.server.drop_watches(resource);
     }
@@ -123,9 +125,9 @@ async fn outage() -> Told {
 
 async fn waits() -> Told {
     let server = server()?;
-    let busy: FaultAction = Failure::TooManyRequests(2).into();
-    server.fault(Rule::of("list", "pods", busy).times(3));
-    let followed = Followed::begin(server);
+    let busy: FaultAction = InjectedFailure::TooManyRequests(2).into();
+    server.fault(FaultRule::of("list", "pods", busy).times(3));
+    let followed = FollowedCluster::begin(server);
     sleep(Duration::from_secs(3)).await;
     holds(
         "no catalog yet",
@@ -147,9 +149,13 @@ async fn forbidden_optional() -> Told {
         "networks",
         "nodeslicepools",
     ] {
-        server.fault(Rule::of("list", resource, Failure::Forbidden.into()));
+        server.fault(FaultRule::of(
+            "list",
+            resource,
+            InjectedFailure::Forbidden.into(),
+        ));
     }
-    let followed = Followed::synced(server).await?;
+    let followed = FollowedCluster::synced(server).await?;
     let catalog = followed.catalog();
     same(&catalog.nodes().node("n1"), &Existence::Unknown)?;
     same(
@@ -175,8 +181,12 @@ async fn forbidden_optional() -> Told {
 
 async fn forbidden() -> Told {
     let server = server()?;
-    server.fault(Rule::of("list", RESOURCE, Failure::Forbidden.into()));
-    let followed = Followed::begin(server);
+    server.fault(FaultRule::of(
+        "list",
+        RESOURCE,
+        InjectedFailure::Forbidden.into(),
+    ));
+    let followed = FollowedCluster::begin(server);
     sleep(Duration::from_secs(60)).await;
     holds(
         "no catalog",
@@ -193,10 +203,10 @@ async fn forbidden() -> Told {
 }
 
 async fn stranger() -> Told {
-    let followed = Followed::synced(server()?).await?;
-    let page = crate::api_server::Refusal::new(404, "Whatever", "<html>nothing here</html>");
-    let refused: FaultAction = Failure::Refused(page).into();
-    followed.server.fault(Rule::of("*", RESOURCE, refused));
+    let followed = FollowedCluster::synced(server()?).await?;
+    let page = crate::api_server::ApiStatus::new(404, "Whatever", "<html>nothing here</html>");
+    let refused: FaultAction = InjectedFailure::Refused(page).into();
+    followed.server.fault(FaultRule::of("*", RESOURCE, refused));
     followed.server.drop_watches(QUALIFIED);
     sleep(Duration::from_secs(60)).await;
     same(&followed.catalog().network_names("db"), &vec!["a-net"])?;
@@ -214,9 +224,9 @@ async fn stranger() -> Told {
 /// A watch that hangs: neither an event nor its end ever arrives.
 async fn silence() -> Told {
     let server = server()?;
-    let hangs: FaultAction = Failure::Silence.into();
-    server.fault(Rule::of("watch", RESOURCE, hangs).times(1));
-    let followed = Followed::synced(server).await?;
+    let hangs: FaultAction = InjectedFailure::Silence.into();
+    server.fault(FaultRule::of("watch", RESOURCE, hangs).times(1));
+    let followed = FollowedCluster::synced(server).await?;
     followed.put([network("db", "b-net", "p")])?;
     settled().await;
     same(&followed.catalog().network_count(), &1)?;

@@ -7,8 +7,10 @@ use nadmit::catalog::{Existence, Mode, Ordinals};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::support::{Followed, Told, holds, network, node, pod, pool, put, same, settled, trial};
-use crate::api_server::{ApiServer, Settings};
+use super::support::{
+    FollowedCluster, Told, holds, network, node, pod, pool, put, same, settled, trial,
+};
+use crate::api_server::{ApiServer, StandInSettings};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -76,7 +78,7 @@ async fn reserved() -> Told {
     let mut pool = pool("storage", "192.0.2.0/24");
     pool["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "db"}});
     put(&server, [pool])?;
-    let followed = Followed::synced(server).await?;
+    let followed = FollowedCluster::synced(server).await?;
     for (team, expected) in [("web", None), ("db", Some("storage"))] {
         followed.server.namespace("db", &[("team", team)]);
         settled().await;
@@ -88,7 +90,7 @@ async fn reserved() -> Told {
 }
 
 async fn known() -> Told {
-    let followed = Followed::synced(furnished()?).await?;
+    let followed = FollowedCluster::synced(furnished()?).await?;
     let catalog = followed.catalog();
     let network = catalog.network("db", "a-net").ok_or("no network")?;
     same(&network.address_pool.as_deref(), &Some("storage"))?;
@@ -149,21 +151,21 @@ async fn known() -> Told {
 }
 
 async fn pages() -> Told {
-    let server = ApiServer::with(Settings {
+    let server = ApiServer::with(StandInSettings {
         page: 7,
-        ..Settings::default()
+        ..StandInSettings::default()
     });
     put(
         &server,
         (0..100).map(|n| pod("db", &format!("p{n}"), "a-net")),
     )?;
-    let followed = Followed::synced(server).await?;
+    let followed = FollowedCluster::synced(server).await?;
     same(&followed.catalog().pod_count(), &100)?;
     same(&followed.kind("pods")?.objects, &100)
 }
 
 async fn followed() -> Told {
-    let followed = Followed::synced(furnished()?).await?;
+    let followed = FollowedCluster::synced(furnished()?).await?;
     followed
         .server
         .namespace("web", &[("nadmit.io/injection", "enabled")]);
@@ -228,7 +230,7 @@ async fn followed() -> Told {
 }
 
 async fn gathered() -> Told {
-    let followed = Followed::synced(furnished()?).await?;
+    let followed = FollowedCluster::synced(furnished()?).await?;
     settled().await;
     followed.put([pod("db", "first", "a-net")])?;
     sleep(Duration::from_millis(1)).await;
@@ -247,7 +249,7 @@ async fn gathered() -> Told {
 }
 
 async fn silent() -> Told {
-    let followed = Followed::synced(furnished()?).await?;
+    let followed = FollowedCluster::synced(furnished()?).await?;
     settled().await;
     let before = followed.source.status();
     let mut busy = pod("db", "a", "a-net");
@@ -282,7 +284,7 @@ async fn later() -> Told {
     ] {
         server.unregister(missing);
     }
-    let followed = Followed::synced(server).await?;
+    let followed = FollowedCluster::synced(server).await?;
     same(&followed.catalog().network_names("db"), &vec!["listed"])?;
     same(
         &followed.catalog().workloads().machine("db", "vm"),
@@ -293,7 +295,7 @@ async fn later() -> Told {
         &nadmit::sources::KindState::Missing,
     )?;
     sleep(Duration::from_secs(3600)).await;
-    let lists = followed.server.asked();
+    let lists = followed.server.request_counts();
     let lists = lists.get(&("list".to_owned(), resource.to_owned()));
     holds("not too often", lists.is_some_and(|lists| *lists < 140))?;
     followed.server.register(kind);
@@ -310,7 +312,7 @@ async fn later() -> Told {
 }
 
 async fn remarks() -> Told {
-    let followed = Followed::synced(furnished()?).await?;
+    let followed = FollowedCluster::synced(furnished()?).await?;
     followed.put([pool("broken", "192.0.2.0")])?;
     followed
         .server
@@ -346,7 +348,7 @@ async fn remarks() -> Told {
 }
 
 async fn ends() -> Told {
-    let followed = Followed::synced(furnished()?).await?;
+    let followed = FollowedCluster::synced(furnished()?).await?;
     followed.cancel.cancel();
     settled().await;
     followed.put([pod("db", "late", "a-net")])?;

@@ -7,9 +7,9 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::support::{
-    CLIENT, Followed, Told, holds, network, pod, pool, put, same, settled, trial,
+    CLIENT, FollowedCluster, Told, holds, network, pod, pool, put, same, settled, trial,
 };
-use crate::api_server::{ApiServer, Failure, FaultAction, Rule};
+use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
 const LAG: Duration = Duration::from_secs(5);
 
@@ -30,14 +30,14 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Returns a cluster whose watches lag by [`LAG`].
-async fn lagging() -> Result<Followed, libtest_mimic::Failed> {
+async fn lagging() -> Result<FollowedCluster, libtest_mimic::Failed> {
     let server = ApiServer::new();
     server.namespace("db", &[]);
     put(
         &server,
         [network("db", "a-net", "p"), pod("db", "a", "a-net")],
     )?;
-    let followed = Followed::synced(server).await?;
+    let followed = FollowedCluster::synced(server).await?;
     settled().await;
     followed.server.lag(CLIENT, LAG);
     Ok(followed)
@@ -99,7 +99,7 @@ async fn between() -> Told {
 
 async fn anew() -> Told {
     let followed = lagging().await?;
-    let uid = |followed: &Followed| {
+    let uid = |followed: &FollowedCluster| {
         let catalog = followed.catalog();
         catalog.pod("db", "a").and_then(|pod| pod.uid.clone())
     };
@@ -121,12 +121,12 @@ async fn anew() -> Told {
 async fn ahead() -> Told {
     let server = ApiServer::new();
     put(&server, [pod("db", "a", "first")])?;
-    let followed = Followed::synced(server).await?;
+    let followed = FollowedCluster::synced(server).await?;
     settled().await;
     let slow = FaultAction::slow(Duration::ZERO, Duration::from_secs(2));
     followed
         .server
-        .fault(Rule::of("list", "pods", slow).for_client(CLIENT));
+        .fault(FaultRule::of("list", "pods", slow).for_client(CLIENT));
     let source = followed.source.clone();
     let asked = tokio::spawn(async move { source.refresh_pod("db", "a").await });
     settled().await;
@@ -188,7 +188,7 @@ async fn others() -> Told {
 
 async fn users() -> Told {
     let followed = lagging().await?;
-    let users = |followed: &Followed| {
+    let users = |followed: &FollowedCluster| {
         let catalog = followed.catalog();
         let users = catalog.users("db", "a-net", "kube-system");
         users
@@ -223,14 +223,16 @@ async fn users() -> Told {
 async fn errors() -> Told {
     let followed = lagging().await?;
     // A transient error is retried.
-    let broken: FaultAction = Failure::Internal.into();
+    let broken: FaultAction = InjectedFailure::Internal.into();
     followed
         .server
-        .fault(Rule::of("list", "pods", broken).times(2));
+        .fault(FaultRule::of("list", "pods", broken).times(2));
     followed.source.refresh_pod("db", "a").await?;
-    followed
-        .server
-        .fault(Rule::of("list", "pods", Failure::Forbidden.into()));
+    followed.server.fault(FaultRule::of(
+        "list",
+        "pods",
+        InjectedFailure::Forbidden.into(),
+    ));
     let said = followed.source.refresh_pod("db", "a").await;
     let said = said
         .err()

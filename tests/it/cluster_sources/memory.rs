@@ -37,7 +37,7 @@ const PODS: usize = 50_000;
 const NAMESPACES: usize = 500;
 const PAGE: usize = 500;
 /// In MiB.
-const MOST: u64 = 200;
+const MAX_MIB: u64 = 200;
 
 pub(super) fn trials() -> Vec<Trial> {
     // Ignored because it measures the process, and so has to run alone.
@@ -57,7 +57,7 @@ fn large() -> Told {
 
 async fn measured() -> Told {
     let catalog = Arc::new(ArcSwapOption::empty());
-    let large = Large::default();
+    let large = LargeCluster::default();
     let client = kube::Client::new(large.clone(), "default");
     let source = ClusterSource::new(client, ClusterOptions::default(), Arc::clone(&catalog));
     let cancel = CancellationToken::new();
@@ -94,7 +94,7 @@ async fn measured() -> Told {
     println!("at most {most} MiB");
     cancel.cancel();
     run.await?;
-    holds("it takes too much memory", most < MOST)
+    holds("it takes too much memory", most < MAX_MIB)
 }
 
 /// Returns true if the catalog has the pods of this many replacements.
@@ -116,14 +116,14 @@ fn memory(which: &str) -> Result<u64, Failed> {
 
 /// An API server that generates a cluster on request.
 #[derive(Clone, Default)]
-struct Large {
+struct LargeCluster {
     /// Ends the watch of pods.
     lost: Arc<Notify>,
     /// The number of replacements.
     replaced: Arc<AtomicUsize>,
 }
 
-impl tower::Service<Request<kube::client::Body>> for Large {
+impl tower::Service<Request<kube::client::Body>> for LargeCluster {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;

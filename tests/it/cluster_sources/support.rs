@@ -45,7 +45,7 @@ pub(super) fn holds(what: &str, holds: bool) -> Told {
 }
 
 /// A cluster and a source that follows it until this is dropped.
-pub(super) struct Followed {
+pub(super) struct FollowedCluster {
     pub(super) server: ApiServer,
     pub(super) source: ClusterSource,
     pub(super) catalog: Arc<ArcSwapOption<Catalog>>,
@@ -53,7 +53,7 @@ pub(super) struct Followed {
     _end: DropGuard,
 }
 
-impl Followed {
+impl FollowedCluster {
     /// Starts to follow a server.
     pub(super) fn begin(server: ApiServer) -> Self {
         let catalog = Arc::new(ArcSwapOption::empty());

@@ -27,7 +27,7 @@ use crate::api_server::{ApiServer, FaultAction, Rule, Webhook, posting};
 
 const REPLICAS: usize = 2;
 
-pub(super) struct World {
+pub(super) struct SpeedFixture {
     pub(super) server: ApiServer,
     indexes: Vec<Arc<SharedIndex>>,
     stop: CancellationToken,
@@ -42,7 +42,7 @@ pub(super) fn paused(case: impl Future<Output = Result<(), Failed>>) -> Result<(
     runtime.block_on(case)
 }
 
-impl World {
+impl SpeedFixture {
     /// Returns a pool of this range, with 1000 addresses, and two replicas that serve it.
     pub(super) async fn start(range: &str, write: Duration) -> Result<Self, Failed> {
         let server = ApiServer::new();
@@ -79,26 +79,26 @@ impl World {
             routers.push(webhooks(replica.state, Limits::default(), clock()));
             tokio::spawn(replica.beside.run(stop.clone()));
         }
-        let world = Self {
+        let fixture = Self {
             server,
             indexes,
             stop,
         };
-        world.settle().await;
-        for index in &world.indexes {
+        fixture.settle().await;
+        for index in &fixture.indexes {
             if !index.lock().is_ready("storage") {
                 return Err("the pool is not ready after two seconds".into());
             }
         }
-        world.register(&routers);
+        fixture.register(&routers);
         for verb in ["create", "update", "delete"] {
-            world.server.fault(Rule::of(
+            fixture.server.fault(Rule::of(
                 verb,
                 "*",
                 FaultAction::slow(Duration::ZERO, write),
             ));
         }
-        Ok(world)
+        Ok(fixture)
     }
 
     /// Registers both kinds of webhooks; calls go to the replicas in turn.
@@ -176,7 +176,7 @@ impl World {
 
     /// Returns the number of attempted writes of allocations, whatever their outcome.
     pub(super) fn writes(&self) -> u64 {
-        let asked = self.server.asked();
+        let asked = self.server.request_counts();
         let of_allocations = |((verb, resource), _): &(&(String, String), &u64)| {
             let changes = ["create", "update", "delete"].contains(&verb.as_str());
             changes && resource.starts_with("addressallocations")
@@ -197,7 +197,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for SpeedFixture {
     fn drop(&mut self) {
         self.stop.cancel();
     }

@@ -22,18 +22,18 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 use nadmit::ledger::{EmbeddedLedger, OpenError, Store as _};
 
-pub(crate) use self::writer::be_the_writer;
+pub(crate) use self::writer::run_as_writer;
 use self::{
-    protocol::{Line, Random},
-    verify::Known,
+    protocol::{CrashRng, WriterReport},
+    verify::KnownRecords,
 };
 
 const LEDGER: &str = "allocations.redb";
 const VERSION_FILE: &str = "allocations.version";
 /// The default number of kills.
-const CRASHES: u64 = 12;
+const DEFAULT_CRASHES: u64 = 12;
 /// The time limit for a child's start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::test(
@@ -51,9 +51,9 @@ fn number(name: &str, default: u64) -> u64 {
 
 fn killed() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let mut random = Random(number("NADMIT_CRASH_SEED", 1));
-    let rounds = number("NADMIT_CRASHES", CRASHES);
-    let (mut known, mut total) = (Known::default(), verify::Counts::default());
+    let mut random = CrashRng(number("NADMIT_CRASH_SEED", 1));
+    let rounds = number("NADMIT_CRASHES", DEFAULT_CRASHES);
+    let (mut known, mut total) = (KnownRecords::default(), verify::RoundStats::default());
     let (mut before, mut last) = (None, 0);
     for round in 1..=rounds {
         let lines = run_and_kill(folder.path(), round, &mut random)?;
@@ -65,7 +65,7 @@ fn killed() -> Result<(), Failed> {
         before = Some(fs::read(folder.path().join(LEDGER))?);
         last = cursor;
         let counts = known
-            .judge(&lines, &records, cursor)
+            .verify_round(&lines, &records, cursor)
             .map_err(|wrong| format!("round {round}: {wrong}"))?;
         total.add(&counts);
     }
@@ -77,18 +77,22 @@ fn killed() -> Result<(), Failed> {
 }
 
 /// Runs the writer, kills it, and returns its reports.
-fn run_and_kill(folder: &Path, round: u64, random: &mut Random) -> Result<Vec<Line>, Failed> {
+fn run_and_kill(
+    folder: &Path,
+    round: u64,
+    random: &mut CrashRng,
+) -> Result<Vec<WriterReport>, Failed> {
     let mut child = Command::new(env::current_exe()?)
         .env(writer::FOLDER, folder)
         .env(writer::ROUND, round.to_string())
         .stdout(Stdio::piped())
         .spawn()?;
-    let lines = told_by(&mut child);
+    let lines = reports_of(&mut child);
     let mut told = Vec::new();
     // Most die under load, some while they open, and thereby repair, the file.
     if random.below(4) > 0 {
-        match lines.recv_timeout(PATIENCE) {
-            Ok(Line::Ready) => {}
+        match lines.recv_timeout(START_TIMEOUT) {
+            Ok(WriterReport::Ready) => {}
             other => return Err(format!("the writer did not begin: {other:?}").into()),
         }
     }
@@ -96,14 +100,17 @@ fn run_and_kill(folder: &Path, round: u64, random: &mut Random) -> Result<Vec<Li
     child.kill()?;
     child.wait()?;
     told.extend(lines.iter());
-    if let Some(wrong) = told.iter().find(|line| matches!(line, Line::Wrong(_))) {
+    if let Some(wrong) = told
+        .iter()
+        .find(|line| matches!(line, WriterReport::Wrong(_)))
+    {
         return Err(format!("{wrong:?}").into());
     }
     Ok(told)
 }
 
 /// Returns the reports of a child until it is dead.
-fn told_by(child: &mut Child) -> Receiver<Line> {
+fn reports_of(child: &mut Child) -> Receiver<WriterReport> {
     let (sender, receiver) = channel();
     if let Some(out) = child.stdout.take() {
         thread::spawn(move || {

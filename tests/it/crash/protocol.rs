@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Line {
+pub(super) enum WriterReport {
     /// The ledger is open.
     Ready,
     /// The batch will be written next.
@@ -81,9 +81,9 @@ pub(super) fn holder(task: u8) -> Holder {
 }
 
 /// Pseudo-random numbers from a seed (splitmix64).
-pub(super) struct Random(pub(super) u64);
+pub(super) struct CrashRng(pub(super) u64);
 
-impl Random {
+impl CrashRng {
     /// Returns a number below `end`.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -11,28 +11,28 @@ use std::{
 
 use nadmit::allocation::Stored;
 
-use super::protocol::{Line, Op};
+use super::protocol::{Op, WriterReport};
 
 /// The relevant part of a record: its version, and the batch that wrote it.
-type Record = (u64, i64);
+type RecordState = (u64, i64);
 
 /// The known contents of the file.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    records: BTreeMap<u8, Record>,
+pub(super) struct KnownRecords {
+    records: BTreeMap<u8, RecordState>,
     last: u64,
 }
 
 /// Statistics of a round.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RoundStats {
     pub(super) answered: usize,
     refused: usize,
     lost: usize,
     kept: usize,
 }
 
-impl Counts {
+impl RoundStats {
     pub(super) fn add(&mut self, other: &Self) {
         self.answered += other.answered;
         self.refused += other.refused;
@@ -41,7 +41,7 @@ impl Counts {
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for RoundStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             answered,
@@ -58,7 +58,7 @@ impl fmt::Display for Counts {
 
 /// The reports of a round.
 #[derive(Default)]
-struct Round<'a> {
+struct RoundReports<'a> {
     /// Batches without a response, by number.
     open: BTreeMap<i64, &'a [Op]>,
     /// By version: the batch and its write.
@@ -67,20 +67,20 @@ struct Round<'a> {
     refused: usize,
 }
 
-impl<'a> Round<'a> {
-    fn of(lines: &'a [Line]) -> Result<Self, String> {
+impl<'a> RoundReports<'a> {
+    fn of(lines: &'a [WriterReport]) -> Result<Self, String> {
         let mut round = Self::default();
         for line in lines {
             match line {
-                Line::Ready | Line::Wrong(_) => {}
-                Line::Asked { batch, writes, .. } => {
+                WriterReport::Ready | WriterReport::Wrong(_) => {}
+                WriterReport::Asked { batch, writes, .. } => {
                     round.open.insert(*batch, writes);
                 }
-                Line::Refused { batch } => {
+                WriterReport::Refused { batch } => {
                     round.open.remove(batch);
                     round.refused += 1;
                 }
-                Line::Written { batch, versions } => {
+                WriterReport::Written { batch, versions } => {
                     let writes = round.open.remove(batch).unwrap_or_default();
                     if writes.len() != versions.len() {
                         return Err(format!("batch {batch}: {versions:?} for {writes:?}"));
@@ -104,25 +104,25 @@ impl<'a> Round<'a> {
     }
 }
 
-impl Known {
+impl KnownRecords {
     /// Checks the file after a round; the next round starts from it.
-    pub(super) fn judge(
+    pub(super) fn verify_round(
         &mut self,
-        lines: &[Line],
+        lines: &[WriterReport],
         found: &[Stored],
         last: u64,
-    ) -> Result<Counts, String> {
-        let round = Round::of(lines)?;
+    ) -> Result<RoundStats, String> {
+        let round = RoundReports::of(lines)?;
         self.replay(&round)?;
-        let found: BTreeMap<u8, Record> = found.iter().map(record).collect();
-        let mut counts = Counts {
+        let found: BTreeMap<u8, RecordState> = found.iter().map(record).collect();
+        let mut counts = RoundStats {
             answered: round.answered,
             refused: round.refused,
-            ..Counts::default()
+            ..RoundStats::default()
         };
         let mut versions = round.written.len();
         for (batch, writes) in &round.open {
-            if self.take_in(*batch, writes, &found)? {
+            if self.apply_if_written(*batch, writes, &found)? {
                 counts.kept += 1;
                 versions += writes.len();
             } else {
@@ -146,7 +146,7 @@ impl Known {
     }
 
     /// Applies acknowledged writes in the order of versions.
-    fn replay(&mut self, round: &Round<'_>) -> Result<(), String> {
+    fn replay(&mut self, round: &RoundReports<'_>) -> Result<(), String> {
         for (version, (batch, op)) in &round.written {
             if *version <= self.last {
                 return Err(format!("version {version} was given before"));
@@ -178,11 +178,11 @@ impl Known {
 
     /// Applies a batch without a response if it was written; it must be there as a whole or not at
     /// all.
-    fn take_in(
+    fn apply_if_written(
         &mut self,
         batch: i64,
         writes: &[Op],
-        found: &BTreeMap<u8, Record>,
+        found: &BTreeMap<u8, RecordState>,
     ) -> Result<bool, String> {
         let there: BTreeSet<bool> = writes
             .iter()
@@ -218,7 +218,7 @@ impl Known {
     }
 }
 
-fn record(stored: &Stored) -> (u8, Record) {
+fn record(stored: &Stored) -> (u8, RecordState) {
     let allocation = &stored.allocation;
     let last = u8::try_from(allocation.address.number() & 0xff).unwrap_or_default();
     (last, (stored.version.0, allocation.since.0))

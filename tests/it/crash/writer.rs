@@ -9,7 +9,7 @@ use std::{
 
 use nadmit::ledger::{EmbeddedLedger, Store as _, WriteError};
 
-use super::protocol::{Line, Op, Random, holder};
+use super::protocol::{CrashRng, Op, WriterReport, holder};
 
 /// The ledger's folder. A process with this variable is a writer.
 pub(super) const FOLDER: &str = "NADMIT_CRASH_FOLDER";
@@ -21,7 +21,7 @@ const TASKS: u8 = 8;
 const ADDRESSES: u64 = 48;
 
 /// Writes until it is killed, if this process is a writer. Returns false if it is not.
-pub(crate) fn be_the_writer() -> bool {
+pub(crate) fn run_as_writer() -> bool {
     let Some(folder) = env::var_os(FOLDER) else {
         return false;
     };
@@ -30,25 +30,25 @@ pub(crate) fn be_the_writer() -> bool {
         .worker_threads(2)
         .build()
         .map_err(|error| error.to_string())
-        .and_then(|runtime| runtime.block_on(write_for_ever(folder.into(), round)));
+        .and_then(|runtime| runtime.block_on(write_forever(folder.into(), round)));
     if let Err(wrong) = written {
-        tell(&Line::Wrong(wrong));
+        report(&WriterReport::Wrong(wrong));
     }
     true
 }
 
 /// Prints a whole line at once: reports before the kill are in the pipe.
-fn tell(line: &Line) {
+fn report(line: &WriterReport) {
     let mut text = serde_json::to_string(line).unwrap_or_default();
     text.push('\n');
     // If the parent is gone, its pipe is closed.
     let _ = stdout().lock().write_all(text.as_bytes());
 }
 
-async fn write_for_ever(folder: PathBuf, round: u64) -> Result<(), String> {
+async fn write_forever(folder: PathBuf, round: u64) -> Result<(), String> {
     let ledger = Arc::new(EmbeddedLedger::open(&folder).map_err(|error| error.to_string())?);
     let (records, _) = ledger.list().await.map_err(|error| error.to_string())?;
-    tell(&Line::Ready);
+    report(&WriterReport::Ready);
     let mut tasks = Vec::new();
     for number in 0..TASKS {
         let mine = records
@@ -59,11 +59,11 @@ async fn write_for_ever(folder: PathBuf, round: u64) -> Result<(), String> {
                 (u8::try_from(last).unwrap_or_default(), stored.version.0)
             })
             .collect();
-        let task = Task {
+        let task = WriterTask {
             ledger: Arc::clone(&ledger),
             number,
             mine,
-            random: Random(round << 8 | u64::from(number)),
+            random: CrashRng(round << 8 | u64::from(number)),
             batch: i64::try_from(round << 32).unwrap_or_default() | i64::from(number) << 24,
         };
         tasks.push(tokio::spawn(task.run()));
@@ -74,21 +74,21 @@ async fn write_for_ever(folder: PathBuf, round: u64) -> Result<(), String> {
     Ok(())
 }
 
-struct Task {
+struct WriterTask {
     ledger: Arc<EmbeddedLedger>,
     number: u8,
     /// The task's own records, with versions.
     mine: Vec<(u8, u64)>,
-    random: Random,
+    random: CrashRng,
     batch: i64,
 }
 
-impl Task {
+impl WriterTask {
     async fn run(mut self) -> Result<(), String> {
         loop {
             self.batch += 1;
             let (batch, task, writes) = (self.batch, self.number, self.choose());
-            tell(&Line::Asked {
+            report(&WriterReport::Asked {
                 batch,
                 task,
                 writes: writes.clone(),
@@ -98,9 +98,9 @@ impl Task {
                 Ok(versions) => {
                     let versions: Vec<u64> = versions.into_iter().map(|v| v.0).collect();
                     self.remember(&writes, &versions);
-                    tell(&Line::Written { batch, versions });
+                    report(&WriterReport::Written { batch, versions });
                 }
-                Err(WriteError::Exists(_)) => tell(&Line::Refused { batch }),
+                Err(WriteError::Exists(_)) => report(&WriterReport::Refused { batch }),
                 // No other task changes a task's records.
                 Err(error) => return Err(format!("batch {batch} {writes:?}: {error}")),
             }

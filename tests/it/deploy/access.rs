@@ -12,14 +12,14 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use super::{
-    lifecycle::life,
+    lifecycle::run_lifecycle,
     objects::{ROOT, of_file, one},
     registered::list,
 };
-use crate::api_server::{Asked, Failure, FaultAction};
+use crate::api_server::{FaultAction, InjectedFailure, ResourceRequest};
 
 /// Permissions that are granted, but not used in `lifecycle`.
-const ELSEWHERE: &[(&str, &str)] = &[(
+const UNUSED_IN_LIFECYCLE: &[(&str, &str)] = &[(
     "nadmit-certificates",
     "certificates are kept by a controller with trials of its own",
 )];
@@ -107,7 +107,7 @@ impl Grant {
 
     /// Returns true if RBAC allows the request; the name of a list or watch is the one in its field
     /// selector.
-    fn allows(&self, asked: &Asked) -> bool {
+    fn allows(&self, asked: &ResourceRequest) -> bool {
         let resource = match asked.subresource.as_str() {
             "" => asked.resource.clone(),
             subresource => format!("{}/{subresource}", asked.resource),
@@ -125,7 +125,7 @@ impl Grant {
 
 /// The granted permissions that were used, and the requests that were refused.
 #[derive(Default)]
-pub(super) struct Used {
+pub(super) struct GrantUsage {
     granted: BTreeSet<Grant>,
     forbidden: BTreeSet<String>,
 }
@@ -134,8 +134,8 @@ pub(super) struct Used {
 pub(super) fn guard(
     grants: Vec<Grant>,
     user: &'static str,
-    used: Arc<Mutex<Used>>,
-) -> impl Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static {
+    used: Arc<Mutex<GrantUsage>>,
+) -> impl Fn(&ResourceRequest) -> Option<FaultAction> + Send + Sync + 'static {
     move |asked| {
         if asked.client != user {
             return None;
@@ -152,7 +152,7 @@ pub(super) fn guard(
                 let what = asked.qualified();
                 used.forbidden
                     .insert(format!("{} {what} {sub} in {place}", asked.verb));
-                Some(Failure::Forbidden.into())
+                Some(InjectedFailure::Forbidden.into())
             }
         }
     }
@@ -160,8 +160,8 @@ pub(super) fn guard(
 
 fn exact() -> Result<(), Failed> {
     let grants = grants("base/access.yaml")?;
-    let used = Arc::new(Mutex::new(Used::default()));
-    life(|user| guard(grants.clone(), user, Arc::clone(&used)))?;
+    let used = Arc::new(Mutex::new(GrantUsage::default()));
+    run_lifecycle(|user| guard(grants.clone(), user, Arc::clone(&used)))?;
     let used = used.lock().unwrap_or_else(PoisonError::into_inner);
     if !used.forbidden.is_empty() {
         return Err(format!("not granted: {:#?}", used.forbidden).into());
@@ -282,7 +282,9 @@ fn certificates() -> Result<(), Failed> {
         .into_iter()
         .map(|grant| {
             assert!(
-                ELSEWHERE.iter().any(|(role, _)| *role == grant.role),
+                UNUSED_IN_LIFECYCLE
+                    .iter()
+                    .any(|(role, _)| *role == grant.role),
                 "{grant:?}"
             );
             let name = grant.name.unwrap_or_default();

@@ -6,12 +6,12 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use super::{
-    objects::{WAYS, by_name, kustomized, missing, path, run, templated},
+    objects::{CERTIFICATE_SOURCES, by_name, kustomized, missing, path, run, templated},
     unless,
 };
 
 /// Labels and annotations that helm adds to every object.
-const OF_HELM: [&str; 3] = [
+const HELM_METADATA: [&str; 3] = [
     "app.kubernetes.io/managed-by",
     "app.kubernetes.io/version",
     "helm.sh/chart",
@@ -19,7 +19,7 @@ const OF_HELM: [&str; 3] = [
 const POLICY: &str = "helm.sh/resource-policy";
 
 pub(super) fn trials() -> Vec<Trial> {
-    let mut trials: Vec<Trial> = WAYS
+    let mut trials: Vec<Trial> = CERTIFICATE_SOURCES
         .into_iter()
         .map(|(overlay, way)| {
             let name = format!("chart::is_the_overlay_{overlay}");
@@ -68,17 +68,17 @@ fn denying() -> Result<(), Failed> {
 
 /// The kinds of objects that nadmit fills in itself: the chart has them without content, so that
 /// they are deleted with the release. With an overlay they are deleted with the namespace.
-const MADE: [&str; 2] = ["Lease", "Secret"];
+const FILLED_BY_NADMIT: [&str; 2] = ["Lease", "Secret"];
 
 fn is_made(object: &Value) -> bool {
     object["kind"]
         .as_str()
-        .is_some_and(|kind| MADE.contains(&kind))
+        .is_some_and(|kind| FILLED_BY_NADMIT.contains(&kind))
 }
 
 /// Uninstalling the release deletes everything that nadmit has created, except its kinds.
 fn made() -> Result<(), Failed> {
-    for (_, way) in WAYS {
+    for (_, way) in CERTIFICATE_SOURCES {
         let all = templated(&[&format!("--set=certificates={way}")])?;
         let made: Vec<&Value> = all.iter().filter(|object| is_made(object)).collect();
         let expected = if way == "selfManaged" { 2 } else { 1 };
@@ -132,7 +132,7 @@ fn plain(object: &Value) -> Value {
         }
     };
     members(&mut object, "/metadata/labels", &|key, _| {
-        !OF_HELM.contains(&key)
+        !HELM_METADATA.contains(&key)
     });
     members(&mut object, "/metadata/annotations", &|key, _| {
         key != POLICY
@@ -190,7 +190,7 @@ fn elsewhere() -> Result<(), Failed> {
         "deploy/helm/nadmit",
         "--namespace=net",
     ];
-    for (_, way) in WAYS {
+    for (_, way) in CERTIFICATE_SOURCES {
         let way = format!("--set=certificates={way},namespace.create=true,monitoring.enabled=true");
         let text = run("helm", &[&arguments[..], &[&*way]].concat())?;
         for object in super::objects::parsed(&text)? {

@@ -18,7 +18,7 @@ use libtest_mimic::{Failed, Trial};
 use super::{objects::ROOT, unless};
 
 /// The time limit of any wait on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// The user of the image.
 const USER: &str = "--userspec=65532:65532";
 
@@ -50,12 +50,12 @@ fn binary() -> Option<PathBuf> {
 }
 
 /// A root that is removed after the test, and the process in it.
-struct Root {
+struct ImageRoot {
     folder: tempfile::TempDir,
     running: Option<Child>,
 }
 
-impl Root {
+impl ImageRoot {
     fn build() -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let binary = binary().ok_or("no static binary")?;
@@ -90,7 +90,7 @@ impl Root {
     }
 }
 
-impl Drop for Root {
+impl Drop for ImageRoot {
     fn drop(&mut self) {
         if let Some(mut process) = self.running.take() {
             let _ = process.kill();
@@ -100,7 +100,7 @@ impl Drop for Root {
 }
 
 fn serves() -> Result<(), Failed> {
-    let mut root = Root::build()?;
+    let mut root = ImageRoot::build()?;
     let version = root.nadmit(&[]).arg("--version").output()?;
     let version = String::from_utf8(version.stdout)?;
     assert_eq!(
@@ -123,7 +123,7 @@ fn serves() -> Result<(), Failed> {
     let process = command.stdout(log.try_clone()?).stderr(log).spawn()?;
     root.running = Some(process);
 
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     for path in ["/livez", "/readyz", "/metrics"] {
         loop {
             match asked(&admin, path) {
@@ -150,7 +150,7 @@ fn free_port() -> Result<u16, Failed> {
 
 fn asked(address: &str, path: &str) -> Result<String, std::io::Error> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"

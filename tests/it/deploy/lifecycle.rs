@@ -39,7 +39,7 @@ const RECORDS: &str = "addressallocations.nadmit.io";
 const SLICES: &str = "addressslices.nadmit.io";
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
-const WORLD: &str = r#"
+const MANIFESTS: &str = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: sliced}
@@ -67,14 +67,14 @@ spec: {network: small-net, holder: {pod: kept}, ips: [198.51.100.6/29]}
 "#;
 
 /// A cluster in which nadmit is installed.
-struct Cluster {
+struct DeployedCluster {
     server: ApiServer,
     began: Instant,
     chance: Arc<AtomicU64>,
 }
 
 /// Runs through everything; `guard` sees every request of nadmit's first.
-pub(super) fn life<G>(guard: impl FnOnce(&'static str) -> G) -> Result<(), Failed>
+pub(super) fn run_lifecycle<G>(guard: impl FnOnce(&'static str) -> G) -> Result<(), Failed>
 where
     G: Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static,
 {
@@ -84,13 +84,13 @@ where
         .start_paused(true)
         .build()?;
     runtime.block_on(async {
-        let cluster = Cluster::new()?;
+        let cluster = DeployedCluster::new()?;
         cluster.server.faults(guard);
         cluster.live().await
     })
 }
 
-impl Cluster {
+impl DeployedCluster {
     fn new() -> Result<Self, Failed> {
         let server = ApiServer::new();
         server.namespace("nadmit", &[]);
@@ -102,7 +102,7 @@ impl Cluster {
                 "spec": {}, "status": ready}),
             );
         }
-        for object in super::objects::parsed(WORLD)? {
+        for object in super::objects::parsed(MANIFESTS)? {
             server.put(object);
         }
         Ok(Self {

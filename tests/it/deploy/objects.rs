@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(super) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The sources of a certificate: the overlay, and the chart's value.
-pub(super) const WAYS: [(&str, &str); 3] = [
+pub(super) const CERTIFICATE_SOURCES: [(&str, &str); 3] = [
     ("self-managed", "selfManaged"),
     ("cert-manager", "certManager"),
     ("openshift", "openshift"),

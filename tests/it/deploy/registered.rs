@@ -8,14 +8,14 @@ use super::objects::{of_file, one};
 use crate::match_conditions::evaluate;
 
 /// A registered webhook.
-pub(super) struct Hook {
+pub(super) struct RegisteredWebhook {
     pub(super) mutating: bool,
     pub(super) config: Value,
     conditions: Vec<Expression>,
 }
 
 /// Returns all registered webhooks.
-pub(super) fn hooks() -> Result<Vec<Hook>, Failed> {
+pub(super) fn hooks() -> Result<Vec<RegisteredWebhook>, Failed> {
     let mut hooks = Vec::new();
     for (file, kind) in [
         ("mutating-webhooks.yaml", "MutatingWebhookConfiguration"),
@@ -24,7 +24,7 @@ pub(super) fn hooks() -> Result<Vec<Hook>, Failed> {
         let objects = of_file(&format!("base/{file}"))?;
         for config in list(&one(&objects, kind)?["webhooks"]) {
             let conditions = list(&config["matchConditions"]).iter();
-            hooks.push(Hook {
+            hooks.push(RegisteredWebhook {
                 mutating: file.starts_with("mutating"),
                 conditions: conditions.map(parsed).collect::<Result<_, _>>()?,
                 config: config.clone(),
@@ -45,7 +45,7 @@ pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-impl Hook {
+impl RegisteredWebhook {
     /// Returns `validate pods.nadmit.io`.
     pub(super) fn name(&self) -> String {
         let way = if self.mutating { "mutate" } else { "validate" };

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     objects::ROOT,
-    registered::{Hook, hooks},
+    registered::{RegisteredWebhook, hooks},
 };
 use crate::match_conditions::{looked_at, pods, variants};
 
@@ -41,7 +41,7 @@ fn labels(namespace: &str) -> Value {
 }
 
 /// Returns the webhooks called for a request in a namespace labelled for injection.
-pub(super) fn asked(hooks: &[Hook], request: &Value) -> Result<Vec<String>, Failed> {
+pub(super) fn asked(hooks: &[RegisteredWebhook], request: &Value) -> Result<Vec<String>, Failed> {
     let labels = labels(request["namespace"].as_str().unwrap_or_default());
     let mut asked = Vec::new();
     for hook in hooks {

@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    objects::{WAYS, kustomized, missing, of_folder},
+    objects::{CERTIFICATE_SOURCES, kustomized, missing, of_folder},
     unless,
 };
 
@@ -64,7 +64,7 @@ pub(super) fn trials() -> Vec<Trial> {
         }
         strict(&all)
     })];
-    trials.extend(WAYS.into_iter().map(|(overlay, _)| {
+    trials.extend(CERTIFICATE_SOURCES.into_iter().map(|(overlay, _)| {
         unless(missing(false), &format!("schemas::{overlay}"), move || {
             let overlay = format!("overlays/{overlay}");
             let parts = ["components/monitoring", "components/fail-closed"];

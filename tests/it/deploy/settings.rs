@@ -7,7 +7,7 @@ use nadmit::{config::Config, rules::schedule::Schedule};
 use serde_json::Value;
 
 use super::{
-    objects::{WAYS, kustomized, missing, of_file, of_folder, one},
+    objects::{CERTIFICATE_SOURCES, kustomized, missing, of_file, of_folder, one},
     registered::list,
     unless,
 };
@@ -20,7 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
             hardened(&of_folder("base")?)
         }),
     ];
-    for (overlay, _) in WAYS {
+    for (overlay, _) in CERTIFICATE_SOURCES {
         let of = move || kustomized(&[&format!("overlays/{overlay}")], &[]);
         let no_kubectl = missing(false);
         trials.extend([

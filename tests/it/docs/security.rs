@@ -54,13 +54,13 @@ fn spans(cell: &str) -> Vec<&str> {
 }
 
 /// The names found in the sources.
-struct Known {
+struct KnownNames {
     texts: Vec<String>,
     cases: Vec<String>,
 }
 
-fn known() -> Known {
-    let mut known = Known {
+fn known() -> KnownNames {
+    let mut known = KnownNames {
         texts: Vec::new(),
         cases: Vec::new(),
     };
@@ -79,7 +79,7 @@ fn known() -> Known {
     known
 }
 
-impl Known {
+impl KnownNames {
     fn has(&self, name: &str) -> bool {
         if self.cases.iter().any(|case| case == name) {
             return true;

@@ -6,13 +6,13 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::{
-    Named,
-    cluster::{Cluster, pod, soon},
+    NamedTest,
+    cluster::{E2eCluster, pod, soon},
     shared::{self, installed},
 };
 use crate::api_server::RealServer;
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("what_is_recorded_is_what_a_bound_pod_says", bound),
     (
         "a_deleted_pods_address_is_free_after_its_quarantine",
@@ -24,7 +24,7 @@ pub(super) const TRIALS: &[Named] = &[
 ];
 
 /// Creates pods with the network and binds them.
-fn make(cluster: &Cluster, namespace: &str, names: &[&str]) -> Result<(), Failed> {
+fn make(cluster: &E2eCluster, namespace: &str, names: &[&str]) -> Result<(), Failed> {
     for name in names {
         cluster.done(&["create", "-f", "-"], &pod(name, namespace, "storage"))?;
         cluster.bind(namespace, name)?;

@@ -4,14 +4,14 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::{
-    Named,
+    NamedTest,
     cluster::{injected, pod},
     newer_apis,
     shared::installed,
 };
 use crate::api_server::RealServer;
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("applied_twice_by_kubectl_is_no_change", by_client),
     ("applied_twice_by_the_server_is_no_conflict", by_server),
     ("a_dry_run_leaves_no_allocation", dry_run),

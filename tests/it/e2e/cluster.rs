@@ -20,15 +20,15 @@ use crate::{
 };
 
 /// The time limit of any wait on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-const A_MOMENT: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The annotation by which a pod selects networks, and in which it gets addresses.
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 /// The label that assigns a namespace to another registration than the first.
 const GROUP: &str = "e2e";
 
 /// The API server, and clients of it.
-pub(super) struct Cluster {
+pub(super) struct E2eCluster {
     // Dropped before the server, so that requests in progress end first.
     runtime: Runtime,
     pub(super) server: RealServer,
@@ -51,13 +51,13 @@ pub(super) struct Registration<'r> {
 }
 
 /// kubectl's exit status and output.
-pub(super) struct Told {
+pub(super) struct KubectlOutput {
     pub(super) well: bool,
     pub(super) out: String,
     pub(super) errors: String,
 }
 
-impl Cluster {
+impl E2eCluster {
     /// Starts a server with the definition of networks.
     pub(super) fn start() -> Result<Self, Failed> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     /// Runs kubectl with these arguments and this input.
-    pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<Told, Failed> {
+    pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<KubectlOutput, Failed> {
         let mut command = Command::new(tool("kubectl").ok_or("no kubectl")?);
         command
             .arg("--kubeconfig")
@@ -111,7 +111,7 @@ impl Cluster {
             .env("HOME", self.kubeconfig.parent().ok_or("no folder")?)
             .args(arguments);
         let output = command::run(&mut command, input)?;
-        Ok(Told {
+        Ok(KubectlOutput {
             well: output.status.success(),
             out: String::from_utf8(output.stdout)?,
             errors: String::from_utf8(output.stderr)?,
@@ -327,7 +327,7 @@ pub(super) fn soon<T>(
     complaint: &str,
     mut look: impl FnMut() -> Result<Option<T>, Failed>,
 ) -> Result<T, Failed> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = look()? {
             return Ok(found);
@@ -335,7 +335,7 @@ pub(super) fn soon<T>(
         if Instant::now() > end {
             return Err(complaint.into());
         }
-        thread::sleep(A_MOMENT);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

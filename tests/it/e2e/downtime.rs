@@ -3,16 +3,16 @@
 use libtest_mimic::Failed;
 
 use super::{
-    Named,
-    cluster::{Cluster, Registration, pod, soon},
-    process::{Home, free_port},
+    NamedTest,
+    cluster::{E2eCluster, Registration, pod, soon},
+    process::{ReplicaConfig, free_port},
 };
 
-pub(super) const TRIALS: &[Named] = &[("without_nadmit_pods_start_and_it_heals_later", away)];
+pub(super) const TRIALS: &[NamedTest] = &[("without_nadmit_pods_start_and_it_heals_later", away)];
 
 fn away() -> Result<(), Failed> {
-    let cluster = Cluster::start()?;
-    let home = Home::new("")?;
+    let cluster = E2eCluster::start()?;
+    let home = ReplicaConfig::new("")?;
     let port = free_port()?;
     let mut nadmit = home.serve(&cluster, "nadmit-0", port)?;
     cluster.install(&Registration {

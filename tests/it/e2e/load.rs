@@ -10,14 +10,14 @@ use std::{
 use libtest_mimic::Failed;
 
 use super::{
-    Named,
-    cluster::{Cluster, Registration, soon},
-    pod_stream::{Stream, UNREVIEWED, settled},
-    process::{Home, certificates},
+    NamedTest,
+    cluster::{E2eCluster, Registration, soon},
+    pod_stream::{PodStream, UNREVIEWED, settled},
+    process::{ReplicaConfig, certificates},
     shared::installed,
 };
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("certificates_rotate_without_a_failed_review", rotated),
     ("one_of_two_replicas_is_killed", killed),
 ];
@@ -28,7 +28,7 @@ fn rotated() -> Result<(), Failed> {
     let cluster = &installed.cluster;
     cluster.stage("rotated", "10.1.0.0/18", &[("e2e", "rotation")])?;
     cluster.until_ready("rotated")?;
-    let home = Home::new("")?;
+    let home = ReplicaConfig::new("")?;
     let nadmit = home.serve(cluster, "nadmit-rotating", 0)?;
     soon("nadmit is not ready", || {
         Ok(nadmit.is_ready()?.then_some(()))
@@ -50,7 +50,7 @@ fn rotated() -> Result<(), Failed> {
     registration(&both)?;
     let expiry = || nadmit.metric("nadmit_certificate_expiry_timestamp_seconds", &[]);
     let before = expiry()?;
-    let stream = Stream::start(cluster, "rotated");
+    let stream = PodStream::start(cluster, "rotated");
     stream.more(10)?;
     for file in ["tls.crt", "tls.key"] {
         fs::rename(next.join(file), home.path("certs").join(file))?;
@@ -70,8 +70,8 @@ fn rotated() -> Result<(), Failed> {
 
 /// Kills the leader. Its reviews in progress fail open, and are backfilled.
 fn killed() -> Result<(), Failed> {
-    let cluster = Cluster::start()?;
-    let home = Home::new("")?;
+    let cluster = E2eCluster::start()?;
+    let home = ReplicaConfig::new("")?;
     let mut replicas = Vec::new();
     for name in ["nadmit-0", "nadmit-1"] {
         replicas.push(home.serve(&cluster, name, 0)?);
@@ -99,7 +99,7 @@ fn killed() -> Result<(), Failed> {
         }
         Ok(None)
     })?;
-    let stream = Stream::start(&cluster, "db");
+    let stream = PodStream::start(&cluster, "db");
     stream.more(20)?;
     let mut leader = replicas.remove(leads);
     leader.kill()?;

@@ -3,13 +3,13 @@
 use libtest_mimic::Failed;
 
 use super::{
-    Named,
+    NamedTest,
     cluster::{Registration, injected, pod, soon},
-    process::Home,
+    process::ReplicaConfig,
     shared::installed,
 };
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("deploy_registers_nadmit", registered),
     ("a_denial_is_printed_by_kubectl", denied),
     ("warn_mode_prints_a_warning", warned),
@@ -97,7 +97,7 @@ fn at_create() -> Result<(), Failed> {
     let cluster = &installed.cluster;
     cluster.stage("words-create", "192.0.2.32/28", &[("e2e", "at-create")])?;
     cluster.until_ready("words-create")?;
-    let home = Home::new("injection: create\n")?;
+    let home = ReplicaConfig::new("injection: create\n")?;
     let nadmit = home.serve(cluster, "nadmit-at-create", 0)?;
     soon("nadmit is not ready", || {
         Ok(nadmit.is_ready()?.then_some(()))

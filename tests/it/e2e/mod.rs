@@ -23,17 +23,17 @@ use libtest_mimic::{Failed, Trial};
 
 pub(crate) use self::{cluster::network_definition, shared::end};
 use crate::{
-    api_server::{NEEDS, RealServer},
+    api_server::{IGNORE_REASON, RealServer},
     deploy::objects,
 };
 
 /// The name of a test, and its function.
-type Named = (&'static str, fn() -> Result<(), Failed>);
+type NamedTest = (&'static str, fn() -> Result<(), Failed>);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let missing = match RealServer::is_there() {
         true => objects::missing(false),
-        false => Some(NEEDS),
+        false => Some(IGNORE_REASON),
     };
     let trials = [
         messages::TRIALS,
@@ -49,14 +49,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         .map(|named| trial(named, missing));
     let minor = missing.is_none().then(RealServer::minor).flatten();
     let too_old = minor.is_none_or(|minor| minor < newer_apis::MINOR);
-    let missing = missing.or(too_old.then_some(newer_apis::NEEDS));
+    let missing = missing.or(too_old.then_some(newer_apis::IGNORE_REASON));
     let of_newer = newer_apis::TRIALS
         .iter()
         .map(|named| trial(*named, missing));
     of_any.chain(of_newer).chain(release::trials()).collect()
 }
 
-fn trial((name, run): Named, missing: Option<&'static str>) -> Trial {
+fn trial((name, run): NamedTest, missing: Option<&'static str>) -> Trial {
     let trial = Trial::test(format!("e2e::{name}"), run).with_ignored_flag(missing.is_some());
     match missing {
         Some(reason) => trial.with_kind(reason),

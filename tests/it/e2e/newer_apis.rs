@@ -4,17 +4,18 @@ use libtest_mimic::Failed;
 use serde_json::json;
 
 use super::{
-    Named,
+    NamedTest,
     cluster::{NETWORKS, Registration, pod, soon},
-    process::{Home, free_port},
+    process::{ReplicaConfig, free_port},
     shared::installed,
 };
 
 /// The minor version in which both are generally available.
 pub(super) const MINOR: u32 = 30;
-pub(super) const NEEDS: &str = "needs Kubernetes 1.30 (tests/real/build.sh kubernetes etcd)";
+pub(super) const IGNORE_REASON: &str =
+    "needs Kubernetes 1.30 (tests/real/build.sh kubernetes etcd)";
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("nothing_of_deploy_is_left_out", complete),
     ("only_nadmit_writes_allocations", guarded),
     (
@@ -53,7 +54,7 @@ fn closed() -> Result<(), Failed> {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.namespace("closed", &[("e2e", "closed")])?;
-    let home = Home::new("")?;
+    let home = ReplicaConfig::new("")?;
     cluster.register(&Registration {
         name: "closed",
         url: &format!("https://127.0.0.1:{}", free_port()?),

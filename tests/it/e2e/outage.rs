@@ -5,13 +5,13 @@ use std::{thread, time::Duration};
 use libtest_mimic::Failed;
 
 use super::{
-    Named,
+    NamedTest,
     cluster::pod,
-    pod_stream::{Stream, settled},
+    pod_stream::{PodStream, settled},
     shared::Installed,
 };
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("the_api_server_restarts", restarted),
     ("etcd_stands_still_for_ten_seconds", still),
 ];
@@ -21,7 +21,7 @@ fn restarted() -> Result<(), Failed> {
     let cluster = &installed.cluster;
     cluster.stage("db", "10.3.0.0/18", &[])?;
     cluster.until_ready("db")?;
-    let stream = Stream::start(cluster, "db");
+    let stream = PodStream::start(cluster, "db");
     stream.more(10)?;
     stream.end()?;
     installed.cluster.restart()?;
@@ -33,7 +33,7 @@ fn still() -> Result<(), Failed> {
     let cluster = &installed.cluster;
     cluster.stage("db", "10.4.0.0/18", &[])?;
     cluster.until_ready("db")?;
-    let stream = Stream::start(cluster, "db");
+    let stream = PodStream::start(cluster, "db");
     stream.more(10)?;
     cluster.server.pause_etcd()?;
     thread::sleep(Duration::from_secs(10));

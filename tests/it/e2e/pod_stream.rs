@@ -11,25 +11,25 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::cluster::{Cluster, NETWORKS, binding, injected, soon};
+use super::cluster::{E2eCluster, NETWORKS, binding, injected, soon};
 
 /// The number of pods in progress at the same time.
-const AT_ONCE: usize = 3;
+const CONCURRENCY: usize = 3;
 
 /// Runs until it is ended.
-pub(super) struct Stream<'c> {
-    cluster: &'c Cluster,
+pub(super) struct PodStream<'c> {
+    cluster: &'c E2eCluster,
     stop: Arc<AtomicBool>,
     made: Arc<AtomicUsize>,
     tasks: Vec<JoinHandle<Vec<String>>>,
 }
 
-impl<'c> Stream<'c> {
+impl<'c> PodStream<'c> {
     /// Starts to create pods in this namespace, with its network `storage`.
-    pub(super) fn start(cluster: &'c Cluster, namespace: &str) -> Self {
+    pub(super) fn start(cluster: &'c E2eCluster, namespace: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let made = Arc::new(AtomicUsize::new(0));
-        let tasks = (0..AT_ONCE).map(|number| {
+        let tasks = (0..CONCURRENCY).map(|number| {
             let api = Api::namespaced(cluster.client.clone(), namespace);
             let (stop, made) = (stop.clone(), made.clone());
             cluster.spawn(async move {
@@ -102,7 +102,7 @@ async fn pod(api: &Api<Pod>, name: &str) -> Result<(), String> {
 pub(super) const UNREVIEWED: &str = "not reviewed:";
 
 /// Checks that each bound pod gets an address (`address pod`, in order), and each address once.
-pub(super) fn settled(cluster: &Cluster, namespace: &str) -> Result<(), Failed> {
+pub(super) fn settled(cluster: &E2eCluster, namespace: &str) -> Result<(), Failed> {
     let mut said = String::new();
     let settled = soon("", || {
         let text = cluster.done(&["get", "pods", "-n", namespace, "-o=json"], "")?;

@@ -12,7 +12,7 @@ use std::{
 use libtest_mimic::Failed;
 use tempfile::TempDir;
 
-use super::cluster::{Cluster, printed};
+use super::cluster::{E2eCluster, printed};
 
 /// Returns the binary's command without the caller's environment.
 pub(super) fn nadmit() -> Command {
@@ -47,11 +47,11 @@ pub(super) fn free_port() -> Result<u16, Failed> {
 }
 
 /// The settings and certificates that replicas share.
-pub(super) struct Home {
+pub(super) struct ReplicaConfig {
     folder: TempDir,
 }
 
-impl Home {
+impl ReplicaConfig {
     /// Uses the shipped settings, with mode deny and these further lines.
     pub(super) fn new(settings: &str) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
@@ -82,7 +82,12 @@ impl Home {
     }
 
     /// Starts a replica with the applicable arguments of the Deployment.
-    pub(super) fn serve(&self, cluster: &Cluster, name: &str, port: u16) -> Result<Nadmit, Failed> {
+    pub(super) fn serve(
+        &self,
+        cluster: &E2eCluster,
+        name: &str,
+        port: u16,
+    ) -> Result<NadmitProcess, Failed> {
         let said = fs::File::create(self.path(&format!("{name}.log")))?;
         let mut process = nadmit()
             .current_dir(self.folder.path())
@@ -121,7 +126,7 @@ impl Home {
                 _ => None,
             }
         });
-        let nadmit = Nadmit {
+        let nadmit = NadmitProcess {
             process,
             admin: admin.ok_or("nadmit does not say where it listens")?,
             url: url.ok_or("nadmit does not say where its webhooks are")?,
@@ -133,14 +138,14 @@ impl Home {
 }
 
 /// A replica that ends when this is dropped.
-pub(super) struct Nadmit {
+pub(super) struct NadmitProcess {
     process: Child,
     admin: String,
     /// `https://address:port`
     pub(super) url: String,
 }
 
-impl Nadmit {
+impl NadmitProcess {
     fn get(&self, path: &str) -> Result<String, Failed> {
         let mut stream = TcpStream::connect(&self.admin)?;
         write!(
@@ -181,7 +186,7 @@ impl Nadmit {
     }
 }
 
-impl Drop for Nadmit {
+impl Drop for NadmitProcess {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();

@@ -5,25 +5,25 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 
 use super::{
-    cluster::{Cluster, Registration, soon},
-    process::{Home, Nadmit},
+    cluster::{E2eCluster, Registration, soon},
+    process::{NadmitProcess, ReplicaConfig},
 };
-use crate::shared::Shared;
+use crate::shared::SharedValue;
 
 /// A cluster in which nadmit is installed.
 pub(super) struct Installed {
     // Dropped before the cluster, to avoid errors in its log.
-    pub(super) nadmit: Nadmit,
-    pub(super) cluster: Cluster,
+    pub(super) nadmit: NadmitProcess,
+    pub(super) cluster: E2eCluster,
     /// The kinds in `deploy/` that this server does not serve.
     pub(super) left_out: Vec<String>,
-    _home: Home,
+    _home: ReplicaConfig,
 }
 
 impl Installed {
     pub(super) fn new() -> Result<Self, Failed> {
-        let cluster = Cluster::start()?;
-        let home = Home::new("")?;
+        let cluster = E2eCluster::start()?;
+        let home = ReplicaConfig::new("")?;
         let nadmit = home.serve(&cluster, "nadmit-0", 0)?;
         let left_out = cluster.install(&Registration {
             name: "nadmit",
@@ -43,7 +43,7 @@ impl Installed {
     }
 }
 
-static INSTALLED: Shared<Installed> = Shared::new();
+static INSTALLED: SharedValue<Installed> = SharedValue::new();
 
 /// Returns the shared cluster; the first caller starts it.
 pub(super) fn installed() -> Result<Arc<Installed>, Failed> {

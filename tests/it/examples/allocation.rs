@@ -17,7 +17,7 @@ use crate::support;
 
 /// The webhooks that review the pod.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum ReviewPath {
     /// Both webhooks.
     Whole,
     /// Only the validating webhook.
@@ -27,7 +27,7 @@ pub(super) enum Way {
 }
 
 /// Returns the response of `/mutate` and, if that allows the pod, of `/validate`.
-pub(super) fn judged(way: Way, example: Example) -> Result<Answer, Failed> {
+pub(super) fn judged(way: ReviewPath, example: Example) -> Result<Answer, Failed> {
     let Some((pod, world)) = example.0.split_last() else {
         return Err("no document".into());
     };
@@ -39,10 +39,10 @@ pub(super) fn judged(way: Way, example: Example) -> Result<Answer, Failed> {
     let index = SharedIndex::default();
     settle(&catalog, &index);
     let mut pod: Value = serde_saphyr::from_str(pod)?;
-    if way == Way::Long {
+    if way == ReviewPath::Long {
         pod["metadata"]["annotations"]["example.com/notes"] = "x".repeat((256 << 10) - 100).into();
     }
-    if way != Way::ValidateOnly {
+    if way != ReviewPath::ValidateOnly {
         let answer = ask(Webhook::Mutate, &pod, &catalog, &index)?;
         if !answer.findings().is_empty() {
             return Ok(answer);

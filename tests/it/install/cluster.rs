@@ -12,29 +12,29 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api_server::{ApiServer, Kind, Store};
+use crate::api_server::{ApiServer, ResourceKind, SeedObjects};
 
 /// The time limit of an installation on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-const A_MOMENT: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The stand-in, and a kubeconfig for it.
-pub(super) struct Cluster {
+pub(super) struct InstallCluster {
     pub(super) server: ApiServer,
     folder: TempDir,
 }
 
 /// The exit code of a command, and its output on both streams.
-pub(super) struct Ended {
+pub(super) struct CommandOutput {
     pub(super) well: bool,
     pub(super) said: String,
 }
 
-impl Cluster {
+impl InstallCluster {
     pub(super) fn new() -> Result<Self, Failed> {
-        let server = ApiServer::start(Store::of_text("")?, 500, Vec::new())?;
+        let server = ApiServer::start(SeedObjects::of_text("")?, 500, Vec::new())?;
         for (version, kind, plural, namespaced) in KINDS {
-            server.register(Kind::custom(version, kind, plural, *namespaced));
+            server.register(ResourceKind::custom(version, kind, plural, *namespaced));
         }
         // The stand-in always serves nadmit's kinds, as if their definitions were already
         // installed.
@@ -82,9 +82,9 @@ impl Cluster {
     }
 
     /// Runs a command to completion.
-    pub(super) fn run(&self, arguments: &[&str]) -> Result<Ended, Failed> {
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<CommandOutput, Failed> {
         let output = self.command(arguments).output()?;
-        Ok(Ended {
+        Ok(CommandOutput {
             well: output.status.success(),
             said: String::from_utf8([output.stdout, output.stderr].concat())?,
         })
@@ -96,7 +96,7 @@ impl Cluster {
         &self,
         arguments: &[&str],
         then: impl FnOnce(&Self) -> Result<(), Failed>,
-    ) -> Result<Ended, Failed> {
+    ) -> Result<CommandOutput, Failed> {
         let mut process = self
             .command(&[&["install", "--timeout", "20"], arguments].concat())
             .spawn()?;
@@ -128,7 +128,7 @@ impl Cluster {
             errors.read_to_string(&mut said)?;
         }
         result?;
-        Ok(Ended { well, said })
+        Ok(CommandOutput { well, said })
     }
 
     /// Sets the status that the Deployment's controller and the kubelets would set.
@@ -157,12 +157,12 @@ impl Cluster {
 
     /// Polls until an object exists, and returns it.
     pub(super) fn one(&self, resource: &str, namespace: &str, name: &str) -> Result<Value, Failed> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             match self.server.stored(resource, namespace, name) {
                 Some(found) => return Ok(found),
                 None if Instant::now() > end => return Err(format!("no {resource} {name}").into()),
-                None => thread::sleep(A_MOMENT),
+                None => thread::sleep(POLL_INTERVAL),
             }
         }
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use self::cluster::{Cluster, Ended};
-use crate::api_server::{Failure, FaultAction, Rule, Webhook};
+use self::cluster::{CommandOutput, InstallCluster};
+use crate::api_server::{FaultAction, FaultRule, InjectedFailure, Webhook};
 
 type Told = Result<(), Failed>;
 
@@ -49,14 +49,14 @@ fn holds(said: &str, parts: &[&str]) -> Told {
     }
 }
 
-fn ended(ended: &Ended, well: bool, parts: &[&str]) -> Told {
+fn ended(ended: &CommandOutput, well: bool, parts: &[&str]) -> Told {
     if ended.well != well {
         return Err(format!("it ended {}:\n{}", ended.well, ended.said).into());
     }
     holds(&ended.said, parts)
 }
 
-fn registrations(cluster: &Cluster) -> usize {
+fn registrations(cluster: &InstallCluster) -> usize {
     let kinds = ["mutating", "validating"];
     let found = kinds.map(|kind| {
         let resource = format!("{kind}webhookconfigurations.admissionregistration.k8s.io");
@@ -66,7 +66,7 @@ fn registrations(cluster: &Cluster) -> usize {
 }
 
 /// Warns about every networks annotation, as nadmit does about a missing network.
-fn warns(cluster: &Cluster) {
+fn warns(cluster: &InstallCluster) {
     let webhook = Webhook::validating("pods.nadmit.io", |review: Value| async move {
         let request = &review["request"];
         let asks = &request["object"]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"];
@@ -85,7 +85,7 @@ fn warns(cluster: &Cluster) {
 }
 
 fn installed() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     cluster.multus(&json!({
         "socketDir": "/host/run/multus/", "namespaceIsolation": true, "globalNamespaces": "default,shared",
     }));
@@ -129,7 +129,7 @@ fn installed() -> Told {
 }
 
 fn stuck() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     let end = cluster.run(&["install", "--timeout", "1"])?;
     ended(
         &end,
@@ -146,20 +146,20 @@ fn stuck() -> Told {
 }
 
 fn again() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     let options = [
         "--image=registry.example/nadmit:1",
         "--replicas=3",
         "--fail-closed",
     ];
-    let first = cluster.installs(&options, Cluster::replicas_are_ready)?;
+    let first = cluster.installs(&options, InstallCluster::replicas_are_ready)?;
     ended(&first, true, &["mode warn"])?;
     let mut config = cluster.one("configmaps", "nadmit", "nadmit-config")?;
     config["data"]["nadmit.yaml"] = json!("profile: strict\nmode: warn\n");
     config["data"]["reconciler_cron_expression"] = json!("*/5 * * * *");
     cluster.server.put(config);
-    let second = cluster.installs(&["--mode", "deny"], Cluster::replicas_are_ready)?;
+    let second = cluster.installs(&["--mode", "deny"], InstallCluster::replicas_are_ready)?;
     ended(
         &second,
         true,
@@ -185,7 +185,7 @@ fn again() -> Told {
 }
 
 /// Returns the image, the replicas, and the failurePolicy of the webhook on pods.
-fn options_of(cluster: &Cluster) -> Result<(String, u64, String), Failed> {
+fn options_of(cluster: &InstallCluster) -> Result<(String, u64, String), Failed> {
     let deployment = cluster.one("deployments.apps", "nadmit", "nadmit")?;
     let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
     let resource = "validatingwebhookconfigurations.admissionregistration.k8s.io";
@@ -201,13 +201,13 @@ fn options_of(cluster: &Cluster) -> Result<(String, u64, String), Failed> {
 }
 
 fn off() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     for (options, expected) in [
         (&["--fail-closed", "--replicas=1"][..], "Fail"),
         (&["--fail-closed=false"], "Ignore"),
     ] {
-        let end = cluster.installs(options, Cluster::replicas_are_ready)?;
+        let end = cluster.installs(options, InstallCluster::replicas_are_ready)?;
         ended(&end, true, &["1 replicas"])?;
         let (_, replicas, policy) = options_of(&cluster)?;
         if (replicas, &*policy) != (1, expected) {
@@ -218,7 +218,7 @@ fn off() -> Told {
 }
 
 /// Creates a pod of nadmit that waits for its image.
-fn waits_for_its_image(cluster: &Cluster, image: &str) {
+fn waits_for_its_image(cluster: &InstallCluster, image: &str) {
     cluster.server.put(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -234,7 +234,7 @@ fn waits_for_its_image(cluster: &Cluster, image: &str) {
 
 fn pulling() -> Told {
     const IMAGE: &str = "registry.example/absent:1";
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     let end = cluster.installs(&["--image", IMAGE], |cluster| {
         waits_for_its_image(cluster, IMAGE);
         Ok(())
@@ -252,7 +252,7 @@ fn pulling() -> Told {
 }
 
 fn terminating() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     cluster.server.put(json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": "nadmit", "deletionTimestamp": "2026-11-01T00:00:00Z", "finalizers": ["a.example/b"]},
@@ -275,7 +275,7 @@ fn terminating() -> Told {
 }
 
 fn helm() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     cluster.server.namespace("nadmit", &[]);
     cluster.server.put(json!({
@@ -301,14 +301,14 @@ fn helm() -> Told {
     if !cluster.server.written().is_empty() {
         return Err(format!("{:?}", cluster.server.written()).into());
     }
-    let end = cluster.installs(&["--take-over"], Cluster::replicas_are_ready)?;
+    let end = cluster.installs(&["--take-over"], InstallCluster::replicas_are_ready)?;
     ended(&end, true, &["owner=helm,name=net"])?;
-    let again = cluster.installs(&["--mode", "deny"], Cluster::replicas_are_ready)?;
+    let again = cluster.installs(&["--mode", "deny"], InstallCluster::replicas_are_ready)?;
     ended(&again, true, &["mode deny"])
 }
 
 fn isolation() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     cluster.multus(&json!({"namespaceIsolation": true}));
     cluster.server.namespace("nadmit", &[]);
@@ -317,7 +317,7 @@ fn isolation() -> Told {
         "metadata": {"name": "nadmit-config", "namespace": "nadmit"},
         "data": {"nadmit.yaml": "mode: warn\nnamespaceIsolation: false\n"},
     }));
-    let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
     let expected = "namespaceIsolation stays false, as somebody has set it";
     ended(&end, true, &[expected, "Multus has true"])?;
     holds(&cluster.settings()?, &["namespaceIsolation: false\n"])?;
@@ -329,9 +329,9 @@ fn isolation() -> Told {
 }
 
 fn unknown_isolation() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
-    let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
     let expected = [
         "namespaceIsolation is not set",
         "no DaemonSet of Multus was found",
@@ -345,11 +345,11 @@ fn unknown_isolation() -> Told {
 }
 
 fn refreshed() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     for isolates in [true, false] {
         cluster.multus(&json!({"namespaceIsolation": isolates}));
-        let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+        let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
         ended(&end, true, &[])?;
         let written = format!(
             "namespaceIsolation: {isolates}  # read from Multus: ConfigMap kube-system/multus-daemon-config"
@@ -360,13 +360,13 @@ fn refreshed() -> Told {
 }
 
 fn unreached() -> Told {
-    let cluster = Cluster::new()?;
-    let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    let cluster = InstallCluster::new()?;
+    let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
     ended(&end, false, &["passed in silence", "nadmit status"])
 }
 
 fn old() -> Told {
-    let cluster = Cluster::of_minor(27)?;
+    let cluster = InstallCluster::of_minor(27)?;
     let end = cluster.run(&["install"])?;
     ended(&end, false, &["Kubernetes 1.27", "1.30 or newer"])?;
     match cluster.server.written().is_empty() {
@@ -376,10 +376,10 @@ fn old() -> Told {
 }
 
 fn uninstalled() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
-        &cluster.installs(&[], Cluster::replicas_are_ready)?,
+        &cluster.installs(&[], InstallCluster::replicas_are_ready)?,
         true,
         &[],
     )?;
@@ -406,10 +406,10 @@ fn uninstalled() -> Told {
 }
 
 fn purged() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
-        &cluster.installs(&[], Cluster::replicas_are_ready)?,
+        &cluster.installs(&[], InstallCluster::replicas_are_ready)?,
         true,
         &[],
     )?;
@@ -433,10 +433,10 @@ fn purged() -> Told {
 }
 
 fn status() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
-        &cluster.installs(&[], Cluster::replicas_are_ready)?,
+        &cluster.installs(&[], InstallCluster::replicas_are_ready)?,
         true,
         &[],
     )?;
@@ -479,9 +479,9 @@ fn status() -> Told {
 
 fn serves_nothing() -> Told {
     const IMAGE: &str = "registry.example/nadmit:1";
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
-    let end = cluster.installs(&["--image", IMAGE], Cluster::replicas_are_ready)?;
+    let end = cluster.installs(&["--image", IMAGE], InstallCluster::replicas_are_ready)?;
     ended(&end, true, &[])?;
     let mut deployment = cluster.one("deployments.apps", "nadmit", "nadmit")?;
     deployment["status"]["readyReplicas"] = json!(0);
@@ -499,13 +499,13 @@ fn serves_nothing() -> Told {
 }
 
 fn silence() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     warns(&cluster);
-    let end = cluster.installs(&[], Cluster::replicas_are_ready)?;
+    let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
     ended(&end, true, &[])?;
     for resource in ["leases", "addresspools"] {
-        let silent = FaultAction::from(Failure::Silence);
-        cluster.server.fault(Rule::of("*", resource, silent));
+        let silent = FaultAction::from(InjectedFailure::Silence);
+        cluster.server.fault(FaultRule::of("*", resource, silent));
     }
     let begun = Instant::now();
     let end = cluster.run(&["status"])?;
@@ -525,7 +525,7 @@ fn silence() -> Told {
 }
 
 fn nothing() -> Told {
-    let cluster = Cluster::new()?;
+    let cluster = InstallCluster::new()?;
     let end = cluster.run(&["status"])?;
     ended(&end, false, &["nadmit is not installed", "nadmit install"])
 }

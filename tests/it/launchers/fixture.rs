@@ -11,7 +11,7 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
-const WORLD: &str = r#"
+const MANIFESTS: &str = r#"
 apiVersion: v1
 kind: Namespace
 metadata: {name: vms, labels: {nadmit.io/injection: enabled}}
@@ -30,13 +30,13 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "bridge", "capabilities": {"ips"
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const REQUESTED: &str = "nadmit.io/requested-networks";
 /// The addresses of the only machine; the MAC is not derived from an address.
-pub(super) const GIVEN: &str =
+pub(super) const ASSIGNED: &str =
     r#"[{"name":"machine-net","ips":["192.0.2.1/28"],"mac":"02:5e:00:00:00:10"}]"#;
 
 pub(super) type Told = Result<(), Failed>;
 
 /// The pods of a test, their migrations, and the records.
-pub(super) struct World {
+pub(super) struct LauncherFixture {
     pub(super) catalog: Catalog,
     pub(super) policy: Policy,
     pub(super) index: SharedIndex,
@@ -60,7 +60,7 @@ pub(super) fn launcher(name: &str) -> Value {
 /// Returns a launcher with a node and with the machine's addresses.
 pub(super) fn running(name: &str) -> Value {
     let mut pod = launcher(name);
-    pod["metadata"]["annotations"] = json!({NETWORKS: GIVEN, REQUESTED: "machine-net"});
+    pod["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED, REQUESTED: "machine-net"});
     pod["spec"]["nodeName"] = "node-1".into();
     pod
 }
@@ -94,10 +94,10 @@ pub(super) fn look_migration() -> Lookup {
     }
 }
 
-impl World {
+impl LauncherFixture {
     pub(super) fn of(pods: &[Value], migrations: &[Migration]) -> Result<Self, Failed> {
         let pods = pods.iter().map(|pod| format!("---\n{pod}\n"));
-        let text = format!("{WORLD}{}", pods.collect::<String>());
+        let text = format!("{MANIFESTS}{}", pods.collect::<String>());
         let read = manifests::read(&text, "world.yaml");
         if let Some(error) = read.errors.first() {
             return Err(error.to_string().into());
@@ -128,10 +128,10 @@ impl World {
     ) -> Result<Self, Failed> {
         let before = Self::of(&[launcher(first)], &[])?;
         before.done(Webhook::Mutate, &binding(first), Freshness::Confirmed)?;
-        let world = Self::of(pods, migrations)?;
-        std::mem::swap(&mut *world.index.lock(), &mut *before.index.lock());
-        world.index.lock().sync(world.catalog.layout());
-        Ok(world)
+        let fixture = Self::of(pods, migrations)?;
+        std::mem::swap(&mut *fixture.index.lock(), &mut *before.index.lock());
+        fixture.index.lock().sync(fixture.catalog.layout());
+        Ok(fixture)
     }
 
     pub(super) fn decide(

@@ -39,12 +39,12 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn second() -> Told {
-    let world = World::after("a", &[running("a"), launcher("b")], &[])?;
+    let fixture = LauncherFixture::after("a", &[running("a"), launcher("b")], &[])?;
     same(
-        world.looks(Webhook::Mutate, &binding("b"))?,
+        fixture.looks(Webhook::Mutate, &binding("b"))?,
         vec![look_pod("a")],
     )?;
-    let answer = world.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
     same(answer.codes(), vec!["address-in-use"])?;
     for words in ["virtual machine vms/vm1", "\"a\"", "migration"] {
         if !answer.message().contains(words) {
@@ -52,38 +52,38 @@ fn second() -> Told {
         }
     }
     // Once the first has ended, the next one gets its addresses.
-    let next = World::after("a", &[launcher("b")], &[])?;
+    let next = LauncherFixture::after("a", &[launcher("b")], &[])?;
     let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
-    same(put_in(&answer), GIVEN.to_owned())?;
+    same(put_in(&answer), ASSIGNED.to_owned())?;
     let mut ended = running("a");
     ended["status"] = json!({"phase": "Succeeded"});
-    let next = World::after("a", &[ended, launcher("b")], &[])?;
+    let next = LauncherFixture::after("a", &[ended, launcher("b")], &[])?;
     let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
-    same(put_in(&answer), GIVEN.to_owned())?;
+    same(put_in(&answer), ASSIGNED.to_owned())?;
     // A terminating launcher runs until its grace period ends.
     let mut ending = running("a");
     ending["metadata"]["deletionTimestamp"] = "2026-11-21T22:07:22Z".into();
-    let world = World::after("a", &[ending, launcher("b")], &[])?;
-    world.refuses(Webhook::Mutate, &binding("b"))
+    let fixture = LauncherFixture::after("a", &[ending, launcher("b")], &[])?;
+    fixture.refuses(Webhook::Mutate, &binding("b"))
 }
 
 fn migrated() -> Told {
     let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
-    let world = World::after("a", &pods, &[migration("vm1", false)])?;
-    let lookups = world.looks(Webhook::Mutate, &binding("b"))?;
+    let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
+    let lookups = fixture.looks(Webhook::Mutate, &binding("b"))?;
     same(lookups, vec![look_migration()])?;
     let looked = [look_migration()];
     let evidence = Freshness::looked_up(&looked);
-    let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
-    same(put_in(&answer), GIVEN.to_owned())?;
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), evidence)?;
+    same(put_in(&answer), ASSIGNED.to_owned())?;
     let mut carried = binding("b");
     carried["object"]["metadata"]["annotations"] =
-        json!({NETWORKS: GIVEN, REQUESTED: "machine-net"});
+        json!({NETWORKS: ASSIGNED, REQUESTED: "machine-net"});
     same(
-        world.looks(Webhook::Validate, &carried)?,
+        fixture.looks(Webhook::Validate, &carried)?,
         vec![look_migration()],
     )?;
-    let answer = world.done(Webhook::Validate, &carried, evidence)?;
+    let answer = fixture.done(Webhook::Validate, &carried, evidence)?;
     same(answer.codes(), vec![])
 }
 
@@ -99,10 +99,10 @@ fn unproven() -> Told {
         vec![other_uid],
     ] {
         let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
-        let world = World::after("a", &pods, &migrations)?;
-        let lookups = world.looks(Webhook::Mutate, &binding("b"))?;
+        let fixture = LauncherFixture::after("a", &pods, &migrations)?;
+        let lookups = fixture.looks(Webhook::Mutate, &binding("b"))?;
         same(lookups, vec![look_migration()])?;
-        world.refuses(Webhook::Mutate, &binding("b"))?;
+        fixture.refuses(Webhook::Mutate, &binding("b"))?;
     }
     // A name without the UID proves nothing, nor does the UID without the name.
     let mut named = launcher("b");
@@ -111,8 +111,8 @@ fn unproven() -> Told {
     labelled["metadata"]["labels"]["kubevirt.io/migrationJobUID"] = "m-1".into();
     for pod in [named, labelled] {
         let pods = [running("a"), pod];
-        let world = World::after("a", &pods, &[migration("vm1", false)])?;
-        world.refuses(Webhook::Mutate, &binding("b"))?;
+        let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
+        fixture.refuses(Webhook::Mutate, &binding("b"))?;
     }
     Ok(())
 }
@@ -123,73 +123,73 @@ fn twin() -> Told {
         target_of(running("b"), "m", "m-1"),
         target_of(launcher("c"), "m", "m-1"),
     ];
-    let world = World::after("a", &pods, &[migration("vm1", false)])?;
-    world.refuses(Webhook::Mutate, &binding("c"))?;
+    let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
+    fixture.refuses(Webhook::Mutate, &binding("c"))?;
     // The target of an earlier migration is the source of the next.
     let pods = [
         target_of(running("a"), "m", "m-0"),
         target_of(launcher("b"), "m", "m-1"),
     ];
-    let world = World::after("a", &pods, &[migration("vm1", false)])?;
-    let answer = world.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
-    same(put_in(&answer), GIVEN.to_owned())
+    let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    same(put_in(&answer), ASSIGNED.to_owned())
 }
 
 fn in_the_way() -> Told {
-    let world = World::of(&[launcher("a"), launcher("b")], &[])?;
-    let answer = world.done(Webhook::Mutate, &binding("a"), Freshness::Confirmed)?;
-    same(put_in(&answer), GIVEN.to_owned())?;
+    let fixture = LauncherFixture::of(&[launcher("a"), launcher("b")], &[])?;
+    let answer = fixture.done(Webhook::Mutate, &binding("a"), Freshness::Confirmed)?;
+    same(put_in(&answer), ASSIGNED.to_owned())?;
     // From then on it is recorded for that one, even before its binding is observed.
-    world.refuses(Webhook::Mutate, &binding("b"))?;
+    fixture.refuses(Webhook::Mutate, &binding("b"))?;
     // A launcher of another machine is.
     let mut other = running("a");
     other["metadata"]["ownerReferences"][0]["name"] = "vm2".into();
-    let world = World::of(&[other, launcher("b")], &[])?;
-    let answer = world.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
-    same(put_in(&answer), GIVEN.to_owned())
+    let fixture = LauncherFixture::of(&[other, launcher("b")], &[])?;
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    same(put_in(&answer), ASSIGNED.to_owned())
 }
 
 fn recorded() -> Told {
-    let world = World::after("a", &[launcher("b")], &[])?;
+    let fixture = LauncherFixture::after("a", &[launcher("b")], &[])?;
     same(
-        world.looks(Webhook::Mutate, &binding("b"))?,
+        fixture.looks(Webhook::Mutate, &binding("b"))?,
         vec![look_pod("a")],
     )?;
     let looked = [look_pod("a")];
     let evidence = Freshness::looked_up(&looked);
-    let answer = world.done(Webhook::Mutate, &binding("b"), evidence)?;
-    same(put_in(&answer), GIVEN.to_owned())
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), evidence)?;
+    same(put_in(&answer), ASSIGNED.to_owned())
 }
 
 fn created() -> Told {
     let named = |name: &str| {
         let mut pod = launcher(name);
-        pod["metadata"]["annotations"] = json!({NETWORKS: GIVEN});
+        pod["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED});
         pod
     };
-    let world = World::after("a", &[running("a")], &[migration("vm1", false)])?;
+    let fixture = LauncherFixture::after("a", &[running("a")], &[migration("vm1", false)])?;
     for webhook in [Webhook::Mutate, Webhook::Validate] {
-        let looks = world.looks(webhook, &creation(named("b")))?;
+        let looks = fixture.looks(webhook, &creation(named("b")))?;
         same(looks, vec![look_pod("a")])?;
-        world.refuses(webhook, &creation(named("b")))?;
+        fixture.refuses(webhook, &creation(named("b")))?;
     }
-    let mut world = World::after("a", &[running("a")], &[migration("vm1", false)])?;
-    world.policy.injection = Some(Injection::Create);
-    world.refuses(Webhook::Mutate, &creation(launcher("b")))?;
+    let mut fixture = LauncherFixture::after("a", &[running("a")], &[migration("vm1", false)])?;
+    fixture.policy.injection = Some(Injection::Create);
+    fixture.refuses(Webhook::Mutate, &creation(launcher("b")))?;
     let target = creation(target_of(launcher("b"), "m", "m-1"));
-    let answer = world.done(Webhook::Mutate, &target, Freshness::Confirmed)?;
-    same(put_in(&answer), GIVEN.to_owned())?;
+    let answer = fixture.done(Webhook::Mutate, &target, Freshness::Confirmed)?;
+    same(put_in(&answer), ASSIGNED.to_owned())?;
     // Reviewed again with the injected annotation.
     let target = creation(target_of(named("b"), "m", "m-1"));
-    let answer = world.done(Webhook::Validate, &target, Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Validate, &target, Freshness::Confirmed)?;
     same(answer.codes(), vec![])
 }
 
 fn at_once() -> Told {
-    let mut world = World::of(&[], &[])?;
-    world.policy.injection = Some(Injection::Create);
-    world.catalog.workloads_mut().set_machines_known(true);
-    world.catalog.workloads_mut().set_instances_known(true);
+    let mut fixture = LauncherFixture::of(&[], &[])?;
+    fixture.policy.injection = Some(Injection::Create);
+    fixture.catalog.workloads_mut().set_machines_known(true);
+    fixture.catalog.workloads_mut().set_instances_known(true);
     let unnamed = || {
         let mut ask = creation(launcher(""));
         ask["name"] = "".into();
@@ -199,35 +199,35 @@ fn at_once() -> Told {
     let named = |name: &str| {
         let mut ask = creation(launcher(name));
         ask["object"]["metadata"]["uid"] = format!("uid-{name}").into();
-        ask["object"]["metadata"]["annotations"][NETWORKS] = GIVEN.into();
+        ask["object"]["metadata"]["annotations"][NETWORKS] = ASSIGNED.into();
         ask
     };
     for _ in 0..2 {
-        let answer = world.done(Webhook::Mutate, &unnamed(), Freshness::Confirmed)?;
-        same(put_in(&answer), GIVEN.to_owned())?;
+        let answer = fixture.done(Webhook::Mutate, &unnamed(), Freshness::Confirmed)?;
+        same(put_in(&answer), ASSIGNED.to_owned())?;
     }
-    let answer = world.done(Webhook::Validate, &named("a"), Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Validate, &named("a"), Freshness::Confirmed)?;
     same(answer.codes(), vec![])?;
     same(
-        world.looks(Webhook::Validate, &named("b"))?,
+        fixture.looks(Webhook::Validate, &named("b"))?,
         vec![look_pod("a")],
     )?;
     // The first is not observed yet, but may be at any time.
-    match world.decide(Webhook::Validate, &named("b"), Freshness::Confirmed)? {
+    match fixture.decide(Webhook::Validate, &named("b"), Freshness::Confirmed)? {
         Decision::AskAgain(answer) => same(answer.codes(), vec!["pool-not-ready"]),
         other => Err(format!("{other:?}").into()),
     }
 }
 
 fn brought() -> Told {
-    let world = World::after("a", &[running("a"), launcher("b")], &[])?;
+    let fixture = LauncherFixture::after("a", &[running("a"), launcher("b")], &[])?;
     let mut carried = binding("b");
-    carried["object"]["metadata"]["annotations"] = json!({NETWORKS: GIVEN});
+    carried["object"]["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED});
     same(
-        world.looks(Webhook::Validate, &carried)?,
+        fixture.looks(Webhook::Validate, &carried)?,
         vec![look_pod("a")],
     )?;
-    let answer = world.done(Webhook::Validate, &carried, Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Validate, &carried, Freshness::Confirmed)?;
     same(answer.codes(), vec!["binding-changes-networks"])
 }
 
@@ -235,9 +235,9 @@ fn missed() -> Told {
     let mut bound = launcher("b");
     bound["spec"]["nodeName"] = "node-2".into();
     let lacks = |pod: &Value, migrations: &[Migration]| -> Result<Late, Failed> {
-        let world = World::after("a", &[running("a"), pod.clone()], migrations)?;
-        let context = ReviewContext::confirmed(&world.catalog, &world.policy, &world.index);
-        let pod = world.catalog.pod("vms", "b").ok_or("no pod")?;
+        let fixture = LauncherFixture::after("a", &[running("a"), pod.clone()], migrations)?;
+        let context = ReviewContext::confirmed(&fixture.catalog, &fixture.policy, &fixture.index);
+        let pod = fixture.catalog.pod("vms", "b").ok_or("no pod")?;
         Ok(late(pod, &context))
     };
     match lacks(&bound, &[])? {
@@ -246,7 +246,7 @@ fn missed() -> Told {
     }
     let target = target_of(bound, "m", "m-1");
     match lacks(&target, &[migration("vm1", false)])? {
-        Late::Lacks { annotations, .. } => same(&*annotations[0].1, GIVEN)?,
+        Late::Lacks { annotations, .. } => same(&*annotations[0].1, ASSIGNED)?,
         other => return Err(format!("{other:?}").into()),
     }
     // It keeps its addresses although the migration is over.
@@ -259,10 +259,10 @@ fn missed() -> Told {
 
 /// Another replica has written address and MAC, and only the address was observed.
 fn partly() -> Told {
-    let world = World::after("a", &[launcher("b")], &[])?;
+    let fixture = LauncherFixture::after("a", &[launcher("b")], &[])?;
     let mac: Address = "02:5e:00:00:00:10".parse()?;
     {
-        let mut index = world.index.lock();
+        let mut index = fixture.index.lock();
         let version = index.version_of(&Space::default(), mac);
         index.apply_gone(&Space::default(), mac, version.ok_or("no record")?);
     }
@@ -275,7 +275,7 @@ fn partly() -> Told {
         holder,
         in_part: true,
     };
-    match world.decide(
+    match fixture.decide(
         Webhook::Mutate,
         &binding("b"),
         Freshness::looked_up(&looked),
@@ -284,21 +284,21 @@ fn partly() -> Told {
         other => return Err(format!("{other:?}").into()),
     }
     // Nothing was recorded meanwhile.
-    same(world.index.lock().known().count(), 1)
+    same(fixture.index.lock().known().count(), 1)
 }
 
 fn plugged() -> Told {
     let pods = [running("a"), target_of(running("b"), "m", "m-1")];
-    let world = World::after("a", &pods, &[migration("vm1", true)])?;
+    let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", true)])?;
     for pod in pods {
         let ask = plugging(&pod);
-        let answer = world.done(Webhook::Mutate, &ask, Freshness::Confirmed)?;
+        let answer = fixture.done(Webhook::Mutate, &ask, Freshness::Confirmed)?;
         let text: Value = serde_json::from_str(&put_in(&answer))?;
         same(text[0]["ips"][0].clone(), json!("192.0.2.1/28"))?;
         same(text[1]["ips"][0].clone(), json!("192.0.2.2/28"))?;
         let mut changed = ask.clone();
         changed["object"]["metadata"]["annotations"][NETWORKS] = put_in(&answer).into();
-        let answer = world.done(Webhook::Validate, &changed, Freshness::Confirmed)?;
+        let answer = fixture.done(Webhook::Validate, &changed, Freshness::Confirmed)?;
         same(answer.codes(), vec![])?;
     }
     Ok(())
@@ -308,12 +308,12 @@ fn forged() -> Told {
     let mut bound = launcher("b");
     bound["metadata"]["annotations"][NETWORKS] = "[]".into();
     bound["spec"]["nodeName"] = "node-2".into();
-    let world = World::after("a", &[running("a"), bound.clone()], &[])?;
+    let fixture = LauncherFixture::after("a", &[running("a"), bound.clone()], &[])?;
     let ask = plugging(&bound);
-    world.refuses(Webhook::Mutate, &ask)?;
+    fixture.refuses(Webhook::Mutate, &ask)?;
     let mut named = bound.clone();
-    named["metadata"]["annotations"][NETWORKS] = GIVEN.into();
+    named["metadata"]["annotations"][NETWORKS] = ASSIGNED.into();
     let mut ask = plugging(&bound);
     ask["object"] = named;
-    world.refuses(Webhook::Validate, &ask)
+    fixture.refuses(Webhook::Validate, &ask)
 }

@@ -10,7 +10,7 @@ mod mistakes;
 mod models;
 mod verdicts;
 
-pub(crate) use self::verdicts::{Case, cases};
+pub(crate) use self::verdicts::{VerdictCase, cases};
 use libtest_mimic::Trial;
 use nadmit::{admission::Answer, catalog::Catalog, network::Network, rules::Policy};
 

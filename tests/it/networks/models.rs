@@ -13,13 +13,13 @@ pub(super) fn trials() -> Vec<Trial> {
 
 /// A plugin and its IPAM as documented, optionally with a chained plugin.
 #[derive(Debug, Clone)]
-pub(super) struct Model {
+pub(super) struct PluginModel {
     plugin: Value,
     ipam: Value,
     chained: bool,
 }
 
-impl Model {
+impl PluginModel {
     /// Returns the object that a mistake is put into.
     pub(super) fn part(&mut self, part: &str) -> Option<&mut Value> {
         let is = |value: &Value, kind| value["type"] == kind;
@@ -180,7 +180,7 @@ const PLUGINS: [&str; 6] = [
 pub(super) const IPAMS: [&str; 4] = ["static", "dhcp", "host-local", "whereabouts"];
 
 /// Returns a model with this part (`plugin:macvlan`, `ipam:static`), or with any.
-pub(super) fn model(part: &str) -> impl Strategy<Value = Model> + use<> {
+pub(super) fn model(part: &str) -> impl Strategy<Value = PluginModel> + use<> {
     let chosen = |prefix: &str, all: &[&'static str]| {
         let kind = part.strip_prefix(prefix);
         let found = all
@@ -191,7 +191,7 @@ pub(super) fn model(part: &str) -> impl Strategy<Value = Model> + use<> {
     };
     let plugins = prop::sample::select(chosen("plugin:", &PLUGINS)).prop_flat_map(plugin);
     let ipams = prop::sample::select(chosen("ipam:", &IPAMS)).prop_flat_map(ipam);
-    (plugins, ipams, any::<bool>()).prop_map(|(plugin, ipam, chained)| Model {
+    (plugins, ipams, any::<bool>()).prop_map(|(plugin, ipam, chained)| PluginModel {
         plugin,
         ipam,
         chained,

@@ -38,14 +38,14 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 ];
 
 #[derive(Deserialize, Clone)]
-pub(crate) struct Case {
+pub(crate) struct VerdictCase {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) config: String,
     expected: String,
 }
 
-pub(crate) fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<VerdictCase> {
     serde_json::from_str(CASES).unwrap_or_else(|error| panic!("networks.json: {error}"))
 }
 
@@ -60,7 +60,7 @@ pub(super) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn verdict(case: &Case) -> Result<(), Failed> {
+fn verdict(case: &VerdictCase) -> Result<(), Failed> {
     let known = DIFFERENCES.iter().find(|(id, ..)| *id == case.id);
     let expected = known.map_or(&*case.expected, |(_, ours, _)| ours);
     let answer = judged(&case.name, &case.config)?;

@@ -7,10 +7,10 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::json;
 
 use super::{
-    fixture::{RECORDS, World, pod, replica, same},
+    fixture::{OperatorFixture, RECORDS, pod, replica, same},
     scenario::{has, timeless},
 };
-use crate::api_server::{Failure, FaultAction, Refusal, Rule};
+use crate::api_server::{ApiStatus, FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn trials(no_curl: bool) -> Vec<Trial> {
     let trial = |name: &str, run: fn() -> Result<(), Failed>| {
@@ -45,22 +45,22 @@ fn ageless(said: &str) -> String {
 
 /// A server's export is imported into a cluster; there every output is the same.
 fn as_a_server() -> Result<(), Failed> {
-    let world = World::new()?;
-    let serving = world.place.serve()?;
+    let fixture = OperatorFixture::new()?;
+    let serving = fixture.place.serve()?;
     for ordinal in 0..3 {
         has(&serving.create_replica(ordinal)?, "\"allowed\":true")?;
     }
     fs::write(
-        world.place.path("export.jsonl"),
-        world.place.run(&["export"])?,
+        fixture.place.path("export.jsonl"),
+        fixture.place.run(&["export"])?,
     )?;
     has(
-        &world.run(&["import", "export.jsonl"])?,
+        &fixture.run(&["import", "export.jsonl"])?,
         "9 allocations imported",
     )?;
     // A second import is not an error: the records exist as requested.
     has(
-        &world.run(&["import", "export.jsonl"])?,
+        &fixture.run(&["import", "export.jsonl"])?,
         "9 allocations imported",
     )?;
     for arguments in [
@@ -78,28 +78,28 @@ fn as_a_server() -> Result<(), Failed> {
         &["describe", "pod", "db/web"],
         &["describe", "pod", "db/db-0"],
     ] {
-        let served = ageless(&world.place.run(arguments)?);
-        same(ageless(&world.said(arguments)?), served)?;
+        let served = ageless(&fixture.place.run(arguments)?);
+        same(ageless(&fixture.said(arguments)?), served)?;
     }
-    same(world.run(&["export"])?, world.place.run(&["export"])?)?;
+    same(fixture.run(&["export"])?, fixture.place.run(&["export"])?)?;
     for (refused, address) in [
         ("pod db/web is there", "192.0.2.210"),
         ("sets it aside", "192.0.2.205"),
     ] {
-        let told = world.refused(&["release", address, "--yes"])?;
+        let told = fixture.refused(&["release", address, "--yes"])?;
         has(&told, refused)?;
-        same(told, world.place.refused(&["release", address, "--yes"])?)?;
+        same(told, fixture.place.refused(&["release", address, "--yes"])?)?;
     }
     let release = ["release", "192.0.2.197", "--yes"];
-    same(world.run(&release)?, world.place.run(&release)?)?;
-    same(world.refused(&release)?, world.place.refused(&release)?)?;
-    same(world.holder("192.0.2.197"), None)?;
+    same(fixture.run(&release)?, fixture.place.run(&release)?)?;
+    same(fixture.refused(&release)?, fixture.place.refused(&release)?)?;
+    same(fixture.holder("192.0.2.197"), None)?;
     serving.stop()
 }
 
 fn least() -> Result<(), Failed> {
-    let world = World::new()?;
-    world.record("192.0.2.197", replica("db-0"));
+    let fixture = OperatorFixture::new()?;
+    fixture.record("192.0.2.197", replica("db-0"));
     let records = "addressallocations";
     let networks = "network-attachment-definitions";
     let (pools, reservations) = ("addresspools", "addressreservations");
@@ -120,132 +120,132 @@ fn least() -> Result<(), Failed> {
         ),
         (&["describe", "pod", "db/web"], &[records, networks, "pods"]),
     ] {
-        let before = world.server.seen().len();
-        world.run(arguments)?;
-        let mut listed = world.listed(before);
+        let before = fixture.server.request_paths().len();
+        fixture.run(arguments)?;
+        let mut listed = fixture.listed(before);
         listed.sort_unstable();
         let mut expected = expected.to_vec();
         expected.sort_unstable();
         same(listed, expected.into_iter().map(str::to_owned).collect())?;
     }
     // Of the pods, only the one in question is read.
-    let pods: Vec<String> = world.server.seen();
+    let pods: Vec<String> = fixture.server.request_paths();
     let pods = pods.iter().filter(|path| path.contains("/pods"));
     for path in pods {
         has(path, "/namespaces/db/pods?")?;
         has(path, "fieldSelector=metadata.name%3D")?;
     }
-    same(world.server.written().len(), 0)
+    same(fixture.server.written().len(), 0)
 }
 
 fn released() -> Result<(), Failed> {
-    let world = World::new()?;
-    world.record("192.0.2.210", pod("web"));
-    world.record("192.0.2.211", pod("gone"));
-    let live = world.refused(&["release", "192.0.2.210", "--yes"])?;
+    let fixture = OperatorFixture::new()?;
+    fixture.record("192.0.2.210", pod("web"));
+    fixture.record("192.0.2.211", pod("gone"));
+    let live = fixture.refused(&["release", "192.0.2.210", "--yes"])?;
     has(
         &live,
         "192.0.2.210 of pod db/web is not released: pod db/web is there and may use it: delete the pod \
          first; --force releases it all the same",
     )?;
-    has(&world.refused(&["release", "192.0.2.211"])?, "--yes")?;
-    let gone = world.run(&["release", "192.0.2.211", "--yes"])?;
+    has(&fixture.refused(&["release", "192.0.2.211"])?, "--yes")?;
+    let gone = fixture.run(&["release", "192.0.2.211", "--yes"])?;
     same(
         &*gone,
         "192.0.2.211 of pod db/gone is released to pool storage\n",
     )?;
-    same(world.holder("192.0.2.211"), None)?;
-    let forced = world.run(&["release", "192.0.2.210", "--yes", "--force"])?;
+    same(fixture.holder("192.0.2.211"), None)?;
+    let forced = fixture.run(&["release", "192.0.2.210", "--yes", "--force"])?;
     same(
         &*forced,
         "192.0.2.210 of pod db/web is released to pool storage\n",
     )?;
     // The delete names UID and version: a write between read and delete keeps the record.
-    world.record("192.0.2.212", pod("gone"));
-    let late = Refusal::from(json!({
+    fixture.record("192.0.2.212", pod("gone"));
+    let late = ApiStatus::from(json!({
         "code": 409, "reason": "Conflict",
         "message": "Precondition failed: ResourceVersion in precondition",
     }));
-    let conflict = Rule::of(
+    let conflict = FaultRule::of(
         "delete",
         "addressallocations",
-        Failure::Refused(late).into(),
+        InjectedFailure::Refused(late).into(),
     );
-    world.server.fault(conflict);
-    let error = world.refused(&["release", "192.0.2.212", "--yes"])?;
+    fixture.server.fault(conflict);
+    let error = fixture.refused(&["release", "192.0.2.212", "--yes"])?;
     has(&error, "192.0.2.212 comes and goes")?;
-    match world.holder("192.0.2.212") {
+    match fixture.holder("192.0.2.212") {
         Some(_) => Ok(()),
         None => Err("it is gone".into()),
     }
 }
 
 fn given_back() -> Result<(), Failed> {
-    let world = World::new()?;
+    let fixture = OperatorFixture::new()?;
     let mut taken = pod("db-9");
     taken["reservation"] = json!({"namespace": "db", "name": "db-9"});
-    world.record("192.0.2.205", taken);
+    fixture.record("192.0.2.205", taken);
     has(
-        &world.run(&["release", "192.0.2.205", "--yes"])?,
+        &fixture.run(&["release", "192.0.2.205", "--yes"])?,
         "192.0.2.205 of pod db/db-9 went back to reservation db/db-9",
     )?;
     let reservation = json!({"reservation": {"namespace": "db", "name": "db-9"}});
-    same(world.holder("192.0.2.205"), Some(reservation))?;
+    same(fixture.holder("192.0.2.205"), Some(reservation))?;
     let deletes = ("delete".to_owned(), RECORDS.to_owned());
-    same(world.server.asked().get(&deletes).copied(), None)
+    same(fixture.server.request_counts().get(&deletes).copied(), None)
 }
 
 /// Returns the API server's response when an expression of the policy is false.
 fn policy() -> FaultAction {
-    let refusal = Refusal::from(json!({
+    let refusal = ApiStatus::from(json!({
         "code": 403, "reason": "Forbidden",
         "message": "addressallocations.nadmit.io \"x\" is forbidden: ValidatingAdmissionPolicy 'nadmit' \
                     with binding 'nadmit' denied request: nadmit alone",
     }));
-    Failure::Refused(refusal).into()
+    InjectedFailure::Refused(refusal).into()
 }
 
 fn kept_out() -> Result<(), Failed> {
     const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
-    let world = World::new()?;
-    world.record("192.0.2.211", pod("gone"));
-    let lines = world.run(&["export"])?;
-    let file = world.place.path("export.jsonl");
+    let fixture = OperatorFixture::new()?;
+    fixture.record("192.0.2.211", pod("gone"));
+    let lines = fixture.run(&["export"])?;
+    let file = fixture.place.path("export.jsonl");
     fs::write(file, lines.replace(".211", ".213"))?;
     let release = ["release", "192.0.2.211", "--yes"];
     let import = ["import", "export.jsonl"];
-    world.server.faults(|asked| {
+    fixture.server.faults(|asked| {
         let writes = matches!(asked.verb, "create" | "update" | "delete");
         (writes && asked.acting_as() != Some(NADMIT)).then(policy)
     });
-    let told = world.refused(&release)?;
+    let told = fixture.refused(&release)?;
     has(&told, "with binding 'nadmit' denied request: nadmit alone")?;
     has(&told, "the cluster lets nadmit alone write here")?;
     has(&told, "-- /nadmit release ADDRESS --yes")?;
     has(&told, &format!("--as {NADMIT}"))?;
-    has(&world.refused(&import)?, "-- /nadmit import - < FILE")?;
-    same(world.holder("192.0.2.213"), None)?;
-    world.run(&[&release[..], &["--as", NADMIT]].concat())?;
-    same(world.holder("192.0.2.211"), None)?;
-    world.run(&[&import[..], &["--as", NADMIT]].concat())?;
+    has(&fixture.refused(&import)?, "-- /nadmit import - < FILE")?;
+    same(fixture.holder("192.0.2.213"), None)?;
+    fixture.run(&[&release[..], &["--as", NADMIT]].concat())?;
+    same(fixture.holder("192.0.2.211"), None)?;
+    fixture.run(&[&import[..], &["--as", NADMIT]].concat())?;
     // Without a policy RBAC decides.
-    world.server.heal();
-    world.forbid("delete", "addressallocations");
-    let told = world.refused(&["release", "192.0.2.213", "--yes"])?;
+    fixture.server.heal();
+    fixture.forbid("delete", "addressallocations");
+    let told = fixture.refused(&["release", "192.0.2.213", "--yes"])?;
     has(&told, "(403)")?;
     has(&told, "-- /nadmit release ADDRESS --yes")?;
     has(&told, "the verb \"delete\" on \"addressallocations\"")?;
-    match world.holder("192.0.2.213") {
+    match fixture.holder("192.0.2.213") {
         Some(_) => Ok(()),
         None => Err("it is gone".into()),
     }
 }
 
 fn forbidden() -> Result<(), Failed> {
-    let world = World::new()?;
-    world.record("192.0.2.210", pod("web"));
-    world.forbid("list", "pods");
-    let told = world.said(&["whois", "192.0.2.210"])?;
+    let fixture = OperatorFixture::new()?;
+    fixture.record("192.0.2.210", pod("web"));
+    fixture.forbid("list", "pods");
+    let told = fixture.said(&["whois", "192.0.2.210"])?;
     has(
         &told,
         "warning: whether pods are there is not known: may not list pods in namespace db (403): give \
@@ -255,19 +255,19 @@ fn forbidden() -> Result<(), Failed> {
         &told,
         "only with --force: whether pods are there is not known",
     )?;
-    let told = world.refused(&["release", "192.0.2.210", "--yes"])?;
+    let told = fixture.refused(&["release", "192.0.2.210", "--yes"])?;
     has(
         &told,
         "is not released: whether pods are there is not known",
     )?;
-    let told = world.said(&["describe", "pod", "db/web"])?;
+    let told = fixture.said(&["describe", "pod", "db/web"])?;
     has(&told, "what it asks for and got is not known\n")?;
     has(&told, "192.0.2.210")?;
-    world.run(&["release", "192.0.2.210", "--yes", "--force"])?;
-    world.server.heal();
-    world.forbid("list", "addressreservations");
-    world.forbid("list", "addressslices");
-    let told = world.said(&["pools"])?;
+    fixture.run(&["release", "192.0.2.210", "--yes", "--force"])?;
+    fixture.server.heal();
+    fixture.forbid("list", "addressreservations");
+    fixture.forbid("list", "addressslices");
+    let told = fixture.said(&["pools"])?;
     has(&told, "storage  192.0.2.192/27")?;
     has(
         &told,
@@ -278,16 +278,16 @@ fn forbidden() -> Result<(), Failed> {
         &told,
         "give who asks the verb \"list\" on \"addressslices\"",
     )?;
-    world.server.heal();
-    world.forbid("list", "addresspools");
-    let told = world.refused(&["pools"])?;
+    fixture.server.heal();
+    fixture.forbid("list", "addresspools");
+    let told = fixture.refused(&["pools"])?;
     has(
         &told,
         "what pools can give is not known: may not list addresspools",
     )?;
-    world.server.heal();
-    world.forbid("list", "addressallocations");
-    let told = world.refused(&["allocations"])?;
+    fixture.server.heal();
+    fixture.forbid("list", "addressallocations");
+    let told = fixture.refused(&["allocations"])?;
     has(
         &told,
         "may not list addressallocations.nadmit.io in the whole cluster (403)",
@@ -296,66 +296,69 @@ fn forbidden() -> Result<(), Failed> {
 }
 
 fn missing() -> Result<(), Failed> {
-    let world = World::without(&["addressallocations"])?;
-    let told = world.refused(&["pools"])?;
+    let fixture = OperatorFixture::without(&["addressallocations"])?;
+    let told = fixture.refused(&["pools"])?;
     has(
         &told,
         "has no AddressAllocations: nadmit's definitions are not there",
     )?;
     has(&told, "nadmit crds | kubectl apply")?;
     // The kinds of Multus and of users may be missing.
-    let world = World::without(&[
+    let fixture = OperatorFixture::without(&[
         "addressreservations",
         "addressslices",
         "network-attachment-definitions",
     ])?;
-    world.record("192.0.2.211", pod("gone"));
-    has(&world.said(&["pools"])?, "storage  192.0.2.192/27")?;
-    has(&world.run(&["whois", "192.0.2.211"])?, "nadmit release")?;
+    fixture.record("192.0.2.211", pod("gone"));
+    has(&fixture.said(&["pools"])?, "storage  192.0.2.192/27")?;
+    has(&fixture.run(&["whois", "192.0.2.211"])?, "nadmit release")?;
     has(
-        &world.refused(&["describe", "pod", "db/nobody"])?,
+        &fixture.refused(&["describe", "pod", "db/nobody"])?,
         "is not there",
     )?;
     has(
-        &world.refused(&["pools", "nope"])?,
+        &fixture.refused(&["pools", "nope"])?,
         "there is no address pool \"nope\"; there are storage",
     )?;
-    let told = world.place.refused(&["pools", "--data-dir", "nowhere"])?;
+    let told = fixture.place.refused(&["pools", "--data-dir", "nowhere"])?;
     has(&told, "--cluster")?;
     has(
-        &world.place.refused(&["pools", "--context", "x"])?,
+        &fixture.place.refused(&["pools", "--context", "x"])?,
         "--cluster",
     )
 }
 
 fn not_ready() -> Result<(), Failed> {
-    let world = World::new()?;
+    let fixture = OperatorFixture::new()?;
     let message = "Whereabouts gives addresses of it";
-    world.judge(
+    fixture.judge(
         json!({"type": "Ready", "status": "False", "reason": "OverlapsWhereabouts",
         "message": message}),
     );
     let told = format!("storage: gives nothing: {message}\n");
-    has(&world.said(&["pools"])?, &told)?;
-    world.judge(json!({"type": "Other", "status": "True"}));
+    has(&fixture.said(&["pools"])?, &told)?;
+    fixture.judge(json!({"type": "Other", "status": "True"}));
     let told = "storage: no nadmit has said yet whether it gives addresses\n";
-    has(&world.said(&["pools"])?, told)
+    has(&fixture.said(&["pools"])?, told)
 }
 
 fn sliced() -> Result<(), Failed> {
-    let world = World::new()?;
-    let mut pool = world
+    let fixture = OperatorFixture::new()?;
+    let mut pool = fixture
         .server
         .stored("addresspools.nadmit.io", "", "storage")
         .ok_or("no pool")?;
     pool["spec"] = json!({
         "ranges": [{"range": "192.0.2.0/24"}], "nodeSliceSize": "/28", "retention": "Pod",
     });
-    world.server.put(pool);
-    world.server.put(json!({
+    fixture.server.put(pool);
+    fixture.server.put(json!({
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressSlice",
         "metadata": {"name": "storage.192.0.2.16"},
         "spec": {"pool": "storage", "node": "node-a", "range": "192.0.2.16/28"},
     }));
-    has(&world.said(&["pools"])?, "1 of 16 slices claimed by nodes")
+    has(
+        &fixture.said(&["pools"])?,
+        "1 of 16 slices claimed by nodes",
+    )
 }

@@ -5,20 +5,20 @@ use std::{fs, path::Path};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use super::server::Place;
-use crate::api_server::{ApiServer, Failure, Rule, Store};
+use super::server::WorkFolder;
+use crate::api_server::{ApiServer, FaultRule, InjectedFailure, SeedObjects};
 
 pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
 /// The prefix of the records' names in the fixtures' address space.
-const SPACE: &str = "example-net-common-5ef15fa086aaa63f";
+const NAME_PREFIX: &str = "example-net-common-5ef15fa086aaa63f";
 
 /// A cluster with the fixtures, and a folder for the commands.
-pub(super) struct World {
+pub(super) struct OperatorFixture {
     pub(super) server: ApiServer,
-    pub(super) place: Place,
+    pub(super) place: WorkFolder,
 }
 
-impl World {
+impl OperatorFixture {
     pub(super) fn new() -> Result<Self, Failed> {
         Self::without(&[])
     }
@@ -26,16 +26,17 @@ impl World {
     /// Returns a cluster without some resources.
     pub(super) fn without(resources: &[&str]) -> Result<Self, Failed> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/operate/world.yaml");
-        let mut store = Store::of_text(&fs::read_to_string(file)?)?;
+        let mut store = SeedObjects::of_text(&fs::read_to_string(file)?)?;
         for resource in resources {
             store = store.without(resource);
         }
-        let place = Place::new()?;
+        let place = WorkFolder::new()?;
         let server = ApiServer::start(store, 2, Vec::new())?;
         server.kubeconfig(&place.path("kubeconfig"))?;
-        let world = Self { server, place };
-        world.judge(json!({"type": "Ready", "status": "True", "reason": "Adopted", "message": ""}));
-        Ok(world)
+        let fixture = Self { server, place };
+        fixture
+            .judge(json!({"type": "Ready", "status": "True", "reason": "Adopted", "message": ""}));
+        Ok(fixture)
     }
 
     /// Writes the pool's condition, as the leader does.
@@ -56,12 +57,12 @@ impl World {
         spec["since"] = json!("2026-03-01T12:00:00Z");
         self.server.put(json!({
             "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
-            "metadata": {"name": format!("{SPACE}.{address}")}, "spec": spec,
+            "metadata": {"name": format!("{NAME_PREFIX}.{address}")}, "spec": spec,
         }));
     }
 
     pub(super) fn holder(&self, address: &str) -> Option<Value> {
-        let name = format!("{SPACE}.{address}");
+        let name = format!("{NAME_PREFIX}.{address}");
         let record = self.server.stored(RECORDS, "", &name)?;
         Some(record["spec"]["holder"].clone())
     }
@@ -80,13 +81,13 @@ impl World {
     }
 
     pub(super) fn forbid(&self, verb: &str, resource: &str) {
-        let rule = Rule::of(verb, resource, Failure::Forbidden.into());
+        let rule = FaultRule::of(verb, resource, InjectedFailure::Forbidden.into());
         self.server.fault(rule);
     }
 
     /// Returns the resources listed since the last call, in order and each once.
     pub(super) fn listed(&self, before: usize) -> Vec<String> {
-        let seen = self.server.seen().split_off(before);
+        let seen = self.server.request_paths().split_off(before);
         let mut resources: Vec<String> = Vec::new();
         for path in seen {
             let path = path.split('?').next().unwrap_or_default();

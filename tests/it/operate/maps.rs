@@ -5,28 +5,28 @@ use std::{fmt::Write as _, fs};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use super::{server::Place, snapshot};
+use super::{server::WorkFolder, snapshot};
 
 /// A pool, its holders with the first and last of their addresses, and the snapshot's name.
-struct Case {
+struct MapCase {
     name: &'static str,
     range: &'static str,
     held: &'static [(&'static str, u128, u128)],
 }
 
 /// From empty to full, small to large.
-const CASES: &[Case] = &[
-    Case {
+const CASES: &[MapCase] = &[
+    MapCase {
         name: "map-empty",
         range: "192.0.2.0/28",
         held: &[],
     },
-    Case {
+    MapCase {
         name: "map-full",
         range: "192.0.2.0/28",
         held: &[("db", 1, 9), ("web", 10, 14)],
     },
-    Case {
+    MapCase {
         name: "map-half",
         range: "192.0.2.0/24",
         held: &[
@@ -36,12 +36,12 @@ const CASES: &[Case] = &[
             ("x", 200, 200),
         ],
     },
-    Case {
+    MapCase {
         name: "map-blocks",
         range: "10.20.0.0/16",
         held: &[("db", 1, 700), ("web", 5000, 5300), ("web", 40000, 40010)],
     },
-    Case {
+    MapCase {
         name: "map-wide",
         range: "2001:db8::/64",
         held: &[("db", 1, 30), ("web", 4096, 4096)],
@@ -56,8 +56,8 @@ pub(super) fn trials() -> Vec<Trial> {
     drawn.collect()
 }
 
-fn draw(case: &Case) -> Result<(), Failed> {
-    let place = Place::new()?;
+fn draw(case: &MapCase) -> Result<(), Failed> {
+    let place = WorkFolder::new()?;
     let pool = json!({"apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
         "metadata": {"name": "storage"},
         "spec": {"ranges": [{"range": case.range}], "namespaceSelector": {}}});
@@ -71,7 +71,7 @@ fn draw(case: &Case) -> Result<(), Failed> {
     snapshot(case.name, &told)
 }
 
-fn export(case: &Case) -> Result<String, Failed> {
+fn export(case: &MapCase) -> Result<String, Failed> {
     let mut lines = Vec::new();
     for (set, first, last) in case.held {
         for number in *first..=*last {

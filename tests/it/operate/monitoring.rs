@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use super::server::Place;
+use super::server::WorkFolder;
 
 const FILES: [&str; 3] = ["alerts.yaml", "rules.yaml", "dashboard.json"];
 
@@ -44,7 +44,7 @@ pub(super) fn both_forms() -> Result<(), Failed> {
 }
 
 pub(super) fn exported() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     let serving = place.serve()?;
     // One of each labelled metric: an allocation, a finding, a rejection.
     serving.create_replica(0)?;

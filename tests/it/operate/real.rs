@@ -11,8 +11,8 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{scenario::has, server::Place};
-use crate::api_server::{NEEDS, RealServer};
+use super::{scenario::has, server::WorkFolder};
+use crate::api_server::{IGNORE_REASON, RealServer};
 
 const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
 /// The recorded addresses.
@@ -24,7 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
         roles,
     );
     vec![
-        run.with_kind(NEEDS)
+        run.with_kind(IGNORE_REASON)
             .with_ignored_flag(!RealServer::is_there()),
     ]
 }
@@ -36,7 +36,7 @@ fn roles() -> Result<(), Failed> {
     let server = runtime
         .block_on(RealServer::start())
         .map_err(|e| e.to_string())?;
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     fs::copy(server.kubeconfig()?, place.path("kubeconfig"))?;
     let config = server.config().map_err(|e| e.to_string())?;
     let guarded = runtime.block_on(async { furnish(&Client::try_from(config)?).await })?;
@@ -47,7 +47,7 @@ fn roles() -> Result<(), Failed> {
             .chain(&cluster)
             .map(|a| (*a).to_owned())
             .collect();
-        move |place: &Place| -> Result<Result<String, String>, Failed> {
+        move |place: &WorkFolder| -> Result<Result<String, String>, Failed> {
             let all: Vec<&str> = all.iter().map(String::as_str).collect();
             place.tried(&all)
         }

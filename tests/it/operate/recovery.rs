@@ -11,10 +11,10 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
-use super::server::{Place, has_curl};
+use super::server::{WorkFolder, has_curl};
 
 /// The time limit until the server notices a repair or a failure.
-const SOON: Duration = Duration::from_secs(15);
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) fn trials() -> Vec<Trial> {
     let trials = [
@@ -30,7 +30,7 @@ pub(super) fn trials() -> Vec<Trial> {
     let trials = trials
         .into_iter()
         .map(|trial| trial.with_ignored_flag(!has_curl()));
-    let may_mount = has_curl() && Mount::is_allowed();
+    let may_mount = has_curl() && TmpfsMount::is_allowed();
     let full = Trial::test("operate::lost::a_full_disk_is_told", full);
     let full = full.with_ignored_flag(!may_mount);
     trials.chain([full]).collect()
@@ -45,8 +45,8 @@ fn contains(text: &str, part: &str) -> Result<(), Failed> {
 
 /// Returns a folder with a ledger of one replica and the pod, and a copy of its file from before
 /// the replica.
-fn with_a_copy() -> Result<(Place, PathBuf), Failed> {
-    let place = Place::new()?;
+fn with_a_copy() -> Result<(WorkFolder, PathBuf), Failed> {
+    let place = WorkFolder::new()?;
     place.serve()?.stop()?;
     let copy = place.path("copy.redb");
     fs::copy(place.path("data/allocations.redb"), &copy)?;
@@ -113,8 +113,8 @@ fn empty() -> Result<(), Failed> {
     let (place, _) = with_a_copy()?;
     fs::remove_dir_all(place.path("data"))?;
     // The replica's pod is among the manifests, with its allocated addresses.
-    let world = fs::read_to_string(place.path("manifests/world.yaml"))?;
-    let (_, pod) = world.rsplit_once("---\n").ok_or("no pod")?;
+    let fixture = fs::read_to_string(place.path("manifests/world.yaml"))?;
+    let (_, pod) = fixture.rsplit_once("---\n").ok_or("no pod")?;
     let pod = pod
         .replace("name: web", "name: db-0")
         .replace("192.0.2.210", "192.0.2.197")
@@ -131,7 +131,7 @@ fn empty() -> Result<(), Failed> {
 }
 
 fn deleted() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     let server = place.serve()?;
     contains(&server.create_replica(0)?, "\"allowed\":true")?;
     contains(&server.ready()?, "ok")?;
@@ -156,7 +156,7 @@ fn deleted() -> Result<(), Failed> {
 }
 
 fn release() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     let fixture =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/release-0.1.0/allocations.redb");
     fs::create_dir(place.path("data"))?;
@@ -171,9 +171,9 @@ fn release() -> Result<(), Failed> {
 }
 
 fn full() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     fs::create_dir(place.path("data"))?;
-    let mount = Mount::of_memory(&place.path("data")).ok_or("it was not mounted")?;
+    let mount = TmpfsMount::of_memory(&place.path("data")).ok_or("it was not mounted")?;
     let server = place.serve()?;
     contains(&server.create_replica(0)?, "\"allowed\":true")?;
     let filler = place.path("data/filler");
@@ -199,9 +199,9 @@ fn full() -> Result<(), Failed> {
 }
 
 /// A small in-memory disk, which is unmounted after the test.
-struct Mount(PathBuf);
+struct TmpfsMount(PathBuf);
 
-impl Mount {
+impl TmpfsMount {
     /// Returns true if this process may mount file systems.
     fn is_allowed() -> bool {
         let Ok(folder) = tempfile::tempdir() else {
@@ -219,13 +219,13 @@ impl Mount {
     }
 }
 
-impl Drop for Mount {
+impl Drop for TmpfsMount {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
     }
 }
 
-impl super::server::Serving<'_> {
+impl super::server::RunningServer<'_> {
     /// Waits until `/readyz` contains this.
     fn ready_soon(&self, part: &str) -> Result<(), Failed> {
         let begun = Instant::now();
@@ -234,7 +234,7 @@ impl super::server::Serving<'_> {
             if said.contains(part) {
                 return Ok(());
             }
-            if begun.elapsed() > SOON {
+            if begun.elapsed() > NOTICE_TIMEOUT {
                 return Err(format!("/readyz does not say {part:?}, but {said:?}").into());
             }
             thread::sleep(Duration::from_millis(200));

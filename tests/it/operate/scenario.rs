@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::{
-    server::{Place, curl},
+    server::{WorkFolder, curl},
     snapshot,
 };
 
@@ -33,7 +33,7 @@ pub(super) fn has(text: &str, expected: &str) -> Result<(), Failed> {
 }
 
 pub(super) fn online() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     let serving = place.serve()?;
     for ordinal in 0..3 {
         has(&serving.create_replica(ordinal)?, "\"allowed\":true")?;
@@ -79,7 +79,7 @@ pub(super) fn online() -> Result<(), Failed> {
 }
 
 /// Addresses that may be released, and those that need `--force`.
-fn release(place: &Place) -> Result<(), Failed> {
+fn release(place: &WorkFolder) -> Result<(), Failed> {
     let live = place.refused(&["release", "192.0.2.210", "--yes"])?;
     has(&live, "pod db/web is there")?;
     has(&place.refused(&["release", "192.0.2.197"])?, "--yes")?;
@@ -98,7 +98,7 @@ fn release(place: &Place) -> Result<(), Failed> {
 }
 
 pub(super) fn offline() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     let serving = place.serve()?;
     serving.create_replica(0)?;
     // Its socket is left behind, and does not matter.
@@ -128,7 +128,7 @@ pub(super) fn offline() -> Result<(), Failed> {
 }
 
 pub(super) fn moved() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     let serving = place.serve()?;
     serving.create_replica(0)?;
     let lines = place.run(&["export"])?;
@@ -145,7 +145,7 @@ pub(super) fn moved() -> Result<(), Failed> {
 }
 
 pub(super) fn mistakes() -> Result<(), Failed> {
-    let place = Place::new()?;
+    let place = WorkFolder::new()?;
     let nothing = place.refused(&["pools", "--data-dir", "nowhere"])?;
     has(&nothing, "nowhere: no server answers there")?;
     if place.path("nowhere").exists() {

@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// The time limit of any wait on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) fn has_curl() -> bool {
     let output = Command::new("curl").arg("--version").output();
@@ -35,11 +35,11 @@ pub(super) fn nadmit() -> Command {
 }
 
 /// A folder with the fixtures' manifests and a data directory.
-pub(super) struct Place {
+pub(super) struct WorkFolder {
     folder: TempDir,
 }
 
-impl Place {
+impl WorkFolder {
     pub(super) fn new() -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("manifests"))?;
@@ -95,12 +95,12 @@ impl Place {
     }
 
     /// Starts a server on the folder.
-    pub(super) fn serve(&self) -> Result<Serving<'_>, Failed> {
+    pub(super) fn serve(&self) -> Result<RunningServer<'_>, Failed> {
         self.serve_with(&[])
     }
 
     /// Starts a server on the folder, with additional flags.
-    pub(super) fn serve_with(&self, flags: &[&str]) -> Result<Serving<'_>, Failed> {
+    pub(super) fn serve_with(&self, flags: &[&str]) -> Result<RunningServer<'_>, Failed> {
         let mut process = nadmit()
             .current_dir(self.folder.path())
             .args(["serve", "--manifests", "manifests", "--drain-grace", "0"])
@@ -116,7 +116,7 @@ impl Place {
                 let _ = sender.send(line);
             }
         });
-        let mut serving = Serving {
+        let mut serving = RunningServer {
             place: self,
             process,
             webhooks: String::new(),
@@ -131,7 +131,7 @@ impl Place {
 /// Returns the next printed URL with this scheme, without its path.
 fn url(lines: &Receiver<String>, scheme: &str) -> Result<String, Failed> {
     loop {
-        let line = lines.recv_timeout(PATIENCE)?;
+        let line = lines.recv_timeout(TIMEOUT)?;
         if let Some((_, behind)) = line.split_once(scheme) {
             let address = behind.split('/').next().unwrap_or_default();
             return Ok(format!("{scheme}{address}"));
@@ -140,14 +140,14 @@ fn url(lines: &Receiver<String>, scheme: &str) -> Result<String, Failed> {
 }
 
 /// A server that ends with the test.
-pub(super) struct Serving<'p> {
-    place: &'p Place,
+pub(super) struct RunningServer<'p> {
+    place: &'p WorkFolder,
     process: Child,
     webhooks: String,
     admin: String,
 }
 
-impl Serving<'_> {
+impl RunningServer<'_> {
     /// Calls `/mutate` for a replica of the StatefulSet `db`, as the API server does.
     pub(super) fn create_replica(&self, ordinal: u32) -> Result<String, Failed> {
         let name = format!("db-{ordinal}");
@@ -202,7 +202,7 @@ impl Serving<'_> {
     }
 }
 
-impl Drop for Serving<'_> {
+impl Drop for RunningServer<'_> {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();

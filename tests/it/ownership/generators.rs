@@ -18,9 +18,9 @@ pub(super) const POOLS: [&str; 3] = ["a", "b", "c"];
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     /// A pod requests attachments, each with a named address or any.
-    Plan(u32, Vec<Attachment>),
+    Plan(u32, Vec<AttachmentSpec>),
     /// A pending plan is written to the ledger.
-    Write(usize, Ending),
+    Write(usize, CommitResult),
     /// A record is deleted.
     Release(usize),
     /// Another replica records the address with this number for a pod of its own.
@@ -34,11 +34,11 @@ pub(super) enum Step {
 }
 
 /// Pool, interface, and the last number of the requested address.
-pub(super) type Attachment = (usize, u8, Option<u8>);
+pub(super) type AttachmentSpec = (usize, u8, Option<u8>);
 
 /// The outcome of writing a plan, for its writer.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ending {
+pub(super) enum CommitResult {
     /// The ledger responds.
     Answered,
     /// The ledger's events arrive before its response.
@@ -52,10 +52,10 @@ pub(super) enum Ending {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let attachment = (0..3usize, 1..3u8, prop::option::weighted(0.4, 0..18u8));
     let ending = prop_oneof![
-        4 => Just(Ending::Answered),
-        1 => Just(Ending::ToldFirst),
-        1 => Just(Ending::Lost),
-        1 => Just(Ending::Unavailable),
+        4 => Just(CommitResult::Answered),
+        1 => Just(CommitResult::ToldFirst),
+        1 => Just(CommitResult::Lost),
+        1 => Just(CommitResult::Unavailable),
     ];
     prop_oneof![
         6 => (0..6u32, prop::collection::vec(attachment, 1..3)).prop_map(|(p, a)| Step::Plan(p, a)),
@@ -94,7 +94,7 @@ pub(super) fn asker(number: u32) -> Asker {
     }
 }
 
-pub(super) fn ask((pool, interface, named): Attachment) -> Ask {
+pub(super) fn ask((pool, interface, named): AttachmentSpec) -> Ask {
     // Numbers above fifteen stand for the other family.
     let ip = named.map(|last| match last {
         0..16 => std::net::IpAddr::from([192, 0, 2, last]),
@@ -192,9 +192,9 @@ fn spec_of<T: serde::de::DeserializeOwned>(value: &Value) -> T {
 }
 
 /// A cluster in which every pod exists.
-pub(super) struct Present;
+pub(super) struct AllPodsExist;
 
-impl Observer for Present {
+impl Observer for AllPodsExist {
     fn pod(&self, _: &Allocation) -> PodState {
         PodState::Present
     }

@@ -15,45 +15,50 @@ use nadmit::allocation::{
 use proptest::{prelude::*, test_runner::TestCaseError};
 
 use self::{
-    generators::{Attachment, Ending, POOLS, Present, Step, ask, asker, elsewhere, layouts, step},
-    model::{Naive, key},
+    generators::{
+        AllPodsExist, AttachmentSpec, CommitResult, POOLS, Step, ask, asker, elsewhere, layouts,
+        step,
+    },
+    model::{NaiveAllocator, key},
 };
 use crate::properties;
 
 /// The number of random scenarios.
-const STORIES: u32 = 500;
+const SCENARIOS: u32 = 500;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("ownership::the_index_is_as_a_naive_map", || {
             let steps = prop::collection::vec(step(), 1..80);
-            properties::run(STORIES, steps, |steps| World::new().live(&steps))
+            properties::run(SCENARIOS, steps, |steps| {
+                OwnershipHarness::new().live(&steps)
+            })
         }),
         Trial::test("ownership::what_a_pod_carries_is_never_freed", || {
-            reconciling::run(STORIES)
+            reconciling::run(SCENARIOS)
         }),
     ]
 }
 
-struct World {
+struct OwnershipHarness {
     index: Index,
-    naive: Naive,
+    naive: NaiveAllocator,
     plans: Vec<(Ticket, Vec<Write>, u64)>,
     issued: u64,
     now: Timestamp,
 }
 
-impl World {
+impl OwnershipHarness {
     fn new() -> Self {
-        let mut world = Self {
+        let mut harness = Self {
             index: Index::default(),
-            naive: Naive::default(),
+            naive: NaiveAllocator::default(),
             plans: Vec::new(),
             issued: 0,
             now: Timestamp(1_000_000),
         };
-        world.sync(0);
-        world
+        harness.sync(0);
+        harness
     }
 
     /// Runs all steps, and releases everything at the end.
@@ -63,7 +68,7 @@ impl World {
             self.compare()?;
         }
         while !self.plans.is_empty() {
-            self.write(0, Ending::Answered)?;
+            self.write(0, CommitResult::Answered)?;
             self.compare()?;
         }
         while !self.naive.ledger.is_empty() {
@@ -89,7 +94,8 @@ impl World {
             }
             Step::Reserve => {
                 let layout = Arc::clone(&self.naive.layout);
-                let actions = reconcile(self.index.recorded(), &layout, &[], &Present, self.now);
+                let actions =
+                    reconcile(self.index.recorded(), &layout, &[], &AllPodsExist, self.now);
                 for action in actions {
                     self.recorded_by_another(action.write);
                 }
@@ -109,7 +115,7 @@ impl World {
         self.naive.layout = layout;
     }
 
-    fn plan(&mut self, pod: u32, attachments: &[Attachment]) -> Result<(), TestCaseError> {
+    fn plan(&mut self, pod: u32, attachments: &[AttachmentSpec]) -> Result<(), TestCaseError> {
         let asker = asker(pod);
         self.naive.now = self.now;
         let asks: Vec<Ask> = attachments.iter().copied().map(ask).collect();
@@ -153,19 +159,19 @@ impl World {
     }
 
     /// Writes a plan as the server does.
-    fn write(&mut self, which: usize, ending: Ending) -> Result<(), TestCaseError> {
+    fn write(&mut self, which: usize, ending: CommitResult) -> Result<(), TestCaseError> {
         if self.plans.is_empty() {
             return Ok(());
         }
         let (ticket, writes, by) = self.plans.swap_remove(which % self.plans.len());
         self.naive.flying.retain(|_, (_, of)| *of != by);
-        if matches!(ending, Ending::Unavailable) {
+        if matches!(ending, CommitResult::Unavailable) {
             self.index.roll_back(ticket);
             return Ok(());
         }
         match self.naive.write(&writes) {
             Ok(versions) => {
-                if !matches!(ending, Ending::Answered) {
+                if !matches!(ending, CommitResult::Answered) {
                     for (write, version) in writes.iter().zip(&versions) {
                         let allocation = write.allocation().clone();
                         self.index.apply(Stored {
@@ -174,7 +180,7 @@ impl World {
                         });
                     }
                 }
-                if !matches!(ending, Ending::Lost) {
+                if !matches!(ending, CommitResult::Lost) {
                     self.index.confirm(ticket, &versions);
                 }
             }

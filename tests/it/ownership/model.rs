@@ -8,35 +8,35 @@ use nadmit::allocation::{
 };
 
 /// The age in seconds up to which a record is not renewed.
-const FRESH: i64 = 30;
+const FRESH_TTL: i64 = 30;
 
-type Key = (Space, Address);
+type AddressKey = (Space, Address);
 
 /// The reason why a write fails: the record under its name, or its absence.
-pub(super) struct InTheWay {
-    pub(super) key: Key,
+pub(super) struct WriteConflict {
+    pub(super) key: AddressKey,
     pub(super) there: Option<(Allocation, Version)>,
 }
 
 /// The model of a ledger and of pending plans.
 #[derive(Default)]
-pub(super) struct Naive {
-    pub(super) ledger: BTreeMap<Key, (Allocation, Version)>,
+pub(super) struct NaiveAllocator {
+    pub(super) ledger: BTreeMap<AddressKey, (Allocation, Version)>,
     /// By address: the pending record, and its plan.
-    pub(super) flying: BTreeMap<Key, (Allocation, u64)>,
+    pub(super) flying: BTreeMap<AddressKey, (Allocation, u64)>,
     pub(super) layout: Arc<Layout>,
     pub(super) now: Timestamp,
     last: u64,
 }
 
-pub(super) fn key(allocation: &Allocation) -> Key {
+pub(super) fn key(allocation: &Allocation) -> AddressKey {
     (allocation.space.clone(), allocation.address)
 }
 
-impl Naive {
+impl NaiveAllocator {
     /// Writes all or nothing, as a ledger does: returns the new versions, or the conflicting
     /// record.
-    pub(super) fn write(&mut self, writes: &[Write]) -> Result<Vec<Version>, Box<InTheWay>> {
+    pub(super) fn write(&mut self, writes: &[Write]) -> Result<Vec<Version>, Box<WriteConflict>> {
         for write in writes {
             let key = key(write.allocation());
             let there = self.ledger.get(&key);
@@ -48,7 +48,7 @@ impl Naive {
             };
             if !fits {
                 let there = there.cloned();
-                return Err(Box::new(InTheWay { key, there }));
+                return Err(Box::new(WriteConflict { key, there }));
             }
         }
         let versions = writes.iter().map(|write| {
@@ -65,7 +65,7 @@ impl Naive {
     }
 
     /// Returns the current or pending record of an address.
-    pub(super) fn entry(&self, key: &Key) -> Option<&Allocation> {
+    pub(super) fn entry(&self, key: &AddressKey) -> Option<&Allocation> {
         let flying = self.flying.get(key).map(|(wanted, _)| wanted);
         flying.or_else(|| self.ledger.get(key).map(|(record, _)| record))
     }
@@ -215,7 +215,7 @@ impl Naive {
             None => {}
         }
         let old = self.ledger.get(&key).map(|(record, _)| record.clone());
-        if let Some(old) = old.filter(|old| self.now.0 - old.since.0 >= FRESH) {
+        if let Some(old) = old.filter(|old| self.now.0 - old.since.0 >= FRESH_TTL) {
             self.flying.insert(key, (old, ticket));
         }
         Ok(())

@@ -15,14 +15,14 @@ use crate::properties;
 const NOW: Timestamp = Timestamp(1_000_000);
 
 /// A pod's number, the address's, and the age of the record.
-type Record = (u32, u8, i64);
+type PodRecord = (u32, u8, i64);
 
-struct Pods {
+struct GeneratedPods {
     states: Vec<PodState>,
     workload: WorkloadState,
 }
 
-impl Observer for Pods {
+impl Observer for GeneratedPods {
     fn pod(&self, allocation: &Allocation) -> PodState {
         let number = (0..6).find(|n| asker(*n).holder == allocation.holder);
         number.map_or(PodState::Unknown, |n| self.states[n as usize])
@@ -55,7 +55,7 @@ fn address(last: u8) -> Address {
     IpAddr::from([192, 0, 2, last]).into()
 }
 
-pub(super) fn run(stories: u32) -> Result<(), Failed> {
+pub(super) fn run(scenarios: u32) -> Result<(), Failed> {
     let record = (0..6u32, 2..7u8, 0..400i64);
     let strategy = (
         prop::collection::vec(record, 0..8),
@@ -65,11 +65,11 @@ pub(super) fn run(stories: u32) -> Result<(), Failed> {
         0..layouts().len(),
     );
     properties::run(
-        stories,
+        scenarios,
         strategy,
         |(records, carried, states, workload, layout)| {
-            let pods = Pods { states, workload };
-            let records: BTreeMap<u8, Record> = records.into_iter().map(|r| (r.1, r)).collect();
+            let pods = GeneratedPods { states, workload };
+            let records: BTreeMap<u8, PodRecord> = records.into_iter().map(|r| (r.1, r)).collect();
             let records: Vec<Allocation> = records.into_values().map(allocation).collect();
             let alive = |pod: u32| pods.states[pod as usize] == PodState::Present;
             let in_use: Vec<InUse> = carried
@@ -138,7 +138,7 @@ pub(super) fn run(stories: u32) -> Result<(), Failed> {
     )
 }
 
-fn allocation((pod, last, age): Record) -> Allocation {
+fn allocation((pod, last, age): PodRecord) -> Allocation {
     let asker = asker(pod);
     Allocation {
         address: address(last),

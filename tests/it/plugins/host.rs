@@ -13,12 +13,12 @@ use std::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::{command::Cni, components};
+use crate::{command::CniCall, components};
 
 /// Debian's folder of plugins; `NADMIT_CNI_PLUGINS` names another one.
 const PACKAGED: &str = "/usr/lib/cni";
 /// The version of Debian's plugins, which do not print theirs.
-const PACKAGED_VERSION: Version = [1, 1, 1];
+const PACKAGED_VERSION: PluginVersion = [1, 1, 1];
 /// The name of the created interface.
 const INTERFACE: &str = "net1";
 
@@ -26,21 +26,21 @@ const INTERFACE: &str = "net1";
 pub(super) const MASTER_MAC: &str = "02:5e:00:c0:ff:ee";
 
 /// The names of the interfaces that the plugins use.
-pub(crate) struct Host {
+pub(crate) struct PluginHost {
     /// A number that is unique in its process.
     number: String,
     /// The parent interface of networks.
     pub(crate) master: String,
     /// The name of the bridge that plugins may create.
     pub(crate) bridge: String,
-    plugins: Plugins,
+    plugins: PluginRelease,
     state: tempfile::TempDir,
     /// Interfaces and addresses are shared: one plugin runs at a time.
     one_at_a_time: Mutex<()>,
 }
 
 /// The plugins of one attachment, in order.
-pub(crate) struct Chain<'c> {
+pub(crate) struct PluginChain<'c> {
     /// The container ID of the attachment.
     pub(crate) id: &'c str,
     /// The version of the CNI specification.
@@ -52,16 +52,16 @@ pub(crate) struct Chain<'c> {
 }
 
 /// A version of the plugins, as three numbers.
-pub(crate) type Version = [u32; 3];
+pub(crate) type PluginVersion = [u32; 3];
 
 /// A release of the CNI plugins on this machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Plugins {
+pub(crate) struct PluginRelease {
     folder: PathBuf,
-    pub(crate) version: Version,
+    pub(crate) version: PluginVersion,
 }
 
-impl Plugins {
+impl PluginRelease {
     /// Returns Debian's plugins, or those that `NADMIT_CNI_PLUGINS` names.
     pub(crate) fn packaged() -> Self {
         let named = env::var_os("NADMIT_CNI_PLUGINS");
@@ -99,27 +99,27 @@ impl Plugins {
     pub(crate) fn can_run(&self) -> bool {
         let root = fs::metadata("/proc/self")
             .is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
-        root && self.folder.join("macvlan").exists() && Host::can_make_interfaces()
+        root && self.folder.join("macvlan").exists() && PluginHost::can_make_interfaces()
     }
 }
 
 /// Parses three numbers with dots between them.
-pub(crate) fn parse_version(text: &str) -> Option<Version> {
+pub(crate) fn parse_version(text: &str) -> Option<PluginVersion> {
     let mut numbers = text.split('.').map(|part| part.parse().ok());
     let version = [numbers.next()??, numbers.next()??, numbers.next()??];
     numbers.next().is_none().then_some(version)
 }
 
-impl Host {
+impl PluginHost {
     fn can_make_interfaces() -> bool {
-        Master::new(&format!("ndp{}", id() % 100_000)).is_ok()
+        VethPair::new(&format!("ndp{}", id() % 100_000)).is_ok()
     }
 
     /// Returns true if the kernel supports interfaces of this kind.
     pub(crate) fn knows(link: &str) -> bool {
         let names = ["ndk", "ndl"].map(|prefix| format!("{prefix}{}", id() % 100_000));
         let [parent, child] = &names;
-        let Ok(_parent) = Master::new(parent) else {
+        let Ok(_parent) = VethPair::new(parent) else {
             return false;
         };
         let add = match link {
@@ -139,7 +139,7 @@ impl Host {
     }
 
     /// Chooses names of the test's own.
-    pub(crate) fn new(plugins: Plugins) -> Result<Self, Failed> {
+    pub(crate) fn new(plugins: PluginRelease) -> Result<Self, Failed> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = format!(
             "{}x{}",
@@ -177,7 +177,7 @@ impl Host {
             None => vec![config.clone()],
         };
         let version = config.get("cniVersion").cloned().unwrap_or(json!("0.1.0"));
-        let chain = Chain {
+        let chain = PluginChain {
             id,
             version,
             plugins,
@@ -189,7 +189,7 @@ impl Host {
     /// Runs plugins one after another, reads the interface, and deletes the attachment.
     pub(crate) fn run<T>(
         &self,
-        chain: Chain<'_>,
+        chain: PluginChain<'_>,
         look: impl FnOnce(&Value) -> Result<T, Failed>,
     ) -> Result<Result<T, String>, Failed> {
         let _alone = self
@@ -197,8 +197,8 @@ impl Host {
             .lock()
             .map_err(|_| "another trial panicked")?;
         // Its own, so that leftovers of a plugin do not affect others.
-        let _master = Master::new(&self.master)?;
-        let namespace = Namespace::new(&self.number)?;
+        let _master = VethPair::new(&self.master)?;
+        let namespace = TestNamespace::new(&self.number)?;
         let (mut done, mut result, mut outcome) = (Vec::new(), None, Ok(()));
         for plugin in chain.plugins.clone() {
             let mut plugin = plugin;
@@ -239,9 +239,9 @@ impl Host {
 
 /// A veth pair that is removed when this is dropped, at once and with all links on it: a
 /// namespace's interfaces are removed some time after it, and a passthru master is exclusive.
-struct Master<'a>(&'a str);
+struct VethPair<'a>(&'a str);
 
-impl<'a> Master<'a> {
+impl<'a> VethPair<'a> {
     fn new(name: &'a str) -> Result<Self, Failed> {
         let peer = format!("{name}p");
         let pair = ["type", "veth", "peer", "name", &peer];
@@ -253,16 +253,16 @@ impl<'a> Master<'a> {
     }
 }
 
-impl Drop for Master<'_> {
+impl Drop for VethPair<'_> {
     fn drop(&mut self) {
         let _ = ip(&["link", "del", self.0]);
     }
 }
 
 /// A network namespace that is removed when this is dropped.
-struct Namespace(String);
+struct TestNamespace(String);
 
-impl Namespace {
+impl TestNamespace {
     fn new(number: &str) -> Result<Self, Failed> {
         let name = format!("nadmit-it-{number}");
         ip(&["netns", "add", &name])?;
@@ -281,9 +281,9 @@ impl Namespace {
 
     fn exec(
         &self,
-        plugins: &Plugins,
+        plugins: &PluginRelease,
         command: &str,
-        chain: &Chain<'_>,
+        chain: &PluginChain<'_>,
         config: &Value,
     ) -> Result<Result<String, String>, Failed> {
         let kind = config
@@ -294,7 +294,7 @@ impl Namespace {
         if kind.is_empty() || kind.contains('/') || !path.exists() {
             return Ok(Err(format!("there is no plugin {kind:?}")));
         }
-        let call = Cni {
+        let call = CniCall {
             program: &path,
             verb: command,
             container: &format!("nadmit-{}", chain.id),
@@ -313,13 +313,13 @@ impl Namespace {
     }
 }
 
-impl Drop for Namespace {
+impl Drop for TestNamespace {
     fn drop(&mut self) {
         let _ = ip(&["netns", "del", &self.0]);
     }
 }
 
-impl Drop for Host {
+impl Drop for PluginHost {
     fn drop(&mut self) {
         // It exists only if a plugin created it.
         let _ = ip(&["link", "del", &self.bridge]);

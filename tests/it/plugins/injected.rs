@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     SharedHost,
-    host::{Host, Plugins},
+    host::{PluginHost, PluginRelease},
     made,
 };
 use crate::support;
@@ -31,7 +31,7 @@ const CONFIG: &str = r#"{
     ]
 }"#;
 
-pub(super) fn trial(group: &str, plugins: Option<Plugins>, host: SharedHost) -> Trial {
+pub(super) fn trial(group: &str, plugins: Option<PluginRelease>, host: SharedHost) -> Trial {
     let missing = plugins.is_none();
     let name = format!("{group}::what_is_injected_is_on_the_interface");
     let trial = Trial::test(name, move || {
@@ -44,7 +44,7 @@ pub(super) fn trial(group: &str, plugins: Option<Plugins>, host: SharedHost) -> 
     trial
 }
 
-fn on_the_interface(host: &Host) -> Result<(), Failed> {
+fn on_the_interface(host: &PluginHost) -> Result<(), Failed> {
     let injected = injected()?;
     let ips: BTreeSet<String> = texts(&injected["ips"]);
     let expected = ["192.0.2.2/28", "2001:db8::1/64"].map(str::to_owned);

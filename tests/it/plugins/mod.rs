@@ -17,7 +17,7 @@ use nadmit::{admission::Verdict, catalog::Catalog, network::Network, rules::Poli
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::host::{Host, MASTER_MAC, Plugins, parse_version};
+use self::host::{MASTER_MAC, PluginHost, PluginRelease, parse_version};
 use crate::support;
 
 const CASES: &str = include_str!("../../fixtures/cases/plugins.json");
@@ -40,7 +40,7 @@ const STRICTER: &[(&str, &str)] = &[
 
 /// One configuration.
 #[derive(Deserialize, Clone)]
-struct Case {
+struct PluginCase {
     id: String,
     /// The configuration, in which `MASTER`, its address `MASTERMAC`, and `BRIDGE` stand for the
     /// test's own interfaces.
@@ -66,7 +66,7 @@ struct Case {
 const NOT_TRIED: &[(&str, &str)] = &[("dhcp", "needs its daemon and a server")];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: Vec<Case> =
+    let cases: Vec<PluginCase> =
         serde_json::from_str(CASES).unwrap_or_else(|error| panic!("plugins.json: {error}"));
     for (id, _) in STRICTER {
         assert!(cases.iter().any(|case| case.id == *id), "no case {id}");
@@ -87,8 +87,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             .with_kind(*why)
             .with_ignored_flag(true)
     });
-    let packaged = of_release("plugins", Some(Plugins::packaged()), &cases);
-    let pinned = of_release("plugins::pinned", Plugins::pinned(), &cases);
+    let packaged = of_release("plugins", Some(PluginRelease::packaged()), &cases);
+    let pinned = of_release("plugins::pinned", PluginRelease::pinned(), &cases);
     packaged
         .into_iter()
         .chain(pinned)
@@ -98,8 +98,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Returns a test for each configuration with one release of the plugins.
-fn of_release(group: &str, plugins: Option<Plugins>, cases: &[Case]) -> Vec<Trial> {
-    let plugins = plugins.filter(Plugins::can_run);
+fn of_release(group: &str, plugins: Option<PluginRelease>, cases: &[PluginCase]) -> Vec<Trial> {
+    let plugins = plugins.filter(PluginRelease::can_run);
     let host: SharedHost = Arc::default();
     let trials = cases.iter().map(|case| {
         let why = why_not(case, plugins.as_ref());
@@ -117,7 +117,7 @@ fn of_release(group: &str, plugins: Option<Plugins>, cases: &[Case]) -> Vec<Tria
 }
 
 /// Returns the reason why a configuration is not run.
-fn why_not(case: &Case, plugins: Option<&Plugins>) -> Option<String> {
+fn why_not(case: &PluginCase, plugins: Option<&PluginRelease>) -> Option<String> {
     if let Some(project) = &case.absent {
         return Some(format!("{project} is not in the package"));
     }
@@ -130,21 +130,21 @@ fn why_not(case: &Case, plugins: Option<&Plugins>) -> Option<String> {
     });
     match (later, case.needs.as_deref()) {
         (Some(since), _) => Some(format!("since {since}")),
-        (_, Some(link)) if !Host::knows(link) => Some(format!("the kernel has no {link}")),
+        (_, Some(link)) if !PluginHost::knows(link) => Some(format!("the kernel has no {link}")),
         _ => None,
     }
 }
 
 /// Created once, by the first test that needs it.
-type SharedHost = Arc<OnceLock<Result<Host, String>>>;
+type SharedHost = Arc<OnceLock<Result<PluginHost, String>>>;
 
-fn made<'h>(host: &'h SharedHost, plugins: &Plugins) -> Result<&'h Host, Failed> {
+fn made<'h>(host: &'h SharedHost, plugins: &PluginRelease) -> Result<&'h PluginHost, Failed> {
     let host =
-        host.get_or_init(|| Host::new(plugins.clone()).map_err(|error| format!("{error:?}")));
+        host.get_or_init(|| PluginHost::new(plugins.clone()).map_err(|error| format!("{error:?}")));
     Ok(host.as_ref().map_err(|error| error.clone())?)
 }
 
-fn run(case: &Case, release: &Plugins, host: &SharedHost) -> Result<(), Failed> {
+fn run(case: &PluginCase, release: &PluginRelease, host: &SharedHost) -> Result<(), Failed> {
     let host = made(host, release)?;
     let text = case
         .config
@@ -180,7 +180,7 @@ fn run(case: &Case, release: &Plugins, host: &SharedHost) -> Result<(), Failed> 
     .into())
 }
 
-fn stated(case: &Case) -> Result<(), Failed> {
+fn stated(case: &PluginCase) -> Result<(), Failed> {
     let (verdict, said) = judged(&case.config.to_string())?;
     if case.expected.as_deref() == Some(verdict.name()) {
         return Ok(());

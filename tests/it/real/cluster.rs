@@ -15,38 +15,38 @@ use tokio::runtime::Runtime;
 
 use super::{
     control_plane::ControlPlane,
-    node::{Config, Running, Wire, ip},
-    parts::Parts,
+    node::{NodeConfig, RunningNodes, Wire, ip},
+    parts::Programs,
 };
-use crate::{command, e2e::network_definition, shared::Shared};
+use crate::{command, e2e::network_definition, shared::SharedValue};
 
 /// The time limit of any wait on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
-const A_MOMENT: Duration = Duration::from_millis(250);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The time limit of a command, in seconds, as an argument of `timeout`.
-const COMMAND: &str = "240";
+const COMMAND_TIMEOUT: &str = "240";
 /// nadmit's image; it is never pulled.
 pub(super) const IMAGE: &str = "nadmit:test";
 
 /// A cluster that ends when this is dropped.
-pub(super) struct Cluster {
+pub(super) struct RealCluster {
     runtime: Runtime,
-    parts: Parts,
+    parts: Programs,
     kubeconfig: PathBuf,
-    nodes: Option<Running>,
+    nodes: Option<RunningNodes>,
     control_plane: ControlPlane,
     wire: Arc<Wire>,
 }
 
 /// The exit status of a command and its output on both streams.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct CommandResult {
     pub(super) code: Option<i32>,
     pub(super) out: String,
     pub(super) errors: String,
 }
 
-impl Told {
+impl CommandResult {
     /// Returns true if the command succeeded.
     pub(super) fn is_well(&self) -> bool {
         self.code == Some(0)
@@ -58,10 +58,10 @@ impl Told {
     }
 }
 
-impl Cluster {
+impl RealCluster {
     /// Starts a cluster with this number of nodes and the NetworkAttachmentDefinition kind.
     pub(super) fn start(nodes: usize) -> Result<Self, Failed> {
-        let parts = Parts::find()?;
+        let parts = Programs::find()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -76,7 +76,7 @@ impl Cluster {
             let _inside = runtime.enter();
             Client::try_from(control_plane.server.config().map_err(told)?)?
         };
-        let config = Config {
+        let config = NodeConfig {
             parts: parts.clone(),
             client,
             kubeconfig: kubeconfig.clone(),
@@ -84,7 +84,7 @@ impl Cluster {
             names: (1..=nodes).map(|number| format!("node-{number}")).collect(),
             image: "nadmit:",
         };
-        let nodes = runtime.block_on(Running::start(config, Arc::clone(&wire)));
+        let nodes = runtime.block_on(RunningNodes::start(config, Arc::clone(&wire)));
         let nodes = nodes.map_err(told)?;
         println!("pods are attached by {}", nodes.attacher());
         let cluster = Self {
@@ -110,9 +110,9 @@ impl Cluster {
     }
 
     /// Runs a command to completion.
-    pub(super) fn told(mut command: Command, input: &str) -> Result<Told, Failed> {
+    pub(super) fn told(mut command: Command, input: &str) -> Result<CommandResult, Failed> {
         let output = command::run(&mut command, input)?;
-        Ok(Told {
+        Ok(CommandResult {
             code: output.status.code(),
             out: String::from_utf8(output.stdout)?,
             errors: String::from_utf8(output.stderr)?,
@@ -122,7 +122,7 @@ impl Cluster {
     /// Returns the command of a program that uses this cluster.
     pub(super) fn command(&self, program: &std::ffi::OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.arg(COMMAND).arg(program).args(arguments);
+        command.arg(COMMAND_TIMEOUT).arg(program).args(arguments);
         command.env("KUBECONFIG", &self.kubeconfig);
         // kubectl's cache belongs in the server's folder.
         command.env("HOME", self.control_plane.server.folder());
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     /// Runs kubectl with this input.
-    pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<Told, Failed> {
+    pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<CommandResult, Failed> {
         Self::told(
             self.command(self.parts.kubectl.as_os_str(), arguments),
             input,
@@ -167,7 +167,7 @@ impl Cluster {
     }
 
     /// Runs a command of nadmit.
-    pub(super) fn nadmit(&self, arguments: &[&str]) -> Result<Told, Failed> {
+    pub(super) fn nadmit(&self, arguments: &[&str]) -> Result<CommandResult, Failed> {
         Self::told(
             self.command(env!("CARGO_BIN_EXE_nadmit").as_ref(), arguments),
             "",
@@ -175,7 +175,7 @@ impl Cluster {
     }
 
     /// Runs a command of nadmit, which has to succeed, and prints its output.
-    pub(super) fn nadmit_does(&self, arguments: &[&str]) -> Result<Told, Failed> {
+    pub(super) fn nadmit_does(&self, arguments: &[&str]) -> Result<CommandResult, Failed> {
         let begun = Instant::now();
         let told = self.nadmit(arguments)?;
         println!(
@@ -235,7 +235,7 @@ impl Cluster {
         complaint: &str,
         mut look: impl FnMut() -> Result<Option<T>, Failed>,
     ) -> Result<T, Failed> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(found) = look()? {
                 return Ok(found);
@@ -245,13 +245,13 @@ impl Cluster {
                 let events = self.kubectl(&["get", "events", "-A"], "")?.said();
                 return Err(format!("{complaint}\n{pods}\n{events}\n{}", self.said()).into());
             }
-            thread::sleep(A_MOMENT);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
     /// Checks that the nodes report no faults.
     pub(super) fn is_content(&self) -> Result<(), Failed> {
-        let complaints = self.nodes.as_ref().map(Running::complaints);
+        let complaints = self.nodes.as_ref().map(RunningNodes::complaints);
         let complaints = complaints.unwrap_or_default();
         match complaints.is_empty() {
             true => Ok(()),
@@ -261,7 +261,7 @@ impl Cluster {
 
     /// Returns the last log lines of nodes and control plane.
     pub(super) fn said(&self) -> String {
-        let of_nodes = self.nodes.as_ref().map(Running::said);
+        let of_nodes = self.nodes.as_ref().map(RunningNodes::said);
         format!(
             "{}\n{}",
             of_nodes.unwrap_or_default(),
@@ -270,7 +270,7 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
+impl Drop for RealCluster {
     fn drop(&mut self) {
         if let Some(nodes) = self.nodes.take() {
             self.runtime.block_on(nodes.end());
@@ -278,20 +278,20 @@ impl Drop for Cluster {
     }
 }
 
-static SHARED: Shared<Cluster> = Shared::new();
+static SHARED: SharedValue<RealCluster> = SharedValue::new();
 /// Held by a test while it runs: clusters are large, and a machine may be small.
-static TURN: Mutex<()> = Mutex::new(());
+static EXCLUSIVE: Mutex<()> = Mutex::new(());
 
 /// Runs a test while no other one of this group runs.
 pub(super) fn alone(trial: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner);
     trial()
 }
 
 /// Returns the cluster that tests share, with nadmit installed; the first caller starts it.
-pub(super) fn installed() -> Result<Arc<Cluster>, Failed> {
+pub(super) fn installed() -> Result<Arc<RealCluster>, Failed> {
     SHARED.get(|| {
-        let cluster = Cluster::start(2)?;
+        let cluster = RealCluster::start(2)?;
         cluster.nadmit_does(&["install", "--image", IMAGE])?;
         Ok(cluster)
     })

@@ -4,12 +4,12 @@
 use libtest_mimic::Failed;
 
 use super::{
-    Named,
-    cluster::{Cluster, installed},
+    NamedTest,
+    cluster::{RealCluster, installed},
     steps::{is_ready, namespace, pool, stateful_set, text},
 };
 
-pub(super) const TRIALS: &[Named] = &[("printer_columns", printer_columns)];
+pub(super) const TRIALS: &[NamedTest] = &[("printer_columns", printer_columns)];
 
 const NAMESPACE: &str = "columns";
 
@@ -75,7 +75,7 @@ fn expect(row: &[(String, String)], expected: &[(&str, &str)]) -> Result<(), Fai
     Ok(())
 }
 
-fn of_pool(cluster: &Cluster) -> Result<(), Failed> {
+fn of_pool(cluster: &RealCluster) -> Result<(), Failed> {
     let expected = [
         ("READY", "True"),
         ("RANGES", "203.0.113.0/30,2001:db8:2::/64"),
@@ -96,7 +96,7 @@ fn of_pool(cluster: &Cluster) -> Result<(), Failed> {
     Ok(())
 }
 
-fn of_allocations(cluster: &Cluster) -> Result<(), Failed> {
+fn of_allocations(cluster: &RealCluster) -> Result<(), Failed> {
     let table = cluster.done(&["get", "addressallocations"], "")?;
     println!("{table}");
     for address in ["203.0.113.1", "2001:db8:2::1"] {
@@ -116,7 +116,7 @@ fn of_allocations(cluster: &Cluster) -> Result<(), Failed> {
     Ok(())
 }
 
-fn events_of_pool(cluster: &Cluster) -> Result<(), Failed> {
+fn events_of_pool(cluster: &RealCluster) -> Result<(), Failed> {
     let of_it = "--field-selector=involvedObject.kind=AddressPool,involvedObject.name=columns";
     let table = cluster.soon("no event says that the pool is exhausted", || {
         let table = cluster.done(&["get", "events", of_it], "")?;
@@ -132,7 +132,7 @@ fn events_of_pool(cluster: &Cluster) -> Result<(), Failed> {
 }
 
 /// Checks that the pod that got no address reports why.
-fn reason_of_pod(cluster: &Cluster) -> Result<(), Failed> {
+fn reason_of_pod(cluster: &RealCluster) -> Result<(), Failed> {
     let pod = cluster.soon("there is no db-2", || {
         let told = cluster.kubectl(&["get", "pod", "-n", NAMESPACE, "db-2", "-o=json"], "")?;
         Ok(told.is_well().then_some(told.out))

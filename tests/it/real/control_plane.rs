@@ -12,8 +12,8 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use super::parts::Parts;
-use crate::api_server::{RealServer, Shape};
+use super::parts::Programs;
+use crate::api_server::{RealServer, RealServerOptions};
 
 /// All controllers except those that no test needs.
 const CONTROLLERS: &str = "*,-horizontal-pod-autoscaler-controller,-persistentvolume-binder-controller,\
@@ -34,7 +34,7 @@ impl ControlPlane {
     ///
     /// # Errors If one does not start.
     pub(super) async fn start(
-        parts: &Parts,
+        parts: &Programs,
         address: IpAddr,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let certificates = tempfile::tempdir()?;
@@ -45,7 +45,7 @@ impl ControlPlane {
             format!("--tls-private-key-file={}", file("server.key")),
             "--enable-aggregator-routing=true".to_owned(),
         ];
-        let mut server = RealServer::start_as(Shape {
+        let mut server = RealServer::start_as(RealServerOptions {
             assets: Some(parts.assets.clone()),
             address,
             further: further.into(),

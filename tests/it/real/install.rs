@@ -4,17 +4,17 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::{
-    Named,
-    cluster::{Cluster, IMAGE},
+    NamedTest,
+    cluster::{IMAGE, RealCluster},
     steps::{namespace, text},
     typo,
-    upgrade::Left,
+    upgrade::LeftObjects,
 };
 
-pub(super) const TRIALS: &[Named] = &[("install_again_with_other_options", install_again)];
+pub(super) const TRIALS: &[NamedTest] = &[("install_again_with_other_options", install_again)];
 
 /// The kinds of nadmit's cluster-scoped manifests.
-const OF_CLUSTER: [&str; 9] = [
+const CLUSTER_SCOPED: [&str; 9] = [
     "clusterroles",
     "clusterrolebindings",
     "priorityclasses",
@@ -27,8 +27,8 @@ const OF_CLUSTER: [&str; 9] = [
 ];
 
 fn install_again() -> Result<(), Failed> {
-    let cluster = Cluster::start(2)?;
-    let left = Left::put(&cluster)?;
+    let cluster = RealCluster::start(2)?;
+    let left = LeftObjects::put(&cluster)?;
     cluster.nadmit_does(&["install", "--image", IMAGE, "--replicas", "3"])?;
     serves(&cluster, 3, "warn")?;
     left.is_kept(&cluster)?;
@@ -78,7 +78,7 @@ fn install_again() -> Result<(), Failed> {
 
 /// Checks that this number of replicas of the image serves in this mode, and that `nadmit status`
 /// reports it.
-fn serves(cluster: &Cluster, replicas: u64, mode: &str) -> Result<(), Failed> {
+fn serves(cluster: &RealCluster, replicas: u64, mode: &str) -> Result<(), Failed> {
     let deployment = cluster.get(&["deployment", "-n", "nadmit", "nadmit"])?;
     let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
     let found = (&deployment["spec"]["replicas"], image);
@@ -98,8 +98,8 @@ fn serves(cluster: &Cluster, replicas: u64, mode: &str) -> Result<(), Failed> {
 }
 
 /// Checks that only definitions and records are left.
-fn nothing_is_left(cluster: &Cluster) -> Result<(), Failed> {
-    for kind in OF_CLUSTER {
+fn nothing_is_left(cluster: &RealCluster) -> Result<(), Failed> {
+    for kind in CLUSTER_SCOPED {
         let names = names(cluster, kind)?;
         if let Some(name) = names.iter().find(|name| name.contains("nadmit")) {
             return Err(format!("{kind} {name} is left").into());
@@ -112,7 +112,7 @@ fn nothing_is_left(cluster: &Cluster) -> Result<(), Failed> {
     }
 }
 
-fn names(cluster: &Cluster, kind: &str) -> Result<Vec<String>, Failed> {
+fn names(cluster: &RealCluster, kind: &str) -> Result<Vec<String>, Failed> {
     let list: Value = cluster.get(&[kind])?;
     let items = list["items"].as_array().into_iter().flatten();
     Ok(items.map(|item| text(&item["metadata"]["name"])).collect())

@@ -23,14 +23,14 @@ mod upgrade;
 use libtest_mimic::{Failed, Trial};
 
 pub(crate) use self::cluster::end;
-use self::parts::Parts;
+use self::parts::Programs;
 use crate::deploy::objects::tool;
 
 /// The name of a test, and its function.
-type Named = (&'static str, fn() -> Result<(), Failed>);
+type NamedTest = (&'static str, fn() -> Result<(), Failed>);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let found = Parts::find();
+    let found = Programs::find();
     let trials = [
         statefulset::TRIALS,
         typo::TRIALS,

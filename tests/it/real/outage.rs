@@ -4,13 +4,13 @@
 use libtest_mimic::Failed;
 
 use super::{
-    Named,
-    cluster::{Cluster, installed},
+    NamedTest,
+    cluster::{RealCluster, installed},
     statefulset::agreed,
     steps::{namespace, pool, stateful_set},
 };
 
-pub(super) const TRIALS: &[Named] = &[("addresses_that_were_missed_are_put_in_late", late)];
+pub(super) const TRIALS: &[NamedTest] = &[("addresses_that_were_missed_are_put_in_late", late)];
 
 const NAMESPACE: &str = "late";
 
@@ -39,7 +39,7 @@ fn late() -> Result<(), Failed> {
 }
 
 /// Waits until a pod without addresses is stuck on its node, because the plugin gets none.
-fn hangs(cluster: &Cluster) -> Result<(), Failed> {
+fn hangs(cluster: &RealCluster) -> Result<(), Failed> {
     cluster.apply(&[stateful_set(NAMESPACE, "db", 1, "storage")])?;
     cluster.soon("the pod does not hang", || {
         let events = cluster.get(&["events", "-n", NAMESPACE])?;
@@ -50,7 +50,7 @@ fn hangs(cluster: &Cluster) -> Result<(), Failed> {
 }
 
 /// Scales nadmit, and waits until this number of replicas is ready.
-fn replicas(cluster: &Cluster, count: usize) -> Result<(), Failed> {
+fn replicas(cluster: &RealCluster, count: usize) -> Result<(), Failed> {
     let replicas = format!("--replicas={count}");
     cluster.done(
         &["scale", "-n", "nadmit", "deployment/nadmit", &replicas],

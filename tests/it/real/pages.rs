@@ -15,20 +15,21 @@ use libtest_mimic::Failed;
 use tempfile::TempDir;
 
 use super::{
-    Named,
-    cluster::{Cluster, IMAGE, Told},
+    NamedTest,
+    cluster::{CommandResult, IMAGE, RealCluster},
     steps::stateful_set,
 };
 use crate::{api_server::ForeignKind, deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("page_readme", readme),
     ("page_statefulsets", stateful_sets),
     ("page_install", install),
 ];
 
 /// Tests that also need Whereabouts's plugin.
-pub(super) const TRIALS_WITH_WHEREABOUTS: &[Named] = &[("page_from_whereabouts", from_whereabouts)];
+pub(super) const TRIALS_WITH_WHEREABOUTS: &[NamedTest] =
+    &[("page_from_whereabouts", from_whereabouts)];
 
 /// The kinds of cert-manager that its overlay has objects of.
 const CERT_MANAGER: [ForeignKind; 2] = [
@@ -46,7 +47,7 @@ const fn cert_manager(kind: &'static str, plural: &'static str) -> ForeignKind {
 }
 
 /// Tests that also need helm.
-pub(super) const TRIALS_WITH_HELM: &[Named] = &[("page_install_by_helm", install_by_helm)];
+pub(super) const TRIALS_WITH_HELM: &[NamedTest] = &[("page_install_by_helm", install_by_helm)];
 
 /// The beginnings of commands that are not run, with the reasons.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -79,20 +80,20 @@ exec KUBECTL "$@"
 
 /// A block of a page.
 #[derive(Debug)]
-struct Block {
+struct PageBlock {
     language: String,
     text: String,
 }
 
 /// A shell in a folder of its own, with access to a cluster.
-struct Shell<'c> {
-    cluster: &'c Cluster,
+struct PageShell<'c> {
+    cluster: &'c RealCluster,
     folder: TempDir,
 }
 
 fn readme() -> Result<(), Failed> {
-    let cluster = Cluster::start(1)?;
-    let shell = Shell::new(&cluster)?;
+    let cluster = RealCluster::start(1)?;
+    let shell = PageShell::new(&cluster)?;
     let said = shell.run_section("README.md", "## Try it in a cluster")?;
     holds(
         &said,
@@ -110,9 +111,9 @@ fn readme() -> Result<(), Failed> {
 
 fn stateful_sets() -> Result<(), Failed> {
     const PAGE: &str = "docs/statefulsets-and-vms.md";
-    let cluster = Cluster::start(2)?;
+    let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
-    let shell = Shell::new(&cluster)?;
+    let shell = PageShell::new(&cluster)?;
     shell.well("kubectl create namespace db")?;
     shell.apply_block(PAGE, "kind: StatefulSet")?;
     let said = shell.run_block(PAGE, "kubectl wait addresspool/storage")?;
@@ -147,9 +148,9 @@ fn stateful_sets() -> Result<(), Failed> {
 /// Migrates from Whereabouts and back again, with the same three replicas.
 fn from_whereabouts() -> Result<(), Failed> {
     const PAGE: &str = "docs/from-whereabouts.md";
-    let cluster = Cluster::start(2)?;
+    let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
-    let shell = Shell::new(&cluster)?;
+    let shell = PageShell::new(&cluster)?;
     for kind in WHEREABOUTS {
         cluster.apply(&[kind.definition()])?;
     }
@@ -199,7 +200,7 @@ fn from_whereabouts() -> Result<(), Failed> {
 
 /// Returns the addresses on the interfaces of the three replicas once they are ready, and checks
 /// that all differ.
-fn addresses(cluster: &Cluster) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+fn addresses(cluster: &RealCluster) -> Result<BTreeMap<String, Vec<String>>, Failed> {
     let pods = cluster.until_pods("db", 3)?;
     let mut found = BTreeMap::new();
     for pod in pods.into_keys() {
@@ -212,7 +213,7 @@ fn addresses(cluster: &Cluster) -> Result<BTreeMap<String, Vec<String>>, Failed>
     Ok(found)
 }
 
-fn on_the_wire(cluster: &Cluster, pod: &str, address: &str) -> Result<(), Failed> {
+fn on_the_wire(cluster: &RealCluster, pod: &str, address: &str) -> Result<(), Failed> {
     let addresses = cluster.addresses("db", pod, "net1")?;
     match addresses.iter().any(|one| one == address) {
         true => Ok(()),
@@ -223,8 +224,8 @@ fn on_the_wire(cluster: &Cluster, pod: &str, address: &str) -> Result<(), Failed
 /// Runs the command and applies the manifests of the page, each followed by an uninstallation.
 fn install() -> Result<(), Failed> {
     const PAGE: &str = "docs/install.md";
-    let cluster = Cluster::start(1)?;
-    let shell = Shell::new(&cluster)?;
+    let cluster = RealCluster::start(1)?;
+    let shell = PageShell::new(&cluster)?;
     let remove = || -> Result<(), Failed> {
         shell.run_block(PAGE, "kubectl delete -k deploy/overlays/self-managed")?;
         shell.run_block(PAGE, "kubectl delete -k deploy/crds")?;
@@ -251,15 +252,15 @@ fn install() -> Result<(), Failed> {
 
 /// Installs the chart as the page describes.
 fn install_by_helm() -> Result<(), Failed> {
-    let cluster = Cluster::start(1)?;
-    let shell = Shell::new(&cluster)?;
+    let cluster = RealCluster::start(1)?;
+    let shell = PageShell::new(&cluster)?;
     shell.run_block("docs/install.md", "helm install nadmit")?;
     shell.well("kubectl rollout status -n nadmit deployment/nadmit --timeout=120s")?;
     cluster.nadmit_does(&["status"]).map(drop)
 }
 
-impl<'c> Shell<'c> {
-    fn new(cluster: &'c Cluster) -> Result<Self, Failed> {
+impl<'c> PageShell<'c> {
+    fn new(cluster: &'c RealCluster) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let bin = folder.path().join("bin");
         fs::create_dir(&bin)?;
@@ -306,7 +307,7 @@ impl<'c> Shell<'c> {
     /// Writes the files that the page on Whereabouts names.
     fn write_manifests(&self, page: &str) -> Result<(), Failed> {
         let text = fs::read_to_string(Path::new(ROOT).join(page))?;
-        let yaml: Vec<Block> = blocks(&text)
+        let yaml: Vec<PageBlock> = blocks(&text)
             .filter(|block| block.language == "yaml")
             .collect();
         let holding = |words: &str| {
@@ -364,7 +365,7 @@ impl<'c> Shell<'c> {
         }
     }
 
-    fn bash(&self, commands: &str) -> Result<Told, Failed> {
+    fn bash(&self, commands: &str) -> Result<CommandResult, Failed> {
         let run = commands.lines().filter(|line| {
             let line = line.trim_start();
             LEFT_OUT
@@ -377,7 +378,7 @@ impl<'c> Shell<'c> {
             .command("bash".as_ref(), &["-c", &self.replaced(&script)]);
         let path = format!("{}:/usr/bin:/bin", self.folder.path().join("bin").display());
         command.env("PATH", path).current_dir(self.folder.path());
-        Cluster::told(command, "")
+        RealCluster::told(command, "")
     }
 }
 
@@ -400,13 +401,13 @@ fn section<'t>(text: &'t str, heading: &str) -> Option<&'t str> {
 }
 
 /// Returns the code blocks of a text.
-fn blocks(text: &str) -> impl Iterator<Item = Block> {
-    let mut all: Vec<Block> = Vec::new();
+fn blocks(text: &str) -> impl Iterator<Item = PageBlock> {
+    let mut all: Vec<PageBlock> = Vec::new();
     let mut open = false;
     for line in text.lines() {
         match (line.strip_prefix("```"), open) {
             (Some(language), false) => {
-                all.push(Block {
+                all.push(PageBlock {
                     language: language.to_owned(),
                     text: String::new(),
                 });

@@ -17,15 +17,15 @@ const CONTROL_PLANE: [&str; 4] = [
     "kube-controller-manager",
     "kube-scheduler",
 ];
-const OF_CONTROL_PLANE: &str =
+const CONTROL_PLANE_SOURCE: &str =
     "KUBEBUILDER_ASSETS, or tests/real/build.sh kubernetes etcd and tests/real/assets.sh";
-const OF_PLUGINS: &str = "NADMIT_CNI_PLUGINS, or tests/real/build.sh plugins";
+const PLUGINS_SOURCE: &str = "NADMIT_CNI_PLUGINS, or tests/real/build.sh plugins";
 /// The CNI plugins that are run.
 const PLUGINS: [&str; 4] = ["bridge", "host-local", "macvlan", "static"];
 
 /// The folders and programs of a cluster.
 #[derive(Debug, Clone)]
-pub(super) struct Parts {
+pub(super) struct Programs {
     /// The folder of the control plane's programs.
     pub(super) assets: PathBuf,
     /// The folder of the CNI plugins.
@@ -37,18 +37,18 @@ pub(super) struct Parts {
     pub(super) kubectl: PathBuf,
 }
 
-impl Parts {
+impl Programs {
     /// Finds everything: where the environment says, else in the cache of `tests/real/build.sh`.
     ///
     /// # Errors If something is missing; the reason names its source.
     pub(super) fn find() -> Result<Self, String> {
-        static FOUND: OnceLock<Result<Parts, String>> = OnceLock::new();
+        static FOUND: OnceLock<Result<Programs, String>> = OnceLock::new();
         FOUND.get_or_init(Self::look).clone()
     }
 
     fn look() -> Result<Self, String> {
-        let assets = holding(components::assets(), &CONTROL_PLANE, OF_CONTROL_PLANE)?;
-        let plugins = holding(plugins(), &PLUGINS, OF_PLUGINS)?;
+        let assets = holding(components::assets(), &CONTROL_PLANE, CONTROL_PLANE_SOURCE)?;
+        let plugins = holding(plugins(), &PLUGINS, PLUGINS_SOURCE)?;
         let kubectl = Some(assets.join("kubectl")).filter(|file| file.is_file());
         let kubectl = kubectl.or_else(|| tool("kubectl"));
         let parts = Self {

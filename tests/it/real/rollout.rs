@@ -10,17 +10,17 @@ use libtest_mimic::Failed;
 use serde_json::json;
 
 use super::{
-    Named,
-    cluster::{Cluster, IMAGE, installed},
+    NamedTest,
+    cluster::{IMAGE, RealCluster, installed},
     steps::{NETWORKS, namespace},
     typo,
 };
 
-pub(super) const TRIALS: &[Named] = &[("a_rolling_update_is_not_noticed", not_noticed)];
+pub(super) const TRIALS: &[NamedTest] = &[("a_rolling_update_is_not_noticed", not_noticed)];
 
 const NAMESPACE: &str = "rollout";
 /// Another tag of the same image.
-const NEXT: &str = "nadmit:next";
+const NEXT_IMAGE: &str = "nadmit:next";
 
 fn not_noticed() -> Result<(), Failed> {
     let cluster = installed()?;
@@ -47,7 +47,7 @@ fn not_noticed() -> Result<(), Failed> {
 }
 
 /// Updates nadmit, creates pods until the update is done, and returns their number.
-fn while_rolling(cluster: &Cluster) -> Result<usize, Failed> {
+fn while_rolling(cluster: &RealCluster) -> Result<usize, Failed> {
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
         let sender = scope.spawn(|| {
@@ -58,7 +58,7 @@ fn while_rolling(cluster: &Cluster) -> Result<usize, Failed> {
             }
             Ok(count)
         });
-        let updated = cluster.nadmit_does(&["install", "--image", NEXT]);
+        let updated = cluster.nadmit_does(&["install", "--image", NEXT_IMAGE]);
         // Old replicas still drain when the command ends.
         let drained = cluster.until_pods("nadmit", 2);
         is_done.store(true, Ordering::Relaxed);
@@ -71,7 +71,7 @@ fn while_rolling(cluster: &Cluster) -> Result<usize, Failed> {
 
 /// Sends a right pod, which has to be allowed, and a wrong one, which has to be denied, both as dry
 /// runs.
-fn is_judged(cluster: &Cluster) -> Result<(), Failed> {
+fn is_judged(cluster: &RealCluster) -> Result<(), Failed> {
     let dry = ["create", "--dry-run=server", "-f", "-"];
     let wrong = typo::pod(NAMESPACE);
     let mut right = wrong.clone();

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use libtest_mimic::Failed;
 
 use super::{
-    Named,
-    cluster::{Cluster, installed},
+    NamedTest,
+    cluster::{RealCluster, installed},
     steps::{namespace, pool, stateful_set},
 };
 
-pub(super) const TRIALS: &[Named] = &[(
+pub(super) const TRIALS: &[NamedTest] = &[(
     "a_statefulset_gets_addresses_on_its_interfaces",
     addresses_on_interfaces,
 )];
@@ -69,7 +69,7 @@ fn addresses_on_interfaces() -> Result<(), Failed> {
     cluster.is_content()
 }
 
-fn scale(cluster: &Cluster, replicas: u32) -> Result<(), Failed> {
+fn scale(cluster: &RealCluster, replicas: u32) -> Result<(), Failed> {
     let replicas = format!("--replicas={replicas}");
     cluster
         .done(&["scale", "-n", NAMESPACE, SET, &replicas], "")
@@ -79,7 +79,7 @@ fn scale(cluster: &Cluster, replicas: u32) -> Result<(), Failed> {
 /// Returns the addresses of the pods once interfaces, records, `nadmit allocations` and Multus
 /// agree; checks that no address appears twice.
 pub(super) fn agreed<'p>(
-    cluster: &Cluster,
+    cluster: &RealCluster,
     namespace: &str,
     pods: impl Iterator<Item = &'p String>,
 ) -> Result<Addresses, Failed> {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
+use super::cluster::RealCluster;
 
 /// The annotation by which a pod selects networks.
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 /// The annotation in which Multus reports what it attached.
 pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
-impl Cluster {
+impl RealCluster {
     /// Applies objects with kubectl.
     pub(super) fn apply(&self, objects: &[Value]) -> Result<(), Failed> {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});

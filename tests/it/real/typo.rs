@@ -4,12 +4,12 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::{
-    Named,
+    NamedTest,
     cluster::installed,
     steps::{NETWORKS, namespace, text},
 };
 
-pub(super) const TRIALS: &[Named] = &[
+pub(super) const TRIALS: &[NamedTest] = &[
     ("a_typo_is_denied_before_scheduling", denied),
     ("a_typo_that_is_warned_of_hangs", warned),
 ];

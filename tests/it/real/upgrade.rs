@@ -7,7 +7,7 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::{
-    cluster::Cluster,
+    cluster::RealCluster,
     steps::{namespace, stateful_set, text},
 };
 use crate::deploy::objects::parsed;
@@ -23,14 +23,14 @@ const KINDS: [&str; 4] = [
 pub(super) const NAMESPACE: &str = "db";
 
 /// The objects that a release left behind.
-pub(super) struct Left {
+pub(super) struct LeftObjects {
     objects: Vec<(&'static str, Value)>,
 }
 
-impl Left {
+impl LeftObjects {
     /// Creates the objects in a cluster in which nadmit is not installed. The StatefulSet of the
     /// replica that holds addresses exists, scaled to 0; the other holders do not.
-    pub(super) fn put(cluster: &Cluster) -> Result<Self, Failed> {
+    pub(super) fn put(cluster: &RealCluster) -> Result<Self, Failed> {
         let definitions = cluster.nadmit(&["crds"])?.out;
         cluster.done(&["apply", "-f", "-"], &definitions)?;
         for kind in KINDS {
@@ -65,7 +65,7 @@ impl Left {
 
     /// Waits until the records of missing pods are deleted, and checks that all others are
     /// unchanged.
-    pub(super) fn is_kept(&self, cluster: &Cluster) -> Result<(), Failed> {
+    pub(super) fn is_kept(&self, cluster: &RealCluster) -> Result<(), Failed> {
         let of_pods = |object: &Value| !object["spec"]["holder"]["pod"].is_null();
         cluster.soon("records of pods that are gone are still there", || {
             let records = cluster.get(&["addressallocations"])?;

@@ -54,23 +54,23 @@ where
 }
 
 /// A cluster with a pool, a network of the pool, a namespace and two nodes.
-pub(super) struct World {
+pub(super) struct ReconcilerFixture {
     pub(super) server: ApiServer,
     clock: Clock,
 }
 
 /// A replica of nadmit.
-pub(super) struct Replica {
+pub(super) struct ReconcilerReplica {
     pub(super) index: Arc<SharedIndex>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) slices: SliceLedger,
     pub(super) steward: Steward,
-    pub(super) said: Arc<Said>,
+    pub(super) said: Arc<EmittedEvents>,
     leads: watch::Sender<bool>,
     stop: CancellationToken,
 }
 
-impl Drop for Replica {
+impl Drop for ReconcilerReplica {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -78,16 +78,16 @@ impl Drop for Replica {
 
 /// The emitted events: object, reason and message.
 #[derive(Default)]
-pub(super) struct Said(Mutex<Vec<(String, &'static str, String)>>);
+pub(super) struct EmittedEvents(Mutex<Vec<(String, &'static str, String)>>);
 
-impl Notices for Said {
+impl Notices for EmittedEvents {
     fn notice(&self, about: ObjectRef, _: Gravity, reason: &'static str, message: String) {
         let mut said = self.0.lock().unwrap_or_else(|e| e.into_inner());
         said.push((about.name, reason, message));
     }
 }
 
-impl Said {
+impl EmittedEvents {
     /// Returns the objects of the events with this reason, in order.
     pub(super) fn of(&self, reason: &str) -> Vec<String> {
         let said = self.0.lock().unwrap_or_else(|e| e.into_inner());
@@ -99,9 +99,9 @@ impl Said {
 }
 
 /// Live reads through the source that feeds the catalog.
-struct Looks(sources::ClusterSource);
+struct SourceReader(sources::ClusterSource);
 
-impl Live for Looks {
+impl Live for SourceReader {
     fn look<'a>(&'a self, what: &'a Look) -> BoxFuture<'a, Result<(), String>> {
         async move {
             let source = &self.0;
@@ -122,34 +122,34 @@ impl Live for Looks {
     }
 }
 
-impl World {
+impl ReconcilerFixture {
     /// Returns a cluster with a pool of this specification.
     pub(super) fn with(pool: &Value) -> Self {
-        let world = Self {
+        let fixture = Self {
             server: ApiServer::new(),
             clock: of_tokio(),
         };
-        world
+        fixture
             .server
             .namespace("db", &[("nadmit.io/injection", "enabled")]);
         for node in ["node-1", "node-2"] {
-            world.node(node, true);
+            fixture.node(node, true);
         }
         let config = json!({
             "cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true, "mac": true},
             "ipam": {"type": "static"},
         });
-        world.server.put(json!({
+        fixture.server.put(json!({
             "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
             "metadata": {"name": "storage-net", "namespace": "db",
                 "annotations": {"nadmit.io/address-pool": "storage"}},
             "spec": {"config": config.to_string()},
         }));
-        world.server.put(json!({
+        fixture.server.put(json!({
             "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
             "metadata": {"name": "storage"}, "spec": pool,
         }));
-        world
+        fixture
     }
 
     pub(super) fn new() -> Self {
@@ -209,7 +209,11 @@ impl World {
 
     /// Starts a replica and waits until its watches and its index are synced; `leads` sets whether
     /// it is the leader.
-    pub(super) async fn replica(&self, name: &str, leads: bool) -> Result<Replica, Failed> {
+    pub(super) async fn replica(
+        &self,
+        name: &str,
+        leads: bool,
+    ) -> Result<ReconcilerReplica, Failed> {
         let stop = CancellationToken::new();
         let server = self.server.named(name);
         let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
@@ -229,7 +233,7 @@ impl World {
         tokio::spawn(feed.run(stop.clone()));
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
-        let said = Arc::new(Said::default());
+        let said = Arc::new(EmittedEvents::default());
         let (leading, led) = watch::channel(leads);
         let steward = Steward::new(StewardParts {
             catalog,
@@ -238,13 +242,13 @@ impl World {
             ledger: Arc::clone(&ledger),
             slices: Some(slices.clone()),
             clock: self.clock.clone(),
-            live: Arc::new(Looks(source)),
+            live: Arc::new(SourceReader(source)),
             pods: Arc::new(ClusterPods::new(server.client(), Patience::default())),
             notices: Arc::clone(&said) as Arc<dyn Notices>,
             leads: led,
         });
         tokio::spawn(steward.clone().run(stop.clone()));
-        Ok(Replica {
+        Ok(ReconcilerReplica {
             index,
             ledger,
             slices,
@@ -300,7 +304,7 @@ impl World {
     }
 }
 
-impl Replica {
+impl ReconcilerReplica {
     pub(super) fn lead(&self, leads: bool) {
         self.leads.send_replace(leads);
     }

@@ -23,8 +23,8 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn networks(world: &World, pod: &str) -> String {
-    let stored = world.server.stored("pods", "db", pod).unwrap_or_default();
+fn networks(fixture: &ReconcilerFixture, pod: &str) -> String {
+    let stored = fixture.server.stored("pods", "db", pod).unwrap_or_default();
     text(&stored["metadata"]["annotations"][NETWORKS])
 }
 
@@ -33,63 +33,63 @@ fn plain() -> serde_json::Value {
 }
 
 async fn late() -> Told {
-    let world = World::new();
-    let _leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::new();
+    let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
-    world.pod("a", plain(), Some("node-1"));
+    fixture.pod("a", plain(), Some("node-1"));
     seconds(5).await;
     same(
-        networks(&world, "a"),
+        networks(&fixture, "a"),
         r#"[{"name":"storage-net","ips":["192.0.2.1/24"]}]"#.to_owned(),
     )?;
-    same(world.held(), holding(&[("192.0.2.1", "a")]))?;
-    let stored = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    same(fixture.held(), holding(&[("192.0.2.1", "a")]))?;
+    let stored = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     let requested = &stored["metadata"]["annotations"]["nadmit.io/requested-networks"];
     same(requested, &json!("storage-net"))?;
     // Nothing more is written, however long its networks take.
-    let written = world.server.written();
+    let written = fixture.server.written();
     seconds(300).await;
-    same(world.server.written(), written)
+    same(fixture.server.written(), written)
 }
 
 async fn patience() -> Told {
-    let world = World::new();
-    let _leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::new();
+    let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
-    world.pod("a", plain(), Some("node-1"));
+    fixture.pod("a", plain(), Some("node-1"));
     tokio::time::sleep(std::time::Duration::from_millis(1_900)).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn written() -> Told {
-    let world = World::new();
-    let leader = world.replica("a", true).await?;
-    let other = world.replica("b", false).await?;
+    let fixture = ReconcilerFixture::new();
+    let leader = fixture.replica("a", true).await?;
+    let other = fixture.replica("b", false).await?;
     seconds(5).await;
     let annotations = json!({
         NETWORKS: asking("192.0.2.1"), "nadmit.io/requested-networks": "storage-net",
     });
-    let uid = world.pod("a", annotations, Some("node-1"));
-    let record = world.record("192.0.2.1", "a", &uid, "node-1");
+    let uid = fixture.pod("a", annotations, Some("node-1"));
+    let record = fixture.record("192.0.2.1", "a", &uid, "node-1");
     other.write(record).await?;
-    let before = world.server.written();
+    let before = fixture.server.written();
     // Its networks are created late, so that it is checked many times.
     seconds(120).await;
-    same(world.server.written(), before)?;
+    same(fixture.server.written(), before)?;
     let report = leader.steward.pass(true).await;
     same(report.done, std::collections::BTreeMap::new())
 }
 
 async fn sliced() -> Told {
-    let world = World::sliced();
-    let leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::sliced();
+    let leader = fixture.replica("a", true).await?;
     seconds(5).await;
     for (pod, node) in [("a", "node-1"), ("b", "node-2"), ("c", "node-1")] {
-        world.pod(pod, plain(), Some(node));
+        fixture.pod(pod, plain(), Some(node));
         seconds(5).await;
     }
     same(
-        world.held(),
+        fixture.held(),
         holding(&[("192.0.2.1", "a"), ("192.0.2.16", "b"), ("192.0.2.2", "c")]),
     )?;
     let index = leader.index.lock();
@@ -104,85 +104,88 @@ async fn sliced() -> Told {
 }
 
 async fn changed() -> Told {
-    let world = World::new();
-    let _leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::new();
+    let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
     // Another client writes between the read and the patch.
-    world.pod("a", plain(), Some("node-1"));
-    use crate::api_server::{FaultAction, Rule};
+    fixture.pod("a", plain(), Some("node-1"));
+    use crate::api_server::{FaultAction, FaultRule};
     let slow = FaultAction {
         before: std::time::Duration::from_secs(1),
         ..FaultAction::default()
     };
-    world.server.fault(Rule::of("patch", "pods", slow).times(1));
+    fixture
+        .server
+        .fault(FaultRule::of("patch", "pods", slow).times(1));
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
-    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     pod["metadata"]["annotations"] = json!({NETWORKS: "storage-net@data"});
-    world.server.put(pod);
+    fixture.server.put(pod);
     seconds(10).await;
     same(
-        networks(&world, "a"),
+        networks(&fixture, "a"),
         r#"[{"name":"storage-net","interface":"data","ips":["192.0.2.2/24"]}]"#.to_owned(),
     )
 }
 
 async fn refused() -> Told {
-    let world = World::with(&json!({
+    let fixture = ReconcilerFixture::with(&json!({
         "ranges": [{"range": "192.0.2.0/30"}], "namespaceSelector": {},
     }));
-    let leader = world.replica("a", true).await?;
+    let leader = fixture.replica("a", true).await?;
     seconds(5).await;
     for pod in ["a", "b", "c"] {
-        world.pod(pod, plain(), Some("node-1"));
+        fixture.pod(pod, plain(), Some("node-1"));
         seconds(5).await;
     }
     seconds(120).await;
-    same(world.held().len(), 2)?;
+    same(fixture.held().len(), 2)?;
     same(leader.said.of("NoAddresses"), vec!["c".to_owned()])
 }
 
 async fn follower() -> Told {
-    let world = World::new();
-    let replica = world.replica("a", false).await?;
-    world.pod("a", plain(), Some("node-1"));
+    let fixture = ReconcilerFixture::new();
+    let replica = fixture.replica("a", false).await?;
+    fixture.pod("a", plain(), Some("node-1"));
     seconds(60).await;
-    same(world.held(), vec![])?;
+    same(fixture.held(), vec![])?;
     replica.lead(true);
     seconds(5).await;
-    same(world.held(), holding(&[("192.0.2.1", "a")]))
+    same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
 async fn unlabelled() -> Told {
-    let world = World::new();
-    world.server.namespace("db", &[]);
-    let _leader = world.replica("a", true).await?;
-    world.pod("a", plain(), Some("node-1"));
+    let fixture = ReconcilerFixture::new();
+    fixture.server.namespace("db", &[]);
+    let _leader = fixture.replica("a", true).await?;
+    fixture.pod("a", plain(), Some("node-1"));
     seconds(60).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn idle() -> Told {
-    let world = World::sliced();
-    let leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::sliced();
+    let leader = fixture.replica("a", true).await?;
     for (last, node) in [(0u8, "node-1"), (16, "node-2"), (32, "node-2")] {
         let window = format!("192.0.2.{last}/28");
         let window = nadmit::network::range::Subnet::parse(&window)?;
         let slice = Slice::new(&"storage".into(), window, &node.into());
         leader.slices.claim(&slice).await?;
     }
-    world.running("a", "192.0.2.17", "node-2");
+    fixture.running("a", "192.0.2.17", "node-2");
     seconds(5).await;
-    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(world.server.client());
+    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> =
+        kube::Api::all(fixture.server.client());
     nodes.delete("node-2", &Default::default()).await?;
     seconds(5).await;
-    let left = |world: &World| {
-        let all = world.server.all(SLICES);
+    let left = |fixture: &ReconcilerFixture| {
+        let all = fixture.server.all(SLICES);
         let names = all.iter().map(|object| text(&object["metadata"]["name"]));
         names.collect::<Vec<_>>()
     };
     let expected = ["storage.192.0.2.0", "storage.192.0.2.16"].map(str::to_owned);
-    same(left(&world), expected.to_vec())?;
-    world.delete("a").await?;
+    same(left(&fixture), expected.to_vec())?;
+    fixture.delete("a").await?;
     seconds(60).await;
-    same(left(&world), vec!["storage.192.0.2.0".to_owned()])
+    same(left(&fixture), vec!["storage.192.0.2.0".to_owned()])
 }

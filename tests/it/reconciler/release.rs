@@ -46,13 +46,13 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Returns a leader, and a pod with a record.
-async fn with_pod() -> Result<(World, Replica), libtest_mimic::Failed> {
-    let world = World::new();
-    world.running("a", "192.0.2.7", "node-1");
-    let leader = world.replica("a", true).await?;
+async fn with_pod() -> Result<(ReconcilerFixture, ReconcilerReplica), libtest_mimic::Failed> {
+    let fixture = ReconcilerFixture::new();
+    fixture.running("a", "192.0.2.7", "node-1");
+    let leader = fixture.replica("a", true).await?;
     seconds(5).await;
-    same(world.held(), kept())?;
-    Ok((world, leader))
+    same(fixture.held(), kept())?;
+    Ok((fixture, leader))
 }
 
 fn kept() -> Vec<(String, String)> {
@@ -60,124 +60,126 @@ fn kept() -> Vec<(String, String)> {
 }
 
 async fn quarantine() -> Told {
-    let (world, _leader) = with_pod().await?;
-    world.delete("a").await?;
+    let (fixture, _leader) = with_pod().await?;
+    fixture.delete("a").await?;
     seconds(28).await;
-    same(world.held(), kept())?;
+    same(fixture.held(), kept())?;
     seconds(5).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn made_anew() -> Told {
-    let (world, _leader) = with_pod().await?;
-    world.delete("a").await?;
+    let (fixture, _leader) = with_pod().await?;
+    fixture.delete("a").await?;
     seconds(10).await;
     // From here on the watch delivers nothing.
-    world.server.lag("a", std::time::Duration::from_secs(3600));
-    world.running("a", "192.0.2.7", "node-2");
+    fixture
+        .server
+        .lag("a", std::time::Duration::from_secs(3600));
+    fixture.running("a", "192.0.2.7", "node-2");
     seconds(600).await;
-    same(world.held(), kept())
+    same(fixture.held(), kept())
 }
 
 async fn forbidden() -> Told {
-    use crate::api_server::{Failure, Rule};
-    let (world, _leader) = with_pod().await?;
-    let rule = Rule::of("list", "nodes", Failure::Internal.into());
-    world.server.fault(rule);
-    world.delete("a").await?;
+    use crate::api_server::{FaultRule, InjectedFailure};
+    let (fixture, _leader) = with_pod().await?;
+    let rule = FaultRule::of("list", "nodes", InjectedFailure::Internal.into());
+    fixture.server.fault(rule);
+    fixture.delete("a").await?;
     seconds(120).await;
-    same(world.held(), kept())?;
-    world.server.heal();
+    same(fixture.held(), kept())?;
+    fixture.server.heal();
     seconds(30).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn evicted() -> Told {
-    let (world, _leader) = with_pod().await?;
+    let (fixture, _leader) = with_pod().await?;
     let params = kube::api::EvictParams::default();
-    world.pods().evict("a", &params).await?;
+    fixture.pods().evict("a", &params).await?;
     // It is terminating, and exists until its kubelet confirms its end.
     seconds(300).await;
-    same(world.held(), kept())?;
-    world.delete("a").await?;
+    same(fixture.held(), kept())?;
+    fixture.delete("a").await?;
     seconds(40).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn ended() -> Told {
-    let (world, _leader) = with_pod().await?;
-    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    let (fixture, _leader) = with_pod().await?;
+    let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     pod["status"]["phase"] = json!("Succeeded");
-    world.server.put(pod);
+    fixture.server.put(pod);
     seconds(40).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn silent() -> Told {
-    let (world, _leader) = with_pod().await?;
-    world.node("node-1", false);
+    let (fixture, _leader) = with_pod().await?;
+    fixture.node("node-1", false);
     seconds(5).await;
-    world.delete("a").await?;
+    fixture.delete("a").await?;
     seconds(580).await;
-    same(world.held(), kept())?;
+    same(fixture.held(), kept())?;
     seconds(40).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn moved_on() -> Told {
-    let (world, _leader) = with_pod().await?;
-    world.node("node-1", false);
+    let (fixture, _leader) = with_pod().await?;
+    fixture.node("node-1", false);
     seconds(5).await;
-    world.delete("a").await?;
+    fixture.delete("a").await?;
     // Its successor of the same name has the address on another node, and ends there.
-    world.running("a", "192.0.2.7", "node-2");
+    fixture.running("a", "192.0.2.7", "node-2");
     seconds(60).await;
-    let record = world.server.all(RECORDS).into_iter().next();
+    let record = fixture.server.all(RECORDS).into_iter().next();
     let record = record.ok_or("no record")?;
     same(&record["spec"]["formerNodes"], &json!(["node-1"]))?;
-    world.delete("a").await?;
+    fixture.delete("a").await?;
     seconds(500).await;
-    same(world.held(), kept())?;
+    same(fixture.held(), kept())?;
     seconds(60).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn back() -> Told {
-    let (world, _leader) = with_pod().await?;
-    world.node("node-1", false);
+    let (fixture, _leader) = with_pod().await?;
+    fixture.node("node-1", false);
     seconds(5).await;
-    world.delete("a").await?;
+    fixture.delete("a").await?;
     seconds(300).await;
-    world.node("node-1", true);
+    fixture.node("node-1", true);
     seconds(25).await;
-    same(world.held(), kept())?;
+    same(fixture.held(), kept())?;
     seconds(10).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn vouched() -> Told {
     for gone in [true, false] {
-        let (world, _leader) = with_pod().await?;
-        world.node("node-1", false);
+        let (fixture, _leader) = with_pod().await?;
+        fixture.node("node-1", false);
         seconds(5).await;
-        world.delete("a").await?;
+        fixture.delete("a").await?;
         seconds(60).await;
-        same(world.held(), kept())?;
+        same(fixture.held(), kept())?;
         if gone {
             let nodes: kube::Api<k8s_openapi::api::core::v1::Node> =
-                kube::Api::all(world.server.client());
+                kube::Api::all(fixture.server.client());
             nodes.delete("node-1", &Default::default()).await?;
         } else {
-            let mut node = world
+            let mut node = fixture
                 .server
                 .stored("nodes", "", "node-1")
                 .ok_or("no node")?;
             node["spec"]["taints"] =
                 json!([{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]);
-            world.server.put(node);
+            fixture.server.put(node);
         }
         seconds(5).await;
-        same(world.held(), vec![])?;
+        same(fixture.held(), vec![])?;
     }
     Ok(())
 }
@@ -191,9 +193,9 @@ fn token() -> Holder {
 }
 
 async fn never_came() -> Told {
-    let world = World::new();
-    let leader = world.replica("a", true).await?;
-    let record = world.record("192.0.2.1", "", "", "");
+    let fixture = ReconcilerFixture::new();
+    let leader = fixture.replica("a", true).await?;
+    let record = fixture.record("192.0.2.1", "", "", "");
     leader
         .write(Allocation {
             holder: token(),
@@ -202,13 +204,13 @@ async fn never_came() -> Told {
         })
         .await?;
     seconds(115).await;
-    same(world.held(), holding(&[("192.0.2.1", "t-1")]))?;
+    same(fixture.held(), holding(&[("192.0.2.1", "t-1")]))?;
     seconds(10).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
-fn unnamed(world: &World) {
-    world.server.put(json!({
+fn unnamed(fixture: &ReconcilerFixture) {
+    fixture.server.put(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "web-x", "generateName": "web-", "namespace": "db", "annotations": {
             NETWORKS: asking("192.0.2.1"), "nadmit.io/holder-token": "t-1",
@@ -218,9 +220,9 @@ fn unnamed(world: &World) {
 }
 
 async fn came_late() -> Told {
-    let world = World::new();
-    let leader = world.replica("a", true).await?;
-    let record = world.record("192.0.2.1", "", "", "");
+    let fixture = ReconcilerFixture::new();
+    let leader = fixture.replica("a", true).await?;
+    let record = fixture.record("192.0.2.1", "", "", "");
     leader
         .write(Allocation {
             holder: token(),
@@ -229,16 +231,18 @@ async fn came_late() -> Told {
         })
         .await?;
     seconds(60).await;
-    world.server.lag("a", std::time::Duration::from_secs(3600));
-    unnamed(&world);
+    fixture
+        .server
+        .lag("a", std::time::Duration::from_secs(3600));
+    unnamed(&fixture);
     seconds(600).await;
-    same(world.held(), holding(&[("192.0.2.1", "t-1")]))
+    same(fixture.held(), holding(&[("192.0.2.1", "t-1")]))
 }
 
 async fn named() -> Told {
-    let world = World::new();
-    let leader = world.replica("a", true).await?;
-    let record = world.record("192.0.2.1", "", "", "");
+    let fixture = ReconcilerFixture::new();
+    let leader = fixture.replica("a", true).await?;
+    let record = fixture.record("192.0.2.1", "", "", "");
     leader
         .write(Allocation {
             holder: token(),
@@ -246,13 +250,13 @@ async fn named() -> Told {
             ..record
         })
         .await?;
-    unnamed(&world);
+    unnamed(&fixture);
     seconds(5).await;
-    let stored = world
+    let stored = fixture
         .server
         .stored(RECORDS, "", "192.0.2.1")
         .ok_or("gone")?;
-    let uid = world.uid("web-x");
+    let uid = fixture.uid("web-x");
     same(
         &stored["spec"]["pod"],
         &json!({"name": "web-x", "uid": uid, "node": "node-1"}),
@@ -264,62 +268,62 @@ async fn named() -> Told {
 }
 
 async fn stateful_set() -> Told {
-    let world = World::new();
+    let fixture = ReconcilerFixture::new();
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
         "metadata": {"name": "db", "namespace": "db"}, "spec": {"replicas": 1},
     });
-    world.server.put(set);
+    fixture.server.put(set);
     let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
         "controller": true}]);
-    world.server.put(json!({
+    fixture.server.put(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "db-0", "namespace": "db", "annotations": carrying("192.0.2.7"),
             "ownerReferences": owner},
         "spec": {"nodeName": "node-1", "containers": []},
     }));
-    let leader = world.replica("a", true).await?;
+    let leader = fixture.replica("a", true).await?;
     seconds(5).await;
-    world.delete("db-0").await?;
+    fixture.delete("db-0").await?;
     seconds(300).await;
-    same(world.held().len(), 1)?;
+    same(fixture.held().len(), 1)?;
     let sets: kube::Api<k8s_openapi::api::apps::v1::StatefulSet> =
-        kube::Api::namespaced(world.server.client(), "db");
+        kube::Api::namespaced(fixture.server.client(), "db");
     sets.delete("db", &Default::default()).await?;
     seconds(10).await;
-    same(world.held(), vec![])?;
+    same(fixture.held(), vec![])?;
     same(leader.is_ready(), true)
 }
 
 async fn follower() -> Told {
-    let (world, leader) = with_pod().await?;
+    let (fixture, leader) = with_pod().await?;
     leader.lead(false);
-    world.delete("a").await?;
+    fixture.delete("a").await?;
     seconds(300).await;
-    same(world.held(), kept())?;
+    same(fixture.held(), kept())?;
     // It has seen the pod being deleted: as leader it does not restart the wait.
     leader.lead(true);
     seconds(5).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 async fn left_behind() -> Told {
-    let (world, _leader) = with_pod().await?;
-    world.delete("a").await?;
-    world.pod("a", json!({NETWORKS: "storage-net,storage-net"}), None);
+    let (fixture, _leader) = with_pod().await?;
+    fixture.delete("a").await?;
+    fixture.pod("a", json!({NETWORKS: "storage-net,storage-net"}), None);
     seconds(28).await;
-    same(world.held(), kept())?;
+    same(fixture.held(), kept())?;
     seconds(5).await;
-    same(world.held(), vec![])
+    same(fixture.held(), vec![])
 }
 
 /// The record was created before the pod and has no UID, and perhaps no node.
 async fn silent_unnamed() -> Told {
     for node in [Some("node-1"), None] {
-        let world = World::new();
-        world.node("node-1", false);
-        let leader = world.replica("a", true).await?;
-        let mut record = world.record("192.0.2.7", "a", "", "");
+        let fixture = ReconcilerFixture::new();
+        fixture.node("node-1", false);
+        let leader = fixture.replica("a", true).await?;
+        let mut record = fixture.record("192.0.2.7", "a", "", "");
         record.pod = record.pod.map(|pod| PodRef {
             uid: None,
             node: node.map(Into::into),
@@ -327,9 +331,9 @@ async fn silent_unnamed() -> Told {
         });
         leader.write(record).await?;
         seconds(500).await;
-        same(world.held(), kept())?;
+        same(fixture.held(), kept())?;
         seconds(120).await;
-        same(world.held(), vec![])?;
+        same(fixture.held(), vec![])?;
     }
     Ok(())
 }

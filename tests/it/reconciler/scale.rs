@@ -33,9 +33,9 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Confirms every cached state.
-struct Sure;
+struct AlwaysCurrent;
 
-impl Live for Sure {
+impl Live for AlwaysCurrent {
     fn look<'a>(&'a self, _: &'a Look) -> BoxFuture<'a, Result<(), String>> {
         std::future::ready(Ok(())).boxed()
     }
@@ -152,7 +152,7 @@ async fn cheap() -> Told {
         ledger: Arc::new(ClusterLedger::new(server.client(), ClusterOptions::new("a")).into()),
         slices: None,
         clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
-        live: Arc::new(Sure),
+        live: Arc::new(AlwaysCurrent),
         pods: Arc::new(ClusterPods::new(server.client(), Patience::default())),
         notices: Arc::new(NoNotices),
         leads,

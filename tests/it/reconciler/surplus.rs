@@ -24,42 +24,44 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Creates two records for one pod, as when its binding to node-1 has failed.
-async fn twice_bound(node: Option<&str>) -> Result<(World, Replica), libtest_mimic::Failed> {
-    let world = World::sliced();
-    let leader = world.replica("a", true).await?;
+async fn twice_bound(
+    node: Option<&str>,
+) -> Result<(ReconcilerFixture, ReconcilerReplica), libtest_mimic::Failed> {
+    let fixture = ReconcilerFixture::sliced();
+    let leader = fixture.replica("a", true).await?;
     let annotations = match node {
         Some(_) => json!({NETWORKS: asking("192.0.2.17")}),
         None => json!({NETWORKS: "storage-net"}),
     };
-    let uid = world.pod("a", annotations, node);
+    let uid = fixture.pod("a", annotations, node);
     leader
-        .write(world.record("192.0.2.1", "a", &uid, "node-1"))
+        .write(fixture.record("192.0.2.1", "a", &uid, "node-1"))
         .await?;
     leader
-        .write(world.record("192.0.2.17", "a", &uid, "node-2"))
+        .write(fixture.record("192.0.2.17", "a", &uid, "node-2"))
         .await?;
-    Ok((world, leader))
+    Ok((fixture, leader))
 }
 
 async fn moved() -> Told {
-    let (world, _leader) = twice_bound(Some("node-2")).await?;
+    let (fixture, _leader) = twice_bound(Some("node-2")).await?;
     seconds(5).await;
-    same(world.held(), holding(&[("192.0.2.17", "a")]))
+    same(fixture.held(), holding(&[("192.0.2.17", "a")]))
 }
 
 async fn unbound() -> Told {
-    let (world, _leader) = twice_bound(None).await?;
+    let (fixture, _leader) = twice_bound(None).await?;
     seconds(600).await;
     same(
-        world.held(),
+        fixture.held(),
         holding(&[("192.0.2.1", "a"), ("192.0.2.17", "a")]),
     )
 }
 
 /// Creates a pod with two interfaces, of which one is removed.
-async fn with_one_less() -> Result<(World, Replica), libtest_mimic::Failed> {
-    let world = World::new();
-    let leader = world.replica("a", true).await?;
+async fn with_one_less() -> Result<(ReconcilerFixture, ReconcilerReplica), libtest_mimic::Failed> {
+    let fixture = ReconcilerFixture::new();
+    let leader = fixture.replica("a", true).await?;
     let plug = |name: &str, ip: &str| json!({"name": "storage-net", "interface": name, "ips": [format!("{ip}/24")]});
     let has =
         |name: &str, ip: &str| json!({"name": "db/storage-net", "interface": name, "ips": [ip]});
@@ -67,50 +69,50 @@ async fn with_one_less() -> Result<(World, Replica), libtest_mimic::Failed> {
         NETWORKS: json!([plug("net1", "192.0.2.1"), plug("hot", "192.0.2.2")]).to_string(),
         STATUS: json!([has("net1", "192.0.2.1"), has("hot", "192.0.2.2")]).to_string(),
     });
-    world.pod("a", both, Some("node-1"));
+    fixture.pod("a", both, Some("node-1"));
     seconds(200).await;
     let one = json!({
         NETWORKS: json!([plug("net1", "192.0.2.1")]).to_string(),
         STATUS: json!([has("net1", "192.0.2.1")]).to_string(),
     });
-    annotate(&world, one)?;
-    Ok((world, leader))
+    annotate(&fixture, one)?;
+    Ok((fixture, leader))
 }
 
-fn annotate(world: &World, annotations: serde_json::Value) -> Told {
-    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+fn annotate(fixture: &ReconcilerFixture, annotations: serde_json::Value) -> Told {
+    let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     pod["metadata"]["annotations"] = annotations;
-    world.server.put(pod);
+    fixture.server.put(pod);
     Ok(())
 }
 
 async fn unplugged() -> Told {
-    let (world, _leader) = with_one_less().await?;
+    let (fixture, _leader) = with_one_less().await?;
     seconds(20).await;
     same(
-        world.held(),
+        fixture.held(),
         holding(&[("192.0.2.1", "a"), ("192.0.2.2", "a")]),
     )?;
     seconds(30).await;
-    same(world.held(), holding(&[("192.0.2.1", "a")]))
+    same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
 async fn plugged_again() -> Told {
-    let (world, _leader) = with_one_less().await?;
+    let (fixture, _leader) = with_one_less().await?;
     seconds(20).await;
     let networks = json!([
         {"name": "storage-net", "interface": "net1", "ips": ["192.0.2.1/24"]},
         {"name": "storage-net", "interface": "hot"},
     ]);
-    annotate(&world, json!({NETWORKS: networks.to_string()}))?;
+    annotate(&fixture, json!({NETWORKS: networks.to_string()}))?;
     seconds(600).await;
-    same(world.held().len(), 2)
+    same(fixture.held().len(), 2)
 }
 
 /// A new pod of the same name requests one interface less, without interface names.
 async fn less_than_before() -> Told {
-    let world = World::new();
-    let _leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::new();
+    let _leader = fixture.replica("a", true).await?;
     let ask = |ip: &str| json!({"name": "storage-net", "ips": [format!("{ip}/24")]});
     let has =
         |name: &str, ip: &str| json!({"name": "db/storage-net", "interface": name, "ips": [ip]});
@@ -118,37 +120,37 @@ async fn less_than_before() -> Told {
         NETWORKS: json!([ask("192.0.2.1"), ask("192.0.2.2")]).to_string(),
         STATUS: json!([has("net1", "192.0.2.1"), has("net2", "192.0.2.2")]).to_string(),
     });
-    world.pod("a", both, Some("node-1"));
+    fixture.pod("a", both, Some("node-1"));
     seconds(5).await;
-    world.node("node-1", false);
+    fixture.node("node-1", false);
     seconds(5).await;
-    world.delete("a").await?;
-    world.running("a", "192.0.2.1", "node-2");
+    fixture.delete("a").await?;
+    fixture.running("a", "192.0.2.1", "node-2");
     // The previous pod may still run on a node that does not respond.
     seconds(550).await;
     let two = holding(&[("192.0.2.1", "a"), ("192.0.2.2", "a")]);
-    same(world.held(), two)?;
+    same(fixture.held(), two)?;
     seconds(200).await;
-    same(world.held(), holding(&[("192.0.2.1", "a")]))
+    same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
 async fn namesake() -> Told {
-    let world = World::sliced();
-    let leader = world.replica("a", true).await?;
-    let uid = world.running("a", "192.0.2.1", "node-1");
+    let fixture = ReconcilerFixture::sliced();
+    let leader = fixture.replica("a", true).await?;
+    let uid = fixture.running("a", "192.0.2.1", "node-1");
     // A pending pod may wait forever.
-    world.pod(
+    fixture.pod(
         "waiting",
         json!({NETWORKS: "storage-net,storage-net"}),
         None,
     );
-    let mut third = world.record("192.0.2.19", "waiting", "", "node-2");
+    let mut third = fixture.record("192.0.2.19", "waiting", "", "node-2");
     third.pod = third.pod.map(|pod| PodRef { uid: None, ..pod });
     leader.write(third).await?;
-    let kept = world.record("192.0.2.1", "a", &uid, "node-1");
+    let kept = fixture.record("192.0.2.1", "a", &uid, "node-1");
     // Another "a" was to be created on node-2, with two interfaces.
     let [first, second] = ["192.0.2.17", "192.0.2.18"].map(|ip| {
-        let mut record = world.record(ip, "a", "", "node-2");
+        let mut record = fixture.record(ip, "a", "", "node-2");
         record.pod = record.pod.map(|pod| PodRef { uid: None, ..pod });
         record
     });
@@ -161,7 +163,7 @@ async fn namesake() -> Told {
     }
     // Its plan may still be in progress.
     seconds(100).await;
-    same(world.held().len(), 4)?;
+    same(fixture.held().len(), 4)?;
     seconds(70).await;
-    same(world.held(), holding(&[("192.0.2.1", "a")]))
+    same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }

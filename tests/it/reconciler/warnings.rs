@@ -14,12 +14,12 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 async fn duplicate() -> Told {
-    let world = World::new();
-    world.running("a", "192.0.2.7", "node-1");
-    world.running("b", "192.0.2.7", "node-2");
-    let leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::new();
+    fixture.running("a", "192.0.2.7", "node-1");
+    fixture.running("b", "192.0.2.7", "node-2");
+    let leader = fixture.replica("a", true).await?;
     seconds(60).await;
-    same(world.held(), holding(&[("192.0.2.7", "a")]))?;
+    same(fixture.held(), holding(&[("192.0.2.7", "a")]))?;
     same(
         leader.said.of("DuplicateAddress"),
         ["a", "b"].map(str::to_owned).to_vec(),
@@ -27,23 +27,23 @@ async fn duplicate() -> Told {
     same(leader.steward.pass(false).await.duplicates, 1)?;
     same(leader.is_ready(), true)?;
     // One of them is deleted: the other one holds the address then.
-    world.delete("a").await?;
+    fixture.delete("a").await?;
     seconds(60).await;
-    same(world.held(), holding(&[("192.0.2.7", "b")]))?;
+    same(fixture.held(), holding(&[("192.0.2.7", "b")]))?;
     same(leader.steward.pass(false).await.duplicates, 0)
 }
 
 async fn drift() -> Told {
-    let world = World::new();
-    world.running("a", "192.0.2.7", "node-1");
-    world.running("b", "192.0.2.8", "node-1");
-    let leader = world.replica("a", true).await?;
+    let fixture = ReconcilerFixture::new();
+    fixture.running("a", "192.0.2.7", "node-1");
+    fixture.running("b", "192.0.2.8", "node-1");
+    let leader = fixture.replica("a", true).await?;
     seconds(10).await;
     same(leader.said.of("AddressDrift"), vec![])?;
-    let mut pod = world.server.stored("pods", "db", "a").ok_or("no pod")?;
+    let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     let status = json!([{"name": "db/storage-net", "interface": "net1", "ips": ["192.0.2.99"]}]);
     pod["metadata"]["annotations"][STATUS] = json!(status.to_string());
-    world.server.put(pod);
+    fixture.server.put(pod);
     seconds(60).await;
     let drifted = leader.said.of("AddressDrift");
     same(drifted.first().map(String::as_str), Some("a"))?;
@@ -52,22 +52,25 @@ async fn drift() -> Told {
 }
 
 async fn orphan() -> Told {
-    let world = World::new();
+    let fixture = ReconcilerFixture::new();
     let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
         "controller": true}]);
-    world.server.put(json!({
+    fixture.server.put(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "db-0", "namespace": "db", "annotations": carrying("192.0.2.7"),
             "ownerReferences": owner},
         "spec": {"nodeName": "node-1", "containers": []},
     }));
-    let leader = world.replica("a", true).await?;
+    let leader = fixture.replica("a", true).await?;
     seconds(5).await;
-    same(world.held().len(), 1)?;
-    let mut pod = world.server.stored("pods", "db", "db-0").ok_or("no pod")?;
+    same(fixture.held().len(), 1)?;
+    let mut pod = fixture
+        .server
+        .stored("pods", "db", "db-0")
+        .ok_or("no pod")?;
     pod["metadata"]["ownerReferences"] = json!([]);
-    world.server.put(pod);
+    fixture.server.put(pod);
     seconds(600).await;
-    same(world.held().len(), 1)?;
+    same(fixture.held().len(), 1)?;
     same(leader.said.of("DuplicateAddress"), vec![])
 }

@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use super::support::{Told, holds, same};
-use crate::api_server::{ApiServer, Fault, Store};
+use crate::api_server::{ApiServer, ListFault, SeedObjects};
 
 pub(super) fn trials() -> Vec<Trial> {
     let trial = |name: &str, run: fn() -> Told| Trial::test(format!("rounds::{name}"), run);
@@ -89,7 +89,11 @@ fn adopt(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, String)
 }
 
 fn cluster(text: &str) -> Result<ApiServer, Failed> {
-    Ok(ApiServer::start(Store::of_text(text)?, 2, Vec::new())?)
+    Ok(ApiServer::start(
+        SeedObjects::of_text(text)?,
+        2,
+        Vec::new(),
+    )?)
 }
 
 fn says(said: &str, parts: &[&str]) -> Told {
@@ -142,7 +146,11 @@ pool storage in the unnamed address space for db/storage-net
     });
     same(first, &expected)?;
     // Nothing was written.
-    let verbs: Vec<String> = server.asked().into_keys().map(|(verb, _)| verb).collect();
+    let verbs: Vec<String> = server
+        .request_counts()
+        .into_keys()
+        .map(|(verb, _)| verb)
+        .collect();
     holds(verbs.iter().all(|verb| verb == "list"), verbs)?;
     // An unreadable manifest is reported.
     fs::write(&file, "kind: [")?;
@@ -188,7 +196,7 @@ fn refuses() -> Told {
         &said,
         &["nothing is adopted by hand", "nadmit adopt --dry-run"],
     )?;
-    same(server.seen(), Vec::new())
+    same(server.request_paths(), Vec::new())
 }
 
 fn forbidden() -> Told {
@@ -199,14 +207,14 @@ fn forbidden() -> Told {
         ),
         ("pods", "addresses that running pods hold are not known"),
     ] {
-        let store = Store::of_text(CLUSTER)?;
-        let server = ApiServer::start(store, 2, vec![Fault::Forbidden(resource)])?;
+        let store = SeedObjects::of_text(CLUSTER)?;
+        let server = ApiServer::start(store, 2, vec![ListFault::Forbidden(resource)])?;
         let (code, said) = adopt(&server, &["--dry-run"])?;
         same(code, Some(2))?;
         says(&said, &[part])?;
     }
     // While nadmit is not installed, nothing is recorded.
-    let store = Store::of_text(CLUSTER)?.without("addressallocations");
+    let store = SeedObjects::of_text(CLUSTER)?.without("addressallocations");
     let (code, said) = adopt(&ApiServer::start(store, 2, Vec::new())?, &["--dry-run"])?;
     same(code, Some(1))?;
     says(&said, &["0 recorded"])
@@ -223,8 +231,8 @@ fn settings() -> Told {
     same(code, Some(2))?;
     let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
     says(&said, &[place, "has mistakes", "--config"])?;
-    let store = Store::of_text(&text("profile: strict"))?;
-    let server = ApiServer::start(store, 2, vec![Fault::Forbidden("configmaps")])?;
+    let store = SeedObjects::of_text(&text("profile: strict"))?;
+    let server = ApiServer::start(store, 2, vec![ListFault::Forbidden("configmaps")])?;
     let (code, said) = adopt(&server, &["--dry-run"])?;
     same(code, Some(1))?;
     says(&said, &["warning: the settings in", "0 to adopt"])

@@ -8,43 +8,43 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Scraped, Told, Wall, holds, same, trial};
-use crate::api_server::{ApiServer, Failure, Rule};
+use super::support::{MetricReader, SettableClock, Told, holds, same, trial};
+use crate::api_server::{ApiServer, FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("a_notice_is_an_event_of_its_object", event),
         trial("the_same_is_told_once_in_ten_minutes", once),
         trial("who_tells_never_waits", never_waits),
-        trial("what_could_not_be_written_may_be_told_again", told_again),
+        trial("what_could_not_be_written_may_be_told_again", retried),
     ]
 }
 
 const EVENTS: &str = "events.events.k8s.io";
 
-struct Stage {
+struct EventFixture {
     server: ApiServer,
     events: Events,
-    metrics: Scraped,
+    metrics: MetricReader,
     stop: CancellationToken,
 }
 
-fn stage() -> Result<Stage, libtest_mimic::Failed> {
+fn fixture() -> Result<EventFixture, libtest_mimic::Failed> {
     let server = ApiServer::new();
     server.namespace("db", &[]);
-    let wall = Wall::at("2026-03-01T12:00:00Z")?;
+    let wall = SettableClock::at("2026-03-01T12:00:00Z")?;
     let (events, writer) = Events::new(server.client(), "nadmit-0", wall.clock());
     let stop = CancellationToken::new();
     tokio::spawn(writer.run(stop.clone()));
-    Ok(Stage {
+    Ok(EventFixture {
         server,
-        metrics: Scraped::of(events.collector()),
+        metrics: MetricReader::of(events.collector()),
         events,
         stop,
     })
 }
 
-impl Stage {
+impl EventFixture {
     fn tell(&self, pod: &str, message: &str) {
         let about = ObjectRef::pod("db", pod, Some("1-2-3"));
         let reason = "DuplicateAddress";
@@ -64,8 +64,8 @@ impl Stage {
 }
 
 async fn event() -> Told {
-    let stage = stage()?;
-    stage.tell("db-0", "192.0.2.5 is used by two");
+    let fixture = fixture()?;
+    fixture.tell("db-0", "192.0.2.5 is used by two");
     let pool = ObjectRef {
         api_version: "nadmit.io/v1alpha1",
         kind: "AddressPool",
@@ -74,8 +74,10 @@ async fn event() -> Told {
         uid: None,
     };
     let long = "ä".repeat(2_000);
-    stage.events.notice(pool, Gravity::Normal, "Adopted", long);
-    let written = stage.written().await;
+    fixture
+        .events
+        .notice(pool, Gravity::Normal, "Adopted", long);
+    let written = fixture.written().await;
     let of = |name: &str| {
         written
             .iter()
@@ -101,58 +103,62 @@ async fn event() -> Told {
     )?;
     let note = event["note"].as_str().unwrap_or_default();
     holds(note.len() <= 1_024 && note.ends_with('…'), note)?;
-    stage.stop.cancel();
+    fixture.stop.cancel();
     Ok(())
 }
 
 async fn once() -> Told {
-    let stage = stage()?;
+    let fixture = fixture()?;
     for _ in 0..500 {
-        stage.tell("db-0", "the same");
+        fixture.tell("db-0", "the same");
         sleep(Duration::from_secs(1)).await;
     }
-    same(stage.written().await.len(), 1)?;
-    stage.tell("db-0", "something else");
-    stage.tell("db-1", "the same");
-    same(stage.written().await.len(), 3)?;
+    same(fixture.written().await.len(), 1)?;
+    fixture.tell("db-0", "something else");
+    fixture.tell("db-1", "the same");
+    same(fixture.written().await.len(), 3)?;
     sleep(Duration::from_secs(100)).await;
-    stage.tell("db-0", "the same");
-    same(stage.written().await.len(), 4)?;
+    fixture.tell("db-0", "the same");
+    same(fixture.written().await.len(), 4)?;
     same(
-        (stage.count("written")?, stage.count("repeated")?),
+        (fixture.count("written")?, fixture.count("repeated")?),
         (4, 499),
     )
 }
 
 async fn never_waits() -> Told {
-    let stage = stage()?;
-    stage
-        .server
-        .fault(Rule::of("create", "events", Failure::Silence.into()));
+    let fixture = fixture()?;
+    fixture.server.fault(FaultRule::of(
+        "create",
+        "events",
+        InjectedFailure::Silence.into(),
+    ));
     let start = Instant::now();
     for number in 0..1_000 {
-        stage.tell("db-0", &number.to_string());
+        fixture.tell("db-0", &number.to_string());
     }
     same(start.elapsed(), Duration::ZERO)?;
     sleep(Duration::from_secs(1)).await;
-    let dropped = stage.count("dropped")?;
+    let dropped = fixture.count("dropped")?;
     holds((700..1_000).contains(&dropped), dropped)?;
-    stage.server.heal();
+    fixture.server.heal();
     sleep(Duration::from_secs(60)).await;
-    let (written, failed) = (stage.count("written")?, stage.count("failed")?);
+    let (written, failed) = (fixture.count("written")?, fixture.count("failed")?);
     same(written + failed + dropped, 1_000)?;
-    same(i64::try_from(stage.server.all(EVENTS).len())?, written)
+    same(i64::try_from(fixture.server.all(EVENTS).len())?, written)
 }
 
-async fn told_again() -> Told {
-    let stage = stage()?;
-    stage
-        .server
-        .fault(Rule::of("create", "events", Failure::Forbidden.into()));
-    stage.tell("db-0", "the same");
-    same(stage.written().await.len(), 0)?;
-    same(stage.count("failed")?, 1)?;
-    stage.server.heal();
-    stage.tell("db-0", "the same");
-    same(stage.written().await.len(), 1)
+async fn retried() -> Told {
+    let fixture = fixture()?;
+    fixture.server.fault(FaultRule::of(
+        "create",
+        "events",
+        InjectedFailure::Forbidden.into(),
+    ));
+    fixture.tell("db-0", "the same");
+    same(fixture.written().await.len(), 0)?;
+    same(fixture.count("failed")?, 1)?;
+    fixture.server.heal();
+    fixture.tell("db-0", "the same");
+    same(fixture.written().await.len(), 1)
 }

@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Kept, Told, Wall, same};
+use super::support::{RecordingSink, SettableClock, Told, same};
 use crate::api_server::ApiServer;
 
 pub(super) const POOLS: &str = "addresspools.nadmit.io";
 pub(super) const RESERVATIONS: &str = "addressreservations.nadmit.io";
 
-const WORLD: &str = r#"
+const MANIFESTS: &str = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage, generation: 3}
@@ -32,33 +32,33 @@ metadata: {name: storage-net, namespace: db, annotations: {nadmit.io/address-poo
 spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "static"}}'}
 "#;
 
-pub(super) struct Stage {
+pub(super) struct StatusFixture {
     pub(super) server: ApiServer,
-    pub(super) wall: Wall,
+    pub(super) wall: SettableClock,
     pub(super) catalog: Arc<ArcSwapOption<nadmit::catalog::Catalog>>,
     pub(super) index: Arc<SharedIndex>,
     pub(super) leads: watch::Sender<bool>,
-    pub(super) told: Kept,
+    pub(super) told: RecordingSink,
     pub(super) version: u64,
     pub(super) stop: CancellationToken,
 }
 
-impl Stage {
+impl StatusFixture {
     pub(super) fn new(more: &str) -> Result<Self, Failed> {
-        let stage = Self {
+        let fixture = Self {
             server: ApiServer::new(),
-            wall: Wall::at("2026-03-01T12:00:00Z")?,
+            wall: SettableClock::at("2026-03-01T12:00:00Z")?,
             catalog: Arc::default(),
             index: Arc::default(),
             leads: watch::Sender::new(true),
-            told: Kept::default(),
+            told: RecordingSink::default(),
             version: 0,
             stop: CancellationToken::new(),
         };
-        stage.server.namespace("db", &[]);
-        stage.show(more)?;
-        tokio::spawn(stage.writer().run(stage.stop.clone()));
-        Ok(stage)
+        fixture.server.namespace("db", &[]);
+        fixture.show(more)?;
+        tokio::spawn(fixture.writer().run(fixture.stop.clone()));
+        Ok(fixture)
     }
 
     pub(super) fn writer(&self) -> StatusWriter {
@@ -74,7 +74,7 @@ impl Stage {
 
     /// Replaces the catalog with the base objects and these.
     pub(super) fn show(&self, more: &str) -> Told {
-        let text = format!("{WORLD}---\n{more}");
+        let text = format!("{MANIFESTS}---\n{more}");
         let read = manifests::read(&text, "world.yaml");
         same(read.errors.len(), 0)?;
         let catalog = Arc::new(catalog_of([("world.yaml", read.objects)]).0);

@@ -14,8 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Scraped, Told, Wall, holds, same, trial};
-use crate::api_server::{ApiServer, Failure, FaultAction, Rule};
+use super::support::{MetricReader, SettableClock, Told, holds, same, trial};
+use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -28,31 +28,31 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         trial("answers_that_are_lost_cost_no_lead", lost_answers),
         trial("clocks_may_be_wrong_or_stand_still", wrong_clocks),
-        trial("who_else_writes_the_lease_takes_nothing", bystander),
+        trial("who_else_writes_the_lease_takes_nothing", foreign_writer),
         trial("everything_at_once_never_makes_two_leaders", storm),
     ]
 }
 
-const STEP: Duration = Duration::from_millis(50);
+const TIME_STEP: Duration = Duration::from_millis(50);
 
 /// A replica that takes part in the election.
-struct Replica {
+struct ElectionReplica {
     leads: watch::Receiver<bool>,
-    metric: Scraped,
+    metric: MetricReader,
     stop: CancellationToken,
     task: JoinHandle<()>,
     alive: bool,
 }
 
-impl Replica {
-    fn of(server: &ApiServer, name: &str, wall: &Wall) -> Self {
+impl ElectionReplica {
+    fn of(server: &ApiServer, name: &str, wall: &SettableClock) -> Self {
         let client = server.named(name).client();
         let options = LeaseOptions::new("nadmit", name);
         let leadership = Leadership::new(client, options, wall.clock());
         let stop = CancellationToken::new();
         Self {
             leads: leadership.leads(),
-            metric: Scraped::of(leadership.collector()),
+            metric: MetricReader::of(leadership.collector()),
             task: tokio::spawn(leadership.run(stop.clone())),
             stop,
             alive: true,
@@ -70,19 +70,20 @@ impl Replica {
     }
 }
 
-fn pair() -> Result<(ApiServer, Wall, Replica, Replica), libtest_mimic::Failed> {
+fn pair()
+-> Result<(ApiServer, SettableClock, ElectionReplica, ElectionReplica), libtest_mimic::Failed> {
     let server = ApiServer::new();
     server.namespace("nadmit", &[]);
-    let wall = Wall::at("2026-03-01T12:00:00Z")?;
-    let a = Replica::of(&server, "a", &wall);
-    let b = Replica::of(&server, "b", &wall);
+    let wall = SettableClock::at("2026-03-01T12:00:00Z")?;
+    let a = ElectionReplica::of(&server, "a", &wall);
+    let b = ElectionReplica::of(&server, "b", &wall);
     Ok((server, wall, a, b))
 }
 
 /// Lets time pass until `until` holds, and returns how long that took. Fails if there are two
 /// leaders at a time.
 async fn pass(
-    replicas: &[&Replica],
+    replicas: &[&ElectionReplica],
     longest: Duration,
     until: impl Fn() -> bool,
 ) -> Result<Duration, libtest_mimic::Failed> {
@@ -93,7 +94,7 @@ async fn pass(
         if until() || start.elapsed() >= longest {
             return Ok(start.elapsed());
         }
-        sleep(STEP).await;
+        sleep(TIME_STEP).await;
     }
 }
 
@@ -135,10 +136,14 @@ async fn shutdown() -> Told {
 }
 
 async fn lost_api() -> Told {
-    for failure in [Failure::Connection, Failure::Silence, Failure::Internal] {
+    for failure in [
+        InjectedFailure::Connection,
+        InjectedFailure::Silence,
+        InjectedFailure::Internal,
+    ] {
         let (server, _, a, b) = pair()?;
         pass(&[&a, &b], seconds(31), || false).await?;
-        server.fault(Rule::of("*", "leases", failure.clone().into()).for_client("a"));
+        server.fault(FaultRule::of("*", "leases", failure.clone().into()).for_client("a"));
         let stopped = pass(&[&a, &b], seconds(60), || !a.leads()).await?;
         holds(
             stopped >= seconds(7) && stopped <= seconds(11),
@@ -154,7 +159,7 @@ async fn lost_api() -> Told {
     // Without an API server there is no leader, and afterwards there is one.
     let (server, _, a, b) = pair()?;
     pass(&[&a, &b], seconds(31), || false).await?;
-    server.fault(Rule::of("*", "*", Failure::Unavailable.into()));
+    server.fault(FaultRule::of("*", "*", InjectedFailure::Unavailable.into()));
     pass(&[&a, &b], seconds(60), || false).await?;
     same((a.leads(), b.leads()), (false, false))?;
     server.heal();
@@ -166,8 +171,12 @@ async fn lost_answers() -> Told {
     let (server, _, a, b) = pair()?;
     pass(&[&a, &b], seconds(10), || false).await?;
     for _ in 0..20 {
-        let lost = FaultAction::lost(Failure::Timeout);
-        server.fault(Rule::of("update", "leases", lost).for_client("a").times(1));
+        let lost = FaultAction::lost(InjectedFailure::Timeout);
+        server.fault(
+            FaultRule::of("update", "leases", lost)
+                .for_client("a")
+                .times(1),
+        );
         pass(&[&a, &b], seconds(7), || !a.leads()).await?;
         same((a.leads(), b.leads()), (true, false))?;
     }
@@ -178,29 +187,29 @@ async fn wrong_clocks() -> Told {
     let server = ApiServer::new();
     server.namespace("nadmit", &[]);
     // One clock that stands still, and one that is a day ahead.
-    let still = Wall::at("2026-03-01T12:00:00Z")?;
+    let still = SettableClock::at("2026-03-01T12:00:00Z")?;
     let frozen = still.now();
     let options = LeaseOptions::new("nadmit", "a");
     let clock = nadmit::clock::Clock::new(move || frozen);
     let leadership = Leadership::new(server.named("a").client(), options, clock);
-    let (leads, metric) = (leadership.leads(), Scraped::of(leadership.collector()));
+    let (leads, metric) = (leadership.leads(), MetricReader::of(leadership.collector()));
     let stop = CancellationToken::new();
     let task = tokio::spawn(leadership.run(stop.clone()));
     let alive = true;
-    let a = Replica {
+    let a = ElectionReplica {
         leads,
         metric,
         stop,
         task,
         alive,
     };
-    sleep(STEP).await;
-    let b = Replica::of(&server, "b", &still.ahead(86_400));
+    sleep(TIME_STEP).await;
+    let b = ElectionReplica::of(&server, "b", &still.ahead(86_400));
     pass(&[&a, &b], seconds(120), || !a.leads()).await?;
     same((a.leads(), b.leads()), (true, false))
 }
 
-async fn bystander() -> Told {
+async fn foreign_writer() -> Told {
     let (server, _, a, b) = pair()?;
     let leases: Api<Lease> = Api::namespaced(server.named("c").client(), "nadmit");
     for count in 0..40 {
@@ -231,15 +240,17 @@ async fn storm() -> Told {
             server.heal();
             let client = ["a", "b"][usize::try_from(draw(2))?];
             let action: FaultAction = match draw(7) {
-                0 => Failure::Connection.into(),
-                1 => Failure::Silence.into(),
-                2 => Failure::Internal.into(),
-                3 => FaultAction::lost(Failure::Timeout),
-                4 => FaultAction::later(Duration::from_millis(draw(8_000)), Failure::Timeout),
+                0 => InjectedFailure::Connection.into(),
+                1 => InjectedFailure::Silence.into(),
+                2 => InjectedFailure::Internal.into(),
+                3 => FaultAction::lost(InjectedFailure::Timeout),
+                4 => {
+                    FaultAction::later(Duration::from_millis(draw(8_000)), InjectedFailure::Timeout)
+                }
                 5 => FaultAction::slow(Duration::from_millis(draw(4_000)), Duration::ZERO),
                 _ => FaultAction::slow(Duration::ZERO, Duration::from_millis(draw(4_000))),
             };
-            server.fault(Rule::of("*", "leases", action).for_client(client));
+            server.fault(FaultRule::of("*", "leases", action).for_client(client));
             if draw(5) == 0 {
                 let at = usize::try_from(draw(2))?;
                 if draw(2) == 0 {
@@ -249,13 +260,13 @@ async fn storm() -> Told {
                     pass(&replicas.iter().collect::<Vec<_>>(), seconds(4), || false).await?;
                 }
                 let name = format!("{}{round}", ["a", "b"][at]);
-                replicas[at] = Replica::of(&server, &name, &wall);
+                replicas[at] = ElectionReplica::of(&server, &name, &wall);
             }
             let longest = Duration::from_millis(1_000 + draw(30_000));
             pass(&replicas.iter().collect::<Vec<_>>(), longest, || false).await?;
         }
         server.heal();
-        let all: Vec<&Replica> = replicas.iter().collect();
+        let all: Vec<&ElectionReplica> = replicas.iter().collect();
         pass(&all, seconds(40), || false).await?;
         same(all.iter().filter(|one| one.leads()).count(), 1)?;
     }

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Kept, Scraped, Told, Wall, holds, same, trial};
+use super::support::{MetricReader, RecordingSink, SettableClock, Told, holds, same, trial};
 use crate::api_server::ApiServer;
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -45,27 +45,32 @@ async fn local<F: Future<Output = Told> + 'static>(run: fn() -> F) -> Told {
 }
 
 /// A replica with a schedule.
-struct Replica {
+struct ScheduledReplica {
     leads: watch::Sender<bool>,
     written: watch::Sender<Option<String>>,
-    told: Kept,
-    metrics: Scraped,
+    told: RecordingSink,
+    metrics: MetricReader,
     /// The start times of its runs, and the number of finished runs.
     runs: Rc<RefCell<(Vec<String>, usize)>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Replica {
+impl ScheduledReplica {
     /// Returns a replica whose runs take this long and have this result.
-    fn of(server: &ApiServer, wall: &Wall, lasts: Duration, ends: Result<&str, &str>) -> Self {
+    fn of(
+        server: &ApiServer,
+        wall: &SettableClock,
+        lasts: Duration,
+        ends: Result<&str, &str>,
+    ) -> Self {
         let (leads, leading) = watch::channel(false);
         let (written, text) = watch::channel(None);
-        let told = Kept::default();
+        let told = RecordingSink::default();
         let journal = Journal::new(server.client(), "nadmit", "nadmit");
         let notices = Arc::new(told.clone());
         let rounds = Rounds::new(text, leading, journal, notices, "nadmit", wall.clock());
-        let metrics = Scraped::of(rounds.collector());
+        let metrics = MetricReader::of(rounds.collector());
         let runs: Rc<RefCell<(Vec<String>, usize)>> = Rc::default();
         let stop = CancellationToken::new();
         let ends = ends.map(str::to_owned).map_err(str::to_owned);
@@ -94,7 +99,7 @@ impl Replica {
         }
     }
 
-    fn quick(server: &ApiServer, wall: &Wall) -> Self {
+    fn quick(server: &ApiServer, wall: &SettableClock) -> Self {
         Self::of(server, wall, Duration::from_secs(1), Ok("done"))
     }
 
@@ -135,8 +140,8 @@ fn recorded(server: &ApiServer) -> Result<Value, Failed> {
 }
 
 async fn nightly() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-02-27T23:59:30Z")?);
-    let replica = Replica::quick(&server, &wall);
+    let (server, wall) = (server(), SettableClock::at("2026-02-27T23:59:30Z")?);
+    let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
     wall.until("2026-03-02T12:00:00Z").await?;
     let nights = [
@@ -167,8 +172,8 @@ async fn nightly() -> Told {
 }
 
 async fn slept() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T12:00:00Z")?);
-    let replica = Replica::quick(&server, &wall);
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T12:00:00Z")?);
+    let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
     wall.until("2026-03-01T20:00:00Z").await?;
     // The machine is suspended for three nights.
@@ -181,8 +186,8 @@ async fn slept() -> Told {
 }
 
 async fn set_back() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T04:00:00Z")?);
-    let replica = Replica::quick(&server, &wall);
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
+    let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
     wall.until("2026-03-01T05:00:00Z").await?;
     same(replica.runs().len(), 1)?;
@@ -196,8 +201,8 @@ async fn set_back() -> Told {
 }
 
 async fn edits() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T00:00:00Z")?);
-    let replica = Replica::quick(&server, &wall);
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T00:00:00Z")?);
+    let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
     replica.write("0 6 * * *\n");
     wall.until("2026-03-01T01:00:00Z").await?;
@@ -226,8 +231,8 @@ async fn edits() -> Told {
 }
 
 async fn new_schedule() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T03:00:00Z")?);
-    let replica = Replica::quick(&server, &wall);
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T03:00:00Z")?);
+    let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
     wall.until("2026-03-01T12:10:00Z").await?;
     same(replica.runs().len(), 1)?;
@@ -238,8 +243,8 @@ async fn new_schedule() -> Told {
 }
 
 async fn only_leader() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T00:00:00Z")?);
-    let [a, b] = [(); 2].map(|()| Replica::quick(&server, &wall));
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T00:00:00Z")?);
+    let [a, b] = [(); 2].map(|()| ScheduledReplica::quick(&server, &wall));
     a.lead(true);
     wall.until("2026-03-02T00:00:00Z").await?;
     a.lead(false);
@@ -254,11 +259,11 @@ async fn only_leader() -> Told {
 }
 
 async fn handed_over() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T04:00:00Z")?);
-    let a = Replica::quick(&server, &wall);
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
+    let a = ScheduledReplica::quick(&server, &wall);
     // Ten minutes behind.
     let behind = wall.ahead(-600);
-    let b = Replica::quick(&server, &behind);
+    let b = ScheduledReplica::quick(&server, &behind);
     a.lead(true);
     wall.until("2026-03-01T04:31:00Z").await?;
     a.lead(false);
@@ -279,9 +284,9 @@ async fn handed_over() -> Told {
 }
 
 async fn interrupted() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T04:00:00Z")?);
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let hour = Duration::from_secs(3_600);
-    let [a, b] = [(); 2].map(|()| Replica::of(&server, &wall, hour, Ok("done")));
+    let [a, b] = [(); 2].map(|()| ScheduledReplica::of(&server, &wall, hour, Ok("done")));
     a.lead(true);
     wall.until("2026-03-01T04:40:00Z").await?;
     a.lead(false);
@@ -299,8 +304,8 @@ async fn interrupted() -> Told {
 }
 
 async fn fails() -> Told {
-    let (server, wall) = (server(), Wall::at("2026-03-01T04:00:00Z")?);
-    let replica = Replica::of(&server, &wall, Duration::ZERO, Err("no list of pods"));
+    let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
+    let replica = ScheduledReplica::of(&server, &wall, Duration::ZERO, Err("no list of pods"));
     replica.lead(true);
     wall.until("2026-03-02T04:00:00Z").await?;
     same(replica.runs().len(), 1)?;

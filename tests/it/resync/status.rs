@@ -8,10 +8,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fixture::{POOLS, RESERVATIONS, Stage, pod, seconds},
+    fixture::{POOLS, RESERVATIONS, StatusFixture, pod, seconds},
     support::{Told, holds, same, trial},
 };
-use crate::api_server::{Effect, Failure, FaultAction, Rule};
+use crate::api_server::{FaultAction, FaultEffect, FaultRule, InjectedFailure};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -32,10 +32,10 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 async fn on_change() -> Told {
-    let mut stage = Stage::new("")?;
+    let mut fixture = StatusFixture::new("")?;
     seconds(200).await;
-    same(stage.writes("addresspools"), 1)?;
-    let status = stage.status("storage")?;
+    same(fixture.writes("addresspools"), 1)?;
+    let status = fixture.status("storage")?;
     let counts = ["capacity", "allocated", "reserved", "free"].map(|key| status[key].clone());
     same(counts, [json!("20"), json!(0), json!(0), json!("20")])?;
     let first = status["conditions"][0].clone();
@@ -55,20 +55,20 @@ async fn on_change() -> Told {
     )?;
     same(&first["lastTransitionTime"], &json!("2026-03-01T12:00:00Z"))?;
 
-    stage.index.lock().set_ready("storage");
+    fixture.index.lock().set_ready("storage");
     seconds(100).await;
-    same(stage.writes("addresspools"), 2)?;
-    let ready = stage.status("storage")?["conditions"][0].clone();
+    same(fixture.writes("addresspools"), 2)?;
+    let ready = fixture.status("storage")?["conditions"][0].clone();
     same(
         (&ready["status"], &ready["reason"]),
         (&json!("True"), &json!("Adopted")),
     )?;
     same(&ready["lastTransitionTime"], &json!("2026-03-01T12:03:20Z"))?;
 
-    stage.hold_first(3)?;
+    fixture.hold_first(3)?;
     seconds(100).await;
-    same(stage.writes("addresspools"), 3)?;
-    let status = stage.status("storage")?;
+    same(fixture.writes("addresspools"), 3)?;
+    let status = fixture.status("storage")?;
     same(
         (&status["allocated"], &status["free"]),
         (&json!(3), &json!("17")),
@@ -78,24 +78,24 @@ async fn on_change() -> Told {
 
     // The next leader finds it written.
     let stop = CancellationToken::new();
-    stage.stop.cancel();
-    tokio::spawn(stage.writer().run(stop));
+    fixture.stop.cancel();
+    tokio::spawn(fixture.writer().run(stop));
     seconds(100).await;
-    same(stage.writes("addresspools"), 3)
+    same(fixture.writes("addresspools"), 3)
 }
 
 async fn busy() -> Told {
-    let mut stage = Stage::new("")?;
+    let mut fixture = StatusFixture::new("")?;
     seconds(10).await;
-    let before = stage.writes("addresspools");
+    let before = fixture.writes("addresspools");
     for round in 0..100_u8 {
-        stage.hold_first(round % 15)?;
+        fixture.hold_first(round % 15)?;
         sleep(Duration::from_millis(500)).await;
     }
-    let writes = stage.writes("addresspools") - before;
+    let writes = fixture.writes("addresspools") - before;
     holds((8..=11).contains(&writes), writes)?;
     seconds(10).await;
-    same(&stage.status("storage")?["allocated"], &json!(99 % 15))
+    same(&fixture.status("storage")?["allocated"], &json!(99 % 15))
 }
 
 async fn reasons() -> Told {
@@ -104,44 +104,44 @@ async fn reasons() -> Told {
     let old = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
                metadata: {name: old, namespace: db}\nspec: {config: '{\"type\": \"macvlan\", \
                \"ipam\": {\"type\": \"whereabouts\", \"range\": \"192.0.2.0/28\"}}'}\n";
-    let stage = Stage::new(&format!("{faulty}---\n{old}"))?;
-    stage.index.lock().set_ready("storage");
+    let fixture = StatusFixture::new(&format!("{faulty}---\n{old}"))?;
+    fixture.index.lock().set_ready("storage");
     seconds(3).await;
-    let odd = stage.condition(POOLS, "", "odd")?;
+    let odd = fixture.condition(POOLS, "", "odd")?;
     holds(odd.starts_with("False Invalid: ranges[0].range: "), &odd)?;
     holds(odd.contains("; ranges[1].range: "), &odd)?;
-    let storage = stage.condition(POOLS, "", "storage")?;
+    let storage = fixture.condition(POOLS, "", "storage")?;
     let says = "False OverlapsWhereabouts: Whereabouts gives addresses of it to pods on network \
                 db/old (192.0.2.1 to 192.0.2.14)";
     holds(storage.starts_with(says), &storage)?;
     // One pool is deleted, and the other one is fixed.
-    stage.show(
+    fixture.show(
         &faulty
             .replace(", {range: x}", "")
             .replace("2.0}", "3.0/24}"),
     )?;
     seconds(10).await;
     same(
-        stage.condition(POOLS, "", "storage")?,
+        fixture.condition(POOLS, "", "storage")?,
         "True Adopted: it gives addresses".to_owned(),
     )?;
-    let odd = stage.condition(POOLS, "", "odd")?;
+    let odd = fixture.condition(POOLS, "", "odd")?;
     holds(odd.starts_with("False WaitingForAdoption"), odd)
 }
 
 /// A pool that was stored before its schema had today's restrictions.
 async fn refusing() -> Told {
-    let mut stage = Stage::new(
+    let mut fixture = StatusFixture::new(
         "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: ancient}\n\
          spec: {ranges: [{range: 198.51.100.0/24}], retention: Forever}\n",
     )?;
     for count in 1..10 {
-        stage.hold_first(count)?;
+        fixture.hold_first(count)?;
         seconds(10).await;
-        same(&stage.status("storage")?["allocated"], &json!(count))?;
+        same(&fixture.status("storage")?["allocated"], &json!(count))?;
     }
-    same(stage.condition(POOLS, "", "ancient")?, " : ".to_owned())?;
-    let asked = stage.server.asked();
+    same(fixture.condition(POOLS, "", "ancient")?, " : ".to_owned())?;
+    let asked = fixture.server.request_counts();
     let key = ("patch".to_owned(), format!("{POOLS}/status"));
     same(asked.get(&key).copied(), Some(9 + 2))
 }
@@ -163,8 +163,8 @@ async fn reservations() -> Told {
         one("invalid", "f", "192.0.2.6.7"),
         one("elsewhere", "g", "192.0.2.7").replace("storage-net", "other-net"),
     ];
-    let mut stage = Stage::new(&all.join("---\n"))?;
-    stage.hold(&[
+    let mut fixture = StatusFixture::new(&all.join("---\n"))?;
+    fixture.hold(&[
         (
             1,
             json!({"reservation": {"namespace": "db", "name": "kept"}}),
@@ -188,50 +188,56 @@ async fn reservations() -> Told {
         ),
     ];
     for (name, says) in expected {
-        same(stage.condition(RESERVATIONS, "db", name)?, says.to_owned())?;
+        same(
+            fixture.condition(RESERVATIONS, "db", name)?,
+            says.to_owned(),
+        )?;
     }
-    let invalid = stage.condition(RESERVATIONS, "db", "invalid")?;
+    let invalid = fixture.condition(RESERVATIONS, "db", "invalid")?;
     holds(invalid.starts_with("False Invalid: ips[0]: "), invalid)?;
-    let before = stage.writes("addressreservations");
+    let before = fixture.writes("addressreservations");
     seconds(200).await;
-    same(stage.writes("addressreservations"), before)
+    same(fixture.writes("addressreservations"), before)
 }
 
 async fn leaders() -> Told {
-    let mut stage = Stage::new("")?;
-    stage.leads.send_replace(false);
+    let mut fixture = StatusFixture::new("")?;
+    fixture.leads.send_replace(false);
     seconds(20).await;
     same(
-        stage
+        fixture
             .server
-            .asked()
+            .request_counts()
             .contains_key(&("list".to_owned(), POOLS.to_owned())),
         false,
     )?;
-    stage.leads.send_replace(true);
+    fixture.leads.send_replace(true);
     seconds(3).await;
-    same(stage.writes("addresspools"), 1)?;
-    stage.leads.send_replace(false);
-    stage.hold_first(5)?;
+    same(fixture.writes("addresspools"), 1)?;
+    fixture.leads.send_replace(false);
+    fixture.hold_first(5)?;
     seconds(60).await;
-    same(stage.writes("addresspools"), 1)?;
-    stage.leads.send_replace(true);
+    same(fixture.writes("addresspools"), 1)?;
+    fixture.leads.send_replace(true);
     seconds(10).await;
-    same(stage.writes("addresspools"), 2)
+    same(fixture.writes("addresspools"), 2)
 }
 
 async fn recreated() -> Told {
-    let mut stage = Stage::new("")?;
+    let mut fixture = StatusFixture::new("")?;
     seconds(10).await;
-    let mut pool = stage.server.stored(POOLS, "", "storage").ok_or("no pool")?;
+    let mut pool = fixture
+        .server
+        .stored(POOLS, "", "storage")
+        .ok_or("no pool")?;
     pool["metadata"]["uid"] = json!("another");
     pool["metadata"]["generation"] = json!(1);
     pool["status"] = Value::Null;
-    stage.server.put(pool);
-    stage.hold_first(2)?;
+    fixture.server.put(pool);
+    fixture.hold_first(2)?;
     seconds(10).await;
     // The status of the deleted pool does not carry over to the new one.
-    let status = stage.status("storage")?;
+    let status = fixture.status("storage")?;
     same(&status["conditions"][0]["observedGeneration"], &json!(1))?;
     same(&status["allocated"], &json!(2))?;
     let since = &status["conditions"][0]["lastTransitionTime"];
@@ -239,31 +245,35 @@ async fn recreated() -> Told {
 }
 
 async fn later() -> Told {
-    let stage = Stage::new("")?;
-    let failures = [Failure::Forbidden, Failure::Unavailable, Failure::Conflict];
+    let fixture = StatusFixture::new("")?;
+    let failures = [
+        InjectedFailure::Forbidden,
+        InjectedFailure::Unavailable,
+        InjectedFailure::Conflict,
+    ];
     for failure in failures {
         let action = FaultAction {
-            effect: Effect::AsAnswered,
+            effect: FaultEffect::AsAnswered,
             ..failure.into()
         };
-        stage
+        fixture
             .server
-            .fault(Rule::of("patch", "addresspools/status", action).times(3));
+            .fault(FaultRule::of("patch", "addresspools/status", action).times(3));
     }
     seconds(300).await;
-    same(stage.writes("addresspools"), 1)?;
-    let found = stage.condition(POOLS, "", "storage")?;
+    same(fixture.writes("addresspools"), 1)?;
+    let found = fixture.condition(POOLS, "", "storage")?;
     holds(found.starts_with("False WaitingForAdoption"), found)
 }
 
 async fn fills() -> Told {
-    let mut stage = Stage::new("")?;
-    stage.index.lock().set_ready("storage");
+    let mut fixture = StatusFixture::new("")?;
+    fixture.index.lock().set_ready("storage");
     for count in [17, 18, 19, 20, 20, 19, 20, 10, 20] {
-        stage.hold_first(count)?;
+        fixture.hold_first(count)?;
         seconds(10).await;
     }
-    let told = stage.told.take();
+    let told = fixture.told.take();
     let expected = [
         "Warning AddressPool storage: PoolNearlyFull: more than 90 % of 192.0.2.0/24 are taken",
         "Warning AddressPool storage: PoolExhausted: 192.0.2.0/24 has no address left to give",
@@ -273,44 +283,44 @@ async fn fills() -> Told {
 }
 
 async fn succeeded() -> Told {
-    let mut stage = Stage::new("")?;
-    stage.index.lock().set_ready("storage");
-    stage.hold_first(18)?;
+    let mut fixture = StatusFixture::new("")?;
+    fixture.index.lock().set_ready("storage");
+    fixture.hold_first(18)?;
     seconds(10).await;
-    same(stage.told.take().len(), 1)?;
-    let pressure = |stage: &Stage| -> Result<Value, Failed> {
-        let status = stage.status("storage")?;
+    same(fixture.told.take().len(), 1)?;
+    let pressure = |fixture: &StatusFixture| -> Result<Value, Failed> {
+        let status = fixture.status("storage")?;
         let all = status["conditions"].as_array().cloned().unwrap_or_default();
         let found = all.into_iter().find(|one| one["type"] == "AddressPressure");
         Ok(found.map_or(Value::Null, |one| one["reason"].clone()))
     };
-    same(pressure(&stage)?, json!("NearlyFull"))?;
-    let writes = stage.writes("addresspools");
+    same(pressure(&fixture)?, json!("NearlyFull"))?;
+    let writes = fixture.writes("addresspools");
     // One leader after another: a new process, and one that led before.
-    stage.leads.send_replace(false);
+    fixture.leads.send_replace(false);
     seconds(10).await;
-    stage.leads.send_replace(true);
+    fixture.leads.send_replace(true);
     seconds(10).await;
-    stage.stop.cancel();
+    fixture.stop.cancel();
     let next = CancellationToken::new();
-    tokio::spawn(stage.writer().run(next.clone()));
+    tokio::spawn(fixture.writer().run(next.clone()));
     seconds(10).await;
-    same(stage.told.take(), Vec::new())?;
-    same(stage.writes("addresspools"), writes)?;
+    same(fixture.told.take(), Vec::new())?;
+    same(fixture.writes("addresspools"), writes)?;
     // A worse state is reported, and so is a recovery.
-    stage.hold_first(20)?;
+    fixture.hold_first(20)?;
     seconds(10).await;
-    same(stage.told.take().len(), 1)?;
-    same(pressure(&stage)?, json!("Exhausted"))?;
-    stage.hold_first(10)?;
+    same(fixture.told.take().len(), 1)?;
+    same(pressure(&fixture)?, json!("Exhausted"))?;
+    fixture.hold_first(10)?;
     seconds(10).await;
-    same(pressure(&stage)?, Value::Null)?;
+    same(pressure(&fixture)?, Value::Null)?;
     // Another replica led, and the pool was emptier meanwhile.
     next.cancel();
-    tokio::spawn(stage.writer().run(CancellationToken::new()));
-    stage.hold_first(18)?;
+    tokio::spawn(fixture.writer().run(CancellationToken::new()));
+    fixture.hold_first(18)?;
     seconds(10).await;
-    let told = stage.told.take();
+    let told = fixture.told.take();
     same(told.len(), 1)?;
     holds(told[0].contains("PoolNearlyFull"), &told)
 }

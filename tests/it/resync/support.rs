@@ -37,13 +37,13 @@ where
 
 /// A wall clock that follows tokio's time, and can be set.
 #[derive(Clone)]
-pub(super) struct Wall {
+pub(super) struct SettableClock {
     began: Instant,
     start: Timestamp,
     offset: Arc<AtomicI64>,
 }
 
-impl Wall {
+impl SettableClock {
     /// Returns a clock that shows this time now.
     pub(super) fn at(now: &str) -> Result<Self, Failed> {
         Ok(Self {
@@ -90,9 +90,9 @@ impl Wall {
 
 /// Collects the emitted events.
 #[derive(Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<Vec<String>>>);
+pub(super) struct RecordingSink(Arc<Mutex<Vec<String>>>);
 
-impl Notices for Kept {
+impl Notices for RecordingSink {
     fn notice(&self, about: ObjectRef, gravity: Gravity, reason: &'static str, message: String) {
         let line = format!(
             "{gravity:?} {} {}: {reason}: {message}",
@@ -105,7 +105,7 @@ impl Notices for Kept {
     }
 }
 
-impl Kept {
+impl RecordingSink {
     /// Returns the events since the last call.
     pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -113,9 +113,9 @@ impl Kept {
 }
 
 /// A registry whose metrics are read in the text format.
-pub(super) struct Scraped(Registry);
+pub(super) struct MetricReader(Registry);
 
-impl Scraped {
+impl MetricReader {
     pub(super) fn of(collector: Box<dyn Collector>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(collector);

@@ -3,27 +3,31 @@
 use std::{sync::LazyLock, time::Duration};
 
 use super::{
-    cluster::World,
-    rng::Dice,
-    scenario::{Cast, Weather},
+    cluster::SimCluster,
+    rng::Rng,
+    scenario::{Actors, FaultProfile},
 };
-use crate::api_server::{Asked, Failure, FaultAction};
+use crate::api_server::{FaultAction, InjectedFailure, ResourceRequest};
 
 const MIGRATIONS: &str = "virtualmachineinstancemigrations";
 
-impl World {
+impl SimCluster {
     /// Injects random faults into requests.
-    pub(super) fn blow(&self) {
-        let (dice, weather, log) = (self.dice.fork(), self.plan.weather, self.log.clone());
+    pub(super) fn inject_faults(&self) {
+        let (rng, fault_profile, log) = (
+            self.rng.fork(),
+            self.scenario.fault_profile,
+            self.log.clone(),
+        );
         // Requests about migrations have a sequence of their own, so that scenarios without
         // migrations stayed as they were before this was added.
-        let (apart, cast) = (dice.beside(), self.plan.cast);
+        let (apart, actors) = (rng.derive(), self.scenario.actors);
         self.server.faults(move |asked| {
-            let dice = match asked.resource == MIGRATIONS && cast == Cast::Pods {
+            let rng = match asked.resource == MIGRATIONS && actors == Actors::Pods {
                 true => &apart,
-                false => &dice,
+                false => &rng,
             };
-            if tells_all() {
+            if logs_requests() {
                 let name = asked.name.as_deref().unwrap_or_default();
                 let about = [
                     &*asked.client,
@@ -32,81 +36,81 @@ impl World {
                     &asked.subresource,
                     name,
                 ];
-                log.say(about.join(" "));
+                log.record(about.join(" "));
             }
-            let harm = match weather {
-                Weather::Calm => 0,
-                Weather::Rough => 4,
-                Weather::Storm => 15,
+            let harm = match fault_profile {
+                FaultProfile::Calm => 0,
+                FaultProfile::Rough => 4,
+                FaultProfile::Storm => 15,
             };
-            if asked.client.starts_with("replica") && dice.percent(harm) {
-                return Some(of_replica(dice, asked));
+            if asked.client.starts_with("replica") && rng.percent(harm) {
+                return Some(of_replica(rng, asked));
             }
-            if !asked.client.starts_with("replica") && dice.percent(harm / 2) {
-                return Some(of_others(dice, asked));
+            if !asked.client.starts_with("replica") && rng.percent(harm / 2) {
+                return Some(of_others(rng, asked));
             }
-            Some(FaultAction::slow(dice.millis(0, 6), dice.millis(0, 4)))
+            Some(FaultAction::slow(rng.millis(0, 6), rng.millis(0, 4)))
         });
     }
 }
 
 /// Returns true if requests are logged, too, which shows where two runs diverge.
-fn tells_all() -> bool {
+fn logs_requests() -> bool {
     static TOLD: LazyLock<bool> = LazyLock::new(|| std::env::var_os("NADMIT_TRACE").is_some());
     *TOLD
 }
 
 /// Returns a random delay that is mostly short.
-fn time(dice: &Dice) -> Duration {
-    match dice.below(10) {
-        0..6 => dice.millis(1, 100),
-        6..9 => dice.millis(100, 3_500),
-        _ => dice.millis(3_500, 20_000),
+fn time(rng: &Rng) -> Duration {
+    match rng.below(10) {
+        0..6 => rng.millis(1, 100),
+        6..9 => rng.millis(100, 3_500),
+        _ => rng.millis(3_500, 20_000),
     }
 }
 
-fn of_replica(dice: &Dice, asked: &Asked) -> FaultAction {
+fn of_replica(rng: &Rng, asked: &ResourceRequest) -> FaultAction {
     if asked.verb == "watch" {
-        return match dice.below(3) {
-            0 => FaultAction::dropped(time(dice)),
-            1 => FaultAction::lagging(dice.millis(10, 5_000)),
-            _ => failure(dice, asked).into(),
+        return match rng.below(3) {
+            0 => FaultAction::dropped(time(rng)),
+            1 => FaultAction::lagging(rng.millis(10, 5_000)),
+            _ => failure(rng, asked).into(),
         };
     }
-    match dice.below(6) {
-        0 => FaultAction::slow(time(dice), time(dice)),
-        1 | 2 => failure(dice, asked).into(),
-        3 | 4 if asked.writes() => FaultAction::lost(silence(dice)),
-        5 if asked.writes() => FaultAction::later(time(dice), silence(dice)),
-        _ => silence(dice).into(),
+    match rng.below(6) {
+        0 => FaultAction::slow(time(rng), time(rng)),
+        1 | 2 => failure(rng, asked).into(),
+        3 | 4 if asked.writes() => FaultAction::lost(silence(rng)),
+        5 if asked.writes() => FaultAction::later(time(rng), silence(rng)),
+        _ => silence(rng).into(),
     }
 }
 
-fn of_others(dice: &Dice, asked: &Asked) -> FaultAction {
-    match dice.below(4) {
-        0 => FaultAction::slow(time(dice), time(dice)),
-        1 if asked.writes() => FaultAction::lost(silence(dice)),
-        2 if asked.writes() => FaultAction::later(time(dice), silence(dice)),
-        _ => failure(dice, asked).into(),
+fn of_others(rng: &Rng, asked: &ResourceRequest) -> FaultAction {
+    match rng.below(4) {
+        0 => FaultAction::slow(time(rng), time(rng)),
+        1 if asked.writes() => FaultAction::lost(silence(rng)),
+        2 if asked.writes() => FaultAction::later(time(rng), silence(rng)),
+        _ => failure(rng, asked).into(),
     }
 }
 
 /// Returns a failure without an effect.
-fn failure(dice: &Dice, asked: &Asked) -> Failure {
-    match dice.below(4) {
-        0 => Failure::TooManyRequests(dice.between(1, 2)),
-        1 if asked.verb == "update" => Failure::Conflict,
-        2 => Failure::Unavailable,
-        _ => Failure::Internal,
+fn failure(rng: &Rng, asked: &ResourceRequest) -> InjectedFailure {
+    match rng.below(4) {
+        0 => InjectedFailure::TooManyRequests(rng.between(1, 2)),
+        1 if asked.verb == "update" => InjectedFailure::Conflict,
+        2 => InjectedFailure::Unavailable,
+        _ => InjectedFailure::Internal,
     }
 }
 
 /// Returns a failure that leaves open whether the request took effect.
-fn silence(dice: &Dice) -> Failure {
-    match dice.below(5) {
-        0 => Failure::Timeout,
-        1 => Failure::Internal,
-        2 => Failure::Silence,
-        _ => Failure::Connection,
+fn silence(rng: &Rng) -> InjectedFailure {
+    match rng.below(5) {
+        0 => InjectedFailure::Timeout,
+        1 => InjectedFailure::Internal,
+        2 => InjectedFailure::Silence,
+        _ => InjectedFailure::Connection,
     }
 }

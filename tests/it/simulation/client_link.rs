@@ -15,19 +15,19 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service};
 
-use super::event_log::Log;
+use super::event_log::EventLog;
 use crate::api_server::ApiServer;
 
 /// The link that a replica's client sends its requests through. Once cut, nothing passes, not even
 /// from tasks that its replica left behind, as if its process had ended.
 #[derive(Clone)]
-pub(super) struct Wire {
+pub(super) struct ClientLink {
     pub(super) server: ApiServer,
     pub(super) cut: CancellationToken,
-    pub(super) log: Log,
+    pub(super) log: EventLog,
 }
 
-impl Service<Request<kube::client::Body>> for Wire {
+impl Service<Request<kube::client::Body>> for ClientLink {
     type Response = Response<Body>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
@@ -55,7 +55,7 @@ impl Service<Request<kube::client::Body>> for Wire {
     }
 }
 
-impl Wire {
+impl ClientLink {
     /// Checks that updates and deletes of a record name the version that they were decided on.
     fn inspect(&self, parts: &Parts, body: &Bytes) {
         let path = parts.uri.path();

@@ -17,28 +17,28 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
 use super::{
-    event_log::Log,
-    nodes::Node,
-    replicas::Slot,
-    rng::Dice,
-    scenario::{Cast, Plan},
+    event_log::EventLog,
+    nodes::SimNode,
+    replicas::ReplicaSlot,
+    rng::Rng,
+    scenario::{Actors, Scenario},
 };
 use crate::api_server::ApiServer;
 
 /// The time that a caller waits for the API server.
-const PATIENCE: Duration = Duration::from_secs(34);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(34);
 
 pub(super) const ALLOCATIONS: &str = "addressallocations.nadmit.io";
 
 /// The state that all actors share.
-pub(super) struct World {
+pub(super) struct SimCluster {
     pub(super) server: ApiServer,
-    pub(super) plan: Plan,
-    pub(super) log: Log,
-    pub(super) dice: Dice,
+    pub(super) scenario: Scenario,
+    pub(super) log: EventLog,
+    pub(super) rng: Rng,
     pub(super) began: Instant,
-    pub(super) replicas: Mutex<Vec<Slot>>,
-    pub(super) nodes: Mutex<Vec<Node>>,
+    pub(super) replicas: Mutex<Vec<ReplicaSlot>>,
+    pub(super) nodes: Mutex<Vec<SimNode>>,
     /// The addresses that the replicas of sets had when they first ran.
     pub(super) sticky: Mutex<BTreeMap<String, Vec<String>>>,
     /// A copy of all records, made at some point of the scenario.
@@ -49,23 +49,23 @@ pub(super) struct World {
 }
 
 /// A response; the code is 0 if there was none.
-pub(super) struct Answered {
+pub(super) struct SimResponse {
     pub(super) code: u16,
     pub(super) body: Value,
 }
 
-impl World {
+impl SimCluster {
     /// Returns a cluster with its objects and nodes, without replicas.
-    pub(super) fn new(seed: u64, cast: Cast) -> Arc<Self> {
-        let dice = Dice::of(seed);
-        let plan = Plan::draw(&dice.fork(), cast);
-        let (server, log) = (ApiServer::new(), Log::begin());
+    pub(super) fn new(seed: u64, actors: Actors) -> Arc<Self> {
+        let rng = Rng::of(seed);
+        let scenario = Scenario::draw(&rng.fork(), actors);
+        let (server, log) = (ApiServer::new(), EventLog::begin());
         let lines = log.clone();
-        server.log(move |line| lines.say(line));
-        let world = Arc::new(Self {
+        server.log(move |line| lines.record(line));
+        let cluster = Arc::new(Self {
             server,
             log,
-            dice,
+            rng,
             began: Instant::now(),
             replicas: Mutex::default(),
             nodes: Mutex::default(),
@@ -73,18 +73,18 @@ impl World {
             copy: Mutex::default(),
             closed: AtomicBool::new(false),
             healed: AtomicBool::new(false),
-            plan,
+            scenario,
         });
         for namespace in super::scenario::NAMESPACES {
-            world
+            cluster
                 .server
                 .namespace(namespace, &[("nadmit.io/injection", "enabled")]);
         }
-        for object in world.plan.objects() {
-            world.server.put(object);
+        for object in cluster.scenario.objects() {
+            cluster.server.put(object);
         }
-        world.log.say(format_args!("{:?}", world.plan));
-        world
+        cluster.log.record(format_args!("{:?}", cluster.scenario));
+        cluster
     }
 
     pub(super) fn lock<'m, T>(&self, of: &'m Mutex<T>) -> MutexGuard<'m, T> {
@@ -95,7 +95,7 @@ impl World {
     pub(super) fn heal(&self) {
         self.healed.store(true, Ordering::Relaxed);
         self.server.heal();
-        self.log.say("everything is mended");
+        self.log.record("everything is mended");
     }
 
     /// Returns true if the faults have been removed.
@@ -116,8 +116,8 @@ impl World {
         method: &str,
         path: &str,
         body: &Value,
-    ) -> Answered {
-        let lost = |why: String| Answered {
+    ) -> SimResponse {
+        let lost = |why: String| SimResponse {
             code: 0,
             body: json!({"message": why}),
         };
@@ -135,13 +135,13 @@ impl World {
             Err(error) => return lost(error.to_string()),
         };
         let answering = self.server.named(client).oneshot(request);
-        let (code, bytes) = match timeout(PATIENCE, answering).await {
+        let (code, bytes) = match timeout(REQUEST_TIMEOUT, answering).await {
             Ok(Ok(answer)) => (answer.status().as_u16(), answer.into_body().collect().await),
             Ok(Err(error)) => return lost(error.to_string()),
             Err(_) => return lost("no answer in time".to_owned()),
         };
         match bytes {
-            Ok(bytes) => Answered {
+            Ok(bytes) => SimResponse {
                 code,
                 body: serde_json::from_slice(&bytes.to_bytes()).unwrap_or_default(),
             },
@@ -149,11 +149,11 @@ impl World {
         }
     }
 
-    pub(super) async fn post(&self, client: &str, path: &str, body: &Value) -> Answered {
+    pub(super) async fn post(&self, client: &str, path: &str, body: &Value) -> SimResponse {
         self.ask(client, "POST", path, body).await
     }
 
-    pub(super) async fn patch(&self, client: &str, path: &str, body: &Value) -> Answered {
+    pub(super) async fn patch(&self, client: &str, path: &str, body: &Value) -> SimResponse {
         self.ask(client, "PATCH", path, body).await
     }
 
@@ -174,7 +174,7 @@ impl World {
     }
 }
 
-impl Answered {
+impl SimResponse {
     pub(super) fn is_done(&self) -> bool {
         (200..300).contains(&self.code)
     }

@@ -9,30 +9,30 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    cluster::{ALLOCATIONS, World, full_name, meta, node_of, path_of},
-    rng::Dice,
+    cluster::{ALLOCATIONS, SimCluster, full_name, meta, node_of, path_of},
+    rng::Rng,
     scenario::NAMESPACES,
 };
 
-impl World {
+impl SimCluster {
     /// Copies all records on the first call; later calls restore that copy. As when etcd is
     /// restored, no replica runs meanwhile.
-    pub(super) async fn copy_or_restore(self: &Arc<Self>, dice: &Dice) {
+    pub(super) async fn copy_or_restore(self: &Arc<Self>, rng: &Rng) {
         let copy = self.lock(&self.copy).take();
         let Some(copy) = copy else {
             let copy = self.allocations();
             self.log
-                .say(format_args!("{} records are copied", copy.len()));
+                .record(format_args!("{} records are copied", copy.len()));
             *self.lock(&self.copy) = Some(copy);
             return;
         };
         self.closed.store(true, Ordering::Relaxed);
-        for number in 0..self.plan.replicas {
+        for number in 0..self.scenario.replicas {
             self.kill(number);
         }
-        sleep(dice.millis(100, 30_000)).await;
+        sleep(rng.millis(100, 30_000)).await;
         self.log
-            .say(format_args!("{} records are restored", copy.len()));
+            .record(format_args!("{} records are restored", copy.len()));
         for object in self.allocations() {
             if !copy
                 .iter()
@@ -47,20 +47,20 @@ impl World {
         // Sticky addresses without a pod were lost with the newer records.
         self.lock(&self.sticky).clear();
         self.forget_the_gone();
-        let pause = dice.millis(100, 20_000);
-        for number in 0..self.plan.replicas {
-            let world = Arc::clone(self);
+        let pause = rng.millis(100, 20_000);
+        for number in 0..self.scenario.replicas {
+            let cluster = Arc::clone(self);
             tokio::spawn(async move {
                 sleep(pause).await;
-                world.closed.store(false, Ordering::Relaxed);
-                world.start(number);
+                cluster.closed.store(false, Ordering::Relaxed);
+                cluster.start(number);
             });
         }
         // Replicas start again once what is in use is recorded.
-        let world = Arc::clone(self);
+        let cluster = Arc::clone(self);
         tokio::spawn(async move {
             for _ in 0..400 {
-                world.forget_the_gone();
+                cluster.forget_the_gone();
                 sleep(Duration::from_millis(200)).await;
             }
         });
@@ -79,21 +79,21 @@ impl World {
         let Some(name) = self.clear_node(number) else {
             return;
         };
-        let world = Arc::clone(self);
+        let cluster = Arc::clone(self);
         tokio::spawn(async move {
             let path = format!("/api/v1/nodes/{name}");
-            while world.server.stored("nodes", "", &name).is_some() {
-                world.ask("operator", "DELETE", &path, &json!({})).await;
+            while cluster.server.stored("nodes", "", &name).is_some() {
+                cluster.ask("operator", "DELETE", &path, &json!({})).await;
             }
-            world.log.say(format_args!("{name} is taken away"));
+            cluster.log.record(format_args!("{name} is taken away"));
             sleep(Duration::from_secs(20)).await;
-            let pods = world.pods();
+            let pods = cluster.pods();
             for pod in pods.iter().filter(|pod| node_of(pod) == Some(&name)) {
-                if world.server.stored("nodes", "", &name).is_none() {
+                if cluster.server.stored("nodes", "", &name).is_none() {
                     let options = json!({
                         "gracePeriodSeconds": 0, "preconditions": {"uid": meta(pod, "uid")},
                     });
-                    world
+                    cluster
                         .ask("collector", "DELETE", &path_of(pod), &options)
                         .await;
                 }
@@ -102,39 +102,45 @@ impl World {
     }
 
     /// Deletes a set and its pods; a set of the same name and size is created at once.
-    pub(super) fn delete_set(self: &Arc<Self>, dice: &Dice) {
-        let namespace = dice.pick(&NAMESPACES).copied().unwrap_or_default();
+    pub(super) fn delete_set(self: &Arc<Self>, rng: &Rng) {
+        let namespace = rng.pick(&NAMESPACES).copied().unwrap_or_default();
         let Some(mut set) = self.server.stored("statefulsets.apps", namespace, "set") else {
             return;
         };
-        let (world, uid) = (Arc::clone(self), meta(&set, "uid").to_owned());
-        let pause = dice.millis(100, 60_000);
+        let (cluster, uid) = (Arc::clone(self), meta(&set, "uid").to_owned());
+        let pause = rng.millis(100, 60_000);
         tokio::spawn(async move {
             let path = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/set");
-            while world
+            while cluster
                 .server
                 .stored("statefulsets.apps", namespace, "set")
                 .is_some()
             {
-                world.ask("user", "DELETE", &path, &json!({})).await;
+                cluster.ask("user", "DELETE", &path, &json!({})).await;
             }
-            world.log.say(format_args!("{namespace}/set is deleted"));
-            for pod in world.pods() {
+            cluster
+                .log
+                .record(format_args!("{namespace}/set is deleted"));
+            for pod in cluster.pods() {
                 if pod["metadata"]["ownerReferences"][0]["uid"] == uid {
-                    world.log.say(format_args!("{} with it", full_name(&pod)));
+                    cluster
+                        .log
+                        .record(format_args!("{} with it", full_name(&pod)));
                     let options = json!({"preconditions": {"uid": meta(&pod, "uid")}});
-                    world
+                    cluster
                         .ask("collector", "DELETE", &path_of(&pod), &options)
                         .await;
                 }
             }
             sleep(pause).await;
-            world
-                .lock(&world.sticky)
+            cluster
+                .lock(&cluster.sticky)
                 .retain(|name, _| !name.starts_with(&format!("{namespace}/set-")));
             set["metadata"] = json!({"name": "set", "namespace": namespace});
-            world.server.put(set);
-            world.log.say(format_args!("{namespace}/set is made anew"));
+            cluster.server.put(set);
+            cluster
+                .log
+                .record(format_args!("{namespace}/set is made anew"));
         });
     }
 }

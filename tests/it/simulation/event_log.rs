@@ -8,23 +8,23 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 /// The maximum length of the log. A scenario that comes to rest writes a few thousand lines.
-const MOST: usize = 50_000;
+const MAX_LINES: usize = 50_000;
 
 /// The events of a scenario, in order. Clones share the log.
 #[derive(Clone)]
-pub(super) struct Log(Arc<Inner>);
+pub(super) struct EventLog(Arc<EventLogState>);
 
-struct Inner {
+struct EventLogState {
     began: Instant,
     lines: Mutex<Vec<String>>,
     broken: Mutex<Option<String>>,
     full: Notify,
 }
 
-impl Log {
+impl EventLog {
     /// Starts an empty log now.
     pub(super) fn begin() -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(EventLogState {
             began: Instant::now(),
             lines: Mutex::default(),
             broken: Mutex::default(),
@@ -33,13 +33,13 @@ impl Log {
     }
 
     /// Appends a line, with the time since the start in seconds.
-    pub(super) fn say(&self, line: impl Display) {
+    pub(super) fn record(&self, line: impl Display) {
         let at = self.0.began.elapsed().as_millis();
         let line = format!("{:>6}.{:03} {line}", at / 1000, at % 1000);
         let lines = self.0.lines.lock();
         let mut lines = lines.unwrap_or_else(PoisonError::into_inner);
         lines.push(line);
-        if lines.len() == MOST {
+        if lines.len() == MAX_LINES {
             self.0.full.notify_one();
         }
     }
@@ -52,7 +52,7 @@ impl Log {
 
     /// Records a violated invariant. Only the first one counts.
     pub(super) fn broken(&self, what: impl Display) {
-        self.say(format_args!("BROKEN {what}"));
+        self.record(format_args!("BROKEN {what}"));
         let broken = self.0.broken.lock();
         let mut broken = broken.unwrap_or_else(PoisonError::into_inner);
         broken.get_or_insert_with(|| what.to_string());

@@ -11,32 +11,32 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
-    cluster::{World, full_name, has_ended, is_going, meta, node_of},
+    cluster::{SimCluster, full_name, has_ended, is_going, meta, node_of},
     machines::machine_of,
     nodes::NETWORKS,
-    scenario::{Cast, POOL},
+    scenario::{Actors, POOL},
 };
 
 /// The time without faults before the invariants are checked.
-const QUIET: Duration = Duration::from_secs(8 * 60);
+const QUIET_PERIOD: Duration = Duration::from_secs(8 * 60);
 /// The number of slices that a sliced pool is cut into.
 const SLICES: usize = 4;
 
-impl World {
+impl SimCluster {
     /// Removes all faults, waits, and checks the invariants.
-    pub(super) async fn conclude(self: &Arc<Self>) {
+    pub(super) async fn check_invariants(self: &Arc<Self>) {
         self.heal();
-        for number in 0..self.plan.nodes {
+        for number in 0..self.scenario.nodes {
             self.bring_back(number);
         }
         // A restore may still hold replicas back.
         self.closed.store(false, Ordering::Relaxed);
-        for number in 0..self.plan.replicas {
+        for number in 0..self.scenario.replicas {
             self.start(number);
         }
         self.appoint(&[true, false, false]);
-        sleep(QUIET).await;
-        if self.plan.cast == Cast::Machines {
+        sleep(QUIET_PERIOD).await;
+        if self.scenario.actors == Actors::Machines {
             self.wait_for_machines().await;
         }
         self.check_objects();
@@ -54,7 +54,7 @@ impl World {
         };
         for _ in 0..20 {
             let before = uids();
-            sleep(Duration::from_secs(self.plan.quarantine + 60)).await;
+            sleep(Duration::from_secs(self.scenario.quarantine + 60)).await;
             if uids() == before {
                 return;
             }
@@ -98,7 +98,7 @@ impl World {
             let pod = self.living(&spec["pod"]["uid"]);
             let owned = if holder["reservation"].is_object() {
                 self.is_reserved(&holder["reservation"], &spec["address"])
-            } else if holder["replica"].is_object() && self.plan.sticky {
+            } else if holder["replica"].is_object() && self.scenario.sticky {
                 let (namespace, name) = (
                     &holder["replica"]["namespace"],
                     &holder["replica"]["statefulSet"],
@@ -118,8 +118,8 @@ impl World {
                 );
                 let mac = text(&spec["address"]).len() == 17;
                 let keeps = match mac {
-                    true => self.plan.machines_keep_macs(),
-                    false => self.plan.machines_keep_ips(),
+                    true => self.scenario.machines_keep_macs(),
+                    false => self.scenario.machines_keep_ips(),
                 };
                 pod.is_some() || (keeps && self.has_machine(&namespace, &name))
             } else {
@@ -229,7 +229,7 @@ impl World {
     }
 
     fn is_strict(&self) -> bool {
-        self.plan.pool["strictSlices"] == true
+        self.scenario.pool["strictSlices"] == true
     }
 
     /// Returns the addresses recorded for a pod, in the form that containers use.
@@ -248,7 +248,7 @@ impl World {
     }
 
     fn held_where(&self, is_held: impl Fn(&Value) -> bool) -> BTreeSet<String> {
-        let space = self.plan.space();
+        let space = self.scenario.space();
         let mut held = BTreeSet::new();
         for object in self.allocations() {
             let spec = &object["spec"];
@@ -283,7 +283,7 @@ impl World {
         let reached =
             !self.is_strict() || slices.len() < SLICES || self.ready_nodes().iter().all(in_reach);
         let roomy = reached && usages.iter().all(|usage| usage.free >= 2);
-        let limit = self.plan.pool["maxPerNamespace"]
+        let limit = self.scenario.pool["maxPerNamespace"]
             .as_u64()
             .unwrap_or(u64::MAX);
         let used = |namespace: &str| {
@@ -291,7 +291,7 @@ impl World {
             let own = recorded.filter(|(record, _)| **record.holder.namespace() == *namespace);
             own.count() as u64
         };
-        let each = 4 * self.plan.families as u64;
+        let each = 4 * self.scenario.families as u64;
         all.filter(|namespace| roomy && used(namespace) + each <= limit)
             .collect()
     }
@@ -299,7 +299,7 @@ impl World {
     /// L3: a replica of a set keeps its addresses.
     pub(super) fn check_sticky(&self, pod: &Value, addresses: &[String]) {
         let owned = pod["metadata"]["ownerReferences"][0]["kind"] == "StatefulSet";
-        if !owned || !self.plan.sticky {
+        if !owned || !self.scenario.sticky {
             return;
         }
         let name = full_name(pod);
@@ -316,7 +316,7 @@ impl World {
 
     /// L3: a machine keeps its MAC and, if the pool retains them, its addresses.
     pub(super) fn check_machine(&self, pod: &Value, addresses: &[String]) {
-        let Some(machine) = machine_of(pod).filter(|_| self.plan.machines_keep_macs()) else {
+        let Some(machine) = machine_of(pod).filter(|_| self.scenario.machines_keep_macs()) else {
             return;
         };
         let name = machine.rsplit('/').next().unwrap_or_default();
@@ -326,7 +326,7 @@ impl World {
         let is_mac = |one: &&String| one.rsplit('|').next().is_some_and(|one| one.len() == 17);
         let kept = addresses.iter();
         let kept: Vec<String> = kept
-            .filter(|one| self.plan.machines_keep_ips() || is_mac(one))
+            .filter(|one| self.scenario.machines_keep_ips() || is_mac(one))
             .cloned()
             .collect();
         let mut sticky = self.lock(&self.sticky);
@@ -340,7 +340,7 @@ impl World {
     }
 
     /// Forgets the sticky addresses of a replica, which may get others from now on.
-    pub(super) fn excuse(&self, name: &str) {
+    pub(super) fn forget_sticky(&self, name: &str) {
         self.lock(&self.sticky).insert(name.to_owned(), Vec::new());
     }
 }

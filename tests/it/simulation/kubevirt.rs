@@ -10,16 +10,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{World, has_ended, is_going, meta, node_of, path_of},
+    cluster::{SimCluster, has_ended, is_going, meta, node_of, path_of},
     machines::{INSTANCES, MACHINES, MIGRATION_UID, MIGRATIONS, launcher, machine_of, set_target},
     nodes::STATUS,
-    rng::Dice,
+    rng::Rng,
 };
 
 /// How many looks a migration may take until its target runs.
-const PATIENCE: u64 = 40;
+const MAX_MIGRATION_STEPS: u64 = 40;
 
-impl World {
+impl SimCluster {
     /// Whether a pod is the source of a migration.
     pub(super) fn is_source(&self, pod: &Value) -> bool {
         let all = self.server.all(MIGRATIONS);
@@ -93,7 +93,7 @@ impl World {
             let answer = self.post("virt-controller", &path, &pod).await;
             let told = answer.told();
             self.log
-                .say(format_args!("launcher of {namespace}/{name}: {told}"));
+                .record(format_args!("launcher of {namespace}/{name}: {told}"));
             if answer.is_done() {
                 self.mark(INSTANCES, instance, "Running");
             }
@@ -117,12 +117,12 @@ impl World {
             stored["status"]["phase"] = json!(phase);
             self.server.put(stored);
             self.log
-                .say(format_args!("{resource} {namespace}/{name}: {phase}"));
+                .record(format_args!("{resource} {namespace}/{name}: {phase}"));
         }
     }
 
     /// Brings a migration on.
-    async fn bring_on(&self, migration: &Value, dice: &Dice) {
+    async fn bring_on(&self, migration: &Value, rng: &Rng) {
         let (namespace, uid) = (meta(migration, "namespace"), meta(migration, "uid"));
         let name = migration["spec"]["vmiName"].as_str().unwrap_or_default();
         let instance = self.server.stored(INSTANCES, namespace, name);
@@ -142,7 +142,7 @@ impl World {
             "Pending" => {
                 let looks = migration["status"]["looks"].as_u64().unwrap_or(0);
                 if instance.is_none()
-                    || looks > PATIENCE
+                    || looks > MAX_MIGRATION_STEPS
                     || (source_pod.is_none() && target.is_some())
                 {
                     return failed();
@@ -163,15 +163,15 @@ impl World {
                         let answer = self.post("virt-controller", &path, &pod).await;
                         let told = answer.told();
                         self.log
-                            .say(format_args!("target of {namespace}/{name}: {told}"));
+                            .record(format_args!("target of {namespace}/{name}: {told}"));
                     }
                     _ => drop(self.server.put(looked)),
                 }
             }
             "Running" => match (source_pod, target) {
                 (Some(source), Some(target)) if runs(source) && runs(target) => {
-                    if dice.percent(40) {
-                        let moved = dice.percent(80);
+                    if rng.percent(40) {
+                        let moved = rng.percent(80);
                         self.mark(
                             MIGRATIONS,
                             migration,
@@ -179,7 +179,7 @@ impl World {
                         );
                     }
                 }
-                (Some(_), Some(_)) if dice.percent(95) => {}
+                (Some(_), Some(_)) if rng.percent(95) => {}
                 _ => failed(),
             },
             phase => {
@@ -189,7 +189,7 @@ impl World {
                     source_pod
                 };
                 match over {
-                    None if dice.percent(20) => self.remove(MIGRATIONS, migration).await,
+                    None if rng.percent(20) => self.remove(MIGRATIONS, migration).await,
                     None => {}
                     // Its guest is gone, or never was there.
                     Some(pod) if phase == "Failed" => {
@@ -211,22 +211,22 @@ impl World {
 }
 
 /// Does what KubeVirt's controllers do, for as long as the history lasts.
-pub(super) async fn virt_controller(world: Arc<World>, dice: Dice) {
+pub(super) async fn virt_controller(cluster: Arc<SimCluster>, rng: Rng) {
     loop {
-        world.pause(dice.millis(300, 2_000)).await;
-        for machine in world.server.all(MACHINES) {
-            world.make_instance(&machine);
+        cluster.pause(rng.millis(300, 2_000)).await;
+        for machine in cluster.server.all(MACHINES) {
+            cluster.make_instance(&machine);
         }
-        for instance in world.server.all(INSTANCES) {
-            world.run_instance(&instance).await;
+        for instance in cluster.server.all(INSTANCES) {
+            cluster.run_instance(&instance).await;
         }
-        for migration in world.server.all(MIGRATIONS) {
-            world.bring_on(&migration, &dice).await;
+        for migration in cluster.server.all(MIGRATIONS) {
+            cluster.bring_on(&migration, &rng).await;
         }
-        for pod in world.pods() {
+        for pod in cluster.pods() {
             let poses = meta(&pod, "name").starts_with("posing-");
-            if poses && !is_going(&pod) && (dice.percent(10) || world.is_healed()) {
-                world.delete_pod(&pod).await;
+            if poses && !is_going(&pod) && (rng.percent(10) || cluster.is_healed()) {
+                cluster.delete_pod(&pod).await;
             }
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{World, full_name, meta},
+    cluster::{SimCluster, full_name, meta},
     nodes::NETWORKS,
-    rng::Dice,
+    rng::Rng,
     scenario::{NAMESPACES, NETWORK},
 };
 
@@ -18,27 +18,27 @@ pub(super) const MIGRATION_UID: &str = "kubevirt.io/migrationJobUID";
 /// The names of the machines in each namespace.
 const NAMES: [&str; 2] = ["vm-0", "vm-1"];
 
-impl World {
+impl SimCluster {
     /// Creates the machines of a scenario.
-    pub(super) fn make_machines(&self, dice: &Dice) {
+    pub(super) fn make_machines(&self, rng: &Rng) {
         for namespace in NAMESPACES {
             for name in NAMES {
-                self.server.put(machine(namespace, name, dice.percent(70)));
+                self.server.put(machine(namespace, name, rng.percent(70)));
             }
         }
     }
 
     /// Performs one random action on a machine.
-    pub(super) fn machine_step(self: &Arc<Self>, dice: &Dice) {
+    pub(super) fn machine_step(self: &Arc<Self>, rng: &Rng) {
         let machines = self.server.all(MACHINES);
-        let Some(machine) = dice.pick(&machines) else {
+        let Some(machine) = rng.pick(&machines) else {
             return;
         };
-        match dice.below(100) {
+        match rng.below(100) {
             0..12 => self.start_or_stop(machine),
-            12..35 => self.migrate(machine, dice),
-            35..39 => self.delete_machine(machine, dice),
-            39..52 => self.pose(machine, dice),
+            12..35 => self.migrate(machine, rng),
+            35..39 => self.delete_machine(machine, rng),
+            39..52 => self.create_impostor(machine, rng),
             _ => {}
         }
     }
@@ -48,11 +48,12 @@ impl World {
         let runs = machine["spec"]["running"] == true;
         machine["spec"]["running"] = json!(!runs);
         let (name, so) = (full_name(&machine), !runs);
-        self.log.say(format_args!("machine {name} is to run: {so}"));
+        self.log
+            .record(format_args!("machine {name} is to run: {so}"));
         self.server.put(machine);
     }
 
-    fn migrate(&self, machine: &Value, dice: &Dice) {
+    fn migrate(&self, machine: &Value, rng: &Rng) {
         let (namespace, name) = (meta(machine, "namespace"), meta(machine, "name"));
         let of_it = |one: &&Arc<Value>| {
             meta(one, "namespace") == namespace && one["spec"]["vmiName"] == name
@@ -61,8 +62,8 @@ impl World {
         if all.iter().filter(of_it).any(|one| !is_final(one)) {
             return;
         }
-        let migration = format!("migration-{}", dice.below(1_000_000));
-        self.log.say(format_args!(
+        let migration = format!("migration-{}", rng.below(1_000_000));
+        self.log.record(format_args!(
             "{migration} of {namespace}/{name} is asked for"
         ));
         self.server.put(json!({
@@ -73,20 +74,20 @@ impl World {
     }
 
     /// Deletes a machine; after a random delay a machine of the same name is created.
-    fn delete_machine(self: &Arc<Self>, machine: &Value, dice: &Dice) {
-        let (world, machine) = (Arc::clone(self), machine.clone());
-        let pause = dice.millis(100, 300_000);
+    fn delete_machine(self: &Arc<Self>, machine: &Value, rng: &Rng) {
+        let (cluster, machine) = (Arc::clone(self), machine.clone());
+        let pause = rng.millis(100, 300_000);
         tokio::spawn(async move {
             let (namespace, name) = (meta(&machine, "namespace"), meta(&machine, "name"));
-            world.remove(MACHINES, &machine).await;
-            world
+            cluster.remove(MACHINES, &machine).await;
+            cluster
                 .log
-                .say(format_args!("machine {namespace}/{name} is deleted"));
+                .record(format_args!("machine {namespace}/{name} is deleted"));
             tokio::time::sleep(pause).await;
-            world.server.put(self::machine(namespace, name, true));
-            world
+            cluster.server.put(self::machine(namespace, name, true));
+            cluster
                 .log
-                .say(format_args!("machine {namespace}/{name} is made anew"));
+                .record(format_args!("machine {namespace}/{name} is made anew"));
         });
     }
 
@@ -104,7 +105,7 @@ impl World {
     }
 
     /// Creates a user's pod that names the instance as its owner, and sometimes a migration.
-    fn pose(self: &Arc<Self>, machine: &Value, dice: &Dice) {
+    fn create_impostor(self: &Arc<Self>, machine: &Value, rng: &Rng) {
         let (namespace, name) = (meta(machine, "namespace"), meta(machine, "name"));
         let Some(instance) = self.server.stored(INSTANCES, namespace, name) else {
             return;
@@ -112,19 +113,19 @@ impl World {
         let mut pod = launcher(&instance);
         pod["metadata"]["generateName"] = json!("posing-");
         let migrations = self.server.all(MIGRATIONS);
-        if let Some(one) = dice.pick(&migrations).filter(|_| dice.percent(50)) {
+        if let Some(one) = rng.pick(&migrations).filter(|_| rng.percent(50)) {
             // The name of a migration may be guessed, its UID may not.
             set_target(&mut pod, meta(one, "name"), "guessed");
         }
-        if dice.percent(20) {
-            pod["spec"]["nodeName"] = json!(format!("node-{}", dice.below(3)));
+        if rng.percent(20) {
+            pod["spec"]["nodeName"] = json!(format!("node-{}", rng.below(3)));
         }
         let path = format!("/api/v1/namespaces/{namespace}/pods");
-        let world = Arc::clone(self);
+        let cluster = Arc::clone(self);
         tokio::spawn(async move {
-            let answer = world.post("user", &path, &pod).await;
+            let answer = cluster.post("user", &path, &pod).await;
             let told = answer.told();
-            world.log.say(format_args!(
+            cluster.log.record(format_args!(
                 "user: poses as {}: {told}",
                 full_name(&instance)
             ));
@@ -146,7 +147,7 @@ pub(super) fn is_target(pod: &Value) -> bool {
         && pod["metadata"]["labels"][MIGRATION_UID].is_string()
 }
 
-impl World {
+impl SimCluster {
     /// Returns the UID of the machine of this name; empty for an instance without a machine.
     pub(super) fn machine_uid(&self, namespace: &str, name: &str) -> Option<String> {
         let stored = self.server.stored(MACHINES, namespace, name)?;

@@ -54,31 +54,31 @@ use libtest_mimic::{Failed, Trial};
 use tokio::time::sleep;
 
 use self::{
-    cluster::World,
+    cluster::SimCluster,
     kubevirt::virt_controller,
-    scenario::Cast,
+    scenario::Actors,
     scheduler::scheduler,
     workloads::{set_controller, sets},
 };
 
 /// The number of tests that the seeds are divided among, to run in parallel.
-const TRIALS: u64 = 4;
+const TEST_COUNT: u64 = 4;
 /// The number of seeds in each test.
 const SEEDS: u64 = 50;
 /// The number of seeds with machines in each test.
-const SEEDS_OF_MACHINES: u64 = 20;
+const MACHINE_SEEDS: u64 = 20;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = of_seeds("seeds", Cast::Pods, SEEDS);
-    trials.extend(of_seeds("machines", Cast::Machines, SEEDS_OF_MACHINES));
+    let mut trials = of_seeds("seeds", Actors::Pods, SEEDS);
+    trials.extend(of_seeds("machines", Actors::Machines, MACHINE_SEEDS));
     let found = [
-        (Cast::Pods, regressions::SEEDS),
-        (Cast::Machines, regressions::SEEDS_OF_MACHINES),
+        (Actors::Pods, regressions::SEEDS),
+        (Actors::Machines, regressions::MACHINE_SEEDS),
     ];
-    for (cast, seeds) in found {
+    for (actors, seeds) in found {
         trials.extend(seeds.iter().map(|(seed, what)| {
             let name = format!("simulation::found::seed_{seed}::{what}");
-            Trial::test(name, move || told(*seed, cast).map(drop))
+            Trial::test(name, move || run_logged(*seed, actors).map(drop))
         }));
     }
     trials.push(Trial::test(
@@ -97,23 +97,23 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-fn of_seeds(group: &str, cast: Cast, count: u64) -> Vec<Trial> {
+fn of_seeds(group: &str, actors: Actors, count: u64) -> Vec<Trial> {
     let trial = |trial: u64| {
         let seeds = trial * count..(trial + 1) * count;
         let name = format!("simulation::{group}::from_{}", seeds.start);
         Trial::test(name, move || {
             let mut seeds = seeds.into_iter();
-            seeds.try_for_each(|seed| told(seed, cast).map(drop))
+            seeds.try_for_each(|seed| run_logged(seed, actors).map(drop))
         })
     };
-    (0..TRIALS).map(trial).collect()
+    (0..TEST_COUNT).map(trial).collect()
 }
 
 /// Returns the actors that the environment selects.
-fn cast() -> Cast {
+fn actors() -> Actors {
     match env::var_os("NADMIT_MACHINES") {
-        Some(_) => Cast::Machines,
-        None => Cast::Pods,
+        Some(_) => Actors::Machines,
+        None => Actors::Pods,
     }
 }
 
@@ -125,24 +125,24 @@ fn number(variable: &str) -> Option<u64> {
 fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
     let step = usize::try_from(step)?;
     for seed in (first..first + count).step_by(step) {
-        told(seed, cast())?;
+        run_logged(seed, actors())?;
     }
     Ok(())
 }
 
 /// Runs one scenario and prints its log.
 fn one(seed: u64) -> Result<(), Failed> {
-    let outcome = run(seed, cast())?;
+    let outcome = run(seed, actors())?;
     println!("{}", outcome.lines.join("\n"));
     outcome.verdict.map_or(Ok(()), |what| Err(what.into()))
 }
 
 /// Runs a scenario; the error has the last lines of its log.
-fn told(seed: u64, cast: Cast) -> Result<Outcome, Failed> {
-    let outcome = run(seed, cast)?;
-    let with = match cast {
-        Cast::Pods => "",
-        Cast::Machines => "NADMIT_MACHINES=1 ",
+fn run_logged(seed: u64, actors: Actors) -> Result<RunOutcome, Failed> {
+    let outcome = run(seed, actors)?;
+    let with = match actors {
+        Actors::Pods => "",
+        Actors::Machines => "NADMIT_MACHINES=1 ",
     };
     match &outcome.verdict {
         None => Ok(outcome),
@@ -156,12 +156,12 @@ fn told(seed: u64, cast: Cast) -> Result<Outcome, Failed> {
 fn twice() -> Result<(), Failed> {
     let seeds = number("NADMIT_SEED").map_or(1000..1006, |seed| seed..seed + 1);
     for seed in seeds {
-        let cast = if seed % 2 == 0 {
-            Cast::Pods
+        let actors = if seed % 2 == 0 {
+            Actors::Pods
         } else {
-            Cast::Machines
+            Actors::Machines
         };
-        let [first, second] = [run(seed, cast)?.lines, run(seed, cast)?.lines];
+        let [first, second] = [run(seed, actors)?.lines, run(seed, actors)?.lines];
         let differs = first.iter().zip(&second).position(|(a, b)| a != b);
         let differs = differs
             .or_else(|| (first.len() != second.len()).then_some(first.len().min(second.len())));
@@ -178,7 +178,7 @@ fn twice() -> Result<(), Failed> {
 }
 
 /// The outcome of a scenario.
-struct Outcome {
+struct RunOutcome {
     lines: Vec<String>,
     verdict: Option<String>,
 }
@@ -200,13 +200,13 @@ fn notice_panics() {
     PANICKED.set(false);
 }
 
-fn run(seed: u64, cast: Cast) -> Result<Outcome, Failed> {
+fn run(seed: u64, actors: Actors) -> Result<RunOutcome, Failed> {
     notice_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()?;
-    let mut outcome = runtime.block_on(history(seed, cast));
+    let mut outcome = runtime.block_on(run_scenario(seed, actors));
     drop(runtime);
     if PANICKED.get() {
         outcome
@@ -216,48 +216,48 @@ fn run(seed: u64, cast: Cast) -> Result<Outcome, Failed> {
     Ok(outcome)
 }
 
-async fn history(seed: u64, cast: Cast) -> Outcome {
-    let world = World::new(seed, cast);
+async fn run_scenario(seed: u64, actors: Actors) -> RunOutcome {
+    let cluster = SimCluster::new(seed, actors);
     tokio::select! {
         biased;
-        () = world.log.overflow() => {}
-        () = tell(&world) => {}
+        () = cluster.log.overflow() => {}
+        () = run_scenario(&cluster) => {}
     }
-    world.server.close();
-    Outcome {
-        lines: world.log.lines(),
-        verdict: world.log.verdict(),
+    cluster.server.close();
+    RunOutcome {
+        lines: cluster.log.lines(),
+        verdict: cluster.log.verdict(),
     }
 }
 
-async fn tell(world: &Arc<World>) {
-    let dice = world.dice.fork();
-    world.start_nodes();
-    world.start_replicas();
+async fn run_scenario(cluster: &Arc<SimCluster>) {
+    let rng = cluster.rng.fork();
+    cluster.start_nodes();
+    cluster.start_replicas();
     sleep(Duration::from_secs(2)).await;
-    for set in sets(&dice) {
-        world.server.put(set);
+    for set in sets(&rng) {
+        cluster.server.put(set);
     }
-    world.blow();
-    tokio::spawn(scheduler(world.clone(), dice.fork()));
-    tokio::spawn(set_controller(world.clone(), dice.fork()));
-    let machines = world.plan.cast == Cast::Machines;
+    cluster.inject_faults();
+    tokio::spawn(scheduler(cluster.clone(), rng.fork()));
+    tokio::spawn(set_controller(cluster.clone(), rng.fork()));
+    let machines = cluster.scenario.actors == Actors::Machines;
     if machines {
-        world.make_machines(&dice);
-        tokio::spawn(virt_controller(world.clone(), dice.fork()));
+        cluster.make_machines(&rng);
+        tokio::spawn(virt_controller(cluster.clone(), rng.fork()));
     }
-    for _ in 0..world.plan.steps {
-        sleep(dice.millis(20, 6_000)).await;
-        world.step(&dice).await;
+    for _ in 0..cluster.scenario.steps {
+        sleep(rng.millis(20, 6_000)).await;
+        cluster.step(&rng).await;
         if machines {
-            world.machine_step(&dice);
+            cluster.machine_step(&rng);
         }
-        world.check_objects();
-        if world.log.verdict().is_some() {
+        cluster.check_objects();
+        if cluster.log.verdict().is_some() {
             break;
         }
     }
-    if world.log.verdict().is_none() {
-        world.conclude().await;
+    if cluster.log.verdict().is_none() {
+        cluster.check_invariants().await;
     }
 }

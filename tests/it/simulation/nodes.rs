@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    cluster::{World, full_name, has_ended, is_going, meta, node_of, path_of},
+    cluster::{SimCluster, full_name, has_ended, is_going, meta, node_of, path_of},
     machines::{is_target, machine_of},
-    rng::Dice,
+    rng::Rng,
     scenario::{NETWORK, POOL},
 };
 
@@ -22,24 +22,24 @@ pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 /// Seconds without a heartbeat after which a node is not ready.
-const MONITOR: u64 = 40;
+const NODE_MONITOR_GRACE: u64 = 40;
 /// Twice the maximum clock skew: a replica may see a time limit expire this much early.
-const APART: Duration = Duration::from_secs(11);
+const CLOCK_SKEW_MARGIN: Duration = Duration::from_secs(11);
 
 /// The actual state of a node, which the API may not show.
-pub(super) struct Node {
+pub(super) struct SimNode {
     pub(super) name: String,
     /// Set if its kubelet reaches the API server.
     pub(super) reachable: bool,
     /// The time since when the API shows it as not ready.
     lost: Option<Instant>,
-    containers: Vec<Container>,
+    containers: Vec<SimContainer>,
     /// Pods for which a request of the kubelet is in progress.
     busy: BTreeSet<String>,
 }
 
 /// The container of a pod.
-struct Container {
+struct SimContainer {
     uid: String,
     pod: String,
     addresses: Vec<String>,
@@ -50,11 +50,11 @@ struct Container {
     forgotten: bool,
 }
 
-impl World {
+impl SimCluster {
     pub(super) fn start_nodes(self: &Arc<Self>) {
-        for number in 0..self.plan.nodes {
+        for number in 0..self.scenario.nodes {
             let name = format!("node-{number}");
-            self.lock(&self.nodes).push(Node {
+            self.lock(&self.nodes).push(SimNode {
                 name: name.clone(),
                 reachable: true,
                 lost: None,
@@ -62,7 +62,7 @@ impl World {
                 busy: BTreeSet::new(),
             });
             self.show_node(&name, true);
-            tokio::spawn(kubelet(Arc::clone(self), number, self.dice.fork()));
+            tokio::spawn(kubelet(Arc::clone(self), number, self.rng.fork()));
         }
     }
 
@@ -83,12 +83,12 @@ impl World {
             node["status"]["conditions"] = json!([
                 {"type": "Ready", "status": status, "lastTransitionTime": since.to_string()},
             ]);
-            self.log.say(format_args!("{name} ready: {status}"));
+            self.log.record(format_args!("{name} ready: {status}"));
             self.server.put(node);
         }
     }
 
-    /// Cuts a node off; the API shows it after [`MONITOR`].
+    /// Cuts a node off; the API shows it after [`NODE_MONITOR_GRACE`].
     pub(super) fn cut_off(self: &Arc<Self>, number: usize) {
         let name = {
             let mut nodes = self.lock(&self.nodes);
@@ -98,17 +98,17 @@ impl World {
             node.reachable = false;
             node.name.clone()
         };
-        self.log.say(format_args!("{name} is cut off"));
-        let world = Arc::clone(self);
+        self.log.record(format_args!("{name} is cut off"));
+        let cluster = Arc::clone(self);
         tokio::spawn(async move {
-            sleep(Duration::from_secs(MONITOR)).await;
+            sleep(Duration::from_secs(NODE_MONITOR_GRACE)).await;
             let lost = {
-                let mut nodes = world.lock(&world.nodes);
+                let mut nodes = cluster.lock(&cluster.nodes);
                 let node = nodes.get_mut(number).filter(|node| !node.reachable);
                 node.map(|node| node.lost = Some(Instant::now()))
             };
             if lost.is_some() {
-                world.show_node(&name, false);
+                cluster.show_node(&name, false);
             }
         });
     }
@@ -128,7 +128,7 @@ impl World {
             (node.reachable, node.lost) = (true, None);
             node.name.clone()
         };
-        self.log.say(format_args!("{name} is back"));
+        self.log.record(format_args!("{name} is back"));
         self.show_node(&name, true);
     }
 
@@ -151,18 +151,18 @@ impl World {
 
     /// Returns the time that a node is silent before the addresses of its pods are given to others.
     fn lost_for(&self) -> Duration {
-        Duration::from_secs(self.plan.lost_node).saturating_sub(APART)
+        Duration::from_secs(self.scenario.lost_node).saturating_sub(CLOCK_SKEW_MARGIN)
     }
 
     /// Returns the addresses of a pod's attachments to the pool, once all of them have one.
     pub(super) fn carried(&self, pod: &Value) -> Option<Vec<String>> {
         let text = pod["metadata"]["annotations"][NETWORKS].as_str()?;
         let all: Vec<Value> = serde_json::from_str(text).ok()?;
-        let space = self.plan.space();
+        let space = self.scenario.space();
         let mut addresses = Vec::new();
         for element in all.iter().filter(|element| element["name"] == NETWORK) {
             let ips = element["ips"].as_array()?;
-            if ips.len() != self.plan.families {
+            if ips.len() != self.scenario.families {
                 return None;
             }
             let ips = ips.iter().filter_map(Value::as_str);
@@ -170,7 +170,7 @@ impl World {
             addresses.extend(bare.map(|ip| format!("{space}|{ip}")));
             match element["mac"].as_str() {
                 Some(mac) => addresses.push(format!("{space}|{}", mac.to_lowercase())),
-                None if self.plan.pool["macs"].is_object() => return None,
+                None if self.scenario.pool["macs"].is_object() => return None,
                 None => {}
             }
         }
@@ -178,7 +178,7 @@ impl World {
     }
 
     /// Runs one sync of a node's kubelet.
-    fn look(self: &Arc<Self>, number: usize, dice: &Dice) {
+    fn look(self: &Arc<Self>, number: usize, rng: &Rng) {
         let pods = self.pods();
         let mut nodes = self.lock(&self.nodes);
         let Some(node) = nodes.get_mut(number).filter(|node| node.reachable) else {
@@ -187,11 +187,11 @@ impl World {
         node.containers.retain(|container| {
             let mut pods = pods.iter();
             let pod = pods.find(|pod| meta(pod, "uid") == container.uid);
-            let runs = pod.is_some_and(|pod| !has_ended(pod)) || dice.percent(30);
+            let runs = pod.is_some_and(|pod| !has_ended(pod)) || rng.percent(30);
             if !runs {
                 let gone = if pod.is_some() { "ended" } else { "is gone" };
                 self.log
-                    .say(format_args!("stopped: {} {gone}", container.pod));
+                    .record(format_args!("stopped: {} {gone}", container.pod));
             }
             runs
         });
@@ -206,13 +206,13 @@ impl World {
                 .find(|container| container.uid == uid);
             let reported = runs.map(|container| container.reported);
             match (is_going(pod), reported) {
-                (true, _) if dice.percent(40) => {
+                (true, _) if rng.percent(40) => {
                     node.containers.retain(|container| container.uid != uid);
                     if node.busy.insert(uid.to_owned()) {
                         tokio::spawn(Arc::clone(self).finish(number, Arc::clone(pod)));
                     }
                 }
-                (false, None) if dice.percent(60) => starting.push(Arc::clone(pod)),
+                (false, None) if rng.percent(60) => starting.push(Arc::clone(pod)),
                 (false, Some(false)) if node.busy.insert(uid.to_owned()) => {
                     tokio::spawn(Arc::clone(self).report(number, Arc::clone(pod)));
                 }
@@ -224,11 +224,11 @@ impl World {
                 self.check_unique(&nodes, &pod, &addresses);
                 self.check_sticky(&pod, &addresses);
                 self.check_machine(&pod, &addresses);
-                self.log.say(format_args!(
+                self.log.record(format_args!(
                     "started: {} on {name} with {addresses:?}",
                     full_name(&pod)
                 ));
-                let container = Container {
+                let container = SimContainer {
                     uid: meta(&pod, "uid").to_owned(),
                     pod: full_name(&pod),
                     addresses,
@@ -244,7 +244,7 @@ impl World {
     }
 
     /// S1: no address is used by two containers.
-    fn check_unique(&self, nodes: &[Node], pod: &Value, addresses: &[String]) {
+    fn check_unique(&self, nodes: &[SimNode], pod: &Value, addresses: &[String]) {
         let lost_for = self.lost_for();
         for node in nodes {
             let given_up = node.lost.is_some_and(|since| since.elapsed() >= lost_for);
@@ -261,7 +261,7 @@ impl World {
                 // The same holder: deleting a pod by force asserts that its containers have ended.
                 if container.pod == full_name(pod) {
                     self.log
-                        .say(format_args!("{twice} is used twice by {}", container.pod));
+                        .record(format_args!("{twice} is used twice by {}", container.pod));
                     continue;
                 }
                 self.log.broken(format_args!(
@@ -277,7 +277,7 @@ impl World {
     /// Returns true if both are of one machine and may both run: one is the target of a migration
     /// (after which a node that was cut off may start the source once more), or the pod of the
     /// other is gone.
-    fn may_share(&self, pod: &Value, container: &Container) -> bool {
+    fn may_share(&self, pod: &Value, container: &SimContainer) -> bool {
         let one = container.machine.is_some() && container.machine == machine_of(pod);
         let gone = || {
             let mut pods = self.pods().into_iter();
@@ -381,7 +381,7 @@ impl World {
 }
 
 /// Marks containers on a node that have no pod any more as forgotten.
-fn forget_the_gone(node: &mut Node, pods: &[Arc<Value>]) {
+fn forget_the_gone(node: &mut SimNode, pods: &[Arc<Value>]) {
     for container in &mut node.containers {
         let mut pods = pods.iter();
         container.forgotten |= !pods.any(|pod| meta(pod, "uid") == container.uid);
@@ -389,9 +389,9 @@ fn forget_the_gone(node: &mut Node, pods: &[Arc<Value>]) {
 }
 
 /// Syncs a node's pods again and again.
-async fn kubelet(world: Arc<World>, number: usize, dice: Dice) {
+async fn kubelet(cluster: Arc<SimCluster>, number: usize, rng: Rng) {
     loop {
-        world.pause(dice.millis(300, 1_500)).await;
-        world.look(number, &dice);
+        cluster.pause(rng.millis(300, 1_500)).await;
+        cluster.look(number, &rng);
     }
 }

@@ -58,7 +58,7 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
 ];
 
 /// Seeds of scenarios with virtual machines, each with the failure that it found.
-pub(super) const SEEDS_OF_MACHINES: &[(u64, &str)] = &[
+pub(super) const MACHINE_SEEDS: &[(u64, &str)] = &[
     // A pod that posed as a machine's was created while two replicas lagged; the record did not
     // name the pod that has the address, so the launcher was admitted as well.
     (47, "a_record_did_not_say_which_pod_of_a_machine_has_it"),

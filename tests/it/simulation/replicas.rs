@@ -20,28 +20,28 @@ use serde_json::Value;
 use tokio::{sync::watch, task::AbortHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{client_link::Wire, cluster::World};
+use super::{client_link::ClientLink, cluster::SimCluster};
 use crate::api_server::{Webhook, posting};
 
 /// The maximum clock skew of a replica, in seconds.
-const SKEW: u64 = 5;
+const MAX_SKEW: u64 = 5;
 
 /// nadmit's own namespace.
-const HOME: &str = "nadmit";
+const NAMESPACE: &str = "nadmit";
 /// The schedule of full resyncs.
 const SCHEDULE: &str = "*/5 * * * *";
 
 /// A slot for a replica, which may be empty.
-pub(super) struct Slot {
+pub(super) struct ReplicaSlot {
     name: String,
     /// The number of replicas that were started in this slot.
     births: u64,
-    live: Option<Live>,
+    live: Option<LiveReplica>,
 }
 
 /// A running replica.
 #[derive(Clone)]
-pub(super) struct Live {
+pub(super) struct LiveReplica {
     pub(super) writer: String,
     pub(super) index: Arc<SharedIndex>,
     catalog: Arc<ArcSwapOption<Catalog>>,
@@ -52,12 +52,12 @@ pub(super) struct Live {
     leads: Arc<watch::Sender<bool>>,
 }
 
-impl World {
+impl SimCluster {
     /// Starts all replicas, and registers the webhooks that call them.
     pub(super) fn start_replicas(self: &Arc<Self>) {
-        self.server.namespace(HOME, &[]);
-        for number in 0..self.plan.replicas {
-            let slot = Slot {
+        self.server.namespace(NAMESPACE, &[]);
+        for number in 0..self.scenario.replicas {
+            let slot = ReplicaSlot {
                 name: format!("replica-{number}"),
                 births: 0,
                 live: None,
@@ -82,44 +82,42 @@ impl World {
             (slot.name.clone(), slot.births)
         };
         let live = self.launch(&name, &format!("{name}-{births}"));
-        self.log.say(format_args!("{} starts", live.writer));
+        self.log.record(format_args!("{} starts", live.writer));
         if let Some(slot) = self.lock(&self.replicas).get_mut(number) {
             slot.live = Some(live);
         }
     }
 
-    fn launch(self: &Arc<Self>, name: &str, writer: &str) -> Live {
-        let (dice, world) = (self.dice.fork(), Arc::clone(self));
-        let skew = i64::try_from(dice.below(2 * SKEW + 1)).unwrap_or(0) - SKEW.cast_signed();
+    fn launch(self: &Arc<Self>, name: &str, writer: &str) -> LiveReplica {
+        let (rng, cluster) = (self.rng.fork(), Arc::clone(self));
+        let skew = i64::try_from(rng.below(2 * MAX_SKEW + 1)).unwrap_or(0) - MAX_SKEW.cast_signed();
         let skew = jiff::SignedDuration::from_secs(skew);
         let cut = CancellationToken::new();
-        let wire = Wire {
+        let wire = ClientLink {
             server: self.server.named(name),
             cut: cut.clone(),
             log: self.log.clone(),
         };
-        let leads = Arc::new(watch::Sender::new(dice.percent(50)));
+        let leads = Arc::new(watch::Sender::new(rng.percent(50)));
         let schedule = watch::Sender::new(Some(SCHEDULE.to_owned())).subscribe();
-        let clock = Clock::new(move || world.now() + skew);
+        let clock = Clock::new(move || cluster.now() + skew);
         let replica = Replica::new(
             kube::Client::new(wire, "default"),
             ReplicaOptions {
                 server: "of the simulation".to_owned(),
-                namespace: HOME.to_owned(),
+                namespace: NAMESPACE.to_owned(),
                 writer: writer.to_owned(),
                 schedule,
-                leads: self.plan.told_to_lead.then(|| leads.subscribe()),
+                leads: self.scenario.leaders_appointed.then(|| leads.subscribe()),
                 policy: Arc::new(ArcSwap::from_pointee(self.policy())),
                 clock: clock.clone(),
-                chance: Chance::new(move || {
-                    u128::from(dice.next()) << 64 | u128::from(dice.next())
-                }),
+                chance: Chance::new(move || u128::from(rng.next()) << 64 | u128::from(rng.next())),
             },
         );
         let index = Arc::clone(&replica.state.allocations.index);
         let catalog = Arc::clone(&replica.state.catalog);
-        let beside = tokio::spawn(replica.beside.run(cut.child_token()));
-        Live {
+        let beside = tokio::spawn(replica.derive.run(cut.child_token()));
+        LiveReplica {
             writer: writer.to_owned(),
             index,
             catalog,
@@ -132,11 +130,11 @@ impl World {
 
     fn policy(&self) -> Policy {
         let mut policy = Policy::default();
-        policy.injection = Some(match self.plan.at_creation {
+        policy.injection = Some(match self.scenario.at_creation {
             true => Injection::Create,
             false => Injection::Bind,
         });
-        let own = (0..self.plan.replicas).map(|number| format!("replica-{number}").into());
+        let own = (0..self.scenario.replicas).map(|number| format!("replica-{number}").into());
         policy.own_users = own.collect::<HashSet<Box<str>>>();
         policy
     }
@@ -148,7 +146,7 @@ impl World {
             slots.get_mut(number).and_then(|slot| slot.live.take())
         };
         let Some(live) = live else { return };
-        self.log.say(format_args!("{} is killed", live.writer));
+        self.log.record(format_args!("{} is killed", live.writer));
         live.cut.cancel();
         live.task.abort();
     }
@@ -156,25 +154,26 @@ impl World {
     /// Sets which replicas believe to be leaders, where no Lease decides it: none, one, or several.
     pub(super) fn appoint(&self, leaders: &[bool]) {
         for (live, leads) in self.live().iter().zip(leaders) {
-            if live.leads.send_replace(*leads) != *leads && self.plan.told_to_lead {
-                self.log.say(format_args!("{} leads: {leads}", live.writer));
+            if live.leads.send_replace(*leads) != *leads && self.scenario.leaders_appointed {
+                self.log
+                    .record(format_args!("{} leads: {leads}", live.writer));
             }
         }
     }
 
     /// Returns all running replicas.
-    pub(super) fn live(&self) -> Vec<Live> {
+    pub(super) fn live(&self) -> Vec<LiveReplica> {
         let slots = self.lock(&self.replicas);
         slots.iter().filter_map(|slot| slot.live.clone()).collect()
     }
 
     /// Returns the replica that a Service would route a request to: mostly a ready one.
-    fn route(&self, dice: &super::rng::Dice) -> Option<Live> {
+    fn route(&self, rng: &super::rng::Rng) -> Option<LiveReplica> {
         let mut live = self.live();
-        if dice.percent(95) {
+        if rng.percent(95) {
             live.retain(|live| live.catalog.load().is_some());
         }
-        dice.pick(&live).cloned()
+        rng.pick(&live).cloned()
     }
 
     fn register(self: &Arc<Self>) {
@@ -209,10 +208,10 @@ impl World {
     }
 
     fn webhook(self: &Arc<Self>, name: &str, path: &'static str) -> Webhook {
-        let (world, dice) = (Arc::clone(self), self.dice.fork());
+        let (cluster, rng) = (Arc::clone(self), self.rng.fork());
         let call = move |review: Value| {
-            let (world, live) = (Arc::clone(&world), world.route(&dice));
-            async move { world.call(path, live, review).await }
+            let (cluster, live) = (Arc::clone(&cluster), cluster.route(&rng));
+            async move { cluster.call(path, live, review).await }
         };
         match path {
             "/mutate" => Webhook::mutating(name, call),
@@ -221,7 +220,12 @@ impl World {
     }
 
     /// Has a replica review a request; there is no response if it is killed meanwhile.
-    async fn call(&self, path: &str, live: Option<Live>, review: Value) -> Result<Value, String> {
+    async fn call(
+        &self,
+        path: &str,
+        live: Option<LiveReplica>,
+        review: Value,
+    ) -> Result<Value, String> {
         let request = &review["request"];
         let about = format!(
             "{path} {} {} {}/{}",
@@ -231,7 +235,7 @@ impl World {
             request["name"].as_str().unwrap_or("?"),
         );
         let Some(live) = live else {
-            self.log.say(format_args!("{about}: nobody is there"));
+            self.log.record(format_args!("{about}: nobody is there"));
             return Err("connection refused".to_owned());
         };
         let answering = posting(live.router.clone(), path)(review);
@@ -242,7 +246,7 @@ impl World {
         };
         let told = answer.as_ref().map_or_else(Clone::clone, in_short);
         self.log
-            .say(format_args!("{about} by {}: {told}", live.writer));
+            .record(format_args!("{about} by {}: {told}", live.writer));
         // Only addresses allocated by nadmit are written here, so a pod denied by these codes got
         // its address from another replica.
         for code in ["[address-not-allocated]", "[binding-changes-networks]"] {

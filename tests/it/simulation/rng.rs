@@ -7,9 +7,9 @@ use std::{
 
 /// Random numbers from a seed. Clones share the sequence.
 #[derive(Clone)]
-pub(crate) struct Dice(Arc<Mutex<u64>>);
+pub(crate) struct Rng(Arc<Mutex<u64>>);
 
-impl Dice {
+impl Rng {
     pub(crate) fn of(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(mixed(seed))))
     }
@@ -21,7 +21,7 @@ impl Dice {
     }
 
     /// Returns an independent sequence without advancing this one.
-    pub(crate) fn beside(&self) -> Self {
+    pub(crate) fn derive(&self) -> Self {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Self::of(!*state)
     }

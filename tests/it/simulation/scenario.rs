@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rng::Dice;
+use super::rng::Rng;
 
 /// The namespaces of all scenarios; bindings are reviewed in both.
 pub(super) const NAMESPACES: [&str; 2] = ["db", "web"];
@@ -11,7 +11,7 @@ pub(super) const NETWORK: &str = "storage-net";
 
 /// The amount of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weather {
+pub(super) enum FaultProfile {
     Calm,
     Rough,
     Storm,
@@ -19,7 +19,7 @@ pub(super) enum Weather {
 
 /// The actors of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cast {
+pub(super) enum Actors {
     /// Pods and StatefulSets.
     Pods,
     /// Pods, StatefulSets and virtual machines.
@@ -28,12 +28,12 @@ pub(super) enum Cast {
 
 /// The parameters of a scenario.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct Scenario {
     pub(super) replicas: usize,
     pub(super) nodes: usize,
     /// Set if addresses are injected when a pod is created, instead of when it is bound.
     pub(super) at_creation: bool,
-    pub(super) weather: Weather,
+    pub(super) fault_profile: FaultProfile,
     pub(super) steps: u64,
     /// In seconds.
     pub(super) quarantine: u64,
@@ -44,50 +44,50 @@ pub(super) struct Plan {
     pub(super) families: usize,
     pub(super) sticky: bool,
     /// Set if the scenario appoints leaders, at times two or none, and no Lease is used.
-    pub(super) told_to_lead: bool,
-    pub(super) cast: Cast,
+    pub(super) leaders_appointed: bool,
+    pub(super) actors: Actors,
 }
 
-impl Plan {
-    pub(super) fn draw(dice: &Dice, cast: Cast) -> Self {
-        let sliced = dice.percent(20);
-        let families = if dice.percent(30) { 2 } else { 1 };
-        let quarantine = dice.between(45, 90);
-        let lost_node = dice.between(120, 400);
-        let weather = match dice.below(4) {
-            0 => Weather::Calm,
-            1 | 2 => Weather::Rough,
-            _ => Weather::Storm,
+impl Scenario {
+    pub(super) fn draw(rng: &Rng, actors: Actors) -> Self {
+        let sliced = rng.percent(20);
+        let families = if rng.percent(30) { 2 } else { 1 };
+        let quarantine = rng.between(45, 90);
+        let lost_node = rng.between(120, 400);
+        let fault_profile = match rng.below(4) {
+            0 => FaultProfile::Calm,
+            1 | 2 => FaultProfile::Rough,
+            _ => FaultProfile::Storm,
         };
-        let sticky = !sliced && dice.percent(80);
-        let mut plan = Self {
-            replicas: if dice.percent(50) { 2 } else { 3 },
+        let sticky = !sliced && rng.percent(80);
+        let mut scenario = Self {
+            replicas: if rng.percent(50) { 2 } else { 3 },
             nodes: 3,
-            at_creation: !sliced && dice.percent(20),
-            weather,
-            steps: dice.between(20, 50),
+            at_creation: !sliced && rng.percent(20),
+            fault_profile,
+            steps: rng.between(20, 50),
             quarantine,
             lost_node,
             pool: Value::Null,
             families,
             sticky,
-            told_to_lead: dice.percent(30),
-            cast,
+            leaders_appointed: rng.percent(30),
+            actors,
         };
-        plan.pool = plan.draw_pool(dice, sliced);
-        if cast == Cast::Machines {
-            plan.draw_machines(dice);
+        scenario.pool = scenario.draw_pool(rng, sliced);
+        if actors == Actors::Machines {
+            scenario.draw_machines(rng);
         }
-        plan
+        scenario
     }
 
     /// Draws the settings for machines: there are MACs, and sometimes machines retain addresses,
     /// too.
-    fn draw_machines(&mut self, dice: &Dice) {
+    fn draw_machines(&mut self, rng: &Rng) {
         if self.pool["macs"].is_null() {
             self.pool["macs"] = json!({"prefix": "02:5e:00"});
         }
-        if !self.is_sliced() && dice.percent(30) {
+        if !self.is_sliced() && rng.percent(30) {
             self.pool["virtualMachines"] = json!("MACAndIPs");
         }
     }
@@ -115,12 +115,12 @@ impl Plan {
         self.sticky || (self.is_sliced() && self.has_spare())
     }
 
-    fn draw_pool(&self, dice: &Dice, sliced: bool) -> Value {
+    fn draw_pool(&self, rng: &Rng, sliced: bool) -> Value {
         let ranges: &[Value] = &[
             json!({"range": if sliced { "192.0.2.0/28" } else { "192.0.2.0/29" }}),
             json!({"range": "192.0.2.16/28", "exclude": ["192.0.2.24/29"], "gateway": "192.0.2.17"}),
         ];
-        let first = if sliced || dice.percent(50) { 0 } else { 1 };
+        let first = if sliced || rng.percent(50) { 0 } else { 1 };
         let mut spec = json!({
             "ranges": [ranges[first]],
             "quarantine": format!("{}s", self.quarantine),
@@ -134,20 +134,20 @@ impl Plan {
                 .into_iter()
                 .for_each(|r| r.push(second.clone()));
         }
-        if dice.percent(50) {
+        if rng.percent(50) {
             spec["networkName"] = json!("example_net_common");
         }
-        match dice.below(3) {
+        match rng.below(3) {
             0 => spec["macs"] = json!({"prefix": "02:5e:00"}),
             1 => spec["macs"] = json!({"start": "02:5e:00:00:00:00", "end": "02:5e:00:00:00:0f"}),
             _ => {}
         }
-        if dice.percent(30) {
-            spec["maxPerNamespace"] = json!(dice.between(3, 5) * self.families as u64);
+        if rng.percent(30) {
+            spec["maxPerNamespace"] = json!(rng.between(3, 5) * self.families as u64);
         }
         if sliced {
             spec["nodeSliceSize"] = json!("/30");
-            spec["strictSlices"] = json!(dice.percent(30));
+            spec["strictSlices"] = json!(rng.percent(30));
         } else if !self.sticky {
             spec["retention"] = json!("Pod");
         }

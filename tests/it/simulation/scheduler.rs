@@ -10,30 +10,30 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    cluster::{World, full_name, has_ended, is_going, meta, node_of, path_of},
-    rng::Dice,
+    cluster::{SimCluster, full_name, has_ended, is_going, meta, node_of, path_of},
+    rng::Rng,
 };
 
 /// Pending pods by UID: the number of attempts and the time of the next one; `None` during an
 /// attempt.
-type Waiting = Arc<Mutex<BTreeMap<String, (u32, Option<Instant>)>>>;
+type PendingPods = Arc<Mutex<BTreeMap<String, (u32, Option<Instant>)>>>;
 
 /// Binds pods until the scenario ends.
-pub(super) async fn scheduler(world: Arc<World>, dice: Dice) {
-    let waiting = Waiting::default();
+pub(super) async fn scheduler(cluster: Arc<SimCluster>, rng: Rng) {
+    let waiting = PendingPods::default();
     loop {
-        world.pause(dice.millis(200, 1_000)).await;
-        let nodes = world.ready_nodes();
-        for pod in world.pods() {
+        cluster.pause(rng.millis(200, 1_000)).await;
+        let nodes = cluster.ready_nodes();
+        for pod in cluster.pods() {
             if node_of(&pod).is_some() || is_going(&pod) || has_ended(&pod) {
                 continue;
             }
-            let Some(node) = dice.pick(&nodes).cloned() else {
+            let Some(node) = rng.pick(&nodes).cloned() else {
                 break;
             };
             let uid = meta(&pod, "uid").to_owned();
             let tries = {
-                let mut waiting = world.lock(&waiting);
+                let mut waiting = cluster.lock(&waiting);
                 let (tries, next) = waiting.entry(uid).or_insert((0, Some(Instant::now())));
                 if next.is_none_or(|next| next > Instant::now()) {
                     continue;
@@ -42,20 +42,20 @@ pub(super) async fn scheduler(world: Arc<World>, dice: Dice) {
                 *tries
             };
             // A second scheduler, or a user who binds by hand.
-            if dice.percent(8) {
-                let other = dice.pick(&nodes).cloned().unwrap_or_default();
-                let binding = binding(&pod, &other, &dice);
-                tokio::spawn(bind(Arc::clone(&world), Arc::clone(&pod), binding, None));
+            if rng.percent(8) {
+                let other = rng.pick(&nodes).cloned().unwrap_or_default();
+                let binding = binding(&pod, &other, &rng);
+                tokio::spawn(bind(Arc::clone(&cluster), Arc::clone(&pod), binding, None));
             }
             let backoff = Duration::from_secs(1 << tries.min(6));
             let remember = Some((Arc::clone(&waiting), backoff));
-            let binding = binding(&pod, &node, &dice);
-            tokio::spawn(bind(Arc::clone(&world), pod, binding, remember));
+            let binding = binding(&pod, &node, &rng);
+            tokio::spawn(bind(Arc::clone(&cluster), pod, binding, remember));
         }
     }
 }
 
-fn binding(pod: &Value, node: &str, dice: &Dice) -> Value {
+fn binding(pod: &Value, node: &str, rng: &Rng) -> Value {
     let mut binding = json!({
         "apiVersion": "v1", "kind": "Binding",
         "metadata": {
@@ -63,30 +63,30 @@ fn binding(pod: &Value, node: &str, dice: &Dice) -> Value {
         },
         "target": {"apiVersion": "v1", "kind": "Node", "name": node},
     });
-    if dice.percent(5) {
+    if rng.percent(5) {
         binding["metadata"]["uid"] = Value::Null;
     }
     binding
 }
 
 async fn bind(
-    world: Arc<World>,
+    cluster: Arc<SimCluster>,
     pod: Arc<Value>,
     binding: Value,
-    remember: Option<(Waiting, Duration)>,
+    remember: Option<(PendingPods, Duration)>,
 ) {
     let path = format!("{}/binding", path_of(&pod));
-    let answer = world.post("scheduler", &path, &binding).await;
+    let answer = cluster.post("scheduler", &path, &binding).await;
     let (name, node) = (full_name(&pod), &binding["target"]["name"]);
-    world
+    cluster
         .log
-        .say(format_args!("bind {name} to {node}: {}", answer.told()));
+        .record(format_args!("bind {name} to {node}: {}", answer.told()));
     if let Some((waiting, backoff)) = remember {
         let entry = (
             backoff.as_secs().ilog2() + 1,
             Some(Instant::now() + backoff),
         );
-        world
+        cluster
             .lock(&waiting)
             .insert(meta(&pod, "uid").to_owned(), entry);
     }

@@ -97,9 +97,9 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
 ];
 
 /// A section's name, and the function that runs one of its cases.
-type Section = (&'static str, Run);
+type Section = (&'static str, SectionFn);
 
-type Run = fn(&Value) -> Result<Said, Failed>;
+type SectionFn = fn(&Value) -> Result<Comparison, Failed>;
 
 const SECTIONS: &[Section] = &[
     ("allocate_iterate", service::lowest),
@@ -112,7 +112,7 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// nadmit's and Whereabouts's results of a case.
-struct Said {
+struct Comparison {
     nadmit: String,
     whereabouts: String,
 }
@@ -145,14 +145,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     named.into_iter().map(trial).chain(real).collect()
 }
 
-fn trial((name, run, case): (String, Run, Value)) -> Trial {
+fn trial((name, run, case): (String, SectionFn, Value)) -> Trial {
     let missing = NOT_APPLICABLE.iter().find(|(n, _)| name.starts_with(n));
     let different = DIFFERENCES.iter().find(|(n, ..)| *n == name);
     let trial = Trial::test(format!("whereabouts::{name}"), move || {
         let said = run(&case)?;
         let expected = different.map_or(&*said.whereabouts, |(_, ours, _)| ours);
         if said.nadmit != expected {
-            let Said {
+            let Comparison {
                 nadmit,
                 whereabouts,
             } = &said;
@@ -169,16 +169,16 @@ fn trial((name, run, case): (String, Run, Value)) -> Trial {
     }
 }
 
-fn record_name(case: &Value) -> Result<Said, Failed> {
+fn record_name(case: &Value) -> Result<Comparison, Failed> {
     let address: Address = text(&case["ip"])?.parse()?;
     let space = Space::new(text(&case["network_name"])?);
-    Ok(Said {
+    Ok(Comparison {
         nadmit: space.record_name(address),
         whereabouts: text(&case["expected"])?.to_owned(),
     })
 }
 
-fn no_counterpart(_: &Value) -> Result<Said, Failed> {
+fn no_counterpart(_: &Value) -> Result<Comparison, Failed> {
     Err("nothing of nadmit's answers to this".into())
 }
 

@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 
 use super::{array, text};
 use crate::{
-    api_server::{ForeignKind, NEEDS, RealServer, SharedServer, shared},
-    command::{self, Cni},
+    api_server::{ForeignKind, IGNORE_REASON, RealServer, SharedServer, shared},
+    command::{self, CniCall},
     components,
-    shared::Shared,
+    shared::SharedValue,
 };
 
 /// The namespace of its records.
@@ -47,14 +47,14 @@ const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
 }
 
 /// The API server with the plugin's kinds.
-struct Records {
+struct WhereaboutsRecords {
     server: Arc<SharedServer>,
     /// Its empty settings file on a node.
     settings: tempfile::NamedTempFile,
 }
 
 /// An ADD request to the plugin.
-struct Add<'c> {
+struct AddRequest<'c> {
     ipam: Value,
     args: &'c str,
     podref: &'c str,
@@ -90,7 +90,7 @@ fn plugin() -> Option<PathBuf> {
 
 fn missing() -> Option<&'static str> {
     match (RealServer::is_there(), plugin()) {
-        (false, _) => Some(NEEDS),
+        (false, _) => Some(IGNORE_REASON),
         (true, None) => Some("needs tests/real/build.sh whereabouts"),
         (true, Some(_)) => None,
     }
@@ -124,9 +124,13 @@ fn compare(section: &str, network_name: &str, case: &Value) -> Result<(), Failed
 }
 
 /// The first address, or the error message.
-type Answer = Result<String, String>;
+type AddResult = Result<String, String>;
 
-fn iterate(records: &Records, network_name: &str, case: &Value) -> Result<Answer, Failed> {
+fn iterate(
+    records: &WhereaboutsRecords,
+    network_name: &str,
+    case: &Value,
+) -> Result<AddResult, Failed> {
     let mut ipam = Map::new();
     for key in ["range", "range_start", "range_end", "exclude"] {
         if !case[key].is_null() {
@@ -138,7 +142,7 @@ fn iterate(records: &Records, network_name: &str, case: &Value) -> Result<Answer
         text(&case["range"])?,
         array(&case["reservations"]),
     )?;
-    let add = Add {
+    let add = AddRequest {
         ipam: records.complete(ipam, network_name),
         args: "",
         podref: "ns/p",
@@ -148,12 +152,16 @@ fn iterate(records: &Records, network_name: &str, case: &Value) -> Result<Answer
     records.add(&add)
 }
 
-fn assign(records: &Records, network_name: &str, case: &Value) -> Result<Answer, Failed> {
+fn assign(
+    records: &WhereaboutsRecords,
+    network_name: &str,
+    case: &Value,
+) -> Result<AddResult, Failed> {
     let range = text(&case["range_config"]["range"])?;
     records.put(network_name, range, array(&case["reservations"]))?;
     let request = &case["request"];
     let range = case["range_config"].as_object().cloned();
-    let add = Add {
+    let add = AddRequest {
         ipam: records.complete(range.unwrap_or_default(), network_name),
         args: "",
         podref: text(&request["podref"])?,
@@ -163,8 +171,12 @@ fn assign(records: &Records, network_name: &str, case: &Value) -> Result<Answer,
     records.add(&add)
 }
 
-fn configure(records: &Records, network_name: &str, case: &Value) -> Result<Answer, Failed> {
-    let mut add = Add {
+fn configure(
+    records: &WhereaboutsRecords,
+    network_name: &str,
+    case: &Value,
+) -> Result<AddResult, Failed> {
+    let mut add = AddRequest {
         ipam: case["ipam"].clone(),
         args: text(&case["cni_args"])?,
         podref: "ns/p",
@@ -181,7 +193,7 @@ fn configure(records: &Records, network_name: &str, case: &Value) -> Result<Answ
     records.add(&add)
 }
 
-impl Records {
+impl WhereaboutsRecords {
     fn new() -> Result<Self, Failed> {
         let server = shared()?;
         for kind in KINDS {
@@ -236,7 +248,7 @@ impl Records {
     }
 
     /// Runs the plugin as libcni does; returns the first address, or its error.
-    fn add(&self, add: &Add<'_>) -> Result<Answer, Failed> {
+    fn add(&self, add: &AddRequest<'_>) -> Result<AddResult, Failed> {
         let config = json!({
             "cniVersion": "0.3.1", "name": "net", "type": "macvlan", "ipam": add.ipam,
         });
@@ -246,7 +258,7 @@ impl Records {
             args => args.to_owned(),
         };
         let program = plugin().ok_or("no plugin")?;
-        let call = Cni {
+        let call = CniCall {
             program: &program,
             verb: "ADD",
             container: add.container,
@@ -278,11 +290,11 @@ fn offset(first: std::net::IpAddr, ip: std::net::IpAddr) -> i128 {
     number(ip) - number(first)
 }
 
-static RECORDS: Shared<Records> = Shared::new();
+static RECORDS: SharedValue<WhereaboutsRecords> = SharedValue::new();
 
 /// Returns the records; the first caller defines their kinds.
-fn records() -> Result<Arc<Records>, Failed> {
-    RECORDS.get(Records::new)
+fn records() -> Result<Arc<WhereaboutsRecords>, Failed> {
+    RECORDS.get(WhereaboutsRecords::new)
 }
 
 /// Releases the shared server after the last test.

@@ -11,14 +11,14 @@ use nadmit::allocation::{
 use serde_json::{Map, Value};
 
 use super::{
-    Said, array,
+    Comparison, array,
     service::{NOW, network, pod, pool, record},
     text,
 };
 
 /// Returns the released addresses. nadmit has one record for each address of a space, like
 /// Whereabouts's second kind: where a case has those, they are the records.
-pub(super) fn cleaned(case: &Value) -> Result<Said, Failed> {
+pub(super) fn cleaned(case: &Value) -> Result<Comparison, Failed> {
     let none = Map::new();
     let pools = case["pools"].as_object().unwrap_or(&none);
     let widest = pools
@@ -31,7 +31,7 @@ pub(super) fn cleaned(case: &Value) -> Result<Said, Failed> {
     };
     let made = pool(vec![range])?;
     let records = records(case, pools)?;
-    let watched = Watched(array(&case["pods"]));
+    let watched = ReportedPods(array(&case["pods"]));
     let in_use = watched.in_use()?;
     let layout = Layout::new([Arc::clone(&made)], [], |_| None);
     let known = records.values().map(|record| (record, Version(7)));
@@ -56,7 +56,7 @@ pub(super) fn cleaned(case: &Value) -> Result<Said, Failed> {
         }
     };
     let said = |list: Vec<String>| format!("cleaned [{}]", list.join(", "));
-    Ok(Said {
+    Ok(Comparison {
         nadmit: said(freed),
         whereabouts: said(expected),
     })
@@ -98,9 +98,9 @@ fn records(
 }
 
 /// The pods of a case, as a cluster reports them.
-struct Watched<'a>(&'a [Value]);
+struct ReportedPods<'a>(&'a [Value]);
 
-impl Watched<'_> {
+impl ReportedPods<'_> {
     fn has_ended(pod: &Value) -> bool {
         matches!(pod["phase"].as_str(), Some("Succeeded" | "Failed"))
     }
@@ -125,7 +125,7 @@ impl Watched<'_> {
     }
 }
 
-impl Observer for Watched<'_> {
+impl Observer for ReportedPods<'_> {
     fn pod(&self, allocation: &Allocation) -> PodState {
         let mine = |one: &&Value| pod(&one["podref"]).ok().as_ref() == Some(&allocation.holder);
         match self.0.iter().find(mine) {

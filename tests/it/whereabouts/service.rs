@@ -12,13 +12,13 @@ use nadmit::allocation::{
 };
 use serde_json::Value;
 
-use super::{Said, array, text};
+use super::{Comparison, array, text};
 
 pub(super) const NOW: Timestamp = Timestamp(1_000_000);
 const POOL: &str = "storage";
 
 /// Returns the lowest free address of a range in which others hold addresses.
-pub(super) fn lowest(case: &Value) -> Result<Said, Failed> {
+pub(super) fn lowest(case: &Value) -> Result<Comparison, Failed> {
     let range = RangeSpec {
         range: text(&case["range"])?.to_owned(),
         range_start: case["range_start"].as_str().map(str::to_owned),
@@ -53,7 +53,7 @@ pub(super) fn lowest(case: &Value) -> Result<Said, Failed> {
         nadmit += &format!(", {count} records");
         whereabouts += &format!(", {expected} records");
     }
-    Ok(Said {
+    Ok(Comparison {
         nadmit,
         whereabouts,
     })
@@ -61,7 +61,7 @@ pub(super) fn lowest(case: &Value) -> Result<Said, Failed> {
 
 /// Returns the allocation of a pod with an earlier record, which nadmit learns of from the pod's
 /// use.
-pub(super) fn adoption(case: &Value) -> Result<Said, Failed> {
+pub(super) fn adoption(case: &Value) -> Result<Comparison, Failed> {
     let range = RangeSpec {
         range: text(&case["range_config"]["range"])?.to_owned(),
         ..RangeSpec::default()
@@ -83,7 +83,7 @@ pub(super) fn adoption(case: &Value) -> Result<Said, Failed> {
         Some(ip) => format!("{ip}/{}", case["expected_mask_bits"]),
         None => outcome(&case["error_prefix"]),
     };
-    Ok(Said {
+    Ok(Comparison {
         nadmit,
         whereabouts,
     })
@@ -108,7 +108,7 @@ fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> Result<(), Failed
         });
     }
     let layout = Arc::clone(index.layout());
-    let actions = reconcile([], &layout, &in_use, &Present, NOW);
+    let actions = reconcile([], &layout, &in_use, &EveryPodExists, NOW);
     for (action, version) in actions.into_iter().zip(1..) {
         let Some(Write::Create(allocation)) = action.write else {
             return Err(format!("{:?}", action.reason).into());
@@ -122,9 +122,9 @@ fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> Result<(), Failed
 }
 
 /// A cluster in which every pod exists.
-struct Present;
+struct EveryPodExists;
 
-impl Observer for Present {
+impl Observer for EveryPodExists {
     fn pod(&self, _: &Allocation) -> PodState {
         PodState::Present
     }

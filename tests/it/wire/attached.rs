@@ -3,17 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{
-    go_json::Failure,
-    multus::{self, Annotated, Attachment, Nad},
+    go_json::AttachFailure,
+    multus::{self, MultusAttachment, Nad, PodAnnotations},
     plugins::with_runtime_config,
 };
 
 /// A NetworkAttachmentDefinition: namespace, name and configuration.
-pub(crate) type Definition = (String, String, String);
+pub(crate) type NadDefinition = (String, String, String);
 
 /// One attachment, as libcni passes it to the plugins.
 #[derive(Debug, Clone)]
-pub(crate) struct Attached {
+pub(crate) struct PluginAttachment {
     /// `namespace/name`
     pub(crate) network: String,
     pub(crate) interface: String,
@@ -32,9 +32,9 @@ pub(crate) fn attached(
     namespace: &str,
     networks: Option<&str>,
     default_network: Option<&str>,
-    definitions: Vec<Definition>,
-) -> Result<Vec<Attached>, String> {
-    let pod = Annotated {
+    definitions: Vec<NadDefinition>,
+) -> Result<Vec<PluginAttachment>, String> {
+    let pod = PodAnnotations {
         namespace,
         networks,
         default_network,
@@ -54,14 +54,14 @@ pub(crate) fn attached(
         .iter()
         .map(|attachment| {
             if !interfaces.insert(attachment.interface.clone()) {
-                return Err(said(Failure::Multus("the interface is there")));
+                return Err(said(AttachFailure::Multus("the interface is there")));
             }
             of(attachment)
         })
         .collect()
 }
 
-fn of(attachment: &Attachment) -> Result<Attached, String> {
+fn of(attachment: &MultusAttachment) -> Result<PluginAttachment, String> {
     let plugins = attachment.plugins.iter().map(|plugin| {
         let mut config: Value =
             serde_json::from_str(&with_runtime_config(plugin, attachment).to_string())
@@ -77,7 +77,7 @@ fn of(attachment: &Attachment) -> Result<Attached, String> {
     if let Some(ips) = &attachment.ips {
         args += &format!(";IP={}", ips.join(","));
     }
-    Ok(Attached {
+    Ok(PluginAttachment {
         network: format!("{}/{}", attachment.namespace, attachment.name),
         interface: attachment.interface.clone(),
         is_default: attachment.is_default,
@@ -86,12 +86,12 @@ fn of(attachment: &Attachment) -> Result<Attached, String> {
     })
 }
 
-fn said(failure: Failure) -> String {
+fn said(failure: AttachFailure) -> String {
     match failure {
-        Failure::Decode(what)
-        | Failure::Panic(what)
-        | Failure::Multus(what)
-        | Failure::Plugin(what) => {
+        AttachFailure::Decode(what)
+        | AttachFailure::Panic(what)
+        | AttachFailure::Multus(what)
+        | AttachFailure::Plugin(what) => {
             format!("the model of Multus: {what}")
         }
     }

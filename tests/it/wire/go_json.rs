@@ -32,7 +32,7 @@ pub(super) type Member = (String, Json);
 
 /// The reason why nothing, or nothing more, is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum AttachFailure {
     /// Go's decoder rejects the text, or a value of another type.
     Decode(&'static str),
     /// Go panics.
@@ -44,8 +44,8 @@ pub(super) enum Failure {
 }
 
 impl Json {
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
-        serde_json::from_str(text).map_err(|_| Failure::Decode("not JSON"))
+    pub(super) fn parse(text: &str) -> Result<Self, AttachFailure> {
+        serde_json::from_str(text).map_err(|_| AttachFailure::Decode("not JSON"))
     }
 
     pub(super) fn members(&self) -> Option<&[Member]> {
@@ -72,13 +72,13 @@ impl Json {
 
     /// Returns the value after Go has decoded it into maps and encoded it again: the last of
     /// repeated keys, and keys sorted by their bytes.
-    pub(super) fn settled(&self) -> Self {
+    pub(super) fn normalized(&self) -> Self {
         match self {
-            Self::List(elements) => Self::List(elements.iter().map(Self::settled).collect()),
+            Self::List(elements) => Self::List(elements.iter().map(Self::normalized).collect()),
             Self::Object(members) => {
                 let mut last = BTreeMap::new();
                 for (name, value) in members {
-                    last.insert(name.clone(), value.settled());
+                    last.insert(name.clone(), value.normalized());
                 }
                 Self::Object(last.into_iter().collect())
             }
@@ -194,17 +194,17 @@ fn folded(name: &str) -> String {
 }
 
 /// Decodes into a `string`: `null` leaves it unchanged.
-pub(super) fn into_text(target: &mut String, value: &Json) -> Result<(), Failure> {
+pub(super) fn into_text(target: &mut String, value: &Json) -> Result<(), AttachFailure> {
     match value {
         Json::Null => {}
         Json::Text(text) => target.clone_from(text),
-        _ => return Err(Failure::Decode("not a string")),
+        _ => return Err(AttachFailure::Decode("not a string")),
     }
     Ok(())
 }
 
 /// Decodes a `string` field.
-pub(super) fn text_field(members: &[Member], field: &str) -> Result<String, Failure> {
+pub(super) fn text_field(members: &[Member], field: &str) -> Result<String, AttachFailure> {
     let mut text = String::new();
     for value in fields(members, field) {
         into_text(&mut text, value)?;
@@ -213,35 +213,35 @@ pub(super) fn text_field(members: &[Member], field: &str) -> Result<String, Fail
 }
 
 /// Checks that a value decodes into an `int`.
-pub(super) fn is_int(value: &Json) -> Result<(), Failure> {
+pub(super) fn is_int(value: &Json) -> Result<(), AttachFailure> {
     match value {
         Json::Null | Json::Integer(_) => Ok(()),
-        _ => Err(Failure::Decode("not an int")),
+        _ => Err(AttachFailure::Decode("not an int")),
     }
 }
 
 /// Checks that a value decodes into a `bool`.
-pub(super) fn is_bool(value: &Json) -> Result<(), Failure> {
+pub(super) fn is_bool(value: &Json) -> Result<(), AttachFailure> {
     match value {
         Json::Null | Json::Bool(_) => Ok(()),
-        _ => Err(Failure::Decode("not a bool")),
+        _ => Err(AttachFailure::Decode("not a bool")),
     }
 }
 
 /// A Go slice that is decoded into. Elements beyond its length are kept, and reappear when a later,
 /// longer list has `null` in their place.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Slice<T> {
+pub(super) struct GoSlice<T> {
     behind: Vec<T>,
     length: Option<usize>,
 }
 
-impl<T: Default> Slice<T> {
+impl<T: Default> GoSlice<T> {
     pub(super) fn decode(
         &mut self,
         value: &Json,
-        element: impl Fn(&mut T, &Json) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        element: impl Fn(&mut T, &Json) -> Result<(), AttachFailure>,
+    ) -> Result<(), AttachFailure> {
         match value {
             Json::Null => {
                 *self = Self {
@@ -261,7 +261,7 @@ impl<T: Default> Slice<T> {
                 }
                 self.length = Some(list.len());
             }
-            _ => return Err(Failure::Decode("not a list")),
+            _ => return Err(AttachFailure::Decode("not a list")),
         }
         Ok(())
     }
@@ -273,8 +273,11 @@ impl<T: Default> Slice<T> {
 }
 
 /// Decodes a `[]string` field.
-pub(super) fn texts_field(members: &[Member], field: &str) -> Result<Slice<String>, Failure> {
-    let mut slice = Slice::default();
+pub(super) fn texts_field(
+    members: &[Member],
+    field: &str,
+) -> Result<GoSlice<String>, AttachFailure> {
+    let mut slice = GoSlice::default();
     for value in fields(members, field) {
         slice.decode(value, into_text)?;
     }
@@ -286,19 +289,19 @@ pub(super) fn texts_field(members: &[Member], field: &str) -> Result<Slice<Strin
 pub(super) fn struct_field(
     members: &[Member],
     field: &str,
-    pointer: Pointer,
-) -> Result<Option<Vec<Member>>, Failure> {
+    pointer: StructKind,
+) -> Result<Option<Vec<Member>>, AttachFailure> {
     let mut merged: Option<Vec<Member>> = None;
     for value in fields(members, field) {
         match value {
-            Json::Null if pointer == Pointer::Yes => merged = None,
+            Json::Null if pointer == StructKind::Yes => merged = None,
             Json::Null => {}
             Json::Object(members) => {
                 merged
                     .get_or_insert_default()
                     .extend(members.iter().cloned());
             }
-            _ => return Err(Failure::Decode("not an object")),
+            _ => return Err(AttachFailure::Decode("not an object")),
         }
     }
     Ok(merged)
@@ -306,7 +309,7 @@ pub(super) fn struct_field(
 
 /// Tells a field that is a pointer to a struct from one that is a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pointer {
+pub(super) enum StructKind {
     Yes,
     No,
 }

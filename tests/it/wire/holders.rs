@@ -12,13 +12,13 @@ use nadmit::{
 };
 use serde_json::json;
 
-use super::{generate::SERVED, pipeline::NAMESPACE, scenario::Settings};
+use super::{generate::SERVED, pipeline::NAMESPACE, scenario::ScenarioSettings};
 
 pub(super) const POOL: &str = "storage";
 /// The holders: the last number of an address, and the MAC, if one was requested.
 const HELD: [(u8, Option<Mac>); 2] = [(2, None), (3, Some(Mac([2, 0xaa, 0, 0, 0, 1])))];
 
-pub(super) fn pool(settings: &Settings) -> Result<Arc<Pool>, Failed> {
+pub(super) fn pool(settings: &ScenarioSettings) -> Result<Arc<Pool>, Failed> {
     let mut ranges = vec![json!({"range": "192.0.2.0/29", "gateway": "192.0.2.1"})];
     let v6 = || json!({"range": "2001:db8::/125"});
     ranges.extend(settings.has_ipv6.then(v6));

@@ -4,14 +4,14 @@
 use libtest_mimic::{Failed, Trial};
 
 use super::{
-    generate::{SERVED, Written},
+    generate::{AnnotationText, SERVED},
     model::outcome,
-    multus::{Annotated, Nad},
+    multus::{Nad, PodAnnotations},
     plugins::Mac,
     real,
-    scenario::Scene,
+    scenario::WireScenario,
 };
-use crate::{plugins::host::Host, simulation::rng::Dice};
+use crate::{plugins::host::PluginHost, simulation::rng::Rng};
 
 /// A network with the static plugin.
 const STATIC: &str =
@@ -30,9 +30,9 @@ const TUNED: &str = r#"{"cniVersion":"0.3.1","plugins":[{"type":"macvlan","maste
 const HOST_LOCAL: &str = r#"{"cniVersion":"0.3.1","type":"macvlan","master":"MASTER","ipam":{"type":"host-local","subnet":"192.0.2.0/29"}}"#;
 
 /// Name, network, the selection's members after its name, and what is on the wire.
-type Case = (&'static str, &'static str, &'static str, &'static str);
+type KnownCase = (&'static str, &'static str, &'static str, &'static str);
 
-const CASES: &[Case] = &[
+const CASES: &[KnownCase] = &[
     (
         "ips_without_the_capability",
         STATIC,
@@ -216,7 +216,7 @@ const CASES: &[Case] = &[
 ];
 
 /// Cases for the default network, which has no runtime configuration. Members as in `CASES`.
-const DEFAULT_CASES: &[Case] = &[
+const DEFAULT_CASES: &[KnownCase] = &[
     (
         "default_network_has_no_runtime_config",
         STATIC_CAPABLE,
@@ -257,38 +257,38 @@ const WHOLE: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn trials() -> Vec<Trial> {
-    let told = |name: &str, world: Known, expected: &'static str| {
+    let told = |name: &str, pipeline: CaseInput, expected: &'static str| {
         Trial::test(format!("wire::model::{name}"), move || {
-            world.gives(expected)
+            pipeline.gives(expected)
         })
     };
     let known = known();
     known
         .into_iter()
-        .map(|(name, world, expected)| told(name, world, expected))
+        .map(|(name, pipeline, expected)| told(name, pipeline, expected))
         .collect()
 }
 
 /// Compares each case with the real plugins.
-pub(super) fn real(host: &Host) -> Result<(), Failed> {
+pub(super) fn real(host: &PluginHost) -> Result<(), Failed> {
     for (name, known, _) in known() {
-        let compared = real::fixed(host, known.annotated(), &known.scene);
+        let compared = real::fixed(host, known.annotated(), &known.scenario);
         compared.map_err(|error| format!("{name}: {error:?}"))?;
     }
     Ok(())
 }
 
-fn known() -> Vec<(&'static str, Known, &'static str)> {
-    let member = |(name, config, members, expected): &Case, is_default| {
+fn known() -> Vec<(&'static str, CaseInput, &'static str)> {
+    let member = |(name, config, members, expected): &KnownCase, is_default| {
         let text = format!(r#"[{{"name":"{SERVED}",{members}}}]"#);
-        (*name, Known::new(config, text, is_default), *expected)
+        (*name, CaseInput::new(config, text, is_default), *expected)
     };
     let networks = CASES.iter().map(|case| member(case, false));
     let defaults = DEFAULT_CASES.iter().map(|case| member(case, true));
     let whole = WHOLE.iter().map(|(name, text, expected)| {
         (
             *name,
-            Known::new(STATIC, (*text).to_owned(), false),
+            CaseInput::new(STATIC, (*text).to_owned(), false),
             *expected,
         )
     });
@@ -296,32 +296,32 @@ fn known() -> Vec<(&'static str, Known, &'static str)> {
 }
 
 /// One network and one annotation.
-struct Known {
-    scene: Scene,
+struct CaseInput {
+    scenario: WireScenario,
     text: String,
     is_default: bool,
 }
 
-impl Known {
+impl CaseInput {
     fn new(config: &str, text: String, is_default: bool) -> Self {
-        let plain = Scene::of(&Dice::of(0));
+        let plain = WireScenario::of(&Rng::of(0));
         let nads = ["db", "kube-system"].map(|namespace| Nad {
             namespace,
             name: SERVED,
             config: config.to_owned(),
         });
-        let none: [Option<Written>; 2] = [None, None];
-        let scene = Scene::new(nads.into(), none, plain.settings, plain.way, plain.who);
+        let none: [Option<AnnotationText>; 2] = [None, None];
+        let scenario = WireScenario::new(nads.into(), none, plain.settings, plain.way, plain.who);
         Self {
-            scene,
+            scenario,
             text,
             is_default,
         }
     }
 
-    fn annotated(&self) -> Annotated<'_> {
+    fn annotated(&self) -> PodAnnotations<'_> {
         let text = Some(&*self.text);
-        Annotated {
+        PodAnnotations {
             namespace: "db",
             networks: text.filter(|_| !self.is_default),
             default_network: text.filter(|_| self.is_default),
@@ -329,7 +329,7 @@ impl Known {
     }
 
     fn gives(&self, expected: &str) -> Result<(), Failed> {
-        let outcome = outcome(self.annotated(), &self.scene.nads);
+        let outcome = outcome(self.annotated(), &self.scenario.nads);
         let mut words: Vec<String> = Vec::new();
         for begun in &outcome.begun {
             words.extend(begun.on_wire.ips.iter().map(ToString::to_string));

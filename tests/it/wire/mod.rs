@@ -23,8 +23,8 @@ mod scenario;
 
 use libtest_mimic::Trial;
 
-pub(crate) use self::attached::{Definition, attached};
-use crate::plugins::host::{Host, Plugins};
+pub(crate) use self::attached::{NadDefinition, attached};
+use crate::plugins::host::{PluginHost, PluginRelease};
 
 /// Checks the property for an annotation of any bytes: a fuzz target.
 pub(crate) fn any_annotation(data: &[u8]) {
@@ -37,18 +37,18 @@ pub(crate) fn trials() -> Vec<Trial> {
         "wire::what_is_on_the_wire_is_held_by_the_pod_or_refused",
         property::holds,
     ));
-    trials.extend(of_real("real", Some(Plugins::packaged())));
-    trials.extend(of_real("pinned", Plugins::pinned()));
+    trials.extend(of_real("real", Some(PluginRelease::packaged())));
+    trials.extend(of_real("pinned", PluginRelease::pinned()));
     trials
 }
 
 /// Returns the tests that compare the model with plugins.
-fn of_real(group: &str, plugins: Option<Plugins>) -> [Trial; 2] {
-    let plugins = plugins.filter(Plugins::can_run);
+fn of_real(group: &str, plugins: Option<PluginRelease>) -> [Trial; 2] {
+    let plugins = plugins.filter(PluginRelease::can_run);
     let missing = plugins.is_none();
     let host = move || {
         let plugins = plugins.clone().ok_or("no plugins")?;
-        Host::new(plugins)
+        PluginHost::new(plugins)
     };
     let other = host.clone();
     let trials = [

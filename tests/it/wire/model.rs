@@ -1,50 +1,50 @@
 //! The outcome of a pod's annotations in Multus and the plugins.
 
 use super::{
-    go_json::Failure,
-    multus::{self, Annotated, Attachment, Nad},
+    go_json::AttachFailure,
+    multus::{self, MultusAttachment, Nad, PodAnnotations},
     plugins::{OnWire, attach},
 };
 
 /// An attachment that Multus started.
 #[derive(Debug, Clone)]
-pub(super) struct Begun {
-    pub(super) attachment: Attachment,
+pub(super) struct StartedAttachment {
+    pub(super) attachment: MultusAttachment,
     pub(super) on_wire: OnWire,
 }
 
 /// The outcome of a pod.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Outcome {
+pub(super) struct PodOutcome {
     /// The attachments in order. Those before one that fails are deleted, and made again with each
     /// retry.
-    pub(super) begun: Vec<Begun>,
+    pub(super) begun: Vec<StartedAttachment>,
     /// The reason why the pod does not start.
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<AttachFailure>,
 }
 
 /// Attaches a pod's networks one after another. Not modelled: host-local gives an address only once
 /// on a node, and a master takes a MAC only once; both stop pods that the model lets start.
-pub(super) fn outcome(pod: Annotated<'_>, nads: &[Nad]) -> Outcome {
+pub(super) fn outcome(pod: PodAnnotations<'_>, nads: &[Nad]) -> PodOutcome {
     let attachments = match multus::attachments(pod, nads) {
         Ok(attachments) => attachments,
         Err(failure) => {
-            return Outcome {
+            return PodOutcome {
                 failure: Some(failure),
-                ..Outcome::default()
+                ..PodOutcome::default()
             };
         }
     };
-    let mut outcome = Outcome::default();
+    let mut outcome = PodOutcome::default();
     let mut interfaces = multus::interfaces_before(pod);
     for attachment in attachments {
         if !interfaces.insert(attachment.interface.clone()) {
-            outcome.failure = Some(Failure::Multus("the interface is there"));
+            outcome.failure = Some(AttachFailure::Multus("the interface is there"));
             break;
         }
         let on_wire = attach(&attachment);
         let failure = on_wire.failure.clone();
-        outcome.begun.push(Begun {
+        outcome.begun.push(StartedAttachment {
             attachment,
             on_wire,
         });
@@ -63,7 +63,7 @@ pub(super) fn given(nad: &Nad, is_default: bool) -> OnWire {
         true => (None, Some(&*bare)),
         false => (Some(&*bare), None),
     };
-    let pod = Annotated {
+    let pod = PodAnnotations {
         namespace: nad.namespace,
         networks,
         default_network,

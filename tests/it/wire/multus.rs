@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::go_json::{
-    Failure, Json, Member, Pointer, Slice, fields, into_text, is_int, parse_cidr, parse_ip,
-    parse_mac, struct_field, text_field, texts_field,
+    AttachFailure, GoSlice, Json, Member, StructKind, fields, into_text, is_int, parse_cidr,
+    parse_ip, parse_mac, struct_field, text_field, texts_field,
 };
 
 /// The namespace where Multus looks up the default network.
@@ -25,7 +25,7 @@ pub(super) struct Nad {
 
 /// A pod's annotations.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Annotated<'p> {
+pub(super) struct PodAnnotations<'p> {
     pub(super) namespace: &'p str,
     pub(super) networks: Option<&'p str>,
     pub(super) default_network: Option<&'p str>,
@@ -33,7 +33,7 @@ pub(super) struct Annotated<'p> {
 
 /// One attachment, as libcni and the plugins get it.
 #[derive(Debug, Clone)]
-pub(super) struct Attachment {
+pub(super) struct MultusAttachment {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) interface: String,
@@ -49,7 +49,7 @@ pub(super) struct Attachment {
 
 /// Multus's NetworkSelectionElement.
 #[derive(Debug, Clone, Default)]
-struct Element {
+struct SelectionElement {
     name: String,
     namespace: String,
     interface: String,
@@ -62,16 +62,19 @@ struct Element {
 /// Returns the attachments in Multus's order; the first is the default network if the pod names
 /// one. Networks are found in any namespace, because Multus isolates namespaces only if configured
 /// to.
-pub(super) fn attachments(pod: Annotated<'_>, nads: &[Nad]) -> Result<Vec<Attachment>, Failure> {
+pub(super) fn attachments(
+    pod: PodAnnotations<'_>,
+    nads: &[Nad],
+) -> Result<Vec<MultusAttachment>, AttachFailure> {
     let mut found = Vec::new();
     let mut gateways = Vec::new();
     if let Some(text) = pod.default_network {
         let elements = elements(text, MULTUS_NAMESPACE)?;
         if elements.len() > 1 {
-            return Err(Failure::Multus("more than one default network"));
+            return Err(AttachFailure::Multus("more than one default network"));
         }
         let element = elements.into_iter().next();
-        let element = element.ok_or(Failure::Panic("an empty list"))?;
+        let element = element.ok_or(AttachFailure::Panic("an empty list"))?;
         gateways.extend(element.gateways.clone().unwrap_or_default());
         let interface = chosen(&element, CLUSTER_INTERFACE);
         found.push(load(element, interface, nads, true)?);
@@ -88,13 +91,13 @@ pub(super) fn attachments(pod: Annotated<'_>, nads: &[Nad]) -> Result<Vec<Attach
         gateways.iter().filter(family).count()
     };
     if networks.is_some() && (of_family(true) > 1 || of_family(false) > 1) {
-        return Err(Failure::Multus("more than one gateway of a family"));
+        return Err(AttachFailure::Multus("more than one gateway of a family"));
     }
     Ok(found)
 }
 
 /// Returns the names of the interfaces that a pod has before the first of these is created.
-pub(super) fn interfaces_before(pod: Annotated<'_>) -> BTreeSet<String> {
+pub(super) fn interfaces_before(pod: PodAnnotations<'_>) -> BTreeSet<String> {
     let cluster = pod.default_network.is_none();
     cluster
         .then(|| CLUSTER_INTERFACE.to_owned())
@@ -102,14 +105,14 @@ pub(super) fn interfaces_before(pod: Annotated<'_>) -> BTreeSet<String> {
         .collect()
 }
 
-fn chosen(element: &Element, automatic: &str) -> String {
+fn chosen(element: &SelectionElement, automatic: &str) -> String {
     let asked = Some(&*element.interface).filter(|name| !name.is_empty());
     asked.unwrap_or(automatic).to_owned()
 }
 
-fn elements(text: &str, home: &str) -> Result<Vec<Element>, Failure> {
+fn elements(text: &str, home: &str) -> Result<Vec<SelectionElement>, AttachFailure> {
     let mut elements = match text {
-        "" => return Err(Failure::Multus("an empty annotation")),
+        "" => return Err(AttachFailure::Multus("an empty annotation")),
         text if text.contains(['[', '{', '"']) => from_json(text)?,
         text => text.split(',').map(from_name).collect::<Result<_, _>>()?,
     };
@@ -118,32 +121,32 @@ fn elements(text: &str, home: &str) -> Result<Vec<Element>, Failure> {
             home.clone_into(&mut element.namespace);
         }
         if !element.mac.is_empty() && parse_mac(&element.mac).is_none() {
-            return Err(Failure::Multus("a MAC"));
+            return Err(AttachFailure::Multus("a MAC"));
         }
         let valid = |ip: &String| match ip.contains('/') {
             true => parse_cidr(ip).is_some(),
             false => parse_ip(ip).is_some(),
         };
         if !element.ips.iter().flatten().all(valid) {
-            return Err(Failure::Multus("an address"));
+            return Err(AttachFailure::Multus("an address"));
         }
     }
     Ok(elements)
 }
 
 /// Parses one item of the short format: `namespace/name@interface`.
-fn from_name(item: &str) -> Result<Element, Failure> {
+fn from_name(item: &str) -> Result<SelectionElement, AttachFailure> {
     let parts: Vec<&str> = item.trim().split('/').collect();
     let (namespace, rest) = match *parts {
         [name] => ("", name),
         [namespace, name] => (namespace.trim(), name),
-        _ => return Err(Failure::Multus("slashes")),
+        _ => return Err(AttachFailure::Multus("slashes")),
     };
     let parts: Vec<&str> = rest.split('@').collect();
     let (name, interface) = match *parts {
         [name] => (name.trim(), ""),
         [name, interface] => (name.trim(), interface.trim()),
-        _ => return Err(Failure::Multus("ats")),
+        _ => return Err(AttachFailure::Multus("ats")),
     };
     let label = |text: &str| {
         let inner = text
@@ -152,24 +155,24 @@ fn from_name(item: &str) -> Result<Element, Failure> {
         text.is_empty() || (inner && !text.starts_with('-') && !text.ends_with('-'))
     };
     if !label(namespace) || !label(name) {
-        return Err(Failure::Multus("a name"));
+        return Err(AttachFailure::Multus("a name"));
     }
     if interface.len() > 15 || interface.contains([' ', '\t', '\n', '\u{b}', '\u{c}', '\r', '/']) {
-        return Err(Failure::Multus("an interface's name"));
+        return Err(AttachFailure::Multus("an interface's name"));
     }
-    Ok(Element {
+    Ok(SelectionElement {
         name: name.to_owned(),
         namespace: namespace.to_owned(),
         interface: interface.to_owned(),
-        ..Element::default()
+        ..SelectionElement::default()
     })
 }
 
-fn from_json(text: &str) -> Result<Vec<Element>, Failure> {
+fn from_json(text: &str) -> Result<Vec<SelectionElement>, AttachFailure> {
     let list = match Json::parse(text)? {
         Json::Null => Vec::new(),
         Json::List(list) => list,
-        _ => return Err(Failure::Decode("not a list")),
+        _ => return Err(AttachFailure::Decode("not a list")),
     };
     let mut elements = Vec::new();
     let mut has_null = false;
@@ -177,33 +180,33 @@ fn from_json(text: &str) -> Result<Vec<Element>, Failure> {
         match element {
             Json::Null => has_null = true,
             Json::Object(members) => elements.push(from_object(members)?),
-            _ => return Err(Failure::Decode("not an object")),
+            _ => return Err(AttachFailure::Decode("not an object")),
         }
     }
     if has_null {
-        return Err(Failure::Panic("a nil element"));
+        return Err(AttachFailure::Panic("a nil element"));
     }
     Ok(elements)
 }
 
-fn from_object(members: &[Member]) -> Result<Element, Failure> {
+fn from_object(members: &[Member]) -> Result<SelectionElement, AttachFailure> {
     for value in fields(members, "portMappings") {
-        let mut mappings: Slice<()> = Slice::default();
+        let mut mappings: GoSlice<()> = GoSlice::default();
         mappings.decode(value, |(), mapping| port_mapping(mapping))?;
     }
-    let bandwidth = struct_field(members, "bandwidth", Pointer::Yes)?;
+    let bandwidth = struct_field(members, "bandwidth", StructKind::Yes)?;
     for rate in ["ingressRate", "ingressBurst", "egressRate", "egressBurst"] {
         fields(&bandwidth.clone().unwrap_or_default(), rate).try_for_each(is_int)?;
     }
     text_field(members, "deviceID")?;
     let guid = text_field(members, "infiniband-guid")?;
     if !guid.is_empty() && parse_mac(&guid).is_none() {
-        return Err(Failure::Multus("a GUID"));
+        return Err(AttachFailure::Multus("a GUID"));
     }
     let gateways = texts_field(members, "default-route")?;
     let gateway = |text: &String| text.is_empty() || parse_ip(text).is_some();
     if !gateways.elements().unwrap_or_default().iter().all(gateway) {
-        return Err(Failure::Decode("not an address"));
+        return Err(AttachFailure::Decode("not an address"));
     }
     let mut interface = text_field(members, "interface")?;
     let obsolete = text_field(members, "interfaceRequest")?;
@@ -211,23 +214,23 @@ fn from_object(members: &[Member]) -> Result<Element, Failure> {
         interface = obsolete;
     }
     let ips = texts_field(members, "ips")?;
-    Ok(Element {
+    Ok(SelectionElement {
         name: text_field(members, "name")?,
         namespace: text_field(members, "namespace")?,
         interface,
         ips: ips.elements().map(<[String]>::to_vec),
         mac: text_field(members, "mac")?,
         // A map: its keys are taken literally, and a second map is merged into the first.
-        cni_args: struct_field(members, "cni-args", Pointer::Yes)?,
+        cni_args: struct_field(members, "cni-args", StructKind::Yes)?,
         gateways: gateways.elements().map(<[String]>::to_vec),
     })
 }
 
-fn port_mapping(value: &Json) -> Result<(), Failure> {
+fn port_mapping(value: &Json) -> Result<(), AttachFailure> {
     let members = match value {
         Json::Null => return Ok(()),
         Json::Object(members) => members,
-        _ => return Err(Failure::Decode("not an object")),
+        _ => return Err(AttachFailure::Decode("not an object")),
     };
     for number in ["hostPort", "containerPort"] {
         fields(members, number).try_for_each(is_int)?;
@@ -240,30 +243,30 @@ fn port_mapping(value: &Json) -> Result<(), Failure> {
 
 /// Returns a network's configuration with the element's values merged in.
 fn load(
-    element: Element,
+    element: SelectionElement,
     interface: String,
     nads: &[Nad],
     is_default: bool,
-) -> Result<Attachment, Failure> {
+) -> Result<MultusAttachment, AttachFailure> {
     let is_it = |nad: &&Nad| (nad.namespace, nad.name) == (&*element.namespace, &*element.name);
     let nad = nads
         .iter()
         .find(is_it)
-        .ok_or(Failure::Multus("no such network"))?;
-    let config = Json::parse(&nad.config)?.settled();
+        .ok_or(AttachFailure::Multus("no such network"))?;
+    let config = Json::parse(&nad.config)?.normalized();
     let single = config.at("type").is_some();
     let mut plugins = match config.at("plugins") {
         Some(Json::List(plugins)) if !single => plugins.clone(),
         _ => vec![config.clone()],
     };
     if let Some(args) = &element.cni_args {
-        let args = Json::Object(args.clone()).settled();
+        let args = Json::Object(args.clone()).normalized();
         for plugin in &mut plugins {
             inject(plugin, &args)?;
         }
     }
     let cni_version = config.at("cniVersion").and_then(Json::text);
-    Ok(Attachment {
+    Ok(MultusAttachment {
         namespace: element.namespace,
         name: element.name,
         interface,
@@ -276,8 +279,8 @@ fn load(
 }
 
 /// Merges `cni-args` into a plugin's `args.cni` by exact keys.
-fn inject(plugin: &mut Json, args: &Json) -> Result<(), Failure> {
-    let odd = Failure::Panic("args are no object");
+fn inject(plugin: &mut Json, args: &Json) -> Result<(), AttachFailure> {
+    let odd = AttachFailure::Panic("args are no object");
     let mut outer = plugin
         .at("args")
         .cloned()

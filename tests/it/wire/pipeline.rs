@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::{
     generate::SERVED,
     holders::{self, POOL},
-    scenario::{Scene, Way, Who},
+    scenario::{AnnotationSource, PodKind, WireScenario},
 };
 
 /// The pod's namespace.
@@ -29,7 +29,7 @@ const NODE: &str = "node-1";
 pub(super) type Annotations = Map<String, Value>;
 
 /// A catalog and an index, and the webhooks that decide on them.
-pub(super) struct World {
+pub(super) struct Pipeline {
     pub(super) pool: Arc<Pool>,
     pub(super) index: SharedIndex,
     catalog: Catalog,
@@ -39,24 +39,27 @@ pub(super) struct World {
 }
 
 /// The API server's verdict on a request.
-enum Answered {
+enum ReviewResult {
     /// Allowed, with these changes.
     Changed(Value),
     Refused,
 }
 
-impl World {
-    pub(super) fn new(scene: &Scene) -> Result<Self, Failed> {
-        let settings = &scene.settings;
+impl Pipeline {
+    pub(super) fn new(scenario: &WireScenario) -> Result<Self, Failed> {
+        let settings = &scenario.settings;
         let pool = holders::pool(settings)?;
-        let networks = scene.nads.iter().map(|nad| {
+        let networks = scenario.nads.iter().map(|nad| {
             let mut network = Network::new(nad.namespace, nad.name, Some(&nad.config));
             network.address_pool = (nad.name == SERVED).then(|| POOL.into());
             Arc::new(network)
         });
         let labels = Labels {
             mode: settings.label,
-            mutable_attachments: matches!(scene.way, Way::Updated | Way::UpdatedInStatus),
+            mutable_attachments: matches!(
+                scenario.way,
+                AnnotationSource::Updated | AnnotationSource::UpdatedInStatus
+            ),
             injection: settings.labelled,
             ..Labels::default()
         };
@@ -76,7 +79,7 @@ impl World {
         if settings.excluded {
             policy.excluded_namespaces = HashSet::from([NAMESPACE.into()]);
         }
-        let world = Self {
+        let pipeline = Self {
             pool,
             index: SharedIndex::default(),
             catalog,
@@ -84,11 +87,13 @@ impl World {
             labelled: settings.labelled,
             last: Cell::new(0),
         };
-        let mut index = world.index.lock();
-        index.sync(world.catalog.layout());
-        world.last.set(holders::by_others(&world.pool, &mut index)?);
+        let mut index = pipeline.index.lock();
+        index.sync(pipeline.catalog.layout());
+        pipeline
+            .last
+            .set(holders::by_others(&pipeline.pool, &mut index)?);
         drop(index);
-        Ok(world)
+        Ok(pipeline)
     }
 
     fn versions(&self, writes: &[Write]) -> Vec<Version> {
@@ -105,38 +110,41 @@ impl World {
     }
 
     /// Runs a scenario; returns the pod as it finally runs, or `None` if it was refused.
-    pub(super) fn tell(&mut self, scene: &Scene) -> Result<Option<Value>, Failed> {
-        let asked = annotations_of(scene);
+    pub(super) fn run(&mut self, scenario: &WireScenario) -> Result<Option<Value>, Failed> {
+        let asked = annotations_of(scenario);
         let plain = || Annotations::from_iter([(annotations::NETWORKS.to_owned(), json!(SERVED))]);
-        let first = match scene.way {
-            Way::Created | Way::CreatedOnNode => asked.clone(),
-            Way::Updated | Way::UpdatedInStatus | Way::Bound => plain(),
+        let first = match scenario.way {
+            AnnotationSource::Created | AnnotationSource::CreatedOnNode => asked.clone(),
+            AnnotationSource::Updated
+            | AnnotationSource::UpdatedInStatus
+            | AnnotationSource::Bound => plain(),
         };
-        let node = (scene.way == Way::CreatedOnNode).then_some(NODE);
-        let Some(pod) = self.create(scene.who, first, node)? else {
+        let node = (scenario.way == AnnotationSource::CreatedOnNode).then_some(NODE);
+        let Some(pod) = self.create(scenario.who, first, node)? else {
             return Ok(None);
         };
-        let brought = (scene.way == Way::Bound && self.labelled).then(|| asked.clone());
+        let brought =
+            (scenario.way == AnnotationSource::Bound && self.labelled).then(|| asked.clone());
         let Some(pod) = self.bind(pod, brought)? else {
             return Ok(None);
         };
-        match scene.way {
-            Way::Updated => self.update(&pod, asked, ""),
-            Way::UpdatedInStatus => self.update(&pod, asked, "status"),
+        match scenario.way {
+            AnnotationSource::Updated => self.update(&pod, asked, ""),
+            AnnotationSource::UpdatedInStatus => self.update(&pod, asked, "status"),
             _ => Ok(Some(pod)),
         }
     }
 
     fn create(
         &mut self,
-        who: Who,
+        who: PodKind,
         asked: Annotations,
         node: Option<&str>,
     ) -> Result<Option<Value>, Failed> {
         let (generate_name, name) = match who {
-            Who::Named => (None, "app"),
-            Who::Generated => (Some("app-"), "app-x7k2p"),
-            Who::Replica => (None, "set-0"),
+            PodKind::Named => (None, "app"),
+            PodKind::Generated => (Some("app-"), "app-x7k2p"),
+            PodKind::Replica => (None, "set-0"),
         };
         let mut pod = json!({
             "apiVersion": "v1", "kind": "Pod", "spec": {"containers": []},
@@ -146,7 +154,7 @@ impl World {
             Some(prefix) => pod["metadata"]["generateName"] = json!(prefix),
             None => pod["metadata"]["name"] = json!(name),
         }
-        if who == Who::Replica {
+        if who == PodKind::Replica {
             pod["metadata"]["ownerReferences"] = json!([{
                 "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "set", "controller": true,
             }]);
@@ -155,13 +163,13 @@ impl World {
             pod["spec"]["nodeName"] = json!(node);
         }
         let request = json!({"operation": "CREATE", "object": pod});
-        let Answered::Changed(mut pod) = self.ask(Webhook::Mutate, request, "", "Pod")? else {
+        let ReviewResult::Changed(mut pod) = self.ask(Webhook::Mutate, request, "", "Pod")? else {
             return Ok(None);
         };
         pod["metadata"]["name"] = json!(name);
         pod["metadata"]["uid"] = json!("3239b2d2-cd73-479a-9620-6ac93fb25752");
         let request = json!({"operation": "CREATE", "object": pod});
-        let Answered::Changed(pod) = self.ask(Webhook::Validate, request, "", "Pod")? else {
+        let ReviewResult::Changed(pod) = self.ask(Webhook::Validate, request, "", "Pod")? else {
             return Ok(None);
         };
         self.store(&pod);
@@ -190,7 +198,7 @@ impl World {
                 for webhook in [Webhook::Mutate, Webhook::Validate] {
                     let request = json!({"operation": "CREATE", "object": binding});
                     let answered = self.ask(webhook, request, "binding", "Binding")?;
-                    let Answered::Changed(changed) = answered else {
+                    let ReviewResult::Changed(changed) = answered else {
                         return Ok(None);
                     };
                     binding = changed;
@@ -206,11 +214,11 @@ impl World {
             pod["spec"]["nodeName"] = json!(NODE);
             self.store(&pod);
         }
-        self.put_in_late(&mut pod);
+        self.backfill(&mut pod);
         Ok(Some(pod))
     }
 
-    fn put_in_late(&mut self, pod: &mut Value) {
+    fn backfill(&mut self, pod: &mut Value) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         let Some(known) = self.catalog.pod(NAMESPACE, name).cloned() else {
             return;
@@ -255,7 +263,7 @@ impl World {
         for webhook in webhooks {
             let request = json!({"operation": "UPDATE", "object": pod, "oldObject": before});
             let answered = self.ask(*webhook, request, subresource, "Pod")?;
-            let Answered::Changed(changed) = answered else {
+            let ReviewResult::Changed(changed) = answered else {
                 return Ok(None);
             };
             pod = changed;
@@ -278,7 +286,7 @@ impl World {
         mut request: Value,
         subresource: &str,
         kind: &str,
-    ) -> Result<Answered, Failed> {
+    ) -> Result<ReviewResult, Failed> {
         request["uid"] = json!("test");
         request["kind"] = json!({"group": "", "version": "v1", "kind": kind});
         request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
@@ -308,13 +316,13 @@ impl World {
             }
         };
         if answer.verdict() == Verdict::Deny {
-            return Ok(Answered::Refused);
+            return Ok(ReviewResult::Refused);
         }
         let mut object = request["object"].clone();
         if let Some(patch) = answer.patch() {
             json_patch::patch(&mut object, patch)?;
         }
-        Ok(Answered::Changed(object))
+        Ok(ReviewResult::Changed(object))
     }
 
     fn store(&mut self, pod: &Value) {
@@ -367,8 +375,8 @@ pub(super) fn holder(pod: &Value) -> Holder {
     )
 }
 
-fn annotations_of(scene: &Scene) -> Annotations {
-    let pod = scene.annotated();
+fn annotations_of(scenario: &WireScenario) -> Annotations {
+    let pod = scenario.annotated();
     let pairs = [
         (annotations::NETWORKS, pod.networks),
         (annotations::DEFAULT_NETWORK, pod.default_network),

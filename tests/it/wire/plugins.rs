@@ -8,10 +8,10 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
     go_json::{
-        Failure, Json, Member, Pointer, Slice, fields, is_bool, is_int, parse_cidr, parse_ip,
-        parse_mac, struct_field, text_field, texts_field,
+        AttachFailure, GoSlice, Json, Member, StructKind, fields, is_bool, is_int, parse_cidr,
+        parse_ip, parse_mac, struct_field, text_field, texts_field,
     },
-    multus::Attachment,
+    multus::MultusAttachment,
 };
 
 /// A MAC of six bytes.
@@ -29,11 +29,11 @@ pub(super) struct OnWire {
     /// Set if host-local chose addresses by itself.
     pub(super) more: bool,
     /// The reason why the attachment fails in the end.
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<AttachFailure>,
 }
 
 /// The inputs of a plugin besides its configuration.
-struct Environment<'a> {
+struct PluginInput<'a> {
     /// `MAC=` of CNI_ARGS.
     mac: &'a str,
     /// `IP=` of CNI_ARGS.
@@ -45,19 +45,19 @@ struct Environment<'a> {
 type Assigned = (IpAddr, u32);
 
 /// Runs an attachment's plugins one after another.
-pub(super) fn attach(attachment: &Attachment) -> OnWire {
+pub(super) fn attach(attachment: &MultusAttachment) -> OnWire {
     let mut seen = OnWire::default();
     seen.failure = run(attachment, &mut seen).err();
     seen
 }
 
-fn run(attachment: &Attachment, seen: &mut OnWire) -> Result<(), Failure> {
+fn run(attachment: &MultusAttachment, seen: &mut OnWire) -> Result<(), AttachFailure> {
     let name = &attachment.interface;
     let odd = |c: char| c == '/' || c == ':' || c.is_whitespace();
     if name.is_empty() || name.len() > 15 || [".", ".."].contains(&&**name) || name.contains(odd) {
-        return Err(Failure::Plugin("the interface's name"));
+        return Err(AttachFailure::Plugin("the interface's name"));
     }
-    let environment = Environment {
+    let environment = PluginInput {
         mac: &attachment.mac,
         ip: attachment.ips.as_deref().unwrap_or_default().join(","),
         cni_version: &attachment.cni_version,
@@ -86,24 +86,26 @@ fn run(attachment: &Attachment, seen: &mut OnWire) -> Result<(), Failure> {
                 )?;
             }
             "tuning" => tuning(members, &environment, main, seen)?,
-            _ => return Err(Failure::Plugin("no such plugin")),
+            _ => return Err(AttachFailure::Plugin("no such plugin")),
         }
         main = main.or(Some(kind));
         if seen.ips.is_empty() && !seen.more && is_old(&environment) {
-            return Err(Failure::Plugin("a result of that version has an address"));
+            return Err(AttachFailure::Plugin(
+                "a result of that version has an address",
+            ));
         }
     }
     Ok(())
 }
 
 /// Returns true if a result can have only one address of each family.
-fn is_old(environment: &Environment<'_>) -> bool {
+fn is_old(environment: &PluginInput<'_>) -> bool {
     ["0.1.0", "0.2.0"].contains(&environment.cni_version)
 }
 
 /// libcni: passes the requested capabilities to each plugin that declares them. The default network
 /// gets none, because Multus leaves its runtime configuration empty.
-pub(super) fn with_runtime_config(plugin: &Json, attachment: &Attachment) -> Json {
+pub(super) fn with_runtime_config(plugin: &Json, attachment: &MultusAttachment) -> Json {
     let mut config = plugin.clone();
     if attachment.is_default {
         return config;
@@ -131,12 +133,12 @@ fn last_given<const N: usize>(texts: [String; N]) -> String {
     given.unwrap_or_default()
 }
 
-fn runtime_mac(members: &[Member]) -> Result<String, Failure> {
-    let runtime = struct_field(members, "runtimeConfig", Pointer::No)?.unwrap_or_default();
+fn runtime_mac(members: &[Member]) -> Result<String, AttachFailure> {
+    let runtime = struct_field(members, "runtimeConfig", StructKind::No)?.unwrap_or_default();
     text_field(&runtime, "mac")
 }
 
-fn macvlan_mac(members: &[Member], environment: &Environment<'_>) -> Result<String, Failure> {
+fn macvlan_mac(members: &[Member], environment: &PluginInput<'_>) -> Result<String, AttachFailure> {
     let own = text_field(members, "mac")?;
     Ok(last_given([
         own,
@@ -145,9 +147,9 @@ fn macvlan_mac(members: &[Member], environment: &Environment<'_>) -> Result<Stri
     ]))
 }
 
-fn bridge_mac(members: &[Member], environment: &Environment<'_>) -> Result<String, Failure> {
-    let args = struct_field(members, "args", Pointer::No)?.unwrap_or_default();
-    let args = struct_field(&args, "cni", Pointer::No)?.unwrap_or_default();
+fn bridge_mac(members: &[Member], environment: &PluginInput<'_>) -> Result<String, AttachFailure> {
+    let args = struct_field(members, "args", StructKind::No)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", StructKind::No)?.unwrap_or_default();
     let args = text_field(&args, "mac")?;
     Ok(last_given([
         environment.mac.to_owned(),
@@ -166,20 +168,20 @@ enum MustHaveAddress {
 /// Creates the interface and assigns its addresses.
 fn interface(
     members: &[Member],
-    environment: &Environment<'_>,
+    environment: &PluginInput<'_>,
     mac: String,
     must: MustHaveAddress,
     seen: &mut OnWire,
-) -> Result<(), Failure> {
+) -> Result<(), AttachFailure> {
     let mac = match &*mac {
         "" => None,
         text => {
-            let bytes = parse_mac(text).ok_or(Failure::Plugin("a MAC"))?;
-            let six = Mac::try_from(&*bytes).map_err(|_| Failure::Plugin("a long MAC"))?;
+            let bytes = parse_mac(text).ok_or(AttachFailure::Plugin("a MAC"))?;
+            let six = Mac::try_from(&*bytes).map_err(|_| AttachFailure::Plugin("a long MAC"))?;
             Some(usable(six)?)
         }
     };
-    let ipam = struct_field(members, "ipam", Pointer::No)?.unwrap_or_default();
+    let ipam = struct_field(members, "ipam", StructKind::No)?.unwrap_or_default();
     let kind = text_field(&ipam, "type")?;
     let assigned = match &*kind {
         "" if must == MustHaveAddress::WithIpam => Vec::new(),
@@ -189,10 +191,10 @@ fn interface(
             seen.more = more;
             asked
         }
-        _ => return Err(Failure::Plugin("no such IPAM")),
+        _ => return Err(AttachFailure::Plugin("no such IPAM")),
     };
     if assigned.is_empty() && !kind.is_empty() && !seen.more {
-        return Err(Failure::Plugin("no address"));
+        return Err(AttachFailure::Plugin("no address"));
     }
     // The interface is down until here.
     seen.macs.extend(mac);
@@ -202,16 +204,16 @@ fn interface(
         // Linux identifies IPv6 addresses without their prefixes.
         let key = (ip, if ip.is_ipv4() { prefix } else { 0 });
         if !there.insert(key) {
-            return Err(Failure::Plugin("an address twice"));
+            return Err(AttachFailure::Plugin("an address twice"));
         }
         seen.ips.insert(ip);
     }
     Ok(())
 }
 
-fn usable(mac: Mac) -> Result<Mac, Failure> {
+fn usable(mac: Mac) -> Result<Mac, AttachFailure> {
     match mac[0] & 1 == 1 || mac == [0; 6] {
-        true => Err(Failure::Plugin("a MAC that Linux refuses")),
+        true => Err(AttachFailure::Plugin("a MAC that Linux refuses")),
         false => Ok(mac),
     }
 }
@@ -220,15 +222,15 @@ fn usable(mac: Mac) -> Result<Mac, Failure> {
 /// both, and `runtimeConfig.ips` replace everything.
 fn static_ipam(
     members: &[Member],
-    environment: &Environment<'_>,
-) -> Result<Vec<Assigned>, Failure> {
-    let runtime = struct_field(members, "runtimeConfig", Pointer::No)?.unwrap_or_default();
+    environment: &PluginInput<'_>,
+) -> Result<Vec<Assigned>, AttachFailure> {
+    let runtime = struct_field(members, "runtimeConfig", StructKind::No)?.unwrap_or_default();
     let runtime = texts_field(&runtime, "ips")?;
-    let args = struct_field(members, "args", Pointer::Yes)?.unwrap_or_default();
-    let args = struct_field(&args, "cni", Pointer::Yes)?.unwrap_or_default();
+    let args = struct_field(members, "args", StructKind::Yes)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", StructKind::Yes)?.unwrap_or_default();
     let args = texts_field(&args, "ips")?;
     let mut found = Vec::new();
-    let ipam = struct_field(members, "ipam", Pointer::Yes)?.unwrap_or_default();
+    let ipam = struct_field(members, "ipam", StructKind::Yes)?.unwrap_or_default();
     for list in fields(&ipam, "addresses") {
         let Json::List(list) = list else { continue };
         let texts = list.iter().filter_map(|one| one.at("address")?.text());
@@ -237,7 +239,7 @@ fn static_ipam(
     if !environment.ip.is_empty() {
         let asked: Vec<&str> = environment.ip.split(',').map(str::trim).collect();
         if !asked.iter().all(|ip| parse_cidr(ip).is_some()) {
-            return Err(Failure::Plugin("an address without prefix"));
+            return Err(AttachFailure::Plugin("an address without prefix"));
         }
         found.extend(asked.into_iter().map(str::to_owned));
     }
@@ -247,16 +249,16 @@ fn static_ipam(
         if !list.is_empty() {
             found = list.to_vec();
             if !found.iter().all(|ip| parse_cidr(ip).is_some()) {
-                return Err(Failure::Plugin("an address without prefix"));
+                return Err(AttachFailure::Plugin("an address without prefix"));
             }
         }
     }
     let found: Option<Vec<Assigned>> = found.iter().map(|ip| parse_cidr(ip)).collect();
-    let found = found.ok_or(Failure::Plugin("an address"))?;
+    let found = found.ok_or(AttachFailure::Plugin("an address"))?;
     let v4 = found.iter().filter(|(ip, _)| ip.is_ipv4()).count();
     let crowded = v4 > 1 || found.len() - v4 > 1;
     if crowded && is_old(environment) {
-        return Err(Failure::Plugin("more than one address of a family"));
+        return Err(AttachFailure::Plugin("more than one address of a family"));
     }
     Ok(found)
 }
@@ -265,8 +267,8 @@ fn static_ipam(
 /// the range; else chooses one. Also returns whether it chose one.
 fn host_local(
     members: &[Member],
-    environment: &Environment<'_>,
-) -> Result<(Vec<Assigned>, bool), Failure> {
+    environment: &PluginInput<'_>,
+) -> Result<(Vec<Assigned>, bool), AttachFailure> {
     let ip_or_none = |target: &mut Option<String>, value: &Json| match value {
         Json::Null => {
             *target = None;
@@ -275,21 +277,22 @@ fn host_local(
         Json::Text(text) => {
             let fits = text.is_empty() || parse_cidr(text).is_some() || parse_ip(text).is_some();
             *target = Some(text.clone());
-            fits.then_some(()).ok_or(Failure::Decode("not an address"))
+            fits.then_some(())
+                .ok_or(AttachFailure::Decode("not an address"))
         }
-        _ => Err(Failure::Decode("not a string")),
+        _ => Err(AttachFailure::Decode("not a string")),
     };
     let list = |members: &[Member]| {
-        let mut slice: Slice<Option<String>> = Slice::default();
+        let mut slice: GoSlice<Option<String>> = GoSlice::default();
         for value in fields(members, "ips") {
             slice.decode(value, ip_or_none)?;
         }
         Ok(slice.elements().unwrap_or_default().to_vec())
     };
-    let runtime = struct_field(members, "runtimeConfig", Pointer::No)?.unwrap_or_default();
+    let runtime = struct_field(members, "runtimeConfig", StructKind::No)?.unwrap_or_default();
     let runtime = list(&runtime)?;
-    let args = struct_field(members, "args", Pointer::Yes)?.unwrap_or_default();
-    let args = struct_field(&args, "cni", Pointer::Yes)?.unwrap_or_default();
+    let args = struct_field(members, "args", StructKind::Yes)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", StructKind::Yes)?.unwrap_or_default();
     let args = list(&args)?;
     let read = |text: &str| match parse_cidr(text) {
         Some((ip, _)) => Some(ip),
@@ -297,16 +300,16 @@ fn host_local(
     };
     let mut asked = BTreeSet::new();
     if !environment.ip.is_empty() {
-        let ip = read(&environment.ip).ok_or(Failure::Plugin("more than one address"))?;
+        let ip = read(&environment.ip).ok_or(AttachFailure::Plugin("more than one address"))?;
         asked.insert(ip);
     }
     for ip in args.into_iter().chain(runtime) {
-        let ip = ip.ok_or(Failure::Panic("a nil address"))?;
-        asked.insert(read(&ip).ok_or(Failure::Plugin("an empty address"))?);
+        let ip = ip.ok_or(AttachFailure::Panic("a nil address"))?;
+        asked.insert(read(&ip).ok_or(AttachFailure::Plugin("an empty address"))?);
     }
-    let ipam = struct_field(members, "ipam", Pointer::Yes)?.unwrap_or_default();
+    let ipam = struct_field(members, "ipam", StructKind::Yes)?.unwrap_or_default();
     let (subnet, prefix) =
-        parse_cidr(&text_field(&ipam, "subnet")?).ok_or(Failure::Plugin("no range"))?;
+        parse_cidr(&text_field(&ipam, "subnet")?).ok_or(AttachFailure::Plugin("no range"))?;
     let inside = |ip: &IpAddr| match (subnet, ip) {
         (IpAddr::V4(subnet), IpAddr::V4(ip)) => {
             let bits = |ip: &std::net::Ipv4Addr| ip.to_bits() >> (32 - prefix);
@@ -322,7 +325,7 @@ fn host_local(
         1 if asked.iter().all(inside) => {
             Ok((asked.into_iter().map(|ip| (ip, prefix)).collect(), false))
         }
-        _ => Err(Failure::Plugin("not in the range")),
+        _ => Err(AttachFailure::Plugin("not in the range")),
     }
 }
 
@@ -330,14 +333,14 @@ fn host_local(
 /// CNI_ARGS. The kernel uses the first six bytes of a longer one.
 fn tuning(
     members: &[Member],
-    environment: &Environment<'_>,
+    environment: &PluginInput<'_>,
     main: Option<&str>,
     seen: &mut OnWire,
-) -> Result<(), Failure> {
+) -> Result<(), AttachFailure> {
     let own = text_field(members, "mac")?;
     let mut mac = last_given([own, environment.mac.to_owned(), runtime_mac(members)?]);
-    let args = struct_field(members, "args", Pointer::Yes)?.unwrap_or_default();
-    let args = struct_field(&args, "cni", Pointer::Yes)?.unwrap_or_default();
+    let args = struct_field(members, "args", StructKind::Yes)?.unwrap_or_default();
+    let args = struct_field(&args, "cni", StructKind::Yes)?.unwrap_or_default();
     for key in ["mtu", "txQLen"] {
         fields(&args, key).try_for_each(is_int)?;
     }
@@ -347,7 +350,7 @@ fn tuning(
     for value in fields(&args, "mac") {
         match value {
             Json::Null | Json::Text(_) => {}
-            _ => return Err(Failure::Decode("not a string")),
+            _ => return Err(AttachFailure::Decode("not a string")),
         }
     }
     // A pointer: a last `null` makes it nil.
@@ -355,16 +358,16 @@ fn tuning(
         mac.clone_from(text);
     }
     if main.is_none() {
-        return Err(Failure::Plugin("nothing to tune"));
+        return Err(AttachFailure::Plugin("nothing to tune"));
     }
     if mac.is_empty() {
         return Ok(());
     }
-    let bytes = parse_mac(&mac).ok_or(Failure::Plugin("a MAC"))?;
+    let bytes = parse_mac(&mac).ok_or(AttachFailure::Plugin("a MAC"))?;
     let mut six = Mac::default();
     six.copy_from_slice(&bytes[..6]);
     if main == Some("ipvlan") {
-        return Err(Failure::Plugin("ipvlan has no MAC of its own"));
+        return Err(AttachFailure::Plugin("ipvlan has no MAC of its own"));
     }
     let six = usable(six)?;
     seen.macs.insert(six);

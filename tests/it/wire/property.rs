@@ -16,35 +16,35 @@ use serde_json::Value;
 
 use super::{
     generate::SERVED,
-    model::{Begun, given, outcome},
-    multus::{Annotated, Nad},
-    pipeline::{World, holder},
-    scenario::Scene,
+    model::{StartedAttachment, given, outcome},
+    multus::{Nad, PodAnnotations},
+    pipeline::{Pipeline, holder},
+    scenario::WireScenario,
 };
-use crate::simulation::rng::Dice;
+use crate::simulation::rng::Rng;
 
 /// The maximum size of an annotation; everything relevant is shorter.
-const LONGEST: usize = 16 << 10;
+const MAX_ANNOTATION_LEN: usize = 16 << 10;
 /// The default running time, in seconds.
-const SECONDS: u64 = 4;
+const DEFAULT_SECONDS: u64 = 4;
 
 /// An address or MAC on the wire that the pod does not hold.
 #[derive(Debug, Clone, PartialEq)]
 struct Stolen {
-    what: What,
+    what: StolenValue,
     network: &'static str,
     interface: String,
     holder: Option<Holder>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum What {
+enum StolenValue {
     Ip(IpAddr),
     Mac(Mac),
 }
 
 /// The result of one scenario.
-enum Told {
+enum ScenarioResult {
     Refused,
     /// The number of addresses and MACs on the wire, all held by the pod.
     Held(usize),
@@ -68,21 +68,21 @@ fn number(variable: &str) -> Option<u64> {
 pub(super) fn holds() -> Result<(), Failed> {
     let first = first_seed()?;
     let asked = number("NADMIT_WIRE_SEED").is_some();
-    let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(DEFAULT_SECONDS));
     let begun = Instant::now();
     let (mut seed, mut passed, mut held) = (first, 0_usize, 0_usize);
     while begun.elapsed() < seconds && !(asked && seed > first) {
-        let scene = Scene::of(&Dice::of(seed));
-        match tell(&scene)? {
-            Told::Refused => {}
-            Told::Held(count) => {
+        let scenario = WireScenario::of(&Rng::of(seed));
+        match run_scenario(&scenario)? {
+            ScenarioResult::Refused => {}
+            ScenarioResult::Held(count) => {
                 passed += 1;
                 held += usize::from(count > 0);
             }
-            Told::Stolen(..) => {
-                return Err(Broken {
+            ScenarioResult::Stolen(..) => {
+                return Err(Violation {
                     seed,
-                    scene: smallest(scene)?,
+                    scenario: minimize(scenario)?,
                 }
                 .into_words());
             }
@@ -103,54 +103,54 @@ pub(super) fn any_annotation(data: &[u8]) {
         return;
     };
     // The API server accepts no longer one.
-    if text.len() > LONGEST {
+    if text.len() > MAX_ANNOTATION_LEN {
         return;
     }
-    let dice = Dice::of(data.iter().fold(0, |sum: u64, byte| {
+    let rng = Rng::of(data.iter().fold(0, |sum: u64, byte| {
         sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
     }));
-    let is_default = dice.percent(25);
+    let is_default = rng.percent(25);
     let text = Some(text.to_owned());
     let texts = match is_default {
         true => [None, text],
         false => [text, None],
     };
-    let scene = Scene::of(&dice).with_texts(texts);
-    match tell(&scene) {
-        Ok(Told::Stolen(stolen, pod)) => {
+    let scenario = WireScenario::of(&rng).with_texts(texts);
+    match run_scenario(&scenario) {
+        Ok(ScenarioResult::Stolen(stolen, pod)) => {
             panic!(
                 "{stolen:?}\n{pod}\n{:?} as {:?}, {:?}\n{:?}",
-                scene.way, scene.who, scene.settings, scene.nads
+                scenario.way, scenario.who, scenario.settings, scenario.nads
             );
         }
-        Ok(Told::Refused | Told::Held(_)) => {}
+        Ok(ScenarioResult::Refused | ScenarioResult::Held(_)) => {}
         Err(error) => panic!("{error:?}"),
     }
 }
 
 /// A violation of the property, minimized.
-struct Broken {
+struct Violation {
     seed: u64,
-    scene: Scene,
+    scenario: WireScenario,
 }
 
-impl Broken {
+impl Violation {
     fn into_words(self) -> Failed {
-        let Self { seed, scene } = self;
-        let what = match tell(&scene) {
-            Ok(Told::Stolen(stolen, pod)) => {
+        let Self { seed, scenario } = self;
+        let what = match run_scenario(&scenario) {
+            Ok(ScenarioResult::Stolen(stolen, pod)) => {
                 format!("{stolen:?}\npod: {}", pod["metadata"])
             }
             _ => "it is not told the same twice".to_owned(),
         };
-        let config = |name: &str| scene.nads.iter().find(|nad| nad.name == name);
+        let config = |name: &str| scenario.nads.iter().find(|nad| nad.name == name);
         format!(
             "again: NADMIT_WIRE_SEED={seed} cargo test --test it wire::what_is_on\n{what}\n\
              asked: {:?}\n{:?} as {:?}, {:?}\nserved: {}\nunserved: {}",
-            scene.annotated(),
-            scene.way,
-            scene.who,
-            scene.settings,
+            scenario.annotated(),
+            scenario.way,
+            scenario.who,
+            scenario.settings,
             config(SERVED).map_or("", |nad| &nad.config),
             config(super::generate::UNSERVED).map_or("", |nad| &nad.config),
         )
@@ -159,37 +159,37 @@ impl Broken {
 }
 
 /// Minimizes a scenario that violates the property.
-fn smallest(mut scene: Scene) -> Result<Scene, Failed> {
+fn minimize(mut scenario: WireScenario) -> Result<WireScenario, Failed> {
     'smaller: loop {
-        for smaller in scene.smaller() {
-            if matches!(tell(&smaller)?, Told::Stolen(..)) {
-                scene = smaller;
+        for smaller in scenario.smaller() {
+            if matches!(run_scenario(&smaller)?, ScenarioResult::Stolen(..)) {
+                scenario = smaller;
                 continue 'smaller;
             }
         }
-        return Ok(scene);
+        return Ok(scenario);
     }
 }
 
-fn tell(scene: &Scene) -> Result<Told, Failed> {
-    let mut world = World::new(scene)?;
-    let Some(pod) = world.tell(scene)? else {
-        return Ok(Told::Refused);
+fn run(scenario: &WireScenario) -> Result<ScenarioResult, Failed> {
+    let mut pipeline = Pipeline::new(scenario)?;
+    let Some(pod) = pipeline.run(scenario)? else {
+        return Ok(ScenarioResult::Refused);
     };
     let annotation = |key: &str| pod["metadata"]["annotations"][key].as_str();
-    let annotated = Annotated {
+    let annotated = PodAnnotations {
         namespace: "db",
         networks: annotation(annotations::NETWORKS),
         default_network: annotation(annotations::DEFAULT_NETWORK),
     };
     let mut count = 0;
-    for begun in outcome(annotated, &scene.nads).begun {
-        match stolen(&begun, &world, &scene.nads, &holder(&pod)) {
+    for begun in outcome(annotated, &scenario.nads).begun {
+        match check_attachment(&begun, &pipeline, &scenario.nads, &holder(&pod)) {
             Ok(held) => count += held,
-            Err(stolen) => return Ok(Told::Stolen(stolen, pod)),
+            Err(stolen) => return Ok(ScenarioResult::Stolen(stolen, pod)),
         }
     }
-    Ok(Told::Held(count))
+    Ok(ScenarioResult::Held(count))
 }
 
 /// Returns the number of addresses and MACs that an attachment puts on the wire and the pod holds;
@@ -198,7 +198,12 @@ fn tell(scene: &Scene) -> Result<Told, Failed> {
 /// On a network that the pool serves, everything has to be recorded. On one that it does not serve,
 /// or cannot serve because of its IPAM, nothing may be on the wire that the pool allocates from or
 /// that anyone holds.
-fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result<usize, Stolen> {
+fn check_attachment(
+    begun: &StartedAttachment,
+    pipeline: &Pipeline,
+    nads: &[Nad],
+    holder: &Holder,
+) -> Result<usize, Stolen> {
     let attachment = &begun.attachment;
     let is_it =
         |nad: &&Nad| (nad.namespace, nad.name) == (&*attachment.namespace, &*attachment.name);
@@ -207,19 +212,19 @@ fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result
     };
     let recorded = nad.name == SERVED && !nad.config.contains("host-local");
     let own = given(nad, attachment.is_default);
-    let index = world.index.lock();
-    let (pool, space) = (&world.pool, &world.pool.space);
+    let index = pipeline.index.lock();
+    let (pool, space) = (&pipeline.pool, &pipeline.pool.space);
     let ips = begun.on_wire.ips.difference(&own.ips);
     let macs = begun.on_wire.macs.difference(&own.macs);
-    let ips = ips.map(|ip| What::Ip(*ip));
+    let ips = ips.map(|ip| StolenValue::Ip(*ip));
     let mut count = 0;
-    for what in ips.chain(macs.map(|mac| What::Mac(Mac(*mac)))) {
+    for what in ips.chain(macs.map(|mac| StolenValue::Mac(Mac(*mac)))) {
         let (found, of_pool) = match what {
-            What::Ip(ip) => {
+            StolenValue::Ip(ip) => {
                 let found = index.holder_of(space, Address::from(ip));
                 (found, pool.range_of(ip).is_some())
             }
-            What::Mac(mac) => {
+            StolenValue::Mac(mac) => {
                 let of_pool = pool.macs.as_ref().is_some_and(|macs| macs.contains(mac));
                 (index.holder_of_mac(space, mac), of_pool)
             }
@@ -239,7 +244,7 @@ fn stolen(begun: &Begun, world: &World, nads: &[Nad], holder: &Holder) -> Result
     Ok(count)
 }
 
-impl fmt::Display for What {
+impl fmt::Display for StolenValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(ip) => write!(f, "{ip}"),

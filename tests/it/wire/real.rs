@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use super::{
     go_json::Json,
     model::outcome,
-    multus::{Annotated, Attachment},
+    multus::{MultusAttachment, PodAnnotations},
     plugins::{Mac, OnWire, with_runtime_config},
-    scenario::Scene,
+    scenario::WireScenario,
 };
 use crate::{
-    plugins::host::{Chain, Host},
-    simulation::rng::Dice,
+    plugins::host::{PluginChain, PluginHost},
+    simulation::rng::Rng,
 };
 
 /// The number of generated attachments.
 const GENERATED: usize = 30;
 
 /// Compares a series of generated attachments.
-pub(super) fn generated(host: &Host, first: u64) -> Result<(), Failed> {
+pub(super) fn generated(host: &PluginHost, first: u64) -> Result<(), Failed> {
     let mut compared = 0;
     for seed in first.. {
-        let scene = Scene::of(&Dice::of(seed));
-        let pod = scene.annotated();
-        for begun in outcome(pod, &scene.nads).begun {
+        let scenario = WireScenario::of(&Rng::of(seed));
+        let pod = scenario.annotated();
+        for begun in outcome(pod, &scenario.nads).begun {
             let named = format!(
                 "again: NADMIT_WIRE_SEED={seed}\n{pod:?}\n{:?}",
                 begun.attachment
@@ -44,14 +44,22 @@ pub(super) fn generated(host: &Host, first: u64) -> Result<(), Failed> {
 }
 
 /// Compares the attachments of one annotation.
-pub(super) fn fixed(host: &Host, pod: Annotated<'_>, scene: &Scene) -> Result<(), Failed> {
-    for begun in outcome(pod, &scene.nads).begun {
+pub(super) fn fixed(
+    host: &PluginHost,
+    pod: PodAnnotations<'_>,
+    scenario: &WireScenario,
+) -> Result<(), Failed> {
+    for begun in outcome(pod, &scenario.nads).begun {
         compare(host, &begun.attachment, &begun.on_wire)?;
     }
     Ok(())
 }
 
-fn compare(host: &Host, attachment: &Attachment, expected: &OnWire) -> Result<(), Failed> {
+fn compare(
+    host: &PluginHost,
+    attachment: &MultusAttachment,
+    expected: &OnWire,
+) -> Result<(), Failed> {
     if attachment.plugins.iter().any(is_unknown_here) {
         return Ok(());
     }
@@ -62,7 +70,7 @@ fn compare(host: &Host, attachment: &Attachment, expected: &OnWire) -> Result<()
             .replace("BRIDGE", &host.bridge);
         serde_json::from_str(&config)
     });
-    let chain = Chain {
+    let chain = PluginChain {
         id: "wire",
         version: json!(attachment.cni_version),
         plugins: plugins.collect::<Result<_, _>>()?,
@@ -86,17 +94,17 @@ fn compare(host: &Host, attachment: &Attachment, expected: &OnWire) -> Result<()
 
 /// Returns true if the kernel lacks ipvlan, so that nothing can be compared.
 fn is_unknown_here(plugin: &Json) -> bool {
-    plugin.at("type").and_then(Json::text) == Some("ipvlan") && !Host::knows("ipvlan")
+    plugin.at("type").and_then(Json::text) == Some("ipvlan") && !PluginHost::knows("ipvlan")
 }
 
-fn is_of_name(attachment: &Attachment) -> bool {
+fn is_of_name(attachment: &MultusAttachment) -> bool {
     let mut renamed = attachment.clone();
     "net1".clone_into(&mut renamed.interface);
     super::plugins::attach(&renamed).failure.is_none()
 }
 
 /// Returns CNI_ARGS as Multus and libcni write them.
-fn cni_args(attachment: &Attachment) -> String {
+fn cni_args(attachment: &MultusAttachment) -> String {
     let mut args = "IgnoreUnknown=true;K8S_POD_NAMESPACE=db;K8S_POD_NAME=p".to_owned();
     if !attachment.mac.is_empty() {
         args += &format!(";MAC={}", attachment.mac);

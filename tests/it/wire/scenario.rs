@@ -6,26 +6,26 @@ use nadmit::{
 };
 
 use super::{
-    generate::{self, Written},
-    multus::{Annotated, Nad},
+    generate::{self, AnnotationText},
+    multus::{Nad, PodAnnotations},
 };
-use crate::simulation::rng::Dice;
+use crate::simulation::rng::Rng;
 
 /// Everything that is derived from a seed.
 #[derive(Debug, Clone)]
-pub(super) struct Scene {
+pub(super) struct WireScenario {
     pub(super) nads: Vec<Nad>,
-    pub(super) networks: Option<Written>,
-    pub(super) default_network: Option<Written>,
-    pub(super) settings: Settings,
-    pub(super) way: Way,
-    pub(super) who: Who,
+    pub(super) networks: Option<AnnotationText>,
+    pub(super) default_network: Option<AnnotationText>,
+    pub(super) settings: ScenarioSettings,
+    pub(super) way: AnnotationSource,
+    pub(super) who: PodKind,
     texts: [Option<String>; 2],
 }
 
 /// nadmit's settings, the namespace's labels, and the pool.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
+pub(super) struct ScenarioSettings {
     pub(super) mode: Mode,
     pub(super) label: Option<Mode>,
     pub(super) profile: Profile,
@@ -42,7 +42,7 @@ pub(super) struct Settings {
 
 /// The request that sets the annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum AnnotationSource {
     /// The pod is created with them.
     Created,
     /// The pod is created with them and with a node.
@@ -57,7 +57,7 @@ pub(super) enum Way {
 
 /// The kind of pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
+pub(super) enum PodKind {
     Named,
     Generated,
     Replica,
@@ -69,59 +69,65 @@ const ISOLATIONS: [NamespaceIsolation; 3] = [
     NamespaceIsolation::Unknown,
 ];
 
-fn any<T: Copy>(dice: &Dice, of: &[T]) -> T {
-    of[dice.index(of.len())]
+fn any<T: Copy>(rng: &Rng, of: &[T]) -> T {
+    of[rng.index(of.len())]
 }
 
-impl Scene {
-    pub(super) fn of(dice: &Dice) -> Self {
+impl WireScenario {
+    pub(super) fn of(rng: &Rng) -> Self {
         let modes = [Mode::Deny, Mode::Warn, Mode::Off];
         let ways = [
-            Way::Created,
-            Way::Created,
-            Way::Created,
-            Way::CreatedOnNode,
-            Way::Updated,
-            Way::UpdatedInStatus,
-            Way::Bound,
+            AnnotationSource::Created,
+            AnnotationSource::Created,
+            AnnotationSource::Created,
+            AnnotationSource::CreatedOnNode,
+            AnnotationSource::Updated,
+            AnnotationSource::UpdatedInStatus,
+            AnnotationSource::Bound,
         ];
-        let settings = Settings {
-            mode: any(dice, &modes),
-            label: dice.percent(50).then(|| any(dice, &modes)),
-            profile: any(dice, &Profile::ALL),
-            injection: any(dice, &Injection::ALL),
-            labelled: dice.percent(50),
-            excluded: dice.percent(10),
-            isolation: any(dice, &ISOLATIONS),
-            has_ipv6: dice.percent(40),
-            has_macs: dice.percent(75),
-            has_reservation: dice.percent(40),
+        let settings = ScenarioSettings {
+            mode: any(rng, &modes),
+            label: rng.percent(50).then(|| any(rng, &modes)),
+            profile: any(rng, &Profile::ALL),
+            injection: any(rng, &Injection::ALL),
+            labelled: rng.percent(50),
+            excluded: rng.percent(10),
+            isolation: any(rng, &ISOLATIONS),
+            has_ipv6: rng.percent(40),
+            has_macs: rng.percent(75),
+            has_reservation: rng.percent(40),
         };
-        let nads = generate::networks(dice);
-        let which = dice.below(8);
-        let networks = (which != 0).then(|| generate::annotation(dice, 3));
-        let default_network = (which < 2).then(|| generate::annotation(dice, 1));
+        let nads = generate::networks(rng);
+        let which = rng.below(8);
+        let networks = (which != 0).then(|| generate::annotation(rng, 3));
+        let default_network = (which < 2).then(|| generate::annotation(rng, 1));
         let who = any(
-            dice,
-            &[Who::Named, Who::Named, Who::Generated, Who::Replica],
+            rng,
+            &[
+                PodKind::Named,
+                PodKind::Named,
+                PodKind::Generated,
+                PodKind::Replica,
+            ],
         );
         Self::new(
             nads,
             [networks, default_network],
             settings,
-            any(dice, &ways),
+            any(rng, &ways),
             who,
         )
     }
 
     pub(super) fn new(
         nads: Vec<Nad>,
-        [networks, default_network]: [Option<Written>; 2],
-        settings: Settings,
-        way: Way,
-        who: Who,
+        [networks, default_network]: [Option<AnnotationText>; 2],
+        settings: ScenarioSettings,
+        way: AnnotationSource,
+        who: PodKind,
     ) -> Self {
-        let texts = [&networks, &default_network].map(|one| one.as_ref().map(Written::to_string));
+        let texts =
+            [&networks, &default_network].map(|one| one.as_ref().map(AnnotationText::to_string));
         Self {
             nads,
             networks,
@@ -140,8 +146,8 @@ impl Scene {
     }
 
     /// Returns the requested annotations.
-    pub(super) fn annotated(&self) -> Annotated<'_> {
-        Annotated {
+    pub(super) fn annotated(&self) -> PodAnnotations<'_> {
+        PodAnnotations {
             namespace: "db",
             networks: self.texts[0].as_deref(),
             default_network: self.texts[1].as_deref(),
@@ -166,45 +172,45 @@ impl Scene {
             all.push(with(None, default_network.clone()));
             all.push(with(networks.clone(), None));
         }
-        let less = networks.iter().flat_map(Written::smaller);
+        let less = networks.iter().flat_map(AnnotationText::smaller);
         all.extend(less.map(|one| with(Some(one), default_network.clone())));
-        let less = default_network.iter().flat_map(Written::smaller);
+        let less = default_network.iter().flat_map(AnnotationText::smaller);
         all.extend(less.map(|one| with(networks.clone(), Some(one))));
         let plain = [
             Self {
-                who: Who::Named,
+                who: PodKind::Named,
                 ..self.clone()
             },
             Self {
-                settings: Settings {
+                settings: ScenarioSettings {
                     excluded: false,
                     ..self.settings
                 },
                 ..self.clone()
             },
             Self {
-                settings: Settings {
+                settings: ScenarioSettings {
                     has_ipv6: false,
                     ..self.settings
                 },
                 ..self.clone()
             },
             Self {
-                settings: Settings {
+                settings: ScenarioSettings {
                     isolation: NamespaceIsolation::Off,
                     ..self.settings
                 },
                 ..self.clone()
             },
             Self {
-                settings: Settings {
+                settings: ScenarioSettings {
                     label: None,
                     ..self.settings
                 },
                 ..self.clone()
             },
             Self {
-                settings: Settings {
+                settings: ScenarioSettings {
                     has_reservation: false,
                     ..self.settings
                 },

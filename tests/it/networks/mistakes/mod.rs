@@ -35,9 +35,9 @@ struct Mistake {
 }
 
 /// The part, the members, the code of the rule, and its level.
-type Listed = (&'static str, Value, &'static str, Level);
+type MistakeRow = (&'static str, Value, &'static str, Level);
 
-fn read((part, change, code, level): Listed) -> Mistake {
+fn read((part, change, code, level): MistakeRow) -> Mistake {
     Mistake {
         part,
         change,

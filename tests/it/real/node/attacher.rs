@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use super::{
     blocking,
-    cni::{self, Target, Verb},
+    cni::{self, CniSandbox, Verb},
 };
-use crate::wire::{self, Definition};
+use crate::wire::{self, NadDefinition};
 
 const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
@@ -31,7 +31,7 @@ pub(super) enum Attacher {
 }
 
 /// The attachments that the model has created, to be deleted later.
-pub(super) type Made = Vec<(Target, Vec<Value>)>;
+pub(super) type ModelAttachments = Vec<(CniSandbox, Vec<Value>)>;
 
 impl Attacher {
     /// Chooses Multus if it is available, and writes its files into the folder.
@@ -74,8 +74,8 @@ impl Attacher {
         &self,
         client: &Client,
         pod: &Pod,
-        target: &Target,
-        made: &mut Made,
+        target: &CniSandbox,
+        made: &mut ModelAttachments,
     ) -> Result<Vec<String>, String> {
         match self {
             Self::Multus { program, config } => {
@@ -90,7 +90,11 @@ impl Attacher {
     }
 
     /// Detaches what was attached.
-    pub(super) async fn del(&self, target: &Target, made: Made) -> Result<(), String> {
+    pub(super) async fn del(
+        &self,
+        target: &CniSandbox,
+        made: ModelAttachments,
+    ) -> Result<(), String> {
         match self {
             Self::Multus { program, config } => {
                 let (program, config) = (program.clone(), config.clone());
@@ -113,9 +117,9 @@ impl Attacher {
 async fn model(
     client: &Client,
     pod: &Pod,
-    target: &Target,
+    target: &CniSandbox,
     cluster: &[Value],
-    made: &mut Made,
+    made: &mut ModelAttachments,
 ) -> Result<Vec<String>, String> {
     let namespace = pod.namespace().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
@@ -138,7 +142,7 @@ async fn model(
         wanted.push(("cluster".to_owned(), target.clone(), cluster.to_vec()));
     }
     for attachment in attachments {
-        let target = Target {
+        let target = CniSandbox {
             interface: attachment.interface,
             args: format!("{}{}", target.args, attachment.args),
             ..target.clone()
@@ -169,7 +173,7 @@ fn text(pod: &Pod) -> &str {
     found.map(String::as_str).unwrap_or_default()
 }
 
-async fn definitions(client: &Client) -> Result<Vec<Definition>, String> {
+async fn definitions(client: &Client) -> Result<Vec<NadDefinition>, String> {
     let kind = GroupVersionKind::gvk("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition");
     let resource = ApiResource::from_gvk_with_plural(&kind, "network-attachment-definitions");
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);

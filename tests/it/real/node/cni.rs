@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::command::Cni;
+use crate::command::CniCall;
 
 /// A command of the CNI specification.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) enum Verb {
 
 /// The runtime parameters of plugins for a sandbox.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(super) struct CniSandbox {
     pub(super) container: String,
     /// The file of the network namespace.
     pub(super) namespace: PathBuf,
@@ -30,7 +30,7 @@ pub(super) struct Target {
 pub(super) fn exec(
     program: &Path,
     verb: Verb,
-    target: &Target,
+    target: &CniSandbox,
     config: &Value,
 ) -> Result<Value, String> {
     let (command, in_words) = match verb {
@@ -41,7 +41,7 @@ pub(super) fn exec(
         "plugin type={} name={} failed ({in_words}): ",
         config["type"], config["name"]
     );
-    let call = Cni {
+    let call = CniCall {
         program,
         verb: command,
         container: &target.container,
@@ -67,7 +67,7 @@ pub(super) fn exec(
 }
 
 /// Runs ADD for the plugins of a chain in order; each gets the result of the previous one.
-pub(super) fn add(target: &Target, plugins: &[Value]) -> Result<Value, String> {
+pub(super) fn add(target: &CniSandbox, plugins: &[Value]) -> Result<Value, String> {
     let mut result = Value::Null;
     for plugin in plugins {
         let mut config = plugin.clone();
@@ -80,7 +80,7 @@ pub(super) fn add(target: &Target, plugins: &[Value]) -> Result<Value, String> {
 }
 
 /// Runs DEL for the plugins of a chain in reverse order.
-pub(super) fn del(target: &Target, plugins: &[Value]) -> Result<(), String> {
+pub(super) fn del(target: &CniSandbox, plugins: &[Value]) -> Result<(), String> {
     let outcomes = plugins
         .iter()
         .rev()
@@ -88,7 +88,7 @@ pub(super) fn del(target: &Target, plugins: &[Value]) -> Result<(), String> {
     outcomes.fold(Ok(()), Result::and)
 }
 
-fn program(target: &Target, plugin: &Value) -> PathBuf {
+fn program(target: &CniSandbox, plugin: &Value) -> PathBuf {
     let kind = plugin["type"].as_str().unwrap_or_default();
     // A name with slashes may not lead out of the folder.
     target.plugins.join(kind.replace('/', "_"))

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 /// The script that mounts the host's libraries and the binary into the root, in a mount namespace
 /// that ends with the process, and then becomes nadmit: a test's binary is linked to libraries of
 /// the host.
-const MOUNTED: &str = r#"
+const MOUNT_SCRIPT: &str = r#"
 set -e
 root=$1; user=$2; shift 2
 for folder in usr proc dev; do mkdir -p "$root/$folder"; mount --bind "/$folder" "$root/$folder"; done
@@ -26,10 +26,10 @@ exec chroot --userspec="$user" "$root" /nadmit "$@"
 "#;
 
 /// Folders of the host that are links into /usr on a merged-usr system.
-const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
+const MERGED_USR_LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// The parameters for running a container.
-pub(super) struct Plan<'p> {
+pub(super) struct ContainerPlan<'p> {
     pub(super) pod: &'p Pod,
     pub(super) container: &'p Container,
     /// The name of the pod's network namespace.
@@ -40,7 +40,7 @@ pub(super) struct Plan<'p> {
 }
 
 /// A process that ends when this is dropped.
-pub(super) struct Process {
+pub(super) struct ContainerProcess {
     child: Child,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn make_root(root: &Path, host_name: &str, addresses: &[String]) -> i
     for open in ["tmp", "var/lib/nadmit"] {
         fs::set_permissions(root.join(open), fs::Permissions::from_mode(0o777))?;
     }
-    for name in LINKS {
+    for name in MERGED_USR_LINKS {
         let on_host = Path::new("/").join(name);
         match fs::read_link(&on_host) {
             Ok(target) => std::os::unix::fs::symlink(target, root.join(name))?,
@@ -71,9 +71,9 @@ pub(super) fn make_root(root: &Path, host_name: &str, addresses: &[String]) -> i
     )
 }
 
-impl Process {
+impl ContainerProcess {
     /// Starts it.
-    pub(super) fn start(plan: &Plan<'_>) -> io::Result<Self> {
+    pub(super) fn start(plan: &ContainerPlan<'_>) -> io::Result<Self> {
         if plan.container.command.is_some() {
             return Err(io::Error::other("a command is not known here"));
         }
@@ -81,7 +81,15 @@ impl Process {
         let user = user(plan.pod, plan.container);
         // The environment is cleared, because the child would inherit the host's.
         let child = Command::new("ip")
-            .args(["netns", "exec", plan.namespace, "sh", "-c", MOUNTED, "sh"])
+            .args([
+                "netns",
+                "exec",
+                plan.namespace,
+                "sh",
+                "-c",
+                MOUNT_SCRIPT,
+                "sh",
+            ])
             .arg(plan.root)
             .arg(user)
             .args(plan.container.args.iter().flatten())
@@ -110,7 +118,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ContainerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -7,10 +7,10 @@ use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Node,
-    container::{self, Plan, Process},
+    NodeContext,
+    container::{self, ContainerPlan, ContainerProcess},
     env, now,
-    probe::{Probed, Verdict},
+    probe::{ProbeState, ProbeVerdict},
     sandbox::Sandbox,
     status::ContainerState,
     volumes,
@@ -18,32 +18,32 @@ use super::{
 
 /// The delay before the first restart of a container; it doubles with each restart.
 const BACK_OFF: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(16);
+const MAX_BACK_OFF: Duration = Duration::from_secs(16);
 
 /// One container; only those of nadmit's image are really run.
-pub(super) struct Contained {
+pub(super) struct ContainerRunner {
     pub(super) spec: Container,
     pub(super) state: ContainerState,
-    runs: Option<Runs>,
+    runs: Option<RunState>,
 }
 
-struct Runs {
+struct RunState {
     root: PathBuf,
     log: PathBuf,
-    process: Option<Process>,
-    readiness: Option<Probed>,
-    liveness: Option<Probed>,
+    process: Option<ContainerProcess>,
+    readiness: Option<ProbeState>,
+    liveness: Option<ProbeState>,
     /// The time of the next restart.
     again: Instant,
     back_off: Duration,
 }
 
-impl Contained {
+impl ContainerRunner {
     /// Prepares a container, and starts it if it is of nadmit's image.
     ///
     /// # Errors If something is still missing.
     pub(super) async fn start(
-        node: &Arc<Node>,
+        node: &Arc<NodeContext>,
         pod: &Pod,
         sandbox: &Sandbox,
         spec: &Container,
@@ -76,7 +76,7 @@ impl Contained {
                 .map_err(|error| error.to_string())?;
         }
         let logs = node.folder.path().join("logs");
-        contained.runs = Some(Runs {
+        contained.runs = Some(RunState {
             log: container::log(&logs, &pod.name_any(), &spec.name),
             root,
             process: None,
@@ -93,19 +93,19 @@ impl Contained {
     }
 
     /// Updates the volumes.
-    pub(super) async fn update(&self, node: &Node, pod: &Pod) -> Result<(), String> {
+    pub(super) async fn update(&self, node: &NodeContext, pod: &Pod) -> Result<(), String> {
         match &self.runs {
             Some(runs) => volumes::lay(&node.client, pod, &self.spec, &runs.root).await,
             None => Ok(()),
         }
     }
 
-    fn run(&mut self, node: &Node, pod: &Pod, sandbox: &Sandbox) -> Result<(), String> {
+    fn run(&mut self, node: &NodeContext, pod: &Pod, sandbox: &Sandbox) -> Result<(), String> {
         let Some(runs) = &mut self.runs else {
             return Ok(());
         };
         let addresses = &sandbox.place().addresses;
-        let plan = Plan {
+        let plan = ContainerPlan {
             pod,
             container: &self.spec,
             namespace: sandbox.namespace().ok_or("it is of the host's network")?,
@@ -115,19 +115,19 @@ impl Contained {
         };
         let probed = |probe: Option<&_>| {
             probe
-                .map(|probe| Probed::new(&self.spec, probe))
+                .map(|probe| ProbeState::new(&self.spec, probe))
                 .transpose()
         };
         runs.readiness = probed(self.spec.readiness_probe.as_ref())?;
         runs.liveness = probed(self.spec.liveness_probe.as_ref())?;
-        runs.process = Some(Process::start(&plan).map_err(|error| error.to_string())?);
+        runs.process = Some(ContainerProcess::start(&plan).map_err(|error| error.to_string())?);
         self.state.ready = runs.readiness.is_none();
         self.state.started = Some(now());
         Ok(())
     }
 
     /// Checks the process and runs its probes.
-    pub(super) async fn look(&mut self, node: &Arc<Node>, pod: &Pod, sandbox: &Sandbox) {
+    pub(super) async fn look(&mut self, node: &Arc<NodeContext>, pod: &Pod, sandbox: &Sandbox) {
         let Some(runs) = &mut self.runs else {
             return;
         };
@@ -149,13 +149,13 @@ impl Contained {
         let address = address.unwrap_or_default();
         if let Some(readiness) = &mut runs.readiness {
             match readiness.ask(&address).await {
-                Verdict::Success => self.state.ready = true,
-                Verdict::Failure => self.state.ready = false,
-                Verdict::Unchanged => {}
+                ProbeVerdict::Success => self.state.ready = true,
+                ProbeVerdict::Failure => self.state.ready = false,
+                ProbeVerdict::Unchanged => {}
             }
         }
         if let Some(liveness) = &mut runs.liveness
-            && liveness.ask(&address).await == Verdict::Failure
+            && liveness.ask(&address).await == ProbeVerdict::Failure
         {
             node.complain(format!(
                 "{} {} is not alive: {}",
@@ -178,7 +178,7 @@ impl Contained {
         if let Some(runs) = &mut self.runs {
             runs.process = None;
             runs.again = Instant::now() + runs.back_off;
-            runs.back_off = (runs.back_off * 2).min(LONGEST);
+            runs.back_off = (runs.back_off * 2).min(MAX_BACK_OFF);
         }
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt as _;
 
 /// The image's own variables, as the Dockerfile has them.
-const OF_IMAGE: [(&str, &str); 4] = [
+const IMAGE_VARIABLES: [(&str, &str); 4] = [
     ("NADMIT_LISTEN", "0.0.0.0:8443"),
     ("NADMIT_ADMIN_LISTEN", "0.0.0.0:8081"),
     ("NADMIT_LOG_FORMAT", "json"),
@@ -29,7 +29,7 @@ pub(super) fn variables(
         ("KUBERNETES_SERVICE_HOST", host.to_string()),
         ("KUBERNETES_SERVICE_PORT", port.to_string()),
     ];
-    let of_image = OF_IMAGE.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let of_image = IMAGE_VARIABLES.map(|(name, text)| (name.to_owned(), text.to_owned()));
     let mut all: BTreeMap<String, String> = of_image.into();
     all.extend(own.map(|(name, text)| (name.to_owned(), text)));
     if container.env_from.is_some() {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "nadmit-real-";
 const NAMESPACES: &str = "/var/run/netns";
 /// The prefixes of the names of this process's links, before its number.
-const LINKS: [&str; 2] = ["ndr", "ndn"];
+const LINK_PREFIXES: [&str; 2] = ["ndr", "ndn"];
 /// The number of subnets that are tried.
 const SUBNETS: u32 = 1000;
 
@@ -37,7 +37,7 @@ impl Wire {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         sweep();
         let number = id() * 10 + COUNT.fetch_add(1, Ordering::Relaxed) % 10;
-        let names = LINKS.map(|link| format!("{link}{number}"));
+        let names = LINK_PREFIXES.map(|link| format!("{link}{number}"));
         let [bridge, master] = names;
         let wire = Self {
             number,
@@ -76,9 +76,9 @@ impl Wire {
     }
 
     /// Creates a network namespace.
-    pub(super) fn namespace(&self) -> Result<Namespace, String> {
+    pub(super) fn namespace(&self) -> Result<PodNamespace, String> {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let namespace = Namespace(format!("{NAMESPACE}{}-{count}", self.number));
+        let namespace = PodNamespace(format!("{NAMESPACE}{}-{count}", self.number));
         ip(&["netns", "add", &namespace.0])?;
         ip(&["-n", &namespace.0, "link", "set", "lo", "up"])?;
         Ok(namespace)
@@ -92,9 +92,9 @@ impl Drop for Wire {
 }
 
 /// A network namespace that is removed when this is dropped.
-pub(super) struct Namespace(String);
+pub(super) struct PodNamespace(String);
 
-impl Namespace {
+impl PodNamespace {
     pub(super) fn name(&self) -> &str {
         &self.0
     }
@@ -104,7 +104,7 @@ impl Namespace {
     }
 }
 
-impl Drop for Namespace {
+impl Drop for PodNamespace {
     fn drop(&mut self) {
         // It may have been removed already.
         let _ = ip(&["netns", "del", &self.0]);
@@ -129,7 +129,7 @@ fn sweep() {
     let names = ip(&["-o", "link", "show"]).unwrap_or_default();
     let links = names.lines().filter_map(|line| {
         let name = line.split(": ").nth(1)?.split('@').next()?;
-        LINKS
+        LINK_PREFIXES
             .iter()
             .find_map(|link| name.strip_prefix(link)?.parse().ok())
     });
@@ -161,7 +161,7 @@ fn remove(number: u32) {
             let _ = ip(&["netns", "del", name]);
         }
     }
-    for link in LINKS {
+    for link in LINK_PREFIXES {
         let _ = ip(&["link", "del", &format!("{link}{number}")]);
     }
 }

@@ -42,12 +42,12 @@ use tokio::{
 };
 
 pub(in crate::real) use self::host_network::{Wire, ip};
-use self::{attacher::Attacher, pod_lifecycle::Seen};
-use super::parts::Parts;
+use self::{attacher::Attacher, pod_lifecycle::ObservedPod};
+use super::parts::Programs;
 
 /// The settings of a node.
 pub(super) struct Config {
-    pub(super) parts: Parts,
+    pub(super) parts: Programs,
     pub(super) client: Client,
     pub(super) kubeconfig: PathBuf,
     /// The address and port where pods reach the API server.
@@ -59,7 +59,7 @@ pub(super) struct Config {
 }
 
 /// The state that the lifecycles of all pods share.
-struct Node {
+struct NodeContext {
     client: Client,
     api_server: (IpAddr, u16),
     names: Vec<String>,
@@ -74,15 +74,15 @@ struct Node {
     complaints: Mutex<Vec<String>>,
 }
 
-/// The running nodes, until [`Running::end`].
-pub(super) struct Running {
-    node: Arc<Node>,
+/// The running nodes, until [`RunningNodes::end`].
+pub(super) struct RunningNodes {
+    node: Arc<NodeContext>,
     stop: oneshot::Sender<()>,
     work: JoinHandle<()>,
     leases: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningNodes {
     /// Returns the folder that contains the containers' roots.
     pub(super) fn roots(&self) -> PathBuf {
         self.node.folder.path().join("roots")
@@ -115,7 +115,7 @@ impl Running {
             config.client.clone(),
             config.names.clone(),
         ));
-        let node = Arc::new(Node {
+        let node = Arc::new(NodeContext {
             client: config.client,
             api_server: config.api_server,
             names: config.names,
@@ -178,7 +178,7 @@ impl Running {
     }
 }
 
-impl Node {
+impl NodeContext {
     fn complain(&self, what: String) {
         let complaints = self.complaints.lock();
         complaints
@@ -188,11 +188,11 @@ impl Node {
 }
 
 /// Starts a lifecycle task for each pod of these nodes.
-async fn watch_pods(node: Arc<Node>, mut stopped: oneshot::Receiver<()>) {
+async fn watch_pods(node: Arc<NodeContext>, mut stopped: oneshot::Receiver<()>) {
     let pods: Api<Pod> = Api::all(node.client.clone());
     let mut events = pin!(watcher(pods, watcher::Config::default()).default_backoff());
     let mut lives = JoinSet::new();
-    let mut known: BTreeMap<String, watch::Sender<Seen>> = BTreeMap::new();
+    let mut known: BTreeMap<String, watch::Sender<ObservedPod>> = BTreeMap::new();
     let mut listed = BTreeSet::new();
     loop {
         let event = tokio::select! {
@@ -213,13 +213,13 @@ async fn watch_pods(node: Arc<Node>, mut stopped: oneshot::Receiver<()>) {
             }
             Some(Ok(Event::InitDone)) => {
                 for (_, sender) in known.extract_if(.., |uid, _| !listed.contains(uid)) {
-                    let _ = sender.send(Seen::Gone);
+                    let _ = sender.send(ObservedPod::Gone);
                 }
                 continue;
             }
             Some(Ok(Event::Delete(pod))) => {
                 if let Some(sender) = known.remove(&pod.uid().unwrap_or_default()) {
-                    let _ = sender.send(Seen::Gone);
+                    let _ = sender.send(ObservedPod::Gone);
                 }
                 continue;
             }
@@ -237,12 +237,12 @@ async fn watch_pods(node: Arc<Node>, mut stopped: oneshot::Receiver<()>) {
         let pod = Arc::new(pod);
         match known.get(&uid) {
             Some(sender) => {
-                let _ = sender.send(Seen::There(pod));
+                let _ = sender.send(ObservedPod::There(pod));
             }
             None => {
-                let (sender, seen) = watch::channel(Seen::There(Arc::clone(&pod)));
+                let (sender, seen) = watch::channel(ObservedPod::There(Arc::clone(&pod)));
                 known.insert(uid, sender);
-                lives.spawn(pod_lifecycle::live(Arc::clone(&node), pod, seen));
+                lives.spawn(pod_lifecycle::run_pod(Arc::clone(&node), pod, seen));
             }
         }
     }

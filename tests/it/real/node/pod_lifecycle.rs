@@ -18,39 +18,43 @@ use tokio::{
 };
 
 use super::{
-    Node,
-    container_runner::Contained,
+    NodeContext,
+    container_runner::ContainerRunner,
     now,
     sandbox::Sandbox,
-    status::{self, ContainerState, Since},
+    status::{self, ContainerState, TransitionTimes},
 };
 
 /// The delay before the first retry of a sandbox; it doubles with each attempt.
 const BACK_OFF: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(4);
+const MAX_BACK_OFF: Duration = Duration::from_secs(4);
 /// The interval between checks of processes and probes.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The interval between updates of volumes without a change of the pod, as in the kubelet.
-const VOLUMES: Duration = Duration::from_secs(60);
+const VOLUME_SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The last observed state of a pod.
 #[derive(Debug, Clone)]
-pub(super) enum Seen {
+pub(super) enum ObservedPod {
     There(Arc<Pod>),
     /// Deleted from the API.
     Gone,
 }
 
-struct Life {
-    node: Arc<Node>,
+struct PodLifecycle {
+    node: Arc<NodeContext>,
     pod: Arc<Pod>,
-    seen: watch::Receiver<Seen>,
+    seen: watch::Receiver<ObservedPod>,
     is_gone: bool,
 }
 
 /// Runs the lifecycle of a pod from its binding to its end.
-pub(super) async fn live(node: Arc<Node>, pod: Arc<Pod>, seen: watch::Receiver<Seen>) {
-    let mut life = Life {
+pub(super) async fn run_pod(
+    node: Arc<NodeContext>,
+    pod: Arc<Pod>,
+    seen: watch::Receiver<ObservedPod>,
+) {
+    let mut life = PodLifecycle {
         node,
         pod,
         seen,
@@ -77,7 +81,7 @@ pub(super) async fn live(node: Arc<Node>, pod: Arc<Pod>, seen: watch::Receiver<S
     life.delete().await;
 }
 
-impl Life {
+impl PodLifecycle {
     fn key(&self) -> (String, String) {
         (
             self.pod.namespace().unwrap_or_default(),
@@ -92,8 +96,8 @@ impl Life {
     /// Takes over the observed state, and returns true if the pod has to end.
     fn is_to_go(&mut self) -> bool {
         match &*self.seen.borrow_and_update() {
-            Seen::There(pod) => self.pod = Arc::clone(pod),
-            Seen::Gone => self.is_gone = true,
+            ObservedPod::There(pod) => self.pod = Arc::clone(pod),
+            ObservedPod::Gone => self.is_gone = true,
         }
         self.is_gone || self.pod.metadata.deletion_timestamp.is_some()
     }
@@ -120,13 +124,13 @@ impl Life {
             while Instant::now() < end && !self.is_to_go() {
                 self.wait(end - Instant::now()).await;
             }
-            back_off = (back_off * 2).min(LONGEST);
+            back_off = (back_off * 2).min(MAX_BACK_OFF);
         }
     }
 
     /// Runs the containers until the pod has to end.
     async fn run(&mut self, sandbox: &Sandbox) {
-        let mut since = Since {
+        let mut since = TransitionTimes {
             made: now(),
             ready: now(),
         };
@@ -134,7 +138,7 @@ impl Life {
             return;
         };
         let mut written: Option<Vec<ContainerState>> = None;
-        let mut volumes = Instant::now() + VOLUMES;
+        let mut volumes = Instant::now() + VOLUME_SYNC_INTERVAL;
         while !self.is_to_go() {
             let states: Vec<ContainerState> =
                 containers.iter().map(|one| one.state.clone()).collect();
@@ -145,10 +149,10 @@ impl Life {
                     written = Some(states);
                 }
             }
-            let is_run = containers.iter().any(Contained::is_run);
+            let is_run = containers.iter().any(ContainerRunner::is_run);
             let pause = match is_run || written.is_none() {
-                true => LOOK,
-                false => VOLUMES,
+                true => POLL_INTERVAL,
+                false => VOLUME_SYNC_INTERVAL,
             };
             let before = Arc::clone(&self.pod);
             self.wait(pause).await;
@@ -162,7 +166,7 @@ impl Life {
                         self.event("FailedMount", &why).await;
                     }
                 }
-                volumes = Instant::now() + VOLUMES;
+                volumes = Instant::now() + VOLUME_SYNC_INTERVAL;
             }
             for one in &mut containers {
                 one.look(&self.node, &self.pod, sandbox).await;
@@ -182,7 +186,7 @@ impl Life {
         }
     }
 
-    async fn until_started(&mut self, sandbox: &Sandbox) -> Option<Vec<Contained>> {
+    async fn until_started(&mut self, sandbox: &Sandbox) -> Option<Vec<ContainerRunner>> {
         let pod = Arc::clone(&self.pod);
         let specs = pod.spec.as_ref().map(|spec| spec.containers.clone());
         let mut containers = Vec::new();
@@ -191,7 +195,7 @@ impl Life {
                 if self.is_to_go() {
                     return None;
                 }
-                match Contained::start(&self.node, &self.pod, sandbox, &spec).await {
+                match ContainerRunner::start(&self.node, &self.pod, sandbox, &spec).await {
                     Ok(contained) => {
                         containers.push(contained);
                         break;

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// A probe and its results so far.
-pub(super) struct Probed {
+pub(super) struct ProbeState {
     path: String,
     port: u16,
     period: Duration,
@@ -31,14 +31,14 @@ pub(super) struct Probed {
 
 /// The result of consecutive probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ProbeVerdict {
     Success,
     Failure,
     /// Below the threshold for a change.
     Unchanged,
 }
 
-impl Probed {
+impl ProbeState {
     /// Parses a probe of a container that has just started.
     ///
     /// # Errors If its kind is not supported here.
@@ -72,9 +72,9 @@ impl Probed {
     }
 
     /// Sends a probe if it is due.
-    pub(super) async fn ask(&mut self, address: &str) -> Verdict {
+    pub(super) async fn ask(&mut self, address: &str) -> ProbeVerdict {
         if Instant::now() < self.next {
-            return Verdict::Unchanged;
+            return ProbeVerdict::Unchanged;
         }
         self.next = Instant::now() + self.period;
         let answer = timeout(self.patience, get(address, self.port, &self.path)).await;
@@ -91,11 +91,11 @@ impl Probed {
             }
         }
         if self.successes >= self.successes_needed {
-            Verdict::Success
+            ProbeVerdict::Success
         } else if self.failures >= self.failures_needed {
-            Verdict::Failure
+            ProbeVerdict::Failure
         } else {
-            Verdict::Unchanged
+            ProbeVerdict::Unchanged
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::now;
 
 /// The interval between renewals of a Lease; the kubelet's is 10 s.
-const RENEWED: Duration = Duration::from_secs(5);
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 const MANAGER: &str = "node-of-a-test";
 const LEASES: &str = "kube-node-lease";
 
@@ -49,7 +49,7 @@ pub(super) async fn register(
 /// Renews the Leases forever.
 pub(super) async fn keep(client: Client, names: Vec<String>) {
     loop {
-        sleep(RENEWED).await;
+        sleep(RENEW_INTERVAL).await;
         for name in &names {
             // The API server may be busy; the Lease lasts for several attempts.
             let _ = renew(&client, name).await;

@@ -5,37 +5,40 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::{Node, attacher::Made, blocking, cni::Target, host_network::Namespace, status::Place};
+use super::{
+    NodeContext, attacher::ModelAttachments, blocking, cni::CniSandbox, host_network::PodNamespace,
+    status::PodAddresses,
+};
 
 /// The network of a pod.
 pub(super) enum Sandbox {
     /// A network namespace of its own.
     Own {
-        namespace: Namespace,
-        target: Target,
-        made: Made,
-        place: Place,
+        namespace: PodNamespace,
+        target: CniSandbox,
+        made: ModelAttachments,
+        place: PodAddresses,
     },
     /// The host's network.
-    OfHost { place: Place },
+    OfHost { place: PodAddresses },
 }
 
 impl Sandbox {
     /// Creates a sandbox, and cleans up after a failure.
     ///
     /// # Errors If the pod cannot be attached, in the kubelet's words.
-    pub(super) async fn make(node: &Arc<Node>, pod: &Pod) -> Result<Self, String> {
+    pub(super) async fn make(node: &Arc<NodeContext>, pod: &Pod) -> Result<Self, String> {
         let host = node.wire.address.to_string();
         let of_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
         if of_host {
             let addresses = vec![host.clone()];
-            let place = Place { host, addresses };
+            let place = PodAddresses { host, addresses };
             return Ok(Self::OfHost { place });
         }
         let wire = Arc::clone(&node.wire);
         let namespace = blocking(move || wire.namespace()).await?;
         let container = identifier()?;
-        let target = Target {
+        let target = CniSandbox {
             args: format!(
                 "IgnoreUnknown=1;K8S_POD_NAMESPACE={};K8S_POD_NAME={};K8S_POD_INFRA_CONTAINER_ID={container};\
                  K8S_POD_UID={}",
@@ -48,7 +51,7 @@ impl Sandbox {
             plugins: node.plugins.clone(),
             container,
         };
-        let mut made = Made::new();
+        let mut made = ModelAttachments::new();
         let added = node
             .attacher
             .add(&node.client, pod, &target, &mut made)
@@ -62,7 +65,7 @@ impl Sandbox {
                 let plain = addresses.iter().filter_map(|text| text.split('/').next());
                 let addresses = plain.map(str::to_owned).collect();
                 Ok(Self::Own {
-                    place: Place { host, addresses },
+                    place: PodAddresses { host, addresses },
                     namespace,
                     target,
                     made,
@@ -81,7 +84,7 @@ impl Sandbox {
     }
 
     /// Returns the pod's addresses in the cluster's network.
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &PodAddresses {
         match self {
             Self::Own { place, .. } | Self::OfHost { place } => place,
         }
@@ -96,7 +99,7 @@ impl Sandbox {
     }
 
     /// Detaches the pod, and removes the namespace.
-    pub(super) async fn remove(self, node: &Node) {
+    pub(super) async fn remove(self, node: &NodeContext) {
         if let Self::Own {
             namespace,
             target,

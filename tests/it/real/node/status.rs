@@ -18,7 +18,7 @@ pub(super) struct ContainerState {
 
 /// A pod's addresses in the cluster's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct PodAddresses {
     pub(super) host: String,
     /// Addresses without prefixes.
     pub(super) addresses: Vec<String>,
@@ -26,7 +26,7 @@ pub(super) struct Place {
 
 /// The times of a pod's transitions.
 #[derive(Debug, Clone)]
-pub(super) struct Since {
+pub(super) struct TransitionTimes {
     pub(super) made: String,
     /// The time of the last change between ready and not ready.
     pub(super) ready: String,
@@ -35,9 +35,9 @@ pub(super) struct Since {
 /// Returns the status of a pod that has its sandbox.
 pub(super) fn running(
     pod: &Pod,
-    place: &Place,
+    place: &PodAddresses,
     containers: &[ContainerState],
-    since: &Since,
+    since: &TransitionTimes,
 ) -> Value {
     let ready = containers.iter().all(|container| container.ready);
     let mut conditions = kept(pod);

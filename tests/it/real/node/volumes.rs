@@ -19,7 +19,7 @@ use kube::{Api, Client, ResourceExt as _, api::PostParams};
 use super::env::field;
 
 /// Files by their names in the volume.
-type Files = BTreeMap<String, Vec<u8>>;
+type VolumeFiles = BTreeMap<String, Vec<u8>>;
 
 /// Writes the volumes that a container mounts into its root, or updates them.
 ///
@@ -64,7 +64,7 @@ async fn files(
     pod: &Pod,
     volume: &Volume,
     folder: &Path,
-) -> Result<Files, String> {
+) -> Result<VolumeFiles, String> {
     if let Some(source) = &volume.config_map {
         let optional = source.optional == Some(true);
         let all = config_map(client, pod, &source.name, optional).await?;
@@ -78,7 +78,7 @@ async fn files(
     let Some(projected) = &volume.projected else {
         return Err("its kind is not known here".to_owned());
     };
-    let mut all = Files::new();
+    let mut all = VolumeFiles::new();
     for source in projected.sources.iter().flatten() {
         all.extend(projection(client, pod, source, folder).await?);
     }
@@ -90,7 +90,7 @@ async fn projection(
     pod: &Pod,
     source: &VolumeProjection,
     folder: &Path,
-) -> Result<Files, String> {
+) -> Result<VolumeFiles, String> {
     if let Some(source) = &source.config_map {
         let optional = source.optional == Some(true);
         let all = config_map(client, pod, &source.name, optional).await?;
@@ -114,7 +114,7 @@ async fn projection(
     };
     // No test outlives a token.
     if let Ok(there) = fs::read(folder.join(&source.path)) {
-        return Ok(Files::from([(source.path.clone(), there)]));
+        return Ok(VolumeFiles::from([(source.path.clone(), there)]));
     }
     let spec = TokenRequestSpec {
         audiences: source.audience.clone().into_iter().collect(),
@@ -141,7 +141,10 @@ async fn projection(
         .await;
     let made = made.map_err(|error| format!("a token of {name}: {error}"))?;
     let token = made.status.ok_or("no token")?.token;
-    Ok(Files::from([(source.path.clone(), token.into_bytes())]))
+    Ok(VolumeFiles::from([(
+        source.path.clone(),
+        token.into_bytes(),
+    )]))
 }
 
 fn of_pod<K>(client: &Client, pod: &Pod) -> Api<K>
@@ -157,7 +160,7 @@ async fn config_map(
     pod: &Pod,
     name: &str,
     optional: bool,
-) -> Result<Files, String> {
+) -> Result<VolumeFiles, String> {
     let api: Api<ConfigMap> = of_pod(client, pod);
     let found = api.get_opt(name).await.map_err(|error| error.to_string())?;
     let Some(found) = found else {
@@ -171,7 +174,12 @@ async fn config_map(
         .collect())
 }
 
-async fn secret(client: &Client, pod: &Pod, name: &str, optional: bool) -> Result<Files, String> {
+async fn secret(
+    client: &Client,
+    pod: &Pod,
+    name: &str,
+    optional: bool,
+) -> Result<VolumeFiles, String> {
     let api: Api<Secret> = of_pod(client, pod);
     let found = api.get_opt(name).await.map_err(|error| error.to_string())?;
     let Some(found) = found else {
@@ -181,15 +189,15 @@ async fn secret(client: &Client, pod: &Pod, name: &str, optional: bool) -> Resul
     Ok(data.map(|(name, bytes)| (name, bytes.0)).collect())
 }
 
-fn missing(why: String, optional: bool) -> Result<Files, String> {
+fn missing(why: String, optional: bool) -> Result<VolumeFiles, String> {
     match optional {
-        true => Ok(Files::new()),
+        true => Ok(VolumeFiles::new()),
         false => Err(why),
     }
 }
 
 /// Returns the selected items of a source, under their configured names.
-fn chosen(all: Files, items: Option<&[KeyToPath]>) -> Result<Files, String> {
+fn chosen(all: VolumeFiles, items: Option<&[KeyToPath]>) -> Result<VolumeFiles, String> {
     let Some(items) = items else {
         return Ok(all);
     };
@@ -202,7 +210,7 @@ fn chosen(all: Files, items: Option<&[KeyToPath]>) -> Result<Files, String> {
 }
 
 /// Replaces the existing files atomically.
-fn swap(folder: &Path, files: &Files) -> io::Result<()> {
+fn swap(folder: &Path, files: &VolumeFiles) -> io::Result<()> {
     let data = folder.join("..data");
     let before = fs::read_link(&data).ok();
     let same = |(name, bytes): (&String, &Vec<u8>)| {
