@@ -46,7 +46,7 @@ const SCHEDULER_A_SECOND: u32 = 50;
 
 fn main() -> ExitCode {
     if !RealServer::is_there() {
-        println!("nothing is measured: {}", real::NEEDS);
+        println!("nothing is measured: {}", real::IGNORE_REASON);
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader},
     path::Path,
-    process::{Command, ServerChild as Process, Stdio},
+    process::{Child as Process, Command, Stdio},
 };
 
 use anyhow::Context as _;

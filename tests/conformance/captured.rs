@@ -25,14 +25,14 @@ const DENIED: [(&str, &str); 3] = [
 ];
 
 /// One trial for each captured review, sent to the webhook that it was sent to.
-pub(crate) fn trials(suite: &Suite) -> Result<Vec<Trial>> {
+pub(crate) fn tests(suite: &Suite) -> Result<Vec<Trial>> {
     let files = entries(Path::new(REVIEWS))?.into_iter();
     let reviews = files.filter(|file| file.extension().is_some_and(|ending| ending == "json"));
-    let trial = |file: std::path::PathBuf| {
+    let test = |file: std::path::PathBuf| {
         let name = stem(&file);
-        suite.trial(format!("captured::{name}"), asked(&file, &name))
+        suite.test(format!("captured::{name}"), asked(&file, &name))
     };
-    Ok(reviews.map(trial).collect())
+    Ok(reviews.map(test).collect())
 }
 
 fn asked(file: &Path, name: &str) -> Result<RequestCase> {

@@ -11,7 +11,7 @@ use crate::{case::CaseFile, examples::WRONG};
 const SCENARIOS: &str = include_str!("scenarios/mod.rs");
 
 /// The two trials.
-pub(crate) fn trials(cases: &[CaseFile]) -> [Trial; 2] {
+pub(crate) fn tests(cases: &[CaseFile]) -> [Trial; 2] {
     let expected: BTreeSet<String> = cases
         .iter()
         .flat_map(|case| case.expect.denied.iter().chain(&case.expect.warned))
@@ -69,14 +69,14 @@ pub(crate) fn trials(cases: &[CaseFile]) -> [Trial; 2] {
             || Path::new(WRONG).join(format!("{code}.yaml")).is_file()
     };
     [
-        trial("every_rule_has_a_case", move |code| {
+        test("every_rule_has_a_case", move |code| {
             silent(code) || of_allocations(code) || of_clusters(code) || expected.contains(code)
         }),
-        trial("every_rule_has_an_example", example),
+        test("every_rule_has_an_example", example),
     ]
 }
 
-fn trial(name: &str, covers: impl Fn(&str) -> bool + Send + 'static) -> Trial {
+fn test(name: &str, covers: impl Fn(&str) -> bool + Send + 'static) -> Trial {
     Trial::test(format!("coverage::{name}"), move || {
         let bare = RULES.iter().map(|rule| rule.code);
         let bare: Vec<&str> = bare.filter(|code| !covers(code)).collect();

@@ -24,18 +24,18 @@ const RIGHT: &str = "deploy/examples/pods/right";
 pub(crate) const WRONG: &str = "deploy/examples/pods/wrong";
 
 /// One trial for each pod.
-pub(crate) fn trials(suite: &Suite) -> Result<Vec<Trial>> {
-    let mut trials = Vec::new();
+pub(crate) fn tests(suite: &Suite) -> Result<Vec<Trial>> {
+    let mut tests = Vec::new();
     for file in entries(Path::new(RIGHT))? {
         let asked = asked(&file, Expect::allowed());
-        trials.push(suite.trial(format!("examples::right::{}", stem(&file)), asked));
+        tests.push(suite.test(format!("examples::right::{}", stem(&file)), asked));
     }
     for file in entries(Path::new(WRONG))? {
         let code = stem(&file);
         let asked = asked(&file, Expect::found(&code));
-        trials.push(suite.trial(format!("examples::wrong::{code}"), asked));
+        tests.push(suite.test(format!("examples::wrong::{code}"), asked));
     }
-    Ok(trials)
+    Ok(tests)
 }
 
 fn asked(file: &Path, expect: Expect) -> Result<RequestCase> {

@@ -49,7 +49,7 @@ use crate::suite::Suite;
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::from_args();
     let suite = Suite::new()?;
-    let conclusion = libtest_mimic::run(&arguments, suite.trials()?);
+    let conclusion = libtest_mimic::run(&arguments, suite.tests()?);
     // The servers end with the suite, whatever becomes of the trials.
     drop(suite);
     Ok(conclusion.exit_code())

@@ -64,24 +64,24 @@ impl Suite {
     }
 
     /// Every trial.
-    pub(crate) fn trials(&self) -> Result<Vec<Trial>> {
-        let mut trials = Vec::new();
+    pub(crate) fn tests(&self) -> Result<Vec<Trial>> {
+        let mut tests = Vec::new();
         let mut cases = Vec::new();
         for group in entries(Path::new(CASES))? {
             for file in entries(&group)? {
                 let case = CaseFile::read(&file);
-                trials.push(self.case_trial(&group, &file, &case));
+                tests.push(self.case_trial(&group, &file, &case));
                 cases.extend(case);
             }
         }
-        trials.extend(captured::trials(self)?);
-        trials.extend(examples::trials(self)?);
-        trials.extend(coverage::trials(&cases));
-        trials.extend(scenarios::trials(
+        tests.extend(captured::tests(self)?);
+        tests.extend(examples::tests(self)?);
+        tests.extend(coverage::tests(&cases));
+        tests.extend(scenarios::tests(
             self.curl.as_ref(),
             self.targets.is_elsewhere(),
         ));
-        Ok(trials)
+        Ok(tests)
     }
 
     /// The trial of a case file. A file that cannot be read is a trial that fails.
@@ -91,11 +91,11 @@ impl Suite {
             Ok(case) => RequestCase::of(case, file, &name),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
-        self.trial(name, asked)
+        self.test(name, asked)
     }
 
     /// A trial that asks.
-    pub(crate) fn trial(&self, name: String, asked: Result<RequestCase>) -> Trial {
+    pub(crate) fn test(&self, name: String, asked: Result<RequestCase>) -> Trial {
         let (curl, targets) = (self.curl.clone(), self.targets.clone());
         let ignored = self.is_ignored(&asked);
         let run = move || {

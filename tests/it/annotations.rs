@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::support;
+use crate::support::TestResult;
 
 const CASES: &str = include_str!("../fixtures/cases/annotations.json");
 
@@ -98,7 +99,7 @@ pub(crate) fn cases() -> Vec<AnnotationCase> {
     serde_json::from_str(CASES).unwrap_or_else(|error| panic!("annotations.json: {error}"))
 }
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let known = |case: &AnnotationCase| DIFFERENCES.iter().find(|(id, ..)| *id == case.id);
     let cases = cases();
     for (id, ..) in DIFFERENCES {
@@ -116,7 +117,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn run(case: &AnnotationCase, expected: &str) -> Result<(), Failed> {
+fn run(case: &AnnotationCase, expected: &str) -> TestResult {
     let (verdict, said) = case.verdict(Profile::Default)?;
     if verdict == expected {
         return Ok(());

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 
 /// A room: its name, whether it is pure, and the rooms that it may import.
@@ -155,7 +156,7 @@ const IMPURE_NAMES: &[&str] = &[
     "UdpSocket",
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test(
             "architecture::every_folder_is_a_room",
@@ -250,7 +251,7 @@ fn top_level(group: &str) -> Vec<&str> {
         .collect()
 }
 
-fn every_folder_is_a_module() -> Result<(), Failed> {
+fn every_folder_is_a_module() -> TestResult {
     let folders: BTreeSet<String> = fs::read_dir(source())?
         .filter_map(Result::ok)
         .filter(|entry| entry.path().is_dir())
@@ -263,7 +264,7 @@ fn every_folder_is_a_module() -> Result<(), Failed> {
     Err(format!("folders of src/ {folders:?}, rooms of the table {rooms:?}").into())
 }
 
-fn imports() -> Result<(), Failed> {
+fn imports() -> TestResult {
     let names: BTreeSet<&str> = MODULES.iter().map(|room| room.name).collect();
     let mut wrong = Vec::new();
     for room in MODULES {
@@ -288,7 +289,7 @@ fn imports() -> Result<(), Failed> {
     }
 }
 
-fn no_cycles() -> Result<(), Failed> {
+fn no_cycles() -> TestResult {
     let place: BTreeMap<&str, usize> = MODULES
         .iter()
         .enumerate()
@@ -305,7 +306,7 @@ fn no_cycles() -> Result<(), Failed> {
     Ok(())
 }
 
-fn purity() -> Result<(), Failed> {
+fn purity() -> TestResult {
     let mut wrong = Vec::new();
     for room in MODULES.iter().filter(|room| room.pure) {
         for (path, text) in files(&source().join(room.name))? {
@@ -360,7 +361,7 @@ fn render_diagram() -> String {
     lines
 }
 
-fn diagram_is_current() -> Result<(), Failed> {
+fn diagram_is_current() -> TestResult {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
     let text = fs::read_to_string(page)?;
     if text.contains(&render_diagram()) {
@@ -373,7 +374,7 @@ fn diagram_is_current() -> Result<(), Failed> {
     .into())
 }
 
-fn module_docs() -> Result<(), Failed> {
+fn module_docs() -> TestResult {
     let silent: Vec<String> = files(&source())?
         .into_iter()
         .filter(|(_, text)| !text.starts_with("//!"))

@@ -15,8 +15,9 @@ use nadmit::{
 use serde_json::{Value, json};
 
 use crate::support;
+use crate::support::TestResult;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("authority::no_attempt_takes_what_another_holds", attempts),
         Trial::test("authority::no_change_takes_what_another_holds", changes),
@@ -237,9 +238,7 @@ fn pod(name: &str, annotations: &Value) -> Value {
 }
 
 /// Every setting that might lower what guards addresses.
-fn each_setting(
-    mut run: impl FnMut(&Catalog, &Policy, &str) -> Result<(), Failed>,
-) -> Result<(), Failed> {
+fn each_setting(mut run: impl FnMut(&Catalog, &Policy, &str) -> TestResult) -> TestResult {
     for mode in [None, Some(Mode::Deny), Some(Mode::Warn), Some(Mode::Off)] {
         let catalog = catalog(mode)?;
         for profile in Profile::ALL {
@@ -274,7 +273,7 @@ fn as_default_network(networks: &str) -> String {
     }
 }
 
-fn attempts() -> Result<(), Failed> {
+fn attempts() -> TestResult {
     let mut through = Vec::new();
     each_setting(|catalog, policy, setting| {
         let fixture = AuthorityFixture::new(catalog, policy)?;
@@ -303,7 +302,7 @@ fn attempts() -> Result<(), Failed> {
 }
 
 /// A pod that runs already and has nothing takes as little by a change.
-fn changes() -> Result<(), Failed> {
+fn changes() -> TestResult {
     let mut through = Vec::new();
     each_setting(|catalog, policy, setting| {
         let mut policy = policy.clone();
@@ -333,7 +332,7 @@ fn changes() -> Result<(), Failed> {
     report(&through)
 }
 
-fn report(through: &[String]) -> Result<(), Failed> {
+fn report(through: &[String]) -> TestResult {
     if through.is_empty() {
         return Ok(());
     }
@@ -342,7 +341,7 @@ fn report(through: &[String]) -> Result<(), Failed> {
 }
 
 /// What is free, or on another wire, is nobody else's.
-fn own() -> Result<(), Failed> {
+fn own() -> TestResult {
     let mut refused = Vec::new();
     each_setting(|catalog, policy, setting| {
         let fixture = AuthorityFixture::new(catalog, policy)?;
@@ -376,7 +375,7 @@ fn own() -> Result<(), Failed> {
 }
 
 /// A network that is not there yet may be on any wire: before that denies, it is looked up.
-fn looked_up() -> Result<(), Failed> {
+fn looked_up() -> TestResult {
     let catalog = catalog(Some(Mode::Off))?;
     let policy = Policy::default();
     let index = SharedIndex::default();
@@ -393,7 +392,7 @@ fn looked_up() -> Result<(), Failed> {
 
 /// kubevirt-ipam-controller puts launchers of a primary user-defined network on OVN-Kubernetes's own
 /// network; a network of another namespace is only warned of.
-fn launcher() -> Result<(), Failed> {
+fn launcher() -> TestResult {
     let catalog = catalog(None)?;
     let mut policy = Policy::default();
     policy.set_level("cross-namespace-default-network", Level::Deny)?;

@@ -1,5 +1,6 @@
 //! The moment of binding: the decision table of `admission::binding`, case by case.
 
+use crate::support::{TestFn, TestResult};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{
@@ -156,17 +157,15 @@ fn pod_lookup() -> Lookup {
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<(), Failed> {
+fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
     if found == expected {
         return Ok(());
     }
     Err(format!("{found:?} instead of {expected:?}").into())
 }
 
-type Case = fn() -> Result<(), Failed>;
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Case); 19] = [
+pub(crate) fn tests() -> Vec<Trial> {
+    let cases: [(&str, TestFn); 19] = [
         ("a_waiting_pod_is_given_its_addresses", given),
         ("asked_again_the_same_is_given_and_nothing_written", again),
         ("the_older_resource_is_the_same", older),
@@ -202,7 +201,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn given() -> Result<(), Failed> {
+fn given() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     same(answer.verdict(), Verdict::Allow)?;
@@ -222,7 +221,7 @@ fn given() -> Result<(), Failed> {
     same(uid, Some(UID))
 }
 
-fn again() -> Result<(), Failed> {
+fn again() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let ask = binding(Some(UID), None);
     let first = fixture.bind(&ask, Freshness::Cached)?;
@@ -232,7 +231,7 @@ fn again() -> Result<(), Failed> {
     }
 }
 
-fn older() -> Result<(), Failed> {
+fn older() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let mut ask = binding(Some(UID), None);
     ask["resource"]["resource"] = "bindings".into();
@@ -240,7 +239,7 @@ fn older() -> Result<(), Failed> {
     added(&fixture.bind(&ask, Freshness::Cached)?).map(drop)
 }
 
-fn unknown() -> Result<(), Failed> {
+fn unknown() -> TestResult {
     let fixture = BindingFixture::of(&[])?;
     let ask = binding(Some(UID), None);
     same(
@@ -251,7 +250,7 @@ fn unknown() -> Result<(), Failed> {
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
-fn without_uid() -> Result<(), Failed> {
+fn without_uid() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let ask = binding(None, None);
     same(
@@ -261,13 +260,13 @@ fn without_uid() -> Result<(), Failed> {
     added(&fixture.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?).map(drop)
 }
 
-fn another() -> Result<(), Failed> {
+fn another() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let answer = fixture.bind(&binding(Some("other"), None), Freshness::Confirmed)?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
-fn left_alone() -> Result<(), Failed> {
+fn left_alone() -> TestResult {
     let mut going = pod("storage-net");
     going["metadata"]["deletionTimestamp"] = "2026-11-21T22:07:22Z".into();
     let mut bound = pod("storage-net");
@@ -280,7 +279,7 @@ fn left_alone() -> Result<(), Failed> {
     Ok(())
 }
 
-fn nothing() -> Result<(), Failed> {
+fn nothing() -> TestResult {
     let mut on_node = pod("storage-net");
     on_node["spec"]["hostNetwork"] = true.into();
     let mut mirror = pod("storage-net");
@@ -293,7 +292,7 @@ fn nothing() -> Result<(), Failed> {
     Ok(())
 }
 
-fn unready() -> Result<(), Failed> {
+fn unready() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let unready = BindingFixture {
         index: SharedIndex::default(),
@@ -303,7 +302,7 @@ fn unready() -> Result<(), Failed> {
     same(answer.codes(), vec!["pool-not-ready"])
 }
 
-fn exhausted() -> Result<(), Failed> {
+fn exhausted() -> TestResult {
     let others = (1..=6).map(|number| {
         let mut other = pod("storage-net");
         other["metadata"]["name"] = format!("other-{number}").into();
@@ -333,7 +332,7 @@ fn exhausted() -> Result<(), Failed> {
     Ok(())
 }
 
-fn dry() -> Result<(), Failed> {
+fn dry() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let mut ask = binding(Some(UID), None);
     ask["dryRun"] = true.into();
@@ -344,7 +343,7 @@ fn dry() -> Result<(), Failed> {
     same(fixture.index.lock().recorded().count(), 0)
 }
 
-fn named() -> Result<(), Failed> {
+fn named() -> TestResult {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}, {"name": "storage-net"}]"#;
     let address: Address = "192.0.2.5".parse()?;
     let fixture = BindingFixture::of(&[pod(asked)])?;
@@ -392,7 +391,7 @@ fn named() -> Result<(), Failed> {
     same(uid, Some(UID))
 }
 
-fn explicit() -> Result<(), Failed> {
+fn explicit() -> TestResult {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}]"#;
     let fixture = BindingFixture::of(&[pod(asked)])?;
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
@@ -410,7 +409,7 @@ fn explicit() -> Result<(), Failed> {
     )
 }
 
-fn brought() -> Result<(), Failed> {
+fn brought() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let carried = binding(Some(UID), Some(added(&answer)?));
@@ -420,7 +419,7 @@ fn brought() -> Result<(), Failed> {
     }
 }
 
-fn forged() -> Result<(), Failed> {
+fn forged() -> TestResult {
     // The first is what the pool would give next; nobody has recorded it.
     let forged = [
         networks(INJECTED),
@@ -448,7 +447,7 @@ fn forged() -> Result<(), Failed> {
     Ok(())
 }
 
-fn unrelated() -> Result<(), Failed> {
+fn unrelated() -> TestResult {
     let fixture = BindingFixture::of(&[])?;
     let ask = binding(Some(UID), Some(json!({"example.com/zone": "a"})));
     match fixture.decide(Webhook::Validate, &ask, Freshness::Cached)? {
@@ -470,7 +469,7 @@ fn creation(mut pod: Value) -> Value {
     })
 }
 
-fn created() -> Result<(), Failed> {
+fn created() -> TestResult {
     let fixture = BindingFixture::of(&[])?;
     let ask = creation(pod("storage-net"));
     let answer = fixture.bind(&ask, Freshness::Cached)?;
@@ -496,7 +495,7 @@ fn created() -> Result<(), Failed> {
     Ok(())
 }
 
-fn missed() -> Result<(), Failed> {
+fn missed() -> TestResult {
     let mut bound = pod("storage-net");
     bound["spec"]["nodeName"] = "node-1".into();
     let fixture = BindingFixture::of(&[bound.clone()])?;
@@ -530,7 +529,7 @@ fn missed() -> Result<(), Failed> {
     Ok(())
 }
 
-fn plugged() -> Result<(), Failed> {
+fn plugged() -> TestResult {
     let mut before = pod("storage-net");
     before["metadata"]["labels"] = json!({"kubevirt.io": "virt-launcher"});
     let fixture = BindingFixture::of(&[before.clone()])?;

@@ -13,8 +13,9 @@ use nadmit::{
 };
 
 use crate::command;
+use crate::support::TestResult;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let snapshots = Format::ALL.into_iter().map(|format| {
         Trial::test(format!("check::format::{}", format.name()), move || {
             snapshot(format)
@@ -57,7 +58,7 @@ fn text(name: &str, text: &str, options: Options) -> Outcome {
 }
 
 /// A file's name may hold what moves a cursor; no form writes it as it is, nor do errors.
-fn steering() -> Result<(), Failed> {
+fn steering() -> TestResult {
     let folder = tempfile::tempdir()?;
     let name = folder
         .path()
@@ -106,7 +107,7 @@ fn said(outcome: &Outcome) -> Vec<(Level, &'static str, String)> {
     outcome.remarks.iter().map(one).collect()
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), Failed> {
+fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
     if found == expected {
         Ok(())
     } else {
@@ -115,7 +116,7 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), F
 }
 
 /// The form of a run over `tests/fixtures/check`; `NADMIT_UPDATE=1` writes it anew.
-fn snapshot(format: Format) -> Result<(), Failed> {
+fn snapshot(format: Format) -> TestResult {
     let told = format.tell(&checked(&["tests/fixtures/check"])?);
     let told = anstream::adapter::strip_str(&told).to_string();
     let told = told.replace(env!("CARGO_PKG_VERSION"), "VERSION");
@@ -147,7 +148,7 @@ fn without_rules(sarif: &str) -> Result<String, Failed> {
 }
 
 /// Every result's rule is the one at its index.
-fn sarif() -> Result<(), Failed> {
+fn sarif() -> TestResult {
     let told = Format::Sarif.tell(&checked(&["tests/fixtures/check"])?);
     let log: serde_json::Value = serde_json::from_str(&told)?;
     let run = &log["runs"][0];
@@ -163,7 +164,7 @@ fn sarif() -> Result<(), Failed> {
     Ok(())
 }
 
-fn carets() -> Result<(), Failed> {
+fn carets() -> TestResult {
     let found = said(&checked(&["tests/fixtures/check"])?);
     let texts: Vec<(&str, &str)> = found.iter().map(|(_, c, text)| (*c, &**text)).collect();
     for expected in [
@@ -187,7 +188,7 @@ fn carets() -> Result<(), Failed> {
 }
 
 /// What is said of the configurations that people paste from documentation.
-fn seeds() -> Result<(), Failed> {
+fn seeds() -> TestResult {
     let folder = "tests/fixtures/seed-examples";
     let verdict = |name: &str| Ok::<_, Failed>(said(&checked(&[&format!("{folder}/{name}")])?));
     let line = |name: &str| -> Result<Vec<(usize, usize)>, Failed> {
@@ -239,7 +240,7 @@ fn seeds() -> Result<(), Failed> {
 }
 
 /// Fragments of configurations, each as the configuration of a network: the place of the slip.
-fn fragments() -> Result<(), Failed> {
+fn fragments() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed-examples");
     let lines = fs::read_to_string(folder.join("ipam-fragments.jsonl"))?;
     let list = fs::read_to_string(folder.join("static-mac-ip.json"))?;
@@ -273,7 +274,7 @@ fn fragments() -> Result<(), Failed> {
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n    \
                    k8s.v1.cni.cncf.io/networks: net-a\n";
 
-fn elsewhere() -> Result<(), Failed> {
+fn elsewhere() -> TestResult {
     let level = |strict_networks, more: &str| {
         let outcome = text(
             "a.yaml",
@@ -302,7 +303,7 @@ fn nadmit_with(arguments: &[&str], input: &str, config: Option<&str>) -> Result<
     Ok(command::run(&mut command, input)?)
 }
 
-fn exit_codes() -> Result<(), Failed> {
+fn exit_codes() -> TestResult {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("nadmit.yaml");
     fs::write(&config, "rules: {unknown-network: off}\n")?;
@@ -348,7 +349,7 @@ fn exit_codes() -> Result<(), Failed> {
 }
 
 /// NADMIT_CONFIG stands in for `--config`; a profile on the command line goes before it.
-fn environment() -> Result<(), Failed> {
+fn environment() -> TestResult {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("nadmit.yaml");
     fs::write(&config, "rules: {unknown-network: off}\n")?;
@@ -375,7 +376,7 @@ fn environment() -> Result<(), Failed> {
 }
 
 /// The second place is warned of, and names the first; what has no name yet is not counted.
-fn duplicates() -> Result<(), Failed> {
+fn duplicates() -> TestResult {
     let file = |name: &str, text: &str| File {
         name: name.to_owned(),
         text: Ok(text.to_owned()),
@@ -404,7 +405,7 @@ fn duplicates() -> Result<(), Failed> {
 }
 
 /// A schedule that ends the reconciler is found where it stands; other ConfigMaps are passed over.
-fn config_map() -> Result<(), Failed> {
+fn config_map() -> TestResult {
     let manifest = |name: &str| {
         format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: kube-system}}\n\

@@ -11,33 +11,33 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use crate::api_server::{ApiServer, ListFault, SeedObjects, kubeconfig};
+use crate::support::TestResult;
 
 /// What the variable KUBECONFIG leads to is read, and nothing is written there.
 const REAL: &str = "KUBECONFIG";
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let real = std::env::var_os(REAL).is_some();
-    let trial = |name: &str, run: fn() -> Result<(), Failed>| {
-        Trial::test(format!("check_cluster::{name}"), run)
-    };
+    let test =
+        |name: &str, run: fn() -> TestResult| Trial::test(format!("check_cluster::{name}"), run);
     vec![
-        trial("a_living_cluster_is_examined", examined),
-        trial("other_forms_have_objects_for_places", forms),
-        trial("a_healthy_cluster_has_no_finding", healthy),
-        trial("two_pods_with_one_address_are_reported", thief),
-        trial("a_namespace_limits_what_is_judged", namespace),
-        trial("files_are_judged_in_a_cluster", files),
-        trial("files_take_the_place_of_objects", precedence),
-        trial("lists_are_read_to_their_end", pages),
-        trial("a_lost_place_begins_the_list_anew", lost),
-        trial("a_missing_kind_has_no_objects", missing_kind),
-        trial("what_may_not_be_read_is_named", forbidden),
-        trial("the_settings_of_the_cluster_count", settings),
-        trial("settings_that_may_not_be_read_are_warned_of", no_settings),
-        trial("a_pod_that_has_its_node_needs_no_injection", injection),
-        trial("multus_setting_decides_about_other_namespaces", multus),
-        trial("what_cannot_be_reached_is_named", unreachable),
-        trial("a_real_cluster_is_examined", real_cluster).with_ignored_flag(!real),
+        test("a_living_cluster_is_examined", examined),
+        test("other_forms_have_objects_for_places", forms),
+        test("a_healthy_cluster_has_no_finding", healthy),
+        test("two_pods_with_one_address_are_reported", thief),
+        test("a_namespace_limits_what_is_judged", namespace),
+        test("files_are_judged_in_a_cluster", files),
+        test("files_take_the_place_of_objects", precedence),
+        test("lists_are_read_to_their_end", pages),
+        test("a_lost_place_begins_the_list_anew", lost),
+        test("a_missing_kind_has_no_objects", missing_kind),
+        test("what_may_not_be_read_is_named", forbidden),
+        test("the_settings_of_the_cluster_count", settings),
+        test("settings_that_may_not_be_read_are_warned_of", no_settings),
+        test("a_pod_that_has_its_node_needs_no_injection", injection),
+        test("multus_setting_decides_about_other_namespaces", multus),
+        test("what_cannot_be_reached_is_named", unreachable),
+        test("a_real_cluster_is_examined", real_cluster).with_ignored_flag(!real),
     ]
 }
 
@@ -75,14 +75,14 @@ fn fixture(faults: Vec<ListFault>) -> Result<ApiServer, Failed> {
     )?)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), Failed> {
+fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
     if found == expected {
         return Ok(());
     }
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-fn holds(said: &str, parts: &[&str]) -> Result<(), Failed> {
+fn holds(said: &str, parts: &[&str]) -> TestResult {
     match parts.iter().find(|part| !said.contains(**part)) {
         Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
         None => Ok(()),
@@ -90,7 +90,7 @@ fn holds(said: &str, parts: &[&str]) -> Result<(), Failed> {
 }
 
 /// `NADMIT_UPDATE=1` writes it anew.
-fn examined() -> Result<(), Failed> {
+fn examined() -> TestResult {
     let (code, said) = against(&fixture(vec![])?, &[])?;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/cluster.human");
     if std::env::var_os("NADMIT_UPDATE").is_some() {
@@ -100,7 +100,7 @@ fn examined() -> Result<(), Failed> {
     same(&code, &Some(1))
 }
 
-fn forms() -> Result<(), Failed> {
+fn forms() -> TestResult {
     let server = fixture(vec![])?;
     let (_, said) = against(&server, &["--format", "json"])?;
     let json: Value = serde_json::from_str(&said)?;
@@ -132,7 +132,7 @@ fn forms() -> Result<(), Failed> {
 }
 
 /// The objects of the fixtures in which nothing is wrong: addresses that were put in are no fault.
-fn healthy() -> Result<(), Failed> {
+fn healthy() -> TestResult {
     let wrong = ["thief", "mistaken", "front-net"];
     let mut kept = Vec::new();
     for name in ["networks.yaml", "pods.yaml"] {
@@ -171,13 +171,13 @@ fn healthy() -> Result<(), Failed> {
     Ok(())
 }
 
-fn thief() -> Result<(), Failed> {
+fn thief() -> TestResult {
     let (_, said) = against(&fixture(vec![])?, &["--namespace", "db"])?;
     holds(&said, &["deny[address-in-use]: 198.51.100.2 is in use by"])?;
     same(&said.matches("deny[address-in-use]").count(), &1)
 }
 
-fn namespace() -> Result<(), Failed> {
+fn namespace() -> TestResult {
     let server = fixture(vec![])?;
     let (code, said) = against(&server, &["--namespace", "web"])?;
     same(&code, &Some(1))?;
@@ -209,7 +209,7 @@ fn manifest(text: &str) -> Result<(Option<i32>, String), Failed> {
     against(&fixture(vec![])?, &[&file.display().to_string()])
 }
 
-fn files() -> Result<(), Failed> {
+fn files() -> TestResult {
     // What is wrong in the cluster itself is not told.
     let (code, said) = manifest(&asking())?;
     holds(&said, &["no finding"])?;
@@ -226,7 +226,7 @@ fn asking() -> String {
     pod(r#"'[{"name": "storage-net", "ips": ["203.0.113.5/24"]}]'"#)
 }
 
-fn precedence() -> Result<(), Failed> {
+fn precedence() -> TestResult {
     let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
                    metadata: {name: storage-net, namespace: db}\nspec: {config: '{'}\n";
     let (code, said) = manifest(&format!("{network}---\n{}", asking()))?;
@@ -242,7 +242,7 @@ fn precedence() -> Result<(), Failed> {
     Ok(())
 }
 
-fn pages() -> Result<(), Failed> {
+fn pages() -> TestResult {
     let server = fixture(vec![])?;
     against(&server, &[])?;
     let pods = server.request_paths();
@@ -255,7 +255,7 @@ fn pages() -> Result<(), Failed> {
     holds(pods[1], &["&continue=", "%3D%3D"])
 }
 
-fn lost() -> Result<(), Failed> {
+fn lost() -> TestResult {
     let whole = against(&fixture(vec![])?, &[])?;
     let once = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(2))])?;
     same(&against(&once, &[])?, &whole)?;
@@ -265,7 +265,7 @@ fn lost() -> Result<(), Failed> {
     holds(&said, &["gave no list of pods", "too old"])
 }
 
-fn missing_kind() -> Result<(), Failed> {
+fn missing_kind() -> TestResult {
     let mut store = SeedObjects::of_folder(&fixtures())?;
     for resource in [
         "addresspools",
@@ -282,7 +282,7 @@ fn missing_kind() -> Result<(), Failed> {
     holds(&said, &["unknown-pool", "unknown-network"])
 }
 
-fn forbidden() -> Result<(), Failed> {
+fn forbidden() -> TestResult {
     let server = fixture(vec![ListFault::Forbidden("network-attachment-definitions")])?;
     let (code, said) = against(&server, &[])?;
     same(&code, &Some(2))?;
@@ -314,7 +314,7 @@ fn with_settings(data: &Value, faults: Vec<ListFault>) -> Result<ApiServer, Fail
     Ok(server)
 }
 
-fn settings() -> Result<(), Failed> {
+fn settings() -> TestResult {
     let lenient = json!({
         "nadmit.yaml": "rules: {unknown-network: warn}\n",
         "reconciler_cron_expression": "@daily",
@@ -361,7 +361,7 @@ fn settings() -> Result<(), Failed> {
     holds(&said, &[place, ":2:1: ", "--config"])
 }
 
-fn no_settings() -> Result<(), Failed> {
+fn no_settings() -> TestResult {
     let server = with_settings(&json!({}), vec![ListFault::Forbidden("configmaps")])?;
     let (code, said) = against(&server, &[])?;
     same(&code, &Some(1))?;
@@ -375,7 +375,7 @@ fn no_settings() -> Result<(), Failed> {
 }
 
 /// Where nadmit runs, it gives addresses when pods are bound, unless its settings say otherwise.
-fn injection() -> Result<(), Failed> {
+fn injection() -> TestResult {
     let server = with_settings(&json!({}), vec![])?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pod.yaml");
@@ -397,7 +397,7 @@ fn injection() -> Result<(), Failed> {
     holds(&said, &["no finding"])
 }
 
-fn multus() -> Result<(), Failed> {
+fn multus() -> TestResult {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pod.yaml");
     fs::write(
@@ -456,7 +456,7 @@ fn multus() -> Result<(), Failed> {
     Ok(())
 }
 
-fn unreachable() -> Result<(), Failed> {
+fn unreachable() -> TestResult {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("kubeconfig");
     let closed = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
@@ -499,7 +499,7 @@ fn unreachable() -> Result<(), Failed> {
 
 /// Without a kubeconfig, in a pod whose token is not mounted: nothing is said of a kubeconfig that is not
 /// there.
-fn in_a_pod(home: &Path) -> Result<(), Failed> {
+fn in_a_pod(home: &Path) -> TestResult {
     let output = Command::new(env!("CARGO_BIN_EXE_nadmit"))
         .args(["check", "--cluster"])
         .env_clear()
@@ -517,7 +517,7 @@ fn in_a_pod(home: &Path) -> Result<(), Failed> {
 }
 
 /// Whatever it holds, it is read to its end.
-fn real_cluster() -> Result<(), Failed> {
+fn real_cluster() -> TestResult {
     let file = std::env::var_os(REAL).ok_or("KUBECONFIG is not set")?;
     let output = nadmit(Path::new(&file), &["--format", "json"])?;
     if !matches!(output.status.code(), Some(0 | 1)) {

@@ -15,7 +15,7 @@ const PAGE_ROWS: &[(&str, &str)] = &[
     ("whereabouts", "Whereabouts"),
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::test(
         "parts::the_page_names_the_versions_of_what_is_built",
         versions,

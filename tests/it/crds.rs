@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use crate::support::TestResult;
 use cel::{Context, Value as CelValue, parser::Parser};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
@@ -12,7 +13,7 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("crds::deploy_is_current", current),
         Trial::test("crds::schemas_are_structural", structural),
@@ -26,7 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Each kind is a file, named as the API server names it.
-fn current() -> Result<(), Failed> {
+fn current() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds");
     let mut names = Vec::new();
     for crd in &api::crds() {
@@ -71,7 +72,7 @@ fn schema(kind: &str) -> Result<Value, Failed> {
 
 /// Lists are narrowed by a plain field, whose path begins with a dot: another one is refused, and with it
 /// the whole definition (apiextensions, `ValidateCustomResourceSelectableFields`).
-fn selected() -> Result<(), Failed> {
+fn selected() -> TestResult {
     let mut found = 0;
     for crd in &api::crds() {
         let kind = &crd.spec.names.kind;
@@ -98,7 +99,7 @@ fn selected() -> Result<(), Failed> {
 }
 
 /// What the API server takes for structural (apiextensions, "Specifying a structural schema").
-fn structural() -> Result<(), Failed> {
+fn structural() -> TestResult {
     const KEYS: [&str; 21] = [
         "title",
         "type",
@@ -290,7 +291,7 @@ fn spec_misfits(kind: &str, spec: &Value, old: Option<&Value>) -> Result<Vec<Str
 }
 
 /// The pools and reservations of deploy/examples.
-fn examples_fit() -> Result<(), Failed> {
+fn examples_fit() -> TestResult {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples/networks/pool.yaml");
     let text = fs::read_to_string(file)?;
     let mut seen = 0;
@@ -311,7 +312,7 @@ fn examples_fit() -> Result<(), Failed> {
     Ok(())
 }
 
-fn wrong_does_not_fit() -> Result<(), Failed> {
+fn wrong_does_not_fit() -> TestResult {
     for (kind, spec, part) in [
         ("AddressPool", json!({}), "the pool gives nothing"),
         (
@@ -417,7 +418,7 @@ fn allocation() -> Result<Allocation, Failed> {
     })
 }
 
-fn allocations() -> Result<(), Failed> {
+fn allocations() -> TestResult {
     let (namespace, name): (Arc<str>, Arc<str>) = ("db".into(), "x".into());
     let holders = [
         allocation()?.holder,
@@ -461,7 +462,7 @@ fn allocations() -> Result<(), Failed> {
     Ok(())
 }
 
-fn immutable() -> Result<(), Failed> {
+fn immutable() -> TestResult {
     let old = serde_json::to_value(AddressAllocationSpec::of(&allocation()?)?)?;
     let change = |key: &str, value: Value| -> Result<_, Failed> {
         let mut new = old.clone();
@@ -491,7 +492,7 @@ fn immutable() -> Result<(), Failed> {
 }
 
 /// Object and words are the same JSON, every member of it.
-fn words() -> Result<(), Failed> {
+fn words() -> TestResult {
     let pool = json!({
         "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
             "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],

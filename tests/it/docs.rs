@@ -22,7 +22,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libtest_mimic::{Failed, Trial};
+use crate::support::TestResult;
+use libtest_mimic::Trial;
 use nadmit::{
     check::{self, File, INVALID_MANIFEST, Options, Outcome},
     config::Config,
@@ -56,7 +57,7 @@ const EXPECTED_WARNINGS: &[(&str, &str)] = &[
 /// The levels and codes of what is found, each once.
 type FindingSet = BTreeSet<String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let pages = pages().into_iter().flat_map(|page| {
         let blocks = blocks(&fs::read_to_string(&page).unwrap_or_default());
         let name = shown(&page);
@@ -76,8 +77,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     let examples = manifests(&Path::new(ROOT).join(EXAMPLES))
         .into_iter()
         .map(|path| Trial::test(format!("docs::{}", shown(&path)), move || example(&path)));
-    let pages = pages.chain(examples).chain(api::trials());
-    pages.chain(security::trials()).collect()
+    let pages = pages.chain(examples).chain(api::tests());
+    pages.chain(security::tests()).collect()
 }
 
 /// README.md and what is in docs/.
@@ -114,7 +115,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// Pages that are known to show manifests: if none is found any more, this test looks wrongly.
-fn has_blocks(page: &str, count: usize) -> Result<(), Failed> {
+fn has_blocks(page: &str, count: usize) -> TestResult {
     let least = match page {
         "docs/rules.md" => 100,
         "docs/from-annotation-to-interface.md" => 15,
@@ -217,7 +218,7 @@ impl DocBlock {
     }
 }
 
-fn judged(world: &[DocBlock], index: usize) -> Result<(), Failed> {
+fn judged(world: &[DocBlock], index: usize) -> TestResult {
     let block = &world[index];
     if block.sort() == BlockKind::Settings {
         return match Config::parse(&block.text, "nadmit.yaml") {
@@ -259,7 +260,7 @@ fn said(outcome: &Outcome, file: &str) -> (FindingSet, String) {
 
 /// An example in deploy/examples: right ones and networks are silent, and the name of a wrong one is
 /// the code that is found in it.
-fn example(path: &Path) -> Result<(), Failed> {
+fn example(path: &Path) -> TestResult {
     let networks = Path::new(ROOT).join(NETWORKS);
     let files = check::gather(&[networks, path.to_owned()], |_, _| {})?;
     let outcome = check::run(files, &policy(), Options::default());

@@ -26,8 +26,9 @@ use crate::support;
 mod allocation;
 
 use self::allocation::ReviewPath;
+use crate::support::TestResult;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let examples = RULES.iter().copied().flat_map(|rule| {
         [
             Trial::test(format!("examples::{}::wrong", rule.code), move || {
@@ -43,7 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     examples.chain([page, codes]).collect()
 }
 
-fn wrong(rule: &'static Rule) -> Result<(), Failed> {
+fn wrong(rule: &'static Rule) -> TestResult {
     let answer = judged_wrong(rule)?;
     let found = answer
         .findings()
@@ -56,7 +57,7 @@ fn wrong(rule: &'static Rule) -> Result<(), Failed> {
     }
 }
 
-fn right(rule: &'static Rule) -> Result<(), Failed> {
+fn right(rule: &'static Rule) -> TestResult {
     let answer = judged(rule, rule.right)?;
     if answer.findings().is_empty() {
         Ok(())
@@ -65,7 +66,7 @@ fn right(rule: &'static Rule) -> Result<(), Failed> {
     }
 }
 
-fn codes_are_unique() -> Result<(), Failed> {
+fn codes_are_unique() -> TestResult {
     let mut codes: Vec<&str> = RULES.iter().map(|rule| rule.code).collect();
     codes.sort_unstable();
     let count = codes.len();
@@ -293,7 +294,7 @@ fn object_of(pod: &PodManifest) -> Value {
     })
 }
 
-fn rules_page() -> Result<(), Failed> {
+fn rules_page() -> TestResult {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
     let page = page()?;
     if std::env::var_os("NADMIT_UPDATE").is_some() {

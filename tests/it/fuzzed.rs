@@ -11,6 +11,7 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::support::TestResult;
 use crate::{simulation::rng::Rng, targets, wire};
 
 /// How long each target is fuzzed if nothing is said.
@@ -85,7 +86,7 @@ const TOKENS: &[&str] = &[
 
 type FuzzTarget = fn(&[u8]);
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let targets = [
         ("annotation", targets::annotation as FuzzTarget),
         ("rules", targets::rules),
@@ -94,9 +95,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("cni_args", targets::cni_args),
         ("wire", wire::any_annotation),
     ];
-    let trials = targets
+    let tests = targets
         .map(|(name, target)| Trial::test(format!("fuzzed::{name}"), move || fuzz(name, target)));
-    trials.into()
+    tests.into()
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -113,7 +114,7 @@ fn corpus(name: &str) -> Result<Vec<Vec<u8>>, Failed> {
     Ok(texts.collect::<Result<_, _>>()?)
 }
 
-fn fuzz(name: &str, target: FuzzTarget) -> Result<(), Failed> {
+fn fuzz(name: &str, target: FuzzTarget) -> TestResult {
     let corpus = corpus(name)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let told = number("NADMIT_FUZZ_SEED");

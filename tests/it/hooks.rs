@@ -7,12 +7,13 @@ use std::{
     process::{Command, Output},
 };
 
+use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let no_bash = Command::new("bash").arg("--version").output().is_err();
     vec![
         Trial::test("hooks::pre_commit", pre_commit),
@@ -58,7 +59,7 @@ fn run(command: &mut Command, folder: &Path) -> Result<Output, Failed> {
     Ok(command.env("PATH", format!("{bin}:{path}")).output()?)
 }
 
-fn expect(what: &str, output: &Output, code: i32, says: &str) -> Result<(), Failed> {
+fn expect(what: &str, output: &Output, code: i32, says: &str) -> TestResult {
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(code) && said.contains(says) {
@@ -72,7 +73,7 @@ fn expect(what: &str, output: &Output, code: i32, says: &str) -> Result<(), Fail
 }
 
 /// The entry, with the files of a commit behind it, as pre-commit runs it.
-fn pre_commit() -> Result<(), Failed> {
+fn pre_commit() -> TestResult {
     let hooks = definition(".pre-commit-hooks.yaml")?;
     let hook = &hooks[0];
     assert_eq!(text(hook, "language")?, "system");
@@ -98,7 +99,7 @@ fn pre_commit() -> Result<(), Failed> {
 }
 
 /// The last step's script, with its inputs in the environment.
-fn action() -> Result<(), Failed> {
+fn action() -> TestResult {
     let action = definition("action.yml")?;
     assert_eq!(text(&action["runs"], "using")?, "composite");
     let steps = action["runs"]["steps"].as_array().ok_or("no steps")?;

@@ -2,7 +2,7 @@
 
 use json_patch::{AddOperation, Patch, PatchOperation};
 use kube::core::{DynamicObject, admission::AdmissionReview};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use nadmit::{
     admission::{Answer, Review},
     catalog::Catalog,
@@ -11,8 +11,9 @@ use nadmit::{
 use serde_json::{Value, json};
 
 use crate::support;
+use crate::support::TestResult;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("kube_types::a_denial_is_read", denial),
         Trial::test("kube_types::a_patch_is_base64_and_applies", patch),
@@ -24,7 +25,7 @@ fn pod() -> Value {
            "annotations": {"k8s.v1.cni.cncf.io/networks": "nowhere"}}})
 }
 
-fn denial() -> Result<(), Failed> {
+fn denial() -> TestResult {
     let answer = support::answer(
         &support::create(&pod()),
         &Catalog::default(),
@@ -45,7 +46,7 @@ fn denial() -> Result<(), Failed> {
     Ok(())
 }
 
-fn patch() -> Result<(), Failed> {
+fn patch() -> TestResult {
     let body = support::create(&pod());
     let review = Review::parse(&body)?;
     let add = AddOperation {

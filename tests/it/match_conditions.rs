@@ -10,6 +10,7 @@ use nadmit::{admission::Verdict, catalog::Catalog, network::annotations, rules::
 use serde_json::{Value, json};
 
 use crate::support;
+use crate::support::TestResult;
 
 /// A condition, and the operations for which it speaks.
 struct NamedCondition {
@@ -40,7 +41,7 @@ const CONDITIONS: &[NamedCondition] = &[
     },
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     CONDITIONS
         .iter()
         .map(|condition| {
@@ -51,7 +52,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn check(condition: &NamedCondition) -> Result<(), Failed> {
+fn check(condition: &NamedCondition) -> TestResult {
     let parser = Parser::new().enable_optional_syntax(true);
     let expression = parser
         .parse(condition.cel)

@@ -23,6 +23,7 @@ use nadmit::admission::Verdict;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::TestResult;
 use crate::{
     annotations,
     api_server::{ForeignKind, IGNORE_REASON, RealServer, SharedServer, shared},
@@ -80,13 +81,13 @@ struct PodRequest<'c> {
     global_namespaces: String,
 }
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let missing = missing();
-    let named = |name: String, run: Box<dyn FnOnce() -> Result<(), Failed> + Send>| {
-        let trial = Trial::test(name, run);
+    let named = |name: String, run: Box<dyn FnOnce() -> TestResult + Send>| {
+        let test = Trial::test(name, run);
         match missing {
-            Some(why) => trial.with_kind(why).with_ignored_flag(true),
-            None => trial,
+            Some(why) => test.with_kind(why).with_ignored_flag(true),
+            None => test,
         }
     };
     let annotations = annotations::cases().into_iter().map(|case| {
@@ -109,7 +110,7 @@ fn missing() -> Option<&'static str> {
     }
 }
 
-fn annotated(case: &annotations::Case) -> Result<(), Failed> {
+fn annotated(case: &annotations::AnnotationCase) -> TestResult {
     let mut annotations = json!({});
     for (key, value) in [
         ("k8s.v1.cni.cncf.io/networks", &case.annotation),
@@ -137,7 +138,7 @@ fn annotated(case: &annotations::Case) -> Result<(), Failed> {
 }
 
 /// A network that Multus refuses nadmit refuses, when it is made or when a pod names it.
-fn configured(case: &networks::Case) -> Result<(), Failed> {
+fn configured(case: &networks::VerdictCase) -> TestResult {
     let said = attach(&PodRequest {
         namespace: "test",
         annotations: json!({
@@ -195,11 +196,7 @@ impl MultusNode {
     }
 
     /// Writes the objects that Multus reads.
-    async fn make(
-        &self,
-        asked: &PodRequest<'_>,
-        namespaces: &BTreeSet<&str>,
-    ) -> Result<(), Failed> {
+    async fn make(&self, asked: &PodRequest<'_>, namespaces: &BTreeSet<&str>) -> TestResult {
         let client = &self.server.client;
         let homes: Api<Namespace> = Api::all(client.clone());
         for name in namespaces {
@@ -231,7 +228,7 @@ impl MultusNode {
         Ok(())
     }
 
-    async fn unmake(&self, asked: &PodRequest<'_>) -> Result<(), Failed> {
+    async fn unmake(&self, asked: &PodRequest<'_>) -> TestResult {
         let client = &self.server.client;
         let now = DeleteParams::default().grace_period(0);
         let pods: Api<Pod> = Api::namespaced(client.clone(), asked.namespace);
@@ -285,7 +282,7 @@ impl MultusNode {
 }
 
 /// Puts the recording plugin in the place of those that a configuration names.
-fn record(recorder: &Path, folder: &Path, config: &str) -> Result<(), Failed> {
+fn record(recorder: &Path, folder: &Path, config: &str) -> TestResult {
     let config: Value = serde_json::from_str(config).unwrap_or_default();
     let chained = config["plugins"].as_array().into_iter().flatten();
     for kind in chained

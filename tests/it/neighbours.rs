@@ -18,11 +18,12 @@ use nadmit::{
 use serde_json::json;
 
 use crate::support;
+use crate::support::TestResult;
 
 /// Longer than a debug build needs on a slow machine, and shorter than any scan by text.
 const MAX_DURATION: Duration = Duration::from_millis(500);
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("neighbours::ten_thousand_apart", || {
             let range = |i: usize| format!("10.{}.{}.0/24", i / 256, i % 256);
@@ -74,7 +75,7 @@ fn in_use() -> (Network, Catalog) {
     (network, Catalog::new([], [], (0..100_000).map(pod)))
 }
 
-fn unconfirmed() -> Result<(), Failed> {
+fn unconfirmed() -> TestResult {
     let (network, catalog) = in_use();
     let body = support::delete_network(&network, None);
     let review = Review::parse(&body)?;
@@ -112,7 +113,7 @@ fn unconfirmed() -> Result<(), Failed> {
     }
 }
 
-fn refreshed() -> Result<(), Failed> {
+fn refreshed() -> TestResult {
     let template = |networks: &str| {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -161,7 +162,7 @@ fn refreshed() -> Result<(), Failed> {
     }
 }
 
-fn operators() -> Result<(), Failed> {
+fn operators() -> TestResult {
     let (network, catalog) = in_use();
     let mut policy = Policy::default();
     // The reviews made here name no user.
@@ -175,7 +176,7 @@ fn operators() -> Result<(), Failed> {
 
 /// Checks a network of another name against ten thousand others; `denied` is how many of them it
 /// is refused for.
-fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> Result<(), Failed> {
+fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> TestResult {
     let config = |range: &str, name: &str| {
         format!(
             r#"{{"type": "macvlan", "master": "eth1", "ipam": {{"type": "whereabouts",
@@ -208,7 +209,7 @@ fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> Result<(), F
 }
 
 /// A text as large as etcd takes, against another such: neither makes the review dear.
-fn dear_texts() -> Result<(), Failed> {
+fn dear_texts() -> TestResult {
     let list = |item: &str, count| vec![item; count].join(",");
     let ranges = list(r#"{"range":"10.0.0.0/8"}"#, 20_000);
     let excludes = (0..40_000).map(|i| format!("\"10.{}.{}.0/30\"", i / 256, i % 256));
@@ -235,7 +236,7 @@ fn dear_texts() -> Result<(), Failed> {
 
 /// An annotation as long as one may be, in a namespace that has reached its limit of a pool with many
 /// records: of each attachment that is refused, and of each address, little is looked at.
-fn dear_annotations() -> Result<(), Failed> {
+fn dear_annotations() -> TestResult {
     let world = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool

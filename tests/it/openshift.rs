@@ -7,8 +7,9 @@ use nadmit::{catalog::Catalog, manifests, network::operator, rules::Policy};
 use serde_json::{Value, json};
 
 use crate::support;
+use crate::support::TestResult;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("openshift::the_dhcp_shim_is_right", dhcp_shim),
         Trial::test("openshift::the_broken_dual_stack_is_placed", broken),
@@ -36,7 +37,7 @@ fn review(object: &Value) -> Result<String, Failed> {
     Ok(support::lines(&answer))
 }
 
-fn expect(what: &str, got: &str, parts: &[&str]) -> Result<(), Failed> {
+fn expect(what: &str, got: &str, parts: &[&str]) -> TestResult {
     let missing: Vec<_> = parts.iter().filter(|part| !got.contains(**part)).collect();
     if missing.is_empty() && got.is_empty() == parts.is_empty() {
         return Ok(());
@@ -44,14 +45,14 @@ fn expect(what: &str, got: &str, parts: &[&str]) -> Result<(), Failed> {
     Err(format!("{what}: {missing:?} is not in\n{got}").into())
 }
 
-fn dhcp_shim() -> Result<(), Failed> {
+fn dhcp_shim() -> TestResult {
     let (lines, errors) = said(&seed("cno-dhcp-shim.yaml")?)?;
     expect("findings", &lines, &[])?;
     expect("errors", &errors.join("\n"), &[])
 }
 
 /// Two slips: `cniVersion` for `apiVersion`, and a quote that is not closed.
-fn broken() -> Result<(), Failed> {
+fn broken() -> TestResult {
     let yaml = seed("cno-whereabouts-dual-stack-broken.yaml")?;
     let (lines, errors) = said(&yaml)?;
     expect(
@@ -80,7 +81,7 @@ fn list(entries: &Value) -> Value {
     json!({"kind": "Network", "metadata": {"name": "cluster"}, "spec": {"additionalNetworks": entries}})
 }
 
-fn siblings() -> Result<(), Failed> {
+fn siblings() -> TestResult {
     let entry = |name: &str, network_name: &str| {
         let config = json!({"type": "macvlan", "master": "eth1", "ipam": {
             "type": "whereabouts", "range": "10.0.0.0/24", "network_name": network_name}});
@@ -101,7 +102,7 @@ fn siblings() -> Result<(), Failed> {
     )
 }
 
-fn rendered() -> Result<(), Failed> {
+fn rendered() -> TestResult {
     let entry = |name: &str| {
         json!({"name": name, "type": "SimpleMacvlan", "simpleMacvlanConfig": {"master": "eth1",
             "ipamConfig": {"type": "Static", "staticIPAMConfig": {

@@ -15,8 +15,9 @@ use nadmit::{
 use serde_json::{Value, json};
 
 use crate::support;
+use crate::support::TestResult;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("pools::nothing_lowers_authority", nothing_lowers_authority),
         Trial::test("pools::a_denial_is_confirmed_first", confirmed_first),
@@ -77,7 +78,7 @@ fn codes(
         .collect())
 }
 
-fn nothing_lowers_authority() -> Result<(), Failed> {
+fn nothing_lowers_authority() -> TestResult {
     let denied = vec![(Level::Deny, "pool-not-allowed")];
     for profile in Profile::ALL {
         for mode in [None, Some(Mode::Deny), Some(Mode::Warn), Some(Mode::Off)] {
@@ -110,7 +111,7 @@ fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
     Ok(validate)
 }
 
-fn confirmed_first() -> Result<(), Failed> {
+fn confirmed_first() -> TestResult {
     let lookup = Lookup::Pool {
         name: "storage".into(),
         namespace: Some("web".into()),
@@ -122,7 +123,7 @@ fn confirmed_first() -> Result<(), Failed> {
     Ok(())
 }
 
-fn comes_later() -> Result<(), Failed> {
+fn comes_later() -> TestResult {
     let bare = catalog("web", None)?.with_layout(Arc::default());
     let lookup = Lookup::Pool {
         name: "storage".into(),
@@ -139,7 +140,7 @@ fn comes_later() -> Result<(), Failed> {
 
 /// That a network is in a namespace which the pod may not use can be allowed by configuration; its
 /// pool is not had that way.
-fn isolation_hides_no_pool() -> Result<(), Failed> {
+fn isolation_hides_no_pool() -> TestResult {
     let mut policy = Policy::default();
     policy.set_level("cross-namespace-network", Level::Off)?;
     let found = codes("db/storage-net", &catalog("db", None)?, &policy)?;
@@ -190,7 +191,7 @@ fn said(text: &str) -> Vec<(Level, &'static str, String)> {
         .collect()
 }
 
-fn carets() -> Result<(), Failed> {
+fn carets() -> TestResult {
     let found = said(FILE);
     let found: Vec<(Level, &str, &str)> = found.iter().map(|(l, c, t)| (*l, *c, &**t)).collect();
     assert_eq!(
@@ -207,7 +208,7 @@ fn carets() -> Result<(), Failed> {
 }
 
 /// Where no pool and no namespace was read, they are likely somewhere else.
-fn elsewhere() -> Result<(), Failed> {
+fn elsewhere() -> TestResult {
     let network = FILE.rsplit("---\n").next().unwrap_or_default();
     let found = said(network);
     assert_eq!((found[0].0, found[0].1), (Level::Warn, "unknown-pool"));

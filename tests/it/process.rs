@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 /// How long anything may take on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let no_shell = !works("sh", &["-c", "exit 0"]) || !works("curl", &["--version"]);
     let no_kill = !works("kill", &["-l"]);
     vec![
@@ -128,7 +129,7 @@ impl ServerProcess {
         }
     }
 
-    fn signal(&self, name: &str) -> Result<(), Failed> {
+    fn signal(&self, name: &str) -> TestResult {
         let id = self.process.id().to_string();
         Command::new("kill")
             .args([&format!("-{name}"), &id])
@@ -137,7 +138,7 @@ impl ServerProcess {
     }
 
     /// Waits for the end, which is to be a good one.
-    fn ends_well(&mut self) -> Result<(), Failed> {
+    fn ends_well(&mut self) -> TestResult {
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = self.process.try_wait()? {
@@ -190,13 +191,13 @@ fn write_network(folder: &Path, name: &str) -> std::io::Result<()> {
     fs::write(folder.join(format!("{name}.yaml")), text)
 }
 
-fn printed_line() -> Result<(), Failed> {
+fn printed_line() -> TestResult {
     let serving = ServerProcess::start(&[])?;
     let answer = serving.shell(&serving.line("curl ")?)?;
     contains(&answer, "did you mean \\\"macvlan-conf\\\"?")
 }
 
-fn live() -> Result<(), Failed> {
+fn live() -> TestResult {
     let serving = ServerProcess::start(&[])?;
     let curl = serving.line("curl ")?;
     contains(&serving.shell(&curl)?, "unknown-network")?;
@@ -215,7 +216,7 @@ fn live() -> Result<(), Failed> {
     contains(&serving.shell(&curl)?, "\"warnings\"")
 }
 
-fn sigterm() -> Result<(), Failed> {
+fn sigterm() -> TestResult {
     let mut serving = ServerProcess::start(&[])?;
     serving.line("curl ")?;
     serving.signal("TERM")?;
@@ -223,7 +224,7 @@ fn sigterm() -> Result<(), Failed> {
 }
 
 /// Those of the default disposition "terminate" or "dump core" that can be caught, but for those of faults.
-fn signals() -> Result<(), Failed> {
+fn signals() -> TestResult {
     let mut serving = ServerProcess::start(&["--drain-grace", "1"])?;
     let curl = serving.line("curl ")?;
     let harmless = [
@@ -253,7 +254,7 @@ fn signals() -> Result<(), Failed> {
 }
 
 /// `nadmit serve 2>&1 | head -1`, for one.
-fn closed_log() -> Result<(), Failed> {
+fn closed_log() -> TestResult {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("m"))?;
     let mut process = nadmit()
@@ -271,7 +272,7 @@ fn closed_log() -> Result<(), Failed> {
     contains(&serving.shell(&curl)?, "unknown-network")
 }
 
-fn tls_version() -> Result<(), Failed> {
+fn tls_version() -> TestResult {
     let suites = "ECDHE-ECDSA-AES256-GCM-SHA384,DHE-RSA-AES128-GCM-SHA256";
     for (flags, old, new) in [
         (&["--tls-min-version", "VersionTLS13"][..], false, true),
@@ -304,7 +305,7 @@ fn tls_version() -> Result<(), Failed> {
 }
 
 /// 200 bodies of 8 MiB whose last byte does not come, against the limit of `deploy/base/deployment.yaml`.
-fn memory() -> Result<(), Failed> {
+fn memory() -> TestResult {
     const LIMIT: u64 = 512 << 20;
     const BODY: usize = 8 << 20;
     let serving = ServerProcess::start(&[])?;
@@ -363,7 +364,7 @@ fn memory() -> Result<(), Failed> {
     }
 }
 
-fn json_lines() -> Result<(), Failed> {
+fn json_lines() -> TestResult {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("manifests"))?;
     let mut process = nadmit()
@@ -392,7 +393,7 @@ fn json_lines() -> Result<(), Failed> {
     }
 }
 
-fn mistakes() -> Result<(), Failed> {
+fn mistakes() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::create_dir(folder.path().join("m"))?;
@@ -507,7 +508,7 @@ fn mistakes() -> Result<(), Failed> {
     Ok(())
 }
 
-fn small_commands() -> Result<(), Failed> {
+fn small_commands() -> TestResult {
     let folder = tempfile::tempdir()?;
     let certs = folder.path().join("certs").display().to_string();
     let run = |arguments: &[&str]| -> Result<String, Failed> {
@@ -534,7 +535,7 @@ fn small_commands() -> Result<(), Failed> {
     Ok(())
 }
 
-fn demo() -> Result<(), Failed> {
+fn demo() -> TestResult {
     let output = nadmit()
         .args(["demo", "--once", "--listen", "127.0.0.1:0"])
         .output()?;
@@ -558,7 +559,7 @@ fn both(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn contains(text: &str, expected: &str) -> Result<(), Failed> {
+fn contains(text: &str, expected: &str) -> TestResult {
     if text.contains(expected) {
         Ok(())
     } else {
@@ -567,7 +568,7 @@ fn contains(text: &str, expected: &str) -> Result<(), Failed> {
 }
 
 /// Waits for something to become true.
-fn until(mut is_so: impl FnMut() -> Result<bool, Failed>) -> Result<(), Failed> {
+fn until(mut is_so: impl FnMut() -> Result<bool, Failed>) -> TestResult {
     let begun = Instant::now();
     while !is_so()? {
         if begun.elapsed() > TIMEOUT {

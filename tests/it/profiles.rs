@@ -1,10 +1,11 @@
 //! The profile `multus` denies nothing that Multus and the plugins would start, and `strict` all that
 //! the spec objects to.
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use nadmit::rules::Profile;
 
 use crate::annotations::{AnnotationCase, cases};
+use crate::support::TestResult;
 
 /// Cases that Multus's parser takes, but in which the plugin or Linux fails afterwards.
 const FAIL_LATER: &[(&str, &str)] = &[
@@ -25,12 +26,12 @@ const UNDETECTABLE: &[(&str, &str)] = &[(
     "the plugin is not one that nadmit knows: it may take ips and mac",
 )];
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let cases = cases();
     for (id, _) in FAIL_LATER.iter().chain(UNDETECTABLE) {
         assert!(cases.iter().any(|case| case.id() == *id), "no case {id}");
     }
-    let trial = |case: AnnotationCase| {
+    let test = |case: AnnotationCase| {
         Trial::test(format!("profiles::multus::{}", case.id()), move || {
             multus(&case)
         })
@@ -44,10 +45,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 strict(&case)
             })
         });
-    strict.chain(cases.into_iter().map(trial)).collect()
+    strict.chain(cases.into_iter().map(test)).collect()
 }
 
-fn multus(case: &AnnotationCase) -> Result<(), Failed> {
+fn multus(case: &AnnotationCase) -> TestResult {
     let (verdict, said) = case.verdict(Profile::Multus)?;
     let starts = case.multus == "allow" && !FAIL_LATER.iter().any(|(id, _)| *id == case.id());
     if starts == (verdict != "deny") {
@@ -56,7 +57,7 @@ fn multus(case: &AnnotationCase) -> Result<(), Failed> {
     Err(format!("Multus says {}, the profile {verdict}\n{said}", case.multus).into())
 }
 
-fn strict(case: &AnnotationCase) -> Result<(), Failed> {
+fn strict(case: &AnnotationCase) -> TestResult {
     let (verdict, said) = case.verdict(Profile::Strict)?;
     let known = !UNDETECTABLE.iter().any(|(id, _)| *id == case.id());
     if known == (verdict == "deny") {

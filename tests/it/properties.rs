@@ -2,14 +2,15 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use nadmit::{catalog::Catalog, network::Network, rules::Policy};
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
+use crate::support::TestResult;
 use crate::{support, targets, wire};
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let corpus = [
         ("annotation", targets::annotation as fn(&[u8])),
         ("rules", targets::rules),
@@ -18,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("cni_args", targets::cni_args),
         ("wire", wire::any_annotation),
     ];
-    let mut trials = vec![
+    let mut tests = vec![
         Trial::test(
             "properties::generated_annotations_keep_the_promises",
             generated_annotations,
@@ -33,15 +34,15 @@ pub(crate) fn trials() -> Vec<Trial> {
             layout,
         ),
     ];
-    trials.extend(corpus.map(|(name, target)| {
+    tests.extend(corpus.map(|(name, target)| {
         Trial::test(format!("properties::corpus::{name}"), move || {
             kept_corpus(name, target)
         })
     }));
-    trials
+    tests
 }
 
-fn kept_corpus(name: &str, target: fn(&[u8])) -> Result<(), Failed> {
+fn kept_corpus(name: &str, target: fn(&[u8])) -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(name);
@@ -62,7 +63,7 @@ pub(crate) fn run<S: Strategy>(
     cases: u32,
     strategy: S,
     check: impl Fn(S::Value) -> Result<(), TestCaseError>,
-) -> Result<(), Failed> {
+) -> TestResult {
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
@@ -138,7 +139,7 @@ fn selections() -> impl Strategy<Value = Vec<Vec<(String, Value)>>> {
     prop::collection::vec(prop::collection::vec((key(), value()), 0..6), 0..4)
 }
 
-fn generated_annotations() -> Result<(), Failed> {
+fn generated_annotations() -> TestResult {
     run(500, selections(), |selections| {
         let text = written(&selections, "");
         targets::annotation(text.as_bytes());
@@ -147,7 +148,7 @@ fn generated_annotations() -> Result<(), Failed> {
     })
 }
 
-fn any_text() -> Result<(), Failed> {
+fn any_text() -> TestResult {
     let text = prop_oneof![
         "\\PC{0,40}",
         "[a-z0-9/@, .-]{0,40}",
@@ -163,7 +164,7 @@ fn any_text() -> Result<(), Failed> {
 }
 
 /// Captured reviews with a few bytes changed.
-fn mutated_reviews() -> Result<(), Failed> {
+fn mutated_reviews() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reviews");
     let mut reviews = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -194,7 +195,7 @@ fn mutated_reviews() -> Result<(), Failed> {
 
 /// Members in another order (as long as none is repeated) and more white space: the same findings,
 /// apart from their positions and their order.
-fn layout() -> Result<(), Failed> {
+fn layout() -> TestResult {
     let networks = [Arc::new(Network::new(
         "db",
         "a",

@@ -3,7 +3,8 @@
 
 use std::{fs, path::PathBuf};
 
-use libtest_mimic::{Failed, Trial};
+use crate::support::TestResult;
+use libtest_mimic::Trial;
 use nadmit::{
     check::{self, Options, Outcome},
     rules::{Level, Policy, Profile},
@@ -37,16 +38,16 @@ struct ReportCase {
     words: Option<String>,
 }
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let ReportCases { cases } =
         serde_json::from_str(CASES).unwrap_or_else(|error| panic!("cases.json: {error}"));
-    let trial =
+    let test =
         |case: ReportCase| Trial::test(format!("reports::{}", case.id), move || judge(&case));
-    cases.into_iter().map(trial).collect()
+    cases.into_iter().map(test).collect()
 }
 
 /// Compares the verdict of `nadmit check` with the case's.
-fn judge(case: &ReportCase) -> Result<(), Failed> {
+fn judge(case: &ReportCase) -> TestResult {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reports");
     let path = root.join(&case.id).join("in.yaml");
     fs::metadata(&path)?;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,14 +22,14 @@ const SECRETS: [&str; 4] = [
     "token-hunter2",
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let no_curl = Command::new("curl")
         .arg("--version")
         .stdout(Stdio::null())
         .status()
         .is_err();
-    let trial = Trial::test("secrets::logs_hold_none_and_no_forged_line", run);
-    vec![trial.with_ignored_flag(no_curl)]
+    let test = Trial::test("secrets::logs_hold_none_and_no_forged_line", run);
+    vec![test.with_ignored_flag(no_curl)]
 }
 
 /// A server that ends with the test, and logs into a file.
@@ -67,7 +68,7 @@ impl LoggingServer {
         Ok(serving)
     }
 
-    fn post(&self, path: &str, body: &str) -> Result<(), Failed> {
+    fn post(&self, path: &str, body: &str) -> TestResult {
         let file = self.folder.path().join("body");
         fs::write(&file, body)?;
         let status = Command::new("curl")
@@ -137,7 +138,7 @@ fn review(name: &str) -> String {
     .to_string()
 }
 
-fn run() -> Result<(), Failed> {
+fn run() -> TestResult {
     let serving = LoggingServer::start()?;
     for path in ["/validate", "/mutate"] {
         serving.post(path, &review("app"))?;

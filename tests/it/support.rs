@@ -1,5 +1,6 @@
 //! What several trials need: a review of a pod, and the decision about it.
 
+use libtest_mimic::Failed;
 use nadmit::{
     admission::{Answer, Decision, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
@@ -8,6 +9,15 @@ use nadmit::{
     rules::Policy,
 };
 use serde_json::{Value, json};
+
+/// The result of a test.
+pub(crate) type TestResult = Result<(), Failed>;
+
+/// A test without parameters.
+pub(crate) type TestFn = fn() -> TestResult;
+
+/// A test with its name.
+pub(crate) type NamedTest = (&'static str, TestFn);
 
 /// The bytes of an AdmissionReview for the creation of `pod`.
 pub(crate) fn create(pod: &Value) -> Vec<u8> {

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use libtest_mimic::{Failed, Trial};
+use crate::support::TestResult;
+use libtest_mimic::Trial;
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
@@ -14,11 +15,11 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::test("tour", tour)]
 }
 
-fn tour() -> Result<(), Failed> {
+fn tour() -> TestResult {
     // Somebody runs `kubectl apply` on a pod. The API server asks nadmit: POST /validate, with
     // these bytes. Two things are wrong with the pod. Do you see them?
     let body = json!({

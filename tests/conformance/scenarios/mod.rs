@@ -99,8 +99,8 @@ const SCENARIOS: &[(&str, ScenarioFn)] = &[
 ];
 
 /// Every story as a trial.
-pub(crate) fn trials(curl: Option<&Curl>, elsewhere: bool) -> Vec<Trial> {
-    let trial = |(name, scenario): &(&str, ScenarioFn)| {
+pub(crate) fn tests(curl: Option<&Curl>, elsewhere: bool) -> Vec<Trial> {
+    let test = |(name, scenario): &(&str, ScenarioFn)| {
         let (curl, scenario) = (curl.cloned(), *scenario);
         let ignored = elsewhere || curl.is_none();
         let run = move || match curl {
@@ -109,7 +109,7 @@ pub(crate) fn trials(curl: Option<&Curl>, elsewhere: bool) -> Vec<Trial> {
         };
         Trial::test(format!("stories::{name}"), run).with_ignored_flag(ignored)
     };
-    SCENARIOS.iter().map(trial).collect()
+    SCENARIOS.iter().map(test).collect()
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<()> {

@@ -16,11 +16,10 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
-
-pub(super) type Told = Result<(), Failed>;
+pub(super) use crate::support::TestResult;
 
 /// Registers a test on one thread, in paused time.
-pub(super) fn trial<F: Future<Output = Told> + 'static>(name: &str, run: fn() -> F) -> Trial {
+pub(super) fn test<F: Future<Output = TestResult> + 'static>(name: &str, run: fn() -> F) -> Trial {
     Trial::test(format!("api_server::{name}"), move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -30,20 +29,20 @@ pub(super) fn trial<F: Future<Output = Told> + 'static>(name: &str, run: fn() ->
     })
 }
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("an_object_is_created_read_watched_and_deleted", life),
-        trial("the_same_requests_have_the_same_history", history),
-        trial("a_finalizer_holds_what_is_deleted", finalizers),
-        trial("a_delete_is_for_the_version_it_names", preconditions),
-        trial("a_collection_is_deleted_by_its_labels", collection),
-        trial("a_write_that_changes_nothing_is_none", nothing),
-        trial("a_manager_takes_back_what_it_applied", applied),
-        trial("a_patch_merges_lists_by_their_keys", strategic),
+        test("an_object_is_created_read_watched_and_deleted", life),
+        test("the_same_requests_have_the_same_history", history),
+        test("a_finalizer_holds_what_is_deleted", finalizers),
+        test("a_delete_is_for_the_version_it_names", preconditions),
+        test("a_collection_is_deleted_by_its_labels", collection),
+        test("a_write_that_changes_nothing_is_none", nothing),
+        test("a_manager_takes_back_what_it_applied", applied),
+        test("a_patch_merges_lists_by_their_keys", strategic),
     ]
 }
 
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Told {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
     if found == expected {
         return Ok(());
     }
@@ -73,7 +72,7 @@ pub(super) fn merge(patch: Value) -> Patch<Value> {
     Patch::Merge(patch)
 }
 
-async fn life() -> Told {
+async fn life() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let created = maps
@@ -124,7 +123,7 @@ async fn run_requests() -> Result<(Vec<String>, Vec<String>), Failed> {
     Ok((lines, all.iter().map(ToString::to_string).collect()))
 }
 
-async fn history() -> Told {
+async fn history() -> TestResult {
     let (lines, objects) = run_requests().await?;
     same(&lines.len(), &40)?;
     same(&objects.len(), &20)?;
@@ -134,7 +133,7 @@ async fn history() -> Told {
     same(&run_requests().await?, &(lines, objects))
 }
 
-async fn finalizers() -> Told {
+async fn finalizers() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let mut map = config_map("held");
@@ -151,7 +150,7 @@ async fn finalizers() -> Told {
     same(&maps.get_opt("held").await?, &None)
 }
 
-async fn preconditions() -> Told {
+async fn preconditions() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let first = maps
@@ -185,7 +184,7 @@ async fn preconditions() -> Told {
     same(&message.contains("UID in precondition"), &true)
 }
 
-async fn collection() -> Told {
+async fn collection() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (name, color) in [("a", "red"), ("b", "blue"), ("c", "red")] {
@@ -209,7 +208,7 @@ async fn collection() -> Told {
     same(&server.request_counts().get(&deletes), &Some(&1))
 }
 
-async fn nothing() -> Told {
+async fn nothing() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let first = maps
@@ -229,7 +228,7 @@ async fn nothing() -> Told {
     same(&server.written().len(), &1)
 }
 
-async fn applied() -> Told {
+async fn applied() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let apply = |manager: &str, data: Value| {
@@ -250,7 +249,7 @@ async fn applied() -> Told {
     same(&message.as_str(), &told)
 }
 
-async fn strategic() -> Told {
+async fn strategic() -> TestResult {
     let server = ApiServer::new();
     let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "lastTransitionTime": null});
     server.put(json!({

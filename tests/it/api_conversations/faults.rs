@@ -12,23 +12,23 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::behaviour::{Told, config_map, error_of, maps, merge, same, trial};
+use super::behaviour::{TestResult, config_map, error_of, maps, merge, same, test};
 use crate::api_server::{ApiServer, FaultAction, FaultEffect, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_fault_is_answered_in_its_words", words),
-        trial("a_fault_is_for_what_it_names", named),
-        trial("a_closure_decides_on_faults", closure),
-        trial("latency_is_before_or_after_the_effect", latency),
-        trial("a_lost_answer_does_not_undo_the_write", lost),
-        trial("a_write_persists_after_its_failure", later),
-        trial("a_write_persists_without_its_sender", abandoned),
+        test("a_fault_is_answered_in_its_words", words),
+        test("a_fault_is_for_what_it_names", named),
+        test("a_closure_decides_on_faults", closure),
+        test("latency_is_before_or_after_the_effect", latency),
+        test("a_lost_answer_does_not_undo_the_write", lost),
+        test("a_write_persists_after_its_failure", later),
+        test("a_write_persists_without_its_sender", abandoned),
         Trial::test("api_server::a_broken_connection_is_one_over_http", broken),
     ]
 }
 
-async fn words() -> Told {
+async fn words() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (failure, code, part) in [
@@ -82,7 +82,7 @@ async fn words() -> Told {
     same(&body["details"]["retryAfterSeconds"], &json!(3))
 }
 
-async fn named() -> Told {
+async fn named() -> TestResult {
     let server = ApiServer::new();
     let rule = FaultRule::of("*", "configmaps", InjectedFailure::Internal.into());
     server.fault(rule.named("b").for_client("one").times(2));
@@ -96,7 +96,7 @@ async fn named() -> Told {
     Ok(())
 }
 
-async fn closure() -> Told {
+async fn closure() -> TestResult {
     let server = ApiServer::new();
     server.faults(|asked| {
         let spoils = asked.verb == "patch" && asked.subresource == "status";
@@ -119,7 +119,7 @@ async fn closure() -> Told {
     Ok(())
 }
 
-async fn latency() -> Told {
+async fn latency() -> TestResult {
     let server = ApiServer::new();
     let (before, after) = (Duration::from_millis(20), Duration::from_millis(300));
     server.fault(FaultRule::of(
@@ -143,7 +143,7 @@ async fn latency() -> Told {
     same(&began.elapsed().as_millis(), &320)
 }
 
-async fn lost() -> Told {
+async fn lost() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (name, failure) in [
@@ -163,7 +163,7 @@ async fn lost() -> Told {
     same(&maps.list(&ListParams::default()).await?.items.len(), &2)
 }
 
-async fn later() -> Told {
+async fn later() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let late = FaultAction::later(Duration::from_secs(30), InjectedFailure::Timeout);
@@ -176,7 +176,7 @@ async fn later() -> Told {
     same(&maps.get_opt("a").await?.is_some(), &true)
 }
 
-async fn abandoned() -> Told {
+async fn abandoned() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let slow = FaultAction::slow(Duration::from_secs(5), Duration::ZERO);
@@ -200,7 +200,7 @@ async fn abandoned() -> Told {
 
 /// In real time, on a socket: the connection breaks before a response, and in the middle of a
 /// watch.
-fn broken() -> Told {
+fn broken() -> TestResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

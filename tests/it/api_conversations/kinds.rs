@@ -14,18 +14,18 @@ use kube::{
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::behaviour::{Told, config_map, error_of, merge, same, trial};
+use super::behaviour::{TestResult, config_map, error_of, merge, same, test};
 use crate::api_server::{ApiServer, ResourceKind};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_namespace_goes_with_what_is_in_it", namespaces),
-        trial("a_kind_is_there_while_it_is_defined", definitions),
-        trial("the_kinds_of_nadmit_have_their_schemas", schemas),
+        test("a_namespace_goes_with_what_is_in_it", namespaces),
+        test("a_kind_is_there_while_it_is_defined", definitions),
+        test("the_kinds_of_nadmit_have_their_schemas", schemas),
     ]
 }
 
-async fn namespaces() -> Told {
+async fn namespaces() -> TestResult {
     let server = ApiServer::new();
     let client = server.client();
     let inside: Api<ConfigMap> = Api::namespaced(client.clone(), "n");
@@ -66,7 +66,7 @@ async fn namespaces() -> Told {
     same(&namespaces.get_opt("n").await?, &None)
 }
 
-async fn definitions() -> Told {
+async fn definitions() -> TestResult {
     let server = ApiServer::new();
     let kind = ResourceKind::custom("example.dev/v1", "Thing", "things", false);
     let resource = ApiResource {
@@ -108,7 +108,7 @@ async fn definitions() -> Told {
     same(&gone.is_err(), &true)
 }
 
-async fn schemas() -> Told {
+async fn schemas() -> TestResult {
     let server = ApiServer::new();
     let groups = server
         .client()

@@ -20,20 +20,21 @@ use tower::ServiceExt as _;
 
 use self::replay::{ConversationResults, ConversationTarget};
 use crate::api_server::{ApiServer, ResourceKind, StandInSettings};
+use crate::support::TestResult;
 
 /// The bearer token that permits everything.
 const TOKEN: &str = "the-token-of-a-test";
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let stand_in = conversation_trials("stand_in", stand_in);
     let real = conversation_trials("real", real::outcome);
-    let real = real.map(|trial| {
+    let real = real.map(|test| {
         let ignored = !real::is_there();
-        let trial = trial.with_ignored_flag(ignored);
+        let test = test.with_ignored_flag(ignored);
         if ignored {
-            trial.with_kind(real::IGNORE_REASON)
+            test.with_kind(real::IGNORE_REASON)
         } else {
-            trial
+            test
         }
     });
     let own = [
@@ -44,12 +45,12 @@ pub(crate) fn trials() -> Vec<Trial> {
                 normalize::differences_are_found,
             ),
         ],
-        behaviour::trials(),
-        kinds::trials(),
-        faults::trials(),
-        pods::trials(),
-        watching::trials(),
-        webhooks::trials(),
+        behaviour::tests(),
+        kinds::tests(),
+        faults::tests(),
+        pods::tests(),
+        watching::tests(),
+        webhooks::tests(),
     ];
     stand_in
         .chain(real)
@@ -75,7 +76,7 @@ fn conversation_trials(
 }
 
 /// Every request of the conversations works against the stand-in over HTTP and in real time, too.
-fn over_http() -> Result<(), Failed> {
+fn over_http() -> TestResult {
     let server = ApiServer::with(StandInSettings {
         token: Some(TOKEN.to_owned()),
         ..StandInSettings::default()

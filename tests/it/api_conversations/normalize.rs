@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::replay::compared;
+use crate::support::TestResult;
 
 /// Returns a body without values that necessarily differ.
 pub(super) fn normal(mut value: Value) -> Value {
@@ -155,7 +155,7 @@ impl RecordedNames {
 }
 
 /// Unexpected differences are found at every position; necessary ones are ignored.
-pub(super) fn differences_are_found() -> Result<(), Failed> {
+pub(super) fn differences_are_found() -> TestResult {
     let answer = |status: u64, uid: &str, version: &str, holder: &str| {
         let metadata = json!({"uid": uid, "resourceVersion": version, "name": "a"});
         let spec = json!({"holder": holder});

@@ -8,17 +8,17 @@ use kube::{
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use super::behaviour::{Told, error_of, merge, same, trial};
+use super::behaviour::{TestResult, error_of, merge, same, test};
 use crate::api_server::ApiServer;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_binding_merges_its_annotations", annotations),
-        trial("bindings_bind_as_the_subresource_does", legacy),
-        trial("a_binding_is_for_the_pod_it_means", conflicts),
-        trial("a_bound_pod_is_given_time", grace),
-        trial("an_eviction_deletes", eviction),
-        trial("pods_are_selected_by_their_node", selected),
+        test("a_binding_merges_its_annotations", annotations),
+        test("bindings_bind_as_the_subresource_does", legacy),
+        test("a_binding_is_for_the_pod_it_means", conflicts),
+        test("a_bound_pod_is_given_time", grace),
+        test("an_eviction_deletes", eviction),
+        test("pods_are_selected_by_their_node", selected),
     ]
 }
 
@@ -65,7 +65,7 @@ fn node(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
-async fn annotations() -> Told {
+async fn annotations() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     let own = json!({"kept": "1", "replaced": "1"});
@@ -89,7 +89,7 @@ async fn annotations() -> Told {
     same(&error_of(refused)?.0, &422)
 }
 
-async fn legacy() -> Told {
+async fn legacy() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
@@ -103,7 +103,7 @@ async fn legacy() -> Told {
     )
 }
 
-async fn conflicts() -> Told {
+async fn conflicts() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     let refused = bind(&server, &binding("p", "n1", &json!({}))).await;
@@ -128,7 +128,7 @@ async fn conflicts() -> Told {
     )
 }
 
-async fn grace() -> Told {
+async fn grace() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
@@ -149,7 +149,7 @@ async fn grace() -> Told {
     same(&pods.get_opt("p").await?.is_none(), &true)
 }
 
-async fn eviction() -> Told {
+async fn eviction() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
@@ -162,7 +162,7 @@ async fn eviction() -> Told {
     same(&server.written().get(&evictions), &Some(&1))
 }
 
-async fn selected() -> Told {
+async fn selected() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     for name in ["p", "q"] {

@@ -16,23 +16,23 @@ use libtest_mimic::Trial;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use super::behaviour::{Told, config_map, error_of, maps, merge, same, trial};
+use super::behaviour::{TestResult, config_map, error_of, maps, merge, same, test};
 use crate::api_server::{ApiServer, FaultAction, FaultRule};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_watcher_survives_what_breaks_watches", survives),
-        trial("a_streaming_watcher_is_told_of_all", streaming),
-        trial("bookmarks_come_in_time", bookmarks),
-        trial("what_leaves_a_selection_is_gone", selection),
-        trial("pages_are_of_one_state", pages),
-        trial("a_lagging_watch_tells_later", lag),
-        trial("the_watches_of_one_client_break", one_client),
-        trial("metadata_is_watched_alone", metadata),
+        test("a_watcher_survives_what_breaks_watches", survives),
+        test("a_streaming_watcher_is_told_of_all", streaming),
+        test("bookmarks_come_in_time", bookmarks),
+        test("what_leaves_a_selection_is_gone", selection),
+        test("pages_are_of_one_state", pages),
+        test("a_lagging_watch_tells_later", lag),
+        test("the_watches_of_one_client_break", one_client),
+        test("metadata_is_watched_alone", metadata),
     ]
 }
 
-async fn write(maps: &Api<ConfigMap>, name: &str, data: &str) -> Told {
+async fn write(maps: &Api<ConfigMap>, name: &str, data: &str) -> TestResult {
     let patch = merge(json!({"data": {"k": data}}));
     if maps.get_opt(name).await?.is_none() {
         maps.create(&PostParams::default(), &config_map(name))
@@ -71,7 +71,7 @@ async fn settled(
     }
 }
 
-async fn follows(config: watcher::Config) -> Told {
+async fn follows(config: watcher::Config) -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     write(&maps, "a", "1").await?;
@@ -103,15 +103,15 @@ async fn follows(config: watcher::Config) -> Told {
     has(&known, &[("c", "1")])
 }
 
-async fn survives() -> Told {
+async fn survives() -> TestResult {
     follows(watcher::Config::default()).await
 }
 
-async fn streaming() -> Told {
+async fn streaming() -> TestResult {
     follows(watcher::Config::default().streaming_lists()).await
 }
 
-async fn bookmarks() -> Told {
+async fn bookmarks() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     write(&maps, "a", "1").await?;
@@ -138,7 +138,7 @@ async fn bookmarks() -> Told {
     same(&versions.len(), &3)
 }
 
-async fn selection() -> Told {
+async fn selection() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let labelled = |value: &str| merge(json!({"metadata": {"labels": {"color": value}}}));
@@ -164,7 +164,7 @@ async fn selection() -> Told {
     )
 }
 
-async fn pages() -> Told {
+async fn pages() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for name in ["a", "b", "c", "d"] {
@@ -201,7 +201,7 @@ async fn pages() -> Told {
     same(&error_of(maps.list(&next).await)?.0, &410)
 }
 
-async fn lag() -> Told {
+async fn lag() -> TestResult {
     let server = ApiServer::new();
     let slow = server.named("slow");
     let writer = maps(&server);
@@ -248,7 +248,7 @@ async fn lag() -> Told {
     same(&began.elapsed().as_secs(), &2)
 }
 
-async fn one_client() -> Told {
+async fn one_client() -> TestResult {
     let server = ApiServer::new();
     let params = WatchParams::default().timeout(60);
     let watch = async |client: &str| maps(&server.named(client)).watch(&params, "0").await;
@@ -274,7 +274,7 @@ async fn one_client() -> Told {
     same(&whole, &(1, 60))
 }
 
-async fn metadata() -> Told {
+async fn metadata() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let partial: Api<PartialObjectMeta<ConfigMap>> = Api::default_namespaced(server.client());

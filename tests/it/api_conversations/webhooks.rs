@@ -14,20 +14,20 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use super::{
-    behaviour::{Told, error_of, same, trial},
+    behaviour::{TestResult, error_of, same, test},
     normalize::normal,
     pods::{bind, binding, pod, pods},
 };
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure, Webhook, posting};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("reviews_are_as_recorded", recorded),
-        trial("a_patch_of_a_webhook_is_applied", patched),
-        trial("a_binding_takes_what_a_webhook_adds", bound),
-        trial("a_denial_is_told_in_its_words", denied),
-        trial("a_webhook_that_fails_is_passed_over_or_not", failing),
-        trial("a_webhook_is_called_for_what_it_matches", matched),
+        test("reviews_are_as_recorded", recorded),
+        test("a_patch_of_a_webhook_is_applied", patched),
+        test("a_binding_takes_what_a_webhook_adds", bound),
+        test("a_denial_is_told_in_its_words", denied),
+        test("a_webhook_that_fails_is_passed_over_or_not", failing),
+        test("a_webhook_is_called_for_what_it_matches", matched),
     ]
 }
 
@@ -87,7 +87,7 @@ const RECORDED_CHANGES: &[(&str, &str, &str)] = &[
 ];
 
 /// The reviews of recorded changes equal the recorded reviews, except for user and tool.
-async fn recorded() -> Told {
+async fn recorded() -> TestResult {
     for (name, method, path) in RECORDED_CHANGES {
         let server = ApiServer::new();
         server.namespace("cap", &[]);
@@ -146,7 +146,7 @@ fn comparable(mut review: Value) -> Value {
     review
 }
 
-async fn patched() -> Told {
+async fn patched() -> TestResult {
     let server = ApiServer::new();
     let add = |review: Value| async move {
         let path = "/metadata/annotations/added";
@@ -170,7 +170,7 @@ async fn patched() -> Told {
     same(&server.calls("a.example.dev"), &2)
 }
 
-async fn bound() -> Told {
+async fn bound() -> TestResult {
     let server = ApiServer::new();
     let router = Router::new().route(
         "/mutate",
@@ -197,7 +197,7 @@ async fn bound() -> Told {
     same(&server.calls("b.example.dev"), &1)
 }
 
-async fn denied() -> Told {
+async fn denied() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     for (status, code, told) in [
@@ -228,7 +228,7 @@ async fn denied() -> Told {
     same(&server.written().len(), &0)
 }
 
-async fn failing() -> Told {
+async fn failing() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     let hang = |_| async {
@@ -261,7 +261,7 @@ async fn failing() -> Told {
     Ok(())
 }
 
-async fn matched() -> Told {
+async fn matched() -> TestResult {
     let server = ApiServer::new();
     server.namespace("watched", &[("example.dev/watched", "yes")]);
     let ask = |review: Value| async move { Ok(allow(&review)) };

@@ -14,6 +14,7 @@ use tokio::{runtime::Runtime, time::sleep};
 
 use super::RealServer;
 use crate::shared::SharedValue;
+use crate::support::TestResult;
 
 /// Runs until [`end`] is called.
 pub(crate) struct SharedServer {
@@ -62,7 +63,7 @@ impl ForeignKind {
     }
 
     /// Creates its definition, and waits until it is served.
-    pub(crate) async fn define(self, client: &Client) -> Result<(), Failed> {
+    pub(crate) async fn define(self, client: &Client) -> TestResult {
         let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
         let definition = serde_json::from_value(self.definition())?;
         definitions

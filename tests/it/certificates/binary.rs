@@ -21,24 +21,24 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::{
-    fixture::{CONFIGURATIONS, Told, certificates, holds},
+    fixture::{CONFIGURATIONS, TestResult, certificates, holds},
     serving::{SERVICE_NAME, ServingReplica, TIMEOUT, WebhookConnection, curl, review},
 };
 use crate::api_server::{ApiServer, FaultRule, InjectedFailure, StandInSettings};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     let has_curl = Command::new("curl").arg("--version").output();
     let no_curl = !has_curl.is_ok_and(|output| output.status.success());
     vec![
-        trial("the_ca_changes_under_load_and_no_review_fails", change).with_ignored_flag(no_curl),
-        trial("it_is_ready_when_it_has_a_certificate", readiness).with_ignored_flag(no_curl),
+        test("the_ca_changes_under_load_and_no_review_fails", change).with_ignored_flag(no_curl),
+        test("it_is_ready_when_it_has_a_certificate", readiness).with_ignored_flag(no_curl),
     ]
 }
 
 /// Registers a test in real time.
-fn trial<F>(name: &str, run: fn() -> F) -> Trial
+fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
-    F: Future<Output = Told> + 'static,
+    F: Future<Output = TestResult> + 'static,
 {
     Trial::test(format!("certificates::{name}"), move || {
         tokio::runtime::Builder::new_multi_thread()
@@ -79,7 +79,7 @@ fn bundle(server: &ApiServer) -> String {
 }
 
 /// Creates a Secret whose CA is due for rotation in a few seconds.
-fn soon_due(server: &ApiServer) -> Told {
+fn soon_due(server: &ApiServer) -> TestResult {
     let day = SignedDuration::from_hours(24);
     let due = Timestamp::now() + SignedDuration::from_secs(10);
     let Issued { cert, key } = pki::authority("old", due - day * 200, due + day * 100)?;
@@ -108,7 +108,7 @@ struct ReviewCounts {
 }
 
 /// Calls a replica continuously: over a persistent connection, and over new ones.
-async fn load(address: SocketAddr, server: ApiServer, counted: Arc<ReviewCounts>) -> Told {
+async fn load(address: SocketAddr, server: ApiServer, counted: Arc<ReviewCounts>) -> TestResult {
     let mut view = bundle(&server);
     let mut noticed = Instant::now();
     let mut lasting = WebhookConnection::open(address, &view).await?;
@@ -137,7 +137,7 @@ async fn load(address: SocketAddr, server: ApiServer, counted: Arc<ReviewCounts>
     Ok(())
 }
 
-async fn change() -> Told {
+async fn change() -> TestResult {
     let (server, folder) = (api_server()?, tempfile::tempdir()?);
     soon_due(&server)?;
     let before = server
@@ -192,7 +192,7 @@ async fn change() -> Told {
 }
 
 /// Calls a replica with curl, with the bundle in a file.
-fn by_curl(folder: &TempDir, replica: &ServingReplica, bundle: &[u8]) -> Told {
+fn by_curl(folder: &TempDir, replica: &ServingReplica, bundle: &[u8]) -> TestResult {
     let file = folder.path().join("ca.crt");
     fs::write(&file, bundle)?;
     let file = file.display().to_string();
@@ -217,7 +217,7 @@ fn by_curl(folder: &TempDir, replica: &ServingReplica, bundle: &[u8]) -> Told {
 }
 
 /// Checks that no line of the log, at the finest level, has a part of a key in it.
-fn holds_no_key(replica: &ServingReplica, secrets: &[&Value]) -> Told {
+fn holds_no_key(replica: &ServingReplica, secrets: &[&Value]) -> TestResult {
     let log = fs::read_to_string(&replica.log)?;
     holds(
         log.contains("was written anew") || log.contains("reloaded"),
@@ -237,7 +237,7 @@ fn holds_no_key(replica: &ServingReplica, secrets: &[&Value]) -> Told {
     Ok(())
 }
 
-async fn readiness() -> Told {
+async fn readiness() -> TestResult {
     let (server, folder) = (api_server()?, tempfile::tempdir()?);
     server.fault(FaultRule::of(
         "create",

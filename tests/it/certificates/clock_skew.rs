@@ -4,18 +4,18 @@ use jiff::SignedDuration;
 use libtest_mimic::Trial;
 
 use super::fixture::{
-    CertificateFixture, CertificateReplica, Told, called, holds, same, seconds, trial,
+    CertificateFixture, CertificateReplica, TestResult, called, holds, same, seconds, test,
 };
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("wrong_clocks_of_replicas_change_nothing", wrong_clocks),
-        trial(
+        test("wrong_clocks_of_replicas_change_nothing", wrong_clocks),
+        test(
             "api_servers_whose_clocks_differ_do_not_make_replicas_take_turns",
             two_times,
         ),
-        trial("without_a_date_each_has_its_own_clock", no_date),
-        trial(
+        test("without_a_date_each_has_its_own_clock", no_date),
+        test(
             "replicas_with_other_flags_share_one_certificate",
             two_services,
         ),
@@ -23,7 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Checks that nothing is written for a quarter of an hour, and that both replicas are trusted.
-async fn is_calm(fixture: &CertificateFixture, replicas: &[CertificateReplica]) -> Told {
+async fn is_calm(fixture: &CertificateFixture, replicas: &[CertificateReplica]) -> TestResult {
     let before = fixture.server.written();
     seconds(900).await;
     same(fixture.server.written(), before)?;
@@ -33,7 +33,7 @@ async fn is_calm(fixture: &CertificateFixture, replicas: &[CertificateReplica]) 
     Ok(())
 }
 
-async fn wrong_clocks() -> Told {
+async fn wrong_clocks() -> TestResult {
     let fixture = CertificateFixture::new();
     let days = |count: i64| fixture.wall.ahead(count * 86_400);
     let replicas = [
@@ -50,7 +50,7 @@ async fn wrong_clocks() -> Told {
     is_calm(&fixture, &replicas).await
 }
 
-async fn two_times() -> Told {
+async fn two_times() -> TestResult {
     let fixture = CertificateFixture::new();
     let day = SignedDuration::from_hours(24);
     fixture.server.skew("a", Some(day * 2));
@@ -65,7 +65,7 @@ async fn two_times() -> Told {
     is_calm(&fixture, &replicas).await
 }
 
-async fn no_date() -> Told {
+async fn no_date() -> TestResult {
     let fixture = CertificateFixture::new();
     for name in ["a", "b"] {
         fixture.server.skew(name, None);
@@ -80,7 +80,7 @@ async fn no_date() -> Told {
 }
 
 /// A rollout that gives the Service another name.
-async fn two_services() -> Told {
+async fn two_services() -> TestResult {
     let mut fixture = CertificateFixture::new();
     let old = fixture.replica("a");
     seconds(5).await;

@@ -12,19 +12,19 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::Trial;
 use tokio::sync::Notify;
 
-use super::fixture::{CONFIGURATIONS, CertificateFixture, Told, holds, same, seconds, trial};
+use super::fixture::{CONFIGURATIONS, CertificateFixture, TestResult, holds, same, seconds, test};
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial(
+        test(
             "a_replica_may_die_at_any_request_of_a_change_of_cas",
             || each(false),
         ),
-        trial("a_request_that_outlives_its_replica_does_no_harm", || {
+        test("a_request_that_outlives_its_replica_does_no_harm", || {
             each(true)
         }),
-        trial("a_patch_that_comes_late_takes_nothing_back", late_patch),
+        test("a_patch_that_comes_late_takes_nothing_back", late_patch),
     ]
 }
 
@@ -33,7 +33,7 @@ const NOTICE_DELAY: u64 = 30;
 /// The maximum number of requests in a CA rotation.
 const MAX_REQUESTS: usize = 24;
 
-async fn each(late: bool) -> Told {
+async fn each(late: bool) -> TestResult {
     for request in 0..MAX_REQUESTS {
         crash_at(request, late).await.map_err(|error| {
             format!(
@@ -47,7 +47,7 @@ async fn each(late: bool) -> Told {
 
 /// Crashes the replica at a request; with `late`, that request takes effect when the next replica
 /// has already started.
-async fn crash_at(nth: usize, late: bool) -> Told {
+async fn crash_at(nth: usize, late: bool) -> TestResult {
     let mut fixture = CertificateFixture::new();
     fixture.options.settles = Duration::from_secs(40);
     let first = fixture.replica("first");
@@ -105,7 +105,7 @@ async fn crash_at(nth: usize, late: bool) -> Told {
 }
 
 /// A patch with the previous CAs arrives when a certificate of the new CA is served.
-async fn late_patch() -> Told {
+async fn late_patch() -> TestResult {
     let fixture = CertificateFixture::new();
     let replicas = [fixture.replica("a"), fixture.replica("b")];
     seconds(10).await;
@@ -130,7 +130,7 @@ async fn late_patch() -> Told {
     same_as_secret(&fixture)
 }
 
-fn same_as_secret(fixture: &CertificateFixture) -> Told {
+fn same_as_secret(fixture: &CertificateFixture) -> TestResult {
     let wanted = STANDARD.encode(fixture.entry("ca.crt")?);
     for bundle in fixture.bundles() {
         same(&bundle, &wanted)?;

@@ -30,8 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::{ApiServer, StandInSettings};
-
-pub(super) type Told = Result<(), Failed>;
+pub(super) use crate::support::TestResult;
 
 pub(super) const CONFIGURATIONS: [&str; 2] = [
     "mutatingwebhookconfigurations.admissionregistration.k8s.io",
@@ -39,9 +38,9 @@ pub(super) const CONFIGURATIONS: [&str; 2] = [
 ];
 
 /// Registers a test on one thread, in paused time.
-pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
-    F: Future<Output = Told> + 'static,
+    F: Future<Output = TestResult> + 'static,
 {
     Trial::test(format!("certificates::{name}"), move || {
         tokio::runtime::Builder::new_current_thread()
@@ -177,14 +176,14 @@ impl CertificateFixture {
     }
 
     /// Edits the Secret as a user.
-    pub(super) fn edit(&self, edit: impl FnOnce(&mut Value)) -> Told {
+    pub(super) fn edit(&self, edit: impl FnOnce(&mut Value)) -> TestResult {
         let mut secret = self.secret().ok_or("no Secret")?;
         edit(&mut secret);
         same(self.server.put(secret), true)
     }
 
     /// Deletes an object as a user.
-    pub(super) async fn delete(&self, path: &str) -> Told {
+    pub(super) async fn delete(&self, path: &str) -> TestResult {
         let request = http::Request::delete(path).body(Vec::new())?;
         let client = self.server.named("somebody").client();
         client.request_text(request).await?;
@@ -313,14 +312,14 @@ pub(super) async fn seconds(count: u64) {
     sleep(Duration::from_secs(count)).await;
 }
 
-pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> Told {
+pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> TestResult {
     if found == expected {
         return Ok(());
     }
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-pub(super) fn holds(what: bool, words: impl Debug) -> Told {
+pub(super) fn holds(what: bool, words: impl Debug) -> TestResult {
     if what {
         return Ok(());
     }

@@ -12,14 +12,14 @@ mod storm;
 
 use libtest_mimic::Trial;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [
-        scenarios::trials(),
-        clock_skew::trials(),
-        crashes::trials(),
-        storm::trials(),
-        binary::trials(),
-        real::trials(),
+        scenarios::tests(),
+        clock_skew::tests(),
+        crashes::tests(),
+        storm::tests(),
+        binary::tests(),
+        real::tests(),
     ]
     .into_iter()
     .flatten()

@@ -25,12 +25,12 @@ use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{Told, holds};
+use super::fixture::{TestResult, holds};
 use crate::api_server::{IGNORE_REASON, RealServer};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     let run = Trial::test("certificates::a_real_server_takes_what_is_sent", || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -65,7 +65,7 @@ fn configuration() -> serde_json::Value {
     })
 }
 
-async fn taken() -> Told {
+async fn taken() -> TestResult {
     let server = RealServer::start().await.map_err(|e| e.to_string())?;
     let config = server.config().map_err(|e| e.to_string())?;
     let cluster: Client = client(config)?;

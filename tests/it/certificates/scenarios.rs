@@ -5,36 +5,36 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::fixture::{
-    CONFIGURATIONS, CertificateFixture, Told, certificates, holds, same, seconds, short_lives,
-    trial,
+    CONFIGURATIONS, CertificateFixture, TestResult, certificates, holds, same, seconds,
+    short_lives, test,
 };
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("an_empty_cluster_gets_all_of_it", bootstrap),
-        trial("two_replicas_that_begin_at_once_agree", two_begin),
-        trial("webhooks_that_come_later_are_found", later_webhooks),
-        trial("others_webhooks_and_entries_stay_as_they_are", others),
-        trial("what_is_as_it_should_be_is_not_written", quiet),
-        trial("what_somebody_wrote_over_is_put_right", written_over),
-        trial("a_damaged_secret_never_reaches_a_caller", damage),
-        trial("certificates_and_cas_are_renewed_in_their_time", renewal),
-        trial("a_ca_that_one_webhook_lacks_is_not_used", one_lacks),
-        trial(
+        test("an_empty_cluster_gets_all_of_it", bootstrap),
+        test("two_replicas_that_begin_at_once_agree", two_begin),
+        test("webhooks_that_come_later_are_found", later_webhooks),
+        test("others_webhooks_and_entries_stay_as_they_are", others),
+        test("what_is_as_it_should_be_is_not_written", quiet),
+        test("what_somebody_wrote_over_is_put_right", written_over),
+        test("a_damaged_secret_never_reaches_a_caller", damage),
+        test("certificates_and_cas_are_renewed_in_their_time", renewal),
+        test("a_ca_that_one_webhook_lacks_is_not_used", one_lacks),
+        test(
             "a_certificate_of_somebody_else_is_served_and_not_touched",
             foreign,
         ),
-        trial(
+        test(
             "what_may_not_be_done_is_told_and_the_rest_is_done",
             forbidden,
         ),
-        trial("an_api_server_that_is_away_takes_nothing_away", away),
-        trial("it_ends_when_it_is_told_to", ends),
+        test("an_api_server_that_is_away_takes_nothing_away", away),
+        test("it_ends_when_it_is_told_to", ends),
     ]
 }
 
-async fn bootstrap() -> Told {
+async fn bootstrap() -> TestResult {
     let fixture = CertificateFixture::new();
     let replica = fixture.replica("a");
     seconds(5).await;
@@ -58,7 +58,7 @@ async fn bootstrap() -> Told {
     same(replica.failed.get(), 0)
 }
 
-async fn two_begin() -> Told {
+async fn two_begin() -> TestResult {
     let fixture = CertificateFixture::new();
     let (a, b) = (fixture.replica("a"), fixture.replica("b"));
     seconds(10).await;
@@ -70,7 +70,7 @@ async fn two_begin() -> Told {
     same((a.failed.get(), b.failed.get()), (0, 0))
 }
 
-async fn later_webhooks() -> Told {
+async fn later_webhooks() -> TestResult {
     let fixture = CertificateFixture::empty();
     let replica = fixture.replica("a");
     seconds(60).await;
@@ -81,7 +81,7 @@ async fn later_webhooks() -> Told {
     holds(fixture.is_served_by(&replica), "they are not found")
 }
 
-async fn others() -> Told {
+async fn others() -> TestResult {
     let fixture = CertificateFixture::new();
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
@@ -113,7 +113,7 @@ async fn others() -> Told {
     Ok(())
 }
 
-async fn quiet() -> Told {
+async fn quiet() -> TestResult {
     let fixture = CertificateFixture::new();
     let (_a, _b) = (fixture.replica("a"), fixture.replica("b"));
     seconds(10).await;
@@ -122,7 +122,7 @@ async fn quiet() -> Told {
     same(fixture.server.written(), before)
 }
 
-async fn written_over() -> Told {
+async fn written_over() -> TestResult {
     let fixture = CertificateFixture::new();
     let replica = fixture.replica("a");
     seconds(5).await;
@@ -144,7 +144,7 @@ async fn written_over() -> Told {
 
 type Damage = fn(&mut Value);
 
-async fn damage() -> Told {
+async fn damage() -> TestResult {
     let text = |bytes: &[u8]| Value::from(STANDARD.encode(bytes));
     let other = CertificateFixture::new();
     let _replica = other.replica("a");
@@ -180,7 +180,7 @@ async fn damage() -> Told {
 }
 
 /// However a Secret is damaged, callers are served all the time, and the Secret is repaired.
-async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> Told {
+async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> TestResult {
     let fixture = CertificateFixture::new();
     let replicas = [fixture.replica("a"), fixture.replica("b")];
     seconds(10).await;
@@ -204,7 +204,7 @@ async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> Told {
     holds(fixture.is_served_by(&fresh), words)
 }
 
-async fn renewal() -> Told {
+async fn renewal() -> TestResult {
     let mut fixture = CertificateFixture::new();
     fixture.options.lives = short_lives();
     let replicas = [fixture.replica("a"), fixture.replica("b")];
@@ -252,7 +252,7 @@ async fn renewal() -> Told {
     same(sizes, vec![1, 2, 1, 2, 1])
 }
 
-async fn one_lacks() -> Told {
+async fn one_lacks() -> TestResult {
     let fixture = CertificateFixture::new();
     let replica = fixture.replica("a");
     seconds(5).await;
@@ -280,7 +280,7 @@ async fn one_lacks() -> Told {
     same(replica.failed.get(), 0)
 }
 
-async fn foreign() -> Told {
+async fn foreign() -> TestResult {
     let fixture = CertificateFixture::new();
     let maker = fixture.replica("maker");
     seconds(5).await;
@@ -321,7 +321,7 @@ async fn foreign() -> Told {
     same(replica.failed.get(), 1)
 }
 
-async fn forbidden() -> Told {
+async fn forbidden() -> TestResult {
     let fixture = CertificateFixture::new();
     let denied = || FaultAction::from(InjectedFailure::Forbidden);
     fixture
@@ -351,7 +351,7 @@ async fn forbidden() -> Told {
     same(replica.failed.get(), 0)
 }
 
-async fn away() -> Told {
+async fn away() -> TestResult {
     for failure in [
         InjectedFailure::Connection,
         InjectedFailure::Silence,
@@ -375,7 +375,7 @@ async fn away() -> Told {
     Ok(())
 }
 
-async fn ends() -> Told {
+async fn ends() -> TestResult {
     let fixture = CertificateFixture::new();
     fixture
         .server

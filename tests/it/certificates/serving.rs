@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, time::sleep};
 use tokio_rustls::TlsConnector;
 
-use super::fixture::{Told, certificates, holds};
+use super::fixture::{TestResult, certificates, holds};
 use crate::api_server::ApiServer;
 
 /// The time limit of any wait on a busy machine.
@@ -103,7 +103,7 @@ impl ServingReplica {
         curl(&["--write-out", "%{http_code}", &url])
     }
 
-    pub(super) async fn is_ready(&self) -> Told {
+    pub(super) async fn is_ready(&self) -> TestResult {
         let until = Instant::now() + TIMEOUT;
         loop {
             let said = self.get("/readyz")?;
@@ -175,7 +175,7 @@ impl WebhookConnection {
         Ok(Self { sender, shown })
     }
 
-    pub(super) async fn review(&mut self) -> Told {
+    pub(super) async fn review(&mut self) -> TestResult {
         self.sender.ready().await?;
         let request = Request::post("/validate?timeout=10s")
             .header(header::HOST, SERVICE_NAME)

@@ -3,20 +3,20 @@
 
 use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::fixture::{
-    CertificateFixture, CertificateReplica, Told, certificates, holds, same, seconds, short_lives,
-    trial,
+    CertificateFixture, CertificateReplica, TestResult, certificates, holds, same, seconds,
+    short_lives, test,
 };
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("whatever_happens_callers_are_served_1", || storm(1)),
-        trial("whatever_happens_callers_are_served_2", || storm(2)),
+        test("whatever_happens_callers_are_served_1", || storm(1)),
+        test("whatever_happens_callers_are_served_2", || storm(2)),
     ]
 }
 
@@ -57,7 +57,7 @@ impl ApiCallers {
         fixture: &CertificateFixture,
         replicas: &[CertificateReplica; 2],
         words: &str,
-    ) -> Told {
+    ) -> TestResult {
         let (now, bundles) = (Instant::now(), fixture.bundles());
         if self.views.last().is_none_or(|(_, last)| *last != bundles) {
             self.views.push((now, bundles));
@@ -88,7 +88,7 @@ async fn pass(
     callers: &mut ApiCallers,
     time: u64,
     words: &str,
-) -> Told {
+) -> TestResult {
     for _ in 0..time {
         callers.check(fixture, replicas, words)?;
         seconds(1).await;
@@ -96,7 +96,7 @@ async fn pass(
     Ok(())
 }
 
-async fn storm(seed: u64) -> Told {
+async fn storm(seed: u64) -> TestResult {
     let mut rng = StormRng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut fixture = CertificateFixture::new();
     fixture.options.lives = short_lives();
@@ -165,7 +165,7 @@ fn fault(rng: &mut StormRng) -> FaultAction {
     }
 }
 
-async fn break_something(fixture: &CertificateFixture, rng: &mut StormRng) -> Told {
+async fn break_something(fixture: &CertificateFixture, rng: &mut StormRng) -> TestResult {
     if fixture.secret().is_none() {
         return Ok(());
     }
@@ -192,7 +192,7 @@ async fn settled(
     fixture: &CertificateFixture,
     replicas: &[CertificateReplica; 2],
     callers: &mut ApiCallers,
-) -> Result<(), Failed> {
+) -> TestResult {
     pass(fixture, replicas, callers, 300, "in the end").await?;
     let writes = || fixture.writes("update", "secrets") + fixture.writes("create", "secrets");
     let before = writes();

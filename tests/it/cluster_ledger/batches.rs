@@ -9,30 +9,30 @@ use tokio::time::sleep;
 use super::support::*;
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_batch_takes_as_long_as_one_write", side_by_side),
-        trial("what_a_refused_batch_created_is_taken_back", taken_back),
-        trial("taking_back_is_tried_again", taken_back_later),
-        trial("what_cannot_be_taken_back_is_uncertain", not_taken_back),
-        trial("what_may_not_be_taken_back_is_left", left),
-        trial("what_another_took_over_is_not_taken_back", taken_over),
-        trial("two_replicas_that_write_the_same_share_it", joined),
-        trial("of_two_replicas_one_gets_the_name", race),
-        trial("updates_follow_when_every_create_succeeded", updates_last),
-        trial("what_is_uncertain_is_completed_by_repeating", completed),
-        trial(
+        test("a_batch_takes_as_long_as_one_write", side_by_side),
+        test("what_a_refused_batch_created_is_taken_back", taken_back),
+        test("taking_back_is_tried_again", taken_back_later),
+        test("what_cannot_be_taken_back_is_uncertain", not_taken_back),
+        test("what_may_not_be_taken_back_is_left", left),
+        test("what_another_took_over_is_not_taken_back", taken_over),
+        test("two_replicas_that_write_the_same_share_it", joined),
+        test("of_two_replicas_one_gets_the_name", race),
+        test("updates_follow_when_every_create_succeeded", updates_last),
+        test("what_is_uncertain_is_completed_by_repeating", completed),
+        test(
             "a_repeated_batch_that_is_refused_takes_back_the_first",
             repeated,
         ),
-        trial("a_dropped_batch_comes_to_its_end", dropped),
-        trial("a_batch_names_a_record_once", twice),
+        test("a_dropped_batch_comes_to_its_end", dropped),
+        test("a_batch_names_a_record_once", twice),
     ]
 }
 
 const SLOW: Duration = Duration::from_millis(200);
 
-async fn side_by_side() -> Told {
+async fn side_by_side() -> TestResult {
     let (server, ledger) = cluster();
     let slow = FaultAction::slow(SLOW, Duration::ZERO);
     fault(&server, "create", slow, usize::MAX);
@@ -42,7 +42,7 @@ async fn side_by_side() -> Told {
     same(took, SLOW)
 }
 
-async fn taken_back() -> Told {
+async fn taken_back() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     let batch = vec![create(1, "a"), create(2, "a"), create(3, "a")];
@@ -57,7 +57,7 @@ async fn taken_back() -> Told {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn taken_back_later() -> Told {
+async fn taken_back_later() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     for failure in [
@@ -78,7 +78,7 @@ async fn taken_back_later() -> Told {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn not_taken_back() -> Told {
+async fn not_taken_back() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     fault(&server, "delete", InjectedFailure::Internal, usize::MAX);
@@ -91,7 +91,7 @@ async fn not_taken_back() -> Told {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn left() -> Told {
+async fn left() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     fault(&server, "delete", InjectedFailure::Forbidden, usize::MAX);
@@ -109,7 +109,7 @@ async fn left() -> Told {
     same(held(&server), holding(&[(1, "a"), (2, "a"), (3, "b")]))
 }
 
-async fn taken_over() -> Told {
+async fn taken_over() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     write(&ledger, create(3, "b")).await?;
@@ -132,7 +132,7 @@ async fn taken_over() -> Told {
     same(kept, Some(stored(1, "next", version?)))
 }
 
-async fn joined() -> Told {
+async fn joined() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     write(&ledger, create(3, "b")).await?;
@@ -156,7 +156,7 @@ async fn joined() -> Told {
     same(kept, Some(stored(1, "a", version?)))
 }
 
-async fn race() -> Told {
+async fn race() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     let slow = FaultAction::slow(SLOW, SLOW);
@@ -187,7 +187,7 @@ async fn race() -> Told {
     same(ledger.requests().creates + other.requests().creates, 100)
 }
 
-async fn updates_last() -> Told {
+async fn updates_last() -> TestResult {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
     let there = write(&ledger, create(3, "b")).await?;
@@ -208,7 +208,7 @@ async fn updates_last() -> Told {
     )
 }
 
-async fn completed() -> Told {
+async fn completed() -> TestResult {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(9, "a")).await?;
     let lost = FaultAction::lost(InjectedFailure::Internal);
@@ -223,7 +223,7 @@ async fn completed() -> Told {
     same(held(&server), holding(&[(1, "b"), (2, "b"), (9, "b")]))
 }
 
-async fn repeated() -> Told {
+async fn repeated() -> TestResult {
     let (server, ledger) = cluster();
     server.fault(
         FaultRule::of("create", PLURAL, InjectedFailure::Internal.into()).named("192.0.2.2"),
@@ -244,7 +244,7 @@ async fn repeated() -> Told {
     same(held(&server), holding(&[(2, "b")]))
 }
 
-async fn dropped() -> Told {
+async fn dropped() -> TestResult {
     let (server, ledger) = cluster();
     write(&ledger, create(3, "b")).await?;
     fault(&server, "create", FaultAction::slow(SLOW, SLOW), usize::MAX);
@@ -259,7 +259,7 @@ async fn dropped() -> Told {
     same(held(&server), holding(&[(3, "b"), (5, "a"), (6, "a")]))
 }
 
-async fn twice() -> Told {
+async fn twice() -> TestResult {
     let (server, ledger) = cluster();
     let error = refused(&ledger, vec![create(1, "a"), create(1, "b")]).await?;
     holds(matches!(error, WriteError::Unavailable { .. }), &error)?;

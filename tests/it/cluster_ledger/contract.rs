@@ -11,7 +11,7 @@ use nadmit::{
 use super::support::*;
 use crate::api_server::{FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     [
         both("what_is_created_is_read_back", created),
         both(
@@ -34,7 +34,7 @@ pub(super) fn trials() -> Vec<Trial> {
 /// Registers a test for each ledger.
 fn both<F>(name: &str, run: fn(Ledger) -> F) -> [Trial; 2]
 where
-    F: Future<Output = Told> + 'static,
+    F: Future<Output = TestResult> + 'static,
 {
     let embedded = Trial::test(format!("cluster_ledger::embedded::{name}"), move || {
         let folder = tempfile::tempdir()?;
@@ -58,7 +58,7 @@ where
 /// The name of one record in two spaces.
 const SHARED_NAME: &str = "example-net-1b2f09311c62f90d.192.0.2.1";
 
-async fn created(ledger: Ledger) -> Told {
+async fn created(ledger: Ledger) -> TestResult {
     let versions = ledger.write(vec![create(2, "b"), create(1, "a")]).await?;
     holds(versions[0] != versions[1], &versions)?;
     let (a, b) = (stored(1, "a", versions[1]), stored(2, "b", versions[0]));
@@ -70,7 +70,7 @@ async fn created(ledger: Ledger) -> Told {
     same(ledger.write(Vec::new()).await?, Vec::new())
 }
 
-async fn existing(ledger: Ledger) -> Told {
+async fn existing(ledger: Ledger) -> TestResult {
     let version = ledger.write(vec![create(1, "a")]).await?[0];
     let error = ledger.write(vec![create(1, "b")]).await;
     same(error, Err(exists(1, "a", version)))?;
@@ -81,7 +81,7 @@ async fn existing(ledger: Ledger) -> Told {
     )
 }
 
-async fn twins(ledger: Ledger) -> Told {
+async fn twins(ledger: Ledger) -> TestResult {
     let mut odd = allocation(1, "a");
     odd.space = Space::new("example_net");
     let name = odd.record_name();
@@ -109,7 +109,7 @@ async fn twins(ledger: Ledger) -> Told {
     Ok(())
 }
 
-async fn versions(ledger: Ledger) -> Told {
+async fn versions(ledger: Ledger) -> TestResult {
     let first = ledger.write(vec![create(1, "a")]).await?[0];
     let second = ledger.write(vec![update(1, "b", first)]).await?[0];
     holds(second > first, (first, second))?;
@@ -130,7 +130,7 @@ async fn versions(ledger: Ledger) -> Told {
     holds(anew > gone, (gone, anew))
 }
 
-async fn whole(ledger: Ledger) -> Told {
+async fn whole(ledger: Ledger) -> TestResult {
     let there = ledger.write(vec![create(3, "a")]).await?[0];
     let batch = vec![create(1, "b"), create(2, "b"), create(3, "b")];
     same(ledger.write(batch).await, Err(exists(3, "a", there)))?;
@@ -142,7 +142,7 @@ async fn whole(ledger: Ledger) -> Told {
     same(records, vec![stored(3, "a", there)])
 }
 
-async fn transfer(ledger: Ledger) -> Told {
+async fn transfer(ledger: Ledger) -> TestResult {
     let text = concat!(
         r#"{"kind":"nadmit.io/allocations","schema":1,"records":2}"#,
         "\n",

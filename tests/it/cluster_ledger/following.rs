@@ -16,23 +16,23 @@ use tokio_util::sync::CancellationToken;
 use super::support::*;
 use crate::api_server::{ApiServer, InjectedFailure, StandInSettings};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial(
+        test(
             "a_follower_sees_what_comes_behind_its_list",
             behind_the_list,
         ),
-        trial("a_watch_that_breaks_is_taken_up_without_a_gap", broken),
-        trial("a_watch_that_ends_is_taken_up_without_a_gap", ended),
-        trial("who_is_too_far_behind_is_told_to_list_anew", too_old),
-        trial(
+        test("a_watch_that_breaks_is_taken_up_without_a_gap", broken),
+        test("a_watch_that_ends_is_taken_up_without_a_gap", ended),
+        test("who_is_too_far_behind_is_told_to_list_anew", too_old),
+        test(
             "bookmarks_keep_a_quiet_follower_from_falling_behind",
             bookmarks,
         ),
-        trial("a_follower_waits_for_a_server_that_is_away", away),
-        trial("a_foreign_object_is_no_event", foreign),
-        trial("what_becomes_unreadable_is_listed_anew", spoilt),
-        trial("a_late_event_does_not_bring_back_what_was_deleted", late),
+        test("a_follower_waits_for_a_server_that_is_away", away),
+        test("a_foreign_object_is_no_event", foreign),
+        test("what_becomes_unreadable_is_listed_anew", spoilt),
+        test("a_late_event_does_not_bring_back_what_was_deleted", late),
     ]
 }
 
@@ -46,7 +46,7 @@ fn put(last: u8, pod: &str, version: Version) -> Event {
     Event::Put(stored(last, pod, version))
 }
 
-async fn behind_the_list() -> Told {
+async fn behind_the_list() -> TestResult {
     let (_, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
     let (_, cursor) = ledger.list().await?;
@@ -66,7 +66,7 @@ async fn behind_the_list() -> Told {
     same(events.next().now_or_never(), None)
 }
 
-async fn broken() -> Told {
+async fn broken() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     let mut events = ledger.follow(cursor);
@@ -93,7 +93,7 @@ async fn broken() -> Told {
     same(events.next().now_or_never(), None)
 }
 
-async fn ended() -> Told {
+async fn ended() -> TestResult {
     let (_, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     let mut events = ledger.follow(cursor);
@@ -110,7 +110,7 @@ async fn ended() -> Told {
     holds(ledger.requests().watches >= 8, ledger.requests())
 }
 
-async fn too_old() -> Told {
+async fn too_old() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     for last in 1..=3 {
@@ -122,7 +122,7 @@ async fn too_old() -> Told {
     same(events.next().await, None)
 }
 
-async fn bookmarks() -> Told {
+async fn bookmarks() -> TestResult {
     let server = ApiServer::with(StandInSettings {
         bookmark_every: Duration::from_secs(60),
         ..StandInSettings::default()
@@ -143,7 +143,7 @@ async fn bookmarks() -> Told {
     same(told?, put(1, "a", version?))
 }
 
-async fn away() -> Told {
+async fn away() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     for failure in [
@@ -162,7 +162,7 @@ async fn away() -> Told {
     holds(took < Duration::from_secs(300), took)
 }
 
-async fn foreign() -> Told {
+async fn foreign() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     let mut events = ledger.follow(cursor);
@@ -175,7 +175,7 @@ async fn foreign() -> Told {
     same(ledger.requests().unreadable, 1)
 }
 
-async fn spoilt() -> Told {
+async fn spoilt() -> TestResult {
     let (server, ledger) = cluster();
     write(&ledger, create(1, "a")).await?;
     let (_, cursor) = ledger.list().await?;
@@ -187,7 +187,7 @@ async fn spoilt() -> Told {
 }
 
 /// An index that gets write responses at once, and every event again from a watch that lags.
-async fn late() -> Told {
+async fn late() -> TestResult {
     let (server, ledger) = cluster();
     server.lag("slow", Duration::from_secs(5));
     let slow: Ledger = super::support::ledger(&server, "slow").into();

@@ -13,15 +13,15 @@ mod support;
 
 use libtest_mimic::Trial;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [
-        responses::trials(),
-        batches::trials(),
-        contract::trials(),
-        following::trials(),
-        model::trials(),
-        reading::trials(),
-        sockets::trials(),
+        responses::tests(),
+        batches::tests(),
+        contract::tests(),
+        following::tests(),
+        model::tests(),
+        reading::tests(),
+        sockets::tests(),
     ]
     .into_iter()
     .flatten()

@@ -18,7 +18,7 @@ use crate::{
     properties,
 };
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("cluster_ledger::embedded::model", || {
             properties::run(24, batches(), |batches| {

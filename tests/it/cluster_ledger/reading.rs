@@ -10,18 +10,18 @@ use serde_json::json;
 use super::support::*;
 use crate::api_server::{ApiServer, InjectedFailure, ListFault};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_list_is_read_page_by_page", pages),
-        trial("a_list_that_was_cut_off_begins_anew", cut_off),
-        trial(
+        test("a_list_is_read_page_by_page", pages),
+        test("a_list_that_was_cut_off_begins_anew", cut_off),
+        test(
             "a_list_that_is_cut_off_for_ever_is_an_error",
             cut_off_for_ever,
         ),
-        trial("a_foreign_object_does_not_stop_a_list", foreign),
-        trial("a_holder_is_looked_up_live", held_by),
-        trial("names_are_looked_up_together", together),
-        trial("a_read_is_tried_again", again),
+        test("a_foreign_object_does_not_stop_a_list", foreign),
+        test("a_holder_is_looked_up_live", held_by),
+        test("names_are_looked_up_together", together),
+        test("a_read_is_tried_again", again),
     ]
 }
 
@@ -34,14 +34,14 @@ fn by_two(server: &ApiServer) -> ClusterLedger {
     ClusterLedger::new(server.client(), options)
 }
 
-async fn seven(ledger: &ClusterLedger) -> Told {
+async fn seven(ledger: &ClusterLedger) -> TestResult {
     for last in [3, 1, 7, 5, 2, 6, 4] {
         write(ledger, create(last, "a")).await?;
     }
     Ok(())
 }
 
-async fn pages() -> Told {
+async fn pages() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
@@ -54,7 +54,7 @@ async fn pages() -> Told {
     holds(newest <= Some(cursor.version()), (newest, cursor))
 }
 
-async fn cut_off() -> Told {
+async fn cut_off() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
@@ -62,7 +62,7 @@ async fn cut_off() -> Told {
     same(ledger.list().await?.0.len(), 7)
 }
 
-async fn cut_off_for_ever() -> Told {
+async fn cut_off_for_ever() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
@@ -73,7 +73,7 @@ async fn cut_off_for_ever() -> Told {
     }
 }
 
-async fn foreign() -> Told {
+async fn foreign() -> TestResult {
     let (server, ledger) = cluster();
     write(&ledger, create(1, "a")).await?;
     for (name, spec) in [
@@ -101,7 +101,7 @@ async fn foreign() -> Told {
     same(ledger.requests().unreadable, 6)
 }
 
-async fn held_by() -> Told {
+async fn held_by() -> TestResult {
     let (server, ledger) = cluster();
     for (last, pod) in [(1, "a"), (2, "b"), (3, "a")] {
         write(&ledger, create(last, pod)).await?;
@@ -122,7 +122,7 @@ async fn held_by() -> Told {
     same(ledger.list_held(&nobody).await?, Vec::new())
 }
 
-async fn together() -> Told {
+async fn together() -> TestResult {
     let (_, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     let other = allocation(2, "b");
@@ -136,7 +136,7 @@ async fn together() -> Told {
     same(ledger.get_many(&names).await?, expected)
 }
 
-async fn again() -> Told {
+async fn again() -> TestResult {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     fault(&server, "get", InjectedFailure::Silence, 1);

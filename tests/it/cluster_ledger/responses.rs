@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use nadmit::{
     allocation::{Holder, PodRef, Version, Write},
     api::labels,
@@ -13,34 +13,34 @@ use serde_json::json;
 use super::support::*;
 use crate::api_server::{FaultAction, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("one_request_a_write", one_request),
-        trial("objects_can_be_selected_and_show_who_wrote_them", labelled),
-        trial("a_lost_answer_to_a_create_is_found_again", lost_create),
-        trial("a_lost_answer_to_an_update_is_found_again", lost_update),
-        trial("a_lost_answer_to_a_delete_is_found_again", lost_delete),
-        trial(
+        test("one_request_a_write", one_request),
+        test("objects_can_be_selected_and_show_who_wrote_them", labelled),
+        test("a_lost_answer_to_a_create_is_found_again", lost_create),
+        test("a_lost_answer_to_an_update_is_found_again", lost_update),
+        test("a_lost_answer_to_a_delete_is_found_again", lost_delete),
+        test(
             "another_who_was_faster_is_told_after_a_lost_request",
             overtaken,
         ),
-        trial("the_servers_wish_to_wait_is_honoured", throttled),
-        trial("what_is_broken_for_a_moment_is_tried_again", broken),
-        trial("when_patience_ends_it_is_not_known", uncertain),
-        trial("what_was_turned_away_is_known", unavailable),
-        trial(
+        test("the_servers_wish_to_wait_is_honoured", throttled),
+        test("what_is_broken_for_a_moment_is_tried_again", broken),
+        test("when_patience_ends_it_is_not_known", uncertain),
+        test("what_was_turned_away_is_known", unavailable),
+        test(
             "a_refusal_after_silence_proves_nothing",
             refused_after_silence,
         ),
-        trial("a_missing_rule_is_named", forbidden),
-        trial("a_missing_definition_is_named", undefined),
-        trial("what_the_schema_refuses_is_not_repeated", invalid),
-        trial(
+        test("a_missing_rule_is_named", forbidden),
+        test("a_missing_definition_is_named", undefined),
+        test("what_the_schema_refuses_is_not_repeated", invalid),
+        test(
             "a_delete_under_an_old_version_touches_nothing",
             stale_delete,
         ),
-        trial("a_record_that_waits_for_finalizers_is_not_gone", finalizers),
-        trial(
+        test("a_record_that_waits_for_finalizers_is_not_gone", finalizers),
+        test(
             "an_address_behind_an_unreadable_object_is_taken",
             unreadable,
         ),
@@ -49,7 +49,7 @@ pub(super) fn trials() -> Vec<Trial> {
 
 const SILENT: Duration = Duration::from_secs(3);
 
-async fn one_request() -> Told {
+async fn one_request() -> TestResult {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
     write(&ledger, update(1, "b", first)).await?;
@@ -63,7 +63,7 @@ async fn one_request() -> Told {
     same(asked, 2)
 }
 
-async fn labelled() -> Told {
+async fn labelled() -> TestResult {
     let (server, ledger) = cluster();
     let mut record = allocation(1, "a");
     record.pod = Some(PodRef {
@@ -92,7 +92,7 @@ async fn labelled() -> Told {
     holds(named, asked)
 }
 
-async fn lost_create() -> Told {
+async fn lost_create() -> TestResult {
     for failure in [
         InjectedFailure::Silence,
         InjectedFailure::Connection,
@@ -111,7 +111,7 @@ async fn lost_create() -> Told {
     Ok(())
 }
 
-async fn lost_update() -> Told {
+async fn lost_update() -> TestResult {
     for failure in [
         InjectedFailure::Silence,
         InjectedFailure::Connection,
@@ -126,7 +126,7 @@ async fn lost_update() -> Told {
     Ok(())
 }
 
-async fn lost_delete() -> Told {
+async fn lost_delete() -> TestResult {
     for failure in [
         InjectedFailure::Silence,
         InjectedFailure::Connection,
@@ -142,7 +142,7 @@ async fn lost_delete() -> Told {
     Ok(())
 }
 
-async fn overtaken() -> Told {
+async fn overtaken() -> TestResult {
     let (server, ledger) = cluster();
     // The first request gets no response; before the retry another replica takes the name.
     fault(&server, "create", InjectedFailure::Silence, 1);
@@ -154,7 +154,7 @@ async fn overtaken() -> Told {
     same(ours?, exists(1, "b", theirs?))
 }
 
-async fn throttled() -> Told {
+async fn throttled() -> TestResult {
     let (server, ledger) = cluster();
     fault(&server, "create", InjectedFailure::TooManyRequests(2), 1);
     let (version, took) = timed(write(&ledger, create(1, "a"))).await;
@@ -163,7 +163,7 @@ async fn throttled() -> Told {
     same(ledger.requests().retries, 1)
 }
 
-async fn broken() -> Told {
+async fn broken() -> TestResult {
     let (server, ledger) = cluster();
     for failure in [
         InjectedFailure::Internal,
@@ -179,7 +179,7 @@ async fn broken() -> Told {
     same(took, Duration::from_millis(750))
 }
 
-async fn uncertain() -> Told {
+async fn uncertain() -> TestResult {
     let (server, ledger) = cluster();
     fault(
         &server,
@@ -198,7 +198,7 @@ async fn uncertain() -> Told {
     same(ledger.requests().updates, 0)
 }
 
-async fn unavailable() -> Told {
+async fn unavailable() -> TestResult {
     let (server, ledger) = cluster();
     fault(
         &server,
@@ -211,7 +211,7 @@ async fn unavailable() -> Told {
     words(error?, &["nothing was written", "too busy", "try again"])
 }
 
-async fn refused_after_silence() -> Told {
+async fn refused_after_silence() -> TestResult {
     let (server, ledger) = cluster();
     fault(
         &server,
@@ -224,7 +224,7 @@ async fn refused_after_silence() -> Told {
     holds(matches!(error, WriteError::Uncertain { .. }), error)
 }
 
-async fn forbidden() -> Told {
+async fn forbidden() -> TestResult {
     let (server, ledger) = cluster();
     fault(&server, "create", InjectedFailure::Forbidden, 1);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
@@ -240,7 +240,7 @@ async fn forbidden() -> Told {
     }
 }
 
-async fn undefined() -> Told {
+async fn undefined() -> TestResult {
     let (server, ledger) = cluster();
     server.unregister(RESOURCE);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
@@ -253,7 +253,7 @@ async fn undefined() -> Told {
     holds(matches!(error, WriteError::Unavailable { .. }), error)
 }
 
-async fn invalid() -> Told {
+async fn invalid() -> TestResult {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     fault(&server, "update", InjectedFailure::Invalid, usize::MAX);
@@ -268,7 +268,7 @@ async fn invalid() -> Told {
     same(ledger.requests().retries, 0)
 }
 
-async fn stale_delete() -> Told {
+async fn stale_delete() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     let first = write(&ledger, create(1, "a")).await?;
@@ -290,7 +290,7 @@ async fn stale_delete() -> Told {
     same(held(&server), holding(&[(1, "b")]))
 }
 
-async fn finalizers() -> Told {
+async fn finalizers() -> TestResult {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     let mut object = server.stored(RESOURCE, "", "192.0.2.1").ok_or("gone")?;
@@ -305,7 +305,7 @@ async fn finalizers() -> Told {
     words(error, &["192.0.2.1", "finalizers"])
 }
 
-async fn unreadable() -> Told {
+async fn unreadable() -> TestResult {
     let (server, ledger) = cluster();
     server.put(json!({
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
@@ -330,7 +330,7 @@ async fn unreadable() -> Told {
 }
 
 /// Checks that an error contains all of these parts.
-fn words(error: impl ToString, parts: &[&str]) -> Result<(), Failed> {
+fn words(error: impl ToString, parts: &[&str]) -> TestResult {
     let text = error.to_string();
     match parts.iter().find(|part| !text.contains(*part)) {
         Some(part) => Err(format!("{part:?} is not in: {text}").into()),

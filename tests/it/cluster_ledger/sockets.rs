@@ -11,9 +11,9 @@ use nadmit::{
 };
 
 use super::support::*;
-use crate::api_server::{ApiServer, InjectedFailure, Store};
+use crate::api_server::{ApiServer, InjectedFailure, SeedObjects};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("cluster_ledger::a_record_is_written_over_a_socket", || {
             real()?.block_on(written())
@@ -38,8 +38,8 @@ fn ledger_at(url: &str) -> Result<ClusterLedger, Failed> {
     Ok(ClusterLedger::new(client, options))
 }
 
-async fn written() -> Told {
-    let server = ApiServer::start(Store::of_text("")?, usize::MAX, Vec::new())?;
+async fn written() -> TestResult {
+    let server = ApiServer::start(SeedObjects::of_text("")?, usize::MAX, Vec::new())?;
     let ledger = ledger_at(&server.url())?;
     fault(&server, "create", InjectedFailure::Connection, 1);
     fault(&server, "create", InjectedFailure::TooManyRequests(1), 1);
@@ -59,7 +59,7 @@ async fn written() -> Told {
     same(told.ok_or("no event")??.allocation(), &record)
 }
 
-async fn nobody() -> Told {
+async fn nobody() -> TestResult {
     // A port that was free when it was chosen.
     let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
     let ledger = ledger_at(&format!("http://{address}"))?;

@@ -12,17 +12,16 @@ use nadmit::{
 use tokio::time::Instant;
 
 use crate::api_server::{ApiServer, FaultAction, FaultRule};
-
-pub(super) type Told = Result<(), Failed>;
+pub(super) use crate::support::TestResult;
 
 /// The plural name of the records' resource in the stand-in.
 pub(super) const PLURAL: &str = "addressallocations";
 pub(super) const RESOURCE: &str = "addressallocations.nadmit.io";
 
 /// Registers a test on one thread, in paused time.
-pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
-    F: Future<Output = Told> + 'static,
+    F: Future<Output = TestResult> + 'static,
 {
     Trial::test(format!("cluster_ledger::{name}"), move || {
         paused()?.block_on(run())
@@ -146,14 +145,14 @@ pub(super) fn holding(pairs: &[(u8, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> Told {
+pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> TestResult {
     if found == expected {
         return Ok(());
     }
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-pub(super) fn holds(what: bool, words: impl Debug) -> Told {
+pub(super) fn holds(what: bool, words: impl Debug) -> TestResult {
     if what {
         return Ok(());
     }

@@ -6,16 +6,16 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::catalog::Catalog;
 use tokio::time::{Instant, sleep};
 
-use super::support::{CLIENT, FollowedCluster, NETWORKS, Told, network, pod, same, trial};
+use super::support::{CLIENT, FollowedCluster, NETWORKS, TestResult, network, pod, same, test};
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure, StandInSettings};
 
 const STEPS: u64 = 150;
 const SEEDS: u64 = 40;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("nothing_goes_back_and_all_comes_right", many),
-        trial("the_same_again_is_the_same", twice),
+        test("nothing_goes_back_and_all_comes_right", many),
+        test("the_same_again_is_the_same", twice),
     ]
 }
 
@@ -32,7 +32,7 @@ impl SplitMix {
     }
 }
 
-async fn many() -> Told {
+async fn many() -> TestResult {
     for seed in 0..SEEDS {
         let history = ChaosRun::run(seed).await;
         history.map_err(|error| format!("seed {seed}: {}", error.message().unwrap_or("?")))?;
@@ -40,7 +40,7 @@ async fn many() -> Told {
     Ok(())
 }
 
-async fn twice() -> Told {
+async fn twice() -> TestResult {
     for seed in [3, 1_000] {
         let (one, other) = (ChaosRun::run(seed).await?, ChaosRun::run(seed).await?);
         same(&one, &other)?;
@@ -85,7 +85,7 @@ impl ChaosRun {
         Ok(history.log)
     }
 
-    async fn step(&mut self, number: u64) -> Told {
+    async fn step(&mut self, number: u64) -> TestResult {
         let name = format!("p{}", self.chance.below(12));
         let server = &self.followed.server;
         match self.chance.below(14) {
@@ -154,7 +154,7 @@ impl ChaosRun {
     }
 
     /// Checks that no object is older than when it was last seen.
-    fn look(&mut self) -> Told {
+    fn look(&mut self) -> TestResult {
         let catalog = self.followed.catalog();
         self.log.push(format!(
             "{} {}",
@@ -178,7 +178,7 @@ impl ChaosRun {
         Ok(())
     }
 
-    fn settled(&self) -> Told {
+    fn settled(&self) -> TestResult {
         let stored = self.followed.server.all("pods");
         let stored: BTreeMap<String, String> = stored
             .iter()

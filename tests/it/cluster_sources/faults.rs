@@ -7,7 +7,7 @@ use nadmit::{catalog::Existence, sources::KindState};
 use tokio::time::sleep;
 
 use super::support::{
-    CLIENT, FollowedCluster, Told, holds, network, node, pod, put, same, settled, trial,
+    CLIENT, FollowedCluster, TestResult, holds, network, node, pod, put, same, settled, test,
 };
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
@@ -15,25 +15,25 @@ const RESOURCE: &str = "network-attachment-definitions";
 /// The resource as counts and kinds name it.
 const QUALIFIED: &str = "network-attachment-definitions.k8s.cni.cncf.io";
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_watch_that_breaks_goes_on_where_it_was", dropped),
-        trial("a_place_that_is_lost_begins_a_new_list", compacted),
-        trial("an_outage_is_shown_and_makes_nothing_unready", outage),
-        trial(
+        test("a_watch_that_breaks_goes_on_where_it_was", dropped),
+        test("a_place_that_is_lost_begins_a_new_list", compacted),
+        test("an_outage_is_shown_and_makes_nothing_unready", outage),
+        test(
             "nothing_is_published_before_all_that_is_necessary_is_known",
             waits,
         ),
-        trial(
+        test(
             "a_kind_that_may_not_be_listed_is_unknown",
             forbidden_optional,
         ),
-        trial(
+        test(
             "a_necessary_kind_that_may_not_be_listed_keeps_it_unready",
             forbidden,
         ),
-        trial("a_404_of_somebody_else_is_no_missing_kind", stranger),
-        trial("a_silent_connection_is_taken_for_dead", silence),
+        test("a_404_of_somebody_else_is_no_missing_kind", stranger),
+        test("a_silent_connection_is_taken_for_dead", silence),
     ]
 }
 
@@ -56,7 +56,7 @@ fn watches(followed: &FollowedCluster, verb: &str) -> u64 {
     asked.get(&key).copied().unwrap_or_default()
 }
 
-async fn dropped() -> Told {
+async fn dropped() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
     for round in 0..5 {
@@ -69,7 +69,7 @@ async fn dropped() -> Told {
     same(&watches(&followed, "watch"), &6)
 }
 
-async fn compacted() -> Told {
+async fn compacted() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
     let broken: FaultAction = InjectedFailure::Unavailable.into();
@@ -88,7 +88,7 @@ async fn compacted() -> Told {
     holds("listed again", watches(&followed, "list") >= 2)
 }
 
-async fn outage() -> Told {
+async fn outage() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
     let broken: FaultAction = InjectedFailure::Connection.into();
@@ -123,7 +123,7 @@ async fn outage() -> Told {
     same(&followed.source.status().stale().count(), &0)
 }
 
-async fn waits() -> Told {
+async fn waits() -> TestResult {
     let server = server()?;
     let busy: FaultAction = InjectedFailure::TooManyRequests(2).into();
     server.fault(FaultRule::of("list", "pods", busy).times(3));
@@ -140,7 +140,7 @@ async fn waits() -> Told {
     same(&followed.catalog().pod_count(), &1)
 }
 
-async fn forbidden_optional() -> Told {
+async fn forbidden_optional() -> TestResult {
     let server = server()?;
     for resource in [
         "nodes",
@@ -179,7 +179,7 @@ async fn forbidden_optional() -> Told {
     )
 }
 
-async fn forbidden() -> Told {
+async fn forbidden() -> TestResult {
     let server = server()?;
     server.fault(FaultRule::of(
         "list",
@@ -202,7 +202,7 @@ async fn forbidden() -> Told {
     holds("a catalog", followed.source.is_synced())
 }
 
-async fn stranger() -> Told {
+async fn stranger() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     let page = crate::api_server::ApiStatus::new(404, "Whatever", "<html>nothing here</html>");
     let refused: FaultAction = InjectedFailure::Refused(page).into();
@@ -222,7 +222,7 @@ async fn stranger() -> Told {
 }
 
 /// A watch that hangs: neither an event nor its end ever arrives.
-async fn silence() -> Told {
+async fn silence() -> TestResult {
     let server = server()?;
     let hangs: FaultAction = InjectedFailure::Silence.into();
     server.fault(FaultRule::of("watch", RESOURCE, hangs).times(1));

@@ -8,27 +8,27 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::support::{
-    FollowedCluster, Told, holds, network, node, pod, pool, put, same, settled, trial,
+    FollowedCluster, TestResult, holds, network, node, pod, pool, put, same, settled, test,
 };
 use crate::api_server::{ApiServer, StandInSettings};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("what_is_there_is_known", known),
-        trial("long_lists_are_read_to_their_end", pages),
-        trial("what_comes_changes_and_goes_is_followed", followed),
-        trial(
+        test("what_is_there_is_known", known),
+        test("long_lists_are_read_to_their_end", pages),
+        test("what_comes_changes_and_goes_is_followed", followed),
+        test(
             "a_change_is_published_at_once_and_many_are_gathered",
             gathered,
         ),
-        trial("what_does_not_matter_is_no_new_catalog", silent),
-        trial("a_kind_that_appears_later_is_picked_up", later),
-        trial(
+        test("what_does_not_matter_is_no_new_catalog", silent),
+        test("a_kind_that_appears_later_is_picked_up", later),
+        test(
             "a_reservation_holds_while_its_pool_serves_its_namespace",
             reserved,
         ),
-        trial("errors_in_objects_are_remarks", remarks),
-        trial("it_ends_with_its_token", ends),
+        test("errors_in_objects_are_remarks", remarks),
+        test("it_ends_with_its_token", ends),
     ]
 }
 
@@ -73,7 +73,7 @@ fn furnished() -> Result<ApiServer, libtest_mimic::Failed> {
     Ok(server)
 }
 
-async fn reserved() -> Told {
+async fn reserved() -> TestResult {
     let server = furnished()?;
     let mut pool = pool("storage", "192.0.2.0/24");
     pool["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "db"}});
@@ -89,7 +89,7 @@ async fn reserved() -> Told {
     Ok(())
 }
 
-async fn known() -> Told {
+async fn known() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     let catalog = followed.catalog();
     let network = catalog.network("db", "a-net").ok_or("no network")?;
@@ -150,7 +150,7 @@ async fn known() -> Told {
     same(&(status.published, status.remarks.len()), &(1, 0))
 }
 
-async fn pages() -> Told {
+async fn pages() -> TestResult {
     let server = ApiServer::with(StandInSettings {
         page: 7,
         ..StandInSettings::default()
@@ -164,7 +164,7 @@ async fn pages() -> Told {
     same(&followed.kind("pods")?.objects, &100)
 }
 
-async fn followed() -> Told {
+async fn followed() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     followed
         .server
@@ -229,7 +229,7 @@ async fn followed() -> Told {
     same(&catalog.operator().is_none(), &true)
 }
 
-async fn gathered() -> Told {
+async fn gathered() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     settled().await;
     followed.put([pod("db", "first", "a-net")])?;
@@ -248,7 +248,7 @@ async fn gathered() -> Told {
     same(&followed.catalog().pod_count(), &502)
 }
 
-async fn silent() -> Told {
+async fn silent() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     settled().await;
     let before = followed.source.status();
@@ -271,7 +271,7 @@ async fn silent() -> Told {
     )
 }
 
-async fn later() -> Told {
+async fn later() -> TestResult {
     let server = furnished()?;
     let kinds = crate::api_server::installed();
     let resource = "network-attachment-definitions.k8s.cni.cncf.io";
@@ -311,7 +311,7 @@ async fn later() -> Told {
     same(&followed.catalog().network_names("db"), &vec!["listed"])
 }
 
-async fn remarks() -> Told {
+async fn remarks() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     followed.put([pool("broken", "192.0.2.0")])?;
     followed
@@ -347,7 +347,7 @@ async fn remarks() -> Told {
     )
 }
 
-async fn ends() -> Told {
+async fn ends() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     followed.cancel.cancel();
     settled().await;

@@ -7,25 +7,25 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::support::{
-    CLIENT, FollowedCluster, Told, holds, network, pod, pool, put, same, settled, trial,
+    CLIENT, FollowedCluster, TestResult, holds, network, pod, pool, put, same, settled, test,
 };
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
 const LAG: Duration = Duration::from_secs(5);
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("what_the_watch_does_not_know_yet_is_found", found),
-        trial("a_deletion_seen_live_is_not_undone", not_undone),
-        trial(
+        test("what_the_watch_does_not_know_yet_is_found", found),
+        test("a_deletion_seen_live_is_not_undone", not_undone),
+        test(
             "what_was_made_and_deleted_between_is_not_brought_back",
             between,
         ),
-        trial("a_pod_made_anew_has_its_new_uid", anew),
-        trial("a_watch_that_is_ahead_is_not_set_back", ahead),
-        trial("namespaces_pools_and_the_operator_are_looked_up", others),
-        trial("users_of_a_network_are_looked_up", users),
-        trial("what_the_api_server_does_not_tell_is_an_error", errors),
+        test("a_pod_made_anew_has_its_new_uid", anew),
+        test("a_watch_that_is_ahead_is_not_set_back", ahead),
+        test("namespaces_pools_and_the_operator_are_looked_up", others),
+        test("users_of_a_network_are_looked_up", users),
+        test("what_the_api_server_does_not_tell_is_an_error", errors),
     ]
 }
 
@@ -43,7 +43,7 @@ async fn lagging() -> Result<FollowedCluster, libtest_mimic::Failed> {
     Ok(followed)
 }
 
-async fn found() -> Told {
+async fn found() -> TestResult {
     let followed = lagging().await?;
     followed.put([network("db", "b-net", "p"), pod("db", "b", "b-net")])?;
     settled().await;
@@ -65,7 +65,7 @@ async fn found() -> Told {
     )
 }
 
-async fn not_undone() -> Told {
+async fn not_undone() -> TestResult {
     let followed = lagging().await?;
     followed.put([pod("db", "a", "other")])?;
     sleep(LAG / 2).await;
@@ -78,7 +78,7 @@ async fn not_undone() -> Told {
     Ok(())
 }
 
-async fn between() -> Told {
+async fn between() -> TestResult {
     let followed = lagging().await?;
     followed.put([pod("db", "brief", "a-net"), pod("db", "brief-2", "a-net")])?;
     sleep(LAG / 2).await;
@@ -97,7 +97,7 @@ async fn between() -> Told {
     same(&followed.catalog().pod_count(), &2)
 }
 
-async fn anew() -> Told {
+async fn anew() -> TestResult {
     let followed = lagging().await?;
     let uid = |followed: &FollowedCluster| {
         let catalog = followed.catalog();
@@ -118,7 +118,7 @@ async fn anew() -> Told {
 }
 
 /// The response takes so long that the watch has delivered later changes.
-async fn ahead() -> Told {
+async fn ahead() -> TestResult {
     let server = ApiServer::new();
     put(&server, [pod("db", "a", "first")])?;
     let followed = FollowedCluster::synced(server).await?;
@@ -137,7 +137,7 @@ async fn ahead() -> Told {
     same(&followed.networks_of("db", "a"), &Some("second".to_owned()))
 }
 
-async fn others() -> Told {
+async fn others() -> TestResult {
     let followed = lagging().await?;
     followed
         .server
@@ -186,7 +186,7 @@ async fn others() -> Told {
     holds("no operator", followed.catalog().operator().is_none())
 }
 
-async fn users() -> Told {
+async fn users() -> TestResult {
     let followed = lagging().await?;
     let users = |followed: &FollowedCluster| {
         let catalog = followed.catalog();
@@ -220,7 +220,7 @@ async fn users() -> Told {
     same(&users(&followed), &Vec::new())
 }
 
-async fn errors() -> Told {
+async fn errors() -> TestResult {
     let followed = lagging().await?;
     // A transient error is retried.
     let broken: FaultAction = InjectedFailure::Internal.into();

@@ -29,7 +29,7 @@ use nadmit::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Told, holds, same};
+use super::support::{TestResult, holds, same};
 
 const NETWORKS: usize = 10_000;
 /// With networks, and as many without.
@@ -39,23 +39,23 @@ const PAGE: usize = 500;
 /// In MiB.
 const MAX_MIB: u64 = 200;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     // Ignored because it measures the process, and so has to run alone.
-    let trial = Trial::test(
+    let test = Trial::test(
         "cluster_sources::a_large_cluster_takes_little_memory",
         large,
     );
-    vec![trial.with_ignored_flag(true)]
+    vec![test.with_ignored_flag(true)]
 }
 
-fn large() -> Told {
+fn large() -> TestResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(measured())
 }
 
-async fn measured() -> Told {
+async fn measured() -> TestResult {
     let catalog = Arc::new(ArcSwapOption::empty());
     let large = LargeCluster::default();
     let client = kube::Client::new(large.clone(), "default");

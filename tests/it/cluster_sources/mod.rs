@@ -9,13 +9,13 @@ mod support;
 
 use libtest_mimic::Trial;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [
-        follow::trials(),
-        faults::trials(),
-        live_reads::trials(),
-        chaos::trials(),
-        memory::trials(),
+        follow::tests(),
+        faults::tests(),
+        live_reads::tests(),
+        chaos::tests(),
+        memory::tests(),
     ]
     .into_iter()
     .flatten()

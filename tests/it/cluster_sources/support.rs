@@ -13,16 +13,15 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::api_server::ApiServer;
-
-pub(super) type Told = Result<(), Failed>;
+pub(super) use crate::support::TestResult;
 
 /// The source's client name in the stand-in.
 pub(super) const CLIENT: &str = "nadmit";
 
 /// Registers a test on one thread, in paused time.
-pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
-    F: Future<Output = Told> + 'static,
+    F: Future<Output = TestResult> + 'static,
 {
     Trial::test(format!("cluster_sources::{name}"), move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -33,14 +32,14 @@ where
     })
 }
 
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Told {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
     if found == expected {
         return Ok(());
     }
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-pub(super) fn holds(what: &str, holds: bool) -> Told {
+pub(super) fn holds(what: &str, holds: bool) -> TestResult {
     if holds { Ok(()) } else { Err(what.into()) }
 }
 
@@ -84,12 +83,12 @@ impl FollowedCluster {
     }
 
     /// Stores objects without the source's knowledge.
-    pub(super) fn put(&self, objects: impl IntoIterator<Item = Value>) -> Told {
+    pub(super) fn put(&self, objects: impl IntoIterator<Item = Value>) -> TestResult {
         put(&self.server, objects)
     }
 
     /// Deletes an object at once by its path: `pods`, `db`, `a`.
-    pub(super) async fn delete(&self, path: &str) -> Told {
+    pub(super) async fn delete(&self, path: &str) -> TestResult {
         let request = http::Request::delete(format!("{path}?gracePeriodSeconds=0"));
         let client = self.server.client();
         client.request_text(request.body(Vec::new())?).await?;
@@ -111,7 +110,7 @@ impl FollowedCluster {
     }
 }
 
-pub(super) fn put(server: &ApiServer, objects: impl IntoIterator<Item = Value>) -> Told {
+pub(super) fn put(server: &ApiServer, objects: impl IntoIterator<Item = Value>) -> TestResult {
     for object in objects {
         holds("a kind that is not served", server.put(object))?;
     }

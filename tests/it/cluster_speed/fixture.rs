@@ -23,7 +23,8 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::api_server::{ApiServer, FaultAction, Rule, Webhook, posting};
+use crate::api_server::{ApiServer, FaultAction, FaultRule, Webhook, posting};
+use crate::support::TestResult;
 
 const REPLICAS: usize = 2;
 
@@ -34,7 +35,7 @@ pub(super) struct SpeedFixture {
 }
 
 /// Runs a test on one thread, in time that is paused during computations.
-pub(super) fn paused(case: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+pub(super) fn paused(case: impl Future<Output = TestResult>) -> TestResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -92,7 +93,7 @@ impl SpeedFixture {
         }
         fixture.register(&routers);
         for verb in ["create", "update", "delete"] {
-            fixture.server.fault(Rule::of(
+            fixture.server.fault(FaultRule::of(
                 verb,
                 "*",
                 FaultAction::slow(Duration::ZERO, write),
@@ -130,7 +131,7 @@ impl SpeedFixture {
         sleep(Duration::from_secs(2)).await;
     }
 
-    pub(super) async fn create(&self, name: &str, networks: Option<&str>) -> Result<(), Failed> {
+    pub(super) async fn create(&self, name: &str, networks: Option<&str>) -> TestResult {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": "db",
@@ -144,7 +145,7 @@ impl SpeedFixture {
     }
 
     /// Binds a pod as the scheduler does.
-    pub(super) async fn bind(&self, name: &str, node: &str) -> Result<(), Failed> {
+    pub(super) async fn bind(&self, name: &str, node: &str) -> TestResult {
         let uid = self.server.stored("pods", "db", name);
         let uid = uid.map(|pod| pod["metadata"]["uid"].clone());
         let binding = json!({

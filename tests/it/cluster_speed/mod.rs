@@ -10,6 +10,7 @@ use libtest_mimic::{Failed, Trial};
 use tokio::time::Instant;
 
 use self::fixture::SpeedFixture;
+use crate::support::TestResult;
 
 /// The API server's time for a write.
 const WRITE_LATENCY: Duration = Duration::from_millis(2);
@@ -18,7 +19,7 @@ const PODS: usize = 1000;
 /// The maximum number of writes per allocation in the burst, in tenths.
 const MAX_WRITES_TENTHS: u64 = 12;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("cluster_speed::a_bind_waits_for_one_write_more", || {
             fixture::paused(one())
@@ -31,7 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Measures a binding without a pool's network, and with one.
-async fn one() -> Result<(), Failed> {
+async fn one() -> TestResult {
     let fixture = SpeedFixture::start("10.0.0.0/22", WRITE_LATENCY).await?;
     let mut took = Vec::new();
     for networks in ["plain-net", "storage-net"] {
@@ -51,7 +52,7 @@ async fn one() -> Result<(), Failed> {
 }
 
 /// Creates as many pods at once as there are addresses, through two replicas.
-async fn burst() -> Result<(), Failed> {
+async fn burst() -> TestResult {
     // 1024 addresses without the first and the last, and 22 exclusions.
     let fixture = SpeedFixture::start("10.0.0.0/22", WRITE_LATENCY).await?;
     let names: Vec<String> = (0..PODS).map(|number| format!("pod-{number}")).collect();

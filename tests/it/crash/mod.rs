@@ -27,6 +27,7 @@ use self::{
     protocol::{CrashRng, WriterReport},
     verify::KnownRecords,
 };
+use crate::support::TestResult;
 
 const LEDGER: &str = "allocations.redb";
 const VERSION_FILE: &str = "allocations.version";
@@ -35,7 +36,7 @@ const DEFAULT_CRASHES: u64 = 12;
 /// The time limit for a child's start on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::test(
         "crash::a_killed_ledger_has_what_it_answered",
         killed,
@@ -49,7 +50,7 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-fn killed() -> Result<(), Failed> {
+fn killed() -> TestResult {
     let folder = tempfile::tempdir()?;
     let mut random = CrashRng(number("NADMIT_CRASH_SEED", 1));
     let rounds = number("NADMIT_CRASHES", DEFAULT_CRASHES);

@@ -17,6 +17,7 @@ use super::{
     registered::list,
 };
 use crate::api_server::{FaultAction, InjectedFailure, ResourceRequest};
+use crate::support::TestResult;
 
 /// Permissions that are granted, but not used in `lifecycle`.
 const UNUSED_IN_LIFECYCLE: &[(&str, &str)] = &[(
@@ -28,7 +29,7 @@ const VERBS: [&str; 7] = [
     "get", "list", "watch", "create", "update", "patch", "delete",
 ];
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("deploy::access::is_what_nadmit_does", exact),
         Trial::test("deploy::access::is_no_more_than_it_says", narrow),
@@ -158,7 +159,7 @@ pub(super) fn guard(
     }
 }
 
-fn exact() -> Result<(), Failed> {
+fn exact() -> TestResult {
     let grants = grants("base/access.yaml")?;
     let used = Arc::new(Mutex::new(GrantUsage::default()));
     run_lifecycle(|user| guard(grants.clone(), user, Arc::clone(&used)))?;
@@ -177,7 +178,7 @@ fn exact() -> Result<(), Failed> {
 }
 
 /// No wildcard, no privilege escalation, and no access to other Secrets.
-fn narrow() -> Result<(), Failed> {
+fn narrow() -> TestResult {
     let mut all = grants("base/access.yaml")?;
     all.extend(grants("overlays/self-managed/access.yaml")?);
     for grant in all {
@@ -201,7 +202,7 @@ fn narrow() -> Result<(), Failed> {
 }
 
 /// The table in docs/operating-in-a-cluster.md has the same permissions.
-fn documented() -> Result<(), Failed> {
+fn documented() -> TestResult {
     let page = Path::new(ROOT).join("docs/operating-in-a-cluster.md");
     let page = fs::read_to_string(page)?;
     let section = page.split("## What it may do").nth(1).unwrap_or_default();
@@ -238,7 +239,7 @@ fn documented() -> Result<(), Failed> {
 
 /// Users who may view or edit a namespace may do so with its reservations, and with no other kind
 /// of nadmit's.
-fn of_users() -> Result<(), Failed> {
+fn of_users() -> TestResult {
     let roles = of_file("base/user-roles.yaml")?;
     let mut found = BTreeSet::new();
     for role in &roles {
@@ -277,7 +278,7 @@ fn of_users() -> Result<(), Failed> {
     Ok(())
 }
 
-fn certificates() -> Result<(), Failed> {
+fn certificates() -> TestResult {
     let lines = grants("overlays/self-managed/access.yaml")?
         .into_iter()
         .map(|grant| {

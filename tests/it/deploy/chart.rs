@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, fs};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{
     objects::{CERTIFICATE_SOURCES, by_name, kustomized, missing, path, run, templated},
     unless,
 };
+use crate::support::TestResult;
 
 /// Labels and annotations that helm adds to every object.
 const HELM_METADATA: [&str; 3] = [
@@ -18,15 +19,15 @@ const HELM_METADATA: [&str; 3] = [
 ];
 const POLICY: &str = "helm.sh/resource-policy";
 
-pub(super) fn trials() -> Vec<Trial> {
-    let mut trials: Vec<Trial> = CERTIFICATE_SOURCES
+pub(super) fn tests() -> Vec<Trial> {
+    let mut tests: Vec<Trial> = CERTIFICATE_SOURCES
         .into_iter()
         .map(|(overlay, way)| {
             let name = format!("chart::is_the_overlay_{overlay}");
             unless(missing(true), &name, move || same_objects(overlay, way))
         })
         .collect();
-    trials.extend([
+    tests.extend([
         unless(missing(true), "chart::denies_as_the_component", denying),
         unless(missing(true), "chart::is_clean", clean),
         unless(
@@ -39,10 +40,10 @@ pub(super) fn trials() -> Vec<Trial> {
         unless(missing(true), "chart::takes_what_nadmit_makes", made),
         Trial::test("deploy::chart::copies_are_current", copies),
     ]);
-    trials
+    tests
 }
 
-fn same_objects(overlay: &str, way: &str) -> Result<(), Failed> {
+fn same_objects(overlay: &str, way: &str) -> TestResult {
     let overlay = format!("overlays/{overlay}");
     let applied = kustomized(&["crds", &overlay], &["components/monitoring"])?;
     let certificates = format!("--set=certificates={way}");
@@ -53,7 +54,7 @@ fn same_objects(overlay: &str, way: &str) -> Result<(), Failed> {
 }
 
 /// Mode deny, failing closed.
-fn denying() -> Result<(), Failed> {
+fn denying() -> TestResult {
     let mut applied = kustomized(
         &["crds", "overlays/self-managed"],
         &["components/fail-closed"],
@@ -77,7 +78,7 @@ fn is_made(object: &Value) -> bool {
 }
 
 /// Uninstalling the release deletes everything that nadmit has created, except its kinds.
-fn made() -> Result<(), Failed> {
+fn made() -> TestResult {
     for (_, way) in CERTIFICATE_SOURCES {
         let all = templated(&[&format!("--set=certificates={way}")])?;
         let made: Vec<&Value> = all.iter().filter(|object| is_made(object)).collect();
@@ -94,7 +95,7 @@ fn made() -> Result<(), Failed> {
     Ok(())
 }
 
-fn same(applied: Vec<Value>, mut templated: Vec<Value>) -> Result<(), Failed> {
+fn same(applied: Vec<Value>, mut templated: Vec<Value>) -> TestResult {
     templated.retain(|object| !is_made(object));
     let [applied, templated] = [by_name(applied)?, by_name(templated)?];
     let names: BTreeSet<&String> = applied.keys().chain(templated.keys()).collect();
@@ -158,11 +159,11 @@ fn evened(value: Value) -> Value {
     }
 }
 
-fn clean() -> Result<(), Failed> {
+fn clean() -> TestResult {
     run("helm", &["lint", "--strict", "deploy/helm/nadmit"]).map(drop)
 }
 
-fn refused() -> Result<(), Failed> {
+fn refused() -> TestResult {
     for value in [
         "mode=loud",
         "failClosed=maybe",
@@ -183,7 +184,7 @@ fn refused() -> Result<(), Failed> {
 }
 
 /// In a namespace of another name nothing refers to the default one.
-fn elsewhere() -> Result<(), Failed> {
+fn elsewhere() -> TestResult {
     let arguments = [
         "template",
         "nadmit",
@@ -217,7 +218,7 @@ fn elsewhere() -> Result<(), Failed> {
 }
 
 /// Uninstalling the release keeps all allocations.
-fn kept() -> Result<(), Failed> {
+fn kept() -> TestResult {
     let all = templated(&[])?;
     let kinds = all
         .iter()
@@ -231,7 +232,7 @@ fn kept() -> Result<(), Failed> {
 
 /// Files that a chart cannot read from elsewhere, and that kustomize may not generate, are copied
 /// into it.
-fn copies() -> Result<(), Failed> {
+fn copies() -> TestResult {
     let mut wanted = Vec::new();
     for crd in &nadmit::api::crds() {
         let name = crd.metadata.name.as_deref().unwrap_or_default();

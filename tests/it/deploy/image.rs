@@ -16,13 +16,14 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 
 use super::{objects::ROOT, unless};
+use crate::support::TestResult;
 
 /// The time limit of any wait on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The user of the image.
 const USER: &str = "--userspec=65532:65532";
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         unless(missing(), "image::serves_alone_in_its_root", serves),
         Trial::test("deploy::image::has_no_other_user", user),
@@ -99,7 +100,7 @@ impl Drop for ImageRoot {
     }
 }
 
-fn serves() -> Result<(), Failed> {
+fn serves() -> TestResult {
     let mut root = ImageRoot::build()?;
     let version = root.nadmit(&[]).arg("--version").output()?;
     let version = String::from_utf8(version.stdout)?;
@@ -172,7 +173,7 @@ fn of_dockerfile(line: &str) -> Result<Vec<(String, String)>, Failed> {
 }
 
 /// Dockerfile, Deployment and this test name the same user.
-fn user() -> Result<(), Failed> {
+fn user() -> TestResult {
     let text = fs::read_to_string(Path::new(ROOT).join("Dockerfile"))?;
     let user = text.lines().find_map(|line| line.strip_prefix("USER "));
     assert_eq!(

@@ -31,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::registered::hooks;
-use crate::api_server::{ApiServer, Asked, FaultAction, Webhook, posting};
+use crate::api_server::{ApiServer, FaultAction, ResourceRequest, Webhook, posting};
+use crate::support::TestResult;
 
 /// nadmit's ServiceAccount.
 const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
@@ -74,9 +75,9 @@ struct DeployedCluster {
 }
 
 /// Runs through everything; `guard` sees every request of nadmit's first.
-pub(super) fn run_lifecycle<G>(guard: impl FnOnce(&'static str) -> G) -> Result<(), Failed>
+pub(super) fn run_lifecycle<G>(guard: impl FnOnce(&'static str) -> G) -> TestResult
 where
-    G: Fn(&Asked) -> Option<FaultAction> + Send + Sync + 'static,
+    G: Fn(&ResourceRequest) -> Option<FaultAction> + Send + Sync + 'static,
 {
     let guard = guard(NADMIT);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -142,7 +143,7 @@ impl DeployedCluster {
     }
 
     /// Registers a replica as the target of the webhooks, as deploy/ does.
-    fn register(&self, router: &Router) -> Result<(), Failed> {
+    fn register(&self, router: &Router) -> TestResult {
         for hook in hooks()? {
             let (name, failing) = (hook.name(), hook.config["failurePolicy"].clone());
             let webhook = match hook.mutating {
@@ -182,7 +183,7 @@ impl DeployedCluster {
         Err(format!("{method} {path}: {status} {}", body["message"]).into())
     }
 
-    async fn pod(&self, name: &str, network: &str) -> Result<(), Failed> {
+    async fn pod(&self, name: &str, network: &str) -> TestResult {
         let pod = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": "db", "annotations": {NETWORKS: network}},
             "spec": {"containers": [{"name": "c", "image": "i"}]}});
@@ -191,7 +192,7 @@ impl DeployedCluster {
         Ok(())
     }
 
-    async fn bind(&self, name: &str, node: &str) -> Result<(), Failed> {
+    async fn bind(&self, name: &str, node: &str) -> TestResult {
         let binding = json!({"apiVersion": "v1", "kind": "Binding",
             "metadata": {"name": name, "namespace": "db"},
             "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
@@ -201,7 +202,7 @@ impl DeployedCluster {
         Ok(())
     }
 
-    async fn delete(&self, path: &str) -> Result<(), Failed> {
+    async fn delete(&self, path: &str) -> TestResult {
         let now = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
         self.ask("DELETE", path, &now).await.map(drop)
     }
@@ -220,7 +221,7 @@ impl DeployedCluster {
         self.held().iter().any(|held| held == address)
     }
 
-    async fn live(&self) -> Result<(), Failed> {
+    async fn live(&self) -> TestResult {
         let (router, first, stop) = self.start("nadmit-0");
         let (_, _second, _) = self.start("nadmit-1");
         seconds(20).await;

@@ -16,18 +16,19 @@ mod schemas;
 mod settings;
 mod webhook_config;
 
+use crate::support::TestResult;
 use libtest_mimic::Trial;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [
-        access::trials(),
-        chart::trials(),
-        image::trials(),
-        webhook_config::trials(),
-        protection::trials(),
-        registration::trials(),
-        schemas::trials(),
-        settings::trials(),
+        access::tests(),
+        chart::tests(),
+        image::tests(),
+        webhook_config::tests(),
+        protection::tests(),
+        registration::tests(),
+        schemas::tests(),
+        settings::tests(),
     ]
     .into_iter()
     .flatten()
@@ -38,7 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn unless(
     missing: Option<&str>,
     name: &str,
-    run: impl FnOnce() -> Result<(), libtest_mimic::Failed> + Send + 'static,
+    run: impl FnOnce() -> TestResult + Send + 'static,
 ) -> Trial {
     match missing {
         None => Trial::test(format!("deploy::{name}"), run),

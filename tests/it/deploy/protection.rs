@@ -1,18 +1,19 @@
 //! Records are written only by nadmit, not by other users with permission to write them.
 
 use cel::parser::Parser;
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use nadmit::rules::Policy;
 use serde_json::{Value, json};
 
 use super::objects::{of_file, one};
 use crate::match_conditions::evaluate;
+use crate::support::TestResult;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![Trial::test("deploy::records_are_nadmit_s_alone", alone)]
 }
 
-fn alone() -> Result<(), Failed> {
+fn alone() -> TestResult {
     let objects = of_file("base/protection.yaml")?;
     let policy = one(&objects, "ValidatingAdmissionPolicy")?;
     let rule = &policy["spec"]["matchConstraints"]["resourceRules"];

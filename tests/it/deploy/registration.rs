@@ -17,8 +17,9 @@ use super::{
     registered::{RegisteredWebhook, hooks},
 };
 use crate::match_conditions::{looked_at, pods, variants};
+use crate::support::TestResult;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::test(
             "deploy::webhooks::captured_reviews_go_where_they_belong",
@@ -53,7 +54,7 @@ pub(super) fn asked(hooks: &[RegisteredWebhook], request: &Value) -> Result<Vec<
 }
 
 /// Reviews that an API server once sent. Both webhooks of a pod match alike.
-fn captured() -> Result<(), Failed> {
+fn captured() -> TestResult {
     const PODS: &[&str] = &["mutate pods.nadmit.io", "validate pods.nadmit.io"];
     const BINDINGS: &[&str] = &["mutate bindings.nadmit.io", "validate bindings.nadmit.io"];
     const STATUS: &[&str] = &["validate pods.nadmit.io"];
@@ -109,7 +110,7 @@ fn changed(object: &Value, old: &Value) -> bool {
 
 /// Everything that the rules judge, or a patch would change, is reviewed; and requests that are not
 /// reviewed do not differ in anything relevant to nadmit.
-fn no_hole() -> Result<(), Failed> {
+fn no_hole() -> TestResult {
     const OWN: [&str; 3] = [
         annotations::REQUESTED_NETWORKS,
         annotations::REQUESTED_DEFAULT_NETWORK,
@@ -198,7 +199,7 @@ pub(super) fn request(
     })
 }
 
-fn workloads() -> Result<(), Failed> {
+fn workloads() -> TestResult {
     let hooks = hooks()?;
     let ask = |request: &Value| Ok::<_, Failed>(!asked(&hooks, request)?.is_empty());
     for kind in KINDS {
@@ -249,7 +250,7 @@ fn workloads() -> Result<(), Failed> {
 }
 
 /// One object of each kind that rules judge, except pods and workloads.
-fn kinds() -> Result<(), Failed> {
+fn kinds() -> TestResult {
     let hooks = hooks()?;
     let object = json!({"metadata": {"name": "whereabouts-config"}, "spec": {}});
     for (group, resource, version, operations) in [

@@ -16,7 +16,7 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ use super::{
     objects::{CERTIFICATE_SOURCES, kustomized, missing, of_folder},
     unless,
 };
+use crate::support::TestResult;
 
 /// Kinds of other projects, with the members used here (cert-manager 1.x, Prometheus operator 0.x).
 const FOREIGN: &[(&str, &[&str])] = &[
@@ -56,26 +57,26 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("monitoring.coreos.com/v1 PrometheusRule", &["groups"]),
 ];
 
-pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = vec![Trial::test("deploy::schemas::files", || {
+pub(super) fn tests() -> Vec<Trial> {
+    let mut tests = vec![Trial::test("deploy::schemas::files", || {
         let mut all = of_folder("base")?;
         for folder in ["crds", "components/monitoring"] {
             all.extend(of_folder(folder)?);
         }
         strict(&all)
     })];
-    trials.extend(CERTIFICATE_SOURCES.into_iter().map(|(overlay, _)| {
+    tests.extend(CERTIFICATE_SOURCES.into_iter().map(|(overlay, _)| {
         unless(missing(false), &format!("schemas::{overlay}"), move || {
             let overlay = format!("overlays/{overlay}");
             let parts = ["components/monitoring", "components/fail-closed"];
             strict(&kustomized(&["crds", &overlay], &parts)?)
         })
     }));
-    trials.push(Trial::test("deploy::schemas::find_mistakes", mistakes));
-    trials
+    tests.push(Trial::test("deploy::schemas::find_mistakes", mistakes));
+    tests
 }
 
-fn strict(objects: &[Value]) -> Result<(), Failed> {
+fn strict(objects: &[Value]) -> TestResult {
     let wrong: Vec<String> = objects.iter().flat_map(faults).collect();
     if wrong.is_empty() && !objects.is_empty() {
         return Ok(());
@@ -190,7 +191,7 @@ fn members(path: &str, value: &Value, known: &[&str], found: &mut Vec<String>) {
 }
 
 /// The check itself finds what kubectl's validation would find: a misspelled or misplaced member.
-fn mistakes() -> Result<(), Failed> {
+fn mistakes() -> TestResult {
     let all = of_folder("base")?;
     let deployment = super::objects::one(&all, "Deployment")?;
     let changes: [(&str, &str); 3] = [

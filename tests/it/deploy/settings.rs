@@ -11,9 +11,10 @@ use super::{
     registered::list,
     unless,
 };
+use crate::support::TestResult;
 
-pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = vec![
+pub(super) fn tests() -> Vec<Trial> {
+    let mut tests = vec![
         Trial::test("deploy::settings::base", || settings(&of_folder("base")?)),
         Trial::test("deploy::settings::the_crds_are_apart", crds_apart),
         Trial::test("deploy::settings::the_pod_is_hardened", || {
@@ -23,7 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
     for (overlay, _) in CERTIFICATE_SOURCES {
         let of = move || kustomized(&[&format!("overlays/{overlay}")], &[]);
         let no_kubectl = missing(false);
-        trials.extend([
+        tests.extend([
             unless(no_kubectl, &format!("settings::{overlay}"), move || {
                 settings(&of()?)
             }),
@@ -39,7 +40,7 @@ pub(super) fn trials() -> Vec<Trial> {
             ),
         ]);
     }
-    trials
+    tests
 }
 
 /// Returns the help of `nadmit serve`.
@@ -56,7 +57,7 @@ fn knows(help: &str, word: &str) -> bool {
 }
 
 /// nadmit.yaml parses and denies nothing yet, and the schedule parses.
-fn settings(all: &[Value]) -> Result<(), Failed> {
+fn settings(all: &[Value]) -> TestResult {
     let config = all
         .iter()
         .find(|object| object["metadata"]["name"] == "nadmit-config");
@@ -72,7 +73,7 @@ fn settings(all: &[Value]) -> Result<(), Failed> {
 }
 
 /// Each argument and variable exists in `nadmit serve`.
-fn arguments(all: &[Value]) -> Result<(), Failed> {
+fn arguments(all: &[Value]) -> TestResult {
     let help = help()?;
     let container = &one(all, "Deployment")?["spec"]["template"]["spec"]["containers"][0];
     for argument in list(&container["args"]) {
@@ -92,7 +93,7 @@ fn arguments(all: &[Value]) -> Result<(), Failed> {
 }
 
 /// The pod fits the restricted Pod Security Standard, which the namespace enforces.
-fn hardened(all: &[Value]) -> Result<(), Failed> {
+fn hardened(all: &[Value]) -> TestResult {
     let labels = &one(all, "Namespace")?["metadata"]["labels"];
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
     let pod = &one(all, "Deployment")?["spec"]["template"]["spec"];
@@ -121,7 +122,7 @@ fn hardened(all: &[Value]) -> Result<(), Failed> {
 }
 
 /// Deleting an overlay deletes no allocation.
-fn crds_apart() -> Result<(), Failed> {
+fn crds_apart() -> TestResult {
     for folder in [
         "base",
         "overlays/self-managed",

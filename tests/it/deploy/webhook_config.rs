@@ -1,6 +1,6 @@
 //! The webhooks' settings: only requests that need nadmit wait for it, and none forever.
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use nadmit::{network::annotations, rules::Policy};
 use serde_json::{Value, json};
 
@@ -9,8 +9,9 @@ use super::{
     registered::{hooks, list},
     registration::{asked, request},
 };
+use crate::support::TestResult;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("deploy::webhooks::nadmit_does_not_call_itself", itself),
         Trial::test(
@@ -23,7 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// nadmit's own writes are not reviewed by it.
-fn itself() -> Result<(), Failed> {
+fn itself() -> TestResult {
     let hooks = hooks()?;
     for hook in &hooks {
         for rule in list(&hook.config["rules"]) {
@@ -64,7 +65,7 @@ fn itself() -> Result<(), Failed> {
     Ok(())
 }
 
-fn namespaces() -> Result<(), Failed> {
+fn namespaces() -> TestResult {
     let hooks = hooks()?;
     let pod = json!({"metadata": {"name": "a", "annotations": {annotations::NETWORKS: "a"}}});
     let mut bound = request(
@@ -101,7 +102,7 @@ fn namespaces() -> Result<(), Failed> {
 }
 
 /// Nothing fails closed except nadmit's own kinds and, if configured, pods with networks.
-fn failing() -> Result<(), Failed> {
+fn failing() -> TestResult {
     let patch = of_file("components/fail-closed/webhooks.yaml")?;
     let patch: json_patch::Patch = serde_json::from_value(patch[0].clone())?;
     let base = of_folder("base")?;
@@ -139,7 +140,7 @@ fn failing() -> Result<(), Failed> {
     Ok(())
 }
 
-fn service() -> Result<(), Failed> {
+fn service() -> TestResult {
     let base = of_folder("base")?;
     let (service, deployment) = (one(&base, "Service")?, one(&base, "Deployment")?);
     let template = &deployment["spec"]["template"];

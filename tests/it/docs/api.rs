@@ -3,6 +3,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
+use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 use nadmit::api;
 use serde_json::Value;
@@ -14,11 +15,11 @@ This page is made from the definitions of the kinds (`src/api`, `nadmit crds`). 
 `nadmit check`: [rules.md](rules.md). What a pool means: [pools.md](pools.md).
 ";
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![Trial::test("docs::api_page_is_current", current)]
 }
 
-fn current() -> Result<(), Failed> {
+fn current() -> TestResult {
     let path = Path::new(super::ROOT).join("docs/api.md");
     let page = page()?;
     if std::env::var_os("NADMIT_UPDATE").is_some() {
@@ -43,7 +44,7 @@ fn page() -> Result<String, Failed> {
 }
 
 /// Writes the section of a kind.
-fn section(page: &mut String, crd: &Value) -> Result<(), Failed> {
+fn section(page: &mut String, crd: &Value) -> TestResult {
     let spec = &crd["spec"];
     let version = &spec["versions"][0];
     let schema = &version["schema"]["openAPIV3Schema"];
@@ -79,7 +80,7 @@ fn section(page: &mut String, crd: &Value) -> Result<(), Failed> {
 }
 
 /// Writes the columns of `kubectl get`.
-fn columns(page: &mut String, columns: &Value) -> Result<(), Failed> {
+fn columns(page: &mut String, columns: &Value) -> TestResult {
     let of = |wide: bool| {
         let found = list(columns).filter(|column| (column["priority"] == 1) == wide);
         let names: Vec<&str> = found.map(|column| text(&column["name"])).collect();
@@ -100,7 +101,7 @@ fn walk<'a>(
     schema: &'a Value,
     required: bool,
     rules: &mut Vec<(String, &'a str)>,
-) -> Result<(), Failed> {
+) -> TestResult {
     for rule in list(&schema["x-kubernetes-validations"]) {
         rules.push((at.to_owned(), text(&rule["message"])));
     }

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use super::{ROOT, below};
+use crate::support::TestResult;
 
 /// Sources of the names of tests, of unit tests, and of cases.
 const SOURCES: [(&str, &[&str]); 3] = [
@@ -13,14 +14,14 @@ const SOURCES: [(&str, &[&str]); 3] = [
     ("tests/conformance/cases", &["yaml"]),
 ];
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![Trial::test(
         "docs::security::tests_that_are_named_exist",
         named_exist,
     )]
 }
 
-fn named_exist() -> Result<(), Failed> {
+fn named_exist() -> TestResult {
     let page = fs::read_to_string(Path::new(ROOT).join("docs/security.md"))?;
     let names: Vec<&str> = page.lines().filter_map(last_cell).flat_map(spans).collect();
     if names.len() < 100 {

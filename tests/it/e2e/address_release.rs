@@ -11,8 +11,9 @@ use super::{
     shared::{self, installed},
 };
 use crate::api_server::RealServer;
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("what_is_recorded_is_what_a_bound_pod_says", bound),
     (
         "a_deleted_pods_address_is_free_after_its_quarantine",
@@ -24,7 +25,7 @@ pub(super) const TRIALS: &[NamedTest] = &[
 ];
 
 /// Creates pods with the network and binds them.
-fn make(cluster: &E2eCluster, namespace: &str, names: &[&str]) -> Result<(), Failed> {
+fn make(cluster: &E2eCluster, namespace: &str, names: &[&str]) -> TestResult {
     for name in names {
         cluster.done(&["create", "-f", "-"], &pod(name, namespace, "storage"))?;
         cluster.bind(namespace, name)?;
@@ -32,7 +33,7 @@ fn make(cluster: &E2eCluster, namespace: &str, names: &[&str]) -> Result<(), Fai
     Ok(())
 }
 
-fn bound() -> Result<(), Failed> {
+fn bound() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("bound", "192.0.2.112/28", &[])?;
@@ -53,7 +54,7 @@ fn bound() -> Result<(), Failed> {
     Ok(())
 }
 
-fn deleted() -> Result<(), Failed> {
+fn deleted() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("deleted", "192.0.2.128/28", &[])?;
@@ -84,7 +85,7 @@ fn deleted() -> Result<(), Failed> {
     }
 }
 
-fn evicted() -> Result<(), Failed> {
+fn evicted() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("evicted", "192.0.2.144/28", &[])?;
@@ -102,7 +103,7 @@ fn evicted() -> Result<(), Failed> {
 }
 
 /// No namespace controller runs here: this test does its work under its identity, networks first.
-fn namespace() -> Result<(), Failed> {
+fn namespace() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("ended", "192.0.2.160/28", &[])?;
@@ -140,7 +141,7 @@ fn namespace() -> Result<(), Failed> {
 }
 
 /// Runs on a server of its own, because other tests' calls would count.
-fn calls() -> Result<(), Failed> {
+fn calls() -> TestResult {
     let installed = shared::Installed::new()?;
     let (cluster, nadmit) = (&installed.cluster, &installed.nadmit);
     cluster.stage("calls", "192.0.2.0/24", &[])?;

@@ -10,8 +10,9 @@ use super::{
     shared::installed,
 };
 use crate::api_server::RealServer;
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("applied_twice_by_kubectl_is_no_change", by_client),
     ("applied_twice_by_the_server_is_no_conflict", by_server),
     ("a_dry_run_leaves_no_allocation", dry_run),
@@ -21,11 +22,11 @@ pub(super) const TRIALS: &[NamedTest] = &[
     ),
 ];
 
-fn by_client() -> Result<(), Failed> {
+fn by_client() -> TestResult {
     applied("apply-client", "192.0.2.48/28", &["apply", "-f", "-"])
 }
 
-fn by_server() -> Result<(), Failed> {
+fn by_server() -> TestResult {
     applied(
         "apply-server",
         "192.0.2.64/28",
@@ -34,7 +35,7 @@ fn by_server() -> Result<(), Failed> {
 }
 
 /// Applies a manifest before and after addresses were injected.
-fn applied(namespace: &str, range: &str, apply: &[&str]) -> Result<(), Failed> {
+fn applied(namespace: &str, range: &str, apply: &[&str]) -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage(namespace, range, &[])?;
@@ -79,7 +80,7 @@ fn applied(namespace: &str, range: &str, apply: &[&str]) -> Result<(), Failed> {
     }
 }
 
-fn dry_run() -> Result<(), Failed> {
+fn dry_run() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("dry", "192.0.2.80/28", &[])?;
@@ -102,7 +103,7 @@ fn dry_run() -> Result<(), Failed> {
     }
 }
 
-fn generated() -> Result<(), Failed> {
+fn generated() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("generated", "192.0.2.96/28", &[])?;

@@ -13,6 +13,7 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinHandle};
 
+use crate::support::TestResult;
 use crate::{
     api_server::RealServer,
     command,
@@ -96,7 +97,7 @@ impl E2eCluster {
     }
 
     /// Kills the API server, and starts it again.
-    pub(super) fn restart(&mut self) -> Result<(), Failed> {
+    pub(super) fn restart(&mut self) -> TestResult {
         let restarted = self.runtime.block_on(self.server.restart());
         restarted.map_err(|error| Failed::from(error.to_string()))
     }
@@ -128,7 +129,7 @@ impl E2eCluster {
     }
 
     /// Creates an object once its kind is served. The server drops fields that it does not know.
-    pub(super) fn create(&self, object: &Value) -> Result<(), Failed> {
+    pub(super) fn create(&self, object: &Value) -> TestResult {
         let text = object.to_string();
         soon("its kind is not served", || {
             let told = self.kubectl(&["create", "--validate=false", "-f", "-"], &text)?;
@@ -145,7 +146,7 @@ impl E2eCluster {
     }
 
     /// Creates a namespace with the name label that newer servers add.
-    pub(super) fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Failed> {
+    pub(super) fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> TestResult {
         let mut namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
@@ -158,12 +159,7 @@ impl E2eCluster {
 
     /// Creates a namespace whose pods get addresses, a pool of this range, and its network
     /// `storage`.
-    pub(super) fn stage(
-        &self,
-        name: &str,
-        range: &str,
-        labels: &[(&str, &str)],
-    ) -> Result<(), Failed> {
+    pub(super) fn stage(&self, name: &str, range: &str, labels: &[(&str, &str)]) -> TestResult {
         let labels = [labels, &[("nadmit.io/injection", "enabled")]].concat();
         self.namespace(name, &labels)?;
         self.create(&json!({
@@ -188,7 +184,7 @@ impl E2eCluster {
     }
 
     /// Waits until the pool allocates addresses.
-    pub(super) fn until_ready(&self, pool: &str) -> Result<(), Failed> {
+    pub(super) fn until_ready(&self, pool: &str) -> TestResult {
         let path = "-o=jsonpath={.status.conditions[?(@.type=='Ready')].status}";
         soon("the pool is not ready", || {
             let said = self.done(&["get", "addresspool", pool, path], "")?;
@@ -220,7 +216,7 @@ impl E2eCluster {
     }
 
     /// Applies only the webhooks, replacing earlier ones.
-    pub(super) fn register(&self, registration: &Registration<'_>) -> Result<(), Failed> {
+    pub(super) fn register(&self, registration: &Registration<'_>) -> TestResult {
         for mut object in printed(registration.flags)? {
             let kind = object["kind"].as_str().unwrap_or_default();
             if kind.ends_with("WebhookConfiguration") {
@@ -246,7 +242,7 @@ impl E2eCluster {
     }
 
     /// Binds a pod to a node, as the scheduler does.
-    pub(super) fn bind(&self, namespace: &str, pod: &str) -> Result<(), Failed> {
+    pub(super) fn bind(&self, namespace: &str, pod: &str) -> TestResult {
         let uid = self.field(namespace, pod, "{.metadata.uid}")?;
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding");
         let binding = binding(pod, &uid).to_string();
@@ -289,7 +285,7 @@ impl E2eCluster {
     }
 
     /// Waits until nothing is recorded for the pods of a namespace.
-    pub(super) fn until_free(&self, namespace: &str) -> Result<(), Failed> {
+    pub(super) fn until_free(&self, namespace: &str) -> TestResult {
         soon("the addresses are not free", || {
             Ok(self.recorded(namespace)?.is_empty().then_some(()))
         })
@@ -353,7 +349,7 @@ pub(super) fn printed(flags: &[&str]) -> Result<Vec<Value>, Failed> {
 
 /// Points the webhooks to the URL; those of a further registration apply only to its own
 /// namespaces.
-fn redirect(object: &mut Value, registration: &Registration<'_>) -> Result<(), Failed> {
+fn redirect(object: &mut Value, registration: &Registration<'_>) -> TestResult {
     let own = registration.name == "nadmit";
     object["metadata"]["name"] = json!(registration.name);
     let hooks = object["webhooks"].as_array_mut().ok_or("no webhooks")?;

@@ -1,16 +1,15 @@
 //! nadmit scaled to no replicas, and back.
 
-use libtest_mimic::Failed;
-
 use super::{
     NamedTest,
     cluster::{E2eCluster, Registration, pod, soon},
     process::{ReplicaConfig, free_port},
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[("without_nadmit_pods_start_and_it_heals_later", away)];
+pub(super) const TESTS: &[NamedTest] = &[("without_nadmit_pods_start_and_it_heals_later", away)];
 
-fn away() -> Result<(), Failed> {
+fn away() -> TestResult {
     let cluster = E2eCluster::start()?;
     let home = ReplicaConfig::new("")?;
     let port = free_port()?;

@@ -16,14 +16,15 @@ use super::{
     process::{ReplicaConfig, certificates},
     shared::installed,
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("certificates_rotate_without_a_failed_review", rotated),
     ("one_of_two_replicas_is_killed", killed),
 ];
 
 /// The certificate files are replaced while both CAs are trusted; then the old CA is removed.
-fn rotated() -> Result<(), Failed> {
+fn rotated() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("rotated", "10.1.0.0/18", &[("e2e", "rotation")])?;
@@ -69,7 +70,7 @@ fn rotated() -> Result<(), Failed> {
 }
 
 /// Kills the leader. Its reviews in progress fail open, and are backfilled.
-fn killed() -> Result<(), Failed> {
+fn killed() -> TestResult {
     let cluster = E2eCluster::start()?;
     let home = ReplicaConfig::new("")?;
     let mut replicas = Vec::new();

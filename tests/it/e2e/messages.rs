@@ -1,15 +1,14 @@
 //! Messages that kubectl shows to its users.
 
-use libtest_mimic::Failed;
-
 use super::{
     NamedTest,
     cluster::{Registration, injected, pod, soon},
     process::ReplicaConfig,
     shared::installed,
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("deploy_registers_nadmit", registered),
     ("a_denial_is_printed_by_kubectl", denied),
     ("warn_mode_prints_a_warning", warned),
@@ -23,7 +22,7 @@ const WARNING: &str = r#"Warning: [unknown-network] metadata.annotations[k8s.v1.
 "#;
 
 /// Only kinds that this server's version lacks are left out of `deploy/`.
-fn registered() -> Result<(), Failed> {
+fn registered() -> TestResult {
     let installed = installed()?;
     let newer = [
         "ValidatingAdmissionPolicy",
@@ -51,7 +50,7 @@ fn registered() -> Result<(), Failed> {
     })
 }
 
-fn denied() -> Result<(), Failed> {
+fn denied() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("words-deny", "192.0.2.0/28", &[])?;
@@ -69,7 +68,7 @@ fn denied() -> Result<(), Failed> {
     }
 }
 
-fn warned() -> Result<(), Failed> {
+fn warned() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("words-warn", "192.0.2.16/28", &[("nadmit.io/mode", "warn")])?;
@@ -92,7 +91,7 @@ fn warned() -> Result<(), Failed> {
 }
 
 /// A second nadmit with `injection: create`, for a namespace of its own.
-fn at_create() -> Result<(), Failed> {
+fn at_create() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.stage("words-create", "192.0.2.32/28", &[("e2e", "at-create")])?;

@@ -19,47 +19,40 @@ mod process;
 mod release;
 mod shared;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 pub(crate) use self::{cluster::network_definition, shared::end};
+use crate::support::NamedTest;
 use crate::{
     api_server::{IGNORE_REASON, RealServer},
     deploy::objects,
 };
 
-/// The name of a test, and its function.
-type NamedTest = (&'static str, fn() -> Result<(), Failed>);
-
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let missing = match RealServer::is_there() {
         true => objects::missing(false),
         false => Some(IGNORE_REASON),
     };
-    let trials = [
-        messages::TRIALS,
-        applying::TRIALS,
-        address_release::TRIALS,
-        downtime::TRIALS,
-        load::TRIALS,
-        outage::TRIALS,
+    let tests = [
+        messages::TESTS,
+        applying::TESTS,
+        address_release::TESTS,
+        downtime::TESTS,
+        load::TESTS,
+        outage::TESTS,
     ];
-    let of_any = trials
-        .concat()
-        .into_iter()
-        .map(|named| trial(named, missing));
+    let of_any = tests.concat().into_iter().map(|named| test(named, missing));
     let minor = missing.is_none().then(RealServer::minor).flatten();
     let too_old = minor.is_none_or(|minor| minor < newer_apis::MINOR);
     let missing = missing.or(too_old.then_some(newer_apis::IGNORE_REASON));
-    let of_newer = newer_apis::TRIALS
-        .iter()
-        .map(|named| trial(*named, missing));
-    of_any.chain(of_newer).chain(release::trials()).collect()
+    let of_newer = newer_apis::TESTS.iter().map(|named| test(*named, missing));
+    of_any.chain(of_newer).chain(release::tests()).collect()
 }
 
-fn trial((name, run): NamedTest, missing: Option<&'static str>) -> Trial {
-    let trial = Trial::test(format!("e2e::{name}"), run).with_ignored_flag(missing.is_some());
+fn test((name, run): NamedTest, missing: Option<&'static str>) -> Trial {
+    let test = Trial::test(format!("e2e::{name}"), run).with_ignored_flag(missing.is_some());
     match missing {
-        Some(reason) => trial.with_kind(reason),
-        None => trial,
+        Some(reason) => test.with_kind(reason),
+        None => test,
     }
 }

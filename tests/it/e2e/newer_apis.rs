@@ -1,6 +1,5 @@
 //! Features that require a newer API server: match conditions, and policies.
 
-use libtest_mimic::Failed;
 use serde_json::json;
 
 use super::{
@@ -9,13 +8,14 @@ use super::{
     process::{ReplicaConfig, free_port},
     shared::installed,
 };
+use crate::support::TestResult;
 
 /// The minor version in which both are generally available.
 pub(super) const MINOR: u32 = 30;
 pub(super) const IGNORE_REASON: &str =
     "needs Kubernetes 1.30 (tests/real/build.sh kubernetes etcd)";
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("nothing_of_deploy_is_left_out", complete),
     ("only_nadmit_writes_allocations", guarded),
     (
@@ -24,7 +24,7 @@ pub(super) const TRIALS: &[NamedTest] = &[
     ),
 ];
 
-fn complete() -> Result<(), Failed> {
+fn complete() -> TestResult {
     match installed()?.left_out.as_slice() {
         [] => Ok(()),
         kinds => Err(format!("{kinds:?} are left out").into()),
@@ -32,7 +32,7 @@ fn complete() -> Result<(), Failed> {
 }
 
 /// Not even a cluster administrator may write the records.
-fn guarded() -> Result<(), Failed> {
+fn guarded() -> TestResult {
     let installed = installed()?;
     let slice = json!({
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressSlice",
@@ -50,7 +50,7 @@ fn guarded() -> Result<(), Failed> {
 }
 
 /// The registered webhook is unreachable.
-fn closed() -> Result<(), Failed> {
+fn closed() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.namespace("closed", &[("e2e", "closed")])?;

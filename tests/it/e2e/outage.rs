@@ -2,21 +2,20 @@
 
 use std::{thread, time::Duration};
 
-use libtest_mimic::Failed;
-
 use super::{
     NamedTest,
     cluster::pod,
     pod_stream::{PodStream, settled},
     shared::Installed,
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("the_api_server_restarts", restarted),
     ("etcd_stands_still_for_ten_seconds", still),
 ];
 
-fn restarted() -> Result<(), Failed> {
+fn restarted() -> TestResult {
     let mut installed = Installed::new()?;
     let cluster = &installed.cluster;
     cluster.stage("db", "10.3.0.0/18", &[])?;
@@ -28,7 +27,7 @@ fn restarted() -> Result<(), Failed> {
     recovers(&installed)
 }
 
-fn still() -> Result<(), Failed> {
+fn still() -> TestResult {
     let installed = Installed::new()?;
     let cluster = &installed.cluster;
     cluster.stage("db", "10.4.0.0/18", &[])?;
@@ -49,7 +48,7 @@ fn still() -> Result<(), Failed> {
 
 /// Checks that pods get addresses again, each only once, and that all are free when the pods are
 /// gone.
-fn recovers(installed: &Installed) -> Result<(), Failed> {
+fn recovers(installed: &Installed) -> TestResult {
     let cluster = &installed.cluster;
     cluster.done(&["create", "-f", "-"], &pod("after", "db", "storage"))?;
     cluster.bind("db", "after")?;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::cluster::{E2eCluster, NETWORKS, binding, injected, soon};
+use crate::support::TestResult;
 
 /// The number of pods in progress at the same time.
 const CONCURRENCY: usize = 3;
@@ -56,7 +57,7 @@ impl<'c> PodStream<'c> {
     }
 
     /// Waits until this many more pods have been created.
-    pub(super) fn more(&self, pods: usize) -> Result<(), Failed> {
+    pub(super) fn more(&self, pods: usize) -> TestResult {
         let goal = self.made.load(Ordering::SeqCst) + pods;
         soon("no pods are made", || {
             Ok((self.made.load(Ordering::SeqCst) >= goal).then_some(()))
@@ -102,7 +103,7 @@ async fn pod(api: &Api<Pod>, name: &str) -> Result<(), String> {
 pub(super) const UNREVIEWED: &str = "not reviewed:";
 
 /// Checks that each bound pod gets an address (`address pod`, in order), and each address once.
-pub(super) fn settled(cluster: &E2eCluster, namespace: &str) -> Result<(), Failed> {
+pub(super) fn settled(cluster: &E2eCluster, namespace: &str) -> TestResult {
     let mut said = String::new();
     let settled = soon("", || {
         let text = cluster.done(&["get", "pods", "-n", namespace, "-o=json"], "")?;

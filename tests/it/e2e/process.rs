@@ -13,6 +13,7 @@ use libtest_mimic::Failed;
 use tempfile::TempDir;
 
 use super::cluster::{E2eCluster, printed};
+use crate::support::TestResult;
 
 /// Returns the binary's command without the caller's environment.
 pub(super) fn nadmit() -> Command {
@@ -27,7 +28,7 @@ pub(super) fn nadmit() -> Command {
 }
 
 /// Creates certificates in a folder of their own.
-pub(super) fn certificates(folder: &Path) -> Result<(), Failed> {
+pub(super) fn certificates(folder: &Path) -> TestResult {
     let status = nadmit()
         .arg("certs")
         .arg("--cert-dir")
@@ -179,7 +180,7 @@ impl NadmitProcess {
     }
 
     /// Kills the process without a shutdown.
-    pub(super) fn kill(&mut self) -> Result<(), Failed> {
+    pub(super) fn kill(&mut self) -> TestResult {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())

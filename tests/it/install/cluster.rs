@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::api_server::{ApiServer, ResourceKind, SeedObjects};
+use crate::support::TestResult;
 
 /// The time limit of an installation on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -95,7 +96,7 @@ impl InstallCluster {
     pub(super) fn installs(
         &self,
         arguments: &[&str],
-        then: impl FnOnce(&Self) -> Result<(), Failed>,
+        then: impl FnOnce(&Self) -> TestResult,
     ) -> Result<CommandOutput, Failed> {
         let mut process = self
             .command(&[&["install", "--timeout", "20"], arguments].concat())
@@ -132,7 +133,7 @@ impl InstallCluster {
     }
 
     /// Sets the status that the Deployment's controller and the kubelets would set.
-    pub(super) fn replicas_are_ready(&self) -> Result<(), Failed> {
+    pub(super) fn replicas_are_ready(&self) -> TestResult {
         let mut deployment = self.one("deployments.apps", "nadmit", "nadmit")?;
         let replicas = deployment["spec"]["replicas"].clone();
         deployment["status"] = json!({
@@ -143,7 +144,7 @@ impl InstallCluster {
         Ok(())
     }
 
-    fn webhooks_are_trusted(&self) -> Result<(), Failed> {
+    fn webhooks_are_trusted(&self) -> TestResult {
         for kind in ["mutating", "validating"] {
             let resource = format!("{kind}webhookconfigurations.admissionregistration.k8s.io");
             let mut hooks = self.one(&resource, "", "nadmit")?;

@@ -6,20 +6,21 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use crate::deploy::objects;
+use crate::support::TestResult;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     let overlays = ["self-managed", "cert-manager", "openshift"];
-    let trials = overlays.map(|overlay| {
+    let tests = overlays.map(|overlay| {
         let name = format!("install::what_is_printed_is_the_overlay::{overlay}");
         let missing = objects::missing(false);
-        let trial =
+        let test =
             Trial::test(name, move || compared(overlay)).with_ignored_flag(missing.is_some());
         match missing {
-            Some(reason) => trial.with_kind(reason),
-            None => trial,
+            Some(reason) => test.with_kind(reason),
+            None => test,
         }
     });
-    trials.into()
+    tests.into()
 }
 
 fn printed(arguments: &[&str]) -> Result<String, Failed> {
@@ -49,7 +50,7 @@ fn whole(value: &mut Value) {
     }
 }
 
-fn compared(overlay: &str) -> Result<(), Failed> {
+fn compared(overlay: &str) -> TestResult {
     for more in [&[][..], &["--monitoring"], &["--fail-closed"]] {
         let arguments = [&["--certificates", overlay], more].concat();
         let mut printed = objects::parsed(&printed(&arguments)?)?;

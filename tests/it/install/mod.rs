@@ -10,46 +10,45 @@ use serde_json::{Value, json};
 
 use self::cluster::{CommandOutput, InstallCluster};
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure, Webhook};
+use crate::support::TestResult;
 
-type Told = Result<(), Failed>;
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |name: &str, run: fn() -> Told| Trial::test(format!("install::{name}"), run);
-    let mut trials = vec![
-        trial("webhooks_are_registered_when_replicas_are_ready", installed),
-        trial("replicas_that_do_not_start_leave_no_webhook", stuck),
-        trial("installing_again_keeps_what_was_set", again),
-        trial("an_option_is_turned_off_by_false_only", off),
-        trial("a_rollout_that_fails_is_named_at_once", pulling),
-        trial("a_namespace_that_is_being_deleted_is_named", terminating),
-        trial("a_release_of_helm_is_left_to_helm_unless_asked_for", helm),
-        trial("isolation_that_somebody_set_stays", isolation),
-        trial("isolation_that_cannot_be_read_is_said", unknown_isolation),
-        trial("isolation_that_was_read_is_read_anew", refreshed),
-        trial("a_webhook_that_is_not_reached_is_noticed", unreached),
-        trial("a_cluster_that_is_too_old_is_not_touched", old),
-        trial(
+pub(crate) fn tests() -> Vec<Trial> {
+    let test = |name: &str, run: fn() -> TestResult| Trial::test(format!("install::{name}"), run);
+    let mut tests = vec![
+        test("webhooks_are_registered_when_replicas_are_ready", installed),
+        test("replicas_that_do_not_start_leave_no_webhook", stuck),
+        test("installing_again_keeps_what_was_set", again),
+        test("an_option_is_turned_off_by_false_only", off),
+        test("a_rollout_that_fails_is_named_at_once", pulling),
+        test("a_namespace_that_is_being_deleted_is_named", terminating),
+        test("a_release_of_helm_is_left_to_helm_unless_asked_for", helm),
+        test("isolation_that_somebody_set_stays", isolation),
+        test("isolation_that_cannot_be_read_is_said", unknown_isolation),
+        test("isolation_that_was_read_is_read_anew", refreshed),
+        test("a_webhook_that_is_not_reached_is_noticed", unreached),
+        test("a_cluster_that_is_too_old_is_not_touched", old),
+        test(
             "uninstalling_takes_webhooks_first_and_keeps_records",
             uninstalled,
         ),
-        trial("a_purge_names_what_is_lost_and_asks", purged),
-        trial("status_says_how_it_is", status),
-        trial("status_fails_when_nothing_serves", serves_nothing),
-        trial("status_says_what_it_knows_within_seconds", silence),
-        trial("status_of_nothing_says_so", nothing),
+        test("a_purge_names_what_is_lost_and_asks", purged),
+        test("status_says_how_it_is", status),
+        test("status_fails_when_nothing_serves", serves_nothing),
+        test("status_says_what_it_knows_within_seconds", silence),
+        test("status_of_nothing_says_so", nothing),
     ];
-    trials.extend(manifests::trials());
-    trials
+    tests.extend(manifests::tests());
+    tests
 }
 
-fn holds(said: &str, parts: &[&str]) -> Told {
+fn holds(said: &str, parts: &[&str]) -> TestResult {
     match parts.iter().find(|part| !said.contains(**part)) {
         Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
         None => Ok(()),
     }
 }
 
-fn ended(ended: &CommandOutput, well: bool, parts: &[&str]) -> Told {
+fn ended(ended: &CommandOutput, well: bool, parts: &[&str]) -> TestResult {
     if ended.well != well {
         return Err(format!("it ended {}:\n{}", ended.well, ended.said).into());
     }
@@ -84,7 +83,7 @@ fn warns(cluster: &InstallCluster) {
     cluster.server.webhook(webhook.on(&["CREATE"], &["pods"]));
 }
 
-fn installed() -> Told {
+fn installed() -> TestResult {
     let cluster = InstallCluster::new()?;
     cluster.multus(&json!({
         "socketDir": "/host/run/multus/", "namespaceIsolation": true, "globalNamespaces": "default,shared",
@@ -128,7 +127,7 @@ fn installed() -> Told {
     )
 }
 
-fn stuck() -> Told {
+fn stuck() -> TestResult {
     let cluster = InstallCluster::new()?;
     let end = cluster.run(&["install", "--timeout", "1"])?;
     ended(
@@ -145,7 +144,7 @@ fn stuck() -> Told {
     }
 }
 
-fn again() -> Told {
+fn again() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     let options = [
@@ -200,7 +199,7 @@ fn options_of(cluster: &InstallCluster) -> Result<(String, u64, String), Failed>
     ))
 }
 
-fn off() -> Told {
+fn off() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     for (options, expected) in [
@@ -232,7 +231,7 @@ fn waits_for_its_image(cluster: &InstallCluster, image: &str) {
     }));
 }
 
-fn pulling() -> Told {
+fn pulling() -> TestResult {
     const IMAGE: &str = "registry.example/absent:1";
     let cluster = InstallCluster::new()?;
     let end = cluster.installs(&["--image", IMAGE], |cluster| {
@@ -251,7 +250,7 @@ fn pulling() -> Told {
     )
 }
 
-fn terminating() -> Told {
+fn terminating() -> TestResult {
     let cluster = InstallCluster::new()?;
     cluster.server.put(json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -274,7 +273,7 @@ fn terminating() -> Told {
     )
 }
 
-fn helm() -> Told {
+fn helm() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     cluster.server.namespace("nadmit", &[]);
@@ -307,7 +306,7 @@ fn helm() -> Told {
     ended(&again, true, &["mode deny"])
 }
 
-fn isolation() -> Told {
+fn isolation() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     cluster.multus(&json!({"namespaceIsolation": true}));
@@ -328,7 +327,7 @@ fn isolation() -> Told {
     )
 }
 
-fn unknown_isolation() -> Told {
+fn unknown_isolation() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
@@ -344,7 +343,7 @@ fn unknown_isolation() -> Told {
     holds(&cluster.run(&["status"])?.said, &expected)
 }
 
-fn refreshed() -> Told {
+fn refreshed() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     for isolates in [true, false] {
@@ -359,13 +358,13 @@ fn refreshed() -> Told {
     Ok(())
 }
 
-fn unreached() -> Told {
+fn unreached() -> TestResult {
     let cluster = InstallCluster::new()?;
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
     ended(&end, false, &["passed in silence", "nadmit status"])
 }
 
-fn old() -> Told {
+fn old() -> TestResult {
     let cluster = InstallCluster::of_minor(27)?;
     let end = cluster.run(&["install"])?;
     ended(&end, false, &["Kubernetes 1.27", "1.30 or newer"])?;
@@ -375,7 +374,7 @@ fn old() -> Told {
     }
 }
 
-fn uninstalled() -> Told {
+fn uninstalled() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
@@ -405,7 +404,7 @@ fn uninstalled() -> Told {
     ended(&end, true, &["kept "])
 }
 
-fn purged() -> Told {
+fn purged() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
@@ -432,7 +431,7 @@ fn purged() -> Told {
     )
 }
 
-fn status() -> Told {
+fn status() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
@@ -477,7 +476,7 @@ fn status() -> Told {
     }
 }
 
-fn serves_nothing() -> Told {
+fn serves_nothing() -> TestResult {
     const IMAGE: &str = "registry.example/nadmit:1";
     let cluster = InstallCluster::new()?;
     warns(&cluster);
@@ -498,7 +497,7 @@ fn serves_nothing() -> Told {
     )
 }
 
-fn silence() -> Told {
+fn silence() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
@@ -524,7 +523,7 @@ fn silence() -> Told {
     }
 }
 
-fn nothing() -> Told {
+fn nothing() -> TestResult {
     let cluster = InstallCluster::new()?;
     let end = cluster.run(&["status"])?;
     ended(&end, false, &["nadmit is not installed", "nadmit install"])

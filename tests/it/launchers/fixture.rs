@@ -1,5 +1,6 @@
 //! A namespace with virtual machines, as a decision sees it.
 
+pub(super) use crate::support::TestResult;
 use libtest_mimic::Failed;
 use nadmit::{
     admission::{Answer, Decision, Freshness, Review, ReviewContext, Webhook, decide},
@@ -32,8 +33,6 @@ pub(super) const REQUESTED: &str = "nadmit.io/requested-networks";
 /// The addresses of the only machine; the MAC is not derived from an address.
 pub(super) const ASSIGNED: &str =
     r#"[{"name":"machine-net","ips":["192.0.2.1/28"],"mac":"02:5e:00:00:00:10"}]"#;
-
-pub(super) type Told = Result<(), Failed>;
 
 /// The pods of a test, their migrations, and the records.
 pub(super) struct LauncherFixture {
@@ -181,7 +180,7 @@ impl LauncherFixture {
         }
     }
 
-    pub(super) fn refuses(&self, webhook: Webhook, body: &Value) -> Told {
+    pub(super) fn refuses(&self, webhook: Webhook, body: &Value) -> TestResult {
         let answer = self.done(webhook, body, Freshness::Confirmed)?;
         same(answer.codes(), vec!["address-in-use"])
     }
@@ -247,7 +246,7 @@ pub(super) fn put_in(answer: &Answer) -> String {
     operations.iter().find_map(of).unwrap_or_default()
 }
 
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Told {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
     if found == expected {
         return Ok(());
     }

@@ -14,10 +14,8 @@ use serde_json::{Value, json};
 
 use self::fixture::*;
 
-type Case = fn() -> Told;
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Case); 13] = [
+pub(crate) fn tests() -> Vec<Trial> {
+    let cases: [(&str, TestFn); 13] = [
         ("a_machine_has_one_launcher", second),
         ("the_target_of_a_migration_shares", migrated),
         ("what_proves_no_migration_shares_nothing", unproven),
@@ -38,7 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn second() -> Told {
+fn second() -> TestResult {
     let fixture = LauncherFixture::after("a", &[running("a"), launcher("b")], &[])?;
     same(
         fixture.looks(Webhook::Mutate, &binding("b"))?,
@@ -67,7 +65,7 @@ fn second() -> Told {
     fixture.refuses(Webhook::Mutate, &binding("b"))
 }
 
-fn migrated() -> Told {
+fn migrated() -> TestResult {
     let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
     let lookups = fixture.looks(Webhook::Mutate, &binding("b"))?;
@@ -87,7 +85,7 @@ fn migrated() -> Told {
     same(answer.codes(), vec![])
 }
 
-fn unproven() -> Told {
+fn unproven() -> TestResult {
     let other_uid = Migration {
         uid: "m-2".into(),
         ..migration("vm1", false)
@@ -117,7 +115,7 @@ fn unproven() -> Told {
     Ok(())
 }
 
-fn twin() -> Told {
+fn twin() -> TestResult {
     let pods = [
         running("a"),
         target_of(running("b"), "m", "m-1"),
@@ -135,7 +133,7 @@ fn twin() -> Told {
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
-fn in_the_way() -> Told {
+fn in_the_way() -> TestResult {
     let fixture = LauncherFixture::of(&[launcher("a"), launcher("b")], &[])?;
     let answer = fixture.done(Webhook::Mutate, &binding("a"), Freshness::Confirmed)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
@@ -149,7 +147,7 @@ fn in_the_way() -> Told {
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
-fn recorded() -> Told {
+fn recorded() -> TestResult {
     let fixture = LauncherFixture::after("a", &[launcher("b")], &[])?;
     same(
         fixture.looks(Webhook::Mutate, &binding("b"))?,
@@ -161,7 +159,7 @@ fn recorded() -> Told {
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
-fn created() -> Told {
+fn created() -> TestResult {
     let named = |name: &str| {
         let mut pod = launcher(name);
         pod["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED});
@@ -185,7 +183,7 @@ fn created() -> Told {
     same(answer.codes(), vec![])
 }
 
-fn at_once() -> Told {
+fn at_once() -> TestResult {
     let mut fixture = LauncherFixture::of(&[], &[])?;
     fixture.policy.injection = Some(Injection::Create);
     fixture.catalog.workloads_mut().set_machines_known(true);
@@ -219,7 +217,7 @@ fn at_once() -> Told {
     }
 }
 
-fn brought() -> Told {
+fn brought() -> TestResult {
     let fixture = LauncherFixture::after("a", &[running("a"), launcher("b")], &[])?;
     let mut carried = binding("b");
     carried["object"]["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED});
@@ -231,7 +229,7 @@ fn brought() -> Told {
     same(answer.codes(), vec!["binding-changes-networks"])
 }
 
-fn missed() -> Told {
+fn missed() -> TestResult {
     let mut bound = launcher("b");
     bound["spec"]["nodeName"] = "node-2".into();
     let lacks = |pod: &Value, migrations: &[Migration]| -> Result<Late, Failed> {
@@ -258,7 +256,7 @@ fn missed() -> Told {
 }
 
 /// Another replica has written address and MAC, and only the address was observed.
-fn partly() -> Told {
+fn partly() -> TestResult {
     let fixture = LauncherFixture::after("a", &[launcher("b")], &[])?;
     let mac: Address = "02:5e:00:00:00:10".parse()?;
     {
@@ -287,7 +285,7 @@ fn partly() -> Told {
     same(fixture.index.lock().known().count(), 1)
 }
 
-fn plugged() -> Told {
+fn plugged() -> TestResult {
     let pods = [running("a"), target_of(running("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", true)])?;
     for pod in pods {
@@ -304,7 +302,7 @@ fn plugged() -> Told {
     Ok(())
 }
 
-fn forged() -> Told {
+fn forged() -> TestResult {
     let mut bound = launcher("b");
     bound["metadata"]["annotations"][NETWORKS] = "[]".into();
     bound["spec"]["nodeName"] = "node-2".into();

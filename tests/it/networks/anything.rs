@@ -1,13 +1,14 @@
 //! Configurations that nobody would write: nothing panics, and the response comes soon.
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{judged, models::IPAMS};
+use crate::support::TestResult;
 use crate::{properties::run, targets};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("networks::any_members_keep_the_promises", any_members),
         Trial::test("networks::a_large_configuration_is_judged_soon", large),
@@ -15,7 +16,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Valid members with values that belong to others.
-fn any_members() -> Result<(), Failed> {
+fn any_members() -> TestResult {
     const KEYS: &[&str] = &[
         "type",
         "plugins",
@@ -125,7 +126,7 @@ fn any_members() -> Result<(), Failed> {
 
 /// Very many mistakes, in configurations of a quarter of a megabyte and more: the response is
 /// bounded in size and time.
-fn large() -> Result<(), Failed> {
+fn large() -> TestResult {
     let many = |text: &str, count: usize| vec![text; count].join(",");
     let excludes = many("\"10.0.0.0/25\"", 15_000);
     let ranges = many(r#"{"range":"10.0.0.0/24"}"#, 10_000);

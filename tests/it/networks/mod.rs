@@ -16,12 +16,12 @@ use nadmit::{admission::Answer, catalog::Catalog, network::Network, rules::Polic
 
 use crate::support;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let all = [
-        verdicts::trials(),
-        models::trials(),
-        anything::trials(),
-        mistakes::trials(),
+        verdicts::tests(),
+        models::tests(),
+        anything::tests(),
+        mistakes::tests(),
     ];
     all.into_iter().flatten().collect()
 }

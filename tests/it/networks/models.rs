@@ -1,13 +1,14 @@
 //! Configurations built from the documentation of the plugins and IPAMs: none is denied.
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::judged;
+use crate::support::TestResult;
 use crate::{properties::run, support};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![Trial::test("networks::models_are_never_denied", models)]
 }
 
@@ -198,7 +199,7 @@ pub(super) fn model(part: &str) -> impl Strategy<Value = PluginModel> + use<> {
     })
 }
 
-fn models() -> Result<(), Failed> {
+fn models() -> TestResult {
     run(1000, model(""), |model| {
         let answer = judged("n", &model.config().to_string()).map_err(TestCaseError::fail)?;
         prop_assert!(answer.findings().is_empty(), "{}", support::lines(&answer));

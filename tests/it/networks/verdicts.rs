@@ -1,10 +1,11 @@
 //! Configurations with known verdicts.
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde::Deserialize;
 
 use super::judged;
 use crate::support;
+use crate::support::TestResult;
 
 const CASES: &str = include_str!("../../fixtures/cases/networks.json");
 
@@ -49,7 +50,7 @@ pub(crate) fn cases() -> Vec<VerdictCase> {
     serde_json::from_str(CASES).unwrap_or_else(|error| panic!("networks.json: {error}"))
 }
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     let cases = cases();
     for (id, ..) in DIFFERENCES {
         assert!(cases.iter().any(|case| case.id == *id), "no case {id}");
@@ -60,7 +61,7 @@ pub(super) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn verdict(case: &VerdictCase) -> Result<(), Failed> {
+fn verdict(case: &VerdictCase) -> TestResult {
     let known = DIFFERENCES.iter().find(|(id, ..)| *id == case.id);
     let expected = known.map_or(&*case.expected, |(_, ours, _)| ours);
     let answer = judged(&case.name, &case.config)?;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::{
@@ -11,21 +11,21 @@ use super::{
     scenario::{has, timeless},
 };
 use crate::api_server::{ApiStatus, FaultAction, FaultRule, InjectedFailure};
+use crate::support::TestResult;
 
-pub(super) fn trials(no_curl: bool) -> Vec<Trial> {
-    let trial = |name: &str, run: fn() -> Result<(), Failed>| {
-        Trial::test(format!("operate::cluster::{name}"), run)
-    };
+pub(super) fn tests(no_curl: bool) -> Vec<Trial> {
+    let test =
+        |name: &str, run: fn() -> TestResult| Trial::test(format!("operate::cluster::{name}"), run);
     vec![
-        trial("it_says_what_a_server_says", as_a_server).with_ignored_flag(no_curl),
-        trial("each_question_reads_no_more_than_it_needs", least),
-        trial("a_release_is_judged_by_what_is_there_now", released),
-        trial("what_came_from_a_reservation_goes_back", given_back),
-        trial("a_policy_that_lets_nadmit_alone_write_is_named", kept_out),
-        trial("what_may_not_be_read_is_named", forbidden),
-        trial("what_is_not_there_is_named", missing),
-        trial("why_a_pool_gives_nothing_is_told", not_ready),
-        trial("slices_are_counted", sliced),
+        test("it_says_what_a_server_says", as_a_server).with_ignored_flag(no_curl),
+        test("each_question_reads_no_more_than_it_needs", least),
+        test("a_release_is_judged_by_what_is_there_now", released),
+        test("what_came_from_a_reservation_goes_back", given_back),
+        test("a_policy_that_lets_nadmit_alone_write_is_named", kept_out),
+        test("what_may_not_be_read_is_named", forbidden),
+        test("what_is_not_there_is_named", missing),
+        test("why_a_pool_gives_nothing_is_told", not_ready),
+        test("slices_are_counted", sliced),
     ]
 }
 
@@ -44,7 +44,7 @@ fn ageless(said: &str) -> String {
 }
 
 /// A server's export is imported into a cluster; there every output is the same.
-fn as_a_server() -> Result<(), Failed> {
+fn as_a_server() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let serving = fixture.place.serve()?;
     for ordinal in 0..3 {
@@ -97,7 +97,7 @@ fn as_a_server() -> Result<(), Failed> {
     serving.stop()
 }
 
-fn least() -> Result<(), Failed> {
+fn least() -> TestResult {
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.197", replica("db-0"));
     let records = "addressallocations";
@@ -138,7 +138,7 @@ fn least() -> Result<(), Failed> {
     same(fixture.server.written().len(), 0)
 }
 
-fn released() -> Result<(), Failed> {
+fn released() -> TestResult {
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.210", pod("web"));
     fixture.record("192.0.2.211", pod("gone"));
@@ -180,7 +180,7 @@ fn released() -> Result<(), Failed> {
     }
 }
 
-fn given_back() -> Result<(), Failed> {
+fn given_back() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let mut taken = pod("db-9");
     taken["reservation"] = json!({"namespace": "db", "name": "db-9"});
@@ -205,7 +205,7 @@ fn policy() -> FaultAction {
     InjectedFailure::Refused(refusal).into()
 }
 
-fn kept_out() -> Result<(), Failed> {
+fn kept_out() -> TestResult {
     const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.211", pod("gone"));
@@ -241,7 +241,7 @@ fn kept_out() -> Result<(), Failed> {
     }
 }
 
-fn forbidden() -> Result<(), Failed> {
+fn forbidden() -> TestResult {
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.210", pod("web"));
     fixture.forbid("list", "pods");
@@ -295,7 +295,7 @@ fn forbidden() -> Result<(), Failed> {
     has(&told, "ClusterRole nadmit-operate")
 }
 
-fn missing() -> Result<(), Failed> {
+fn missing() -> TestResult {
     let fixture = OperatorFixture::without(&["addressallocations"])?;
     let told = fixture.refused(&["pools"])?;
     has(
@@ -328,7 +328,7 @@ fn missing() -> Result<(), Failed> {
     )
 }
 
-fn not_ready() -> Result<(), Failed> {
+fn not_ready() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let message = "Whereabouts gives addresses of it";
     fixture.judge(
@@ -342,7 +342,7 @@ fn not_ready() -> Result<(), Failed> {
     has(&fixture.said(&["pools"])?, told)
 }
 
-fn sliced() -> Result<(), Failed> {
+fn sliced() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let mut pool = fixture
         .server

@@ -6,6 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use super::{server::WorkFolder, snapshot};
+use crate::support::TestResult;
 
 /// A pool, its holders with the first and last of their addresses, and the snapshot's name.
 struct MapCase {
@@ -48,7 +49,7 @@ const CASES: &[MapCase] = &[
     },
 ];
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     let drawn = CASES.iter().map(|case| {
         let name = format!("operate::{}", case.name);
         Trial::test(name, || draw(case))
@@ -56,7 +57,7 @@ pub(super) fn trials() -> Vec<Trial> {
     drawn.collect()
 }
 
-fn draw(case: &MapCase) -> Result<(), Failed> {
+fn draw(case: &MapCase) -> TestResult {
     let place = WorkFolder::new()?;
     let pool = json!({"apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
         "metadata": {"name": "storage"},

@@ -11,9 +11,10 @@ mod server;
 
 use std::{fs, path::Path};
 
-use libtest_mimic::{Failed, Trial};
+use crate::support::TestResult;
+use libtest_mimic::Trial;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let no_curl = !server::has_curl();
     let served = [
         Trial::test("operate::a_running_server_answers", scenario::online),
@@ -29,7 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ];
     let served = served
         .into_iter()
-        .map(|trial| trial.with_ignored_flag(no_curl));
+        .map(|test| test.with_ignored_flag(no_curl));
     let others = [
         Trial::test("operate::mistakes_say_what_to_do", scenario::mistakes),
         Trial::test("operate::the_page_shows_what_is_printed", page),
@@ -40,15 +41,15 @@ pub(crate) fn trials() -> Vec<Trial> {
     ];
     served
         .chain(others)
-        .chain(recovery::trials())
-        .chain(maps::trials())
-        .chain(cluster::trials(no_curl))
-        .chain(real::trials())
+        .chain(recovery::tests())
+        .chain(maps::tests())
+        .chain(cluster::tests(no_curl))
+        .chain(real::tests())
         .collect()
 }
 
 /// The output of `nadmit pools` in docs/operating-addresses.md equals the snapshots.
-fn page() -> Result<(), Failed> {
+fn page() -> TestResult {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/operating-addresses.md"))?;
     let read = |name| fs::read_to_string(root.join("tests/it/snapshots").join(name));
@@ -69,7 +70,7 @@ fn page() -> Result<(), Failed> {
 }
 
 /// Compares with a file in `tests/it/snapshots`; `NADMIT_UPDATE=1` writes it.
-fn snapshot(name: &str, told: &str) -> Result<(), Failed> {
+fn snapshot(name: &str, told: &str) -> TestResult {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/snapshots")
         .join(format!("operate.{name}"));

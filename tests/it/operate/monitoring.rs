@@ -6,6 +6,7 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::server::WorkFolder;
+use crate::support::TestResult;
 
 const FILES: [&str; 3] = ["alerts.yaml", "rules.yaml", "dashboard.json"];
 
@@ -28,7 +29,7 @@ fn named(text: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with("nadmit_")).collect()
 }
 
-pub(super) fn both_forms() -> Result<(), Failed> {
+pub(super) fn both_forms() -> TestResult {
     let (operator, plain) = (parsed("alerts.yaml")?, parsed("rules.yaml")?);
     if operator["spec"] != plain {
         return Err("alerts.yaml and rules.yaml say different things".into());
@@ -43,7 +44,7 @@ pub(super) fn both_forms() -> Result<(), Failed> {
     Ok(())
 }
 
-pub(super) fn exported() -> Result<(), Failed> {
+pub(super) fn exported() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     // One of each labelled metric: an allocation, a finding, a rejection.

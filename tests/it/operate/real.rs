@@ -13,12 +13,13 @@ use tokio::time::sleep;
 
 use super::{scenario::has, server::WorkFolder};
 use crate::api_server::{IGNORE_REASON, RealServer};
+use crate::support::TestResult;
 
 const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
 /// The recorded addresses.
 const RECORDS: [&str; 2] = ["192.0.2.210", "192.0.2.211"];
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     let run = Trial::test(
         "operate::cluster::a_real_server_asks_for_no_more_than_the_roles",
         roles,
@@ -29,7 +30,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn roles() -> Result<(), Failed> {
+fn roles() -> TestResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -202,7 +203,7 @@ fn networks() -> Value {
 }
 
 /// Creates an object, waiting until its kind is served.
-async fn create(client: &Client, object: Value) -> Result<(), Failed> {
+async fn create(client: &Client, object: Value) -> TestResult {
     let object: DynamicObject = serde_json::from_value(object)?;
     let types = object.types.clone().unwrap_or_default();
     let kind = GroupVersionKind::try_from(&types).map_err(|e| e.to_string())?;
@@ -226,7 +227,7 @@ async fn create(client: &Client, object: Value) -> Result<(), Failed> {
 }
 
 /// Waits until the API server enforces the policy.
-async fn guarded(client: &Client) -> Result<(), Failed> {
+async fn guarded(client: &Client) -> TestResult {
     let resource = ApiResource::erase::<nadmit::api::AddressSlice>(&());
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let slice = json!({

@@ -12,12 +12,13 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 
 use super::server::{WorkFolder, has_curl};
+use crate::support::TestResult;
 
 /// The time limit until the server notices a repair or a failure.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(15);
 
-pub(super) fn trials() -> Vec<Trial> {
-    let trials = [
+pub(super) fn tests() -> Vec<Trial> {
+    let tests = [
         Trial::test("operate::lost::a_copy_of_before_is_refused", older),
         Trial::test("operate::lost::an_export_is_restored", restored),
         Trial::test("operate::lost::an_empty_directory_adopts_first", empty),
@@ -27,16 +28,16 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         Trial::test("operate::lost::release_0_1_0_is_accepted_once", release),
     ];
-    let trials = trials
+    let tests = tests
         .into_iter()
-        .map(|trial| trial.with_ignored_flag(!has_curl()));
+        .map(|test| test.with_ignored_flag(!has_curl()));
     let may_mount = has_curl() && TmpfsMount::is_allowed();
     let full = Trial::test("operate::lost::a_full_disk_is_told", full);
     let full = full.with_ignored_flag(!may_mount);
-    trials.chain([full]).collect()
+    tests.chain([full]).collect()
 }
 
-fn contains(text: &str, part: &str) -> Result<(), Failed> {
+fn contains(text: &str, part: &str) -> TestResult {
     match text.contains(part) {
         true => Ok(()),
         false => Err(format!("{part:?} is not in {text}").into()),
@@ -56,7 +57,7 @@ fn with_a_copy() -> Result<(WorkFolder, PathBuf), Failed> {
     Ok((place, copy))
 }
 
-fn older() -> Result<(), Failed> {
+fn older() -> TestResult {
     let (place, copy) = with_a_copy()?;
     fs::copy(&copy, place.path("data/allocations.redb"))?;
     let serve = ["serve", "--manifests", "manifests"];
@@ -91,7 +92,7 @@ fn older() -> Result<(), Failed> {
     place.serve()?.stop()
 }
 
-fn restored() -> Result<(), Failed> {
+fn restored() -> TestResult {
     let (place, _) = with_a_copy()?;
     fs::write(place.path("export.jsonl"), place.run(&["export"])?)?;
     fs::remove_file(place.path("data/allocations.redb"))?;
@@ -109,7 +110,7 @@ fn restored() -> Result<(), Failed> {
     contains(&place.run(&["allocations"])?, "db/db")
 }
 
-fn empty() -> Result<(), Failed> {
+fn empty() -> TestResult {
     let (place, _) = with_a_copy()?;
     fs::remove_dir_all(place.path("data"))?;
     // The replica's pod is among the manifests, with its allocated addresses.
@@ -130,7 +131,7 @@ fn empty() -> Result<(), Failed> {
     contains(first.unwrap_or(&rows), "db-0")
 }
 
-fn deleted() -> Result<(), Failed> {
+fn deleted() -> TestResult {
     let place = WorkFolder::new()?;
     let server = place.serve()?;
     contains(&server.create_replica(0)?, "\"allowed\":true")?;
@@ -155,7 +156,7 @@ fn deleted() -> Result<(), Failed> {
     server.stop()
 }
 
-fn release() -> Result<(), Failed> {
+fn release() -> TestResult {
     let place = WorkFolder::new()?;
     let fixture =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/release-0.1.0/allocations.redb");
@@ -170,7 +171,7 @@ fn release() -> Result<(), Failed> {
     contains(&said, "older than what was acknowledged")
 }
 
-fn full() -> Result<(), Failed> {
+fn full() -> TestResult {
     let place = WorkFolder::new()?;
     fs::create_dir(place.path("data"))?;
     let mount = TmpfsMount::of_memory(&place.path("data")).ok_or("it was not mounted")?;
@@ -227,7 +228,7 @@ impl Drop for TmpfsMount {
 
 impl super::server::RunningServer<'_> {
     /// Waits until `/readyz` contains this.
-    fn ready_soon(&self, part: &str) -> Result<(), Failed> {
+    fn ready_soon(&self, part: &str) -> TestResult {
         let begun = Instant::now();
         loop {
             let said = self.ready()?;

@@ -9,6 +9,7 @@ use super::{
     server::{WorkFolder, curl},
     snapshot,
 };
+use crate::support::TestResult;
 
 /// Returns the output without ages, times and versions.
 pub(super) fn timeless(told: &str) -> String {
@@ -25,14 +26,14 @@ pub(super) fn timeless(told: &str) -> String {
     page
 }
 
-pub(super) fn has(text: &str, expected: &str) -> Result<(), Failed> {
+pub(super) fn has(text: &str, expected: &str) -> TestResult {
     if text.contains(expected) {
         return Ok(());
     }
     Err(format!("no {expected:?} in\n{text}").into())
 }
 
-pub(super) fn online() -> Result<(), Failed> {
+pub(super) fn online() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     for ordinal in 0..3 {
@@ -79,7 +80,7 @@ pub(super) fn online() -> Result<(), Failed> {
 }
 
 /// Addresses that may be released, and those that need `--force`.
-fn release(place: &WorkFolder) -> Result<(), Failed> {
+fn release(place: &WorkFolder) -> TestResult {
     let live = place.refused(&["release", "192.0.2.210", "--yes"])?;
     has(&live, "pod db/web is there")?;
     has(&place.refused(&["release", "192.0.2.197"])?, "--yes")?;
@@ -97,7 +98,7 @@ fn release(place: &WorkFolder) -> Result<(), Failed> {
     Ok(())
 }
 
-pub(super) fn offline() -> Result<(), Failed> {
+pub(super) fn offline() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     serving.create_replica(0)?;
@@ -127,7 +128,7 @@ pub(super) fn offline() -> Result<(), Failed> {
     serving.stop()
 }
 
-pub(super) fn moved() -> Result<(), Failed> {
+pub(super) fn moved() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     serving.create_replica(0)?;
@@ -144,7 +145,7 @@ pub(super) fn moved() -> Result<(), Failed> {
     }
 }
 
-pub(super) fn mistakes() -> Result<(), Failed> {
+pub(super) fn mistakes() -> TestResult {
     let place = WorkFolder::new()?;
     let nothing = place.refused(&["pools", "--data-dir", "nowhere"])?;
     has(&nothing, "nowhere: no server answers there")?;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use crate::support::TestResult;
 use libtest_mimic::Failed;
 use serde_json::json;
 use tempfile::TempDir;
@@ -187,7 +188,7 @@ impl RunningServer<'_> {
     }
 
     /// Ends the server with SIGTERM, and waits.
-    pub(super) fn stop(mut self) -> Result<(), Failed> {
+    pub(super) fn stop(mut self) -> TestResult {
         let id = self.process.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status()?;
         self.process.wait()?;
@@ -195,7 +196,7 @@ impl RunningServer<'_> {
     }
 
     /// Kills the server.
-    pub(super) fn kill(mut self) -> Result<(), Failed> {
+    pub(super) fn kill(mut self) -> TestResult {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())

@@ -26,7 +26,7 @@ use crate::properties;
 /// The number of random scenarios.
 const SCENARIOS: u32 = 500;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("ownership::the_index_is_as_a_naive_map", || {
             let steps = prop::collection::vec(step(), 1..80);

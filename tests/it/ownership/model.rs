@@ -93,7 +93,7 @@ impl NaiveAllocator {
 
     /// Returns every address of a range, in order; the ranges are narrow.
     fn all(pool: &Pool, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
-        let window = pool.ranges[range].subnet.window();
+        let window = pool.ranges[range].subnet.range();
         let [first, last] = [window.first(), window.last()].map(Address::from);
         (first.number()..=last.number()).filter_map(move |n| first.family().address(n).ip())
     }

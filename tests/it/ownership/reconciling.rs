@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use libtest_mimic::Failed;
 use nadmit::allocation::{
     Address, Allocation, Holder, Space, Timestamp, Version, Write,
     reconcile::{InUse, Observer, PodState, Reason, WorkloadState, reconcile},
@@ -11,6 +10,7 @@ use proptest::prelude::*;
 
 use super::generators::{asker, layouts, network};
 use crate::properties;
+use crate::support::TestResult;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -55,7 +55,7 @@ fn address(last: u8) -> Address {
     IpAddr::from([192, 0, 2, last]).into()
 }
 
-pub(super) fn run(scenarios: u32) -> Result<(), Failed> {
+pub(super) fn run(scenarios: u32) -> TestResult {
     let record = (0..6u32, 2..7u8, 0..400i64);
     let strategy = (
         prop::collection::vec(record, 0..8),

@@ -13,6 +13,7 @@ use std::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
+use crate::support::TestResult;
 use crate::{command::CniCall, components};
 
 /// Debian's folder of plugins; `NADMIT_CNI_PLUGINS` names another one.
@@ -326,7 +327,7 @@ impl Drop for PluginHost {
     }
 }
 
-fn ip(arguments: &[&str]) -> Result<(), Failed> {
+fn ip(arguments: &[&str]) -> TestResult {
     let output = Command::new("ip").args(arguments).output()?;
     if output.status.success() {
         return Ok(());

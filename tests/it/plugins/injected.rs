@@ -20,6 +20,7 @@ use super::{
     made,
 };
 use crate::support;
+use crate::support::TestResult;
 
 /// macvlan with static addresses, then tuning, which sets the MAC.
 const CONFIG: &str = r#"{
@@ -31,20 +32,20 @@ const CONFIG: &str = r#"{
     ]
 }"#;
 
-pub(super) fn trial(group: &str, plugins: Option<PluginRelease>, host: SharedHost) -> Trial {
+pub(super) fn test(group: &str, plugins: Option<PluginRelease>, host: SharedHost) -> Trial {
     let missing = plugins.is_none();
     let name = format!("{group}::what_is_injected_is_on_the_interface");
-    let trial = Trial::test(name, move || {
+    let test = Trial::test(name, move || {
         on_the_interface(made(&host, &plugins.ok_or("no plugins")?)?)
     });
     if missing {
         let why = "without root, ip or the plugins";
-        return trial.with_kind(why).with_ignored_flag(true);
+        return test.with_kind(why).with_ignored_flag(true);
     }
-    trial
+    test
 }
 
-fn on_the_interface(host: &PluginHost) -> Result<(), Failed> {
+fn on_the_interface(host: &PluginHost) -> TestResult {
     let injected = injected()?;
     let ips: BTreeSet<String> = texts(&injected["ips"]);
     let expected = ["192.0.2.2/28", "2001:db8::1/64"].map(str::to_owned);

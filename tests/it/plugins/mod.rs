@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use self::host::{MASTER_MAC, PluginHost, PluginRelease, parse_version};
 use crate::support;
+use crate::support::TestResult;
 
 const CASES: &str = include_str!("../../fixtures/cases/plugins.json");
 
@@ -65,7 +66,7 @@ struct PluginCase {
 /// Plugins that have rules, but cannot be run here, and the reasons.
 const NOT_TRIED: &[(&str, &str)] = &[("dhcp", "needs its daemon and a server")];
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let cases: Vec<PluginCase> =
         serde_json::from_str(CASES).unwrap_or_else(|error| panic!("plugins.json: {error}"));
     for (id, _) in STRICTER {
@@ -101,19 +102,19 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn of_release(group: &str, plugins: Option<PluginRelease>, cases: &[PluginCase]) -> Vec<Trial> {
     let plugins = plugins.filter(PluginRelease::can_run);
     let host: SharedHost = Arc::default();
-    let trials = cases.iter().map(|case| {
+    let tests = cases.iter().map(|case| {
         let why = why_not(case, plugins.as_ref());
         let (case, host, plugins) = (case.clone(), Arc::clone(&host), plugins.clone());
-        let trial = Trial::test(format!("{group}::{}", case.id), move || {
+        let test = Trial::test(format!("{group}::{}", case.id), move || {
             run(&case, &plugins.ok_or("no plugins")?, &host)
         });
         match why {
-            Some(why) => trial.with_kind(why).with_ignored_flag(true),
-            None => trial,
+            Some(why) => test.with_kind(why).with_ignored_flag(true),
+            None => test,
         }
     });
-    let injected = injected::trial(group, plugins.clone(), Arc::clone(&host));
-    trials.chain([injected]).collect()
+    let injected = injected::test(group, plugins.clone(), Arc::clone(&host));
+    tests.chain([injected]).collect()
 }
 
 /// Returns the reason why a configuration is not run.
@@ -144,7 +145,7 @@ fn made<'h>(host: &'h SharedHost, plugins: &PluginRelease) -> Result<&'h PluginH
     Ok(host.as_ref().map_err(|error| error.clone())?)
 }
 
-fn run(case: &PluginCase, release: &PluginRelease, host: &SharedHost) -> Result<(), Failed> {
+fn run(case: &PluginCase, release: &PluginRelease, host: &SharedHost) -> TestResult {
     let host = made(host, release)?;
     let text = case
         .config
@@ -180,7 +181,7 @@ fn run(case: &PluginCase, release: &PluginRelease, host: &SharedHost) -> Result<
     .into())
 }
 
-fn stated(case: &PluginCase) -> Result<(), Failed> {
+fn stated(case: &PluginCase) -> TestResult {
     let (verdict, said) = judged(&case.config.to_string())?;
     if case.expected.as_deref() == Some(verdict.name()) {
         return Ok(());

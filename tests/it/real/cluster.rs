@@ -18,6 +18,7 @@ use super::{
     node::{NodeConfig, RunningNodes, Wire, ip},
     parts::Programs,
 };
+use crate::support::TestResult;
 use crate::{command, e2e::network_definition, shared::SharedValue};
 
 /// The time limit of any wait on a busy machine.
@@ -250,7 +251,7 @@ impl RealCluster {
     }
 
     /// Checks that the nodes report no faults.
-    pub(super) fn is_content(&self) -> Result<(), Failed> {
+    pub(super) fn is_content(&self) -> TestResult {
         let complaints = self.nodes.as_ref().map(RunningNodes::complaints);
         let complaints = complaints.unwrap_or_default();
         match complaints.is_empty() {
@@ -283,9 +284,9 @@ static SHARED: SharedValue<RealCluster> = SharedValue::new();
 static EXCLUSIVE: Mutex<()> = Mutex::new(());
 
 /// Runs a test while no other one of this group runs.
-pub(super) fn alone(trial: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+pub(super) fn alone(test: impl FnOnce() -> TestResult) -> TestResult {
     let _turn = EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner);
-    trial()
+    test()
 }
 
 /// Returns the cluster that tests share, with nadmit installed; the first caller starts it.

@@ -1,19 +1,18 @@
 //! The columns and events that kubectl shows of a pool with one full range and one that never fills
 //! up.
 
-use libtest_mimic::Failed;
-
 use super::{
     NamedTest,
     cluster::{RealCluster, installed},
     steps::{is_ready, namespace, pool, stateful_set, text},
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[("printer_columns", printer_columns)];
+pub(super) const TESTS: &[NamedTest] = &[("printer_columns", printer_columns)];
 
 const NAMESPACE: &str = "columns";
 
-fn printer_columns() -> Result<(), Failed> {
+fn printer_columns() -> TestResult {
     let cluster = installed()?;
     cluster.apply(&[
         namespace(NAMESPACE, &[("nadmit.io/injection", "enabled")]),
@@ -65,7 +64,7 @@ fn row(table: &str, words: &[&str]) -> Option<Vec<(String, String)>> {
     )
 }
 
-fn expect(row: &[(String, String)], expected: &[(&str, &str)]) -> Result<(), Failed> {
+fn expect(row: &[(String, String)], expected: &[(&str, &str)]) -> TestResult {
     for (column, value) in expected {
         let found = row.iter().find(|(head, _)| head == column);
         if found.is_none_or(|(_, found)| found != value) {
@@ -75,7 +74,7 @@ fn expect(row: &[(String, String)], expected: &[(&str, &str)]) -> Result<(), Fai
     Ok(())
 }
 
-fn of_pool(cluster: &RealCluster) -> Result<(), Failed> {
+fn of_pool(cluster: &RealCluster) -> TestResult {
     let expected = [
         ("READY", "True"),
         ("RANGES", "203.0.113.0/30,2001:db8:2::/64"),
@@ -96,7 +95,7 @@ fn of_pool(cluster: &RealCluster) -> Result<(), Failed> {
     Ok(())
 }
 
-fn of_allocations(cluster: &RealCluster) -> Result<(), Failed> {
+fn of_allocations(cluster: &RealCluster) -> TestResult {
     let table = cluster.done(&["get", "addressallocations"], "")?;
     println!("{table}");
     for address in ["203.0.113.1", "2001:db8:2::1"] {
@@ -116,7 +115,7 @@ fn of_allocations(cluster: &RealCluster) -> Result<(), Failed> {
     Ok(())
 }
 
-fn events_of_pool(cluster: &RealCluster) -> Result<(), Failed> {
+fn events_of_pool(cluster: &RealCluster) -> TestResult {
     let of_it = "--field-selector=involvedObject.kind=AddressPool,involvedObject.name=columns";
     let table = cluster.soon("no event says that the pool is exhausted", || {
         let table = cluster.done(&["get", "events", of_it], "")?;
@@ -132,7 +131,7 @@ fn events_of_pool(cluster: &RealCluster) -> Result<(), Failed> {
 }
 
 /// Checks that the pod that got no address reports why.
-fn reason_of_pod(cluster: &RealCluster) -> Result<(), Failed> {
+fn reason_of_pod(cluster: &RealCluster) -> TestResult {
     let pod = cluster.soon("there is no db-2", || {
         let told = cluster.kubectl(&["get", "pod", "-n", NAMESPACE, "db-2", "-o=json"], "")?;
         Ok(told.is_well().then_some(told.out))

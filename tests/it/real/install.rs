@@ -10,8 +10,9 @@ use super::{
     typo,
     upgrade::LeftObjects,
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[("install_again_with_other_options", install_again)];
+pub(super) const TESTS: &[NamedTest] = &[("install_again_with_other_options", install_again)];
 
 /// The kinds of nadmit's cluster-scoped manifests.
 const CLUSTER_SCOPED: [&str; 9] = [
@@ -26,7 +27,7 @@ const CLUSTER_SCOPED: [&str; 9] = [
     "mutatingwebhookconfigurations",
 ];
 
-fn install_again() -> Result<(), Failed> {
+fn install_again() -> TestResult {
     let cluster = RealCluster::start(2)?;
     let left = LeftObjects::put(&cluster)?;
     cluster.nadmit_does(&["install", "--image", IMAGE, "--replicas", "3"])?;
@@ -78,7 +79,7 @@ fn install_again() -> Result<(), Failed> {
 
 /// Checks that this number of replicas of the image serves in this mode, and that `nadmit status`
 /// reports it.
-fn serves(cluster: &RealCluster, replicas: u64, mode: &str) -> Result<(), Failed> {
+fn serves(cluster: &RealCluster, replicas: u64, mode: &str) -> TestResult {
     let deployment = cluster.get(&["deployment", "-n", "nadmit", "nadmit"])?;
     let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
     let found = (&deployment["spec"]["replicas"], image);
@@ -98,7 +99,7 @@ fn serves(cluster: &RealCluster, replicas: u64, mode: &str) -> Result<(), Failed
 }
 
 /// Checks that only definitions and records are left.
-fn nothing_is_left(cluster: &RealCluster) -> Result<(), Failed> {
+fn nothing_is_left(cluster: &RealCluster) -> TestResult {
     for kind in CLUSTER_SCOPED {
         let names = names(cluster, kind)?;
         if let Some(name) = names.iter().find(|name| name.contains("nadmit")) {

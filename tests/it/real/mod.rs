@@ -20,51 +20,49 @@ mod steps;
 mod typo;
 mod upgrade;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 pub(crate) use self::cluster::end;
 use self::parts::Programs;
 use crate::deploy::objects::tool;
+use crate::support::NamedTest;
 
-/// The name of a test, and its function.
-type NamedTest = (&'static str, fn() -> Result<(), Failed>);
-
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let found = Programs::find();
-    let trials = [
-        statefulset::TRIALS,
-        typo::TRIALS,
-        columns::TRIALS,
-        outage::TRIALS,
-        rollout::TRIALS,
-        install::TRIALS,
-        pages::TRIALS,
+    let tests = [
+        statefulset::TESTS,
+        typo::TESTS,
+        columns::TESTS,
+        outage::TESTS,
+        rollout::TESTS,
+        install::TESTS,
+        pages::TESTS,
     ]
     .concat();
-    let each = trials.into_iter().map(|named| (named, found.clone().err()));
+    let each = tests.into_iter().map(|named| (named, found.clone().err()));
     let whereabouts = found
         .as_ref()
         .is_ok_and(|parts| parts.whereabouts.is_some());
     let helm = tool("helm").is_some();
     let further = [
         (
-            pages::TRIALS_WITH_WHEREABOUTS,
+            pages::TESTS_WITH_WHEREABOUTS,
             (!whereabouts).then_some("needs whereabouts: tests/real/build.sh whereabouts"),
         ),
         (
-            pages::TRIALS_WITH_HELM,
+            pages::TESTS_WITH_HELM,
             (!helm).then_some("needs helm: tests/tools.sh"),
         ),
     ];
-    let further = further.into_iter().flat_map(|(trials, missing)| {
+    let further = further.into_iter().flat_map(|(tests, missing)| {
         let missing = found.clone().err().or(missing.map(str::to_owned));
-        trials.iter().map(move |named| (*named, missing.clone()))
+        tests.iter().map(move |named| (*named, missing.clone()))
     });
     let each = each.chain(further).map(|((name, run), missing)| {
-        let trial = Trial::test(format!("real::{name}"), move || cluster::alone(run));
+        let test = Trial::test(format!("real::{name}"), move || cluster::alone(run));
         match missing {
-            Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
-            None => trial,
+            Some(reason) => test.with_kind(reason).with_ignored_flag(true),
+            None => test,
         }
     });
     each.collect()

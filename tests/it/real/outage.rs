@@ -1,20 +1,19 @@
 //! nadmit is unavailable while pods are bound: they wait for their addresses, get them late, and
 //! then start.
 
-use libtest_mimic::Failed;
-
 use super::{
     NamedTest,
     cluster::{RealCluster, installed},
     statefulset::agreed,
     steps::{namespace, pool, stateful_set},
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[("addresses_that_were_missed_are_put_in_late", late)];
+pub(super) const TESTS: &[NamedTest] = &[("addresses_that_were_missed_are_put_in_late", late)];
 
 const NAMESPACE: &str = "late";
 
-fn late() -> Result<(), Failed> {
+fn late() -> TestResult {
     let cluster = installed()?;
     cluster.apply(&[
         namespace(NAMESPACE, &[("nadmit.io/injection", "enabled")]),
@@ -39,7 +38,7 @@ fn late() -> Result<(), Failed> {
 }
 
 /// Waits until a pod without addresses is stuck on its node, because the plugin gets none.
-fn hangs(cluster: &RealCluster) -> Result<(), Failed> {
+fn hangs(cluster: &RealCluster) -> TestResult {
     cluster.apply(&[stateful_set(NAMESPACE, "db", 1, "storage")])?;
     cluster.soon("the pod does not hang", || {
         let events = cluster.get(&["events", "-n", NAMESPACE])?;
@@ -50,7 +49,7 @@ fn hangs(cluster: &RealCluster) -> Result<(), Failed> {
 }
 
 /// Scales nadmit, and waits until this number of replicas is ready.
-fn replicas(cluster: &RealCluster, count: usize) -> Result<(), Failed> {
+fn replicas(cluster: &RealCluster, count: usize) -> TestResult {
     let replicas = format!("--replicas={count}");
     cluster.done(
         &["scale", "-n", "nadmit", "deployment/nadmit", &replicas],

@@ -19,16 +19,17 @@ use super::{
     cluster::{CommandResult, IMAGE, RealCluster},
     steps::stateful_set,
 };
+use crate::support::TestResult;
 use crate::{api_server::ForeignKind, deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("page_readme", readme),
     ("page_statefulsets", stateful_sets),
     ("page_install", install),
 ];
 
 /// Tests that also need Whereabouts's plugin.
-pub(super) const TRIALS_WITH_WHEREABOUTS: &[NamedTest] =
+pub(super) const TESTS_WITH_WHEREABOUTS: &[NamedTest] =
     &[("page_from_whereabouts", from_whereabouts)];
 
 /// The kinds of cert-manager that its overlay has objects of.
@@ -47,7 +48,7 @@ const fn cert_manager(kind: &'static str, plural: &'static str) -> ForeignKind {
 }
 
 /// Tests that also need helm.
-pub(super) const TRIALS_WITH_HELM: &[NamedTest] = &[("page_install_by_helm", install_by_helm)];
+pub(super) const TESTS_WITH_HELM: &[NamedTest] = &[("page_install_by_helm", install_by_helm)];
 
 /// The beginnings of commands that are not run, with the reasons.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -91,7 +92,7 @@ struct PageShell<'c> {
     folder: TempDir,
 }
 
-fn readme() -> Result<(), Failed> {
+fn readme() -> TestResult {
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
     let said = shell.run_section("README.md", "## Try it in a cluster")?;
@@ -109,7 +110,7 @@ fn readme() -> Result<(), Failed> {
     }
 }
 
-fn stateful_sets() -> Result<(), Failed> {
+fn stateful_sets() -> TestResult {
     const PAGE: &str = "docs/statefulsets-and-vms.md";
     let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
@@ -146,7 +147,7 @@ fn stateful_sets() -> Result<(), Failed> {
 }
 
 /// Migrates from Whereabouts and back again, with the same three replicas.
-fn from_whereabouts() -> Result<(), Failed> {
+fn from_whereabouts() -> TestResult {
     const PAGE: &str = "docs/from-whereabouts.md";
     let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
@@ -213,7 +214,7 @@ fn addresses(cluster: &RealCluster) -> Result<BTreeMap<String, Vec<String>>, Fai
     Ok(found)
 }
 
-fn on_the_wire(cluster: &RealCluster, pod: &str, address: &str) -> Result<(), Failed> {
+fn on_the_wire(cluster: &RealCluster, pod: &str, address: &str) -> TestResult {
     let addresses = cluster.addresses("db", pod, "net1")?;
     match addresses.iter().any(|one| one == address) {
         true => Ok(()),
@@ -222,11 +223,11 @@ fn on_the_wire(cluster: &RealCluster, pod: &str, address: &str) -> Result<(), Fa
 }
 
 /// Runs the command and applies the manifests of the page, each followed by an uninstallation.
-fn install() -> Result<(), Failed> {
+fn install() -> TestResult {
     const PAGE: &str = "docs/install.md";
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
-    let remove = || -> Result<(), Failed> {
+    let remove = || -> TestResult {
         shell.run_block(PAGE, "kubectl delete -k deploy/overlays/self-managed")?;
         shell.run_block(PAGE, "kubectl delete -k deploy/crds")?;
         shell.well("kubectl wait namespace/nadmit --for=delete --timeout=120s")?;
@@ -251,7 +252,7 @@ fn install() -> Result<(), Failed> {
 }
 
 /// Installs the chart as the page describes.
-fn install_by_helm() -> Result<(), Failed> {
+fn install_by_helm() -> TestResult {
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
     shell.run_block("docs/install.md", "helm install nadmit")?;
@@ -305,7 +306,7 @@ impl<'c> PageShell<'c> {
     }
 
     /// Writes the files that the page on Whereabouts names.
-    fn write_manifests(&self, page: &str) -> Result<(), Failed> {
+    fn write_manifests(&self, page: &str) -> TestResult {
         let text = fs::read_to_string(Path::new(ROOT).join(page))?;
         let yaml: Vec<PageBlock> = blocks(&text)
             .filter(|block| block.language == "yaml")
@@ -426,7 +427,7 @@ fn blocks(text: &str) -> impl Iterator<Item = PageBlock> {
     all.into_iter()
 }
 
-fn holds(said: &str, words: &str) -> Result<(), Failed> {
+fn holds(said: &str, words: &str) -> TestResult {
     match said.contains(words) {
         true => Ok(()),
         false => Err(format!("it does not say {words:?}:\n{said}").into()),

@@ -15,14 +15,15 @@ use super::{
     steps::{NETWORKS, namespace},
     typo,
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[("a_rolling_update_is_not_noticed", not_noticed)];
+pub(super) const TESTS: &[NamedTest] = &[("a_rolling_update_is_not_noticed", not_noticed)];
 
 const NAMESPACE: &str = "rollout";
 /// Another tag of the same image.
 const NEXT_IMAGE: &str = "nadmit:next";
 
-fn not_noticed() -> Result<(), Failed> {
+fn not_noticed() -> TestResult {
     let cluster = installed()?;
     cluster.apply(&[
         namespace(NAMESPACE, &[]),
@@ -71,7 +72,7 @@ fn while_rolling(cluster: &RealCluster) -> Result<usize, Failed> {
 
 /// Sends a right pod, which has to be allowed, and a wrong one, which has to be denied, both as dry
 /// runs.
-fn is_judged(cluster: &RealCluster) -> Result<(), Failed> {
+fn is_judged(cluster: &RealCluster) -> TestResult {
     let dry = ["create", "--dry-run=server", "-f", "-"];
     let wrong = typo::pod(NAMESPACE);
     let mut right = wrong.clone();

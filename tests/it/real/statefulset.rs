@@ -9,8 +9,9 @@ use super::{
     cluster::{RealCluster, installed},
     steps::{namespace, pool, stateful_set},
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[(
+pub(super) const TESTS: &[NamedTest] = &[(
     "a_statefulset_gets_addresses_on_its_interfaces",
     addresses_on_interfaces,
 )];
@@ -21,7 +22,7 @@ const SET: &str = "statefulset/db";
 /// Addresses by pod.
 pub(super) type Addresses = BTreeMap<String, Vec<String>>;
 
-fn addresses_on_interfaces() -> Result<(), Failed> {
+fn addresses_on_interfaces() -> TestResult {
     let cluster = installed()?;
     cluster.apply(&[
         namespace(NAMESPACE, &[("nadmit.io/injection", "enabled")]),
@@ -69,7 +70,7 @@ fn addresses_on_interfaces() -> Result<(), Failed> {
     cluster.is_content()
 }
 
-fn scale(cluster: &RealCluster, replicas: u32) -> Result<(), Failed> {
+fn scale(cluster: &RealCluster, replicas: u32) -> TestResult {
     let replicas = format!("--replicas={replicas}");
     cluster
         .done(&["scale", "-n", NAMESPACE, SET, &replicas], "")
@@ -119,7 +120,7 @@ pub(super) fn agreed<'p>(
     }
 }
 
-fn same(before: &Addresses, after: &Addresses, when: &str) -> Result<(), Failed> {
+fn same(before: &Addresses, after: &Addresses, when: &str) -> TestResult {
     match before == after {
         true => Ok(()),
         false => Err(format!("{when}, the pods have {after:?}, and had {before:?}").into()),

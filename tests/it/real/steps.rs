@@ -6,6 +6,7 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::cluster::RealCluster;
+use crate::support::TestResult;
 
 /// The annotation by which a pod selects networks.
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
@@ -14,7 +15,7 @@ pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 impl RealCluster {
     /// Applies objects with kubectl.
-    pub(super) fn apply(&self, objects: &[Value]) -> Result<(), Failed> {
+    pub(super) fn apply(&self, objects: &[Value]) -> TestResult {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         self.done(&["apply", "-f", "-"], &list.to_string())
             .map(drop)
@@ -54,7 +55,7 @@ impl RealCluster {
     }
 
     /// Waits until a pool allocates addresses.
-    pub(super) fn until_ready(&self, pool: &str) -> Result<(), Failed> {
+    pub(super) fn until_ready(&self, pool: &str) -> TestResult {
         let pool = format!("addresspool/{pool}");
         self.done(
             &["wait", "--for=condition=Ready", "--timeout=60s", &pool],
@@ -120,7 +121,7 @@ impl RealCluster {
     }
 
     /// Waits until nothing is recorded for a namespace.
-    pub(super) fn until_free(&self, namespace: &str) -> Result<(), Failed> {
+    pub(super) fn until_free(&self, namespace: &str) -> TestResult {
         self.soon("the addresses are not free", || {
             Ok(self.recorded(namespace)?.is_empty().then_some(()))
         })

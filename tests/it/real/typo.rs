@@ -1,6 +1,5 @@
 //! A typo in the name of a network: denied in mode deny; where nadmit only warns, the pod hangs.
 
-use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::{
@@ -8,8 +7,9 @@ use super::{
     cluster::installed,
     steps::{NETWORKS, namespace, text},
 };
+use crate::support::TestResult;
 
-pub(super) const TRIALS: &[NamedTest] = &[
+pub(super) const TESTS: &[NamedTest] = &[
     ("a_typo_is_denied_before_scheduling", denied),
     ("a_typo_that_is_warned_of_hangs", warned),
 ];
@@ -33,7 +33,7 @@ pub(super) fn complaint(namespace: &str) -> String {
     format!("network \"storage-nett\" does not exist in namespace \"{namespace}\"")
 }
 
-fn denied() -> Result<(), Failed> {
+fn denied() -> TestResult {
     let cluster = installed()?;
     let name = "typo-denied";
     cluster.apply(&[
@@ -63,7 +63,7 @@ fn denied() -> Result<(), Failed> {
         .map(drop)
 }
 
-fn warned() -> Result<(), Failed> {
+fn warned() -> TestResult {
     let cluster = installed()?;
     let name = "typo-warned";
     cluster.apply(&[

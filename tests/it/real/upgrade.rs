@@ -11,6 +11,7 @@ use super::{
     steps::{namespace, stateful_set, text},
 };
 use crate::deploy::objects::parsed;
+use crate::support::TestResult;
 
 /// The kinds, with a file each.
 const KINDS: [&str; 4] = [
@@ -65,7 +66,7 @@ impl LeftObjects {
 
     /// Waits until the records of missing pods are deleted, and checks that all others are
     /// unchanged.
-    pub(super) fn is_kept(&self, cluster: &RealCluster) -> Result<(), Failed> {
+    pub(super) fn is_kept(&self, cluster: &RealCluster) -> TestResult {
         let of_pods = |object: &Value| !object["spec"]["holder"]["pod"].is_null();
         cluster.soon("records of pods that are gone are still there", || {
             let records = cluster.get(&["addressallocations"])?;

@@ -5,34 +5,34 @@ use serde_json::json;
 
 use super::fixture::*;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial(
+        test(
             "what_is_in_use_is_recorded_before_any_replica_gives",
             before,
         ),
-        trial("a_network_that_joins_a_pool_is_looked_at_first", joins),
-        trial(
+        test("a_network_that_joins_a_pool_is_looked_at_first", joins),
+        test(
             "a_network_of_the_pool_s_wire_joins_a_pool_that_stays_ready",
             joins_on_the_wire,
         ),
-        trial(
+        test(
             "a_pool_gives_nothing_while_whereabouts_gives_of_it",
             contested,
         ),
-        trial("a_pool_waits_until_its_pods_can_be_listed", listed),
-        trial("a_plan_changes_nothing", plan),
-        trial("a_full_pass_reads_everything_afresh", full),
-        trial(
+        test("a_pool_waits_until_its_pods_can_be_listed", listed),
+        test("a_plan_changes_nothing", plan),
+        test("a_full_pass_reads_everything_afresh", full),
+        test(
             "what_a_pod_uses_passes_to_it_from_another_s_record_in_one_write",
             handed_over,
         ),
-        trial("what_a_pod_only_asks_for_stays_another_s", asked_for),
-        trial(
+        test("what_a_pod_only_asks_for_stays_another_s", asked_for),
+        test(
             "a_status_of_a_network_never_asked_for_takes_nothing",
             forged,
         ),
-        trial(
+        test(
             "a_status_takes_nothing_that_another_holds",
             forged_of_another,
         ),
@@ -40,7 +40,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// A scaled-down replica and a reservation keep their addresses, whatever a forged status says.
-async fn forged_of_another() -> Told {
+async fn forged_of_another() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let set = "StatefulSet";
     fixture.server.put(json!({
@@ -84,7 +84,7 @@ async fn forged_of_another() -> Told {
 }
 
 /// A user who may create a pod may write a status into it.
-async fn forged() -> Told {
+async fn forged() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     let status =
@@ -95,7 +95,7 @@ async fn forged() -> Told {
     same(fixture.held(), holding(&[("192.0.2.7", "a")]))
 }
 
-async fn contested() -> Told {
+async fn contested() -> TestResult {
     const KIND: &str = "network-attachment-definitions.k8s.cni.cncf.io";
     let fixture = ReconcilerFixture::new();
     let old = fixture.server.stored(KIND, "db", "storage-net");
@@ -121,7 +121,7 @@ async fn contested() -> Told {
     same(leader.is_ready(), false)
 }
 
-async fn before() -> Told {
+async fn before() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     fixture.running("b", "192.0.2.9", "node-2");
@@ -174,7 +174,7 @@ fn unpooled(
     Ok(other)
 }
 
-async fn joins() -> Told {
+async fn joins() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -194,7 +194,7 @@ async fn joins() -> Told {
 }
 
 /// The pool skips what is used on its wire, so no conflict is left to report.
-async fn joins_on_the_wire() -> Told {
+async fn joins_on_the_wire() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -210,7 +210,7 @@ async fn joins_on_the_wire() -> Told {
     same(fixture.held(), holding(&[("192.0.2.1", "old")]))
 }
 
-async fn listed() -> Told {
+async fn listed() -> TestResult {
     use crate::api_server::{FaultRule, InjectedFailure};
     let fixture = ReconcilerFixture::new();
     let lists = |path: &str| path.contains("/namespaces/db/pods?");
@@ -238,7 +238,7 @@ async fn listed() -> Told {
     same(leader.is_ready(), true)
 }
 
-async fn plan() -> Told {
+async fn plan() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     let replica = fixture.replica("a", false).await?;
@@ -250,7 +250,7 @@ async fn plan() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn full() -> Told {
+async fn full() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     let leader = fixture.replica("a", true).await?;
@@ -284,7 +284,7 @@ fn uid_of_record(fixture: &ReconcilerFixture) -> Result<String, libtest_mimic::F
     Ok(text(&record["metadata"]["uid"]))
 }
 
-async fn handed_over() -> Told {
+async fn handed_over() -> TestResult {
     let (fixture, uid) = of_long_ago().await?;
     fixture.running("b", "192.0.2.7", "node-2");
     let replica = fixture.replica("b", false).await?;
@@ -302,7 +302,7 @@ async fn handed_over() -> Told {
     same(uid_of_record(&fixture)?, uid)
 }
 
-async fn asked_for() -> Told {
+async fn asked_for() -> TestResult {
     let (fixture, _) = of_long_ago().await?;
     fixture.pod("a", json!({NETWORKS: "storage-net"}), Some("node-1"));
     fixture.pod("b", json!({NETWORKS: asking("192.0.2.7")}), None);

@@ -31,8 +31,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::ApiServer;
-
-pub(super) type Told = Result<(), Failed>;
+pub(super) use crate::support::TestResult;
 
 pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
 pub(super) const SLICES: &str = "addressslices.nadmit.io";
@@ -40,9 +39,9 @@ pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 /// Registers a test on one thread, in paused time.
-pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
-    F: Future<Output = Told> + 'static,
+    F: Future<Output = TestResult> + 'static,
 {
     Trial::test(format!("steward::{name}"), move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -196,7 +195,7 @@ impl ReconcilerFixture {
     }
 
     /// Deletes a pod at once, as `kubectl delete --force` does.
-    pub(super) async fn delete(&self, pod: &str) -> Told {
+    pub(super) async fn delete(&self, pod: &str) -> TestResult {
         let pods = self.pods();
         let params = kube::api::DeleteParams::default().grace_period(0);
         pods.delete(pod, &params).await?;
@@ -314,7 +313,7 @@ impl ReconcilerReplica {
     }
 
     /// Stores an allocation without a review.
-    pub(super) async fn write(&self, record: Allocation) -> Told {
+    pub(super) async fn write(&self, record: Allocation) -> TestResult {
         self.ledger.write(vec![Write::Create(record)]).await?;
         Ok(())
     }
@@ -348,7 +347,7 @@ pub(super) async fn seconds(seconds: u64) {
     sleep(Duration::from_secs(seconds)).await;
 }
 
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Told {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
     if found == expected {
         return Ok(());
     }

@@ -6,20 +6,20 @@ use serde_json::json;
 
 use super::fixture::*;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_pod_that_was_bound_past_nadmit_gets_its_addresses", late),
-        trial("the_ordinary_way_is_given_its_time", patience),
-        trial("what_another_replica_put_in_is_not_written_again", written),
-        trial(
+        test("a_pod_that_was_bound_past_nadmit_gets_its_addresses", late),
+        test("the_ordinary_way_is_given_its_time", patience),
+        test("what_another_replica_put_in_is_not_written_again", written),
+        test(
             "a_pod_of_a_sliced_pool_gets_them_of_its_node_s_slice",
             sliced,
         ),
-        trial("a_pod_that_changed_meanwhile_is_judged_anew", changed),
-        trial("a_pod_that_can_get_none_is_told_of_once", refused),
-        trial("only_the_leader_puts_anything_in", follower),
-        trial("a_namespace_that_is_not_labelled_is_left_alone", unlabelled),
-        trial("an_empty_slice_goes_with_its_node", idle),
+        test("a_pod_that_changed_meanwhile_is_judged_anew", changed),
+        test("a_pod_that_can_get_none_is_told_of_once", refused),
+        test("only_the_leader_puts_anything_in", follower),
+        test("a_namespace_that_is_not_labelled_is_left_alone", unlabelled),
+        test("an_empty_slice_goes_with_its_node", idle),
     ]
 }
 
@@ -32,7 +32,7 @@ fn plain() -> serde_json::Value {
     json!({NETWORKS: "storage-net"})
 }
 
-async fn late() -> Told {
+async fn late() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -52,7 +52,7 @@ async fn late() -> Told {
     same(fixture.server.written(), written)
 }
 
-async fn patience() -> Told {
+async fn patience() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -61,7 +61,7 @@ async fn patience() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn written() -> Told {
+async fn written() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let other = fixture.replica("b", false).await?;
@@ -80,7 +80,7 @@ async fn written() -> Told {
     same(report.done, std::collections::BTreeMap::new())
 }
 
-async fn sliced() -> Told {
+async fn sliced() -> TestResult {
     let fixture = ReconcilerFixture::sliced();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -103,7 +103,7 @@ async fn sliced() -> Told {
     )
 }
 
-async fn changed() -> Told {
+async fn changed() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -128,7 +128,7 @@ async fn changed() -> Told {
     )
 }
 
-async fn refused() -> Told {
+async fn refused() -> TestResult {
     let fixture = ReconcilerFixture::with(&json!({
         "ranges": [{"range": "192.0.2.0/30"}], "namespaceSelector": {},
     }));
@@ -143,7 +143,7 @@ async fn refused() -> Told {
     same(leader.said.of("NoAddresses"), vec!["c".to_owned()])
 }
 
-async fn follower() -> Told {
+async fn follower() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let replica = fixture.replica("a", false).await?;
     fixture.pod("a", plain(), Some("node-1"));
@@ -154,7 +154,7 @@ async fn follower() -> Told {
     same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
-async fn unlabelled() -> Told {
+async fn unlabelled() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.server.namespace("db", &[]);
     let _leader = fixture.replica("a", true).await?;
@@ -163,7 +163,7 @@ async fn unlabelled() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn idle() -> Told {
+async fn idle() -> TestResult {
     let fixture = ReconcilerFixture::sliced();
     let leader = fixture.replica("a", true).await?;
     for (last, node) in [(0u8, "node-1"), (16, "node-2"), (32, "node-2")] {

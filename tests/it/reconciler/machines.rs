@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::fixture::*;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_machine_s_mac_stays_until_the_machine_goes", outlives),
-        trial("a_mac_of_before_is_parted_from_its_address", parted),
-        trial("a_machine_s_mac_is_adopted_by_itself", adopted),
-        trial("a_second_launcher_gets_nothing_late", second),
-        trial("the_target_of_a_migration_gets_the_same_late", migrated),
-        trial("without_migrations_in_the_cluster_none_shares", no_kind),
+        test("a_machine_s_mac_stays_until_the_machine_goes", outlives),
+        test("a_mac_of_before_is_parted_from_its_address", parted),
+        test("a_machine_s_mac_is_adopted_by_itself", adopted),
+        test("a_second_launcher_gets_nothing_late", second),
+        test("the_target_of_a_migration_gets_the_same_late", migrated),
+        test("without_migrations_in_the_cluster_none_shares", no_kind),
     ]
 }
 
@@ -69,7 +69,7 @@ fn held(fixture: &ReconcilerFixture) -> Vec<String> {
         .collect()
 }
 
-async fn outlives() -> Told {
+async fn outlives() -> TestResult {
     let fixture = fixture();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -98,7 +98,7 @@ fn own(addresses: &[&str]) -> Vec<String> {
     addresses.iter().map(|one| (*one).to_owned()).collect()
 }
 
-async fn remove(fixture: &ReconcilerFixture, resource: &str, name: &str) -> Told {
+async fn remove(fixture: &ReconcilerFixture, resource: &str, name: &str) -> TestResult {
     let plural = resource.split('.').next().unwrap_or_default();
     let path = format!("/apis/kubevirt.io/v1/namespaces/db/{plural}/{name}");
     let request = http::Request::delete(path).body(Vec::new())?;
@@ -118,7 +118,7 @@ fn before(fixture: &ReconcilerFixture) -> Allocation {
     }
 }
 
-async fn parted() -> Told {
+async fn parted() -> TestResult {
     let fixture = fixture();
     let both =
         json!([{"name": "storage-net", "ips": ["192.0.2.7/24"], "mac": "02:5e:00:00:00:07"}]);
@@ -141,7 +141,7 @@ async fn parted() -> Told {
     same(held(&fixture), vec![])
 }
 
-async fn adopted() -> Told {
+async fn adopted() -> TestResult {
     let fixture = fixture();
     let own_mac =
         json!([{"name": "storage-net", "ips": ["192.0.2.7/24"], "mac": "02:5e:00:00:00:09"}]);
@@ -164,7 +164,7 @@ async fn adopted() -> Told {
     Ok(())
 }
 
-async fn second() -> Told {
+async fn second() -> TestResult {
     let fixture = fixture();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -208,7 +208,7 @@ fn migration(fixture: &ReconcilerFixture, phase: &str) {
     }));
 }
 
-async fn migrated() -> Told {
+async fn migrated() -> TestResult {
     for (phase, given) in [("Scheduling", ASSIGNED), ("Failed", "storage-net")] {
         let fixture = fixture();
         let _leader = fixture.replica("a", true).await?;
@@ -223,7 +223,7 @@ async fn migrated() -> Told {
     Ok(())
 }
 
-async fn no_kind() -> Told {
+async fn no_kind() -> TestResult {
     let fixture = fixture();
     fixture.server.unregister(MIGRATIONS);
     let leader = fixture.replica("a", true).await?;

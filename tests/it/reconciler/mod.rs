@@ -11,15 +11,15 @@ mod warnings;
 
 use libtest_mimic::Trial;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [
-        adoption::trials(),
-        late::trials(),
-        machines::trials(),
-        warnings::trials(),
-        release::trials(),
-        scale::trials(),
-        surplus::trials(),
+        adoption::tests(),
+        late::tests(),
+        machines::tests(),
+        warnings::tests(),
+        release::tests(),
+        scale::tests(),
+        surplus::tests(),
     ]
     .into_iter()
     .flatten()

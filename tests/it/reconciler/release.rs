@@ -6,39 +6,39 @@ use serde_json::json;
 
 use super::fixture::*;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("what_a_pod_had_is_free_after_the_quarantine", quarantine),
-        trial(
+        test("what_a_pod_had_is_free_after_the_quarantine", quarantine),
+        test(
             "a_pod_that_was_made_anew_meanwhile_keeps_its_address",
             made_anew,
         ),
-        trial("nothing_is_freed_that_cannot_be_looked_up", forbidden),
-        trial("an_evicted_pod_s_address_is_freed", evicted),
-        trial("a_pod_that_has_ended_gives_its_address_back", ended),
-        trial(
+        test("nothing_is_freed_that_cannot_be_looked_up", forbidden),
+        test("an_evicted_pod_s_address_is_freed", evicted),
+        test("a_pod_that_has_ended_gives_its_address_back", ended),
+        test(
             "what_a_pod_had_on_a_silent_node_is_kept_for_a_while",
             silent,
         ),
-        trial("what_moved_on_from_a_silent_node_is_kept_as_long", moved_on),
-        trial("a_node_that_comes_back_has_time_to_end_what_is_gone", back),
-        trial(
+        test("what_moved_on_from_a_silent_node_is_kept_as_long", moved_on),
+        test("a_node_that_comes_back_has_time_to_end_what_is_gone", back),
+        test(
             "a_node_that_is_gone_or_out_of_service_runs_nothing",
             vouched,
         ),
-        trial("a_record_for_which_no_pod_comes_is_freed", never_came),
-        trial(
+        test("a_record_for_which_no_pod_comes_is_freed", never_came),
+        test(
             "a_pod_that_comes_late_keeps_what_its_token_holds",
             came_late,
         ),
-        trial("a_token_s_record_gets_the_pod_s_name", named),
-        trial("a_replica_s_address_goes_with_its_set", stateful_set),
-        trial("who_does_not_lead_frees_nothing", follower),
-        trial(
+        test("a_token_s_record_gets_the_pod_s_name", named),
+        test("a_replica_s_address_goes_with_its_set", stateful_set),
+        test("who_does_not_lead_frees_nothing", follower),
+        test(
             "a_pod_that_nobody_wrote_down_may_run_on_a_silent_node",
             silent_unnamed,
         ),
-        trial(
+        test(
             "a_pod_that_waits_keeps_what_one_before_it_had_as_others_are_kept_from_it",
             left_behind,
         ),
@@ -59,7 +59,7 @@ fn kept() -> Vec<(String, String)> {
     holding(&[("192.0.2.7", "a")])
 }
 
-async fn quarantine() -> Told {
+async fn quarantine() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.delete("a").await?;
     seconds(28).await;
@@ -68,7 +68,7 @@ async fn quarantine() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn made_anew() -> Told {
+async fn made_anew() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.delete("a").await?;
     seconds(10).await;
@@ -81,7 +81,7 @@ async fn made_anew() -> Told {
     same(fixture.held(), kept())
 }
 
-async fn forbidden() -> Told {
+async fn forbidden() -> TestResult {
     use crate::api_server::{FaultRule, InjectedFailure};
     let (fixture, _leader) = with_pod().await?;
     let rule = FaultRule::of("list", "nodes", InjectedFailure::Internal.into());
@@ -94,7 +94,7 @@ async fn forbidden() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn evicted() -> Told {
+async fn evicted() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     let params = kube::api::EvictParams::default();
     fixture.pods().evict("a", &params).await?;
@@ -106,7 +106,7 @@ async fn evicted() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn ended() -> Told {
+async fn ended() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     pod["status"]["phase"] = json!("Succeeded");
@@ -115,7 +115,7 @@ async fn ended() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn silent() -> Told {
+async fn silent() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.node("node-1", false);
     seconds(5).await;
@@ -126,7 +126,7 @@ async fn silent() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn moved_on() -> Told {
+async fn moved_on() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.node("node-1", false);
     seconds(5).await;
@@ -144,7 +144,7 @@ async fn moved_on() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn back() -> Told {
+async fn back() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.node("node-1", false);
     seconds(5).await;
@@ -157,7 +157,7 @@ async fn back() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn vouched() -> Told {
+async fn vouched() -> TestResult {
     for gone in [true, false] {
         let (fixture, _leader) = with_pod().await?;
         fixture.node("node-1", false);
@@ -192,7 +192,7 @@ fn token() -> Holder {
     }
 }
 
-async fn never_came() -> Told {
+async fn never_came() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let record = fixture.record("192.0.2.1", "", "", "");
@@ -219,7 +219,7 @@ fn unnamed(fixture: &ReconcilerFixture) {
     }));
 }
 
-async fn came_late() -> Told {
+async fn came_late() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let record = fixture.record("192.0.2.1", "", "", "");
@@ -239,7 +239,7 @@ async fn came_late() -> Told {
     same(fixture.held(), holding(&[("192.0.2.1", "t-1")]))
 }
 
-async fn named() -> Told {
+async fn named() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let record = fixture.record("192.0.2.1", "", "", "");
@@ -267,7 +267,7 @@ async fn named() -> Told {
     )
 }
 
-async fn stateful_set() -> Told {
+async fn stateful_set() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
@@ -295,7 +295,7 @@ async fn stateful_set() -> Told {
     same(leader.is_ready(), true)
 }
 
-async fn follower() -> Told {
+async fn follower() -> TestResult {
     let (fixture, leader) = with_pod().await?;
     leader.lead(false);
     fixture.delete("a").await?;
@@ -307,7 +307,7 @@ async fn follower() -> Told {
     same(fixture.held(), vec![])
 }
 
-async fn left_behind() -> Told {
+async fn left_behind() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.delete("a").await?;
     fixture.pod("a", json!({NETWORKS: "storage-net,storage-net"}), None);
@@ -318,7 +318,7 @@ async fn left_behind() -> Told {
 }
 
 /// The record was created before the pod and has no UID, and perhaps no node.
-async fn silent_unnamed() -> Told {
+async fn silent_unnamed() -> TestResult {
     for node in [Some("node-1"), None] {
         let fixture = ReconcilerFixture::new();
         fixture.node("node-1", false);

@@ -28,8 +28,8 @@ const PODS: u32 = 50_000;
 const RECORDS: u32 = 65_000;
 const NAMESPACES: u32 = 200;
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![trial("a_comparison_is_cheap_when_little_changed", cheap)]
+pub(super) fn tests() -> Vec<Trial> {
+    vec![test("a_comparison_is_cheap_when_little_changed", cheap)]
 }
 
 /// Confirms every cached state.
@@ -136,7 +136,7 @@ fn catalog() -> Catalog {
     catalog.with_pools([pool], [], &Arc::new(Layout::default()))
 }
 
-async fn cheap() -> Told {
+async fn cheap() -> TestResult {
     let server = ApiServer::new();
     let shown = Arc::new(ArcSwapOption::from_pointee(catalog()));
     let index: Arc<SharedIndex> = Arc::default();

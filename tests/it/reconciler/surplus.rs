@@ -6,17 +6,17 @@ use serde_json::json;
 
 use super::fixture::*;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial(
+        test(
             "what_was_for_another_node_goes_when_the_bind_is_seen",
             moved,
         ),
-        trial("until_it_is_bound_a_pod_may_go_to_either_node", unbound),
-        trial("what_is_unplugged_is_let_go_and_then_freed", unplugged),
-        trial("what_is_plugged_in_again_meanwhile_stays", plugged_again),
-        trial("what_the_pod_before_had_more_is_freed", less_than_before),
-        trial(
+        test("until_it_is_bound_a_pod_may_go_to_either_node", unbound),
+        test("what_is_unplugged_is_let_go_and_then_freed", unplugged),
+        test("what_is_plugged_in_again_meanwhile_stays", plugged_again),
+        test("what_the_pod_before_had_more_is_freed", less_than_before),
+        test(
             "what_was_for_a_pod_that_was_never_created_is_freed_though_it_has_a_namesake",
             namesake,
         ),
@@ -43,13 +43,13 @@ async fn twice_bound(
     Ok((fixture, leader))
 }
 
-async fn moved() -> Told {
+async fn moved() -> TestResult {
     let (fixture, _leader) = twice_bound(Some("node-2")).await?;
     seconds(5).await;
     same(fixture.held(), holding(&[("192.0.2.17", "a")]))
 }
 
-async fn unbound() -> Told {
+async fn unbound() -> TestResult {
     let (fixture, _leader) = twice_bound(None).await?;
     seconds(600).await;
     same(
@@ -79,14 +79,14 @@ async fn with_one_less() -> Result<(ReconcilerFixture, ReconcilerReplica), libte
     Ok((fixture, leader))
 }
 
-fn annotate(fixture: &ReconcilerFixture, annotations: serde_json::Value) -> Told {
+fn annotate(fixture: &ReconcilerFixture, annotations: serde_json::Value) -> TestResult {
     let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     pod["metadata"]["annotations"] = annotations;
     fixture.server.put(pod);
     Ok(())
 }
 
-async fn unplugged() -> Told {
+async fn unplugged() -> TestResult {
     let (fixture, _leader) = with_one_less().await?;
     seconds(20).await;
     same(
@@ -97,7 +97,7 @@ async fn unplugged() -> Told {
     same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
-async fn plugged_again() -> Told {
+async fn plugged_again() -> TestResult {
     let (fixture, _leader) = with_one_less().await?;
     seconds(20).await;
     let networks = json!([
@@ -110,7 +110,7 @@ async fn plugged_again() -> Told {
 }
 
 /// A new pod of the same name requests one interface less, without interface names.
-async fn less_than_before() -> Told {
+async fn less_than_before() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     let ask = |ip: &str| json!({"name": "storage-net", "ips": [format!("{ip}/24")]});
@@ -134,7 +134,7 @@ async fn less_than_before() -> Told {
     same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
-async fn namesake() -> Told {
+async fn namesake() -> TestResult {
     let fixture = ReconcilerFixture::sliced();
     let leader = fixture.replica("a", true).await?;
     let uid = fixture.running("a", "192.0.2.1", "node-1");

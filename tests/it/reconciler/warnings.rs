@@ -5,15 +5,15 @@ use serde_json::json;
 
 use super::fixture::*;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("two_users_of_one_address_are_told_of", duplicate),
-        trial("a_pod_that_has_something_else_is_told_of", drift),
-        trial("a_pod_whose_set_lets_it_go_is_no_second_user", orphan),
+        test("two_users_of_one_address_are_told_of", duplicate),
+        test("a_pod_that_has_something_else_is_told_of", drift),
+        test("a_pod_whose_set_lets_it_go_is_no_second_user", orphan),
     ]
 }
 
-async fn duplicate() -> Told {
+async fn duplicate() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     fixture.running("b", "192.0.2.7", "node-2");
@@ -33,7 +33,7 @@ async fn duplicate() -> Told {
     same(leader.steward.pass(false).await.duplicates, 0)
 }
 
-async fn drift() -> Told {
+async fn drift() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     fixture.running("b", "192.0.2.8", "node-1");
@@ -51,7 +51,7 @@ async fn drift() -> Told {
     same(leader.steward.pass(false).await.drifted, 1)
 }
 
-async fn orphan() -> Told {
+async fn orphan() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
         "controller": true}]);

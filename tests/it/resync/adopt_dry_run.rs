@@ -5,18 +5,18 @@ use std::{fs, process::Command};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use super::support::{Told, holds, same};
+use super::support::{TestResult, holds, same};
 use crate::api_server::{ApiServer, ListFault, SeedObjects};
 
-pub(super) fn trials() -> Vec<Trial> {
-    let trial = |name: &str, run: fn() -> Told| Trial::test(format!("rounds::{name}"), run);
+pub(super) fn tests() -> Vec<Trial> {
+    let test = |name: &str, run: fn() -> TestResult| Trial::test(format!("rounds::{name}"), run);
     vec![
-        trial("a_dry_run_shows_what_is_in_the_way", hindered),
-        trial("with_manifests_it_shows_what_will_be", planned),
-        trial("what_is_recorded_and_what_two_have_is_shown", recorded),
-        trial("without_a_dry_run_it_refuses_with_words", refuses),
-        trial("what_it_may_not_read_is_named", forbidden),
-        trial("it_takes_the_settings_of_the_cluster", settings),
+        test("a_dry_run_shows_what_is_in_the_way", hindered),
+        test("with_manifests_it_shows_what_will_be", planned),
+        test("what_is_recorded_and_what_two_have_is_shown", recorded),
+        test("without_a_dry_run_it_refuses_with_words", refuses),
+        test("what_it_may_not_read_is_named", forbidden),
+        test("it_takes_the_settings_of_the_cluster", settings),
     ]
 }
 
@@ -96,14 +96,14 @@ fn cluster(text: &str) -> Result<ApiServer, Failed> {
     )?)
 }
 
-fn says(said: &str, parts: &[&str]) -> Told {
+fn says(said: &str, parts: &[&str]) -> TestResult {
     match parts.iter().find(|part| !said.contains(**part)) {
         Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
         None => Ok(()),
     }
 }
 
-fn hindered() -> Told {
+fn hindered() -> TestResult {
     let (code, said) = adopt(&cluster(CLUSTER)?, &["--dry-run"])?;
     same(code, Some(1))?;
     let parts = [
@@ -115,7 +115,7 @@ fn hindered() -> Told {
     says(&said, &parts)
 }
 
-fn planned() -> Told {
+fn planned() -> TestResult {
     let server = cluster(CLUSTER)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("network.yaml");
@@ -159,7 +159,7 @@ pool storage in the unnamed address space for db/storage-net
     says(&said, &["error:", "network.yaml"])
 }
 
-fn recorded() -> Told {
+fn recorded() -> TestResult {
     let record = |last: u8, holder: &str| {
         format!(
             "---\napiVersion: nadmit.io/v1alpha1\nkind: AddressAllocation\nmetadata: {{name: 192.0.2.{last}}}\n\
@@ -188,7 +188,7 @@ fn recorded() -> Told {
     says(&said, &parts)
 }
 
-fn refuses() -> Told {
+fn refuses() -> TestResult {
     let server = cluster(CLUSTER)?;
     let (code, said) = adopt(&server, &[])?;
     same(code, Some(2))?;
@@ -199,7 +199,7 @@ fn refuses() -> Told {
     same(server.request_paths(), Vec::new())
 }
 
-fn forbidden() -> Told {
+fn forbidden() -> TestResult {
     for (resource, part) in [
         (
             "addressallocations",
@@ -220,7 +220,7 @@ fn forbidden() -> Told {
     says(&said, &["0 recorded"])
 }
 
-fn settings() -> Told {
+fn settings() -> TestResult {
     let text = |settings: &str| {
         format!(
             "{CLUSTER}---\napiVersion: v1\nkind: ConfigMap\n\

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{MetricReader, SettableClock, Told, holds, same, trial};
+use super::support::{MetricReader, SettableClock, TestResult, holds, same, test};
 use crate::api_server::{ApiServer, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_notice_is_an_event_of_its_object", event),
-        trial("the_same_is_told_once_in_ten_minutes", once),
-        trial("who_tells_never_waits", never_waits),
-        trial("what_could_not_be_written_may_be_told_again", retried),
+        test("a_notice_is_an_event_of_its_object", event),
+        test("the_same_is_told_once_in_ten_minutes", once),
+        test("who_tells_never_waits", never_waits),
+        test("what_could_not_be_written_may_be_told_again", retried),
     ]
 }
 
@@ -63,7 +63,7 @@ impl EventFixture {
     }
 }
 
-async fn event() -> Told {
+async fn event() -> TestResult {
     let fixture = fixture()?;
     fixture.tell("db-0", "192.0.2.5 is used by two");
     let pool = ObjectRef {
@@ -107,7 +107,7 @@ async fn event() -> Told {
     Ok(())
 }
 
-async fn once() -> Told {
+async fn once() -> TestResult {
     let fixture = fixture()?;
     for _ in 0..500 {
         fixture.tell("db-0", "the same");
@@ -126,7 +126,7 @@ async fn once() -> Told {
     )
 }
 
-async fn never_waits() -> Told {
+async fn never_waits() -> TestResult {
     let fixture = fixture()?;
     fixture.server.fault(FaultRule::of(
         "create",
@@ -148,7 +148,7 @@ async fn never_waits() -> Told {
     same(i64::try_from(fixture.server.all(EVENTS).len())?, written)
 }
 
-async fn retried() -> Told {
+async fn retried() -> TestResult {
     let fixture = fixture()?;
     fixture.server.fault(FaultRule::of(
         "create",

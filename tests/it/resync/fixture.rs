@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{RecordingSink, SettableClock, Told, same};
+use super::support::{RecordingSink, SettableClock, TestResult, same};
 use crate::api_server::ApiServer;
 
 pub(super) const POOLS: &str = "addresspools.nadmit.io";
@@ -73,7 +73,7 @@ impl StatusFixture {
     }
 
     /// Replaces the catalog with the base objects and these.
-    pub(super) fn show(&self, more: &str) -> Told {
+    pub(super) fn show(&self, more: &str) -> TestResult {
         let text = format!("{MANIFESTS}---\n{more}");
         let read = manifests::read(&text, "world.yaml");
         same(read.errors.len(), 0)?;
@@ -95,7 +95,7 @@ impl StatusFixture {
     }
 
     /// Replaces the held addresses: `192.0.2.<last>` each, with its holder.
-    pub(super) fn hold(&mut self, held: &[(u8, Value)]) -> Told {
+    pub(super) fn hold(&mut self, held: &[(u8, Value)]) -> TestResult {
         self.version += 1;
         let version = Version(self.version);
         let stored = held.iter().map(|(last, holder)| -> Result<Stored, Failed> {
@@ -113,7 +113,7 @@ impl StatusFixture {
         Ok(())
     }
 
-    pub(super) fn hold_first(&mut self, count: u8) -> Told {
+    pub(super) fn hold_first(&mut self, count: u8) -> TestResult {
         let held: Vec<(u8, Value)> = (1..=count)
             .map(|last| (last, pod(&format!("p{last}"))))
             .collect();

@@ -14,22 +14,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::support::{MetricReader, SettableClock, Told, holds, same, trial};
+use super::support::{MetricReader, SettableClock, TestResult, holds, same, test};
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("one_of_two_replicas_leads", one_leads),
-        trial("a_crashed_leader_is_followed", crash),
-        trial("a_leader_that_ends_is_followed_at_once", shutdown),
-        trial(
+        test("one_of_two_replicas_leads", one_leads),
+        test("a_crashed_leader_is_followed", crash),
+        test("a_leader_that_ends_is_followed_at_once", shutdown),
+        test(
             "a_leader_without_an_api_stops_before_another_begins",
             lost_api,
         ),
-        trial("answers_that_are_lost_cost_no_lead", lost_answers),
-        trial("clocks_may_be_wrong_or_stand_still", wrong_clocks),
-        trial("who_else_writes_the_lease_takes_nothing", foreign_writer),
-        trial("everything_at_once_never_makes_two_leaders", storm),
+        test("answers_that_are_lost_cost_no_lead", lost_answers),
+        test("clocks_may_be_wrong_or_stand_still", wrong_clocks),
+        test("who_else_writes_the_lease_takes_nothing", foreign_writer),
+        test("everything_at_once_never_makes_two_leaders", storm),
     ]
 }
 
@@ -102,7 +102,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-async fn one_leads() -> Told {
+async fn one_leads() -> TestResult {
     let (server, _, a, b) = pair()?;
     let took = pass(&[&a, &b], seconds(60), || a.leads() || b.leads()).await?;
     holds(took < seconds(1), took)?;
@@ -118,7 +118,7 @@ async fn one_leads() -> Told {
     same(&spec["leaseDurationSeconds"], &json!(15))
 }
 
-async fn crash() -> Told {
+async fn crash() -> TestResult {
     let (_, _, mut a, b) = pair()?;
     pass(&[&a, &b], seconds(30), || false).await?;
     a.crash();
@@ -126,7 +126,7 @@ async fn crash() -> Told {
     holds(took >= seconds(10) && took <= seconds(18), took)
 }
 
-async fn shutdown() -> Told {
+async fn shutdown() -> TestResult {
     let (_, _, a, b) = pair()?;
     pass(&[&a, &b], seconds(30), || false).await?;
     a.stop.cancel();
@@ -135,7 +135,7 @@ async fn shutdown() -> Told {
     holds(a.task.is_finished(), "it has not ended")
 }
 
-async fn lost_api() -> Told {
+async fn lost_api() -> TestResult {
     for failure in [
         InjectedFailure::Connection,
         InjectedFailure::Silence,
@@ -167,7 +167,7 @@ async fn lost_api() -> Told {
     same(a.leads() || b.leads(), true)
 }
 
-async fn lost_answers() -> Told {
+async fn lost_answers() -> TestResult {
     let (server, _, a, b) = pair()?;
     pass(&[&a, &b], seconds(10), || false).await?;
     for _ in 0..20 {
@@ -183,7 +183,7 @@ async fn lost_answers() -> Told {
     Ok(())
 }
 
-async fn wrong_clocks() -> Told {
+async fn wrong_clocks() -> TestResult {
     let server = ApiServer::new();
     server.namespace("nadmit", &[]);
     // One clock that stands still, and one that is a day ahead.
@@ -209,7 +209,7 @@ async fn wrong_clocks() -> Told {
     same((a.leads(), b.leads()), (true, false))
 }
 
-async fn foreign_writer() -> Told {
+async fn foreign_writer() -> TestResult {
     let (server, _, a, b) = pair()?;
     let leases: Api<Lease> = Api::namespaced(server.named("c").client(), "nadmit");
     for count in 0..40 {
@@ -225,7 +225,7 @@ async fn foreign_writer() -> Told {
 }
 
 /// Replicas start, crash and shut down, and the server fails in every way.
-async fn storm() -> Told {
+async fn storm() -> TestResult {
     for seed in 0..6_u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut draw = move |below: u64| {

@@ -10,13 +10,13 @@ mod support;
 
 use libtest_mimic::Trial;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [
-        leader_election::trials(),
-        schedule::trials(),
-        events::trials(),
-        status::trials(),
-        adopt_dry_run::trials(),
+        leader_election::tests(),
+        schedule::tests(),
+        events::tests(),
+        status::tests(),
+        adopt_dry_run::tests(),
     ]
     .into_iter()
     .flatten()

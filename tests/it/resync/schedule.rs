@@ -12,35 +12,35 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::support::{MetricReader, RecordingSink, SettableClock, Told, holds, same, trial};
+use super::support::{MetricReader, RecordingSink, SettableClock, TestResult, holds, same, test};
 use crate::api_server::ApiServer;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("it_runs_each_night_in_utc", || local(nightly)),
-        trial("times_slept_through_are_made_up_once", || local(slept)),
-        trial("a_clock_set_back_repeats_no_run", || local(set_back)),
-        trial("an_invalid_edit_keeps_the_schedule_before_it", || {
+        test("it_runs_each_night_in_utc", || local(nightly)),
+        test("times_slept_through_are_made_up_once", || local(slept)),
+        test("a_clock_set_back_repeats_no_run", || local(set_back)),
+        test("an_invalid_edit_keeps_the_schedule_before_it", || {
             local(edits)
         }),
-        trial("a_new_schedule_begins_with_its_next_time", || {
+        test("a_new_schedule_begins_with_its_next_time", || {
             local(new_schedule)
         }),
-        trial("only_the_leader_runs", || local(only_leader)),
-        trial("what_a_leader_missed_the_next_makes_up_once", || {
+        test("only_the_leader_runs", || local(only_leader)),
+        test("what_a_leader_missed_the_next_makes_up_once", || {
             local(handed_over)
         }),
-        trial("a_run_ends_with_the_lead_and_is_made_up", || {
+        test("a_run_ends_with_the_lead_and_is_made_up", || {
             local(interrupted)
         }),
-        trial(
+        test(
             "a_run_that_fails_is_recorded_and_waits_for_its_next_time",
             || local(fails),
         ),
     ]
 }
 
-async fn local<F: Future<Output = Told> + 'static>(run: fn() -> F) -> Told {
+async fn local<F: Future<Output = TestResult> + 'static>(run: fn() -> F) -> TestResult {
     LocalSet::new().run_until(run()).await
 }
 
@@ -139,7 +139,7 @@ fn recorded(server: &ApiServer) -> Result<Value, Failed> {
     Ok(serde_json::from_str(text.ok_or("no record")?)?)
 }
 
-async fn nightly() -> Told {
+async fn nightly() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-02-27T23:59:30Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -171,7 +171,7 @@ async fn nightly() -> Told {
     Ok(())
 }
 
-async fn slept() -> Told {
+async fn slept() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T12:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -185,7 +185,7 @@ async fn slept() -> Told {
     same(replica.runs(), vec!["2026-03-05T04:30:00Z".to_owned()])
 }
 
-async fn set_back() -> Told {
+async fn set_back() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -200,7 +200,7 @@ async fn set_back() -> Told {
     same(replica.runs(), vec!["2025-03-02T04:30:00Z".to_owned()])
 }
 
-async fn edits() -> Told {
+async fn edits() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T00:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -230,7 +230,7 @@ async fn edits() -> Told {
     same(replica.told.take(), Vec::new())
 }
 
-async fn new_schedule() -> Told {
+async fn new_schedule() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T03:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -242,7 +242,7 @@ async fn new_schedule() -> Told {
     same(replica.runs(), vec!["2026-03-01T13:00:00Z".to_owned()])
 }
 
-async fn only_leader() -> Told {
+async fn only_leader() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T00:00:00Z")?);
     let [a, b] = [(); 2].map(|()| ScheduledReplica::quick(&server, &wall));
     a.lead(true);
@@ -258,7 +258,7 @@ async fn only_leader() -> Told {
     same(b.runs.borrow().0.len(), 0)
 }
 
-async fn handed_over() -> Told {
+async fn handed_over() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let a = ScheduledReplica::quick(&server, &wall);
     // Ten minutes behind.
@@ -283,7 +283,7 @@ async fn handed_over() -> Told {
     same((a.runs(), b.runs().len()), (Vec::new(), 1))
 }
 
-async fn interrupted() -> Told {
+async fn interrupted() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let hour = Duration::from_secs(3_600);
     let [a, b] = [(); 2].map(|()| ScheduledReplica::of(&server, &wall, hour, Ok("done")));
@@ -303,7 +303,7 @@ async fn interrupted() -> Told {
     same(recorded(&server)?["ended"].is_null(), false)
 }
 
-async fn fails() -> Told {
+async fn fails() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let replica = ScheduledReplica::of(&server, &wall, Duration::ZERO, Err("no list of pods"));
     replica.lead(true);

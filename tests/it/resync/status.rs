@@ -9,29 +9,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     fixture::{POOLS, RESERVATIONS, StatusFixture, pod, seconds},
-    support::{Told, holds, same, trial},
+    support::{TestResult, holds, same, test},
 };
 use crate::api_server::{FaultAction, FaultEffect, FaultRule, InjectedFailure};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
-        trial("a_status_is_written_once_and_when_it_changes", on_change),
-        trial("a_pool_in_use_is_written_every_few_seconds_at_most", busy),
-        trial("a_pool_says_why_it_gives_nothing", reasons),
-        trial("a_reservation_says_who_has_its_address", reservations),
-        trial(
+        test("a_status_is_written_once_and_when_it_changes", on_change),
+        test("a_pool_in_use_is_written_every_few_seconds_at_most", busy),
+        test("a_pool_says_why_it_gives_nothing", reasons),
+        test("a_reservation_says_who_has_its_address", reservations),
+        test(
             "an_object_that_refuses_its_status_holds_up_no_other",
             refusing,
         ),
-        trial("only_the_leader_writes_a_status", leaders),
-        trial("another_objects_status_is_not_written", recreated),
-        trial("a_status_that_could_not_be_written_is_written_later", later),
-        trial("a_pool_that_fills_up_is_told_once", fills),
-        trial("the_next_leader_does_not_tell_it_again", succeeded),
+        test("only_the_leader_writes_a_status", leaders),
+        test("another_objects_status_is_not_written", recreated),
+        test("a_status_that_could_not_be_written_is_written_later", later),
+        test("a_pool_that_fills_up_is_told_once", fills),
+        test("the_next_leader_does_not_tell_it_again", succeeded),
     ]
 }
 
-async fn on_change() -> Told {
+async fn on_change() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     seconds(200).await;
     same(fixture.writes("addresspools"), 1)?;
@@ -84,7 +84,7 @@ async fn on_change() -> Told {
     same(fixture.writes("addresspools"), 3)
 }
 
-async fn busy() -> Told {
+async fn busy() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     seconds(10).await;
     let before = fixture.writes("addresspools");
@@ -98,7 +98,7 @@ async fn busy() -> Told {
     same(&fixture.status("storage")?["allocated"], &json!(99 % 15))
 }
 
-async fn reasons() -> Told {
+async fn reasons() -> TestResult {
     let faulty = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: odd}\n\
                   spec: {ranges: [{range: 192.0.2.0}, {range: x}]}\n";
     let old = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
@@ -130,7 +130,7 @@ async fn reasons() -> Told {
 }
 
 /// A pool that was stored before its schema had today's restrictions.
-async fn refusing() -> Told {
+async fn refusing() -> TestResult {
     let mut fixture = StatusFixture::new(
         "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: ancient}\n\
          spec: {ranges: [{range: 198.51.100.0/24}], retention: Forever}\n",
@@ -146,7 +146,7 @@ async fn refusing() -> Told {
     same(asked.get(&key).copied(), Some(9 + 2))
 }
 
-async fn reservations() -> Told {
+async fn reservations() -> TestResult {
     let one = |name: &str, pod: &str, ip: &str| {
         format!(
             "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\n\
@@ -200,7 +200,7 @@ async fn reservations() -> Told {
     same(fixture.writes("addressreservations"), before)
 }
 
-async fn leaders() -> Told {
+async fn leaders() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     fixture.leads.send_replace(false);
     seconds(20).await;
@@ -223,7 +223,7 @@ async fn leaders() -> Told {
     same(fixture.writes("addresspools"), 2)
 }
 
-async fn recreated() -> Told {
+async fn recreated() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     seconds(10).await;
     let mut pool = fixture
@@ -244,7 +244,7 @@ async fn recreated() -> Told {
     holds(*since != json!("2026-03-01T12:00:00Z"), since)
 }
 
-async fn later() -> Told {
+async fn later() -> TestResult {
     let fixture = StatusFixture::new("")?;
     let failures = [
         InjectedFailure::Forbidden,
@@ -266,7 +266,7 @@ async fn later() -> Told {
     holds(found.starts_with("False WaitingForAdoption"), found)
 }
 
-async fn fills() -> Told {
+async fn fills() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     fixture.index.lock().set_ready("storage");
     for count in [17, 18, 19, 20, 20, 19, 20, 10, 20] {
@@ -282,7 +282,7 @@ async fn fills() -> Told {
     same(told, expected.map(str::to_owned).to_vec())
 }
 
-async fn succeeded() -> Told {
+async fn succeeded() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     fixture.index.lock().set_ready("storage");
     fixture.hold_first(18)?;

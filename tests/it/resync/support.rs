@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+pub(super) use crate::support::TestResult;
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
@@ -19,12 +20,10 @@ use nadmit::{
 use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
 use tokio::time::{Instant, sleep};
 
-pub(super) type Told = Result<(), Failed>;
-
 /// Registers a test on one thread, in paused time.
-pub(super) fn trial<F>(name: &str, run: fn() -> F) -> Trial
+pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
-    F: Future<Output = Told> + 'static,
+    F: Future<Output = TestResult> + 'static,
 {
     Trial::test(format!("rounds::{name}"), move || {
         tokio::runtime::Builder::new_current_thread()
@@ -79,7 +78,7 @@ impl SettableClock {
     }
 
     /// Waits until it shows this time or a later one.
-    pub(super) async fn until(&self, then: &str) -> Told {
+    pub(super) async fn until(&self, then: &str) -> TestResult {
         let left = then.parse::<Timestamp>()?.duration_since(self.now());
         if let Ok(left) = Duration::try_from(left) {
             sleep(left).await;
@@ -133,14 +132,14 @@ impl MetricReader {
     }
 }
 
-pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> Told {
+pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> TestResult {
     if found == expected {
         return Ok(());
     }
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-pub(super) fn holds(what: bool, words: impl Debug) -> Told {
+pub(super) fn holds(what: bool, words: impl Debug) -> TestResult {
     if what {
         return Ok(());
     }

@@ -60,6 +60,7 @@ use self::{
     scheduler::scheduler,
     workloads::{set_controller, sets},
 };
+use crate::support::TestResult;
 
 /// The number of tests that the seeds are divided among, to run in parallel.
 const TEST_COUNT: u64 = 4;
@@ -68,45 +69,45 @@ const SEEDS: u64 = 50;
 /// The number of seeds with machines in each test.
 const MACHINE_SEEDS: u64 = 20;
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = of_seeds("seeds", Actors::Pods, SEEDS);
-    trials.extend(of_seeds("machines", Actors::Machines, MACHINE_SEEDS));
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = of_seeds("seeds", Actors::Pods, SEEDS);
+    tests.extend(of_seeds("machines", Actors::Machines, MACHINE_SEEDS));
     let found = [
         (Actors::Pods, regressions::SEEDS),
         (Actors::Machines, regressions::MACHINE_SEEDS),
     ];
     for (actors, seeds) in found {
-        trials.extend(seeds.iter().map(|(seed, what)| {
+        tests.extend(seeds.iter().map(|(seed, what)| {
             let name = format!("simulation::found::seed_{seed}::{what}");
             Trial::test(name, move || run_logged(*seed, actors).map(drop))
         }));
     }
-    trials.push(Trial::test(
+    tests.push(Trial::test(
         "simulation::a_seed_gives_the_same_events_twice",
         twice,
     ));
     if let Some(seed) = number("NADMIT_SEED") {
-        trials.push(Trial::test("simulation::one", move || one(seed)));
+        tests.push(Trial::test("simulation::one", move || one(seed)));
     }
     if let (Some(first), Some(count)) = (number("NADMIT_FROM"), number("NADMIT_COUNT")) {
         let step = number("NADMIT_STEP").unwrap_or(1);
-        trials.push(Trial::test("simulation::many", move || {
+        tests.push(Trial::test("simulation::many", move || {
             many(first, count, step)
         }));
     }
-    trials
+    tests
 }
 
 fn of_seeds(group: &str, actors: Actors, count: u64) -> Vec<Trial> {
-    let trial = |trial: u64| {
-        let seeds = trial * count..(trial + 1) * count;
+    let test = |test: u64| {
+        let seeds = test * count..(test + 1) * count;
         let name = format!("simulation::{group}::from_{}", seeds.start);
         Trial::test(name, move || {
             let mut seeds = seeds.into_iter();
             seeds.try_for_each(|seed| run_logged(seed, actors).map(drop))
         })
     };
-    (0..TEST_COUNT).map(trial).collect()
+    (0..TEST_COUNT).map(test).collect()
 }
 
 /// Returns the actors that the environment selects.
@@ -122,7 +123,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs `count` scenarios, `step` seeds apart, and names the first that fails.
-fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
+fn many(first: u64, count: u64, step: u64) -> TestResult {
     let step = usize::try_from(step)?;
     for seed in (first..first + count).step_by(step) {
         run_logged(seed, actors())?;
@@ -131,7 +132,7 @@ fn many(first: u64, count: u64, step: u64) -> Result<(), Failed> {
 }
 
 /// Runs one scenario and prints its log.
-fn one(seed: u64) -> Result<(), Failed> {
+fn one(seed: u64) -> TestResult {
     let outcome = run(seed, actors())?;
     println!("{}", outcome.lines.join("\n"));
     outcome.verdict.map_or(Ok(()), |what| Err(what.into()))
@@ -153,7 +154,7 @@ fn run_logged(seed: u64, actors: Actors) -> Result<RunOutcome, Failed> {
     }
 }
 
-fn twice() -> Result<(), Failed> {
+fn twice() -> TestResult {
     let seeds = number("NADMIT_SEED").map_or(1000..1006, |seed| seed..seed + 1);
     for seed in seeds {
         let actors = if seed % 2 == 0 {
@@ -221,7 +222,7 @@ async fn run_scenario(seed: u64, actors: Actors) -> RunOutcome {
     tokio::select! {
         biased;
         () = cluster.log.overflow() => {}
-        () = run_scenario(&cluster) => {}
+        () = run_steps(&cluster) => {}
     }
     cluster.server.close();
     RunOutcome {
@@ -230,7 +231,7 @@ async fn run_scenario(seed: u64, actors: Actors) -> RunOutcome {
     }
 }
 
-async fn run_scenario(cluster: &Arc<SimCluster>) {
+async fn run_steps(cluster: &Arc<SimCluster>) {
     let rng = cluster.rng.fork();
     cluster.start_nodes();
     cluster.start_replicas();

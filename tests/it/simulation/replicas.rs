@@ -116,7 +116,7 @@ impl SimCluster {
         );
         let index = Arc::clone(&replica.state.allocations.index);
         let catalog = Arc::clone(&replica.state.catalog);
-        let beside = tokio::spawn(replica.derive.run(cut.child_token()));
+        let beside = tokio::spawn(replica.beside.run(cut.child_token()));
         LiveReplica {
             writer: writer.to_owned(),
             index,

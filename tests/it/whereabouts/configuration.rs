@@ -68,7 +68,7 @@ fn expected(range: &Value) -> Result<String, Failed> {
     let subnet = Subnet::parse(masked).map_err(|e| e.to_string())?;
     let hosts = subnet.hosts();
     // It writes the network's address where none is written, and never allocates it.
-    let network = subnet.window().first().to_string();
+    let network = subnet.range().first().to_string();
     let first = text(&range["range_start"])?;
     let first = match hosts {
         Some(hosts) if first == network => hosts.first().to_string(),

@@ -117,7 +117,7 @@ struct Comparison {
     whereabouts: String,
 }
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let all: Value =
         serde_json::from_str(CASES).unwrap_or_else(|error| panic!("whereabouts.json: {error}"));
     let mut named = Vec::new();
@@ -141,14 +141,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         let some = named.iter().any(|(n, ..)| n.starts_with(name));
         assert!(some, "no case {name}");
     }
-    let real = real::trials(&all);
-    named.into_iter().map(trial).chain(real).collect()
+    let real = real::tests(&all);
+    named.into_iter().map(test).chain(real).collect()
 }
 
-fn trial((name, run, case): (String, SectionFn, Value)) -> Trial {
+fn test((name, run, case): (String, SectionFn, Value)) -> Trial {
     let missing = NOT_APPLICABLE.iter().find(|(n, _)| name.starts_with(n));
     let different = DIFFERENCES.iter().find(|(n, ..)| *n == name);
-    let trial = Trial::test(format!("whereabouts::{name}"), move || {
+    let test = Trial::test(format!("whereabouts::{name}"), move || {
         let said = run(&case)?;
         let expected = different.map_or(&*said.whereabouts, |(_, ours, _)| ours);
         if said.nadmit != expected {
@@ -164,8 +164,8 @@ fn trial((name, run, case): (String, SectionFn, Value)) -> Trial {
         Ok(())
     });
     match missing {
-        Some((_, why)) => trial.with_kind(*why).with_ignored_flag(true),
-        None => trial,
+        Some((_, why)) => test.with_kind(*why).with_ignored_flag(true),
+        None => test,
     }
 }
 

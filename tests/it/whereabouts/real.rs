@@ -14,6 +14,7 @@ use nadmit::network::range::Subnet;
 use serde_json::{Map, Value, json};
 
 use super::{array, text};
+use crate::support::TestResult;
 use crate::{
     api_server::{ForeignKind, IGNORE_REASON, RealServer, SharedServer, shared},
     command::{self, CniCall},
@@ -62,25 +63,25 @@ struct AddRequest<'c> {
     interface: &'c str,
 }
 
-pub(super) fn trials(all: &Value) -> Vec<Trial> {
+pub(super) fn tests(all: &Value) -> Vec<Trial> {
     let missing = missing();
     let sections = ["allocate_iterate", "assign_ip", "config"];
     let cases = sections.iter().flat_map(|section| {
         let cases = array(&all[*section]).iter().enumerate();
         cases.map(move |(index, case)| (*section, index, case.clone()))
     });
-    let trials = cases.map(|(section, index, case)| {
+    let tests = cases.map(|(section, index, case)| {
         let name = format!("{section}::{}", case["name"].as_str().unwrap_or_default());
         let network_name = format!("{}-{index}", section.replace('_', "-"));
-        let trial = Trial::test(format!("whereabouts::plugin::{name}"), move || {
+        let test = Trial::test(format!("whereabouts::plugin::{name}"), move || {
             compare(section, &network_name, &case)
         });
         match missing {
-            Some(why) => trial.with_kind(why).with_ignored_flag(true),
-            None => trial,
+            Some(why) => test.with_kind(why).with_ignored_flag(true),
+            None => test,
         }
     });
-    trials.collect()
+    tests.collect()
 }
 
 fn plugin() -> Option<PathBuf> {
@@ -96,7 +97,7 @@ fn missing() -> Option<&'static str> {
     }
 }
 
-fn compare(section: &str, network_name: &str, case: &Value) -> Result<(), Failed> {
+fn compare(section: &str, network_name: &str, case: &Value) -> TestResult {
     let records = records()?;
     let said = match section {
         "allocate_iterate" => iterate(&records, network_name, case)?,
@@ -217,12 +218,12 @@ impl WhereaboutsRecords {
     }
 
     /// Writes a pool with others' records.
-    fn put(&self, network_name: &str, range: &str, reservations: &[Value]) -> Result<(), Failed> {
+    fn put(&self, network_name: &str, range: &str, reservations: &[Value]) -> TestResult {
         if reservations.is_empty() {
             return Ok(());
         }
         let subnet = Subnet::parse(range).map_err(|e| e.to_string())?;
-        let first = subnet.window().first();
+        let first = subnet.range().first();
         let mut allocations = Map::new();
         for one in reservations {
             let ip = text(&one["ip"])?.parse()?;

@@ -15,6 +15,7 @@ use super::{
     service::{NOW, network, pod, pool, record},
     text,
 };
+use crate::support::TestResult;
 
 /// Returns the released addresses. nadmit has one record for each address of a space, like
 /// Whereabouts's second kind: where a case has those, they are the records.
@@ -74,7 +75,7 @@ fn records(
     pools: &Map<String, Value>,
 ) -> Result<BTreeMap<Address, Allocation>, Failed> {
     let mut records = BTreeMap::new();
-    let mut add = |address: Address, of: &Value| -> Result<(), Failed> {
+    let mut add = |address: Address, of: &Value| -> TestResult {
         let interface = of["ifname"].as_str().unwrap_or("net1");
         records.insert(address, record(address, pod(&of["podref"])?, interface));
         Ok(())

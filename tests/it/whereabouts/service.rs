@@ -13,6 +13,7 @@ use nadmit::allocation::{
 use serde_json::Value;
 
 use super::{Comparison, array, text};
+use crate::support::TestResult;
 
 pub(super) const NOW: Timestamp = Timestamp(1_000_000);
 const POOL: &str = "storage";
@@ -89,7 +90,7 @@ pub(super) fn adoption(case: &Value) -> Result<Comparison, Failed> {
     })
 }
 
-fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> Result<(), Failed> {
+fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> TestResult {
     let mut in_use = Vec::new();
     for one in records {
         let address: Address = text(&one["ip"])?.parse()?;

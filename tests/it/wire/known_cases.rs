@@ -1,7 +1,7 @@
 //! Annotations with known outcomes: each was executed, with Multus v4.3.0 and the plugins v1.1.1
 //! and v1.10.0.
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use super::{
     generate::{AnnotationText, SERVED},
@@ -11,6 +11,7 @@ use super::{
     real,
     scenario::WireScenario,
 };
+use crate::support::TestResult;
 use crate::{plugins::host::PluginHost, simulation::rng::Rng};
 
 /// A network with the static plugin.
@@ -256,7 +257,7 @@ const WHOLE: &[(&str, &str, &str)] = &[
     ("the_short_format", "pool-net", "fails"),
 ];
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     let told = |name: &str, pipeline: CaseInput, expected: &'static str| {
         Trial::test(format!("wire::model::{name}"), move || {
             pipeline.gives(expected)
@@ -270,7 +271,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Compares each case with the real plugins.
-pub(super) fn real(host: &PluginHost) -> Result<(), Failed> {
+pub(super) fn real(host: &PluginHost) -> TestResult {
     for (name, known, _) in known() {
         let compared = real::fixed(host, known.annotated(), &known.scenario);
         compared.map_err(|error| format!("{name}: {error:?}"))?;
@@ -328,7 +329,7 @@ impl CaseInput {
         }
     }
 
-    fn gives(&self, expected: &str) -> Result<(), Failed> {
+    fn gives(&self, expected: &str) -> TestResult {
         let outcome = outcome(self.annotated(), &self.scenario.nads);
         let mut words: Vec<String> = Vec::new();
         for begun in &outcome.begun {

@@ -31,15 +31,15 @@ pub(crate) fn any_annotation(data: &[u8]) {
     property::any_annotation(data);
 }
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = known_cases::trials();
-    trials.push(Trial::test(
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = known_cases::tests();
+    tests.push(Trial::test(
         "wire::what_is_on_the_wire_is_held_by_the_pod_or_refused",
         property::holds,
     ));
-    trials.extend(of_real("real", Some(PluginRelease::packaged())));
-    trials.extend(of_real("pinned", PluginRelease::pinned()));
-    trials
+    tests.extend(of_real("real", Some(PluginRelease::packaged())));
+    tests.extend(of_real("pinned", PluginRelease::pinned()));
+    tests
 }
 
 /// Returns the tests that compare the model with plugins.
@@ -51,7 +51,7 @@ fn of_real(group: &str, plugins: Option<PluginRelease>) -> [Trial; 2] {
         PluginHost::new(plugins)
     };
     let other = host.clone();
-    let trials = [
+    let tests = [
         Trial::test(format!("wire::{group}::fixed_cases"), move || {
             known_cases::real(&host()?)
         }),
@@ -59,10 +59,10 @@ fn of_real(group: &str, plugins: Option<PluginRelease>) -> [Trial; 2] {
             real::generated(&other()?, property::first_seed()?)
         }),
     ];
-    trials.map(|trial| match missing {
-        true => trial
+    tests.map(|test| match missing {
+        true => test
             .with_kind("without root, ip or the plugins")
             .with_ignored_flag(true),
-        false => trial,
+        false => test,
     })
 }

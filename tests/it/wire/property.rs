@@ -22,6 +22,7 @@ use super::{
     scenario::WireScenario,
 };
 use crate::simulation::rng::Rng;
+use crate::support::TestResult;
 
 /// The maximum size of an annotation; everything relevant is shorter.
 const MAX_ANNOTATION_LEN: usize = 16 << 10;
@@ -65,7 +66,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Generates pods until the time is over.
-pub(super) fn holds() -> Result<(), Failed> {
+pub(super) fn holds() -> TestResult {
     let first = first_seed()?;
     let asked = number("NADMIT_WIRE_SEED").is_some();
     let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(DEFAULT_SECONDS));
@@ -171,7 +172,7 @@ fn minimize(mut scenario: WireScenario) -> Result<WireScenario, Failed> {
     }
 }
 
-fn run(scenario: &WireScenario) -> Result<ScenarioResult, Failed> {
+fn run_scenario(scenario: &WireScenario) -> Result<ScenarioResult, Failed> {
     let mut pipeline = Pipeline::new(scenario)?;
     let Some(pod) = pipeline.run(scenario)? else {
         return Ok(ScenarioResult::Refused);

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
     plugins::{Mac, OnWire, with_runtime_config},
     scenario::WireScenario,
 };
+use crate::support::TestResult;
 use crate::{
     plugins::host::{PluginChain, PluginHost},
     simulation::rng::Rng,
@@ -22,7 +22,7 @@ use crate::{
 const GENERATED: usize = 30;
 
 /// Compares a series of generated attachments.
-pub(super) fn generated(host: &PluginHost, first: u64) -> Result<(), Failed> {
+pub(super) fn generated(host: &PluginHost, first: u64) -> TestResult {
     let mut compared = 0;
     for seed in first.. {
         let scenario = WireScenario::of(&Rng::of(seed));
@@ -48,18 +48,14 @@ pub(super) fn fixed(
     host: &PluginHost,
     pod: PodAnnotations<'_>,
     scenario: &WireScenario,
-) -> Result<(), Failed> {
+) -> TestResult {
     for begun in outcome(pod, &scenario.nads).begun {
         compare(host, &begun.attachment, &begun.on_wire)?;
     }
     Ok(())
 }
 
-fn compare(
-    host: &PluginHost,
-    attachment: &MultusAttachment,
-    expected: &OnWire,
-) -> Result<(), Failed> {
+fn compare(host: &PluginHost, attachment: &MultusAttachment, expected: &OnWire) -> TestResult {
     if attachment.plugins.iter().any(is_unknown_here) {
         return Ok(());
     }
@@ -115,7 +111,7 @@ fn cni_args(attachment: &MultusAttachment) -> String {
     args
 }
 
-fn agree(interface: &Value, expected: &OnWire) -> Result<(), Failed> {
+fn agree(interface: &Value, expected: &OnWire) -> TestResult {
     let addresses = interface["addr_info"].as_array().into_iter().flatten();
     // The kernel adds a link-local address to every link.
     let given = addresses.filter(|one| one["scope"] != "link");

@@ -4,16 +4,17 @@
 mod ipams;
 mod plugins;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use nadmit::rules::{Finding, Level};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{judged, models::model};
+use crate::support::TestResult;
 use crate::{properties::run, support};
 
-pub(super) fn trials() -> Vec<Trial> {
-    let trial = |mistake: Mistake| {
+pub(super) fn tests() -> Vec<Trial> {
+    let test = |mistake: Mistake| {
         let Mistake { part, code, .. } = &mistake;
         let change = mistake.change.to_string();
         Trial::test(
@@ -22,7 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         )
     };
     let listed = plugins::mistakes().into_iter().chain(ipams::mistakes());
-    listed.map(trial).collect()
+    listed.map(test).collect()
 }
 
 /// Members put into a part of a model, and the rule that has to find them.
@@ -46,7 +47,7 @@ fn read((part, change, code, level): MistakeRow) -> Mistake {
     }
 }
 
-fn found(mistake: &Mistake) -> Result<(), Failed> {
+fn found(mistake: &Mistake) -> TestResult {
     run(20, model(mistake.part), |mut model| {
         let object = model.part(mistake.part).expect("the part");
         for (key, value) in mistake.change.as_object().expect("members") {

@@ -46,7 +46,7 @@ use self::{attacher::Attacher, pod_lifecycle::ObservedPod};
 use super::parts::Programs;
 
 /// The settings of a node.
-pub(super) struct Config {
+pub(super) struct NodeConfig {
     pub(super) parts: Programs,
     pub(super) client: Client,
     pub(super) kubeconfig: PathBuf,
@@ -92,7 +92,7 @@ impl RunningNodes {
     ///
     /// # Errors If the API server refuses, or a folder cannot be created.
     pub(super) async fn start(
-        config: Config,
+        config: NodeConfig,
         wire: Arc<Wire>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
