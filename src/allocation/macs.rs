@@ -29,7 +29,7 @@ impl Macs {
     /// # Errors
     /// What is wrong, with its place under `macs`.
     pub(super) fn new(spec: &MacsSpec, first_range: Option<&PoolRange>) -> Result<Self, PoolFault> {
-        let offsets = first_range.map_or(0, |range| range.subnet.window().count());
+        let offsets = first_range.map_or(0, |range| range.subnet.range().count());
         let (first, last) = match (&spec.prefix, &spec.start, &spec.end) {
             (Some(prefix), None, None) => by_prefix(prefix)?,
             (None, Some(start), Some(end)) => by_bounds(start, end)?,

@@ -199,10 +199,10 @@ impl Reader {
             let place = format!("ranges[{index}]");
             match PoolRange::new(range) {
                 Ok(range) => {
-                    let whole = range.subnet.window();
+                    let whole = range.subnet.range();
                     let twin = ranges
                         .iter()
-                        .find(|r| r.subnet.window().common(whole).is_some());
+                        .find(|r| r.subnet.range().intersection(whole).is_some());
                     if let Some(twin) = twin {
                         let reason = format!(
                             "{} overlaps {} of the same pool; ranges of one pool are apart",

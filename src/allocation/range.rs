@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Address, FreeNumbers, pool::PoolFault, spec::RangeSpec};
 use crate::network::{
     address::parse_address,
-    range::{Range, Subnet, Window},
+    range::{AddressRange, BoundedSubnet, Subnet},
 };
 
 /// A range to give addresses from.
@@ -18,9 +18,9 @@ pub struct PoolRange {
     /// The subnet, which gives addresses their prefix.
     pub subnet: Subnet,
     /// What may be given, before excludes.
-    pub window: Window,
+    pub window: AddressRange,
     /// What is excluded, as written and in order.
-    pub excludes: Box<[Window]>,
+    pub excludes: Box<[AddressRange]>,
     /// The gateway.
     pub gateway: Option<IpAddr>,
 }
@@ -49,7 +49,7 @@ impl PoolRange {
     /// # Errors
     /// Everything that is wrong, each with its place under the range.
     pub fn new(spec: &RangeSpec) -> Result<Self, Vec<PoolFault>> {
-        let range = Range::parse(&spec.range)
+        let range = BoundedSubnet::parse(&spec.range)
             .map_err(|error| vec![PoolFault::new("range", not_a_range(&spec.range, error))])?;
         let subnet = range.subnet;
         let Some(hosts) = subnet.hosts() else {
@@ -84,7 +84,7 @@ impl PoolRange {
 
     /// Everything that may be given, all of it free.
     pub fn free_numbers(&self) -> FreeNumbers {
-        let numbers = |window: Window| {
+        let numbers = |window: AddressRange| {
             let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
             (first, last)
         };
@@ -102,7 +102,7 @@ impl PoolRange {
 
     /// Whether the address lies in the subnet.
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.subnet.window().contains(address)
+        self.subnet.range().contains(address)
     }
 
     /// Why the address is never given from here; `None` if it may be.
@@ -129,7 +129,7 @@ impl PoolRange {
 
     /// How far the address is from the masked base of the subnet.
     pub fn offset(&self, address: IpAddr) -> u128 {
-        let base = Address::Ip(self.subnet.window().first()).number();
+        let base = Address::Ip(self.subnet.range().first()).number();
         Address::Ip(address).number().saturating_sub(base)
     }
 }
@@ -144,11 +144,11 @@ fn not_a_range(text: &str, error: impl std::fmt::Display) -> String {
 /// The addresses between the bounds. The dash syntax comes before the members, as in Whereabouts.
 fn window(
     spec: &RangeSpec,
-    range: Range,
-    hosts: Window,
+    range: BoundedSubnet,
+    hosts: AddressRange,
     faults: &mut Vec<PoolFault>,
-) -> Option<Window> {
-    let whole = range.subnet.window();
+) -> Option<AddressRange> {
+    let whole = range.subnet.range();
     let mut bound = |name: &'static str, text: &Option<String>, default: IpAddr| {
         let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else {
             return Some(default);
@@ -174,9 +174,9 @@ fn window(
             bound("rangeEnd", &spec.range_end, hosts.last())?,
         ),
     };
-    let window = Window::new(first, last).and_then(|window| window.common(hosts));
+    let window = AddressRange::new(first, last).and_then(|window| window.intersection(hosts));
     if window.is_none() {
-        let reason = if Window::new(first, last).is_none() {
+        let reason = if AddressRange::new(first, last).is_none() {
             format!("the end {last} is below the start {first}; write the lower one first")
         } else {
             format!("{first} to {last} has no address that may be given")
@@ -186,13 +186,13 @@ fn window(
     window
 }
 
-fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Vec<Window> {
+fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Vec<AddressRange> {
     let mut windows = Vec::new();
     for (index, text) in spec.exclude.iter().enumerate() {
         let mut fault = |reason| faults.push(PoolFault::new(format!("exclude[{index}]"), reason));
         let window = match (Subnet::parse(text), parse_address(text)) {
-            (Ok(excluded), _) => excluded.window(),
-            (_, Ok(address)) => match Window::new(address, address) {
+            (Ok(excluded), _) => excluded.range(),
+            (_, Ok(address)) => match AddressRange::new(address, address) {
                 Some(window) => window,
                 None => continue,
             },
@@ -203,7 +203,7 @@ fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Ve
                 continue;
             }
         };
-        if window.common(subnet.window()).is_none() {
+        if window.intersection(subnet.range()).is_none() {
             fault(format!(
                 "{text} lies outside of {subnet}, so it excludes nothing; remove or correct it"
             ));
@@ -216,7 +216,7 @@ fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Ve
 fn gateway(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Option<IpAddr> {
     let text = spec.gateway.as_deref().filter(|text| !text.is_empty())?;
     match parse_address(text) {
-        Ok(gateway) if subnet.window().contains(gateway) => Some(gateway),
+        Ok(gateway) if subnet.range().contains(gateway) => Some(gateway),
         Ok(_) => {
             let reason = format!("{text} lies outside of {subnet}");
             faults.push(PoolFault::new("gateway", reason));

@@ -135,7 +135,7 @@ fn name_fits(name: &str, ranges: &[PoolRange]) -> Result<(), String> {
 
 fn masked(window: Subnet) -> Subnet {
     Subnet {
-        address: window.window().first(),
+        address: window.range().first(),
         prefix: window.prefix,
     }
 }
@@ -166,18 +166,18 @@ impl Slice {
         name.push_str(&self.pool);
         name.push('.');
         // Writing to memory cannot fail.
-        let _ = push_address(&mut name, Address::Ip(self.window.window().first()));
+        let _ = push_address(&mut name, Address::Ip(self.window.range().first()));
         name
     }
 
     /// Whether an address lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.window.window().contains(address)
+        self.window.range().contains(address)
     }
 
     /// Why it is none of its pool's slices; `None` if it is one.
     pub fn misfit(&self, layout: &Layout) -> Option<Misfit> {
-        let first = self.window.window().first();
+        let first = self.window.range().first();
         let Some(pool) = layout.pool(&self.pool) else {
             return Some(Misfit::NoPool);
         };

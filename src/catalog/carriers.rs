@@ -73,7 +73,7 @@ impl Catalog {
             let theirs = self.network(namespace, name);
             theirs.is_some_and(|theirs| {
                 (&theirs.namespace, &theirs.name) == (&network.namespace, &network.name)
-                    || theirs.shares_wire(network)
+                    || theirs.shares_link(network)
             })
         })
     }

@@ -184,7 +184,7 @@ impl Catalog {
     fn is_on_wire_of(&self, network: &Network, pool: &Pool) -> bool {
         let served = self.layout().served.get(&pool.name).into_iter().flatten();
         let mut served = served.filter_map(|one| self.network(&one.namespace, &one.name));
-        served.any(|one| one.shares_wire(network))
+        served.any(|one| one.shares_link(network))
     }
 
     /// A configured address belongs to the pool that serves the network, or to every pool with a

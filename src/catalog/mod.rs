@@ -44,8 +44,8 @@ pub use self::{
 };
 use crate::network::{
     Network,
+    assignable::{AddressInterval, AssignableRange},
     operator::Daemons,
-    supply::{Interval, Supply},
 };
 
 /// How alike two names must be to suggest one for the other (Jaro-Winkler, 0 to 1).
@@ -181,7 +181,10 @@ impl Catalog {
     }
 
     /// The networks that give out addresses of `interval`, with what they give.
-    pub fn suppliers(&self, interval: Interval) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
+    pub fn suppliers(
+        &self,
+        interval: AddressInterval,
+    ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
         self.supplies().within(interval)
     }
 

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use crate::network::{
     Network,
+    assignable::{self, AddressInterval, AssignableRange},
     slices::SliceView,
-    supply::{self, Interval, Supply},
 };
 
 /// Every network's addresses, and those networks that Whereabouts's controller compares.
@@ -24,7 +24,7 @@ pub(super) struct Supplies {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    supply: Supply,
+    supply: AssignableRange,
     network: Arc<Network>,
     /// The highest last address of this and all before.
     reach: IpAddr,
@@ -46,12 +46,12 @@ impl Supplies {
                     sliced.push(Arc::clone(network));
                 }
             }
-            let entry = |supply: Supply| Entry {
+            let entry = |supply: AssignableRange| Entry {
                 supply,
                 network: Arc::clone(network),
                 reach: supply.interval.last,
             };
-            entries.extend(supply::of(config).into_iter().map(entry));
+            entries.extend(assignable::assignable_ranges(config).into_iter().map(entry));
         }
         entries.sort_unstable_by_key(|entry| entry.supply.interval);
         let mut reach = None;
@@ -81,8 +81,8 @@ impl Supplies {
     /// What has an address in common with `interval`, in no order that means anything.
     pub(super) fn within(
         &self,
-        interval: Interval,
-    ) -> impl Iterator<Item = (&Arc<Network>, &Supply)> {
+        interval: AddressInterval,
+    ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
         let begun = self
             .entries
             .partition_point(|entry| entry.supply.interval.first <= interval.last);
@@ -117,7 +117,7 @@ mod tests {
         let networks: Vec<_> = ranges.iter().enumerate().map(network).collect();
         let supplies = Supplies::of(networks.iter());
         let found = |cidr: &str| {
-            let interval = Interval::of_cidr(cidr).unwrap_or_else(|| panic!("{cidr}"));
+            let interval = AddressInterval::from_cidr(cidr).unwrap_or_else(|| panic!("{cidr}"));
             let mut found: Vec<_> = supplies
                 .within(interval)
                 .map(|(n, _)| n.name.as_ref())

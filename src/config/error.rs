@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use thiserror::Error;
 
 use crate::{
-    document::{Kind, Position},
+    document::{Position, ValueKind},
     network::NameError,
     rules::policy::LevelError,
 };
@@ -74,7 +74,7 @@ pub enum ConfigFault {
         /// What the value has to be, with its article.
         expected: &'static str,
         /// What it is.
-        found: Kind,
+        found: ValueKind,
     },
     /// A word that is none of those there are.
     #[error("{key} is {found:?}; {choices}")]

@@ -3,7 +3,7 @@
 //! YAML's parser would read most JSON, but not say what is wrong with the rest as JSON's does, and
 //! kubectl reads what begins with `{` as JSON.
 
-use super::{Entry, Kind, MAX_DEPTH, MAX_NODES, Node, Place, SyntaxError, Value};
+use super::{Entry, MAX_DEPTH, MAX_NODES, Node, Place, SyntaxError, Value, ValueKind};
 use crate::network::{Position, Span, json};
 
 /// Reads a whole text as one JSON object; `None` if it does not begin as one.
@@ -13,9 +13,9 @@ pub(super) fn read(text: &str) -> Option<Result<Node<'_>, SyntaxError>> {
 }
 
 fn document(text: &str) -> Result<Node<'_>, SyntaxError> {
-    let root = json::Node::document(text).map_err(|error| SyntaxError {
+    let root = json::JsonNode::document(text).map_err(|error| SyntaxError {
         reason: format!("the text is not JSON: {}", error.reason),
-        position: Position::of(error.at, text),
+        position: Position::of(error.offset, text),
     })?;
     let mut cursor = Cursor {
         text,
@@ -73,7 +73,7 @@ impl Cursor<'_> {
 }
 
 fn node<'a>(
-    source: json::Node<'a>,
+    source: json::JsonNode<'a>,
     cursor: &mut Cursor<'_>,
     depth: usize,
 ) -> Result<Node<'a>, SyntaxError> {
@@ -82,16 +82,16 @@ fn node<'a>(
         return Err(SyntaxError::too_deep(place));
     }
     let value = match source.kind() {
-        Kind::Null => Value::Null,
-        Kind::Boolean => Value::Boolean(source.boolean().unwrap_or_default()),
-        Kind::Number => Value::Number(source.integer()),
-        Kind::String => Value::String(source.string().unwrap_or_default()),
-        Kind::List => {
+        ValueKind::Null => Value::Null,
+        ValueKind::Boolean => Value::Boolean(source.boolean().unwrap_or_default()),
+        ValueKind::Number => Value::Number(source.integer()),
+        ValueKind::String => Value::String(source.string().unwrap_or_default()),
+        ValueKind::List => {
             let elements = source.elements().unwrap_or_default().into_iter();
             let nodes = elements.map(|element| node(element, cursor, depth + 1));
             Value::List(nodes.collect::<Result<_, _>>()?)
         }
-        Kind::Object => {
+        ValueKind::Object => {
             let members = source.members().unwrap_or_default().into_iter();
             let entries = members.map(|member| entry(member, cursor, depth + 1));
             Value::Object(entries.collect::<Result<_, _>>()?)
@@ -101,7 +101,7 @@ fn node<'a>(
 }
 
 fn entry<'a>(
-    member: json::Member<'a>,
+    member: json::JsonMember<'a>,
     cursor: &mut Cursor<'_>,
     depth: usize,
 ) -> Result<Entry<'a>, SyntaxError> {

@@ -24,7 +24,7 @@ pub use self::{
     node::{Entry, Node, Value},
     scalar_map::ScalarMap,
 };
-pub use crate::network::{Position, Span, json::Kind};
+pub use crate::network::{Position, Span, json::ValueKind};
 
 /// A part of a file: its bytes, and where an editor shows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

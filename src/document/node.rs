@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Kind, Place};
+use super::{Place, ValueKind};
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,14 +41,14 @@ pub struct Entry<'a> {
 
 impl<'a> Node<'a> {
     /// What sort of value this is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ValueKind {
         match &self.value {
-            Value::Null => Kind::Null,
-            Value::Boolean(_) => Kind::Boolean,
-            Value::Number(_) => Kind::Number,
-            Value::String(_) => Kind::String,
-            Value::List(_) => Kind::List,
-            Value::Object(_) => Kind::Object,
+            Value::Null => ValueKind::Null,
+            Value::Boolean(_) => ValueKind::Boolean,
+            Value::Number(_) => ValueKind::Number,
+            Value::String(_) => ValueKind::String,
+            Value::List(_) => ValueKind::List,
+            Value::Object(_) => ValueKind::Object,
         }
     }
 

@@ -73,7 +73,7 @@ fn json_is_read_as_json_with_its_places() {
         assert_eq!(raw(text, &root, "a"), ("\"x\\/y\"", 2, 7));
         assert_eq!(root.get("a").and_then(Node::string), Some("x/y"));
         let kinds = |node: &Node<'_>| node.elements().map(|e| e.iter().map(Node::kind).collect());
-        let expected = vec![Kind::Boolean, Kind::Null, Kind::Number];
+        let expected = vec![ValueKind::Boolean, ValueKind::Null, ValueKind::Number];
         assert_eq!(root.get("b").and_then(kinds), Some(expected));
     }
     let entries = only(text).entries().map(|e| e[1].key.place.position);
@@ -185,8 +185,8 @@ fn empty_texts_have_no_documents() {
 #[test]
 fn on_and_off_are_booleans_in_yaml_1_1_only() {
     let kind = |booleans| read("off", "", booleans).flatten().next().map(|n| n.kind());
-    assert_eq!(kind(Booleans::Yaml11), Some(Kind::Boolean));
-    assert_eq!(kind(Booleans::Yaml12), Some(Kind::String));
+    assert_eq!(kind(Booleans::Yaml11), Some(ValueKind::Boolean));
+    assert_eq!(kind(Booleans::Yaml12), Some(ValueKind::String));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn aliases_and_merges_are_expanded_and_tags_passed_over() {
         root.get("d").map(|n| n.place),
         root.get("a").map(|n| n.place)
     );
-    assert_eq!(root.get("f").map(Node::kind), Some(Kind::List));
+    assert_eq!(root.get("f").map(Node::kind), Some(ValueKind::List));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::{
-    document::{Kind, Position},
+    document::{Position, ValueKind},
     network::NameError,
 };
 
@@ -35,7 +35,7 @@ pub enum ManifestFault {
         /// What it has to be, with its article.
         expected: &'static str,
         /// What it is.
-        found: Kind,
+        found: ValueKind,
     },
     /// A network's configuration that is no text.
     #[error(
@@ -47,7 +47,7 @@ pub enum ManifestFault {
         /// The path of the value.
         field: String,
         /// What it is.
-        found: Kind,
+        found: ValueKind,
     },
     /// A field that has to be there.
     #[error("{field} is missing: write {instead}")]
@@ -118,9 +118,9 @@ pub enum ManifestFault {
 }
 
 /// The usual reason why something is no string in YAML: nobody quoted it.
-fn quotes(expected: &str, found: Kind) -> &'static str {
+fn quotes(expected: &str, found: ValueKind) -> &'static str {
     match found {
-        Kind::Number | Kind::Boolean if expected == "a string" => ": put it in quotes",
+        ValueKind::Number | ValueKind::Boolean if expected == "a string" => ": put it in quotes",
         _ => "",
     }
 }

@@ -1,7 +1,8 @@
-//! A CNI network configuration: what a NAD's `spec.config` holds.
+//! A CNI network configuration: the content of a NAD's `spec.config`.
 //!
-//! Read as Multus v4 and libcni v1.3 read it: a single configuration has `type`, a list has
-//! `plugins`; with both, `type` wins. What they refuse is a [`ConfigError`] with its place.
+//! It is read as Multus v4 and libcni v1.3 read it: a single configuration has `type`, a list has
+//! `plugins`; with both, `type` wins. A configuration that they reject is a [`NetworkConfigError`]
+//! with its span.
 
 use std::fmt;
 
@@ -9,16 +10,16 @@ use thiserror::Error;
 
 use super::{
     ipam::Ipam,
-    json::{Kind, Member, Node, SyntaxError, find},
+    json::{JsonMember, JsonNode, JsonSyntaxError, ValueKind, find},
+    link::{Parent, family, link},
     ovn::OvnNetwork,
     text::Span,
-    wire::{Parent, family, wire},
 };
 
-/// A configuration that Multus and libcni would load.
+/// A configuration that Multus and libcni accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkConfig {
-    /// The network's name; Multus puts the NAD's name in if there is none.
+    /// The network's name; if absent, Multus uses the NAD's name.
     pub name: Option<Box<str>>,
     /// The version of the CNI specification, as written.
     pub cni_version: Option<Box<str>>,
@@ -26,62 +27,63 @@ pub struct NetworkConfig {
     pub plugins: Box<[Plugin]>,
 }
 
-/// One plugin's part of a configuration.
+/// The configuration of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plugin {
     /// The name of the plugin's binary.
     pub kind: Box<str>,
-    /// The `name` beside its `type`: of a single configuration the network's, in a list its own.
+    /// The `name` next to `type`: the network's name in a single configuration, the plugin's own in
+    /// a list.
     pub name: Option<Box<str>>,
-    /// The requests of a pod that it says it takes.
+    /// The capabilities that its configuration declares.
     pub capabilities: Capabilities,
-    /// The part of its `args` that is not an object (`null` is not one), where Multus crashes when it
-    /// merges a pod's `cni-args` into it: `args`, or `args.cni`.
-    pub odd_args: Option<&'static str>,
-    /// Whether it is tuning without a `sysctl`, which panics when a pod's `cni-args` bring one.
+    /// The path of the part of its `args` that is not an object (`null` included): `args` or
+    /// `args.cni`. Multus crashes when it merges a pod's `cni-args` into it.
+    pub non_object_args: Option<&'static str>,
+    /// True if this is tuning without `sysctl`, which panics if a pod's `cni-args` contain one.
     pub panics_on_sysctl: bool,
-    /// The wire its interface is on, as far as the configuration says, for people: of two plugins
-    /// with the same words nothing shows that they are on different ones.
-    pub wire: Box<str>,
-    /// Whether a bridge is its pods' gateway.
+    /// The link that its interface is on, as far as the configuration names it; for messages.
+    /// Plugins with equal texts may still be on different links.
+    pub link: Box<str>,
+    /// The role of a bridge as the gateway of its pods.
     pub bridge_gateway: BridgeGateway,
-    /// True where its device may be bound to a userspace driver (DPDK): then the plugin has IPAM give
-    /// addresses, and puts none on an interface.
+    /// True if its device may be bound to a userspace driver (DPDK). Then the plugin runs its IPAM,
+    /// but does not configure the addresses on an interface.
     pub may_use_dpdk: bool,
-    /// The interface on which macvlan and ipvlan make theirs.
+    /// The parent interface of macvlan and ipvlan.
     pub parent: Option<Parent>,
-    /// The network that OVN-Kubernetes makes of the configuration.
+    /// The network as OVN-Kubernetes sees it, if this is its plugin.
     pub ovn: Option<Box<OvnNetwork>>,
-    /// How its interface gets addresses, if the plugin has an `ipam` section with a type.
+    /// The IPAM of its interface, if its `ipam` section has a type.
     pub ipam: Option<Ipam>,
 }
 
-/// Whether a bridge is its pods' gateway.
+/// The role of a bridge as the gateway of its pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BridgeGateway {
-    /// It is not, or the plugin is not bridge.
+    /// The bridge is not a gateway, or the plugin is not bridge.
     #[default]
     No,
     /// `isGateway`: the bridge has the gateway's address.
     Address {
-        /// `forceAddress`: another address of the bridge is taken from it.
+        /// `forceAddress`: replaces an existing address of the bridge.
         force: bool,
     },
-    /// `isDefaultGateway`: the pods' default route goes by it, too.
+    /// `isDefaultGateway`: the bridge is also the gateway of the pods' default route.
     DefaultRoute {
-        /// As above.
+        /// `forceAddress`: replaces an existing address of the bridge.
         force: bool,
     },
 }
 
 impl Plugin {
-    /// The plugin that its binary is, by whichever name.
+    /// Returns the plugin's canonical name: some binaries are installed under several names.
     pub fn family(&self) -> &str {
         family(&self.kind)
     }
 }
 
-/// A request that a plugin can take from the pod at run time (CNI conventions, "Dynamic plugin
+/// A parameter that a plugin can accept from the pod at run time (CNI conventions, "Dynamic plugin
 /// specific fields").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Capability {
@@ -98,7 +100,7 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// All of them.
+    /// All capabilities.
     pub const ALL: [Self; 5] = [
         Self::Ips,
         Self::Mac,
@@ -107,7 +109,7 @@ impl Capability {
         Self::InfinibandGuid,
     ];
 
-    /// The name in a plugin's `capabilities`.
+    /// Returns the key in a plugin's `capabilities`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ips => "ips",
@@ -130,7 +132,7 @@ impl fmt::Display for Capability {
 pub struct Capabilities(u8);
 
 impl Capabilities {
-    /// Whether the set holds `capability`.
+    /// Returns true if the set contains `capability`.
     pub fn has(self, capability: Capability) -> bool {
         self.0 & (1 << capability as u8) != 0
     }
@@ -140,42 +142,42 @@ impl Capabilities {
     }
 }
 
-/// Why Multus or libcni would refuse a configuration, and where.
+/// The reason why Multus or libcni rejects a configuration, with its span.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{fault}")]
-pub struct ConfigError {
+pub struct NetworkConfigError {
     /// What is wrong.
-    pub fault: ConfigFault,
-    /// The place in the configuration's text.
+    pub fault: NetworkConfigFault,
+    /// The span in the configuration's text.
     pub span: Span,
 }
 
-/// What is wrong with a configuration.
+/// A mistake for which Multus or libcni rejects a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ConfigFault {
+pub enum NetworkConfigFault {
     /// The text is not JSON.
     #[error("the configuration is not JSON: {0}")]
     Syntax(String),
-    /// A value of another sort than it must be.
+    /// A value has the wrong type.
     #[error("{what} is {}, but has to be {expected}", found.described())]
     Kind {
-        /// Which value.
+        /// The value's path.
         what: Box<str>,
-        /// What it has to be.
+        /// The expected type, for messages.
         expected: &'static str,
-        /// What it is.
-        found: Kind,
+        /// The actual type.
+        found: ValueKind,
     },
-    /// Neither `type` nor `plugins`.
+    /// The configuration has neither `type` nor `plugins`.
     #[error("the configuration has neither \"type\" nor \"plugins\"")]
     NoPlugin,
-    /// `plugins: []`
+    /// The list of plugins is empty.
     #[error("\"plugins\" is an empty list")]
     EmptyPlugins,
-    /// A plugin without a type.
+    /// The plugin with this index has no type.
     #[error("\"plugins[{0}]\" has no \"type\"")]
     NoType(usize),
-    /// A name that libcni refuses.
+    /// libcni rejects the network's name.
     #[error(
         "the name {0:?} has a character that CNI refuses (letters, digits, \"_\", \".\" and \"-\", \
          the first a letter or digit)"
@@ -184,21 +186,24 @@ pub enum ConfigFault {
 }
 
 impl NetworkConfig {
-    /// Reads `text` as Multus and libcni do.
+    /// Parses `text` as Multus and libcni do.
     ///
     /// # Errors
-    /// The first thing for which they would refuse the configuration for every pod.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let document = Node::document(text).map_err(ConfigError::syntax)?;
+    /// Returns the first mistake for which they reject the configuration for every pod.
+    pub fn parse(text: &str) -> Result<Self, NetworkConfigError> {
+        let document = JsonNode::document(text).map_err(NetworkConfigError::syntax)?;
         let members = document
             .members()
-            .ok_or_else(|| ConfigError::kind("the configuration", "an object", document))?;
+            .ok_or_else(|| NetworkConfigError::kind("the configuration", "an object", document))?;
         let name = string(&members, "name")?;
         if let Some((name, node)) = &name
             && !name.is_empty()
             && !is_cni_name(name)
         {
-            return Err(ConfigError::at(*node, ConfigFault::Name(name.clone())));
+            return Err(NetworkConfigError::at(
+                *node,
+                NetworkConfigFault::Name(name.clone()),
+            ));
         }
         let cni_version = string(&members, "cniVersion")?;
         let single = string(&members, "type")?.filter(|(kind, _)| !kind.is_empty());
@@ -206,7 +211,7 @@ impl NetworkConfig {
             Some(_) => Box::from([plugin(&members, 0, document)?]),
             None => plugin_list(&members, document)?,
         };
-        let value = |pair: Option<(Box<str>, Node<'_>)>| {
+        let value = |pair: Option<(Box<str>, JsonNode<'_>)>| {
             pair.map(|(text, _)| text).filter(|text| !text.is_empty())
         };
         Ok(Self {
@@ -216,32 +221,32 @@ impl NetworkConfig {
         })
     }
 
-    /// Whether a plugin that can take `capability` says that it does.
+    /// Returns true if a plugin that reads `capability` declares it.
     pub fn has(&self, capability: Capability) -> bool {
         self.plugins
             .iter()
             .any(|plugin| plugin.capabilities.has(capability) && plugin.reads(capability))
     }
 
-    /// The first plugin, which makes the interface.
+    /// Returns the first plugin, which creates the interface.
     pub fn main(&self) -> Option<&Plugin> {
         self.plugins.first()
     }
 
-    /// The IPAM that gives the interface its addresses: the first plugin's that has one.
+    /// Returns the IPAM that assigns the interface's addresses: that of the first plugin with one.
     pub fn ipam(&self) -> Option<&Ipam> {
         self.addressing()?.ipam.as_ref()
     }
 
-    /// The plugin whose IPAM gives the interface its addresses: the first that has one.
+    /// Returns the plugin whose IPAM assigns the interface's addresses: the first with one.
     pub fn addressing(&self) -> Option<&Plugin> {
         self.plugins.iter().find(|plugin| plugin.ipam.is_some())
     }
 }
 
-/// Plugins of which every capability is known that they read themselves. `ips` is read by the IPAM
-/// plugin, whichever plugin runs it.
-const READ: &[(&str, &[Capability])] = &[
+/// Known plugins with the capabilities that they read themselves. `ips` is read by the IPAM plugin,
+/// whichever plugin runs it.
+const CAPABILITIES_READ: &[(&str, &[Capability])] = &[
     ("bandwidth", &[Capability::Bandwidth]),
     ("bridge", &[Capability::Mac]),
     ("cnv-bridge", &[Capability::Mac]),
@@ -263,40 +268,41 @@ const READ: &[(&str, &[Capability])] = &[
 ];
 
 impl Plugin {
-    /// Whether the plugin, or its IPAM, reads what comes by `capability`; of a plugin that is not
-    /// known it is taken to.
+    /// Returns true if the plugin or its IPAM reads `capability`. Unknown plugins are assumed to.
     pub fn reads(&self, capability: Capability) -> bool {
         if capability == Capability::Ips && self.ipam.is_some() {
             return true;
         }
-        let known = READ.iter().find(|(kind, _)| *kind == &*self.kind);
+        let known = CAPABILITIES_READ
+            .iter()
+            .find(|(kind, _)| *kind == &*self.kind);
         known.is_none_or(|(_, read)| read.contains(&capability))
     }
 }
 
-impl ConfigError {
-    fn at(node: Node<'_>, fault: ConfigFault) -> Self {
+impl NetworkConfigError {
+    fn at(node: JsonNode<'_>, fault: NetworkConfigFault) -> Self {
         Self {
             fault,
             span: node.span(),
         }
     }
 
-    fn syntax(error: SyntaxError) -> Self {
+    fn syntax(error: JsonSyntaxError) -> Self {
         let span = Span {
-            start: error.at,
-            end: error.at,
+            start: error.offset,
+            end: error.offset,
         };
         Self {
-            fault: ConfigFault::Syntax(error.reason),
+            fault: NetworkConfigFault::Syntax(error.reason),
             span,
         }
     }
 
-    fn kind(what: impl Into<Box<str>>, expected: &'static str, node: Node<'_>) -> Self {
+    fn kind(what: impl Into<Box<str>>, expected: &'static str, node: JsonNode<'_>) -> Self {
         Self::at(
             node,
-            ConfigFault::Kind {
+            NetworkConfigFault::Kind {
                 what: what.into(),
                 expected,
                 found: node.kind(),
@@ -305,7 +311,7 @@ impl ConfigError {
     }
 }
 
-/// libcni's rule for a network's name.
+/// Returns true if libcni accepts `text` as a network's name.
 pub fn is_cni_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text
@@ -313,15 +319,18 @@ pub fn is_cni_name(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
-type Text<'a> = Option<(Box<str>, Node<'a>)>;
+type OptionalString<'a> = Option<(Box<str>, JsonNode<'a>)>;
 
-fn string<'a>(members: &[Member<'a>], name: &str) -> Result<Text<'a>, ConfigError> {
+fn string<'a>(
+    members: &[JsonMember<'a>],
+    name: &str,
+) -> Result<OptionalString<'a>, NetworkConfigError> {
     let Some(member) = find(members, name) else {
         return Ok(None);
     };
     match member.value.string() {
         Some(text) => Ok(Some((text.into_owned().into_boxed_str(), member.value))),
-        None => Err(ConfigError::kind(
+        None => Err(NetworkConfigError::kind(
             format!("\"{name}\""),
             "a string",
             member.value,
@@ -329,42 +338,55 @@ fn string<'a>(members: &[Member<'a>], name: &str) -> Result<Text<'a>, ConfigErro
     }
 }
 
-fn plugin_list(members: &[Member<'_>], document: Node<'_>) -> Result<Box<[Plugin]>, ConfigError> {
+fn plugin_list(
+    members: &[JsonMember<'_>],
+    document: JsonNode<'_>,
+) -> Result<Box<[Plugin]>, NetworkConfigError> {
     let Some(list) = find(members, "plugins") else {
-        return Err(ConfigError::at(document, ConfigFault::NoPlugin));
+        return Err(NetworkConfigError::at(
+            document,
+            NetworkConfigFault::NoPlugin,
+        ));
     };
     let elements = list
         .value
         .elements()
-        .ok_or_else(|| ConfigError::kind("\"plugins\"", "a list of objects", list.value))?;
+        .ok_or_else(|| NetworkConfigError::kind("\"plugins\"", "a list of objects", list.value))?;
     if elements.is_empty() {
-        return Err(ConfigError::at(list.value, ConfigFault::EmptyPlugins));
+        return Err(NetworkConfigError::at(
+            list.value,
+            NetworkConfigFault::EmptyPlugins,
+        ));
     }
-    let read = |(index, element): (usize, &Node<'_>)| {
+    let read = |(index, element): (usize, &JsonNode<'_>)| {
         let members = element.members().ok_or_else(|| {
-            ConfigError::kind(format!("\"plugins[{index}]\""), "an object", *element)
+            NetworkConfigError::kind(format!("\"plugins[{index}]\""), "an object", *element)
         })?;
         plugin(&members, index, *element)
     };
     elements.iter().enumerate().map(read).collect()
 }
 
-fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin, ConfigError> {
+fn plugin(
+    members: &[JsonMember<'_>],
+    index: usize,
+    node: JsonNode<'_>,
+) -> Result<Plugin, NetworkConfigError> {
     let kind = string(members, "type")?
         .map(|(kind, _)| kind)
         .filter(|kind| !kind.is_empty())
-        .ok_or_else(|| ConfigError::at(node, ConfigFault::NoType(index)))?;
+        .ok_or_else(|| NetworkConfigError::at(node, NetworkConfigFault::NoType(index)))?;
     let ipam = match find(members, "ipam") {
         None => None,
         Some(member) => Some(
             member
                 .value
                 .members()
-                .ok_or_else(|| ConfigError::kind("\"ipam\"", "an object", member.value))?,
+                .ok_or_else(|| NetworkConfigError::kind("\"ipam\"", "an object", member.value))?,
         ),
     };
     Ok(Plugin {
-        wire: wire(&kind, members),
+        link: link(&kind, members),
         bridge_gateway: bridge_gateway(&kind, members),
         may_use_dpdk: may_use_dpdk(&kind, members),
         name: find(members, "name")
@@ -377,12 +399,12 @@ fn plugin(members: &[Member<'_>], index: usize, node: Node<'_>) -> Result<Plugin
             && find(members, "sysctl").is_none(),
         kind,
         capabilities: capabilities(members)?,
-        odd_args: odd_args(members),
+        non_object_args: non_object_args(members),
         ipam: ipam.as_deref().and_then(Ipam::read),
     })
 }
 
-fn bridge_gateway(kind: &str, members: &[Member<'_>]) -> BridgeGateway {
+fn bridge_gateway(kind: &str, members: &[JsonMember<'_>]) -> BridgeGateway {
     let is = |name| find(members, name).and_then(|m| m.value.boolean()) == Some(true);
     let force = is("forceAddress");
     match kind {
@@ -392,10 +414,10 @@ fn bridge_gateway(kind: &str, members: &[Member<'_>]) -> BridgeGateway {
     }
 }
 
-/// Returns whether the driver of a device decides what the plugin does: of SR-IOV always, of host-device
-/// where the device is named by its PCI address, or by Multus at run time (plugins v1.10,
-/// host-device.go, loadConf and handleDeviceID).
-fn may_use_dpdk(kind: &str, members: &[Member<'_>]) -> bool {
+/// Returns whether the plugin's behavior depends on the driver of its device. For SR-IOV it always
+/// does; for host-device if the device is given by its PCI address, or by Multus at run time
+/// (plugins v1.10, host-device.go, loadConf and handleDeviceID).
+fn may_use_dpdk(kind: &str, members: &[JsonMember<'_>]) -> bool {
     let names = |key| {
         let text = find(members, key).and_then(|m| m.value.string());
         text.is_some_and(|text| !text.is_empty())
@@ -407,9 +429,10 @@ fn may_use_dpdk(kind: &str, members: &[Member<'_>]) -> bool {
     }
 }
 
-/// Multus reads `args` and `cni` as keys of maps: in their exact case, and `null` is there.
-fn odd_args(members: &[Member<'_>]) -> Option<&'static str> {
-    fn exact<'a>(members: &[Member<'a>], key: &str) -> Option<Node<'a>> {
+/// Returns the path of the part of `args` that is not an object. Multus reads `args` and `cni` as
+/// map keys: it compares their exact case, and `null` counts as present.
+fn non_object_args(members: &[JsonMember<'_>]) -> Option<&'static str> {
+    fn exact<'a>(members: &[JsonMember<'a>], key: &str) -> Option<JsonNode<'a>> {
         let mut members = members.iter().rev();
         members.find(|m| m.name.value == key).map(|m| m.value)
     }
@@ -417,10 +440,10 @@ fn odd_args(members: &[Member<'_>]) -> Option<&'static str> {
         return Some("args");
     };
     let cni = exact(&args, "cni")?;
-    (cni.kind() != Kind::Object).then_some("args.cni")
+    (cni.kind() != ValueKind::Object).then_some("args.cni")
 }
 
-fn capabilities(members: &[Member<'_>]) -> Result<Capabilities, ConfigError> {
+fn capabilities(members: &[JsonMember<'_>]) -> Result<Capabilities, NetworkConfigError> {
     let Some(member) = find(members, "capabilities") else {
         return Ok(Capabilities::default());
     };
@@ -428,16 +451,22 @@ fn capabilities(members: &[Member<'_>]) -> Result<Capabilities, ConfigError> {
     let entries = member
         .value
         .members()
-        .ok_or_else(|| ConfigError::kind("\"capabilities\"", expected, member.value))?;
+        .ok_or_else(|| NetworkConfigError::kind("\"capabilities\"", expected, member.value))?;
     let mut set = Capabilities::default();
     for entry in &entries {
         let what = || format!("the capability \"{}\"", entry.name.value);
         let given = match entry.value.boolean() {
             Some(given) => given,
             None if entry.value.is_null() => false,
-            None => return Err(ConfigError::kind(what(), "true or false", entry.value)),
+            None => {
+                return Err(NetworkConfigError::kind(
+                    what(),
+                    "true or false",
+                    entry.value,
+                ));
+            }
         };
-        // A map's keys, unlike a struct's fields, are compared in their exact case.
+        // Unlike the fields of a struct, Go compares the keys of a map exactly.
         let known = Capability::ALL
             .into_iter()
             .find(|c| c.name() == entry.name.value);
@@ -452,7 +481,7 @@ fn capabilities(members: &[Member<'_>]) -> Result<Capabilities, ConfigError> {
 mod tests {
     use super::*;
 
-    fn fault(text: &str) -> ConfigFault {
+    fn fault(text: &str) -> NetworkConfigFault {
         NetworkConfig::parse(text).map(|_| ()).unwrap_err().fault
     }
 
@@ -475,7 +504,7 @@ mod tests {
         let odd = |args: &str| {
             let text = format!(r#"{{"type":"x",{args}}}"#);
             let config = NetworkConfig::parse(&text).unwrap_or_else(|e| panic!("{e}"));
-            config.plugins[0].odd_args
+            config.plugins[0].non_object_args
         };
         assert_eq!(odd(r#""args":null"#), Some("args"));
         assert_eq!(odd(r#""args":{"cni":[]}"#), Some("args.cni"));
@@ -538,46 +567,49 @@ mod tests {
     }
 
     #[test]
-    fn what_multus_refuses_is_an_error() {
-        assert!(matches!(fault(r#"{"type":"#), ConfigFault::Syntax(_)));
+    fn configurations_that_multus_rejects_are_errors() {
+        assert!(matches!(
+            fault(r#"{"type":"#),
+            NetworkConfigFault::Syntax(_)
+        ));
         assert!(matches!(
             fault(r#"[{"type":"x"}]"#),
-            ConfigFault::Kind { .. }
+            NetworkConfigFault::Kind { .. }
         ));
-        assert_eq!(fault(r#"{"name":"n"}"#), ConfigFault::NoPlugin);
-        assert_eq!(fault(r#"{"plugins":[]}"#), ConfigFault::EmptyPlugins);
+        assert_eq!(fault(r#"{"name":"n"}"#), NetworkConfigFault::NoPlugin);
+        assert_eq!(fault(r#"{"plugins":[]}"#), NetworkConfigFault::EmptyPlugins);
         assert!(matches!(
             fault(r#"{"plugins":[null]}"#),
-            ConfigFault::Kind { .. }
+            NetworkConfigFault::Kind { .. }
         ));
         assert!(matches!(
             fault(r#"{"plugins":"x"}"#),
-            ConfigFault::Kind { .. }
+            NetworkConfigFault::Kind { .. }
         ));
         assert_eq!(
             fault(r#"{"plugins":[{"type":"x"},{"a":1}]}"#),
-            ConfigFault::NoType(1)
+            NetworkConfigFault::NoType(1)
         );
         assert_eq!(
             fault(r#"{"name":"a/b","type":"x"}"#),
-            ConfigFault::Name("a/b".into())
+            NetworkConfigFault::Name("a/b".into())
         );
         assert!(matches!(
             fault(r#"{"cniVersion":1.0,"type":"x"}"#),
-            ConfigFault::Kind { .. }
+            NetworkConfigFault::Kind { .. }
         ));
         assert!(matches!(
             fault(r#"{"type":"x","ipam":"dhcp"}"#),
-            ConfigFault::Kind { .. }
+            NetworkConfigFault::Kind { .. }
         ));
         assert!(matches!(
             fault(r#"{"type":"x","capabilities":["ips"]}"#),
-            ConfigFault::Kind { .. }
+            NetworkConfigFault::Kind { .. }
         ));
     }
 
     #[test]
-    fn an_error_knows_its_place() {
+    fn an_error_has_its_span() {
         let text = r#"{"type":"x","ipam":"dhcp"}"#;
         let span = NetworkConfig::parse(text).map(|_| ()).unwrap_err().span;
         assert_eq!(&text[span.start as usize..span.end as usize], r#""dhcp""#);

@@ -1,5 +1,5 @@
-//! What a plugin makes of the addresses and routes that its IPAM gives: static, host-local and
-//! Whereabouts, on the plugins that put them on an interface as pkg/ipam's `ConfigureIface` does.
+//! Simulates how plugins configure the addresses and routes of their IPAM on an interface: static,
+//! host-local and Whereabouts, for plugins that use `ConfigureIface` of pkg/ipam.
 
 use std::net::IpAddr;
 
@@ -9,11 +9,11 @@ use super::{
     address::{AddressRequest, parse_address},
     cni::{BridgeGateway, Capability, Plugin},
     ipam::{ConfiguredAddress, HostLocalIpam, Ipam, IpamRoute, StaticIpam, WhereaboutsIpam},
-    range::{Range, Subnet},
-    reach::{InterfaceAddress, Reach, Refused, Route},
+    range::{BoundedSubnet, Subnet},
+    routing::{InterfaceAddress, InterfaceRouting, Route, RouteError},
 };
 
-/// Plugins that put addresses and routes on an interface as `ConfigureIface` does.
+/// The plugins that configure addresses and routes on an interface as `ConfigureIface` does.
 const CONFIGURING: [&str; 16] = [
     "accelerated-bridge",
     "bond",
@@ -32,157 +32,162 @@ const CONFIGURING: [&str; 16] = [
     "tap",
     "vlan",
 ];
-/// Plugins behind it that change neither addresses nor routes.
-const HARMLESS: [&str; 5] = ["bandwidth", "cnv-tuning", "firewall", "portmap", "tuning"];
-/// The most choices of a host-local network's ranges that are tried.
-const MOST_CHOICES: usize = 4;
-/// With more addresses than this nothing is said of a network.
-const MOST_ADDRESSES: usize = 64;
-/// The routes behind this many are not looked at.
-const MOST_ROUTES: usize = 128;
+/// The chained plugins that change neither addresses nor routes.
+const PASSIVE: [&str; 5] = ["bandwidth", "cnv-tuning", "firewall", "portmap", "tuning"];
+/// The maximum number of combinations of host-local ranges to try.
+const MAX_CHOICES: usize = 4;
+/// The maximum number of addresses on an interface; with more, the network is not checked.
+const MAX_ADDRESSES: usize = 64;
+/// The maximum number of routes to check.
+const MAX_ROUTES: usize = 128;
 
-/// The addresses that a pod asks for.
+/// The addresses that a pod requests.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Asked<'a> {
-    /// By `ips`.
+pub struct RequestedAddresses<'a> {
+    /// The addresses requested by `ips`.
     pub ips: &'a [AddressRequest],
-    /// By `ips` in `cni-args`.
+    /// The addresses requested by `ips` in `cni-args`.
     pub args: &'a [AddressRequest],
 }
 
-/// An address as IPAM gives it.
+/// An address that IPAM assigns to an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GivenAddress {
+pub struct AssignedAddress {
     /// The address on the interface.
-    pub own: InterfaceAddress,
-    /// The gateway that comes with it.
+    pub address: InterfaceAddress,
+    /// The gateway that IPAM returns with it.
     pub gateway: Option<IpAddr>,
-    /// What it comes from.
-    pub source: Source,
+    /// The configuration or request that it results from.
+    pub source: AddressSource,
 }
 
-/// What an address comes from.
+/// The configuration or request that an address results from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// A configured address, by its index among those that have an address.
+pub enum AddressSource {
+    /// A configured address, by its index among the entries that have an address.
     Configured(usize),
-    /// A range: of host-local by its set and its place there, of Whereabouts by its place.
+    /// A configured range, by its index in its set. Whereabouts has a single set.
     Range {
-        /// The set.
+        /// The index of the set.
         set: usize,
-        /// The place in it.
-        place: usize,
+        /// The index of the range in its set.
+        index: usize,
     },
-    /// The pod's own request, or a pool's range.
+    /// A request of the pod, or a pool's range.
     Requested,
 }
 
-/// An interface as a plugin leaves it.
+/// An interface after a plugin has configured it.
 #[derive(Debug, Clone, Default)]
-pub struct Configured {
-    /// What it reaches.
-    pub reach: Reach,
-    /// Everything on which the plugin fails; each by itself is enough.
-    pub failures: Vec<Failure>,
+pub struct ConfiguredInterface {
+    /// The interface's addresses and routes.
+    pub routing: InterfaceRouting,
+    /// Everything that makes the plugin fail; each is sufficient by itself.
+    pub failures: Vec<ConfigureFailure>,
 }
 
-/// Something on which a plugin fails.
+/// Something that makes a plugin fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// Linux refuses a route.
+pub enum ConfigureFailure {
+    /// Linux rejects a route.
     Route {
-        /// The route, by its index as written; `None` for the default route of a bridge.
+        /// The route's index in the configuration; `None` for the default route of a bridge.
         index: Option<usize>,
-        /// Where it leads.
+        /// The destination.
         dst: Subnet,
-        /// Its gateway.
+        /// The route's gateway.
         gateway: Option<IpAddr>,
-        /// The address that the gateway comes with, if it is not the route's own.
-        by: Option<GivenAddress>,
+        /// The address whose gateway the route uses, if the route has none of its own.
+        gateway_source: Option<AssignedAddress>,
         /// The reason.
-        refused: Refused,
+        error: RouteError,
     },
-    /// The plugin itself needs another gateway with an address.
+    /// The plugin itself cannot use the gateway of an address.
     Gateway {
         /// The address.
-        of: GivenAddress,
+        address: AssignedAddress,
         /// The reason.
         fault: GatewayFault,
     },
 }
 
-/// The reason for which a plugin cannot work with an address's gateway.
+/// The reason why a plugin cannot use the gateway of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum GatewayFault {
-    /// ptp without a gateway.
+    /// ptp has no gateway.
     #[error("ptp needs a gateway with each address")]
     Missing,
-    /// ptp, or a bridge that is a gateway, with a gateway of another family.
+    /// The gateway of ptp, or of a bridge that is a gateway, is of another address family.
     #[error("the gateway is of another IP family than the address")]
     Family,
-    /// ptp, or a bridge that is a gateway, with `::`.
+    /// The gateway of ptp, or of a bridge that is a gateway, is `::`.
     #[error("\"::\" is not the address of a gateway")]
     Unspecified,
-    /// A bridge that is a gateway, with a link-local gateway: it has such an address already.
+    /// The gateway of a bridge is a link-local address: the bridge already has one.
     #[error("the bridge has a link-local address of its own already")]
     LinkLocal,
-    /// A bridge that is a gateway, with two IPv4 gateways.
+    /// A bridge has two IPv4 gateways.
     #[error(
         "the bridge has another IPv4 address already, and takes a second one by forceAddress only"
     )]
     Second,
 }
 
-/// Whether a plugin of this type hands its IPAM what is written, and puts addresses and routes on its
-/// interface as `ConfigureIface` does.
+/// Returns true if a plugin of this type passes its configuration to its IPAM unchanged, and
+/// configures addresses and routes on its interface as `ConfigureIface` does.
 pub fn configures(kind: &str) -> bool {
     CONFIGURING.contains(&kind)
 }
 
 impl Plugin {
-    /// Returns true where the plugin is certain to put addresses and routes on its interface.
+    /// Returns true if the plugin is certain to configure addresses and routes on its interface.
     pub fn configures(&self) -> bool {
         configures(&self.kind) && !self.may_use_dpdk
     }
 
-    /// Whether the plugin, behind another, leaves addresses and routes alone.
-    pub fn is_harmless(&self) -> bool {
-        HARMLESS.contains(&&*self.kind)
+    /// Returns true if the plugin, chained after another, changes neither addresses nor routes.
+    pub fn is_passive(&self) -> bool {
+        PASSIVE.contains(&&*self.kind)
     }
 
-    /// What IPAM can give, each possibility by itself; none where that is not known or cannot be read.
-    pub fn possible_addresses(&self, asked: Asked<'_>) -> Vec<Vec<GivenAddress>> {
+    /// Returns each combination of addresses that IPAM can assign; empty if they are not known or
+    /// cannot be read.
+    pub fn possible_addresses(&self, asked: RequestedAddresses<'_>) -> Vec<Vec<AssignedAddress>> {
         let possible = match &self.ipam {
             Some(Ipam::Static(ipam)) => {
                 let replaces = self.capabilities.has(Capability::Ips);
-                of_static(ipam, replaces, asked).into_iter().collect()
+                static_addresses(ipam, replaces, asked)
+                    .into_iter()
+                    .collect()
             }
-            Some(Ipam::HostLocal(ipam)) => of_host_local(ipam),
-            Some(Ipam::Whereabouts(ipam)) => of_whereabouts(ipam, asked).into_iter().collect(),
+            Some(Ipam::HostLocal(ipam)) => host_local_addresses(ipam),
+            Some(Ipam::Whereabouts(ipam)) => {
+                whereabouts_addresses(ipam, asked).into_iter().collect()
+            }
             Some(Ipam::Dhcp(_) | Ipam::Other(_)) => Vec::new(),
             None => vec![Vec::new()],
         };
-        if possible.iter().any(|given| given.len() > MOST_ADDRESSES) {
+        if possible.iter().any(|given| given.len() > MAX_ADDRESSES) {
             return Vec::new();
         }
         possible
     }
 
-    /// Puts addresses on the interface, and the routes of the plugin's IPAM.
-    pub fn configure(&self, addresses: &[GivenAddress]) -> Configured {
+    /// Configures the addresses and the routes of the plugin's IPAM on the interface.
+    pub fn configure(&self, addresses: &[AssignedAddress]) -> ConfiguredInterface {
         let routes = self.ipam.as_ref().map(Ipam::routes).unwrap_or_default();
-        let addresses: Vec<GivenAddress> = addresses
+        let addresses: Vec<AssignedAddress> = addresses
             .iter()
             .map(|given| self.with_gateway(*given))
             .collect();
         let mut failures = self.gateway_failures(&addresses);
-        let mut reach = Reach::of(addresses.iter().map(|given| given.own));
-        // Of each family the gateway that comes first.
+        let mut reach = InterfaceRouting::of(addresses.iter().map(|given| given.address));
+        // The first gateway of each family counts.
         let first = |v4: bool| {
-            let with = |given: &&GivenAddress| given.gateway.is_some_and(|g| g.is_ipv4() == v4);
+            let with = |given: &&AssignedAddress| given.gateway.is_some_and(|g| g.is_ipv4() == v4);
             addresses.iter().find(with).copied()
         };
-        let mut add = |index, route: &IpamRoute, by: Option<GivenAddress>| {
+        let mut add = |index, route: &IpamRoute, by: Option<AssignedAddress>| {
             let gateway = route.gateway.or(by.and_then(|by| by.gateway));
             let added = reach.add(Route {
                 dst: route.dst,
@@ -192,16 +197,16 @@ impl Plugin {
                 priority: route.priority,
             });
             if let Err(refused) = added {
-                failures.push(Failure::Route {
+                failures.push(ConfigureFailure::Route {
                     index,
                     dst: route.dst,
                     gateway,
-                    by,
-                    refused,
+                    gateway_source: by,
+                    error: refused,
                 });
             }
         };
-        for route in routes.iter().take(MOST_ROUTES) {
+        for route in routes.iter().take(MAX_ROUTES) {
             let by = match route.gateway {
                 Some(_) => None,
                 None => first(route.dst.address.is_ipv4()),
@@ -209,27 +214,30 @@ impl Plugin {
             add(Some(route.index), route, by);
         }
         for by in self.default_routes(&addresses, routes) {
-            let v4 = by.own.subnet.address.is_ipv4();
+            let v4 = by.address.subnet.address.is_ipv4();
             add(None, &default_route(v4), Some(by));
         }
         if &*self.kind == "ptp" {
             reach = point_to_point(&addresses, reach);
         }
-        Configured { reach, failures }
+        ConfiguredInterface {
+            routing: reach,
+            failures,
+        }
     }
 
-    /// A bridge that is a gateway has the first address of a subnet where no gateway is written.
-    fn with_gateway(&self, given: GivenAddress) -> GivenAddress {
+    /// Adds the default gateway of a bridge that is a gateway: the first address of the subnet.
+    fn with_gateway(&self, given: AssignedAddress) -> AssignedAddress {
         if self.bridge_gateway == BridgeGateway::No || given.gateway.is_some() {
             return given;
         }
-        GivenAddress {
-            gateway: next_address(given.own.subnet),
+        AssignedAddress {
+            gateway: next_address(given.address.subnet),
             ..given
         }
     }
 
-    fn gateway_failures(&self, addresses: &[GivenAddress]) -> Vec<Failure> {
+    fn gateway_failures(&self, addresses: &[AssignedAddress]) -> Vec<ConfigureFailure> {
         let (is_ptp, force) = match self.bridge_gateway {
             BridgeGateway::Address { force } | BridgeGateway::DefaultRoute { force } => {
                 (false, force)
@@ -240,13 +248,18 @@ impl Plugin {
         let mut failures = Vec::new();
         let mut on_bridge: Option<(IpAddr, u8)> = None;
         for given in addresses {
-            let mut fails = |fault| failures.push(Failure::Gateway { of: *given, fault });
-            let subnet = given.own.subnet;
+            let mut fails = |fault| {
+                failures.push(ConfigureFailure::Gateway {
+                    address: *given,
+                    fault,
+                })
+            };
+            let subnet = given.address.subnet;
             let v4 = subnet.address.is_ipv4();
             match given.gateway {
                 None if is_ptp => fails(GatewayFault::Missing),
                 None => {}
-                // A bridge takes an IPv6 address of any length beside IPv4 ones.
+                // A bridge accepts an IPv6 gateway of any prefix length for an IPv4 address.
                 Some(gateway) if gateway.is_ipv4() != v4 && (is_ptp || !v4) => {
                     fails(GatewayFault::Family);
                 }
@@ -268,13 +281,13 @@ impl Plugin {
         failures
     }
 
-    /// The addresses whose gateways a bridge adds a default route by: of each family the first, unless
-    /// a default route has a gateway of its own.
+    /// Returns the addresses through whose gateways a bridge adds a default route: the first of
+    /// each family, unless a configured default route has a gateway of its own.
     fn default_routes(
         &self,
-        addresses: &[GivenAddress],
+        addresses: &[AssignedAddress],
         routes: &[IpamRoute],
-    ) -> Vec<GivenAddress> {
+    ) -> Vec<AssignedAddress> {
         let BridgeGateway::DefaultRoute { .. } = self.bridge_gateway else {
             return Vec::new();
         };
@@ -285,7 +298,7 @@ impl Plugin {
             });
             let mut of_family = addresses.iter();
             of_family
-                .find(|given| given.own.subnet.address.is_ipv4() == v4)
+                .find(|given| given.address.subnet.address.is_ipv4() == v4)
                 .filter(|_| !written)
         };
         [true, false]
@@ -312,8 +325,9 @@ fn default_route(v4: bool) -> IpamRoute {
     }
 }
 
-/// ptp leaves only the gateways on the wire; the subnets are behind them.
-fn point_to_point(addresses: &[GivenAddress], configured: Reach) -> Reach {
+/// Replaces the addresses for ptp: only the gateways are on-link; the subnets are reached through
+/// them.
+fn point_to_point(addresses: &[AssignedAddress], configured: InterfaceRouting) -> InterfaceRouting {
     let gateways = addresses.iter().filter_map(|given| given.gateway);
     let host = |address: IpAddr| InterfaceAddress {
         subnet: Subnet {
@@ -325,15 +339,15 @@ fn point_to_point(addresses: &[GivenAddress], configured: Reach) -> Reach {
     configured.with_addresses(gateways.map(host))
 }
 
-/// The address behind the subnet's own.
+/// Returns the address after the first address of the subnet.
 fn next_address(subnet: Subnet) -> Option<IpAddr> {
-    match subnet.window().first() {
+    match subnet.range().first() {
         IpAddr::V4(v4) => v4.to_bits().checked_add(1).map(|b| IpAddr::V4(b.into())),
         IpAddr::V6(v6) => v6.to_bits().checked_add(1).map(|b| IpAddr::V6(b.into())),
     }
 }
 
-/// A gateway's text: absent, readable or not.
+/// Parses a gateway: `Ok(None)` if absent, `Err` if it is not an address.
 fn gateway(text: Option<&str>) -> Result<Option<IpAddr>, ()> {
     match text.filter(|text| !text.is_empty()) {
         None => Ok(None),
@@ -344,25 +358,25 @@ fn gateway(text: Option<&str>) -> Result<Option<IpAddr>, ()> {
     }
 }
 
-fn configured(addresses: &[ConfiguredAddress]) -> Option<Vec<GivenAddress>> {
+fn configured(addresses: &[ConfiguredAddress]) -> Option<Vec<AssignedAddress>> {
     let read = |(index, written): (usize, &ConfiguredAddress)| {
-        Some(GivenAddress {
-            own: InterfaceAddress {
+        Some(AssignedAddress {
+            address: InterfaceAddress {
                 subnet: Subnet::parse(&written.address).ok()?,
                 exact: true,
             },
             gateway: gateway(written.gateway.as_deref()).ok()?,
-            source: Source::Configured(index),
+            source: AddressSource::Configured(index),
         })
     };
     addresses.iter().enumerate().map(read).collect()
 }
 
-/// Requested addresses bring no gateway.
-fn requested(asked: &[AddressRequest]) -> Option<Vec<GivenAddress>> {
+/// Requested addresses have no gateway.
+fn requested(asked: &[AddressRequest]) -> Option<Vec<AssignedAddress>> {
     let read = |request: &AddressRequest| {
-        Some(GivenAddress {
-            own: InterfaceAddress {
+        Some(AssignedAddress {
+            address: InterfaceAddress {
                 subnet: Subnet {
                     address: request.address,
                     prefix: request.prefix?,
@@ -370,15 +384,19 @@ fn requested(asked: &[AddressRequest]) -> Option<Vec<GivenAddress>> {
                 exact: true,
             },
             gateway: None,
-            source: Source::Requested,
+            source: AddressSource::Requested,
         })
     };
     asked.iter().map(read).collect()
 }
 
-/// By the capability they replace what is configured, as those of `cni-args` do; else they are
-/// appended.
-fn of_static(ipam: &StaticIpam, replaces: bool, asked: Asked<'_>) -> Option<Vec<GivenAddress>> {
+/// Returns the addresses of the static IPAM. Those requested by the `ips` capability or in
+/// `cni-args` replace the configured ones; `ips` without the capability are appended.
+fn static_addresses(
+    ipam: &StaticIpam,
+    replaces: bool,
+    asked: RequestedAddresses<'_>,
+) -> Option<Vec<AssignedAddress>> {
     let given = if replaces && !asked.ips.is_empty() {
         requested(asked.ips)?
     } else if !asked.args.is_empty() {
@@ -391,9 +409,9 @@ fn of_static(ipam: &StaticIpam, replaces: bool, asked: Asked<'_>) -> Option<Vec<
     (!given.is_empty()).then_some(given)
 }
 
-/// One address of each set. Which of a set's ranges it is of changes from pod to pod: each place is
-/// tried in all sets at once.
-fn of_host_local(ipam: &HostLocalIpam) -> Vec<Vec<GivenAddress>> {
+/// Returns one address per set. host-local may use another range of a set for each pod, so every
+/// index is tried, in all sets at once.
+fn host_local_addresses(ipam: &HostLocalIpam) -> Vec<Vec<AssignedAddress>> {
     let longest = ipam.sets.iter().map(|set| set.len()).max().unwrap_or(0);
     let choice = |place: usize| {
         let sets = ipam.sets.iter().enumerate();
@@ -404,56 +422,63 @@ fn of_host_local(ipam: &HostLocalIpam) -> Vec<Vec<GivenAddress>> {
             let range = &ranges[place];
             let subnet = Subnet::parse(&range.subnet).ok()?;
             let written = gateway(range.gateway.as_deref()).ok()?;
-            Some(GivenAddress {
-                own: InterfaceAddress {
+            Some(AssignedAddress {
+                address: InterfaceAddress {
                     subnet,
                     exact: false,
                 },
                 gateway: written.or_else(|| next_address(subnet)),
-                source: Source::Range { set, place },
+                source: AddressSource::Range { set, index: place },
             })
         };
         sets.map(address).collect::<Option<Vec<_>>>()
     };
-    (0..longest.min(MOST_CHOICES)).filter_map(choice).collect()
+    (0..longest.min(MAX_CHOICES)).filter_map(choice).collect()
 }
 
-/// One address of each range, then the configured ones, then those asked for, which need a prefix.
-fn of_whereabouts(ipam: &WhereaboutsIpam, asked: Asked<'_>) -> Option<Vec<GivenAddress>> {
+/// Returns one address per range, then the configured ones, then the requested ones, which need a
+/// prefix.
+fn whereabouts_addresses(
+    ipam: &WhereaboutsIpam,
+    asked: RequestedAddresses<'_>,
+) -> Option<Vec<AssignedAddress>> {
     let common = gateway(ipam.gateway.as_deref()).ok()?;
     let of_range = |(place, range): (usize, &super::ipam::WhereaboutsRange)| {
-        let subnet = Range::parse(&range.range).ok()?.subnet;
-        Some(GivenAddress {
-            own: InterfaceAddress {
+        let subnet = BoundedSubnet::parse(&range.range).ok()?.subnet;
+        Some(AssignedAddress {
+            address: InterfaceAddress {
                 subnet,
                 exact: false,
             },
             gateway: common,
-            source: Source::Range { set: 0, place },
+            source: AddressSource::Range {
+                set: 0,
+                index: place,
+            },
         })
     };
     let ranges = ipam.ranges.iter().enumerate().map(of_range);
-    let mut given: Vec<GivenAddress> = ranges.collect::<Option<_>>()?;
+    let mut given: Vec<AssignedAddress> = ranges.collect::<Option<_>>()?;
     given.extend(configured(&ipam.addresses)?);
     given.extend(requested(asked.ips)?);
     (!given.is_empty()).then_some(given)
 }
 
-/// Addresses of a pool's ranges, which come without gateways.
-pub fn of_pool(ranges: impl IntoIterator<Item = Subnet>) -> Vec<GivenAddress> {
-    let address = |subnet| GivenAddress {
-        own: InterfaceAddress {
+/// Returns one address per range of a pool; they have no gateways.
+pub fn pool_addresses(ranges: impl IntoIterator<Item = Subnet>) -> Vec<AssignedAddress> {
+    let address = |subnet| AssignedAddress {
+        address: InterfaceAddress {
             subnet,
             exact: false,
         },
         gateway: None,
-        source: Source::Requested,
+        source: AddressSource::Requested,
     };
     ranges.into_iter().map(address).collect()
 }
 
-/// The subnets of addresses, for people: three at most.
-pub fn subnets_in_words(addresses: &[InterfaceAddress], v4: bool) -> String {
+/// Describes the subnets of addresses for messages; at most three are named.
+pub fn describe_subnets(addresses: &[InterfaceAddress], v4: bool) -> String {
     let of_family = addresses
         .iter()
         .filter(|own| own.subnet.address.is_ipv4() == v4);

@@ -1,19 +1,20 @@
 //! A network: one `NetworkAttachmentDefinition`.
 
-use super::cni::{ConfigError, NetworkConfig};
+use super::cni::{NetworkConfig, NetworkConfigError};
 
 /// A `NetworkAttachmentDefinition`, parsed once when its source loads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// The namespace it lives in.
+    /// The namespace.
     pub namespace: Box<str>,
-    /// Its name in that namespace.
+    /// The name in that namespace.
     pub name: Box<str>,
-    /// What its `spec.config` says.
+    /// The state of `spec.config`.
     pub config: ConfigState,
-    /// The device plugin resource behind it (annotation `k8s.v1.cni.cncf.io/resourceName`).
+    /// The device plugin resource behind the network (annotation
+    /// `k8s.v1.cni.cncf.io/resourceName`).
     pub resource_name: Option<Box<str>>,
-    /// The address pool that serves it (annotation `nadmit.io/address-pool`).
+    /// The address pool that serves the network (annotation `nadmit.io/address-pool`).
     pub address_pool: Option<Box<str>>,
 }
 
@@ -21,16 +22,16 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigState {
     /// No spec or an empty config: the configuration is a file on each node (spec, section 3.4),
-    /// which nobody but the node can check.
+    /// which nadmit cannot check.
     OnNode,
-    /// A configuration that Multus would load.
+    /// A configuration that Multus accepts.
     Loaded(NetworkConfig),
-    /// A configuration that would fail every pod.
-    Broken(ConfigError),
+    /// A configuration that Multus rejects for every pod.
+    Broken(NetworkConfigError),
 }
 
 impl ConfigState {
-    /// Reads `spec.config`.
+    /// Parses `spec.config`.
     pub fn read(config: Option<&str>) -> Self {
         match config {
             None | Some("") => Self::OnNode,
@@ -41,7 +42,7 @@ impl ConfigState {
         }
     }
 
-    /// The configuration, where there is one that loads.
+    /// Returns the configuration, if there is a valid one.
     pub fn loaded(&self) -> Option<&NetworkConfig> {
         match self {
             Self::Loaded(config) => Some(config),
@@ -51,7 +52,7 @@ impl ConfigState {
 }
 
 impl Network {
-    /// A network with this configuration and no annotations.
+    /// Creates a network with this configuration and no annotations.
     pub fn new(namespace: &str, name: &str, config: Option<&str>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -62,12 +63,13 @@ impl Network {
         }
     }
 
-    /// Returns whether the interfaces of both networks are on one wire, as far as their configurations
-    /// say: of a plugin that names no wire nothing is known, unless its devices are of one resource.
-    pub fn shares_wire(&self, other: &Self) -> bool {
+    /// Returns whether the interfaces of both networks are on the same link, as far as their
+    /// configurations say. If a plugin names no link, the answer is true only if both networks have
+    /// the same device plugin resource.
+    pub fn shares_link(&self, other: &Self) -> bool {
         let wire = |network: &Self| {
             let main = network.config.loaded().and_then(|config| config.main());
-            main.map(|main| main.wire.clone())
+            main.map(|main| main.link.clone())
         };
         let (Some(own), Some(theirs)) = (wire(self), wire(other)) else {
             return false;

@@ -1,53 +1,53 @@
-//! The IPAM section of a CNI configuration: which plugin gives the addresses, and from what.
+//! The IPAM section of a CNI configuration: the IPAM plugin and its options.
 //!
-//! Each plugin's own words are kept as written; their deep checks are rules.
+//! Options are stored as written; rules check them in depth.
 
 use std::net::IpAddr;
 
 use super::{
     address::parse_address,
-    json::{Member, Node, find},
+    json::{JsonMember, JsonNode, find},
     range::Subnet,
 };
 
-/// The name of the Deployment of Whereabouts's controller, upstream and on OpenShift: it cuts ranges
-/// into slices.
+/// The name of the Deployment of Whereabouts's controller, upstream and on OpenShift. It divides
+/// ranges into node slices.
 pub const SLICE_CONTROLLER: &str = "whereabouts-controller";
 
 /// The `ipam` object of a plugin, by its `type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ipam {
-    /// Addresses written down beforehand or requested by the pod.
+    /// Addresses that are configured or requested by the pod.
     Static(StaticIpam),
-    /// Addresses from a DHCP server outside of the cluster, through a daemon on each node.
+    /// Addresses of a DHCP server outside of the cluster, through a daemon on each node.
     Dhcp(DhcpIpam),
-    /// Addresses from a range, counted on each node for itself.
+    /// Addresses of a range, tracked on each node separately.
     HostLocal(HostLocalIpam),
-    /// Addresses from a range, counted for the whole cluster.
+    /// Addresses of a range, tracked for the whole cluster.
     Whereabouts(WhereaboutsIpam),
-    /// A plugin that nadmit does not know.
+    /// A plugin unknown to nadmit.
     Other(Box<str>),
 }
 
-/// `static`: addresses, routes and DNS as written.
+/// The options of `static`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StaticIpam {
     /// The configured addresses.
     pub addresses: Box<[ConfiguredAddress]>,
-    /// The routes that can be read.
+    /// The routes that can be parsed.
     pub routes: Box<[IpamRoute]>,
 }
 
-/// One route of an IPAM's configuration.
+/// A route of an IPAM configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IpamRoute {
-    /// Its index in `routes`, those that cannot be read counted.
+    /// Its index in `routes`; routes that cannot be parsed count.
     pub index: usize,
     /// The destination.
     pub dst: Subnet,
-    /// Its own gateway; an IPv4 address in IPv6 notation is an IPv4 address.
+    /// The route's own gateway; an IPv4-mapped IPv6 address is converted to IPv4.
     pub gateway: Option<IpAddr>,
-    /// `scope`, of which Linux takes the last byte; 0 by default.
+    /// `scope`, of which Linux uses the last byte; 0 by default.
     pub scope: u8,
     /// `table`; the main table by default.
     pub table: i64,
@@ -55,7 +55,7 @@ pub struct IpamRoute {
     pub priority: i64,
 }
 
-/// One configured address of `static` or `whereabouts`.
+/// A configured address of `static` or `whereabouts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredAddress {
     /// The address with its prefix, as written.
@@ -64,75 +64,76 @@ pub struct ConfiguredAddress {
     pub gateway: Option<Box<str>>,
 }
 
-/// `dhcp`: where its daemon listens.
+/// The options of `dhcp`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DhcpIpam {
-    /// The socket of the daemon on the node; the plugin's own default if absent.
+    /// The socket of the daemon on the node; the plugin's default if absent.
     pub daemon_socket_path: Option<Box<str>>,
 }
 
-/// `host-local`: sets of ranges, one address of each set.
+/// The options of `host-local`: it assigns one address of each set of ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostLocalIpam {
-    /// The sets, the older top-level `subnet` counted as one.
+    /// The sets; the older top-level `subnet` is the first.
     pub sets: Box<[Box<[HostLocalRange]>]>,
-    /// The routes that can be read.
+    /// The routes that can be parsed.
     pub routes: Box<[IpamRoute]>,
 }
 
-/// One range of `host-local`.
+/// A range of `host-local`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostLocalRange {
     /// The subnet in CIDR notation, as written.
     pub subnet: Box<str>,
-    /// First address to give.
+    /// The first address to assign.
     pub range_start: Option<Box<str>>,
-    /// Last address to give.
+    /// The last address to assign.
     pub range_end: Option<Box<str>>,
     /// The gateway.
     pub gateway: Option<Box<str>>,
 }
 
-/// `whereabouts`: ranges, one address of each.
+/// The options of `whereabouts`: it assigns one address of each range.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WhereaboutsIpam {
     /// The ranges; a top-level `range` is the first.
     pub ranges: Box<[WhereaboutsRange]>,
-    /// Configured addresses, given beside those of the ranges.
+    /// Configured addresses, assigned in addition to those of the ranges.
     pub addresses: Box<[ConfiguredAddress]>,
-    /// The name under which addresses are unique.
+    /// The name of the scope within which addresses are unique.
     pub network_name: Option<Box<str>>,
     /// The gateway.
     pub gateway: Option<Box<str>>,
     /// The size of a node's slice, as written (`/28`).
     pub node_slice_size: Option<Box<str>>,
-    /// Whether an address is unique across all ranges of one `network_name`.
+    /// True if an address is unique across all ranges with the same `network_name`.
     pub overlapping_ranges: bool,
-    /// The routes that can be read.
+    /// The routes that can be parsed.
     pub routes: Box<[IpamRoute]>,
-    /// The key of another plugin, or a misspelt one, under which a range is written that Whereabouts
+    /// The key of another plugin, or a misspelt key, that contains a range but that Whereabouts
     /// does not read.
     pub misnamed_range: Option<Box<str>>,
-    /// Whether a file on the node is named, from which Whereabouts takes what is absent here.
+    /// True if a file on the node is configured, from which Whereabouts reads options that are
+    /// absent here.
     pub has_file: bool,
 }
 
-/// One range of `whereabouts`.
+/// A range of `whereabouts`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WhereaboutsRange {
-    /// CIDR, or `first-last/prefix`, as written.
+    /// The CIDR, or `first-last/prefix`, as written.
     pub range: Box<str>,
-    /// First address to give.
+    /// The first address to assign.
     pub range_start: Option<Box<str>>,
-    /// Last address to give.
+    /// The last address to assign.
     pub range_end: Option<Box<str>>,
-    /// CIDRs and addresses never to give.
+    /// CIDRs and addresses that are never assigned.
     pub exclude: Box<[Box<str>]>,
 }
 
 impl Ipam {
-    /// Reads the `ipam` object. `None` if it has no `type`: then the plugin gives no address.
-    pub fn read(members: &[Member<'_>]) -> Option<Self> {
+    /// Reads the `ipam` object. `None` if it has no `type`: then the plugin assigns no address.
+    pub fn read(members: &[JsonMember<'_>]) -> Option<Self> {
         let kind = text(members, "type").filter(|kind| !kind.is_empty())?;
         Some(match &*kind {
             "static" => Self::Static(StaticIpam {
@@ -151,7 +152,7 @@ impl Ipam {
         })
     }
 
-    /// The routes that can be read, in their order.
+    /// Returns the routes that can be parsed, in their order.
     pub fn routes(&self) -> &[IpamRoute] {
         match self {
             Self::Static(found) => &found.routes,
@@ -161,7 +162,7 @@ impl Ipam {
         }
     }
 
-    /// The plugin's name.
+    /// Returns the plugin's name.
     pub fn name(&self) -> &str {
         match self {
             Self::Static(_) => "static",
@@ -173,23 +174,23 @@ impl Ipam {
     }
 }
 
-fn text(members: &[Member<'_>], name: &str) -> Option<Box<str>> {
+fn text(members: &[JsonMember<'_>], name: &str) -> Option<Box<str>> {
     find(members, name)?
         .value
         .string()
         .map(|text| text.into_owned().into_boxed_str())
 }
 
-/// The elements of a list of objects; anything else in it is passed over.
-fn objects<'a>(members: &[Member<'a>], name: &str) -> Vec<Vec<Member<'a>>> {
+/// Returns the elements of a list of objects; other elements are ignored.
+fn objects<'a>(members: &[JsonMember<'a>], name: &str) -> Vec<Vec<JsonMember<'a>>> {
     let elements = find(members, name)
         .and_then(|m| m.value.elements())
         .unwrap_or_default();
-    elements.into_iter().filter_map(Node::members).collect()
+    elements.into_iter().filter_map(JsonNode::members).collect()
 }
 
-fn addresses(members: &[Member<'_>]) -> Box<[ConfiguredAddress]> {
-    let read = |object: Vec<Member<'_>>| {
+fn addresses(members: &[JsonMember<'_>]) -> Box<[ConfiguredAddress]> {
+    let read = |object: Vec<JsonMember<'_>>| {
         let address = text(&object, "address")?;
         Some(ConfiguredAddress {
             address,
@@ -202,11 +203,11 @@ fn addresses(members: &[Member<'_>]) -> Box<[ConfiguredAddress]> {
         .collect()
 }
 
-fn routes(members: &[Member<'_>]) -> Box<[IpamRoute]> {
+fn routes(members: &[JsonMember<'_>]) -> Box<[IpamRoute]> {
     let elements = find(members, "routes")
         .and_then(|m| m.value.elements())
         .unwrap_or_default();
-    let read = |(index, node): (usize, Node<'_>)| {
+    let read = |(index, node): (usize, JsonNode<'_>)| {
         let object = node.members()?;
         let number = |name| find(&object, name).and_then(|m| m.value.integer());
         let gateway = text(&object, "gw").filter(|text| !text.is_empty());
@@ -226,11 +227,11 @@ fn routes(members: &[Member<'_>]) -> Box<[IpamRoute]> {
     elements.into_iter().enumerate().filter_map(read).collect()
 }
 
-/// Keys under which people write Whereabouts's range: those of host-local, and misspelt ones.
+/// Keys that users write in place of Whereabouts's `range`: those of host-local, and misspelt ones.
 const MISNAMED: [&str; 4] = ["subnet", "ranges", "ipRange", "cidr"];
 
-fn host_local_sets(members: &[Member<'_>]) -> Box<[Box<[HostLocalRange]>]> {
-    let range = |object: &[Member<'_>]| {
+fn host_local_sets(members: &[JsonMember<'_>]) -> Box<[Box<[HostLocalRange]>]> {
+    let range = |object: &[JsonMember<'_>]| {
         Some(HostLocalRange {
             subnet: text(object, "subnet")?,
             range_start: text(object, "rangeStart"),
@@ -242,21 +243,21 @@ fn host_local_sets(members: &[Member<'_>]) -> Box<[Box<[HostLocalRange]>]> {
     let lists = find(members, "ranges")
         .and_then(|m| m.value.elements())
         .unwrap_or_default();
-    let sets = lists.into_iter().filter_map(Node::elements).map(|set| {
+    let sets = lists.into_iter().filter_map(JsonNode::elements).map(|set| {
         set.into_iter()
-            .filter_map(Node::members)
+            .filter_map(JsonNode::members)
             .filter_map(|object| range(&object))
             .collect()
     });
     old_form.into_iter().chain(sets).collect()
 }
 
-fn whereabouts(members: &[Member<'_>]) -> WhereaboutsIpam {
-    let range = |object: &[Member<'_>]| {
+fn whereabouts(members: &[JsonMember<'_>]) -> WhereaboutsIpam {
+    let range = |object: &[JsonMember<'_>]| {
         let excluded = find(object, "exclude")
             .and_then(|m| m.value.elements())
             .unwrap_or_default();
-        let exclude = excluded.into_iter().filter_map(Node::string);
+        let exclude = excluded.into_iter().filter_map(JsonNode::string);
         Some(WhereaboutsRange {
             range: text(object, "range").filter(|range| !range.is_empty())?,
             range_start: text(object, "range_start"),
@@ -292,7 +293,7 @@ mod tests {
     use super::*;
 
     fn ipam(text: &str) -> Option<Ipam> {
-        Ipam::read(&Node::document(text).ok()?.members()?)
+        Ipam::read(&JsonNode::document(text).ok()?.members()?)
     }
 
     #[test]

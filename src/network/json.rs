@@ -1,9 +1,9 @@
-//! JSON as Go's decoder reads it, each value knowing where it stood.
+//! JSON as Go's decoder reads it; each value has its span.
 //!
-//! Multus and the CNI plugins decode with Go's `encoding/json`: member names in any case, the last
-//! of repeated members, `null` as absent. serde's derive can express neither that nor places, so
-//! annotation and NAD configuration are read through this small layer. `serde_json` does the
-//! parsing; a [`Node`] is a slice of the text that it found to be one value.
+//! Multus and the CNI plugins decode with Go's `encoding/json`, which matches member names in any
+//! case, uses the last of repeated members, and takes `null` for absent. serde's derive supports
+//! neither that nor spans, so annotations and NAD configurations are read through this small layer.
+//! `serde_json` does the parsing; a node is a slice of the text that it found to be one value.
 
 use std::borrow::Cow;
 
@@ -12,23 +12,23 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::{
-    json_mistake::Mistake,
+    json_mistake::JsonMistake,
     text::{Span, Spanned},
 };
 
 /// A text that is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason}")]
-pub struct SyntaxError {
-    /// What the parser stumbled over, in words, without a place.
+pub struct JsonSyntaxError {
+    /// The reason, without a position.
     pub reason: String,
-    /// The byte at which it stumbled.
-    pub at: u32,
+    /// The offset of the byte at which the parser failed.
+    pub offset: u32,
 }
 
-/// What sort of value a node is.
+/// The type of a JSON or YAML value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// `null`
     Null,
     /// `true` or `false`
@@ -43,8 +43,8 @@ pub enum Kind {
     Object,
 }
 
-impl Kind {
-    /// The kind with its article, for messages: "a list".
+impl ValueKind {
+    /// Returns the kind with its article, for messages: "a list".
     pub fn described(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -57,31 +57,31 @@ impl Kind {
     }
 }
 
-/// One JSON value in its text.
+/// A JSON value: a slice of the text of its document.
 #[derive(Debug, Clone, Copy)]
-pub struct Node<'a> {
+pub struct JsonNode<'a> {
     text: &'a str,
     start: usize,
 }
 
-/// One member of an object.
+/// A member of an object.
 #[derive(Debug, Clone)]
-pub struct Member<'a> {
-    /// The name as written, escapes resolved.
+pub struct JsonMember<'a> {
+    /// The name as written, with escapes resolved.
     pub name: Spanned<Cow<'a, str>>,
     /// The value.
-    pub value: Node<'a>,
+    pub value: JsonNode<'a>,
 }
 
-impl<'a> Node<'a> {
-    /// Reads a whole text as one value.
+impl<'a> JsonNode<'a> {
+    /// Parses a whole text as one value.
     ///
     /// # Errors
-    /// When the text is not exactly one JSON value.
-    pub fn document(text: &'a str) -> Result<Self, SyntaxError> {
+    /// Returns an error if the text is not exactly one JSON value.
+    pub fn document(text: &'a str) -> Result<Self, JsonSyntaxError> {
         let raw: &RawValue =
-            serde_json::from_str(text).map_err(|error| SyntaxError::new(&error, text))?;
-        // `raw` is a slice of `text`: leading white space is all that lies between their starts.
+            serde_json::from_str(text).map_err(|error| JsonSyntaxError::new(&error, text))?;
+        // `raw` is a slice of `text`: only leading white space lies between their starts.
         let start = Span::of(raw.get(), text).map_or(0, |span| span.start as usize);
         Ok(Self {
             text: raw.get(),
@@ -89,50 +89,50 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The value's text.
+    /// Returns the value's text.
     pub fn text(self) -> &'a str {
         self.text
     }
 
-    /// Where the value stands in the document.
+    /// Returns the span of the value in the document.
     pub fn span(self) -> Span {
         Span::new(self.start, self.start + self.text.len())
     }
 
-    /// What sort of value this is.
-    pub fn kind(self) -> Kind {
+    /// Returns the type of the value.
+    pub fn kind(self) -> ValueKind {
         match self.text.as_bytes().first() {
-            Some(b'n') => Kind::Null,
-            Some(b't' | b'f') => Kind::Boolean,
-            Some(b'"') => Kind::String,
-            Some(b'[') => Kind::List,
-            Some(b'{') => Kind::Object,
-            _ => Kind::Number,
+            Some(b'n') => ValueKind::Null,
+            Some(b't' | b'f') => ValueKind::Boolean,
+            Some(b'"') => ValueKind::String,
+            Some(b'[') => ValueKind::List,
+            Some(b'{') => ValueKind::Object,
+            _ => ValueKind::Number,
         }
     }
 
-    /// Whether the value is `null`.
+    /// Returns true if the value is `null`.
     pub fn is_null(self) -> bool {
-        self.kind() == Kind::Null
+        self.kind() == ValueKind::Null
     }
 
-    /// Whether this is a string, list or object without content.
+    /// Returns true if this is an empty string, list or object.
     pub fn is_empty(self) -> bool {
         let inner = self
             .text
             .get(1..self.text.len().saturating_sub(1))
             .unwrap_or_default();
         match self.kind() {
-            Kind::String => inner.is_empty(),
-            Kind::List | Kind::Object => inner.trim_ascii().is_empty(),
+            ValueKind::String => inner.is_empty(),
+            ValueKind::List | ValueKind::Object => inner.trim_ascii().is_empty(),
             _ => false,
         }
     }
 
-    /// The string's content, if this is one. As in Go, an escape that is half of a surrogate pair
-    /// becomes U+FFFD.
+    /// Returns the content of a string; `None` for other values. As in Go, an escape that is half
+    /// of a surrogate pair becomes U+FFFD.
     pub fn string(self) -> Option<Cow<'a, str>> {
-        if self.kind() != Kind::String {
+        if self.kind() != ValueKind::String {
             return None;
         }
         let inner = self.text.get(1..self.text.len().checked_sub(1)?)?;
@@ -143,12 +143,12 @@ impl<'a> Node<'a> {
             Ok(text) => Some(Cow::Owned(text)),
             Err(_) => {
                 let lossy = serde_json::from_str(self.text).ok();
-                lossy.map(|Lossy(text)| Cow::Owned(text))
+                lossy.map(|LossyString(text)| Cow::Owned(text))
             }
         }
     }
 
-    /// The string and its place (quotes not included), if this is one.
+    /// Returns the content of a string and its span without the quotes; `None` for other values.
     pub fn spanned_string(self) -> Option<Spanned<Cow<'a, str>>> {
         let value = self.string()?;
         Some(Spanned {
@@ -157,7 +157,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The boolean, if this is one.
+    /// Returns the boolean, if this is one.
     pub fn boolean(self) -> Option<bool> {
         match self.text {
             "true" => Some(true),
@@ -166,42 +166,42 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The number as Go's `int` takes it: no fraction, no exponent, 64 bits.
+    /// Returns the number if Go decodes it as an `int`: no fraction, no exponent, 64 bits.
     pub fn integer(self) -> Option<i64> {
-        if self.kind() != Kind::Number {
+        if self.kind() != ValueKind::Number {
             return None;
         }
         self.text.parse().ok()
     }
 
-    /// The elements, if this is a list.
-    pub fn elements(self) -> Option<Vec<Node<'a>>> {
-        if self.kind() != Kind::List {
+    /// Returns the elements, if this is a list.
+    pub fn elements(self) -> Option<Vec<JsonNode<'a>>> {
+        if self.kind() != ValueKind::List {
             return None;
         }
         let mut elements = Vec::new();
-        let mut at = self.behind_space(1);
+        let mut at = self.skip_space(1);
         while self.byte(at)? != b']' {
             let element = self.child(at)?;
-            at = self.behind_comma(at + element.text.len());
+            at = self.skip_comma(at + element.text.len());
             elements.push(element);
         }
         Some(elements)
     }
 
-    /// The members in their order, repeated ones included, if this is an object.
-    pub fn members(self) -> Option<Vec<Member<'a>>> {
-        if self.kind() != Kind::Object {
+    /// Returns the members in their order, including repeated ones, if this is an object.
+    pub fn members(self) -> Option<Vec<JsonMember<'a>>> {
+        if self.kind() != ValueKind::Object {
             return None;
         }
         let mut members = Vec::new();
-        let mut at = self.behind_space(1);
+        let mut at = self.skip_space(1);
         while self.byte(at)? != b'}' {
             let name = self.child(at)?;
-            let colon = self.behind_space(at + name.text.len());
-            let value = self.child(self.behind_space(colon + 1))?;
-            at = self.behind_comma(value.start - self.start + value.text.len());
-            members.push(Member {
+            let colon = self.skip_space(at + name.text.len());
+            let value = self.child(self.skip_space(colon + 1))?;
+            at = self.skip_comma(value.start - self.start + value.text.len());
+            members.push(JsonMember {
                 name: name.spanned_string()?,
                 value,
             });
@@ -213,8 +213,8 @@ impl<'a> Node<'a> {
         self.text.as_bytes().get(at).copied()
     }
 
-    /// The value within this one that begins at `at`. Nothing is checked: that was done once, when
-    /// the document was read.
+    /// Returns the value within this one that begins at `at`. The syntax was validated when the
+    /// document was parsed.
     fn child(self, at: usize) -> Option<Self> {
         let rest = self.text.as_bytes().get(at..)?;
         let length = match rest.first()? {
@@ -231,15 +231,15 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn behind_space(self, at: usize) -> usize {
+    fn skip_space(self, at: usize) -> usize {
         let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         at + rest.iter().take_while(|byte| is_space(**byte)).count()
     }
 
-    fn behind_comma(self, at: usize) -> usize {
-        let comma = self.behind_space(at);
+    fn skip_comma(self, at: usize) -> usize {
+        let comma = self.skip_space(at);
         match self.byte(comma) {
-            Some(b',') => self.behind_space(comma + 1),
+            Some(b',') => self.skip_space(comma + 1),
             _ => comma,
         }
     }
@@ -249,7 +249,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// The length of the string at the start of `text`, quotes included.
+/// Returns the length of the string at the start of `text`, including its quotes.
 fn string_length(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -261,7 +261,7 @@ fn string_length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of the list or object at the start of `text`.
+/// Returns the length of the list or object at the start of `text`.
 fn brackets_length(text: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0usize);
     loop {
@@ -281,16 +281,16 @@ fn brackets_length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Finds a member as Go's decoder does: any case, the last one that is not `null`.
-pub fn find<'m, 'a>(members: &'m [Member<'a>], name: &str) -> Option<&'m Member<'a>> {
+/// Finds a member as Go's decoder does: in any case, the last one that is not `null`.
+pub fn find<'m, 'a>(members: &'m [JsonMember<'a>], name: &str) -> Option<&'m JsonMember<'a>> {
     members
         .iter()
         .rev()
         .find(|m| folds_to(&m.name.value, name) && !m.value.is_null())
 }
 
-/// Whether `text` names the field `canonical` to Go's decoder, which folds case as Unicode's
-/// simple folding does: besides ASCII, `ſ` (U+017F) is an `s` and the Kelvin sign (U+212A) a `k`.
+/// Returns true if Go's decoder matches `text` with the field `canonical`. It uses Unicode's simple
+/// case folding: besides ASCII, `ſ` (U+017F) is an `s` and the Kelvin sign (U+212A) a `k`.
 pub fn folds_to(text: &str, canonical: &str) -> bool {
     if text == canonical {
         return true;
@@ -306,7 +306,7 @@ pub fn folds_to(text: &str, canonical: &str) -> bool {
     text.chars().map(fold).eq(canonical.chars().map(fold))
 }
 
-impl SyntaxError {
+impl JsonSyntaxError {
     fn new(error: &serde_json::Error, text: &str) -> Self {
         let line_start: usize = text
             .split_inclusive('\n')
@@ -318,38 +318,38 @@ impl SyntaxError {
         let reason = words
             .rsplit_once(" at line ")
             .map_or(words.as_str(), |(reason, _)| reason);
-        // Bytes are counted, but a place is that of a character.
+        // serde_json counts bytes; the offset must be at the start of a character.
         let at = (0..=at).rev().find(|at| text.is_char_boundary(*at));
         let at = at.unwrap_or_default();
-        if let Some((mistake, at)) = Mistake::at(text, at, reason) {
+        if let Some((mistake, at)) = JsonMistake::at(text, at, reason) {
             return Self {
                 reason: mistake.to_string(),
-                at: Span::new(at, at).start,
+                offset: Span::new(at, at).start,
             };
         }
         Self {
             reason: reason.to_owned(),
-            at: Span::new(at, at).start,
+            offset: Span::new(at, at).start,
         }
     }
 }
 
-/// The content of a string literal, whatever its escapes. Read as bytes rather than text, so that half
-/// a surrogate pair is no error.
-struct Lossy(String);
+/// The content of a string literal with any escapes. It is read as bytes and not as text, so that
+/// half of a surrogate pair is not an error.
+struct LossyString(String);
 
-impl<'de> Deserialize<'de> for Lossy {
+impl<'de> Deserialize<'de> for LossyString {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl serde::de::Visitor<'_> for Visitor {
-            type Value = Lossy;
+            type Value = LossyString;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a string")
             }
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
+                Ok(LossyString(String::from_utf8_lossy(bytes).into_owned()))
             }
         }
         deserializer.deserialize_bytes(Visitor)
@@ -360,12 +360,12 @@ impl<'de> Deserialize<'de> for Lossy {
 mod tests {
     use super::*;
 
-    fn document(text: &str) -> Node<'_> {
-        Node::document(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    fn document(text: &str) -> JsonNode<'_> {
+        JsonNode::document(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     #[test]
-    fn members_keep_order_repetition_and_place() {
+    fn members_keep_order_repetition_and_span() {
         let text = r#" {"a": 1, "é\n" : [2], "a":null} "#;
         let members = document(text).members().unwrap_or_default();
         let seen: Vec<_> = members
@@ -435,17 +435,19 @@ mod tests {
     }
 
     #[test]
-    fn a_syntax_error_says_where() {
-        let error = Node::document("[\n  {,}]").map(|_| ()).unwrap_err();
-        assert_eq!(error.at, 5, "{error}");
-        let error = Node::document(r#"[{"a": 1 ,}]"#).map(|_| ()).unwrap_err();
-        assert_eq!((&*error.reason, error.at), ("trailing comma", 9));
-        assert!(Node::document("[1] x").is_err());
-        assert!(Node::document("").is_err());
+    fn a_syntax_error_has_its_offset() {
+        let error = JsonNode::document("[\n  {,}]").map(|_| ()).unwrap_err();
+        assert_eq!(error.offset, 5, "{error}");
+        let error = JsonNode::document(r#"[{"a": 1 ,}]"#)
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!((&*error.reason, error.offset), ("trailing comma", 9));
+        assert!(JsonNode::document("[1] x").is_err());
+        assert!(JsonNode::document("").is_err());
     }
 
     #[test]
-    fn deep_nesting_is_no_danger() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(document(&deep).elements().map(|e| e.len()), Some(1));
     }

@@ -1,34 +1,36 @@
-//! Mistakes that people make in JSON, named: a comment, quotes that are missing or of the wrong sort, a
-//! comma too many or too few.
+//! Common mistakes in JSON: a comment, missing or wrong quotes, a missing or trailing comma.
 //!
-//! A parser says what it expected; here the text at the place where it stopped says what was meant.
+//! A parser reports what it expected; this module looks at the text where the parser stopped to
+//! report what the user likely intended.
 
 use std::fmt;
 
-/// The most characters of the text that a message repeats.
-const SHORT: usize = 40;
+/// The maximum number of characters of the text that a message quotes.
+const MAX_QUOTED_CHARS: usize = 40;
 
-/// A mistake at the place where a parser stopped.
+/// A mistake at the position where a parser stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mistake<'a> {
+pub(super) enum JsonMistake<'a> {
     /// A comment.
     Comment(&'a str),
     /// A comma before a closing bracket.
     TrailingComma,
-    /// A name of a member without quotes.
-    BareKey(&'a str),
-    /// A word of another language for `true`, `false` or `null`.
-    Word(&'a str, &'static str),
-    /// A text without quotes.
-    BareText(&'a str),
-    /// A text in single or typographic quotes.
-    OddQuotes(char),
+    /// A member's name without quotes.
+    UnquotedKey(&'a str),
+    /// A literal of another language, and the JSON literal to write instead: `true`, `false` or
+    /// `null`.
+    ForeignLiteral(&'a str, &'static str),
+    /// A string without quotes.
+    UnquotedText(&'a str),
+    /// A string in single or typographic quotes.
+    WrongQuotes(char),
     /// No comma between two values.
     MissingComma,
 }
 
-impl<'a> Mistake<'a> {
-    /// Finds the mistake at the byte `at`, where the parser stopped for `reason`, and its place.
+impl<'a> JsonMistake<'a> {
+    /// Finds the mistake at byte `at`, where the parser stopped for `reason`; returns it with its
+    /// offset.
     pub(super) fn at(text: &'a str, at: usize, reason: &str) -> Option<(Self, usize)> {
         let behind = text.get(at..)?;
         let at = at + (behind.len() - behind.trim_ascii_start().len());
@@ -43,18 +45,18 @@ impl<'a> Mistake<'a> {
                 let comma = before.strip_suffix(',')?;
                 return Some((Self::TrailingComma, comma.len()));
             }
-            '\'' | '`' | '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => Self::OddQuotes(first),
+            '\'' | '`' | '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => Self::WrongQuotes(first),
             '"' if reason.starts_with("expected `,`") => Self::MissingComma,
-            _ if first.is_alphabetic() || first == '_' => bare(text, at)?,
+            _ if first.is_alphabetic() || first == '_' => unquoted(text, at)?,
             _ => return None,
         };
         Some((mistake, at))
     }
 }
 
-/// A word without quotes: a name if a colon follows, else a value. The parser may have stopped within it,
-/// at the first letter that is wrong.
-fn bare(text: &str, at: usize) -> Option<Mistake<'_>> {
+/// Returns the mistake for a word without quotes: a name if a colon follows, otherwise a value. The
+/// parser may have stopped inside of the word, at the first wrong letter.
+fn unquoted(text: &str, at: usize) -> Option<JsonMistake<'_>> {
     let part = |c: char| c.is_alphanumeric() || "_-./:".contains(c);
     let before = text.get(..at)?;
     let start = before.trim_end_matches(part).len();
@@ -65,17 +67,17 @@ fn bare(text: &str, at: usize) -> Option<Mistake<'_>> {
     let behind = rest.get(name.len()..)?.trim_ascii_start();
     let opened = text.get(..start)?.trim_ascii_end();
     if opened.ends_with(['{', ',']) && behind.starts_with(':') {
-        return Some(Mistake::BareKey(name));
+        return Some(JsonMistake::UnquotedKey(name));
     }
     let same = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
     Some(if same(&["true", "yes", "on"]) {
-        Mistake::Word(word, "true")
+        JsonMistake::ForeignLiteral(word, "true")
     } else if same(&["false", "no", "off"]) {
-        Mistake::Word(word, "false")
+        JsonMistake::ForeignLiteral(word, "false")
     } else if same(&["null", "none", "nil", "undefined"]) {
-        Mistake::Word(word, "null")
+        JsonMistake::ForeignLiteral(word, "null")
     } else {
-        Mistake::BareText(word)
+        JsonMistake::UnquotedText(word)
     })
 }
 
@@ -84,39 +86,43 @@ fn line(text: &str) -> &str {
     line.trim_ascii_end()
 }
 
-fn short(text: &str) -> &str {
+fn truncated(text: &str) -> &str {
     let end = text
         .char_indices()
-        .nth(SHORT)
+        .nth(MAX_QUOTED_CHARS)
         .map_or(text.len(), |(i, _)| i);
     &text[..end]
 }
 
-impl fmt::Display for Mistake<'_> {
+impl fmt::Display for JsonMistake<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Comment(text) => write!(
                 f,
                 "{:?} is a comment, and JSON has no comments: remove it",
-                short(text)
+                truncated(text)
             ),
             Self::TrailingComma => f.write_str("trailing comma"),
-            Self::BareKey(name) => write!(
+            Self::UnquotedKey(name) => write!(
                 f,
                 "the key {} has no quotes: write \"{}\"",
-                short(name),
-                short(name)
+                truncated(name),
+                truncated(name)
             ),
-            Self::Word(word, meant) => {
-                write!(f, "{} is not a word of JSON: write {meant}", short(word))
+            Self::ForeignLiteral(word, meant) => {
+                write!(
+                    f,
+                    "{} is not a word of JSON: write {meant}",
+                    truncated(word)
+                )
             }
-            Self::BareText(word) => write!(
+            Self::UnquotedText(word) => write!(
                 f,
                 "the text {} has no quotes: write \"{}\"",
-                short(word),
-                short(word)
+                truncated(word),
+                truncated(word)
             ),
-            Self::OddQuotes(quote) => {
+            Self::WrongQuotes(quote) => {
                 write!(f, "JSON has no texts in {quote}: write \" around the text")
             }
             Self::MissingComma => f.write_str("a comma is missing before this place"),
@@ -126,17 +132,17 @@ impl fmt::Display for Mistake<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::network::json::Node;
+    use crate::network::json::JsonNode;
 
-    /// What is said, and the text at the place where it is said.
-    fn said(text: &str) -> (String, &str) {
-        let error = Node::document(text).map(|_| ()).unwrap_err();
-        let rest = &text[error.at as usize..];
+    /// Returns the reason of the error, and the text at its offset.
+    fn error_at(text: &str) -> (String, &str) {
+        let error = JsonNode::document(text).map(|_| ()).unwrap_err();
+        let rest = &text[error.offset as usize..];
         (error.reason, rest.get(..6).unwrap_or(rest))
     }
 
     #[test]
-    fn each_mistake_is_named_at_its_place() {
+    fn each_mistake_is_reported_at_its_offset() {
         for (text, reason, place) in [
             (
                 "{\"a\": \"b\", # host\n \"c\": 1}",
@@ -196,20 +202,20 @@ mod tests {
                 "\"c\": 1",
             ),
         ] {
-            assert_eq!(said(text), (reason.to_owned(), place), "{text}");
+            assert_eq!(error_at(text), (reason.to_owned(), place), "{text}");
         }
     }
 
     #[test]
     fn a_comma_is_trailing_only_before_a_bracket() {
-        let (reason, _) = said("{\"a\": 1, 5}");
+        let (reason, _) = error_at("{\"a\": 1, 5}");
         assert_eq!(reason, "key must be a string");
-        let (reason, _) = said("{\"a\": 1, # c\n}");
+        let (reason, _) = error_at("{\"a\": 1, # c\n}");
         assert!(reason.contains("comment"), "{reason}");
     }
 
     #[test]
-    fn whatever_is_broken_is_said_without_a_panic() {
+    fn no_broken_text_panics() {
         for text in [
             "{\"a\": é}",
             "é",
@@ -220,8 +226,8 @@ mod tests {
             "[1 é]",
             "'",
         ] {
-            let error = Node::document(text).map(|_| ()).unwrap_err();
-            assert!(text.is_char_boundary(error.at as usize), "{text}");
+            let error = JsonNode::document(text).map(|_| ()).unwrap_err();
+            assert!(text.is_char_boundary(error.offset as usize), "{text}");
         }
     }
 }

@@ -1,19 +1,21 @@
-//! What people write about secondary networks, as types.
+//! Types and parsers for what users write about secondary networks: annotations, NADs, CNI
+//! configurations.
 //!
-//! The source of truth is twofold: the *Kubernetes Network Custom Resource Definition De-facto
-//! Standard* (version 1.3, "the spec" in this crate) and what Multus, which carries it out, really
-//! reads. Where they differ the types hold what Multus reads, and [`crate::rules`] say what the
-//! spec objects to.
+//! There are two sources of truth: the *Kubernetes Network Custom Resource Definition De-facto
+//! Standard* (version 1.3, "the spec" in this crate) and what Multus, its implementation, actually
+//! reads. Where they differ, the types follow Multus, and [`crate::rules`] report what the spec
+//! forbids.
 //!
 //! Two properties hold for everything here:
 //!
-//! - **All faults at once.** A value that does not parse is kept as its text together with its
-//!   error ([`Parsed`]); the parse goes on, so that one look shows every mistake.
-//! - **Every value knows where it stood** ([`Span`]). Offsets cost a subtraction; line and column
-//!   are computed only when somebody wants to read them ([`Position`]).
+//! - **All mistakes at once.** A value that does not parse is stored as its text together with its
+//!   error ([`Parsed`]), and parsing continues, so that one pass finds every mistake.
+//! - **Every value has its position** ([`Span`]). Computing an offset costs a subtraction; line and
+//!   column ([`Position`]) are computed only when they are printed.
 
 pub mod address;
 pub mod annotations;
+pub mod assignable;
 pub mod cni;
 pub mod configure;
 pub mod definition;
@@ -21,19 +23,18 @@ pub mod interface;
 pub mod ipam;
 pub mod json;
 mod json_mistake;
+pub mod link;
 pub mod mac;
 pub mod name;
 pub mod near_miss;
 pub mod operator;
 pub mod ovn;
 pub mod range;
-pub mod reach;
+pub mod routing;
 pub mod selection;
 pub mod slices;
 pub mod status;
-pub mod supply;
 pub mod text;
-pub mod wire;
 
 pub use self::{
     address::{AddressError, AddressRequest},
@@ -41,7 +42,7 @@ pub use self::{
     interface::InterfaceError,
     mac::{HardwareAddress, Mac},
     name::NameError,
-    range::{Range, Subnet, Window},
+    range::{AddressRange, BoundedSubnet, Subnet},
     selection::{Annotation, Format, Selection},
     text::{Parsed, Position, Span, Spanned},
 };

@@ -1,8 +1,9 @@
-//! The additional networks of OpenShift's Cluster Network Operator: what it makes networks of.
+//! The additional networks of OpenShift's Cluster Network Operator, and the networks that the
+//! operator creates from them.
 //!
-//! `Network.operator.openshift.io/cluster` lists them in `spec.additionalNetworks`. An entry of type
-//! `Raw` becomes a network with that configuration, word for word; of type `SimpleMacvlan` one whose
-//! configuration the operator renders, as it is rendered here.
+//! `Network.operator.openshift.io/cluster` lists them in `spec.additionalNetworks`. For an entry of
+//! type `Raw` the operator creates a network with exactly that configuration, for one of type
+//! `SimpleMacvlan` it renders the configuration; this module renders it in the same way.
 
 use std::collections::HashSet;
 
@@ -11,35 +12,35 @@ use serde_json::{Map, Value, json};
 use super::{
     Network,
     ipam::Ipam,
-    json::{Member, Node, find},
+    json::{JsonMember, JsonNode, find},
     name,
 };
 
 /// The API group of the operator's objects.
 pub const GROUP: &str = "operator.openshift.io";
-/// Where an entry without a namespace goes.
+/// The namespace of an entry that names none.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// One entry of `spec.additionalNetworks`.
+/// An entry of `spec.additionalNetworks`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdditionalNetwork {
-    /// Its place in the list.
+    /// Its index in the list.
     pub index: usize,
-    /// The namespace in which the network will be.
+    /// The namespace of the network.
     pub namespace: Box<str>,
-    /// The network's name; empty if it has none.
+    /// The network's name; empty if absent.
     pub name: Box<str>,
-    /// The field of the entry from which the configuration comes.
+    /// The path of the entry's field that contains the configuration.
     pub source: &'static str,
-    /// The network's configuration: `rawCNIConfig` as written, or what is rendered.
+    /// The network's configuration: `rawCNIConfig` as written, or the rendered text.
     pub config: Option<Box<str>>,
-    /// Whether the configuration is rendered: then its text is not the user's.
+    /// True if the configuration is rendered, so that its text is not the user's.
     pub rendered: bool,
-    /// What the operator would refuse in the entry.
+    /// The mistakes for which the operator rejects the entry.
     pub faults: Vec<EntryFault>,
 }
 
-/// Something for which the operator refuses an entry, and with it the whole list.
+/// A mistake for which the operator rejects an entry, and with it the whole list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryFault {
     /// The path of the field in the entry: `.name`.
@@ -50,17 +51,17 @@ pub struct EntryFault {
     pub help: &'static str,
 }
 
-/// Which IPAM daemons the operator runs: those that an additional network uses.
+/// The IPAM daemons that the operator runs: those that an additional network uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Daemons {
-    /// The DHCP daemon.
+    /// True if it runs the DHCP daemon.
     pub dhcp: bool,
-    /// Whereabouts's reconciler.
+    /// True if it runs Whereabouts's reconciler.
     pub whereabouts: bool,
 }
 
 impl Daemons {
-    /// Those that the operator runs for these networks.
+    /// Returns the daemons that the operator runs for these networks.
     pub fn of<'n>(networks: impl IntoIterator<Item = &'n Network>) -> Self {
         let mut daemons = Self::default();
         for network in networks {
@@ -75,21 +76,22 @@ impl Daemons {
 }
 
 impl AdditionalNetwork {
-    /// The network that the operator makes of it, if the entry has a name.
+    /// Returns the network that the operator creates, if the entry has a name.
     pub fn network(&self) -> Option<Network> {
         let named = !self.name.is_empty();
         named.then(|| Network::new(&self.namespace, &self.name, self.config.as_deref()))
     }
 
-    /// The path of the entry's field from the object.
+    /// Returns the path of a field of the entry in the object.
     pub fn field(&self, path: &str) -> String {
         format!("spec.additionalNetworks[{}]{path}", self.index)
     }
 }
 
-/// Reads the JSON of the list. What is no list of objects, the API server refuses by its schema.
+/// Parses the JSON of the list. Anything but a list of objects is ignored: the API server rejects
+/// it by its schema.
 pub fn read(text: &str) -> Vec<AdditionalNetwork> {
-    let elements = Node::document(text).ok().and_then(Node::elements);
+    let elements = JsonNode::document(text).ok().and_then(JsonNode::elements);
     let mut names = HashSet::new();
     let entries = elements.unwrap_or_default().into_iter().enumerate();
     let mut read: Vec<AdditionalNetwork> = entries
@@ -112,7 +114,7 @@ pub fn read(text: &str) -> Vec<AdditionalNetwork> {
     read
 }
 
-fn entry(index: usize, members: &[Member<'_>]) -> AdditionalNetwork {
+fn entry(index: usize, members: &[JsonMember<'_>]) -> AdditionalNetwork {
     let kind = text(members, "type");
     let mut entry = AdditionalNetwork {
         index,
@@ -174,7 +176,7 @@ impl AdditionalNetwork {
     }
 }
 
-fn simple_macvlan(members: &[Member<'_>], entry: &mut AdditionalNetwork) {
+fn simple_macvlan(members: &[JsonMember<'_>], entry: &mut AdditionalNetwork) {
     let settings = object(members, "simpleMacvlanConfig");
     let mut config = Map::new();
     let mut put = |key: &str, value: Value| config.insert(key.to_owned(), value);
@@ -200,7 +202,7 @@ fn simple_macvlan(members: &[Member<'_>], entry: &mut AdditionalNetwork) {
         put("mtu", json!(mtu));
     }
     let ipam = object(&settings, "ipamConfig");
-    // Without a word it is DHCP.
+    // The default is DHCP.
     let rendered = match text(&ipam, "type").as_deref() {
         None | Some("DHCP") => json!({"type": "dhcp"}),
         Some("Static") => static_ipam(&object(&ipam, "staticIPAMConfig")),
@@ -217,13 +219,13 @@ fn simple_macvlan(members: &[Member<'_>], entry: &mut AdditionalNetwork) {
     entry.config = Some(Value::Object(config).to_string().into());
 }
 
-/// As the operator renders it, which knows other words than the plugin.
-fn static_ipam(settings: &[Member<'_>]) -> Value {
+/// Renders the static IPAM as the operator does, whose keys differ from the plugin's.
+fn static_ipam(settings: &[JsonMember<'_>]) -> Value {
     let list = |name: &str, words: [(&str, &str); 2]| -> Vec<Value> {
         let elements = find(settings, name).and_then(|m| m.value.elements());
         let elements = elements.unwrap_or_default().into_iter();
         elements
-            .filter_map(Node::members)
+            .filter_map(JsonNode::members)
             .map(|members| {
                 let words = words.into_iter();
                 let pair =
@@ -248,13 +250,13 @@ fn static_ipam(settings: &[Member<'_>]) -> Value {
     ipam
 }
 
-/// A text that is not empty.
-fn text(members: &[Member<'_>], name: &str) -> Option<String> {
+/// Returns a string member that is not empty.
+fn text(members: &[JsonMember<'_>], name: &str) -> Option<String> {
     let text = find(members, name)?.value.string()?.into_owned();
     (!text.is_empty()).then_some(text)
 }
 
-fn object<'a>(members: &[Member<'a>], name: &str) -> Vec<Member<'a>> {
+fn object<'a>(members: &[JsonMember<'a>], name: &str) -> Vec<JsonMember<'a>> {
     let found = find(members, name).and_then(|m| m.value.members());
     found.unwrap_or_default()
 }
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operator_refuses_is_a_fault() {
+    fn entries_that_the_operator_rejects_have_faults() {
         let paths = |text: &str| {
             let faults = read(text).into_iter().flat_map(|entry| entry.faults);
             faults.map(|fault| fault.path).collect::<Vec<_>>().join(" ")

@@ -1,17 +1,17 @@
-//! The network that OVN-Kubernetes makes of a configuration, as far as two configurations of one name
-//! have to agree (OVN-Kubernetes, `AreNetworksCompatible`).
+//! A network of OVN-Kubernetes, reduced to the options that must agree in two configurations of the
+//! same name (OVN-Kubernetes, `AreNetworksCompatible`).
 
 use std::collections::BTreeSet;
 
 use super::{
-    json::{Member, Node, find},
+    json::{JsonMember, JsonNode, find},
     range::Subnet,
 };
 
 /// The plugin's name.
 pub const PLUGIN: &str = "ovn-k8s-cni-overlay";
 
-/// What a network is: its topology.
+/// The topology of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topology {
     /// One switch for all nodes.
@@ -23,7 +23,7 @@ pub enum Topology {
 }
 
 impl Topology {
-    /// Reads the word of a configuration.
+    /// Parses the value in a configuration.
     pub fn read(word: &str) -> Option<Self> {
         Some(match word {
             "layer2" => Self::Layer2,
@@ -34,49 +34,49 @@ impl Topology {
     }
 }
 
-/// One network of OVN-Kubernetes, in the values that it compares.
+/// A network of OVN-Kubernetes, with the values that it compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OvnNetwork {
-    /// Its topology.
+    /// The topology.
     pub topology: Topology,
-    /// Whether it is its namespaces' primary network.
+    /// True if it is the primary network of its namespaces.
     pub primary: bool,
-    /// Whether addresses outlive pods (`allowPersistentIPs`).
+    /// True if addresses outlive pods (`allowPersistentIPs`).
     pub persistent: bool,
-    /// Whether it has subnets, from which OVN-Kubernetes gives addresses.
+    /// True if it has subnets, from which OVN-Kubernetes assigns addresses.
     pub has_subnets: bool,
-    /// `mtu`; absent it is the cluster's.
+    /// `mtu`; if absent, the cluster's.
     mtu: Option<i64>,
     vlan: i64,
-    /// Subnets of a list that does not parse are none: another rule speaks of them.
+    /// The valid subnets; another rule reports the others.
     subnets: Subnets,
     excludes: Subnets,
     joins: Subnets,
     transits: Subnets,
-    /// Texts that are compared as they are, by their keys.
+    /// The values of [`TEXT_OPTIONS`].
     words: [Option<Box<str>>; WORDS.len()],
 }
 
-/// Subnets without their host bits, in no order that counts.
+/// Subnets without their host bits, independent of their order.
 type Subnets = BTreeSet<Box<str>>;
 
-/// Options that are compared as texts.
+/// The options that are compared as texts.
 const WORDS: [&str; 4] = ["physicalNetworkName", "transport", "outboundSNAT", "uplink"];
-/// The join subnets that a network has where its configuration names none of a family.
+/// The default join subnets: each applies if the configuration has none of its address family.
 pub const JOIN_SUBNETS: [&str; 2] = ["100.65.0.0/16", "fd99::/64"];
 
-/// An option in which two configurations of one network differ.
+/// An option in which two configurations of a network differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Difference {
-    /// Its key.
+    /// The option's key.
     pub key: &'static str,
-    /// Whether only the cluster's settings say if it is one.
+    /// True if it depends on the cluster's settings whether the values differ.
     pub perhaps: bool,
 }
 
 impl OvnNetwork {
-    /// Reads a plugin's options; `None` of another plugin, and where the topology is none that is known.
-    pub(super) fn read(kind: &str, members: &[Member<'_>]) -> Option<Self> {
+    /// Reads a plugin's options; `None` for another plugin or an unknown topology.
+    pub(super) fn read(kind: &str, members: &[JsonMember<'_>]) -> Option<Self> {
         if kind != PLUGIN {
             return None;
         }
@@ -92,7 +92,7 @@ impl OvnNetwork {
                 .unwrap_or_default()
         };
         let primary = !localnet && word(members, "role").as_deref() == Some("primary");
-        // What a topology does not read is not compared.
+        // Options that the topology ignores are not compared.
         let words = WORDS.map(|key| {
             let read = match key {
                 "physicalNetworkName" => localnet,
@@ -129,12 +129,13 @@ impl OvnNetwork {
         })
     }
 
-    /// Whether OVN-Kubernetes itself gives its addresses.
+    /// Returns true if OVN-Kubernetes itself assigns the addresses.
     pub fn gives_addresses(&self) -> bool {
         self.topology == Topology::Layer3 || self.has_subnets
     }
 
-    /// The options in which OVN-Kubernetes would find the two incompatible, from the plainest.
+    /// Returns the options for which OVN-Kubernetes finds the two incompatible, the most obvious
+    /// first.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
         let mut compare = |key, differs: bool, perhaps: bool| {
@@ -144,7 +145,7 @@ impl OvnNetwork {
         };
         compare("topology", self.topology != other.topology, false);
         compare("role", self.primary != other.primary, false);
-        // Subnets may be added to networks of layer 3.
+        // Layer 3 networks may get additional subnets.
         let subnets = self.topology != Topology::Layer3 && self.subnets != other.subnets;
         compare("subnets", subnets, false);
         compare("excludeSubnets", self.excludes != other.excludes, false);
@@ -158,10 +159,10 @@ impl OvnNetwork {
         for (key, [own, theirs]) in WORDS.into_iter().zip(pairs(&self.words, &other.words)) {
             compare(key, own != theirs, false);
         }
-        // Absent, it is the cluster's MTU.
+        // If absent, the cluster's MTU applies.
         let perhaps = self.mtu.is_none() || other.mtu.is_none();
         compare("mtu", self.mtu != other.mtu, perhaps);
-        // Absent, OVN-Kubernetes chooses one.
+        // If absent, OVN-Kubernetes chooses one.
         let perhaps = self.transits.is_empty() || other.transits.is_empty();
         compare("transitSubnet", self.transits != other.transits, perhaps);
         found
@@ -175,7 +176,7 @@ fn pairs<'w>(
     own.iter().zip(theirs).map(|(own, theirs)| [own, theirs])
 }
 
-/// Of each family the default counts where none is given.
+/// Adds the default join subnet of each family that has none.
 fn joins(given: Subnets) -> Subnets {
     let mut joins = given;
     for default in JOIN_SUBNETS {
@@ -188,7 +189,8 @@ fn joins(given: Subnets) -> Subnets {
     joins
 }
 
-/// The subnets of a list, each with the size of a node's part where that may stand behind it.
+/// Parses a list of subnets; with `by_node`, each may be followed by the prefix length of a node's
+/// subnet.
 fn subnets(list: &str, by_node: bool) -> Subnets {
     let one = |text: &str| {
         let text = text.trim();
@@ -205,10 +207,10 @@ fn subnets(list: &str, by_node: bool) -> Subnets {
     list.split(',').filter_map(one).collect()
 }
 
-fn word(members: &[Member<'_>], key: &str) -> Option<Box<str>> {
+fn word(members: &[JsonMember<'_>], key: &str) -> Option<Box<str>> {
     let text = find(members, key)
         .map(|member| member.value)
-        .and_then(Node::string)?;
+        .and_then(JsonNode::string)?;
     (!text.trim().is_empty()).then(|| text.into())
 }
 
@@ -218,7 +220,7 @@ mod tests {
 
     fn network(options: &str) -> OvnNetwork {
         let text = format!("{{{options}}}");
-        let members = Node::document(&text).ok().and_then(Node::members);
+        let members = JsonNode::document(&text).ok().and_then(JsonNode::members);
         OvnNetwork::read(PLUGIN, &members.unwrap_or_default()).unwrap_or_else(|| panic!("{text}"))
     }
 
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_mtu_that_is_not_given_may_be_the_same() {
+    fn an_absent_mtu_may_be_equal() {
         let differences = network(r#""topology": "layer2""#)
             .differences(&network(r#""topology": "layer2", "mtu": 1400"#));
         assert_eq!(

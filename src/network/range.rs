@@ -1,7 +1,7 @@
-//! Runs of addresses: subnets, windows in them, and what is left of a window.
+//! Subnets and ranges of addresses.
 //!
-//! All arithmetic is on the address as a number of 128 bits beside its family, so that a window of
-//! IPv6 costs no more than one of IPv4.
+//! An address is represented as its family and a number of 128 bits, so that computing with IPv6
+//! ranges costs no more than with IPv4 ranges.
 
 use std::{
     fmt,
@@ -12,106 +12,106 @@ use thiserror::Error;
 
 use super::address::{AddressError, AddressRequest, parse_address, width};
 
-/// A subnet: an address and the length of its prefix.
+/// A subnet: an address and a prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
-    /// The address as written, host bits and all.
+    /// The address as written, including its host bits.
     pub address: IpAddr,
-    /// The length of the prefix in bits; never more than the family has.
+    /// The prefix length in bits; at most the number of bits of the family.
     pub prefix: u8,
 }
 
-/// Addresses of one family from the first to the last, both included.
+/// A range of consecutive addresses of one family, including its first and last address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct AddressRange {
     v4: bool,
     first: u128,
     last: u128,
 }
 
-/// What a range means: its subnet, and the bounds that the dash syntax sets.
+/// A subnet, and the bounds of Whereabouts's notation with a dash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
-    /// The subnet, from the part behind the dash if there is one.
+pub struct BoundedSubnet {
+    /// The subnet; with a dash, it is the part after it.
     pub subnet: Subnet,
-    /// First and last address of `first-last/prefix`, as written.
+    /// The first and last address of `first-last/prefix`, as written.
     pub bounds: Option<(IpAddr, IpAddr)>,
 }
 
-/// Why a text is no subnet or range.
+/// The reason why a text is not a valid subnet or range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RangeError {
-    /// The address or the prefix.
+    /// The address or the prefix is invalid.
     #[error("{0}")]
     Address(#[from] AddressError),
-    /// An address alone.
+    /// The prefix length is missing.
     #[error("has no prefix length")]
     NoPrefix,
-    /// `10.0.0.5-10.1.0.9/24`
+    /// The first address is outside of the subnet: `10.0.0.5-10.1.0.9/24`.
     #[error("begins outside of its subnet")]
     StartOutside,
 }
 
 impl Subnet {
-    /// Parses CIDR notation as Go's `net.ParseCIDR` does; host bits are kept.
+    /// Parses CIDR notation as Go's `net.ParseCIDR` does, but keeps the host bits.
     ///
     /// # Errors
-    /// Says what is wrong with the text.
+    /// Returns what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, RangeError> {
         let AddressRequest { address, prefix } = AddressRequest::parse(text)?;
         let prefix = prefix.ok_or(RangeError::NoPrefix)?;
         Ok(Self { address, prefix })
     }
 
-    /// The bits of its family's addresses: 32 or 128.
+    /// Returns the number of bits of an address of its family: 32 or 128.
     pub fn width(self) -> u8 {
         width(self.address)
     }
 
-    /// How many bits tell its addresses apart.
+    /// Returns the number of host bits.
     pub fn host_bits(self) -> u8 {
         self.width() - self.prefix
     }
 
-    /// Its addresses, the first and the last included.
-    pub fn window(self) -> Window {
+    /// Returns its addresses, including the first and the last.
+    pub fn range(self) -> AddressRange {
         let mask = 1u128
             .checked_shl(self.host_bits().into())
             .map_or(u128::MAX, |size| size - 1);
         let first = bits(self.address) & !mask;
-        Window {
+        AddressRange {
             v4: self.address.is_ipv4(),
             first,
             last: first | mask,
         }
     }
 
-    /// Its addresses without the first and the last; `None` if nothing is between them.
-    pub fn hosts(self) -> Option<Window> {
-        let whole = self.window();
-        (self.host_bits() > 1).then(|| Window {
+    /// Returns its addresses without the first and the last; `None` if nothing is between them.
+    pub fn hosts(self) -> Option<AddressRange> {
+        let whole = self.range();
+        (self.host_bits() > 1).then(|| AddressRange {
             first: whole.first + 1,
             last: whole.last - 1,
             ..whole
         })
     }
 
-    /// Whether the address has bits behind the prefix.
+    /// Returns true if the address has host bits that are not zero.
     pub fn has_host_bits(self) -> bool {
-        self.window().first() != self.address
+        self.range().first() != self.address
     }
 }
 
 impl fmt::Display for Subnet {
-    /// The subnet without its host bits.
+    /// Formats the subnet without its host bits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.window().first(), self.prefix)
+        write!(f, "{}/{}", self.range().first(), self.prefix)
     }
 }
 
-impl Window {
-    /// The addresses from `first` to `last`; `None` if they are of two families or the wrong way
-    /// round.
+impl AddressRange {
+    /// Creates the range from `first` to `last`; `None` if they differ in family or are in the
+    /// wrong order.
     pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
         let window = Self {
             v4: first.is_ipv4(),
@@ -121,33 +121,33 @@ impl Window {
         (last.is_ipv4() == window.v4 && window.first <= window.last).then_some(window)
     }
 
-    /// The first address.
+    /// Returns the first address.
     pub fn first(self) -> IpAddr {
         self.address(self.first)
     }
 
-    /// The last address.
+    /// Returns the last address.
     pub fn last(self) -> IpAddr {
         self.address(self.last)
     }
 
-    /// Whether these are addresses of IPv4.
+    /// Returns true if these are IPv4 addresses.
     pub fn is_ipv4(self) -> bool {
         self.v4
     }
 
-    /// How many addresses there are; of all of IPv6, one less.
+    /// Returns the number of addresses; one less for the whole IPv6 address space.
     pub fn count(self) -> u128 {
         (self.last - self.first).saturating_add(1)
     }
 
-    /// Whether the address is one of these.
+    /// Returns true if the range contains the address.
     pub fn contains(self, address: IpAddr) -> bool {
         address.is_ipv4() == self.v4 && (self.first..=self.last).contains(&bits(address))
     }
 
-    /// The addresses that are in both.
-    pub fn common(self, other: Self) -> Option<Self> {
+    /// Returns the addresses that are in both ranges.
+    pub fn intersection(self, other: Self) -> Option<Self> {
         let common = Self {
             v4: self.v4,
             first: self.first.max(other.first),
@@ -156,13 +156,17 @@ impl Window {
         (self.v4 == other.v4 && common.first <= common.last).then_some(common)
     }
 
-    /// How many addresses are left without those of `excluded`, which may overlap.
+    /// Returns the number of addresses that are in none of the `excluded` ranges, which may
+    /// overlap.
     pub fn count_without(self, excluded: impl IntoIterator<Item = Self>) -> u128 {
-        let inside = excluded.into_iter().filter_map(|other| self.common(other));
+        let inside = excluded
+            .into_iter()
+            .filter_map(|other| self.intersection(other));
         let mut inside: Vec<Self> = inside.collect();
         inside.sort_unstable_by_key(|window| window.first);
         let mut left = self.count();
-        // The first address behind all that was taken off; `None` behind the very last one.
+        // The first address after the excluded ones so far; `None` after the last address of the
+        // family.
         let mut next = Some(self.first);
         for window in inside {
             let Some(from) = next else { break };
@@ -176,7 +180,7 @@ impl Window {
         left
     }
 
-    /// The order of families and first addresses.
+    /// Returns a key for sorting by family and first address.
     pub fn sort_key(self) -> (bool, u128) {
         (self.v4, self.first)
     }
@@ -189,18 +193,15 @@ impl Window {
     }
 }
 
-impl fmt::Display for Window {
+impl fmt::Display for AddressRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.first(), self.last())
     }
 }
 
-impl Range {
-    /// Parses CIDR notation, or `first-last/prefix` as Whereabouts does. The bounds may be the wrong
-    /// way round: Whereabouts does not look.
-    ///
-    /// # Errors
-    /// Says what is wrong with the text.
+impl BoundedSubnet {
+    /// Parses CIDR notation, or `first-last/prefix` as Whereabouts does. The bounds may be in the
+    /// wrong order: Whereabouts does not check that.
     pub fn parse(text: &str) -> Result<Self, RangeError> {
         let Some((first, rest)) = text.split_once('-') else {
             return Ok(Self {
@@ -210,7 +211,7 @@ impl Range {
         };
         let first = parse_address(first)?;
         let subnet = Subnet::parse(rest)?;
-        if !subnet.window().contains(first) {
+        if !subnet.range().contains(first) {
             return Err(RangeError::StartOutside);
         }
         Ok(Self {
@@ -235,8 +236,8 @@ mod tests {
         Subnet::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn window(text: &str) -> Window {
-        subnet(text).window()
+    fn window(text: &str) -> AddressRange {
+        subnet(text).range()
     }
 
     #[test]
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn hosts_are_without_the_first_and_the_last() {
-        let hosts = |text| subnet(text).hosts().map(Window::count);
+        let hosts = |text| subnet(text).hosts().map(AddressRange::count);
         assert_eq!(hosts("10.0.0.0/30"), Some(2));
         assert_eq!(hosts("2001:db8::/126"), Some(2));
         for none in ["10.0.0.0/31", "10.0.0.0/32", "::/127", "::/128"] {
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excluded_twice_is_taken_off_once() {
+    fn overlapping_exclusions_are_counted_once() {
         let whole = window("10.0.0.0/24");
         let without = |list: &[&str]| whole.count_without(list.iter().map(|text| window(text)));
         assert_eq!(without(&[]), 256);
@@ -298,18 +299,26 @@ mod tests {
     #[test]
     fn windows_are_of_one_family_and_in_order() {
         let address = |text: &str| parse_address(text).unwrap_or_else(|e| panic!("{text}: {e}"));
-        let new = |first, last| Window::new(address(first), address(last));
-        assert_eq!(new("10.0.0.1", "10.0.0.9").map(Window::count), Some(9));
+        let new = |first, last| AddressRange::new(address(first), address(last));
+        assert_eq!(
+            new("10.0.0.1", "10.0.0.9").map(AddressRange::count),
+            Some(9)
+        );
         assert_eq!(new("10.0.0.9", "10.0.0.1"), None);
         assert_eq!(new("10.0.0.9", "::1"), None);
-        assert!(window("10.0.0.0/24").common(window("::/96")).is_none());
-        let common = window("10.0.0.0/24").common(window("10.0.0.128/20"));
+        assert!(
+            window("10.0.0.0/24")
+                .intersection(window("::/96"))
+                .is_none()
+        );
+        let common = window("10.0.0.0/24").intersection(window("10.0.0.128/20"));
         assert_eq!(common, Some(window("10.0.0.0/24")));
     }
 
     #[test]
     fn the_dash_syntax_sets_bounds() {
-        let range = Range::parse("10.10.0.100-10.10.0.200/16").unwrap_or_else(|e| panic!("{e}"));
+        let range =
+            BoundedSubnet::parse("10.10.0.100-10.10.0.200/16").unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(range.subnet.to_string(), "10.10.0.0/16");
         let (first, last) = range.bounds.unwrap_or_else(|| panic!("bounds"));
         assert_eq!(
@@ -317,14 +326,14 @@ mod tests {
             ("10.10.0.100".into(), "10.10.0.200".into())
         );
         assert_eq!(
-            Range::parse("10.10.0.100-10.10.0.200"),
+            BoundedSubnet::parse("10.10.0.100-10.10.0.200"),
             Err(RangeError::NoPrefix)
         );
         assert_eq!(
-            Range::parse("10.9.0.1-10.10.0.200/16"),
+            BoundedSubnet::parse("10.9.0.1-10.10.0.200/16"),
             Err(RangeError::StartOutside)
         );
-        assert!(Range::parse("a-b/16").is_err());
-        assert!(Range::parse("-").is_err());
+        assert!(BoundedSubnet::parse("a-b/16").is_err());
+        assert!(BoundedSubnet::parse("-").is_err());
     }
 }

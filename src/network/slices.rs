@@ -1,34 +1,35 @@
-//! How Whereabouts's controller sees a network: what it compares, and the pool of slices that it cuts.
+//! A network as Whereabouts's node slice controller sees it: the values that it compares, and the
+//! `NodeSlicePool` that it creates.
 
 use super::{
     cni::NetworkConfig,
     ipam::Ipam,
-    range::{Range, Subnet},
+    range::{BoundedSubnet, Subnet},
 };
 
-/// A Whereabouts network with a range, as the controller of node slices reads it: of a list of plugins
-/// the first alone.
+/// A Whereabouts network with a range, as the node slice controller reads it. In a list of plugins
+/// it reads the first one only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceView<'a> {
-    /// The name by which the controller compares networks; none is a name, too.
+    /// The name by which the controller compares networks; an absent name is compared, too.
     pub network_name: Option<&'a str>,
-    /// The name of the `NodeSlicePool`: `network_name`, else the `name` beside the plugin's type.
+    /// The name of the `NodeSlicePool`: `network_name`, else the `name` next to the plugin's type.
     pub pool: Option<&'a str>,
-    /// The first range, the only one that it looks at.
+    /// The first range, the only one that the controller reads.
     pub range: Subnet,
     /// `node_slice_size`, as written.
     pub size: Option<&'a str>,
 }
 
 impl<'a> SliceView<'a> {
-    /// Reads a configuration; `None` if the controller passes over it.
+    /// Reads a configuration; `None` if the controller ignores it.
     pub fn of(config: &'a NetworkConfig) -> Option<Self> {
         let plugin = config.main()?;
         let Some(Ipam::Whereabouts(ipam)) = &plugin.ipam else {
             return None;
         };
         let network_name = ipam.network_name.as_deref();
-        let range = Range::parse(&ipam.ranges.first()?.range).ok()?;
+        let range = BoundedSubnet::parse(&ipam.ranges.first()?.range).ok()?;
         Some(Self {
             network_name,
             pool: network_name.or(plugin.name.as_deref()),
@@ -37,9 +38,9 @@ impl<'a> SliceView<'a> {
         })
     }
 
-    /// Whether both describe the same slices.
+    /// Returns true if both describe the same slices.
     pub fn is_like(&self, other: &Self) -> bool {
-        let range = |view: &Self| (view.range.window().first(), view.range.prefix);
+        let range = |view: &Self| (view.range.range().first(), view.range.prefix);
         range(self) == range(other) && self.size == other.size
     }
 }

@@ -88,7 +88,7 @@ fn configured_ranges(pool: &Pool, index: &Index) -> Vec<RangeMap> {
     let ranges = pool.ranges.iter().enumerate();
     let mut maps: Vec<RangeMap> = ranges
         .map(|(at, range)| {
-            let whole = range.subnet.window();
+            let whole = range.subnet.range();
             let bounds = (whole.first().into(), whole.last().into());
             let gaps = index.gaps(&pool.name, at);
             RangeMap {

@@ -6,9 +6,9 @@ use crate::{
     catalog::Catalog,
     network::{
         Network, Span,
+        assignable::{self, AddressInterval, AssignableRange},
         cni::{NetworkConfig, Plugin},
-        json::{Member, Node, find},
-        supply::{self, Interval, Supply},
+        json::{JsonMember, JsonNode, find},
     },
 };
 
@@ -27,7 +27,7 @@ pub struct NetworkSubject<'a> {
     pub policy: &'a Policy,
     /// The networks there are; this one may be among them, as it was.
     pub catalog: &'a Catalog,
-    document: Option<(Node<'a>, Vec<Member<'a>>)>,
+    document: Option<(JsonNode<'a>, Vec<JsonMember<'a>>)>,
     plugins: Vec<PluginText<'a>>,
     /// Few rules ask for it, and of a configuration with a fault there is none.
     parsed: OnceLock<Option<NetworkConfig>>,
@@ -72,13 +72,13 @@ pub struct PluginText<'a> {
     /// Its path from the configuration: empty for a single configuration, `.plugins[0]` in a list.
     pub path: String,
     /// Its members.
-    pub members: Vec<Member<'a>>,
+    pub members: Vec<JsonMember<'a>>,
     /// The whole object.
-    pub node: Node<'a>,
+    pub node: JsonNode<'a>,
     /// Its `type`; empty if there is none.
     pub kind: String,
     /// Its `ipam` object and its members, if there is one.
-    pub ipam: Option<(Node<'a>, Vec<Member<'a>>)>,
+    pub ipam: Option<(JsonNode<'a>, Vec<JsonMember<'a>>)>,
 }
 
 impl<'a> std::ops::Deref for NetworkSubject<'a> {
@@ -93,7 +93,7 @@ impl<'a> NetworkSubject<'a> {
     /// Parses the configuration of what is written.
     pub fn new(written: NetworkText<'a>, policy: &'a Policy, catalog: &'a Catalog) -> Self {
         let text = written.config.filter(|text| !text.is_empty());
-        let node = text.and_then(|text| Node::document(text).ok());
+        let node = text.and_then(|text| JsonNode::document(text).ok());
         let document = node.and_then(|node| Some((node, node.members()?)));
         Self {
             written,
@@ -106,7 +106,7 @@ impl<'a> NetworkSubject<'a> {
     }
 
     /// The configuration as one JSON object, if it is one.
-    pub fn document(&self) -> Option<(Node<'a>, &[Member<'a>])> {
+    pub fn document(&self) -> Option<(JsonNode<'a>, &[JsonMember<'a>])> {
         let (node, members) = self.document.as_ref()?;
         Some((*node, members))
     }
@@ -119,15 +119,17 @@ impl<'a> NetworkSubject<'a> {
 
     /// What the configuration gives out; of very much only the first, so that no text makes a review
     /// dear.
-    pub fn supplies(&self, config: &NetworkConfig) -> impl Iterator<Item = Supply> {
-        supply::of(config).into_iter().take(MOST_SUPPLIES)
+    pub fn supplies(&self, config: &NetworkConfig) -> impl Iterator<Item = AssignableRange> {
+        assignable::assignable_ranges(config)
+            .into_iter()
+            .take(MOST_SUPPLIES)
     }
 
     /// What other networks give out of `interval`.
     pub fn other_suppliers(
         &self,
-        interval: Interval,
-    ) -> impl Iterator<Item = (&'a Arc<Network>, &'a Supply)> {
+        interval: AddressInterval,
+    ) -> impl Iterator<Item = (&'a Arc<Network>, &'a AssignableRange)> {
         let own = (self.namespace, self.name);
         let siblings = self.siblings;
         let known = self.catalog.suppliers(interval);
@@ -160,7 +162,7 @@ impl<'a> NetworkSubject<'a> {
     /// Whether nothing shows that this network's plugin and the `other` network's are on different
     /// wires.
     pub fn same_wire(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
-        own.wire == theirs.wire && self.resource_name == other.resource_name.as_deref()
+        own.link == theirs.link && self.resource_name == other.resource_name.as_deref()
     }
 
     /// The plugins' objects, in their order: with `type` and `plugins`, `type` wins.
@@ -216,7 +218,7 @@ fn unrendered(path: &str) -> String {
     }
 }
 
-fn plugins<'a>((node, members): &(Node<'a>, Vec<Member<'a>>)) -> Vec<PluginText<'a>> {
+fn plugins<'a>((node, members): &(JsonNode<'a>, Vec<JsonMember<'a>>)) -> Vec<PluginText<'a>> {
     let single = kind(members);
     if !single.is_empty() {
         return vec![PluginText::new(String::new(), *node, members.clone())];
@@ -234,7 +236,7 @@ fn plugins<'a>((node, members): &(Node<'a>, Vec<Member<'a>>)) -> Vec<PluginText<
 }
 
 impl<'a> PluginText<'a> {
-    fn new(path: String, node: Node<'a>, members: Vec<Member<'a>>) -> Self {
+    fn new(path: String, node: JsonNode<'a>, members: Vec<JsonMember<'a>>) -> Self {
         let ipam = find(&members, "ipam").map(|member| member.value);
         Self {
             path,
@@ -246,13 +248,13 @@ impl<'a> PluginText<'a> {
     }
 
     /// The `ipam` object's members and its node, if there is one.
-    pub fn ipam(&self) -> Option<(Node<'a>, &[Member<'a>])> {
+    pub fn ipam(&self) -> Option<(JsonNode<'a>, &[JsonMember<'a>])> {
         let (node, members) = self.ipam.as_ref()?;
         Some((*node, members))
     }
 }
 
-fn kind(members: &[Member<'_>]) -> String {
+fn kind(members: &[JsonMember<'_>]) -> String {
     let found = find(members, "type").and_then(|m| m.value.string());
     found.unwrap_or_default().into_owned()
 }

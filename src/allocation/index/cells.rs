@@ -28,7 +28,7 @@ impl Cells {
         };
         let base = |at: usize| {
             let range = pool.ranges.get(at)?;
-            Some(Address::Ip(range.subnet.window().first()).number())
+            Some(Address::Ip(range.subnet.range().first()).number())
         };
         let ranges = ranges.iter().enumerate();
         ranges

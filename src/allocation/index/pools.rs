@@ -377,7 +377,7 @@ fn spans_of(pool: &Pool) -> impl Iterator<Item = Span> {
         slot,
     };
     let ranges = pool.ranges.iter().enumerate().map(move |(index, range)| {
-        let window = range.subnet.window();
+        let window = range.subnet.range();
         span(
             window.first().into(),
             window.last().into(),

@@ -126,7 +126,7 @@ impl Index {
     pub fn slices_of(&self, pool: &str) -> Vec<&Slice> {
         let of_pool = self.slices().map(|(slice, _)| slice);
         let mut found: Vec<&Slice> = of_pool.filter(|slice| &*slice.pool == pool).collect();
-        found.sort_by_key(|slice| slice.window.window().first());
+        found.sort_by_key(|slice| slice.window.range().first());
         found
     }
 
@@ -239,7 +239,7 @@ impl Slices {
     /// its cell without an owner, but not to be claimed: the name is taken.
     fn settle(&self, pools: &mut HashMap<Arc<str>, PoolState>, like: &Slice) {
         let name = like.record_name();
-        let first = Address::Ip(like.window.window().first()).number();
+        let first = Address::Ip(like.window.range().first()).number();
         let Some((cells, size)) = cells_of(pools, like).filter(|(c, _)| c.begins_with(first))
         else {
             return;
@@ -257,7 +257,7 @@ fn cells_of<'p>(
     slice: &Slice,
 ) -> Option<(&'p mut Cells, u8)> {
     let state = pools.get_mut(&slice.pool)?;
-    let first = slice.window.window().first();
+    let first = slice.window.range().first();
     let size = state.pool.slice_around(first)?.prefix;
     let at = state.pool.range_of(first)?;
     Some((state.cells.get_mut(at)?, size))
@@ -265,7 +265,7 @@ fn cells_of<'p>(
 
 /// The first and the last number of a slice.
 fn bounds(slice: &Slice) -> (u128, u128) {
-    let window = slice.window.window();
+    let window = slice.window.range();
     let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
     (first, last)
 }

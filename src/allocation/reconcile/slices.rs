@@ -121,7 +121,7 @@ fn used<'a>(
 }
 
 fn key(pool: &Arc<str>, part: Subnet) -> Part {
-    (Arc::clone(pool), part.window().first(), part.prefix)
+    (Arc::clone(pool), part.range().first(), part.prefix)
 }
 
 #[cfg(test)]

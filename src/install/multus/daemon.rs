@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::IsolationUnknown;
-use crate::network::json::{self, Node};
+use crate::network::json::{self, JsonNode};
 
 /// The configuration of the thick plugin's daemon, if no argument names another.
 const DAEMON_CONFIG: &str = "/etc/cni/net.d/multus.d/daemon-config.json";
@@ -210,7 +210,7 @@ impl<'a> Daemon<'a> {
 impl FileSetting {
     /// Reads a configuration as Go's decoder does; `None` if Multus cannot.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let document = Node::document(text).ok()?;
+        let document = JsonNode::document(text).ok()?;
         let members = document.members()?;
         // Of a list the plugin that is Multus.
         let plugins = json::find(&members, "plugins").and_then(|list| list.value.elements());

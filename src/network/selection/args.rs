@@ -1,48 +1,49 @@
-//! `cni-args`: what Multus adds to `args.cni` of every plugin of the network.
+//! `cni-args`: the arguments that Multus adds to `args.cni` of every plugin of the network.
 
 use crate::network::{
-    json::{Member, Node, folds_to},
+    json::{JsonMember, JsonNode, folds_to},
     text::Span,
 };
 
-/// The map into which Go decodes `cni-args`. Multus copies it, key by key in their exact case, over
-/// `args.cni` of each plugin, and writes that out in the order of the keys' bytes. A plugin then reads
-/// the members in this order, in any case.
+/// The map into which Go decodes `cni-args`. Multus copies it, by exact keys, over `args.cni` of
+/// each plugin, and writes the result in the byte order of the keys. A plugin then reads the
+/// members in this order, in any case.
 #[derive(Debug, Clone, Default)]
 pub struct CniArgs<'a> {
-    /// Where they stood; of repeated ones the last.
+    /// The span of the value; of the last one if it is repeated.
     pub span: Span,
-    /// The members, each key once, in the order of the keys' bytes.
-    pub members: Vec<Member<'a>>,
+    /// The members, each key once, in the byte order of the keys.
+    pub members: Vec<JsonMember<'a>>,
 }
 
 impl<'a> CniArgs<'a> {
-    /// Takes over the members of one more object.
-    pub(super) fn merge(&mut self, members: Vec<Member<'a>>) {
+    /// Merges the members of one more object.
+    pub(super) fn merge(&mut self, members: Vec<JsonMember<'a>>) {
         self.members.extend(members);
-        // Stable: of equal keys the one that came last is behind the others, and counts.
+        // The sort is stable: the last of equal keys stays behind the others, and wins.
         self.members.sort_by(|a, b| a.name.value.cmp(&b.name.value));
         self.members.reverse();
         self.members.dedup_by(|a, b| a.name.value == b.name.value);
         self.members.reverse();
     }
 
-    /// Returns the members that a plugin takes for the field `name`, in the order in which it reads them.
-    pub fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Member<'a>> {
+    /// Returns the members that a plugin matches with the field `name`, in the order in which it
+    /// reads them.
+    pub fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s JsonMember<'a>> {
         let members = self.members.iter();
         members.filter(move |member| folds_to(&member.name.value, name))
     }
 
-    /// Returns the texts that a plugin gets for a field that is a text: the last that is not `null`.
-    pub fn text(&self, name: &str) -> Option<Node<'a>> {
+    /// Returns the value that a plugin decodes into a string field: the last that is not `null`.
+    pub fn text(&self, name: &str) -> Option<JsonNode<'a>> {
         let values = self.named(name).map(|member| member.value);
         values.filter(|value| !value.is_null()).last()
     }
 
-    /// Returns the elements that a plugin gets for a field that is a list of texts. A `null` among them
-    /// is what its place held before, or nothing.
-    pub fn list(&self, name: &str) -> Vec<Option<Node<'a>>> {
-        let mut slots: Vec<Option<Node<'a>>> = Vec::new();
+    /// Returns the elements that a plugin decodes into a field that is a list of strings. A `null`
+    /// element is the previous value at its index, or `None`.
+    pub fn list(&self, name: &str) -> Vec<Option<JsonNode<'a>>> {
+        let mut slots: Vec<Option<JsonNode<'a>>> = Vec::new();
         let mut length = 0;
         for member in self.named(name) {
             let elements = member.value.elements().unwrap_or_default();
@@ -73,7 +74,7 @@ mod tests {
         let annotation = Annotation::parse(&text);
         let args = annotation.selections[0].cni_args.clone();
         let list = args.unwrap_or_default().list("ips").into_iter();
-        list.map(|node| node.map_or("", Node::text).to_owned())
+        list.map(|node| node.map_or("", JsonNode::text).to_owned())
             .collect()
     }
 
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_keys_the_last_counts() {
+    fn the_last_of_equal_keys_counts() {
         assert_eq!(list(r#"{"ips":["a"],"x":1,"ips":["b"]}"#), [r#""b""#]);
     }
 }

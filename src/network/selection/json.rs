@@ -9,13 +9,13 @@ use super::{
 use crate::network::{
     address::{self, AddressRequest},
     interface,
-    json::{Member, Node, folds_to},
+    json::{JsonMember, JsonNode, folds_to},
     mac::HardwareAddress,
     name,
     text::{Parsed, Span, Spanned},
 };
 
-/// The members that Multus reads, by the names in the spec and in its own types.
+/// The keys that Multus reads, as spelled in the spec and in its own types.
 pub const KEYS: [&str; 13] = [
     "name",
     "namespace",
@@ -32,12 +32,12 @@ pub const KEYS: [&str; 13] = [
     OBSOLETE_INTERFACE,
 ];
 
-/// What `interface` was called before Multus 3.2; still read where `interface` is absent.
+/// The name of `interface` before Multus 3.2; still read if `interface` is absent.
 pub const OBSOLETE_INTERFACE: &str = "interfaceRequest";
 
-/// The field that a member's name means to Go's decoder, in any case.
+/// Returns the key that Go's decoder matches with a member's name, in any case.
 pub fn canonical(name: &str) -> Option<&'static str> {
-    // Nearly all are written so, which is quickly seen.
+    // Fast path: nearly all names are spelled exactly so.
     let exactly = KEYS.into_iter().find(|key| *key == name);
     exactly.or_else(|| KEYS.into_iter().find(|key| folds_to(name, key)))
 }
@@ -53,18 +53,18 @@ pub(super) fn parse(text: &str) -> Annotation<'_> {
     }
 }
 
-/// Reads values and collects what the decoder would refuse, with its path.
+/// Decodes values, and collects the errors of Multus's decoder with their paths.
 #[derive(Default)]
 struct Reader {
     faults: Vec<Fault>,
     path: Vec<Step>,
 }
 
-/// One step of a path. Paths become texts only when there is a fault to tell.
+/// A step of a path. Paths are formatted only for errors.
 enum Step {
-    /// Into an element.
+    /// An element of a list.
     Index(usize),
-    /// Into a member.
+    /// A member of an object.
     Key(&'static str),
 }
 
@@ -72,12 +72,12 @@ type Text<'a> = Spanned<Cow<'a, str>>;
 
 impl Reader {
     fn annotation<'a>(&mut self, text: &'a str) -> Vec<Selection<'a>> {
-        let document = match Node::document(text) {
+        let document = match JsonNode::document(text) {
             Ok(document) => document,
             Err(error) => {
                 let span = Span {
-                    start: error.at,
-                    end: error.at,
+                    start: error.offset,
+                    end: error.offset,
                 };
                 self.fault(span, FaultKind::Syntax(error.reason));
                 return Vec::new();
@@ -102,13 +102,13 @@ impl Reader {
         selections
     }
 
-    /// Goes through the members in their order: to Go's decoder the last one counts, and `null`
-    /// leaves a text as it was but empties a list or an object.
+    /// Decodes the members in their order. The last of repeated members counts to Go's decoder;
+    /// `null` leaves a string unchanged but empties a list or an object.
     fn selection<'a>(
         &mut self,
         index: usize,
         span: Span,
-        members: Vec<Member<'a>>,
+        members: Vec<JsonMember<'a>>,
     ) -> Selection<'a> {
         let members: Vec<Given<'a>> = members
             .into_iter()
@@ -158,11 +158,11 @@ impl Reader {
         found
     }
 
-    /// Elements are pointers: `null` is one without a mapping, and a repeated one is merged into what its
-    /// place held.
+    /// Decodes `portMappings`. The elements are pointers in Go: `null` is an element without a
+    /// mapping, and a repeated list is merged into the previous values of its elements.
     fn port_mappings<'a>(
         &mut self,
-        value: Node<'a>,
+        value: JsonNode<'a>,
         slots: &mut Slots<PortMapping<'a>>,
     ) -> Option<Spanned<Vec<PortMapping<'a>>>> {
         if value.is_null() {
@@ -192,7 +192,7 @@ impl Reader {
         })
     }
 
-    fn port_mapping<'a>(&mut self, element: Node<'a>, mapping: &mut PortMapping<'a>) {
+    fn port_mapping<'a>(&mut self, element: JsonNode<'a>, mapping: &mut PortMapping<'a>) {
         let Some(members) = self.object(element, "an object") else {
             return;
         };
@@ -210,8 +210,9 @@ impl Reader {
         }
     }
 
-    /// A map: a repeated object is merged into the one before, key by key in their exact case.
-    fn cni_args<'a>(&mut self, value: Node<'a>, found: &mut Option<CniArgs<'a>>) {
+    /// Decodes `cni-args`, a map in Go: a repeated object is merged into the previous one, by exact
+    /// keys.
+    fn cni_args<'a>(&mut self, value: JsonNode<'a>, found: &mut Option<CniArgs<'a>>) {
         if value.is_null() {
             *found = None;
             return;
@@ -224,9 +225,9 @@ impl Reader {
         args.merge(members);
     }
 
-    /// A repeated `bandwidth` is merged into the one before, as Go does with a pointer to a
-    /// structure.
-    fn bandwidth(&mut self, value: Node<'_>, found: &mut Option<Spanned<Bandwidth>>) {
+    /// Decodes `bandwidth`. A repeated object is merged into the previous one, as Go does with a
+    /// pointer to a structure.
+    fn bandwidth(&mut self, value: JsonNode<'_>, found: &mut Option<Spanned<Bandwidth>>) {
         if value.is_null() {
             *found = None;
             return;
@@ -256,10 +257,11 @@ impl Reader {
         });
     }
 
-    /// A text member. `null` leaves what was there, the empty text counts as absent.
+    /// Decodes a string and parses it. `null` leaves the value unchanged, an empty string removes
+    /// it.
     fn text<'a, T, E>(
         &mut self,
-        value: Node<'a>,
+        value: JsonNode<'a>,
         found: &mut Option<Parsed<'a, T, E>>,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) {
@@ -272,7 +274,7 @@ impl Reader {
         }
     }
 
-    fn plain_text<'a>(&mut self, value: Node<'a>, found: &mut Option<Text<'a>>) {
+    fn plain_text<'a>(&mut self, value: JsonNode<'a>, found: &mut Option<Text<'a>>) {
         match value.spanned_string() {
             Some(text) => *found = Some(text).filter(|text| !text.value.is_empty()),
             None if value.is_null() => {}
@@ -280,10 +282,11 @@ impl Reader {
         }
     }
 
-    /// A list of texts. To Go a `null` element is the text that its place held before, or an empty one.
+    /// Decodes a list of strings. To Go, a `null` element is the previous string at its index, or
+    /// an empty one.
     fn texts<'a, T, E>(
         &mut self,
-        value: Node<'a>,
+        value: JsonNode<'a>,
         slots: &mut Slots<Text<'a>>,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Spanned<Vec<Parsed<'a, T, E>>>> {
@@ -319,7 +322,7 @@ impl Reader {
         })
     }
 
-    fn integer(&mut self, value: Node<'_>, found: &mut Option<Spanned<i64>>) {
+    fn integer(&mut self, value: JsonNode<'_>, found: &mut Option<Spanned<i64>>) {
         match value.integer() {
             Some(number) => {
                 *found = Some(Spanned {
@@ -328,14 +331,18 @@ impl Reader {
                 })
             }
             None if value.is_null() => {}
-            None if value.kind() == super::Kind::Number => {
+            None if value.kind() == super::ValueKind::Number => {
                 self.fault(value.span(), FaultKind::NotWhole);
             }
             None => self.kind(value, "a whole number"),
         }
     }
 
-    fn list<'a>(&mut self, value: Node<'a>, expected: &'static str) -> Option<Vec<Node<'a>>> {
+    fn list<'a>(
+        &mut self,
+        value: JsonNode<'a>,
+        expected: &'static str,
+    ) -> Option<Vec<JsonNode<'a>>> {
         let elements = value.elements();
         if elements.is_none() {
             self.kind(value, expected);
@@ -343,7 +350,11 @@ impl Reader {
         elements
     }
 
-    fn object<'a>(&mut self, value: Node<'a>, expected: &'static str) -> Option<Vec<Member<'a>>> {
+    fn object<'a>(
+        &mut self,
+        value: JsonNode<'a>,
+        expected: &'static str,
+    ) -> Option<Vec<JsonMember<'a>>> {
         let members = value.members();
         if members.is_none() {
             self.kind(value, expected);
@@ -351,7 +362,7 @@ impl Reader {
         members
     }
 
-    fn kind(&mut self, value: Node<'_>, expected: &'static str) {
+    fn kind(&mut self, value: JsonNode<'_>, expected: &'static str) {
         self.fault(
             value.span(),
             FaultKind::Kind {
@@ -369,7 +380,7 @@ impl Reader {
         });
     }
 
-    /// Runs `read` one step further down the path.
+    /// Runs `read` with one more step in the path.
     fn at(&mut self, step: Step, read: impl FnOnce(&mut Self)) {
         self.path.push(step);
         read(self);
@@ -388,7 +399,7 @@ impl fmt::Display for Step {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Kind, *};
+    use super::{super::ValueKind, *};
 
     fn only(text: &str) -> Selection<'_> {
         let annotation = Annotation::parse(text);
@@ -463,9 +474,9 @@ mod tests {
         assert!(merged.ingress_rate.is_some() && merged.egress_rate.is_some());
     }
 
-    /// Each was decoded with Go's `encoding/json`.
+    /// The expectations were produced with Go's `encoding/json`.
     #[test]
-    fn null_elements_keep_what_their_places_held() {
+    fn null_elements_keep_the_previous_values() {
         for (members, kept) in [
             (r#""ips":["a","b"],"ips":[null]"#, vec!["a"]),
             (
@@ -527,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_decoder_refuses_is_a_fault_with_its_path_and_the_rest_is_still_read() {
+    fn decode_errors_have_paths_and_the_rest_is_still_read() {
         let text = r#"[{"name":1,"ips":"10.0.0.1","mac":"zz"},{"name":"b","portMappings":[{"hostPort":"80"}]}]"#;
         let annotation = Annotation::parse(text);
         let paths: Vec<_> = annotation.faults.iter().map(|f| &*f.path).collect();
@@ -560,9 +571,12 @@ mod tests {
         };
         assert_eq!(
             faults(r#"{"name":"n"}"#),
-            [(String::new(), kind(Kind::Object))]
+            [(String::new(), kind(ValueKind::Object))]
         );
-        assert_eq!(faults(r#""net1""#), [(String::new(), kind(Kind::String))]);
+        assert_eq!(
+            faults(r#""net1""#),
+            [(String::new(), kind(ValueKind::String))]
+        );
         assert_eq!(
             faults("[null]"),
             [("[0]".to_owned(), FaultKind::NullSelection)]

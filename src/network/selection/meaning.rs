@@ -1,43 +1,43 @@
-//! What an annotation asks for, apart from how it is written.
+//! Normalized annotations: what they request, independent of notation.
 //!
-//! Two annotations of the same meaning give a pod the same interfaces: format, white space, order
-//! of members, case of keys, notation of addresses and order of elements (as far as no automatic
-//! interface name shifts) do not count.
+//! Two annotations with equal normalized forms give a pod the same interfaces. Format, white space,
+//! order of members, case of keys, notation of addresses, and order of elements (as long as no
+//! default interface name changes) are ignored.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::{Annotation, Bandwidth, Given, PortMapping, Selection};
-use crate::network::{json::Node, mac::HardwareAddress, text::Parsed};
+use crate::network::{json::JsonNode, mac::HardwareAddress, text::Parsed};
 
-/// What is asked for each interface, by the interface's name.
+/// The requests for each interface, by the interface's name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Meaning {
     interfaces: BTreeMap<String, Vec<Attributes>>,
 }
 
-/// What is asked for one interface: canonical key to canonical value.
+/// The requests for one interface: canonical values by canonical key.
 type Attributes = BTreeMap<String, Value>;
 
-/// One difference between two meanings.
+/// A difference between two normalized annotations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// An interface is there only after.
+    /// The interface exists only in the later annotation.
     Added {
         /// The interface.
         interface: String,
         /// Its network, `namespace/name`.
         network: String,
     },
-    /// An interface is there only before.
+    /// The interface exists only in the earlier annotation.
     Removed {
         /// The interface.
         interface: String,
         /// Its network, `namespace/name`.
         network: String,
     },
-    /// An interface is of another network, or asks for something else.
+    /// The interface belongs to another network, or other values are requested.
     Changed {
         /// The interface.
         interface: String,
@@ -47,8 +47,8 @@ pub enum Difference {
 }
 
 impl Meaning {
-    /// The meaning of an annotation; `home` is where names without a namespace are looked up, and
-    /// `interface` names the interface behind a selection.
+    /// Normalizes an annotation. Names without a namespace belong to the pod's namespace;
+    /// `interface` returns the interface name of a selection.
     pub fn of(
         annotation: &Annotation<'_>,
         home: &str,
@@ -64,7 +64,7 @@ impl Meaning {
         Self { interfaces }
     }
 
-    /// What `after` has otherwise, by interface.
+    /// Returns the differences of `after` from this one, by interface.
     pub fn differences(&self, after: &Self) -> Vec<Difference> {
         let mut differences = Vec::new();
         for (interface, before) in &self.interfaces {
@@ -160,8 +160,9 @@ fn attributes(selection: &Selection<'_>, home: &str) -> Attributes {
         "cni-args",
         selection.cni_args.as_ref().map(|args| {
             let members = args.members.iter();
-            let value =
-                |node: Node<'_>| -> Value { serde_json::from_str(node.text()).unwrap_or_default() };
+            let value = |node: JsonNode<'_>| -> Value {
+                serde_json::from_str(node.text()).unwrap_or_default()
+            };
             members
                 .map(|member| (member.name.value.to_string(), value(member.value)))
                 .collect::<Value>()
@@ -192,7 +193,7 @@ fn not_empty(value: &Value) -> bool {
     value.as_array().is_none_or(|list| !list.is_empty())
 }
 
-/// Each value in its one notation, or as written where it has no meaning.
+/// Returns each value in its canonical notation, or as written if it is invalid.
 fn texts<T: ToString, E>(list: &[Parsed<'_, T, E>]) -> Value {
     list.iter()
         .map(|p| p.ok().map_or_else(|| p.text.to_string(), T::to_string))
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_is_written_does_not_count() {
+    fn notation_is_ignored() {
         for (before, after) in [
             (
                 "net-a, net-b",
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_counts() {
+    fn requested_values_are_compared() {
         assert_eq!(
             differences("net-a", "net-a,net-b"),
             [Difference::Added {

@@ -1,12 +1,12 @@
-//! The annotation that asks for networks: a list of selections, in one of two formats.
+//! The annotation that requests networks: a list of selections, in one of two formats.
 //!
 //! - **Short**: `net-a,ns/net-b@eth1`. The `@interface` is Multus's extension.
 //! - **JSON**: a list of objects (spec, section 4.1.2).
 //!
-//! Multus takes any text that holds `[`, `{` or `"` for JSON, and so does [`Annotation::parse`].
-//! The parse never fails: what Multus's decoder refuses becomes a [`Fault`] with its place, what
-//! is well-formed but means nothing stays in its field as a [`Parsed`] error, and everything else
-//! is there to be checked, so that one look shows every mistake.
+//! Multus takes any text that contains `[`, `{` or `"` for JSON, and so does [`Annotation::parse`].
+//! Parsing never fails: what Multus's decoder rejects becomes a [`DecodeError`] with its span, a
+//! well-formed but invalid value becomes the error of its [`Parsed`] field, and everything else is
+//! available for checks, so that one pass finds every mistake.
 
 mod args;
 mod edit;
@@ -23,98 +23,98 @@ use std::{borrow::Cow, net::IpAddr};
 use super::{
     address::{AddressError, AddressRequest},
     interface::{self, InterfaceError},
-    json::{Kind, Member},
+    json::{JsonMember, ValueKind},
     mac::{HardwareAddress, HardwareAddressError},
     name::NameError,
     text::{Parsed, Span, Spanned},
 };
 
-/// The most bytes that all annotations of an object may have together (Kubernetes,
+/// The maximum total size of an object's annotations in bytes (Kubernetes,
 /// `TotalAnnotationSizeLimitB`).
 pub const LONGEST: usize = 256 << 10;
 
-/// Which of the two formats an annotation is in.
+/// The format of an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Names joined by commas.
+    /// Names separated by commas.
     Short,
     /// A list of objects.
     Json,
 }
 
-/// An annotation's value, parsed.
+/// The parsed value of an annotation.
 #[derive(Debug, Clone)]
 pub struct Annotation<'a> {
-    /// The value as written; spans are offsets into it.
+    /// The value as written; spans are offsets in it.
     pub text: &'a str,
-    /// Its format.
+    /// The format.
     pub format: Format,
-    /// The selections in their order. Empty if the text is no list at all.
+    /// The selections in their order. Empty if the text is not a list.
     pub selections: Vec<Selection<'a>>,
-    /// Everything for which Multus's decoder would refuse the whole annotation.
+    /// The errors for which Multus's decoder rejects the whole annotation.
     pub faults: Vec<Fault>,
 }
 
-/// One element of the annotation: a network and what is asked of it.
+/// An element of the annotation: a network and what is requested of it.
 ///
-/// Members that are absent, `null`, or (for texts) empty are `None`, as they are to Multus.
+/// Members that are absent, `null`, or empty strings are `None`, as Multus treats them.
 #[derive(Debug, Clone, Default)]
 pub struct Selection<'a> {
-    /// The element's place in the list, from 0. `null` elements and faulty ones count.
+    /// The element's index in the list, from 0. `null` elements and invalid ones are counted.
     pub index: usize,
-    /// Where the element stood.
+    /// The span of the element.
     pub span: Span,
     /// The network's name; `None` if it is missing or empty.
     pub name: Option<Name<'a>>,
-    /// The network's namespace; the pod's own if absent.
+    /// The network's namespace; the pod's if absent.
     pub namespace: Option<Name<'a>>,
-    /// The interface's name; an automatic one if absent.
+    /// The interface's name; `netN` if absent.
     pub interface: Option<Parsed<'a, (), InterfaceError>>,
-    /// Requested addresses.
+    /// The requested addresses.
     pub ips: Option<Spanned<Vec<Parsed<'a, AddressRequest, AddressError>>>>,
-    /// Requested hardware address.
+    /// The requested hardware address.
     pub mac: Option<Parsed<'a, HardwareAddress, HardwareAddressError>>,
-    /// Requested InfiniBand GUID.
+    /// The requested InfiniBand GUID.
     pub infiniband_guid: Option<Parsed<'a, HardwareAddress, HardwareAddressError>>,
-    /// Requested port mappings.
+    /// The requested port mappings.
     pub port_mappings: Option<Spanned<Vec<PortMapping<'a>>>>,
-    /// Requested bandwidth limits.
+    /// The requested bandwidth limits.
     pub bandwidth: Option<Spanned<Bandwidth>>,
-    /// Gateways of the pod's default route.
+    /// The gateways of the pod's default route.
     pub default_route: Option<Spanned<Vec<Parsed<'a, IpAddr, AddressError>>>>,
-    /// Further arguments for the plugins.
+    /// Additional arguments for the plugins.
     pub cni_args: Option<CniArgs<'a>>,
     /// The IPAM claim that holds the addresses (spec, version 1.3).
     pub ipam_claim: Option<Spanned<Cow<'a, str>>>,
     /// Multus's `deviceID`.
     pub device_id: Option<Spanned<Cow<'a, str>>>,
-    /// The JSON members as written, in order, unknown and repeated ones included; empty in the
+    /// The JSON members as written, in order, including unknown and repeated ones; empty in the
     /// short format.
     pub members: Vec<Given<'a>>,
 }
 
-/// One member of a selection, as written, and the key that Go's decoder takes it for.
+/// A member of a selection, and the key that Go's decoder matches it with.
 #[derive(Debug, Clone)]
 pub struct Given<'a> {
     /// The member.
-    pub member: Member<'a>,
-    /// The key as the spec writes it; `None` if Multus does not know it.
+    pub member: JsonMember<'a>,
+    /// The key as the spec spells it; `None` if Multus does not know it.
     pub key: Option<&'static str>,
 }
 
 /// A name in a selection.
 pub type Name<'a> = Parsed<'a, (), NameError>;
 
-/// One element of `portMappings`, numbers as written.
+/// An element of `portMappings`, with the numbers as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PortMapping<'a> {
-    /// Where it stood.
+    /// The span of the element.
     pub span: Span,
     /// The port on the node.
     pub host_port: Option<Spanned<i64>>,
     /// The port in the pod.
     pub container_port: Option<Spanned<i64>>,
-    /// UDP, TCP or SCTP in any case.
+    /// The protocol: UDP, TCP or SCTP in any case.
     pub protocol: Option<Spanned<Cow<'a, str>>>,
     /// The node's address to listen on.
     pub host_ip: Option<Spanned<Cow<'a, str>>>,
@@ -133,43 +133,43 @@ pub struct Bandwidth {
     pub egress_burst: Option<Spanned<i64>>,
 }
 
-/// Something for which Multus's decoder refuses the whole annotation.
+/// An error for which Multus's decoder rejects the whole annotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The member, as a path from the list: `[0].ips`. Empty for the annotation itself.
+    /// The path of the member from the list: `[0].ips`. Empty for the annotation itself.
     pub path: String,
-    /// The place in the annotation.
+    /// The span in the annotation.
     pub span: Span,
-    /// What is wrong.
+    /// The kind of the error.
     pub kind: FaultKind,
 }
 
-/// What is wrong with an annotation's form.
+/// The kind of an error for which Multus's decoder rejects an annotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Meant as JSON (it holds `[`, `{` or `"`), but is none.
+    /// The text contains `[`, `{` or `"`, but is not valid JSON.
     Syntax(String),
-    /// A value of another sort than it must be.
+    /// A value has the wrong type.
     Kind {
-        /// What it has to be.
+        /// The expected type, for messages.
         expected: &'static str,
-        /// What it is.
-        found: Kind,
+        /// The actual type.
+        found: ValueKind,
     },
-    /// A number that is no whole number of 64 bits.
+    /// A number is not an integer of 64 bits.
     NotWhole,
-    /// An element that is `null`: Multus crashes on it.
+    /// An element is `null`, on which Multus crashes.
     NullSelection,
-    /// More bytes than all annotations of an object may have together.
+    /// The text, with this number of bytes, exceeds [`MAX_ANNOTATIONS_BYTES`].
     TooLong(usize),
-    /// A short element with more than one `/`.
+    /// An element of the short format has more than one `/`.
     Slashes,
-    /// A short element with more than one `@`.
+    /// An element of the short format has more than one `@`.
     Ats,
 }
 
 impl<'a> Annotation<'a> {
-    /// Parses an annotation's value. See the module's documentation for what that means.
+    /// Parses an annotation's value; see the module documentation.
     pub fn parse(text: &'a str) -> Self {
         if text.len() > LONGEST {
             return Self::too_long(text);
@@ -181,7 +181,7 @@ impl<'a> Annotation<'a> {
         }
     }
 
-    /// No API server stores this, so nobody needs it read.
+    /// Returns the error for a text that no API server stores, without parsing it.
     fn too_long(text: &'a str) -> Self {
         let fault = Fault {
             path: String::new(),
@@ -198,19 +198,19 @@ impl<'a> Annotation<'a> {
 }
 
 impl<'a> Selection<'a> {
-    /// The network's namespace, which is `own` unless another is named.
+    /// Returns the network's namespace; `own` if none is given.
     pub fn namespace_or<'s>(&'s self, own: &'s str) -> &'s str {
         self.namespace
             .as_ref()
             .map_or(own, |namespace| &namespace.text)
     }
 
-    /// The network's name, if one is given.
+    /// Returns the network's name, if one is given.
     pub fn network_name(&self) -> Option<&str> {
         self.name.as_ref().map(|name| &*name.text)
     }
 
-    /// The interface's name inside the pod, requested or automatic.
+    /// Returns the name of the interface in the pod: the requested or the default one.
     pub fn interface_name(&self) -> Cow<'_, str> {
         match &self.interface {
             Some(interface) => Cow::Borrowed(&interface.text),

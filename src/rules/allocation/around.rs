@@ -9,7 +9,7 @@ use crate::{
         AddressRequest, Network, Span,
         address::canonical,
         definition::ConfigState,
-        json::Node,
+        json::JsonNode,
         mac::{HardwareAddress, Mac},
     },
     rules::{
@@ -351,11 +351,11 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
 }
 
 /// The elements of a list; a value that is not a list by itself.
-fn texts(value: Node<'_>) -> Vec<Node<'_>> {
+fn texts(value: JsonNode<'_>) -> Vec<JsonNode<'_>> {
     value.elements().unwrap_or_else(|| vec![value])
 }
 
 fn wire(network: &Network) -> Option<&str> {
     let main = network.config.loaded().and_then(|config| config.main());
-    main.map(|main| &*main.wire)
+    main.map(|main| &*main.link)
 }

@@ -4,7 +4,10 @@
 use crate::{
     network::{
         cni::{Capability, Plugin},
-        configure::{Asked, Configured, Failure, GivenAddress, Source, of_pool},
+        configure::{
+            AddressSource, AssignedAddress, ConfigureFailure, ConfiguredInterface,
+            RequestedAddresses, pool_addresses,
+        },
         ipam::Ipam,
     },
     rules::{Levels, NetworkSubject, Place, network::fields::Fields},
@@ -19,9 +22,9 @@ pub(super) struct Plain<'s, 'a> {
     /// Its IPAM's text.
     pub(super) ipam: Fields<'s, 'a>,
     /// The addresses.
-    pub(super) addresses: Vec<GivenAddress>,
+    pub(super) addresses: Vec<AssignedAddress>,
     /// The interface, with the failures that no choice of ranges avoids.
-    pub(super) configured: Configured,
+    pub(super) configured: ConfiguredInterface,
 }
 
 impl<'s, 'a> Plain<'s, 'a> {
@@ -36,9 +39,9 @@ impl<'s, 'a> Plain<'s, 'a> {
             (Some(Ipam::Static(_)), Some(name)) if !name.is_empty() => {
                 let pool = subject.catalog.pool(name).valid()?;
                 let ranges = pool.ranges.iter().map(|range| range.subnet);
-                vec![of_pool(ranges)]
+                vec![pool_addresses(ranges)]
             }
-            _ => plugin.possible_addresses(Asked::default()),
+            _ => plugin.possible_addresses(RequestedAddresses::default()),
         };
         let mut choices = possible.into_iter().map(|addresses| {
             let configured = plugin.configure(&addresses);
@@ -46,7 +49,8 @@ impl<'s, 'a> Plain<'s, 'a> {
         });
         let (addresses, mut configured) = choices.next()?;
         for (_, other) in choices {
-            let fails = |failure: &Failure| other.failures.iter().any(|f| is_like(f, failure));
+            let fails =
+                |failure: &ConfigureFailure| other.failures.iter().any(|f| is_like(f, failure));
             configured.failures.retain(fails);
         }
         if addresses.is_empty() {
@@ -74,9 +78,9 @@ impl<'s, 'a> Plain<'s, 'a> {
     }
 
     /// The place of an address's gateway, or of what has none.
-    pub(super) fn gateway_place(&self, source: Source) -> Place<'a> {
+    pub(super) fn gateway_place(&self, source: AddressSource) -> Place<'a> {
         match (source, &self.plugin.ipam) {
-            (Source::Configured(index), _) => {
+            (AddressSource::Configured(index), _) => {
                 let entries = self.ipam.objects("addresses").into_iter();
                 let mut entries = entries.filter(|entry| entry.is_text("address"));
                 match entries.nth(index) {
@@ -84,7 +88,7 @@ impl<'s, 'a> Plain<'s, 'a> {
                     None => self.ipam.own_place(),
                 }
             }
-            (Source::Range { set, place }, Some(Ipam::HostLocal(_))) => {
+            (AddressSource::Range { set, index: place }, Some(Ipam::HostLocal(_))) => {
                 match self.host_local_range(set, place) {
                     Some(range) => range.place("gateway"),
                     None => self.ipam.own_place(),
@@ -126,10 +130,12 @@ impl<'s, 'a> Plain<'s, 'a> {
 }
 
 /// Whether two choices fail for one reason.
-fn is_like(one: &Failure, other: &Failure) -> bool {
+fn is_like(one: &ConfigureFailure, other: &ConfigureFailure) -> bool {
     match (one, other) {
-        (Failure::Route { index: a, .. }, Failure::Route { index: b, .. }) => a == b,
-        (Failure::Gateway { .. }, Failure::Gateway { .. }) => true,
+        (ConfigureFailure::Route { index: a, .. }, ConfigureFailure::Route { index: b, .. }) => {
+            a == b
+        }
+        (ConfigureFailure::Gateway { .. }, ConfigureFailure::Gateway { .. }) => true,
         _ => false,
     }
 }

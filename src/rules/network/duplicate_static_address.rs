@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    network::{Span, json::find, supply::SupplyFrom},
+    network::{Span, assignable::AssignableSource, json::find},
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         network_subject::{MOST_COMPARED, PluginText},
@@ -62,7 +62,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let texts = subject.plugins();
     let mut left = MOST_COMPARED;
     for supply in subject.supplies(config) {
-        let SupplyFrom::Configured { index } = supply.from else {
+        let AssignableSource::Configured { index } = supply.source else {
             continue;
         };
         let (Some(plugin), Some(text)) =
@@ -77,7 +77,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 .config
                 .loaded()
                 .and_then(|c| c.plugins.get(theirs.plugin));
-            let configured = matches!(theirs.from, SupplyFrom::Configured { .. });
+            let configured = matches!(theirs.source, AssignableSource::Configured { .. });
             if configured && other.is_some_and(|other| subject.same_wire([plugin, other], network))
             {
                 others.insert((&*network.namespace, &*network.name));
@@ -101,7 +101,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 "the address {} is also configured in {}, on the same wire ({})",
                 supply.interval,
                 names.join(", "),
-                plugin.wire
+                plugin.link
             ),
             "write an address of its own in each, or let pods ask for theirs with \"capabilities\": \
              {\"ips\": true}",

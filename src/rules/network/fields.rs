@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::{
     network::{
-        json::{Kind, Member, Node, find},
+        json::{JsonMember, JsonNode, ValueKind, find},
         range::RangeError,
     },
     rules::{Levels, NetworkSubject, Place, Report, network_subject::PluginText},
@@ -18,10 +18,10 @@ use crate::{
 pub(super) struct Fields<'s, 'a> {
     subject: &'s NetworkSubject<'a>,
     path: String,
-    node: Node<'a>,
-    members: Cow<'s, [Member<'a>]>,
+    node: JsonNode<'a>,
+    members: Cow<'s, [JsonMember<'a>]>,
     /// Of a plugin: its `ipam`, which is read already.
-    ipam: Option<&'s (Node<'a>, Vec<Member<'a>>)>,
+    ipam: Option<&'s (JsonNode<'a>, Vec<JsonMember<'a>>)>,
 }
 
 /// A value and where it stands.
@@ -29,7 +29,7 @@ pub(super) struct Value<'s, 'a> {
     subject: &'s NetworkSubject<'a>,
     path: String,
     /// The value.
-    pub(super) node: Node<'a>,
+    pub(super) node: JsonNode<'a>,
 }
 
 /// What a field has to hold for Go to decode it.
@@ -62,14 +62,14 @@ impl Sort {
         }
     }
 
-    fn fits(self, node: Node<'_>) -> bool {
+    fn fits(self, node: JsonNode<'_>) -> bool {
         match self {
-            Text => node.kind() == Kind::String,
+            Text => node.kind() == ValueKind::String,
             Integer => node.integer().is_some(),
-            Unsigned => node.kind() == Kind::Number && node.text().parse::<u64>().is_ok(),
-            Boolean => node.kind() == Kind::Boolean,
-            Texts | Objects => node.kind() == Kind::List,
-            Object | TextMap => node.kind() == Kind::Object,
+            Unsigned => node.kind() == ValueKind::Number && node.text().parse::<u64>().is_ok(),
+            Boolean => node.kind() == ValueKind::Boolean,
+            Texts | Objects => node.kind() == ValueKind::List,
+            Object | TextMap => node.kind() == ValueKind::Object,
         }
     }
 }
@@ -117,7 +117,7 @@ impl<'s, 'a> Fields<'s, 'a> {
     }
 
     /// The members as written.
-    pub(super) fn members(&self) -> &[Member<'a>] {
+    pub(super) fn members(&self) -> &[JsonMember<'a>] {
         &self.members
     }
 
@@ -138,7 +138,7 @@ impl<'s, 'a> Fields<'s, 'a> {
 
     /// Whether the field is a text, be it empty.
     pub(super) fn is_text(&self, key: &str) -> bool {
-        find(&self.members, key).is_some_and(|member| member.value.kind() == Kind::String)
+        find(&self.members, key).is_some_and(|member| member.value.kind() == ValueKind::String)
     }
 
     /// The field's text; an empty one is none.
@@ -200,7 +200,7 @@ impl<'s, 'a> Fields<'s, 'a> {
     }
 
     /// The place of a member's name.
-    pub(super) fn place_of_name(&self, member: &Member<'_>) -> Place<'a> {
+    pub(super) fn place_of_name(&self, member: &JsonMember<'_>) -> Place<'a> {
         let path = format!("{}.{}", self.path, short(&member.name.value));
         self.subject.place(&path, member.name.span)
     }
@@ -308,7 +308,7 @@ impl<'s, 'a> Value<'s, 'a> {
     pub(super) fn wrong_kind(&self, what: &str, sort: Sort, report: &mut Report<'_>) {
         let expected = sort.described();
         let found = match self.node.kind() {
-            Kind::Number => short(self.node.text()).into_owned(),
+            ValueKind::Number => short(self.node.text()).into_owned(),
             kind => kind.described().to_owned(),
         };
         report.add(

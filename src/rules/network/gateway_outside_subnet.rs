@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use crate::{
     network::{
-        configure::{Failure, GivenAddress, Source, subnets_in_words},
+        configure::{AddressSource, AssignedAddress, ConfigureFailure, describe_subnets},
         ipam::Ipam,
-        reach::Route,
+        routing::Route,
     },
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -44,13 +44,13 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let mut spoken = Vec::new();
     for failure in &plain.configured.failures {
         let (source, gateway) = match failure {
-            Failure::Route {
-                by: Some(by),
-                refused,
+            ConfigureFailure::Route {
+                gateway_source: Some(by),
+                error: refused,
                 ..
-            } if refused.is_of_gateway() => (by.source, by.gateway),
-            Failure::Gateway { of, .. } => (of.source, of.gateway),
-            Failure::Route { .. } => continue,
+            } if refused.concerns_gateway() => (by.source, by.gateway),
+            ConfigureFailure::Gateway { address: of, .. } => (of.source, of.gateway),
+            ConfigureFailure::Route { .. } => continue,
         };
         if spoken.contains(&source) {
             continue;
@@ -74,15 +74,17 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// Whereabouts has one gateway for all ranges.
-fn common(source: Source, plain: &Plain<'_, '_>) -> Source {
+fn common(source: AddressSource, plain: &Plain<'_, '_>) -> AddressSource {
     match (source, &plain.plugin.ipam) {
-        (Source::Range { .. }, Some(Ipam::Whereabouts(_))) => Source::Range { set: 0, place: 0 },
+        (AddressSource::Range { .. }, Some(Ipam::Whereabouts(_))) => {
+            AddressSource::Range { set: 0, index: 0 }
+        }
         _ => source,
     }
 }
 
 /// Finds a gateway that nothing uses, outside of what the interface reaches.
-fn check_unused(plain: &Plain<'_, '_>, given: &GivenAddress, report: &mut Report<'_>) {
+fn check_unused(plain: &Plain<'_, '_>, given: &AssignedAddress, report: &mut Report<'_>) {
     let Some(gateway) = given.gateway else {
         return;
     };
@@ -91,24 +93,24 @@ fn check_unused(plain: &Plain<'_, '_>, given: &GivenAddress, report: &mut Report
     if !is_host_local && (gateway.is_unspecified() || is_link_local) {
         return;
     }
-    let in_own = given.own.subnet.window().contains(gateway);
+    let in_own = given.address.subnet.range().contains(gateway);
     let in_any = plain
         .addresses
         .iter()
-        .any(|given| given.own.subnet.window().contains(gateway));
+        .any(|given| given.address.subnet.range().contains(gateway));
     let reached = plain
         .configured
-        .reach
-        .check(&Route::default_by(gateway))
+        .routing
+        .check(&Route::default_via(gateway))
         .is_ok();
     if in_own || (!is_host_local && (in_any || reached)) {
         return;
     }
     let own = if is_host_local {
-        given.own.subnet.to_string()
+        given.address.subnet.to_string()
     } else {
         let v4 = gateway.is_ipv4();
-        subnets_in_words(plain.configured.reach.addresses(), v4)
+        describe_subnets(plain.configured.routing.addresses(), v4)
     };
     let message = if is_host_local {
         format!("the gateway {gateway} is not in {own}, and host-local refuses that from v1.10 on")
@@ -127,16 +129,16 @@ fn check_unused(plain: &Plain<'_, '_>, given: &GivenAddress, report: &mut Report
 }
 
 /// Says what to write instead of a gateway: the interface's subnet of its family has others.
-fn help(plain: &Plain<'_, '_>, source: Source, gateway: Option<IpAddr>) -> String {
-    let fits = |given: &&GivenAddress| {
-        gateway.is_none_or(|gateway| gateway.is_ipv4() == given.own.subnet.address.is_ipv4())
+fn help(plain: &Plain<'_, '_>, source: AddressSource, gateway: Option<IpAddr>) -> String {
+    let fits = |given: &&AssignedAddress| {
+        gateway.is_none_or(|gateway| gateway.is_ipv4() == given.address.subnet.address.is_ipv4())
     };
-    let own = |given: &&GivenAddress| given.source == source;
+    let own = |given: &&AssignedAddress| given.source == source;
     let all = || plain.addresses.iter().filter(fits);
     match all().find(own).or_else(|| all().next()) {
         Some(given) => format!(
             "write an address of {} as gateway, or leave the gateway out",
-            given.own.subnet
+            given.address.subnet
         ),
         None => "leave the gateway out: the interface has no address of its family".to_owned(),
     }

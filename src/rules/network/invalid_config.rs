@@ -5,8 +5,8 @@
 
 use crate::{
     network::{
-        cni::{ConfigFault, is_cni_name},
-        json::Node,
+        cni::{NetworkConfigFault, is_cni_name},
+        json::JsonNode,
     },
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -36,7 +36,7 @@ const SWITCHES: [&str; 3] = ["disableCheck", "disableGC", "loadOnlyInlinedPlugin
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     if let Some(odd) = subject.odd_config {
-        let kind = Node::document(odd).map_or("no text", |node| node.kind().described());
+        let kind = JsonNode::document(odd).map_or("no text", |node| node.kind().described());
         report.add(
             subject.place_of_config(),
             format!("spec.config is {kind}, but has to be a text that holds JSON"),
@@ -47,19 +47,19 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(text) = subject.config.filter(|text| !text.is_empty()) else {
         return;
     };
-    match Node::document(text) {
+    match JsonNode::document(text) {
         Err(error) => {
             let span = crate::network::Span {
-                start: error.at,
-                end: error.at,
+                start: error.offset,
+                end: error.offset,
             };
-            let fault = ConfigFault::Syntax(error.reason);
+            let fault = NetworkConfigFault::Syntax(error.reason);
             report.add(subject.place("", span), fault.to_string(), help(&fault));
         }
         Ok(node) => match Fields::document(subject) {
             Some(document) => check_document(&document, report),
             None => {
-                let fault = ConfigFault::Kind {
+                let fault = NetworkConfigFault::Kind {
                     what: "the configuration".into(),
                     expected: "an object",
                     found: node.kind(),
@@ -78,7 +78,7 @@ fn check_document(document: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_text(document, "name", report);
     check_text(document, "cniVersion", report);
     if let Some(name) = document.text("name").filter(|name| !is_cni_name(name)) {
-        let fault = ConfigFault::Name(name.into());
+        let fault = NetworkConfigFault::Name(name.into());
         report.add(document.place("name"), fault.to_string(), help(&fault));
     }
     if document.text("type").is_some() {
@@ -87,7 +87,7 @@ fn check_document(document: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_text(document, "type", report);
     let Some(list) = document.value("plugins") else {
         if !document.has("type") || document.value("type").is_some_and(|t| t.node.is_empty()) {
-            let fault = ConfigFault::NoPlugin;
+            let fault = NetworkConfigFault::NoPlugin;
             report.add(document.own_place(), fault.to_string(), help(&fault));
         }
         return;
@@ -103,7 +103,7 @@ fn check_list(list: &Value<'_, '_>, report: &mut Report<'_>) {
         return wrong_kind(list, "\"plugins\"", "a list of objects", report);
     };
     if elements.is_empty() {
-        let fault = ConfigFault::EmptyPlugins;
+        let fault = NetworkConfigFault::EmptyPlugins;
         report.add(list.place(), fault.to_string(), help(&fault));
     }
     for (index, element) in list.elements().iter().enumerate() {
@@ -119,7 +119,7 @@ fn check_list(list: &Value<'_, '_>, report: &mut Report<'_>) {
         if plugin.text("type").is_some() {
             check_plugin(&plugin, report);
         } else if plugin.value("type").is_none_or(|kind| kind.node.is_empty()) {
-            let fault = ConfigFault::NoType(index);
+            let fault = NetworkConfigFault::NoType(index);
             report.add(plugin.own_place(), fault.to_string(), help(&fault));
         } else {
             check_text(&plugin, "type", report);
@@ -160,7 +160,7 @@ fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     };
     for entry in entries {
         if entry.value.boolean().is_none() && !entry.value.is_null() {
-            let fault = ConfigFault::Kind {
+            let fault = NetworkConfigFault::Kind {
                 what: format!(
                     "the capability {}",
                     super::fields::quoted(&entry.name.value)
@@ -212,7 +212,7 @@ fn check_text(fields: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
 }
 
 fn wrong_kind(value: &Value<'_, '_>, what: &str, expected: &'static str, report: &mut Report<'_>) {
-    let fault = ConfigFault::Kind {
+    let fault = NetworkConfigFault::Kind {
         what: what.into(),
         expected,
         found: value.node.kind(),
@@ -220,14 +220,14 @@ fn wrong_kind(value: &Value<'_, '_>, what: &str, expected: &'static str, report:
     report.add(value.place(), fault.to_string(), help(&fault));
 }
 
-fn help(fault: &ConfigFault) -> &'static str {
+fn help(fault: &NetworkConfigFault) -> &'static str {
     match fault {
-        ConfigFault::Syntax(_) => "write one JSON object",
-        ConfigFault::Kind { .. } => "write a value of that kind",
-        ConfigFault::NoPlugin => "add \"type\": \"macvlan\", or a list of \"plugins\"",
-        ConfigFault::EmptyPlugins => "add a plugin: {\"type\": \"macvlan\"}",
-        ConfigFault::NoType(_) => "add \"type\": the name of the plugin's binary",
-        ConfigFault::Name(_) => "write a name of these characters, or leave it out",
+        NetworkConfigFault::Syntax(_) => "write one JSON object",
+        NetworkConfigFault::Kind { .. } => "write a value of that kind",
+        NetworkConfigFault::NoPlugin => "add \"type\": \"macvlan\", or a list of \"plugins\"",
+        NetworkConfigFault::EmptyPlugins => "add a plugin: {\"type\": \"macvlan\"}",
+        NetworkConfigFault::NoType(_) => "add \"type\": the name of the plugin's binary",
+        NetworkConfigFault::Name(_) => "write a name of these characters, or leave it out",
     }
 }
 

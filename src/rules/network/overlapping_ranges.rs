@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     network::{
         Network, Span,
+        assignable::{AddressInterval, AssignableRange, AssignableSource},
         cni::NetworkConfig,
         ipam::{Ipam, WhereaboutsIpam},
-        json::{Member, find},
-        supply::{Interval, Supply, SupplyFrom},
+        json::{JsonMember, find},
     },
     rules::{
         Check, Example, Levels, Lookup, NetworkSubject, Report, Rule,
@@ -84,7 +84,7 @@ enum Outcome {
 struct Other<'c> {
     network: &'c Arc<Network>,
     ipam: &'c WhereaboutsIpam,
-    shared: Interval,
+    shared: AddressInterval,
     outcome: Outcome,
 }
 
@@ -99,7 +99,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let mut by_range: BTreeMap<(usize, usize), Others<'_>> = BTreeMap::new();
     let mut left = MOST_COMPARED;
     for supply in subject.supplies(config) {
-        let SupplyFrom::Range { index, .. } = supply.from else {
+        let AssignableSource::Range { index, .. } = supply.source else {
             continue;
         };
         let others = by_range.entry((supply.plugin, index)).or_default();
@@ -152,11 +152,11 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 fn compare<'c>(
     subject: &NetworkSubject<'_>,
     config: &NetworkConfig,
-    own: &Supply,
+    own: &AssignableRange,
     network: &'c Arc<Network>,
-    theirs: &Supply,
+    theirs: &AssignableRange,
 ) -> Option<Other<'c>> {
-    let shared = own.interval.overlap(theirs.interval)?;
+    let shared = own.interval.intersection(theirs.interval)?;
     let plugin = config.plugins.get(own.plugin)?;
     let other = network.config.loaded()?.plugins.get(theirs.plugin)?;
     let (Some(Ipam::Whereabouts(ours)), Some(Ipam::Whereabouts(ipam))) =
@@ -165,11 +165,11 @@ fn compare<'c>(
         return None;
     };
     let (
-        SupplyFrom::Range { pool, .. },
-        SupplyFrom::Range {
+        AssignableSource::Range { pool, .. },
+        AssignableSource::Range {
             pool: their_pool, ..
         },
-    ) = (own.from, theirs.from)
+    ) = (own.source, theirs.source)
     else {
         return None;
     };
@@ -311,7 +311,7 @@ fn ranges(plugin: &PluginText<'_>) -> Vec<RangeText> {
     found
 }
 
-fn range(members: &[Member<'_>], path: &str) -> Option<RangeText> {
+fn range(members: &[JsonMember<'_>], path: &str) -> Option<RangeText> {
     let text = find(members, "range")?.value.spanned_string()?;
     (!text.value.is_empty()).then(|| RangeText {
         path: format!("{path}.range"),

@@ -1,7 +1,7 @@
 //! `plugin-order`: a plugin that changes an interface, before there is one.
 
 use crate::{
-    network::wire::family,
+    network::link::family,
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{STORAGE_NET, network},

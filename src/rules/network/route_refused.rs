@@ -2,8 +2,8 @@
 
 use crate::{
     network::{
-        configure::{Configured, Failure, configures, subnets_in_words},
-        reach::Refused,
+        configure::{ConfigureFailure, ConfiguredInterface, configures, describe_subnets},
+        routing::RouteError,
     },
     rules::{
         Attachment, Check, Example, Levels, Lookup, NetworkSubject, PodSubject, Report, Rule,
@@ -52,14 +52,17 @@ fn of_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     let pool = subject.address_pool.filter(|name| !name.is_empty());
     for failure in &plain.configured.failures {
-        let Failure::Route {
-            index, by, refused, ..
+        let ConfigureFailure::Route {
+            index,
+            gateway_source: by,
+            error: refused,
+            ..
         } = failure
         else {
             continue;
         };
         // Of the gateways of addresses `gateway-outside-subnet` speaks.
-        if by.is_some() && refused.is_of_gateway() {
+        if by.is_some() && refused.concerns_gateway() {
             continue;
         }
         let (message, help) = described(failure, &plain.configured);
@@ -111,23 +114,26 @@ fn place<'a>(attachment: Attachment<'_, 'a>) -> crate::rules::Place<'a> {
 }
 
 /// What is wrong with a route, and what to write instead.
-pub(super) fn described(failure: &Failure, configured: &Configured) -> (String, String) {
+pub(super) fn described(
+    failure: &ConfigureFailure,
+    configured: &ConfiguredInterface,
+) -> (String, String) {
     let (dst, gateway, index, refused) = match failure {
-        Failure::Gateway { of, fault } => {
+        ConfigureFailure::Gateway { address: of, fault } => {
             let gateway = of.gateway.map_or("none".to_owned(), |g| g.to_string());
             return (
                 format!(
                     "the plugin fails on the gateway of {} ({gateway}): {fault}",
-                    of.own.subnet
+                    of.address.subnet
                 ),
-                format!("write a gateway of {} with it", of.own.subnet),
+                format!("write a gateway of {} with it", of.address.subnet),
             );
         }
-        Failure::Route {
+        ConfigureFailure::Route {
             index,
             dst,
             gateway,
-            refused,
+            error: refused,
             ..
         } => (dst, gateway, index, *refused),
     };
@@ -137,10 +143,10 @@ pub(super) fn described(failure: &Failure, configured: &Configured) -> (String, 
         Some(_) => format!("the route to {dst}{by}"),
         None => format!("the route to {dst}{by} that isDefaultGateway adds"),
     };
-    let addresses = configured.reach.addresses();
+    let addresses = configured.routing.addresses();
     match refused {
-        Refused::Unreachable => {
-            let has = subnets_in_words(addresses, v4);
+        RouteError::Unreachable => {
+            let has = describe_subnets(addresses, v4);
             (
                 format!(
                     "Linux refuses {route}, because the interface does not reach this gateway: {has}"
@@ -150,27 +156,30 @@ pub(super) fn described(failure: &Failure, configured: &Configured) -> (String, 
                     .to_owned(),
             )
         }
-        Refused::Broadcast | Refused::Own | Refused::NotARouter | Refused::Family => (
+        RouteError::Broadcast
+        | RouteError::OwnAddress
+        | RouteError::NotARouter
+        | RouteError::Family => (
             format!("Linux refuses {route}: {refused}"),
             "write the address of a router of the interface's own subnet as gateway".to_owned(),
         ),
-        Refused::LinkScope => (
+        RouteError::LinkScope => (
             format!("Linux refuses {route}: {refused}"),
             "remove \"scope\", or write \"gw\": \"0.0.0.0\" in this route: then it has none"
                 .to_owned(),
         ),
-        Refused::Nowhere => (
+        RouteError::NowhereScope => (
             format!("Linux refuses {route}: {refused}"),
             "remove \"scope\"".to_owned(),
         ),
-        Refused::HostBits => (
+        RouteError::HostBits => (
             format!(
                 "Linux refuses the route to {}/{}: {refused}",
                 dst.address, dst.prefix
             ),
             format!("write \"dst\": \"{dst}\""),
         ),
-        Refused::Repeated => (
+        RouteError::Duplicate => (
             format!("Linux refuses {route}: {refused}"),
             match index {
                 Some(_) => "remove one of the two routes".to_owned(),

@@ -2,8 +2,8 @@
 
 use crate::{
     network::{
-        json::{Member, folds_to},
-        wire::family,
+        json::{JsonMember, folds_to},
+        link::family,
     },
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -301,7 +301,7 @@ fn is_note(name: &str) -> bool {
     name.contains('.') || name.starts_with(['_', '/', '#', '$']) || name == "comment"
 }
 
-fn help(kind: &str, member: &Member<'_>, options: &[&'static str]) -> String {
+fn help(kind: &str, member: &JsonMember<'_>, options: &[&'static str]) -> String {
     let name = &*member.name.value;
     let has_no_vlan = ["macvlan", "ipvlan"].contains(&kind);
     if has_no_vlan && (folds_to(name, "vlan") || folds_to(name, "vlanId")) {

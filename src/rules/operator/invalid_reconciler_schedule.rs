@@ -2,7 +2,7 @@
 
 use super::ConfigMapSubject;
 use crate::{
-    network::{Span, json::Node},
+    network::{Span, json::JsonNode},
     rules::{
         Check, Example, Levels, Place, Report, Rule,
         schedule::{HELP, Mistake, Schedule, robfig},
@@ -50,7 +50,9 @@ fn check(subject: &ConfigMapSubject<'_>, report: &mut Report<'_>) {
         NADMIT => (&KEYS[..1], true),
         _ => return,
     };
-    let members = Node::document(subject.data).ok().and_then(Node::members);
+    let members = JsonNode::document(subject.data)
+        .ok()
+        .and_then(JsonNode::members);
     for member in members.unwrap_or_default() {
         let Some(key) = keys.iter().find(|key| **key == member.name.value) else {
             continue;

@@ -4,7 +4,7 @@ use crate::{
     network::{
         AddressRequest,
         cni::{NetworkConfig, Plugin},
-        configure::{Asked, Configured, Failure, of_pool},
+        configure::{ConfigureFailure, ConfiguredInterface, RequestedAddresses, pool_addresses},
         ipam::Ipam,
         selection::CniArgs,
     },
@@ -18,7 +18,7 @@ pub(in crate::rules) struct Attached<'a> {
     /// The plugin that gives addresses; without IPAM the first.
     pub(in crate::rules) plugin: &'a Plugin,
     /// The interface, for each possibility; at least one.
-    pub(in crate::rules) possible: Vec<Configured>,
+    pub(in crate::rules) possible: Vec<ConfiguredInterface>,
 }
 
 impl<'a> Attached<'a> {
@@ -53,9 +53,9 @@ impl<'a> Attached<'a> {
             // They are given later.
             (Some(Ipam::Static(_)), Some(name)) if !asks => {
                 let pool = subject.catalog.pool(name).valid()?;
-                vec![of_pool(pool.ranges.iter().map(|range| range.subnet))]
+                vec![pool_addresses(pool.ranges.iter().map(|range| range.subnet))]
             }
-            _ => plugin.possible_addresses(Asked {
+            _ => plugin.possible_addresses(RequestedAddresses {
                 ips: &ips,
                 args: &args,
             }),
@@ -63,7 +63,7 @@ impl<'a> Attached<'a> {
         if plugin.ipam.is_some() && addresses.iter().any(Vec::is_empty) {
             return None;
         }
-        let possible: Vec<Configured> = addresses
+        let possible: Vec<ConfiguredInterface> = addresses
             .iter()
             .map(|addresses| plugin.configure(addresses))
             .collect();
@@ -75,7 +75,9 @@ impl<'a> Attached<'a> {
     }
 
     /// A failure, if each possibility has one.
-    pub(in crate::rules) fn certain_failure(&self) -> Option<(&Configured, &Failure)> {
+    pub(in crate::rules) fn certain_failure(
+        &self,
+    ) -> Option<(&ConfiguredInterface, &ConfigureFailure)> {
         let mut failures = self.possible.iter().map(|configured| {
             let failure = configured.failures.first()?;
             Some((configured, failure))
@@ -91,7 +93,7 @@ impl<'a> Attached<'a> {
             .plugins
             .iter()
             .filter(|p| !std::ptr::eq(*p, self.plugin));
-        others.all(Plugin::is_harmless)
+        others.all(Plugin::is_passive)
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::{
     network::{
-        configure::{configures, subnets_in_words},
-        reach::{Refused, Route},
+        configure::{configures, describe_subnets},
+        routing::{Route, RouteError},
         text::Parsed,
     },
     rules::{
@@ -60,9 +60,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let Some((address, refused)) = refusal(gateway, &attached) else {
                 continue;
             };
-            let reach = &attached.possible[0].reach;
+            let reach = &attached.possible[0].routing;
             let why = match refused {
-                Refused::Unreachable => subnets_in_words(reach.addresses(), address.is_ipv4()),
+                RouteError::Unreachable => describe_subnets(reach.addresses(), address.is_ipv4()),
                 other => other.to_string(),
             };
             let (levels, outcome) = match (index == last, attached.is_final()) {
@@ -91,17 +91,17 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 fn refusal<E>(
     gateway: &Parsed<'_, IpAddr, E>,
     attached: &Attached<'_>,
-) -> Option<(IpAddr, Refused)> {
+) -> Option<(IpAddr, RouteError)> {
     let address = gateway.ok()?.to_canonical();
     // Of these `invalid-default-route` speaks.
     if address.is_multicast() || address.is_loopback() || address.is_unspecified() {
         return None;
     }
-    let route = Route::default_by(address);
+    let route = Route::default_via(address);
     let mut refusals = attached
         .possible
         .iter()
-        .map(|configured| configured.reach.check(&route).err());
+        .map(|configured| configured.routing.check(&route).err());
     let first = refusals.next()??;
     refusals
         .all(|refused| refused.is_some())

@@ -2,7 +2,7 @@
 
 use crate::{
     network::{
-        json::{Kind, Member},
+        json::{JsonMember, ValueKind},
         selection::Given,
     },
     rules::{
@@ -51,11 +51,11 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn is_empty(key: &str, member: &Member<'_>) -> bool {
+fn is_empty(key: &str, member: &JsonMember<'_>) -> bool {
     let may_not_be = match member.value.kind() {
-        Kind::List => LISTS.contains(&key),
-        Kind::String => TEXTS.contains(&key),
-        Kind::Object => key == "bandwidth",
+        ValueKind::List => LISTS.contains(&key),
+        ValueKind::String => TEXTS.contains(&key),
+        ValueKind::Object => key == "bandwidth",
         _ => false,
     };
     may_not_be && member.value.is_empty()

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     network::{
-        Subnet, Window,
+        AddressRange, Subnet,
         address::parse_address,
         ipam::{HostLocalIpam, HostLocalRange, Ipam},
         text::Parsed,
@@ -119,7 +119,7 @@ fn not_given(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 /// What a range gives.
 struct Given {
-    window: Window,
+    window: AddressRange,
     gateway: Option<IpAddr>,
 }
 
@@ -146,10 +146,10 @@ fn given(range: &HostLocalRange) -> Option<Given> {
     let last = if hosts.is_ipv4() {
         hosts.last()
     } else {
-        subnet.window().last()
+        subnet.range().last()
     };
     Some(Given {
-        window: Window::new(
+        window: AddressRange::new(
             bound(&range.range_start, hosts.first())?,
             bound(&range.range_end, last)?,
         )?,

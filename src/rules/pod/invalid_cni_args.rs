@@ -5,7 +5,7 @@ use crate::{
         AddressRequest, HardwareAddress,
         cni::NetworkConfig,
         ipam::Ipam,
-        json::{Kind, Member, Node, folds_to},
+        json::{JsonMember, JsonNode, ValueKind, folds_to},
         selection::{CniArgs, FaultKind},
     },
     rules::{
@@ -77,7 +77,11 @@ fn check_merge(
     config: &NetworkConfig,
     report: &mut Report<'_>,
 ) {
-    if let Some(odd) = config.plugins.iter().find_map(|plugin| plugin.odd_args) {
+    if let Some(odd) = config
+        .plugins
+        .iter()
+        .find_map(|plugin| plugin.non_object_args)
+    {
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
             attachment.place("cni-args", args.span),
@@ -140,15 +144,16 @@ impl Sort {
     }
 
     /// The part of the value that is of another sort. `null` is absent.
-    fn fault(self, value: Node<'_>) -> Option<(String, Node<'_>)> {
-        let is_text = |node: &Node<'_>| matches!(node.kind(), Kind::String | Kind::Null);
+    fn fault(self, value: JsonNode<'_>) -> Option<(String, JsonNode<'_>)> {
+        let is_text =
+            |node: &JsonNode<'_>| matches!(node.kind(), ValueKind::String | ValueKind::Null);
         let wrong = |right: bool| (!right).then(|| (String::new(), value));
         if value.is_null() {
             return None;
         }
         match self {
             Self::Boolean => wrong(value.boolean().is_some()),
-            Self::Text => wrong(value.kind() == Kind::String),
+            Self::Text => wrong(value.kind() == ValueKind::String),
             Self::Whole => wrong(value.integer().is_some()),
             Self::List => match value.elements() {
                 None => wrong(false),
@@ -171,7 +176,7 @@ impl Sort {
 
 fn check_member(
     attachment: Attachment<'_, '_>,
-    member: &Member<'_>,
+    member: &JsonMember<'_>,
     config: &NetworkConfig,
     report: &mut Report<'_>,
 ) {
@@ -224,8 +229,8 @@ fn check_ips(
         return;
     };
     for (index, element) in args.list("ips").into_iter().enumerate() {
-        let span = element.map_or(args.span, Node::span);
-        let Some(text) = element.map_or(Some("".into()), Node::string) else {
+        let span = element.map_or(args.span, JsonNode::span);
+        let Some(text) = element.map_or(Some("".into()), JsonNode::string) else {
             continue;
         };
         let fault = match AddressRequest::parse(&text) {

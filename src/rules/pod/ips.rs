@@ -7,7 +7,7 @@ use crate::{
         address::AddressError,
         cni::{Capability, NetworkConfig},
         ipam::{Ipam, StaticIpam},
-        json::Kind,
+        json::ValueKind,
         selection::Given,
         text::Parsed,
     },
@@ -275,7 +275,7 @@ fn asks_for_addresses(selection: &Selection<'_>) -> bool {
     let malformed = || {
         selection.members.iter().any(|Given { member, key }| {
             let kind = member.value.kind();
-            *key == Some("ips") && kind != Kind::Null && kind != Kind::List
+            *key == Some("ips") && kind != ValueKind::Null && kind != ValueKind::List
         })
     };
     by_ips() || by_args().unwrap_or(false) || malformed()

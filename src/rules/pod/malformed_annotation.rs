@@ -3,7 +3,7 @@
 use crate::{
     network::{
         annotations,
-        json::Kind,
+        json::ValueKind,
         selection::{Fault, FaultKind, LONGEST},
     },
     rules::{
@@ -103,12 +103,18 @@ fn describe(fault: &Fault) -> Option<(String, String)> {
     })
 }
 
-fn help_for_kind(path: &str, expected: &str, found: Kind) -> String {
+fn help_for_kind(path: &str, expected: &str, found: ValueKind) -> String {
     match (expected, found) {
-        ("a list of strings", Kind::String) => "put the value in brackets: [\"...\"]".to_owned(),
-        ("a list of objects", Kind::Object) => "put the object in brackets: [{...}]".to_owned(),
-        ("a whole number", Kind::String) => "write the number without quotes".to_owned(),
-        ("a string", Kind::Number | Kind::Boolean) => "put the value in quotes: \"...\"".to_owned(),
+        ("a list of strings", ValueKind::String) => {
+            "put the value in brackets: [\"...\"]".to_owned()
+        }
+        ("a list of objects", ValueKind::Object) => {
+            "put the object in brackets: [{...}]".to_owned()
+        }
+        ("a whole number", ValueKind::String) => "write the number without quotes".to_owned(),
+        ("a string", ValueKind::Number | ValueKind::Boolean) => {
+            "put the value in quotes: \"...\"".to_owned()
+        }
         _ if path.is_empty() => TWO_FORMATS.to_owned(),
         _ => format!("write {expected}"),
     }

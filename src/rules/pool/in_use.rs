@@ -79,7 +79,7 @@ fn check(subject: &PoolChangeSubject<'_>, report: &mut Report<'_>) {
 fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
     let base = |pool: &Pool| {
         let first = pool.ranges.first();
-        first.map(|range| range.subnet.window().first())
+        first.map(|range| range.subnet.range().first())
     };
     let size = |pool: &Pool| pool.slicing.map(|slicing| slicing.host_bits);
     let all = [

@@ -3,7 +3,7 @@
 use super::{PoolSubject, place};
 use crate::{
     allocation::{Address, FreeNumbers, PoolRange},
-    network::range::Window,
+    network::range::AddressRange,
     rules::{
         Check, Example, Levels, Report, Rule,
         examples::{POOL, pool},
@@ -64,8 +64,8 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// What both ranges may give: where that lies, and how many addresses it is.
-fn shared(one: &PoolRange, other: &PoolRange) -> Option<(Window, u128)> {
-    let window = one.window.common(other.window)?;
+fn shared(one: &PoolRange, other: &PoolRange) -> Option<(AddressRange, u128)> {
+    let window = one.window.intersection(other.window)?;
     let number = |address| Address::Ip(address).number();
     let holes = [one, other].into_iter().flat_map(|range| {
         let excludes = range.excludes.iter();

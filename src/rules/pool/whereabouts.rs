@@ -7,9 +7,9 @@ use crate::{
     allocation::{Address, Pool, PoolRange},
     catalog::Catalog,
     network::{
+        assignable::{AddressInterval, AssignableRange, AssignableSource},
         cni::NetworkConfig,
         ipam::{Ipam, WhereaboutsIpam},
-        supply::{Interval, Supply, SupplyFrom},
     },
     rules::{
         Check, Example, Levels, Lookup, NetworkSubject, Report, Rule,
@@ -61,7 +61,7 @@ pub struct WhereaboutsOverlap {
     /// Its name.
     pub network: Box<str>,
     /// The first addresses that both give.
-    pub shared: Interval,
+    pub shared: AddressInterval,
 }
 
 impl fmt::Display for WhereaboutsOverlap {
@@ -105,8 +105,11 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
 }
 
 /// The IPAM behind one of Whereabouts's ranges.
-fn whereabouts<'c>(config: &'c NetworkConfig, supply: &Supply) -> Option<&'c WhereaboutsIpam> {
-    let SupplyFrom::Range { .. } = supply.from else {
+fn whereabouts<'c>(
+    config: &'c NetworkConfig,
+    supply: &AssignableRange,
+) -> Option<&'c WhereaboutsIpam> {
+    let AssignableSource::Range { .. } = supply.source else {
         return None;
     };
     match &config.plugins.get(supply.plugin)?.ipam {
@@ -120,16 +123,16 @@ fn is_of(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
     ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
 }
 
-fn interval(range: &PoolRange) -> Interval {
-    Interval {
+fn interval(range: &PoolRange) -> AddressInterval {
+    AddressInterval {
         first: range.window.first(),
         last: range.window.last(),
     }
 }
 
 /// What a range and an interval have in common, if the range gives something of that.
-fn shared(range: &PoolRange, other: Interval) -> Option<Interval> {
-    let shared = interval(range).overlap(other)?;
+fn shared(range: &PoolRange, other: AddressInterval) -> Option<AddressInterval> {
+    let shared = interval(range).intersection(other)?;
     let number = |ip| Address::Ip(ip).number();
     let (first, last) = (number(shared.first), number(shared.last));
     let given = range.free_numbers().lowest_within(first, last);
@@ -168,7 +171,7 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
     };
-    let mut found: BTreeMap<(&str, usize), (usize, Interval)> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, usize), (usize, AddressInterval)> = BTreeMap::new();
     let mut left = MOST_COMPARED;
     for supply in subject.supplies(config) {
         let Some(ipam) = whereabouts(config, &supply) else {

@@ -131,7 +131,7 @@ impl Index {
             None => Family::Mac,
         };
         let free = state.free(slot);
-        let window = range.map(|range| range.window());
+        let window = range.map(|range| range.range());
         let beginning = window.and_then(|window| {
             let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
             Some((self.beginning(first, last)?, last))

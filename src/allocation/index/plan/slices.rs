@@ -207,7 +207,7 @@ impl Index {
         let state = self.pools.get(&pool.name)?;
         let (cells, free) = (state.cells.get(range)?, state.ranges.get(range)?);
         let first_free = |slice: &Slice| {
-            let window = slice.window.window();
+            let window = slice.window.range();
             let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
             address(pool, range, free.lowest_within(first, last)?)
         };

@@ -100,7 +100,7 @@ impl World {
 
     fn givable(&self, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
         let range = &self.pool.ranges[range];
-        let [first, last] = [range.subnet.window().first(), range.subnet.window().last()]
+        let [first, last] = [range.subnet.range().first(), range.subnet.range().last()]
             .map(|ip| Address::Ip(ip).number());
         let family = Address::Ip(range.subnet.address).family();
         let all = (first..=last).filter_map(move |number| family.address(number).ip());
@@ -176,7 +176,7 @@ impl World {
         let name = slice.record_name();
         prop_assert!(!self.slices.contains_key(&name), "{} is recorded", name);
         for (other, _) in self.slices.values() {
-            let common = other.window.window().common(slice.window.window());
+            let common = other.window.range().intersection(slice.window.range());
             prop_assert_eq!(common, None, "{} overlaps {}", slice.window, other.window);
         }
         let version = self.version();

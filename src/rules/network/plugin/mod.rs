@@ -16,7 +16,7 @@ mod sriov;
 mod vlan;
 
 use crate::{
-    network::{HardwareAddress, wire::family},
+    network::{HardwareAddress, link::family},
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{MACVLAN_CONF, network},

@@ -177,7 +177,7 @@ fn check_apart(
 }
 
 fn holds(outer: Subnet, inner: Subnet) -> bool {
-    let (outer, inner) = (outer.window(), inner.window());
+    let (outer, inner) = (outer.range(), inner.range());
     outer.is_ipv4() == inner.is_ipv4()
         && outer.first() <= inner.first()
         && inner.last() <= outer.last()

@@ -1,7 +1,7 @@
 //! route-override.
 
 use crate::{
-    network::{Subnet, json::Kind},
+    network::{Subnet, json::ValueKind},
     rules::Report,
 };
 
@@ -54,7 +54,7 @@ fn check_args(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return;
     };
     let cni = args.value("cni").map(|cni| cni.node.kind());
-    if cni != Some(Kind::Object) {
+    if cni != Some(ValueKind::Object) {
         report.add(
             plugin.place("args"),
             "route-override crashes on \"args\" without an object \"cni\"",

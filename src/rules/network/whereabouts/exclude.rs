@@ -76,7 +76,7 @@ fn outside(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 let Ok(excluded) = exclude.parsed else {
                     continue;
                 };
-                if subnet.window().common(excluded).is_none() {
+                if subnet.range().intersection(excluded).is_none() {
                     report.add(
                         exclude.value.place(),
                         format!(

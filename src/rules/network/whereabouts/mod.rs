@@ -16,7 +16,7 @@ pub mod unknown_key;
 use std::net::IpAddr;
 
 use crate::{
-    network::{Range, Subnet, Window, address::parse_address, range::RangeError},
+    network::{AddressRange, BoundedSubnet, Subnet, address::parse_address, range::RangeError},
     rules::NetworkSubject,
 };
 
@@ -30,14 +30,14 @@ struct RangeText<'s, 'a> {
     fields: Fields<'s, 'a>,
     value: Value<'s, 'a>,
     text: String,
-    parsed: Result<Range, RangeError>,
+    parsed: Result<BoundedSubnet, RangeError>,
 }
 
 /// One entry of `exclude`.
 struct Exclude<'s, 'a> {
     value: Value<'s, 'a>,
     text: String,
-    parsed: Result<Window, RangeError>,
+    parsed: Result<AddressRange, RangeError>,
 }
 
 /// What a bound comes to.
@@ -58,7 +58,7 @@ fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeText<'s, 'a>> {
     let read = |fields: Fields<'s, 'a>| {
         let text = fields.text("range")?.into_owned();
         let value = fields.value("range")?;
-        let parsed = Range::parse(&text);
+        let parsed = BoundedSubnet::parse(&text);
         Some(RangeText {
             fields,
             value,
@@ -81,14 +81,14 @@ impl<'s, 'a> RangeText<'s, 'a> {
         };
         match parse_address(&text) {
             Err(_) => Bound::Unparsable,
-            Ok(address) if subnet.window().contains(address) => Bound::Inside(address),
+            Ok(address) if subnet.range().contains(address) => Bound::Inside(address),
             Ok(_) => Bound::Outside,
         }
     }
 
     /// First and last address by the dash or by the bounds, those that count.
     fn bounds(&self) -> [Option<IpAddr>; 2] {
-        if let Ok(Range {
+        if let Ok(BoundedSubnet {
             bounds: Some((first, last)),
             ..
         }) = self.parsed
@@ -103,13 +103,13 @@ impl<'s, 'a> RangeText<'s, 'a> {
 
     /// The addresses that Whereabouts gives, excludes apart: never the subnet's first and last. As
     /// there, a start that is none of them is ignored, as is an end before the start.
-    fn window(&self) -> Option<Window> {
+    fn window(&self) -> Option<AddressRange> {
         let hosts = self.subnet()?.hosts()?;
         let [first, last] = self.bounds();
         let first = first.filter(|first| hosts.contains(*first));
-        let rest = Window::new(first.unwrap_or(hosts.first()), hosts.last())?;
+        let rest = AddressRange::new(first.unwrap_or(hosts.first()), hosts.last())?;
         let last = last.filter(|last| rest.contains(*last));
-        Window::new(rest.first(), last.unwrap_or(rest.last()))
+        AddressRange::new(rest.first(), last.unwrap_or(rest.last()))
     }
 
     /// Whether the bounds are the wrong way round.
@@ -117,7 +117,7 @@ impl<'s, 'a> RangeText<'s, 'a> {
         let [Some(first), Some(last)] = self.bounds() else {
             return false;
         };
-        Window::new(first, last).is_none()
+        AddressRange::new(first, last).is_none()
     }
 
     fn excludes(&self) -> Vec<Exclude<'s, 'a>> {
@@ -136,12 +136,12 @@ impl<'s, 'a> RangeText<'s, 'a> {
 }
 
 /// A subnet, host bits and all, or an address alone.
-fn excluded(text: &str) -> Result<Window, RangeError> {
+fn excluded(text: &str) -> Result<AddressRange, RangeError> {
     match Subnet::parse(text) {
-        Ok(subnet) => Ok(subnet.window()),
+        Ok(subnet) => Ok(subnet.range()),
         Err(RangeError::NoPrefix) => {
             let address = parse_address(text)?;
-            Window::new(address, address).ok_or(RangeError::NoPrefix)
+            AddressRange::new(address, address).ok_or(RangeError::NoPrefix)
         }
         Err(error) => Err(error),
     }

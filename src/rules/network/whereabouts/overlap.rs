@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashSet};
 
 use crate::{
-    network::Window,
+    network::AddressRange,
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{MACVLAN_CONF, network},
@@ -44,7 +44,7 @@ fn check_pools(
             continue;
         };
         // The address has the prefix of each range, and IPv4 takes it once for each prefix.
-        let pool = (!sliced).then(|| subnet.window().first());
+        let pool = (!sliced).then(|| subnet.range().first());
         if pools.insert((pool, subnet.prefix)) {
             continue;
         }
@@ -73,12 +73,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         let read = |range| Some((RangeText::window(range)?, range));
-        let mut windows: Vec<(Window, &RangeText<'_, '_>)> =
+        let mut windows: Vec<(AddressRange, &RangeText<'_, '_>)> =
             ranges.iter().filter_map(read).collect();
         windows.sort_by_key(|(window, _)| (window.sort_key(), Reverse(window.count())));
-        let mut farthest: Option<Window> = None;
+        let mut farthest: Option<AddressRange> = None;
         for (window, range) in windows {
-            if let Some(common) = farthest.and_then(|before| before.common(window)) {
+            if let Some(common) = farthest.and_then(|before| before.intersection(window)) {
                 report.add_lesser(
                     Levels::MISLEADS,
                     range.value.place(),

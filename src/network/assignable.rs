@@ -13,7 +13,7 @@ use super::{
 
 /// Addresses one behind the other, of one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Interval {
+pub struct AddressInterval {
     /// The first.
     pub first: IpAddr,
     /// The last, which is not below the first.
@@ -22,25 +22,25 @@ pub struct Interval {
 
 /// Addresses that a network gives out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Supply {
+pub struct AssignableRange {
     /// The addresses.
-    pub interval: Interval,
+    pub interval: AddressInterval,
     /// The index of the plugin whose IPAM gives them.
     pub plugin: usize,
     /// What they come from.
-    pub from: SupplyFrom,
+    pub source: AssignableSource,
 }
 
 /// What addresses come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SupplyFrom {
+pub enum AssignableSource {
     /// One of Whereabouts's ranges.
     Range {
         /// Its index in [`WhereaboutsIpam::ranges`].
         index: usize,
         /// The subnet, by which Whereabouts names the pool; `None` if each node draws from a slice
         /// of its own.
-        pool: Option<Interval>,
+        pool: Option<AddressInterval>,
     },
     /// A configured address.
     Configured {
@@ -49,12 +49,12 @@ pub enum SupplyFrom {
     },
 }
 
-impl Interval {
+impl AddressInterval {
     /// The addresses of a CIDR; of a plain address that one.
-    pub fn of_cidr(text: &str) -> Option<Self> {
+    pub fn from_cidr(text: &str) -> Option<Self> {
         let request = AddressRequest::parse(text).ok()?;
         let Some(prefix) = request.prefix else {
-            return Some(Self::one(request.address));
+            return Some(Self::single(request.address));
         };
         let first = request.network()?;
         let host = u32::from(width(first) - prefix);
@@ -66,7 +66,7 @@ impl Interval {
     }
 
     /// One address.
-    pub fn one(address: IpAddr) -> Self {
+    pub fn single(address: IpAddr) -> Self {
         Self {
             first: address,
             last: address,
@@ -74,20 +74,20 @@ impl Interval {
     }
 
     /// The addresses that both have.
-    pub fn overlap(self, other: Self) -> Option<Self> {
+    pub fn intersection(self, other: Self) -> Option<Self> {
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));
         // Every IPv4 address is below every IPv6 one: of two families nothing is left.
         (first <= last).then_some(Self { first, last })
     }
 
     /// Whether the address lies in it.
-    pub fn holds(self, address: IpAddr) -> bool {
+    pub fn contains(self, address: IpAddr) -> bool {
         self.first <= address && address <= self.last
     }
 
     /// Without the first and the last address, which Whereabouts never gives; `None` if nothing
     /// is left.
-    fn inner(self) -> Option<Self> {
+    fn without_ends(self) -> Option<Self> {
         let [first, last] = [
             bits(self.first).checked_add(1)?,
             bits(self.last).checked_sub(1)?,
@@ -99,8 +99,8 @@ impl Interval {
     }
 
     /// What is left of it between these holes.
-    fn without(self, holes: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut holes: Vec<Self> = holes.filter_map(|hole| self.overlap(hole)).collect();
+    fn subtract(self, holes: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut holes: Vec<Self> = holes.filter_map(|hole| self.intersection(hole)).collect();
         holes.sort_unstable();
         let mut left = Vec::new();
         // The first address not yet dealt with; `None` behind the last.
@@ -125,7 +125,7 @@ impl Interval {
     }
 }
 
-impl std::fmt::Display for Interval {
+impl std::fmt::Display for AddressInterval {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.first == self.last {
             return self.first.fmt(f);
@@ -135,39 +135,43 @@ impl std::fmt::Display for Interval {
 }
 
 /// Everything that a configuration gives out, in the order in which it is written.
-pub fn of(config: &NetworkConfig) -> Vec<Supply> {
+pub fn assignable_ranges(config: &NetworkConfig) -> Vec<AssignableRange> {
     let mut supplies = Vec::new();
     for (plugin, part) in config.plugins.iter().enumerate() {
         match &part.ipam {
             Some(Ipam::Whereabouts(ipam)) => {
                 for (index, range) in ipam.ranges.iter().enumerate() {
-                    let Some((subnet, given)) = given(ipam, range) else {
+                    let Some((subnet, given)) = whereabouts_ranges(ipam, range) else {
                         continue;
                     };
                     let pool = ipam.node_slice_size.is_none().then_some(subnet);
-                    let from = SupplyFrom::Range { index, pool };
-                    supplies.extend(given.into_iter().map(|interval| Supply {
+                    let from = AssignableSource::Range { index, pool };
+                    supplies.extend(given.into_iter().map(|interval| AssignableRange {
                         interval,
                         plugin,
-                        from,
+                        source: from,
                     }));
                 }
-                configured(&ipam.addresses, plugin, &mut supplies);
+                push_configured(&ipam.addresses, plugin, &mut supplies);
             }
-            Some(Ipam::Static(ipam)) => configured(&ipam.addresses, plugin, &mut supplies),
+            Some(Ipam::Static(ipam)) => push_configured(&ipam.addresses, plugin, &mut supplies),
             _ => {}
         }
     }
     supplies
 }
 
-fn configured(addresses: &[ConfiguredAddress], plugin: usize, supplies: &mut Vec<Supply>) {
+fn push_configured(
+    addresses: &[ConfiguredAddress],
+    plugin: usize,
+    supplies: &mut Vec<AssignableRange>,
+) {
     for (index, configured) in addresses.iter().enumerate() {
         if let Ok(request) = AddressRequest::parse(&configured.address) {
-            supplies.push(Supply {
-                interval: Interval::one(request.address),
+            supplies.push(AssignableRange {
+                interval: AddressInterval::single(request.address),
                 plugin,
-                from: SupplyFrom::Configured { index },
+                source: AssignableSource::Configured { index },
             });
         }
     }
@@ -176,33 +180,38 @@ fn configured(addresses: &[ConfiguredAddress], plugin: usize, supplies: &mut Vec
 /// The subnet of a range, and what Whereabouts gives of it: not its first and last address, nothing
 /// outside of start and end, nothing excluded. Where nodes have slices it drops all of that but the
 /// subnet (whereabouts#666).
-fn given(ipam: &WhereaboutsIpam, range: &WhereaboutsRange) -> Option<(Interval, Vec<Interval>)> {
+fn whereabouts_ranges(
+    ipam: &WhereaboutsIpam,
+    range: &WhereaboutsRange,
+) -> Option<(AddressInterval, Vec<AddressInterval>)> {
     let (start, cidr) = match range.range.split_once('-') {
         Some((start, cidr)) => (Some(start.trim()), cidr.trim()),
         None => (None, range.range.trim()),
     };
-    let subnet = Interval::of_cidr(cidr.contains('/').then_some(cidr)?)?;
-    let inner = subnet.inner()?;
+    let subnet = AddressInterval::from_cidr(cidr.contains('/').then_some(cidr)?)?;
+    let inner = subnet.without_ends()?;
     if ipam.node_slice_size.is_some() {
         return Some((subnet, vec![inner]));
     }
     // What lies outside is ignored there.
     let inside = |text: Option<&str>| {
         let address = parse_address(text?.trim()).ok()?;
-        subnet.holds(address).then_some(address)
+        subnet.contains(address).then_some(address)
     };
     let end = start.and(cidr.split('/').next());
     let first = inside(range.range_start.as_deref()).or(inside(start));
     let last = inside(range.range_end.as_deref()).or(inside(end));
-    let bounds = Interval {
+    let bounds = AddressInterval {
         first: first.unwrap_or(inner.first),
         last: last.unwrap_or(inner.last),
     };
     let holes = range
         .exclude
         .iter()
-        .filter_map(|text| Interval::of_cidr(text.trim()));
-    let given = inner.overlap(bounds).map(|inner| inner.without(holes));
+        .filter_map(|text| AddressInterval::from_cidr(text.trim()));
+    let given = inner
+        .intersection(bounds)
+        .map(|inner| inner.subtract(holes));
     Some((subnet, given.unwrap_or_default()))
 }
 
@@ -227,7 +236,7 @@ mod tests {
 
     fn supplies(ipam: &str) -> Vec<String> {
         let config = NetworkConfig::parse(&format!(r#"{{"type":"macvlan","ipam":{ipam}}}"#));
-        let supplies = of(&config.unwrap_or_else(|e| panic!("{e}")));
+        let supplies = assignable_ranges(&config.unwrap_or_else(|e| panic!("{e}")));
         supplies.iter().map(|s| s.interval.to_string()).collect()
     }
 

@@ -1,8 +1,8 @@
-//! The wire that a plugin's interface is on, as far as its configuration says.
+//! The link that a plugin's interface is on, as far as its configuration names it.
 
-use super::json::{Member, find};
+use super::json::{JsonMember, find};
 
-/// The plugin that a binary is: some are installed under several names.
+/// Returns the canonical name of a plugin: some binaries are installed under several names.
 pub fn family(kind: &str) -> &str {
     match kind {
         "cnv-bridge" => "bridge",
@@ -12,20 +12,20 @@ pub fn family(kind: &str) -> &str {
     }
 }
 
-/// The interface on which macvlan and ipvlan make theirs.
+/// The parent interface of macvlan and ipvlan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {
-    /// Its name; empty for the interface of the default route.
+    /// The name; empty for the interface of the default route.
     pub master: Box<str>,
-    /// Whether it is one of the pod's own.
+    /// True if it is an interface of the pod itself (`linkInContainer`).
     pub in_container: bool,
-    /// Whether it is to carry one macvlan only (`passthru`).
+    /// True if it supports a single macvlan interface only (mode `passthru`).
     pub exclusive: bool,
 }
 
 impl Parent {
-    /// Reads the options of macvlan and ipvlan; other plugins have no parent.
-    pub(super) fn read(kind: &str, members: &[Member<'_>]) -> Option<Self> {
+    /// Reads the options of macvlan and ipvlan; other plugins have no parent interface.
+    pub(super) fn read(kind: &str, members: &[JsonMember<'_>]) -> Option<Self> {
         if !matches!(kind, "macvlan" | "ipvlan") {
             return None;
         }
@@ -38,7 +38,7 @@ impl Parent {
         })
     }
 
-    /// Its name, for messages.
+    /// Returns its name, for messages.
     pub fn described(&self) -> &str {
         match &*self.master {
             "" => DEFAULT_ROUTE,
@@ -49,8 +49,9 @@ impl Parent {
 
 const DEFAULT_ROUTE: &str = "the interface of the default route";
 
-/// The wire in words: of two plugins with the same words nothing shows that they are on different ones.
-pub(super) fn wire(kind: &str, members: &[Member<'_>]) -> Box<str> {
+/// Returns a text that describes the link. Plugins with equal texts may still be on different
+/// links.
+pub(super) fn link(kind: &str, members: &[JsonMember<'_>]) -> Box<str> {
     let kind = family(kind);
     let [master, bridge, device] = ["master", "bridge", "device"].map(|key| word(members, key));
     let wire = match (master, bridge, device, kind) {
@@ -67,8 +68,8 @@ pub(super) fn wire(kind: &str, members: &[Member<'_>]) -> Box<str> {
     }
 }
 
-/// The VLAN that the plugin puts its interface into; macvlan and ipvlan have no such option.
-fn vlan(kind: &str, members: &[Member<'_>]) -> Option<i64> {
+/// Returns the VLAN of the plugin's interface; macvlan and ipvlan have no such option.
+fn vlan(kind: &str, members: &[JsonMember<'_>]) -> Option<i64> {
     let keys: &[&str] = match kind {
         "macvlan" | "ipvlan" => &[],
         _ => &["vlan", "vlanId"],
@@ -79,7 +80,7 @@ fn vlan(kind: &str, members: &[Member<'_>]) -> Option<i64> {
     found.next().filter(|vlan| *vlan != 0)
 }
 
-fn word(members: &[Member<'_>], key: &str) -> Option<Box<str>> {
+fn word(members: &[JsonMember<'_>], key: &str) -> Option<Box<str>> {
     let text = find(members, key)?.value.string()?;
     (!text.is_empty()).then(|| text.into())
 }
@@ -87,13 +88,13 @@ fn word(members: &[Member<'_>], key: &str) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::json::Node;
+    use crate::network::json::JsonNode;
 
     #[test]
     fn a_vlan_counts_where_the_plugin_has_one() {
         let of = |kind: &str, text: &str| {
-            let members = Node::document(text).ok().and_then(Node::members);
-            wire(kind, &members.unwrap_or_default()).into_string()
+            let members = JsonNode::document(text).ok().and_then(JsonNode::members);
+            link(kind, &members.unwrap_or_default()).into_string()
         };
         for (kind, text, expected) in [
             ("macvlan", r#"{"master": "eth0", "vlan": 100}"#, "eth0"),

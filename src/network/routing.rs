@@ -1,7 +1,8 @@
-//! Which gateways an interface reaches, and which routes Linux takes, in the order in which plugins
-//! put addresses and routes there.
+//! Simulates which routes Linux accepts on an interface, and which gateways the interface reaches,
+//! as plugins add addresses and routes one after the other.
 //!
-//! All of it was seen by running the plugins on Linux 6 (`tests/fixtures/cases/plugins.json`).
+//! The behavior was observed by running the plugins on Linux 6
+//! (`tests/fixtures/cases/plugins.json`).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -9,19 +10,19 @@ use thiserror::Error;
 
 use super::range::Subnet;
 
-/// `RT_SCOPE_LINK`: a route of this scope or a narrower one says that its destination is on the wire.
+/// `RT_SCOPE_LINK`: the destination of a route of this scope, or a narrower one, is on-link.
 pub const SCOPE_LINK: u8 = 253;
-/// `RT_SCOPE_NOWHERE`: Linux takes no route of this scope.
+/// `RT_SCOPE_NOWHERE`: Linux rejects routes of this scope.
 const SCOPE_NOWHERE: u8 = 255;
-/// `RT_TABLE_MAIN`, which is also meant by 0.
+/// `RT_TABLE_MAIN`; 0 means this table, too.
 const TABLE_MAIN: i64 = 254;
 
 /// An address of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceAddress {
-    /// The address with its subnet; where it is not known which of the subnet's, any of them.
+    /// The address with its prefix length; if it is not `exact`, any address of the subnet.
     pub subnet: Subnet,
-    /// Whether the address itself is known.
+    /// True if the address itself is known, not only its subnet.
     pub exact: bool,
 }
 
@@ -32,7 +33,7 @@ pub struct Route {
     pub dst: Subnet,
     /// The gateway, if it has one.
     pub gateway: Option<IpAddr>,
-    /// The scope; only IPv4 has them.
+    /// The scope; only IPv4 routes have one.
     pub scope: u8,
     /// The table.
     pub table: i64,
@@ -40,9 +41,9 @@ pub struct Route {
     pub priority: i64,
 }
 
-/// The reason for which Linux refuses a route.
+/// The reason why Linux rejects a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refused {
+pub enum RouteError {
     /// No subnet of the interface and no earlier route without a gateway covers the gateway.
     #[error("the interface does not reach it")]
     Unreachable,
@@ -51,7 +52,7 @@ pub enum Refused {
     Broadcast,
     /// The gateway is the interface's own IPv6 address.
     #[error("it is the interface's own address")]
-    Own,
+    OwnAddress,
     /// The gateway is `::`, or a multicast address of IPv6.
     #[error("it is not the address of a router")]
     NotARouter,
@@ -61,39 +62,41 @@ pub enum Refused {
     /// A link-scope route has a gateway.
     #[error("a route with scope 253 or 254 cannot have a gateway")]
     LinkScope,
-    /// Scope 255.
+    /// The scope is 255.
     #[error("Linux takes no route with scope 255")]
-    Nowhere,
-    /// An IPv4 destination has bits behind its prefix.
+    NowhereScope,
+    /// An IPv4 destination has host bits.
     #[error("the destination has host bits")]
     HostBits,
-    /// The same route was added before.
+    /// An identical route was added before.
     #[error("the same route was added before")]
-    Repeated,
+    Duplicate,
 }
 
-impl Refused {
-    /// Whether it is the gateway that is wrong.
-    pub fn is_of_gateway(self) -> bool {
+impl RouteError {
+    /// Returns true if the gateway is the cause.
+    pub fn concerns_gateway(self) -> bool {
         match self {
-            Self::Unreachable | Self::Broadcast | Self::Own | Self::NotARouter | Self::Family => {
-                true
-            }
-            Self::LinkScope | Self::Nowhere | Self::HostBits | Self::Repeated => false,
+            Self::Unreachable
+            | Self::Broadcast
+            | Self::OwnAddress
+            | Self::NotARouter
+            | Self::Family => true,
+            Self::LinkScope | Self::NowhereScope | Self::HostBits | Self::Duplicate => false,
         }
     }
 }
 
 /// The addresses and routes of one interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reach {
+pub struct InterfaceRouting {
     addresses: Vec<InterfaceAddress>,
     routes: Vec<Route>,
 }
 
 impl Route {
-    /// A default route by this gateway, as Multus adds it.
-    pub fn default_by(gateway: IpAddr) -> Self {
+    /// Creates the default route through this gateway that Multus adds.
+    pub fn default_via(gateway: IpAddr) -> Self {
         Self {
             dst: Subnet {
                 address: if gateway.is_ipv4() {
@@ -110,7 +113,7 @@ impl Route {
         }
     }
 
-    /// The gateway that counts: `0.0.0.0` is none.
+    /// Returns the gateway; `0.0.0.0` counts as absent.
     fn effective_gateway(&self) -> Option<IpAddr> {
         self.gateway
             .filter(|gateway| !(gateway.is_ipv4() && gateway.is_unspecified()))
@@ -124,15 +127,15 @@ impl Route {
         }
     }
 
-    /// Whether Linux looks into the other route's table for this one's gateway: its own and the main
-    /// table.
+    /// Returns true if Linux searches the other route's table for this route's gateway: it searches
+    /// the route's own table and the main table.
     fn looks_into(&self, other: &Self) -> bool {
         other.table() == self.table() || other.table() == TABLE_MAIN
     }
 
     fn is_same(&self, other: &Self) -> bool {
         let key = |route: &Self| {
-            let window = route.dst.window();
+            let window = route.dst.range();
             let scope = if window.is_ipv4() { route.scope } else { 0 };
             let gateway = route.effective_gateway();
             (
@@ -148,8 +151,8 @@ impl Route {
     }
 }
 
-impl Reach {
-    /// An interface with these addresses and no routes but their own.
+impl InterfaceRouting {
+    /// Creates an interface with these addresses and no routes except those to their subnets.
     pub fn of(addresses: impl IntoIterator<Item = InterfaceAddress>) -> Self {
         Self {
             addresses: addresses.into_iter().collect(),
@@ -157,12 +160,12 @@ impl Reach {
         }
     }
 
-    /// The addresses.
+    /// Returns the addresses.
     pub fn addresses(&self) -> &[InterfaceAddress] {
         &self.addresses
     }
 
-    /// The same routes on an interface with other addresses.
+    /// Replaces the addresses and keeps the routes.
     #[must_use]
     pub fn with_addresses(self, addresses: impl IntoIterator<Item = InterfaceAddress>) -> Self {
         Self {
@@ -174,48 +177,49 @@ impl Reach {
     /// Adds a route.
     ///
     /// # Errors
-    /// The reason for which Linux refuses it; then nothing is added.
-    pub fn add(&mut self, route: Route) -> Result<(), Refused> {
+    /// Returns the reason why Linux rejects the route, which is then not added.
+    pub fn add(&mut self, route: Route) -> Result<(), RouteError> {
         self.check(&route)?;
         if self.routes.iter().any(|known| known.is_same(&route)) {
-            return Err(Refused::Repeated);
+            return Err(RouteError::Duplicate);
         }
         self.routes.push(route);
         Ok(())
     }
 
-    /// Checks a route without adding it; whether it was added before is not looked at.
+    /// Checks a route without adding it. It does not check for duplicates.
     ///
     /// # Errors
-    /// The reason for which Linux refuses it.
-    pub fn check(&self, route: &Route) -> Result<(), Refused> {
+    /// Returns the reason why Linux rejects the route.
+    pub fn check(&self, route: &Route) -> Result<(), RouteError> {
         let v4 = route.dst.address.is_ipv4();
         if route.gateway.is_some_and(|gateway| gateway.is_ipv4() != v4) {
-            return Err(Refused::Family);
+            return Err(RouteError::Family);
         }
         match route.effective_gateway() {
             Some(IpAddr::V6(gateway)) => self.check_v6(route, gateway),
             Some(gateway) => self.check_v4(route, gateway),
-            None if v4 && route.scope == SCOPE_NOWHERE => Err(Refused::Nowhere),
-            None if v4 && route.dst.has_host_bits() => Err(Refused::HostBits),
+            None if v4 && route.scope == SCOPE_NOWHERE => Err(RouteError::NowhereScope),
+            None if v4 && route.dst.has_host_bits() => Err(RouteError::HostBits),
             None => Ok(()),
         }
     }
 
-    /// Only what is on the wire counts: the subnets, and routes of link scope without a gateway.
-    fn check_v4(&self, route: &Route, gateway: IpAddr) -> Result<(), Refused> {
+    /// An IPv4 gateway must be on-link: in one of the subnets, or covered by a link-scope route
+    /// without a gateway.
+    fn check_v4(&self, route: &Route, gateway: IpAddr) -> Result<(), RouteError> {
         if route.dst.has_host_bits() {
-            return Err(Refused::HostBits);
+            return Err(RouteError::HostBits);
         }
         if route.scope >= SCOPE_LINK {
-            return Err(Refused::LinkScope);
+            return Err(RouteError::LinkScope);
         }
         let mut near = self.addresses.iter();
-        if let Some(own) = near.find(|own| own.subnet.window().contains(gateway)) {
-            let window = own.subnet.window();
+        if let Some(own) = near.find(|own| own.subnet.range().contains(gateway)) {
+            let window = own.subnet.range();
             let has_broadcast = own.subnet.host_bits() > 1;
             return if has_broadcast && window.last() == gateway {
-                Err(Refused::Broadcast)
+                Err(RouteError::Broadcast)
             } else {
                 Ok(())
             };
@@ -223,25 +227,25 @@ impl Reach {
         let on_wire = |known: &&Route| {
             known.effective_gateway().is_none()
                 && known.scope >= SCOPE_LINK
-                && known.dst.window().contains(gateway)
+                && known.dst.range().contains(gateway)
                 && route.looks_into(known)
         };
         match self.routes.iter().find(on_wire) {
             Some(_) => Ok(()),
-            None => Err(Refused::Unreachable),
+            None => Err(RouteError::Unreachable),
         }
     }
 
-    /// The narrowest route that covers the gateway must not have one itself. A link-local gateway is on
-    /// every wire.
-    fn check_v6(&self, route: &Route, gateway: Ipv6Addr) -> Result<(), Refused> {
+    /// The most specific route that covers an IPv6 gateway must not have a gateway itself. A
+    /// link-local gateway is always reachable.
+    fn check_v6(&self, route: &Route, gateway: Ipv6Addr) -> Result<(), RouteError> {
         let address = IpAddr::V6(gateway);
         if gateway.is_unspecified() || gateway.is_multicast() {
-            return Err(Refused::NotARouter);
+            return Err(RouteError::NotARouter);
         }
         let own = |own: &InterfaceAddress| own.exact && own.subnet.address == address;
         if self.addresses.iter().any(own) {
-            return Err(Refused::Own);
+            return Err(RouteError::OwnAddress);
         }
         if gateway.is_unicast_link_local() {
             return Ok(());
@@ -251,10 +255,10 @@ impl Reach {
         let far = far.map(|known| (known.dst, known.gateway.is_none()));
         let covers = near
             .chain(far)
-            .filter(|(subnet, _)| subnet.window().contains(address));
+            .filter(|(subnet, _)| subnet.range().contains(address));
         match covers.max_by_key(|(subnet, is_near)| (subnet.prefix, *is_near)) {
             Some((_, true)) => Ok(()),
-            _ => Err(Refused::Unreachable),
+            _ => Err(RouteError::Unreachable),
         }
     }
 }
@@ -267,12 +271,12 @@ mod tests {
         Subnet::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn reach(addresses: &[&str]) -> Reach {
+    fn reach(addresses: &[&str]) -> InterfaceRouting {
         let address = |text: &&str| InterfaceAddress {
             subnet: subnet(text),
             exact: true,
         };
-        Reach::of(addresses.iter().map(address))
+        InterfaceRouting::of(addresses.iter().map(address))
     }
 
     fn to(dst: &str, gateway: &str) -> Route {
@@ -293,8 +297,8 @@ mod tests {
         }
     }
 
-    /// What becomes of the last of these routes; those before it are taken.
-    fn last(addresses: &[&str], routes: &[Route]) -> Result<(), Refused> {
+    /// Returns the result of adding the last of these routes; the others must be accepted.
+    fn last(addresses: &[&str], routes: &[Route]) -> Result<(), RouteError> {
         let mut reach = reach(addresses);
         let [before @ .., last] = routes else {
             return Ok(());
@@ -312,15 +316,15 @@ mod tests {
             assert_eq!(by(taken), Ok(()), "{taken}");
         }
         for far in ["10.9.9.1", "224.0.0.1", "127.0.0.1"] {
-            assert_eq!(by(far), Err(Refused::Unreachable), "{far}");
+            assert_eq!(by(far), Err(RouteError::Unreachable), "{far}");
         }
-        assert_eq!(by("192.0.2.255"), Err(Refused::Broadcast));
-        assert_eq!(by("2001:db8::1"), Err(Refused::Family));
+        assert_eq!(by("192.0.2.255"), Err(RouteError::Broadcast));
+        assert_eq!(by("2001:db8::1"), Err(RouteError::Family));
         let narrow = |address, gateway| last(&[address], &[to("0.0.0.0/0", gateway)]);
         assert_eq!(narrow("192.0.2.4/31", "192.0.2.5"), Ok(()));
         assert_eq!(
             narrow("192.0.2.5/32", "192.0.2.1"),
-            Err(Refused::Unreachable)
+            Err(RouteError::Unreachable)
         );
     }
 
@@ -330,11 +334,11 @@ mod tests {
         let after = |route| last(&["192.0.2.5/24"], &[route, far]);
         assert_eq!(after(on_link("10.9.9.0/24")), Ok(()));
         assert_eq!(after(on_link("0.0.0.0/0")), Ok(()));
-        assert_eq!(after(to("10.9.9.0/24", "")), Err(Refused::Unreachable));
+        assert_eq!(after(to("10.9.9.0/24", "")), Err(RouteError::Unreachable));
         let tabled = |route, table| Route { table, ..route };
         assert_eq!(
             after(tabled(on_link("10.9.9.0/24"), 100)),
-            Err(Refused::Unreachable)
+            Err(RouteError::Unreachable)
         );
         let both = [tabled(on_link("10.9.9.0/24"), 100), tabled(far, 100)];
         assert_eq!(last(&["192.0.2.5/24"], &both), Ok(()));
@@ -344,7 +348,7 @@ mod tests {
             scope: SCOPE_LINK,
             ..to("10.9.9.0/24", "192.0.2.1")
         };
-        assert_eq!(last(&["192.0.2.5/24"], &[by]), Err(Refused::LinkScope));
+        assert_eq!(last(&["192.0.2.5/24"], &[by]), Err(RouteError::LinkScope));
     }
 
     #[test]
@@ -353,11 +357,11 @@ mod tests {
         for taken in ["2001:db8::1", "2001:db8::", "fe80::1", ""] {
             assert_eq!(by(taken), Ok(()), "{taken}");
         }
-        assert_eq!(by("2001:db8:9::1"), Err(Refused::Unreachable));
-        assert_eq!(by("2001:db8::5"), Err(Refused::Own));
-        assert_eq!(by("::"), Err(Refused::NotARouter));
-        assert_eq!(by("ff02::1"), Err(Refused::NotARouter));
-        assert_eq!(by("192.0.2.1"), Err(Refused::Family));
+        assert_eq!(by("2001:db8:9::1"), Err(RouteError::Unreachable));
+        assert_eq!(by("2001:db8::5"), Err(RouteError::OwnAddress));
+        assert_eq!(by("::"), Err(RouteError::NotARouter));
+        assert_eq!(by("ff02::1"), Err(RouteError::NotARouter));
+        assert_eq!(by("192.0.2.1"), Err(RouteError::Family));
         let none = last(&["192.0.2.5/24"], &[to("::/0", "fe80::1")]);
         assert_eq!(none, Ok(()), "a link-local gateway needs no address");
     }
@@ -369,20 +373,23 @@ mod tests {
         assert_eq!(after("2001:db8::5/64", to("2001:db8:9::/48", "")), Ok(()));
         assert_eq!(after("2001:db8::5/64", to("::/0", "")), Ok(()));
         let shadowed = after("2001:db8::5/32", to("2001:db8:9::/48", "2001:db8::1"));
-        assert_eq!(shadowed, Err(Refused::Unreachable));
+        assert_eq!(shadowed, Err(RouteError::Unreachable));
     }
 
     #[test]
-    fn what_is_no_matter_of_gateways() {
+    fn checks_that_do_not_concern_gateways() {
         let v4 = |route| last(&["192.0.2.5/24"], &[to("10.0.0.0/8", "192.0.2.1"), route]);
-        assert_eq!(v4(to("10.0.0.0/8", "192.0.2.1")), Err(Refused::Repeated));
+        assert_eq!(
+            v4(to("10.0.0.0/8", "192.0.2.1")),
+            Err(RouteError::Duplicate)
+        );
         assert_eq!(v4(to("10.0.0.0/8", "192.0.2.2")), Ok(()));
         let priority = Route {
             priority: 7,
             ..to("10.0.0.0/8", "192.0.2.1")
         };
         assert_eq!(v4(priority), Ok(()));
-        assert_eq!(v4(to("10.0.0.1/8", "192.0.2.2")), Err(Refused::HostBits));
+        assert_eq!(v4(to("10.0.0.1/8", "192.0.2.2")), Err(RouteError::HostBits));
         let v6 = last(
             &["2001:db8::5/64"],
             &[to("2001:db8:8::1/48", "2001:db8::1")],
@@ -392,6 +399,6 @@ mod tests {
             scope: 255,
             ..to("172.16.0.0/12", "")
         };
-        assert_eq!(v4(nowhere), Err(Refused::Nowhere));
+        assert_eq!(v4(nowhere), Err(RouteError::NowhereScope));
     }
 }
