@@ -162,11 +162,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             "architecture::every_folder_is_a_room",
             every_folder_is_a_module,
         ),
-        Trial::test("architecture::rooms_import_only_what_they_may", imports),
+        Trial::test("architecture::modules_import_only_what_they_may", imports),
         Trial::test("architecture::there_are_no_circles", no_cycles),
         Trial::test("architecture::pure_rooms_do_not_touch_the_world", purity),
         Trial::test("architecture::the_picture_is_current", diagram_is_current),
-        Trial::test("architecture::files_say_what_they_are_for", module_docs),
+        Trial::test("architecture::files_have_module_docs", module_docs),
     ]
 }
 

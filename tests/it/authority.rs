@@ -21,7 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("authority::no_attempt_takes_what_another_holds", attempts),
         Trial::test("authority::no_change_takes_what_another_holds", changes),
-        Trial::test("authority::what_is_one_s_own_passes", own),
+        Trial::test("authority::own_addresses_are_allowed", own),
         Trial::test("authority::an_unknown_network_is_looked_up", looked_up),
         Trial::test("authority::kubevirt_s_default_network_passes", launcher),
     ]

@@ -166,10 +166,13 @@ fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
 
 pub(crate) fn tests() -> Vec<Trial> {
     let cases: [(&str, TestFn); 19] = [
-        ("a_waiting_pod_is_given_its_addresses", given),
-        ("asked_again_the_same_is_given_and_nothing_written", again),
+        ("a_pending_pod_gets_its_addresses", given),
+        (
+            "a_repeated_request_gets_the_same_address_without_a_write",
+            again,
+        ),
         ("the_older_resource_is_the_same", older),
-        ("a_pod_that_is_not_known_is_looked_up", unknown),
+        ("an_unknown_pod_is_read_live", unknown),
         (
             "a_binding_without_uid_is_for_the_pod_as_it_is_now",
             without_uid,
@@ -182,18 +185,18 @@ pub(crate) fn tests() -> Vec<Trial> {
         ),
         ("a_pool_that_is_not_ready_refuses", unready),
         (
-            "an_empty_pool_is_looked_through_and_refuses_with_numbers",
+            "an_exhausted_pool_is_searched_and_refuses_with_counts",
             exhausted,
         ),
-        ("a_dry_run_takes_nothing", dry),
+        ("a_dry_run_allocates_nothing", dry),
         ("addresses_that_were_asked_for_are_taken_now", explicit),
-        ("what_a_new_pod_names_is_taken_when_it_is_created", named),
-        ("what_is_held_may_be_brought", brought),
-        ("what_is_not_held_may_not_be_brought", forged),
-        ("other_annotations_may_be_brought_unseen", unrelated),
+        ("a_new_pod_s_named_address_is_allocated_on_creation", named),
+        ("a_binding_may_set_held_addresses", brought),
+        ("a_binding_may_not_set_addresses_that_are_not_held", forged),
+        ("a_binding_may_set_other_annotations", unrelated),
         ("created_in_bind_mode_a_pod_waits", created),
-        ("what_was_missed_is_put_in_late", missed),
-        ("what_is_plugged_in_is_given_addresses", plugged),
+        ("missed_pods_are_backfilled", missed),
+        ("a_hot_plugged_interface_gets_addresses", plugged),
     ];
     cases
         .into_iter()

@@ -30,7 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::test("check::exit_codes", exit_codes),
         Trial::test("check::no_name_steers_a_terminal", steering),
         Trial::test("check::a_profile_goes_before_the_environment", environment),
-        Trial::test("check::an_object_that_stands_twice_is_said_to", duplicates),
+        Trial::test("check::a_duplicate_object_is_reported", duplicates),
         Trial::test("check::whereabouts_settings_are_judged", config_map),
     ];
     snapshots.chain(others).collect()

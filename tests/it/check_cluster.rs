@@ -21,23 +21,23 @@ pub(crate) fn tests() -> Vec<Trial> {
     let test =
         |name: &str, run: fn() -> TestResult| Trial::test(format!("check_cluster::{name}"), run);
     vec![
-        test("a_living_cluster_is_examined", examined),
+        test("a_cluster_is_checked", examined),
         test("other_forms_have_objects_for_places", forms),
         test("a_healthy_cluster_has_no_finding", healthy),
         test("two_pods_with_one_address_are_reported", thief),
-        test("a_namespace_limits_what_is_judged", namespace),
-        test("files_are_judged_in_a_cluster", files),
+        test("a_namespace_limits_the_check", namespace),
+        test("files_are_checked_in_a_cluster", files),
         test("files_take_the_place_of_objects", precedence),
         test("lists_are_read_to_their_end", pages),
-        test("a_lost_place_begins_the_list_anew", lost),
+        test("an_expired_continue_token_restarts_the_list", lost),
         test("a_missing_kind_has_no_objects", missing_kind),
-        test("what_may_not_be_read_is_named", forbidden),
-        test("the_settings_of_the_cluster_count", settings),
+        test("forbidden_kinds_are_named", forbidden),
+        test("the_settings_of_the_cluster_apply", settings),
         test("settings_that_may_not_be_read_are_warned_of", no_settings),
         test("a_pod_that_has_its_node_needs_no_injection", injection),
-        test("multus_setting_decides_about_other_namespaces", multus),
-        test("what_cannot_be_reached_is_named", unreachable),
-        test("a_real_cluster_is_examined", real_cluster).with_ignored_flag(!real),
+        test("multus_s_setting_decides_about_other_namespaces", multus),
+        test("an_unreachable_server_is_named", unreachable),
+        test("a_real_cluster_is_checked", real_cluster).with_ignored_flag(!real),
     ]
 }
 

@@ -17,7 +17,7 @@ const PAGE_ROWS: &[(&str, &str)] = &[
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::test(
-        "parts::the_page_names_the_versions_of_what_is_built",
+        "components::the_page_names_the_built_versions",
         versions,
     )]
 }

@@ -17,11 +17,11 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("crds::deploy_is_current", current),
         Trial::test("crds::schemas_are_structural", structural),
-        Trial::test("crds::what_is_selected_by_is_a_field", selected),
+        Trial::test("crds::selectable_fields_exist", selected),
         Trial::test("crds::examples_fit", examples_fit),
-        Trial::test("crds::what_never_is_right_does_not_fit", wrong_does_not_fit),
-        Trial::test("crds::what_is_immutable_stays", immutable),
-        Trial::test("crds::words_are_the_same", words),
+        Trial::test("crds::invalid_objects_do_not_fit", wrong_does_not_fit),
+        Trial::test("crds::immutable_fields_stay", immutable),
+        Trial::test("crds::messages_are_the_same", words),
         Trial::test("crds::allocations_are_stored_and_read_back", allocations),
     ]
 }

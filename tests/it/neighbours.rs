@@ -32,9 +32,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::test("neighbours::ten_thousand_in_one_range", || {
             compare(|_| "10.0.0.0/8".to_owned(), "10.7.7.0/24", 10)
         }),
-        Trial::test("neighbours::no_text_makes_a_review_dear", dear_texts),
+        Trial::test("neighbours::no_text_makes_a_review_expensive", dear_texts),
         Trial::test(
-            "neighbours::no_annotation_makes_a_review_dear",
+            "neighbours::no_annotation_makes_a_review_expensive",
             dear_annotations,
         ),
         Trial::test(

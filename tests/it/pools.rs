@@ -21,13 +21,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("pools::nothing_lowers_authority", nothing_lowers_authority),
         Trial::test("pools::a_denial_is_confirmed_first", confirmed_first),
-        Trial::test(
-            "pools::a_pool_that_comes_later_is_no_ones_fault",
-            comes_later,
-        ),
+        Trial::test("pools::a_pool_may_be_created_later", comes_later),
         Trial::test("pools::isolation_hides_no_pool", isolation_hides_no_pool),
         Trial::test("pools::carets_are_under_the_value", carets),
-        Trial::test("pools::elsewhere_is_warned_of", elsewhere),
+        Trial::test("pools::a_pool_elsewhere_is_only_warned_about", elsewhere),
     ]
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     let no_kill = !works("kill", &["-l"]);
     vec![
         Trial::test("process::mistakes_name_the_flag", mistakes),
-        Trial::test("process::among_json_log_lines_is_no_other", json_lines),
+        Trial::test("process::every_log_line_is_json", json_lines),
         Trial::test("process::explain_and_certs_work", small_commands),
         Trial::test("process::the_demo_shows_every_kind_of_answer", demo),
         Trial::test(
@@ -38,18 +38,15 @@ pub(crate) fn tests() -> Vec<Trial> {
             printed_line,
         )
         .with_ignored_flag(no_shell),
-        Trial::test("process::changes_in_folder_and_settings_count", live)
+        Trial::test("process::changes_in_folder_and_settings_apply", live)
             .with_ignored_flag(no_shell),
         Trial::test("process::sigterm_drains_and_exits_with_0", sigterm).with_ignored_flag(no_kill),
         Trial::test("process::no_signal_ends_it_undrained", signals)
             .with_ignored_flag(no_kill || no_shell),
         Trial::test("process::a_closed_standard_error_ends_nothing", closed_log)
             .with_ignored_flag(no_shell),
-        Trial::test(
-            "process::older_versions_of_tls_are_refused_as_told",
-            tls_version,
-        )
-        .with_ignored_flag(no_shell),
+        Trial::test("process::configured_tls_versions_are_enforced", tls_version)
+            .with_ignored_flag(no_shell),
         Trial::test("process::unfinished_bodies_stay_within_the_memory", memory)
             .with_ignored_flag(!Path::new("/proc/self/status").exists() || no_shell),
     ]

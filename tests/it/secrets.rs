@@ -28,7 +28,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .stdout(Stdio::null())
         .status()
         .is_err();
-    let test = Trial::test("secrets::logs_hold_none_and_no_forged_line", run);
+    let test = Trial::test("secrets::logs_contain_no_secret_and_no_forged_line", run);
     vec![test.with_ignored_flag(no_curl)]
 }
 

@@ -8,7 +8,10 @@ use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Words},
     catalog::{Catalog, Labels, Mode},
-    network::{Annotation, ConfigState, Network, Position, Selection, selection::meaning::Meaning},
+    network::{
+        Annotation, ConfigState, Network, Position, Selection,
+        selection::normalized::NormalizedAnnotation,
+    },
     rules::{Finding, Level, Policy, Profile},
 };
 
@@ -83,23 +86,23 @@ pub(crate) fn annotation(data: &[u8]) {
     for selection in &annotation.selections {
         assert!(selection.span.start <= selection.span.end && selection.span.end <= length);
     }
-    for fault in &annotation.faults {
+    for fault in &annotation.decode_errors {
         assert!(fault.span.end <= length);
         let _ = Position::of(fault.span.start, text);
     }
-    if !annotation.faults.is_empty() {
+    if !annotation.decode_errors.is_empty() {
         return;
     }
     let printed = annotation.to_string();
     let again = Annotation::parse(&printed);
-    assert_eq!(again.faults, [], "{text:?} printed as {printed:?}");
+    assert_eq!(again.decode_errors, [], "{text:?} printed as {printed:?}");
     let differences = meaning(&annotation).differences(&meaning(&again));
     assert_eq!(differences, [], "{text:?} printed as {printed:?}");
     assert_eq!(again.to_string(), printed, "printing is settled");
 }
 
-fn meaning(annotation: &Annotation<'_>) -> Meaning {
-    Meaning::of(annotation, "db", |s: &Selection<'_>| {
+fn meaning(annotation: &Annotation<'_>) -> NormalizedAnnotation {
+    NormalizedAnnotation::of(annotation, "db", |s: &Selection<'_>| {
         s.interface_name().into_owned()
     })
 }

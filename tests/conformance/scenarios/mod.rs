@@ -77,12 +77,12 @@ const SCENARIOS: &[(&str, ScenarioFn)] = &[
     ("annotations_that_would_be_too_long_are_refused", too_long),
     ("a_pool_that_is_drawn_from_stays_as_it_is", pool_in_use),
     ("a_prefix_length_becomes_that_of_the_range", prefix),
-    ("dual_stack_is_one_of_each_or_nothing", dual_stack),
-    ("a_dry_run_takes_nothing", dry_run),
+    ("dual_stack_is_one_of_each_family_or_nothing", dual_stack),
+    ("a_dry_run_allocates_nothing", dry_run),
     ("a_network_without_ipam_gets_a_mac", mac_only),
-    ("no_way_leads_round_the_allocator", ways_round),
+    ("no_request_bypasses_the_allocator", ways_round),
     (
-        "no_change_leads_round_the_allocator",
+        "no_change_bypasses_the_allocator",
         contention::no_change_leads_round,
     ),
     (
@@ -93,9 +93,9 @@ const SCENARIOS: &[(&str, ScenarioFn)] = &[
         "of_twenty_pods_ten_get_the_ten_addresses",
         contention::twenty_and_ten,
     ),
-    ("forged_annotations_are_taken_off", forged),
+    ("forged_annotations_are_removed", forged),
     ("a_killed_server_forgets_nothing", killed),
-    ("what_the_folder_drops_is_free", dropped),
+    ("an_address_removed_from_the_folder_is_free", dropped),
 ];
 
 /// Every story as a trial.
@@ -107,7 +107,7 @@ pub(crate) fn tests(curl: Option<&Curl>, elsewhere: bool) -> Vec<Trial> {
             Some(curl) => scenario(&curl).map_err(|error| Failed::from(format!("{error:#}"))),
             None => Err("there is no curl".into()),
         };
-        Trial::test(format!("stories::{name}"), run).with_ignored_flag(ignored)
+        Trial::test(format!("scenarios::{name}"), run).with_ignored_flag(ignored)
     };
     SCENARIOS.iter().map(test).collect()
 }

@@ -33,11 +33,11 @@ pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("an_object_is_created_read_watched_and_deleted", life),
         test("the_same_requests_have_the_same_history", history),
-        test("a_finalizer_holds_what_is_deleted", finalizers),
+        test("a_finalizer_delays_deletion", finalizers),
         test("a_delete_is_for_the_version_it_names", preconditions),
         test("a_collection_is_deleted_by_its_labels", collection),
-        test("a_write_that_changes_nothing_is_none", nothing),
-        test("a_manager_takes_back_what_it_applied", applied),
+        test("a_no_op_write_keeps_the_version", nothing),
+        test("a_manager_removes_fields_that_it_applied", applied),
         test("a_patch_merges_lists_by_their_keys", strategic),
     ]
 }

@@ -17,8 +17,8 @@ use crate::api_server::{ApiServer, FaultAction, FaultEffect, FaultRule, Injected
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("a_fault_is_answered_in_its_words", words),
-        test("a_fault_is_for_what_it_names", named),
+        test("a_fault_has_its_status_and_message", words),
+        test("a_fault_applies_to_the_requests_it_names", named),
         test("a_closure_decides_on_faults", closure),
         test("latency_is_before_or_after_the_effect", latency),
         test("a_lost_answer_does_not_undo_the_write", lost),

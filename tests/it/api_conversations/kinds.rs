@@ -19,7 +19,7 @@ use crate::api_server::{ApiServer, ResourceKind};
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("a_namespace_goes_with_what_is_in_it", namespaces),
+        test("a_namespace_is_deleted_with_its_contents", namespaces),
         test("a_kind_is_there_while_it_is_defined", definitions),
         test("the_kinds_of_nadmit_have_their_schemas", schemas),
     ]

@@ -16,7 +16,7 @@ pub(super) fn tests() -> Vec<Trial> {
         test("a_binding_merges_its_annotations", annotations),
         test("bindings_bind_as_the_subresource_does", legacy),
         test("a_binding_is_for_the_pod_it_means", conflicts),
-        test("a_bound_pod_is_given_time", grace),
+        test("a_bound_pod_has_a_grace_period", grace),
         test("an_eviction_deletes", eviction),
         test("pods_are_selected_by_their_node", selected),
     ]

@@ -21,12 +21,12 @@ use crate::api_server::{ApiServer, FaultAction, FaultRule};
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("a_watcher_survives_what_breaks_watches", survives),
-        test("a_streaming_watcher_is_told_of_all", streaming),
+        test("a_watcher_survives_broken_watches", survives),
+        test("a_streaming_watcher_gets_every_object", streaming),
         test("bookmarks_come_in_time", bookmarks),
-        test("what_leaves_a_selection_is_gone", selection),
+        test("an_object_leaving_a_selection_is_deleted", selection),
         test("pages_are_of_one_state", pages),
-        test("a_lagging_watch_tells_later", lag),
+        test("a_lagging_watch_delays_events", lag),
         test("the_watches_of_one_client_break", one_client),
         test("metadata_is_watched_alone", metadata),
     ]

@@ -24,10 +24,10 @@ pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("reviews_are_as_recorded", recorded),
         test("a_patch_of_a_webhook_is_applied", patched),
-        test("a_binding_takes_what_a_webhook_adds", bound),
-        test("a_denial_is_told_in_its_words", denied),
+        test("a_binding_gets_annotations_from_a_webhook", bound),
+        test("a_denial_keeps_its_message", denied),
         test("a_webhook_that_fails_is_passed_over_or_not", failing),
-        test("a_webhook_is_called_for_what_it_matches", matched),
+        test("a_webhook_is_called_for_matching_requests", matched),
     ]
 }
 

@@ -11,7 +11,7 @@ pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("wrong_clocks_of_replicas_change_nothing", wrong_clocks),
         test(
-            "api_servers_whose_clocks_differ_do_not_make_replicas_take_turns",
+            "api_servers_with_different_clocks_do_not_make_replicas_alternate",
             two_times,
         ),
         test("without_a_date_each_has_its_own_clock", no_date),

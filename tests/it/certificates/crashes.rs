@@ -21,10 +21,10 @@ pub(super) fn tests() -> Vec<Trial> {
             "a_replica_may_die_at_any_request_of_a_change_of_cas",
             || each(false),
         ),
-        test("a_request_that_outlives_its_replica_does_no_harm", || {
+        test("a_request_that_outlives_its_replica_is_harmless", || {
             each(true)
         }),
-        test("a_patch_that_comes_late_takes_nothing_back", late_patch),
+        test("a_late_patch_reverts_nothing", late_patch),
     ]
 }
 

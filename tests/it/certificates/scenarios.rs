@@ -12,25 +12,22 @@ use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("an_empty_cluster_gets_all_of_it", bootstrap),
+        test("an_empty_cluster_gets_a_secret_and_ca_bundles", bootstrap),
         test("two_replicas_that_begin_at_once_agree", two_begin),
         test("webhooks_that_come_later_are_found", later_webhooks),
-        test("others_webhooks_and_entries_stay_as_they_are", others),
-        test("what_is_as_it_should_be_is_not_written", quiet),
-        test("what_somebody_wrote_over_is_put_right", written_over),
-        test("a_damaged_secret_never_reaches_a_caller", damage),
+        test("foreign_webhooks_and_entries_stay_as_they_are", others),
+        test("a_current_secret_is_not_written", quiet),
+        test("an_overwritten_ca_bundle_is_restored", written_over),
+        test("a_damaged_secret_is_never_served", damage),
         test("certificates_and_cas_are_renewed_in_their_time", renewal),
         test("a_ca_that_one_webhook_lacks_is_not_used", one_lacks),
+        test("a_foreign_certificate_is_served_and_not_changed", foreign),
         test(
-            "a_certificate_of_somebody_else_is_served_and_not_touched",
-            foreign,
-        ),
-        test(
-            "what_may_not_be_done_is_told_and_the_rest_is_done",
+            "a_forbidden_write_is_reported_and_the_rest_is_done",
             forbidden,
         ),
-        test("an_api_server_that_is_away_takes_nothing_away", away),
-        test("it_ends_when_it_is_told_to", ends),
+        test("an_unreachable_api_server_changes_nothing", away),
+        test("it_ends_on_cancellation", ends),
     ]
 }
 

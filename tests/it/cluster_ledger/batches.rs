@@ -12,20 +12,20 @@ use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("a_batch_takes_as_long_as_one_write", side_by_side),
-        test("what_a_refused_batch_created_is_taken_back", taken_back),
-        test("taking_back_is_tried_again", taken_back_later),
-        test("what_cannot_be_taken_back_is_uncertain", not_taken_back),
-        test("what_may_not_be_taken_back_is_left", left),
-        test("what_another_took_over_is_not_taken_back", taken_over),
+        test("creates_of_a_refused_batch_are_rolled_back", taken_back),
+        test("a_rollback_is_retried", taken_back_later),
+        test("a_failed_rollback_is_uncertain", not_taken_back),
+        test("a_forbidden_rollback_leaves_the_record", left),
+        test("a_record_taken_over_is_not_rolled_back", taken_over),
         test("two_replicas_that_write_the_same_share_it", joined),
-        test("of_two_replicas_one_gets_the_name", race),
+        test("one_of_two_replicas_gets_the_name", race),
         test("updates_follow_when_every_create_succeeded", updates_last),
-        test("what_is_uncertain_is_completed_by_repeating", completed),
+        test("an_uncertain_batch_is_completed_by_a_retry", completed),
         test(
             "a_repeated_batch_that_is_refused_takes_back_the_first",
             repeated,
         ),
-        test("a_dropped_batch_comes_to_its_end", dropped),
+        test("a_dropped_batch_is_completed", dropped),
         test("a_batch_names_a_record_once", twice),
     ]
 }

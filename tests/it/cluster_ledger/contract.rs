@@ -13,9 +13,9 @@ use crate::api_server::{FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
     [
-        both("what_is_created_is_read_back", created),
+        both("a_created_record_is_read_back", created),
         both(
-            "what_exists_is_not_created_and_its_holder_is_told",
+            "an_existing_record_is_not_created_and_its_holder_is_named",
             existing,
         ),
         both("a_name_that_belongs_to_another_space_exists", twins),

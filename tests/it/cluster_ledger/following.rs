@@ -18,21 +18,18 @@ use crate::api_server::{ApiServer, InjectedFailure, StandInSettings};
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test(
-            "a_follower_sees_what_comes_behind_its_list",
-            behind_the_list,
-        ),
+        test("a_follower_sees_events_after_its_list", behind_the_list),
         test("a_watch_that_breaks_is_taken_up_without_a_gap", broken),
         test("a_watch_that_ends_is_taken_up_without_a_gap", ended),
-        test("who_is_too_far_behind_is_told_to_list_anew", too_old),
+        test("a_follower_too_far_behind_has_to_list_again", too_old),
         test(
             "bookmarks_keep_a_quiet_follower_from_falling_behind",
             bookmarks,
         ),
         test("a_follower_waits_for_a_server_that_is_away", away),
         test("a_foreign_object_is_no_event", foreign),
-        test("what_becomes_unreadable_is_listed_anew", spoilt),
-        test("a_late_event_does_not_bring_back_what_was_deleted", late),
+        test("a_record_that_becomes_unreadable_is_listed_again", spoilt),
+        test("a_late_event_does_not_restore_a_deleted_record", late),
     ]
 }
 

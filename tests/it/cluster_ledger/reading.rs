@@ -13,14 +13,14 @@ use crate::api_server::{ApiServer, InjectedFailure, ListFault};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("a_list_is_read_page_by_page", pages),
-        test("a_list_that_was_cut_off_begins_anew", cut_off),
+        test("an_expired_list_is_restarted", cut_off),
         test(
             "a_list_that_is_cut_off_for_ever_is_an_error",
             cut_off_for_ever,
         ),
         test("a_foreign_object_does_not_stop_a_list", foreign),
-        test("a_holder_is_looked_up_live", held_by),
-        test("names_are_looked_up_together", together),
+        test("a_holder_is_read_live", held_by),
+        test("names_are_read_together", together),
         test("a_read_is_tried_again", again),
     ]
 }

@@ -16,29 +16,26 @@ use crate::api_server::{FaultAction, InjectedFailure};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("one_request_a_write", one_request),
-        test("objects_can_be_selected_and_show_who_wrote_them", labelled),
+        test("objects_have_labels_and_a_field_manager", labelled),
         test("a_lost_answer_to_a_create_is_found_again", lost_create),
         test("a_lost_answer_to_an_update_is_found_again", lost_update),
         test("a_lost_answer_to_a_delete_is_found_again", lost_delete),
         test(
-            "another_who_was_faster_is_told_after_a_lost_request",
+            "a_faster_writer_is_reported_after_a_lost_request",
             overtaken,
         ),
-        test("the_servers_wish_to_wait_is_honoured", throttled),
-        test("what_is_broken_for_a_moment_is_tried_again", broken),
-        test("when_patience_ends_it_is_not_known", uncertain),
-        test("what_was_turned_away_is_known", unavailable),
+        test("retry_after_is_honoured", throttled),
+        test("transient_errors_are_retried", broken),
+        test("a_timeout_is_uncertain", uncertain),
+        test("a_throttled_write_has_a_known_outcome", unavailable),
         test(
             "a_refusal_after_silence_proves_nothing",
             refused_after_silence,
         ),
         test("a_missing_rule_is_named", forbidden),
         test("a_missing_definition_is_named", undefined),
-        test("what_the_schema_refuses_is_not_repeated", invalid),
-        test(
-            "a_delete_under_an_old_version_touches_nothing",
-            stale_delete,
-        ),
+        test("a_write_rejected_by_the_schema_is_not_retried", invalid),
+        test("a_delete_of_an_old_version_changes_nothing", stale_delete),
         test("a_record_that_waits_for_finalizers_is_not_gone", finalizers),
         test(
             "an_address_behind_an_unreadable_object_is_taken",

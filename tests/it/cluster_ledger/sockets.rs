@@ -19,7 +19,7 @@ pub(super) fn tests() -> Vec<Trial> {
             real()?.block_on(written())
         }),
         Trial::test(
-            "cluster_ledger::who_does_not_listen_was_told_nothing",
+            "cluster_ledger::an_unreachable_server_has_written_nothing",
             || real()?.block_on(nobody()),
         ),
     ]

@@ -14,8 +14,8 @@ const SEEDS: u64 = 40;
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("nothing_goes_back_and_all_comes_right", many),
-        test("the_same_again_is_the_same", twice),
+        test("nothing_goes_back_and_the_catalog_converges", many),
+        test("the_same_seed_gives_the_same_run", twice),
     ]
 }
 

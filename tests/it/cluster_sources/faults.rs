@@ -18,10 +18,10 @@ const QUALIFIED: &str = "network-attachment-definitions.k8s.cni.cncf.io";
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("a_watch_that_breaks_goes_on_where_it_was", dropped),
-        test("a_place_that_is_lost_begins_a_new_list", compacted),
-        test("an_outage_is_shown_and_makes_nothing_unready", outage),
+        test("an_expired_watch_starts_a_new_list", compacted),
+        test("an_outage_is_reported_without_losing_readiness", outage),
         test(
-            "nothing_is_published_before_all_that_is_necessary_is_known",
+            "nothing_is_published_before_required_kinds_are_synced",
             waits,
         ),
         test(
@@ -32,7 +32,7 @@ pub(super) fn tests() -> Vec<Trial> {
             "a_necessary_kind_that_may_not_be_listed_keeps_it_unready",
             forbidden,
         ),
-        test("a_404_of_somebody_else_is_no_missing_kind", stranger),
+        test("a_404_from_a_proxy_is_not_a_missing_kind", stranger),
         test("a_silent_connection_is_taken_for_dead", silence),
     ]
 }

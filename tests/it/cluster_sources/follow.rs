@@ -14,20 +14,20 @@ use crate::api_server::{ApiServer, StandInSettings};
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("what_is_there_is_known", known),
+        test("existing_objects_are_in_the_catalog", known),
         test("long_lists_are_read_to_their_end", pages),
-        test("what_comes_changes_and_goes_is_followed", followed),
+        test("creations_changes_and_deletions_are_followed", followed),
         test(
             "a_change_is_published_at_once_and_many_are_gathered",
             gathered,
         ),
-        test("what_does_not_matter_is_no_new_catalog", silent),
+        test("irrelevant_changes_publish_no_catalog", silent),
         test("a_kind_that_appears_later_is_picked_up", later),
         test(
             "a_reservation_holds_while_its_pool_serves_its_namespace",
             reserved,
         ),
-        test("errors_in_objects_are_remarks", remarks),
+        test("errors_in_objects_are_diagnostics", remarks),
         test("it_ends_with_its_token", ends),
     ]
 }

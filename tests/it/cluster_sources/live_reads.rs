@@ -15,17 +15,17 @@ const LAG: Duration = Duration::from_secs(5);
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("what_the_watch_does_not_know_yet_is_found", found),
+        test("a_live_read_finds_objects_missing_from_the_watch", found),
         test("a_deletion_seen_live_is_not_undone", not_undone),
         test(
-            "what_was_made_and_deleted_between_is_not_brought_back",
+            "a_pod_created_and_deleted_between_reads_stays_deleted",
             between,
         ),
-        test("a_pod_made_anew_has_its_new_uid", anew),
+        test("a_recreated_pod_has_its_new_uid", anew),
         test("a_watch_that_is_ahead_is_not_set_back", ahead),
-        test("namespaces_pools_and_the_operator_are_looked_up", others),
-        test("users_of_a_network_are_looked_up", users),
-        test("what_the_api_server_does_not_tell_is_an_error", errors),
+        test("namespaces_pools_and_the_operator_are_read_live", others),
+        test("users_of_a_network_are_read_live", users),
+        test("a_failed_live_read_is_an_error", errors),
     ]
 }
 

@@ -31,12 +31,15 @@ const VERBS: [&str; 7] = [
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        Trial::test("deploy::access::is_what_nadmit_does", exact),
-        Trial::test("deploy::access::is_no_more_than_it_says", narrow),
-        Trial::test("deploy::access::is_what_the_page_says", documented),
-        Trial::test("deploy::access::of_users_is_to_reservations", of_users),
+        Trial::test("deploy::access::is_what_nadmit_uses", exact),
+        Trial::test("deploy::access::is_granted_exactly", narrow),
+        Trial::test("deploy::access::is_what_the_page_documents", documented),
         Trial::test(
-            "deploy::access::of_certificates_is_to_what_is_named",
+            "deploy::access::of_users_is_limited_to_reservations",
+            of_users,
+        ),
+        Trial::test(
+            "deploy::access::of_certificates_is_limited_to_named_objects",
             certificates,
         ),
     ]

@@ -18,7 +18,7 @@ pub(super) fn tests() -> Vec<Trial> {
             "deploy::webhooks::some_namespaces_are_left_alone",
             namespaces,
         ),
-        Trial::test("deploy::webhooks::each_says_how_it_fails", failing),
+        Trial::test("deploy::webhooks::each_has_a_failure_policy", failing),
         Trial::test("deploy::webhooks::the_service_is_nadmit_s", service),
     ]
 }

@@ -14,7 +14,7 @@ use crate::api_server::RealServer;
 use crate::support::TestResult;
 
 pub(super) const TESTS: &[NamedTest] = &[
-    ("what_is_recorded_is_what_a_bound_pod_says", bound),
+    ("records_equal_the_annotations_of_bound_pods", bound),
     (
         "a_deleted_pods_address_is_free_after_its_quarantine",
         deleted,

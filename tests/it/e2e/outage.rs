@@ -12,7 +12,7 @@ use crate::support::TestResult;
 
 pub(super) const TESTS: &[NamedTest] = &[
     ("the_api_server_restarts", restarted),
-    ("etcd_stands_still_for_ten_seconds", still),
+    ("etcd_is_paused_for_ten_seconds", still),
 ];
 
 fn restarted() -> TestResult {

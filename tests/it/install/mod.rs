@@ -17,25 +17,25 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         test("webhooks_are_registered_when_replicas_are_ready", installed),
         test("replicas_that_do_not_start_leave_no_webhook", stuck),
-        test("installing_again_keeps_what_was_set", again),
+        test("installing_again_keeps_earlier_options", again),
         test("an_option_is_turned_off_by_false_only", off),
         test("a_rollout_that_fails_is_named_at_once", pulling),
         test("a_namespace_that_is_being_deleted_is_named", terminating),
         test("a_release_of_helm_is_left_to_helm_unless_asked_for", helm),
-        test("isolation_that_somebody_set_stays", isolation),
-        test("isolation_that_cannot_be_read_is_said", unknown_isolation),
-        test("isolation_that_was_read_is_read_anew", refreshed),
+        test("configured_isolation_stays", isolation),
+        test("unknown_isolation_is_reported", unknown_isolation),
+        test("detected_isolation_is_refreshed", refreshed),
         test("a_webhook_that_is_not_reached_is_noticed", unreached),
         test("a_cluster_that_is_too_old_is_not_touched", old),
         test(
             "uninstalling_takes_webhooks_first_and_keeps_records",
             uninstalled,
         ),
-        test("a_purge_names_what_is_lost_and_asks", purged),
-        test("status_says_how_it_is", status),
+        test("a_purge_lists_losses_and_asks_for_confirmation", purged),
+        test("status_reports_the_installation", status),
         test("status_fails_when_nothing_serves", serves_nothing),
-        test("status_says_what_it_knows_within_seconds", silence),
-        test("status_of_nothing_says_so", nothing),
+        test("status_reports_within_seconds", silence),
+        test("status_without_an_installation_says_so", nothing),
     ];
     tests.extend(manifests::tests());
     tests

@@ -13,22 +13,26 @@ use nadmit::{
 use serde_json::{Value, json};
 
 use self::fixture::*;
+use crate::support::TestFn;
 
 pub(crate) fn tests() -> Vec<Trial> {
     let cases: [(&str, TestFn); 13] = [
         ("a_machine_has_one_launcher", second),
         ("the_target_of_a_migration_shares", migrated),
-        ("what_proves_no_migration_shares_nothing", unproven),
+        (
+            "a_launcher_without_a_proven_migration_shares_nothing",
+            unproven,
+        ),
         ("a_migration_has_one_target", twin),
-        ("who_has_nothing_is_in_nobody_s_way", in_the_way),
-        ("who_was_there_a_moment_ago_is_looked_up", recorded),
+        ("a_launcher_without_addresses_blocks_no_other", in_the_way),
+        ("a_recently_seen_launcher_is_read_live", recorded),
         ("a_second_launcher_is_refused_when_it_is_created", created),
         ("of_two_that_are_created_at_once_one_waits", at_once),
-        ("what_a_second_launcher_brings_is_refused", brought),
-        ("a_second_launcher_gets_nothing_late", missed),
-        ("what_is_kept_is_looked_up_before_more_is_given", partly),
-        ("who_was_let_in_stays", plugged),
-        ("who_was_not_let_in_plugs_nothing_in", forged),
+        ("addresses_set_by_a_second_launcher_are_refused", brought),
+        ("a_second_launcher_is_not_backfilled", missed),
+        ("retained_addresses_are_read_live_before_allocating", partly),
+        ("an_admitted_launcher_stays_admitted", plugged),
+        ("a_launcher_that_was_not_admitted_hot_plugs_nothing", forged),
     ];
     cases
         .into_iter()

@@ -17,14 +17,14 @@ pub(super) fn tests(no_curl: bool) -> Vec<Trial> {
     let test =
         |name: &str, run: fn() -> TestResult| Trial::test(format!("operate::cluster::{name}"), run);
     vec![
-        test("it_says_what_a_server_says", as_a_server).with_ignored_flag(no_curl),
+        test("it_prints_the_same_as_a_server", as_a_server).with_ignored_flag(no_curl),
         test("each_question_reads_no_more_than_it_needs", least),
-        test("a_release_is_judged_by_what_is_there_now", released),
-        test("what_came_from_a_reservation_goes_back", given_back),
+        test("a_release_is_decided_on_the_current_state", released),
+        test("a_reserved_address_returns_to_its_reservation", given_back),
         test("a_policy_that_lets_nadmit_alone_write_is_named", kept_out),
-        test("what_may_not_be_read_is_named", forbidden),
-        test("what_is_not_there_is_named", missing),
-        test("why_a_pool_gives_nothing_is_told", not_ready),
+        test("forbidden_kinds_are_named", forbidden),
+        test("a_missing_object_is_named", missing),
+        test("the_reason_for_an_unready_pool_is_printed", not_ready),
         test("slices_are_counted", sliced),
     ]
 }

@@ -24,7 +24,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ),
         Trial::test("operate::allocations_move", scenario::moved),
         Trial::test(
-            "operate::monitoring_names_what_is_exported",
+            "operate::monitoring_names_exported_metrics",
             monitoring::exported,
         ),
     ];
@@ -32,7 +32,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .into_iter()
         .map(|test| test.with_ignored_flag(no_curl));
     let others = [
-        Trial::test("operate::mistakes_say_what_to_do", scenario::mistakes),
+        Trial::test("operate::errors_have_remedies", scenario::mistakes),
         Trial::test("operate::the_page_shows_what_is_printed", page),
         Trial::test(
             "operate::both_forms_of_the_alerts_are_one",

@@ -19,20 +19,23 @@ const NOTICE_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) fn tests() -> Vec<Trial> {
     let tests = [
-        Trial::test("operate::lost::a_copy_of_before_is_refused", older),
-        Trial::test("operate::lost::an_export_is_restored", restored),
-        Trial::test("operate::lost::an_empty_directory_adopts_first", empty),
         Trial::test(
-            "operate::lost::a_deleted_directory_takes_nothing_more",
+            "operate::recovery::an_older_copy_of_the_ledger_is_refused",
+            older,
+        ),
+        Trial::test("operate::recovery::an_export_is_restored", restored),
+        Trial::test("operate::recovery::an_empty_directory_adopts_first", empty),
+        Trial::test(
+            "operate::recovery::a_deleted_directory_acknowledges_no_writes",
             deleted,
         ),
-        Trial::test("operate::lost::release_0_1_0_is_accepted_once", release),
+        Trial::test("operate::recovery::release_0_1_0_is_accepted_once", release),
     ];
     let tests = tests
         .into_iter()
         .map(|test| test.with_ignored_flag(!has_curl()));
     let may_mount = has_curl() && TmpfsMount::is_allowed();
-    let full = Trial::test("operate::lost::a_full_disk_is_told", full);
+    let full = Trial::test("operate::recovery::a_full_disk_is_reported", full);
     let full = full.with_ignored_flag(!may_mount);
     tests.chain([full]).collect()
 }

@@ -28,15 +28,16 @@ const SCENARIOS: u32 = 500;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::test("ownership::the_index_is_as_a_naive_map", || {
+        Trial::test("ownership::the_index_equals_a_naive_map", || {
             let steps = prop::collection::vec(step(), 1..80);
             properties::run(SCENARIOS, steps, |steps| {
                 OwnershipHarness::new().live(&steps)
             })
         }),
-        Trial::test("ownership::what_a_pod_carries_is_never_freed", || {
-            reconciling::run(SCENARIOS)
-        }),
+        Trial::test(
+            "ownership::addresses_carried_by_a_pod_are_never_released",
+            || reconciling::run(SCENARIOS),
+        ),
     ]
 }
 

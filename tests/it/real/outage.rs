@@ -9,7 +9,7 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[("addresses_that_were_missed_are_put_in_late", late)];
+pub(super) const TESTS: &[NamedTest] = &[("missed_addresses_are_backfilled", late)];
 
 const NAMESPACE: &str = "late";
 

@@ -8,32 +8,29 @@ use super::fixture::*;
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test(
-            "what_is_in_use_is_recorded_before_any_replica_gives",
+            "addresses_in_use_are_recorded_before_any_replica_allocates",
             before,
         ),
-        test("a_network_that_joins_a_pool_is_looked_at_first", joins),
+        test("a_network_that_joins_a_pool_is_adopted_first", joins),
         test(
             "a_network_of_the_pool_s_wire_joins_a_pool_that_stays_ready",
             joins_on_the_wire,
         ),
         test(
-            "a_pool_gives_nothing_while_whereabouts_gives_of_it",
+            "a_pool_allocates_nothing_while_whereabouts_uses_it",
             contested,
         ),
         test("a_pool_waits_until_its_pods_can_be_listed", listed),
         test("a_plan_changes_nothing", plan),
         test("a_full_pass_reads_everything_afresh", full),
+        test("an_address_in_use_is_transferred_in_one_write", handed_over),
+        test("a_requested_address_stays_its_holder_s", asked_for),
         test(
-            "what_a_pod_uses_passes_to_it_from_another_s_record_in_one_write",
-            handed_over,
-        ),
-        test("what_a_pod_only_asks_for_stays_another_s", asked_for),
-        test(
-            "a_status_of_a_network_never_asked_for_takes_nothing",
+            "a_status_of_an_unrequested_network_takes_no_address",
             forged,
         ),
         test(
-            "a_status_takes_nothing_that_another_holds",
+            "a_status_takes_no_address_that_another_holds",
             forged_of_another,
         ),
     ]

@@ -43,7 +43,7 @@ pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = TestResult> + 'static,
 {
-    Trial::test(format!("steward::{name}"), move || {
+    Trial::test(format!("reconciler::{name}"), move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)

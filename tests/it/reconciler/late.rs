@@ -8,18 +8,18 @@ use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("a_pod_that_was_bound_past_nadmit_gets_its_addresses", late),
-        test("the_ordinary_way_is_given_its_time", patience),
-        test("what_another_replica_put_in_is_not_written_again", written),
+        test("a_pod_bound_without_review_gets_its_addresses", late),
+        test("a_normal_binding_is_given_time", patience),
+        test("another_replica_s_injection_is_not_repeated", written),
         test(
-            "a_pod_of_a_sliced_pool_gets_them_of_its_node_s_slice",
+            "a_pod_of_a_sliced_pool_gets_addresses_of_its_node_s_slice",
             sliced,
         ),
-        test("a_pod_that_changed_meanwhile_is_judged_anew", changed),
-        test("a_pod_that_can_get_none_is_told_of_once", refused),
-        test("only_the_leader_puts_anything_in", follower),
-        test("a_namespace_that_is_not_labelled_is_left_alone", unlabelled),
-        test("an_empty_slice_goes_with_its_node", idle),
+        test("a_pod_that_changed_meanwhile_is_reevaluated", changed),
+        test("a_pod_that_cannot_get_an_address_is_reported_once", refused),
+        test("only_the_leader_injects", follower),
+        test("a_namespace_without_the_label_is_left_alone", unlabelled),
+        test("an_empty_slice_is_deleted_with_its_node", idle),
     ]
 }
 

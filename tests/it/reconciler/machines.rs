@@ -11,12 +11,24 @@ use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("a_machine_s_mac_stays_until_the_machine_goes", outlives),
-        test("a_mac_of_before_is_parted_from_its_address", parted),
+        test(
+            "a_machine_s_mac_is_retained_until_the_machine_is_deleted",
+            outlives,
+        ),
+        test(
+            "a_mac_of_an_older_release_is_split_from_its_address",
+            parted,
+        ),
         test("a_machine_s_mac_is_adopted_by_itself", adopted),
-        test("a_second_launcher_gets_nothing_late", second),
-        test("the_target_of_a_migration_gets_the_same_late", migrated),
-        test("without_migrations_in_the_cluster_none_shares", no_kind),
+        test("a_second_launcher_is_not_backfilled", second),
+        test(
+            "the_target_of_a_migration_is_backfilled_with_the_same",
+            migrated,
+        ),
+        test(
+            "without_migrations_in_the_cluster_no_launcher_shares",
+            no_kind,
+        ),
     ]
 }
 

@@ -8,38 +8,32 @@ use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("what_a_pod_had_is_free_after_the_quarantine", quarantine),
-        test(
-            "a_pod_that_was_made_anew_meanwhile_keeps_its_address",
-            made_anew,
-        ),
-        test("nothing_is_freed_that_cannot_be_looked_up", forbidden),
+        test("a_pod_s_address_is_free_after_the_quarantine", quarantine),
+        test("a_pod_recreated_meanwhile_keeps_its_address", made_anew),
+        test("nothing_is_released_without_a_live_read", forbidden),
         test("an_evicted_pod_s_address_is_freed", evicted),
-        test("a_pod_that_has_ended_gives_its_address_back", ended),
+        test("a_finished_pod_releases_its_address", ended),
         test(
-            "what_a_pod_had_on_a_silent_node_is_kept_for_a_while",
+            "an_address_on_a_silent_node_is_kept_for_its_quarantine",
             silent,
         ),
-        test("what_moved_on_from_a_silent_node_is_kept_as_long", moved_on),
-        test("a_node_that_comes_back_has_time_to_end_what_is_gone", back),
+        test(
+            "a_pod_moved_from_a_silent_node_keeps_its_address_reserved_there",
+            moved_on,
+        ),
+        test("a_returning_node_has_time_to_end_deleted_pods", back),
         test(
             "a_node_that_is_gone_or_out_of_service_runs_nothing",
             vouched,
         ),
-        test("a_record_for_which_no_pod_comes_is_freed", never_came),
-        test(
-            "a_pod_that_comes_late_keeps_what_its_token_holds",
-            came_late,
-        ),
+        test("a_record_without_a_pod_is_released", never_came),
+        test("a_late_pod_keeps_the_addresses_of_its_token", came_late),
         test("a_token_s_record_gets_the_pod_s_name", named),
-        test("a_replica_s_address_goes_with_its_set", stateful_set),
-        test("who_does_not_lead_frees_nothing", follower),
+        test("a_replica_s_address_is_released_with_its_set", stateful_set),
+        test("a_follower_releases_nothing", follower),
+        test("an_unrecorded_pod_may_run_on_a_silent_node", silent_unnamed),
         test(
-            "a_pod_that_nobody_wrote_down_may_run_on_a_silent_node",
-            silent_unnamed,
-        ),
-        test(
-            "a_pod_that_waits_keeps_what_one_before_it_had_as_others_are_kept_from_it",
+            "a_pending_pod_keeps_its_predecessor_s_address_during_the_quarantine",
             left_behind,
         ),
     ]

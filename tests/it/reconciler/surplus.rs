@@ -9,15 +9,24 @@ use super::fixture::*;
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test(
-            "what_was_for_another_node_goes_when_the_bind_is_seen",
+            "addresses_for_another_node_are_released_after_binding",
             moved,
         ),
-        test("until_it_is_bound_a_pod_may_go_to_either_node", unbound),
-        test("what_is_unplugged_is_let_go_and_then_freed", unplugged),
-        test("what_is_plugged_in_again_meanwhile_stays", plugged_again),
-        test("what_the_pod_before_had_more_is_freed", less_than_before),
+        test("an_unbound_pod_may_go_to_either_node", unbound),
         test(
-            "what_was_for_a_pod_that_was_never_created_is_freed_though_it_has_a_namesake",
+            "an_unplugged_interface_s_address_is_detached_and_then_released",
+            unplugged,
+        ),
+        test(
+            "an_interface_plugged_in_again_keeps_its_address",
+            plugged_again,
+        ),
+        test(
+            "a_predecessor_s_extra_addresses_are_released",
+            less_than_before,
+        ),
+        test(
+            "addresses_of_a_pod_never_created_are_released_despite_a_namesake",
             namesake,
         ),
     ]

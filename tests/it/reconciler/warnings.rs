@@ -7,9 +7,9 @@ use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("two_users_of_one_address_are_told_of", duplicate),
-        test("a_pod_that_has_something_else_is_told_of", drift),
-        test("a_pod_whose_set_lets_it_go_is_no_second_user", orphan),
+        test("two_users_of_one_address_are_reported", duplicate),
+        test("a_pod_with_another_address_is_reported", drift),
+        test("a_pod_orphaned_by_its_set_is_not_a_second_user", orphan),
     ]
 }
 

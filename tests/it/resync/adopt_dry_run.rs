@@ -9,13 +9,13 @@ use super::support::{TestResult, holds, same};
 use crate::api_server::{ApiServer, ListFault, SeedObjects};
 
 pub(super) fn tests() -> Vec<Trial> {
-    let test = |name: &str, run: fn() -> TestResult| Trial::test(format!("rounds::{name}"), run);
+    let test = |name: &str, run: fn() -> TestResult| Trial::test(format!("resync::{name}"), run);
     vec![
-        test("a_dry_run_shows_what_is_in_the_way", hindered),
-        test("with_manifests_it_shows_what_will_be", planned),
-        test("what_is_recorded_and_what_two_have_is_shown", recorded),
-        test("without_a_dry_run_it_refuses_with_words", refuses),
-        test("what_it_may_not_read_is_named", forbidden),
+        test("a_dry_run_shows_blockers", hindered),
+        test("with_manifests_it_shows_the_result", planned),
+        test("records_and_duplicates_are_shown", recorded),
+        test("without_a_dry_run_it_refuses_with_a_message", refuses),
+        test("forbidden_reads_are_named", forbidden),
         test("it_takes_the_settings_of_the_cluster", settings),
     ]
 }

@@ -13,10 +13,13 @@ use crate::api_server::{ApiServer, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("a_notice_is_an_event_of_its_object", event),
-        test("the_same_is_told_once_in_ten_minutes", once),
-        test("who_tells_never_waits", never_waits),
-        test("what_could_not_be_written_may_be_told_again", retried),
+        test("a_notification_becomes_an_event_of_its_object", event),
+        test("the_same_event_is_emitted_once_in_ten_minutes", once),
+        test("emitting_an_event_never_blocks", never_waits),
+        test(
+            "an_event_that_could_not_be_written_may_be_emitted_again",
+            retried,
+        ),
     ]
 }
 

@@ -20,16 +20,19 @@ use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("one_of_two_replicas_leads", one_leads),
-        test("a_crashed_leader_is_followed", crash),
-        test("a_leader_that_ends_is_followed_at_once", shutdown),
+        test("a_crashed_leader_is_replaced", crash),
+        test("a_leader_that_shuts_down_is_replaced_at_once", shutdown),
         test(
             "a_leader_without_an_api_stops_before_another_begins",
             lost_api,
         ),
-        test("answers_that_are_lost_cost_no_lead", lost_answers),
+        test("lost_responses_do_not_lose_leadership", lost_answers),
         test("clocks_may_be_wrong_or_stand_still", wrong_clocks),
-        test("who_else_writes_the_lease_takes_nothing", foreign_writer),
-        test("everything_at_once_never_makes_two_leaders", storm),
+        test(
+            "a_foreign_writer_of_the_lease_takes_nothing",
+            foreign_writer,
+        ),
+        test("all_faults_at_once_never_make_two_leaders", storm),
     ]
 }
 

@@ -18,19 +18,19 @@ use crate::api_server::ApiServer;
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("it_runs_each_night_in_utc", || local(nightly)),
-        test("times_slept_through_are_made_up_once", || local(slept)),
+        test("missed_runs_are_caught_up_once", || local(slept)),
         test("a_clock_set_back_repeats_no_run", || local(set_back)),
-        test("an_invalid_edit_keeps_the_schedule_before_it", || {
+        test("an_invalid_edit_keeps_the_previous_schedule", || {
             local(edits)
         }),
         test("a_new_schedule_begins_with_its_next_time", || {
             local(new_schedule)
         }),
         test("only_the_leader_runs", || local(only_leader)),
-        test("what_a_leader_missed_the_next_makes_up_once", || {
+        test("a_missed_run_is_caught_up_once_by_the_next_leader", || {
             local(handed_over)
         }),
-        test("a_run_ends_with_the_lead_and_is_made_up", || {
+        test("a_run_ends_with_leadership_and_is_caught_up", || {
             local(interrupted)
         }),
         test(

@@ -17,17 +17,20 @@ pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("a_status_is_written_once_and_when_it_changes", on_change),
         test("a_pool_in_use_is_written_every_few_seconds_at_most", busy),
-        test("a_pool_says_why_it_gives_nothing", reasons),
-        test("a_reservation_says_who_has_its_address", reservations),
+        test("a_pool_reports_why_it_allocates_nothing", reasons),
         test(
-            "an_object_that_refuses_its_status_holds_up_no_other",
+            "a_reservation_reports_the_holder_of_its_address",
+            reservations,
+        ),
+        test(
+            "an_object_that_rejects_its_status_blocks_no_other",
             refusing,
         ),
         test("only_the_leader_writes_a_status", leaders),
         test("another_objects_status_is_not_written", recreated),
         test("a_status_that_could_not_be_written_is_written_later", later),
-        test("a_pool_that_fills_up_is_told_once", fills),
-        test("the_next_leader_does_not_tell_it_again", succeeded),
+        test("a_pool_that_fills_up_is_reported_once", fills),
+        test("the_next_leader_does_not_repeat_it", succeeded),
     ]
 }
 

@@ -25,7 +25,7 @@ pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
 where
     F: Future<Output = TestResult> + 'static,
 {
-    Trial::test(format!("rounds::{name}"), move || {
+    Trial::test(format!("resync::{name}"), move || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)

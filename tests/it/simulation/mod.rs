@@ -78,7 +78,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ];
     for (actors, seeds) in found {
         tests.extend(seeds.iter().map(|(seed, what)| {
-            let name = format!("simulation::found::seed_{seed}::{what}");
+            let name = format!("simulation::regressions::seed_{seed}::{what}");
             Trial::test(name, move || run_logged(*seed, actors).map(drop))
         }));
     }

@@ -65,7 +65,7 @@ const CASES: &[KnownCase] = &[
         "192.0.2.6",
     ),
     (
-        "null_elements_keep_what_was_there",
+        "null_elements_keep_earlier_values",
         STATIC,
         r#""ips":["192.0.2.4/29","192.0.2.5/29"],"ips":["192.0.2.3/29"],"ips":[null,null]"#,
         "192.0.2.3 192.0.2.5",
@@ -191,7 +191,7 @@ const CASES: &[KnownCase] = &[
         "02:5e:00:00:00:05",
     ),
     (
-        "host_local_takes_what_is_asked_for",
+        "host_local_assigns_requested_addresses",
         HOST_LOCAL,
         r#""ips":["192.0.2.5"]"#,
         "192.0.2.5",

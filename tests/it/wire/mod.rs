@@ -34,7 +34,7 @@ pub(crate) fn any_annotation(data: &[u8]) {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = known_cases::tests();
     tests.push(Trial::test(
-        "wire::what_is_on_the_wire_is_held_by_the_pod_or_refused",
+        "wire::every_address_on_the_wire_is_held_by_the_pod_or_refused",
         property::holds,
     ));
     tests.extend(of_real("real", Some(PluginRelease::packaged())));
