@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::notices::{Gravity, Notices, ObjectRef};
+use super::event_sink::{Gravity, Notices, ObjectRef};
 use crate::{
     api::call::{Answer, Patience, call},
     clock::Clock,

@@ -8,9 +8,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    carry_out::{carry_out, report},
+    apply::{carry_out, report},
+    folder_pods::SeenPods,
     metrics::Counted,
-    seen::SeenPods,
 };
 use crate::{
     allocation::{

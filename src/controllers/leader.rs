@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::numbers::gauge;
+use super::gauge::gauge;
 use crate::{api::call::Answer, clock::Clock};
 
 /// Which Lease, and how long it holds.

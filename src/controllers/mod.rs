@@ -11,36 +11,36 @@
 //! - [`CertificateKeeper`] keeps the server's certificate in a Secret, and the webhooks' trust in it.
 //! - [`Events`] takes what any of them tells people ([`Notices`]), and makes Events of it.
 
-mod carry_out;
+mod apply;
 mod certificates;
-mod events;
-mod feed;
-mod housekeeper;
+mod event_recorder;
+mod event_sink;
+mod folder_pods;
+mod folder_reconciler;
+mod gauge;
 mod leader;
-mod live;
+mod ledger_sync;
+mod live_reader;
 mod metrics;
-mod notices;
-mod numbers;
 mod pod_writer;
-mod schedule;
-mod seen;
-mod slice_feed;
+mod reconciler;
+mod resync;
+mod slice_sync;
 mod status;
-mod steward;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     certificates::{Called, CertificateKeeper, CertificateOptions, Lives},
-    events::{EventWriter, Events},
-    feed::Feed,
-    housekeeper::Housekeeper,
+    event_recorder::{EventWriter, Events},
+    event_sink::{Gravity, NoNotices, Notices, ObjectRef},
+    folder_reconciler::Housekeeper,
     leader::{Leadership, LeaseOptions},
-    live::{Live, Look},
-    notices::{Gravity, NoNotices, Notices, ObjectRef},
+    ledger_sync::Feed,
+    live_reader::{Live, Look},
     pod_writer::{Annotate, Annotated, ClusterPods, PodWriter},
-    schedule::{Journal, Outcome, Rounds, Run},
-    slice_feed::SliceFeed,
+    reconciler::{Intent, Report, Steward, StewardParts},
+    resync::{Journal, Outcome, Rounds, Run},
+    slice_sync::SliceFeed,
     status::StatusWriter,
-    steward::{Intent, Report, Steward, StewardParts},
 };

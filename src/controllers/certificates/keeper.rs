@@ -13,11 +13,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    callers::{InForce, Trust},
+    ca_bundles::{InForce, Trust},
     contents::{Contents, Held, Served},
-    judge::{Remembered, Situation, Why},
     make::renewed,
     options::CertificateOptions,
+    renewal::{Remembered, Situation, Why},
     requests::{Dated, Requests},
     time::JudgesTime,
 };

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     contents::{Contents, Held, Served},
-    judge::{Plan, Server, Situation, Verdict, Why, judge},
+    renewal::{Plan, Server, Situation, Verdict, Why, judge},
 };
 use crate::pki::{self, Certificate, Issued, Pair, PrivateKey, Signer, later};
 

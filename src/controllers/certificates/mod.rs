@@ -30,17 +30,17 @@
 //! made, for API servers whose clocks differ. Replicas with wrong clocks thus agree; only
 //! behind a proxy that drops the header each has its own.
 
-mod callers;
+mod ca_bundles;
 mod contents;
-mod judge;
 mod keeper;
 mod make;
 mod options;
+mod renewal;
 mod requests;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use self::{
-    callers::Called, judge::Lives, keeper::CertificateKeeper, options::CertificateOptions,
+    ca_bundles::Called, keeper::CertificateKeeper, options::CertificateOptions, renewal::Lives,
 };

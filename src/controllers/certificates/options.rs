@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{callers::Called, judge::Lives};
+use super::{ca_bundles::Called, renewal::Lives};
 
 /// Which Secret, for whom, and how often it is looked at.
 #[derive(Debug, Clone)]

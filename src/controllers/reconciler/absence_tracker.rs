@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Duration, Instant};
 
-use super::{carried::Carried, pods::Pods};
+use super::{observed_addresses::Carried, pod_index::Pods};
 use crate::{
     allocation::{Address, Allocation, Holder, Space, Stored, Version},
     catalog::Catalog,

@@ -5,8 +5,8 @@ use std::{cell::Cell, sync::Arc};
 use tokio::time::{Duration, Instant};
 
 use super::{
-    memory::{Memory, had_uid},
-    pods::{Pods, has_interface},
+    absence_tracker::{Memory, had_uid},
+    pod_index::{Pods, has_interface},
 };
 use crate::{
     allocation::{

@@ -4,7 +4,7 @@ use std::{cell::Cell, sync::Arc};
 
 use tokio::time::{Duration, Instant};
 
-use super::{Inner, State, observed::Observed, pods::Pods};
+use super::{Inner, State, cluster_view::Observed, pod_index::Pods};
 use crate::{
     allocation::{
         Pool, Stored,

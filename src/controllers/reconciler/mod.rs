@@ -12,19 +12,19 @@
 //! - Two leaders at once do no harm: every write names what it rests on.
 //! - Nothing is written in an order that chance decides; time is tokio's and the clock's.
 
-mod carried;
+mod absence_tracker;
+mod backfill;
+mod cluster_view;
 mod compare;
-mod confirm;
-mod idle;
-mod late;
-mod memory;
-mod notes;
-mod observed;
-mod pods;
+mod live_reads;
+mod observed_addresses;
+mod pod_index;
 mod ready;
 mod refresh;
 mod release;
 mod report;
+mod slice_gc;
+mod warnings;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -41,7 +41,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::report::{Intent, Report};
-use self::{carried::Carried, memory::Memory, notes::Note};
+use self::{absence_tracker::Memory, observed_addresses::Carried, warnings::Note};
 use super::{Live, Notices, PodWriter, metrics::Counted};
 use crate::{
     allocation::SharedIndex,
@@ -110,7 +110,7 @@ struct Inner {
 struct State {
     memory: Memory,
     carried: Carried,
-    waiting: late::Waiting,
+    waiting: backfill::Waiting,
     /// What was told of pods that are given nothing, by UID.
     refused: HashMap<Box<str>, String>,
     duplicates: BTreeSet<Note>,

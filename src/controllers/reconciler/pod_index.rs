@@ -86,7 +86,7 @@ pub(super) fn has_interface(pod: &Pod, record: &Allocation, own: bool, default_h
         let Some(text) = text else { return false };
         let annotation = Annotation::parse(text);
         let mut selections = annotation.selections.iter();
-        !annotation.faults.is_empty()
+        !annotation.decode_errors.is_empty()
             || selections.any(|selection| {
                 let name = selection.network_name().unwrap_or_default();
                 // One without a name of its own is called by its place, which changes while the pod

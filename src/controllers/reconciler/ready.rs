@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Inner, State, carried::Carried, compare::Compared, confirm::look_at, report::Report};
+use super::{
+    Inner, State, compare::Compared, live_reads::look_at, observed_addresses::Carried,
+    report::Report,
+};
 use crate::{
     allocation::Pool, catalog::Catalog, controllers::Look, rules::pool::whereabouts_overlaps,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, confirm::look_at, report::Report};
+use super::{Inner, live_reads::look_at, report::Report};
 use crate::{allocation::Holder, catalog::Catalog, controllers::Look, ledger::Store as _};
 
 impl Inner {

@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     Inner, State,
+    absence_tracker::{Key, key},
     compare::Compared,
-    confirm::{is_release, look_at, looks},
-    memory::{Key, key},
+    live_reads::{is_release, look_at, looks},
     report::Report,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     catalog::Catalog,
     controllers::{
         Look,
-        carry_out::{carry_out, report as tell},
+        apply::{carry_out, report as tell},
     },
 };
 

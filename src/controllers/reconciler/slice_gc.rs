@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, confirm::look_at, report::Report};
+use super::{Inner, live_reads::look_at, report::Report};
 use crate::{
     allocation::reconcile::{Idle, IdleSlice, NodeState, idle_slices},
     catalog::{Catalog, Existence},

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Inner, State,
-    carried::{Carried, Reported},
     compare::Compared,
+    observed_addresses::{Carried, Reported},
     report::Report,
 };
 use crate::{

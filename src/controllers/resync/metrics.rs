@@ -15,7 +15,7 @@ use prometheus_client::{
     metrics::counter::ConstCounter,
 };
 
-use crate::controllers::numbers::gauge;
+use crate::controllers::gauge::gauge;
 
 /// How runs end.
 const OUTCOMES: [&str; 3] = ["succeeded", "failed", "interrupted"];

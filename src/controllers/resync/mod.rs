@@ -12,8 +12,8 @@
 //! - A run ends when this replica stops leading; whoever leads next makes up for it.
 //! - An invalid expression changes nothing; it is a log line, a metric and a notice.
 
-mod journal;
-mod told;
+mod history;
+mod metrics;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,9 +25,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::journal::{Journal, Run};
-use self::told::Told;
-use super::notices::{Gravity, Notices, ObjectRef};
+pub use self::history::{Journal, Run};
+use self::metrics::Told;
+use super::event_sink::{Gravity, Notices, ObjectRef};
 use crate::{clock::Clock, rules::schedule::Schedule};
 
 /// How long to sleep at most before the clock is looked at again, as it may be set meanwhile.
@@ -88,7 +88,7 @@ impl Rounds {
 
     /// When it runs next, and how the runs went, as it is at each scrape.
     pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(told::Shown(Arc::clone(&self.told)))
+        Box::new(metrics::Shown(Arc::clone(&self.told)))
     }
 
     /// Calls `compare` whenever it is time, until `cancel`.

@@ -7,9 +7,9 @@
 //! It is applied server-side as the manager `nadmit`: conditions of others stay.
 
 mod condition;
-mod fullness;
 mod objects;
 mod pool;
+mod pressure;
 mod reservation;
 
 use std::{
@@ -28,10 +28,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    fullness::Fullness,
     objects::{Key, Known, Objects, Written},
+    pressure::Fullness,
 };
-use super::notices::{Gravity, Notices};
+use super::event_sink::{Gravity, Notices};
 use crate::{
     allocation::{Layout, SharedIndex, Words},
     api::{AddressPool, AddressReservation},
@@ -199,7 +199,7 @@ impl StatusWriter {
         let pressure = self.fullness.pressure(name);
         let world = (catalog, &*self.index);
         let status = pool::status(name, &known.spec, world, pressure, generation, &before, now)?;
-        let own = [pool::READY, fullness::PRESSURE];
+        let own = [pool::READY, pressure::PRESSURE];
         known.news(serde_json::to_value(status).ok()?, &own)
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     api::call::{Answer, Patience, call},
-    controllers::notices::ObjectRef,
+    controllers::event_sink::ObjectRef,
 };
 
 /// How many objects a page of a list has.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     condition::{Verdict, some_of},
-    fullness::PRESSURE,
+    pressure::PRESSURE,
 };
 use crate::{
     allocation::{Index, Pool, SharedIndex, index::SliceUsage},

@@ -1,16 +1,16 @@
 //! What is written into a Secret is good, is left alone afterwards, and takes from nobody what
 //! callers believe.
 
-mod history;
+mod random_events;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
-    callers::{Called, InForce},
+    ca_bundles::{Called, InForce},
     contents::{Contents, Held},
-    judge::{Lives, Remembered, Situation, Verdict, Why, judge},
     make::renewed,
+    renewal::{Lives, Remembered, Situation, Verdict, Why, judge},
 };
 use crate::pki::{self, Certificate, PrivateKey, later};
 
