@@ -17,7 +17,7 @@ use crate::{
         Address, Holder, Index, Pool, Refusal,
         index::{Ask, Asker, MacWish, Refused},
     },
-    network::selection::LONGEST,
+    network::selection::MAX_ANNOTATIONS_BYTES,
     rules::{
         Finding, Level, PodSubject,
         allocation::{PoolAttachment, asks, can_be_served},
@@ -62,7 +62,7 @@ pub(super) fn decide(
             // What is put in when the pod is bound has to fit, too.
             let wanted = Wanted::new(subject, Kept::default(), &attachments, &given);
             let bytes = size(&pod.metadata.annotations, &wanted);
-            let refused = vec![(bytes > LONGEST).then(|| too_long(bytes))?];
+            let refused = vec![(bytes > MAX_ANNOTATIONS_BYTES).then(|| too_long(bytes))?];
             return Some(refuse(request, subject, &attachments, refused, context));
         }
         Err(refused) => refused,

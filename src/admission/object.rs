@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::network::{annotations, near_miss::meant};
+use crate::network::{annotations, near_miss::intended_key};
 
 /// A Kubernetes object, whatever its kind.
 #[derive(Debug, Default, Deserialize)]
@@ -360,7 +360,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                             found.mirror = true;
                         }
                         _ => {
-                            if meant(&key).is_some() {
+                            if intended_key(&key).is_some() {
                                 found.unread.push(key);
                             }
                             found.size.0 += length(map.next_value()?);

@@ -78,7 +78,7 @@ pub enum WorkloadState {
 
 /// How a pod that is there stands to the interface of a record that it does not carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tie {
+pub enum InterfaceState {
     /// More is not known than that it is there.
     Unknown,
     /// It has the interface, or may yet come to have it.
@@ -98,9 +98,9 @@ pub trait Observer {
     /// The workload behind a holder.
     fn workload(&self, holder: &Holder) -> WorkloadState;
     /// How the pod behind a record, which is there, stands to an address that it does not carry.
-    fn tie(&self, allocation: &Allocation) -> Tie {
+    fn interface_state(&self, allocation: &Allocation) -> InterfaceState {
         let _ = allocation;
-        Tie::Unknown
+        InterfaceState::Unknown
     }
     /// Whether all pods that there are are seen. Then who uses an address has it, whatever is recorded.
     fn sees_all_pods(&self) -> bool {

@@ -49,11 +49,11 @@ impl Supplies {
             let entry = |supply: AssignableRange| Entry {
                 supply,
                 network: Arc::clone(network),
-                reach: supply.interval.last,
+                reach: supply.range.last,
             };
             entries.extend(assignable::assignable_ranges(config).into_iter().map(entry));
         }
-        entries.sort_unstable_by_key(|entry| entry.supply.interval);
+        entries.sort_unstable_by_key(|entry| entry.supply.range);
         let mut reach = None;
         for entry in &mut entries {
             let furthest = reach.map_or(entry.reach, |reach: IpAddr| reach.max(entry.reach));
@@ -85,12 +85,12 @@ impl Supplies {
     ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
         let begun = self
             .entries
-            .partition_point(|entry| entry.supply.interval.first <= interval.last);
+            .partition_point(|entry| entry.supply.range.first <= interval.last);
         self.entries[..begun]
             .iter()
             .rev()
             .take_while(move |entry| entry.reach >= interval.first)
-            .filter(move |entry| entry.supply.interval.last >= interval.first)
+            .filter(move |entry| entry.supply.range.last >= interval.first)
             .map(|entry| (&entry.network, &entry.supply))
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Remar
             let Some(identity) = identity(&object.value) else {
                 continue;
             };
-            let position = object.place.position;
+            let position = object.location.position;
             let (name, before) = *first.entry(identity).or_insert((&file.name, position));
             if (name, before) == (&*file.name, position) {
                 continue;

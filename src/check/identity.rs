@@ -13,7 +13,7 @@ pub(super) fn identity(manifest: &Manifest) -> Option<Identity<'_>> {
         Manifest::Network(m) => ("network", &m.network.namespace, &m.network.name),
         Manifest::Namespace(m) => ("namespace", "", &m.name),
         Manifest::Pod(m) => match &m.name {
-            PodName::Given(name) => ("pod", &m.namespace, name),
+            PodName::Explicit(name) => ("pod", &m.namespace, name),
             PodName::Generated(_) => return None,
         },
         // What ends so is only the beginning of a name (`metadata.generateName`).
@@ -24,7 +24,7 @@ pub(super) fn identity(manifest: &Manifest) -> Option<Identity<'_>> {
         Manifest::Reservation(m) => ("addressreservation", &m.namespace, &m.name),
         Manifest::SlicePool(m) => ("nodeslicepool", &m.namespace, &m.name),
         Manifest::ConfigMap(m) => ("configmap", &m.namespace, &m.name),
-        Manifest::Made(m) => (m.kind, &m.namespace, &m.name),
+        Manifest::GeneratedNetwork(m) => (m.kind, &m.namespace, &m.name),
         // There is but one that counts, "cluster".
         Manifest::Operator(_) => ("network.operator.openshift.io", "", "cluster"),
         Manifest::Configuration(_) => return None,

@@ -8,7 +8,7 @@ use crate::{
         ConfigMapManifest, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest,
         PodName, VirtualMachineManifest, WorkloadManifest,
     },
-    network::{Span, annotations, near_miss::meant},
+    network::{Span, annotations, near_miss::intended_key},
     rules::{
         Finding, Level, Lookup, NetworkSubject, PodSubject, Policy,
         judge::{
@@ -54,14 +54,14 @@ impl World<'_> {
     ) {
         let mut strings = Strings::new(text);
         // Where an object as a whole begins, for what has no place of its own.
-        let whole = span_at(object.place.position, text);
+        let whole = span_at(object.location.position, text);
         let (name, findings): (String, Vec<(Finding, Span)>) = match &object.value {
             Manifest::Network(network) => (
                 name("network", &network.network.namespace, &network.network.name),
                 self.network(network, whole, &mut strings),
             ),
             Manifest::Pod(pod) => {
-                let (PodName::Given(given) | PodName::Generated(given)) = &pod.name;
+                let (PodName::Explicit(given) | PodName::Generated(given)) = &pod.name;
                 let name = name("pod", &pod.namespace, given);
                 (name, self.pod(place, pod, whole, &mut strings))
             }
@@ -94,7 +94,7 @@ impl World<'_> {
                 name("reservation", &found.namespace, &found.name),
                 self.reservation(found, whole, text),
             ),
-            Manifest::Namespace(_) | Manifest::SlicePool(_) | Manifest::Made(_) => return,
+            Manifest::Namespace(_) | Manifest::SlicePool(_) | Manifest::GeneratedNetwork(_) => return,
         };
         out.extend(findings.into_iter().map(|(finding, span)| Remark {
             file: place.0,
@@ -226,7 +226,7 @@ impl World<'_> {
         let loudest = loudest(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
         let mut subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
         subject.has_node = pod.node.is_some();
-        let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+        let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
         subject.name = Some(name);
         let mut findings = judge_pod(&subject, loudest);
         findings.extend(self.rehearsal.findings(place));
@@ -330,7 +330,7 @@ impl World<'_> {
             self.catalog,
         );
         let keys = texts.iter().map(|(key, _)| &**key);
-        subject.unread = keys.filter(|key| meant(key).is_some()).collect();
+        subject.unread = keys.filter(|key| intended_key(key).is_some()).collect();
         subject
     }
 

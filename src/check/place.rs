@@ -26,14 +26,14 @@ impl<'f> Strings<'f> {
     /// The bytes of the file that are these bytes of the string; without any, or where the string is
     /// written in a way that cannot be followed, all of the string.
     pub(super) fn span(&mut self, string: &Located<Box<str>>, part: Option<Span>) -> Span {
-        let whole = string.place.span;
+        let whole = string.location.span;
         let Some(part) = part else {
             return first_line(whole, self.file);
         };
         let map = self
             .maps
             .entry(whole.start)
-            .or_insert_with(|| ScalarMap::new(self.file, string.place, &string.value));
+            .or_insert_with(|| ScalarMap::new(self.file, string.location, &string.value));
         match map {
             Some(map) => Span::new(
                 map.offset(part.start as usize),

@@ -1,7 +1,7 @@
 //! Address pools and reservations in files.
 
 use crate::{
-    manifests::{Places, PoolManifest, ReservationManifest},
+    manifests::{FieldLocations, PoolManifest, ReservationManifest},
     network::Span,
     rules::{
         Finding, Level, Lookup, PoolSubject, ReservationSubject,
@@ -68,7 +68,7 @@ impl World<'_> {
 /// The findings on a spec, each where its value stands.
 fn in_places(
     findings: Vec<Finding>,
-    places: &Places,
+    places: &FieldLocations,
     whole: Span,
     text: &str,
 ) -> Vec<(Finding, Span)> {

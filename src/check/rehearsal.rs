@@ -200,7 +200,7 @@ fn written(read: &[Vec<Located<Manifest>>]) -> HashSet<(&str, &str)> {
     let objects = read.iter().flatten();
     let names = objects.filter_map(|object| match &object.value {
         Manifest::Pod(pod) => match &pod.name {
-            PodName::Given(name) => Some((&*pod.namespace, &**name)),
+            PodName::Explicit(name) => Some((&*pod.namespace, &**name)),
             PodName::Generated(_) => None,
         },
         _ => None,
@@ -219,5 +219,5 @@ fn asker(place: Place, pod: &PodManifest) -> Option<Asker> {
     let token = format!("{}-{}", place.0, place.1);
     let unnamed = matches!(pod.name, PodName::Generated(_));
     let token = pod.token().or(unnamed.then_some(&*token));
-    pod.identity_by(token).asker()
+    pod.identity_with_token(token).asker()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     catalog::Catalog,
-    manifests::{self, Located, Manifest, NetworkHome},
+    manifests::{self, Located, Manifest, NetworkNamespaces},
     network::Span,
     rules::{Level, NamespaceIsolation, Policy},
     sources::{self, SourceError},
@@ -123,7 +123,7 @@ fn suited(policy: &Policy) -> Policy {
 fn made_somewhere(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str> {
     let objects = read.iter().flatten();
     let makers = objects.filter_map(|object| match &object.value {
-        Manifest::Made(made) if matches!(made.home, NetworkHome::Selected(_)) => {
+        Manifest::GeneratedNetwork(made) if matches!(made.namespaces, NetworkNamespaces::Selected(_)) => {
             Some((&*made.network, made.kind))
         }
         _ => None,

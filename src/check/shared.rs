@@ -50,7 +50,7 @@ impl<'u> Shared<'u> {
 
     /// What is said of a pod.
     pub(super) fn findings(&self, subject: &PodSubject<'_>, pod: &PodManifest) -> Vec<Finding> {
-        let PodName::Given(name) = &pod.name else {
+        let PodName::Explicit(name) = &pod.name else {
             return Vec::new();
         };
         let said = self.0.get(&(&*pod.namespace, &**name));

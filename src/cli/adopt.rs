@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::{
-    cluster::{self, HomeArgs},
+    cluster::{self, NadmitNamespaceArgs},
     out,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     ledger::{Caller, ClusterLedger, ClusterOptions, Store as _},
     rules::Policy,
-    sources::{self, Access, Cluster, Found, Sought},
+    sources::{self, ClusterAccess, Cluster, ClusterSnapshot, ClusterQuery},
 };
 
 const BOLD: Style = Style::new().bold();
@@ -58,7 +58,7 @@ pub(super) struct AdoptArgs {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
-    home: HomeArgs,
+    home: NadmitNamespaceArgs,
 }
 
 /// The form of the answer.
@@ -130,14 +130,14 @@ impl AdoptArgs {
         &self,
         written: Option<Policy>,
     ) -> anyhow::Result<(Vec<File>, Vec<Stored>, Policy)> {
-        let access = Access {
+        let access = ClusterAccess {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
         };
         let cluster = access.connect().await?;
-        let Found {
-            objects, unknown, ..
-        } = cluster::read(&cluster, &Sought::Surroundings).await?;
+        let ClusterSnapshot {
+            objects, unreadable: unknown, ..
+        } = cluster::read(&cluster, &ClusterQuery::Environment).await?;
         // Without the pods there is nothing to tell.
         if let Some(unknown) = unknown.iter().find(|unknown| unknown.resource == "pods") {
             anyhow::bail!("{unknown}");
@@ -170,7 +170,7 @@ async fn records(cluster: &Cluster) -> anyhow::Result<Vec<Stored>> {
 fn told(adoption: &Adoption) -> String {
     let mut page = String::new();
     for pool in &adoption.pools {
-        page += &of_pool(pool);
+        page += &render_pool(pool);
         page.push('\n');
     }
     let all = || adoption.pools.iter();
@@ -193,7 +193,7 @@ fn told(adoption: &Adoption) -> String {
     page
 }
 
-fn of_pool(pool: &PoolAdoption) -> String {
+fn render_pool(pool: &PoolAdoption) -> String {
     let space = match &*pool.network_name {
         "" => "the unnamed address space".to_owned(),
         name => format!("address space {name:?}"),

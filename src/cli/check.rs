@@ -19,7 +19,7 @@ use crate::{
     sources,
 };
 
-pub(super) use self::progress::Progress;
+pub(super) use self::progress::ProgressLine;
 
 /// Where the settings are, if no flag says it; the server's own variable.
 const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";
@@ -128,7 +128,7 @@ fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
         };
         return Ok(check::examine(found.files.clone(), examined, &policy));
     }
-    let mut progress = Progress::new();
+    let mut progress = ProgressLine::new();
     let files = check::gather(&args.paths, |done, count| {
         progress.tell(|| format!("reading file {done} of {count}"));
     });

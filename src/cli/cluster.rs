@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use clap::Args;
 use serde_json::Value;
 
-use super::check::Progress;
+use super::check::ProgressLine;
 use crate::{
     config::Config,
     rules::{Injection, Policy},
-    sources::{Cluster, ClusterError, ClusterObject, Found, Sought},
+    sources::{Cluster, ClusterError, ClusterObject, ClusterSnapshot, ClusterQuery},
 };
 
 /// nadmit's namespace, as its manifests have it.
@@ -19,7 +19,7 @@ const KEY: &str = "nadmit.yaml";
 
 /// Where nadmit itself is.
 #[derive(Debug, Args)]
-pub(super) struct HomeArgs {
+pub(super) struct NadmitNamespaceArgs {
     /// nadmit's own namespace in the cluster: without --config the settings count that the ConfigMap
     /// nadmit-config there has
     #[arg(
@@ -40,8 +40,8 @@ pub(super) struct Settings {
 }
 
 /// Lists what is sought, and tells a terminal how far that is.
-pub(super) async fn read(cluster: &Cluster, sought: &Sought) -> Result<Found, ClusterError> {
-    let progress = RefCell::new(Progress::new());
+pub(super) async fn read(cluster: &Cluster, sought: &ClusterQuery) -> Result<ClusterSnapshot, ClusterError> {
+    let progress = RefCell::new(ProgressLine::new());
     let found = cluster.read(sought, |count| {
         let mut progress = progress.borrow_mut();
         progress.tell(|| format!("reading {}: {count} objects", cluster.server()));
@@ -51,17 +51,17 @@ pub(super) async fn read(cluster: &Cluster, sought: &Sought) -> Result<Found, Cl
     found
 }
 
-impl HomeArgs {
+impl NadmitNamespaceArgs {
     /// The ConfigMap with the settings, if it is there. That it may not be read is only warned of.
     ///
     /// # Errors
     /// When the cluster does not answer, or the settings have mistakes.
     pub(super) async fn settings(&self, cluster: &Cluster) -> anyhow::Result<Option<Settings>> {
-        let sought = Sought::Settings {
+        let sought = ClusterQuery::Settings {
             namespace: self.nadmit_namespace.clone(),
         };
         let found = read(cluster, &sought).await?;
-        for unknown in &found.unknown {
+        for unknown in &found.unreadable {
             super::print_warning(unknown);
         }
         let Some(object) = found.objects.into_iter().next() else {

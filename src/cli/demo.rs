@@ -88,7 +88,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     if args.once {
         shutdown.drain();
     } else {
-        let place = welcome::Place {
+        let place = welcome::ServerInfo {
             webhooks,
             admin,
             origin: demonstration.manifests.display().to_string(),

@@ -16,7 +16,7 @@ use crate::{
         self, Certificates, HelmRelease, Installation, Probe, Removal, Settings, Told, Wait,
     },
     rules::Mode,
-    sources::{Access, Cluster},
+    sources::{ClusterAccess, Cluster},
 };
 
 const BOLD: Style = Style::new().bold();
@@ -37,7 +37,7 @@ pub(super) struct To {
 
 impl To {
     pub(super) async fn connect(&self) -> anyhow::Result<Cluster> {
-        let access = Access {
+        let access = ClusterAccess {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
         };
@@ -155,7 +155,7 @@ fn wait(seconds: u16, no_wait: bool) -> Wait {
     }
 }
 
-fn of_helm(take_over: bool) -> HelmRelease {
+fn helm_policy(take_over: bool) -> HelmRelease {
     match take_over {
         true => HelmRelease::TakeOver,
         false => HelmRelease::Leave,
@@ -171,10 +171,10 @@ pub(super) fn run(args: &InstallArgs) -> anyhow::Result<()> {
         out::text(install::yaml(&install::manifests(&args.settings())?)?);
         return Ok(());
     }
-    runtime()?.block_on(carry_out(args))
+    runtime()?.block_on(install(args))
 }
 
-async fn carry_out(args: &InstallArgs) -> anyhow::Result<()> {
+async fn install(args: &InstallArgs) -> anyhow::Result<()> {
     let cluster = args.to.connect().await?;
     let client = cluster.client();
     out::line(format_args!(
@@ -186,7 +186,7 @@ async fn carry_out(args: &InstallArgs) -> anyhow::Result<()> {
     let installation = Installation {
         settings: args.settings(),
         wait,
-        release: of_helm(args.take_over),
+        release: helm_policy(args.take_over),
     };
     let plan = install::plan(&client, installation, &said).await?;
     said(Told::Note(chosen(&plan.settings)));
@@ -308,7 +308,7 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
         }
         let removal = Removal {
             wait: wait(args.timeout, args.no_wait),
-            release: of_helm(args.take_over),
+            release: helm_policy(args.take_over),
         };
         install::uninstall(&client, removal, &said).await?;
         if args.purge {

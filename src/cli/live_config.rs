@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// The settings' file, if there is one.
 pub(super) struct LiveConfig {
     file: Option<(WatchedFile, String)>,
-    surroundings: Surroundings,
+    surroundings: Environment,
     /// The settings as last read; the defaults without a file.
     pub(super) policy: Arc<ArcSwap<Policy>>,
     /// The digest of their text.
@@ -31,7 +31,7 @@ impl LiveConfig {
     ///
     /// # Errors
     /// When the file cannot be read or has mistakes: all of them.
-    pub(super) fn open(file: Option<&Path>, surroundings: Surroundings) -> anyhow::Result<Self> {
+    pub(super) fn open(file: Option<&Path>, surroundings: Environment) -> anyhow::Result<Self> {
         let Some(path) = file else {
             let policy = surroundings.suited(Policy::default());
             return Ok(Self {
@@ -82,12 +82,12 @@ impl LiveConfig {
 
 /// What suits where nadmit runs, for settings that say nothing of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Surroundings {
+pub(super) struct Environment {
     injection: Injection,
     isolation: NamespaceIsolation,
 }
 
-impl Surroundings {
+impl Environment {
     /// A folder of manifests.
     pub(super) const FOLDER: Self = Self {
         injection: Injection::Create,

@@ -31,7 +31,7 @@ use clap_complete::Shell;
 pub use self::replica::{Beside, Replica, ReplicaOptions};
 use crate::{
     check::harmless,
-    clock::{Chance, Clock},
+    clock::{RandomSource, Clock},
 };
 
 /// The arguments.
@@ -148,8 +148,8 @@ fn clock() -> Clock {
 }
 
 /// The one source of randomness.
-fn chance() -> Chance {
-    Chance::new(|| {
+fn chance() -> RandomSource {
+    RandomSource::new(|| {
         let mut bytes = [0; 16];
         // Without randomness a token could be guessed: better to end than to go on.
         match getrandom::fill(&mut bytes) {

@@ -23,15 +23,15 @@ use crate::{
     allocation::SharedIndex,
     api::call::Patience,
     catalog::Catalog,
-    clock::{Chance, Clock},
+    clock::{RandomSource, Clock},
     controllers::{
-        ClusterPods, EventWriter, Events, Feed, Journal, Leadership, LeaseOptions, Live, Look,
-        Notices, Rounds, SliceFeed, StatusWriter, Steward, StewardParts,
+        ClusterPodWriter, EventWriter, EventRecorder, LedgerSync, ResyncHistory, LeaderElector, LeaseOptions, LiveReader, ReadTarget,
+        EventSink, ResyncScheduler, SliceSync, StatusWriter, Reconciler, ReconcilerParts,
     },
     ledger::{ClusterLedger, ClusterOptions as LedgerOptions, Ledger, SliceLedger},
     rules::{Lookup, Policy},
     server::{Allocations, Confirm, ConfirmError, Desk, Metrics, State, metrics},
-    sources::{ClusterError, ClusterOptions, ClusterSource},
+    sources::{ClusterError, ClusterSourceOptions, ClusterSource},
 };
 
 /// How long to wait before what could not be read at the start is read again.
@@ -57,7 +57,7 @@ pub struct ReplicaOptions {
     /// What the time is.
     pub clock: Clock,
     /// Numbers that nobody can guess.
-    pub chance: Chance,
+    pub chance: RandomSource,
 }
 
 /// A replica, put together; nothing is asked of the cluster yet.
@@ -81,12 +81,12 @@ pub struct Beside {
 
 /// What acts, where this replica leads.
 struct Controllers {
-    leadership: Option<Leadership>,
+    leadership: Option<LeaderElector>,
     leads: Receiver<bool>,
     /// Where it is handed on who leads.
     told: [Sender<bool>; 2],
-    steward: Steward,
-    rounds: Rounds,
+    steward: Reconciler,
+    rounds: ResyncScheduler,
     status: StatusWriter,
     events: EventWriter,
 }
@@ -95,9 +95,9 @@ impl Replica {
     /// A replica of the cluster that `client` leads to.
     pub fn new(client: kube::Client, options: ReplicaOptions) -> Self {
         let catalog = Arc::new(ArcSwapOption::empty());
-        let watches = ClusterOptions {
+        let watches = ClusterSourceOptions {
             server: options.server.clone(),
-            ..ClusterOptions::default()
+            ..ClusterSourceOptions::default()
         };
         let source = ClusterSource::new(client.clone(), watches, Arc::clone(&catalog));
         let cluster = ClusterLedger::new(client.clone(), LedgerOptions::new(&*options.writer));
@@ -172,23 +172,23 @@ impl Controllers {
         registry: &mut Registry,
     ) -> Self {
         let clock = options.clock.clone();
-        let (events, writer) = Events::new(client.clone(), &*options.writer, clock.clone());
+        let (events, writer) = EventRecorder::new(client.clone(), &*options.writer, clock.clone());
         registry.register_collector(events.collector());
-        let notices: Arc<dyn Notices> = Arc::new(events);
+        let notices: Arc<dyn EventSink> = Arc::new(events);
         let (leadership, leads) = match &options.leads {
             Some(leads) => (None, leads.clone()),
             None => {
                 let lease = LeaseOptions::new(&*options.namespace, &*options.writer);
-                let leadership = Leadership::new(client.clone(), lease, clock.clone());
+                let leadership = LeaderElector::new(client.clone(), lease, clock.clone());
                 registry.register_collector(leadership.collector());
-                let leads = leadership.leads();
+                let leads = leadership.is_leader();
                 (Some(leadership), leads)
             }
         };
         // A channel for each who waits: of several at one, tokio wakes a random one first, and a
         // simulation could not be repeated.
         let told: [Sender<bool>; 2] = std::array::from_fn(|_| Sender::new(*leads.borrow()));
-        let steward = Steward::new(StewardParts {
+        let steward = Reconciler::new(ReconcilerParts {
             catalog: Arc::clone(&known.catalog),
             policy: Arc::clone(&options.policy),
             index: Arc::clone(&known.index),
@@ -196,13 +196,13 @@ impl Controllers {
             slices: Some(known.slices),
             clock: clock.clone(),
             live: known.live,
-            pods: Arc::new(ClusterPods::new(client.clone(), Patience::default())),
-            notices: Arc::clone(&notices),
-            leads: leads.clone(),
+            pod_writer: Arc::new(ClusterPodWriter::new(client.clone(), Patience::default())),
+            events: Arc::clone(&events),
+            is_leader: leads.clone(),
         });
         registry.register_collector(steward.collector());
-        let journal = Journal::new(client.clone(), &options.namespace, JOURNAL);
-        let rounds = Rounds::new(
+        let journal = ResyncHistory::new(client.clone(), &options.namespace, JOURNAL);
+        let rounds = ResyncScheduler::new(
             options.schedule.clone(),
             told[0].subscribe(),
             journal,
@@ -257,7 +257,7 @@ impl Controllers {
         };
         all([
             leading,
-            hand_on(leads, told, index, cancel.clone()).boxed(),
+            publish_leadership(leads, told, index, cancel.clone()).boxed(),
             steward.clone().run(cancel.clone()).boxed(),
             rounds.run(compare, cancel.clone()).boxed(),
             status.run(cancel.clone()).boxed(),
@@ -269,7 +269,7 @@ impl Controllers {
 
 /// Tells who has to know whether this replica leads: the controllers, and the index. The replica that
 /// leads takes the lowest addresses; others step aside when many ask at once.
-async fn hand_on(
+async fn publish_leadership(
     mut leads: Receiver<bool>,
     told: [Sender<bool>; 2],
     index: Arc<SharedIndex>,
@@ -295,12 +295,12 @@ impl Beside {
     pub async fn run(self, cancel: CancellationToken) {
         let index = &self.index;
         let feed = until(&cancel, || {
-            Feed::open(Arc::clone(&self.ledger), Arc::clone(index))
+            LedgerSync::open(Arc::clone(&self.ledger), Arc::clone(index))
         });
         // Before there is a catalog nothing is decided: so the index is never asked empty.
         let Some(feed) = feed.await else { return };
         let slices = until(&cancel, || {
-            SliceFeed::open(self.slices.clone(), Arc::clone(index))
+            SliceSync::open(self.slices.clone(), Arc::clone(index))
         });
         let Some(slices) = slices.await else { return };
         all([
@@ -382,22 +382,22 @@ impl AskCluster {
     }
 }
 
-impl Live for AskCluster {
-    fn look<'a>(&'a self, what: &'a Look) -> BoxFuture<'a, Result<(), String>> {
+impl LiveReader for AskCluster {
+    fn refresh<'a>(&'a self, target: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>> {
         async move {
             let source = &self.source;
-            let looked = match what {
-                Look::Node(name) => source.refresh_node(name).await,
-                Look::Network(namespace, name) => source.refresh_network(namespace, name).await,
-                Look::StatefulSet(namespace, name) => {
+            let refreshed = match target {
+                ReadTarget::Node(name) => source.refresh_node(name).await,
+                ReadTarget::Network(namespace, name) => source.refresh_network(namespace, name).await,
+                ReadTarget::StatefulSet(namespace, name) => {
                     source.refresh_stateful_set(namespace, name).await
                 }
-                Look::Machine(namespace, name) => source.refresh_machine(namespace, name).await,
-                Look::Migration(namespace, name) => source.refresh_migration(namespace, name).await,
-                Look::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
-                Look::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
+                ReadTarget::VirtualMachine(namespace, name) => source.refresh_virtual_machine(namespace, name).await,
+                ReadTarget::Migration(namespace, name) => source.refresh_migration(namespace, name).await,
+                ReadTarget::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
+                ReadTarget::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
             };
-            looked.map_err(|error| error.to_string())
+            refreshed.map_err(|error| error.to_string())
         }
         .boxed()
     }

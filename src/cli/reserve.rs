@@ -110,7 +110,7 @@ fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
         mac: args.mac,
     };
     if let Err(faults) = Reservation::new(&args.namespace, &name, &spec) {
-        let faults: Vec<String> = faults.iter().map(by_flag).collect();
+        let faults: Vec<String> = faults.iter().map(with_flag_name).collect();
         bail!("{}", faults.join("\n"));
     }
     let object = json!({
@@ -127,7 +127,7 @@ fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
 }
 
 /// A fault, named by the flag that it came from.
-fn by_flag(fault: &PoolFault) -> String {
+fn with_flag_name(fault: &PoolFault) -> String {
     let flag = match fault.path.split(['.', '[']).next() {
         Some("network") => "NETWORK",
         Some("ips") => "--ip",

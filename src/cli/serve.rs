@@ -12,10 +12,10 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    live_config::{LiveConfig, Surroundings},
+    live_config::{LiveConfig, Environment},
     logging::{LogArgs, LogFormat},
     open_files,
-    served::Served,
+    served::ServeRuntime,
     signals, welcome,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
         AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, SettingsDigest,
         Shutdown, TlsPolicy, TlsVersion,
     },
-    sources::Access,
+    sources::ClusterAccess,
 };
 
 /// The settings among the keys of the ConfigMap.
@@ -228,8 +228,8 @@ impl ServeArgs {
     }
 
     /// Which cluster.
-    pub(super) fn access(&self) -> Access {
-        Access {
+    pub(super) fn access(&self) -> ClusterAccess {
+        ClusterAccess {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
         }
@@ -298,9 +298,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     signals::outlive(reload.to_vec())?;
     let [reload_settings, reload_certificates] = reload;
     let surroundings = if args.cluster {
-        Surroundings::CLUSTER
+        Environment::CLUSTER
     } else {
-        Surroundings::FOLDER
+        Environment::FOLDER
     };
     let mut config = LiveConfig::open(args.config_file().as_deref(), surroundings)?;
     config.reload_on(reload_settings);
@@ -308,9 +308,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         Some(manifests) => {
             let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
             let older = args.older_ledger();
-            Served::folder(manifests, data_dir, older, config.policy.clone()).await?
+            ServeRuntime::folder(manifests, data_dir, older, config.policy.clone()).await?
         }
-        None => Served::cluster(&args, config.policy.clone()).await?,
+        None => ServeRuntime::cluster(&args, config.policy.clone()).await?,
     };
     let digest = SettingsDigest(config.digest.clone());
     served.state.registry.register_collector(Box::new(digest));
@@ -329,7 +329,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let beside = tokio::spawn(served.beside.run(stop.clone()));
     let admin_socket = admin_socket.map(|socket| tokio::spawn(socket.run(stop.clone())));
     tokio::spawn(config.follow(stop.clone()));
-    let place = welcome::Place {
+    let place = welcome::ServerInfo {
         webhooks: reachable(server.address()?),
         admin: server.admin_address()?.map(reachable),
         origin: served.origin,

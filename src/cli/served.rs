@@ -21,7 +21,7 @@ use crate::{
     ledger::OlderLedger,
     rules::Policy,
     server::{Desk, Identity, State},
-    sources::{Connection, OptionalFile},
+    sources::{ClusterConnection, OptionalFile},
 };
 
 /// The schedule among the keys of the ConfigMap.
@@ -30,7 +30,7 @@ const SCHEDULE: &str = "reconciler_cron_expression";
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// Put together, and not running yet.
-pub(super) struct Served {
+pub(super) struct ServeRuntime {
     /// What the webhooks read.
     pub(super) state: State,
     /// Where operators are served.
@@ -55,7 +55,7 @@ pub(super) enum Beside {
     },
 }
 
-impl Served {
+impl ServeRuntime {
     /// A folder of manifests, and an embedded ledger.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Served {
         args: &ServeArgs,
         policy: Arc<ArcSwap<Policy>>,
     ) -> anyhow::Result<Self> {
-        let Connection {
+        let ClusterConnection {
             client,
             server,
             namespace,

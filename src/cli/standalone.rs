@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::Catalog,
-    controllers::{Feed, Housekeeper},
+    controllers::{LedgerSync, FolderReconciler},
     ledger::{EmbeddedLedger, Ledger, OlderLedger, Origin},
     rules::{Lookup, Policy},
     server::{Allocations, Confirm, ConfirmError, Desk, Metrics, State, metrics},
@@ -33,8 +33,8 @@ pub(super) struct Standalone {
 /// What runs beside the server.
 pub(super) struct Beside {
     source: FolderSource,
-    feed: Feed,
-    housekeeper: Housekeeper,
+    feed: LedgerSync,
+    housekeeper: FolderReconciler,
 }
 
 impl Standalone {
@@ -52,7 +52,7 @@ impl Standalone {
         let source = FolderSource::open(folder, FolderOptions::default(), catalog.clone())?;
         source.refresh().await?;
         let embedded = EmbeddedLedger::open_with(data_dir, older)?;
-        tell_of_lost_records(
+        warn_about_lost_records(
             &embedded,
             data_dir,
             catalog.load().as_deref(),
@@ -60,8 +60,8 @@ impl Standalone {
         );
         let ledger: Arc<Ledger> = Arc::new(embedded.into());
         let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance());
-        let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
-        let mut housekeeper = Housekeeper::new(
+        let feed = LedgerSync::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
+        let mut housekeeper = FolderReconciler::new(
             catalog.clone(),
             policy.clone(),
             Arc::clone(&allocations.index),
@@ -69,7 +69,7 @@ impl Standalone {
             super::clock(),
         );
         // Pools give from the first request on.
-        housekeeper.look().await;
+        housekeeper.reconcile_once().await;
         let mut registry = metrics::registry();
         let server_metrics = Metrics::register(&mut registry, catalog.clone());
         metrics::register_pools(&mut registry, Arc::clone(&allocations.index));
@@ -118,7 +118,7 @@ impl Beside {
 
 /// Says what may be given twice, where records are lost. What pods carry is adopted all the same,
 /// before anything is given.
-fn tell_of_lost_records(
+fn warn_about_lost_records(
     ledger: &EmbeddedLedger,
     data_dir: &Path,
     catalog: Option<&Catalog>,

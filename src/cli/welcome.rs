@@ -11,7 +11,7 @@ use crate::{catalog::Catalog, network::annotations};
 const BOLD: Style = Style::new().bold();
 
 /// Where the server can be reached.
-pub(super) struct Place {
+pub(super) struct ServerInfo {
     /// The webhooks.
     pub(super) webhooks: SocketAddr,
     /// Health and metrics.
@@ -23,7 +23,7 @@ pub(super) struct Place {
 }
 
 /// Prints the place, what is known, and a command that works as it is printed.
-pub(super) fn print(place: &Place, catalog: Option<&Catalog>) {
+pub(super) fn print(place: &ServerInfo, catalog: Option<&Catalog>) {
     let (networks, namespaces) = catalog.map_or((0, 0), |catalog| {
         (catalog.network_count(), catalog.namespace_count())
     });
@@ -51,7 +51,7 @@ pub(super) fn print(place: &Place, catalog: Option<&Catalog>) {
 }
 
 /// A review of a pod with a network that does not exist, sent by curl.
-fn curl(place: &Place) -> String {
+fn curl(place: &ServerInfo) -> String {
     let review = json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",

@@ -13,7 +13,7 @@ pub struct Clock(Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>);
 
 /// Numbers that nobody can guess.
 #[derive(Clone)]
-pub struct Chance(Arc<dyn Fn() -> u128 + Send + Sync>);
+pub struct RandomSource(Arc<dyn Fn() -> u128 + Send + Sync>);
 
 impl Clock {
     /// A clock that asks `now`.
@@ -32,7 +32,7 @@ impl Clock {
     }
 }
 
-impl Chance {
+impl RandomSource {
     /// Numbers that `next` draws.
     pub fn new(next: impl Fn() -> u128 + Send + Sync + 'static) -> Self {
         Self(Arc::new(next))
@@ -50,7 +50,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-impl fmt::Debug for Chance {
+impl fmt::Debug for RandomSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Chance")
     }

@@ -1,7 +1,7 @@
 //! The keys of `nadmit.yaml`: this table is the one place that knows them.
 
 use crate::{
-    document::{Entry, Node},
+    document::{NodeEntry, DocumentNode},
     rules::{Injection, Level, Mode, NamespaceIsolation, Policy, Profile},
 };
 
@@ -15,7 +15,7 @@ pub(super) struct Key {
     /// What it is called.
     pub name: &'static str,
     /// Takes its value; reports what is wrong with it.
-    pub read: fn(&mut Reading, &str, &Node<'_>),
+    pub read: fn(&mut Reading, &str, &DocumentNode<'_>),
 }
 
 /// All keys, in the order in which they are applied.
@@ -121,19 +121,19 @@ pub(super) static KEYS: &[Key] = &[
     },
 ];
 
-fn profile(reading: &mut Reading, key: &str, value: &Node<'_>) {
+fn profile(reading: &mut Reading, key: &str, value: &DocumentNode<'_>) {
     let names = Profile::ALL.map(Profile::name);
     if let Some(profile) = reading.choice(key, value, "a profile", "profiles", &names) {
         reading.policy = Policy::of(profile);
     }
 }
 
-fn rules(reading: &mut Reading, key: &str, value: &Node<'_>) {
+fn rules(reading: &mut Reading, key: &str, value: &DocumentNode<'_>) {
     let Some(entries) = value.entries() else {
         return reading.wrong_kind(value, key, "an object of rules and their levels");
     };
     let levels = [Level::Off, Level::Warn, Level::Deny].map(Level::name);
-    for Entry { key: code, value } in reading.unique(key, entries) {
+    for NodeEntry { key: code, value } in reading.unique(key, entries) {
         let field = format!("{key}.{code}", code = code.string().unwrap_or_default());
         let level = reading.choice(&field, value, "a level", "levels", &levels);
         // A level that is none does not hide that the rule is none either.

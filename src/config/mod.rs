@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    document::{self, Booleans, Node},
+    document::{self, Booleans, DocumentNode},
     rules::Policy,
 };
 
@@ -74,7 +74,7 @@ pub fn key_names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Reading {
-    fn root(&mut self, root: &Node<'_>) {
+    fn root(&mut self, root: &DocumentNode<'_>) {
         let Some(entries) = root.entries() else {
             let expected = "an object with the keys of nadmit.yaml";
             return self.wrong_kind(root, "the file", expected);

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    document::{Entry, Node, Position, SyntaxError},
+    document::{NodeEntry, DocumentNode, Position, SyntaxError},
     network::name,
     rules::Policy,
 };
@@ -43,8 +43,8 @@ impl Reading {
     }
 
     /// Reports keys that do not exist, and those given twice.
-    pub(super) fn check_keys(&mut self, entries: &[Entry<'_>]) {
-        for Entry { key, .. } in self.unique("", entries) {
+    pub(super) fn check_keys(&mut self, entries: &[NodeEntry<'_>]) {
+        for NodeEntry { key, .. } in self.unique("", entries) {
             let text = key.string();
             if !KEYS.iter().any(|known| Some(known.name) == text) {
                 let fault = ConfigFault::UnknownKey {
@@ -60,8 +60,8 @@ impl Reading {
     pub(super) fn unique<'n, 'a>(
         &mut self,
         parent: &str,
-        entries: &'n [Entry<'a>],
-    ) -> Vec<&'n Entry<'a>> {
+        entries: &'n [NodeEntry<'a>],
+    ) -> Vec<&'n NodeEntry<'a>> {
         let mut seen = HashSet::new();
         let mut unique = Vec::new();
         for entry in entries {
@@ -78,7 +78,7 @@ impl Reading {
     }
 
     /// The boolean that has to be there.
-    pub(super) fn boolean(&mut self, key: &str, value: &Node<'_>) -> Option<bool> {
+    pub(super) fn boolean(&mut self, key: &str, value: &DocumentNode<'_>) -> Option<bool> {
         if value.boolean().is_none() {
             self.wrong_kind(value, key, "true or false");
         }
@@ -89,7 +89,7 @@ impl Reading {
     pub(super) fn choice<T: std::str::FromStr>(
         &mut self,
         key: &str,
-        value: &Node<'_>,
+        value: &DocumentNode<'_>,
         expected: &'static str,
         plural: &str,
         names: &[&str],
@@ -111,7 +111,7 @@ impl Reading {
     }
 
     /// A list of namespaces.
-    pub(super) fn namespaces(&mut self, key: &str, value: &Node<'_>) -> HashSet<Box<str>> {
+    pub(super) fn namespaces(&mut self, key: &str, value: &DocumentNode<'_>) -> HashSet<Box<str>> {
         let elements = value.elements();
         if elements.is_none() {
             self.wrong_kind(value, key, "a list of namespaces");
@@ -123,7 +123,7 @@ impl Reading {
     }
 
     /// A list of user names.
-    pub(super) fn users(&mut self, key: &str, value: &Node<'_>) -> HashSet<Box<str>> {
+    pub(super) fn users(&mut self, key: &str, value: &DocumentNode<'_>) -> HashSet<Box<str>> {
         const EXPECTED: &str = "a list of user names, such as [\"system:serviceaccount:ns:name\"]";
         let Some(elements) = value.elements() else {
             self.wrong_kind(value, key, EXPECTED);
@@ -142,7 +142,7 @@ impl Reading {
     }
 
     /// The name of a namespace.
-    pub(super) fn namespace(&mut self, key: &str, value: &Node<'_>) -> Option<Box<str>> {
+    pub(super) fn namespace(&mut self, key: &str, value: &DocumentNode<'_>) -> Option<Box<str>> {
         let Some(text) = value.string() else {
             self.wrong_kind(value, key, "the name of a namespace, in quotes");
             return None;
@@ -159,7 +159,7 @@ impl Reading {
     }
 
     /// Reports a value of another sort than it has to be.
-    pub(super) fn wrong_kind(&mut self, node: &Node<'_>, key: &str, expected: &'static str) {
+    pub(super) fn wrong_kind(&mut self, node: &DocumentNode<'_>, key: &str, expected: &'static str) {
         let fault = ConfigFault::Kind {
             key: key.to_owned(),
             expected,
@@ -169,8 +169,8 @@ impl Reading {
     }
 
     /// Reports what is wrong at `node`.
-    pub(super) fn fault(&mut self, node: &Node<'_>, fault: ConfigFault) {
-        self.error(node.place.position, fault);
+    pub(super) fn fault(&mut self, node: &DocumentNode<'_>, fault: ConfigFault) {
+        self.error(node.location.position, fault);
     }
 
     /// Reports a text that is no YAML.

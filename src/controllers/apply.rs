@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::metrics::Counted;
+use super::metrics::ReconcileMetrics;
 use crate::{
     allocation::{SharedIndex, reconcile::Action},
     ledger::{Ledger, Store as _, WriteError, tell},
@@ -10,11 +10,11 @@ use crate::{
 
 /// How many writes are under way at once: a file commits them together, an API server takes them side
 /// by side.
-const AT_ONCE: usize = 64;
+const CONCURRENCY: usize = 64;
 
 /// Writes the actions' records and tells the index, side by side. With each comes whether there is
 /// nothing left to do about it: a record that has changed meanwhile will be judged anew.
-pub(super) async fn carry_out(
+pub(super) async fn apply(
     ledger: &Ledger,
     index: &SharedIndex,
     actions: Vec<Action>,
@@ -24,7 +24,7 @@ pub(super) async fn carry_out(
             let done = write(ledger, index, &action).await;
             (action, done)
         })
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENCY)
         .collect()
         .await
 }
@@ -47,7 +47,7 @@ async fn write(ledger: &Ledger, index: &SharedIndex, action: &Action) -> bool {
 }
 
 /// Logs and counts what was written.
-pub(super) fn report(action: &Action, counted: &Counted) {
+pub(super) fn log_and_count(action: &Action, metrics: &ReconcileMetrics) {
     let Some(write) = &action.write else { return };
     let record = write.allocation();
     tracing::info!(
@@ -57,5 +57,5 @@ pub(super) fn report(action: &Action, counted: &Counted) {
         reason = action.reason.name(),
         "reconciled"
     );
-    counted.add(action.reason.name());
+    metrics.add(action.reason.name());
 }

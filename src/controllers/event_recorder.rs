@@ -1,6 +1,6 @@
 //! Kubernetes Events: what is worth telling, where `kubectl describe` shows it.
 //!
-//! [`Events`] takes notices and never waits: what has been told lately is passed over, and what the
+//! [`EventRecorder`] takes notices and never waits: what has been told lately is passed over, and what the
 //! queue has no room for is counted and dropped. [`EventWriter`] writes them one after the other.
 //! kube's own recorder writes by the wall clock and repeats by itself; this one runs in tokio's time.
 
@@ -31,38 +31,38 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::event_sink::{Gravity, Notices, ObjectRef};
+use super::event_sink::{EventType, EventSink, ObjectRef};
 use crate::{
     api::call::{Answer, Patience, call},
     clock::Clock,
 };
 
 /// The same is told again after this time at the earliest.
-const AGAIN: Duration = Duration::from_secs(600);
+const DEDUP_WINDOW: Duration = Duration::from_secs(600);
 /// How many notices wait at most.
-const QUEUE: usize = 256;
+const QUEUE_CAPACITY: usize = 256;
 /// How many notices are remembered, so as not to repeat them.
-const REMEMBERED: usize = 4_096;
+const MAX_RECENT: usize = 4_096;
 /// How long a note may be, in bytes.
-const LONGEST_NOTE: usize = 1_024;
+const MAX_NOTE_BYTES: usize = 1_024;
 /// How much of an object's name stands in its Events' names.
-const LONGEST_NAME: usize = 200;
+const MAX_NAME_BYTES: usize = 200;
 /// The controller that Events name.
-const CONTROLLER: &str = "nadmit.io/nadmit";
+const REPORTING_CONTROLLER: &str = "nadmit.io/nadmit";
 /// Where Events about objects of no namespace are, as `kubectl describe` looks for them.
-const NOWHERE: &str = "default";
+const CLUSTER_SCOPED_NAMESPACE: &str = "default";
 
 /// Tells notices as Events. A clone tells with it.
 #[derive(Clone)]
-pub struct Events {
-    queue: mpsc::Sender<Notice>,
-    shared: Arc<Shared>,
+pub struct EventRecorder {
+    queue: mpsc::Sender<QueuedEvent>,
+    shared: Arc<RecorderState>,
 }
 
-/// Writes what [`Events`] was told.
+/// Writes what [`EventRecorder`] was told.
 pub struct EventWriter {
-    queue: mpsc::Receiver<Notice>,
-    shared: Arc<Shared>,
+    queue: mpsc::Receiver<QueuedEvent>,
+    shared: Arc<RecorderState>,
     client: Client,
     instance: String,
     clock: Clock,
@@ -71,30 +71,30 @@ pub struct EventWriter {
 
 /// What people are told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Notice {
-    about: ObjectRef,
-    gravity: Gravity,
+struct QueuedEvent {
+    object: ObjectRef,
+    event_type: EventType,
     reason: &'static str,
     message: String,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct RecorderState {
     /// What was told, and when.
-    told: Mutex<BTreeMap<Notice, Instant>>,
+    recent: Mutex<BTreeMap<QueuedEvent, Instant>>,
     counts: [AtomicU64; 4],
 }
 
 /// What becomes of a notice.
 #[derive(Debug, Clone, Copy)]
-enum Outcome {
+enum DeliveryOutcome {
     Written,
     Repeated,
     Dropped,
     Failed,
 }
 
-impl Outcome {
+impl DeliveryOutcome {
     const ALL: [(Self, &'static str); 4] = [
         (Self::Written, "written"),
         (Self::Repeated, "repeated"),
@@ -103,13 +103,13 @@ impl Outcome {
     ];
 }
 
-impl Events {
+impl EventRecorder {
     /// Notices of the process `instance`, and who writes them. Asks nothing yet.
     ///
     /// It needs create on `events.events.k8s.io` in every namespace.
     pub fn new(client: Client, instance: impl Into<String>, clock: Clock) -> (Self, EventWriter) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let shared = Arc::<Shared>::default();
+        let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+        let shared = Arc::<RecorderState>::default();
         let writer = EventWriter {
             queue: receiver,
             shared: Arc::clone(&shared),
@@ -127,15 +127,15 @@ impl Events {
 
     /// What became of the notices, as it is at each scrape.
     pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(Counted(Arc::clone(&self.shared)))
+        Box::new(EventCounts(Arc::clone(&self.shared)))
     }
 }
 
-impl Notices for Events {
-    fn notice(&self, about: ObjectRef, gravity: Gravity, reason: &'static str, message: String) {
-        let notice = Notice {
-            about,
-            gravity,
+impl EventSink for EventRecorder {
+    fn notice(&self, object: ObjectRef, event_type: EventType, reason: &'static str, message: String) {
+        let notice = QueuedEvent {
+            object,
+            event_type,
             reason,
             message,
         };
@@ -143,37 +143,37 @@ impl Notices for Events {
             self.shared.count(why);
         } else if let Err(refused) = self.queue.try_send(notice) {
             self.shared.forget(&refused.into_inner());
-            self.shared.count(Outcome::Dropped);
+            self.shared.count(DeliveryOutcome::Dropped);
         }
     }
 }
 
-impl Shared {
+impl RecorderState {
     /// From now on this was told, if it was not told lately and can be remembered.
-    fn remember(&self, notice: &Notice) -> Result<(), Outcome> {
+    fn remember(&self, notice: &QueuedEvent) -> Result<(), DeliveryOutcome> {
         let now = Instant::now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let lately = |since: &Instant| now.duration_since(*since) < AGAIN;
-        if told.get(notice).is_some_and(lately) {
-            return Err(Outcome::Repeated);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |since: &Instant| now.duration_since(*since) < DEDUP_WINDOW;
+        if recent.get(notice).is_some_and(is_recent) {
+            return Err(DeliveryOutcome::Repeated);
         }
-        if told.len() >= REMEMBERED {
-            told.retain(|_, since| lately(since));
+        if recent.len() >= MAX_RECENT {
+            recent.retain(|_, since| is_recent(since));
         }
-        if told.len() >= REMEMBERED {
-            return Err(Outcome::Dropped);
+        if recent.len() >= MAX_RECENT {
+            return Err(DeliveryOutcome::Dropped);
         }
-        told.insert(notice.clone(), now);
+        recent.insert(notice.clone(), now);
         Ok(())
     }
 
     /// It was not told after all.
-    fn forget(&self, notice: &Notice) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.remove(notice);
+    fn forget(&self, notice: &QueuedEvent) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.remove(notice);
     }
 
-    fn count(&self, outcome: Outcome) {
+    fn count(&self, outcome: DeliveryOutcome) {
         self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -195,59 +195,59 @@ impl EventWriter {
             };
             match written {
                 // A create that was repeated finds itself.
-                Ok(()) | Err(Answer::AlreadyExists(_)) => self.shared.count(Outcome::Written),
+                Ok(()) | Err(Answer::AlreadyExists(_)) => self.shared.count(DeliveryOutcome::Written),
                 Err(answer) => {
-                    let (kind, name) = (&notice.about.kind, &notice.about.name);
+                    let (kind, name) = (&notice.object.kind, &notice.object.name);
                     tracing::debug!("no Event {} of {kind} {name}: {answer}", notice.reason);
                     self.shared.forget(&notice);
-                    self.shared.count(Outcome::Failed);
+                    self.shared.count(DeliveryOutcome::Failed);
                 }
             }
         }
     }
 
-    async fn write(&mut self, notice: &Notice) -> Result<(), Answer> {
+    async fn write(&mut self, notice: &QueuedEvent) -> Result<(), Answer> {
         self.written += 1;
         let event = self.event(notice);
-        let namespace = event.metadata.namespace.as_deref().unwrap_or(NOWHERE);
+        let namespace = event.metadata.namespace.as_deref().unwrap_or(CLUSTER_SCOPED_NAMESPACE);
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams::default();
         call(Patience::default(), || api.create(&params, &event)).await?;
         Ok(())
     }
 
-    fn event(&self, notice: &Notice) -> Event {
-        let about = &notice.about;
+    fn event(&self, notice: &QueuedEvent) -> Event {
+        let object = &notice.object;
         let now = self.clock.now();
-        let namespace = match &*about.namespace {
-            "" => NOWHERE,
+        let namespace = match &*object.namespace {
+            "" => CLUSTER_SCOPED_NAMESPACE,
             namespace => namespace,
         };
-        let kind = match notice.gravity {
-            Gravity::Normal => "Normal",
-            Gravity::Warning => "Warning",
+        let kind = match notice.event_type {
+            EventType::Normal => "Normal",
+            EventType::Warning => "Warning",
         };
         let unique = format!("{} {} {now} {notice:?}", self.instance, self.written);
         Event {
             metadata: ObjectMeta {
-                name: Some(named(&about.name, &unique)),
+                name: Some(event_name(&object.name, &unique)),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             action: Some("Reconciling".to_owned()),
             event_time: Some(MicroTime(now)),
-            note: Some(shortened(&notice.message, LONGEST_NOTE)),
+            note: Some(truncated(&notice.message, MAX_NOTE_BYTES)),
             reason: Some(notice.reason.to_owned()),
             regarding: Some(ObjectReference {
-                api_version: Some(about.api_version.to_owned()),
-                kind: Some(about.kind.to_owned()),
-                name: Some(about.name.clone()),
-                namespace: Some(about.namespace.clone()).filter(|name| !name.is_empty()),
-                uid: about.uid.clone(),
+                api_version: Some(object.api_version.to_owned()),
+                kind: Some(object.kind.to_owned()),
+                name: Some(object.name.clone()),
+                namespace: Some(object.namespace.clone()).filter(|name| !name.is_empty()),
+                uid: object.uid.clone(),
                 ..ObjectReference::default()
             }),
-            reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(shortened(&self.instance, 128)),
+            reporting_controller: Some(REPORTING_CONTROLLER.to_owned()),
+            reporting_instance: Some(truncated(&self.instance, 128)),
             type_: Some(kind.to_owned()),
             ..Event::default()
         }
@@ -255,9 +255,9 @@ impl EventWriter {
 }
 
 /// The name of an Event: what it is about, and what makes it unique.
-fn named(about: &str, unique: &str) -> String {
-    let about = about.get(..LONGEST_NAME).unwrap_or(about);
-    let mut name = format!("{}.", about.trim_end_matches(['.', '-']));
+fn event_name(object: &str, unique: &str) -> String {
+    let object = object.get(..MAX_NAME_BYTES).unwrap_or(object);
+    let mut name = format!("{}.", object.trim_end_matches(['.', '-']));
     for byte in Sha256::digest(unique.as_bytes()).iter().take(8) {
         // Writing to a String cannot fail.
         let _ = write!(name, "{byte:02x}");
@@ -266,7 +266,7 @@ fn named(about: &str, unique: &str) -> String {
 }
 
 /// The text, cut to so many bytes.
-fn shortened(text: &str, longest: usize) -> String {
+fn truncated(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.to_owned();
     }
@@ -278,9 +278,9 @@ fn shortened(text: &str, longest: usize) -> String {
 }
 
 #[derive(Debug)]
-struct Counted(Arc<Shared>);
+struct EventCounts(Arc<RecorderState>);
 
-impl Collector for Counted {
+impl Collector for EventCounts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let mut metric = encoder.encode_descriptor(
             "notices",
@@ -288,7 +288,7 @@ impl Collector for Counted {
             None,
             ConstCounter::new(0u64).metric_type(),
         )?;
-        for ((_, outcome), count) in Outcome::ALL.into_iter().zip(&self.0.counts) {
+        for ((_, outcome), count) in DeliveryOutcome::ALL.into_iter().zip(&self.0.counts) {
             let labels = [("outcome", outcome)];
             let count = ConstCounter::new(count.load(Ordering::Relaxed));
             count.encode(metric.encode_family(&labels)?)?;
@@ -303,21 +303,21 @@ mod tests {
 
     #[test]
     fn texts_are_cut_between_characters() {
-        assert_eq!(shortened("größe", 10), "größe");
-        assert_eq!(shortened("ääää", 6), "ä…");
-        assert_eq!(shortened(&"a".repeat(2_000), LONGEST_NOTE).len(), 1_024);
+        assert_eq!(truncated("größe", 10), "größe");
+        assert_eq!(truncated("ääää", 6), "ä…");
+        assert_eq!(truncated(&"a".repeat(2_000), MAX_NOTE_BYTES).len(), 1_024);
     }
 
     #[test]
     fn names_are_of_the_object_and_unique() {
-        assert_eq!(named("storage", "a"), "storage.ca978112ca1bbdca");
-        assert_ne!(named("storage", "a"), named("storage", "b"));
-        assert!(named(&"a".repeat(253), "a").len() <= 253);
+        assert_eq!(event_name("storage", "a"), "storage.ca978112ca1bbdca");
+        assert_ne!(event_name("storage", "a"), event_name("storage", "b"));
+        assert!(event_name(&"a".repeat(253), "a").len() <= 253);
     }
 
     #[test]
     fn every_outcome_has_its_place() {
-        for (at, (outcome, _)) in Outcome::ALL.into_iter().enumerate() {
+        for (at, (outcome, _)) in DeliveryOutcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at);
         }
     }

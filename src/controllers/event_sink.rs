@@ -17,7 +17,7 @@ pub struct ObjectRef {
 
 /// How grave something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Gravity {
+pub enum EventType {
     /// It is as it should be.
     Normal,
     /// Somebody should look at it.
@@ -25,17 +25,17 @@ pub enum Gravity {
 }
 
 /// Who tells people.
-pub trait Notices: Send + Sync {
+pub trait EventSink: Send + Sync {
     /// Tells something about an object; never waits. `reason` is one word in camel case.
-    fn notice(&self, about: ObjectRef, gravity: Gravity, reason: &'static str, message: String);
+    fn notice(&self, object: ObjectRef, event_type: EventType, reason: &'static str, message: String);
 }
 
 /// Tells nobody.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NoNotices;
+pub struct NoopSink;
 
-impl Notices for NoNotices {
-    fn notice(&self, _: ObjectRef, _: Gravity, _: &'static str, _: String) {}
+impl EventSink for NoopSink {
+    fn notice(&self, _: ObjectRef, _: EventType, _: &'static str, _: String) {}
 }
 
 impl ObjectRef {

@@ -11,20 +11,20 @@ use crate::{
 };
 
 /// A pod's namespace and name.
-type Name = (Box<str>, Box<str>);
+type PodKey = (Box<str>, Box<str>);
 
 /// The pods that a folder shows, and those that it does not show any more. What it never showed may
 /// run all the same: a folder is no list of everything.
 #[derive(Debug, Default)]
-pub(super) struct SeenPods {
-    present: HashSet<Name>,
-    gone: HashMap<Name, Timestamp>,
+pub(super) struct FolderPods {
+    present: HashSet<PodKey>,
+    gone: HashMap<PodKey, Timestamp>,
 }
 
-impl SeenPods {
+impl FolderPods {
     /// Looks at a catalog.
     pub(super) fn look(&mut self, catalog: &Catalog, now: Timestamp) {
-        let present: HashSet<Name> = catalog
+        let present: HashSet<PodKey> = catalog
             .pods()
             .map(|pod| (pod.namespace.clone(), pod.name.clone()))
             .collect();
@@ -46,14 +46,14 @@ impl SeenPods {
     }
 }
 
-impl Observer for SeenPods {
+impl Observer for FolderPods {
     fn pod(&self, allocation: &Allocation) -> PodState {
         let name = match (&allocation.pod, &allocation.holder) {
             (Some(pod), _) => &pod.name,
             (None, Holder::Pod { name, .. }) => name,
             (None, _) => return PodState::Unknown,
         };
-        let key: Name = ((**allocation.holder.namespace()).into(), (**name).into());
+        let key: PodKey = ((**allocation.holder.namespace()).into(), (**name).into());
         if self.present.contains(&key) {
             return PodState::Present;
         }

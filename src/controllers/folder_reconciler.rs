@@ -8,9 +8,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    apply::{carry_out, report},
-    folder_pods::SeenPods,
-    metrics::Counted,
+    apply::{apply, report},
+    folder_pods::FolderPods,
+    metrics::ReconcileMetrics,
 };
 use crate::{
     allocation::{
@@ -26,9 +26,9 @@ use crate::{
 /// How often the catalog is looked at for changes.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// While a quarantine runs, how many seconds pass between two looks at it.
-const QUARANTINE_STEP: i64 = 1;
+const QUARANTINE_CHECK_INTERVAL: i64 = 1;
 /// For how many seconds a pod that is gone is remembered: longer than any sensible quarantine.
-const MEMORY: i64 = 24 * 3600;
+const GONE_POD_TTL: i64 = 24 * 3600;
 
 /// Adopts, reserves and frees, as the folder's objects come and go.
 ///
@@ -36,20 +36,20 @@ const MEMORY: i64 = 24 * 3600;
 /// - A pool is let go only after everything in use in its ranges is recorded.
 /// - An address is freed only if the folder showed its pod and shows it no more, its quarantine has
 ///   passed, and its record is as it was judged.
-pub struct Housekeeper {
+pub struct FolderReconciler {
     catalog: Arc<ArcSwapOption<Catalog>>,
     policy: Arc<ArcSwap<Policy>>,
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
     clock: Clock,
-    judged: Option<Arc<Catalog>>,
-    last: Timestamp,
-    seen: SeenPods,
+    reconciled: Option<Arc<Catalog>>,
+    last_pass: Timestamp,
+    pods: FolderPods,
     reported: HashSet<String>,
-    counted: Counted,
+    metrics: ReconcileMetrics,
 }
 
-impl Housekeeper {
+impl FolderReconciler {
     /// A housekeeper of these.
     pub fn new(
         catalog: Arc<ArcSwapOption<Catalog>>,
@@ -64,11 +64,11 @@ impl Housekeeper {
             index,
             ledger,
             clock,
-            judged: None,
-            last: Timestamp::default(),
-            seen: SeenPods::default(),
+            reconciled: None,
+            last_pass: Timestamp::default(),
+            pods: FolderPods::default(),
             reported: HashSet::new(),
-            counted: Counted::default(),
+            metrics: ReconcileMetrics::default(),
         }
     }
 
@@ -87,7 +87,7 @@ impl Housekeeper {
 
     /// What it has done for which reason, as it is at each scrape.
     pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.counted.clone())
+        Box::new(self.metrics.clone())
     }
 
     /// Looks once, and acts if something is new.
@@ -96,36 +96,36 @@ impl Housekeeper {
             return;
         };
         let now = self.clock.seconds();
-        let same = |judged: &Arc<Catalog>| Arc::ptr_eq(judged, &catalog);
-        let waiting = self.seen.any_gone() && now >= self.last.plus(QUARANTINE_STEP);
-        if self.judged.as_ref().is_some_and(same) && !waiting {
+        let same = |reconciled: &Arc<Catalog>| Arc::ptr_eq(reconciled, &catalog);
+        let waiting = self.pods.any_gone() && now >= self.last_pass.plus(QUARANTINE_CHECK_INTERVAL);
+        if self.reconciled.as_ref().is_some_and(same) && !waiting {
             return;
         }
-        self.seen.look(&catalog, now);
-        self.seen.forget_before(now.plus(-MEMORY));
-        self.last = now;
+        self.pods.look(&catalog, now);
+        self.pods.forget_before(now.plus(-GONE_POD_TTL));
+        self.last_pass = now;
         if self.pass(&catalog, now).await {
             let mut index = self.index.lock();
             for pool in catalog.layout().pools.keys() {
                 index.set_ready(pool);
             }
             drop(index);
-            self.judged = Some(catalog);
+            self.reconciled = Some(catalog);
         }
     }
 
     /// One comparison of everything. Whether all of it was carried out.
     async fn pass(&mut self, catalog: &Catalog, now: Timestamp) -> bool {
-        let default_home = self.policy.load().multus_namespace.clone();
-        let in_use = catalog.addresses_in_use(&default_home);
+        let multus_namespace = self.policy.load().multus_namespace.clone();
+        let in_use = catalog.addresses_in_use(&multus_namespace);
         let actions = {
             let mut index = self.index.lock();
             index.sync(catalog.layout());
-            reconcile(index.recorded(), catalog.layout(), &in_use, &self.seen, now)
+            reconcile(index.recorded(), catalog.layout(), &in_use, &self.pods, now)
         };
         let duplicates = actions.iter().filter(|action| is_duplicate(&action.reason));
-        self.counted.set_duplicates(duplicates.count());
-        let outcomes = carry_out(&self.ledger, &self.index, actions).await;
+        self.metrics.set_duplicates(duplicates.count());
+        let outcomes = apply(&self.ledger, &self.index, actions).await;
         let all = outcomes.iter().all(|(_, done)| *done);
         for (action, done) in outcomes {
             if done {
@@ -141,11 +141,11 @@ impl Housekeeper {
             let line = format!("{address} is used by {}", users.join(" and by "));
             if self.reported.insert(line.clone()) {
                 tracing::warn!("{line}; change the addresses of all but one of them");
-                self.counted.add(action.reason.name());
+                self.metrics.add(action.reason.name());
             }
             return;
         }
-        report(action, &self.counted);
+        report(action, &self.metrics);
     }
 }
 

@@ -45,12 +45,12 @@ pub struct LeaseOptions {
     /// a container may be restarted in its pod.
     pub identity: String,
     /// For how long others leave the Lease alone after it was last written.
-    pub duration: Duration,
+    pub lease_duration: Duration,
     /// For how long a replica leads after the last renewal that succeeded was sent; less than
-    /// `duration`.
-    pub renewed_within: Duration,
+    /// `lease_duration`.
+    pub renew_deadline: Duration,
     /// How often it is renewed, or looked at.
-    pub every: Duration,
+    pub retry_period: Duration,
     /// How long one attempt may take.
     pub attempt: Duration,
 }
@@ -62,9 +62,9 @@ impl LeaseOptions {
             namespace: namespace.into(),
             name: "nadmit".to_owned(),
             identity: identity.into(),
-            duration: Duration::from_secs(15),
-            renewed_within: Duration::from_secs(10),
-            every: Duration::from_secs(2),
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
             attempt: Duration::from_secs(3),
         }
     }
@@ -79,43 +79,43 @@ impl LeaseOptions {
 /// - On shutdown the Lease is given back, and the next replica leads at its next look.
 ///
 /// It needs get, create and update on `leases.coordination.k8s.io` in its namespace.
-pub struct Leadership {
+pub struct LeaderElector {
     api: Api<Lease>,
     options: LeaseOptions,
     clock: Clock,
-    leads: Arc<watch::Sender<bool>>,
+    is_leader: Arc<watch::Sender<bool>>,
     /// Until when this replica leads.
-    until: Option<Instant>,
+    lease_deadline: Option<Instant>,
     /// The Lease as this replica last wrote it.
-    mine: Option<Lease>,
+    held_lease: Option<Lease>,
     /// The version that another's Lease was last found with, and since when.
     seen: Option<(String, Instant)>,
-    trouble: Option<Answer>,
+    last_error: Option<Answer>,
 }
 
-impl Leadership {
+impl LeaderElector {
     /// Asks nothing yet. The client should ask once, as that of [`crate::api::call::client`] does.
     pub fn new(client: Client, options: LeaseOptions, clock: Clock) -> Self {
         Self {
             api: Api::namespaced(client, &options.namespace),
             options,
             clock,
-            leads: Arc::new(watch::Sender::new(false)),
-            until: None,
-            mine: None,
+            is_leader: Arc::new(watch::Sender::new(false)),
+            lease_deadline: None,
+            held_lease: None,
             seen: None,
-            trouble: None,
+            last_error: None,
         }
     }
 
     /// Whether this replica leads, now and from now on.
-    pub fn leads(&self) -> watch::Receiver<bool> {
-        self.leads.subscribe()
+    pub fn is_leader(&self) -> watch::Receiver<bool> {
+        self.is_leader.subscribe()
     }
 
     /// The same as a metric, as it is at each scrape.
     pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(Leads(Arc::clone(&self.leads)))
+        Box::new(LeaderCollector(Arc::clone(&self.is_leader)))
     }
 
     /// Stands for the Lease until `cancel`, and gives it back.
@@ -124,20 +124,20 @@ impl Leadership {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                () = self.turn() => {}
+                () = self.renew_or_acquire() => {}
             }
             let now = Instant::now();
-            let left = self.until.map(|until| until.duration_since(now));
-            let pause = left.map_or(self.options.every, |left| left.min(self.options.every));
+            let left = self.lease_deadline.map(|lease_deadline| lease_deadline.duration_since(now));
+            let pause = left.map_or(self.options.retry_period, |left| left.min(self.options.retry_period));
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
                 () = sleep(pause) => {}
             }
         }
-        self.end("it is shut down");
+        self.stop_leading("it is shut down");
         // Whether it led or not: a request that takes the Lease may be under way.
-        let error = match timeout(self.options.attempt, self.give_back()).await {
+        let error = match timeout(self.options.attempt, self.release()).await {
             Ok(Ok(())) => return,
             Ok(Err(answer)) => answer,
             Err(_) => Answer::too_late(self.options.attempt),
@@ -146,25 +146,25 @@ impl Leadership {
     }
 
     /// One attempt, within the time that is left.
-    async fn turn(&mut self) {
+    async fn renew_or_acquire(&mut self) {
         let sent = Instant::now();
         let limit = sent + self.options.attempt;
-        let limit = self.until.map_or(limit, |until| until.min(limit));
+        let limit = self.lease_deadline.map_or(limit, |lease_deadline| lease_deadline.min(limit));
         match timeout_at(limit, self.attempt()).await {
-            Ok(Ok(true)) => self.begin(sent + self.options.renewed_within),
-            Ok(Ok(false)) => self.end("another replica holds the lease"),
-            Ok(Err(answer)) => self.failed(answer),
-            Err(_) => self.failed(Answer::too_late(self.options.attempt)),
+            Ok(Ok(true)) => self.start_leading(sent + self.options.renew_deadline),
+            Ok(Ok(false)) => self.stop_leading("another replica holds the lease"),
+            Ok(Err(answer)) => self.warn_once(answer),
+            Err(_) => self.warn_once(Answer::too_late(self.options.attempt)),
         }
-        if self.until.is_some_and(|until| until <= Instant::now()) {
-            self.end("the lease could not be renewed in time");
+        if self.lease_deadline.is_some_and(|lease_deadline| lease_deadline <= Instant::now()) {
+            self.stop_leading("the lease could not be renewed in time");
         }
     }
 
     /// Renews the Lease, or takes it if it may be taken. Whether it is this replica's then.
     async fn attempt(&mut self) -> Result<bool, Answer> {
-        if let Some(mine) = self.mine.take() {
-            match self.write(mine).await {
+        if let Some(held_lease) = self.held_lease.take() {
+            match self.update(held_lease).await {
                 Ok(()) => return Ok(true),
                 // An earlier renewal took effect though it was not answered, or another has it.
                 Err(Answer::Conflict(_) | Answer::NotFound(_)) => {}
@@ -174,14 +174,14 @@ impl Leadership {
         let found = match self.api.get(&self.options.name).await {
             Ok(found) => found,
             Err(error) => match Answer::of(&error) {
-                Answer::NotFound(_) => return self.make().await,
+                Answer::NotFound(_) => return self.create().await,
                 answer => return Err(answer),
             },
         };
-        if !self.may_take(&found) {
+        if !self.can_acquire(&found) {
             return Ok(false);
         }
-        match self.write(found).await {
+        match self.update(found).await {
             Ok(()) => Ok(true),
             // Another was faster.
             Err(Answer::Conflict(_) | Answer::NotFound(_)) => Ok(false),
@@ -190,7 +190,7 @@ impl Leadership {
     }
 
     /// Whether nobody holds it, this replica does, or its holder has not been heard of for long.
-    fn may_take(&mut self, found: &Lease) -> bool {
+    fn can_acquire(&mut self, found: &Lease) -> bool {
         let spec = found.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
         if holder.is_none_or(|holder| holder.is_empty() || holder == self.options.identity) {
@@ -203,7 +203,7 @@ impl Leadership {
         let version = found.metadata.resource_version.clone().unwrap_or_default();
         match &self.seen {
             Some((seen, since)) if *seen == version => {
-                now.duration_since(*since) >= self.options.duration.max(theirs)
+                now.duration_since(*since) >= self.options.lease_duration.max(theirs)
             }
             _ => {
                 self.seen = Some((version, now));
@@ -212,7 +212,7 @@ impl Leadership {
         }
     }
 
-    async fn make(&mut self) -> Result<bool, Answer> {
+    async fn create(&mut self) -> Result<bool, Answer> {
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.options.name.clone()),
@@ -224,7 +224,7 @@ impl Leadership {
         let lease = self.as_holder(lease);
         match self.api.create(&params(), &lease).await {
             Ok(made) => {
-                self.mine = Some(made);
+                self.held_lease = Some(made);
                 Ok(true)
             }
             Err(error) => match Answer::of(&error) {
@@ -235,11 +235,11 @@ impl Leadership {
     }
 
     /// Writes this replica's name and the time into a Lease, under the version that it has.
-    async fn write(&mut self, lease: Lease) -> Result<(), Answer> {
+    async fn update(&mut self, lease: Lease) -> Result<(), Answer> {
         let lease = self.as_holder(lease);
         let params = params();
         let written = self.api.replace(&self.options.name, &params, &lease).await;
-        self.mine = Some(written.map_err(|error| Answer::of(&error))?);
+        self.held_lease = Some(written.map_err(|error| Answer::of(&error))?);
         Ok(())
     }
 
@@ -247,9 +247,9 @@ impl Leadership {
         let before = lease.spec.take().unwrap_or_default();
         let holder = before.holder_identity.as_deref();
         let same = holder == Some(&*self.options.identity);
-        let now = Some(another(self.clock.now(), before.renew_time.as_ref()));
+        let now = Some(distinct_time(self.clock.now(), before.renew_time.as_ref()));
         let transitions = before.lease_transitions.unwrap_or(0);
-        let seconds = i32::try_from(self.options.duration.as_secs()).unwrap_or(i32::MAX);
+        let seconds = i32::try_from(self.options.lease_duration.as_secs()).unwrap_or(i32::MAX);
         lease.spec = Some(LeaseSpec {
             acquire_time: before.acquire_time.filter(|_| same).or(now.clone()),
             renew_time: now,
@@ -262,7 +262,7 @@ impl Leadership {
     }
 
     /// Leaves the Lease without a holder, if this replica holds it.
-    async fn give_back(&mut self) -> Result<(), Answer> {
+    async fn release(&mut self) -> Result<(), Answer> {
         // A renewal may be under way: whatever it wrote, the second look finds it.
         let mut tries = 2;
         loop {
@@ -287,17 +287,17 @@ impl Leadership {
         }
     }
 
-    fn begin(&mut self, until: Instant) {
-        self.until = Some(until);
-        self.trouble = None;
-        if !self.leads.send_replace(true) {
+    fn start_leading(&mut self, lease_deadline: Instant) {
+        self.lease_deadline = Some(lease_deadline);
+        self.last_error = None;
+        if !self.is_leader.send_replace(true) {
             tracing::info!(identity = self.options.identity, "this replica leads");
         }
     }
 
-    fn end(&mut self, why: &str) {
-        self.until = None;
-        if self.leads.send_replace(false) {
+    fn stop_leading(&mut self, why: &str) {
+        self.lease_deadline = None;
+        if self.is_leader.send_replace(false) {
             tracing::warn!(
                 identity = self.options.identity,
                 "this replica leads no more: {why}"
@@ -306,18 +306,18 @@ impl Leadership {
     }
 
     /// Says once what is wrong.
-    fn failed(&mut self, answer: Answer) {
-        if self.trouble.as_ref() != Some(&answer) {
+    fn warn_once(&mut self, answer: Answer) {
+        if self.last_error.as_ref() != Some(&answer) {
             let (namespace, name) = (&self.options.namespace, &self.options.name);
             tracing::warn!("the lease {namespace}/{name} cannot be renewed or taken: {answer}");
-            self.trouble = Some(answer);
+            self.last_error = Some(answer);
         }
     }
 }
 
 /// The time, or, if that is written there already, a little later: a write that changes nothing gets
 /// no new version, and others would take it for silence.
-fn another(now: Timestamp, before: Option<&MicroTime>) -> MicroTime {
+fn distinct_time(now: Timestamp, before: Option<&MicroTime>) -> MicroTime {
     let same = before.is_some_and(|before| before.0.as_microsecond() == now.as_microsecond());
     let later = now.checked_add(SignedDuration::from_micros(1));
     MicroTime(if same { later.unwrap_or(now) } else { now })
@@ -331,9 +331,9 @@ fn params() -> PostParams {
 }
 
 #[derive(Debug)]
-struct Leads(Arc<watch::Sender<bool>>);
+struct LeaderCollector(Arc<watch::Sender<bool>>);
 
-impl Collector for Leads {
+impl Collector for LeaderCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let help = "1 if this replica leads: it releases, adopts and writes status for all of them";
         gauge(&mut encoder, "leader", help, i64::from(*self.0.borrow()))

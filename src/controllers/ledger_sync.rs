@@ -12,17 +12,17 @@ use crate::{
 };
 
 /// How long to wait before a ledger that could not be read is read again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows a ledger, and tells the index.
 #[derive(Debug)]
-pub struct Feed {
+pub struct LedgerSync {
     ledger: Arc<Ledger>,
     index: Arc<SharedIndex>,
     cursor: Cursor,
 }
 
-impl Feed {
+impl LedgerSync {
     /// Reads the ledger for the first time: afterwards the index is as it is.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Feed {
                 Some(Err(error)) => {
                     tracing::warn!("{error}");
                     match self.reload(&cancel).await {
-                        Some(anew) => events = anew,
+                        Some(reloaded) => events = reloaded,
                         None => return,
                     }
                 }
@@ -74,7 +74,7 @@ impl Feed {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return None,
-                () = sleep(PATIENCE) => {}
+                () = sleep(RELOAD_PAUSE) => {}
             }
         }
     }

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 /// What is to be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Look {
+pub enum ReadTarget {
     /// The node of this name.
     Node(Box<str>),
     /// The network of this namespace and name.
@@ -22,10 +22,10 @@ pub enum Look {
 }
 
 /// Who looks at the cluster.
-pub trait Live: Send + Sync {
+pub trait LiveReader: Send + Sync {
     /// Makes the published catalog at least as fresh, in this respect, as the cluster is at the call.
     ///
     /// # Errors
     /// Why the cluster does not tell; nothing may be concluded then.
-    fn look<'a>(&'a self, what: &'a Look) -> BoxFuture<'a, Result<(), String>>;
+    fn refresh<'a>(&'a self, target: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>>;
 }

@@ -17,16 +17,16 @@ use prometheus_client::{
 
 /// What a housekeeper has counted; a clone counts on.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counted(Arc<Counts>);
+pub(super) struct ReconcileMetrics(Arc<ReconcileCounts>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct ReconcileCounts {
     reasons: Mutex<BTreeMap<&'static str, u64>>,
     duplicates: AtomicU64,
     drifted: AtomicU64,
 }
 
-impl Counted {
+impl ReconcileMetrics {
     /// Something was done for this reason.
     pub(super) fn add(&self, reason: &'static str) {
         let mut reasons = self
@@ -44,7 +44,7 @@ impl Counted {
     }
 }
 
-impl Counted {
+impl ReconcileMetrics {
     /// So many pods have something else than what is recorded for them now.
     pub(super) fn set_drifted(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -52,7 +52,7 @@ impl Counted {
     }
 }
 
-impl Collector for Counted {
+impl Collector for ReconcileMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let duplicates = ConstGauge::new(self.0.duplicates.load(Ordering::Relaxed));
         let metric = encoder.encode_descriptor(

@@ -1,15 +1,15 @@
 //! What keeps ledger, index and world in step, beside the requests.
 //!
-//! - [`Feed`] keeps the index as the ledger is, [`SliceFeed`] its slices.
-//! - [`Housekeeper`] does without a cluster what a reconciler does in one: it adopts what the folder's
+//! - [`LedgerSync`] keeps the index as the ledger is, [`SliceSync`] its slices.
+//! - [`FolderReconciler`] does without a cluster what a reconciler does in one: it adopts what the folder's
 //!   pods and networks use, lets reservations take effect, and frees what the folder drops.
-//! - [`Steward`] is the reconciler of a cluster. What it needs of the world comes through [`Live`],
-//!   [`PodWriter`] and [`Notices`].
-//! - [`Leadership`] says which replica does what is done once for all of them.
-//! - [`Rounds`] calls for the full comparison on its schedule.
+//! - [`Reconciler`] is the reconciler of a cluster. What it needs of the world comes through [`LiveReader`],
+//!   [`PodWriter`] and [`EventSink`].
+//! - [`LeaderElector`] says which replica does what is done once for all of them.
+//! - [`ResyncScheduler`] calls for the full comparison on its schedule.
 //! - [`StatusWriter`] writes what there is to say of pools and reservations into their status.
 //! - [`CertificateKeeper`] keeps the server's certificate in a Secret, and the webhooks' trust in it.
-//! - [`Events`] takes what any of them tells people ([`Notices`]), and makes Events of it.
+//! - [`EventRecorder`] takes what any of them tells people ([`EventSink`]), and makes Events of it.
 
 mod apply;
 mod certificates;
@@ -31,16 +31,16 @@ mod status;
 mod tests;
 
 pub use self::{
-    certificates::{Called, CertificateKeeper, CertificateOptions, Lives},
-    event_recorder::{EventWriter, Events},
-    event_sink::{Gravity, NoNotices, Notices, ObjectRef},
-    folder_reconciler::Housekeeper,
-    leader::{Leadership, LeaseOptions},
-    ledger_sync::Feed,
-    live_reader::{Live, Look},
-    pod_writer::{Annotate, Annotated, ClusterPods, PodWriter},
-    reconciler::{Intent, Report, Steward, StewardParts},
-    resync::{Journal, Outcome, Rounds, Run},
-    slice_sync::SliceFeed,
+    certificates::{WebhookService, CertificateKeeper, CertificateOptions, CertificateLifetimes},
+    event_recorder::{EventWriter, EventRecorder},
+    event_sink::{EventType, NoopSink, EventSink, ObjectRef},
+    folder_reconciler::FolderReconciler,
+    leader::{LeaderElector, LeaseOptions},
+    ledger_sync::LedgerSync,
+    live_reader::{LiveReader, ReadTarget},
+    pod_writer::{AnnotationPatch, PatchOutcome, ClusterPodWriter, PodWriter},
+    reconciler::{PlannedAction, ReconcileReport, Reconciler, ReconcilerParts},
+    resync::{ResyncHistory, ResyncResult, ResyncScheduler, ResyncRun},
+    slice_sync::SliceSync,
     status::StatusWriter,
 };

@@ -17,7 +17,7 @@ use crate::{
 
 /// Annotations to write into a pod, if it is as it was judged.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Annotate {
+pub struct AnnotationPatch {
     /// The pod's namespace.
     pub namespace: Box<str>,
     /// Its name.
@@ -28,7 +28,7 @@ pub struct Annotate {
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Annotated {
+pub enum PatchOutcome {
     /// It is written.
     Done,
     /// The pod is another one by now, or has changed: judge it anew.
@@ -40,31 +40,31 @@ pub enum Annotated {
 /// Who writes into pods.
 pub trait PodWriter: Send + Sync {
     /// Writes annotations into a pod.
-    fn annotate(&self, what: Annotate) -> BoxFuture<'_, Annotated>;
+    fn annotate(&self, what: AnnotationPatch) -> BoxFuture<'_, PatchOutcome>;
 }
 
 /// The pods of a cluster. It needs `patch` on `pods`.
 #[derive(Clone)]
-pub struct ClusterPods {
+pub struct ClusterPodWriter {
     client: Client,
     patience: Patience,
 }
 
-impl std::fmt::Debug for ClusterPods {
+impl std::fmt::Debug for ClusterPodWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ClusterPods")
     }
 }
 
-impl ClusterPods {
+impl ClusterPodWriter {
     /// The pods of the cluster that `client` leads to.
     pub fn new(client: Client, patience: Patience) -> Self {
         Self { client, patience }
     }
 }
 
-impl PodWriter for ClusterPods {
-    fn annotate(&self, what: Annotate) -> BoxFuture<'_, Annotated> {
+impl PodWriter for ClusterPodWriter {
+    fn annotate(&self, what: AnnotationPatch) -> BoxFuture<'_, PatchOutcome> {
         async move {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &what.namespace);
             let params = PatchParams::default();
@@ -72,26 +72,26 @@ impl PodWriter for ClusterPods {
             // Done twice, the second finds that the text is another: judged anew, nothing is lacking.
             let asked = call(self.patience, || pods.patch(&what.name, &params, &change));
             match asked.await {
-                Ok(_) => Annotated::Done,
+                Ok(_) => PatchOutcome::Done,
                 Err(answer @ (Answer::NotFound(_) | Answer::Conflict(_))) => {
-                    Annotated::Changed(answer.to_string())
+                    PatchOutcome::Changed(answer.to_string())
                 }
                 // What a test operation that fails is answered with.
                 Err(answer @ Answer::Refused { code: 422, .. }) => {
-                    Annotated::Changed(answer.to_string())
+                    PatchOutcome::Changed(answer.to_string())
                 }
-                Err(answer @ Answer::Refused { code: 403, .. }) => Annotated::Failed(format!(
+                Err(answer @ Answer::Refused { code: 403, .. }) => PatchOutcome::Failed(format!(
                     "{answer}; give nadmit's ServiceAccount the verb \"patch\" on \"pods\", in \
                      a ClusterRole"
                 )),
-                Err(answer) => Annotated::Failed(answer.to_string()),
+                Err(answer) => PatchOutcome::Failed(answer.to_string()),
             }
         }
         .boxed()
     }
 }
 
-impl Annotate {
+impl AnnotationPatch {
     /// These annotations in the place of those of a pod that is as it was judged; `None` for a pod
     /// without UID or annotations.
     pub fn of(pod: &catalog::Pod, annotations: &[(&'static str, String)]) -> Option<Self> {

@@ -12,32 +12,32 @@ use crate::{
 };
 
 /// How long to wait before slices that could not be read are read again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 /// How long to wait after a watch that ended.
-const PAUSE: Duration = Duration::from_millis(100);
+const REWATCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// Follows the slices of a cluster, and tells the index.
 #[derive(Debug)]
-pub struct SliceFeed {
+pub struct SliceSync {
     slices: SliceLedger,
     index: Arc<SharedIndex>,
-    at: Version,
+    revision: Version,
 }
 
-impl SliceFeed {
+impl SliceSync {
     /// Reads the slices for the first time: afterwards the index has exactly these.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn open(slices: SliceLedger, index: Arc<SharedIndex>) -> Result<Self, ReadError> {
-        let at = load(&slices, &index).await?;
-        Ok(Self { slices, index, at })
+        let revision = load(&slices, &index).await?;
+        Ok(Self { slices, index, revision })
     }
 
     /// Keeps the index true until `cancel`.
     pub async fn run(mut self, cancel: CancellationToken) {
         loop {
-            let mut events = self.slices.follow(self.at);
+            let mut events = self.slices.follow(self.revision);
             loop {
                 let next = tokio::select! {
                     biased;
@@ -46,11 +46,11 @@ impl SliceFeed {
                 };
                 match next {
                     Some(Ok(SliceEvent::Put(slice, version))) => {
-                        self.at = self.at.max(version);
+                        self.revision = self.revision.max(version);
                         self.index.lock().apply_slice(slice, version);
                     }
                     Some(Ok(SliceEvent::Gone(name, version))) => {
-                        self.at = self.at.max(version);
+                        self.revision = self.revision.max(version);
                         self.index.lock().forget_slice(&name, version);
                     }
                     // Behind, or at an end: the list says the same as all that was missed.
@@ -61,7 +61,7 @@ impl SliceFeed {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                () = sleep(PAUSE) => {}
+                () = sleep(REWATCH_PAUSE) => {}
             }
             if self.reload(&cancel).await.is_none() {
                 return;
@@ -72,8 +72,8 @@ impl SliceFeed {
     async fn reload(&mut self, cancel: &CancellationToken) -> Option<()> {
         loop {
             match load(&self.slices, &self.index).await {
-                Ok(at) => {
-                    self.at = at;
+                Ok(revision) => {
+                    self.revision = revision;
                     return Some(());
                 }
                 Err(error) => tracing::error!("{error}"),
@@ -81,7 +81,7 @@ impl SliceFeed {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return None,
-                () = sleep(PATIENCE) => {}
+                () = sleep(RELOAD_PAUSE) => {}
             }
         }
     }
@@ -89,7 +89,7 @@ impl SliceFeed {
 
 /// Makes the index's slices what they are now.
 async fn load(slices: &SliceLedger, index: &SharedIndex) -> Result<Version, ReadError> {
-    let (all, at) = slices.list().await?;
-    index.lock().replace_slices(all, at);
-    Ok(at)
+    let (all, revision) = slices.list().await?;
+    index.lock().replace_slices(all, revision);
+    Ok(revision)
 }

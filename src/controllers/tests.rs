@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio_util::sync::CancellationToken;
 
-use super::{Feed, Housekeeper};
+use super::{LedgerSync, FolderReconciler};
 use crate::{
     allocation::{Address, Holder, SharedIndex, Space, Write},
     catalog::Catalog,
@@ -74,7 +74,7 @@ async fn what_is_used_is_adopted_and_freed_after_the_quarantine() {
     let ledger: Arc<Ledger> = Arc::new(ledger.into());
     let index: Arc<SharedIndex> = Arc::default();
     let shown = Arc::new(ArcSwapOption::empty());
-    let mut housekeeper = Housekeeper::new(
+    let mut reconciler = FolderReconciler::new(
         Arc::clone(&shown),
         Arc::new(ArcSwap::from_pointee(Policy::default())),
         Arc::clone(&index),
@@ -84,22 +84,22 @@ async fn what_is_used_is_adopted_and_freed_after_the_quarantine() {
                 + jiff::SignedDuration::from_secs(NOW.load(Ordering::SeqCst))
         }),
     );
-    housekeeper.look().await;
+    reconciler.look().await;
     assert!(!index.lock().is_ready("storage"));
 
     shown.store(Some(catalog(&format!("{WORLD}{POD}"))));
-    housekeeper.look().await;
+    reconciler.look().await;
     assert!(index.lock().is_ready("storage"));
     assert_eq!(name(holder(&index, "192.0.2.2")), "pod db/app");
     assert_eq!(name(holder(&index, "192.0.2.4")), "reservation db/reports");
 
     shown.store(Some(catalog(WORLD)));
-    housekeeper.look().await;
+    reconciler.look().await;
     NOW.fetch_add(29, Ordering::SeqCst);
-    housekeeper.look().await;
+    reconciler.look().await;
     assert_eq!(name(holder(&index, "192.0.2.2")), "pod db/app");
     NOW.fetch_add(1, Ordering::SeqCst);
-    housekeeper.look().await;
+    reconciler.look().await;
     assert_eq!(name(holder(&index, "192.0.2.2")), "nobody");
 
     // What the index says, the ledger says.
@@ -124,7 +124,7 @@ async fn the_index_follows_what_others_write() {
     let version = written.unwrap_or_else(|e| panic!("{e}"))[0];
 
     let index: Arc<SharedIndex> = Arc::default();
-    let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&index)).await;
+    let feed = LedgerSync::open(Arc::clone(&ledger), Arc::clone(&index)).await;
     let feed = feed.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(name(holder(&index, "192.0.2.2")), "pod db/app");
 

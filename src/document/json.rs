@@ -1,35 +1,35 @@
-//! JSON texts as trees.
+//! Parses JSON texts into trees.
 //!
-//! YAML's parser would read most JSON, but not say what is wrong with the rest as JSON's does, and
-//! kubectl reads what begins with `{` as JSON.
+//! A YAML parser would accept most JSON, but its error messages for the rest are worse, and kubectl
+//! reads texts that begin with `{` as JSON.
 
-use super::{Entry, MAX_DEPTH, MAX_NODES, Node, Place, SyntaxError, Value, ValueKind};
+use super::{NodeEntry, MAX_DEPTH, MAX_NODES, DocumentNode, SourceLocation, SyntaxError, NodeValue, ValueKind};
 use crate::network::{Position, Span, json};
 
-/// Reads a whole text as one JSON object; `None` if it does not begin as one.
-pub(super) fn read(text: &str) -> Option<Result<Node<'_>, SyntaxError>> {
+/// Parses a whole text as one JSON object; `None` if it does not begin with `{`.
+pub(super) fn read(text: &str) -> Option<Result<DocumentNode<'_>, SyntaxError>> {
     let begins = text.trim_start().starts_with('{');
     begins.then(|| document(text))
 }
 
-fn document(text: &str) -> Result<Node<'_>, SyntaxError> {
+fn document(text: &str) -> Result<DocumentNode<'_>, SyntaxError> {
     let root = json::JsonNode::document(text).map_err(|error| SyntaxError {
         reason: format!("the text is not JSON: {}", error.reason),
         position: Position::of(error.offset, text),
     })?;
-    let mut cursor = Cursor {
+    let mut cursor = LocationCursor {
         text,
         offset: 0,
         position: Position { line: 1, column: 1 },
     };
     if separators(root.text()) > MAX_NODES {
-        return Err(SyntaxError::too_large(cursor.place(root.span())));
+        return Err(SyntaxError::too_large(cursor.location(root.span())));
     }
     node(root, &mut cursor, 0)
 }
 
-/// How many commas and colons stand outside of the strings: so many values it has at most, give
-/// or take those that stand alone.
+/// Returns the number of commas and colons outside of strings: an estimate of the number of values
+/// that needs no parsing.
 fn separators(json: &str) -> usize {
     let (mut count, mut in_string, mut escaped) = (0, false, false);
     for byte in json.bytes() {
@@ -44,15 +44,15 @@ fn separators(json: &str) -> usize {
     count
 }
 
-/// A place in the text that moves forward only, so that finding all positions costs one pass.
-struct Cursor<'a> {
+/// A location in the text that moves forward only, so that all positions are computed in one pass.
+struct LocationCursor<'a> {
     text: &'a str,
     offset: usize,
     position: Position,
 }
 
-impl Cursor<'_> {
-    fn place(&mut self, span: Span) -> Place {
+impl LocationCursor<'_> {
+    fn location(&mut self, span: Span) -> SourceLocation {
         let start = span.start as usize;
         let passed = &self.text[self.offset..start];
         self.offset = start;
@@ -65,7 +65,7 @@ impl Cursor<'_> {
             None => passed,
         };
         self.position.column += line.chars().count();
-        Place {
+        SourceLocation {
             span,
             position: self.position,
         }
@@ -74,47 +74,47 @@ impl Cursor<'_> {
 
 fn node<'a>(
     source: json::JsonNode<'a>,
-    cursor: &mut Cursor<'_>,
+    cursor: &mut LocationCursor<'_>,
     depth: usize,
-) -> Result<Node<'a>, SyntaxError> {
-    let place = cursor.place(source.span());
+) -> Result<DocumentNode<'a>, SyntaxError> {
+    let location = cursor.location(source.span());
     if depth > MAX_DEPTH {
-        return Err(SyntaxError::too_deep(place));
+        return Err(SyntaxError::too_deep(location));
     }
     let value = match source.kind() {
-        ValueKind::Null => Value::Null,
-        ValueKind::Boolean => Value::Boolean(source.boolean().unwrap_or_default()),
-        ValueKind::Number => Value::Number(source.integer()),
-        ValueKind::String => Value::String(source.string().unwrap_or_default()),
+        ValueKind::Null => NodeValue::Null,
+        ValueKind::Boolean => NodeValue::Boolean(source.boolean().unwrap_or_default()),
+        ValueKind::Number => NodeValue::Number(source.integer()),
+        ValueKind::String => NodeValue::String(source.string().unwrap_or_default()),
         ValueKind::List => {
             let elements = source.elements().unwrap_or_default().into_iter();
             let nodes = elements.map(|element| node(element, cursor, depth + 1));
-            Value::List(nodes.collect::<Result<_, _>>()?)
+            NodeValue::List(nodes.collect::<Result<_, _>>()?)
         }
         ValueKind::Object => {
             let members = source.members().unwrap_or_default().into_iter();
             let entries = members.map(|member| entry(member, cursor, depth + 1));
-            Value::Object(entries.collect::<Result<_, _>>()?)
+            NodeValue::Object(entries.collect::<Result<_, _>>()?)
         }
     };
-    Ok(Node { value, place })
+    Ok(DocumentNode { value, location: location })
 }
 
 fn entry<'a>(
     member: json::JsonMember<'a>,
-    cursor: &mut Cursor<'_>,
+    cursor: &mut LocationCursor<'_>,
     depth: usize,
-) -> Result<Entry<'a>, SyntaxError> {
-    // The span of a JSON name is without its quotes; a node's place has them.
+) -> Result<NodeEntry<'a>, SyntaxError> {
+    // The span of a JSON name excludes its quotes; a node's location includes them.
     let inner = member.name.span;
     let span = Span::new(
         (inner.start as usize).saturating_sub(1),
         inner.end as usize + 1,
     );
-    let key = Node {
-        place: cursor.place(span),
-        value: Value::String(member.name.value),
+    let key = DocumentNode {
+        location: cursor.location(span),
+        value: NodeValue::String(member.name.value),
     };
     let value = node(member.value, cursor, depth)?;
-    Ok(Entry { key, value })
+    Ok(NodeEntry { key, value })
 }

@@ -1,29 +1,29 @@
-//! YAML that kubectl takes and the specification does not: lines of a quoted text that are indented
-//! no deeper than its key, such as a closing bracket below it.
+//! Accepts a kind of YAML that kubectl accepts and the specification does not: lines of a quoted
+//! scalar that are indented no deeper than its key, such as a closing bracket below it.
 //!
-//! White space at the beginning of such a line means nothing, so the line is indented, the document
-//! read once more, and every place moved back to where it is in the file.
+//! Leading white space of such a line is insignificant. So the line is indented, the document is
+//! parsed again, and every location is mapped back to the original text.
 
-use super::{Booleans, Node, SyntaxError, Value, split::Chunk, yaml};
+use super::{Booleans, DocumentNode, SyntaxError, NodeValue, split::Chunk, yaml};
 
-/// What the parser says of such a line.
+/// The parser's error message for such a line.
 pub(super) const FAULT: &str = "invalid indentation in multiline quoted scalar";
 
-/// The most lines of a document that are indented.
-const MOST_LINES: usize = 1000;
-/// How much text may be read once more, all in all: reading ends, whatever the document says.
-const MOST_TEXT: usize = 32 << 20;
+/// The maximum number of lines of a document that are indented.
+const MAX_INDENTED_LINES: usize = 1000;
+/// The maximum total size of the text that is parsed again, so that parsing always ends.
+const MAX_REREAD_BYTES: usize = 32 << 20;
 
-/// Lines of a document that were indented, and how deep.
+/// The lines of a document that were indented, and the width of the indentation.
 #[derive(Debug, Default)]
 pub(super) struct Indented {
-    /// Their numbers from 1, and where they began, in their order.
+    /// The numbers of the lines (from 1) and their original offsets, in order.
     lines: Vec<(usize, usize)>,
     width: usize,
 }
 
 impl Indented {
-    /// Where the byte at `offset` of the indented text was before.
+    /// Maps an offset in the indented text to the original text.
     pub(super) fn offset(&self, offset: usize) -> usize {
         let mut moved = 0;
         for (_, start) in &self.lines {
@@ -35,7 +35,7 @@ impl Indented {
         offset - moved
     }
 
-    /// The column from 0 that a column of a line was before.
+    /// Maps a column (from 0) of a line to the original text.
     pub(super) fn column(&self, line: usize, column: usize) -> usize {
         match self
             .lines
@@ -46,7 +46,7 @@ impl Indented {
         }
     }
 
-    /// Takes over one more line; `None` if it was indented before.
+    /// Adds a line; `None` if it was indented before.
     fn add(&mut self, line: usize, text: &str) -> Option<()> {
         let place = self
             .lines
@@ -69,19 +69,20 @@ impl Indented {
     }
 }
 
-/// Reads a document of which the parser said [`FAULT`]; `None` if that does not help.
+/// Parses a document for which the parser returned [`FAULT`]; `None` if indenting lines does not
+/// help.
 pub(super) fn read(
     chunk: Chunk<'_>,
     booleans: Booleans,
     mut error: SyntaxError,
-) -> Option<Result<Option<Node<'static>>, SyntaxError>> {
+) -> Option<Result<Option<DocumentNode<'static>>, SyntaxError>> {
     let depth = |line: &str| line.len() - line.trim_start_matches(' ').len();
     let mut indented = Indented {
         width: chunk.text.lines().map(depth).max()? + 1,
         ..Indented::default()
     };
-    let mut left = MOST_TEXT;
-    for _ in 0..MOST_LINES {
+    let mut left = MAX_REREAD_BYTES;
+    for _ in 0..MAX_INDENTED_LINES {
         indented.add(error.position.line.checked_sub(chunk.lines)?, chunk.text)?;
         let size = chunk.text.len() + indented.lines.len() * indented.width;
         left = left.checked_sub(size)?;
@@ -98,25 +99,25 @@ pub(super) fn read(
     None
 }
 
-/// The same tree, with its texts its own.
-fn owned(node: Node<'_>) -> Node<'static> {
+/// Converts a tree into one that owns its texts.
+fn owned(node: DocumentNode<'_>) -> DocumentNode<'static> {
     let value = match node.value {
-        Value::Null => Value::Null,
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::Number(value) => Value::Number(value),
-        Value::String(text) => Value::String(text.into_owned().into()),
-        Value::List(elements) => Value::List(elements.into_iter().map(owned).collect()),
-        Value::Object(entries) => {
-            let own = |entry: super::Entry<'_>| super::Entry {
+        NodeValue::Null => NodeValue::Null,
+        NodeValue::Boolean(value) => NodeValue::Boolean(value),
+        NodeValue::Number(value) => NodeValue::Number(value),
+        NodeValue::String(text) => NodeValue::String(text.into_owned().into()),
+        NodeValue::List(elements) => NodeValue::List(elements.into_iter().map(owned).collect()),
+        NodeValue::Object(entries) => {
+            let own = |entry: super::NodeEntry<'_>| super::NodeEntry {
                 key: owned(entry.key),
                 value: owned(entry.value),
             };
-            Value::Object(entries.into_iter().map(own).collect())
+            NodeValue::Object(entries.into_iter().map(own).collect())
         }
     };
-    Node {
+    DocumentNode {
         value,
-        place: node.place,
+        location: node.location,
     }
 }
 
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_moved_back() {
+    fn offsets_are_mapped_back() {
         let text = "ab\ncd\nef\n";
         let mut indented = Indented {
             width: 3,

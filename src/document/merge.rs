@@ -1,35 +1,37 @@
-//! The entries of a YAML mapping, and `<<`, which takes over those of others.
+//! The entries of a YAML mapping, and the merge key `<<`, which includes the entries of other
+//! mappings.
 
 use std::collections::HashSet;
 
-use super::{Entry, Node, SyntaxError, Value};
+use super::{NodeEntry, DocumentNode, SyntaxError, NodeValue};
 
-/// Whether an unquoted key is the merge key.
+/// Returns true if an unquoted key is the merge key.
 pub(super) fn is_merge_key(text: &str) -> bool {
     text == "<<"
 }
 
-/// The entries of a mapping that has not ended yet.
+/// The entries of a mapping that is still being parsed.
 #[derive(Default)]
 pub(super) struct Pairs<'a> {
-    entries: Vec<Entry<'a>>,
-    merges: Vec<Node<'a>>,
-    key: Option<(Node<'a>, bool)>,
+    entries: Vec<NodeEntry<'a>>,
+    merges: Vec<DocumentNode<'a>>,
+    key: Option<(DocumentNode<'a>, bool)>,
 }
 
 impl<'a> Pairs<'a> {
-    /// Takes the next key or value; `merge` says that it is a merge key, if it is a key.
-    pub(super) fn put(&mut self, node: Node<'a>, merge: bool) {
+    /// Adds the next key or value; `merge` is true if it is the merge key, provided that it is a
+    /// key.
+    pub(super) fn put(&mut self, node: DocumentNode<'a>, merge: bool) {
         match self.key.take() {
             None => self.key = Some((node, merge)),
             Some((_, true)) => self.merges.push(node),
-            Some((key, false)) => self.entries.push(Entry { key, value: node }),
+            Some((key, false)) => self.entries.push(NodeEntry { key, value: node }),
         }
     }
 
-    /// All entries. What is written in the mapping itself goes before what it merges, and of what
-    /// it merges, the earlier before the later.
-    pub(super) fn merged(self) -> Result<Vec<Entry<'a>>, SyntaxError> {
+    /// Returns all entries. Entries of the mapping itself take precedence over merged ones, and
+    /// earlier merged ones over later ones.
+    pub(super) fn merged(self) -> Result<Vec<NodeEntry<'a>>, SyntaxError> {
         let mut entries = self.entries;
         if self.merges.is_empty() {
             return Ok(entries);
@@ -47,16 +49,16 @@ impl<'a> Pairs<'a> {
     }
 }
 
-fn name(key: &Node<'_>) -> Option<String> {
+fn name(key: &DocumentNode<'_>) -> Option<String> {
     key.string().map(str::to_owned)
 }
 
-/// The mappings that a merge key names: one, or a list of them.
-fn sources(merge: Node<'_>) -> Result<Vec<Vec<Entry<'_>>>, SyntaxError> {
-    let refusal = SyntaxError::at(merge.place, "\"<<\" takes an object or a list of objects");
+/// Returns the mappings that a merge key names: one, or a list of them.
+fn sources(merge: DocumentNode<'_>) -> Result<Vec<Vec<NodeEntry<'_>>>, SyntaxError> {
+    let refusal = SyntaxError::at(merge.location, "\"<<\" takes an object or a list of objects");
     match merge.value {
-        Value::Object(entries) => Ok(vec![entries]),
-        Value::List(elements) => elements
+        NodeValue::Object(entries) => Ok(vec![entries]),
+        NodeValue::List(elements) => elements
             .into_iter()
             .map(into_entries)
             .collect::<Option<_>>()
@@ -65,9 +67,9 @@ fn sources(merge: Node<'_>) -> Result<Vec<Vec<Entry<'_>>>, SyntaxError> {
     }
 }
 
-fn into_entries(node: Node<'_>) -> Option<Vec<Entry<'_>>> {
+fn into_entries(node: DocumentNode<'_>) -> Option<Vec<NodeEntry<'_>>> {
     match node.value {
-        Value::Object(entries) => Some(entries),
+        NodeValue::Object(entries) => Some(entries),
         _ => None,
     }
 }

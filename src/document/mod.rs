@@ -1,11 +1,11 @@
-//! YAML and JSON texts as trees in which every node knows where it stood.
+//! Parses YAML and JSON texts into trees in which every node has its location.
 //!
-//! Manifests and `nadmit.yaml` are both read through such a tree and not through serde's derive:
-//! a tree shows every mistake at once, each with its place and in our own words, and one broken
-//! document leaves the others of its file alone.
+//! Manifests and `nadmit.yaml` are read through such a tree and not through serde's derive: a tree
+//! reports every mistake at once, each with its location and in nadmit's own terms, and a broken
+//! document does not affect the others of its file.
 //!
-//! Reading is bounded whatever the text says: an alias is expanded, a bomb made of aliases is an
-//! error, and nothing nests deeper than a stack can bear.
+//! Resources are bounded for every input: aliases are expanded up to a limit, so that an alias bomb
+//! is an error, and nesting is limited to what fits on a stack.
 
 mod json;
 mod lenient;
@@ -21,76 +21,76 @@ mod yaml;
 use thiserror::Error;
 
 pub use self::{
-    node::{Entry, Node, Value},
+    node::{NodeEntry, DocumentNode, NodeValue},
     scalar_map::ScalarMap,
 };
 pub use crate::network::{Position, Span, json::ValueKind};
 
-/// A part of a file: its bytes, and where an editor shows them.
+/// A part of a file: its bytes, and the line and column that an editor shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The bytes: of a scalar all of them, with its quotes and the indentation inside of it; of a
-    /// list or object in YAML only where it begins.
+pub struct SourceLocation {
+    /// The bytes. A scalar's span includes its quotes and inner indentation; the span of a list or
+    /// object in YAML is only where it begins.
     pub span: Span,
-    /// Line and column of the first character.
+    /// The line and column of the first character.
     pub position: Position,
 }
 
-/// A text that is neither YAML nor JSON.
+/// A syntax error in a YAML or JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason}")]
 pub struct SyntaxError {
-    /// What the parser stumbled over, in words.
+    /// The reason, for messages.
     pub reason: String,
-    /// Where.
+    /// The position in the file.
     pub position: Position,
 }
 
 impl SyntaxError {
-    fn at(place: Place, reason: impl Into<String>) -> Self {
+    fn at(location: SourceLocation, reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
-            position: place.position,
+            position: location.position,
         }
     }
 
-    fn too_deep(place: Place) -> Self {
-        Self::at(place, "the document nests too deep")
+    fn too_deep(location: SourceLocation) -> Self {
+        Self::at(location, "the document nests too deep")
     }
 
-    fn too_large(place: Place) -> Self {
+    fn too_large(location: SourceLocation) -> Self {
         let reason = "the document is too large: split it, or use fewer aliases";
-        Self::at(place, reason)
+        Self::at(location, reason)
     }
 }
 
-/// Which words are booleans.
+/// The words that are parsed as booleans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Booleans {
-    /// `true` and `false`, as YAML 1.2 has it.
+    /// `true` and `false`, as in YAML 1.2.
     Yaml12,
-    /// Also `yes`, `no`, `on` and `off`, as YAML 1.1 has it, and kubectl with it.
+    /// Also `yes`, `no`, `on` and `off`, as in YAML 1.1, which kubectl uses.
     Yaml11,
 }
 
-/// How deep a document may nest. Kubernetes's own kinds stay under 45.
+/// The maximum depth of a document. The kinds of Kubernetes need less than 45.
 const MAX_DEPTH: usize = 100;
-/// How many values a document may have, aliases expanded: ten thousand networks in one list have
-/// half of it.
+/// The maximum number of values of a document, with aliases expanded. A list of ten thousand
+/// networks has half of it.
 const MAX_NODES: usize = 500_000;
-/// The most documents that are read from one text.
+/// The maximum number of documents that are read from one text.
 const MAX_DOCUMENTS: usize = 100_000;
 
-/// Reads the documents of the file called `name`, one by one; empty ones are passed over.
+/// Parses the documents of the file called `name`, one by one; empty ones are skipped.
 ///
-/// A file called `*.json` is one JSON document. Any other is YAML, unless the text happens to be
-/// JSON; then it is read as JSON, as kubectl does. In YAML `---` at the beginning of a line ends a
-/// document whatever stands before it, so that an error in one document is none in the next.
+/// A file called `*.json` is one JSON document. Any other file is YAML, unless the text is valid
+/// JSON, which is then read as JSON, as kubectl does. In YAML, `---` at the beginning of a line
+/// ends a document in any context, so that a syntax error in one document does not affect the next.
 pub fn read<'a>(
     text: &'a str,
     name: &str,
     booleans: Booleans,
-) -> impl Iterator<Item = Result<Node<'a>, SyntaxError>> {
+) -> impl Iterator<Item = Result<DocumentNode<'a>, SyntaxError>> {
     let json = match json::read(text) {
         Some(read) if is_json(name) || read.is_ok() => Some(read),
         _ => None,

@@ -1,104 +1,104 @@
-//! One value of a document, and what it holds.
+//! A value of a document.
 
 use std::borrow::Cow;
 
-use super::{Place, ValueKind};
+use super::{SourceLocation, ValueKind};
 
-/// A value and its place.
+/// A value and its location.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node<'a> {
-    /// What it is.
-    pub value: Value<'a>,
-    /// Where it stands. Behind a YAML alias: where the value was written.
-    pub place: Place,
+pub struct DocumentNode<'a> {
+    /// The value.
+    pub value: NodeValue<'a>,
+    /// The location; for a YAML alias, that of the anchored value.
+    pub location: SourceLocation,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
-    /// `null`, or nothing at all.
+pub enum NodeValue<'a> {
+    /// `null`, or no value.
     Null,
     /// A boolean.
     Boolean(bool),
-    /// A number: its value, if it is a whole one in decimal digits.
+    /// A number, with its value if it is an integer in decimal digits.
     Number(Option<i64>),
-    /// A string, escapes and folding resolved.
+    /// A string, with escapes and folding resolved.
     String(Cow<'a, str>),
     /// A list.
-    List(Vec<Node<'a>>),
-    /// An object: its entries in their order, repeated ones included.
-    Object(Vec<Entry<'a>>),
+    List(Vec<DocumentNode<'a>>),
+    /// An object: its entries in order, including repeated ones.
+    Object(Vec<NodeEntry<'a>>),
 }
 
-/// One entry of an object.
+/// An entry of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry<'a> {
-    /// The key, which in YAML may be anything.
-    pub key: Node<'a>,
+pub struct NodeEntry<'a> {
+    /// The key; in YAML it may be any value.
+    pub key: DocumentNode<'a>,
     /// The value.
-    pub value: Node<'a>,
+    pub value: DocumentNode<'a>,
 }
 
-impl<'a> Node<'a> {
-    /// What sort of value this is.
+impl<'a> DocumentNode<'a> {
+    /// Returns the type of the value.
     pub fn kind(&self) -> ValueKind {
         match &self.value {
-            Value::Null => ValueKind::Null,
-            Value::Boolean(_) => ValueKind::Boolean,
-            Value::Number(_) => ValueKind::Number,
-            Value::String(_) => ValueKind::String,
-            Value::List(_) => ValueKind::List,
-            Value::Object(_) => ValueKind::Object,
+            NodeValue::Null => ValueKind::Null,
+            NodeValue::Boolean(_) => ValueKind::Boolean,
+            NodeValue::Number(_) => ValueKind::Number,
+            NodeValue::String(_) => ValueKind::String,
+            NodeValue::List(_) => ValueKind::List,
+            NodeValue::Object(_) => ValueKind::Object,
         }
     }
 
-    /// Whether there is no value.
+    /// Returns true if the value is null.
     pub fn is_null(&self) -> bool {
-        matches!(self.value, Value::Null)
+        matches!(self.value, NodeValue::Null)
     }
 
-    /// The string, if this is one.
+    /// Returns the string, if this is one.
     pub fn string(&self) -> Option<&str> {
         match &self.value {
-            Value::String(text) => Some(text),
+            NodeValue::String(text) => Some(text),
             _ => None,
         }
     }
 
-    /// The boolean, if this is one.
+    /// Returns the boolean, if this is one.
     pub fn boolean(&self) -> Option<bool> {
         match &self.value {
-            Value::Boolean(value) => Some(*value),
+            NodeValue::Boolean(value) => Some(*value),
             _ => None,
         }
     }
 
-    /// The whole number, if this is one.
+    /// Returns the number, if this is an integer.
     pub fn integer(&self) -> Option<i64> {
         match &self.value {
-            Value::Number(value) => *value,
+            NodeValue::Number(value) => *value,
             _ => None,
         }
     }
 
-    /// The elements, if this is a list.
-    pub fn elements(&self) -> Option<&[Node<'a>]> {
+    /// Returns the elements, if this is a list.
+    pub fn elements(&self) -> Option<&[DocumentNode<'a>]> {
         match &self.value {
-            Value::List(elements) => Some(elements),
+            NodeValue::List(elements) => Some(elements),
             _ => None,
         }
     }
 
-    /// The entries, if this is an object.
-    pub fn entries(&self) -> Option<&[Entry<'a>]> {
+    /// Returns the entries, if this is an object.
+    pub fn entries(&self) -> Option<&[NodeEntry<'a>]> {
         match &self.value {
-            Value::Object(entries) => Some(entries),
+            NodeValue::Object(entries) => Some(entries),
             _ => None,
         }
     }
 
-    /// The value of the object's last entry of this name, if there is one that is not null.
-    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+    /// Returns the value of the object's last entry with this name, unless it is null.
+    pub fn get(&self, name: &str) -> Option<&DocumentNode<'a>> {
         let entries = self.entries()?.iter().rev();
         let mut named = entries.filter(|entry| entry.key.string() == Some(name));
         named.next().map(|e| &e.value).filter(|v| !v.is_null())

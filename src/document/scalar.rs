@@ -1,32 +1,33 @@
-//! What an unquoted YAML scalar means.
+//! Resolves the type of an unquoted YAML scalar.
 //!
-//! `name: 1.10` is a number and `enabled: yes` may be a boolean, to the surprise of many; Kubernetes
-//! then refuses the object. The words and numbers are those of the YAML library in kubectl.
+//! `name: 1.10` is a number and `enabled: yes` may be a boolean, which surprises many users;
+//! Kubernetes then rejects the object. The recognized words and numbers are those of kubectl's YAML
+//! library.
 
 use std::borrow::Cow;
 
-use super::{Booleans, Value};
+use super::{Booleans, NodeValue};
 
-/// The value of a scalar. `tag` is the name of its core tag (`!!str`); of other people's tags
-/// (`!Ref`) nobody here knows anything, and the text stays a text.
+/// Returns the value of a scalar. `tag` is the name of its core tag (`!!str`), or `Some(None)` for
+/// a custom tag (`!Ref`), whose scalars stay strings.
 pub(super) fn value<'a>(
     text: Cow<'a, str>,
     plain: bool,
     tag: Option<Option<&str>>,
     booleans: Booleans,
-) -> Value<'a> {
+) -> NodeValue<'a> {
     let null = || matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
     match tag {
-        None if plain && null() => Value::Null,
+        None if plain && null() => NodeValue::Null,
         None if plain => match boolean(&text, booleans) {
-            Some(value) => Value::Boolean(value),
-            None if is_number(&text) => Value::Number(text.parse().ok()),
-            None => Value::String(text),
+            Some(value) => NodeValue::Boolean(value),
+            None if is_number(&text) => NodeValue::Number(text.parse().ok()),
+            None => NodeValue::String(text),
         },
-        Some(Some("null")) => Value::Null,
-        Some(Some("int" | "float")) => Value::Number(text.parse().ok()),
-        Some(Some("bool")) => Value::Boolean(boolean(&text, booleans).unwrap_or_default()),
-        _ => Value::String(text),
+        Some(Some("null")) => NodeValue::Null,
+        Some(Some("int" | "float")) => NodeValue::Number(text.parse().ok()),
+        Some(Some("bool")) => NodeValue::Boolean(boolean(&text, booleans).unwrap_or_default()),
+        _ => NodeValue::String(text),
     }
 }
 
@@ -49,7 +50,7 @@ fn is_number(text: &str) -> bool {
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return false;
     }
-    // Underscores may group the digits.
+    // Underscores may separate groups of digits.
     let bare = unsigned.replace('_', "");
     is_integer_with_base(&bare) || is_decimal(&bare)
 }
@@ -65,7 +66,7 @@ fn is_integer_with_base(text: &str) -> bool {
     }
 }
 
-/// Digits with at most one point, and perhaps an exponent.
+/// Returns true for digits with at most one point and an optional exponent.
 fn is_decimal(text: &str) -> bool {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
@@ -109,12 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_and_untagged_scalars_are_guessed() {
+    fn only_plain_untagged_scalars_are_resolved() {
         let read = |plain, tag| value(Cow::Borrowed("5"), plain, tag, Booleans::Yaml11);
-        assert_eq!(read(true, None), Value::Number(Some(5)));
-        assert_eq!(read(false, None), Value::String("5".into()));
-        assert_eq!(read(true, Some(Some("str"))), Value::String("5".into()));
-        assert_eq!(read(true, Some(None)), Value::String("5".into()));
-        assert_eq!(read(false, Some(Some("int"))), Value::Number(Some(5)));
+        assert_eq!(read(true, None), NodeValue::Number(Some(5)));
+        assert_eq!(read(false, None), NodeValue::String("5".into()));
+        assert_eq!(read(true, Some(Some("str"))), NodeValue::String("5".into()));
+        assert_eq!(read(true, Some(None)), NodeValue::String("5".into()));
+        assert_eq!(read(false, Some(Some("int"))), NodeValue::Number(Some(5)));
     }
 }

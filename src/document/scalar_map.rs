@@ -1,52 +1,53 @@
-//! Where each character of a string stands in the file, whatever the string is written in.
+//! Maps each character of a string to its position in the file, for every notation of scalars.
 //!
-//! A finding knows its place in an annotation's text, and that text is a scalar of a YAML or JSON
-//! file: plain, quoted in one way or the other, a block, or a folded block. The map is made by
-//! decoding the scalar once more, with the place of every character written down, and it counts
-//! only if what comes out is what the parser read. So it is never wrong, only, for a form that
-//! nobody thought of, absent. It is made for findings only, which are rare.
+//! A finding has a position in an annotation's text, and that text is a scalar of a YAML or JSON
+//! file: plain, single- or double-quoted, a literal or a folded block. The map is created by
+//! decoding the scalar once more while recording the position of every character. It is used only
+//! if the decoded text equals the parser's, so it is never wrong; for an unsupported notation there
+//! is no map. Maps are created for findings only, which are rare.
 
-use super::Place;
+use super::SourceLocation;
 
-/// The place in the file of every byte of a string.
+/// The position in the file of every byte of a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScalarMap {
-    /// For each byte of the string where its character begins in the file, and behind the last the
-    /// end.
+    /// For each byte of the string, the offset in the file at which its character begins; at the
+    /// end, the offset after the last character.
     offsets: Vec<u32>,
 }
 
-/// A string half decoded.
+/// A string that is being decoded.
 #[derive(Default)]
-struct Decoded {
+struct DecodedScalar {
     text: String,
     offsets: Vec<u32>,
 }
 
-/// What an escape stands for, and how long it is.
+/// The character of an escape, if it has one, and the length of the escape.
 type Escape = (Option<char>, usize);
 
-/// The forms in which a string may be written.
-const FORMS: [fn(&Scalar<'_>) -> Option<Decoded>; 5] = [plain, single, double, literal, folded];
+/// The decoders of the notations of a string.
+const FORMS: [fn(&Scalar<'_>) -> Option<DecodedScalar>; 5] = [plain, single, double, literal, folded];
 
-/// A scalar as it stands in the file.
+/// A scalar as written in the file.
 struct Scalar<'t> {
     raw: &'t str,
     offset: usize,
     indent: usize,
-    /// The breaks of the empty lines with which a block begins: its place is behind them.
+    /// The offsets of the line breaks of the empty lines at the beginning of a block. The block's
+    /// location begins after them.
     breaks: Vec<usize>,
 }
 
 impl ScalarMap {
-    /// The map of the string `decoded`, which stands at `place` in `file`; `None` if the two do not
-    /// fit.
-    pub fn new(file: &str, place: Place, decoded: &str) -> Option<Self> {
+    /// Creates the map of the string `decoded` at `location` in `file`; `None` if the two do not
+    /// match.
+    pub fn new(file: &str, place: SourceLocation, decoded: &str) -> Option<Self> {
         let (start, end) = (place.span.start as usize, place.span.end as usize);
         let scalar = Scalar {
             raw: file.get(start..end)?,
             offset: start,
-            // A block's place begins behind the indentation of its first line.
+            // A block's location begins after the indentation of its first line.
             indent: place.position.column.saturating_sub(1),
             breaks: empty_lines(
                 &file[..start],
@@ -58,15 +59,15 @@ impl ScalarMap {
         fitting.next().map(|offsets| Self { offsets })
     }
 
-    /// Where in the file the character at this byte of the string begins; its escape, if it is
-    /// written as one. Behind the string's end: where its last character ends.
+    /// Returns the offset in the file of the character at this byte of the string, or of its
+    /// escape. For an offset after the string's end, returns the end of its last character.
     pub fn offset(&self, byte: usize) -> usize {
         let last = self.offsets.len().saturating_sub(1);
         self.offsets.get(byte.min(last)).map_or(0, |o| *o as usize)
     }
 }
 
-impl Decoded {
+impl DecodedScalar {
     fn push(&mut self, c: char, offset: usize) {
         self.text.push(c);
         let offset = u32::try_from(offset).unwrap_or(u32::MAX);
@@ -79,8 +80,8 @@ impl Decoded {
         other.text.clear();
     }
 
-    /// The offsets of exactly this text. Blocks are decoded with all line breaks at their end,
-    /// of which some are cut off.
+    /// Returns the offsets if the decoded text is `text`. Blocks are decoded with all line breaks
+    /// at their end, of which some are then removed.
     fn cut_to(mut self, text: &str) -> Option<Vec<u32>> {
         let rest = self.text.strip_prefix(text)?;
         if rest.chars().any(|c| c != '\n') {
@@ -100,24 +101,24 @@ impl Decoded {
     }
 }
 
-fn plain(scalar: &Scalar<'_>) -> Option<Decoded> {
+fn plain(scalar: &Scalar<'_>) -> Option<DecodedScalar> {
     flow(scalar.raw, scalar.offset, |_| None)
 }
 
-fn single(scalar: &Scalar<'_>) -> Option<Decoded> {
+fn single(scalar: &Scalar<'_>) -> Option<DecodedScalar> {
     let inner = scalar.raw.strip_prefix('\'')?.strip_suffix('\'')?;
     flow(inner, scalar.offset + 1, |rest| {
         rest.starts_with("''").then_some((Some('\''), 2))
     })
 }
 
-fn double(scalar: &Scalar<'_>) -> Option<Decoded> {
+fn double(scalar: &Scalar<'_>) -> Option<DecodedScalar> {
     let inner = scalar.raw.strip_prefix('"')?.strip_suffix('"')?;
     flow(inner, scalar.offset + 1, escape)
 }
 
-/// What an escape stands for, and how long it is; `None` where none begins. One that joins two
-/// lines stands for nothing.
+/// Returns the escape at the start of `rest`; `None` if there is none. An escape that joins two
+/// lines has no character.
 fn escape(rest: &str) -> Option<Escape> {
     let letter = rest.strip_prefix('\\')?.chars().next()?;
     let plain = |c| Some((Some(c), 1 + letter.len_utf8()));
@@ -153,7 +154,7 @@ fn number(rest: &str, digits: usize) -> Option<Escape> {
     Some((Some(char::from_u32(code)?), 2 + digits))
 }
 
-/// JSON's way to write a character beyond 16 bits: two escapes.
+/// Returns the character of two escapes that are a surrogate pair.
 fn pair(rest: &str) -> Option<Escape> {
     let unit = |at: usize| u16::from_str_radix(rest.get(at..at + 4)?, 16).ok();
     let units = [unit(2)?, unit(8).filter(|_| rest.get(6..8) == Some("\\u"))?];
@@ -161,7 +162,7 @@ fn pair(rest: &str) -> Option<Escape> {
     Some((Some(c), 12))
 }
 
-/// The length of the line break with which `text` begins.
+/// Returns the length of the line break at the start of `text`.
 fn newline(text: &str) -> Option<usize> {
     match text.as_bytes() {
         [b'\r', b'\n', ..] => Some(2),
@@ -170,10 +171,10 @@ fn newline(text: &str) -> Option<usize> {
     }
 }
 
-/// Plain and quoted scalars: a line break is a space, several are one less, and the white space
-/// around them is none.
-fn flow(raw: &str, offset: usize, escape: fn(&str) -> Option<Escape>) -> Option<Decoded> {
-    let (mut out, mut blanks, mut at) = (Decoded::default(), Decoded::default(), 0);
+/// Decodes plain and quoted scalars: a single line break becomes a space, several become one less,
+/// and the white space around them is removed.
+fn flow(raw: &str, offset: usize, escape: fn(&str) -> Option<Escape>) -> Option<DecodedScalar> {
+    let (mut out, mut blanks, mut at) = (DecodedScalar::default(), DecodedScalar::default(), 0);
     while let Some(c) = raw[at..].chars().next() {
         if let Some((meaning, length)) = escape(&raw[at..]) {
             out.append(&mut blanks);
@@ -185,7 +186,7 @@ fn flow(raw: &str, offset: usize, escape: fn(&str) -> Option<Escape>) -> Option<
             blanks.push(c, offset + at);
             at += 1;
         } else if newline(&raw[at..]).is_some() {
-            blanks = Decoded::default();
+            blanks = DecodedScalar::default();
             at = fold(raw, at, offset, &mut out);
         } else {
             out.append(&mut blanks);
@@ -197,8 +198,9 @@ fn flow(raw: &str, offset: usize, escape: fn(&str) -> Option<Escape>) -> Option<
     Some(out)
 }
 
-/// Reads line breaks and the white space between and behind them; returns where the text goes on.
-fn fold(raw: &str, mut at: usize, offset: usize, out: &mut Decoded) -> usize {
+/// Decodes line breaks and the white space between and after them; returns the offset of the next
+/// character.
+fn fold(raw: &str, mut at: usize, offset: usize, out: &mut DecodedScalar) -> usize {
     let first = at;
     let mut breaks = 0;
     while let Some(length) = newline(&raw[at..]) {
@@ -215,7 +217,8 @@ fn fold(raw: &str, mut at: usize, offset: usize, out: &mut Decoded) -> usize {
     at
 }
 
-/// The breaks of at most so many empty lines at the end of `before`, whose last line is not whole.
+/// Returns the offsets of the line breaks of at most `most` empty lines at the end of `before`,
+/// whose last line is incomplete.
 fn empty_lines(before: &str, most: usize) -> Vec<usize> {
     let mut rest = before.trim_end_matches(' ');
     let mut breaks = Vec::new();
@@ -233,18 +236,20 @@ fn empty_lines(before: &str, most: usize) -> Vec<usize> {
     breaks
 }
 
-fn literal(scalar: &Scalar<'_>) -> Option<Decoded> {
+fn literal(scalar: &Scalar<'_>) -> Option<DecodedScalar> {
     Some(block(scalar, false))
 }
 
-fn folded(scalar: &Scalar<'_>) -> Option<Decoded> {
+fn folded(scalar: &Scalar<'_>) -> Option<DecodedScalar> {
     Some(block(scalar, true))
 }
 
-/// Blocks: the indentation is cut off; a folded one joins lines that begin with no white space.
-fn block(scalar: &Scalar<'_>, folded: bool) -> Decoded {
-    let (mut out, mut empty) = (Decoded::default(), Decoded::default());
-    // The break behind the last line with content, and whether that line began with a blank.
+/// Decodes blocks: the indentation is removed; a folded block joins lines that do not begin with
+/// white space.
+fn block(scalar: &Scalar<'_>, folded: bool) -> DecodedScalar {
+    let (mut out, mut empty) = (DecodedScalar::default(), DecodedScalar::default());
+    // The line break after the last line with content, and whether that line began with white
+    // space.
     let mut last: Option<(usize, bool)> = None;
     let mut at = 0;
     for place in &scalar.breaks {
@@ -296,7 +301,7 @@ mod tests {
     use super::*;
     use crate::document::{Booleans, read};
 
-    /// The file as a tree, the string under the key `a` and its map.
+    /// Parses the file; returns the string under the key `a` and its map.
     fn mapped(file: &str, name: &str) -> (String, ScalarMap) {
         let document = read(file, name, Booleans::Yaml11).next();
         let root = document.map(|d| d.unwrap_or_else(|e| panic!("{e}: {file:?}")));
@@ -305,13 +310,13 @@ mod tests {
         let text = node
             .string()
             .unwrap_or_else(|| panic!("{node:?}: {file:?}"));
-        let map = ScalarMap::new(file, node.place, text);
-        let map = map.unwrap_or_else(|| panic!("{:?} is not {text:?} in {file:?}", node.place));
+        let map = ScalarMap::new(file, node.location, text);
+        let map = map.unwrap_or_else(|| panic!("{:?} is not {text:?} in {file:?}", node.location));
         (text.to_owned(), map)
     }
 
-    /// Every character of the string is in the file where the map says, or its escape is, or, where
-    /// lines were joined, the line break.
+    /// Checks that the map leads from every character of the string to that character, its escape,
+    /// or, where lines were joined, the line break.
     fn check(file: &str, name: &str) -> String {
         let (text, map) = mapped(file, name);
         let mut before = 0;
@@ -356,7 +361,7 @@ mod tests {
         assert_eq!(check(json, "f.json"), "x😀\"üü");
     }
 
-    /// An annotation's text: JSON, or the short format, on one line or on several.
+    /// Generates a text of JSON on one line or on several.
     fn text() -> impl Strategy<Value = String> {
         let word = "[a-z0-9ü'\"\\\\ 😀#:@/.-]{0,12}";
         let member = ("[a-z]{1,6}", word).prop_map(|(name, value)| {
@@ -385,7 +390,7 @@ mod tests {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Line breaks of a quoted text are doubled, and what would be folded away is not generated.
+    /// Formats a quoted scalar: its line breaks are doubled, because single ones would be folded.
     fn quoted(text: &str, indent: usize) -> String {
         indented(&text.replace('\n', "\n\n"), indent)
             .trim_start()
@@ -409,14 +414,14 @@ mod tests {
         }
 
         #[test]
-        fn plain_texts_too(words in prop::collection::vec("[a-zü][a-z0-9/@.ü-]{0,9},?", 1..6), gap in "( {1,2}|\n {1,4}|\n\n  )") {
+        fn every_character_of_plain_texts_is_found(words in prop::collection::vec("[a-zü][a-z0-9/@.ü-]{0,9},?", 1..6), gap in "( {1,2}|\n {1,4}|\n\n  )") {
             let text = words.join(&gap);
             check(&format!("a: p{text}\nb: 1\n"), "f.yaml");
         }
 
         #[test]
-        fn nothing_panics(file in "\\PC{0,40}", start in 0_usize..50, end in 0_usize..50, text in "\\PC{0,9}") {
-            let place = Place {
+        fn no_input_panics(file in "\\PC{0,40}", start in 0_usize..50, end in 0_usize..50, text in "\\PC{0,9}") {
+            let place = SourceLocation {
                 span: crate::network::Span::new(start, end),
                 position: crate::network::Position { line: 1, column: 3 },
             };

@@ -1,21 +1,21 @@
-//! Where one document of a YAML text ends and the next begins.
+//! Splits a YAML text into documents.
 //!
-//! YAML allows `---` and `...` at the beginning of a line nowhere but between documents: in no
-//! quoted text and in no block. So the split needs no parser, and a document that no parser could
-//! read ends where it ends all the same.
+//! In YAML, `---` and `...` at the beginning of a line separate documents in every context, even
+//! inside of quoted scalars and blocks. So splitting needs no parser, and works for documents with
+//! syntax errors, too.
 
-/// A document's text and where it begins in the whole.
+/// The text of a document, and its location in the whole text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk<'a> {
-    /// The text, with the `---` or directives that open it.
+    /// The text, including the `---` or directives that open it.
     pub text: &'a str,
-    /// Its first byte.
+    /// The offset of its first byte.
     pub offset: usize,
-    /// The lines before it.
+    /// The number of lines before it.
     pub lines: usize,
 }
 
-/// The documents of `text` that have any content.
+/// Returns the documents of `text` that have content.
 pub(super) fn chunks(text: &str) -> impl Iterator<Item = Chunk<'_>> {
     let mut rest = Chunk {
         text,
@@ -34,7 +34,7 @@ pub(super) fn chunks(text: &str) -> impl Iterator<Item = Chunk<'_>> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Takes the first document off; says whether it has content.
+    /// Removes and returns the first document, and whether it has content.
     fn cut(&mut self) -> (Self, bool) {
         let (mut length, mut lines) = (0, 0);
         let (mut opened, mut filled) = (false, false);
@@ -69,7 +69,7 @@ fn is_marker(line: &str, marker: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-/// Whether a line has more than a comment, a directive or a lone `---`.
+/// Returns true if a line has more than a comment, a directive or a lone `---`.
 fn has_content(line: &str) -> bool {
     let line = line.trim_start_matches('\u{feff}');
     let line = match line.strip_prefix("---") {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_split_at_their_markers_and_empty_ones_passed_over() {
+    fn documents_are_split_at_their_markers_and_empty_ones_skipped() {
         assert_eq!(
             split("a: 1\n---\n# nothing\n---\nb: 2\n...\nc: 3\n"),
             [("a: 1\n", 0), ("---\nb: 2\n...\n", 3), ("c: 3\n", 6)]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_may_begin_behind_its_marker() {
+    fn a_document_may_begin_on_the_line_of_its_marker() {
         assert_eq!(split("--- text\n---x\n"), [("--- text\n---x\n", 0)]);
         assert_eq!(split("---\r\na: 1\r\n---"), [("---\r\na: 1\r\n", 0)]);
     }

@@ -1,10 +1,10 @@
-//! Trees of YAML and JSON: values, places, limits.
+//! Tests of YAML and JSON trees: values, locations, limits.
 
 use proptest::prelude::*;
 
 use super::*;
 
-fn only(text: &str) -> Node<'_> {
+fn only(text: &str) -> DocumentNode<'_> {
     let mut documents = read(text, "a.yaml", Booleans::Yaml11);
     let document = documents.next().expect("a document").expect("no error");
     assert_eq!(documents.next(), None);
@@ -18,16 +18,16 @@ fn errors(text: &str, name: &str) -> Vec<(usize, usize, String)> {
         .collect()
 }
 
-/// The raw text of the value of `key`, its line and its column.
-fn raw<'t>(text: &'t str, root: &Node<'_>, key: &str) -> (&'t str, usize, usize) {
-    let place = root.get(key).expect("the key").place;
-    let (start, end) = (place.span.start as usize, place.span.end as usize);
-    let Position { line, column } = place.position;
+/// Returns the raw text of the value of `key`, its line and its column.
+fn raw<'t>(text: &'t str, root: &DocumentNode<'_>, key: &str) -> (&'t str, usize, usize) {
+    let location = root.get(key).expect("the key").location;
+    let (start, end) = (location.span.start as usize, location.span.end as usize);
+    let Position { line, column } = location.position;
     (&text[start..end], line, column)
 }
 
 #[test]
-fn a_scalar_has_the_place_of_its_raw_text_in_every_style() {
+fn a_scalar_has_the_location_of_its_raw_text_in_every_style() {
     let text = "\
 plain: some text
 single: 'it''s'
@@ -50,14 +50,14 @@ multi: one
     assert_eq!(raw(text, &root, "literal"), ("one\n  two\n", 6, 3));
     assert_eq!(raw(text, &root, "folded"), ("one\n  two\n", 9, 3));
     assert_eq!(raw(text, &root, "multi"), ("one\n  two", 11, 8));
-    let value = |key| root.get(key).and_then(Node::string);
+    let value = |key| root.get(key).and_then(DocumentNode::string);
     assert_eq!(value("single"), Some("it's"));
     assert_eq!(value("literal"), Some("one\ntwo\n"));
     assert_eq!(value("folded"), Some("one two"));
 }
 
 #[test]
-fn places_count_from_the_beginning_of_the_file() {
+fn locations_are_relative_to_the_file() {
     let text = "a: 1\n---\n# ü\nb: x\n---\nc: y\n";
     let roots: Vec<_> = read(text, "", Booleans::Yaml12).flatten().collect();
     assert_eq!(raw(text, &roots[1], "b"), ("x", 4, 4));
@@ -65,34 +65,34 @@ fn places_count_from_the_beginning_of_the_file() {
 }
 
 #[test]
-fn json_is_read_as_json_with_its_places() {
+fn json_is_read_as_json_with_its_locations() {
     let text = "{\n\t\"a\": \"x\\/y\",\n\t\"b\": [true, null, 1e5]\n}\n";
     for name in ["a.json", "a.yaml"] {
         let root = read(text, name, Booleans::Yaml12).next();
         let root = root.expect("a document").expect("no error");
         assert_eq!(raw(text, &root, "a"), ("\"x\\/y\"", 2, 7));
-        assert_eq!(root.get("a").and_then(Node::string), Some("x/y"));
-        let kinds = |node: &Node<'_>| node.elements().map(|e| e.iter().map(Node::kind).collect());
+        assert_eq!(root.get("a").and_then(DocumentNode::string), Some("x/y"));
+        let kinds = |node: &DocumentNode<'_>| node.elements().map(|e| e.iter().map(DocumentNode::kind).collect());
         let expected = vec![ValueKind::Boolean, ValueKind::Null, ValueKind::Number];
         assert_eq!(root.get("b").and_then(kinds), Some(expected));
     }
-    let entries = only(text).entries().map(|e| e[1].key.place.position);
+    let entries = only(text).entries().map(|e| e[1].key.location.position);
     assert_eq!(entries, Some(Position { line: 3, column: 2 }));
 }
 
 #[test]
 fn yaml_in_braces_is_yaml() {
-    assert_eq!(only("{a: b}").get("a").and_then(Node::string), Some("b"));
+    assert_eq!(only("{a: b}").get("a").and_then(DocumentNode::string), Some("b"));
     let both = "{\"a\": 1}\n---\n{\"b\": 2}\n";
     assert_eq!(read(both, "a.yaml", Booleans::Yaml11).count(), 2);
 }
 
 #[test]
-fn an_error_has_its_place_and_leaves_the_other_documents_alone() {
+fn an_error_has_its_position_and_does_not_affect_other_documents() {
     let text = "a: 1\n---\nb: \"open\nc: 2\n---\nd: [1\n---\ne: 3\n";
     let read: Vec<_> = read(text, "a.yaml", Booleans::Yaml11).collect();
     assert!(read[0].is_ok() && read[3].is_ok());
-    // Where the quote opens, not the line on which it is not closed.
+    // The position of the opening quote, not of the line where the closing quote is missing.
     assert_eq!(
         errors(text, "a.yaml")[0],
         (3, 4, "unclosed quote".to_owned())
@@ -129,20 +129,20 @@ last: z
     let root = documents.next().expect("a document").expect("no error");
     let outer = root.get("outer").expect("outer");
     assert_eq!(
-        outer.get("single").and_then(Node::string),
+        outer.get("single").and_then(DocumentNode::string),
         Some("[ {\"a\": \"it's\" } ]")
     );
     assert_eq!(
-        outer.get("double").and_then(Node::string),
+        outer.get("double").and_then(DocumentNode::string),
         Some("one two three")
     );
     let single = "'[\n    {\"a\": \"it''s\"\n  }\n]'";
     assert_eq!(raw(text, outer, "single"), (single, 4, 11));
     assert_eq!(raw(text, outer, "double").1, 8);
-    let list = outer.get("list").and_then(Node::elements).expect("a list");
+    let list = outer.get("list").and_then(DocumentNode::elements).expect("a list");
     let inner = &list[1].entries().expect("an object")[0].value;
     assert_eq!(
-        inner.place.position,
+        inner.location.position,
         Position {
             line: 12,
             column: 9
@@ -151,7 +151,7 @@ last: z
     assert_eq!(raw(text, &root, "last"), ("z", 13, 7));
     let map = ScalarMap::new(
         text,
-        outer.get("single").expect("single").place,
+        outer.get("single").expect("single").location,
         "[ {\"a\": \"it's\" } ]",
     );
     let map = map.expect("a map");
@@ -159,7 +159,7 @@ last: z
 }
 
 #[test]
-fn very_many_such_lines_end() {
+fn the_number_of_indented_lines_is_limited() {
     let text = format!("a:\n  b: '{}'\n", "\nx".repeat(5000));
     assert_eq!(errors(&text, "a.yaml").len(), 1);
     let text = format!("a:\n  b: '{}'\n", "\nx".repeat(500));
@@ -190,21 +190,21 @@ fn on_and_off_are_booleans_in_yaml_1_1_only() {
 }
 
 #[test]
-fn aliases_and_merges_are_expanded_and_tags_passed_over() {
+fn aliases_and_merges_are_expanded_and_tags_ignored() {
     let root = only("a: &x {b: c}\nd: *x\ne:\n  <<: *x\nf: !Ref [g]\n");
     for key in ["a", "d", "e"] {
         let inner = root.get(key).and_then(|node| node.get("b"));
-        assert_eq!(inner.and_then(Node::string), Some("c"), "{key}");
+        assert_eq!(inner.and_then(DocumentNode::string), Some("c"), "{key}");
     }
     assert_eq!(
-        root.get("d").map(|n| n.place),
-        root.get("a").map(|n| n.place)
+        root.get("d").map(|n| n.location),
+        root.get("a").map(|n| n.location)
     );
-    assert_eq!(root.get("f").map(Node::kind), Some(ValueKind::List));
+    assert_eq!(root.get("f").map(DocumentNode::kind), Some(ValueKind::List));
 }
 
 #[test]
-fn one_configuration_may_be_shared_by_many() {
+fn many_aliases_may_share_one_configuration() {
     let mut text = String::from("- &x {spec: {config: '{}'}}\n");
     text.push_str(&"- *x\n".repeat(10_000));
     assert_eq!(only(&text).elements().map(<[_]>::len), Some(10_001));
@@ -247,7 +247,7 @@ fn the_deepest_documents_fit_on_a_small_stack() {
 }
 
 #[test]
-fn what_a_message_quotes_cannot_steer_a_terminal() {
+fn messages_contain_no_control_characters() {
     let (_, _, reason) = errors("a: \u{1b}[31m\n", "a.yaml").remove(0);
     assert!(!reason.contains(char::is_control), "{reason:?}");
 }
@@ -284,8 +284,8 @@ fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-fn within(text: &str, node: &Node<'_>) -> bool {
-    let span = node.place.span.start as usize..node.place.span.end as usize;
+fn within(text: &str, node: &DocumentNode<'_>) -> bool {
+    let span = node.location.span.start as usize..node.location.span.end as usize;
     text.get(span).is_some()
         && node
             .elements()
@@ -301,7 +301,7 @@ fn within(text: &str, node: &Node<'_>) -> bool {
 
 proptest! {
     #[test]
-    fn no_text_panics_and_every_place_is_in_it(text in prop_oneof![hostile(), any::<String>()]) {
+    fn no_text_panics_and_every_location_is_in_it(text in prop_oneof![hostile(), any::<String>()]) {
         for name in ["a.yaml", "a.json"] {
             for document in read(&text, name, Booleans::Yaml11) {
                 prop_assert!(document.map_or(true, |node| within(&text, &node)));

@@ -1,7 +1,7 @@
-//! One YAML document as a tree, within limits.
+//! Parses one YAML document into a tree, within limits.
 //!
-//! The tree is built from the parser's events and not by serde: nothing here recurses while
-//! reading, so no nesting overflows a stack, and each event brings its place.
+//! The tree is built from the parser's events and not by serde: reading does not recurse, so
+//! nesting cannot overflow the stack, and each event has its location.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -10,7 +10,7 @@ use serde_saphyr::granit_parser::{
 };
 
 use super::{
-    Booleans, Entry, MAX_DEPTH, MAX_NODES, Node, Place, SyntaxError, Value,
+    Booleans, NodeEntry, MAX_DEPTH, MAX_NODES, DocumentNode, SourceLocation, SyntaxError, NodeValue,
     lenient::{self, Indented},
     merge::{Pairs, is_merge_key},
     scalar,
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::network::{Position, Span};
 
-/// How much text aliases may add to a document.
-const MAX_COPIED: usize = 32 << 20;
+/// The maximum size of the text that aliases may add to a document.
+const MAX_COPIED_BYTES: usize = 32 << 20;
 
-/// Reads one document; `None` if it turns out to be empty.
-pub(super) fn read(chunk: Chunk<'_>, booleans: Booleans) -> Result<Option<Node<'_>>, SyntaxError> {
+/// Parses one document; `None` if it is empty.
+pub(super) fn read(chunk: Chunk<'_>, booleans: Booleans) -> Result<Option<DocumentNode<'_>>, SyntaxError> {
     match parse(chunk, booleans, &Indented::default()) {
         Err(error) if error.reason.starts_with(lenient::FAULT) => {
             lenient::read(chunk, booleans, error.clone()).unwrap_or(Err(error))
@@ -31,13 +31,14 @@ pub(super) fn read(chunk: Chunk<'_>, booleans: Booleans) -> Result<Option<Node<'
     }
 }
 
-/// The same of a document whose lines were `indented`.
+/// Parses a document of which some lines were `indented`; locations are mapped to the original
+/// text.
 pub(super) fn parse<'a>(
     chunk: Chunk<'a>,
     booleans: Booleans,
     indented: &Indented,
-) -> Result<Option<Node<'a>>, SyntaxError> {
-    let mut builder = Builder {
+) -> Result<Option<DocumentNode<'a>>, SyntaxError> {
+    let mut builder = TreeBuilder {
         chunk,
         indented,
         booleans,
@@ -60,50 +61,50 @@ fn options() -> Options {
     options
 }
 
-/// A tree half built.
-struct Builder<'a, 'i> {
+/// A tree under construction.
+struct TreeBuilder<'a, 'i> {
     chunk: Chunk<'a>,
     indented: &'i Indented,
     booleans: Booleans,
-    open: Vec<Open<'a>>,
-    anchors: HashMap<usize, Node<'a>>,
-    root: Option<Node<'a>>,
+    open: Vec<OpenNode<'a>>,
+    anchors: HashMap<usize, DocumentNode<'a>>,
+    root: Option<DocumentNode<'a>>,
     nodes: usize,
     copied: usize,
 }
 
-/// A list or object that has not ended yet.
-struct Open<'a> {
-    place: Place,
+/// A list or object that is still being parsed.
+struct OpenNode<'a> {
+    location: SourceLocation,
     anchor: usize,
     content: Content<'a>,
 }
 
 enum Content<'a> {
-    List(Vec<Node<'a>>),
+    List(Vec<DocumentNode<'a>>),
     Object(Pairs<'a>),
 }
 
-impl<'a> Builder<'a, '_> {
+impl<'a> TreeBuilder<'a, '_> {
     fn take(&mut self, event: Event<'a>, extent: &Extent) -> Result<(), SyntaxError> {
-        let place = self.place(extent);
+        let location = self.location(extent);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let core = tag.as_deref().map(|tag| tag.core_suffix());
                 let merge = plain && is_merge_key(&text);
                 let value = scalar::value(text, plain, core, self.booleans);
-                self.put(Node { value, place }, anchor, merge)
+                self.put(DocumentNode { value, location: location }, anchor, merge)
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.open(place, anchor, Content::List(Vec::new()))
+                self.open(location, anchor, Content::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, _) => {
-                self.open(place, anchor, Content::Object(Pairs::default()))
+                self.open(location, anchor, Content::Object(Pairs::default()))
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => {
-                let node = self.copy(anchor, place)?;
+                let node = self.copy(anchor, location)?;
                 self.put(node, 0, false)
             }
             _ => Ok(()),
@@ -112,15 +113,15 @@ impl<'a> Builder<'a, '_> {
 
     fn open(
         &mut self,
-        place: Place,
+        location: SourceLocation,
         anchor: usize,
         content: Content<'a>,
     ) -> Result<(), SyntaxError> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(SyntaxError::too_deep(place));
+            return Err(SyntaxError::too_deep(location));
         }
-        self.open.push(Open {
-            place,
+        self.open.push(OpenNode {
+            location,
             anchor,
             content,
         });
@@ -132,21 +133,21 @@ impl<'a> Builder<'a, '_> {
             return Ok(());
         };
         let value = match done.content {
-            Content::List(elements) => Value::List(elements),
-            Content::Object(pairs) => Value::Object(pairs.merged()?),
+            Content::List(elements) => NodeValue::List(elements),
+            Content::Object(pairs) => NodeValue::Object(pairs.merged()?),
         };
-        let node = Node {
+        let node = DocumentNode {
             value,
-            place: done.place,
+            location: done.location,
         };
         self.put(node, done.anchor, false)
     }
 
-    /// Puts a finished node where it belongs.
-    fn put(&mut self, node: Node<'a>, anchor: usize, merge: bool) -> Result<(), SyntaxError> {
+    /// Adds a complete node to the innermost open list or object, or makes it the root.
+    fn put(&mut self, node: DocumentNode<'a>, anchor: usize, merge: bool) -> Result<(), SyntaxError> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(SyntaxError::too_large(node.place));
+            return Err(SyntaxError::too_large(node.location));
         }
         if anchor > 0 {
             let copy = self.counted(&node, 0)?;
@@ -160,8 +161,8 @@ impl<'a> Builder<'a, '_> {
         Ok(())
     }
 
-    /// What an alias stands for.
-    fn copy(&mut self, anchor: usize, place: Place) -> Result<Node<'a>, SyntaxError> {
+    /// Returns a copy of the node that an alias refers to.
+    fn copy(&mut self, anchor: usize, location: SourceLocation) -> Result<DocumentNode<'a>, SyntaxError> {
         match self.anchors.remove(&anchor) {
             Some(node) => {
                 let copy = self.counted(&node, self.open.len());
@@ -169,51 +170,51 @@ impl<'a> Builder<'a, '_> {
                 copy
             }
             None => Err(SyntaxError::at(
-                place,
+                location,
                 "this alias stands inside of what it refers to",
             )),
         }
     }
 
-    /// A copy of a tree at this depth, within the limits.
-    fn counted(&mut self, node: &Node<'a>, depth: usize) -> Result<Node<'a>, SyntaxError> {
+    /// Copies a tree to this depth, within the limits.
+    fn counted(&mut self, node: &DocumentNode<'a>, depth: usize) -> Result<DocumentNode<'a>, SyntaxError> {
         if depth > MAX_DEPTH {
-            return Err(SyntaxError::too_deep(node.place));
+            return Err(SyntaxError::too_deep(node.location));
         }
         self.nodes += 1;
-        if let Value::String(Cow::Owned(text)) = &node.value {
+        if let NodeValue::String(Cow::Owned(text)) = &node.value {
             self.copied += text.len();
         }
-        if self.nodes > MAX_NODES || self.copied > MAX_COPIED {
-            return Err(SyntaxError::too_large(node.place));
+        if self.nodes > MAX_NODES || self.copied > MAX_COPIED_BYTES {
+            return Err(SyntaxError::too_large(node.location));
         }
         let value = match &node.value {
-            Value::List(elements) => {
+            NodeValue::List(elements) => {
                 let copies = elements.iter().map(|e| self.counted(e, depth + 1));
-                Value::List(copies.collect::<Result<_, _>>()?)
+                NodeValue::List(copies.collect::<Result<_, _>>()?)
             }
-            Value::Object(entries) => {
+            NodeValue::Object(entries) => {
                 let copies = entries.iter().map(|entry| {
-                    Ok(Entry {
+                    Ok(NodeEntry {
                         key: self.counted(&entry.key, depth + 1)?,
                         value: self.counted(&entry.value, depth + 1)?,
                     })
                 });
-                Value::Object(copies.collect::<Result<_, _>>()?)
+                NodeValue::Object(copies.collect::<Result<_, _>>()?)
             }
             plain => plain.clone(),
         };
-        Ok(Node {
+        Ok(DocumentNode {
             value,
-            place: node.place,
+            location: node.location,
         })
     }
 
-    fn place(&self, extent: &Extent) -> Place {
+    fn location(&self, extent: &Extent) -> SourceLocation {
         let offset = |marker: &Marker| {
             self.chunk.offset + self.indented.offset(marker.byte_offset().unwrap_or(0))
         };
-        Place {
+        SourceLocation {
             span: Span::new(offset(&extent.start), offset(&extent.end)),
             position: self.position(&extent.start),
         }
@@ -229,14 +230,14 @@ impl<'a> Builder<'a, '_> {
 
     fn syntax_error(&self, error: &ScanError) -> SyntaxError {
         SyntaxError {
-            // The text may quote the file, and ends up in terminals and logs.
+            // The message may quote the file, and is shown in terminals and logs.
             reason: reason(&error.info().replace(char::is_control, "\u{fffd}")),
             position: self.position(error.marker()),
         }
     }
 }
 
-/// What the parser stumbled over, with what to write instead where kubectl's parser is more lenient.
+/// Returns the parser's message, with a remedy where kubectl's parser is more lenient.
 fn reason(info: &str) -> String {
     match info {
         lenient::FAULT => {

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use super::{
     CONFIG, Earlier, InstallError, Isolation, NAMESPACE, Release, SETTINGS, Settings, Tell,
     TlsProfile, Told,
-    config_text::{Adopted, ConfigText},
-    earlier::OF_HELM,
+    config_text::{IsolationAdoption, ConfigText},
+    earlier::HELM_ANNOTATIONS,
     manifests, object,
-    remove::without_monitoring,
+    remove::delete_monitoring,
     settings::configure,
-    taken_up::{TakenUp, take_up},
+    taken_up::{SettingsRollout, await_settings},
     wait::{available, established, gone, trusted},
 };
 
@@ -72,8 +72,8 @@ pub async fn plan(
     installation: Installation,
     tell: Tell<'_>,
 ) -> Result<Plan, InstallError> {
-    new_enough(client).await?;
-    namespace_is_free(client, installation.wait, tell).await?;
+    check_version(client).await?;
+    ensure_namespace_usable(client, installation.wait, tell).await?;
     let earlier = Earlier::read(client).await?;
     if let Some(Release { name, namespace }) = &earlier.release {
         if installation.release == HelmRelease::Leave {
@@ -95,7 +95,7 @@ pub async fn plan(
     if settings.certificates.is_none() && is_openshift(client).await {
         settings.certificates = Some(super::Certificates::OpenShift);
     }
-    if let Some(note) = other_version(&settings, &installation.settings) {
+    if let Some(note) = version_mismatch(&settings, &installation.settings) {
         tell(Told::Note(note));
     }
     let had_monitoring = earlier.settings.monitoring == Some(true);
@@ -114,7 +114,7 @@ pub async fn plan(
 /// again goes on.
 pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(), InstallError> {
     let mut settings = plan.settings.clone();
-    let there = settings_there(client).await?;
+    let there = existing_settings(client).await?;
     if settings.isolation.is_none() {
         settings.isolation = isolation(client, there.as_ref(), tell).await;
     }
@@ -131,7 +131,7 @@ pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(),
         apply(client, one, tell).await?;
     }
     if plan.drops_monitoring {
-        without_monitoring(client, tell).await?;
+        delete_monitoring(client, tell).await?;
     }
     if let Wait::For(patience) = plan.wait {
         for one in objects
@@ -154,11 +154,11 @@ pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(),
             trusted(client, hook, patience).await?;
         }
         tell(Told::Waiting("replicas to take up the settings".to_owned()));
-        tell(Told::Note(match take_up(client, &text, patience).await? {
-            TakenUp::ByAll(count) => {
+        tell(Told::Note(match await_settings(client, &text, patience).await? {
+            SettingsRollout::ByAll(count) => {
                 format!("all replicas ({count}) go by the settings in ConfigMap nadmit-config")
             }
-            TakenUp::NotKnown(why) => format!(
+            SettingsRollout::NotKnown(why) => format!(
                 "the settings are written; whether the replicas go by them already is not known ({why}); \
                  Kubernetes may take two minutes to bring them there"
             ),
@@ -168,7 +168,7 @@ pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(),
 }
 
 /// A namespace that is being deleted takes no objects.
-async fn namespace_is_free(
+async fn ensure_namespace_usable(
     client: &Client,
     wait: Wait,
     tell: Tell<'_>,
@@ -195,7 +195,7 @@ async fn namespace_is_free(
 }
 
 /// A note on an image that was kept and is of another version than this program.
-fn other_version(settings: &Settings, given: &Settings) -> Option<String> {
+fn version_mismatch(settings: &Settings, given: &Settings) -> Option<String> {
     let version = env!("CARGO_PKG_VERSION");
     let image = settings.image.as_deref()?;
     let tag = image.rsplit_once(':')?.1;
@@ -216,7 +216,7 @@ pub async fn is_openshift(client: &Client) -> bool {
     })
 }
 
-async fn new_enough(client: &Client) -> Result<(), InstallError> {
+async fn check_version(client: &Client) -> Result<(), InstallError> {
     let info = client.apiserver_version().await;
     let info =
         info.map_err(|error| InstallError::of("ask the API server for its version", &error))?;
@@ -248,7 +248,7 @@ async fn tls_profile(client: &Client, tell: Tell<'_>) -> Option<TlsProfile> {
 }
 
 /// The settings' text in the ConfigMap, and everything else in it, if it is there.
-async fn settings_there(client: &Client) -> Result<Option<Value>, InstallError> {
+async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallError> {
     let api = object::api_of(client, "v1", "ConfigMap", Some(NAMESPACE));
     let there = api.get_opt(CONFIG).await;
     let there =
@@ -269,14 +269,14 @@ async fn isolation(client: &Client, there: Option<&Value>, tell: Tell<'_>) -> Op
                 isolates, source, ..
             } = found;
             match text.adopt(found) {
-                Adopted::Written | Adopted::Agrees => {
+                IsolationAdoption::Written | IsolationAdoption::Agrees => {
                     format!("namespaceIsolation is {isolates}, as Multus is set in {source}")
                 }
-                Adopted::Differs { isolates: set } => format!(
+                IsolationAdoption::Differs { isolates: set } => format!(
                     "namespaceIsolation stays {set}, as somebody has set it in ConfigMap nadmit-config, though \
                      Multus has {isolates} in {source}: remove the key there to have nadmit install read it"
                 ),
-                Adopted::NotWritten => format!(
+                IsolationAdoption::NotWritten => format!(
                     "namespaceIsolation is {isolates} in {source}, and is not written into ConfigMap \
                      nadmit-config: its settings are not one key a line; set it there"
                 ),
@@ -330,9 +330,9 @@ async fn apply(client: &Client, wanted: &Value, tell: Tell<'_>) -> Result<(), In
             if applied
                 .metadata
                 .annotations
-                .is_some_and(|found| found.contains_key(OF_HELM[0]))
+                .is_some_and(|found| found.contains_key(HELM_ANNOTATIONS[0]))
             {
-                let none = OF_HELM.map(|key| (key.to_owned(), Value::Null));
+                let none = HELM_ANNOTATIONS.map(|key| (key.to_owned(), Value::Null));
                 let none: serde_json::Map<String, Value> = none.into_iter().collect();
                 let without = json!({"metadata": {"annotations": none}});
                 let patched = api
@@ -346,7 +346,7 @@ async fn apply(client: &Client, wanted: &Value, tell: Tell<'_>) -> Result<(), In
             }
             tell(Told::Applied(called));
         }
-        Err(kube::Error::Api(status)) if status.code == 404 && may_be_missing(wanted) => {
+        Err(kube::Error::Api(status)) if status.code == 404 && is_optional(wanted) => {
             let why = format!("the cluster has no {}", object::kind(wanted));
             tell(Told::Skipped(called, why));
         }
@@ -356,7 +356,7 @@ async fn apply(client: &Client, wanted: &Value, tell: Tell<'_>) -> Result<(), In
 }
 
 /// Kinds of others' definitions.
-fn may_be_missing(wanted: &Value) -> bool {
+fn is_optional(wanted: &Value) -> bool {
     let version = wanted["apiVersion"].as_str().unwrap_or_default();
     version.starts_with("monitoring.coreos.com/")
 }

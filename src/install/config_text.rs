@@ -10,7 +10,7 @@ const READ: &str = "# read from Multus: ";
 
 /// What came of Multus's setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Adopted {
+pub(super) enum IsolationAdoption {
     /// It stands in the settings now.
     Written,
     /// Somebody has set another value, which stays.
@@ -35,14 +35,14 @@ impl ConfigText {
     }
 
     /// Writes Multus's setting where nobody has set another.
-    pub(super) fn adopt(&mut self, isolation: &Isolation) -> Adopted {
+    pub(super) fn adopt(&mut self, isolation: &Isolation) -> IsolationAdoption {
         let set = self.isolates();
-        if set.is_some() && !self.is_read(ISOLATION) {
+        if set.is_some() && !self.is_from_multus(ISOLATION) {
             // Whoever sets one of the two may leave the other to Multus.
             self.adopt_global(isolation);
             return match set {
-                Some(isolates) if isolates != isolation.isolates => Adopted::Differs { isolates },
-                _ => Adopted::Agrees,
+                Some(isolates) if isolates != isolation.isolates => IsolationAdoption::Differs { isolates },
+                _ => IsolationAdoption::Agrees,
             };
         }
         let before = self.0.clone();
@@ -51,13 +51,13 @@ impl ConfigText {
         self.adopt_global(isolation);
         if self.check().is_err() {
             self.0 = before;
-            return Adopted::NotWritten;
+            return IsolationAdoption::NotWritten;
         }
-        Adopted::Written
+        IsolationAdoption::Written
     }
 
     fn adopt_global(&mut self, isolation: &Isolation) {
-        if line(&self.0, GLOBAL).is_some() && !self.is_read(GLOBAL) {
+        if line(&self.0, GLOBAL).is_some() && !self.is_from_multus(GLOBAL) {
             return;
         }
         if isolation.global.is_empty() {
@@ -82,11 +82,11 @@ impl ConfigText {
 
     /// Whether `namespaceIsolation` was read from Multus, and is read anew by the next installation.
     pub(super) fn follows_multus(&self) -> bool {
-        self.is_read(ISOLATION)
+        self.is_from_multus(ISOLATION)
     }
 
     /// Whether the value of this key was read from Multus.
-    fn is_read(&self, key: &str) -> bool {
+    fn is_from_multus(&self, key: &str) -> bool {
         line(&self.0, key).is_some_and(|line| line.contains(READ))
     }
 
@@ -98,13 +98,13 @@ impl ConfigText {
     }
 }
 
-fn is_of(line: &str, key: &str) -> bool {
+fn has_key(line: &str, key: &str) -> bool {
     let rest = line.strip_prefix(key);
     rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
 }
 
 fn line<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    text.lines().find(|line| is_of(line, key))
+    text.lines().find(|line| has_key(line, key))
 }
 
 /// The text with this value at a key of its first level: in the place of what was there, or at the end.
@@ -122,7 +122,7 @@ fn replaced(text: &str, key: &str, line: Option<&str>) -> String {
     let mut lines = text.lines().peekable();
     let mut rest = line;
     while let Some(one) = lines.next() {
-        if !is_of(one, key) {
+        if !has_key(one, key) {
             out.push_str(one);
             out.push('\n');
             continue;
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    fn adopted(text: &str, isolation: &Isolation) -> (Adopted, String) {
+    fn adopted(text: &str, isolation: &Isolation) -> (IsolationAdoption, String) {
         let mut config = ConfigText(text.to_owned());
         let adopted = config.adopt(isolation);
         (adopted, config.0)
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn multus_setting_is_written_where_nobody_has_set_one() {
         let (done, text) = adopted("mode: warn\n", &multus(true, &["default", "shared"]));
-        assert_eq!(done, Adopted::Written);
+        assert_eq!(done, IsolationAdoption::Written);
         assert_eq!(
             text,
             "mode: warn\n\
@@ -187,7 +187,7 @@ mod tests {
         );
         // It follows Multus later on.
         let (done, text) = adopted(&text, &multus(false, &[]));
-        assert_eq!(done, Adopted::Written);
+        assert_eq!(done, IsolationAdoption::Written);
         assert_eq!(
             text,
             "mode: warn\nnamespaceIsolation: false  # read from Multus: DaemonSet kube-system/multus\n"
@@ -198,13 +198,13 @@ mod tests {
     fn what_somebody_has_set_stays() {
         let text = "namespaceIsolation: true\nglobalNamespaces: [mine]\n";
         for (isolation, expected) in [
-            (multus(false, &[]), Adopted::Differs { isolates: true }),
-            (multus(true, &["other"]), Adopted::Agrees),
+            (multus(false, &[]), IsolationAdoption::Differs { isolates: true }),
+            (multus(true, &["other"]), IsolationAdoption::Agrees),
         ] {
             assert_eq!(adopted(text, &isolation), (expected, text.to_owned()));
         }
         let (done, text) = adopted("globalNamespaces:\n- mine\n", &multus(true, &["other"]));
-        assert_eq!(done, Adopted::Written);
+        assert_eq!(done, IsolationAdoption::Written);
         assert!(text.contains("- mine") && !text.contains("other"), "{text}");
     }
 
@@ -212,6 +212,6 @@ mod tests {
     fn a_form_without_lines_is_left_alone() {
         let text = "{mode: warn}\n";
         let (done, after) = adopted(text, &multus(true, &[]));
-        assert_eq!((done, &*after), (Adopted::NotWritten, text));
+        assert_eq!((done, &*after), (IsolationAdoption::NotWritten, text));
     }
 }

@@ -13,7 +13,7 @@ const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
 /// The annotations by which Helm knows the objects of a release.
-pub(super) const OF_HELM: [&str; 2] = [RELEASE_NAME, RELEASE_NAMESPACE];
+pub(super) const HELM_ANNOTATIONS: [&str; 2] = [RELEASE_NAME, RELEASE_NAMESPACE];
 
 /// What is installed already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Certificates, Earlier, HelmRelease, InstallError, Release, Settings, Tell, Told, Wait,
-    manifests, object, render::of_monitoring, wait::gone,
+    manifests, object, render::monitoring_objects, wait::gone,
 };
 use crate::sources::Cluster;
 
@@ -123,7 +123,7 @@ pub async fn uninstall(
         .into_iter()
         .filter(|one| object::kind(one) == "Namespace")
         .collect();
-    all_gone(client, &namespace, removal.wait, tell).await
+    await_deletion(client, &namespace, removal.wait, tell).await
 }
 
 /// Deletes the definitions of nadmit's kinds, and with them all pools, reservations and records.
@@ -136,21 +136,21 @@ pub async fn purge(client: &Client, wait: Wait, tell: Tell<'_>) -> Result<(), In
     for one in &definitions {
         delete(client, one, tell).await?;
     }
-    all_gone(client, &definitions, wait, tell).await
+    await_deletion(client, &definitions, wait, tell).await
 }
 
 /// Deletes what `--monitoring` has added.
-pub(super) async fn without_monitoring(
+pub(super) async fn delete_monitoring(
     client: &Client,
     tell: Tell<'_>,
 ) -> Result<(), InstallError> {
-    for one in of_monitoring()? {
+    for one in monitoring_objects()? {
         delete(client, &one, tell).await?;
     }
     Ok(())
 }
 
-async fn all_gone(
+async fn await_deletion(
     client: &Client,
     objects: &[Value],
     wait: Wait,

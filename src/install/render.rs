@@ -63,7 +63,7 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Value>, InstallError> {
 }
 
 /// The objects that `--monitoring` adds.
-pub(super) fn of_monitoring() -> Result<Vec<Value>, InstallError> {
+pub(super) fn monitoring_objects() -> Result<Vec<Value>, InstallError> {
     let mut objects = Vec::new();
     add("components/monitoring", &mut objects)?;
     Ok(objects)

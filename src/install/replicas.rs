@@ -13,20 +13,20 @@ use super::{InstallError, NAMESPACE};
 /// Where a replica's metrics are.
 const METRICS_PORT: u16 = 8081;
 /// How long one call may take. A node that is gone answers none.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one replica says.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct ReplicaReport {
     /// The pod.
     pub(super) pod: String,
     /// Its counters, if it answered.
-    pub(super) counters: Result<Counters, InstallError>,
+    pub(super) counters: Result<ReplicaCounters, InstallError>,
 }
 
 /// What of a replica's metrics is looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counters {
+pub(super) struct ReplicaCounters {
     /// What it would have denied, but for the mode: by rule.
     pub(super) would_deny: BTreeMap<String, u64>,
     /// When its certificate expires, in seconds since the epoch.
@@ -36,32 +36,32 @@ pub(super) struct Counters {
 }
 
 /// Asks every pod that runs.
-pub(super) async fn ask(client: &Client, pods: &[DynamicObject]) -> Vec<Said> {
+pub(super) async fn ask(client: &Client, pods: &[DynamicObject]) -> Vec<ReplicaReport> {
     let running = pods.iter().filter(|pod| {
         pod.data["status"]["phase"] == json!("Running") && pod.metadata.deletion_timestamp.is_none()
     });
     let asked = running.map(async |pod| {
         let pod = pod.name_any();
         let counters = scrape(client, &pod).await;
-        Said {
-            counters: counters.map(|text| Counters::of(&text)),
+        ReplicaReport {
+            counters: counters.map(|text| ReplicaCounters::of(&text)),
             pod,
         }
     });
     join_all(asked).await
 }
 
-/// Awaits an answer of the API server, but not for longer than [`PATIENCE`].
+/// Awaits an answer of the API server, but not for longer than [`CALL_TIMEOUT`].
 pub(super) async fn within<T>(
     what: impl Into<String>,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, InstallError> {
-    match timeout(PATIENCE, call).await {
+    match timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(InstallError::of(what, &error)),
         Err(_) => Err(InstallError::Silent {
             what: what.into(),
-            seconds: PATIENCE.as_secs(),
+            seconds: CALL_TIMEOUT.as_secs(),
         }),
     }
 }
@@ -76,7 +76,7 @@ async fn scrape(client: &Client, pod: &str) -> Result<String, InstallError> {
     within(what, client.request_text(request)).await
 }
 
-impl Counters {
+impl ReplicaCounters {
     fn of(metrics: &str) -> Self {
         let mut counters = Self::default();
         for line in metrics.lines() {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_metrics_that_matter_are_read() {
-        let counters = Counters::of(
+        let counters = ReplicaCounters::of(
             "nadmit_would_deny_total{code=\"unknown-network\"} 3\n\
              nadmit_certificate_expiry_timestamp_seconds 1800000000\n\
              nadmit_settings_info{sha256=\"abc\"} 1\n# EOF\n",
@@ -119,6 +119,6 @@ mod tests {
         assert_eq!(counters.would_deny.get("unknown-network"), Some(&3));
         assert_eq!(counters.expires, Some(1_800_000_000));
         assert_eq!(counters.settings.as_deref(), Some("abc"));
-        assert_eq!(Counters::of("garbage\n"), Counters::default());
+        assert_eq!(ReplicaCounters::of("garbage\n"), ReplicaCounters::default());
     }
 }

@@ -16,7 +16,7 @@ use super::{
     CONFIG, InstallError, Isolation, NAME, NAMESPACE, SETTINGS, Trouble,
     config_text::ConfigText,
     object,
-    replicas::{PATIENCE, Said, ask, within},
+    replicas::{CALL_TIMEOUT, ReplicaReport, ask, within},
     rollout::{PODS, trouble},
 };
 use crate::config::{Config, digest};
@@ -191,9 +191,9 @@ impl Status {
     }
 
     /// Counts together what the replicas say.
-    fn count(&mut self, said: Vec<Said>, settings: Option<&str>) {
+    fn count(&mut self, said: Vec<ReplicaReport>, settings: Option<&str>) {
         let wanted = settings.map(digest);
-        for Said { pod, counters } in said {
+        for ReplicaReport { pod, counters } in said {
             let Some(counters) = self.known(counters) else {
                 continue;
             };
@@ -228,7 +228,7 @@ async fn read(
 }
 
 /// nadmit's pods, and what those that run say.
-async fn asked(client: &Client) -> Result<(Vec<DynamicObject>, Vec<Said>), InstallError> {
+async fn asked(client: &Client) -> Result<(Vec<DynamicObject>, Vec<ReplicaReport>), InstallError> {
     let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
     let ours = ListParams::default().labels(PODS);
     let pods = within("list nadmit's pods", api.list(&ours)).await?.items;
@@ -260,9 +260,9 @@ fn mode(text: &str) -> Option<String> {
 
 /// Multus's own setting.
 async fn multus(client: &Client) -> Result<Isolation, String> {
-    match timeout(PATIENCE, Isolation::read(client)).await {
+    match timeout(CALL_TIMEOUT, Isolation::read(client)).await {
         Ok(read) => read.map_err(|why| why.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())),
     }
 }
 
@@ -293,7 +293,7 @@ async fn registrations(client: &Client) -> Registrations {
         // API servers call them in the order of their configurations' names.
         let behind = all.into_iter();
         let behind = behind.filter(|one| one.name_any().as_str() > NAME);
-        Ok(behind.flat_map(|one| of_pods(&one)).collect())
+        Ok(behind.flat_map(|one| pod_webhooks(&one)).collect())
     };
     let (own, after) = tokio::join!(join_all(own), others);
     Registrations { own, after }
@@ -322,7 +322,7 @@ fn hooks(kind: &str, found: &DynamicObject) -> Hooks {
 }
 
 /// Those webhooks of a configuration that may change pods when they are made.
-fn of_pods(found: &DynamicObject) -> Vec<Neighbour> {
+fn pod_webhooks(found: &DynamicObject) -> Vec<Neighbour> {
     let has = |list: &Value, any: &[&str]| {
         let mut list = list.as_array().into_iter().flatten();
         list.any(|one| one.as_str().is_some_and(|one| any.contains(&one)))
@@ -386,15 +386,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::install::replicas::Counters;
+    use crate::install::replicas::ReplicaCounters;
 
     #[test]
     fn replicas_are_counted_together() {
-        let said = |pod: &str, counters: Counters| Said {
+        let said = |pod: &str, counters: ReplicaCounters| ReplicaReport {
             pod: pod.to_owned(),
             counters: Ok(counters),
         };
-        let counters = |count, expires, settings: &str| Counters {
+        let counters = |count, expires, settings: &str| ReplicaCounters {
             would_deny: [("unknown-network".to_owned(), count)].into(),
             expires: Some(expires),
             settings: Some(digest(settings)),
@@ -403,7 +403,7 @@ mod tests {
         let all = vec![
             said("a", counters(3, 1_800_000_000, "mode: deny\n")),
             said("b", counters(2, 1_700_000_000, "mode: warn\n")),
-            Said {
+            ReplicaReport {
                 pod: "c".to_owned(),
                 counters: Err(InstallError::Silent {
                     what: "read it".to_owned(),
@@ -431,7 +431,7 @@ mod tests {
             ],
         }))
         .expect("an object");
-        let names: Vec<String> = of_pods(&found).into_iter().map(|one| one.name).collect();
+        let names: Vec<String> = pod_webhooks(&found).into_iter().map(|one| one.name).collect();
         assert_eq!(names, ["a.example", "c.example"]);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     InstallError, NAMESPACE, object,
-    replicas::{Said, ask, within},
+    replicas::{ReplicaReport, ask, within},
     rollout::pods,
 };
 use crate::config::digest;
@@ -27,9 +27,9 @@ const TOUCHED: &str = "nadmit.io/settings";
 
 /// How far the settings are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum TakenUp {
+pub(super) enum SettingsRollout {
     /// Every replica goes by them: so many.
-    ByAll(usize),
+    Complete(usize),
     /// A replica cannot be asked, or does not say it.
     NotKnown(String),
 }
@@ -49,21 +49,21 @@ enum Answers {
 ///
 /// # Errors
 /// When one of them says until the end that it goes by others.
-pub(super) async fn take_up(
+pub(super) async fn await_settings(
     client: &Client,
     settings: &str,
     patience: Duration,
-) -> Result<TakenUp, InstallError> {
+) -> Result<SettingsRollout, InstallError> {
     let wanted = digest(settings);
     let end = Instant::now() + patience;
     let mut is_touched = false;
     loop {
         let pods = pods(client).await?;
         let behind = match answers(&ask(client, &pods).await, &wanted) {
-            Answers::All(count) => return Ok(TakenUp::ByAll(count)),
+            Answers::All(count) => return Ok(SettingsRollout::Complete(count)),
             // A replica may be ending just now.
             Answers::NotKnown(why) if is_touched || Instant::now() >= end => {
-                return Ok(TakenUp::NotKnown(why));
+                return Ok(SettingsRollout::NotKnown(why));
             }
             Answers::NotKnown(_) => None,
             Answers::Behind(pod) => Some(pod),
@@ -86,7 +86,7 @@ pub(super) async fn take_up(
     }
 }
 
-fn answers(said: &[Said], wanted: &str) -> Answers {
+fn answers(said: &[ReplicaReport], wanted: &str) -> Answers {
     let mut behind = None;
     for one in said {
         match &one.counters {
@@ -122,20 +122,20 @@ async fn touch(client: &Client, pods: &[DynamicObject], wanted: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::install::replicas::Counters;
+    use crate::install::replicas::ReplicaCounters;
 
-    fn said(pod: &str, settings: Option<&str>) -> Said {
-        Said {
+    fn said(pod: &str, settings: Option<&str>) -> ReplicaReport {
+        ReplicaReport {
             pod: pod.to_owned(),
-            counters: Ok(Counters {
+            counters: Ok(ReplicaCounters {
                 settings: settings.map(str::to_owned),
-                ..Counters::default()
+                ..ReplicaCounters::default()
             }),
         }
     }
 
-    fn silent(pod: &str) -> Said {
-        Said {
+    fn silent(pod: &str) -> ReplicaReport {
+        ReplicaReport {
             pod: pod.to_owned(),
             counters: Err(InstallError::Silent {
                 what: "read it".to_owned(),

@@ -3,7 +3,7 @@
 use crate::api::call::Answer;
 
 /// Who refuses beside RBAC.
-const POLICY: &str = "ValidatingAdmissionPolicy";
+const POLICY_KIND: &str = "ValidatingAdmissionPolicy";
 
 /// As whom an API server is asked. It matters to nothing but words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,9 +21,9 @@ impl Caller {
     pub(super) fn advice(self, verb: &str, resource: &str, answer: &Answer) -> String {
         let todo = match answer {
             Answer::Unserved(_) => "create the definitions that `nadmit crds` prints".to_owned(),
-            Answer::Refused { message, .. } if message.contains(POLICY) => self.kept_out(verb),
+            Answer::Refused { message, .. } if message.contains(POLICY_KIND) => self.policy_advice(verb),
             Answer::Refused { code: 401, .. } => self.unknown().to_owned(),
-            Answer::Refused { code: 403, .. } => self.may_not(verb, resource),
+            Answer::Refused { code: 403, .. } => self.rbac_advice(verb, resource),
             Answer::Refused { .. } => {
                 "update the definitions to those that this nadmit's `nadmit crds` prints".to_owned()
             }
@@ -41,7 +41,7 @@ impl Caller {
         }
     }
 
-    fn may_not(self, verb: &str, resource: &str) -> String {
+    fn rbac_advice(self, verb: &str, resource: &str) -> String {
         let right = format!(
             "the verb {verb:?} on {resource:?} of the API group \"nadmit.io\", in a ClusterRole"
         );
@@ -57,14 +57,14 @@ impl Caller {
     }
 
     /// A policy lets only some write.
-    fn kept_out(self, verb: &str) -> String {
+    fn policy_advice(self, verb: &str) -> String {
         match (self, inside(verb)) {
             (Self::Operator, Some(inside)) => format!(
                 "the cluster lets nadmit alone write here: let it do so, in a pod of its own ({inside}), or, \
                  where none runs, act as nadmit, as administrators may (--as \
                  system:serviceaccount:nadmit:nadmit)"
             ),
-            _ => format!("let the {POLICY} let nadmit's ServiceAccount {verb} it"),
+            _ => format!("let the {POLICY_KIND} let nadmit's ServiceAccount {verb} it"),
         }
     }
 }

@@ -8,10 +8,10 @@ use super::{SliceLedger, Store, WriteError, tell};
 use crate::allocation::{SharedIndex, Slice, Version, Write, index::Ticket};
 
 /// How long to wait before a write is repeated of which nothing is known.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How long it is repeated. An API server itself ends each request after a minute, so that nothing of
 /// an earlier one is still to come.
-const LONGEST: Duration = Duration::from_secs(120);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What became of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub async fn settle<L: Store + Send + Sync + 'static>(
 ) -> Settled {
     let outcome = ledger.write(writes.clone()).await;
     if let Err(error @ WriteError::Uncertain { .. }) = outcome {
-        tokio::spawn(find_out(ledger, index, writes, ticket));
+        tokio::spawn(retry_uncertain(ledger, index, writes, ticket));
         return Settled::Failed(error.to_string());
     }
     conclude(&index, &writes, ticket, outcome)
@@ -64,15 +64,15 @@ pub async fn claim(
 /// Not for ever: where writing is forbidden nothing comes of it. What is there then is known by following
 /// the ledger, and if nobody uses it the next full comparison releases it; a name that is taken stays a
 /// lock, whatever the index believes.
-async fn find_out<L: Store>(
+async fn retry_uncertain<L: Store>(
     ledger: Arc<L>,
     index: Arc<SharedIndex>,
     writes: Vec<Write>,
     ticket: Ticket,
 ) {
-    let deadline = Instant::now() + LONGEST;
+    let deadline = Instant::now() + RETRY_TIMEOUT;
     loop {
-        sleep(PATIENCE).await;
+        sleep(RETRY_DELAY).await;
         match ledger.write(writes.clone()).await {
             Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. })
                 if Instant::now() < deadline => {}
@@ -125,9 +125,9 @@ mod tests {
     };
 
     /// A ledger that answers what it is told to, and then, if it is, the last for ever.
-    struct Told(Mutex<VecDeque<Result<Vec<Version>, WriteError>>>, bool);
+    struct ScriptedLedger(Mutex<VecDeque<Result<Vec<Version>, WriteError>>>, bool);
 
-    impl Store for Told {
+    impl Store for ScriptedLedger {
         async fn write(&self, _: Vec<Write>) -> Result<Vec<Version>, WriteError> {
             let mut answers = self.0.lock().unwrap_or_else(|e| panic!("{e}"));
             if let (true, [last]) = (self.1, answers.make_contiguous()) {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_uncertain_is_in_flight_until_it_is_known() {
+    async fn an_uncertain_write_is_pending_until_its_outcome_is_known() {
         let uncertain = || WriteError::Uncertain {
             reason: "the disk is full".to_owned(),
         };
@@ -202,7 +202,7 @@ mod tests {
             Err(uncertain()),
             Ok(vec![Version(1)]),
         ];
-        let ledger = Arc::new(Told(Mutex::new(answers.into()), false));
+        let ledger = Arc::new(ScriptedLedger(Mutex::new(answers.into()), false));
         let recorded = settle(
             Arc::clone(&ledger),
             Arc::clone(&index),
@@ -216,7 +216,7 @@ mod tests {
         let other = plan(&index, "b").unwrap_or_else(|| panic!("nothing planned"));
         assert_ne!(other.given, first);
         for _ in 0..100 {
-            sleep(PATIENCE / 4).await;
+            sleep(RETRY_DELAY / 4).await;
             if let Some(again) = plan(&index, "a") {
                 assert_eq!((again.given, again.writes), (first, vec![]));
                 return;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_stays_uncertain_is_given_up() {
+    async fn a_write_that_stays_uncertain_is_abandoned() {
         let forbidden = WriteError::Uncertain {
             reason: "192.0.2.1 was created and may not be deleted".to_owned(),
         };
@@ -234,11 +234,11 @@ mod tests {
         let planned = plan(&index, "a").unwrap_or_else(|| panic!("nothing planned"));
         let first = planned.given.clone();
         let answers = VecDeque::from([Err(forbidden)]);
-        let ledger = Arc::new(Told(Mutex::new(answers), true));
+        let ledger = Arc::new(ScriptedLedger(Mutex::new(answers), true));
         settle(ledger, Arc::clone(&index), planned.writes, planned.ticket).await;
-        sleep(LONGEST - PATIENCE).await;
+        sleep(RETRY_TIMEOUT - RETRY_DELAY).await;
         assert!(plan(&index, "a").is_none());
-        sleep(PATIENCE * 2).await;
+        sleep(RETRY_DELAY * 2).await;
         let again = plan(&index, "a").unwrap_or_else(|| panic!("in flight for ever"));
         assert_eq!(again.given, first);
     }

@@ -30,11 +30,11 @@ use crate::{
 /// Who writes, in the objects' `managedFields`.
 const MANAGER: &str = "nadmit";
 /// How long a watch lasts before it is opened anew, in seconds.
-const WATCH: u32 = 240;
+const WATCH_SECONDS: u32 = 240;
 /// The kind, in RBAC's word.
 const RESOURCE: &str = "addressslices";
 /// How many objects a page of a list has.
-const PAGE: u32 = 500;
+const PAGE_SIZE: u32 = 500;
 
 /// One write of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl SliceLedger {
     /// # Errors
     /// [`ReadError`], if the API server does not say.
     pub async fn list(&self) -> Result<(Vec<(Slice, Version)>, Version), ReadError> {
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default().limit(PAGE_SIZE);
         let mut found = Vec::new();
         loop {
             let page = call(self.patience, || self.api.list(&params)).await;
@@ -165,7 +165,7 @@ impl SliceLedger {
 
     /// Every write behind a version. A watch that ends is opened anew where it was.
     pub fn follow(&self, from: Version) -> SliceEvents {
-        let follower = Follower {
+        let follower = SliceFollower {
             slices: self.clone(),
             at: from,
             watch: None,
@@ -179,25 +179,25 @@ impl SliceLedger {
 }
 
 /// One who follows.
-struct Follower {
+struct SliceFollower {
     slices: SliceLedger,
     at: Version,
     watch: Option<BoxStream<'static, kube::Result<WatchEvent<AddressSlice>>>>,
     ended: bool,
 }
 
-impl Follower {
+impl SliceFollower {
     async fn next(&mut self) -> Option<Result<SliceEvent, FollowError>> {
         if self.ended {
             return None;
         }
         loop {
             let Some(watch) = &mut self.watch else {
-                let params = WatchParams::default().timeout(WATCH);
+                let params = WatchParams::default().timeout(WATCH_SECONDS);
                 let at = self.at.0.to_string();
                 match self.slices.api.watch(&params, &at).await {
                     Ok(watch) => self.watch = Some(watch.boxed()),
-                    Err(error) if is_lost(&Answer::of(&error)) => return self.behind(),
+                    Err(error) if is_expired(&Answer::of(&error)) => return self.behind(),
                     Err(_) => sleep(self.slices.patience.longest_pause).await,
                 }
                 continue;
@@ -220,7 +220,7 @@ impl Follower {
                     self.at = self.at.max(version.unwrap_or_default());
                 }
                 Some(Ok(WatchEvent::Error(status))) => {
-                    if is_lost(&Answer::of_status(&status)) {
+                    if is_expired(&Answer::of_status(&status)) {
                         return self.behind();
                     }
                     self.pause().await;
@@ -242,7 +242,7 @@ impl Follower {
     }
 }
 
-fn is_lost(answer: &Answer) -> bool {
+fn is_expired(answer: &Answer) -> bool {
     matches!(answer, Answer::Expired(_) | Answer::Unserved(_))
 }
 

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_comes_late_brings_nobody_back() {
+    fn a_late_response_does_not_resurrect_a_record() {
         let mut index = index();
         let create = [Write::Create(stored("b", 0).allocation)];
         tell(&mut index, &create, &exists(stored("a", 3)));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_comes_late_takes_nothing_from_the_next() {
+    fn a_late_response_does_not_delete_a_newer_record() {
         let mut index = index();
         index.apply(stored("b", 6));
         index.told(Version(6));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_followed_counts_whatever_was_told_before() {
+    fn a_full_list_replaces_newer_observed_revisions() {
         let mut index = index();
         index.replace(vec![stored("a", 3)], Version(3));
         assert_eq!(

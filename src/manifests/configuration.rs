@@ -1,19 +1,19 @@
-//! CNI configurations that stand alone, as files on nodes have them.
+//! CNI configurations outside of Kubernetes objects, as in files on nodes.
 
-use crate::document::Node;
+use crate::document::DocumentNode;
 
 use super::{Located, Manifest};
 
-/// A document that is no object of Kubernetes, but a CNI configuration in JSON.
-pub(super) fn read(node: &Node<'_>, text: &str) -> Option<Manifest> {
+/// Reads a document that is a CNI configuration in JSON; `None` for other documents.
+pub(super) fn read(node: &DocumentNode<'_>, text: &str) -> Option<Manifest> {
     let has = |name| node.get(name).is_some();
     let is_one = has("cniVersion") && (has("type") || has("plugins")) && !has("kind");
-    let (start, end) = (node.place.span.start as usize, node.place.span.end as usize);
+    let (start, end) = (node.location.span.start as usize, node.location.span.end as usize);
     let json = text.get(start..end).filter(|json| json.starts_with('{'));
     json.filter(|_| is_one).map(|json| {
         Manifest::Configuration(Located {
             value: json.into(),
-            place: node.place,
+            location: node.location,
         })
     })
 }

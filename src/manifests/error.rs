@@ -1,4 +1,4 @@
-//! What can be wrong with a manifest.
+//! Errors of manifests.
 
 use std::sync::Arc;
 
@@ -9,75 +9,75 @@ use crate::{
     network::NameError,
 };
 
-/// A fault and its place.
+/// A mistake in a manifest, with its position.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{file}:{}:{}: {fault}", .position.line, .position.column)]
 pub struct ManifestError {
     /// The file.
     pub file: Arc<str>,
-    /// Line and column.
+    /// The line and column.
     pub position: Position,
-    /// What is wrong.
+    /// The mistake.
     pub fault: ManifestFault,
 }
 
-/// What is wrong with a manifest, and what to write instead.
+/// A mistake in a manifest, and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ManifestFault {
     /// The text is neither YAML nor JSON.
     #[error("{0}")]
     Syntax(String),
-    /// A value of another sort than it has to be.
+    /// A value has the wrong type.
     #[error("{field} is {}, but has to be {expected}{}", found.described(), quotes(expected, *found))]
-    Kind {
+    WrongType {
         /// The path of the value.
         field: String,
-        /// What it has to be, with its article.
+        /// The expected type, with its article.
         expected: &'static str,
-        /// What it is.
+        /// The actual type.
         found: ValueKind,
     },
-    /// A network's configuration that is no text.
+    /// A network's configuration is not a string.
     #[error(
         "{field} is {}, but has to be a string with JSON in it: write `config: |` and the JSON \
          indented below it",
         found.described()
     )]
-    ConfigNotText {
+    ConfigNotString {
         /// The path of the value.
         field: String,
-        /// What it is.
+        /// The actual type.
         found: ValueKind,
     },
-    /// A field that has to be there.
+    /// A required field is missing.
     #[error("{field} is missing: write {instead}")]
     Missing {
         /// The path of the field.
         field: String,
-        /// What to write.
+        /// The text to write.
         instead: String,
     },
-    /// A name that no object may have.
+    /// A name is invalid.
     #[error("{field} {text:?} {error}")]
     Name {
         /// The path of the name.
         field: String,
         /// The name.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         error: NameError,
     },
-    /// A version of a known kind that is not known.
+    /// The version of a known kind is unknown.
     #[error("apiVersion is {found:?}, but a {kind} is read as `apiVersion: {expected}` only")]
     Version {
         /// The kind.
         kind: &'static str,
-        /// Its version as written.
+        /// The version as written.
         found: String,
-        /// The version that is read.
+        /// The supported version.
         expected: &'static str,
     },
-    /// A network's configuration beside its `spec`.
+    /// A network's configuration is outside of its `spec`.
     #[error(
         "{field} stands beside spec, where nobody reads it: the network has no configuration; indent \
          it by two spaces, so that it is spec.config"
@@ -86,38 +86,38 @@ pub enum ManifestFault {
         /// The path of the configuration.
         field: String,
     },
-    /// A group that has no such kind.
+    /// The API group does not have this kind.
     #[error("there is no {kind} in {found:?}: write `apiVersion: {expected}`")]
     Group {
         /// The kind.
         kind: &'static str,
         /// The `apiVersion` as written.
         found: String,
-        /// The one that is read.
+        /// The supported `apiVersion`.
         expected: &'static str,
     },
-    /// A kind that there is not.
+    /// The kind does not exist, but is similar to one of its group.
     #[error("there is no kind {kind:?} in {group}: did you mean {meant}?")]
     Misspelt {
         /// The kind as written.
         kind: String,
-        /// Its group.
+        /// The group.
         group: String,
-        /// The kind that is like it.
+        /// The similar kind.
         meant: &'static str,
     },
-    /// A key that an object has twice.
+    /// An object has a key twice.
     #[error("{field} is given twice: keep one of them")]
     Repeated {
-        /// The path of the second.
+        /// The path of the second one.
         field: String,
     },
-    /// There are more errors than anybody reads.
+    /// The limit of errors per file is reached.
     #[error("there are more errors behind this place: mend those before it first")]
-    More,
+    TooManyErrors,
 }
 
-/// The usual reason why something is no string in YAML: nobody quoted it.
+/// Returns the usual remedy for a value that is not a string in YAML: quotes.
 fn quotes(expected: &str, found: ValueKind) -> &'static str {
     match found {
         ValueKind::Number | ValueKind::Boolean if expected == "a string" => ": put it in quotes",

@@ -1,7 +1,7 @@
-//! The kinds that are read, and how.
+//! The known kinds and their readers.
 
 use crate::{
-    document::Node,
+    document::DocumentNode,
     network::{
         ConfigState, NameError, Network, annotations, ipam::SLICE_CONTROLLER, name, operator,
     },
@@ -10,183 +10,184 @@ use crate::{
 use super::{
     ConfigMapManifest, Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest,
     OperatorManifest, PodIdentity, PodManifest, PodName, SlicePoolManifest, pools,
-    reading::Reading, workloads,
+    reader::ManifestReader, workloads,
 };
 
-/// The namespace of what names none, as for kubectl.
+/// The namespace of objects that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
 /// The version of nadmit's own kinds.
 const OWN_VERSION: &str = "nadmit.io/v1alpha1";
 
-/// A kind that is read.
+/// A known kind.
 pub(super) struct KnownKind {
     /// `kind`
     pub name: &'static str,
     /// `apiVersion`
     pub api_version: &'static str,
-    /// Other versions that say the same.
-    pub also: &'static [&'static str],
-    /// By whom it is read.
-    pub wanted: Wanted,
-    /// Reads an object of this kind; reports what is wrong.
-    pub read: fn(&mut Reading, &Node<'_>) -> Option<Manifest>,
+    /// Other versions with the same format.
+    pub other_versions: &'static [&'static str],
+    /// The callers for which it is read.
+    pub scope: ReadScope,
+    /// Reads an object of this kind, and reports errors.
+    pub read: fn(&mut ManifestReader, &DocumentNode<'_>) -> Option<Manifest>,
 }
 
 impl KnownKind {
-    /// Whether no other group has a kind of this name.
-    pub(super) fn is_ours_alone(&self) -> bool {
+    /// Returns true if no other API group has a kind with this name.
+    pub(super) fn has_unique_name(&self) -> bool {
         self.name == "NetworkAttachmentDefinition"
     }
 }
 
-/// By whom an object of a kind is read.
+/// The callers for which an object of a kind is read: [`super::read_all`], which checks everything,
+/// or both it and [`super::read`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// By everybody: the catalog has a use for it.
+pub(super) enum ReadScope {
+    /// For both: the catalog uses it.
     Always,
-    /// By who checks everything.
-    Checked,
-    /// By who checks everything, and by everybody if it has this name.
-    CheckedOrCalled(&'static str),
-    /// By who checks everything, if it has one of these names.
-    CheckedIfCalled(&'static [&'static str]),
+    /// For checks.
+    CheckOnly,
+    /// For checks; for both if it has this name.
+    CheckOrNamed(&'static str),
+    /// For checks if it has one of these names.
+    CheckNamed(&'static [&'static str]),
 }
 
-impl Wanted {
-    /// Whether an object of this name is read by who checks everything, or by others.
-    pub(super) fn is_read(self, checks: bool, name: Option<&str>) -> bool {
+impl ReadScope {
+    /// Returns true if an object with this name is read; `checks` is true for [`super::read_all`].
+    pub(super) fn includes(self, checks: bool, name: Option<&str>) -> bool {
         match self {
             Self::Always => true,
-            Self::Checked => checks,
-            Self::CheckedOrCalled(wanted) => checks || name == Some(wanted),
-            Self::CheckedIfCalled(wanted) => {
-                checks && name.is_some_and(|name| wanted.contains(&name))
+            Self::CheckOnly => checks,
+            Self::CheckOrNamed(scope) => checks || name == Some(scope),
+            Self::CheckNamed(scope) => {
+                checks && name.is_some_and(|name| scope.contains(&name))
             }
         }
     }
 }
 
-/// The `ConfigMap`s that carry schedules: Whereabouts's and nadmit's.
+/// The `ConfigMap`s with schedules: Whereabouts's and nadmit's.
 const RECONCILER_SETTINGS: &[&str] = &["whereabouts-config", "nadmit-config"];
 
-/// All of them.
+/// All known kinds.
 pub(super) static KINDS: &[KnownKind] = &[
     KnownKind {
         name: "NetworkAttachmentDefinition",
         api_version: "k8s.cni.cncf.io/v1",
-        also: &[],
-        wanted: Wanted::Always,
+        other_versions: &[],
+        scope: ReadScope::Always,
         read: network,
     },
     KnownKind {
         name: "Namespace",
         api_version: "v1",
-        also: &[],
-        wanted: Wanted::Always,
+        other_versions: &[],
+        scope: ReadScope::Always,
         read: namespace,
     },
     KnownKind {
         name: "Network",
         api_version: "operator.openshift.io/v1",
-        also: &[],
-        wanted: Wanted::Always,
+        other_versions: &[],
+        scope: ReadScope::Always,
         read: operator,
     },
     KnownKind {
         name: "NodeSlicePool",
         api_version: "whereabouts.cni.cncf.io/v1alpha1",
-        also: &[],
-        wanted: Wanted::Always,
+        other_versions: &[],
+        scope: ReadScope::Always,
         read: slice_pool,
     },
     KnownKind {
         name: "ConfigMap",
         api_version: "v1",
-        also: &[],
-        wanted: Wanted::CheckedIfCalled(RECONCILER_SETTINGS),
+        other_versions: &[],
+        scope: ReadScope::CheckNamed(RECONCILER_SETTINGS),
         read: config_map,
     },
     KnownKind {
         name: "Pod",
         api_version: "v1",
-        also: &[],
-        wanted: Wanted::Always,
+        other_versions: &[],
+        scope: ReadScope::Always,
         read: pod,
     },
     KnownKind {
         name: "AddressPool",
         api_version: OWN_VERSION,
-        also: &[],
-        wanted: Wanted::Always,
+        other_versions: &[],
+        scope: ReadScope::Always,
         read: pools::pool,
     },
     KnownKind {
         name: "AddressReservation",
         api_version: OWN_VERSION,
-        also: &[],
-        wanted: Wanted::Always,
+        other_versions: &[],
+        scope: ReadScope::Always,
         read: pools::reservation,
     },
     KnownKind {
         name: "Deployment",
         api_version: "apps/v1",
-        also: &[],
-        wanted: Wanted::CheckedOrCalled(SLICE_CONTROLLER),
+        other_versions: &[],
+        scope: ReadScope::CheckOrNamed(SLICE_CONTROLLER),
         read: workloads::deployment,
     },
     KnownKind {
         name: "ReplicaSet",
         api_version: "apps/v1",
-        also: &[],
-        wanted: Wanted::Checked,
+        other_versions: &[],
+        scope: ReadScope::CheckOnly,
         read: workloads::replica_set,
     },
     KnownKind {
         name: "StatefulSet",
         api_version: "apps/v1",
-        also: &[],
-        wanted: Wanted::Checked,
+        other_versions: &[],
+        scope: ReadScope::CheckOnly,
         read: workloads::stateful_set,
     },
     KnownKind {
         name: "DaemonSet",
         api_version: "apps/v1",
-        also: &[],
-        wanted: Wanted::Checked,
+        other_versions: &[],
+        scope: ReadScope::CheckOnly,
         read: workloads::daemon_set,
     },
     KnownKind {
         name: "Job",
         api_version: "batch/v1",
-        also: &[],
-        wanted: Wanted::Checked,
+        other_versions: &[],
+        scope: ReadScope::CheckOnly,
         read: workloads::job,
     },
     KnownKind {
         name: "CronJob",
         api_version: "batch/v1",
-        also: &[],
-        wanted: Wanted::Checked,
+        other_versions: &[],
+        scope: ReadScope::CheckOnly,
         read: workloads::cron_job,
     },
     KnownKind {
         name: "ReplicationController",
         api_version: "v1",
-        also: &[],
-        wanted: Wanted::Checked,
+        other_versions: &[],
+        scope: ReadScope::CheckOnly,
         read: workloads::replication_controller,
     },
     KnownKind {
         name: "VirtualMachine",
         api_version: "kubevirt.io/v1",
-        also: &["kubevirt.io/v1alpha3"],
-        wanted: Wanted::Checked,
+        other_versions: &["kubevirt.io/v1alpha3"],
+        scope: ReadScope::CheckOnly,
         read: workloads::virtual_machine,
     },
 ];
 
-/// Kinds of nadmit's group and of that of networks, which are theirs though not all are read here.
-const OF_GROUPS: &[(&str, &[&str])] = &[
+/// The kinds of nadmit's API group and of that of networks, including those that are not read.
+const KINDS_BY_GROUP: &[(&str, &[&str])] = &[
     (
         NETWORK_GROUP,
         &[
@@ -206,14 +207,14 @@ const OF_GROUPS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The group of networks.
+/// The API group of networks.
 const NETWORK_GROUP: &str = "k8s.cni.cncf.io";
 
-/// The kind that was meant by one that its group does not have, if one is like it.
-pub(super) fn meant(group: &str, kind: &str) -> Option<&'static str> {
-    /// No kind that is meant is longer than this.
+/// Returns the kind that was likely intended by one that does not exist in its group.
+pub(super) fn intended_kind(group: &str, kind: &str) -> Option<&'static str> {
+    /// The maximum length of a kind that is compared.
     const LONGEST: usize = 60;
-    let (_, kinds) = OF_GROUPS.iter().find(|(known, _)| *known == group)?;
+    let (_, kinds) = KINDS_BY_GROUP.iter().find(|(known, _)| *known == group)?;
     let base = kind.strip_suffix("List").unwrap_or(kind);
     if kind.len() > LONGEST || kinds.contains(&base) {
         return None;
@@ -221,20 +222,20 @@ pub(super) fn meant(group: &str, kind: &str) -> Option<&'static str> {
     let lower = kind.to_ascii_lowercase();
     let alike = |known: &&&str| strsim::jaro_winkler(&known.to_ascii_lowercase(), &lower);
     let best = kinds.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
-    (alike(&best) >= ALIKE).then_some(*best)
+    (alike(&best) >= SIMILARITY_THRESHOLD).then_some(*best)
 }
 
-/// How alike a misspelt kind is to the one that was meant (Jaro-Winkler, 0 to 1).
-const ALIKE: f64 = 0.85;
+/// The minimum similarity of a misspelt kind (Jaro-Winkler, 0 to 1).
+const SIMILARITY_THRESHOLD: f64 = 0.85;
 
-/// Keys and values of annotations or labels.
-pub(super) type Texts = Vec<(Box<str>, Located<Box<str>>)>;
+/// The keys and values of annotations, labels or data.
+pub(super) type LocatedTexts = Vec<(Box<str>, Located<Box<str>>)>;
 
-fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    let name = required_name(reading, node, metadata, name::subdomain);
-    let namespace = namespace_of(reading, metadata);
-    let annotations = texts(reading, metadata, "metadata.annotations");
+fn network(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    let name = required_name(reader, node, metadata, name::subdomain);
+    let namespace = namespace_of(reader, metadata);
+    let annotations = texts(reader, metadata, "metadata.annotations");
     let annotation = |key: &str| {
         let found = annotations.iter().find(|(k, _)| &**k == key);
         found
@@ -242,23 +243,23 @@ fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
             .filter(|text| !text.value.is_empty())
     };
     let value = |key: &str| annotation(key).map(|text| text.value.clone());
-    let config = config(reading, node);
-    // The API server drops it, and kubectl refuses the object.
+    let config = config(reader, node);
+    // The API server drops this field, and kubectl rejects the object.
     if let (None, Some(misplaced)) = (config, node.get("config")) {
-        let field = reading.field("config");
-        reading.warn(misplaced, ManifestFault::ConfigBesideSpec { field });
+        let field = reader.field("config");
+        reader.warn(misplaced, ManifestFault::ConfigBesideSpec { field });
     }
     let network = Network {
         namespace,
         name: name?.into(),
-        config: ConfigState::read(config.and_then(Node::string)),
+        config: ConfigState::read(config.and_then(DocumentNode::string)),
         resource_name: value(annotations::RESOURCE_NAME),
         address_pool: value(annotations::ADDRESS_POOL),
     };
     let config = config.and_then(|config| {
         Some(Located {
-            value: config.string()?.into(),
-            place: config.place,
+            value: config.locationg()?.into(),
+            location: config.location,
         })
     });
     Some(Manifest::Network(NetworkManifest {
@@ -268,22 +269,22 @@ fn network(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     }))
 }
 
-fn config<'n, 'a>(reading: &mut Reading, node: &'n Node<'a>) -> Option<&'n Node<'a>> {
-    let config = reading.object_in(node, "spec")?.get("config")?;
+fn config<'n, 'a>(reader: &mut ManifestReader, node: &'n DocumentNode<'a>) -> Option<&'n DocumentNode<'a>> {
+    let config = reader.object_in(node, "spec")?.get("config")?;
     if config.string().is_none() {
-        let fault = ManifestFault::ConfigNotText {
-            field: reading.field("spec.config"),
+        let fault = ManifestFault::ConfigNotString {
+            field: reader.field("spec.config"),
             found: config.kind(),
         };
-        reading.fault(config, fault);
+        reader.fault(config, fault);
     }
     Some(config)
 }
 
-fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    let name = required_name(reading, node, metadata, name::label);
-    let labels = texts(reading, metadata, "metadata.labels");
+fn namespace(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    let name = required_name(reader, node, metadata, name::label);
+    let labels = texts(reader, metadata, "metadata.labels");
     let label = |key: &str| {
         let mut found = labels.iter().filter(|(k, _)| &**k == key);
         found.next().map(|(_, text)| text.clone())
@@ -304,23 +305,23 @@ fn namespace(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     }))
 }
 
-/// The additional networks are read from JSON, as in a review. Numbers are of no account in a
-/// catalog, and read as 0.
-fn operator(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    required_name(reading, node, metadata, name::subdomain)?;
-    let spec = reading.object_in(node, "spec");
+/// Reads an operator's `Network`. Its additional networks are converted to JSON, so that they are
+/// read as in a review. Numbers that are not integers become 0, as the catalog does not use them.
+fn operator(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    required_name(reader, node, metadata, name::subdomain)?;
+    let spec = reader.object_in(node, "spec");
     let list = spec.and_then(|spec| spec.get("additionalNetworks"));
     if let Some(list) = list.filter(|list| list.elements().is_none()) {
-        reading.wrong_kind(list, "spec.additionalNetworks", "a list");
+        reader.wrong_type(list, "spec.additionalNetworks", "a list");
     }
     let text = list.map_or_else(String::new, |list| json(list).to_string());
-    let elements = list.and_then(Node::elements).unwrap_or_default();
-    let config = |entry: &Node<'_>| {
+    let elements = list.and_then(DocumentNode::elements).unwrap_or_default();
+    let config = |entry: &DocumentNode<'_>| {
         let config = entry.get("rawCNIConfig")?;
         Some(Located {
-            value: config.string()?.into(),
-            place: config.place,
+            value: config.locationg()?.into(),
+            location: config.location,
         })
     };
     Some(Manifest::Operator(OperatorManifest {
@@ -329,35 +330,35 @@ fn operator(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     }))
 }
 
-fn slice_pool(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    let name = required_name(reading, node, metadata, name::subdomain);
+fn slice_pool(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    let name = required_name(reader, node, metadata, name::subdomain);
     Some(Manifest::SlicePool(SlicePoolManifest {
-        namespace: namespace_of(reading, metadata),
+        namespace: namespace_of(reader, metadata),
         name: name?.into(),
     }))
 }
 
-fn config_map(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    let name = required_name(reading, node, metadata, name::subdomain);
+fn config_map(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    let name = required_name(reader, node, metadata, name::subdomain);
     Some(Manifest::ConfigMap(ConfigMapManifest {
-        namespace: namespace_of(reading, metadata),
-        data: texts(reading, Some(node), "data"),
+        namespace: namespace_of(reader, metadata),
+        data: texts(reader, Some(node), "data"),
         name: name?.into(),
     }))
 }
 
-pub(super) fn json(node: &Node<'_>) -> serde_json::Value {
-    use crate::document::Value;
+pub(super) fn json(node: &DocumentNode<'_>) -> serde_json::Value {
+    use crate::document::NodeValue;
     match &node.value {
-        Value::Null => serde_json::Value::Null,
-        Value::Boolean(value) => (*value).into(),
-        Value::Number(number) => number.unwrap_or_default().into(),
-        Value::String(text) => text.as_ref().into(),
-        Value::List(elements) => elements.iter().map(json).collect(),
-        Value::Object(entries) => {
-            let pair = |entry: &crate::document::Entry<'_>| {
+        NodeValue::Null => serde_json::Value::Null,
+        NodeValue::Boolean(value) => (*value).into(),
+        NodeValue::Number(number) => number.unwrap_or_default().into(),
+        NodeValue::String(text) => text.as_ref().into(),
+        NodeValue::List(elements) => elements.iter().map(json).collect(),
+        NodeValue::Object(entries) => {
+            let pair = |entry: &crate::document::NodeEntry<'_>| {
                 Some((entry.key.string()?.to_owned(), json(&entry.value)))
             };
             entries.iter().filter_map(pair).collect()
@@ -365,14 +366,14 @@ pub(super) fn json(node: &Node<'_>) -> serde_json::Value {
     }
 }
 
-fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    let name = pod_name(reading, node, metadata);
+fn pod(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    let name = pod_name(reader, node, metadata);
     Some(Manifest::Pod(PodManifest {
-        namespace: namespace_of(reading, metadata),
-        annotations: texts(reading, metadata, "metadata.annotations"),
+        namespace: namespace_of(reader, metadata),
+        annotations: texts(reader, metadata, "metadata.annotations"),
         identity: identity(metadata),
-        host_network: host_network(reading, node, ""),
+        host_network: host_network(reader, node, ""),
         finished: matches!(phase(node), Some("Succeeded" | "Failed")),
         terminating: metadata.is_some_and(is_terminating),
         node: node_name(node),
@@ -380,14 +381,14 @@ fn pod(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
     }))
 }
 
-/// What the cluster wrote into a pod's metadata; what is of another shape is not there.
-fn identity(metadata: Option<&Node<'_>>) -> PodIdentity {
-    let text = |node: &Node<'_>, key| node.get(key)?.string().map(Box::from);
+/// Reads the identifying fields of a pod's metadata; fields of another type are ignored.
+fn identity(metadata: Option<&DocumentNode<'_>>) -> PodIdentity {
+    let text = |node: &DocumentNode<'_>, key| node.get(key)?.string().map(Box::from);
     let owners = metadata.and_then(|m| m.get("ownerReferences")?.elements());
     let mut owners = owners.into_iter().flatten();
-    let controls = |owner: &&Node<'_>| {
+    let controls = |owner: &&DocumentNode<'_>| {
         let controller = owner.get("controller");
-        controller.and_then(Node::boolean).unwrap_or_default()
+        controller.and_then(DocumentNode::boolean).unwrap_or_default()
     };
     let controller = owners.find(controls).and_then(|owner| {
         let parts = ["apiVersion", "kind", "name"].map(|key| text(owner, key));
@@ -408,114 +409,114 @@ fn identity(metadata: Option<&Node<'_>>) -> PodIdentity {
     }
 }
 
-/// Whether the cluster has noted when the object is to be gone.
-fn is_terminating(metadata: &Node<'_>) -> bool {
+/// Returns true if the object has a deletion timestamp.
+fn is_terminating(metadata: &DocumentNode<'_>) -> bool {
     metadata.get("deletionTimestamp").is_some()
 }
 
-/// `spec.nodeName`, if it is a text that says something.
-fn node_name(node: &Node<'_>) -> Option<Box<str>> {
+/// Returns `spec.nodeName`, if it is a string that is not empty.
+fn node_name(node: &DocumentNode<'_>) -> Option<Box<str>> {
     let name = node.get("spec")?.get("nodeName")?.string()?;
     (!name.is_empty()).then(|| name.into())
 }
 
-/// `status.phase`, which nobody writes by hand: another shape is none.
-fn phase<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+/// Returns `status.phase`; a value of another type is ignored, as it is not written by hand.
+fn phase<'n>(node: &'n DocumentNode<'_>) -> Option<&'n str> {
     node.get("status")?.get("phase")?.string()
 }
 
 pub(super) fn pod_name(
-    reading: &mut Reading,
-    node: &Node<'_>,
-    metadata: Option<&Node<'_>>,
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+    metadata: Option<&DocumentNode<'_>>,
 ) -> Option<PodName> {
     let prefix = metadata.and_then(|metadata| metadata.get("generateName"));
     if let (Some(metadata), Some(_)) = (metadata, prefix)
         && metadata.get("name").is_none()
     {
-        let text = reading.text_in(metadata, "metadata.generateName")?;
+        let text = reader.text_in(metadata, "metadata.generateName")?;
         return Some(PodName::Generated(text.into()));
     }
-    let name = required_name(reading, node, metadata, name::subdomain)?;
-    Some(PodName::Given(name.into()))
+    let name = required_name(reader, node, metadata, name::subdomain)?;
+    Some(PodName::Explicit(name.into()))
 }
 
-/// `spec.hostNetwork` of a pod, or of the template at this path.
-pub(super) fn host_network(reading: &mut Reading, node: &Node<'_>, path: &str) -> bool {
-    let spec = reading.object_in(node, &format!("{path}spec"));
+/// Reads `spec.hostNetwork` of a pod, or of the template at this path.
+pub(super) fn host_network(reader: &mut ManifestReader, node: &DocumentNode<'_>, path: &str) -> bool {
+    let spec = reader.object_in(node, &format!("{path}spec"));
     let Some(value) = spec.and_then(|spec| spec.get("hostNetwork")) else {
         return false;
     };
     if value.boolean().is_none() {
-        reading.wrong_kind(value, &format!("{path}spec.hostNetwork"), "true or false");
+        reader.wrong_type(value, &format!("{path}spec.hostNetwork"), "true or false");
     }
     value.boolean().unwrap_or_default()
 }
 
 pub(super) fn required_name<'n>(
-    reading: &mut Reading,
-    node: &Node<'_>,
-    metadata: Option<&'n Node<'_>>,
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+    metadata: Option<&'n DocumentNode<'_>>,
     check: fn(&str) -> Result<(), NameError>,
 ) -> Option<&'n str> {
     const FIELD: &str = "metadata.name";
     let value = metadata.and_then(|metadata| metadata.get("name"));
     let (Some(metadata), Some(_)) = (metadata, value) else {
         let instead = "`name:` under `metadata:`".to_owned();
-        reading.missing(metadata.unwrap_or(node), FIELD, instead);
+        reader.missing(metadata.unwrap_or(node), FIELD, instead);
         return None;
     };
-    checked_name(reading, metadata, FIELD, check)
+    checked_name(reader, metadata, FIELD, check)
 }
 
-pub(super) fn namespace_of(reading: &mut Reading, metadata: Option<&Node<'_>>) -> Box<str> {
+pub(super) fn namespace_of(reader: &mut ManifestReader, metadata: Option<&DocumentNode<'_>>) -> Box<str> {
     let given = metadata.filter(|m| m.get("namespace").is_some_and(|n| n.string() != Some("")));
     given
-        .and_then(|given| checked_name(reading, given, "metadata.namespace", name::label))
+        .and_then(|given| checked_name(reader, given, "metadata.namespace", name::label))
         .unwrap_or(DEFAULT_NAMESPACE)
         .into()
 }
 
 fn checked_name<'n>(
-    reading: &mut Reading,
-    metadata: &'n Node<'_>,
+    reader: &mut ManifestReader,
+    metadata: &'n DocumentNode<'_>,
     path: &str,
     check: fn(&str) -> Result<(), NameError>,
 ) -> Option<&'n str> {
-    let text = reading.text_in(metadata, path)?;
+    let text = reader.text_in(metadata, path)?;
     let Err(error) = check(text) else {
         return Some(text);
     };
     let fault = ManifestFault::Name {
-        field: reading.field(path),
+        field: reader.field(path),
         text: text.to_owned(),
         error,
     };
-    let place = metadata.get(path.trim_start_matches("metadata."));
-    reading.fault(place.unwrap_or(metadata), fault);
+    let location = metadata.get(path.trim_start_matches("metadata."));
+    reader.fault(location.unwrap_or(metadata), fault);
     None
 }
 
-/// Annotations, labels or data. A value that is null is empty, as for the API server.
-pub(super) fn texts(reading: &mut Reading, metadata: Option<&Node<'_>>, path: &str) -> Texts {
-    let map = metadata.and_then(|metadata| reading.object_in(metadata, path));
-    let mut texts = Texts::new();
-    for entry in map.and_then(Node::entries).unwrap_or_default() {
+/// Reads annotations, labels or data. A null value is empty, as for the API server.
+pub(super) fn texts(reader: &mut ManifestReader, metadata: Option<&DocumentNode<'_>>, path: &str) -> LocatedTexts {
+    let map = metadata.and_then(|metadata| reader.object_in(metadata, path));
+    let mut texts = LocatedTexts::new();
+    for entry in map.and_then(DocumentNode::entries).unwrap_or_default() {
         let Some(key) = entry.key.string() else {
             continue;
         };
         match entry.value.string() {
             Some(text) => texts.push((key.into(), located(text, &entry.value))),
             None if entry.value.is_null() => texts.push((key.into(), located("", &entry.value))),
-            None => reading.wrong_kind(&entry.value, &format!("{path}[{key}]"), "a string"),
+            None => reader.wrong_type(&entry.value, &format!("{path}[{key}]"), "a string"),
         }
     }
     texts
 }
 
-fn located(text: &str, node: &Node<'_>) -> Located<Box<str>> {
+fn located(text: &str, node: &DocumentNode<'_>) -> Located<Box<str>> {
     Located {
-        value: text.into(),
-        place: node.place,
+        value: text.location),
+        location: node.location,
     }
 }

@@ -1,22 +1,23 @@
-//! Kubernetes manifests: text in, objects out, each knowing where it stood.
+//! Parses Kubernetes manifests into objects with their locations.
 //!
-//! [`read`] reads what the catalog is made of: `NetworkAttachmentDefinition`, `Namespace`, `Pod`,
-//! nadmit's own `AddressPool` and `AddressReservation`, what other projects make networks of, the `Network` of OpenShift's operator, and of
-//! Whereabouts its `NodeSlicePool`s and its controller's `Deployment`, single or in lists.
-//! [`read_all`] also reads what makes pods: workloads with their templates, and KubeVirt's virtual
-//! machines; and the `ConfigMap` of Whereabouts's reconciler.
-//! Other kinds are other people's, and passed over. An object of these that Kubernetes would
-//! not take is an error with its place, and leaves the other objects of its file alone. A network
-//! whose *configuration* is broken is no error here: Kubernetes takes it, and the rules speak of
-//! it.
+//! [`read`] reads the objects of the catalog: `NetworkAttachmentDefinition`, `Namespace`, `Pod`,
+//! nadmit's own `AddressPool` and `AddressReservation`, objects from which other projects generate
+//! networks, the `Network` of OpenShift's operator, and Whereabouts's `NodeSlicePool`s and the
+//! `Deployment` of its controller, single or in lists. [`read_all`] also reads what creates pods,
+//! workloads and KubeVirt's virtual machines, and the `ConfigMap`s with schedules of Whereabouts's
+//! reconciler and of nadmit.
+//!
+//! Other kinds are ignored. An object of a known kind that Kubernetes would reject is an error with
+//! its location, and does not affect the other objects of its file. A network whose *configuration*
+//! is invalid is not an error here: Kubernetes accepts it, and the rules report it.
 
 mod configuration;
 mod error;
 mod kinds;
 mod list;
-mod made;
+mod generated_network;
 mod pools;
-mod reading;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod workloads;
@@ -27,32 +28,32 @@ use crate::{
     network::{Network, annotations, operator::AdditionalNetwork},
 };
 
-use self::reading::Reading;
+use self::reader::ManifestReader;
 
 pub use self::{
     error::{ManifestError, ManifestFault},
-    pools::{Places, PoolManifest, ReservationManifest},
+    pools::{FieldLocations, PoolManifest, ReservationManifest},
 };
-pub use crate::document::Place;
+pub use crate::document::SourceLocation;
 
-/// What a file of manifests holds.
+/// The content of a file of manifests.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Read {
-    /// The objects that could be read, in their order.
+pub struct ParsedManifests {
+    /// The valid objects, in the order of the text.
     pub objects: Vec<Located<Manifest>>,
-    /// What is wrong, in the order of the text. Of very many errors only the first are listed.
+    /// The errors, in the order of the text, up to a limit.
     pub errors: Vec<ManifestError>,
-    /// What Kubernetes takes, though it is likely not what was meant.
+    /// Likely mistakes that Kubernetes accepts.
     pub warnings: Vec<ManifestError>,
 }
 
-/// Something read from a file, and where it stands there.
+/// A value read from a file, with its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<T> {
-    /// What was read.
+    /// The value.
     pub value: T,
-    /// Where it stands.
-    pub place: Place,
+    /// The location.
+    pub location: SourceLocation,
 }
 
 /// An object of a kind that nadmit knows.
@@ -68,19 +69,19 @@ pub enum Manifest {
     Reservation(Box<ReservationManifest>),
     /// A `Pod`.
     Pod(PodManifest),
-    /// A workload: what makes pods from a template.
+    /// A workload, which creates pods from a template.
     Workload(WorkloadManifest),
     /// KubeVirt's `VirtualMachine`.
     VirtualMachine(VirtualMachineManifest),
-    /// An object of another project that makes a network.
-    Made(MadeNetworkManifest),
+    /// An object of another project, from which a network is generated.
+    GeneratedNetwork(GeneratedNetworkManifest),
     /// A `Network` of OpenShift's Cluster Network Operator.
     Operator(OperatorManifest),
     /// A `NodeSlicePool` of Whereabouts.
     SlicePool(SlicePoolManifest),
-    /// A `ConfigMap` that rules speak of.
+    /// A `ConfigMap` that rules check.
     ConfigMap(ConfigMapManifest),
-    /// A CNI configuration that stands alone, as the files on nodes do.
+    /// A CNI configuration outside of a Kubernetes object, as in the files on nodes.
     Configuration(Located<Box<str>>),
 }
 
@@ -89,59 +90,60 @@ pub enum Manifest {
 pub struct NetworkManifest {
     /// The network.
     pub network: Network,
-    /// The text of `spec.config`, if there is one.
+    /// The text of `spec.config`, if present.
     pub config: Option<Located<Box<str>>>,
-    /// The text of its annotation `nadmit.io/address-pool`, if it has one.
+    /// The value of the annotation `nadmit.io/address-pool`, if present.
     pub address_pool: Option<Located<Box<str>>>,
 }
 
-/// An object that makes a network, whose configuration is generated from it somewhere else.
+/// An object of another project, from which its operator generates a network. The network's
+/// configuration is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeNetworkManifest {
-    /// Its kind.
+pub struct GeneratedNetworkManifest {
+    /// The kind of the object.
     pub kind: &'static str,
-    /// Its namespace; empty of what lives in none.
+    /// The object's namespace; empty for a cluster-scoped object.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The name.
     pub name: Box<str>,
     /// The network's name.
     pub network: Box<str>,
-    /// The network's namespaces.
-    pub home: NetworkHome,
+    /// The namespaces in which the network is created.
+    pub namespaces: NetworkNamespaces,
     /// The device plugin resource behind the network.
     pub resource_name: Option<Box<str>>,
 }
 
-/// The namespaces in which a network is made.
+/// The namespaces in which a network is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NetworkHome {
-    /// This one.
+pub enum NetworkNamespaces {
+    /// A single namespace.
     Namespace(Box<str>),
-    /// Those with such labels.
+    /// The namespaces with matching labels.
     Selected(Selector),
 }
 
 /// A `Namespace` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceManifest {
-    /// Its name.
+    /// The name.
     pub name: Box<str>,
-    /// Whether its deletion has been asked for.
+    /// True if it is being deleted.
     pub terminating: bool,
-    /// The text of its label `nadmit.io/mode`, if it has one.
+    /// The value of the label `nadmit.io/mode`, if present.
     pub mode: Option<Located<Box<str>>>,
-    /// The text of its label `nadmit.io/attachments`, if it has one.
+    /// The value of the label `nadmit.io/attachments`, if present.
     pub attachments: Option<Located<Box<str>>>,
-    /// The text of its label `nadmit.io/injection`, if it has one.
+    /// The value of the label `nadmit.io/injection`, if present.
     pub injection: Option<Located<Box<str>>>,
-    /// All of its labels, in their order.
+    /// All labels, in their order.
     pub labels: Vec<(Box<str>, Box<str>)>,
 }
 
 /// A `Network` of OpenShift's Cluster Network Operator in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorManifest {
-    /// Its additional networks.
+    /// The additional networks.
     pub entries: Vec<AdditionalNetwork>,
     /// The `rawCNIConfig` of each entry, by the entry's index; `None` without one.
     pub configs: Vec<Option<Located<Box<str>>>>,
@@ -152,7 +154,7 @@ pub struct OperatorManifest {
 pub struct SlicePoolManifest {
     /// Its namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The name.
     pub name: Box<str>,
 }
 
@@ -161,9 +163,9 @@ pub struct SlicePoolManifest {
 pub struct ConfigMapManifest {
     /// Its namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The name.
     pub name: Box<str>,
-    /// Its `data`: keys and values in their order.
+    /// The entries of `data`, in their order.
     pub data: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
@@ -172,55 +174,56 @@ pub struct ConfigMapManifest {
 pub struct PodManifest {
     /// Its namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// What it is called.
+    /// The name or the prefix of the generated name.
     pub name: PodName,
-    /// Who it says it is, beside its name.
+    /// The fields that identify the pod besides its name.
     pub identity: PodIdentity,
-    /// Whether it uses the node's own network.
+    /// True if it uses the node's network (`spec.hostNetwork`).
     pub host_network: bool,
-    /// Whether it has ended: its phase is Succeeded or Failed.
+    /// True if its phase is Succeeded or Failed.
     pub finished: bool,
-    /// Whether its deletion has been asked for.
+    /// True if it is being deleted.
     pub terminating: bool,
-    /// `spec.nodeName`: where it runs.
+    /// The node on which it runs (`spec.nodeName`).
     pub node: Option<Box<str>>,
-    /// Its annotations: keys and values in their order.
+    /// The annotations, in their order.
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
-/// Who a pod in a file says it is, beside its name: what the cluster wrote there.
+/// The fields that identify a pod in a file besides its name, as written by the API server and
+/// controllers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodIdentity {
     /// `metadata.uid`
     pub uid: Option<Box<str>>,
     /// `metadata.generateName`
     pub generate_name: Box<str>,
-    /// The owner that controls it: API version, kind, name.
+    /// The controlling owner: API version, kind, name.
     pub controller: Option<[Box<str>; 3]>,
-    /// The UID of the migration as whose target KubeVirt made it, by its label.
+    /// The UID of the migration whose target it is, according to KubeVirt's label.
     pub migration_uid: Option<Box<str>>,
 }
 
 /// A workload in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadManifest {
-    /// `Deployment`, `CronJob` and so on.
+    /// The kind: `Deployment`, `CronJob` and so on.
     pub kind: &'static str,
     /// Its namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// Its name, or what its name will begin with.
+    /// The name, or the prefix of the generated name.
     pub name: Box<str>,
-    /// How many pods it makes, as far as it says.
+    /// The fields that determine the number of pods.
     pub scale: ScaleManifest,
-    /// Whether the pods use the node's own network.
+    /// True if the pods use the node's network.
     pub host_network: bool,
-    /// The template's annotations: keys and values in their order.
+    /// The annotations of the template, in their order.
     pub annotations: Vec<(Box<str>, Located<Box<str>>)>,
-    /// Of its own annotations those that were meant for its pods.
+    /// The annotations of the workload itself that were intended for its pods.
     pub own_annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
-/// What a workload says of how many pods it makes; what it does not say is `None`.
+/// The fields of a workload that determine the number of pods; `None` for absent ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScaleManifest {
     /// `spec.replicas`
@@ -240,34 +243,34 @@ pub struct ScaleManifest {
 pub struct VirtualMachineManifest {
     /// Its namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// Its name, or what its name will begin with.
+    /// The name, or the prefix of the generated name.
     pub name: Box<str>,
-    /// Its Multus networks: the place in the list of its networks, and `multus.networkName`.
+    /// The Multus networks: the index in the list of networks, and `multus.networkName`.
     pub networks: Vec<(usize, Located<Box<str>>)>,
-    /// Of its own annotations those that were meant for its pod.
+    /// The annotations of the virtual machine that were intended for its pod.
     pub own_annotations: Vec<(Box<str>, Located<Box<str>>)>,
 }
 
-/// What a pod in a file is called.
+/// The name of a pod in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PodName {
-    /// Its name.
-    Given(Box<str>),
-    /// The beginning of the name that the API server will make (`metadata.generateName`).
+    /// The name.
+    Explicit(Box<str>),
+    /// The prefix of the name that the API server generates (`metadata.generateName`).
     Generated(Box<str>),
 }
 
 impl PodManifest {
-    /// The value of an annotation, if the pod has it.
+    /// Returns the value of an annotation, if the pod has it.
     pub fn annotation(&self, key: &str) -> Option<&Located<Box<str>>> {
         let mut values = self.annotations.iter().filter(|(k, _)| &**k == key);
         values.next().map(|(_, value)| value)
     }
 
-    /// What proves who the pod is, if it holds by `token`.
-    pub fn identity_by<'p>(&'p self, token: Option<&'p str>) -> Identity<'p> {
+    /// Returns the identity of the pod, with `token` as its holder token.
+    pub fn identity_with_token<'p>(&'p self, token: Option<&'p str>) -> Identity<'p> {
         let (name, generate_name) = match &self.name {
-            PodName::Given(name) => (&**name, &*self.identity.generate_name),
+            PodName::Explicit(name) => (&**name, &*self.identity.generate_name),
             PodName::Generated(prefix) => ("", &**prefix),
         };
         let controller = self.identity.controller.as_ref();
@@ -285,36 +288,36 @@ impl PodManifest {
         }
     }
 
-    /// The token that it carries.
+    /// Returns its holder token.
     pub fn token(&self) -> Option<&str> {
         let token = self.annotation(annotations::HOLDER_TOKEN)?;
         Some(&token.value)
     }
 }
 
-/// Reads the manifests in `text`, which is the content of the file called `name`.
+/// Reads the manifests in `text`, the content of the file called `name`.
 ///
-/// The name stands in the errors; if it ends in `.json`, the text has to be JSON.
-pub fn read(text: &str, name: &str) -> Read {
+/// The name appears in the errors; if it ends in `.json`, the text must be JSON.
+pub fn read(text: &str, name: &str) -> ParsedManifests {
     read_kinds(text, name, false)
 }
 
-/// The same, and what else holds networks or makes pods: workloads, virtual machines, OpenShift's
-/// `Network`, and CNI configurations in JSON that stand alone.
-pub fn read_all(text: &str, name: &str) -> Read {
+/// Reads the manifests in `text` like [`read`], and also workloads, virtual machines, `ConfigMap`s
+/// with schedules, and CNI configurations in JSON outside of Kubernetes objects.
+pub fn read_all(text: &str, name: &str) -> ParsedManifests {
     read_kinds(text, name, true)
 }
 
-fn read_kinds(text: &str, name: &str, workloads: bool) -> Read {
-    let mut reading = Reading::new(name, workloads);
-    for document in document::read(text, name, Booleans::Yaml11) {
+fn read_kinds(text: &str, name: &str, workloads: bool) -> ParsedManifests {
+    let mut reader = ManifestReader::new(name, workloads);
+    for document in document::read(text, name, Booleans::location1) {
         match document {
             Ok(node) => match configuration::read(&node, text).filter(|_| workloads) {
-                Some(found) => reading.found(found, node.place),
-                None => reading.object(&node, None),
+                Some(found) => reader.push(found, node.location),
+                None => reader.object(&node, None),
             },
-            Err(error) => reading.syntax_error(error),
+            Err(error) => reader.syntax_error(error),
         }
     }
-    reading.finish()
+    reader.finish()
 }

@@ -1,7 +1,8 @@
-//! nadmit's own kinds that people write: address pools and reservations.
+//! nadmit's own kinds that users write: address pools and reservations.
 //!
-//! What they say is read as `allocation` has it; a value of a wrong sort is no error here, for the
-//! rules speak of it as the server does. Each value's place is kept, so that they can point at it.
+//! Specs are parsed by `allocation`. A value of the wrong type is not an error here, because the
+//! rules report it as they do in the server. The location of each value is stored for their
+//! findings.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +13,14 @@ use crate::{
         Words,
         spec::{PoolSpec, ReservationSpec},
     },
-    document::{self, Node},
+    document::{self, DocumentNode},
     network::name,
 };
 
 use super::{
-    Manifest, Place,
+    Manifest, SourceLocation,
     kinds::{namespace_of, required_name},
-    reading::Reading,
+    reader::ManifestReader,
 };
 
 /// An `AddressPool` in a file.
@@ -27,10 +28,10 @@ use super::{
 pub struct PoolManifest {
     /// Its name.
     pub name: Box<str>,
-    /// What its spec says.
+    /// The parsed spec.
     pub words: Words<PoolSpec>,
-    /// Where that stands.
-    pub places: Places,
+    /// The locations of its values.
+    pub places: FieldLocations,
 }
 
 /// An `AddressReservation` in a file.
@@ -40,24 +41,24 @@ pub struct ReservationManifest {
     pub namespace: Box<str>,
     /// Its name.
     pub name: Box<str>,
-    /// What its spec says.
+    /// The parsed spec.
     pub words: Words<ReservationSpec>,
-    /// Where that stands.
-    pub places: Places,
+    /// The locations of its values.
+    pub places: FieldLocations,
 }
 
-/// Where the values of an object's spec stand, by their paths (`spec.ranges[0].exclude[1]`).
+/// The locations of the values of an object's spec, by their paths (`spec.ranges[0].exclude[1]`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Places(BTreeMap<Box<str>, Place>);
+pub struct FieldLocations(BTreeMap<Box<str>, SourceLocation>);
 
-impl Places {
-    /// Where the value stands; of one that is not there, where it would be: the nearest thing around
-    /// it.
-    pub fn nearest(&self, field: &str) -> Option<Place> {
+impl FieldLocations {
+    /// Returns the location of a value, or, if it is absent, of the innermost value that contains
+    /// its path.
+    pub fn nearest(&self, field: &str) -> Option<SourceLocation> {
         let mut path = field;
         loop {
-            if let Some(place) = self.0.get(path) {
-                return Some(*place);
+            if let Some(location) = self.0.get(path) {
+                return Some(*location);
             }
             path = &path[..path.rfind(['.', '['])?];
         }
@@ -65,10 +66,10 @@ impl Places {
 }
 
 /// Reads an `AddressPool`.
-pub(super) fn pool(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    let name = required_name(reading, node, metadata, name::subdomain);
-    let (spec, mut places) = spec(reading, node);
+pub(super) fn pool(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    let name = required_name(reader, node, metadata, name::subdomain);
+    let (spec, mut places) = spec(reader, node);
     let words = Words::of_pool(&spec);
     places.point_at_keys(words.unknown.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Pool(Box::new(PoolManifest {
@@ -79,11 +80,11 @@ pub(super) fn pool(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
 }
 
 /// Reads an `AddressReservation`.
-pub(super) fn reservation(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let metadata = reading.object_in(node, "metadata");
-    let name = required_name(reading, node, metadata, name::subdomain);
-    let namespace = namespace_of(reading, metadata);
-    let (spec, mut places) = spec(reading, node);
+pub(super) fn reservation(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let metadata = reader.object_in(node, "metadata");
+    let name = required_name(reader, node, metadata, name::subdomain);
+    let namespace = namespace_of(reader, metadata);
+    let (spec, mut places) = spec(reader, node);
     let words = Words::of_reservation(&spec);
     places.point_at_keys(words.unknown.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Reservation(Box::new(ReservationManifest {
@@ -94,47 +95,47 @@ pub(super) fn reservation(reading: &mut Reading, node: &Node<'_>) -> Option<Mani
     })))
 }
 
-/// The places of keys and values.
+/// The locations of keys and values.
 #[derive(Default)]
-struct Found {
-    keys: BTreeMap<Box<str>, Place>,
-    values: Places,
+struct SpecReader {
+    keys: BTreeMap<Box<str>, SourceLocation>,
+    values: FieldLocations,
 }
 
-impl Found {
-    /// Of a key that means nothing the key itself is what somebody should look at.
+impl SpecReader {
+    /// For unknown keys, uses the location of the key in place of its value's.
     fn point_at_keys<'p>(&mut self, paths: impl Iterator<Item = &'p str>) {
         for path in paths {
             let field = format!("spec.{path}");
-            if let Some(place) = self.keys.get(&*field) {
-                self.values.0.insert(field.into(), *place);
+            if let Some(location) = self.keys.get(&*field) {
+                self.values.0.insert(field.into(), *location);
             }
         }
     }
 
-    fn read(&mut self, reading: &mut Reading, path: &str, node: &Node<'_>) -> Value {
-        self.values.0.insert(path.into(), node.place);
+    fn read(&mut self, reader: &mut ManifestReader, plocation&str, node: &DocumentNode<'_>) -> Value {
+        self.values.0.insert(path.into(), node.location);
         match &node.value {
-            document::Value::Null => Value::Null,
-            document::Value::Boolean(value) => json!(value),
-            // Any number that is no whole one: nobody asks for more.
-            document::Value::Number(number) => number.map_or(json!(0.5), |number| json!(number)),
-            document::Value::String(text) => json!(text),
-            document::Value::List(elements) => {
+            document::NodeValue::Null => Value::Null,
+            document::NodeValue::Boolean(value) => json!(value),
+            // Any number that is not an integer: its value does not matter.
+            document::NodeValue::Number(number) => number.map_or(json!(0.5), |number| json!(number)),
+            document::NodeValue::String(text) => json!(text),
+            document::NodeValue::List(elements) => {
                 let elements = elements.iter().enumerate();
-                let read = |(index, node)| self.read(reading, &format!("{path}[{index}]"), node);
+                let read = |(index, node)| self.read(reader, &format!("{path}[{index}]"), node);
                 elements.map(read).collect()
             }
-            document::Value::Object(entries) => {
-                reading.repeated_keys(node, path);
+            document::NodeValue::Object(entries) => {
+                reader.repeated_keys(node, path);
                 let mut members = serde_json::Map::new();
                 for entry in entries {
                     let Some(key) = entry.key.string() else {
                         continue;
                     };
-                    let path = format!("{path}.{key}");
-                    self.keys.insert(path.as_str().into(), entry.key.place);
-                    let value = self.read(reading, &path, &entry.value);
+                    let path = format!("{path}.{key}");location
+                    self.keys.insert(path.as_str().into(), entry.key.location);
+                    let value = self.read(reader, &path, &entry.value);
                     members.insert(key.to_owned(), value);
                 }
                 Value::Object(members)
@@ -143,10 +144,10 @@ impl Found {
     }
 }
 
-fn spec(reading: &mut Reading, node: &Node<'_>) -> (Value, Found) {
-    let mut found = Found::default();
+fn spec(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> (Value, SpecReader) {
+    let mut found = SpecReader::default();
     let spec = match node.get("spec") {
-        Some(spec) => found.read(reading, "spec", spec),
+        Some(spec) => found.read(reader, "spec", spec),
         None => Value::Null,
     };
     (spec, found)

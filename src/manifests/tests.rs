@@ -1,4 +1,4 @@
-//! Which objects are read from manifests, and where they stood.
+//! Tests of reading manifests: objects, locations, errors.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ fn errors(text: &str) -> Vec<String> {
     read.errors.iter().map(ToString::to_string).collect()
 }
 
-fn networks(read: &Read) -> Vec<String> {
+fn networks(read: &ParsedManifests) -> Vec<String> {
     let networks = read
         .objects
         .iter()
@@ -36,7 +36,7 @@ fn pod(text: &str) -> PodManifest {
 }
 
 #[test]
-fn the_operators_additional_networks_are_read_with_their_places() {
+fn the_operators_additional_networks_are_read_with_their_locations() {
     let read = read(
         "apiVersion: operator.openshift.io/v1\nkind: Network\nmetadata: {name: cluster}\nspec:\n  \
          additionalNetworks:\n  - name: a\n    type: Raw\n    rawCNIConfig: '{\"type\": \"bridge\"}'\n  \
@@ -60,13 +60,13 @@ fn the_operators_additional_networks_are_read_with_their_places() {
     let lines: Vec<_> = found
         .configs
         .iter()
-        .map(|text| text.as_ref().map(|t| t.place.position.line))
+        .map(|text| text.as_ref().map(|t| t.location.position.line))
         .collect();
     assert_eq!(lines, [Some(8), None]);
 }
 
 #[test]
-fn another_group_s_network_is_passed_over() {
+fn a_network_of_another_group_is_ignored() {
     let read = read(
         "apiVersion: config.openshift.io/v1\nkind: Network\n",
         "a.yaml",
@@ -75,7 +75,7 @@ fn another_group_s_network_is_passed_over() {
 }
 
 #[test]
-fn what_ends_is_seen() {
+fn terminating_and_finished_objects_are_recognized() {
     let read = read(
         "{apiVersion: v1, kind: Namespace, metadata: {name: a}, status: {phase: Terminating}}\n---\n\
          {apiVersion: v1, kind: Namespace, metadata: {name: b, deletionTimestamp: x}}\n---\n\
@@ -94,7 +94,7 @@ fn what_ends_is_seen() {
 }
 
 #[test]
-fn a_network_is_read_with_its_annotations_and_the_place_of_its_configuration() {
+fn a_network_is_read_with_its_annotations_and_the_location_of_its_configuration() {
     let text = format!(
         "# a network\n---\n{NAD}metadata:\n  name: storage\n  namespace: db\n  annotations:\n    \
          nadmit.io/address-pool: blue\n    k8s.v1.cni.cncf.io/resourceName: intel.com/sriov\nspec:\n  \
@@ -104,19 +104,19 @@ fn a_network_is_read_with_its_annotations_and_the_place_of_its_configuration() {
     let [
         Located {
             value: Manifest::Network(manifest),
-            place,
+            location: location,
         },
     ] = &read.objects[..]
     else {
         panic!("{read:?}")
     };
-    assert_eq!(place.position, Position { line: 3, column: 1 });
+    assert_eq!(location.position, Position { line: 3, column: 1 });
     let network = &manifest.network;
     assert_eq!((&*network.namespace, &*network.name), ("db", "storage"));
     assert_eq!(network.address_pool.as_deref(), Some("blue"));
     assert_eq!(network.resource_name.as_deref(), Some("intel.com/sriov"));
     assert!(matches!(network.config, ConfigState::Loaded(_)));
-    let config = manifest.config.as_ref().expect("a place").place;
+    let config = manifest.config.as_ref().expect("a place").location;
     assert_eq!(
         config.position,
         Position {
@@ -129,7 +129,7 @@ fn a_network_is_read_with_its_annotations_and_the_place_of_its_configuration() {
 }
 
 #[test]
-fn a_broken_configuration_is_the_rules_business_and_none_is_the_nodes() {
+fn a_broken_configuration_is_left_to_the_rules_and_an_absent_one_is_on_the_node() {
     let state = |spec: &str| {
         let read = read(&format!("{NAD}metadata: {{name: net}}\n{spec}"), "a.yaml");
         match &read.objects[0].value {
@@ -153,7 +153,7 @@ fn a_broken_configuration_is_the_rules_business_and_none_is_the_nodes() {
 }
 
 #[test]
-fn lists_of_all_sorts_are_read_nested_ones_too() {
+fn all_kinds_of_lists_are_read_including_nested_ones() {
     let nad = |name: &str| {
         format!(
             "{{apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: {{name: {name}}}}}"
@@ -182,7 +182,7 @@ fn json_manifests_are_read() {
     let networks = pod.annotation("k8s.v1.cni.cncf.io/networks").expect("it");
     assert_eq!(&*networks.value, "[{\"name\": \"n\"}]");
     assert_eq!(
-        networks.place.position,
+        networks.location.position,
         Position {
             line: 4,
             column: 50
@@ -191,17 +191,17 @@ fn json_manifests_are_read() {
 }
 
 #[test]
-fn a_pods_annotations_know_their_places() {
+fn a_pods_annotations_have_their_locations() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    a: net-a,net-b\n    b: \"net-c\"\n    c:\nspec:\n  hostNetwork: true\n";
     let pod = pod(text);
-    assert_eq!(pod.name, PodName::Given("p".into()));
+    assert_eq!(pod.name, PodName::Explicit("p".into()));
     assert_eq!((&*pod.namespace, pod.host_network), ("default", true));
     let raw = |key| {
-        let place = pod.annotation(key).expect("it").place;
+        let location = pod.annotation(key).expect("it").location;
         (
-            place.position.line,
-            place.position.column,
-            &text[place.span.start as usize..place.span.end as usize],
+            location.position.line,
+            location.position.column,
+            &text[location.span.start as usize..location.span.end as usize],
         )
     };
     assert_eq!(raw("a"), (6, 8, "net-a,net-b"));
@@ -210,24 +210,24 @@ fn a_pods_annotations_know_their_places() {
 }
 
 #[test]
-fn a_pod_may_leave_its_name_to_the_api_server() {
+fn a_pod_may_have_a_generated_name() {
     let pod = pod("apiVersion: v1\nkind: Pod\nmetadata: {generateName: web-, namespace: db}\n");
     assert_eq!(pod.name, PodName::Generated("web-".into()));
 }
 
 #[test]
-fn a_namespaces_mode_is_kept_as_written() {
+fn a_namespaces_mode_is_stored_as_written() {
     let text = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: db\n  labels: {nadmit.io/mode: wran}\n";
     let read = read(text, "a.yaml");
     let Manifest::Namespace(namespace) = &read.objects[0].value else {
         panic!("{read:?}")
     };
     let mode = namespace.mode.as_ref().expect("the label");
-    assert_eq!((&*mode.value, mode.place.position.column), ("wran", 28));
+    assert_eq!((&*mode.value, mode.location.position.column), ("wran", 28));
 }
 
 #[test]
-fn other_peoples_objects_are_passed_over() {
+fn objects_of_other_kinds_are_ignored() {
     for text in [
         "apiVersion: v1\nkind: ConfigMap\ndata: {a: 1, a: 2}\n",
         "apiVersion: example.com/v1\nkind: Pod\n",
@@ -242,7 +242,7 @@ fn other_peoples_objects_are_passed_over() {
 }
 
 #[test]
-fn what_kubernetes_would_not_take_is_an_error_that_says_what_to_write() {
+fn objects_that_kubernetes_rejects_are_errors_with_a_remedy() {
     let cases = [
         (
             format!("{NAD}metadata: {{name: net}}\nspec:\n  config: {{type: macvlan}}\n"),
@@ -303,7 +303,7 @@ fn what_kubernetes_would_not_take_is_an_error_that_says_what_to_write() {
 }
 
 #[test]
-fn one_bad_document_leaves_the_others_of_its_file() {
+fn one_bad_document_does_not_affect_the_others_of_its_file() {
     let good = |name: &str| format!("{NAD}metadata: {{name: {name}}}\n");
     let bad = format!("{NAD}metadata: {{name: [}}\n");
     let wrong = format!("{NAD}metadata: {{name: 1}}\n");
@@ -315,10 +315,10 @@ fn one_bad_document_leaves_the_others_of_its_file() {
 }
 
 #[test]
-fn errors_beyond_reading_are_not_listed() {
+fn the_number_of_listed_errors_is_limited() {
     let read = read(&"---\n@\n".repeat(1_000), "a.yaml");
     assert_eq!(read.errors.len(), 101);
-    assert_eq!(read.errors[100].fault, ManifestFault::More);
+    assert_eq!(read.errors[100].fault, ManifestFault::TooManyErrors);
 }
 
 fn hostile() -> impl Strategy<Value = String> {
@@ -368,7 +368,7 @@ proptest! {
 }
 
 #[test]
-fn pools_and_reservations_are_read_with_the_place_of_every_value() {
+fn pools_and_reservations_are_read_with_the_location_of_every_value() {
     let text = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: storage}\nspec:\n  \
                 ranges:\n  - range: 192.0.2.0/24\n    excludes: [192.0.2.1]\n    exclude: [192.0.2.2, 7]\n\
                 ---\napiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\nmetadata: {name: db-0}\n\
@@ -393,15 +393,15 @@ fn pools_and_reservations_are_read_with_the_place_of_every_value() {
         (&*reservation.namespace, &*reservation.name),
         ("default", "db-0")
     );
-    let at = |places: &Places, field: &str| {
-        let place = places.nearest(field).expect("a place").span;
-        text[place.start as usize..place.end as usize].to_owned()
+    let at = |places: &FieldLocations, field: &str| {
+        let location = places.nearest(field).expect("a place").span;
+        text[location.start as usize..location.end as usize].to_owned()
     };
     assert_eq!(at(&pool.places, "spec.ranges[0].exclude[0]"), "192.0.2.2");
     assert_eq!(at(&pool.places, "spec.ranges[0].exclude[1]"), "7");
-    // Of a key that means nothing the key.
+    // For an unknown key, the location of the key.
     assert_eq!(at(&pool.places, "spec.ranges[0].excludes"), "excludes");
-    // Of what is missing, what it is missing in.
+    // For an absent value, the location of the object that lacks it.
     let range = pool.places.nearest("spec.ranges[0].gateway").expect("it");
     assert_eq!(range.position, Position { line: 6, column: 5 });
     assert_eq!(pool.places.nearest("metadata.name"), None);
@@ -424,7 +424,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_misspelt_kind_is_warned_of_with_the_one_that_was_meant() {
+fn a_misspelt_kind_causes_a_warning_with_the_intended_one() {
     for (version, kind, meant) in [
         (
             "k8s.cni.cncf.io/v1",
@@ -456,7 +456,7 @@ fn a_misspelt_kind_is_warned_of_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_configuration_beside_spec_is_warned_of() {
+fn a_configuration_outside_of_spec_causes_a_warning() {
     let found = warnings(&format!(
         "{NAD}metadata: {{name: a}}\nspec:\nconfig: '{{}}'\n"
     ));
@@ -469,7 +469,7 @@ fn a_configuration_beside_spec_is_warned_of() {
 }
 
 #[test]
-fn a_network_of_another_group_is_warned_of() {
+fn a_network_of_another_group_causes_a_warning() {
     let text = "apiVersion: k8s.v1.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
                 metadata: {name: a}\n";
     let found = warnings(text);

@@ -1,66 +1,67 @@
-//! What makes pods: the workloads of Kubernetes, and KubeVirt's virtual machines.
+//! Objects that create pods: the workloads of Kubernetes, and KubeVirt's virtual machines.
 //!
-//! Of a workload its template's annotations are read, and what it says of how many pods it makes.
+//! The annotations of a workload's template are read, and the fields that determine the number of
+//! pods.
 
-use crate::{document::Node, network::near_miss};
+use crate::{document::DocumentNode, network::near_miss};
 
 use super::{
     Located, Manifest, PodName, ScaleManifest, VirtualMachineManifest, WorkloadManifest,
-    kinds::{Texts, host_network, namespace_of, pod_name, texts},
-    reading::Reading,
+    kinds::{LocatedTexts, host_network, namespace_of, pod_name, texts},
+    reader::ManifestReader,
 };
 
-/// Where a workload keeps the template of its pods.
+/// The path of the pod template in a workload.
 const TEMPLATE: &str = "spec.template.";
-/// Where a `CronJob` does.
+/// The path of the pod template in a `CronJob`.
 const JOB_TEMPLATE: &str = "spec.jobTemplate.spec.template.";
 
-pub(super) fn deployment(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    workload(reading, node, "Deployment")
+pub(super) fn deployment(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    workload(reader, node, "Deployment")
 }
 
-pub(super) fn replica_set(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    workload(reading, node, "ReplicaSet")
+pub(super) fn replica_set(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    workload(reader, node, "ReplicaSet")
 }
 
-pub(super) fn stateful_set(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    workload(reading, node, "StatefulSet")
+pub(super) fn stateful_set(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    workload(reader, node, "StatefulSet")
 }
 
-pub(super) fn daemon_set(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    workload(reading, node, "DaemonSet")
+pub(super) fn daemon_set(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    workload(reader, node, "DaemonSet")
 }
 
-pub(super) fn job(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    workload(reading, node, "Job")
+pub(super) fn job(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    workload(reader, node, "Job")
 }
 
-pub(super) fn cron_job(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    workload(reading, node, "CronJob")
+pub(super) fn cron_job(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    workload(reader, node, "CronJob")
 }
 
-pub(super) fn replication_controller(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    workload(reading, node, "ReplicationController")
+pub(super) fn replication_controller(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    workload(reader, node, "ReplicationController")
 }
 
-fn workload(reading: &mut Reading, node: &Node<'_>, kind: &'static str) -> Option<Manifest> {
-    let (namespace, name) = identity(reading, node);
-    let own_annotations = own_annotations(reading, node);
-    let spec = reading.object_in(node, "spec");
+fn workload(reader: &mut ManifestReader, node: &DocumentNode<'_>, kind: &'static str) -> Option<Manifest> {
+    let (namespace, name) = identity(reader, node);
+    let own_annotations = own_annotations(reader, node);
+    let spec = reader.object_in(node, "spec");
     let path = match kind {
         "CronJob" => JOB_TEMPLATE,
         _ => TEMPLATE,
     };
     let holder = match kind {
         "CronJob" => spec
-            .and_then(|spec| reading.object_in(spec, "spec.jobTemplate"))
-            .and_then(|job| reading.object_in(job, "spec.jobTemplate.spec")),
+            .and_then(|spec| reader.object_in(spec, "spec.jobTemplate"))
+            .and_then(|job| reader.object_in(job, "spec.jobTemplate.spec")),
         _ => spec,
     };
-    let template = holder.and_then(|holder| reading.object_in(holder, path.trim_end_matches('.')));
-    let metadata = template.and_then(|t| reading.object_in(t, &format!("{path}metadata")));
-    let annotations = texts(reading, metadata, &format!("{path}metadata.annotations"));
-    let host_network = template.is_some_and(|template| host_network(reading, template, path));
+    let template = holder.and_then(|holder| reader.object_in(holder, path.trim_end_matches('.')));
+    let metadata = template.and_then(|t| reader.object_in(t, &format!("{path}metadata")));
+    let annotations = texts(reader, metadata, &format!("{path}metadata.annotations"));
+    let host_network = template.is_some_and(|template| host_network(reader, template, path));
     Some(Manifest::Workload(WorkloadManifest {
         kind,
         namespace,
@@ -72,10 +73,10 @@ fn workload(reading: &mut Reading, node: &Node<'_>, kind: &'static str) -> Optio
     }))
 }
 
-/// What is of another kind than it has to be, counts as not said: the API server checks it.
-fn scale(spec: Option<&Node<'_>>, holder: Option<&Node<'_>>) -> ScaleManifest {
-    let number = |node: Option<&Node<'_>>, name: &str| node?.get(name)?.integer();
-    let word = |node: Option<&Node<'_>>, name: &str| Some(node?.get(name)?.string()?.into());
+/// Values of the wrong type are ignored: the API server rejects them.
+fn scale(spec: Option<&DocumentNode<'_>>, holder: Option<&DocumentNode<'_>>) -> ScaleManifest {
+    let number = |node: Option<&DocumentNode<'_>>, name: &str| node?.get(name)?.integer();
+    let word = |node: Option<&DocumentNode<'_>>, name: &str| Some(node?.get(name)?.string()?.into());
     ScaleManifest {
         replicas: number(spec, "replicas"),
         parallelism: number(holder, "parallelism"),
@@ -85,25 +86,25 @@ fn scale(spec: Option<&Node<'_>>, holder: Option<&Node<'_>>) -> ScaleManifest {
     }
 }
 
-/// Reads a `VirtualMachine`: the networks that it has by Multus.
-pub(super) fn virtual_machine(reading: &mut Reading, node: &Node<'_>) -> Option<Manifest> {
-    let (namespace, name) = identity(reading, node);
-    let own_annotations = own_annotations(reading, node);
-    let spec = reading.object_in(node, "spec");
-    let template = spec.and_then(|spec| reading.object_in(spec, "spec.template"));
-    let inner = template.and_then(|template| reading.object_in(template, "spec.template.spec"));
+/// Reads a `VirtualMachine` and its Multus networks.
+pub(super) fn virtual_machine(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+    let (namespace, name) = identity(reader, node);
+    let own_annotations = own_annotations(reader, node);
+    let spec = reader.object_in(node, "spec");
+    let template = spec.and_then(|spec| reader.object_in(spec, "spec.template"));
+    let inner = template.and_then(|template| reader.object_in(template, "spec.template.spec"));
     let listed = inner.and_then(|inner| inner.get("networks")?.elements());
     let mut networks = Vec::new();
     for (index, network) in listed.unwrap_or_default().iter().enumerate() {
         let path = format!("spec.template.spec.networks[{index}].multus");
-        let Some(multus) = reading.object_in(network, &path) else {
+        let Some(multus) = reader.object_in(network, &path) else {
             continue;
         };
-        let name = reading.text_in(multus, &format!("{path}.networkName"));
-        if let (Some(text), Some(node)) = (name, multus.get("networkName")) {
-            let place = node.place;
+        let name = reader.text_in(multus, &format!("{path}.networkName"));
+        if let (Some(text), Slocationode)) = (name, multus.get("networkName")) {
+            let location = node.location;
             let value = text.into();
-            networks.push((index, Located { value, place }));
+            networks.push((index, Located { value, location: location }));
         }
     }
     Some(Manifest::VirtualMachine(VirtualMachineManifest {
@@ -114,18 +115,18 @@ pub(super) fn virtual_machine(reading: &mut Reading, node: &Node<'_>) -> Option<
     }))
 }
 
-/// Of an object's own annotations those that were meant for its pods.
-fn own_annotations(reading: &mut Reading, node: &Node<'_>) -> Texts {
+/// Returns the annotations of an object that were intended for its pods.
+fn own_annotations(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> LocatedTexts {
     let metadata = node.get("metadata");
-    let mut own = texts(reading, metadata, "metadata.annotations");
+    let mut own = texts(reader, metadata, "metadata.annotations");
     own.retain(|(key, _)| near_miss::is_for_pods(key));
     own
 }
 
-fn identity(reading: &mut Reading, node: &Node<'_>) -> (Box<str>, Option<Box<str>>) {
-    let metadata = reading.object_in(node, "metadata");
-    let name = pod_name(reading, node, metadata).map(|name| match name {
-        PodName::Given(name) | PodName::Generated(name) => name,
+fn identity(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> (Box<str>, Option<Box<str>>) {
+    let metadata = reader.object_in(node, "metadata");
+    let name = pod_name(reader, node, metadata).map(|name| match name {
+        PodName::Explicit(name) | PodName::Generated(name) => name,
     });
-    (namespace_of(reading, metadata), name)
+    (namespace_of(reader, metadata), name)
 }

@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-/// One element of `ips`: an address and, where written, its prefix length.
+/// One element of `ips`: an address and its prefix length, if one is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AddressRequest {
     /// The address; never an IPv4-mapped IPv6 address.
@@ -16,35 +16,37 @@ pub struct AddressRequest {
     pub prefix: Option<u8>,
 }
 
-/// Why a text is no address.
+/// The reason why a text is not a valid address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AddressError {
-    /// Not an address at all.
+    /// The text has no other, more specific mistake.
     #[error("is not an IP address")]
     Address,
-    /// An IPv4 number with a leading zero, which could mean octal.
+    /// A number of an IPv4 address has a leading zero, which could mean octal.
     #[error("has a number with a leading zero")]
     LeadingZero,
-    /// An IPv6 zone (`%eth0`), which has no meaning here.
+    /// The text has an IPv6 zone (`%eth0`), which is not supported.
     #[error("has a zone (%...)")]
     Zone,
-    /// White space in or around it.
+    /// There is white space in or around the address.
     #[error("has white space in it")]
     Space,
-    /// The part behind `/` is not a number of bits for this family.
+    /// The part after `/` is not a valid prefix length of the address family.
     #[error("has a prefix length that is not a number from 0 to {0}")]
     Prefix(u8),
-    /// `::ffff:192.0.2.1`: two notations for one address, which two checks would see as different.
+    /// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`): a second notation of an IPv4 address,
+    /// which comparisons would take for a different address.
     #[error("is an IPv4 address written as an IPv6 one")]
     Mapped,
 }
 
 impl AddressRequest {
-    /// Parses as Go's `net.ParseCIDR` and `net.ParseIP` do, which Multus uses, with one exception:
-    /// IPv4-mapped IPv6 addresses are refused (Go takes them for IPv4).
+    /// Parses an address with an optional prefix length, as Go's `net.ParseCIDR` and `net.ParseIP`
+    /// do, which Multus uses. The one exception: IPv4-mapped IPv6 addresses are rejected (Go
+    /// accepts them as IPv4 addresses).
     ///
     /// # Errors
-    /// Says what is wrong with the text.
+    /// Returns what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -60,7 +62,7 @@ impl AddressRequest {
         Ok(Self { address, prefix })
     }
 
-    /// The first address of the subnet that the prefix describes; `None` without a prefix.
+    /// Returns the first address of the subnet that the prefix describes; `None` without a prefix.
     pub fn network(&self) -> Option<IpAddr> {
         let prefix = u32::from(self.prefix?);
         Some(match self.address {
@@ -85,8 +87,9 @@ impl fmt::Display for AddressRequest {
     }
 }
 
-/// Parses as [`AddressRequest::parse`] does, and takes an IPv4-mapped address for the IPv4 address that
-/// plugins make of it. A prefix of such an address counts from its 97th bit, as Go prints it.
+/// Parses like [`AddressRequest::parse`], but accepts IPv4-mapped addresses and returns the IPv4
+/// address that plugins make of them. The prefix length of such an address is reduced by 96, as Go
+/// prints it.
 pub fn canonical(text: &str) -> Option<AddressRequest> {
     match AddressRequest::parse(text) {
         Ok(request) => Some(request),
@@ -102,7 +105,7 @@ pub fn canonical(text: &str) -> Option<AddressRequest> {
     }
 }
 
-/// The bits of an address of this family.
+/// Returns the number of bits of an address of this family: 32 or 128.
 pub fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
@@ -110,9 +113,9 @@ pub fn width(address: IpAddr) -> u8 {
 /// Parses a plain address as Go's `net.ParseIP` does.
 ///
 /// # Errors
-/// Says what is wrong with the text.
+/// Returns what is wrong with the text.
 pub fn parse_address(text: &str) -> Result<IpAddr, AddressError> {
-    text.parse().map_err(|_| fault(text))
+    text.parse().map_err(|_| likely_error(text))
 }
 
 fn parse_prefix(text: &str, bits: u8) -> Result<u8, AddressError> {
@@ -124,8 +127,8 @@ fn parse_prefix(text: &str, bits: u8) -> Result<u8, AddressError> {
         .ok_or(AddressError::Prefix(bits))
 }
 
-/// The likeliest reason why `text` is no address.
-fn fault(text: &str) -> AddressError {
+/// Returns the likeliest reason why `text` is not an address.
+fn likely_error(text: &str) -> AddressError {
     if text.contains(char::is_whitespace) {
         return AddressError::Space;
     }
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_refused_with_its_reason() {
+    fn texts_that_go_rejects_are_rejected_with_a_reason() {
         for (text, reason) in [
             ("", AddressError::Address),
             ("10.0.0.256", AddressError::Address),

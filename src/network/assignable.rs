@@ -1,7 +1,8 @@
-//! Which addresses a configuration gives out: the ranges of Whereabouts as Whereabouts draws from
-//! them, and configured addresses.
+//! The addresses that a configuration assigns: the ranges of Whereabouts, as Whereabouts allocates
+//! from them, and configured addresses.
 //!
-//! Nothing here judges. What does not parse gives nothing; rules on the one network speak of it.
+//! This module does not report mistakes. What cannot be parsed assigns nothing; the rules for a
+//! single network report it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,46 +12,46 @@ use super::{
     ipam::{ConfiguredAddress, Ipam, WhereaboutsIpam, WhereaboutsRange},
 };
 
-/// Addresses one behind the other, of one family.
+/// A range of consecutive addresses of one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AddressInterval {
-    /// The first.
+    /// The first address.
     pub first: IpAddr,
-    /// The last, which is not below the first.
+    /// The last address, which is not below the first.
     pub last: IpAddr,
 }
 
-/// Addresses that a network gives out.
+/// A range of addresses that a network assigns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssignableRange {
     /// The addresses.
-    pub interval: AddressInterval,
-    /// The index of the plugin whose IPAM gives them.
+    pub range: AddressInterval,
+    /// The index of the plugin whose IPAM assigns them.
     pub plugin: usize,
-    /// What they come from.
+    /// The configuration that they result from.
     pub source: AssignableSource,
 }
 
-/// What addresses come from.
+/// The configuration that assigns a range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignableSource {
-    /// One of Whereabouts's ranges.
+    /// A range of Whereabouts.
     Range {
         /// Its index in [`WhereaboutsIpam::ranges`].
         index: usize,
-        /// The subnet, by which Whereabouts names the pool; `None` if each node draws from a slice
-        /// of its own.
+        /// The subnet, by which Whereabouts names its `IPPool`; `None` if each node allocates from
+        /// its own slice.
         pool: Option<AddressInterval>,
     },
     /// A configured address.
     Configured {
-        /// Its index among the IPAM's addresses.
+        /// Its index in the addresses of the IPAM.
         index: usize,
     },
 }
 
 impl AddressInterval {
-    /// The addresses of a CIDR; of a plain address that one.
+    /// Returns the addresses of a CIDR, or a single address without a prefix.
     pub fn from_cidr(text: &str) -> Option<Self> {
         let request = AddressRequest::parse(text).ok()?;
         let Some(prefix) = request.prefix else {
@@ -65,7 +66,7 @@ impl AddressInterval {
         })
     }
 
-    /// One address.
+    /// Creates a range of one address.
     pub fn single(address: IpAddr) -> Self {
         Self {
             first: address,
@@ -73,20 +74,20 @@ impl AddressInterval {
         }
     }
 
-    /// The addresses that both have.
+    /// Returns the addresses that are in both ranges.
     pub fn intersection(self, other: Self) -> Option<Self> {
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));
-        // Every IPv4 address is below every IPv6 one: of two families nothing is left.
+        // `IpAddr` orders IPv4 before IPv6, so ranges of different families do not intersect.
         (first <= last).then_some(Self { first, last })
     }
 
-    /// Whether the address lies in it.
+    /// Returns true if the range contains the address.
     pub fn contains(self, address: IpAddr) -> bool {
         self.first <= address && address <= self.last
     }
 
-    /// Without the first and the last address, which Whereabouts never gives; `None` if nothing
-    /// is left.
+    /// Returns the range without its first and last address, which Whereabouts never assigns;
+    /// `None` if nothing is left.
     fn without_ends(self) -> Option<Self> {
         let [first, last] = [
             bits(self.first).checked_add(1)?,
@@ -98,12 +99,12 @@ impl AddressInterval {
         })
     }
 
-    /// What is left of it between these holes.
+    /// Returns the parts of the range outside of the excluded ranges.
     fn subtract(self, holes: impl Iterator<Item = Self>) -> Vec<Self> {
         let mut holes: Vec<Self> = holes.filter_map(|hole| self.intersection(hole)).collect();
         holes.sort_unstable();
         let mut left = Vec::new();
-        // The first address not yet dealt with; `None` behind the last.
+        // The first address not processed yet; `None` after the last.
         let mut next = Some(bits(self.first));
         for hole in holes {
             let Some(first) = next.filter(|next| *next <= bits(hole.last)) else {
@@ -134,7 +135,7 @@ impl std::fmt::Display for AddressInterval {
     }
 }
 
-/// Everything that a configuration gives out, in the order in which it is written.
+/// Returns every range that a configuration assigns, in the order of the configuration.
 pub fn assignable_ranges(config: &NetworkConfig) -> Vec<AssignableRange> {
     let mut supplies = Vec::new();
     for (plugin, part) in config.plugins.iter().enumerate() {
@@ -146,8 +147,8 @@ pub fn assignable_ranges(config: &NetworkConfig) -> Vec<AssignableRange> {
                     };
                     let pool = ipam.node_slice_size.is_none().then_some(subnet);
                     let from = AssignableSource::Range { index, pool };
-                    supplies.extend(given.into_iter().map(|interval| AssignableRange {
-                        interval,
+                    supplies.extend(given.into_iter().map(|range| AssignableRange {
+                        range: range,
                         plugin,
                         source: from,
                     }));
@@ -169,7 +170,7 @@ fn push_configured(
     for (index, configured) in addresses.iter().enumerate() {
         if let Ok(request) = AddressRequest::parse(&configured.address) {
             supplies.push(AssignableRange {
-                interval: AddressInterval::single(request.address),
+                range: AddressInterval::single(request.address),
                 plugin,
                 source: AssignableSource::Configured { index },
             });
@@ -177,9 +178,9 @@ fn push_configured(
     }
 }
 
-/// The subnet of a range, and what Whereabouts gives of it: not its first and last address, nothing
-/// outside of start and end, nothing excluded. Where nodes have slices it drops all of that but the
-/// subnet (whereabouts#666).
+/// Returns the subnet of a range, and the addresses that Whereabouts assigns of it: neither its
+/// first and last address, nor addresses outside of start and end, nor excluded ones. With node
+/// slices Whereabouts ignores start, end and exclusions (whereabouts#666).
 fn whereabouts_ranges(
     ipam: &WhereaboutsIpam,
     range: &WhereaboutsRange,
@@ -193,7 +194,7 @@ fn whereabouts_ranges(
     if ipam.node_slice_size.is_some() {
         return Some((subnet, vec![inner]));
     }
-    // What lies outside is ignored there.
+    // Whereabouts ignores bounds outside of the subnet.
     let inside = |text: Option<&str>| {
         let address = parse_address(text?.trim()).ok()?;
         subnet.contains(address).then_some(address)
@@ -222,7 +223,7 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// The address of these bits, of the family of `like`.
+/// Returns the address with these bits and the family of `like`.
 fn same_family(like: IpAddr, bits: u128) -> IpAddr {
     match like {
         IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into(),
@@ -237,11 +238,11 @@ mod tests {
     fn supplies(ipam: &str) -> Vec<String> {
         let config = NetworkConfig::parse(&format!(r#"{{"type":"macvlan","ipam":{ipam}}}"#));
         let supplies = assignable_ranges(&config.unwrap_or_else(|e| panic!("{e}")));
-        supplies.iter().map(|s| s.interval.to_string()).collect()
+        supplies.iter().map(|s| s.range.to_string()).collect()
     }
 
     #[test]
-    fn a_range_gives_neither_its_ends_nor_what_is_excluded() {
+    fn a_range_excludes_its_ends_and_exclusions() {
         assert_eq!(
             supplies(
                 r#"{"type":"whereabouts","range":"192.0.2.192/27",
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gives_nothing_is_no_supply() {
+    fn invalid_ranges_assign_nothing() {
         for ipam in [
             r#"{"type":"whereabouts","range":"10.0.0.0/31"}"#,
             r#"{"type":"whereabouts","range":"10.0.0.0/99"}"#,

@@ -152,17 +152,17 @@ impl Plugin {
 
     /// Returns each combination of addresses that IPAM can assign; empty if they are not known or
     /// cannot be read.
-    pub fn possible_addresses(&self, asked: RequestedAddresses<'_>) -> Vec<Vec<AssignedAddress>> {
+    pub fn possible_addresses(&self, requested_addresses: RequestedAddresses<'_>) -> Vec<Vec<AssignedAddress>> {
         let possible = match &self.ipam {
             Some(Ipam::Static(ipam)) => {
                 let replaces = self.capabilities.has(Capability::Ips);
-                static_addresses(ipam, replaces, asked)
+                static_addresses(ipam, replaces, requested_addresses)
                     .into_iter()
                     .collect()
             }
             Some(Ipam::HostLocal(ipam)) => host_local_addresses(ipam),
             Some(Ipam::Whereabouts(ipam)) => {
-                whereabouts_addresses(ipam, asked).into_iter().collect()
+                whereabouts_addresses(ipam, requested_addresses).into_iter().collect()
             }
             Some(Ipam::Dhcp(_) | Ipam::Other(_)) => Vec::new(),
             None => vec![Vec::new()],
@@ -373,7 +373,7 @@ fn configured(addresses: &[ConfiguredAddress]) -> Option<Vec<AssignedAddress>> {
 }
 
 /// Requested addresses have no gateway.
-fn requested(asked: &[AddressRequest]) -> Option<Vec<AssignedAddress>> {
+fn requested(requested_addresses: &[AddressRequest]) -> Option<Vec<AssignedAddress>> {
     let read = |request: &AddressRequest| {
         Some(AssignedAddress {
             address: InterfaceAddress {
@@ -387,7 +387,7 @@ fn requested(asked: &[AddressRequest]) -> Option<Vec<AssignedAddress>> {
             source: AddressSource::Requested,
         })
     };
-    asked.iter().map(read).collect()
+    requested_addresses.iter().map(read).collect()
 }
 
 /// Returns the addresses of the static IPAM. Those requested by the `ips` capability or in
@@ -395,15 +395,15 @@ fn requested(asked: &[AddressRequest]) -> Option<Vec<AssignedAddress>> {
 fn static_addresses(
     ipam: &StaticIpam,
     replaces: bool,
-    asked: RequestedAddresses<'_>,
+    requested_addresses: RequestedAddresses<'_>,
 ) -> Option<Vec<AssignedAddress>> {
-    let given = if replaces && !asked.ips.is_empty() {
-        requested(asked.ips)?
-    } else if !asked.args.is_empty() {
-        requested(asked.args)?
+    let given = if replaces && !requested_addresses.ips.is_empty() {
+        requested(requested_addresses.ips)?
+    } else if !requested_addresses.args.is_empty() {
+        requested(requested_addresses.args)?
     } else {
         let mut all = configured(&ipam.addresses)?;
-        all.extend(requested(asked.ips)?);
+        all.extend(requested(requested_addresses.ips)?);
         all
     };
     (!given.is_empty()).then_some(given)
@@ -440,7 +440,7 @@ fn host_local_addresses(ipam: &HostLocalIpam) -> Vec<Vec<AssignedAddress>> {
 /// prefix.
 fn whereabouts_addresses(
     ipam: &WhereaboutsIpam,
-    asked: RequestedAddresses<'_>,
+    requested_addresses: RequestedAddresses<'_>,
 ) -> Option<Vec<AssignedAddress>> {
     let common = gateway(ipam.gateway.as_deref()).ok()?;
     let of_range = |(place, range): (usize, &super::ipam::WhereaboutsRange)| {
@@ -460,7 +460,7 @@ fn whereabouts_addresses(
     let ranges = ipam.ranges.iter().enumerate().map(of_range);
     let mut given: Vec<AssignedAddress> = ranges.collect::<Option<_>>()?;
     given.extend(configured(&ipam.addresses)?);
-    given.extend(requested(asked.ips)?);
+    given.extend(requested(requested_addresses.ips)?);
     (!given.is_empty()).then_some(given)
 }
 

@@ -4,39 +4,41 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-/// The longest interface name in bytes: Linux's `IFNAMSIZ` less the closing zero.
+/// The maximum length of an interface name in bytes: Linux's `IFNAMSIZ` without the terminating
+/// zero.
 pub const MAX_LENGTH: usize = 15;
 
-/// The interface of the cluster network, or of the default network that a pod names instead.
+/// The interface of the cluster network, or of the default network that a pod requests instead.
 pub const CLUSTER: &str = "eth0";
 
-/// Interfaces that every pod has before its first additional network.
+/// The interfaces that every pod has before its first additional network.
 pub const RESERVED: [&str; 2] = [CLUSTER, "lo"];
 
-/// Why a text is not a valid interface name (Linux, `dev_valid_name`; Multus asks for less).
+/// The reason why a text is not a valid interface name (Linux, `dev_valid_name`; Multus requires
+/// less).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InterfaceError {
-    /// More bytes than [`MAX_LENGTH`].
+    /// The name has more bytes than [`MAX_LENGTH`].
     #[error("has {0} bytes; Linux allows {MAX_LENGTH}")]
     TooLong(usize),
-    /// `.` and `..` are directories in `/sys/class/net`.
+    /// The name is `.` or `..`, which are directories in `/sys/class/net`.
     #[error("is a name that Linux refuses")]
     Dots,
-    /// White space, `/`, `:`, or a control character.
+    /// The name contains white space, `/`, `:`, or a control character.
     #[error("contains {0:?}, which Linux refuses")]
     Character(char),
 }
 
-/// Checks an interface name. The empty text is "not requested" to Multus and passes.
+/// Checks an interface name. The empty text, which means "not requested" to Multus, is valid.
 ///
 /// # Errors
-/// Says what the first thing wrong is.
+/// Returns the first mistake.
 pub fn check(text: &str) -> Result<(), InterfaceError> {
-    if let Some(odd) = text
+    if let Some(invalid) = text
         .chars()
         .find(|&c| c.is_whitespace() || c.is_control() || "/:".contains(c))
     {
-        return Err(InterfaceError::Character(odd));
+        return Err(InterfaceError::Character(invalid));
     }
     if text.len() > MAX_LENGTH {
         return Err(InterfaceError::TooLong(text.len()));
@@ -47,9 +49,9 @@ pub fn check(text: &str) -> Result<(), InterfaceError> {
     Ok(())
 }
 
-/// The name that Multus gives the element at `index` (from 0) that asks for none: `net1` for the
-/// first. It does not step aside for an explicit name of another element.
-pub fn automatic(index: usize) -> String {
+/// Returns the name that Multus assigns to the element at `index` (from 0) if it requests none:
+/// `net1` for the first. It does not avoid the explicit names of other elements.
+pub fn default_name(index: usize) -> String {
     let mut name = String::with_capacity(8);
     let _ = write!(name, "net{}", index + 1);
     name
@@ -69,6 +71,6 @@ mod tests {
         assert_eq!(check("a b"), Err(InterfaceError::Character(' ')));
         assert_eq!(check("a:1"), Err(InterfaceError::Character(':')));
         assert_eq!(check(".."), Err(InterfaceError::Dots));
-        assert_eq!(automatic(0), "net1");
+        assert_eq!(default_name(0), "net1");
     }
 }

@@ -10,12 +10,13 @@ use thiserror::Error;
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// Whether the group bit is set: multicast and broadcast, which Linux refuses for an interface.
+    /// Returns true if the group bit is set: a multicast or broadcast address, which Linux rejects
+    /// for an interface.
     pub fn is_multicast(self) -> bool {
         self.0[0] & 1 == 1
     }
 
-    /// Whether all bytes are zero, which Linux refuses for an interface.
+    /// Returns true if all bytes are zero, which Linux rejects for an interface.
     pub fn is_zero(self) -> bool {
         self.0 == [0; 6]
     }
@@ -53,7 +54,7 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// What Multus's parser (Go's `net.ParseMAC`) takes for a hardware address: 6, 8 or 20 bytes.
+/// A hardware address that Multus's parser (Go's `net.ParseMAC`) accepts: 6, 8 or 20 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HardwareAddress {
     /// 6 bytes: an Ethernet address.
@@ -64,23 +65,24 @@ pub enum HardwareAddress {
     Infiniband([u8; 20]),
 }
 
-/// Why a text is no hardware address.
+/// The reason why a text is not a valid hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum HardwareAddressError {
-    /// Neither pairs of hexadecimal digits joined by `:` or `-`, nor groups of four by `.`.
+    /// The text is neither pairs of hexadecimal digits joined by `:` or `-`, nor groups of four
+    /// joined by `.`.
     #[error("is not written as pairs of hexadecimal digits joined by \":\" (or \"-\")")]
     Form,
-    /// Right in form, but of another number of bytes.
+    /// The text is well-formed, but has an unsupported number of bytes.
     #[error("has {0} bytes")]
     Length(usize),
 }
 
 impl HardwareAddress {
-    /// Parses as Go's `net.ParseMAC` does: `:` or `-` between pairs, or `.` between groups of four
-    /// digits; 6, 8 or 20 bytes.
+    /// Parses a hardware address as Go's `net.ParseMAC` does: `:` or `-` between pairs, or `.`
+    /// between groups of four digits; 6, 8 or 20 bytes.
     ///
     /// # Errors
-    /// When form or length are others.
+    /// Returns an error if the form or the length is not supported.
     pub fn parse(text: &str) -> Result<Self, HardwareAddressError> {
         let (buffer, length) = bytes(text).ok_or(HardwareAddressError::Form)?;
         let bytes = buffer
@@ -98,7 +100,7 @@ impl HardwareAddress {
         }
     }
 
-    /// The Ethernet address, if it is one.
+    /// Returns the address if it is an Ethernet address.
     pub fn ethernet(&self) -> Option<Mac> {
         match self {
             Self::Ethernet(mac) => Some(*mac),
@@ -115,7 +117,7 @@ impl HardwareAddress {
         Mac(mac)
     }
 
-    /// The address in bytes.
+    /// Returns the bytes of the address.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Ethernet(mac) => &mac.0,
@@ -125,8 +127,8 @@ impl HardwareAddress {
     }
 }
 
-/// The bytes of a text of the right form, and how many there were (more than the buffer holds are
-/// counted, not kept).
+/// Returns the bytes of a well-formed text, and their number. Bytes that do not fit into the buffer
+/// are counted only.
 fn bytes(text: &str) -> Option<([u8; 20], usize)> {
     let (separator, digits) = match text.bytes().find(|b| !b.is_ascii_hexdigit())? {
         separator @ (b':' | b'-') => (separator, 2),

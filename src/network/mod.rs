@@ -43,6 +43,6 @@ pub use self::{
     mac::{HardwareAddress, Mac},
     name::NameError,
     range::{AddressRange, BoundedSubnet, Subnet},
-    selection::{Annotation, Format, Selection},
+    selection::{Annotation, AnnotationFormat, Selection},
     text::{Parsed, Position, Span, Spanned},
 };

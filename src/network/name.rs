@@ -2,41 +2,41 @@
 
 use thiserror::Error;
 
-/// The longest DNS-1123 label, in bytes.
+/// The maximum length of a DNS-1123 label, in bytes.
 pub const LABEL_MAX: usize = 63;
-/// The longest DNS-1123 subdomain, in bytes.
+/// The maximum length of a DNS-1123 subdomain, in bytes.
 pub const SUBDOMAIN_MAX: usize = 253;
 
-/// Why a text is no name.
+/// The reason why a text is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// There is no text.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// More bytes than an object's name may have.
+    /// The text has more bytes than the name may have.
     #[error("is longer than {0} characters")]
     TooLong(usize),
-    /// A character outside of `a-z`, `0-9`, `-` (and `.` where allowed).
+    /// The text contains a character other than `a-z`, `0-9`, `-` (and `.` where allowed).
     #[error("contains {0:?}, which no name may have")]
     Character(char),
-    /// A hyphen or dot where a letter or digit has to be.
+    /// The text, or a part of it between dots, does not begin and end with a letter or digit.
     #[error("must begin and end with a letter or a digit, and so must each part between dots")]
     Edge,
 }
 
-/// Checks a DNS-1123 label: the name of a namespace, and the only form of a network's name that
-/// the short format takes.
+/// Checks a DNS-1123 label: the name of a namespace, and the only form of a network's name that the
+/// short format allows.
 ///
 /// # Errors
-/// Says what the first thing wrong is.
+/// Returns the first mistake.
 pub fn label(text: &str) -> Result<(), NameError> {
     check(text, LABEL_MAX, false)
 }
 
-/// Checks a DNS-1123 subdomain: the name of an object. Labels joined by dots.
+/// Checks a DNS-1123 subdomain, the name of an object: labels joined by dots.
 ///
 /// # Errors
-/// Says what the first thing wrong is.
+/// Returns the first mistake.
 pub fn subdomain(text: &str) -> Result<(), NameError> {
     check(text, SUBDOMAIN_MAX, true)
 }
@@ -47,8 +47,8 @@ fn check(text: &str, longest: usize, dots: bool) -> Result<(), NameError> {
     }
     let allowed =
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (dots && c == '.');
-    if let Some(odd) = text.chars().find(|&c| !allowed(c)) {
-        return Err(NameError::Character(odd));
+    if let Some(invalid) = text.chars().find(|&c| !allowed(c)) {
+        return Err(NameError::Character(invalid));
     }
     if text.len() > longest {
         return Err(NameError::TooLong(longest));

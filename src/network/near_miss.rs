@@ -1,9 +1,9 @@
-//! Annotation keys that nobody reads, and the ones that were meant.
+//! Misspelt annotation keys, and the keys that were likely intended.
 
 use super::annotations::{DEFAULT_NETWORK, NETWORK_STATUS, NETWORKS, RESOURCE_NAME};
 
-/// Keys of these prefixes that others than Multus read or write.
-const OTHERS: [&str; 5] = [
+/// Keys with these prefixes that other components than Multus read or write.
+const FOREIGN_KEYS: [&str; 5] = [
     NETWORK_STATUS,
     "k8s.v1.cni.cncf.io/networks-status",
     RESOURCE_NAME,
@@ -12,16 +12,16 @@ const OTHERS: [&str; 5] = [
 ];
 /// The prefixes of the keys that Multus reads.
 const PREFIXES: [&str; 2] = ["k8s.v1.cni.cncf.io", "v1.multus-cni.io"];
-/// How alike a prefix or a name has to be (Jaro-Winkler, 0 to 1).
-const ALIKE: f64 = 0.88;
-/// A longer key is none of these, misspelt or not.
-const LONGEST: usize = 64;
+/// The minimum similarity of a prefix or name (Jaro-Winkler, 0 to 1).
+const SIMILARITY_THRESHOLD: f64 = 0.88;
+/// The maximum length of a key that is compared.
+const MAX_KEY_LENGTH: usize = 64;
 
-/// Returns the annotation that was meant by `key`, if nobody reads that, and it is much like one by which a
-/// pod asks for networks.
+/// Returns the annotation that was likely intended by `key`: one by which a pod requests networks,
+/// if `key` is similar to it and no component reads `key` itself.
 ///
-/// This is asked of each annotation of each pod: most keys are done with at their second byte.
-pub fn meant(key: &str) -> Option<&'static str> {
+/// This is called for each annotation of each pod; most keys are rejected at their second byte.
+pub fn intended_key(key: &str) -> Option<&'static str> {
     let bytes = key.as_bytes();
     let begins = match bytes.first()? | 0x20 {
         b'k' => bytes.get(1) == Some(&b'8'),
@@ -29,16 +29,16 @@ pub fn meant(key: &str) -> Option<&'static str> {
         b'm' | b'c' => starts(key, "multus") || starts(key, "cni.cncf"),
         _ => false,
     };
-    if !begins || key == NETWORKS || key == DEFAULT_NETWORK || OTHERS.contains(&key) {
+    if !begins || key == NETWORKS || key == DEFAULT_NETWORK || FOREIGN_KEYS.contains(&key) {
         return None;
     }
     compare(key)
 }
 
-/// Whether an annotation was meant for pods: one by which they ask for networks, or one that is much like
-/// it.
+/// Returns true if an annotation belongs on a pod: it requests networks, or is a misspelt key that
+/// was intended to.
 pub fn is_for_pods(key: &str) -> bool {
-    key == NETWORKS || key == DEFAULT_NETWORK || meant(key).is_some()
+    key == NETWORKS || key == DEFAULT_NETWORK || intended_key(key).is_some()
 }
 
 fn starts(key: &str, start: &str) -> bool {
@@ -47,16 +47,16 @@ fn starts(key: &str, start: &str) -> bool {
 }
 
 fn compare(key: &str) -> Option<&'static str> {
-    if key.len() > LONGEST {
+    if key.len() > MAX_KEY_LENGTH {
         return None;
     }
     let key = key.to_ascii_lowercase();
     let (prefix, name) = key.split_once('/')?;
-    let alike = |one: &str, other: &str| strsim::jaro_winkler(one, other) >= ALIKE;
+    let alike = |one: &str, other: &str| strsim::jaro_winkler(one, other) >= SIMILARITY_THRESHOLD;
     let is_ours = PREFIXES.iter().any(|known| alike(prefix, known))
         || prefix.contains("cni.cncf")
         || prefix.contains("multus");
-    // What somebody got, not what is asked for.
+    // A status reports networks and does not request them.
     if !is_ours || name.contains("status") {
         return None;
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_reads_is_known_by_what_was_meant() {
+    fn unread_keys_suggest_the_intended_one() {
         for key in [
             "k8s.v1.cni.cncf.io/network",
             "k8s.v1.cni.cncf.io/Networks",
@@ -87,7 +87,7 @@ mod tests {
             "cni.cncf.io/networks",
             "v1.multus-cni.io/networks",
         ] {
-            assert_eq!(meant(key), Some(NETWORKS), "{key}");
+            assert_eq!(intended_key(key), Some(NETWORKS), "{key}");
         }
         for key in [
             "k8s.v1.cni.cncf.io/networks-default",
@@ -96,7 +96,7 @@ mod tests {
             "v1.multus-cni.io/Default-Network",
             "multus-cni.io/default-network",
         ] {
-            assert_eq!(meant(key), Some(DEFAULT_NETWORK), "{key}");
+            assert_eq!(intended_key(key), Some(DEFAULT_NETWORK), "{key}");
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
             "k8s.v1.cni.cncf.io",
             "v1.\u{e9}/networks",
         ] {
-            assert_eq!(meant(key), None, "{key}");
+            assert_eq!(intended_key(key), None, "{key}");
         }
     }
 }

@@ -54,24 +54,24 @@ pub struct OvnNetwork {
     joins: Subnets,
     transits: Subnets,
     /// The values of [`TEXT_OPTIONS`].
-    words: [Option<Box<str>>; WORDS.len()],
+    texts: [Option<Box<str>>; TEXT_OPTIONS.len()],
 }
 
 /// Subnets without their host bits, independent of their order.
 type Subnets = BTreeSet<Box<str>>;
 
 /// The options that are compared as texts.
-const WORDS: [&str; 4] = ["physicalNetworkName", "transport", "outboundSNAT", "uplink"];
+const TEXT_OPTIONS: [&str; 4] = ["physicalNetworkName", "transport", "outboundSNAT", "uplink"];
 /// The default join subnets: each applies if the configuration has none of its address family.
 pub const JOIN_SUBNETS: [&str; 2] = ["100.65.0.0/16", "fd99::/64"];
 
 /// An option in which two configurations of a network differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Difference {
+pub struct OvnDifference {
     /// The option's key.
     pub key: &'static str,
     /// True if it depends on the cluster's settings whether the values differ.
-    pub perhaps: bool,
+    pub depends_on_cluster: bool,
 }
 
 impl OvnNetwork {
@@ -93,7 +93,7 @@ impl OvnNetwork {
         };
         let primary = !localnet && word(members, "role").as_deref() == Some("primary");
         // Options that the topology ignores are not compared.
-        let words = WORDS.map(|key| {
+        let words = TEXT_OPTIONS.map(|key| {
             let read = match key {
                 "physicalNetworkName" => localnet,
                 "outboundSNAT" => l3,
@@ -125,22 +125,22 @@ impl OvnNetwork {
             } else {
                 Subnets::new()
             },
-            words,
+            texts: words,
         })
     }
 
     /// Returns true if OVN-Kubernetes itself assigns the addresses.
-    pub fn gives_addresses(&self) -> bool {
+    pub fn assigns_addresses(&self) -> bool {
         self.topology == Topology::Layer3 || self.has_subnets
     }
 
     /// Returns the options for which OVN-Kubernetes finds the two incompatible, the most obvious
     /// first.
-    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+    pub fn differences(&self, other: &Self) -> Vec<OvnDifference> {
         let mut found = Vec::new();
         let mut compare = |key, differs: bool, perhaps: bool| {
             if differs {
-                found.push(Difference { key, perhaps });
+                found.push(OvnDifference { key, depends_on_cluster: perhaps });
             }
         };
         compare("topology", self.topology != other.topology, false);
@@ -156,7 +156,7 @@ impl OvnNetwork {
             self.persistent != other.persistent,
             false,
         );
-        for (key, [own, theirs]) in WORDS.into_iter().zip(pairs(&self.words, &other.words)) {
+        for (key, [own, theirs]) in TEXT_OPTIONS.into_iter().zip(pairs(&self.texts, &other.texts)) {
             compare(key, own != theirs, false);
         }
         // If absent, the cluster's MTU applies.
@@ -290,9 +290,9 @@ mod tests {
             .differences(&network(r#""topology": "layer2", "mtu": 1400"#));
         assert_eq!(
             differences,
-            [Difference {
+            [OvnDifference {
                 key: "mtu",
-                perhaps: true
+                depends_on_cluster: true
             }]
         );
     }

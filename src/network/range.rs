@@ -113,12 +113,12 @@ impl AddressRange {
     /// Creates the range from `first` to `last`; `None` if they differ in family or are in the
     /// wrong order.
     pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
-        let window = Self {
+        let range = Self {
             v4: first.is_ipv4(),
             first: bits(first),
             last: bits(last),
         };
-        (last.is_ipv4() == window.v4 && window.first <= window.last).then_some(window)
+        (last.is_ipv4() == range.v4 && range.first <= range.last).then_some(range)
     }
 
     /// Returns the first address.
@@ -163,19 +163,19 @@ impl AddressRange {
             .into_iter()
             .filter_map(|other| self.intersection(other));
         let mut inside: Vec<Self> = inside.collect();
-        inside.sort_unstable_by_key(|window| window.first);
+        inside.sort_unstable_by_key(|range| range.first);
         let mut left = self.count();
         // The first address after the excluded ones so far; `None` after the last address of the
         // family.
         let mut next = Some(self.first);
-        for window in inside {
+        for range in inside {
             let Some(from) = next else { break };
-            if window.last < from {
+            if range.last < from {
                 continue;
             }
-            let taken = (window.last - window.first.max(from)).saturating_add(1);
+            let taken = (range.last - range.first.max(from)).saturating_add(1);
             left = left.saturating_sub(taken);
-            next = window.last.checked_add(1);
+            next = range.last.checked_add(1);
         }
         left
     }
@@ -236,7 +236,7 @@ mod tests {
         Subnet::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn window(text: &str) -> AddressRange {
+    fn range(text: &str) -> AddressRange {
         subnet(text).range()
     }
 
@@ -248,14 +248,14 @@ mod tests {
             ("0.0.0.0/0", "0.0.0.0", "255.255.255.255", 1 << 32),
             ("2001:db8::5/126", "2001:db8::4", "2001:db8::7", 4),
         ] {
-            let window = window(text);
-            assert_eq!(window.first().to_string(), first);
-            assert_eq!(window.last().to_string(), last);
-            assert_eq!(window.count(), count);
+            let range = range(text);
+            assert_eq!(range.first().to_string(), first);
+            assert_eq!(range.last().to_string(), last);
+            assert_eq!(range.count(), count);
         }
-        assert_eq!(window("::/0").count(), u128::MAX);
+        assert_eq!(range("::/0").count(), u128::MAX);
         assert_eq!(
-            window("::/0").last().to_string(),
+            range("::/0").last().to_string(),
             Ipv6Addr::from_bits(u128::MAX).to_string()
         );
     }
@@ -281,8 +281,8 @@ mod tests {
 
     #[test]
     fn overlapping_exclusions_are_counted_once() {
-        let whole = window("10.0.0.0/24");
-        let without = |list: &[&str]| whole.count_without(list.iter().map(|text| window(text)));
+        let whole = range("10.0.0.0/24");
+        let without = |list: &[&str]| whole.count_without(list.iter().map(|text| range(text)));
         assert_eq!(without(&[]), 256);
         assert_eq!(
             without(&["10.0.0.0/25", "10.0.0.64/26", "10.0.0.0/26"]),
@@ -291,9 +291,9 @@ mod tests {
         assert_eq!(without(&["10.0.0.128/25", "10.0.0.0/25"]), 0);
         assert_eq!(without(&["10.0.1.0/24", "2001:db8::/64"]), 256);
         assert_eq!(without(&["0.0.0.0/0", "10.0.0.0/24"]), 0);
-        let all = window("::/0");
+        let all = range("::/0");
         assert_eq!(all.count_without([all, all]), 0);
-        assert_eq!(all.count_without([window("::/1")]), (1 << 127) - 1);
+        assert_eq!(all.count_without([range("::/1")]), (1 << 127) - 1);
     }
 
     #[test]
@@ -307,12 +307,12 @@ mod tests {
         assert_eq!(new("10.0.0.9", "10.0.0.1"), None);
         assert_eq!(new("10.0.0.9", "::1"), None);
         assert!(
-            window("10.0.0.0/24")
-                .intersection(window("::/96"))
+            range("10.0.0.0/24")
+                .intersection(range("::/96"))
                 .is_none()
         );
-        let common = window("10.0.0.0/24").intersection(window("10.0.0.128/20"));
-        assert_eq!(common, Some(window("10.0.0.0/24")));
+        let common = range("10.0.0.0/24").intersection(range("10.0.0.128/20"));
+        assert_eq!(common, Some(range("10.0.0.0/24")));
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl<'a> SliceView<'a> {
     }
 
     /// Returns true if both describe the same slices.
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub fn describes_same_slices(&self, other: &Self) -> bool {
         let range = |view: &Self| (view.range.range().first(), view.range.prefix);
         range(self) == range(other) && self.size == other.size
     }

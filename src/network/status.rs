@@ -1,11 +1,12 @@
-//! The annotation `k8s.v1.cni.cncf.io/network-status`: what a pod really got (spec, section 5).
+//! The annotation `k8s.v1.cni.cncf.io/network-status`: the networks that a pod is attached to
+//! (spec, section 5).
 
 use std::net::IpAddr;
 
 use serde::Deserialize;
 use thiserror::Error;
 
-/// One attachment of a running pod, as the CNI side reported it.
+/// One attachment of a running pod, as reported by Multus.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AttachmentStatus {
     /// The network: `namespace/name`, or the cluster network's own name.
@@ -19,7 +20,7 @@ pub struct AttachmentStatus {
     /// The MAC, as written.
     #[serde(default)]
     pub mac: Option<String>,
-    /// Whether this is the pod's default network.
+    /// True if this is the pod's default network.
     #[serde(default)]
     pub default: bool,
     /// The gateways of the default route; present only on the attachment that got it.
@@ -27,15 +28,15 @@ pub struct AttachmentStatus {
     pub default_route: Option<Vec<IpAddr>>,
 }
 
-/// A network-status that is not what the spec says.
+/// The annotation does not have the format of the spec.
 #[derive(Debug, Error)]
 #[error("the annotation network-status cannot be read: {0}")]
 pub struct StatusError(#[from] serde_json::Error);
 
-/// Reads the annotation's value.
+/// Parses the annotation's value.
 ///
 /// # Errors
-/// When it is not a JSON list of the objects that the spec describes.
+/// Returns an error if it is not a JSON list of the objects that the spec describes.
 pub fn parse(text: &str) -> Result<Vec<AttachmentStatus>, StatusError> {
     Ok(serde_json::from_str(text)?)
 }

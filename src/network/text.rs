@@ -1,21 +1,21 @@
-//! Places in a user's text.
+//! Spans and positions in a user's text.
 
 use std::borrow::Cow;
 
-/// A run of bytes in the text it came from: start and end offset, end not included.
+/// A range of bytes of a text: start and end offset, the end not included.
 ///
-/// For an annotation the text is the annotation's value, not the review around it. Offsets fit in
-/// 32 bits because a review is at most 8 MiB.
+/// For an annotation the text is the annotation's value, not the review that contains it. Offsets
+/// fit in 32 bits because a review has at most 8 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Span {
-    /// Offset of the first byte.
+    /// The offset of the first byte.
     pub start: u32,
-    /// Offset behind the last byte.
+    /// The offset after the last byte.
     pub end: u32,
 }
 
 impl Span {
-    /// The span from `start` to `end`; offsets above 4 GiB are held at the limit.
+    /// Creates the span from `start` to `end`; offsets above 4 GiB are clamped.
     pub fn new(start: usize, end: usize) -> Self {
         let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         Self {
@@ -24,34 +24,36 @@ impl Span {
         }
     }
 
-    /// Where `piece` lies in `whole`, if it is a borrowed part of it.
+    /// Returns the span of `piece` in `whole`, if it is a slice of it.
     ///
-    /// This is how parsed values know their place without being told: a slice that was cut from
-    /// the text still points into it.
+    /// Parsed values get their position in this way: a slice that was cut from the text still
+    /// points into it.
     pub fn of(piece: &str, whole: &str) -> Option<Self> {
         let start = (piece.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
         let end = start.checked_add(piece.len())?;
         (end <= whole.len()).then(|| Self::new(start, end))
     }
 
-    /// This span, seen from a text that begins `offset` bytes earlier.
+    /// Returns this span relative to a text that begins `offset` bytes earlier.
     #[must_use]
     pub fn shifted(self, offset: usize) -> Self {
         Self::new(self.start as usize + offset, self.end as usize + offset)
     }
 }
 
-/// Line and column of a place, as an editor counts them: both from 1, columns in characters.
+/// The line and column of a position in a text as an editor counts them: from 1, columns in
+/// characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Line, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// Column, from 1, counted in characters.
+    /// The column, from 1, in characters.
     pub column: usize,
 }
 
 impl Position {
-    /// The position of byte `offset` in `text`. An offset behind the end is the end's position.
+    /// Returns the position of byte `offset` in `text`; for an offset after the end, that of the
+    /// end.
     pub fn of(offset: u32, text: &str) -> Self {
         let mut offset = (offset as usize).min(text.len());
         while !text.is_char_boundary(offset) {
@@ -66,29 +68,29 @@ impl Position {
     }
 }
 
-/// A value and where it stood.
+/// A value and its span in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it stood.
+    /// The span in the text.
     pub span: Span,
 }
 
-/// A user's text together with what it means, or why it means nothing.
+/// A user's text together with its parsed value, or the reason why it is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed<'a, T, E> {
-    /// The text as written (JSON escapes resolved, surrounding white space removed where the
-    /// format ignores it).
+    /// The text as written, with JSON escapes resolved, and without surrounding white space where
+    /// the format ignores it.
     pub text: Cow<'a, str>,
-    /// Where it stood.
+    /// The span in the text.
     pub span: Span,
-    /// Its meaning.
+    /// The parsed value or the error.
     pub value: Result<T, E>,
 }
 
 impl<'a, T, E> Parsed<'a, T, E> {
-    /// Parses `text` with `parse` and keeps both.
+    /// Parses `text` with `parse` and stores both text and result.
     pub fn new(text: Spanned<Cow<'a, str>>, parse: impl FnOnce(&str) -> Result<T, E>) -> Self {
         let value = parse(&text.value);
         Self {
@@ -98,7 +100,7 @@ impl<'a, T, E> Parsed<'a, T, E> {
         }
     }
 
-    /// The meaning, where there is one.
+    /// Returns the parsed value, if the text is valid.
     pub fn ok(&self) -> Option<&T> {
         self.value.as_ref().ok()
     }
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_borrowed_piece_knows_its_place() {
+    fn a_slice_of_a_text_has_its_span() {
         let text = String::from("net-a,net-b");
         assert_eq!(Span::of(&text[6..], &text), Some(Span::new(6, 11)));
         assert_eq!(Span::of("elsewhere", &text), None);

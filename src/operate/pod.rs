@@ -120,7 +120,7 @@ impl PodView {
         for (key, text, home) in written {
             let Some(text) = text else { continue };
             let annotation = Annotation::parse(text);
-            if !annotation.faults.is_empty() {
+            if !annotation.decode_errors.is_empty() {
                 let remark = format!("{key} has mistakes: nadmit check says which");
                 self.remarks.push(remark);
             }

@@ -5,8 +5,8 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{
     catalog::Catalog,
     network::{
-        Annotation, Format, Network, Selection, Span, annotations, cni::Capability, interface,
-        selection::Fault,
+        Annotation, AnnotationFormat, Network, Selection, Span, annotations, cni::Capability, interface,
+        selection::DecodeError,
     },
 };
 
@@ -237,7 +237,7 @@ impl<'a> Request<'a> {
     /// Whether the decoder refuses the member at this path: then its absence says nothing more.
     pub fn is_faulty(&self, path: &str) -> bool {
         self.annotation
-            .faults
+            .decode_errors
             .iter()
             .any(|fault| fault.path == path)
     }
@@ -300,8 +300,8 @@ impl<'s, 'a> Attachment<'s, 'a> {
     /// The member's name in a path: the short format has none, there the whole element is meant.
     pub fn member(&self, name: &'static str) -> &'static str {
         match self.request.annotation.format {
-            Format::Short => "",
-            Format::Json => name,
+            AnnotationFormat::Short => "",
+            AnnotationFormat::Json => name,
         }
     }
 
@@ -319,7 +319,7 @@ impl<'s, 'a> Attachment<'s, 'a> {
 }
 
 /// Whether a fault is that `cni-args` itself is no object, of which a rule of its own speaks.
-pub fn is_cni_args(fault: &Fault) -> bool {
+pub fn is_cni_args(fault: &DecodeError) -> bool {
     fault.path.ends_with(".cni-args")
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 use super::look_up::{self, Lists};
 use crate::{
     allocation::{SharedIndex, Slice, Write, index::Ticket},
-    clock::Chance,
+    clock::RandomSource,
     ledger::{Ledger, NotWritable, Settled, SliceLedger, claim, settle},
     rules::Lookup,
 };
@@ -25,12 +25,12 @@ pub struct Allocations {
     slices: Option<SliceLedger>,
     lists: Arc<Lists>,
     /// The one source of randomness: each call another number that nobody can guess.
-    chance: Chance,
+    chance: RandomSource,
 }
 
 impl Allocations {
     /// Allocations that a ledger records.
-    pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, chance: Chance) -> Self {
+    pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, chance: RandomSource) -> Self {
         Self {
             index,
             ledger: Some(ledger),
@@ -59,7 +59,7 @@ impl Allocations {
             ledger: None,
             slices: None,
             lists: Arc::default(),
-            chance: Chance::new(|| 0),
+            chance: RandomSource::new(|| 0),
         }
     }
 

@@ -14,13 +14,13 @@ use super::text::MAX_BYTES;
 pub enum SourceError {
     /// The folder does not exist when the server starts.
     #[error("the folder {folder} of --manifests does not exist: create it or name another")]
-    Missing {
+    FolderMissing {
         /// The folder as named.
         folder: String,
     },
     /// What should be the folder is something else.
     #[error("{folder} of --manifests is not a folder: name the folder that the manifests are in")]
-    NoFolder {
+    NotAFolder {
         /// What was named.
         folder: String,
     },

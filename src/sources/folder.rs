@@ -91,8 +91,8 @@ impl FolderSource {
         let name = || folder.display().to_string();
         match std::fs::metadata(&folder) {
             Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err(SourceError::NoFolder { folder: name() }),
-            Err(_) => return Err(SourceError::Missing { folder: name() }),
+            Ok(_) => return Err(SourceError::NotAFolder { folder: name() }),
+            Err(_) => return Err(SourceError::FolderMissing { folder: name() }),
         }
         let state = State {
             folder: Scanned::new(folder, options.clock),

@@ -33,7 +33,7 @@ mod watched_file;
 
 pub use self::{
     cluster::{
-        Access, Cluster, ClusterError, ClusterObject, Connection, Found, Sought, Unknown,
+        ClusterAccess, Cluster, ClusterError, ClusterObject, ClusterConnection, ClusterSnapshot, ClusterQuery, UnreadableList,
         with_causes,
     },
     error::SourceError,
@@ -41,6 +41,6 @@ pub use self::{
     once::{catalog_of, files_in, read_file, read_stream},
     optional_file::OptionalFile,
     status::{FileReport, FolderStatus},
-    watch::{ClusterOptions, ClusterSource, ClusterStatus, KindState, KindStatus, Stale},
+    watch::{ClusterSourceOptions, ClusterSource, ClusterStatus, KindState, KindStatus, Stale},
     watched_file::WatchedFile,
 };

@@ -6,7 +6,7 @@ use crate::{
     allocation::{Pool, PoolFault, Reservation},
     catalog::{AllLabels, Labels, Pod, Requested, TargetOf, all_labels},
     manifests::{
-        Located, MadeNetworkManifest, Manifest, NamespaceManifest, NetworkHome, Places,
+        Located, GeneratedNetworkManifest, Manifest, NamespaceManifest, NetworkNamespaces, FieldLocations,
         PodManifest, PodName, PoolManifest, ReservationManifest, WorkloadManifest,
     },
     network::{
@@ -23,7 +23,7 @@ pub(super) struct Objects {
     pub namespaces: Vec<(Namespace, usize)>,
     pub pods: Vec<(Arc<Pod>, usize)>,
     /// What makes networks whose configuration is written somewhere else.
-    pub made: Vec<(MadeNetworkManifest, usize)>,
+    pub made: Vec<(GeneratedNetworkManifest, usize)>,
     /// The additional networks of each operator's `Network`.
     pub operators: Vec<(Vec<Arc<Network>>, usize)>,
     pub pools: Vec<(AddressPool, usize)>,
@@ -67,8 +67,8 @@ impl Objects {
         remarks: &mut Vec<SourceError>,
     ) -> Self {
         let mut objects = Self::default();
-        for Located { value, place } in manifests {
-            let line = place.position.line;
+        for Located { value, location: location } in manifests {
+            let line = location.position.line;
             match value {
                 Manifest::Network(manifest) => {
                     objects.networks.push((Arc::new(manifest.network), line));
@@ -78,7 +78,7 @@ impl Objects {
                         .namespaces
                         .push((namespace(manifest, file, remarks), line));
                 }
-                Manifest::Made(manifest) => objects.made.push((manifest, line)),
+                Manifest::GeneratedNetwork(manifest) => objects.made.push((manifest, line)),
                 Manifest::Operator(manifest) => {
                     let networks = manifest
                         .entries
@@ -93,11 +93,11 @@ impl Objects {
                     objects.pods.extend(pod);
                 }
                 Manifest::Pool(manifest) => {
-                    let pool = pool(*manifest, place.position, file, remarks);
+                    let pool = pool(*manifest, location.position, file, remarks);
                     objects.pools.push((pool, line));
                 }
                 Manifest::Reservation(manifest) => {
-                    let reservation = reservation(*manifest, place.position, file, remarks);
+                    let reservation = reservation(*manifest, location.position, file, remarks);
                     objects.reservations.push((reservation, line));
                 }
                 Manifest::SlicePool(pool) => {
@@ -150,7 +150,7 @@ impl Objects {
 
 /// The networks that an object makes in these namespaces. What they hold is not known.
 pub(super) fn made<'o>(
-    maker: &'o MadeNetworkManifest,
+    maker: &'o GeneratedNetworkManifest,
     namespaces: impl Iterator<Item = &'o Namespace>,
 ) -> Vec<Arc<Network>> {
     let network = |namespace: &str| {
@@ -159,9 +159,9 @@ pub(super) fn made<'o>(
             ..Network::new(namespace, &maker.network, None)
         })
     };
-    match &maker.home {
-        NetworkHome::Namespace(home) => vec![network(home)],
-        NetworkHome::Selected(selector) => namespaces
+    match &maker.namespaces {
+        NetworkNamespaces::Namespace(home) => vec![network(home)],
+        NetworkNamespaces::Selected(selector) => namespaces
             .filter(|namespace| selector.selects(&namespace.all_labels))
             .map(|namespace| network(&namespace.name))
             .collect(),
@@ -179,7 +179,7 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
             label,
             expected,
             file: file.to_owned(),
-            position: written.place.position,
+            position: written.location.position,
             namespace: name.to_string(),
             text: written.value.to_string(),
         });
@@ -275,15 +275,15 @@ fn reservation(
 fn fault(
     object: &str,
     fault: &PoolFault,
-    places: &Places,
+    places: &FieldLocations,
     whole: Position,
     file: &str,
 ) -> SourceError {
-    let place = places.nearest(&format!("spec.{}", fault.path));
+    let location = places.nearest(&format!("spec.{}", fault.path));
     SourceError::Pool {
         object: object.to_owned(),
         file: file.to_owned(),
-        position: place.map_or(whole, |place| place.position),
+        position: location.map_or(whole, |location| location.position),
         fault: fault.clone(),
     }
 }
@@ -313,8 +313,8 @@ pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
         text(annotations::MIGRATION_NAME).as_deref(),
         manifest.identity.migration_uid.as_deref(),
     );
-    let holder = manifest.identity_by(manifest.token()).asker()?.holder;
-    let PodName::Given(name) = manifest.name else {
+    let holder = manifest.identity_with_token(manifest.token()).asker()?.holder;
+    let PodName::Explicit(name) = manifest.name else {
         return None;
     };
     Some(Pod {

@@ -260,7 +260,7 @@ fn last_document(example: Example) -> Result<Value, Failed> {
 
 fn running(pod: &PodManifest) -> Arc<Pod> {
     let text = |key| pod.annotation(key).map(|text| text.value.clone());
-    let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+    let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
     Arc::new(Pod {
         requested: Requested::default(),
         node: None,
@@ -287,7 +287,7 @@ fn object_of(pod: &PodManifest) -> Value {
         .iter()
         .map(|(key, text)| (key.to_string(), json!(text.value)))
         .collect();
-    let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+    let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
     json!({
         "metadata": {"name": name, "namespace": pod.namespace, "annotations": annotations},
         "spec": {"hostNetwork": pod.host_network},

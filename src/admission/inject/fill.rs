@@ -15,7 +15,7 @@ use crate::{
         index::{Ask, Asker, Given, Refused, Ticket},
     },
     catalog::TargetOf,
-    network::selection::LONGEST,
+    network::selection::MAX_ANNOTATIONS_BYTES,
     rules::{Level, Lookup, PodSubject, allocation::PoolAttachment, judge::judge_corrected},
 };
 
@@ -91,7 +91,7 @@ impl Filling<'_, '_> {
         let mut wanted = Wanted::new(self.subject, self.kept, self.attachments, &given);
         wanted.token = self.token;
         let bytes = size(self.written, &wanted);
-        if bytes > LONGEST {
+        if bytes > MAX_ANNOTATIONS_BYTES {
             if let Some(records) = records {
                 index.roll_back(records.ticket);
             }
@@ -161,7 +161,7 @@ pub(in crate::admission) fn too_long(bytes: usize) -> Refused {
         ask: 0,
         refusal: Refusal::TooLong {
             bytes,
-            most: LONGEST,
+            most: MAX_ANNOTATIONS_BYTES,
         },
     }
 }

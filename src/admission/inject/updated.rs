@@ -11,7 +11,7 @@ use crate::{
         pod::{asker, subject},
         review::Request,
     },
-    network::{Annotation, selection::meaning::Meaning},
+    network::{Annotation, selection::normalized::NormalizedAnnotation},
     rules::{
         Injection,
         allocation::{asks, can_be_served},
@@ -114,7 +114,7 @@ fn put_back(origin: &Origin<'_>, [requested, injected, new]: [Option<&str>; 3]) 
     }
     let meaning = |text: &str| {
         let annotation = Annotation::parse(text);
-        Meaning::of(&annotation, origin.home, |selection| {
+        NormalizedAnnotation::of(&annotation, origin.home, |selection| {
             origin.interface(selection).into_owned()
         })
     };

@@ -51,7 +51,7 @@ impl Wanted {
                 .collect();
             first += count;
             let put_in = additions.iter().any(|a| *a != Addition::default());
-            let text = put_in.then(|| request.annotation.with(&additions));
+            let text = put_in.then(|| request.annotation.with_additions(&additions));
             let (now, requested, before) = match request.origin.key {
                 annotations::DEFAULT_NETWORK => (
                     &mut wanted.default_network,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Action, Interface, LET_GO, Observer, PROVISIONAL, Place, PodState, Reason, Recorded, Tie, View,
+    Action, Interface, LET_GO, Observer, PROVISIONAL, Place, PodState, Reason, Recorded, InterfaceState, View,
     WorkloadState,
 };
 use crate::allocation::{
@@ -156,18 +156,18 @@ impl<'a, O: Observer> View<'a, O> {
         }
         let age = self.age(record);
         let surplus = || self.free_or_give_back(recorded, Reason::Surplus);
-        match self.observer.tie(record) {
-            Tie::Elsewhere => return None,
-            Tie::Unknown => {
+        match self.observer.interface_state(record) {
+            InterfaceState::Elsewhere => return None,
+            InterfaceState::Unknown => {
                 return (age >= PROVISIONAL && self.has_another(record, pool)).then(surplus);
             }
             // The pod is bound once: on its node nobody asks for this one any more.
-            Tie::Moved if pool.is_some_and(|pool| pool.slicing.is_some()) => {
+            InterfaceState::Moved if pool.is_some_and(|pool| pool.slicing.is_some()) => {
                 return self.has_another(record, pool).then(surplus);
             }
-            Tie::Dropped => {}
-            Tie::Has | Tie::Moved if self.has_another(record, pool) => {}
-            Tie::Has | Tie::Moved => return None,
+            InterfaceState::Dropped => {}
+            InterfaceState::Has | InterfaceState::Moved if self.has_another(record, pool) => {}
+            InterfaceState::Has | InterfaceState::Moved => return None,
         }
         // The pod may come to have it again: a record without a pod is written anew by whoever goes
         // on with it.

@@ -301,7 +301,7 @@ fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
 }
 
 /// Sees a pod that is there, and how it stands to its records.
-struct Tied(Tie);
+struct Tied(InterfaceState);
 
 impl Observer for Tied {
     fn pod(&self, _: &Allocation) -> PodState {
@@ -312,7 +312,7 @@ impl Observer for Tied {
         WorkloadState::Unknown
     }
 
-    fn tie(&self, _: &Allocation) -> Tie {
+    fn interface_state(&self, _: &Allocation) -> InterfaceState {
         self.0
     }
 }
@@ -334,40 +334,40 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
     );
     let another = [used("192.0.2.6", pod("a"))];
     let nothing: [InUse; 0] = [];
-    for (tie, layout, carried, age, named, expected) in [
+    for (interface_state, layout, carried, age, named, expected) in [
         // It has the interface no more: first its holder lets go, then others may have it.
         (
-            Tie::Dropped,
+            InterfaceState::Dropped,
             &whole,
             &nothing[..],
             1000,
             true,
             Some("let-go"),
         ),
-        (Tie::Dropped, &whole, &nothing, 60, true, None),
-        (Tie::Dropped, &whole, &nothing, 29, false, None),
-        (Tie::Dropped, &whole, &nothing, 30, false, Some("surplus")),
+        (InterfaceState::Dropped, &whole, &nothing, 60, true, None),
+        (InterfaceState::Dropped, &whole, &nothing, 29, false, None),
+        (InterfaceState::Dropped, &whole, &nothing, 30, false, Some("surplus")),
         // It has the interface: only if there is another address of the range.
-        (Tie::Has, &whole, &nothing, 1000, true, None),
-        (Tie::Has, &whole, &another, 1000, true, Some("let-go")),
-        (Tie::Has, &whole, &another, 1000, false, Some("surplus")),
+        (InterfaceState::Has, &whole, &nothing, 1000, true, None),
+        (InterfaceState::Has, &whole, &another, 1000, true, Some("let-go")),
+        (InterfaceState::Has, &whole, &another, 1000, false, Some("surplus")),
         // It was bound elsewhere: at once, where it has one of its own node.
-        (Tie::Moved, &sliced, &another, 5, true, Some("surplus")),
-        (Tie::Moved, &sliced, &nothing, 1000, true, None),
-        (Tie::Moved, &whole, &another, 5, true, None),
+        (InterfaceState::Moved, &sliced, &another, 5, true, Some("surplus")),
+        (InterfaceState::Moved, &sliced, &nothing, 1000, true, None),
+        (InterfaceState::Moved, &whole, &another, 5, true, None),
         // The pod before may run on.
-        (Tie::Elsewhere, &sliced, &another, 1000, true, None),
-        (Tie::Elsewhere, &whole, &nothing, 1000, true, None),
+        (InterfaceState::Elsewhere, &sliced, &another, 1000, true, None),
+        (InterfaceState::Elsewhere, &whole, &nothing, 1000, true, None),
     ] {
         let record = Allocation {
             pod: named.then(|| pod_ref(Some("u"), Some("n"))),
             ..record("192.0.2.5", pod("a"), age)
         };
         let known = [(&record, Version(7))];
-        let actions = reconcile(known, layout, carried, &Tied(tie), NOW);
+        let actions = reconcile(known, layout, carried, &Tied(interface_state), NOW);
         let mut found = actions.iter().map(|action| action.reason.name());
         let found = found.find(|name| *name != "adopted");
-        assert_eq!(found, expected, "{tie:?}, {age} s, named: {named}");
+        assert_eq!(found, expected, "{interface_state:?}, {age} s, named: {named}");
     }
 }
 
@@ -401,7 +401,7 @@ fn what_comes_to_be_known_of_a_pod_is_recorded() {
             ..used("192.0.2.5", holder)
         };
         let known = [(&record, Version(7))];
-        let actions = reconcile(known, &layout, [&user], &Tied(Tie::Unknown), NOW);
+        let actions = reconcile(known, &layout, [&user], &Tied(InterfaceState::Unknown), NOW);
         let expected = Allocation {
             pod: now,
             ..record.clone()

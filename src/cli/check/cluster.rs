@@ -7,17 +7,17 @@ use clap::Args;
 use crate::{
     check::File,
     cli::{
-        cluster::{self, HomeArgs},
+        cluster::{self, NadmitNamespaceArgs},
         print_warning,
     },
     install::{Isolation, IsolationUnknown},
     rules::Policy,
-    sources::{Access, Cluster, Found, Sought},
+    sources::{ClusterAccess, Cluster, ClusterSnapshot, ClusterQuery},
 };
 
 /// Which cluster, and what of it is judged.
 #[derive(Debug, Args)]
-pub(super) struct ClusterArgs {
+pub(super) struct CheckClusterArgs {
     /// Take what the paths are checked against from the cluster, too; without a path, check what the
     /// cluster holds
     ///
@@ -42,11 +42,11 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "FILE", requires = "cluster")]
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
-    home: HomeArgs,
+    home: NadmitNamespaceArgs,
 }
 
 /// What a cluster holds.
-pub(super) struct Read {
+pub(super) struct ClusterContents {
     pub(super) server: String,
     pub(super) context: Option<String>,
     /// Its objects, one a file.
@@ -59,23 +59,23 @@ pub(super) struct Read {
     pub(super) isolation: Option<Isolation>,
 }
 
-impl ClusterArgs {
+impl CheckClusterArgs {
     /// Reads the cluster, if that is asked for: `everything`, or what files are judged against; with
     /// the settings that are in it, unless others were `written` for the check.
     pub(super) fn read(
         &self,
         everything: bool,
         written: Option<&Policy>,
-    ) -> anyhow::Result<Option<Read>> {
+    ) -> anyhow::Result<Option<ClusterContents>> {
         if !self.cluster {
             return Ok(None);
         }
         let sought = if everything {
-            Sought::Everything {
+            ClusterQuery::Everything {
                 namespace: self.namespace.clone(),
             }
         } else {
-            Sought::Surroundings
+            ClusterQuery::Environment
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -83,16 +83,16 @@ impl ClusterArgs {
         Ok(Some(runtime.block_on(self.ask(&sought, written))?))
     }
 
-    async fn ask(&self, sought: &Sought, written: Option<&Policy>) -> anyhow::Result<Read> {
-        let access = Access {
+    async fn ask(&self, sought: &ClusterQuery, written: Option<&Policy>) -> anyhow::Result<ClusterContents> {
+        let access = ClusterAccess {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
         };
         let cluster = access.connect().await?;
-        let Found {
+        let ClusterSnapshot {
             mut objects,
-            silent,
-            unknown,
+            unrelated: silent,
+            unreadable: unknown,
         } = cluster::read(&cluster, sought).await?;
         for unknown in unknown {
             print_warning(unknown);
@@ -103,7 +103,7 @@ impl ClusterArgs {
         };
         let policy = settings.map(|settings| {
             // Its schedule is judged with everything else.
-            if matches!(sought, Sought::Everything { .. }) {
+            if matches!(sought, ClusterQuery::Everything { .. }) {
                 objects.push(settings.object);
             }
             settings.policy
@@ -113,7 +113,7 @@ impl ClusterArgs {
             Some(_) => None,
             None => isolation(&cluster).await,
         };
-        Ok(Read {
+        Ok(ClusterContents {
             server: cluster.server().to_owned(),
             context: cluster.context().map(str::to_owned),
             files: objects.into_iter().map(File::of_cluster).collect(),

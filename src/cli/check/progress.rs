@@ -9,13 +9,13 @@ use std::{
 const PATIENCE: u128 = 1_000;
 
 /// A line on a terminal that says how far it is, when it takes long.
-pub(in crate::cli) struct Progress {
+pub(in crate::cli) struct ProgressLine {
     begun: Instant,
     terminal: bool,
     shown: bool,
 }
 
-impl Progress {
+impl ProgressLine {
     /// From now on.
     pub(in crate::cli) fn new() -> Self {
         Self {

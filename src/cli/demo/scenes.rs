@@ -24,7 +24,7 @@ pub(super) struct Scene {
 }
 
 /// A review to send.
-pub(super) struct Asked {
+pub(super) struct SceneReview {
     /// Its bytes.
     pub(super) body: Vec<u8>,
     /// The pod, `namespace/name`.
@@ -152,7 +152,7 @@ impl Scene {
     ///
     /// # Errors
     /// When an example is no pod; the tests keep that from happening.
-    pub(super) fn review(&self) -> anyhow::Result<Asked> {
+    pub(super) fn review(&self) -> anyhow::Result<SceneReview> {
         let pod = read_pod(self.pod)?;
         let mut review: Value = serde_json::from_str(self.captured)?;
         let request = &mut review["request"];
@@ -160,7 +160,7 @@ impl Scene {
         if let Some(before) = self.before {
             place(request, "oldObject", &read_pod(before)?);
         }
-        let PodName::Given(name) = &pod.name else {
+        let PodName::Explicit(name) = &pod.name else {
             anyhow::bail!("the pod has no name")
         };
         let replica = self.replica.map(|ordinal| format!("db-{ordinal}"));
@@ -176,7 +176,7 @@ impl Scene {
         request["name"] = json!(name);
         request["namespace"] = json!(pod.namespace);
         let annotation = pod.annotation(NETWORKS).map(|text| text.value.to_string());
-        Ok(Asked {
+        Ok(SceneReview {
             body: review.to_string().into_bytes(),
             pod: format!("{}/{name}", pod.namespace),
             annotation: annotation.unwrap_or_default(),
@@ -191,7 +191,7 @@ fn place(request: &mut Value, field: &str, pod: &PodManifest) {
         .iter()
         .map(|(key, text)| (key.to_string(), json!(text.value)))
         .collect();
-    let (PodName::Given(name) | PodName::Generated(name)) = &pod.name;
+    let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
     let metadata = &mut request[field]["metadata"];
     metadata["name"] = json!(name);
     metadata["namespace"] = json!(pod.namespace);

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::scenes::{Asked, Scene};
+use super::scenes::{SceneReview, Scene};
 use crate::network::annotations::NETWORKS;
 
 const BOLD: Style = Style::new().bold();
@@ -32,7 +32,7 @@ pub(super) fn opening() -> String {
 /// When the answer is no AdmissionReview.
 pub(super) fn scene(
     scene: &Scene,
-    asked: &Asked,
+    asked: &SceneReview,
     status: StatusCode,
     answer: &[u8],
 ) -> anyhow::Result<String> {
@@ -66,7 +66,7 @@ pub(super) fn scene(
         .filter_map(|(_, message)| column(message))
         .collect();
     out += &annotation(&asked.annotation, &columns);
-    if let Some(text) = response["patch"].as_str().and_then(put_in) {
+    if let Some(text) = response["patch"].as_str().and_then(patched_annotation) {
         let _ = writeln!(out, "  {DIM}becomes{DIM:#}");
         out += &annotation(&text, &[]);
     }
@@ -91,7 +91,7 @@ pub(super) fn scene(
 }
 
 /// What a patch makes of the annotation.
-fn put_in(patch: &str) -> Option<String> {
+fn patched_annotation(patch: &str) -> Option<String> {
     let operations: Value = serde_json::from_slice(&STANDARD.decode(patch).ok()?).ok()?;
     let path = format!("/metadata/annotations/{}", NETWORKS.replace('/', "~1"));
     let mut operations = operations.as_array()?.iter();

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    From, Operate, Output,
+    From, OperatorCommand, Output,
     backend::Backend,
     print_json,
     show::{self, Align},
@@ -40,7 +40,7 @@ pub(in crate::cli) struct AllocationsArgs {
     from: From,
 }
 
-impl Operate for AllocationsArgs {
+impl OperatorCommand for AllocationsArgs {
     async fn run(self) -> anyhow::Result<()> {
         let backend = Backend::open(&self.from).await?;
         let filter = Filter {

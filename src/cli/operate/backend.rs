@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc};
 use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::{From, client::Client, in_cluster::InCluster};
+use super::{From, client::Client, in_cluster::ClusterBackend};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
@@ -29,7 +29,7 @@ pub(super) enum Backend {
     /// Its file, which no server has open.
     File(Box<Desk>),
     /// A cluster itself.
-    Cluster(Box<InCluster>),
+    Cluster(Box<ClusterBackend>),
 }
 
 impl Backend {
@@ -71,7 +71,7 @@ impl Backend {
     }
 
     async fn of_cluster(from: &From) -> anyhow::Result<Self> {
-        let cluster = InCluster::connect(&from.cluster).await?;
+        let cluster = ClusterBackend::connect(&from.cluster).await?;
         Ok(Self::Cluster(Box::new(cluster)))
     }
 

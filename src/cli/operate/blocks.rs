@@ -2,7 +2,7 @@
 
 use super::{
     picture::{FREE, NEVER},
-    rows::{ROW, label_width, line},
+    rows::{CELLS_PER_ROW, label_width, line},
     show::{self, DIM, GREEN, RED, YELLOW},
 };
 use crate::{
@@ -27,7 +27,7 @@ pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
     }
     let family = first.family();
     let addresses = (0..count)
-        .step_by(ROW)
+        .step_by(CELLS_PER_ROW)
         .map(|at| family.address(base + at as u128 * block));
     let addresses: Vec<Address> = addresses.collect();
     let width = label_width(addresses.iter().copied());
@@ -36,7 +36,7 @@ pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
          {YELLOW}▒{YELLOW:#} to 2/3  {YELLOW}▓{YELLOW:#} more  {RED}█{RED:#} all  \
          {DIM}{NEVER} never given{DIM:#}\n"
     );
-    for (row, address) in tallies.chunks(ROW).zip(&addresses) {
+    for (row, address) in tallies.chunks(CELLS_PER_ROW).zip(&addresses) {
         let taken: u128 = row.iter().map(|tally| tally.taken).sum();
         let given: u128 = row.iter().map(|tally| tally.taken + tally.free).sum();
         let told = format!("{:>3} %", show::percent(given, taken));

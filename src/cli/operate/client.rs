@@ -44,7 +44,7 @@ impl Client {
         let socket = data_dir.join(SOCKET_NAME);
         match UnixStream::connect(&socket).await {
             Ok(_) => Ok(Some(Self { socket })),
-            Err(error) if is_nobody(&error) => Ok(None),
+            Err(error) if is_not_running(&error) => Ok(None),
             Err(error) => {
                 let advice = "run this as the user that the server runs as";
                 Err(anyhow!("{}: {error}; {advice}", socket.display()))
@@ -143,7 +143,7 @@ impl Client {
 }
 
 /// No file, or one that a dead server left behind.
-fn is_nobody(error: &io::Error) -> bool {
+fn is_not_running(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::{
-    From, Operate, Output,
+    From, OperatorCommand, Output,
     backend::Backend,
     print_json,
     show::{self, Align, BOLD, DIM, GREEN, YELLOW},
@@ -39,7 +39,7 @@ struct PodArgs {
     from: From,
 }
 
-impl Operate for DescribeArgs {
+impl OperatorCommand for DescribeArgs {
     async fn run(self) -> anyhow::Result<()> {
         let What::Pod(args) = self.what;
         let Some((namespace, name)) = args.pod.split_once('/') else {

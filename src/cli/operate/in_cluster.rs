@@ -29,7 +29,7 @@ use crate::{
         Desk,
         desk::{Release, Released},
     },
-    sources::{Access, Cluster, ClusterObject, Found, Sought, Unknown},
+    sources::{ClusterAccess, Cluster, ClusterObject, ClusterSnapshot, ClusterQuery, UnreadableList},
 };
 
 /// How long a page of records may take, and all tries for one: a person waits, no webhook.
@@ -71,7 +71,7 @@ pub(super) struct ClusterArgs {
 }
 
 /// A cluster that has allocations.
-pub(super) struct InCluster {
+pub(super) struct ClusterBackend {
     cluster: Cluster,
     client: kube::Client,
     ledger: Arc<Ledger>,
@@ -80,20 +80,20 @@ pub(super) struct InCluster {
 /// What was read for a question.
 struct View {
     desk: Desk,
-    unknown: Vec<Unknown>,
+    unknown: Vec<UnreadableList>,
     /// How many pods that were looked for have nothing to do with networks.
     silent: usize,
     /// Why pools give nothing, by name, as nadmit says it.
     not_ready: BTreeMap<String, String>,
 }
 
-impl InCluster {
+impl ClusterBackend {
     /// Reaches the cluster.
     ///
     /// # Errors
     /// When it does not answer, has no allocations, or who asks may not list them.
     pub(super) async fn connect(args: &ClusterArgs) -> anyhow::Result<Self> {
-        let access = Access {
+        let access = ClusterAccess {
             kubeconfig: args.kubeconfig.clone(),
             context: args.context.clone(),
         };
@@ -145,7 +145,7 @@ impl InCluster {
             let held = index.recorded().map(|(record, _)| record);
             let lasting =
                 held.filter(|record| record.holder.is_lasting() && filter.lets_through(record));
-            lasting.filter_map(pod_to_see).collect()
+            lasting.filter_map(pod_of_holder).collect()
         };
         // Which of them are kept without a pod is looked up, where that is not too much.
         if pods.len() <= MOST_PODS {
@@ -162,7 +162,7 @@ impl InCluster {
         let pods: Vec<(String, String)> = {
             let index = index.lock();
             let held = index.everywhere(address).into_iter();
-            held.filter_map(|(one, _)| pod_to_see(one)).collect()
+            held.filter_map(|(one, _)| pod_of_holder(one)).collect()
         };
         let view = self.view(true, pods, index).await?;
         view.warn();
@@ -191,12 +191,12 @@ impl InCluster {
     pub(super) async fn release(&self, ask: Release) -> anyhow::Result<Released> {
         let name = ask.network_name.record_name(ask.address);
         let record = self.ledger.get(&name).await?;
-        let pod = record.iter().filter_map(|one| pod_to_see(&one.allocation));
+        let pod = record.iter().filter_map(|one| pod_of_holder(&one.allocation));
         let view = self.view(true, pod, Arc::default()).await?;
         if let Some(stored) = record.filter(|_| !ask.force) {
             let one = stored.allocation;
             let holder = &one.holder;
-            if let Some(unseen) = view.unseen(&one).or_else(|| view.unseen_way_back(&one)) {
+            if let Some(unseen) = view.unseen(&one).or_else(|| view.unknown_reservation(&one)) {
                 bail!(
                     "{} of {holder} is not released: {unseen}; --force releases it all the same",
                     ask.address
@@ -252,11 +252,11 @@ impl InCluster {
         let mut pods: Vec<_> = pods.into_iter().collect();
         pods.sort_unstable();
         pods.dedup();
-        let sought = Sought::Addresses { pools, pods };
-        let Found {
+        let sought = ClusterQuery::Addresses { pools, pods };
+        let ClusterSnapshot {
             objects,
-            silent,
-            unknown,
+            unrelated: silent,
+            unreadable: unknown,
         } = cluster::read(&self.cluster, &sought).await?;
         let not_ready = objects.iter().filter_map(not_ready).collect();
         let files: Vec<File> = objects.into_iter().map(File::of_cluster).collect();
@@ -279,14 +279,14 @@ impl InCluster {
 
 impl View {
     /// Why nothing of a resource was read, if so.
-    fn lacks(&self, resource: &str) -> Option<&Unknown> {
+    fn lacks(&self, resource: &str) -> Option<&UnreadableList> {
         self.unknown
             .iter()
             .find(|unknown| unknown.resource == resource)
     }
 
     /// Why nobody can say whether the holder of a record is there, if so.
-    fn unseen(&self, record: &Allocation) -> Option<&Unknown> {
+    fn unseen(&self, record: &Allocation) -> Option<&UnreadableList> {
         self.lacks(match record.holder {
             Holder::Reservation { .. } => RESERVATIONS,
             Holder::Network { .. } => NETWORKS,
@@ -295,7 +295,7 @@ impl View {
     }
 
     /// Why nobody can say whether a record goes back to its reservation, if so.
-    fn unseen_way_back(&self, record: &Allocation) -> Option<&Unknown> {
+    fn unknown_reservation(&self, record: &Allocation) -> Option<&UnreadableList> {
         record.reservation.as_ref()?;
         let needed = [RESERVATIONS, POOLS, NETWORKS].into_iter();
         needed.filter_map(|resource| self.lacks(resource)).next()
@@ -314,7 +314,7 @@ impl View {
 }
 
 /// The pod that a record's fate depends on.
-fn pod_to_see(record: &Allocation) -> Option<(String, String)> {
+fn pod_of_holder(record: &Allocation) -> Option<(String, String)> {
     let namespace = record.holder.namespace();
     pod_of(record).map(|pod| (namespace.to_string(), pod.to_owned()))
 }

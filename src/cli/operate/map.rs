@@ -6,8 +6,8 @@
 
 use super::{
     blocks::blocks,
-    picture::{FREE, Group, Groups, follows, owner},
-    rows::{ROW, label_width, line, ruler},
+    picture::{FREE, MapGroup, Groups, follows, owner},
+    rows::{CELLS_PER_ROW, label_width, line, ruler},
     show::{self, BOLD, DIM, YELLOW},
 };
 use crate::{
@@ -81,15 +81,15 @@ fn size(range: &RangeMap) -> u128 {
 /// A sign for each address.
 fn grid(range: &RangeMap, pool: &str) -> String {
     let groups = Groups::of(&range.runs);
-    let mut cells: Vec<(Address, &Group)> = Vec::new();
+    let mut cells: Vec<(Address, &MapGroup)> = Vec::new();
     for (run, at) in range.runs.iter().zip(&groups.of_run) {
         let family = run.first.family();
         let numbers = run.first.number()..=run.last.number();
         cells.extend(numbers.map(|number| (family.address(number), &groups.all[*at])));
     }
-    let width = label_width(cells.chunks(ROW).filter_map(|row| row.first()).map(|c| c.0));
+    let width = label_width(cells.chunks(CELLS_PER_ROW).filter_map(|row| row.first()).map(|c| c.0));
     let mut page = ruler(width, cells.len());
-    for row in cells.chunks(ROW) {
+    for row in cells.chunks(CELLS_PER_ROW) {
         let Some((first, _)) = row.first() else {
             continue;
         };
@@ -113,7 +113,7 @@ fn legend(groups: &Groups, pool: &str) -> String {
     let width = labels.max().unwrap_or_default().min(LABEL);
     let mut page = String::new();
     for group in all.iter().take(LINES) {
-        let Group { sign, style, .. } = group;
+        let MapGroup { sign, style, .. } = group;
         let spans: Vec<String> = group.spans.iter().map(|s| show::span(s.0, s.1)).collect();
         let room = PAGE.saturating_sub(digits + width + 9);
         page += &format!(

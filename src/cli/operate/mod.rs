@@ -59,7 +59,7 @@ enum Output {
 }
 
 /// One command of these.
-pub(super) trait Operate {
+pub(super) trait OperatorCommand {
     /// Carries it out.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ pub(super) trait Operate {
 ///
 /// # Errors
 /// The command's.
-pub(super) fn run(command: impl Operate) -> anyhow::Result<()> {
+pub(super) fn run(command: impl OperatorCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

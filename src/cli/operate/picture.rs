@@ -30,7 +30,7 @@ const COLORS: [AnsiColor; 6] = [
 
 /// Addresses that are shown alike.
 #[derive(Debug, Clone)]
-pub(super) struct Group {
+pub(super) struct MapGroup {
     pub(super) sign: char,
     pub(super) style: Style,
     pub(super) label: String,
@@ -43,7 +43,7 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Groups {
     /// In the order of their signs: holders, reservations, what is free, what is never given.
-    pub(super) all: Vec<Group>,
+    pub(super) all: Vec<MapGroup>,
     /// For each run, the place of its group.
     pub(super) of_run: Vec<usize>,
 }
@@ -83,7 +83,7 @@ impl Groups {
                     let color = colors.next().unwrap_or(AnsiColor::Cyan);
                     (letters.next().unwrap_or(OTHERS), color.on_default().bold())
                 });
-                groups.all.push(Group {
+                groups.all.push(MapGroup {
                     sign,
                     style,
                     label,
@@ -99,8 +99,8 @@ impl Groups {
     }
 
     /// The groups as a legend lists them.
-    pub(super) fn legend(&self) -> Vec<&Group> {
-        let mut all: Vec<&Group> = self.all.iter().collect();
+    pub(super) fn legend(&self) -> Vec<&MapGroup> {
+        let mut all: Vec<&MapGroup> = self.all.iter().collect();
         all.sort_by_key(|one| match one.sign {
             RESERVED => 1,
             FREE => 2,
@@ -111,7 +111,7 @@ impl Groups {
     }
 }
 
-impl Group {
+impl MapGroup {
     fn add(&mut self, run: &Run) {
         self.count = self.count.saturating_add(run.count());
         match self.spans.last_mut() {

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, time::Duration};
 use clap::Args;
 
 use super::{
-    From, Operate, Output,
+    From, OperatorCommand, Output,
     backend::Backend,
     map,
     show::{self, Align, DIM},
@@ -48,7 +48,7 @@ pub(in crate::cli) struct PoolsArgs {
     from: From,
 }
 
-impl Operate for PoolsArgs {
+impl OperatorCommand for PoolsArgs {
     async fn run(self) -> anyhow::Result<()> {
         loop {
             // Asked anew each time: the server may come and go, and its file is not kept from it.

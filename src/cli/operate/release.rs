@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::bail;
 use clap::Args;
 
-use super::{From, Operate, backend::Backend, show::BOLD};
+use super::{From, OperatorCommand, backend::Backend, show::BOLD};
 use crate::{
     allocation::{Address, Allocation, Version},
     cli::out,
@@ -37,7 +37,7 @@ pub(in crate::cli) struct ReleaseArgs {
     from: From,
 }
 
-impl Operate for ReleaseArgs {
+impl OperatorCommand for ReleaseArgs {
     async fn run(self) -> anyhow::Result<()> {
         let backend = Backend::open(&self.from).await?;
         let found = backend.whois(self.address).await?;
@@ -99,7 +99,7 @@ impl ReleaseArgs {
             ..Filter::default()
         };
         let mut rest = backend.allocations(&filter).await?;
-        rest.retain(|other| is_beside(&other.allocation, one));
+        rest.retain(|other| is_same_attachment(&other.allocation, one));
         for other in rest {
             let address = other.allocation.address;
             match other.version {
@@ -144,7 +144,7 @@ impl ReleaseArgs {
 }
 
 /// Returns whether another allocation is of the same holder and interface.
-fn is_beside(other: &Allocation, one: &Allocation) -> bool {
+fn is_same_attachment(other: &Allocation, one: &Allocation) -> bool {
     let key = |of: &Allocation| {
         (
             of.holder.clone(),

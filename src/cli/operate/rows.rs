@@ -6,7 +6,7 @@ use super::show::DIM;
 use crate::allocation::Address;
 
 /// The cells of a row.
-pub(super) const ROW: usize = 32;
+pub(super) const CELLS_PER_ROW: usize = 32;
 /// How many stand together.
 const TOGETHER: usize = 8;
 
@@ -37,7 +37,7 @@ pub(super) fn line(
 
 /// The offsets above a grid.
 pub(super) fn ruler(width: usize, cells: usize) -> String {
-    let offsets = (0..ROW.min(cells)).step_by(TOGETHER);
+    let offsets = (0..CELLS_PER_ROW.min(cells)).step_by(TOGETHER);
     let marks = offsets.map(|at| format!("{:<9}", format!("+{at}")));
     let marks: String = marks.collect();
     format!("  {:width$}  {DIM}{}{DIM:#}\n", "", marks.trim_end())
@@ -50,6 +50,6 @@ pub(super) fn label_width(labels: impl Iterator<Item = Address>) -> usize {
 
 /// The characters of the longest of the rows of so many cells.
 fn full(cells: usize) -> usize {
-    let cells = cells.min(ROW);
+    let cells = cells.min(CELLS_PER_ROW);
     cells + cells.saturating_sub(1) / TOGETHER
 }

@@ -5,7 +5,7 @@ use std::{fs, io::Read as _, path::PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{From, Operate, backend::Backend};
+use super::{From, OperatorCommand, backend::Backend};
 use crate::{cli::out, ledger::OlderLedger};
 
 /// The bytes of one import, as a server takes it.
@@ -42,14 +42,14 @@ pub(in crate::cli) struct ImportArgs {
     from: From,
 }
 
-impl Operate for ExportArgs {
+impl OperatorCommand for ExportArgs {
     async fn run(self) -> anyhow::Result<()> {
         let backend = Backend::open(&self.from).await?;
         backend.export(std::io::stdout()).await
     }
 }
 
-impl Operate for ImportArgs {
+impl OperatorCommand for ImportArgs {
     async fn run(self) -> anyhow::Result<()> {
         let lines = self.lines()?;
         let older = match self.accept_older_ledger {

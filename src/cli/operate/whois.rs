@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::{
-    From, Operate, Output,
+    From, OperatorCommand, Output,
     backend::Backend,
     print_json,
     show::{self, BOLD, DIM},
@@ -28,7 +28,7 @@ pub(in crate::cli) struct WhoisArgs {
     from: From,
 }
 
-impl Operate for WhoisArgs {
+impl OperatorCommand for WhoisArgs {
     async fn run(self) -> anyhow::Result<()> {
         let backend = Backend::open(&self.from).await?;
         let found = backend.whois(self.address).await?;

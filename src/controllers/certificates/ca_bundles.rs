@@ -14,14 +14,14 @@ use crate::pki::Certificate;
 
 /// How nadmit is called by its callers.
 #[derive(Debug, Clone)]
-pub struct Called {
+pub struct WebhookService {
     /// nadmit's namespace.
     pub namespace: String,
     /// The Service before the replicas.
     pub service: String,
 }
 
-impl Called {
+impl WebhookService {
     /// Every name that a caller may use, those of the Service.
     pub fn names(&self) -> Vec<String> {
         let Self { namespace, service } = self;
@@ -104,7 +104,7 @@ pub(super) struct InForce {
 
 impl InForce {
     /// Adds a configuration. One that is not there calls nobody.
-    pub(super) fn add(&mut self, configuration: &Value, called: &Called) {
+    pub(super) fn add(&mut self, configuration: &Value, called: &WebhookService) {
         let webhooks = called.webhooks(configuration);
         let bundles = webhooks.into_iter().map(|(_, webhook)| trusted(webhook).0);
         self.bundles.extend(bundles);

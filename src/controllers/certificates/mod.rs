@@ -42,5 +42,5 @@ mod tests;
 mod time;
 
 pub use self::{
-    ca_bundles::Called, keeper::CertificateKeeper, options::CertificateOptions, renewal::Lives,
+    ca_bundles::WebhookService, keeper::CertificateKeeper, options::CertificateOptions, renewal::CertificateLifetimes,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ca_bundles::Called, renewal::Lives};
+use super::{ca_bundles::WebhookService, renewal::CertificateLifetimes};
 
 /// Which Secret, for whom, and how often it is looked at.
 #[derive(Debug, Clone)]
@@ -10,11 +10,11 @@ pub struct CertificateOptions {
     /// The name of the Secret, in nadmit's namespace.
     pub secret: String,
     /// By which names the callers call.
-    pub called: Called,
+    pub called: WebhookService,
     /// The name of both webhook configurations.
     pub webhooks: String,
     /// How long certificates last.
-    pub lives: Lives,
+    pub lives: CertificateLifetimes,
     /// How often everything is looked at.
     pub every: Duration,
     /// The same while something is missing, or has just been written.
@@ -30,12 +30,12 @@ impl CertificateOptions {
     pub fn new(namespace: &str, secret: &str, service: &str, webhooks: &str) -> Self {
         Self {
             secret: secret.to_owned(),
-            called: Called {
+            called: WebhookService {
                 namespace: namespace.to_owned(),
                 service: service.to_owned(),
             },
             webhooks: webhooks.to_owned(),
-            lives: Lives::default(),
+            lives: CertificateLifetimes::default(),
             every: Duration::from_secs(10),
             soon: Duration::from_secs(2),
             settles: Duration::from_secs(120),

@@ -24,7 +24,7 @@ const MOST_AUTHORITIES: usize = 8;
 
 /// How long things last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lives {
+pub struct CertificateLifetimes {
     /// A server's certificate.
     pub server: SignedDuration,
     /// A CA; several times as long.
@@ -33,7 +33,7 @@ pub struct Lives {
     pub backdated: SignedDuration,
 }
 
-impl Default for Lives {
+impl Default for CertificateLifetimes {
     /// 90 days and two years, from a day before.
     fn default() -> Self {
         Self {
@@ -68,7 +68,7 @@ pub(super) struct Situation<'a> {
     /// Whether all callers have trusted this CA for long enough.
     pub(super) is_trusted: &'a dyn Fn(&Certificate) -> bool,
     /// How long things last.
-    pub(super) lives: Lives,
+    pub(super) lives: CertificateLifetimes,
 }
 
 /// What to do.

@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Duration, Instant};
 
-use super::{Inner, State, report::Report};
+use super::{Inner, State, report::ReconcileReport};
 use crate::{
     admission::{Freshness, Late, ReviewContext, late},
     allocation::Holder,
     catalog::{Catalog, Pod},
-    controllers::{Annotate, Annotated, Gravity, Look, ObjectRef},
+    controllers::{AnnotationPatch, PatchOutcome, EventType, ReadTarget, ObjectRef},
     ledger::{Settled, claim, settle},
     rules::{Injection, Policy},
 };
@@ -22,9 +22,9 @@ const LATER: Duration = Duration::from_secs(10);
 /// When a pod that is given nothing is.
 const MUCH_LATER: Duration = Duration::from_secs(30);
 /// How many pods are seen to at a time.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 /// How often one is planned for anew, when others are faster.
-const ROUNDS: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// The pods that may lack something, by UID.
 pub(super) type Waiting = HashMap<Box<str>, Wait>;
@@ -52,7 +52,7 @@ impl Inner {
         &self,
         state: &mut State,
         catalog: &Arc<Catalog>,
-        report: &mut Report,
+        report: &mut ReconcileReport,
     ) {
         let policy = self.policy.load_full();
         let now = Instant::now();
@@ -78,7 +78,7 @@ impl Inner {
                     let outcome = self.see_to(&pod).await;
                     (pod, outcome)
                 })
-                .buffered(AT_ONCE)
+                .buffered(CONCURRENCY)
                 .collect()
                 .await;
             for (pod, outcome) in seen_to {
@@ -110,13 +110,13 @@ impl Inner {
         pod: &Pod,
         outcome: Outcome,
         tries: u32,
-        report: &mut Report,
+        report: &mut ReconcileReport,
     ) -> Duration {
         match outcome {
             Outcome::Nothing => LATER,
             Outcome::Injected => {
                 report.count("injected-late", true);
-                self.counted.add("injected-late");
+                self.metrics.add("injected-late");
                 LATER
             }
             Outcome::Again(why) => {
@@ -129,10 +129,10 @@ impl Inner {
                 let uid = pod.uid.clone().unwrap_or_default();
                 let before = state.refused.insert(uid, message.clone());
                 if before.as_ref() != Some(&message) {
-                    self.counted.add("late-refused");
+                    self.metrics.add("late-refused");
                     let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
                     self.notices
-                        .notice(about, Gravity::Warning, "NoAddresses", message);
+                        .notice(about, EventType::Warning, "NoAddresses", message);
                 }
                 MUCH_LATER
             }
@@ -154,7 +154,7 @@ impl Inner {
                 return Outcome::Again(error);
             }
         }
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(catalog) = self.catalog.load_full() else {
                 return Outcome::Nothing;
             };
@@ -217,26 +217,26 @@ impl Inner {
         if annotations.is_empty() {
             return Outcome::Injected;
         }
-        let Some(what) = Annotate::of(pod, annotations) else {
+        let Some(what) = AnnotationPatch::of(pod, annotations) else {
             return Outcome::Nothing;
         };
         match self.pods.annotate(what).await {
-            Annotated::Done => Outcome::Injected,
-            Annotated::Changed(why) | Annotated::Failed(why) => Outcome::Again(why),
+            PatchOutcome::Done => Outcome::Injected,
+            PatchOutcome::Changed(why) | PatchOutcome::Failed(why) => Outcome::Again(why),
         }
     }
 }
 
 /// What it rests on that a pod gets what it lacks: itself; of a virtual machine's also whether it is the
 /// only one, or the target of a migration.
-fn looks(pod: &Pod) -> Vec<Look> {
+fn looks(pod: &Pod) -> Vec<ReadTarget> {
     let home = || pod.namespace.clone();
     if !matches!(pod.holder, Holder::Machine { .. }) {
-        return vec![Look::Pod(home(), pod.name.clone())];
+        return vec![ReadTarget::Pod(home(), pod.name.clone())];
     }
     let migration = pod.target_of.as_ref();
-    let migration = migration.map(|target| Look::Migration(home(), target.name.clone()));
-    std::iter::once(Look::PodsOf(home()))
+    let migration = migration.map(|target| ReadTarget::Migration(home(), target.name.clone()));
+    std::iter::once(ReadTarget::PodsOf(home()))
         .chain(migration)
         .collect()
 }

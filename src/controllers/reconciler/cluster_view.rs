@@ -11,7 +11,7 @@ use super::{
 use crate::{
     allocation::{
         Allocation, Holder, Pool, Retention, Timestamp,
-        reconcile::{LET_GO, Observer, PROVISIONAL, PodState, Tie, WorkloadState},
+        reconcile::{LET_GO, Observer, PROVISIONAL, PodState, InterfaceState, WorkloadState},
     },
     catalog::{Catalog, Existence, Node, Pod},
 };
@@ -206,17 +206,17 @@ impl Observer for Observed<'_> {
         }
     }
 
-    fn tie(&self, record: &Allocation) -> Tie {
+    fn interface_state(&self, record: &Allocation) -> InterfaceState {
         let age = self.now.0.saturating_sub(record.since.0);
         self.note(PROVISIONAL - age);
         self.note(self.quarantine(record).max(LET_GO) - age);
         if self.is_elsewhere(record) {
-            return Tie::Elsewhere;
+            return InterfaceState::Elsewhere;
         }
         let users = self.pods.users(record);
         // Until it is bound it may come to have the address.
         if users.iter().any(|pod| pod.node.is_none()) {
-            return Tie::Has;
+            return InterfaceState::Has;
         }
         // Without a UID it may be another of that name, which was to be created and never was.
         let named = self.pods.named(record).filter(|_| had_uid(record));
@@ -225,13 +225,13 @@ impl Observer for Observed<'_> {
             has_interface(pod, record, own, self.default_home)
         };
         if !users.iter().any(has) {
-            return Tie::Dropped;
+            return InterfaceState::Dropped;
         }
         let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
         let elsewhere = |pod: &Pod| node.is_some() && pod.node.as_deref() != node;
         match (named, &users[..]) {
-            (Some(pod), [_]) if elsewhere(pod) => Tie::Moved,
-            _ => Tie::Has,
+            (Some(pod), [_]) if elsewhere(pod) => InterfaceState::Moved,
+            _ => InterfaceState::Has,
         }
     }
 }

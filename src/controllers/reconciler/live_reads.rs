@@ -10,11 +10,11 @@ use crate::{
         reconcile::{Action, Reason},
     },
     catalog::Catalog,
-    controllers::{Live, Look},
+    controllers::{LiveReader, ReadTarget},
 };
 
 /// How many things are looked at at a time.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 /// From how many pods of a namespace on all of them are looked at together.
 const TOGETHER: usize = 16;
 
@@ -34,21 +34,21 @@ pub(super) fn is_release(action: &Action) -> bool {
 
 /// What an action rests on, by which a record is taken from its holder: what the judgement of the record
 /// does, and who gets it.
-pub(super) fn looks(action: &Action, record: &Allocation, catalog: &Catalog) -> BTreeSet<Look> {
+pub(super) fn looks(action: &Action, record: &Allocation, catalog: &Catalog) -> BTreeSet<ReadTarget> {
     let mut looks = looks_behind(record, catalog);
     let heir = action.write.as_ref().map(Write::allocation);
     if let Some(heir) = heir.filter(|_| action.reason == Reason::HandedOver)
         && let Some(pod) = &heir.pod
     {
         let home: Box<str> = (&**heir.holder.namespace()).into();
-        looks.insert(Look::Pod(home, (&*pod.name).into()));
+        looks.insert(ReadTarget::Pod(home, (&*pod.name).into()));
     }
     looks
 }
 
 /// What the judgement of a record rests on. Kinds that may not be read are not asked for again: nothing
 /// is concluded from them.
-fn looks_behind(record: &Allocation, catalog: &Catalog) -> BTreeSet<Look> {
+fn looks_behind(record: &Allocation, catalog: &Catalog) -> BTreeSet<ReadTarget> {
     let mut looks = BTreeSet::new();
     let home = || -> Box<str> { (&**record.holder.namespace()).into() };
     let workloads = catalog.workloads();
@@ -56,75 +56,75 @@ fn looks_behind(record: &Allocation, catalog: &Catalog) -> BTreeSet<Look> {
         // That an object was gone is true, though there may be another by now.
         Holder::Reservation { .. } => return looks,
         Holder::Network { name, .. } => {
-            looks.insert(Look::Network(home(), (&**name).into()));
+            looks.insert(ReadTarget::Network(home(), (&**name).into()));
             return looks;
         }
         Holder::Pod { name, .. } => {
-            looks.insert(Look::Pod(home(), (&**name).into()));
+            looks.insert(ReadTarget::Pod(home(), (&**name).into()));
         }
         Holder::Replica {
             stateful_set,
             ordinal,
             ..
         } => {
-            looks.insert(Look::Pod(
+            looks.insert(ReadTarget::Pod(
                 home(),
                 format!("{stateful_set}-{ordinal}").into(),
             ));
             if workloads.knows_stateful_sets() {
-                looks.insert(Look::StatefulSet(home(), (&**stateful_set).into()));
+                looks.insert(ReadTarget::StatefulSet(home(), (&**stateful_set).into()));
             }
         }
         Holder::Machine { name, .. } => {
-            looks.insert(Look::PodsOf(home()));
+            looks.insert(ReadTarget::PodsOf(home()));
             if workloads.knows_machines() {
-                looks.insert(Look::Machine(home(), (&**name).into()));
+                looks.insert(ReadTarget::Machine(home(), (&**name).into()));
             }
         }
         Holder::Unnamed { .. } => {
-            looks.insert(Look::PodsOf(home()));
+            looks.insert(ReadTarget::PodsOf(home()));
         }
     }
     if let Some(pod) = &record.pod {
-        looks.insert(Look::Pod(home(), (&*pod.name).into()));
+        looks.insert(ReadTarget::Pod(home(), (&*pod.name).into()));
     }
     let on = record.pod.as_ref().and_then(|pod| pod.node.as_ref());
     if catalog.nodes().are_known() {
         let nodes = on.into_iter().chain(&record.former_nodes);
-        looks.extend(nodes.map(|node| Look::Node((&**node).into())));
+        looks.extend(nodes.map(|node| ReadTarget::Node((&**node).into())));
     }
     looks
 }
 
 /// What was looked at, and did not show itself: why.
-pub(super) type Failed = BTreeMap<Look, String>;
+pub(super) type Failed = BTreeMap<ReadTarget, String>;
 
 /// Looks at all of these, many pods of one namespace together.
-pub(super) async fn look_at(live: &dyn Live, all: &BTreeSet<Look>) -> Failed {
+pub(super) async fn look_at(live: &dyn LiveReader, all: &BTreeSet<ReadTarget>) -> Failed {
     let mut pods: BTreeMap<&str, usize> = BTreeMap::new();
     for look in all {
         match look {
-            Look::Pod(namespace, _) => *pods.entry(namespace).or_default() += 1,
-            Look::PodsOf(namespace) => *pods.entry(namespace).or_default() += TOGETHER,
+            ReadTarget::Pod(namespace, _) => *pods.entry(namespace).or_default() += 1,
+            ReadTarget::PodsOf(namespace) => *pods.entry(namespace).or_default() += TOGETHER,
             _ => {}
         }
     }
-    let together = |look: &Look| match look {
-        Look::Pod(namespace, _) if pods.get(&**namespace).is_some_and(|n| *n >= TOGETHER) => {
-            Look::PodsOf(namespace.clone())
+    let together = |look: &ReadTarget| match look {
+        ReadTarget::Pod(namespace, _) if pods.get(&**namespace).is_some_and(|n| *n >= TOGETHER) => {
+            ReadTarget::PodsOf(namespace.clone())
         }
         look => look.clone(),
     };
-    let asked: BTreeSet<Look> = all.iter().map(together).collect();
+    let asked: BTreeSet<ReadTarget> = all.iter().map(together).collect();
     let failed: Failed = stream::iter(asked)
         .map(|look| async move {
             let looked = live.look(&look).await;
             looked.err().map(|error| (look, error))
         })
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENCY)
         .filter_map(std::future::ready)
         .collect()
         .await;
-    let of = |look: &Look| Some((look.clone(), failed.get(&together(look))?.clone()));
+    let of = |look: &ReadTarget| Some((look.clone(), failed.get(&together(look))?.clone()));
     all.iter().filter_map(of).collect()
 }

@@ -40,9 +40,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::report::{Intent, Report};
+pub use self::report::{PlannedAction, ReconcileReport};
 use self::{absence_tracker::Memory, observed_addresses::Carried, warnings::Note};
-use super::{Live, Notices, PodWriter, metrics::Counted};
+use super::{LiveReader, EventSink, PodWriter, metrics::ReconcileMetrics};
 use crate::{
     allocation::SharedIndex,
     catalog::Catalog,
@@ -62,7 +62,7 @@ const REST: u32 = 20;
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a steward works with.
-pub struct StewardParts {
+pub struct ReconcilerParts {
     /// What is known of the cluster.
     pub catalog: Arc<ArcSwapOption<Catalog>>,
     /// The settings.
@@ -76,18 +76,18 @@ pub struct StewardParts {
     /// What the time is.
     pub clock: Clock,
     /// Looks past the caches.
-    pub live: Arc<dyn Live>,
+    pub live: Arc<dyn LiveReader>,
     /// Writes annotations late.
     pub pods: Arc<dyn PodWriter>,
     /// Tells people.
-    pub notices: Arc<dyn Notices>,
+    pub notices: Arc<dyn EventSink>,
     /// Whether this replica leads.
     pub leads: watch::Receiver<bool>,
 }
 
 /// The reconciler of a cluster. Clones are the same one.
 #[derive(Clone)]
-pub struct Steward(Arc<Inner>);
+pub struct Reconciler(Arc<Inner>);
 
 struct Inner {
     catalog: Arc<ArcSwapOption<Catalog>>,
@@ -96,11 +96,11 @@ struct Inner {
     ledger: Arc<Ledger>,
     slices: Option<SliceLedger>,
     clock: Clock,
-    live: Arc<dyn Live>,
+    live: Arc<dyn LiveReader>,
     pods: Arc<dyn PodWriter>,
-    notices: Arc<dyn Notices>,
+    notices: Arc<dyn EventSink>,
     leads: watch::Receiver<bool>,
-    counted: Counted,
+    metrics: ReconcileMetrics,
     /// One pass at a time.
     state: Mutex<State>,
 }
@@ -127,15 +127,15 @@ struct State {
     undone: u32,
 }
 
-impl fmt::Debug for Steward {
+impl fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Steward")
     }
 }
 
-impl Steward {
+impl Reconciler {
     /// A steward of these.
-    pub fn new(parts: StewardParts) -> Self {
+    pub fn new(parts: ReconcilerParts) -> Self {
         Self(Arc::new(Inner {
             catalog: parts.catalog,
             policy: parts.policy,
@@ -147,14 +147,14 @@ impl Steward {
             pods: parts.pods,
             notices: parts.notices,
             leads: parts.leads,
-            counted: Counted::default(),
+            metrics: ReconcileMetrics::default(),
             state: Mutex::default(),
         }))
     }
 
     /// What it has done for which reason, as it is at each scrape.
     pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.0.counted.clone())
+        Box::new(self.0.metrics.clone())
     }
 
     /// Compares and acts, as the cluster changes, until `cancel`. A pass that is under way then ends
@@ -175,14 +175,14 @@ impl Steward {
 
     /// Compares everything once, and acts if this replica leads; `full`: after reading afresh what the
     /// comparison rests on. One pass at a time: another one that is under way is waited for.
-    pub async fn pass(&self, full: bool) -> Report {
+    pub async fn pass(&self, full: bool) -> ReconcileReport {
         let mut state = self.0.state.lock().await;
         self.0.pass(&mut state, full).await
     }
 
     /// What a pass would do, without doing it. What needs to have been gone for some time is not there
     /// if it was not seen to be gone before.
-    pub async fn plan(&self) -> Vec<Intent> {
+    pub async fn plan(&self) -> Vec<PlannedAction> {
         let mut state = self.0.state.lock().await;
         let Some(catalog) = self.0.catalog.load_full() else {
             return Vec::new();
@@ -191,7 +191,7 @@ impl Steward {
         let compared = self.0.compare(&mut state, &catalog);
         // Nothing was done about what is new.
         state.changes = changes;
-        compared.actions.into_iter().map(Intent::from).collect()
+        compared.actions.into_iter().map(PlannedAction::from).collect()
     }
 }
 
@@ -226,12 +226,12 @@ impl Inner {
             || pause >= LONG_PAUSE
     }
 
-    async fn pass(&self, state: &mut State, full: bool) -> Report {
+    async fn pass(&self, state: &mut State, full: bool) -> ReconcileReport {
         let begun = Instant::now();
-        let mut report = Report {
+        let mut report = ReconcileReport {
             led: *self.leads.borrow(),
             full,
-            ..Report::default()
+            ..ReconcileReport::default()
         };
         state.led = report.led;
         if full {
@@ -249,14 +249,14 @@ impl Inner {
         report
     }
 
-    async fn work(&self, state: &mut State, catalog: &mut Arc<Catalog>, report: &mut Report) {
+    async fn work(&self, state: &mut State, catalog: &mut Arc<Catalog>, report: &mut ReconcileReport) {
         let begun = Instant::now();
         let mut compared = self.compare(state, catalog);
         state.took = begun.elapsed();
         compared = self.make_ready(state, catalog, compared, report).await;
-        self.counted.set_duplicates(compared.duplicates());
+        self.metrics.set_duplicates(compared.duplicates());
         if report.led {
-            compared = self.carry_out(state, catalog, compared, report).await;
+            compared = self.apply(state, catalog, compared, report).await;
             self.tell_people(state, &compared, report);
         }
         state.due = compared.due;
@@ -272,7 +272,7 @@ impl Inner {
     }
 
     /// What was left undone is tried again, and more and more seldom if it stays so.
-    fn try_again(&self, state: &mut State, report: &Report) {
+    fn try_again(&self, state: &mut State, report: &ReconcileReport) {
         if report.left.is_empty() {
             state.undone = 0;
             return;

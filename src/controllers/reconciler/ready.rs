@@ -8,10 +8,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Inner, State, compare::Compared, live_reads::look_at, observed_addresses::Carried,
-    report::Report,
+    report::ReconcileReport,
 };
 use crate::{
-    allocation::Pool, catalog::Catalog, controllers::Look, rules::pool::whereabouts_overlaps,
+    allocation::Pool, catalog::Catalog, controllers::ReadTarget, rules::pool::whereabouts_overlaps,
 };
 
 impl Inner {
@@ -43,7 +43,7 @@ impl Inner {
         state: &mut State,
         catalog: &mut Arc<Catalog>,
         compared: Compared,
-        report: &mut Report,
+        report: &mut ReconcileReport,
     ) -> Compared {
         let waiting = self.unready(catalog);
         let whole: Vec<&Arc<Pool>> = waiting
@@ -53,10 +53,10 @@ impl Inner {
         if whole.is_empty() {
             return compared;
         }
-        let looks: BTreeSet<Look> = whole
+        let looks: BTreeSet<ReadTarget> = whole
             .iter()
             .flat_map(|pool| homes(pool, catalog, &state.carried))
-            .map(Look::PodsOf)
+            .map(ReadTarget::PodsOf)
             .collect();
         let failed = look_at(&*self.live, &looks).await;
         let fresh = self
@@ -79,7 +79,7 @@ impl Inner {
         for pool in whole {
             let looked = homes(pool, catalog, &state.carried)
                 .into_iter()
-                .map(Look::PodsOf)
+                .map(ReadTarget::PodsOf)
                 .all(|look| looks.contains(&look) && !failed.contains_key(&look));
             let now = catalog.layout().pool(&pool.name);
             if looked && now.is_some_and(|now| now == pool && !compared.lacks(now)) {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, live_reads::look_at, report::Report};
-use crate::{allocation::Holder, catalog::Catalog, controllers::Look, ledger::Store as _};
+use super::{Inner, live_reads::look_at, report::ReconcileReport};
+use crate::{allocation::Holder, catalog::Catalog, controllers::ReadTarget, ledger::Store as _};
 
 impl Inner {
     /// Lists the ledger, and reads live the pods, nodes and networks that its records and the pools
     /// speak of. What cannot be read stays what was known.
-    pub(super) async fn refresh(&self, report: &mut Report) {
+    pub(super) async fn refresh(&self, report: &mut ReconcileReport) {
         match self.ledger.list().await {
             Ok((all, cursor)) => self.index.lock().refresh(all, cursor.version()),
             Err(error) => report.error(error.to_string()),
@@ -28,13 +28,13 @@ impl Inner {
         }
     }
 
-    fn all_looks(&self, catalog: &Catalog) -> BTreeSet<Look> {
+    fn all_looks(&self, catalog: &Catalog) -> BTreeSet<ReadTarget> {
         let mut looks = BTreeSet::new();
         let served = catalog.layout().served.values().flatten();
         for network in served {
             let home: Box<str> = (&*network.namespace).into();
-            looks.insert(Look::Network(home.clone(), (&*network.name).into()));
-            looks.insert(Look::PodsOf(home));
+            looks.insert(ReadTarget::Network(home.clone(), (&*network.name).into()));
+            looks.insert(ReadTarget::PodsOf(home));
         }
         let nodes_known = catalog.nodes().are_known();
         let index = self.index.lock();
@@ -44,11 +44,11 @@ impl Inner {
                 record.holder,
                 Holder::Reservation { .. } | Holder::Network { .. }
             ) {
-                looks.insert(Look::PodsOf(home));
+                looks.insert(ReadTarget::PodsOf(home));
             }
             let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
             if let Some(node) = node.filter(|_| nodes_known) {
-                looks.insert(Look::Node(node.into()));
+                looks.insert(ReadTarget::Node(node.into()));
             }
         }
         looks

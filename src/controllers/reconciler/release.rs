@@ -10,26 +10,26 @@ use super::{
     absence_tracker::{Key, key},
     compare::Compared,
     live_reads::{is_release, look_at, looks},
-    report::Report,
+    report::ReconcileReport,
 };
 use crate::{
     allocation::{Allocation, reconcile::Action},
     catalog::Catalog,
     controllers::{
-        Look,
-        apply::{carry_out, report as tell},
+        ReadTarget,
+        apply::{apply, report as log_and_count},
     },
 };
 
 impl Inner {
     /// Carries out what a comparison asks for. What takes an address from somebody is judged twice: the
     /// second time after all that it rests on was read live.
-    pub(super) async fn carry_out(
+    pub(super) async fn apply(
         &self,
         state: &mut State,
         catalog: &mut Arc<Catalog>,
         compared: Compared,
-        report: &mut Report,
+        report: &mut ReconcileReport,
     ) -> Compared {
         let writes = compared
             .actions
@@ -64,14 +64,14 @@ impl Inner {
         &self,
         releases: &[Action],
         catalog: &Catalog,
-        report: &mut Report,
-    ) -> BTreeMap<Key, BTreeSet<Look>> {
+        report: &mut ReconcileReport,
+    ) -> BTreeMap<Key, BTreeSet<ReadTarget>> {
         let rests = releases.iter().filter_map(|action| {
             let record = judged(action, self)?;
             Some((key(&record), looks(action, &record, catalog), action))
         });
         let rests: Vec<_> = rests.collect();
-        let all: BTreeSet<Look> = rests
+        let all: BTreeSet<ReadTarget> = rests
             .iter()
             .flat_map(|(_, looks, _)| looks)
             .cloned()
@@ -93,11 +93,11 @@ impl Inner {
         confirmed
     }
 
-    async fn write(&self, actions: Vec<Action>, report: &mut Report) {
-        for (action, done) in carry_out(&self.ledger, &self.index, actions).await {
+    async fn write(&self, actions: Vec<Action>, report: &mut ReconcileReport) {
+        for (action, done) in apply(&self.ledger, &self.index, actions).await {
             report.count(action.reason.name(), done);
             if done {
-                tell(&action, &self.counted);
+                log_and_count(&action, &self.metrics);
             }
         }
     }

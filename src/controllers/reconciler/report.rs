@@ -8,7 +8,7 @@ use crate::allocation::reconcile::{Action, Reason};
 
 /// What a pass found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ReconcileReport {
     /// Whether this replica led, and so acted.
     pub led: bool,
     /// Whether everything was read afresh first.
@@ -36,7 +36,7 @@ pub struct Report {
 /// How many errors a report tells.
 const MOST_ERRORS: usize = 20;
 
-impl Report {
+impl ReconcileReport {
     pub(super) fn count(&mut self, reason: &'static str, done: bool) {
         let counts = if done { &mut self.done } else { &mut self.left };
         *counts.entry(reason).or_default() += 1;
@@ -49,7 +49,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ReconcileReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -70,14 +70,14 @@ impl fmt::Display for Report {
 
 /// One thing that a pass would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Intent {
+pub struct PlannedAction {
     /// The action.
     pub action: Action,
     /// The same in a sentence.
     pub words: String,
 }
 
-impl From<Action> for Intent {
+impl From<Action> for PlannedAction {
     fn from(action: Action) -> Self {
         Self {
             words: words(&action),

@@ -8,23 +8,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, live_reads::look_at, report::Report};
+use super::{Inner, live_reads::look_at, report::ReconcileReport};
 use crate::{
     allocation::reconcile::{Idle, IdleSlice, NodeState, idle_slices},
     catalog::{Catalog, Existence},
-    controllers::Look,
+    controllers::ReadTarget,
     ledger::WriteError,
 };
 
 impl Inner {
     /// Deletes idle slices.
-    pub(super) async fn release_slices(&self, catalog: &Catalog, report: &mut Report) {
+    pub(super) async fn release_slices(&self, catalog: &Catalog, report: &mut ReconcileReport) {
         let Some(slices) = &self.slices else { return };
         let found = self.idle(catalog);
         if found.is_empty() {
             return;
         }
-        let nodes: BTreeSet<Look> = found.iter().filter_map(look).collect();
+        let nodes: BTreeSet<ReadTarget> = found.iter().filter_map(look).collect();
         let failed = look_at(&*self.live, &nodes).await;
         for error in failed.values() {
             report.error(error.clone());
@@ -49,7 +49,7 @@ impl Inner {
                         "a slice is free"
                     );
                     self.index.lock().forget_slice(&name, one.version);
-                    self.counted.add("slice-released");
+                    self.metrics.add("slice-released");
                 }
                 // It is judged anew when the index has heard of it.
                 Err(WriteError::Changed { .. } | WriteError::Exists(_)) => {}
@@ -74,6 +74,6 @@ impl Inner {
     }
 }
 
-fn look(one: &IdleSlice) -> Option<Look> {
-    (one.reason == Idle::NodeGone).then(|| Look::Node((&*one.slice.node).into()))
+fn look(one: &IdleSlice) -> Option<ReadTarget> {
+    (one.reason == Idle::NodeGone).then(|| ReadTarget::Node((&*one.slice.node).into()))
 }

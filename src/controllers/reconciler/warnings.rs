@@ -7,14 +7,14 @@ use super::{
     Inner, State,
     compare::Compared,
     observed_addresses::{Carried, Reported},
-    report::Report,
+    report::ReconcileReport,
 };
 use crate::{
     allocation::{
         Address, Allocation,
         reconcile::{InUse, Reason},
     },
-    controllers::{Gravity, ObjectRef},
+    controllers::{EventType, ObjectRef},
     network::mac::Mac,
 };
 
@@ -23,13 +23,13 @@ pub(super) type Note = (ObjectRef, String);
 
 impl Inner {
     /// Tells of what was not told of before; what is over is forgotten.
-    pub(super) fn tell_people(&self, state: &mut State, compared: &Compared, report: &mut Report) {
+    pub(super) fn tell_people(&self, state: &mut State, compared: &Compared, report: &mut ReconcileReport) {
         let duplicates = duplicates(compared, &state.carried);
         report.duplicates = compared.duplicates();
         self.tell(&mut state.duplicates, duplicates, "DuplicateAddress");
         let drifted = drifted(compared, &state.carried);
         report.drifted = drifted.len();
-        self.counted.set_drifted(drifted.len());
+        self.metrics.set_drifted(drifted.len());
         self.tell(&mut state.drifted, drifted, "AddressDrift");
     }
 
@@ -41,13 +41,13 @@ impl Inner {
                 reason,
                 "{message}"
             );
-            self.counted.add(match reason {
+            self.metrics.add(match reason {
                 "AddressDrift" => "drift",
                 _ => "duplicate",
             });
             let (about, message) = (about.clone(), message.clone());
             self.notices
-                .notice(about, Gravity::Warning, reason, message);
+                .notice(about, EventType::Warning, reason, message);
         }
         *told = now;
     }

@@ -11,18 +11,18 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Outcome;
+use super::ResyncResult;
 use crate::api::call::{Answer, Patience, call};
 
 /// The annotation, in JSON.
 const ANNOTATION: &str = "nadmit.io/full-comparison";
 /// How many characters of an outcome's words are kept.
-const LONGEST: usize = 200;
+const MAX_MESSAGE_CHARS: usize = 200;
 
 /// A run of the full comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Run {
+pub struct ResyncRun {
     /// The scheduled time that it is for.
     pub due: Timestamp,
     /// When it began.
@@ -38,7 +38,7 @@ pub struct Run {
     pub message: String,
 }
 
-impl Run {
+impl ResyncRun {
     pub(super) fn begun(due: Timestamp, started: Timestamp) -> Self {
         Self {
             due,
@@ -49,11 +49,11 @@ impl Run {
         }
     }
 
-    pub(super) fn end(&mut self, ended: Timestamp, outcome: Outcome) {
+    pub(super) fn end(&mut self, ended: Timestamp, outcome: ResyncResult) {
         self.ended = Some(ended);
         self.succeeded = outcome.is_ok();
         let words = outcome.unwrap_or_else(|error| error);
-        self.message = words.chars().take(LONGEST).collect();
+        self.message = words.chars().take(MAX_MESSAGE_CHARS).collect();
     }
 
     /// Whether it has ended, with an error or without.
@@ -64,13 +64,13 @@ impl Run {
 
 /// Where runs are recorded. It needs get and patch on the Lease.
 #[derive(Clone)]
-pub struct Journal {
+pub struct ResyncHistory {
     api: Api<Lease>,
     name: String,
     patience: Patience,
 }
 
-impl Journal {
+impl ResyncHistory {
     /// The annotation of the Lease `name` in nadmit's own namespace. Asks nothing yet.
     pub fn new(client: Client, namespace: &str, name: &str) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Journal {
     }
 
     /// The last run; `None` if there is none, or what is written there is none.
-    pub(super) async fn last(&self) -> Result<Option<Run>, Answer> {
+    pub(super) async fn last(&self) -> Result<Option<ResyncRun>, Answer> {
         let lease = match call(self.patience, || self.api.get(&self.name)).await {
             Ok(lease) => lease,
             Err(Answer::NotFound(_)) => return Ok(None),
@@ -93,7 +93,7 @@ impl Journal {
     }
 
     /// Writes over the run before.
-    pub(super) async fn record(&self, run: &Run) -> Result<(), Answer> {
+    pub(super) async fn record(&self, run: &ResyncRun) -> Result<(), Answer> {
         // A run is times and words, which JSON can always say.
         let text = serde_json::to_string(run).unwrap_or_default();
         let patch = json!({"metadata": {"annotations": {ANNOTATION: text}}});

@@ -22,7 +22,7 @@ const OUTCOMES: [&str; 3] = ["succeeded", "failed", "interrupted"];
 
 /// What is known of the schedule; times in seconds since 1970, 0 where there is none.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ResyncMetrics {
     invalid: AtomicBool,
     next: AtomicI64,
     began: AtomicI64,
@@ -30,7 +30,7 @@ pub(super) struct Told {
     runs: [AtomicU64; 3],
 }
 
-impl Told {
+impl ResyncMetrics {
     pub(super) fn set_invalid(&self, invalid: bool) {
         self.invalid.store(invalid, Ordering::Relaxed);
     }
@@ -55,29 +55,29 @@ impl Told {
 }
 
 #[derive(Debug)]
-pub(super) struct Shown(pub(super) Arc<Told>);
+pub(super) struct ResyncCollector(pub(super) Arc<ResyncMetrics>);
 
-impl Collector for Shown {
+impl Collector for ResyncCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
-        let told = &self.0;
-        let invalid = i64::from(told.invalid.load(Ordering::Relaxed));
+        let metrics = &self.0;
+        let invalid = i64::from(metrics.invalid.load(Ordering::Relaxed));
         let help = "1 while the schedule that is written is none, and the one before it holds";
         gauge(&mut encoder, "schedule_invalid", help, invalid)?;
         for (name, help, time) in [
             (
                 "full_comparison_next_timestamp_seconds",
                 "When the full comparison is due next, on the replica that leads",
-                &told.next,
+                &metrics.next,
             ),
             (
                 "full_comparison_started_timestamp_seconds",
                 "When the last full comparison of this replica began; 0 if there was none",
-                &told.began,
+                &metrics.began,
             ),
             (
                 "full_comparison_ended_timestamp_seconds",
                 "When the last full comparison of this replica ended; 0 if there was none",
-                &told.ended,
+                &metrics.ended,
             ),
         ] {
             gauge(&mut encoder, name, help, time.load(Ordering::Relaxed))?;
@@ -88,7 +88,7 @@ impl Collector for Shown {
             None,
             ConstCounter::new(0u64).metric_type(),
         )?;
-        for (outcome, count) in OUTCOMES.into_iter().zip(&told.runs) {
+        for (outcome, count) in OUTCOMES.into_iter().zip(&metrics.runs) {
             let labels = [("outcome", outcome)];
             let count = ConstCounter::new(count.load(Ordering::Relaxed));
             count.encode(metric.encode_family(&labels)?)?;

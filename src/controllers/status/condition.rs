@@ -4,17 +4,17 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The most things that a message names.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// Whether something holds, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct ConditionState {
     holds: bool,
     reason: &'static str,
     message: String,
 }
 
-impl Verdict {
+impl ConditionState {
     pub(super) fn holds(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             holds: true,
@@ -57,8 +57,8 @@ impl Verdict {
 
 /// The first few of these, and how many more there are.
 pub(super) fn some_of(all: &[String]) -> String {
-    let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>();
-    match all.len().saturating_sub(NAMED) {
+    let named = all.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>();
+    match all.len().saturating_sub(MAX_NAMED) {
         0 => named.join("; "),
         more => format!("{}; and {more} more", named.join("; ")),
     }
@@ -74,15 +74,15 @@ mod tests {
 
     #[test]
     fn a_condition_keeps_its_time_while_it_does_not_turn() {
-        let first = Verdict::fails("Invalid", "a").condition("Ready", Some(1), &[], at(10));
+        let first = ConditionState::fails("Invalid", "a").condition("Ready", Some(1), &[], at(10));
         let before = [first];
-        let other = Verdict::fails("WaitingForAdoption", "b");
+        let other = ConditionState::fails("WaitingForAdoption", "b");
         let again = other.condition("Ready", Some(2), &before, at(20));
         assert_eq!(again.last_transition_time.0, at(10));
         assert_eq!(again.observed_generation, Some(2));
-        let turned = Verdict::holds("Ready", "c").condition("Ready", Some(2), &before, at(20));
+        let turned = ConditionState::holds("Ready", "c").condition("Ready", Some(2), &before, at(20));
         assert_eq!(turned.last_transition_time.0, at(20));
-        let apart = Verdict::fails("Conflict", "d").condition("Reserved", None, &before, at(20));
+        let apart = ConditionState::fails("Conflict", "d").condition("Reserved", None, &before, at(20));
         assert_eq!(apart.last_transition_time.0, at(20));
     }
 

@@ -28,10 +28,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    objects::{Key, Known, Objects, Written},
-    pressure::Fullness,
+    objects::{StatusKey, StatusObject, StatusObjects, WriteOutcome},
+    pressure::PressureTracker,
 };
-use super::event_sink::{Gravity, Notices};
+use super::event_sink::{EventType, EventSink};
 use crate::{
     allocation::{Layout, SharedIndex, Words},
     api::{AddressPool, AddressReservation},
@@ -40,12 +40,12 @@ use crate::{
 };
 
 /// How often it is looked whether something is to be written.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the objects are listed although nothing is known to have changed.
-const LIST: Duration = Duration::from_secs(60);
+const RELIST_INTERVAL: Duration = Duration::from_secs(60);
 /// How many objects are written at a look: a thousand reservations take a while, and nobody else
 /// has to wait for them.
-const AT_A_LOOK: usize = 50;
+const MAX_WRITES_PER_PASS: usize = 50;
 
 /// Writes the status of pools and reservations.
 ///
@@ -54,42 +54,42 @@ const AT_A_LOOK: usize = 50;
 pub struct StatusWriter {
     catalog: Arc<ArcSwapOption<Catalog>>,
     index: Arc<SharedIndex>,
-    leads: Receiver<bool>,
-    notices: Arc<dyn Notices>,
+    is_leader: Receiver<bool>,
+    events: Arc<dyn EventSink>,
     clock: Clock,
-    pools: Objects,
-    reservations: Objects,
-    fullness: Fullness,
-    listed: Option<Listed>,
+    pools: StatusObjects,
+    reservations: StatusObjects,
+    pressure: PressureTracker,
+    listed: Option<ListSnapshot>,
 }
 
 /// What was there when the objects were listed.
-struct Listed {
+struct ListSnapshot {
     at: Instant,
     layout: Arc<Layout>,
     names: BTreeSet<Box<str>>,
 }
 
 impl StatusWriter {
-    /// Of the pools and reservations of `catalog`, as `index` has them, where `leads`. Asks nothing
+    /// Of the pools and reservations of `catalog`, as `index` has them, where `is_leader`. Asks nothing
     /// yet.
     pub fn new(
         client: Client,
         catalog: Arc<ArcSwapOption<Catalog>>,
         index: Arc<SharedIndex>,
-        leads: Receiver<bool>,
-        notices: Arc<dyn Notices>,
+        is_leader: Receiver<bool>,
+        events: Arc<dyn EventSink>,
         clock: Clock,
     ) -> Self {
         Self {
             catalog,
             index,
-            leads,
-            notices,
+            is_leader,
+            events,
             clock,
-            pools: Objects::of::<AddressPool>(client.clone()),
-            reservations: Objects::of::<AddressReservation>(client),
-            fullness: Fullness::default(),
+            pools: StatusObjects::of::<AddressPool>(client.clone()),
+            reservations: StatusObjects::of::<AddressReservation>(client),
+            pressure: PressureTracker::default(),
             listed: None,
         }
     }
@@ -105,15 +105,15 @@ impl StatusWriter {
 
     async fn follow(&mut self) {
         loop {
-            if self.leads.wait_for(|leads| *leads).await.is_err() {
+            if self.is_leader.wait_for(|is_leader| *is_leader).await.is_err() {
                 return;
             }
             // Another has written meanwhile, and told.
             self.listed = None;
-            self.fullness = Fullness::default();
-            while *self.leads.borrow() {
+            self.pressure = PressureTracker::default();
+            while *self.is_leader.borrow() {
                 self.look().await;
-                sleep(LOOK).await;
+                sleep(CHECK_INTERVAL).await;
             }
         }
     }
@@ -126,7 +126,7 @@ impl StatusWriter {
         if !self.list(&catalog).await {
             return;
         }
-        self.tell(&catalog);
+        self.warn_about_pressure(&catalog);
         let due = self.due(&catalog);
         for (is_pool, key, status) in due {
             let objects = if is_pool {
@@ -135,11 +135,11 @@ impl StatusWriter {
                 &mut self.reservations
             };
             match objects.write(&key, status).await {
-                Written::Settled => {}
-                Written::Changed => self.listed = None,
-                Written::Away => return,
+                WriteOutcome::Done => {}
+                WriteOutcome::Stale => self.listed = None,
+                WriteOutcome::Unavailable => return,
             }
-            if !*self.leads.borrow() {
+            if !*self.is_leader.borrow() {
                 return;
             }
         }
@@ -148,15 +148,15 @@ impl StatusWriter {
     /// Lists the objects, if something may be new. Whether they are known.
     async fn list(&mut self, catalog: &Catalog) -> bool {
         let names: BTreeSet<Box<str>> = catalog.pool_names().into_iter().map(Box::from).collect();
-        let same = |listed: &Listed| {
-            listed.at.elapsed() < LIST
+        let same = |listed: &ListSnapshot| {
+            listed.at.elapsed() < RELIST_INTERVAL
                 && Arc::ptr_eq(&listed.layout, catalog.layout())
                 && listed.names == names
         };
         if self.listed.as_ref().is_some_and(same) {
             return true;
         }
-        let listed = Listed {
+        let listed = ListSnapshot {
             at: Instant::now(),
             layout: Arc::clone(catalog.layout()),
             names,
@@ -167,7 +167,7 @@ impl StatusWriter {
     }
 
     /// What is to be written now: pools first.
-    fn due(&self, catalog: &Catalog) -> Vec<(bool, Key, Value)> {
+    fn due(&self, catalog: &Catalog) -> Vec<(bool, StatusKey, Value)> {
         let pools = self.pools.iter().filter_map(|(key, known)| {
             let status = self.pool_status(key, known, catalog)?;
             Some((true, key.clone(), status))
@@ -178,38 +178,38 @@ impl StatusWriter {
             .iter()
             .enumerate()
             .map(|(at, (one, _))| {
-                let key: Key = (Box::from(&*one.namespace), Box::from(&*one.name));
+                let key: StatusKey = (Box::from(&*one.namespace), Box::from(&*one.name));
                 (key, at)
             });
-        let valid: HashMap<Key, usize> = valid.collect();
+        let valid: HashMap<StatusKey, usize> = valid.collect();
         let reservations = self.reservations.iter().filter_map(|(key, known)| {
             let status = self.reservation_status(key, known, layout, &valid)?;
             Some((false, key.clone(), status))
         });
-        pools.chain(reservations).take(AT_A_LOOK).collect()
+        pools.chain(reservations).take(MAX_WRITES_PER_PASS).collect()
     }
 
     /// The status of a pool, if it is to be written.
-    fn pool_status(&self, (_, name): &Key, known: &Known, catalog: &Catalog) -> Option<Value> {
+    fn pool_status(&self, (_, name): &StatusKey, known: &StatusObject, catalog: &Catalog) -> Option<Value> {
         if !known.may_be_written() {
             return None;
         }
         let now = self.clock.now();
         let (generation, before) = (known.generation, known.conditions());
-        let pressure = self.fullness.pressure(name);
+        let pressure = self.pressure.pressure(name);
         let world = (catalog, &*self.index);
         let status = pool::status(name, &known.spec, world, pressure, generation, &before, now)?;
         let own = [pool::READY, pressure::PRESSURE];
-        known.news(serde_json::to_value(status).ok()?, &own)
+        known.changed_status(serde_json::to_value(status).ok()?, &own)
     }
 
     /// The same of a reservation.
     fn reservation_status(
         &self,
-        key: &Key,
-        known: &Known,
+        key: &StatusKey,
+        known: &StatusObject,
         layout: &Layout,
-        valid: &HashMap<Key, usize>,
+        valid: &HashMap<StatusKey, usize>,
     ) -> Option<Value> {
         if !known.may_be_written() {
             return None;
@@ -228,24 +228,24 @@ impl StatusWriter {
         };
         let before = known.conditions();
         let status = reservation::status(verdict, known.generation, &before, self.clock.now());
-        known.news(serde_json::to_value(status).ok()?, &[reservation::RESERVED])
+        known.changed_status(serde_json::to_value(status).ok()?, &[reservation::RESERVED])
     }
 
     /// Tells of pools that fill up.
-    fn tell(&mut self, catalog: &Catalog) {
+    fn warn_about_pressure(&mut self, catalog: &Catalog) {
         for ((_, name), known) in self.pools.iter() {
             let PoolState::Valid(pool) = catalog.pool(name) else {
                 continue;
             };
             let conditions = || known.conditions();
-            let told = self.fullness.look(pool, &self.index.lock(), conditions);
+            let told = self.pressure.look(pool, &self.index.lock(), conditions);
             if let Some((reason, message)) = told {
                 let about = known.pool(name);
-                self.notices
-                    .notice(about, Gravity::Warning, reason, message);
+                self.events
+                    .notice(about, EventType::Warning, reason, message);
             }
         }
-        self.fullness
+        self.pressure
             .keep(|name| catalog.pool(name).valid().is_some());
     }
 }

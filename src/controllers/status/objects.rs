@@ -16,34 +16,34 @@ use crate::{
 };
 
 /// How many objects a page of a list has.
-const PAGE: u32 = 500;
+const PAGE_SIZE: u32 = 500;
 /// How long one object's status stays at least.
-const SOONEST: Duration = Duration::from_secs(5);
+const MIN_WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long an object is left alone that refused its status.
-const REFUSED: Duration = Duration::from_secs(60);
+const REJECTED_BACKOFF: Duration = Duration::from_secs(60);
 /// Who writes, in the objects' `managedFields`.
-const MANAGER: &str = "nadmit";
+const FIELD_MANAGER: &str = "nadmit";
 
 /// Namespace and name.
-pub(super) type Key = (Box<str>, Box<str>);
+pub(super) type StatusKey = (Box<str>, Box<str>);
 
 /// The objects of one kind.
-pub(super) struct Objects {
+pub(super) struct StatusObjects {
     client: Client,
     kind: ApiResource,
-    known: BTreeMap<Key, Known>,
-    trouble: Option<Answer>,
+    known: BTreeMap<StatusKey, StatusObject>,
+    last_error: Option<Answer>,
 }
 
 /// An object as it was listed, or written since.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct StatusObject {
     pub(super) uid: Option<String>,
     pub(super) generation: Option<i64>,
     pub(super) spec: Value,
     status: Value,
     /// What was written last.
-    written: Option<WrittenStatus>,
+    written: Option<AppliedStatus>,
     /// When it may be written again.
     not_before: Option<Instant>,
 }
@@ -51,23 +51,23 @@ pub(super) struct Known {
 /// A status that was written, and what the API server made of it: a schema of an older release drops what
 /// it does not know.
 #[derive(Debug)]
-struct WrittenStatus {
+struct AppliedStatus {
     asked: Value,
     stored: Value,
 }
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum WriteOutcome {
     /// It is done, or this one object refuses it: it is tried again in a while.
-    Settled,
+    Done,
     /// It is not the object that was listed.
-    Changed,
+    Stale,
     /// Nothing can be written at this time.
-    Away,
+    Unavailable,
 }
 
-impl Known {
+impl StatusObject {
     /// Whether its last write is long enough ago.
     pub(super) fn may_be_written(&self) -> bool {
         self.not_before.is_none_or(|then| then <= Instant::now())
@@ -93,7 +93,7 @@ impl Known {
 
     /// The status, if it is not what the object has: conditions of types that are not `own` count for
     /// nothing.
-    pub(super) fn news(&self, status: Value, own: &[&str]) -> Option<Value> {
+    pub(super) fn changed_status(&self, status: Value, own: &[&str]) -> Option<Value> {
         let written = self.written.as_ref();
         if written.is_some_and(|one| one.asked == status && one.stored == self.status) {
             return None;
@@ -106,19 +106,19 @@ impl Known {
     }
 }
 
-impl Objects {
+impl StatusObjects {
     /// Those of a kind, everywhere. Asks nothing yet.
     pub(super) fn of<K: Resource<DynamicType = ()>>(client: Client) -> Self {
         Self {
             client,
             kind: ApiResource::erase::<K>(&()),
             known: BTreeMap::new(),
-            trouble: None,
+            last_error: None,
         }
     }
 
     /// Those that are known, by namespace and name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Known)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&StatusKey, &StatusObject)> {
         self.known.iter()
     }
 
@@ -135,12 +135,12 @@ impl Objects {
                         now.written = then.written;
                     }
                 }
-                self.trouble = None;
+                self.last_error = None;
                 true
             }
             Err(answer) => {
                 let plural = &self.kind.plural;
-                self.failed(format!("{plural} are not known for their status"), answer);
+                self.warn_once(format!("{plural} are not known for their status"), answer);
                 false
             }
         }
@@ -148,7 +148,7 @@ impl Objects {
 
     async fn all(&self) -> Result<Vec<DynamicObject>, Answer> {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &self.kind);
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default().limit(PAGE_SIZE);
         let mut all = Vec::new();
         loop {
             let page = match call(Patience::default(), || api.list(&params)).await {
@@ -166,9 +166,9 @@ impl Objects {
     }
 
     /// Writes a status.
-    pub(super) async fn write(&mut self, key: &Key, status: Value) -> Written {
+    pub(super) async fn write(&mut self, key: &StatusKey, status: Value) -> WriteOutcome {
         let Some(known) = self.known.get_mut(key) else {
-            return Written::Settled;
+            return WriteOutcome::Done;
         };
         let (namespace, name) = key;
         let api: Api<DynamicObject> = match &**namespace {
@@ -182,7 +182,7 @@ impl Objects {
             "metadata": {"name": name, "uid": known.uid},
             "status": status,
         });
-        let params = PatchParams::apply(MANAGER).force();
+        let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&body);
         let patched = call(Patience::default(), || {
             api.patch_status(name, &params, &patch)
@@ -190,51 +190,51 @@ impl Objects {
         match patched.await {
             Ok(object) => {
                 let (key, mut now) = self::known(object);
-                now.not_before = Some(Instant::now() + SOONEST);
-                now.written = Some(WrittenStatus {
+                now.not_before = Some(Instant::now() + MIN_WRITE_INTERVAL);
+                now.written = Some(AppliedStatus {
                     asked: body["status"].clone(),
                     stored: now.status.clone(),
                 });
                 self.known.insert(key, now);
-                self.trouble = None;
-                Written::Settled
+                self.last_error = None;
+                WriteOutcome::Done
             }
             Err(Answer::NotFound(_) | Answer::Conflict(_)) => {
-                known.not_before = Some(Instant::now() + SOONEST);
-                Written::Changed
+                known.not_before = Some(Instant::now() + MIN_WRITE_INTERVAL);
+                WriteOutcome::Stale
             }
             Err(answer) => {
                 let refused = matches!(answer, Answer::Refused { .. } | Answer::Unserved(_));
                 if refused {
-                    known.not_before = Some(Instant::now() + REFUSED);
+                    known.not_before = Some(Instant::now() + REJECTED_BACKOFF);
                 }
                 let kind = &self.kind.kind;
-                self.failed(format!("no status of {kind} {name} is written"), answer);
+                self.warn_once(format!("no status of {kind} {name} is written"), answer);
                 if refused {
-                    Written::Settled
+                    WriteOutcome::Done
                 } else {
-                    Written::Away
+                    WriteOutcome::Unavailable
                 }
             }
         }
     }
 
     /// Says once what is wrong.
-    fn failed(&mut self, what: String, answer: Answer) {
-        if self.trouble.as_ref() != Some(&answer) {
+    fn warn_once(&mut self, what: String, answer: Answer) {
+        if self.last_error.as_ref() != Some(&answer) {
             tracing::warn!("{what}: {answer}");
-            self.trouble = Some(answer);
+            self.last_error = Some(answer);
         }
     }
 }
 
-fn known(mut object: DynamicObject) -> (Key, Known) {
+fn known(mut object: DynamicObject) -> (StatusKey, StatusObject) {
     let metadata = object.metadata;
     let key = (
         metadata.namespace.unwrap_or_default().into(),
         metadata.name.unwrap_or_default().into(),
     );
-    let known = Known {
+    let known = StatusObject {
         uid: metadata.uid,
         generation: metadata.generation,
         spec: object.data["spec"].take(),

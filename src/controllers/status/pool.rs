@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::Value;
 
 use super::{
-    condition::{Verdict, some_of},
+    condition::{ConditionState, some_of},
     pressure::PRESSURE,
 };
 use crate::{
@@ -27,7 +27,7 @@ pub(super) fn status(
     name: &str,
     spec: &Value,
     (catalog, index): (&Catalog, &SharedIndex),
-    pressure: Option<Verdict>,
+    pressure: Option<ConditionState>,
     generation: Option<i64>,
     before: &[Condition],
     now: Timestamp,
@@ -36,7 +36,7 @@ pub(super) fn status(
         PoolState::Unknown => return None,
         PoolState::Faulty(faults) => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            let verdict = Verdict::fails("Invalid", some_of(&faults));
+            let verdict = ConditionState::fails("Invalid", some_of(&faults));
             (verdict, not_counted(spec))
         }
         PoolState::Valid(pool) => {
@@ -56,7 +56,7 @@ pub(super) fn status(
 }
 
 /// Whether Whereabouts is in its way.
-fn overlapped(pool: &Pool, catalog: &Catalog) -> Option<Verdict> {
+fn overlapped(pool: &Pool, catalog: &Catalog) -> Option<ConditionState> {
     let overlaps = whereabouts_overlaps(catalog, pool);
     let overlaps: Vec<String> = overlaps.iter().map(ToString::to_string).collect();
     let message = format!(
@@ -64,20 +64,20 @@ fn overlapped(pool: &Pool, catalog: &Catalog) -> Option<Verdict> {
          addresses",
         some_of(&overlaps)
     );
-    (!overlaps.is_empty()).then(|| Verdict::fails("OverlapsWhereabouts", message))
+    (!overlaps.is_empty()).then(|| ConditionState::fails("OverlapsWhereabouts", message))
 }
 
 /// Whether it gives addresses.
-fn ready(pool: &Pool, index: &Index) -> Verdict {
+fn ready(pool: &Pool, index: &Index) -> ConditionState {
     if pool.slicing.is_some() && !index.supports_slices() {
         let message = "it is cut into slices of nodes, and nobody records slices";
-        return Verdict::fails("NoSlices", message);
+        return ConditionState::fails("NoSlices", message);
     }
     if !index.is_ready(&pool.name) {
         let message = "what pods and networks use in its ranges is being recorded";
-        return Verdict::fails("WaitingForAdoption", message);
+        return ConditionState::fails("WaitingForAdoption", message);
     }
-    Verdict::holds("Adopted", "it gives addresses")
+    ConditionState::holds("Adopted", "it gives addresses")
 }
 
 /// Returns how full each range is; nothing where the index does not know the pool yet.

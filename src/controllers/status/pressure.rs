@@ -7,52 +7,52 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::condition::Verdict;
+use super::condition::ConditionState;
 use crate::allocation::{Index, Pool, index::Usage};
 
 /// The condition: true while it holds, and else not there.
 pub(super) const PRESSURE: &str = "AddressPressure";
 
 /// From how many percent on a pool is nearly full.
-const NEARLY: u128 = 90;
+const NEARLY_FULL_PERCENT: u128 = 90;
 /// Under how many percent it is as if it had never been.
-const CALM: u128 = 80;
+const RECOVERED_PERCENT: u128 = 80;
 
 /// How full each pool was found.
 #[derive(Debug, Default)]
-pub(super) struct Fullness(BTreeMap<String, State>);
+pub(super) struct PressureTracker(BTreeMap<String, PoolPressure>);
 
 /// What was told of a pool, and of which range.
 #[derive(Debug, Default)]
-struct State {
-    told: Told,
+struct PoolPressure {
+    told: PressureLevel,
     /// The range that is or was the fullest; empty until it was looked at.
     range: String,
 }
 
 /// What was told of a pool last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Told {
+enum PressureLevel {
     #[default]
-    Nothing,
-    Nearly,
+    Normal,
+    NearlyFull,
     Exhausted,
 }
 
-impl Told {
+impl PressureLevel {
     /// What was told of a pool by whoever led before.
     fn before(conditions: &[Condition]) -> Self {
         let mut conditions = conditions.iter();
         let found = conditions.find(|one| one.type_ == PRESSURE && one.status == "True");
         match found.map(|one| &*one.reason) {
             Some("Exhausted") => Self::Exhausted,
-            Some(_) => Self::Nearly,
-            None => Self::Nothing,
+            Some(_) => Self::NearlyFull,
+            None => Self::Normal,
         }
     }
 }
 
-impl Fullness {
+impl PressureTracker {
     /// What is to be told of a pool now: a reason, and a sentence. `conditions` are those that it has.
     pub(super) fn look(
         &mut self,
@@ -68,20 +68,20 @@ impl Fullness {
             .zip(usages)
             .max_by_key(|(_, usage)| (usage.free == 0, percent(usage)))?;
         let before = self.0.entry(pool.name.to_string());
-        let state = before.or_insert_with(|| State {
-            told: Told::before(&conditions()),
+        let state = before.or_insert_with(|| PoolPressure {
+            told: PressureLevel::before(&conditions()),
             range: range.clone(),
         });
         let before = &mut state.told;
         let now = match percent(&usage) {
-            _ if usage.free == 0 => Told::Exhausted,
-            NEARLY.. => Told::Nearly,
-            CALM.. => *before,
-            _ => Told::Nothing,
+            _ if usage.free == 0 => PressureLevel::Exhausted,
+            NEARLY_FULL_PERCENT.. => PressureLevel::NearlyFull,
+            RECOVERED_PERCENT.. => *before,
+            _ => PressureLevel::Normal,
         };
         let risen = now > *before;
         // What was exhausted has to become calm before it is told again.
-        *before = if now == Told::Nothing {
+        *before = if now == PressureLevel::Normal {
             now
         } else {
             now.max(*before)
@@ -93,19 +93,19 @@ impl Fullness {
     }
 
     /// What was told of a pool, for its status; nothing if that is nothing.
-    pub(super) fn pressure(&self, pool: &str) -> Option<Verdict> {
-        let State { told, range } = self.0.get(pool)?;
+    pub(super) fn pressure(&self, pool: &str) -> Option<ConditionState> {
+        let PoolPressure { told, range } = self.0.get(pool)?;
         match told {
-            Told::Nothing => None,
-            Told::Nearly => Some(Verdict::holds(
+            PressureLevel::Normal => None,
+            PressureLevel::NearlyFull => Some(ConditionState::holds(
                 "NearlyFull",
                 format!(
-                    "more than {NEARLY} % of {range} were taken, and it was not under {CALM} % since"
+                    "more than {NEARLY_FULL_PERCENT} % of {range} were taken, and it was not under {RECOVERED_PERCENT} % since"
                 ),
             )),
-            Told::Exhausted => Some(Verdict::holds(
+            PressureLevel::Exhausted => Some(ConditionState::holds(
                 "Exhausted",
-                format!("{range} had nothing left to give, and was not under {CALM} % since"),
+                format!("{range} had nothing left to give, and was not under {RECOVERED_PERCENT} % since"),
             )),
         }
     }
@@ -124,15 +124,15 @@ fn percent(usage: &Usage) -> u128 {
     }
 }
 
-fn notice(told: Told, range: &str) -> (&'static str, String) {
+fn notice(told: PressureLevel, range: &str) -> (&'static str, String) {
     match told {
-        Told::Exhausted => (
+        PressureLevel::Exhausted => (
             "PoolExhausted",
             format!("{range} has no address left to give"),
         ),
-        Told::Nearly | Told::Nothing => (
+        PressureLevel::NearlyFull | PressureLevel::Normal => (
             "PoolNearlyFull",
-            format!("more than {NEARLY} % of {range} are taken"),
+            format!("more than {NEARLY_FULL_PERCENT} % of {range} are taken"),
         ),
     }
 }
@@ -154,7 +154,7 @@ mod tests {
         let layout = Arc::new(Layout::new([Arc::clone(&pool)], [], |_| None));
         let mut index = Index::default();
         index.sync(&layout);
-        let mut fullness = Fullness::default();
+        let mut pressure = PressureTracker::default();
         let mut told = Vec::new();
         for (version, count) in (1..).zip(counts) {
             let record = |last: u8| -> Allocation {
@@ -170,7 +170,7 @@ mod tests {
                 version: Version(version),
             });
             index.replace(all.collect(), Version(version));
-            let notice = fullness.look(&pool, &index, Vec::new);
+            let notice = pressure.look(&pool, &index, Vec::new);
             told.push(notice.map_or("", |(reason, _)| reason));
         }
         told

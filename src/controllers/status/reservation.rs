@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::condition::{Verdict, some_of};
+use super::condition::{ConditionState, some_of};
 use crate::{
     allocation::{
         Address, Allocation, Holder, Index, NetworkRef, Pool, PoolFault, Reservation, Space,
@@ -16,7 +16,7 @@ pub(super) const RESERVED: &str = "Reserved";
 
 /// The status that a verdict makes.
 pub(super) fn status(
-    verdict: Verdict,
+    verdict: ConditionState,
     generation: Option<i64>,
     before: &[Condition],
     now: Timestamp,
@@ -27,13 +27,13 @@ pub(super) fn status(
 }
 
 /// Of one that makes no sense.
-pub(super) fn faulty(faults: &[PoolFault]) -> Verdict {
+pub(super) fn faulty(faults: &[PoolFault]) -> ConditionState {
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    Verdict::fails("Invalid", some_of(&faults))
+    ConditionState::fails("Invalid", some_of(&faults))
 }
 
 /// Judges a reservation that sets nothing aside, though the pool of this name may serve its network.
-pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&str>) -> Verdict {
+pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&str>) -> ConditionState {
     let NetworkRef { namespace, name } = &reservation.network;
     let message = match serves_network {
         None => format!("no pool serves the network {namespace}/{name}"),
@@ -42,11 +42,11 @@ pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&st
             reservation.namespace
         ),
     };
-    Verdict::fails("NoPool", message)
+    ConditionState::fails("NoPool", message)
 }
 
 /// Judges whether everything that a reservation sets aside is held by it, or was taken from it.
-pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) -> Verdict {
+pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) -> ConditionState {
     let set_aside = reservation.sets_aside(pool);
     let outside = reservation.ips.iter().map(|ip| Address::Ip(*ip));
     let outside: Vec<String> = outside
@@ -55,7 +55,7 @@ pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) ->
         .collect();
     if !outside.is_empty() {
         let message = format!("pool {:?} never gives {}", pool.name, some_of(&outside));
-        return Verdict::fails("OutsidePool", message);
+        return ConditionState::fails("OutsidePool", message);
     }
     let (mut conflicts, mut waiting, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     for address in set_aside {
@@ -73,16 +73,16 @@ pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) ->
         }
     }
     if !conflicts.is_empty() {
-        return Verdict::fails("Conflict", some_of(&conflicts));
+        return ConditionState::fails("Conflict", some_of(&conflicts));
     }
     if !waiting.is_empty() {
         let message = format!("{} will be recorded", some_of(&waiting));
-        return Verdict::fails("Waiting", message);
+        return ConditionState::fails("Waiting", message);
     }
     if taken.is_empty() {
-        return Verdict::holds("Kept", "it is kept until its holder comes");
+        return ConditionState::holds("Kept", "it is kept until its holder comes");
     }
-    Verdict::holds("Taken", some_of(&taken))
+    ConditionState::holds("Taken", some_of(&taken))
 }
 
 fn holder<'i>(index: &'i Index, space: &Space, address: Address) -> Option<&'i Allocation> {

@@ -32,7 +32,7 @@ enum Program {
 
 /// What a DaemonSet's Multus goes by.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Setting {
+pub(super) struct MultusSetting {
     pub(super) isolates: bool,
     pub(super) global: Vec<String>,
     /// The object that says so.
@@ -64,7 +64,7 @@ impl<'a> Daemon<'a> {
                 .into_iter()
                 .flat_map(|key| container[key].as_array().into_iter().flatten())
                 .filter_map(Value::as_str)
-                .flat_map(words_of)
+                .flat_map(split_args)
                 .map(|word| word.trim_matches(['"', '\'', ';']))
                 .collect();
             let program = program(container, &words)?;
@@ -107,7 +107,7 @@ impl<'a> Daemon<'a> {
     pub(super) fn setting(
         &self,
         file: impl Fn(&str) -> Result<(String, String), IsolationUnknown>,
-    ) -> Result<Setting, IsolationUnknown> {
+    ) -> Result<MultusSetting, IsolationUnknown> {
         if self.program == Program::Daemon && self.flag("namespace-isolation").is_none() {
             let path = self.text_flag("config").unwrap_or(DAEMON_CONFIG);
             let (text, source) = file(path)?;
@@ -118,7 +118,7 @@ impl<'a> Daemon<'a> {
                 (Some(path), None) => FileSetting::parse(&file(path)?.0).unwrap_or_default(),
                 _ => FileSetting::default(),
             };
-            return Ok(Setting {
+            return Ok(MultusSetting {
                 isolates: own.isolates.or(copied.isolates).unwrap_or_default(),
                 global: split(&own.global.or(copied.global).unwrap_or_default()),
                 source,
@@ -128,13 +128,13 @@ impl<'a> Daemon<'a> {
         if path != AUTO && self.program != Program::Daemon {
             let (text, source) = file(path)?;
             let written = FileSetting::parse(&text).unwrap_or_default();
-            return Ok(Setting {
+            return Ok(MultusSetting {
                 isolates: written.isolates.unwrap_or_default(),
                 global: split(&written.global.unwrap_or_default()),
                 source,
             });
         }
-        Ok(Setting {
+        Ok(MultusSetting {
             isolates: self.is_set("namespace-isolation"),
             global: split(self.text_flag("global-namespaces").unwrap_or_default()),
             source: self.called(),
@@ -261,7 +261,7 @@ fn program(container: &Value, words: &[&str]) -> Option<Program> {
 }
 
 /// The words of an argument: a script of a shell has several.
-fn words_of(argument: &str) -> Vec<&str> {
+fn split_args(argument: &str) -> Vec<&str> {
     match argument.starts_with('-') {
         true => vec![argument],
         false => argument.split_whitespace().collect(),

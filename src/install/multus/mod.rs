@@ -14,7 +14,7 @@ use kube::{
 use serde_json::Value;
 use thiserror::Error;
 
-use self::daemon::{Daemon, Setting};
+use self::daemon::{Daemon, MultusSetting};
 use super::{InstallError, object::api_of};
 use crate::rules::{NamespaceIsolation, Policy};
 
@@ -171,7 +171,7 @@ impl MultusObjects {
     }
 
     fn of(&self, daemon: &Daemon) -> Result<Isolation, IsolationUnknown> {
-        let Setting {
+        let MultusSetting {
             isolates,
             global,
             source,

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{
     Inner,
-    write::{Created, Done, Left},
+    write::{CreatedObject, WrittenRecord, Undeleted},
 };
 use crate::{
     allocation::{Version, Write},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many records of a batch are written side by side.
-const AT_ONCE: usize = 32;
+const CONCURRENCY: usize = 32;
 
 /// Writes a batch: creates side by side, then what changes records that are there.
 ///
@@ -23,13 +23,13 @@ const AT_ONCE: usize = 32;
 ///   begin after every create has succeeded, and concern records whose holders the caller speaks for.
 /// - What is uncertain takes nothing back: the batch is to be repeated, and finds its own records.
 pub(super) async fn run(inner: Arc<Inner>, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
-    once_each(&batch)?;
+    check_unique(&batch)?;
     let marked = inner.marks.begin(&inner.options.writer, &batch);
-    let outcome = marked_with(&marked.mark, &inner, batch).await;
+    let outcome = write_records(&marked.mark, &inner, batch).await;
     inner.marks.end(marked, outcome)
 }
 
-async fn marked_with(
+async fn write_records(
     mark: &str,
     inner: &Inner,
     batch: Vec<Write>,
@@ -39,9 +39,9 @@ async fn marked_with(
     let creates = |(_, write): &(usize, Write)| matches!(write, Write::Create(_));
     let (first, then): (Vec<_>, Vec<_>) = batch.into_iter().enumerate().partition(creates);
     for part in [first, then] {
-        let outcomes: Vec<(usize, Result<Done, WriteError>)> = stream::iter(part)
+        let outcomes: Vec<(usize, Result<WrittenRecord, WriteError>)> = stream::iter(part)
             .map(|(at, write)| async move { (at, inner.one(&write, mark).await) })
-            .buffered(AT_ONCE)
+            .buffered(CONCURRENCY)
             .collect()
             .await;
         let mut errors = Vec::new();
@@ -62,7 +62,7 @@ async fn marked_with(
 }
 
 /// A batch's records are written side by side, so each name may be there once.
-fn once_each(batch: &[Write]) -> Result<(), WriteError> {
+fn check_unique(batch: &[Write]) -> Result<(), WriteError> {
     let mut names = HashSet::new();
     for write in batch {
         let name = write.allocation().record_name();
@@ -88,16 +88,16 @@ fn gravest(errors: Vec<WriteError>) -> Option<WriteError> {
 }
 
 /// Takes back what was created, and says what became of the batch.
-async fn undo(inner: &Inner, created: Vec<Created>, error: WriteError) -> WriteError {
+async fn undo(inner: &Inner, created: Vec<CreatedObject>, error: WriteError) -> WriteError {
     if matches!(error, WriteError::Uncertain { .. }) {
         return error;
     }
-    let taken_back = stream::iter(created).map(|created| inner.take_back(created));
-    let outcomes = taken_back.buffered(AT_ONCE).collect::<Vec<_>>().await;
-    let left: Vec<Left> = outcomes.into_iter().filter_map(Result::err).collect();
-    let (stays, unknown): (Vec<_>, Vec<_>) = left.into_iter().partition(|left| left.for_good);
+    let taken_back = stream::iter(created).map(|created| inner.delete_created(created));
+    let outcomes = taken_back.buffered(CONCURRENCY).collect::<Vec<_>>().await;
+    let left: Vec<Undeleted> = outcomes.into_iter().filter_map(Result::err).collect();
+    let (stays, unknown): (Vec<_>, Vec<_>) = left.into_iter().partition(|left| left.is_permanent);
     // Repeating the batch would not delete them either.
-    for Left { reason, .. } in stays {
+    for Undeleted { reason, .. } in stays {
         tracing::error!("{reason}; it is left to the next full comparison");
     }
     let reasons: Vec<String> = unknown.into_iter().map(|left| left.reason).collect();

@@ -39,10 +39,10 @@ pub struct Requests {
 
 /// What a ledger has counted; a clone counts on.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counted(Arc<Counts>);
+pub(super) struct RequestCounters(Arc<CounterCells>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct CounterCells {
     verbs: [AtomicU64; 6],
     conflicts: AtomicU64,
     retries: AtomicU64,
@@ -51,7 +51,7 @@ struct Counts {
 
 /// What is asked, in RBAC's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum RequestVerb {
     Create,
     Update,
     Delete,
@@ -60,7 +60,7 @@ pub(super) enum Verb {
     Watch,
 }
 
-impl Verb {
+impl RequestVerb {
     const ALL: [Self; 6] = [
         Self::Create,
         Self::Update,
@@ -82,17 +82,17 @@ impl Verb {
     }
 }
 
-impl Counted {
+impl RequestCounters {
     /// A request is made.
-    pub(super) fn asked(&self, verb: Verb) {
+    pub(super) fn asked(&self, verb: RequestVerb) {
         let [create, update, delete, get, list, watch] = &self.0.verbs;
         let counter = match verb {
-            Verb::Create => create,
-            Verb::Update => update,
-            Verb::Delete => delete,
-            Verb::Get => get,
-            Verb::List => list,
-            Verb::Watch => watch,
+            RequestVerb::Create => create,
+            RequestVerb::Update => update,
+            RequestVerb::Delete => delete,
+            RequestVerb::Get => get,
+            RequestVerb::List => list,
+            RequestVerb::Watch => watch,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -126,7 +126,7 @@ impl Counted {
     }
 }
 
-impl Collector for Counted {
+impl Collector for RequestCounters {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let mut metric = encoder.encode_descriptor(
             "ledger_requests",
@@ -134,7 +134,7 @@ impl Collector for Counted {
             None,
             ConstCounter::new(0u64).metric_type(),
         )?;
-        for (verb, counter) in Verb::ALL.into_iter().zip(&self.0.verbs) {
+        for (verb, counter) in RequestVerb::ALL.into_iter().zip(&self.0.verbs) {
             let labels = [("verb", verb.name())];
             let count = ConstCounter::new(counter.load(Ordering::Relaxed));
             count.encode(metric.encode_family(&labels)?)?;

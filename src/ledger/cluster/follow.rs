@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Inner,
-    counted::Verb,
-    object::{Found, version},
+    counted::RequestVerb,
+    object::{StoredObject, version},
 };
 use crate::{
     api::call::Answer,
@@ -24,14 +24,14 @@ use crate::{
 };
 
 /// How much longer than it may last a watch is listened to, before its connection counts as dead.
-const GRACE: Duration = Duration::from_secs(10);
+const WATCH_GRACE: Duration = Duration::from_secs(10);
 /// A watch that ends sooner, and told nothing, is none that served.
-const SERVED: Duration = Duration::from_secs(5);
+const MIN_WATCH_DURATION: Duration = Duration::from_secs(5);
 
 type Watch = BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>;
 
 /// One who follows.
-struct Follower {
+struct RecordFollower {
     inner: Arc<Inner>,
     /// The last version that was seen.
     at: u64,
@@ -45,19 +45,19 @@ struct Follower {
 }
 
 /// What a message of a watch says.
-enum Message {
+enum WatchMessage {
     Event(Box<Event>),
     /// Nothing for those who follow.
-    Nothing,
+    Ignored,
     /// The history is lost, or an object has become unreadable: list anew.
     Behind,
     /// The watch is over.
-    Broken(Answer),
+    Failed(Answer),
 }
 
 /// The events behind `from`.
 pub(super) fn follow(inner: Arc<Inner>, from: Cursor) -> Events {
-    let follower = Follower {
+    let follower = RecordFollower {
         inner,
         at: from.version().0,
         watch: None,
@@ -72,7 +72,7 @@ pub(super) fn follow(inner: Arc<Inner>, from: Cursor) -> Events {
     }))
 }
 
-impl Follower {
+impl RecordFollower {
     async fn next(&mut self) -> Option<Result<Event, FollowError>> {
         if self.ended {
             return None;
@@ -81,35 +81,35 @@ impl Follower {
             let message = match &mut self.watch {
                 None => self.open().await,
                 Some(watch) => {
-                    let longest = self.inner.options.watch + GRACE;
+                    let longest = self.inner.options.watch + WATCH_GRACE;
                     match timeout(longest, watch.next()).await {
                         Ok(Some(Ok(event))) => self.read(event),
-                        Ok(Some(Err(error))) => Message::Broken(Answer::of(&error)),
+                        Ok(Some(Err(error))) => WatchMessage::Failed(Answer::of(&error)),
                         // It ended as it should, or its connection is dead.
                         Ok(None) | Err(_) => self.close(),
                     }
                 }
             };
             match message {
-                Message::Event(event) => return Some(Ok(*event)),
-                Message::Nothing => {}
-                Message::Behind => {
+                WatchMessage::Event(event) => return Some(Ok(*event)),
+                WatchMessage::Ignored => {}
+                WatchMessage::Behind => {
                     self.ended = true;
                     return Some(Err(FollowError::Behind));
                 }
-                Message::Broken(answer) => self.broken(&answer),
+                WatchMessage::Failed(answer) => self.broken(&answer),
             }
         }
     }
 
     /// Opens a watch behind the last version that was seen.
-    async fn open(&mut self) -> Message {
+    async fn open(&mut self) -> WatchMessage {
         if let Some(pause) = self.pause {
             sleep(pause).await;
         }
         let seconds = self.inner.options.watch.as_secs().try_into();
         let params = WatchParams::default().timeout(seconds.unwrap_or(u32::MAX));
-        self.inner.counted.asked(Verb::Watch);
+        self.inner.counted.asked(RequestVerb::Watch);
         let at = self.at.to_string();
         let asked = self.inner.api.watch(&params, &at);
         let longest = self.inner.options.patience.attempt;
@@ -118,32 +118,32 @@ impl Follower {
                 self.watch = Some(watch.boxed());
                 self.opened = Instant::now();
                 self.heard = false;
-                Message::Nothing
+                WatchMessage::Ignored
             }
             Ok(Err(error)) => match Answer::of(&error) {
                 // Without the kind there are no records: whoever lists is told.
-                Answer::Expired(_) | Answer::Unserved(_) => Message::Behind,
-                answer => Message::Broken(answer),
+                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Behind,
+                answer => WatchMessage::Failed(answer),
             },
-            Err(_) => Message::Broken(Answer::too_late(longest)),
+            Err(_) => WatchMessage::Failed(Answer::too_late(longest)),
         }
     }
 
     /// The watch has ended.
-    fn close(&mut self) -> Message {
+    fn close(&mut self) -> WatchMessage {
         self.watch = None;
-        if self.heard || self.opened.elapsed() >= SERVED {
+        if self.heard || self.opened.elapsed() >= MIN_WATCH_DURATION {
             self.pause = None;
         } else {
             self.pause = Some(self.longer(Duration::ZERO));
         }
-        Message::Nothing
+        WatchMessage::Ignored
     }
 
     /// The watch broke, or could not be opened.
     fn broken(&mut self, answer: &Answer) {
         if self.pause.is_none() {
-            let advice = self.inner.advice(Verb::Watch, answer);
+            let advice = self.inner.advice(RequestVerb::Watch, answer);
             tracing::warn!("allocations are not followed for a while: {advice}");
         }
         self.watch = None;
@@ -156,7 +156,7 @@ impl Follower {
         next.min(self.inner.options.longest_pause).max(least)
     }
 
-    fn read(&mut self, event: WatchEvent<DynamicObject>) -> Message {
+    fn read(&mut self, event: WatchEvent<DynamicObject>) -> WatchMessage {
         match event {
             WatchEvent::Added(object) => self.put(object, true),
             WatchEvent::Modified(object) => self.put(object, false),
@@ -165,18 +165,18 @@ impl Follower {
                 if let Ok(version) = version(&bookmark.metadata.resource_version) {
                     self.reach(version.0);
                 }
-                Message::Nothing
+                WatchMessage::Ignored
             }
             WatchEvent::Error(status) => match Answer::of_status(&status) {
-                Answer::Expired(_) | Answer::Unserved(_) => Message::Behind,
-                answer => Message::Broken(answer),
+                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Behind,
+                answer => WatchMessage::Failed(answer),
             },
         }
     }
 
-    fn put(&mut self, object: DynamicObject, new: bool) -> Message {
-        let Ok(found) = Found::of(object) else {
-            return Message::Behind;
+    fn put(&mut self, object: DynamicObject, new: bool) -> WatchMessage {
+        let Ok(found) = StoredObject::of(object) else {
+            return WatchMessage::Behind;
         };
         match found.stored() {
             Ok(stored) => self.tell(Event::Put(stored)),
@@ -185,17 +185,17 @@ impl Follower {
                 self.reach(found.version.0);
                 // What it was before, nobody can tell any more but a list.
                 if new {
-                    Message::Nothing
+                    WatchMessage::Ignored
                 } else {
-                    Message::Behind
+                    WatchMessage::Behind
                 }
             }
         }
     }
 
-    fn gone(&mut self, object: DynamicObject) -> Message {
-        match Found::of(object) {
-            Ok(Found {
+    fn gone(&mut self, object: DynamicObject) -> WatchMessage {
+        match StoredObject::of(object) {
+            Ok(StoredObject {
                 content: Ok(allocation),
                 version,
                 ..
@@ -203,16 +203,16 @@ impl Follower {
                 allocation,
                 version,
             }),
-            _ => Message::Behind,
+            _ => WatchMessage::Behind,
         }
     }
 
     /// Tells an event, unless it was told.
-    fn tell(&mut self, event: Event) -> Message {
+    fn tell(&mut self, event: Event) -> WatchMessage {
         if self.reach(event.version().0) {
-            Message::Event(Box::new(event))
+            WatchMessage::Event(Box::new(event))
         } else {
-            Message::Nothing
+            WatchMessage::Ignored
         }
     }
 

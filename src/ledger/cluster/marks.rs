@@ -16,11 +16,11 @@ use crate::{
 
 /// How many batches without a known end are remembered. What is forgotten is found by its content,
 /// and is the reconciler's if it comes to nothing.
-const REMEMBERED: usize = 4_096;
+const MAX_UNRESOLVED: usize = 4_096;
 
 /// Gives marks, each once; but a batch whose end is not known gets its own again when it is repeated.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub(super) struct BatchIds {
     given: AtomicU64,
     /// The marks of batches whose end is not known, by their content.
     unsettled: Mutex<HashMap<u64, String>>,
@@ -28,16 +28,16 @@ pub(super) struct Marks {
 
 /// A batch under its mark.
 #[derive(Debug)]
-pub(super) struct Marked {
+pub(super) struct BatchId {
     pub(super) mark: String,
     content: u64,
     /// Whether it was begun before, and its end is not known.
     repeated: bool,
 }
 
-impl Marks {
+impl BatchIds {
     /// The mark of a batch that is begun, or repeated.
-    pub(super) fn begin(&self, writer: &str, batch: &[Write]) -> Marked {
+    pub(super) fn begin(&self, writer: &str, batch: &[Write]) -> BatchId {
         let mut hasher = DefaultHasher::new();
         format!("{batch:?}").hash(&mut hasher);
         let content = hasher.finish();
@@ -47,7 +47,7 @@ impl Marks {
             let number = self.given.fetch_add(1, Ordering::Relaxed);
             format!("{writer}/{number}")
         });
-        Marked {
+        BatchId {
             mark,
             content,
             repeated,
@@ -61,7 +61,7 @@ impl Marks {
     /// [`WriteError`], as it ended.
     pub(super) fn end(
         &self,
-        marked: Marked,
+        marked: BatchId,
         outcome: Result<Vec<Version>, WriteError>,
     ) -> Result<Vec<Version>, WriteError> {
         let reason = match outcome {
@@ -70,7 +70,7 @@ impl Marks {
             known => return known,
         };
         let mut unsettled = self.lock();
-        if unsettled.len() >= REMEMBERED {
+        if unsettled.len() >= MAX_UNRESOLVED {
             unsettled.clear();
         }
         unsettled.insert(marked.content, marked.mark);

@@ -48,8 +48,8 @@ use prometheus_client::collector::Collector;
 
 pub use self::{counted::Requests, object::WRITER};
 use self::{
-    counted::{Counted, Verb},
-    marks::Marks,
+    counted::{RequestCounters, RequestVerb},
+    marks::BatchIds,
 };
 use super::{Caller, Cursor, Events, ReadError, Store, WriteError};
 use crate::{
@@ -63,7 +63,7 @@ use crate::{
 /// Who writes, in the objects' `managedFields`.
 const MANAGER: &str = "nadmit";
 /// How many names of unreadable objects are remembered, so that each is reported once.
-const NOTICED: usize = 1_024;
+const MAX_REPORTED: usize = 1_024;
 
 /// How a [`ClusterLedger`] behaves.
 #[derive(Debug, Clone)]
@@ -102,14 +102,14 @@ impl ClusterOptions {
 ///
 /// It needs get, list, watch, create, update and delete on `addressallocations.nadmit.io`.
 #[derive(Debug, Clone)]
-pub struct ClusterLedger(Arc<Inner>);
+pub struct ClusterLedger(Arc<ClusterLedgerInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct ClusterLedgerInner {
     api: Api<DynamicObject>,
     options: ClusterOptions,
-    counted: Counted,
-    marks: Marks,
+    counted: RequestCounters,
+    marks: BatchIds,
     /// The unreadable objects that were reported.
     noticed: Mutex<HashSet<String>>,
 }
@@ -121,11 +121,11 @@ impl ClusterLedger {
     /// [`crate::api::call::client`] does.
     pub fn new(client: Client, options: ClusterOptions) -> Self {
         let kind = ApiResource::erase::<AddressAllocation>(&());
-        Self(Arc::new(Inner {
+        Self(Arc::new(ClusterLedgerInner {
             api: Api::all_with(client, &kind),
             options,
-            counted: Counted::default(),
-            marks: Marks::default(),
+            counted: RequestCounters::default(),
+            marks: BatchIds::default(),
             noticed: Mutex::default(),
         }))
     }
@@ -182,13 +182,13 @@ impl Store for ClusterLedger {
     }
 }
 
-impl Inner {
+impl ClusterLedgerInner {
     fn begin(&self) -> Call {
         Call::begin(self.options.patience)
     }
 
     /// An answer, and what to do about it.
-    fn advice(&self, verb: Verb, answer: &Answer) -> String {
+    fn advice(&self, verb: RequestVerb, answer: &Answer) -> String {
         let caller = self.options.caller;
         caller.advice(verb.name(), "addressallocations", answer)
     }
@@ -209,7 +209,7 @@ impl Inner {
     fn notice(&self, name: &str, reason: &str) {
         self.counted.unreadable();
         let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
-        if noticed.len() >= NOTICED {
+        if noticed.len() >= MAX_REPORTED {
             noticed.clear();
         }
         if noticed.insert(name.to_owned()) {

@@ -39,7 +39,7 @@ pub(super) fn object(
 
 /// An object as the API server has it.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct StoredObject {
     pub(super) name: String,
     pub(super) version: Version,
     pub(super) uid: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct Found {
     pub(super) content: Result<Allocation, String>,
 }
 
-impl Found {
+impl StoredObject {
     /// Reads an object.
     ///
     /// # Errors
@@ -88,14 +88,14 @@ impl Found {
     }
 
     /// Whether it is of the same address of the same space: names might collide.
-    pub(super) fn is_about(&self, other: &Allocation) -> bool {
+    pub(super) fn has_same_key(&self, other: &Allocation) -> bool {
         let same =
             |found: &Allocation| (&found.space, found.address) == (&other.space, other.address);
         self.content.as_ref().is_ok_and(same)
     }
 
     /// Whether this batch wrote it last.
-    pub(super) fn is_by(&self, mark: &str) -> bool {
+    pub(super) fn is_written_by(&self, mark: &str) -> bool {
         self.mark.as_deref() == Some(mark)
     }
 

@@ -5,8 +5,8 @@ use kube::api::ListParams;
 
 use super::{
     Inner,
-    counted::Verb,
-    object::{Found, version},
+    counted::RequestVerb,
+    object::{StoredObject, version},
     words,
 };
 use crate::{
@@ -19,32 +19,32 @@ use crate::{
 };
 
 /// How often a list begins anew when its place was lost, before that is an error.
-const BEGINNINGS: usize = 4;
+const MAX_LIST_ATTEMPTS: usize = 4;
 /// How many objects are looked at side by side.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 
 /// The pages of a list.
-enum Pages {
-    Whole(Vec<Stored>, Version),
+enum ListOutcome {
+    Complete(Vec<Stored>, Version),
     /// The API server keeps no history that far back.
-    Lost(String),
+    Expired(String),
 }
 
 impl Inner {
     /// The object of a name, within the patience of `call`.
-    pub(super) async fn look(&self, call: &mut Call, name: &str) -> Result<Option<Found>, Answer> {
+    pub(super) async fn look(&self, call: &mut Call, name: &str) -> Result<Option<StoredObject>, Answer> {
         let asked = call.look(|| {
-            self.counted.asked(Verb::Get);
+            self.counted.asked(RequestVerb::Get);
             self.api.get(name)
         });
         match asked.await {
-            Ok(object) => Found::of(object).map(Some).map_err(unreadable),
+            Ok(object) => StoredObject::of(object).map(Some).map_err(unreadable),
             Err(Answer::NotFound(_)) => Ok(None),
             Err(answer) => Err(answer),
         }
     }
 
-    fn unavailable(&self, verb: Verb, answer: &Answer) -> ReadError {
+    fn unavailable(&self, verb: RequestVerb, answer: &Answer) -> ReadError {
         ReadError::Unavailable {
             reason: self.advice(verb, answer),
         }
@@ -54,7 +54,7 @@ impl Inner {
         let mut call = self.begin();
         let found = self.look(&mut call, name).await;
         self.ended(&call);
-        let Some(found) = found.map_err(|answer| self.unavailable(Verb::Get, &answer))? else {
+        let Some(found) = found.map_err(|answer| self.unavailable(RequestVerb::Get, &answer))? else {
             return Ok(None);
         };
         match found.stored() {
@@ -72,7 +72,7 @@ impl Inner {
         names: &[String],
     ) -> Result<Vec<Option<Stored>>, ReadError> {
         let looks = stream::iter(names).map(|name| self.get(name));
-        looks.buffered(AT_ONCE).try_collect().await
+        looks.buffered(CONCURRENCY).try_collect().await
     }
 
     pub(super) async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
@@ -90,18 +90,18 @@ impl Inner {
     /// All records that a selector lets through, as of one moment.
     async fn select(&self, selector: Option<String>) -> Result<(Vec<Stored>, Version), ReadError> {
         let mut lost = String::new();
-        for _ in 0..BEGINNINGS {
+        for _ in 0..MAX_LIST_ATTEMPTS {
             let pages = self.pages(selector.as_deref()).await;
-            match pages.map_err(|answer| self.unavailable(Verb::List, &answer))? {
-                Pages::Whole(records, version) => return Ok((records, version)),
-                Pages::Lost(reason) => lost = reason,
+            match pages.map_err(|answer| self.unavailable(RequestVerb::List, &answer))? {
+                ListOutcome::Complete(records, version) => return Ok((records, version)),
+                ListOutcome::Expired(reason) => lost = reason,
             }
         }
-        let reason = format!("a list was cut off {BEGINNINGS} times: {lost}; try again");
+        let reason = format!("a list was cut off {MAX_LIST_ATTEMPTS} times: {lost}; try again");
         Err(ReadError::Unavailable { reason })
     }
 
-    async fn pages(&self, selector: Option<&str>) -> Result<Pages, Answer> {
+    async fn pages(&self, selector: Option<&str>) -> Result<ListOutcome, Answer> {
         let mut params = ListParams::default().limit(self.options.page);
         params.label_selector = selector.map(str::to_owned);
         let mut named: Vec<(String, Stored)> = Vec::new();
@@ -109,17 +109,17 @@ impl Inner {
             // Each page has a patience of its own: there may be many.
             let mut call = self.begin();
             let asked = call.look(|| {
-                self.counted.asked(Verb::List);
+                self.counted.asked(RequestVerb::List);
                 self.api.list(&params)
             });
             let asked = asked.await;
             self.ended(&call);
             let page = match asked {
-                Err(Answer::Expired(reason)) => return Ok(Pages::Lost(reason)),
+                Err(Answer::Expired(reason)) => return Ok(ListOutcome::Expired(reason)),
                 asked => asked?,
             };
             for object in page.items {
-                let found = Found::of(object).map_err(unreadable)?;
+                let found = StoredObject::of(object).map_err(unreadable)?;
                 match found.stored() {
                     Ok(stored) => named.push((found.name, stored)),
                     Err(reason) => self.notice(&found.name, reason),
@@ -131,7 +131,7 @@ impl Inner {
                 let at = version(&at).map_err(unreadable)?;
                 named.sort_by(|(a, _), (b, _)| a.cmp(b));
                 let records = named.into_iter().map(|(_, stored)| stored).collect();
-                return Ok(Pages::Whole(records, at));
+                return Ok(ListOutcome::Complete(records, at));
             }
         }
     }

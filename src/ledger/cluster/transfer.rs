@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// How many records are created side by side.
-const AT_ONCE: usize = 32;
+const CONCURRENCY: usize = 32;
 /// The line of the first record; the header is before it.
-const FIRST_LINE: u64 = 2;
+const FIRST_RECORD_LINE: u64 = 2;
 
 impl ClusterLedger {
     /// Writes all allocations of one moment as JSON Lines, a header first, and returns how many.
@@ -63,8 +63,8 @@ impl ClusterLedger {
             let reason = format!("{error}; try again");
             Err(ImportError::Write(WriteError::Unavailable { reason }))
         })?;
-        let (mut imported, mut line) = (0, FIRST_LINE);
-        for part in allocations.chunks(AT_ONCE) {
+        let (mut imported, mut line) = (0, FIRST_RECORD_LINE);
+        for part in allocations.chunks(CONCURRENCY) {
             let writes = part.iter().cloned().map(Write::Create);
             let outcomes = join_all(writes.map(|write| self.write(vec![write]))).await;
             let mut failed = None;

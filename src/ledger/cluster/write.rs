@@ -7,8 +7,8 @@ use kube::{
 
 use super::{
     Inner,
-    counted::Verb,
-    object::{self, Found, version},
+    counted::RequestVerb,
+    object::{self, StoredObject, version},
     read::unreadable,
     words,
 };
@@ -19,19 +19,19 @@ use crate::{
 };
 
 /// How often a write begins anew, where the record changes or goes between two looks at it.
-const ROUNDS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// A write that was done.
 #[derive(Debug)]
-pub(super) struct Done {
+pub(super) struct WrittenRecord {
     pub(super) version: Version,
     /// What it has created, to be taken back with the batch.
-    pub(super) created: Option<Created>,
+    pub(super) created: Option<CreatedObject>,
 }
 
 /// An object that a batch has created, as it was then.
 #[derive(Debug)]
-pub(super) struct Created {
+pub(super) struct CreatedObject {
     name: String,
     uid: Option<String>,
     version: Version,
@@ -39,13 +39,13 @@ pub(super) struct Created {
 
 /// An object that could not be taken back.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(super) struct Undeleted {
     /// Whether trying again changes nothing: it may not be deleted.
-    pub(super) for_good: bool,
+    pub(super) is_permanent: bool,
     pub(super) reason: String,
 }
 
-impl Done {
+impl WrittenRecord {
     fn at(version: Version) -> Self {
         Self {
             version,
@@ -53,10 +53,10 @@ impl Done {
         }
     }
 
-    fn created(found: Found) -> Self {
+    fn created(found: StoredObject) -> Self {
         Self {
             version: found.version,
-            created: Some(Created {
+            created: Some(CreatedObject {
                 name: found.name,
                 uid: found.uid,
                 version: found.version,
@@ -70,7 +70,7 @@ impl Inner {
     ///
     /// # Errors
     /// [`WriteError`], as of a batch of one.
-    pub(super) async fn one(&self, write: &Write, mark: &str) -> Result<Done, WriteError> {
+    pub(super) async fn one(&self, write: &Write, mark: &str) -> Result<WrittenRecord, WriteError> {
         let mut call = self.begin();
         let outcome = match write {
             Write::Create(wanted) => self.create(&mut call, wanted, mark).await,
@@ -86,23 +86,23 @@ impl Inner {
         call: &mut Call,
         wanted: &Allocation,
         mark: &str,
-    ) -> Result<Done, WriteError> {
+    ) -> Result<WrittenRecord, WriteError> {
         let name = wanted.record_name();
         let joined = format!("{mark}+");
         let object = self.object(wanted, None, mark)?;
         let params = Self::params();
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ATTEMPTS {
             let asked = call.ask(|| {
-                self.counted.asked(Verb::Create);
+                self.counted.asked(RequestVerb::Create);
                 self.api.create(&params, &object)
             });
             match asked.await {
-                Ok(created) => return read(created).map(Done::created),
+                Ok(created) => return read(created).map(WrittenRecord::created),
                 Err(Answer::AlreadyExists(_)) => self.counted.conflicted(),
-                Err(answer) => return Err(self.failed(call, Verb::Create, &answer)),
+                Err(answer) => return Err(self.failed(call, RequestVerb::Create, &answer)),
             }
             let looked = self.look(call, &name).await;
-            let looked = looked.map_err(|answer| self.failed(call, Verb::Get, &answer))?;
+            let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
             // Gone since then: once more.
             let Some(found) = looked else { continue };
             if let Err(reason) = &found.content {
@@ -114,16 +114,16 @@ impl Inner {
             if !found.is(wanted) {
                 return Err(WriteError::Exists(Box::new(found.shown(wanted))));
             }
-            if found.is_by(mark) {
-                return Ok(Done::created(found));
+            if found.is_written_by(mark) {
+                return Ok(WrittenRecord::created(found));
             }
-            if found.is_by(&joined) {
-                return Ok(Done::at(found.version));
+            if found.is_written_by(&joined) {
+                return Ok(WrittenRecord::at(found.version));
             }
             // Another batch wrote the very same. From here on it cannot take it back, nor may this
             // one.
             match self.replace(call, wanted, found.version, &joined).await? {
-                Some(found) => return Ok(Done::at(found.version)),
+                Some(found) => return Ok(WrittenRecord::at(found.version)),
                 None => continue,
             }
         }
@@ -136,19 +136,19 @@ impl Inner {
         wanted: &Allocation,
         version: Version,
         mark: &str,
-    ) -> Result<Done, WriteError> {
+    ) -> Result<WrittenRecord, WriteError> {
         let name = wanted.record_name();
         if let Some(found) = self.replace(call, wanted, version, mark).await? {
             return match found.deleting {
                 true => Err(unavailable(words::deleting(&name))),
-                false => Ok(Done::at(found.version)),
+                false => Ok(WrittenRecord::at(found.version)),
             };
         }
         let looked = self.look(call, &name).await;
-        let looked = looked.map_err(|answer| self.failed(call, Verb::Get, &answer))?;
+        let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
         match looked {
             // The answer was lost, or another did the very same.
-            Some(found) if found.is(wanted) => Ok(Done::at(found.version)),
+            Some(found) if found.is(wanted) => Ok(WrittenRecord::at(found.version)),
             Some(found) => Err(changed(name, Some(&found), wanted)),
             None => Err(changed(name, None, wanted)),
         }
@@ -161,12 +161,12 @@ impl Inner {
         wanted: &Allocation,
         version: Version,
         mark: &str,
-    ) -> Result<Option<Found>, WriteError> {
+    ) -> Result<Option<StoredObject>, WriteError> {
         let name = wanted.record_name();
         let object = self.object(wanted, Some(version), mark)?;
         let params = Self::params();
         let asked = call.ask(|| {
-            self.counted.asked(Verb::Update);
+            self.counted.asked(RequestVerb::Update);
             self.api.replace(&name, &params, &object)
         });
         match asked.await {
@@ -178,14 +178,14 @@ impl Inner {
             // Address and space cannot change: the record may be another's whose name is the same.
             Err(answer @ Answer::Refused { code: 422, .. }) => {
                 let looked = self.look(call, &name).await;
-                match looked.map_err(|answer| self.failed(call, Verb::Get, &answer))? {
-                    Some(found) if found.is_about(wanted) => {
-                        Err(self.failed(call, Verb::Update, &answer))
+                match looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))? {
+                    Some(found) if found.has_same_key(wanted) => {
+                        Err(self.failed(call, RequestVerb::Update, &answer))
                     }
                     _ => Ok(None),
                 }
             }
-            Err(answer) => Err(self.failed(call, Verb::Update, &answer)),
+            Err(answer) => Err(self.failed(call, RequestVerb::Update, &answer)),
         }
     }
 
@@ -194,15 +194,15 @@ impl Inner {
         call: &mut Call,
         record: &Allocation,
         version: Version,
-    ) -> Result<Done, WriteError> {
+    ) -> Result<WrittenRecord, WriteError> {
         let name = record.record_name();
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ATTEMPTS {
             let looked = self.look(call, &name).await;
-            let looked = looked.map_err(|answer| self.failed(call, Verb::Get, &answer))?;
+            let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
             let Some(found) = looked else {
                 return self.gone(call, record, version);
             };
-            if found.version != version || !found.is_about(record) {
+            if found.version != version || !found.has_same_key(record) {
                 self.counted.conflicted();
                 return Err(match &found.content {
                     Ok(_) => changed(name, Some(&found), record),
@@ -213,20 +213,20 @@ impl Inner {
                 });
             }
             match self.remove(call, &name, found.uid, version).await {
-                Ok(Some(at)) => return Ok(Done::at(at)),
+                Ok(Some(at)) => return Ok(WrittenRecord::at(at)),
                 Ok(None) => return Err(unavailable(words::deleting(&name))),
                 Err(Answer::NotFound(_)) => return self.gone(call, record, version),
                 Err(Answer::Conflict(_)) => {}
-                Err(answer) => return Err(self.failed(call, Verb::Delete, &answer)),
+                Err(answer) => return Err(self.failed(call, RequestVerb::Delete, &answer)),
             }
         }
         Err(self.restless(call, &name))
     }
 
     /// The record is not there. If a request to delete it was answered by silence, it was that.
-    fn gone(&self, call: &Call, record: &Allocation, version: Version) -> Result<Done, WriteError> {
+    fn gone(&self, call: &Call, record: &Allocation, version: Version) -> Result<WrittenRecord, WriteError> {
         if call.uncertain() {
-            return Ok(Done::at(successor(version)));
+            return Ok(WrittenRecord::at(successor(version)));
         }
         self.counted.conflicted();
         Err(changed(record.record_name(), None, record))
@@ -247,14 +247,14 @@ impl Inner {
         };
         let params = DeleteParams::default().preconditions(preconditions);
         let asked = call.ask(|| {
-            self.counted.asked(Verb::Delete);
+            self.counted.asked(RequestVerb::Delete);
             self.api.delete(name, &params)
         });
         let answer = asked.await?;
-        if answer.as_ref().left().is_some_and(is_waiting) {
+        if answer.as_ref().left().is_some_and(awaits_finalizers) {
             return Ok(None);
         }
-        let told = answer.right().as_ref().and_then(deleted_at);
+        let told = answer.right().as_ref().and_then(deletion_version);
         Ok(Some(told.unwrap_or_default().max(successor(version))))
     }
 
@@ -262,18 +262,18 @@ impl Inner {
     ///
     /// # Errors
     /// Why it may be there still.
-    pub(super) async fn take_back(&self, created: Created) -> Result<(), Left> {
-        let Created { name, uid, version } = created;
+    pub(super) async fn delete_created(&self, created: CreatedObject) -> Result<(), Undeleted> {
+        let CreatedObject { name, uid, version } = created;
         let mut call = self.begin();
         let removed = self.remove(&mut call, &name, uid, version).await;
         self.ended(&call);
         match removed {
             Ok(_) | Err(Answer::NotFound(_) | Answer::Conflict(_)) => Ok(()),
-            Err(answer) => Err(Left {
-                for_good: !call.uncertain() && !answer.is_passing(),
+            Err(answer) => Err(Undeleted {
+                is_permanent: !call.uncertain() && !answer.is_passing(),
                 reason: format!(
                     "{name} was created and could not be taken back: {}",
-                    self.advice(Verb::Delete, &answer)
+                    self.advice(RequestVerb::Delete, &answer)
                 ),
             }),
         }
@@ -281,7 +281,7 @@ impl Inner {
 
     /// Why a write did not come to its end. Once a request of it may have taken effect, nothing but
     /// the record itself can say that it has not.
-    fn failed(&self, call: &Call, verb: Verb, answer: &Answer) -> WriteError {
+    fn failed(&self, call: &Call, verb: RequestVerb, answer: &Answer) -> WriteError {
         let reason = self.advice(verb, answer);
         match call.uncertain() {
             true => WriteError::Uncertain { reason },
@@ -291,7 +291,7 @@ impl Inner {
 
     fn restless(&self, call: &Call, name: &str) -> WriteError {
         let reason = format!("record {name} comes and goes");
-        self.failed(call, Verb::Get, &unreadable(reason))
+        self.failed(call, RequestVerb::Get, &unreadable(reason))
     }
 
     fn object(
@@ -310,17 +310,17 @@ impl Inner {
 }
 
 /// Reads what the API server answers to a write.
-fn read(object: DynamicObject) -> Result<Found, WriteError> {
-    Found::of(object).map_err(|reason| WriteError::Uncertain { reason })
+fn read(object: DynamicObject) -> Result<StoredObject, WriteError> {
+    StoredObject::of(object).map_err(|reason| WriteError::Uncertain { reason })
 }
 
 /// Whether an object that was deleted waits for finalizers.
-fn is_waiting(object: &DynamicObject) -> bool {
+fn awaits_finalizers(object: &DynamicObject) -> bool {
     object.metadata.deletion_timestamp.is_some()
 }
 
 /// The version of a deletion, if the server says.
-fn deleted_at(status: &Status) -> Option<Version> {
+fn deletion_version(status: &Status) -> Option<Version> {
     let told = status.metadata.as_ref()?.resource_version.as_deref()?;
     version(told).ok()
 }
@@ -335,7 +335,7 @@ fn unavailable(reason: String) -> WriteError {
     WriteError::Unavailable { reason }
 }
 
-fn changed(name: String, current: Option<&Found>, wanted: &Allocation) -> WriteError {
+fn changed(name: String, current: Option<&StoredObject>, wanted: &Allocation) -> WriteError {
     WriteError::Changed {
         name,
         current: current.map(|found| Box::new(found.shown(wanted))),

@@ -11,19 +11,19 @@ use std::{
 use futures_util::stream;
 use tokio::sync::watch;
 
-use super::shared::Shared;
+use super::shared::SharedLedger;
 use crate::{
     allocation::Version,
     ledger::{Cursor, Event, Events, FollowError},
 };
 
 /// How many events a follower takes at once.
-const CHUNK: usize = 256;
+const CHUNK_EVENTS: usize = 256;
 
 /// The recent history of a ledger.
 #[derive(Debug)]
-pub(super) struct Feed {
-    kept: Mutex<Kept>,
+pub(super) struct EventBuffer {
+    kept: Mutex<BufferState>,
     /// Changes when there is more to tell; its end is the end of all streams.
     more: watch::Sender<()>,
     /// How many events are kept.
@@ -31,7 +31,7 @@ pub(super) struct Feed {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct BufferState {
     events: VecDeque<Event>,
     /// The version of the last event, or of the last before this process.
     last: u64,
@@ -41,16 +41,16 @@ struct Kept {
 /// What comes behind a place.
 enum Behind {
     Events(VecDeque<Event>),
-    Nothing,
+    UpToDate,
     Closed,
-    Unknown,
+    Expired,
 }
 
-impl Feed {
+impl EventBuffer {
     /// A history that begins behind the write of version `last` and keeps this many events.
     pub(super) fn new(last: Version, most: usize) -> Self {
         Self {
-            kept: Mutex::new(Kept {
+            kept: Mutex::new(BufferState {
                 events: VecDeque::new(),
                 last: last.0,
                 closed: false,
@@ -83,13 +83,13 @@ impl Feed {
     fn behind(&self, version: u64) -> Behind {
         let kept = self.lock();
         let Some(missing) = kept.last.checked_sub(version) else {
-            return Behind::Unknown;
+            return Behind::Expired;
         };
         if missing == 0 {
             return if kept.closed {
                 Behind::Closed
             } else {
-                Behind::Nothing
+                Behind::UpToDate
             };
         }
         let from = usize::try_from(missing)
@@ -97,20 +97,20 @@ impl Feed {
             .and_then(|missing| kept.events.len().checked_sub(missing));
         match from {
             Some(from) => {
-                Behind::Events(kept.events.iter().skip(from).take(CHUNK).cloned().collect())
+                Behind::Events(kept.events.iter().skip(from).take(CHUNK_EVENTS).cloned().collect())
             }
-            None => Behind::Unknown,
+            None => Behind::Expired,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One who follows.
-struct Follower {
-    shared: Arc<Shared>,
+struct BufferFollower {
+    shared: Arc<SharedLedger>,
     more: watch::Receiver<()>,
     taken: VecDeque<Event>,
     /// The version of the last event that was taken.
@@ -119,8 +119,8 @@ struct Follower {
 }
 
 /// The events behind `from`.
-pub(super) fn follow(shared: Arc<Shared>, from: Cursor) -> Events {
-    let follower = Follower {
+pub(super) fn follow(shared: Arc<SharedLedger>, from: Cursor) -> Events {
+    let follower = BufferFollower {
         more: shared.feed.more.subscribe(),
         shared,
         taken: VecDeque::new(),
@@ -133,7 +133,7 @@ pub(super) fn follow(shared: Arc<Shared>, from: Cursor) -> Events {
     }))
 }
 
-impl Follower {
+impl BufferFollower {
     async fn next(&mut self) -> Option<Result<Event, FollowError>> {
         loop {
             if self.ended {
@@ -147,9 +147,9 @@ impl Follower {
             self.more.mark_unchanged();
             match self.shared.feed.behind(self.at) {
                 Behind::Events(events) => self.taken = events,
-                Behind::Nothing => self.ended = self.more.changed().await.is_err(),
+                Behind::UpToDate => self.ended = self.more.changed().await.is_err(),
                 Behind::Closed => self.ended = true,
-                Behind::Unknown => {
+                Behind::Expired => {
                     self.ended = true;
                     return Some(Err(FollowError::Behind));
                 }

@@ -35,21 +35,21 @@ use crate::{
 /// Its name in the data directory.
 pub(super) const FILE_NAME: &str = "allocations.redb";
 /// How much of the file is kept in memory, in bytes: some 200,000 records.
-const CACHE: usize = 64 << 20;
+const CACHE_BYTES: usize = 64 << 20;
 
 /// An open ledger, and what lies beside it.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenedLedger {
     pub(super) database: Database,
     pub(super) last: Version,
     pub(super) origin: Origin,
     /// What is compared and written with each commit; absent where nothing may be written.
-    pub(super) beside: Option<Beside>,
+    pub(super) beside: Option<CommitFiles>,
 }
 
 /// What is compared and written with each commit.
 #[derive(Debug)]
-pub(super) struct Beside {
+pub(super) struct CommitFiles {
     pub(super) opened: Arc<OpenedFile>,
     pub(super) version_file: VersionFile,
 }
@@ -59,25 +59,25 @@ pub(super) struct Beside {
 ///
 /// # Errors
 /// [`OpenError`]; a file that is there was left as it is.
-pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<Opened, OpenError> {
+pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger, OpenError> {
     let path = directory.join(FILE_NAME);
     let recorded = recorded(directory)?;
     let is_new = match fs::symlink_metadata(&path) {
         Ok(_) => false,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_after(directory, &path, &recorded, older)?;
+            create_unless_lost(directory, &path, &recorded, older)?;
             true
         }
         Err(source) => return Err(OpenError::File { path, source }),
     };
-    let Tried {
+    let OverlayLedger {
         database,
         last: found,
     } = tried(&path)?;
-    let error = is_older(&path, found, &recorded);
+    let error = staleness_error(&path, found, &recorded);
     match (error, older) {
         (Some(error), OlderLedger::Refuse) => Err(error),
-        (Some(error), OlderLedger::View) => Ok(Opened {
+        (Some(error), OlderLedger::View) => Ok(OpenedLedger {
             database,
             last: found,
             origin: Origin::Viewed(error),
@@ -103,7 +103,7 @@ fn recorded(directory: &Path) -> Result<Recorded, OpenError> {
 }
 
 /// Makes a ledger where there is none, unless one was there.
-fn create_after(
+fn create_unless_lost(
     directory: &Path,
     path: &Path,
     recorded: &Recorded,
@@ -131,7 +131,7 @@ fn create_after(
 
 /// Why a ledger whose last write has the version `found` is older than one that was acknowledged, or
 /// may be.
-fn is_older(path: &Path, found: Version, recorded: &Recorded) -> Option<OpenError> {
+fn staleness_error(path: &Path, found: Version, recorded: &Recorded) -> Option<OpenError> {
     match recorded {
         Recorded::Version(known) if found < *known => Some(OpenError::Older {
             path: path.to_owned(),
@@ -163,7 +163,7 @@ fn origin(is_new: bool, found: Version, recorded: &Recorded, error: Option<&Open
 }
 
 /// Opens a file that may be used.
-fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<Opened, OpenError> {
+fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<OpenedLedger, OpenError> {
     let in_file = |source| OpenError::File {
         path: path.to_owned(),
         source,
@@ -187,11 +187,11 @@ fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<Opened
         path: beside,
         source,
     })?;
-    Ok(Opened {
+    Ok(OpenedLedger {
         database,
         last,
         origin,
-        beside: Some(Beside {
+        beside: Some(CommitFiles {
             opened: Arc::new(opened),
             version_file,
         }),
@@ -213,14 +213,14 @@ fn last(path: &Path, database: &Database) -> Result<Version, OpenError> {
 }
 
 /// A ledger as opening it would make it.
-struct Tried {
+struct OverlayLedger {
     database: Database,
     last: Version,
 }
 
 /// Opens a file without changing it.
-fn tried(path: &Path) -> Result<Tried, OpenError> {
-    refuse_what_is_no_ledger(path)?;
+fn tried(path: &Path) -> Result<OverlayLedger, OpenError> {
+    check_is_ledger_file(path)?;
     let file = fs::File::options()
         .read(true)
         .write(true)
@@ -229,16 +229,16 @@ fn tried(path: &Path) -> Result<Tried, OpenError> {
             path: path.to_owned(),
             source,
         })?;
-    without_panics(path, || {
+    catch_panics(path, || {
         let opened = Overlay::new(file).and_then(|overlay| {
             builder()
                 .set_check_integrity_on_open(true)
                 .create_with_backend(overlay)
         });
-        let database = opened.map_err(|error| in_words(path, error))?;
+        let database = opened.map_err(|error| open_error(path, error))?;
         check_schema(path, &database)?;
         let last = last(path, &database)?;
-        Ok(Tried { database, last })
+        Ok(OverlayLedger { database, last })
     })
 }
 
@@ -247,28 +247,28 @@ fn tried(path: &Path) -> Result<Tried, OpenError> {
 /// # Errors
 /// [`OpenError`].
 pub(super) fn open_existing(path: &Path) -> Result<Database, OpenError> {
-    refuse_what_is_no_ledger(path)?;
-    without_panics(path, || {
+    check_is_ledger_file(path)?;
+    catch_panics(path, || {
         let database = builder()
             .set_check_integrity_on_open(true)
             .open(path)
-            .map_err(|error| in_words(path, error))?;
+            .map_err(|error| open_error(path, error))?;
         check_schema(path, &database)?;
         Ok(database)
     })
 }
 
 /// Opens a file: the library checks every page, but on some it may still panic.
-fn without_panics<T>(
+fn catch_panics<T>(
     path: &Path,
     open: impl FnOnce() -> Result<T, OpenError>,
 ) -> Result<T, OpenError> {
     catch_unwind(AssertUnwindSafe(open))
-        .unwrap_or_else(|panic| Err(damaged(path, panic_text(panic.as_ref()))))
+        .unwrap_or_else(|panic| Err(damaged(path, panic_message(panic.as_ref()))))
 }
 
 /// What a panic says.
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<String>()
         .cloned()
@@ -278,7 +278,7 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 fn builder() -> Builder {
     let mut builder = Builder::new();
-    builder.set_cache_size(CACHE);
+    builder.set_cache_size(CACHE_BYTES);
     builder
 }
 
@@ -294,7 +294,7 @@ fn create(directory: &Path, path: &Path, first: Version) -> Result<(), OpenError
         .map_err(no_directory)?;
     // Readable for its owner alone, and gone if this fails half-way.
     let new = NamedTempFile::new_in(directory).map_err(no_directory)?;
-    fill(&new, first).map_err(|error| in_words(path, error))?;
+    fill(&new, first).map_err(|error| open_error(path, error))?;
     match new.persist_noclobber(path) {
         Ok(_) => {}
         // Another process was faster; whether its file can be had is seen when it is opened.
@@ -325,7 +325,7 @@ fn fill(file: &NamedTempFile, first: Version) -> Result<(), DatabaseError> {
 }
 
 /// An empty file would be taken for a new one, anything else that is no file for an I/O error.
-fn refuse_what_is_no_ledger(path: &Path) -> Result<(), OpenError> {
+fn check_is_ledger_file(path: &Path) -> Result<(), OpenError> {
     let metadata = fs::metadata(path).map_err(|source| OpenError::File {
         path: path.to_owned(),
         source,
@@ -363,13 +363,13 @@ fn check_schema(path: &Path, database: &Database) -> Result<(), OpenError> {
     }
 }
 
-fn in_words(path: &Path, error: DatabaseError) -> OpenError {
+fn open_error(path: &Path, error: DatabaseError) -> OpenError {
     let path: PathBuf = path.to_owned();
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             OpenError::InUse { path }
         }
-        DatabaseError::Storage(StorageError::Io(source)) if !is_of_content(&source) => {
+        DatabaseError::Storage(StorageError::Io(source)) if !is_corruption(&source) => {
             OpenError::File { path, source }
         }
         DatabaseError::Storage(StorageError::Io(source)) => damaged(&path, source.to_string()),
@@ -378,7 +378,7 @@ fn in_words(path: &Path, error: DatabaseError) -> OpenError {
 }
 
 /// Whether the library says by this error that the content is wrong, or too short.
-fn is_of_content(error: &io::Error) -> bool {
+fn is_corruption(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof

@@ -47,34 +47,34 @@ use tokio::sync::oneshot;
 pub use self::origin::{OlderLedger, Origin};
 pub(super) use self::transfer::{parse_export, write_export};
 use self::{
-    feed::Feed,
-    file::Opened,
-    plan::Refusal,
-    probe::Probe,
+    feed::EventBuffer,
+    file::OpenedLedger,
+    plan::BatchError,
+    probe::WriteProbe,
     queue::{Queue, Refused},
-    shared::{Shared, closed},
-    writer::{Answer, Job, Reopen, Writer},
+    shared::{SharedLedger, closed},
+    writer::{BatchResult, Job, Reopen, Writer},
 };
 use super::{Cursor, Events, NotWritable, OpenError, ReadError, Store, WriteError};
 use crate::allocation::{Stored, Version, Write};
 
 /// How many batches may wait; a group takes a fraction of a millisecond, so that many wait only
 /// where the disk stands still.
-const WAITING: usize = 16_384;
+const MAX_QUEUED_BATCHES: usize = 16_384;
 /// How many batches are committed together at most.
-const LARGEST_GROUP: usize = 1_024;
+const MAX_GROUP_BATCHES: usize = 1_024;
 /// How many events are kept for those who follow.
-const HISTORY: usize = 65_536;
+const MAX_BUFFERED_EVENTS: usize = 65_536;
 
 /// A ledger in the file `allocations.redb` of a directory. Guarantees: see [the room](super).
 ///
 /// One process has it at a time. Dropping it closes it, as [`Self::close`] does.
 #[derive(Debug)]
 pub struct EmbeddedLedger {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLedger>,
     writer: Mutex<Option<JoinHandle<()>>>,
     origin: Origin,
-    probe: Probe,
+    probe: WriteProbe,
 }
 
 impl EmbeddedLedger {
@@ -96,7 +96,7 @@ impl EmbeddedLedger {
         let path = directory.join(file::FILE_NAME);
         let reopened = path.clone();
         let reopen = Box::new(move || file::open_existing(&reopened));
-        Self::start(&path, file::open(directory, older)?, reopen, HISTORY)
+        Self::start(&path, file::open(directory, older)?, reopen, MAX_BUFFERED_EVENTS)
     }
 
     /// How the ledger came to be as it is.
@@ -115,28 +115,28 @@ impl EmbeddedLedger {
 
     fn start(
         path: &Path,
-        opened: Opened,
+        opened: OpenedLedger,
         reopen: Reopen,
         history: usize,
     ) -> Result<Self, OpenError> {
-        let Opened {
+        let OpenedLedger {
             database,
             last,
             origin,
             beside,
         } = opened;
-        let shared = Arc::new(Shared::new(
-            Queue::new(WAITING),
-            Feed::new(last, history),
+        let shared = Arc::new(SharedLedger::new(
+            Queue::new(MAX_QUEUED_BATCHES),
+            EventBuffer::new(last, history),
             database,
         ));
         let beside = beside.ok_or_else(|| origin.to_string());
         let opened = beside.as_ref().map(|beside| Arc::clone(&beside.opened));
-        let probe = Probe::new(path, opened.map_err(Clone::clone));
+        let probe = WriteProbe::new(path, opened.map_err(Clone::clone));
         let mut writer = Writer::new(Arc::clone(&shared), last, beside, reopen);
         let thread = thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || writer.run(LARGEST_GROUP))
+            .spawn(move || writer.run(MAX_GROUP_BATCHES))
             .map_err(|source| OpenError::File {
                 path: path.to_owned(),
                 source,
@@ -167,7 +167,7 @@ impl EmbeddedLedger {
     }
 
     /// Hands a batch to the writer and waits for its answer.
-    async fn ask(&self, batch: Vec<Write>) -> Answer {
+    async fn ask(&self, batch: Vec<Write>) -> BatchResult {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -181,10 +181,10 @@ impl EmbeddedLedger {
             },
             Err(Refused::Closed) => WriteError::Unavailable { reason: closed() },
             Err(Refused::Full) => WriteError::Unavailable {
-                reason: format!("{WAITING} batches wait for the disk already; try again"),
+                reason: format!("{MAX_QUEUED_BATCHES} batches wait for the disk already; try again"),
             },
         };
-        Err(Refusal { index: 0, error })
+        Err(BatchError { index: 0, error })
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) enum Displaced {
     Replaced { path: PathBuf },
     /// The system does not say.
     #[error("{}: {source}; nothing is recorded while nadmit cannot find the file", path.display())]
-    Hidden {
+    Inaccessible {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -82,7 +82,7 @@ impl OpenedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Displaced::Deleted { path: path() })
             }
-            Err(source) => Err(Displaced::Hidden {
+            Err(source) => Err(Displaced::Inaccessible {
                 path: path(),
                 source,
             }),

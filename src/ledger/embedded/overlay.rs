@@ -13,20 +13,20 @@ use std::{
 
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-const BLOCK: u64 = 4096;
+const BLOCK_BYTES: u64 = 4096;
 
 /// A file for reading, with the file's own locks, and what was written over it.
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: FileBackend,
-    written: Mutex<Written>,
+    written: Mutex<OverlayState>,
 }
 
 #[derive(Debug)]
-struct Written {
+struct OverlayState {
     len: u64,
     /// How much of the file counts.
-    of_file: u64,
+    file_len: u64,
     blocks: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -39,26 +39,26 @@ impl Overlay {
         let len = file.metadata()?.len();
         Ok(Self {
             file: FileBackend::new(file)?,
-            written: Mutex::new(Written {
+            written: Mutex::new(OverlayState {
                 len,
-                of_file: len,
+                file_len: len,
                 blocks: BTreeMap::new(),
             }),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Written> {
+    fn lock(&self) -> MutexGuard<'_, OverlayState> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A block as it is now.
-    fn block(&self, written: &Written, number: u64) -> io::Result<Vec<u8>> {
+    fn block(&self, written: &OverlayState, number: u64) -> io::Result<Vec<u8>> {
         if let Some(block) = written.blocks.get(&number) {
             return Ok(block.clone());
         }
-        let start = number * BLOCK;
-        let mut block = vec![0; BLOCK as usize];
-        let there = written.of_file.saturating_sub(start).min(BLOCK) as usize;
+        let start = number * BLOCK_BYTES;
+        let mut block = vec![0; BLOCK_BYTES as usize];
+        let there = written.file_len.saturating_sub(start).min(BLOCK_BYTES) as usize;
         self.file.read(start, &mut block[..there])?;
         Ok(block)
     }
@@ -73,11 +73,11 @@ fn parts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops:
             return None;
         }
         let at = offset + done as u64;
-        let inside = (at % BLOCK) as usize;
-        let count = (BLOCK as usize - inside).min(len - done);
+        let inside = (at % BLOCK_BYTES) as usize;
+        let count = (BLOCK_BYTES as usize - inside).min(len - done);
         let range = done..done + count;
         done += count;
-        Some((at / BLOCK, inside, range))
+        Some((at / BLOCK_BYTES, inside, range))
     })
 }
 
@@ -103,10 +103,10 @@ impl StorageBackend for Overlay {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut written = self.lock();
         written.len = len;
-        written.of_file = written.of_file.min(len);
-        let _ = written.blocks.split_off(&len.div_ceil(BLOCK));
-        if let Some(last) = written.blocks.get_mut(&(len / BLOCK)) {
-            last[(len % BLOCK) as usize..].fill(0);
+        written.file_len = written.file_len.min(len);
+        let _ = written.blocks.split_off(&len.div_ceil(BLOCK_BYTES));
+        if let Some(last) = written.blocks.get_mut(&(len / BLOCK_BYTES)) {
+            last[(len % BLOCK_BYTES) as usize..].fill(0);
         }
         Ok(())
     }

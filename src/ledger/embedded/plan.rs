@@ -9,7 +9,7 @@ use crate::{
 
 /// A write that is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct RecordChange {
     /// The record's name.
     pub(super) name: String,
     /// What becomes of it.
@@ -18,7 +18,7 @@ pub(super) struct Change {
 
 /// Why a batch is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct BatchError {
     /// Which of its writes.
     pub(super) index: usize,
     /// `Exists` or `Changed`.
@@ -34,8 +34,8 @@ pub(super) fn plan<E>(
     batch: Vec<Write>,
     last: Version,
     mut lookup: impl FnMut(&str) -> Result<Option<Stored>, E>,
-) -> Result<Result<Vec<Change>, Refusal>, E> {
-    let mut changes: Vec<Change> = Vec::with_capacity(batch.len());
+) -> Result<Result<Vec<RecordChange>, BatchError>, E> {
+    let mut changes: Vec<RecordChange> = Vec::with_capacity(batch.len());
     // Later writes of a batch see the earlier ones: the last change to each name.
     let mut places = HashMap::with_capacity(batch.len());
     for (index, write) in batch.into_iter().enumerate() {
@@ -48,9 +48,9 @@ pub(super) fn plan<E>(
         match judge(&name, write, current, version) {
             Ok(event) => {
                 places.insert(name.clone(), changes.len());
-                changes.push(Change { name, event });
+                changes.push(RecordChange { name, event });
             }
-            Err(error) => return Ok(Err(Refusal { index, error })),
+            Err(error) => return Ok(Err(BatchError { index, error })),
         }
     }
     Ok(Ok(changes))

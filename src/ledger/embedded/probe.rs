@@ -13,46 +13,46 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{opened::OpenedFile, shared::Shared, writer::Job};
+use super::{opened::OpenedFile, shared::SharedLedger, writer::Job};
 use crate::ledger::NotWritable;
 
 /// For how long an outcome counts.
-const FRESH: Duration = Duration::from_secs(1);
+const RESULT_TTL: Duration = Duration::from_secs(1);
 /// How long one who asks waits, which is shorter than a kubelet does.
-const WAIT: Duration = Duration::from_millis(900);
+const CALLER_TIMEOUT: Duration = Duration::from_millis(900);
 /// How long a look may take before the disk counts as hanging.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HANG_TIMEOUT: Duration = Duration::from_secs(5);
 /// What one commit may need on the disk, in bytes.
-const ROOM: usize = 64 << 10;
+const PROBE_BYTES: usize = 64 << 10;
 
 /// Finds out whether the ledger can be written; one look at a time.
 #[derive(Debug)]
-pub(super) struct Probe {
+pub(super) struct WriteProbe {
     directory: PathBuf,
     /// The file that is open; why nothing may be written where none is.
     opened: Result<Arc<OpenedFile>, String>,
-    state: Mutex<State>,
+    state: Mutex<ProbeState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    seen: Option<Seen>,
-    running: Option<Running>,
+struct ProbeState {
+    seen: Option<ProbeResult>,
+    running: Option<RunningProbe>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct ProbeResult {
     at: Instant,
     outcome: Result<(), NotWritable>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningProbe {
     since: Instant,
     task: JoinHandle<Result<(), NotWritable>>,
 }
 
-impl Probe {
+impl WriteProbe {
     /// A probe of the ledger at `path`.
     pub(super) fn new(path: &Path, opened: Result<Arc<OpenedFile>, String>) -> Self {
         Self {
@@ -66,22 +66,22 @@ impl Probe {
     ///
     /// # Errors
     /// [`NotWritable`].
-    pub(super) async fn ask(&self, shared: &Arc<Shared>) -> Result<(), NotWritable> {
+    pub(super) async fn ask(&self, shared: &Arc<SharedLedger>) -> Result<(), NotWritable> {
         let opened = self
             .opened
             .as_ref()
             .map_err(|reason| NotWritable::Refused {
                 reason: reason.clone(),
             })?;
-        let slow = NotWritable::Slow { waited: PATIENCE };
-        let Ok(mut state) = timeout(WAIT, self.state.lock()).await else {
+        let slow = NotWritable::Slow { waited: HANG_TIMEOUT };
+        let Ok(mut state) = timeout(CALLER_TIMEOUT, self.state.lock()).await else {
             return Err(slow);
         };
-        let fresh = state.seen.as_ref().filter(|seen| seen.at.elapsed() < FRESH);
+        let fresh = state.seen.as_ref().filter(|seen| seen.at.elapsed() < RESULT_TTL);
         if let Some(seen) = fresh {
             return seen.outcome.clone();
         }
-        let running = state.running.get_or_insert_with(|| Running {
+        let running = state.running.get_or_insert_with(|| RunningProbe {
             since: Instant::now(),
             task: tokio::spawn(look(
                 Arc::clone(shared),
@@ -89,17 +89,17 @@ impl Probe {
                 self.directory.clone(),
             )),
         });
-        match timeout(WAIT, &mut running.task).await {
+        match timeout(CALLER_TIMEOUT, &mut running.task).await {
             Ok(ended) => {
                 let outcome = ended.unwrap_or_else(|error| Err(refused(&error)));
                 state.running = None;
-                state.seen = Some(Seen {
+                state.seen = Some(ProbeResult {
                     at: Instant::now(),
                     outcome: outcome.clone(),
                 });
                 outcome
             }
-            Err(_) if running.since.elapsed() >= PATIENCE => Err(slow),
+            Err(_) if running.since.elapsed() >= HANG_TIMEOUT => Err(slow),
             // A busy disk; what was seen last counts.
             Err(_) => state
                 .seen
@@ -110,13 +110,13 @@ impl Probe {
 }
 
 async fn look(
-    shared: Arc<Shared>,
+    shared: Arc<SharedLedger>,
     opened: Arc<OpenedFile>,
     directory: PathBuf,
 ) -> Result<(), NotWritable> {
     let found = spawn_blocking(move || {
         opened.check().map_err(|error| refused(&error))?;
-        has_room(&directory).map_err(|source| NotWritable::Disk {
+        check_space(&directory).map_err(|source| NotWritable::Disk {
             path: directory,
             source: Arc::new(source),
         })
@@ -138,9 +138,9 @@ async fn look(
 }
 
 /// Writes what a commit may need to a file without a name, which is gone when this returns.
-fn has_room(directory: &Path) -> io::Result<()> {
+fn check_space(directory: &Path) -> io::Result<()> {
     let mut file = tempfile::tempfile_in(directory)?;
-    file.write_all(&[0; ROOM])?;
+    file.write_all(&[0; PROBE_BYTES])?;
     file.sync_data()
 }
 

@@ -11,13 +11,13 @@ use super::sync::{Condvar, Mutex, MutexGuard};
 /// Jobs on their way to one worker.
 #[derive(Debug)]
 pub(super) struct Queue<J> {
-    state: Mutex<State<J>>,
+    state: Mutex<QueueState<J>>,
     changed: Condvar,
     most: usize,
 }
 
 #[derive(Debug)]
-struct State<J> {
+struct QueueState<J> {
     waiting: VecDeque<J>,
     closed: bool,
 }
@@ -35,7 +35,7 @@ impl<J> Queue<J> {
     /// A queue in which at most this many jobs wait.
     pub(super) fn new(most: usize) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(QueueState {
                 waiting: VecDeque::new(),
                 closed: false,
             }),
@@ -68,7 +68,7 @@ impl<J> Queue<J> {
     /// Does the jobs in their order, in groups of at most `largest`, until the queue is closed and
     /// empty. However it ends, the queue is closed and empty then, and no job waits for ever.
     pub(super) fn serve(&self, largest: usize, mut commit: impl FnMut(Vec<J>)) {
-        let _end = End(self);
+        let _end = CloseOnDrop(self);
         while let Some(group) = self.next(largest) {
             commit(group);
         }
@@ -90,16 +90,16 @@ impl<J> Queue<J> {
         Some(state.waiting.drain(..count).collect())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<J>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<J>> {
         // No code of others runs under the lock, so it is whole even after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The worker has ended, if need be by a panic.
-struct End<'a, J>(&'a Queue<J>);
+struct CloseOnDrop<'a, J>(&'a Queue<J>);
 
-impl<J> Drop for End<'_, J> {
+impl<J> Drop for CloseOnDrop<'_, J> {
     fn drop(&mut self) {
         self.0.close();
         let left = std::mem::take(&mut self.0.lock().waiting);

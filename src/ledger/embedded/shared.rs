@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use super::{
-    feed::Feed,
-    file::panic_text,
+    feed::EventBuffer,
+    file::panic_message,
     queue::Queue,
     table::{self, ALLOCATIONS, LookupError, META},
     writer::Job,
@@ -18,21 +18,21 @@ use crate::{
 
 /// What callers and the writer share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedLedger {
     pub(super) queue: Queue<Job>,
-    pub(super) feed: Feed,
+    pub(super) feed: EventBuffer,
     /// Absent while it cannot be opened anew after a failure, and when it is closed.
     database: RwLock<Option<Database>>,
     /// Held for writing from a commit until its version is recorded: what is not acknowledged is not
     /// told. Taken after `database`, and not held while that is waited for.
-    commit: RwLock<Commit>,
+    commit: RwLock<CommitState>,
     /// Why the last group could not be written.
     trouble: Mutex<Option<String>>,
 }
 
 /// The state of the newest commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Commit {
+pub(super) enum CommitState {
     /// Its version is recorded.
     Recorded,
     /// Its version could not be recorded, for this reason.
@@ -44,19 +44,19 @@ pub(super) fn closed() -> String {
     "the ledger is closed, for nadmit is stopping; ask again".to_owned()
 }
 
-impl Shared {
-    pub(super) fn new(queue: Queue<Job>, feed: Feed, database: Database) -> Self {
+impl SharedLedger {
+    pub(super) fn new(queue: Queue<Job>, feed: EventBuffer, database: Database) -> Self {
         Self {
             queue,
             feed,
             database: RwLock::new(Some(database)),
-            commit: RwLock::new(Commit::Recorded),
+            commit: RwLock::new(CommitState::Recorded),
             trouble: Mutex::new(None),
         }
     }
 
     /// The state of the newest commit, to be changed: nobody begins to read meanwhile.
-    pub(super) fn commit_mut(&self) -> RwLockWriteGuard<'_, Commit> {
+    pub(super) fn commit_mut(&self) -> RwLockWriteGuard<'_, CommitState> {
         self.commit.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// Keeps why a group could not be written, or that it was.
-    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+    pub(super) fn set_write_failure(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
@@ -137,14 +137,14 @@ impl Shared {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let transaction = {
                 let commit = self.commit.read().unwrap_or_else(PoisonError::into_inner);
-                if let Commit::Unrecorded(reason) = &*commit {
+                if let CommitState::Unrecorded(reason) = &*commit {
                     return Err(unreadable(reason).into());
                 }
                 database.begin_read().map_err(unreadable)?
             };
             run(&transaction)
         }))
-        .unwrap_or_else(|panic| Err(unreadable(panic_text(panic.as_ref())).into()))
+        .unwrap_or_else(|panic| Err(unreadable(panic_message(panic.as_ref())).into()))
     }
 }
 

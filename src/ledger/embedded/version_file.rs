@@ -26,7 +26,7 @@ use crate::allocation::Version;
 /// Its name in the data directory.
 pub(super) const FILE_NAME: &str = "allocations.version";
 /// Where slots begin: a device writes no more than this at once.
-const BLOCK: usize = 4096;
+const BLOCK_BYTES: usize = 4096;
 const SLOTS: usize = 2;
 /// The first words of a slot; another format has other ones.
 const FORMAT: &str = "nadmit-ledger-version-1";
@@ -98,7 +98,7 @@ impl VersionFile {
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut new = NamedTempFile::new_in(directory)?;
         let mut content = slot(version);
-        content.resize(BLOCK, 0);
+        content.resize(BLOCK_BYTES, 0);
         new.write_all(&content.repeat(SLOTS))?;
         new.as_file().sync_all()?;
         let file = new.persist(path).map_err(|error| error.error)?;
@@ -125,7 +125,7 @@ impl VersionFile {
             return Ok(());
         }
         let file = self.opened.file();
-        file.write_all_at(&slot(version), (self.next * BLOCK) as u64)?;
+        file.write_all_at(&slot(version), (self.next * BLOCK_BYTES) as u64)?;
         file.sync_data()?;
         self.version = version;
         self.next = (self.next + 1) % SLOTS;
@@ -135,19 +135,19 @@ impl VersionFile {
 
 /// A slot that was read.
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct VersionSlot {
     number: usize,
     version: Version,
 }
 
-fn newest(file: &File) -> io::Result<Option<Slot>> {
+fn newest(file: &File) -> io::Result<Option<VersionSlot>> {
     let mut content = Vec::new();
-    file.take((BLOCK * SLOTS) as u64)
+    file.take((BLOCK_BYTES * SLOTS) as u64)
         .read_to_end(&mut content)?;
-    let slots = content.chunks(BLOCK).enumerate();
+    let slots = content.chunks(BLOCK_BYTES).enumerate();
     let read = slots.filter_map(|(number, block)| {
         let version = parse(block)?;
-        Some(Slot { number, version })
+        Some(VersionSlot { number, version })
     });
     Ok(read.max_by_key(|slot| slot.version))
 }
@@ -215,7 +215,7 @@ mod tests {
         for written in 0..slot(Version(0)).len() {
             let mut torn = before.clone();
             for block in 0..SLOTS {
-                let place = block * BLOCK..block * BLOCK + written;
+                let place = block * BLOCK_BYTES..block * BLOCK_BYTES + written;
                 torn[place.clone()].copy_from_slice(&after[place]);
             }
             fs::write(&path, &torn).unwrap();
@@ -224,7 +224,7 @@ mod tests {
             let expected = if whole { 143 } else { 42 };
             assert_eq!(found, Recorded::Version(Version(expected)), "{written}");
         }
-        fs::write(&path, vec![0; 2 * BLOCK]).unwrap();
+        fs::write(&path, vec![0; 2 * BLOCK_BYTES]).unwrap();
         assert!(matches!(version(&path), Recorded::Damaged(_)));
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let mut file = VersionFile::open(&path, Version(41)).unwrap();
         file.advance(Version(42)).unwrap();
         let whole = fs::read(&path).unwrap();
-        for at in (0..slot(Version(0)).len()).chain(BLOCK..BLOCK + slot(Version(0)).len()) {
+        for at in (0..slot(Version(0)).len()).chain(BLOCK_BYTES..BLOCK_BYTES + slot(Version(0)).len()) {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_file_is_made_anew() {
+    fn a_deleted_file_is_recreated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         let mut file = VersionFile::open(&path, Version(7)).unwrap();

@@ -10,9 +10,9 @@ use redb::{Database, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::{
-    file::{Beside, panic_text},
-    plan::{Change, Refusal, plan},
-    shared::{Commit, Shared, closed},
+    file::{CommitFiles, panic_message},
+    plan::{RecordChange, BatchError, plan},
+    shared::{CommitState, SharedLedger, closed},
     table::{self, ALLOCATIONS, META, VERSION_KEY},
 };
 use crate::{
@@ -24,23 +24,23 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) batch: Vec<Write>,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) answer: oneshot::Sender<BatchResult>,
 }
 
 /// The versions of a batch's writes, or why it was refused.
-pub(super) type Answer = Result<Vec<Version>, Refusal>;
+pub(super) type BatchResult = Result<Vec<Version>, BatchError>;
 
 /// Opens the file anew.
 pub(super) type Reopen = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
 
 /// What the writer knows of the file.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLedger>,
     reopen: Reopen,
     /// The version of the last write that was committed.
     last: Version,
     /// Absent where nothing may be written, for the reason beside it.
-    beside: Result<Beside, String>,
+    beside: Result<CommitFiles, String>,
     /// A transaction failed: the file has to be opened anew, and then tells whether these events
     /// were committed.
     failed: Option<Vec<Event>>,
@@ -50,14 +50,14 @@ pub(super) struct Writer {
 struct Prepared {
     transaction: WriteTransaction,
     events: Vec<Event>,
-    answers: Vec<Answer>,
+    answers: Vec<BatchResult>,
 }
 
 impl Writer {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SharedLedger>,
         last: Version,
-        beside: Result<Beside, String>,
+        beside: Result<CommitFiles, String>,
         reopen: Reopen,
     ) -> Self {
         Self {
@@ -90,8 +90,8 @@ impl Writer {
             group.into_iter().map(|job| (job.answer, job.batch)).unzip();
         let count = waiting.len();
         let answers = self.try_commit(batches);
-        self.shared.set_trouble(trouble(&answers));
-        let answers = answers.unwrap_or_else(|error| vec![Err(Refusal { index: 0, error }); count]);
+        self.shared.set_write_failure(trouble(&answers));
+        let answers = answers.unwrap_or_else(|error| vec![Err(BatchError { index: 0, error }); count]);
         for (waiting, answer) in waiting.into_iter().zip(answers) {
             // Who no longer waits learns of it by following.
             let _ = waiting.send(answer);
@@ -99,7 +99,7 @@ impl Writer {
     }
 
     /// The answer to each batch; an error is the answer to all.
-    fn try_commit(&mut self, batches: Vec<Vec<Write>>) -> Result<Vec<Answer>, WriteError> {
+    fn try_commit(&mut self, batches: Vec<Vec<Write>>) -> Result<Vec<BatchResult>, WriteError> {
         self.heal()
             .map_err(|reason| WriteError::Unavailable { reason })?;
         let beside = self.beside.as_mut().map_err(|reason| {
@@ -130,7 +130,7 @@ impl Writer {
         let committed = caught(|| transaction.commit().map_err(|error| error.to_string()));
         let recorded = committed.and_then(|()| {
             let recorded = record(beside, newest);
-            recorded.inspect_err(|reason| *commit = Commit::Unrecorded(reason.clone()))
+            recorded.inspect_err(|reason| *commit = CommitState::Unrecorded(reason.clone()))
         });
         drop(commit);
         match recorded {
@@ -176,20 +176,20 @@ impl Writer {
             return Err("another process has written to the file: restart nadmit".to_owned());
         }
         self.failed = None;
-        *self.shared.commit_mut() = Commit::Recorded;
+        *self.shared.commit_mut() = CommitState::Recorded;
         *place = Some(database);
         Ok(())
     }
 }
 
 /// Records the version of a commit beside the file.
-fn record(beside: &mut Beside, version: Version) -> Result<(), String> {
+fn record(beside: &mut CommitFiles, version: Version) -> Result<(), String> {
     let recorded = beside.version_file.advance(version);
     recorded.map_err(|error| format!("{}: {error}", super::version_file::FILE_NAME))
 }
 
 /// Why a group could not be written. What was refused for what it asks is no trouble.
-fn trouble(answers: &Result<Vec<Answer>, WriteError>) -> Option<String> {
+fn trouble(answers: &Result<Vec<BatchResult>, WriteError>) -> Option<String> {
     match answers {
         Err(WriteError::Uncertain { reason } | WriteError::Unavailable { reason }) => {
             Some(reason.clone())
@@ -236,7 +236,7 @@ fn prepare(
                 .iter()
                 .map(|change| change.event.version())
                 .collect()));
-            for Change { name, event } in changes {
+            for RecordChange { name, event } in changes {
                 match &event {
                     Event::Put(stored) => {
                         records.insert(name.as_str(), table::encode(stored).as_slice())?;
@@ -258,8 +258,8 @@ fn prepare(
     })
 }
 
-fn unreadable(damaged: &ReadError) -> Refusal {
-    Refusal {
+fn unreadable(damaged: &ReadError) -> BatchError {
+    BatchError {
         index: 0,
         error: WriteError::Unavailable {
             reason: damaged.to_string(),
@@ -269,5 +269,5 @@ fn unreadable(damaged: &ReadError) -> Refusal {
 
 /// Runs what may panic on a file that was changed from outside.
 fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
 }

@@ -1,24 +1,25 @@
-//! An annotation with addresses put in.
+//! Injecting addresses into an annotation.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use super::{Annotation, Format, Selection};
+use super::{Annotation, AnnotationFormat, Selection};
 
-/// What is put into one selection.
+/// The values to inject into a selection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Addition {
-    /// The complete list of `ips`, which takes the place of the one that is there.
+    /// The complete list of `ips`, which replaces an existing one.
     pub ips: Option<Vec<String>>,
-    /// The `mac`, which takes the place of the one that is there.
+    /// The `mac`, which replaces an existing one.
     pub mac: Option<String>,
 }
 
 impl Annotation<'_> {
-    /// The annotation in the JSON format, with an addition for each selection in its order; every
-    /// other member stays, in its place and words. What follows without an addition has none.
+    /// Prints the annotation in the JSON format, with one addition per selection in their order.
+    /// Every other member keeps its position and text. Selections without an addition are not
+    /// changed.
     ///
-    /// For an annotation without faults: what is no selection is not in it.
-    pub fn with(&self, additions: &[Addition]) -> String {
+    /// The annotation must have no decode errors: elements that are not selections are not printed.
+    pub fn with_additions(&self, additions: &[Addition]) -> String {
         let none = Addition::default();
         let mut out = String::with_capacity(self.text.len() + 96);
         out.push('[');
@@ -34,20 +35,20 @@ impl Annotation<'_> {
     }
 }
 
-fn push(out: &mut String, selection: &Selection<'_>, format: Format, addition: &Addition) {
+fn push(out: &mut String, selection: &Selection<'_>, format: AnnotationFormat, addition: &Addition) {
     let mut members = match format {
-        Format::Short => short_members(selection),
-        Format::Json => json_members(selection),
+        AnnotationFormat::Short => short_members(selection),
+        AnnotationFormat::Json => json_members(selection),
     };
     let ips = addition.ips.as_ref().map(json);
     let mac = addition.mac.as_ref().map(json);
     for (key, value) in [("ips", ips), ("mac", mac)] {
         let Some(value) = value else { continue };
-        // Of repeated members the last one counts.
-        match members.iter_mut().rev().find(|m| m.meaning == Some(key)) {
+        // The last of repeated members counts.
+        match members.iter_mut().rev().find(|m| m.key == Some(key)) {
             Some(member) => member.value = value.into(),
-            None => members.push(Member {
-                meaning: Some(key),
+            None => members.push(PrintedMember {
+                key: Some(key),
                 name: json(key),
                 value: value.into(),
             }),
@@ -62,25 +63,25 @@ fn push(out: &mut String, selection: &Selection<'_>, format: Format, addition: &
     out.push('}');
 }
 
-/// A member to print: name and value as JSON, and the key that Go takes the name for.
-struct Member<'a> {
-    meaning: Option<&'static str>,
+/// A member to print: its name and value as JSON, and the key that Go matches the name with.
+struct PrintedMember<'a> {
+    key: Option<&'static str>,
     name: String,
     value: Cow<'a, str>,
 }
 
-fn json_members<'a>(selection: &Selection<'a>) -> Vec<Member<'a>> {
+fn json_members<'a>(selection: &Selection<'a>) -> Vec<PrintedMember<'a>> {
     let members = selection.members.iter();
     members
-        .map(|given| Member {
-            meaning: given.key,
-            name: json(&*given.member.name.value),
-            value: Cow::Borrowed(given.member.value.text()),
+        .map(|member| PrintedMember {
+            key: member.key,
+            name: json(&*member.member.name.value),
+            value: Cow::Borrowed(member.member.value.text()),
         })
         .collect()
 }
 
-fn short_members(selection: &Selection<'_>) -> Vec<Member<'static>> {
+fn short_members(selection: &Selection<'_>) -> Vec<PrintedMember<'static>> {
     let name = selection.name.as_ref().map(|name| &name.text);
     let namespace = selection.namespace.as_ref().map(|name| &name.text);
     let interface = selection.interface.as_ref().map(|name| &name.text);
@@ -92,8 +93,8 @@ fn short_members(selection: &Selection<'_>) -> Vec<Member<'static>> {
     members
         .into_iter()
         .filter_map(|(key, text)| {
-            Some(Member {
-                meaning: Some(key),
+            Some(PrintedMember {
+                key: Some(key),
                 name: json(key),
                 value: json(&**text?).into(),
             })
@@ -102,7 +103,7 @@ fn short_members(selection: &Selection<'_>) -> Vec<Member<'static>> {
 }
 
 fn json(value: impl serde::Serialize) -> String {
-    // Texts and lists of them: writing them to memory cannot fail.
+    // Serializing strings and lists of strings to memory cannot fail.
     serde_json::to_string(&value).unwrap_or_default()
 }
 
@@ -111,9 +112,9 @@ mod tests {
     use super::*;
 
     fn with(text: &str, additions: &[Addition]) -> String {
-        let printed = Annotation::parse(text).with(additions);
+        let printed = Annotation::parse(text).with_additions(additions);
         let again = Annotation::parse(&printed);
-        assert!(again.faults.is_empty(), "{printed}");
+        assert!(again.decode_errors.is_empty(), "{printed}");
         printed
     }
 
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_member_stays_where_it_was() {
+    fn every_other_member_keeps_its_position() {
         assert_eq!(
             with(
                 r#"[{"x.y/z": [1, 2], "name":"a", "default-route": ["192.0.2.1"]}, {"name":"b"}]"#,
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_replaced_under_its_own_key() {
+    fn existing_values_are_replaced_under_their_own_keys() {
         assert_eq!(
             with(
                 r#"[{"ips":["x"],"name":"a","IPs":["192.0.2.205"],"MAC":"CA:FE:C0:FF:EE:00"}]"#,

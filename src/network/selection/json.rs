@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use super::{
-    Annotation, Bandwidth, CniArgs, Fault, FaultKind, Format, Given, PortMapping, Selection,
+    Annotation, Bandwidth, CniArgs, DecodeError, DecodeErrorKind, AnnotationFormat, SelectionMember, PortMapping, Selection,
     slots::Slots,
 };
 use crate::network::{
@@ -43,34 +43,34 @@ pub fn canonical(name: &str) -> Option<&'static str> {
 }
 
 pub(super) fn parse(text: &str) -> Annotation<'_> {
-    let mut reader = Reader::default();
-    let selections = reader.annotation(text);
+    let mut decoder = SelectionDecoder::default();
+    let selections = decoder.annotation(text);
     Annotation {
         text,
-        format: Format::Json,
+        format: AnnotationFormat::Json,
         selections,
-        faults: reader.faults,
+        decode_errors: decoder.faults,
     }
 }
 
 /// Decodes values, and collects the errors of Multus's decoder with their paths.
 #[derive(Default)]
-struct Reader {
-    faults: Vec<Fault>,
-    path: Vec<Step>,
+struct SelectionDecoder {
+    faults: Vec<DecodeError>,
+    path: Vec<PathStep>,
 }
 
 /// A step of a path. Paths are formatted only for errors.
-enum Step {
+enum PathStep {
     /// An element of a list.
     Index(usize),
     /// A member of an object.
     Key(&'static str),
 }
 
-type Text<'a> = Spanned<Cow<'a, str>>;
+type SpannedText<'a> = Spanned<Cow<'a, str>>;
 
-impl Reader {
+impl SelectionDecoder {
     fn annotation<'a>(&mut self, text: &'a str) -> Vec<Selection<'a>> {
         let document = match JsonNode::document(text) {
             Ok(document) => document,
@@ -79,7 +79,7 @@ impl Reader {
                     start: error.offset,
                     end: error.offset,
                 };
-                self.fault(span, FaultKind::Syntax(error.reason));
+                self.fault(span, DecodeErrorKind::Syntax(error.reason));
                 return Vec::new();
             }
         };
@@ -91,11 +91,11 @@ impl Reader {
         };
         let mut selections = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
-            self.at(Step::Index(index), |reader| {
+            self.at(PathStep::Index(index), |decoder| {
                 if element.is_null() {
-                    reader.fault(element.span(), FaultKind::NullSelection);
-                } else if let Some(members) = reader.object(element, "an object") {
-                    selections.push(reader.selection(index, element.span(), members));
+                    decoder.fault(element.span(), DecodeErrorKind::NullSelection);
+                } else if let Some(members) = decoder.object(element, "an object") {
+                    selections.push(decoder.selection(index, element.span(), members));
                 }
             });
         }
@@ -110,9 +110,9 @@ impl Reader {
         span: Span,
         members: Vec<JsonMember<'a>>,
     ) -> Selection<'a> {
-        let members: Vec<Given<'a>> = members
+        let members: Vec<SelectionMember<'a>> = members
             .into_iter()
-            .map(|member| Given {
+            .map(|member| SelectionMember {
                 key: canonical(&member.name.value),
                 member,
             })
@@ -124,30 +124,30 @@ impl Reader {
         };
         let mut obsolete_interface = None;
         let (mut ips, mut ports) = (Slots::default(), Slots::default());
-        for given in &members {
-            let Some(key) = given.key else { continue };
-            let value = given.member.value;
-            self.at(Step::Key(key), |reader| match key {
-                "name" => reader.text(value, &mut found.name, name::subdomain),
-                "namespace" => reader.text(value, &mut found.namespace, name::label),
-                "interface" => reader.text(value, &mut found.interface, interface::check),
+        for member in &members {
+            let Some(key) = member.key else { continue };
+            let value = member.member.value;
+            self.at(PathStep::Key(key), |decoder| match key {
+                "name" => decoder.text(value, &mut found.name, name::subdomain),
+                "namespace" => decoder.text(value, &mut found.namespace, name::label),
+                "interface" => decoder.text(value, &mut found.interface, interface::check),
                 OBSOLETE_INTERFACE => {
-                    reader.text(value, &mut obsolete_interface, interface::check);
+                    decoder.text(value, &mut obsolete_interface, interface::check);
                 }
-                "mac" => reader.text(value, &mut found.mac, HardwareAddress::parse),
+                "mac" => decoder.text(value, &mut found.mac, HardwareAddress::parse),
                 "infiniband-guid" => {
-                    reader.text(value, &mut found.infiniband_guid, HardwareAddress::parse);
+                    decoder.text(value, &mut found.infiniband_guid, HardwareAddress::parse);
                 }
-                "ipam-claim-reference" => reader.plain_text(value, &mut found.ipam_claim),
-                "deviceID" => reader.plain_text(value, &mut found.device_id),
-                "ips" => found.ips = reader.texts(value, &mut ips, AddressRequest::parse),
+                "ipam-claim-reference" => decoder.plain_text(value, &mut found.ipam_claim),
+                "deviceID" => decoder.plain_text(value, &mut found.device_id),
+                "ips" => found.ips = decoder.texts(value, &mut ips, AddressRequest::parse),
                 "default-route" => {
                     let mut slots = Slots::default();
-                    found.default_route = reader.texts(value, &mut slots, address::parse_address);
+                    found.default_route = decoder.texts(value, &mut slots, address::parse_address);
                 }
-                "portMappings" => found.port_mappings = reader.port_mappings(value, &mut ports),
-                "bandwidth" => reader.bandwidth(value, &mut found.bandwidth),
-                "cni-args" => reader.cni_args(value, &mut found.cni_args),
+                "portMappings" => found.port_mappings = decoder.port_mappings(value, &mut ports),
+                "bandwidth" => decoder.bandwidth(value, &mut found.bandwidth),
+                "cni-args" => decoder.cni_args(value, &mut found.cni_args),
                 _ => {}
             });
         }
@@ -178,8 +178,8 @@ impl Reader {
                 slots.remove(index);
             } else {
                 mapping = slots.get(index).cloned().unwrap_or_default();
-                self.at(Step::Index(index), |reader| {
-                    reader.port_mapping(element, &mut mapping);
+                self.at(PathStep::Index(index), |decoder| {
+                    decoder.port_mapping(element, &mut mapping);
                 });
                 slots.set(index, mapping.clone());
             }
@@ -201,11 +201,11 @@ impl Reader {
                 .into_iter()
                 .find(|field| folds_to(&member.name.value, field));
             let Some(field) = field else { continue };
-            self.at(Step::Key(field), |reader| match field {
-                "hostPort" => reader.integer(member.value, &mut mapping.host_port),
-                "containerPort" => reader.integer(member.value, &mut mapping.container_port),
-                "protocol" => reader.plain_text(member.value, &mut mapping.protocol),
-                _ => reader.plain_text(member.value, &mut mapping.host_ip),
+            self.at(PathStep::Key(field), |decoder| match field {
+                "hostPort" => decoder.integer(member.value, &mut mapping.host_port),
+                "containerPort" => decoder.integer(member.value, &mut mapping.container_port),
+                "protocol" => decoder.plain_text(member.value, &mut mapping.protocol),
+                _ => decoder.plain_text(member.value, &mut mapping.host_ip),
             });
         }
     }
@@ -245,8 +245,8 @@ impl Reader {
             ];
             for (name, field) in fields {
                 if folds_to(&member.name.value, name) {
-                    self.at(Step::Key(name), |reader| {
-                        reader.integer(member.value, field)
+                    self.at(PathStep::Key(name), |decoder| {
+                        decoder.integer(member.value, field)
                     });
                 }
             }
@@ -274,7 +274,7 @@ impl Reader {
         }
     }
 
-    fn plain_text<'a>(&mut self, value: JsonNode<'a>, found: &mut Option<Text<'a>>) {
+    fn plain_text<'a>(&mut self, value: JsonNode<'a>, found: &mut Option<SpannedText<'a>>) {
         match value.spanned_string() {
             Some(text) => *found = Some(text).filter(|text| !text.value.is_empty()),
             None if value.is_null() => {}
@@ -287,7 +287,7 @@ impl Reader {
     fn texts<'a, T, E>(
         &mut self,
         value: JsonNode<'a>,
-        slots: &mut Slots<Text<'a>>,
+        slots: &mut Slots<SpannedText<'a>>,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Spanned<Vec<Parsed<'a, T, E>>>> {
         if value.is_null() {
@@ -307,8 +307,8 @@ impl Reader {
                     span: element.span(),
                 },
                 None => {
-                    self.at(Step::Index(index), |reader| {
-                        reader.kind(element, "a string")
+                    self.at(PathStep::Index(index), |decoder| {
+                        decoder.kind(element, "a string")
                     });
                     continue;
                 }
@@ -332,7 +332,7 @@ impl Reader {
             }
             None if value.is_null() => {}
             None if value.kind() == super::ValueKind::Number => {
-                self.fault(value.span(), FaultKind::NotWhole);
+                self.fault(value.span(), DecodeErrorKind::NotAnInteger);
             }
             None => self.kind(value, "a whole number"),
         }
@@ -365,30 +365,30 @@ impl Reader {
     fn kind(&mut self, value: JsonNode<'_>, expected: &'static str) {
         self.fault(
             value.span(),
-            FaultKind::Kind {
+            DecodeErrorKind::Kind {
                 expected,
                 found: value.kind(),
             },
         );
     }
 
-    fn fault(&mut self, span: Span, kind: FaultKind) {
-        self.faults.push(Fault {
-            path: self.path.iter().map(Step::to_string).collect(),
+    fn fault(&mut self, span: Span, kind: DecodeErrorKind) {
+        self.faults.push(DecodeError {
+            path: self.path.iter().map(PathStep::to_string).collect(),
             span,
             kind,
         });
     }
 
     /// Runs `read` with one more step in the path.
-    fn at(&mut self, step: Step, read: impl FnOnce(&mut Self)) {
+    fn at(&mut self, step: PathStep, read: impl FnOnce(&mut Self)) {
         self.path.push(step);
         read(self);
         self.path.pop();
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for PathStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Index(index) => write!(f, "[{index}]"),
@@ -403,7 +403,7 @@ mod tests {
 
     fn only(text: &str) -> Selection<'_> {
         let annotation = Annotation::parse(text);
-        assert_eq!(annotation.faults, [], "{text}");
+        assert_eq!(annotation.decode_errors, [], "{text}");
         annotation
             .selections
             .into_iter()
@@ -411,9 +411,9 @@ mod tests {
             .unwrap_or_else(|| panic!("{text}: no selection"))
     }
 
-    fn faults(text: &str) -> Vec<(String, FaultKind)> {
+    fn faults(text: &str) -> Vec<(String, DecodeErrorKind)> {
         Annotation::parse(text)
-            .faults
+            .decode_errors
             .into_iter()
             .map(|f| (f.path, f.kind))
             .collect()
@@ -541,7 +541,7 @@ mod tests {
     fn decode_errors_have_paths_and_the_rest_is_still_read() {
         let text = r#"[{"name":1,"ips":"10.0.0.1","mac":"zz"},{"name":"b","portMappings":[{"hostPort":"80"}]}]"#;
         let annotation = Annotation::parse(text);
-        let paths: Vec<_> = annotation.faults.iter().map(|f| &*f.path).collect();
+        let paths: Vec<_> = annotation.decode_errors.iter().map(|f| &*f.path).collect();
         assert_eq!(
             paths,
             ["[0].name", "[0].ips", "[1].portMappings[0].hostPort"]
@@ -559,13 +559,13 @@ mod tests {
     fn numbers_must_be_whole() {
         assert_eq!(
             faults(r#"[{"name":"n","bandwidth":{"ingressRate":1.5}}]"#),
-            [("[0].bandwidth.ingressRate".to_owned(), FaultKind::NotWhole)]
+            [("[0].bandwidth.ingressRate".to_owned(), DecodeErrorKind::NotAnInteger)]
         );
     }
 
     #[test]
     fn the_list_itself_may_be_wrong() {
-        let kind = |found| FaultKind::Kind {
+        let kind = |found| DecodeErrorKind::Kind {
             expected: "a list of objects",
             found,
         };
@@ -579,12 +579,12 @@ mod tests {
         );
         assert_eq!(
             faults("[null]"),
-            [("[0]".to_owned(), FaultKind::NullSelection)]
+            [("[0]".to_owned(), DecodeErrorKind::NullSelection)]
         );
-        assert!(matches!(&*faults("[adsf]"), [(_, FaultKind::Syntax(_))]));
+        assert!(matches!(&*faults("[adsf]"), [(_, DecodeErrorKind::Syntax(_))]));
         assert!(matches!(
             &*faults(r#"[{"name":"n"}] x"#),
-            [(_, FaultKind::Syntax(_))]
+            [(_, DecodeErrorKind::Syntax(_))]
         ));
         assert_eq!(faults("[]"), []);
     }

@@ -11,7 +11,7 @@
 mod args;
 mod edit;
 pub mod json;
-pub mod meaning;
+pub mod normalized;
 mod print;
 mod short;
 mod slots;
@@ -31,11 +31,11 @@ use super::{
 
 /// The maximum total size of an object's annotations in bytes (Kubernetes,
 /// `TotalAnnotationSizeLimitB`).
-pub const LONGEST: usize = 256 << 10;
+pub const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
 
 /// The format of an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum AnnotationFormat {
     /// Names separated by commas.
     Short,
     /// A list of objects.
@@ -48,11 +48,11 @@ pub struct Annotation<'a> {
     /// The value as written; spans are offsets in it.
     pub text: &'a str,
     /// The format.
-    pub format: Format,
+    pub format: AnnotationFormat,
     /// The selections in their order. Empty if the text is not a list.
     pub selections: Vec<Selection<'a>>,
     /// The errors for which Multus's decoder rejects the whole annotation.
-    pub faults: Vec<Fault>,
+    pub decode_errors: Vec<DecodeError>,
 }
 
 /// An element of the annotation: a network and what is requested of it.
@@ -65,9 +65,9 @@ pub struct Selection<'a> {
     /// The span of the element.
     pub span: Span,
     /// The network's name; `None` if it is missing or empty.
-    pub name: Option<Name<'a>>,
+    pub name: Option<SelectionName<'a>>,
     /// The network's namespace; the pod's if absent.
-    pub namespace: Option<Name<'a>>,
+    pub namespace: Option<SelectionName<'a>>,
     /// The interface's name; `netN` if absent.
     pub interface: Option<Parsed<'a, (), InterfaceError>>,
     /// The requested addresses.
@@ -90,12 +90,12 @@ pub struct Selection<'a> {
     pub device_id: Option<Spanned<Cow<'a, str>>>,
     /// The JSON members as written, in order, including unknown and repeated ones; empty in the
     /// short format.
-    pub members: Vec<Given<'a>>,
+    pub members: Vec<SelectionMember<'a>>,
 }
 
 /// A member of a selection, and the key that Go's decoder matches it with.
 #[derive(Debug, Clone)]
-pub struct Given<'a> {
+pub struct SelectionMember<'a> {
     /// The member.
     pub member: JsonMember<'a>,
     /// The key as the spec spells it; `None` if Multus does not know it.
@@ -103,7 +103,7 @@ pub struct Given<'a> {
 }
 
 /// A name in a selection.
-pub type Name<'a> = Parsed<'a, (), NameError>;
+pub type SelectionName<'a> = Parsed<'a, (), NameError>;
 
 /// An element of `portMappings`, with the numbers as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -135,18 +135,18 @@ pub struct Bandwidth {
 
 /// An error for which Multus's decoder rejects the whole annotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct DecodeError {
     /// The path of the member from the list: `[0].ips`. Empty for the annotation itself.
     pub path: String,
     /// The span in the annotation.
     pub span: Span,
     /// The kind of the error.
-    pub kind: FaultKind,
+    pub kind: DecodeErrorKind,
 }
 
 /// The kind of an error for which Multus's decoder rejects an annotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FaultKind {
+pub enum DecodeErrorKind {
     /// The text contains `[`, `{` or `"`, but is not valid JSON.
     Syntax(String),
     /// A value has the wrong type.
@@ -157,21 +157,21 @@ pub enum FaultKind {
         found: ValueKind,
     },
     /// A number is not an integer of 64 bits.
-    NotWhole,
+    NotAnInteger,
     /// An element is `null`, on which Multus crashes.
     NullSelection,
     /// The text, with this number of bytes, exceeds [`MAX_ANNOTATIONS_BYTES`].
     TooLong(usize),
     /// An element of the short format has more than one `/`.
-    Slashes,
+    TooManySlashes,
     /// An element of the short format has more than one `@`.
-    Ats,
+    TooManyAts,
 }
 
 impl<'a> Annotation<'a> {
     /// Parses an annotation's value; see the module documentation.
     pub fn parse(text: &'a str) -> Self {
-        if text.len() > LONGEST {
+        if text.len() > MAX_ANNOTATIONS_BYTES {
             return Self::too_long(text);
         }
         if text.contains(['[', '{', '"']) {
@@ -183,16 +183,16 @@ impl<'a> Annotation<'a> {
 
     /// Returns the error for a text that no API server stores, without parsing it.
     fn too_long(text: &'a str) -> Self {
-        let fault = Fault {
+        let fault = DecodeError {
             path: String::new(),
             span: Span::new(0, text.len()),
-            kind: FaultKind::TooLong(text.len()),
+            kind: DecodeErrorKind::TooLong(text.len()),
         };
         Self {
             text,
-            format: Format::Short,
+            format: AnnotationFormat::Short,
             selections: Vec::new(),
-            faults: vec![fault],
+            decode_errors: vec![fault],
         }
     }
 }
@@ -214,7 +214,7 @@ impl<'a> Selection<'a> {
     pub fn interface_name(&self) -> Cow<'_, str> {
         match &self.interface {
             Some(interface) => Cow::Borrowed(&interface.text),
-            None => Cow::Owned(interface::automatic(self.index)),
+            None => Cow::Owned(interface::default_name(self.index)),
         }
     }
 }

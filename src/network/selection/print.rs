@@ -1,16 +1,16 @@
-//! Selections back into text.
+//! Printing annotations.
 
 use std::fmt::{self, Write as _};
 
-use super::{Annotation, Format, Selection};
+use super::{Annotation, AnnotationFormat, Selection};
 
-/// Prints the annotation in its own format: the short one without white space, the JSON one with
-/// every member, known or not, in the order and words in which it was written.
+/// Prints the annotation in its own format: the short one without white space; the JSON one with
+/// every member, known or not, in its original order and text.
 ///
-/// For an annotation without faults, parsing what was printed gives the same selections.
+/// For an annotation without decode errors, parsing the result gives the same selections.
 impl fmt::Display for Annotation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.format == Format::Json {
+        if self.format == AnnotationFormat::Json {
             f.write_char('[')?;
         }
         for (index, selection) in self.selections.iter().enumerate() {
@@ -18,11 +18,11 @@ impl fmt::Display for Annotation<'_> {
                 f.write_char(',')?;
             }
             match self.format {
-                Format::Short => short(selection, f)?,
-                Format::Json => json(selection, f)?,
+                AnnotationFormat::Short => short(selection, f)?,
+                AnnotationFormat::Json => json(selection, f)?,
             }
         }
-        if self.format == Format::Json {
+        if self.format == AnnotationFormat::Json {
             f.write_char(']')?;
         }
         Ok(())
@@ -44,8 +44,8 @@ fn short(selection: &Selection<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn json(selection: &Selection<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('{')?;
-    for (index, given) in selection.members.iter().enumerate() {
-        let member = &given.member;
+    for (index, member) in selection.members.iter().enumerate() {
+        let member = &member.member;
         if index > 0 {
             f.write_char(',')?;
         }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_printed_reads_the_same() {
+    fn printed_annotations_parse_to_the_same() {
         for (text, printed) in [
             (" net1 , ns/net2@eth1", "net1,ns/net2@eth1"),
             (

@@ -1,27 +1,27 @@
-//! The short format: `[namespace/]name[@interface]`, joined by commas.
+//! The short format: `[namespace/]name[@interface]`, separated by commas.
 
 use std::borrow::Cow;
 
-use super::{Annotation, Fault, FaultKind, Format, Selection};
+use super::{Annotation, DecodeError, DecodeErrorKind, AnnotationFormat, Selection};
 use crate::network::{
     interface,
     name::{self, NameError},
     text::{Parsed, Span, Spanned},
 };
 
-/// Parses as Multus's `parsePodNetworkObjectName` does, element by element.
+/// Parses each element as Multus's `parsePodNetworkObjectName` does.
 pub(super) fn parse(text: &str) -> Annotation<'_> {
     let mut annotation = Annotation {
         text,
-        format: Format::Short,
+        format: AnnotationFormat::Short,
         selections: Vec::new(),
-        faults: Vec::new(),
+        decode_errors: Vec::new(),
     };
     for (index, element) in text.split(',').enumerate() {
         let element = piece(element, text);
         match selection(index, &element, text) {
             Ok(selection) => annotation.selections.push(selection),
-            Err(kind) => annotation.faults.push(Fault {
+            Err(kind) => annotation.decode_errors.push(DecodeError {
                 path: format!("[{index}]"),
                 span: element.span,
                 kind,
@@ -35,17 +35,17 @@ fn selection<'a>(
     index: usize,
     element: &Spanned<&'a str>,
     text: &'a str,
-) -> Result<Selection<'a>, FaultKind> {
+) -> Result<Selection<'a>, DecodeErrorKind> {
     let mut slashes = element.value.split('/');
     let (namespace, rest) = match (slashes.next(), slashes.next(), slashes.next()) {
         (Some(namespace), Some(rest), None) => (namespace, rest),
         (Some(rest), None, None) => ("", rest),
-        _ => return Err(FaultKind::Slashes),
+        _ => return Err(DecodeErrorKind::TooManySlashes),
     };
     let mut ats = rest.split('@');
     let (network, interface) = match (ats.next(), ats.next(), ats.next()) {
         (Some(network), interface, None) => (network, interface.unwrap_or("")),
-        _ => return Err(FaultKind::Ats),
+        _ => return Err(DecodeErrorKind::TooManyAts),
     };
     let present = |part| {
         Some(piece(part, text))
@@ -55,23 +55,23 @@ fn selection<'a>(
     Ok(Selection {
         index,
         span: element.span,
-        name: present(network).map(|name| Parsed::new(name, unit)),
-        namespace: present(namespace).map(|namespace| Parsed::new(namespace, unit)),
+        name: present(network).map(|name| Parsed::new(name, short_name)),
+        namespace: present(namespace).map(|namespace| Parsed::new(namespace, short_name)),
         interface: present(interface).map(|name| Parsed::new(name, interface::check)),
         ..Selection::default()
     })
 }
 
-/// Multus's own rule for a name in this format: the letters of a DNS-1123 label, any length that
-/// an object's name may have.
-fn unit(text: &str) -> Result<(), NameError> {
+/// Checks a name as Multus does in this format: the characters of a DNS-1123 label, with the
+/// maximum length of an object's name.
+fn short_name(text: &str) -> Result<(), NameError> {
     match name::label(text) {
         Err(NameError::TooLong(_)) => name::subdomain(text),
         other => other,
     }
 }
 
-/// A part of the text without the white space around it, and its place.
+/// Returns a part of the text without surrounding white space, with its span.
 fn piece<'a>(part: &'a str, text: &'a str) -> Spanned<&'a str> {
     let value = part.trim();
     Spanned {
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn names_namespaces_and_interfaces() {
         let annotation = Annotation::parse(" net1 , default/net2@my_if,/net3, net4@");
-        assert_eq!(annotation.format, Format::Short);
+        assert_eq!(annotation.format, AnnotationFormat::Short);
         assert_eq!(
             shape(&annotation),
             [
@@ -118,11 +118,11 @@ mod tests {
                 (Some("net4"), "own", "net4".to_owned()),
             ]
         );
-        assert!(annotation.faults.is_empty());
+        assert!(annotation.decode_errors.is_empty());
     }
 
     #[test]
-    fn places_are_those_of_the_parts() {
+    fn spans_are_those_of_the_parts() {
         let text = "a, ns/net@eth1";
         let annotation = Annotation::parse(text);
         let part = |span: Span| &text[span.start as usize..span.end as usize];
@@ -144,22 +144,22 @@ mod tests {
     }
 
     #[test]
-    fn too_many_separators_are_faults_of_their_element_alone() {
+    fn too_many_separators_are_errors_of_their_element_only() {
         let annotation = Annotation::parse("a/b/c,net1,a@b@c");
         let kinds: Vec<_> = annotation
-            .faults
+            .decode_errors
             .iter()
             .map(|f| (&*f.path, &f.kind))
             .collect();
         assert_eq!(
             kinds,
-            [("[0]", &FaultKind::Slashes), ("[2]", &FaultKind::Ats)]
+            [("[0]", &DecodeErrorKind::TooManySlashes), ("[2]", &DecodeErrorKind::TooManyAts)]
         );
         assert_eq!(annotation.selections[0].index, 1);
     }
 
     #[test]
-    fn dots_are_not_for_this_format() {
+    fn dots_are_not_allowed_in_this_format() {
         let annotation = Annotation::parse("net.1");
         let name = annotation.selections[0].name.as_ref();
         assert_eq!(name.map(|n| n.value), Some(Err(NameError::Character('.'))));

@@ -1,7 +1,7 @@
-//! A slice into which Go's decoder reads more than once.
+//! A slice into which Go's decoder decodes more than once.
 
-/// The backing array of a Go slice. A key that is repeated is decoded into the same array, where each
-/// element finds what its place held before, also behind the slice's end.
+/// The backing array of a Go slice. A repeated key is decoded into the same array, in which each
+/// element starts with the previous value at its index, even beyond the current end of the slice.
 #[derive(Debug)]
 pub(super) struct Slots<T>(Vec<Option<T>>);
 
@@ -12,29 +12,29 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// Forgets everything, as `null` does.
+    /// Removes all values, as `null` does.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Begins a list of so many elements: an empty one takes a new array.
+    /// Begins decoding a list of `length` elements; an empty list allocates a new array.
     pub(super) fn begin(&mut self, length: usize) {
         if length == 0 {
             self.clear();
         }
     }
 
-    /// Returns what the place holds.
+    /// Returns the previous value at an index.
     pub(super) fn get(&self, index: usize) -> Option<&T> {
         self.0.get(index)?.as_ref()
     }
 
-    /// Puts a value in its place.
+    /// Stores a value at an index.
     pub(super) fn set(&mut self, index: usize, value: T) {
         *self.slot(index) = Some(value);
     }
 
-    /// Empties a place.
+    /// Removes the value at an index.
     pub(super) fn remove(&mut self, index: usize) {
         *self.slot(index) = None;
     }

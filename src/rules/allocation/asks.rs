@@ -87,7 +87,7 @@ pub fn can_be_served(subject: &PodSubject<'_>) -> bool {
     let whole = subject
         .requests
         .iter()
-        .all(|one| one.annotation.faults.is_empty());
+        .all(|one| one.annotation.decode_errors.is_empty());
     whole
         && subject.attachments().all(is_decoded)
         && subject.pooled().all(|one| is_readable(one.attachment))

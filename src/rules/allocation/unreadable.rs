@@ -87,7 +87,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 /// The first place that Multus's decoder refuses in an annotation.
 fn first_fault(request: &Request<'_>) -> Option<String> {
-    let fault = request.annotation.faults.first()?;
+    let fault = request.annotation.decode_errors.first()?;
     Some(match fault.path.as_str() {
         "" => format!("the annotation {}", request.origin.key),
         path => format!("{path} of the annotation {}", request.origin.key),
@@ -98,7 +98,7 @@ fn first_fault(request: &Request<'_>) -> Option<String> {
 fn faults(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
     let attachment = pooled.attachment;
     let own = format!("[{}].", attachment.selection.index);
-    let faults = attachment.request.annotation.faults.iter();
+    let faults = attachment.request.annotation.decode_errors.iter();
     for fault in faults.filter(|fault| fault.path.starts_with(&own)) {
         let member = &fault.path[own.len()..];
         let guarded = ["ips", "mac", "cni-args"];

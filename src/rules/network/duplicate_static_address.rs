@@ -71,7 +71,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let mut others = BTreeSet::new();
-        for (network, theirs) in subject.other_suppliers(supply.interval).take(left) {
+        for (network, theirs) in subject.other_suppliers(supply.range).take(left) {
             left -= 1;
             let other = network
                 .config
@@ -99,7 +99,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             place,
             format!(
                 "the address {} is also configured in {}, on the same wire ({})",
-                supply.interval,
+                supply.range,
                 names.join(", "),
                 plugin.link
             ),

@@ -103,7 +103,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let others = by_range.entry((supply.plugin, index)).or_default();
-        for (network, theirs) in subject.other_suppliers(supply.interval).take(left) {
+        for (network, theirs) in subject.other_suppliers(supply.range).take(left) {
             left -= 1;
             if let Some(other) = compare(subject, config, &supply, network, theirs) {
                 let key = (&*network.namespace, &*network.name);
@@ -156,7 +156,7 @@ fn compare<'c>(
     network: &'c Arc<Network>,
     theirs: &AssignableRange,
 ) -> Option<Other<'c>> {
-    let shared = own.interval.intersection(theirs.interval)?;
+    let shared = own.range.intersection(theirs.range)?;
     let plugin = config.plugins.get(own.plugin)?;
     let other = network.config.loaded()?.plugins.get(theirs.plugin)?;
     let (Some(Ipam::Whereabouts(ours)), Some(Ipam::Whereabouts(ipam))) =

@@ -101,7 +101,7 @@ fn compare(
     );
     let help = "write the same in both, or give this network another name";
     let place = place(subject, first.key);
-    if first.perhaps {
+    if first.depends_on_cluster {
         let help = format!(
             "write {} in both: absent it is the cluster's own",
             first.key

@@ -3,7 +3,7 @@
 use crate::{
     network::{
         json::{JsonMember, ValueKind},
-        selection::Given,
+        selection::SelectionMember,
     },
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
@@ -38,7 +38,7 @@ const TEXTS: [&str; 4] = [
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
-        for Given { member, key } in &attachment.selection.members {
+        for SelectionMember { member, key } in &attachment.selection.members {
             let Some(key) = *key else { continue };
             if is_empty(key, member) {
                 report.add(

@@ -1,7 +1,7 @@
 //! `fragile-name`: a notation that works by chance.
 
 use crate::{
-    network::{Format, name, selection::Name},
+    network::{AnnotationFormat, name, selection::SelectionName},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{DOTTED_NET, pod},
@@ -32,13 +32,13 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         if let Some(name) = name {
             check_name(attachment, name, report);
         }
-        if attachment.request.annotation.format == Format::Short {
+        if attachment.request.annotation.format == AnnotationFormat::Short {
             check_separators(attachment, report);
         }
     }
 }
 
-fn check_name(attachment: Attachment<'_, '_>, name: &Name<'_>, report: &mut Report<'_>) {
+fn check_name(attachment: Attachment<'_, '_>, name: &SelectionName<'_>, report: &mut Report<'_>) {
     let place = || attachment.place(attachment.member("name"), name.span);
     if name.text.len() > name::LABEL_MAX {
         report.add(

@@ -6,7 +6,7 @@ use crate::{
         cni::NetworkConfig,
         ipam::Ipam,
         json::{JsonMember, JsonNode, ValueKind, folds_to},
-        selection::{CniArgs, FaultKind},
+        selection::{CniArgs, DecodeErrorKind},
     },
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
@@ -42,11 +42,11 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         for fault in request
             .annotation
-            .faults
+            .decode_errors
             .iter()
             .filter(|fault| is_cni_args(fault))
         {
-            if let FaultKind::Kind { found, .. } = fault.kind {
+            if let DecodeErrorKind::Kind { found, .. } = fault.kind {
                 report.add(
                     request.place_at(&fault.path, fault.span),
                     format!("cni-args is {}, but has to be an object", found.described()),

@@ -1,7 +1,7 @@
 //! `invalid-network-name`: no network can have this name.
 
 use crate::{
-    network::{Format, NameError, name, selection::Name},
+    network::{AnnotationFormat, NameError, name, selection::SelectionName},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{MACVLAN_CONF, pod},
@@ -45,8 +45,8 @@ fn missing(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
         return;
     }
     let help = match attachment.request.annotation.format {
-        Format::Short => "remove the comma that has no name beside it, or name a network",
-        Format::Json => "add \"name\": \"my-network\"",
+        AnnotationFormat::Short => "remove the comma that has no name beside it, or name a network",
+        AnnotationFormat::Json => "add \"name\": \"my-network\"",
     };
     let place = attachment.place("", attachment.selection.span);
     report.add(place, "the selection has no network name", help);
@@ -54,13 +54,13 @@ fn missing(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
 
 fn invalid(
     attachment: Attachment<'_, '_>,
-    written: &Name<'_>,
+    written: &SelectionName<'_>,
     error: NameError,
     report: &mut Report<'_>,
 ) {
     let lower = written.text.to_ascii_lowercase();
     let help = match (attachment.request.annotation.format, error) {
-        (Format::Short, NameError::Character('.')) if name::subdomain(&lower).is_ok() => {
+        (AnnotationFormat::Short, NameError::Character('.')) if name::subdomain(&lower).is_ok() => {
             format!("the short format takes no dots; write [{{\"name\": \"{lower}\"}}]")
         }
         _ if lower != *written.text && name::subdomain(&lower).is_ok() => {

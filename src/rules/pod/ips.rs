@@ -8,7 +8,7 @@ use crate::{
         cni::{Capability, NetworkConfig},
         ipam::{Ipam, StaticIpam},
         json::ValueKind,
-        selection::Given,
+        selection::SelectionMember,
         text::Parsed,
     },
     rules::{
@@ -273,7 +273,7 @@ fn asks_for_addresses(selection: &Selection<'_>) -> bool {
         Some(!args.list("ips").is_empty() || ips.any(|ips| ips.elements().is_none()))
     };
     let malformed = || {
-        selection.members.iter().any(|Given { member, key }| {
+        selection.members.iter().any(|SelectionMember { member, key }| {
             let kind = member.value.kind();
             *key == Some("ips") && kind != ValueKind::Null && kind != ValueKind::List
         })

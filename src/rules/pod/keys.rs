@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     network::selection::{
-        Given,
+        SelectionMember,
         json::{KEYS, OBSOLETE_INTERFACE},
     },
     rules::{
@@ -108,7 +108,7 @@ fn renamed(key: &str) -> Option<&'static str> {
         .map(|(_, new)| new)
 }
 
-fn each_member(subject: &PodSubject<'_>, mut check: impl FnMut(Attachment<'_, '_>, &Given<'_>)) {
+fn each_member(subject: &PodSubject<'_>, mut check: impl FnMut(Attachment<'_, '_>, &SelectionMember<'_>)) {
     for attachment in subject.attachments() {
         for given in &attachment.selection.members {
             check(attachment, given);
@@ -116,7 +116,7 @@ fn each_member(subject: &PodSubject<'_>, mut check: impl FnMut(Attachment<'_, '_
     }
 }
 
-fn place<'a>(attachment: Attachment<'_, 'a>, given: &Given<'_>) -> Place<'a> {
+fn place<'a>(attachment: Attachment<'_, 'a>, given: &SelectionMember<'_>) -> Place<'a> {
     attachment.place(&given.member.name.value, given.member.name.span)
 }
 

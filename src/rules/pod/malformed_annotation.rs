@@ -4,7 +4,7 @@ use crate::{
     network::{
         annotations,
         json::ValueKind,
-        selection::{Fault, FaultKind, LONGEST},
+        selection::{DecodeError, DecodeErrorKind, MAX_ANNOTATIONS_BYTES},
     },
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
@@ -39,7 +39,7 @@ const TWO_FORMATS: &str =
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
-        for fault in &request.annotation.faults {
+        for fault in &request.annotation.decode_errors {
             // Null elements and cni-args have rules of their own.
             if is_cni_args(fault) {
                 continue;
@@ -57,7 +57,7 @@ fn check_count(request: &Request<'_>, report: &mut Report<'_>) {
     let annotation = &request.annotation;
     let count = annotation.selections.len();
     let default_network = request.origin.key == annotations::DEFAULT_NETWORK;
-    if !default_network || count == 1 || !annotation.faults.is_empty() {
+    if !default_network || count == 1 || !annotation.decode_errors.is_empty() {
         return;
     }
     report.add(
@@ -67,36 +67,36 @@ fn check_count(request: &Request<'_>, report: &mut Report<'_>) {
     );
 }
 
-fn describe(fault: &Fault) -> Option<(String, String)> {
+fn describe(fault: &DecodeError) -> Option<(String, String)> {
     let what = match fault.path.as_str() {
         "" => "the annotation".to_owned(),
         path => format!("\"{}\"", path.trim_start_matches('.')),
     };
     Some(match &fault.kind {
-        FaultKind::NullSelection => return None,
-        FaultKind::Syntax(reason) => (
+        DecodeErrorKind::NullSelection => return None,
+        DecodeErrorKind::Syntax(reason) => (
             format!("the annotation is not JSON: {reason}"),
             TWO_FORMATS.to_owned(),
         ),
-        FaultKind::Kind { expected, found } => (
+        DecodeErrorKind::Kind { expected, found } => (
             format!("{what} is {}, but has to be {expected}", found.described()),
             help_for_kind(&fault.path, expected, *found),
         ),
-        FaultKind::TooLong(bytes) => (
+        DecodeErrorKind::TooLong(bytes) => (
             format!(
-                "the annotation has {bytes} bytes; an object's annotations have at most {LONGEST}"
+                "the annotation has {bytes} bytes; an object's annotations have at most {MAX_ANNOTATIONS_BYTES}"
             ),
             "ask for fewer networks".to_owned(),
         ),
-        FaultKind::NotWhole => (
+        DecodeErrorKind::NotAnInteger => (
             format!("{what} is not a whole number"),
             "write digits only, such as 8080".to_owned(),
         ),
-        FaultKind::Slashes => (
+        DecodeErrorKind::TooManySlashes => (
             format!("{what} has more than one \"/\""),
             "write namespace/name".to_owned(),
         ),
-        FaultKind::Ats => (
+        DecodeErrorKind::TooManyAts => (
             format!("{what} has more than one \"@\""),
             "write name@interface".to_owned(),
         ),

@@ -1,7 +1,7 @@
 //! `null-selection`: an element that is `null` crashes Multus.
 
 use crate::{
-    network::selection::FaultKind,
+    network::selection::DecodeErrorKind,
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
         examples::{STORAGE_NET, pod},
@@ -28,8 +28,8 @@ pub const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
-        for fault in &request.annotation.faults {
-            if fault.kind == FaultKind::NullSelection {
+        for fault in &request.annotation.decode_errors {
+            if fault.kind == DecodeErrorKind::NullSelection {
                 report.add(
                     request.place_at(&fault.path, fault.span),
                     "the element is null, on which Multus crashes",

@@ -60,7 +60,7 @@ fn check_attachment(attachment: Attachment<'_, '_>, network: &OvnNetwork, report
         );
     }
     let ips = selection.ips.as_ref().filter(|ips| !ips.value.is_empty());
-    if let Some(ips) = ips.filter(|_| network.gives_addresses()) {
+    if let Some(ips) = ips.filter(|_| network.assigns_addresses()) {
         report.add(
             attachment.place("ips", ips.span),
             format!(

@@ -1,7 +1,7 @@
 //! `qualified-name`: `{"name": "namespace/name"}`, which only the short format has.
 
 use crate::{
-    network::{Format, name},
+    network::{AnnotationFormat, name},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{MACVLAN_CONF, pod},
@@ -42,7 +42,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 /// Namespace and name, if a selection in JSON holds both in its `name`.
 pub(super) fn split<'s>(attachment: Attachment<'s, '_>) -> Option<(&'s str, &'s str)> {
-    if attachment.request.annotation.format == Format::Short {
+    if attachment.request.annotation.format == AnnotationFormat::Short {
         return None;
     }
     let (namespace, network) = attachment.selection.network_name()?.split_once('/')?;

@@ -80,8 +80,8 @@ fn elsewhere(
         .find(|home| subject.policy.may_use(subject.namespace, home));
     if let Some(home) = usable {
         let write = match attachment.request.annotation.format {
-            crate::network::Format::Short => format!("{home}/{name}"),
-            crate::network::Format::Json => {
+            crate::network::AnnotationFormat::Short => format!("{home}/{name}"),
+            crate::network::AnnotationFormat::Json => {
                 format!("\"namespace\": \"{home}\", \"name\": \"{name}\"")
             }
         };

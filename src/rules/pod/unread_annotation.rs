@@ -1,7 +1,7 @@
 //! `unread-annotation`: a key that nobody reads, much like one by which pods ask for networks.
 
 use crate::{
-    network::{annotations::NETWORKS, near_miss::meant},
+    network::{annotations::NETWORKS, near_miss::intended_key},
     rules::{
         Check, Example, Levels, Place, PodSubject, Report, Rule,
         examples::{MACVLAN_CONF, pod},
@@ -37,7 +37,7 @@ spec:
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for key in &subject.unread {
-        let Some(meant) = meant(key) else { continue };
+        let Some(meant) = intended_key(key) else { continue };
         let what = match meant {
             NETWORKS => "additional networks",
             _ => "the network of eth0",

@@ -85,7 +85,7 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
             if !in_space.is_some_and(|ipam| is_of(ipam, pool)) {
                 continue;
             }
-            let Some(shared) = shared(range, supply.interval) else {
+            let Some(shared) = shared(range, supply.range) else {
                 continue;
             };
             let key = (at, &network.namespace, &network.name);
@@ -181,7 +181,7 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         for pool in pools.filter(|pool| is_of(ipam, pool)) {
             for (at, range) in pool.ranges.iter().enumerate().take(left) {
                 left -= 1;
-                if let Some(shared) = shared(range, supply.interval) {
+                if let Some(shared) = shared(range, supply.range) {
                     let known = found
                         .entry((&pool.name, at))
                         .or_insert((supply.plugin, shared));

@@ -3,7 +3,7 @@
 use crate::{
     network::{
         Annotation, Selection,
-        selection::meaning::{Difference, Meaning},
+        selection::normalized::{InterfaceChange, NormalizedAnnotation},
     },
     rules::{
         Check, Example, Levels, Place, Report, Rule, UpdateSubject,
@@ -67,12 +67,12 @@ fn describe(change: &Change<'_>) -> Option<String> {
         return None;
     }
     let [before, after] = [before, after].map(parse);
-    let faulty = [&before, &after].iter().any(|side| !side.faults.is_empty());
+    let faulty = [&before, &after].iter().any(|side| !side.decode_errors.is_empty());
     if faulty {
         return Some("the annotation is another".to_owned());
     }
     let interface = |s: &Selection<'_>| change.origin.interface(s).into_owned();
-    let meaning = |side: &Annotation<'_>| Meaning::of(side, change.origin.home, interface);
+    let meaning = |side: &Annotation<'_>| NormalizedAnnotation::of(side, change.origin.home, interface);
     let differences = meaning(&before).differences(&meaning(&after));
     let words: Vec<String> = differences.iter().map(in_words).collect();
     (!words.is_empty()).then(|| words.join(", "))
@@ -83,15 +83,15 @@ fn parse(text: &str) -> Annotation<'_> {
     Annotation::parse(if text.is_empty() { "[]" } else { text })
 }
 
-fn in_words(difference: &Difference) -> String {
+fn in_words(difference: &InterfaceChange) -> String {
     match difference {
-        Difference::Added { interface, network } => {
+        InterfaceChange::Added { interface, network } => {
             format!("{interface} ({network}) is added")
         }
-        Difference::Removed { interface, network } => {
+        InterfaceChange::Removed { interface, network } => {
             format!("{interface} ({network}) is removed")
         }
-        Difference::Changed { interface, keys } => {
+        InterfaceChange::Changed { interface, keys } => {
             let verb = if keys.len() == 1 { "is" } else { "are" };
             format!("{} of {interface} {verb} changed", keys.join(" and "))
         }

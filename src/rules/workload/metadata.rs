@@ -1,7 +1,7 @@
 //! `annotation-on-workload`: what pods are to have, on what makes them.
 
 use crate::{
-    network::near_miss::{is_for_pods, meant},
+    network::near_miss::{is_for_pods, intended_key},
     rules::{
         Check, Example, Levels, Place, Policy, Report, Rule, examples::MACVLAN_CONF, subject::field,
     },
@@ -83,7 +83,7 @@ fn check(subject: &MetadataSubject<'_>, report: &mut Report<'_>) {
         if report.is_full() {
             return;
         }
-        let read = meant(key).unwrap_or(key);
+        let read = intended_key(key).unwrap_or(key);
         if subject.in_template.contains(&read) || subject.in_template.contains(key) {
             continue;
         }

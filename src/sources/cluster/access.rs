@@ -17,7 +17,7 @@ const MOST: u64 = 16 << 20;
 
 /// Which cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
+pub struct ClusterAccess {
     /// The kubeconfig; without it those of KUBECONFIG, else `~/.kube/config`, else, in a pod, its
     /// service account.
     pub kubeconfig: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub struct Access {
 }
 
 /// A way into a cluster.
-pub struct Connection {
+pub struct ClusterConnection {
     /// Asks it.
     pub client: Client,
     /// The URL of its API server.
@@ -35,7 +35,7 @@ pub struct Connection {
     pub namespace: String,
 }
 
-impl Access {
+impl ClusterAccess {
     /// Gets ready to ask the cluster. Nothing is sent yet.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Access {
     ///
     /// # Errors
     /// As [`Self::connect`].
-    pub async fn client(&self) -> Result<Connection, ClusterError> {
+    pub async fn client(&self) -> Result<ClusterConnection, ClusterError> {
         self.client_as(None).await
     }
 
@@ -74,12 +74,12 @@ impl Access {
     ///
     /// # Errors
     /// As [`Self::connect`].
-    pub async fn client_as(&self, user: Option<&str>) -> Result<Connection, ClusterError> {
+    pub async fn client_as(&self, user: Option<&str>) -> Result<ClusterConnection, ClusterError> {
         let (config, _) = self.config(user).await?;
         let namespace = config.default_namespace.clone();
         let server = url(&config);
         match call::client(config) {
-            Ok(client) => Ok(Connection {
+            Ok(client) => Ok(ClusterConnection {
                 client,
                 server,
                 namespace,

@@ -2,7 +2,7 @@
 
 use crate::network::ipam::SLICE_CONTROLLER;
 
-use super::Sought;
+use super::ClusterQuery;
 
 /// A kind as the API serves it.
 #[derive(Debug, PartialEq, Eq)]
@@ -194,11 +194,11 @@ pub(super) struct Listing {
 }
 
 /// The lists to ask for.
-pub(super) fn listings(sought: &Sought) -> Vec<Listing> {
+pub(super) fn listings(sought: &ClusterQuery) -> Vec<Listing> {
     match sought {
-        Sought::Surroundings => surroundings(),
-        Sought::Everything { namespace } => everything(namespace),
-        Sought::Settings { namespace } => vec![Listing {
+        ClusterQuery::Environment => surroundings(),
+        ClusterQuery::Everything { namespace } => everything(namespace),
+        ClusterQuery::Settings { namespace } => vec![Listing {
             namespace: Some(namespace.clone()),
             name: Some(SETTINGS.to_owned()),
             without: Some(format!(
@@ -206,7 +206,7 @@ pub(super) fn listings(sought: &Sought) -> Vec<Listing> {
             )),
             ..needed(CONFIG_MAPS)
         }],
-        Sought::Addresses { pools, pods } => addresses(*pools, pods),
+        ClusterQuery::Addresses { pools, pods } => addresses(*pools, pods),
     }
 }
 
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_namespace_limits_what_is_judged_and_not_what_is_known() {
-        let sought = Sought::Everything {
+        let sought = ClusterQuery::Everything {
             namespace: Some("db".to_owned()),
         };
         let listings = listings(&sought);

@@ -1,6 +1,6 @@
 //! The objects of a living cluster, read once.
 //!
-//! [`Access`] says which cluster; [`Cluster::read`] lists what is [`Sought`] there, some kinds at a
+//! [`Access`] says which cluster; [`Cluster::read`] lists what is [`ClusterQuery`] there, some kinds at a
 //! time and page by page, and keeps of each object only what is read of manifests
 //! ([`crate::manifests::read_all`]): a pod is some hundred bytes, and there is one way to read it.
 //! Nothing is written, and nothing is watched.
@@ -18,7 +18,7 @@ pub(super) mod kinds;
 pub(super) mod list;
 
 pub use self::{
-    access::{Access, Connection, with_causes},
+    access::{ClusterAccess, ClusterConnection, with_causes},
     error::ClusterError,
 };
 
@@ -41,9 +41,9 @@ pub struct Cluster {
 
 /// What of a cluster is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sought {
+pub enum ClusterQuery {
     /// What manifests are judged against.
-    Surroundings,
+    Environment,
     /// Everything that can be judged, and what it is judged against.
     Everything {
         /// The namespace whose objects will be judged; all of them, if there is none.
@@ -74,23 +74,23 @@ pub struct ClusterObject {
 
 /// What a cluster holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct ClusterSnapshot {
     /// The objects: by kind, then in the API server's order.
     pub objects: Vec<ClusterObject>,
     /// How many more there are that have nothing to do with networks.
-    pub silent: usize,
+    pub unrelated: usize,
     /// What could not be read, and what is left out for that.
-    pub unknown: Vec<Unknown>,
+    pub unreadable: Vec<UnreadableList>,
 }
 
 /// A list that could not be read, and can be done without.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{without}: {error}")]
-pub struct Unknown {
+pub struct UnreadableList {
     /// Of what: `pods`.
     pub resource: &'static str,
     /// What is left out.
-    without: String,
+    consequence: String,
     /// Why.
     error: ClusterError,
 }
@@ -123,7 +123,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When something that others are judged against cannot be read.
-    pub async fn read(&self, sought: &Sought, seen: impl Fn(usize)) -> Result<Found, ClusterError> {
+    pub async fn read(&self, sought: &ClusterQuery, seen: impl Fn(usize)) -> Result<ClusterSnapshot, ClusterError> {
         let count = Cell::new(0);
         let more = |objects: usize| {
             count.set(count.get() + objects);
@@ -132,18 +132,18 @@ impl Cluster {
         let listings = listings(sought);
         let lists = listings.iter().map(|listing| self.list(listing, &more));
         let mut lists = stream::iter(lists).buffered(AT_A_TIME);
-        let mut found = Found::default();
+        let mut found = ClusterSnapshot::default();
         let mut wanted = listings.iter();
         while let (Some(listing), Some(list)) = (wanted.next(), lists.next().await) {
             match (list, &listing.without) {
                 (Ok(list), _) => {
                     found.objects.extend(list.objects);
-                    found.silent += list.silent;
+                    found.unrelated += list.silent;
                 }
                 (Err(error @ ClusterError::Forbidden { .. }), Some(without)) => {
-                    found.unknown.push(Unknown {
+                    found.unreadable.push(UnreadableList {
                         resource: listing.kind.resource,
-                        without: without.clone(),
+                        consequence: without.clone(),
                         error,
                     });
                 }
@@ -156,8 +156,8 @@ impl Cluster {
 }
 
 /// A namespace that does not exist would be found faultless.
-fn known(sought: &Sought, found: &Found) -> Result<(), ClusterError> {
-    let Sought::Everything {
+fn known(sought: &ClusterQuery, found: &ClusterSnapshot) -> Result<(), ClusterError> {
+    let ClusterQuery::Everything {
         namespace: Some(namespace),
     } = sought
     else {

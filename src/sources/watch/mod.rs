@@ -54,7 +54,7 @@ pub use self::status::{ClusterStatus, KindState, KindStatus, Stale};
 
 /// How a cluster is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterOptions {
+pub struct ClusterSourceOptions {
     /// What the API server is called in errors: its URL.
     pub server: String,
     /// How many objects are asked for at a time.
@@ -65,7 +65,7 @@ pub struct ClusterOptions {
     pub longest_pause: Duration,
 }
 
-impl Default for ClusterOptions {
+impl Default for ClusterSourceOptions {
     fn default() -> Self {
         Self {
             server: "of this cluster".to_owned(),
@@ -92,7 +92,7 @@ impl fmt::Debug for ClusterSource {
 
 struct Shared {
     client: kube::Client,
-    options: ClusterOptions,
+    options: ClusterSourceOptions,
     target: Arc<ArcSwapOption<Catalog>>,
     /// Also orders what is published.
     store: Mutex<Store>,
@@ -107,7 +107,7 @@ impl ClusterSource {
     /// A source that feeds `catalog` from the cluster of `client`. Nothing is asked yet.
     pub fn new(
         client: kube::Client,
-        options: ClusterOptions,
+        options: ClusterSourceOptions,
         catalog: Arc<ArcSwapOption<Catalog>>,
     ) -> Self {
         Self {

@@ -9,7 +9,7 @@ use serde::{
 
 use crate::{
     catalog::Pod,
-    manifests::{Located, Place, PodIdentity, PodManifest, PodName},
+    manifests::{Located, SourceLocation, PodIdentity, PodManifest, PodName},
     network::{Position, Span, status},
     sources::{cluster::kept, objects},
 };
@@ -113,11 +113,11 @@ impl<'de> Deserialize<'de> for Annotations {
 
 /// A text of the cluster stands in no file.
 fn nowhere(value: Box<str>) -> Located<Box<str>> {
-    let place = Place {
+    let place = SourceLocation {
         span: Span::default(),
         position: Position { line: 1, column: 1 },
     };
-    Located { value, place }
+    Located { value, location: place }
 }
 
 /// Reads a pod; `None` if it has ended or has nothing to do with networks.
@@ -136,7 +136,7 @@ impl Slim {
         let phase = self.status.and_then(|status| status.phase);
         PodManifest {
             namespace: metadata.namespace,
-            name: PodName::Given(metadata.name),
+            name: PodName::Explicit(metadata.name),
             identity: PodIdentity {
                 uid: metadata.uid,
                 generate_name: metadata.generate_name.unwrap_or_default(),

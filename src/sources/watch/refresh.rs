@@ -22,7 +22,7 @@ use super::{
 };
 
 /// How often a read is repeated that a list or a compaction made worthless.
-const ROUNDS: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 /// How many pods of other namespaces are looked up at a time.
 const AT_A_TIME: usize = 8;
 
@@ -178,7 +178,7 @@ impl ClusterSource {
         };
         let shared = &*self.shared;
         let mut call = Call::begin(Patience::default());
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ATTEMPTS {
             let live = shared.read(watched, &scope, &mut call).await;
             let live = live.map_err(|a| ask::error(watched, &shared.options.server, &a))?;
             let worth = match live {

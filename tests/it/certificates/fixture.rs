@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     clock::Clock,
-    controllers::{Called, CertificateKeeper, CertificateOptions, Lives},
+    controllers::{CertificateKeeper, CertificateLifetimes, CertificateOptions, WebhookService},
     pki::{Certificate, Pair, verify},
 };
 use prometheus_client::metrics::gauge::Gauge;
@@ -292,17 +292,17 @@ pub(super) fn certificates(bundle: &str) -> Vec<Certificate> {
 }
 
 /// Returns validity periods of minutes, so that a test sees many certificates.
-pub(super) fn short_lives() -> Lives {
+pub(super) fn short_lives() -> CertificateLifetimes {
     let minutes = SignedDuration::from_mins;
-    Lives {
+    CertificateLifetimes {
         server: minutes(10),
         authority: minutes(40),
         backdated: minutes(1),
     }
 }
 
-pub(super) fn called(service: &str) -> Called {
-    Called {
+pub(super) fn called(service: &str) -> WebhookService {
+    WebhookService {
         namespace: "nadmit".to_owned(),
         service: service.to_owned(),
     }

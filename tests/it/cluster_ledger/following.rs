@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     allocation::{SharedIndex, Space, Version},
-    controllers::Feed,
+    controllers::LedgerSync,
     ledger::{Event, Events, FollowError, Ledger, Store as _, tell},
 };
 use serde_json::json;
@@ -189,7 +189,7 @@ async fn late() -> TestResult {
     server.lag("slow", Duration::from_secs(5));
     let slow: Ledger = super::support::ledger(&server, "slow").into();
     let index = Arc::new(SharedIndex::default());
-    let feed = Feed::open(Arc::new(slow), Arc::clone(&index)).await?;
+    let feed = LedgerSync::open(Arc::new(slow), Arc::clone(&index)).await?;
     let stop = CancellationToken::new();
     let fed = tokio::spawn(feed.run(stop.clone()));
     let known = || {

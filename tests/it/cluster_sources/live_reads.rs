@@ -159,7 +159,7 @@ async fn others() -> TestResult {
     source.refresh_operator().await?;
     source.refresh_stateful_set("db", "db").await?;
     source.refresh_node("n9").await?;
-    source.refresh_machine("db", "vm").await?;
+    source.refresh_virtual_machine("db", "vm").await?;
     let catalog = followed.catalog();
     holds(
         "labels",

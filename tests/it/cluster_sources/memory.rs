@@ -24,7 +24,7 @@ use http::{Request, Response};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     catalog::Catalog,
-    sources::{ClusterOptions, ClusterSource},
+    sources::{ClusterSource, ClusterSourceOptions},
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,11 @@ async fn measured() -> TestResult {
     let catalog = Arc::new(ArcSwapOption::empty());
     let large = LargeCluster::default();
     let client = kube::Client::new(large.clone(), "default");
-    let source = ClusterSource::new(client, ClusterOptions::default(), Arc::clone(&catalog));
+    let source = ClusterSource::new(
+        client,
+        ClusterSourceOptions::default(),
+        Arc::clone(&catalog),
+    );
     let cancel = CancellationToken::new();
     let empty = memory("VmRSS")?;
     let began = Instant::now();

@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     catalog::Catalog,
-    sources::{ClusterOptions, ClusterSource, KindStatus},
+    sources::{ClusterSource, ClusterSourceOptions, KindStatus},
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -57,7 +57,7 @@ impl FollowedCluster {
     pub(super) fn begin(server: ApiServer) -> Self {
         let catalog = Arc::new(ArcSwapOption::empty());
         let client = server.named(CLIENT).client();
-        let options = ClusterOptions::default();
+        let options = ClusterSourceOptions::default();
         let source = ClusterSource::new(client, options, Arc::clone(&catalog));
         let cancel = CancellationToken::new();
         tokio::spawn(source.clone().run(cancel.clone()));

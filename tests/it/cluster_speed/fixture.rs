@@ -15,7 +15,7 @@ use libtest_mimic::Failed;
 use nadmit::{
     allocation::SharedIndex,
     cli::{Replica, ReplicaOptions},
-    clock::{Chance, Clock},
+    clock::{Clock, RandomSource},
     rules::{Injection, Policy},
     server::{Limits, webhooks},
 };
@@ -223,7 +223,7 @@ fn replica(server: &ApiServer, number: usize) -> Replica {
         leads: Some(watch::Sender::new(number == 0).subscribe()),
         policy: Arc::new(ArcSwap::from_pointee(policy)),
         clock: clock(),
-        chance: Chance::new(move || number as u128),
+        chance: RandomSource::new(move || number as u128),
     };
     Replica::new(server.named(&format!("replica-{number}")).client(), options)
 }

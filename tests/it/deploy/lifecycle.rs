@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Failed;
 use nadmit::{
     cli::{Replica, ReplicaOptions},
-    clock::{Chance, Clock},
+    clock::{Clock, RandomSource},
     rules::{Injection, Policy},
     server::{Limits, webhooks},
 };
@@ -133,7 +133,7 @@ impl DeployedCluster {
                 schedule: watch::Sender::new(Some("*/5 * * * *".to_owned())).subscribe(),
                 leads: None,
                 clock: clock.clone(),
-                chance: Chance::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
+                chance: RandomSource::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
             },
         );
         let stop = CancellationToken::new();

@@ -16,8 +16,8 @@ use nadmit::{
     catalog::Catalog,
     clock::Clock,
     controllers::{
-        ClusterPods, Feed, Gravity, Live, Look, Notices, ObjectRef, SliceFeed, Steward,
-        StewardParts,
+        ClusterPodWriter, EventSink, EventType, LedgerSync, LiveReader, ObjectRef, ReadTarget,
+        Reconciler, ReconcilerParts, SliceSync,
     },
     ledger::{ClusterLedger, ClusterOptions, Ledger, SliceLedger, Store as _},
     rules::{Injection, Policy},
@@ -63,7 +63,7 @@ pub(super) struct ReconcilerReplica {
     pub(super) index: Arc<SharedIndex>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) slices: SliceLedger,
-    pub(super) steward: Steward,
+    pub(super) steward: Reconciler,
     pub(super) said: Arc<EmittedEvents>,
     leads: watch::Sender<bool>,
     stop: CancellationToken,
@@ -79,8 +79,8 @@ impl Drop for ReconcilerReplica {
 #[derive(Default)]
 pub(super) struct EmittedEvents(Mutex<Vec<(String, &'static str, String)>>);
 
-impl Notices for EmittedEvents {
-    fn notice(&self, about: ObjectRef, _: Gravity, reason: &'static str, message: String) {
+impl EventSink for EmittedEvents {
+    fn emit(&self, about: ObjectRef, _: EventType, reason: &'static str, message: String) {
         let mut said = self.0.lock().unwrap_or_else(|e| e.into_inner());
         said.push((about.name, reason, message));
     }
@@ -100,20 +100,26 @@ impl EmittedEvents {
 /// Live reads through the source that feeds the catalog.
 struct SourceReader(sources::ClusterSource);
 
-impl Live for SourceReader {
-    fn look<'a>(&'a self, what: &'a Look) -> BoxFuture<'a, Result<(), String>> {
+impl LiveReader for SourceReader {
+    fn refresh<'a>(&'a self, what: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>> {
         async move {
             let source = &self.0;
             let looked = match what {
-                Look::Node(name) => source.refresh_node(name).await,
-                Look::Network(namespace, name) => source.refresh_network(namespace, name).await,
-                Look::StatefulSet(namespace, name) => {
+                ReadTarget::Node(name) => source.refresh_node(name).await,
+                ReadTarget::Network(namespace, name) => {
+                    source.refresh_network(namespace, name).await
+                }
+                ReadTarget::StatefulSet(namespace, name) => {
                     source.refresh_stateful_set(namespace, name).await
                 }
-                Look::Machine(namespace, name) => source.refresh_machine(namespace, name).await,
-                Look::Migration(namespace, name) => source.refresh_migration(namespace, name).await,
-                Look::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
-                Look::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
+                ReadTarget::VirtualMachine(namespace, name) => {
+                    source.refresh_virtual_machine(namespace, name).await
+                }
+                ReadTarget::Migration(namespace, name) => {
+                    source.refresh_migration(namespace, name).await
+                }
+                ReadTarget::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
+                ReadTarget::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
             };
             looked.map_err(|error| error.to_string())
         }
@@ -216,7 +222,7 @@ impl ReconcilerFixture {
         let stop = CancellationToken::new();
         let server = self.server.named(name);
         let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
-        let options = sources::ClusterOptions::default();
+        let options = sources::ClusterSourceOptions::default();
         let source = sources::ClusterSource::new(server.client(), options, Arc::clone(&catalog));
         tokio::spawn(source.clone().run(stop.clone()));
         source.wait_synced().await;
@@ -226,15 +232,15 @@ impl ReconcilerFixture {
         let index: Arc<SharedIndex> = Arc::default();
         index.lock().support_slices();
         index.lock().share_ledger();
-        let feed = Feed::open(Arc::clone(&ledger), Arc::clone(&index)).await?;
+        let feed = LedgerSync::open(Arc::clone(&ledger), Arc::clone(&index)).await?;
         tokio::spawn(feed.run(stop.clone()));
-        let feed = SliceFeed::open(slices.clone(), Arc::clone(&index)).await?;
+        let feed = SliceSync::open(slices.clone(), Arc::clone(&index)).await?;
         tokio::spawn(feed.run(stop.clone()));
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
         let said = Arc::new(EmittedEvents::default());
         let (leading, led) = watch::channel(leads);
-        let steward = Steward::new(StewardParts {
+        let steward = Reconciler::new(ReconcilerParts {
             catalog,
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             index: Arc::clone(&index),
@@ -242,9 +248,9 @@ impl ReconcilerFixture {
             slices: Some(slices.clone()),
             clock: self.clock.clone(),
             live: Arc::new(SourceReader(source)),
-            pods: Arc::new(ClusterPods::new(server.client(), Patience::default())),
-            notices: Arc::clone(&said) as Arc<dyn Notices>,
-            leads: led,
+            pod_writer: Arc::new(ClusterPodWriter::new(server.client(), Patience::default())),
+            events: Arc::clone(&said) as Arc<dyn EventSink>,
+            is_leader: led,
         });
         tokio::spawn(steward.clone().run(stop.clone()));
         Ok(ReconcilerReplica {

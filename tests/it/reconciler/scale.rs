@@ -13,7 +13,9 @@ use nadmit::{
     api::call::Patience,
     catalog::{Catalog, Labels, Pod, Requested},
     clock::Clock,
-    controllers::{ClusterPods, Live, Look, NoNotices, Steward, StewardParts},
+    controllers::{
+        ClusterPodWriter, LiveReader, NoopSink, ReadTarget, Reconciler, ReconcilerParts,
+    },
     ledger::{ClusterLedger, ClusterOptions},
     network::Network,
     rules::Policy,
@@ -35,8 +37,8 @@ pub(super) fn tests() -> Vec<Trial> {
 /// Confirms every cached state.
 struct AlwaysCurrent;
 
-impl Live for AlwaysCurrent {
-    fn look<'a>(&'a self, _: &'a Look) -> BoxFuture<'a, Result<(), String>> {
+impl LiveReader for AlwaysCurrent {
+    fn refresh<'a>(&'a self, _: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>> {
         std::future::ready(Ok(())).boxed()
     }
 }
@@ -145,7 +147,7 @@ async fn cheap() -> TestResult {
         Version(u64::from(RECORDS)),
     );
     let (_leading, leads) = watch::channel(true);
-    let steward = Steward::new(StewardParts {
+    let steward = Reconciler::new(ReconcilerParts {
         catalog: Arc::clone(&shown),
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         index: Arc::clone(&index),
@@ -153,9 +155,9 @@ async fn cheap() -> TestResult {
         slices: None,
         clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
         live: Arc::new(AlwaysCurrent),
-        pods: Arc::new(ClusterPods::new(server.client(), Patience::default())),
-        notices: Arc::new(NoNotices),
-        leads,
+        pod_writer: Arc::new(ClusterPodWriter::new(server.client(), Patience::default())),
+        events: Arc::new(NoopSink),
+        is_leader: leads,
     });
     let (report, first) = timed(&steward).await;
     same(
@@ -163,7 +165,7 @@ async fn cheap() -> TestResult {
         (PODS as usize, RECORDS as usize),
     )?;
     same(
-        (&report.done, &report.left),
+        (&report.done, &report.deferred),
         (&Default::default(), &Default::default()),
     )?;
     same(index.lock().is_ready("storage"), true)?;
@@ -173,7 +175,7 @@ async fn cheap() -> TestResult {
         changed.put_pod(pod(number, "changed"));
         shown.store(Some(Arc::new(changed)));
         let (report, took) = timed(&steward).await;
-        same(&report.left, &Default::default())?;
+        same(&report.deferred, &Default::default())?;
         next = next.min(took);
     }
     println!(
@@ -185,7 +187,7 @@ async fn cheap() -> TestResult {
     same(next < first, true)
 }
 
-async fn timed(steward: &Steward) -> (nadmit::controllers::Report, f64) {
+async fn timed(steward: &Reconciler) -> (nadmit::controllers::ReconcileReport, f64) {
     let begun = Instant::now();
     let report = steward.pass(false).await;
     (report, begun.elapsed().as_secs_f64())

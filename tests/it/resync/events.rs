@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::Trial;
-use nadmit::controllers::{Events, Gravity, Notices, ObjectRef};
+use nadmit::controllers::{EventRecorder, EventSink, EventType, ObjectRef};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ const EVENTS: &str = "events.events.k8s.io";
 
 struct EventFixture {
     server: ApiServer,
-    events: Events,
+    events: EventRecorder,
     metrics: MetricReader,
     stop: CancellationToken,
 }
@@ -36,7 +36,7 @@ fn fixture() -> Result<EventFixture, libtest_mimic::Failed> {
     let server = ApiServer::new();
     server.namespace("db", &[]);
     let wall = SettableClock::at("2026-03-01T12:00:00Z")?;
-    let (events, writer) = Events::new(server.client(), "nadmit-0", wall.clock());
+    let (events, writer) = EventRecorder::new(server.client(), "nadmit-0", wall.clock());
     let stop = CancellationToken::new();
     tokio::spawn(writer.run(stop.clone()));
     Ok(EventFixture {
@@ -52,7 +52,7 @@ impl EventFixture {
         let about = ObjectRef::pod("db", pod, Some("1-2-3"));
         let reason = "DuplicateAddress";
         self.events
-            .notice(about, Gravity::Warning, reason, message.to_owned());
+            .notice(about, EventType::Warning, reason, message.to_owned());
     }
 
     async fn written(&self) -> Vec<Arc<Value>> {
@@ -79,7 +79,7 @@ async fn event() -> TestResult {
     let long = "ä".repeat(2_000);
     fixture
         .events
-        .notice(pool, Gravity::Normal, "Adopted", long);
+        .notice(pool, EventType::Normal, "Adopted", long);
     let written = fixture.written().await;
     let of = |name: &str| {
         written

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
 use libtest_mimic::Trial;
-use nadmit::controllers::{Leadership, LeaseOptions};
+use nadmit::controllers::{LeaderElector, LeaseOptions};
 use serde_json::json;
 use tokio::{
     sync::watch,
@@ -51,10 +51,10 @@ impl ElectionReplica {
     fn of(server: &ApiServer, name: &str, wall: &SettableClock) -> Self {
         let client = server.named(name).client();
         let options = LeaseOptions::new("nadmit", name);
-        let leadership = Leadership::new(client, options, wall.clock());
+        let leadership = LeaderElector::new(client, options, wall.clock());
         let stop = CancellationToken::new();
         Self {
-            leads: leadership.leads(),
+            leads: leadership.is_leader(),
             metric: MetricReader::of(leadership.collector()),
             task: tokio::spawn(leadership.run(stop.clone())),
             stop,
@@ -194,8 +194,8 @@ async fn wrong_clocks() -> TestResult {
     let frozen = still.now();
     let options = LeaseOptions::new("nadmit", "a");
     let clock = nadmit::clock::Clock::new(move || frozen);
-    let leadership = Leadership::new(server.named("a").client(), options, clock);
-    let (leads, metric) = (leadership.leads(), MetricReader::of(leadership.collector()));
+    let leadership = LeaderElector::new(server.named("a").client(), options, clock);
+    let (leads, metric) = (leadership.is_leader(), MetricReader::of(leadership.collector()));
     let stop = CancellationToken::new();
     let task = tokio::spawn(leadership.run(stop.clone()));
     let alive = true;

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
-use nadmit::controllers::{Journal, Rounds};
+use nadmit::controllers::{ResyncHistory, ResyncScheduler};
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
@@ -67,9 +67,9 @@ impl ScheduledReplica {
         let (leads, leading) = watch::channel(false);
         let (written, text) = watch::channel(None);
         let told = RecordingSink::default();
-        let journal = Journal::new(server.client(), "nadmit", "nadmit");
+        let journal = ResyncHistory::new(server.client(), "nadmit", "nadmit");
         let notices = Arc::new(told.clone());
-        let rounds = Rounds::new(text, leading, journal, notices, "nadmit", wall.clock());
+        let rounds = ResyncScheduler::new(text, leading, journal, notices, "nadmit", wall.clock());
         let metrics = MetricReader::of(rounds.collector());
         let runs: Rc<RefCell<(Vec<String>, usize)>> = Rc::default();
         let stop = CancellationToken::new();

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     clock::Clock,
-    controllers::{Gravity, Notices, ObjectRef},
+    controllers::{EventSink, EventType, ObjectRef},
 };
 use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
 use tokio::time::{Instant, sleep};
@@ -91,8 +91,8 @@ impl SettableClock {
 #[derive(Clone, Default)]
 pub(super) struct RecordingSink(Arc<Mutex<Vec<String>>>);
 
-impl Notices for RecordingSink {
-    fn notice(&self, about: ObjectRef, gravity: Gravity, reason: &'static str, message: String) {
+impl EventSink for RecordingSink {
+    fn emit(&self, about: ObjectRef, gravity: EventType, reason: &'static str, message: String) {
         let line = format!(
             "{gravity:?} {} {}: {reason}: {message}",
             about.kind, about.name

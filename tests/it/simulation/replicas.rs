@@ -12,7 +12,7 @@ use nadmit::{
     allocation::SharedIndex,
     catalog::Catalog,
     cli::{Replica, ReplicaOptions},
-    clock::{Chance, Clock},
+    clock::{Clock, RandomSource},
     rules::{Injection, Policy},
     server::{Limits, webhooks},
 };
@@ -111,7 +111,9 @@ impl SimCluster {
                 leads: self.scenario.leaders_appointed.then(|| leads.subscribe()),
                 policy: Arc::new(ArcSwap::from_pointee(self.policy())),
                 clock: clock.clone(),
-                chance: Chance::new(move || u128::from(rng.next()) << 64 | u128::from(rng.next())),
+                chance: RandomSource::new(move || {
+                    u128::from(rng.next()) << 64 | u128::from(rng.next())
+                }),
             },
         );
         let index = Arc::clone(&replica.state.allocations.index);

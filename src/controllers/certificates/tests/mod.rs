@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
-    ca_bundles::{Called, InForce},
+    ca_bundles::{WebhookService, InForce},
     contents::{Contents, Held},
     make::renewed,
-    renewal::{Lives, Remembered, Situation, Verdict, Why, judge},
+    renewal::{CertificateLifetimes, Remembered, Situation, Verdict, Why, judge},
 };
 use crate::pki::{self, Certificate, PrivateKey, later};
 
@@ -20,8 +20,8 @@ fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn called(service: &str) -> Called {
-    Called {
+fn called(service: &str) -> WebhookService {
+    WebhookService {
         namespace: "nadmit".to_owned(),
         service: service.to_owned(),
     }
@@ -35,7 +35,7 @@ struct World {
     names: Vec<String>,
     now: Timestamp,
     trusted: bool,
-    lives: Lives,
+    lives: CertificateLifetimes,
 }
 
 impl World {
@@ -47,7 +47,7 @@ impl World {
             names: called("nadmit").names(),
             now: start(),
             trusted: false,
-            lives: Lives::default(),
+            lives: CertificateLifetimes::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{
     super::{
-        file::{self, Opened},
+        file::{self, OpenedLedger},
         version_file,
     },
     support::*,
@@ -69,7 +69,7 @@ impl StorageBackend for Disk {
     }
 }
 
-fn on_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
+fn open_on_faulty_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
     let path = folder.path().join(file::FILE_NAME);
     let opened = file::open(folder.path(), OlderLedger::Refuse).unwrap();
     let (last, origin, beside) = (opened.last, opened.origin, opened.beside);
@@ -94,7 +94,7 @@ fn on_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
         }
     };
     let database = disk().unwrap();
-    let opened = Opened {
+    let opened = OpenedLedger {
         database,
         last,
         origin,
@@ -113,7 +113,7 @@ fn fs_open(path: &std::path::Path) -> io::Result<FileBackend> {
 async fn a_failed_commit_is_uncertain_and_the_next_write_finds_out() {
     for (on_write, on_sync) in [(true, false), (false, true)] {
         let folder = folder();
-        let (ledger, faults) = on_disk(&folder);
+        let (ledger, faults) = open_on_faulty_disk(&folder);
         let (_, cursor) = ledger.list().await.unwrap();
         ledger.write(vec![create(1, "a")]).await.unwrap();
         faults.on_write.store(on_write, Ordering::Relaxed);
@@ -152,7 +152,7 @@ async fn a_failed_commit_is_uncertain_and_the_next_write_finds_out() {
 #[tokio::test]
 async fn while_the_file_cannot_be_had_the_ledger_says_so() {
     let folder = folder();
-    let (ledger, faults) = on_disk(&folder);
+    let (ledger, faults) = open_on_faulty_disk(&folder);
     faults.on_sync.store(true, Ordering::Relaxed);
     faults.on_open.store(true, Ordering::Relaxed);
     ledger.write(vec![create(1, "a")]).await.unwrap_err();
@@ -171,7 +171,7 @@ async fn while_the_file_cannot_be_had_the_ledger_says_so() {
 #[tokio::test]
 async fn a_file_that_another_wrote_to_meanwhile_is_not_trusted() {
     let folder = folder();
-    let (ledger, faults) = on_disk(&folder);
+    let (ledger, faults) = open_on_faulty_disk(&folder);
     faults.on_sync.store(true, Ordering::Relaxed);
     faults.on_open.store(true, Ordering::Relaxed);
     ledger.write(vec![create(1, "a")]).await.unwrap_err();
@@ -196,7 +196,7 @@ async fn a_file_that_another_wrote_to_meanwhile_is_not_trusted() {
 async fn a_disk_that_takes_no_writes_is_told_and_so_is_its_end() {
     const FRESH: std::time::Duration = std::time::Duration::from_millis(1100);
     let folder = folder();
-    let (ledger, faults) = on_disk(&folder);
+    let (ledger, faults) = open_on_faulty_disk(&folder);
     ledger.writable().await.unwrap();
     faults.on_write.store(true, Ordering::Relaxed);
     faults.on_open.store(true, Ordering::Relaxed);
@@ -246,7 +246,7 @@ async fn a_version_that_cannot_be_recorded_is_uncertain_and_not_told() {
     std::fs::remove_dir(&version_file).unwrap();
     let again = ledger.write(vec![create(2, "b")]).await;
     assert_eq!(again, Err(exists(2, "b", 2)));
-    assert_eq!(version_of(&folder), Some(2));
+    assert_eq!(recorded_version(&folder), Some(2));
     let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
     let expected = [stored(1, "a", 1), stored(2, "b", 2)];
     assert_eq!(told, expected.map(|stored| Ok(Event::Put(stored))));

@@ -30,14 +30,14 @@ fn opened(folder: &TempDir, older: OlderLedger) -> EmbeddedLedger {
 }
 
 /// The files as a crash leaves them: the ledger's before and after its newest commit.
-struct Crashed {
+struct CrashFiles {
     before: Vec<u8>,
     after: Vec<u8>,
     version_before: Vec<u8>,
     version_after: Vec<u8>,
 }
 
-async fn crashed() -> Crashed {
+async fn crashed() -> CrashFiles {
     let folder = folder();
     let ledger = open(&folder);
     for last in 0..60 {
@@ -47,7 +47,7 @@ async fn crashed() -> Crashed {
     let version_now = || fs::read(version_file(&folder)).unwrap();
     let (before, version_before) = (ledger_now(), version_now());
     ledger.write(vec![create(60, "newest")]).await.unwrap();
-    Crashed {
+    CrashFiles {
         before,
         after: ledger_now(),
         version_before,
@@ -65,9 +65,9 @@ fn placed(ledger: &[u8], version: Option<&[u8]>) -> TempDir {
 }
 
 #[tokio::test]
-async fn a_crash_at_any_moment_of_a_commit_is_no_loss() {
+async fn a_crash_at_any_step_of_a_commit_loses_nothing() {
     let crashed = crashed().await;
-    let Crashed {
+    let CrashFiles {
         before,
         after,
         version_before,
@@ -81,7 +81,7 @@ async fn a_crash_at_any_moment_of_a_commit_is_no_loss() {
         let folder = placed(ledger, Some(version));
         // What is read from here on is acknowledged, so its version is recorded first.
         let opened = open(&folder);
-        assert_eq!(version_of(&folder), Some(expected), "{moment}");
+        assert_eq!(recorded_version(&folder), Some(expected), "{moment}");
         assert_eq!(held(&opened).await.len() as u64, expected, "{moment}");
         assert!(matches!(opened.origin(), Origin::Found), "{moment}");
     }
@@ -89,12 +89,12 @@ async fn a_crash_at_any_moment_of_a_commit_is_no_loss() {
     let folder = placed(after, None);
     fs::write(folder.path().join(".tmpAbCdEf"), "half").unwrap();
     assert_eq!(held(&open(&folder)).await.len(), 61);
-    assert_eq!(version_of(&folder), Some(61));
+    assert_eq!(recorded_version(&folder), Some(61));
 }
 
 /// Each page of the newest commit, damaged after a crash: never a ledger without the newest record.
 #[tokio::test]
-async fn a_damaged_newest_commit_is_never_taken_back_silently() {
+async fn a_damaged_newest_commit_is_never_reverted_silently() {
     let crashed = crashed().await;
     let length = crashed.after.len().min(crashed.before.len());
     let changed: Vec<usize> = (0..length)
@@ -190,7 +190,7 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
     assert!(viewed.writable().await.is_err());
     viewed.close().await;
     assert_eq!(fs::read(ledger_file(&folder)).unwrap(), copy);
-    assert_eq!(version_of(&folder), Some(5));
+    assert_eq!(recorded_version(&folder), Some(5));
 
     let accepted = opened(&folder, OlderLedger::Accept);
     let origin = accepted.origin().to_string();
@@ -208,7 +208,7 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_is_gone_is_missed() {
+async fn a_deleted_ledger_is_reported_as_missing() {
     let (folder, _) = with_an_older_copy().await;
     fs::remove_file(ledger_file(&folder)).unwrap();
     for older in [OlderLedger::Refuse, OlderLedger::View] {
@@ -243,7 +243,7 @@ async fn a_damaged_version_file_is_refused_until_it_is_accepted() {
         let accepted = opened(&folder, OlderLedger::Accept);
         assert_eq!(held(&accepted).await.len(), 5);
         drop(accepted);
-        assert_eq!(version_of(&folder), Some(5));
+        assert_eq!(recorded_version(&folder), Some(5));
         open(&folder);
     }
 }
@@ -251,7 +251,7 @@ async fn a_damaged_version_file_is_refused_until_it_is_accepted() {
 /// A directory or file that is deleted or replaced under the ledger: nothing more is acknowledged,
 /// and it goes on when what was there is back.
 #[tokio::test]
-async fn what_is_moved_away_is_not_written_to() {
+async fn a_file_that_was_moved_away_is_not_written_to() {
     let folder = folder();
     let data = folder.path().join("data");
     let ledger = open_at(&data);

@@ -32,11 +32,11 @@ const ITERATIONS: usize = 5_000;
 /// How many preemptions the second search makes.
 const DEPTH: usize = 3;
 
-type Answer = Result<Vec<Version>, WriteError>;
+type BatchResult = Result<Vec<Version>, WriteError>;
 
 struct Job {
     batch: Vec<Write>,
-    answer: mpsc::Sender<Answer>,
+    answer: mpsc::Sender<BatchResult>,
 }
 
 /// The writer's side, on a map.
@@ -83,7 +83,7 @@ impl Memory {
     }
 }
 
-fn ask(queue: &Queue<Job>, batch: Vec<Write>) -> Result<mpsc::Receiver<Answer>, Refused> {
+fn ask(queue: &Queue<Job>, batch: Vec<Write>) -> Result<mpsc::Receiver<BatchResult>, Refused> {
     let (answer, answered) = mpsc::channel();
     queue.submit(Job { batch, answer })?;
     Ok(answered)
@@ -121,7 +121,7 @@ fn one_address_has_one_holder_in_every_schedule() {
                 })
             })
             .collect();
-        let answers: Vec<Answer> = callers.into_iter().map(|c| c.join().unwrap()).collect();
+        let answers: Vec<BatchResult> = callers.into_iter().map(|c| c.join().unwrap()).collect();
         queue.close();
         let memory = worker.join().unwrap();
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);

@@ -86,7 +86,7 @@ pub(super) async fn held(ledger: &EmbeddedLedger) -> Vec<(String, String)> {
 }
 
 /// The version that the version file says.
-pub(super) fn version_of(folder: &TempDir) -> Option<u64> {
+pub(super) fn recorded_version(folder: &TempDir) -> Option<u64> {
     let path = folder.path().join(version_file::FILE_NAME);
     match version_file::read(&path).unwrap() {
         Recorded::Version(version) => Some(version.0),

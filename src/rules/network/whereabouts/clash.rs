@@ -82,7 +82,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let Some(theirs) = network.config.loaded().and_then(SliceView::of) else {
             continue;
         };
-        if own.is_like(&theirs) {
+        if own.describes_same_slices(&theirs) {
             continue;
         }
         let name = format!("{}/{}", network.namespace, network.name);

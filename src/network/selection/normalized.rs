@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Annotation, Bandwidth, Given, PortMapping, Selection};
+use super::{Annotation, Bandwidth, SelectionMember, PortMapping, Selection};
 use crate::network::{json::JsonNode, mac::HardwareAddress, text::Parsed};
 
 /// The requests for each interface, by the interface's name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Meaning {
+pub struct NormalizedAnnotation {
     interfaces: BTreeMap<String, Vec<Attributes>>,
 }
 
@@ -22,7 +22,7 @@ type Attributes = BTreeMap<String, Value>;
 
 /// A difference between two normalized annotations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
+pub enum InterfaceChange {
     /// The interface exists only in the later annotation.
     Added {
         /// The interface.
@@ -46,12 +46,12 @@ pub enum Difference {
     },
 }
 
-impl Meaning {
+impl NormalizedAnnotation {
     /// Normalizes an annotation. Names without a namespace belong to the pod's namespace;
     /// `interface` returns the interface name of a selection.
     pub fn of(
         annotation: &Annotation<'_>,
-        home: &str,
+        pod_namespace: &str,
         interface: impl Fn(&Selection<'_>) -> String,
     ) -> Self {
         let mut interfaces: BTreeMap<String, Vec<Attributes>> = BTreeMap::new();
@@ -59,22 +59,22 @@ impl Meaning {
             interfaces
                 .entry(interface(selection))
                 .or_default()
-                .push(attributes(selection, home));
+                .push(attributes(selection, pod_namespace));
         }
         Self { interfaces }
     }
 
     /// Returns the differences of `after` from this one, by interface.
-    pub fn differences(&self, after: &Self) -> Vec<Difference> {
+    pub fn differences(&self, after: &Self) -> Vec<InterfaceChange> {
         let mut differences = Vec::new();
         for (interface, before) in &self.interfaces {
             match after.interfaces.get(interface) {
                 Some(now) if now == before => {}
-                Some(now) => differences.push(Difference::Changed {
+                Some(now) => differences.push(InterfaceChange::Changed {
                     interface: interface.clone(),
                     keys: changed_keys(before, now),
                 }),
-                None => differences.push(Difference::Removed {
+                None => differences.push(InterfaceChange::Removed {
                     interface: interface.clone(),
                     network: network(before),
                 }),
@@ -82,7 +82,7 @@ impl Meaning {
         }
         for (interface, now) in &after.interfaces {
             if !self.interfaces.contains_key(interface) {
-                differences.push(Difference::Added {
+                differences.push(InterfaceChange::Added {
                     interface: interface.clone(),
                     network: network(now),
                 });
@@ -113,12 +113,12 @@ fn changed_keys(before: &[Attributes], after: &[Attributes]) -> Vec<String> {
     keys
 }
 
-fn attributes(selection: &Selection<'_>, home: &str) -> Attributes {
+fn attributes(selection: &Selection<'_>, pod_namespace: &str) -> Attributes {
     let mut found = Attributes::new();
     let name = selection.network_name().unwrap_or_default();
     found.insert(
         NETWORK.into(),
-        json!(format!("{}/{name}", selection.namespace_or(home))),
+        json!(format!("{}/{name}", selection.namespace_or(pod_namespace))),
     );
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -179,8 +179,8 @@ fn attributes(selection: &Selection<'_>, home: &str) -> Attributes {
         "deviceID",
         selection.device_id.as_ref().map(|id| json!(id.value)),
     );
-    let foreign = |given: &&Given<'_>| given.key.is_none() && !given.member.value.is_null();
-    for Given { member, .. } in selection.members.iter().filter(foreign) {
+    let foreign = |given: &&SelectionMember<'_>| given.key.is_none() && !given.member.value.is_null();
+    for SelectionMember { member, .. } in selection.members.iter().filter(foreign) {
         put(
             &member.name.value,
             serde_json::from_str(member.value.text()).ok(),
@@ -229,10 +229,10 @@ fn bandwidth(limits: &Bandwidth) -> Value {
 mod tests {
     use super::*;
 
-    fn differences(before: &str, after: &str) -> Vec<Difference> {
+    fn differences(before: &str, after: &str) -> Vec<InterfaceChange> {
         let (before, after) = (Annotation::parse(before), Annotation::parse(after));
         let meaning = |annotation: &Annotation<'_>| {
-            Meaning::of(annotation, "db", |selection| {
+            NormalizedAnnotation::of(annotation, "db", |selection| {
                 selection.interface_name().into_owned()
             })
         };
@@ -264,7 +264,7 @@ mod tests {
     fn requested_values_are_compared() {
         assert_eq!(
             differences("net-a", "net-a,net-b"),
-            [Difference::Added {
+            [InterfaceChange::Added {
                 interface: "net2".into(),
                 network: "db/net-b".into()
             }]
@@ -272,11 +272,11 @@ mod tests {
         assert_eq!(
             differences("net-a,net-b", "net-b"),
             [
-                Difference::Changed {
+                InterfaceChange::Changed {
                     interface: "net1".into(),
                     keys: vec!["network".into()]
                 },
-                Difference::Removed {
+                InterfaceChange::Removed {
                     interface: "net2".into(),
                     network: "db/net-b".into()
                 },
@@ -287,7 +287,7 @@ mod tests {
                 r#"[{"name":"a"}]"#,
                 r#"[{"name":"a","mac":"02:00:00:00:00:01"}]"#
             ),
-            [Difference::Changed {
+            [InterfaceChange::Changed {
                 interface: "net1".into(),
                 keys: vec!["mac".into()]
             }]

@@ -1,24 +1,24 @@
-//! The state of reading one file, and the questions that every kind asks of an object.
+//! The reader of one file, with the functions that the readers of all kinds share.
 
 use std::{collections::HashSet, sync::Arc};
 
-use crate::document::{Node, Position, SyntaxError};
+use crate::document::{DocumentNode, Position, SyntaxError};
 
 use super::{
-    Located, Manifest, ManifestError, ManifestFault, Place, Read,
+    Located, Manifest, ManifestError, ManifestFault, SourceLocation, ParsedManifests,
     kinds::{self, KINDS, KnownKind},
-    list, made,
+    list, generated_network,
 };
 
-/// The most errors listed for one file.
+/// The maximum number of errors listed for a file.
 const MAX_ERRORS: usize = 100;
 
-/// What was read so far.
-pub(super) struct Reading {
+/// The objects and errors read so far.
+pub(super) struct ManifestReader {
     file: Arc<str>,
-    /// Whether workloads are read, too.
+    /// True if workloads are read, too.
     workloads: bool,
-    /// Where in a list the present object stands: `items[3].`, or nothing.
+    /// The path of the current object in a list (`items[3].`), or nothing.
     prefix: String,
     objects: Vec<Located<Manifest>>,
     errors: Vec<ManifestError>,
@@ -26,8 +26,8 @@ pub(super) struct Reading {
     faults: usize,
 }
 
-impl Reading {
-    /// Nothing yet.
+impl ManifestReader {
+    /// Creates a reader of a file.
     pub(super) fn new(file: &str, workloads: bool) -> Self {
         Self {
             workloads,
@@ -40,18 +40,18 @@ impl Reading {
         }
     }
 
-    /// Everything.
-    pub(super) fn finish(self) -> Read {
-        Read {
+    /// Returns the objects and errors.
+    pub(super) fn finish(self) -> ParsedManifests {
+        ParsedManifests {
             objects: self.objects,
             errors: self.errors,
             warnings: self.warnings,
         }
     }
 
-    /// Reads one object, if it is of a known kind. An element of a typed list need not name its
-    /// kind, for the list did.
-    pub(super) fn object(&mut self, node: &Node<'_>, implied: Option<&'static KnownKind>) {
+    /// Reads one object, if its kind is known. An element of a typed list may omit its kind, which
+    /// is then `implied` by the list.
+    pub(super) fn object(&mut self, node: &DocumentNode<'_>, implied: Option<&'static KnownKind>) {
         let kind = match node.get("kind") {
             Some(kind) => kind.string(),
             None => implied.map(|kind| kind.name),
@@ -62,54 +62,54 @@ impl Reading {
         if let Some(element) = list::element_kind(kind, node) {
             self.list(node, element);
         } else if let Some(known) = KINDS.iter().find(|known| known.name == kind)
-            && known.wanted.is_read(self.workloads, name_of(node))
+            && known.scope.includes(self.workloads, name_of(node))
         {
             self.known(node, known, implied.is_some());
-        } else if let Some(made) = made::read(kind, node) {
-            self.found(Manifest::Made(made), node.place);
+        } else if let Some(made) = generated_network::read(kind, node) {
+            self.push(Manifest::GeneratedNetwork(made), node.location);
         } else if KINDS.iter().all(|known| known.name != kind) {
             self.misspelt(node, kind);
         }
     }
 
-    /// Warns of a kind that there is not, where another one was likely meant.
-    fn misspelt(&mut self, node: &Node<'_>, kind: &str) {
-        let version = node.get("apiVersion").and_then(Node::string);
-        let (Some(version), Some(place)) = (version, node.get("kind")) else {
+    /// Warns about a kind that does not exist, if it is similar to one that does.
+    fn misspelt(&mut self, node: &DocumentNode<'_>, kind: &str) {
+        let version = node.get("apiVersion").and_then(DocumentNode::string);
+        let (Some(version), Some(location)) = (version, node.get("kind")) else {
             return;
         };
-        if let Some(meant) = kinds::meant(group(version), kind) {
+        if let Some(meant) = kinds::intended_kind(group(version), kind) {
             let fault = ManifestFault::Misspelt {
                 kind: kind.to_owned(),
                 group: group(version).to_owned(),
                 meant,
             };
-            self.warn(place, fault);
+            self.warn(location, fault);
         }
     }
 
-    /// Warns of what is at `node`.
-    pub(super) fn warn(&mut self, node: &Node<'_>, fault: ManifestFault) {
+    /// Adds a warning at `node`.
+    pub(super) fn warn(&mut self, node: &DocumentNode<'_>, fault: ManifestFault) {
         if self.warnings.len() < MAX_ERRORS {
             self.warnings.push(ManifestError {
                 file: Arc::clone(&self.file),
-                position: node.place.position,
+                position: node.location.position,
                 fault,
             });
         }
     }
 
-    /// Takes something that is no object of Kubernetes.
-    pub(super) fn found(&mut self, value: Manifest, place: Place) {
-        self.objects.push(Located { value, place });
+    /// Adds a value that was read.
+    pub(super) fn push(&mut self, value: Manifest, location: SourceLocation) {
+        self.objects.push(Located { value, location: location });
     }
 
-    fn list(&mut self, node: &Node<'_>, element: Option<&'static KnownKind>) {
+    fn list(&mut self, node: &DocumentNode<'_>, element: Option<&'static KnownKind>) {
         let Some(items) = node.get("items") else {
             return;
         };
         let Some(elements) = items.elements() else {
-            return self.wrong_kind(items, "items", "a list");
+            return self.wrong_type(items, "items", "a list");
         };
         let length = self.prefix.len();
         for (index, item) in elements.iter().enumerate() {
@@ -119,7 +119,7 @@ impl Reading {
         }
     }
 
-    fn known(&mut self, node: &Node<'_>, kind: &'static KnownKind, implied: bool) {
+    fn known(&mut self, node: &DocumentNode<'_>, kind: &'static KnownKind, implied: bool) {
         if !self.is_version_of(node, kind, implied) {
             return;
         }
@@ -127,28 +127,29 @@ impl Reading {
         self.repeated_keys(node, "");
         let manifest = (kind.read)(self, node);
         if let (Some(value), true) = (manifest, faults == self.faults) {
-            let place = node.place;
-            self.objects.push(Located { value, place });
+            let location = node.location;
+            self.objects.push(Located { value, location: location });
         }
     }
 
-    /// Whether the object is of this kind, and not of somebody's else's of the same name.
-    fn is_version_of(&mut self, node: &Node<'_>, kind: &'static KnownKind, implied: bool) -> bool {
+    /// Returns true if the object's `apiVersion` is that of this kind, and not of another project's
+    /// kind with the same name. Reports unknown versions.
+    fn is_version_of(&mut self, node: &DocumentNode<'_>, kind: &'static KnownKind, implied: bool) -> bool {
         let found = match node.get("apiVersion") {
             None if implied => return true,
             None => {
                 let instead = format!("`apiVersion: {}`", kind.api_version);
                 self.missing(node, "apiVersion", instead);
-                // What it is meant to be is plain: who checks wants to hear of the rest, too.
+                // The intended kind is obvious: a check reports the object's other errors, too.
                 return self.workloads;
             }
             Some(version) => version,
         };
         let Some(text) = found.string() else {
-            self.wrong_kind(found, "apiVersion", "a string");
+            self.wrong_type(found, "apiVersion", "a string");
             return false;
         };
-        if kind.also.contains(&text) {
+        if kind.other_versions.contains(&text) {
             return true;
         }
         if text != kind.api_version && group(text) == group(kind.api_version) {
@@ -158,7 +159,7 @@ impl Reading {
                 expected: kind.api_version,
             };
             self.fault(found, fault);
-        } else if text != kind.api_version && kind.is_ours_alone() {
+        } else if text != kind.api_version && kind.has_unique_name() {
             let fault = ManifestFault::Group {
                 kind: kind.name,
                 found: text.to_owned(),
@@ -169,33 +170,35 @@ impl Reading {
         text == kind.api_version
     }
 
-    /// The object in a field; `None` if there is none or if it is something else, which is an
-    /// error.
+    /// Returns the object in a field; `None` if it is absent or has another type, which is
+    /// reported.
     pub(super) fn object_in<'n, 'a>(
         &mut self,
-        parent: &'n Node<'a>,
+        parent: &'n DocumentNode<'a>,
         path: &str,
-    ) -> Option<&'n Node<'a>> {
+    ) -> Option<&'n DocumentNode<'a>> {
         let node = parent.get(last(path))?;
         if node.entries().is_none() {
-            self.wrong_kind(node, path, "an object");
+            self.wrong_type(node, path, "an object");
             return None;
         }
         self.repeated_keys(node, path);
         Some(node)
     }
 
-    /// The string in a field, in the same way.
-    pub(super) fn text_in<'n>(&mut self, parent: &'n Node<'_>, path: &str) -> Option<&'n str> {
+    /// Returns the string in a field; `None` if it is absent or has another type, which is
+    /// reported.
+    pub(super) fn text_in<'n>(&mut self, parent: &'n DocumentNode<'_>, path: &str) -> Option<&'n str> {
         let node = parent.get(last(path))?;
         if node.string().is_none() {
-            self.wrong_kind(node, path, "a string");
+            self.wrong_type(node, path, "a string");
         }
         node.string()
     }
 
-    /// Reports every key that an object has more than once: YAML would silently drop all but one.
-    pub(super) fn repeated_keys(&mut self, node: &Node<'_>, path: &str) {
+    /// Reports every repeated key of an object, of which a YAML parser would silently drop all but
+    /// one.
+    pub(super) fn repeated_keys(&mut self, node: &DocumentNode<'_>, path: &str) {
         let mut seen = HashSet::new();
         for entry in node.entries().unwrap_or_default() {
             let Some(key) = entry.key.string() else {
@@ -217,9 +220,9 @@ impl Reading {
         }
     }
 
-    /// Reports a value of another sort than it has to be.
-    pub(super) fn wrong_kind(&mut self, node: &Node<'_>, path: &str, expected: &'static str) {
-        let fault = ManifestFault::Kind {
+    /// Reports a value of the wrong type.
+    pub(super) fn wrong_type(&mut self, node: &DocumentNode<'_>, path: &str, expected: &'static str) {
+        let fault = ManifestFault::WrongType {
             field: self.field(path),
             expected,
             found: node.kind(),
@@ -227,18 +230,18 @@ impl Reading {
         self.fault(node, fault);
     }
 
-    /// Reports that `node` lacks something.
-    pub(super) fn missing(&mut self, node: &Node<'_>, path: &str, instead: String) {
+    /// Reports that a field of `node` is missing.
+    pub(super) fn missing(&mut self, node: &DocumentNode<'_>, path: &str, instead: String) {
         let field = self.field(path);
         self.fault(node, ManifestFault::Missing { field, instead });
     }
-
-    /// Reports what is wrong at `node`.
-    pub(super) fn fault(&mut self, node: &Node<'_>, fault: ManifestFault) {
-        self.error(node.place.position, fault);
+location
+    /// Reports an error at `node`.
+    pub(super) fn fault(&mut self, node: &DocumentNode<'_>, fault: ManifestFault) {
+        self.error(node.location.position, fault);
     }
 
-    /// Reports a document that could not be read.
+    /// Reports a document with a syntax error.
     pub(super) fn syntax_error(&mut self, error: SyntaxError) {
         self.error(error.position, ManifestFault::Syntax(error.reason));
     }
@@ -247,7 +250,7 @@ impl Reading {
         self.faults += 1;
         let fault = match self.faults {
             ..=MAX_ERRORS => fault,
-            count if count == MAX_ERRORS + 1 => ManifestFault::More,
+            count if count == MAX_ERRORS + 1 => ManifestFault::TooManyErrors,
             _ => return,
         };
         self.errors.push(ManifestError {
@@ -257,23 +260,23 @@ impl Reading {
         });
     }
 
-    /// The path of a field in the document.
+    /// Returns the path of a field in the document.
     pub(super) fn field(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 }
 
-/// The object's name, if it has one.
-fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+/// Returns the object's name, if it has one.
+fn name_of<'n>(node: &'n DocumentNode<'_>) -> Option<&'n str> {
     node.get("metadata")?.get("name")?.string()
 }
 
-/// The last name of a path.
+/// Returns the last segment of a path.
 fn last(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, name)| name)
 }
 
-/// The group of an `apiVersion`; the core kinds have none.
+/// Returns the group of an `apiVersion`; empty for core kinds.
 fn group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }

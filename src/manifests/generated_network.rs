@@ -1,39 +1,39 @@
-//! Objects of other projects that make networks: a `NetworkAttachmentDefinition` of a known name, whose
-//! configuration is written somewhere else.
+//! Objects of other projects from which their operators generate a `NetworkAttachmentDefinition`
+//! with a known name and an unknown configuration.
 //!
-//! They are other people's: what is wrong with them is not said, and any version of theirs is read.
+//! Mistakes in them are not reported, and all of their versions are read.
 
 use crate::{
     allocation::{selector::Selector, spec::SelectorSpec},
-    document::Node,
+    document::DocumentNode,
 };
 
-use super::{MadeNetworkManifest, NetworkHome, kinds::json};
+use super::{GeneratedNetworkManifest, NetworkNamespaces, kinds::json};
 
-/// The namespace of what names none, as for kubectl.
+/// The namespace of objects that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
-/// The annotation by which a `SpiderMultusConfig` names its network otherwise than itself.
+/// The annotation with the name of a `SpiderMultusConfig`'s network, if it differs from its own.
 const SPIDER_NAME: &str = "multus.spidernet.io/cr-name";
 
-/// A kind that makes networks.
-struct Maker {
+/// A kind from which networks are generated.
+struct GeneratorKind {
     kind: &'static str,
     group: &'static str,
-    home: Home,
-    /// The prefix of the resource that `spec.resourceName` names.
-    resources: Option<&'static str>,
+    namespace_source: NamespaceSource,
+    /// The prefix of the resource name in `spec.resourceName`.
+    resource_prefix: Option<&'static str>,
 }
 
-/// The namespace of the network.
+/// The source of the network's namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Home {
-    /// The object's own.
+enum NamespaceSource {
+    /// The object's own namespace.
     Own,
     /// `spec.networkNamespace`, or the object's own.
     NamedOrOwn,
     /// `spec.networkNamespace`, or `default`.
     NamedOrDefault,
-    /// Those that `spec.namespaceSelector` selects.
+    /// The namespaces that match `spec.namespaceSelector`.
     Selected,
 }
 
@@ -41,63 +41,64 @@ const SRIOV: &str = "sriovnetwork.openshift.io";
 const OVN: &str = "k8s.ovn.org";
 const NVIDIA: &str = "mellanox.com";
 
-const MAKERS: &[Maker] = &[
-    maker(
+const GENERATORS: &[GeneratorKind] = &[
+    generator(
         "SriovNetwork",
         SRIOV,
-        Home::NamedOrOwn,
+        NamespaceSource::NamedOrOwn,
         Some("openshift.io"),
     ),
-    maker(
+    generator(
         "SriovIBNetwork",
         SRIOV,
-        Home::NamedOrOwn,
+        NamespaceSource::NamedOrOwn,
         Some("openshift.io"),
     ),
-    maker("OVSNetwork", SRIOV, Home::NamedOrOwn, Some("openshift.io")),
-    maker("UserDefinedNetwork", OVN, Home::Own, None),
-    maker("ClusterUserDefinedNetwork", OVN, Home::Selected, None),
-    maker("MacvlanNetwork", NVIDIA, Home::NamedOrDefault, None),
-    maker("IPoIBNetwork", NVIDIA, Home::NamedOrDefault, None),
-    maker(
+    generator("OVSNetwork", SRIOV, NamespaceSource::NamedOrOwn, Some("openshift.io")),
+    generator("UserDefinedNetwork", OVN, NamespaceSource::Own, None),
+    generator("ClusterUserDefinedNetwork", OVN, NamespaceSource::Selected, None),
+    generator("MacvlanNetwork", NVIDIA, NamespaceSource::NamedOrDefault, None),
+    generator("IPoIBNetwork", NVIDIA, NamespaceSource::NamedOrDefault, None),
+    generator(
         "HostDeviceNetwork",
         NVIDIA,
-        Home::NamedOrDefault,
+        NamespaceSource::NamedOrDefault,
         Some("nvidia.com"),
     ),
-    maker(
+    generator(
         "SpiderMultusConfig",
         "spiderpool.spidernet.io",
-        Home::Own,
+        NamespaceSource::Own,
         None,
     ),
 ];
 
-const fn maker(
+const fn generator(
     kind: &'static str,
     group: &'static str,
-    home: Home,
-    resources: Option<&'static str>,
-) -> Maker {
-    Maker {
+    namespace_source: NamespaceSource,
+    resource_prefix: Option<&'static str>,
+) -> GeneratorKind {
+    GeneratorKind {
         kind,
         group,
-        home,
-        resources,
+        namespace_source,
+        resource_prefix,
     }
 }
 
-/// Reads an object that makes a network; `None` of every other, and of one without a name.
-pub(super) fn read(kind: &str, node: &Node<'_>) -> Option<MadeNetworkManifest> {
-    let maker = MAKERS.iter().find(|maker| maker.kind == kind)?;
+/// Reads an object from which a network is generated; `None` for other objects and those without a
+/// name.
+pub(super) fn read(kind: &str, node: &DocumentNode<'_>) -> Option<GeneratedNetworkManifest> {
+    let generator = GENERATORS.iter().find(|generator| generator.kind == kind)?;
     let version = node.get("apiVersion")?.string()?;
     let (group, _) = version.split_once('/')?;
-    if group != maker.group {
+    if group != generator.group {
         return None;
     }
     let metadata = node.get("metadata")?;
     let spec = node.get("spec");
-    let word = |node: Option<&Node<'_>>, key: &str| {
+    let word = |node: Option<&DocumentNode<'_>>, key: &str| {
         let text = node?.get(key)?.string()?;
         (!text.is_empty()).then(|| text.to_owned())
     };
@@ -109,32 +110,32 @@ pub(super) fn read(kind: &str, node: &Node<'_>) -> Option<MadeNetworkManifest> {
     };
     let named = word(spec, "networkNamespace");
     let own_or_default = own.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    let home = match maker.home {
-        Home::Own => NetworkHome::Namespace(own_or_default.as_str().into()),
-        Home::NamedOrOwn => NetworkHome::Namespace(named.unwrap_or(own_or_default.clone()).into()),
-        Home::NamedOrDefault => {
-            NetworkHome::Namespace(named.as_deref().unwrap_or(DEFAULT_NAMESPACE).into())
+    let namespace_source = match generator.namespace_source {
+        NamespaceSource::Own => NetworkNamespaces::Namespace(own_or_default.as_str().into()),
+        NamespaceSource::NamedOrOwn => NetworkNamespaces::Namespace(named.unwrap_or(own_or_default.clone()).into()),
+        NamespaceSource::NamedOrDefault => {
+            NetworkNamespaces::Namespace(named.as_deref().unwrap_or(DEFAULT_NAMESPACE).into())
         }
-        Home::Selected => NetworkHome::Selected(selector(spec)?),
+        NamespaceSource::Selected => NetworkNamespaces::Selected(selector(spec)?),
     };
-    let resource = maker.resources.and_then(|prefix| {
+    let resource = generator.resource_prefix.and_then(|prefix| {
         let name = word(spec, "resourceName")?;
         Some(format!("{prefix}/{name}").into())
     });
-    Some(MadeNetworkManifest {
-        kind: maker.kind,
-        namespace: match maker.home {
-            Home::Selected => "".into(),
+    Some(GeneratedNetworkManifest {
+        kind: generator.kind,
+        namespace: match generator.namespace_source {
+            NamespaceSource::Selected => "".into(),
             _ => own_or_default.into(),
         },
         network: network.as_deref().unwrap_or(&name).into(),
         name: name.into(),
-        home,
+        namespaces: namespace_source,
         resource_name: resource,
     })
 }
 
-fn selector(spec: Option<&Node<'_>>) -> Option<Selector> {
+fn selector(spec: Option<&DocumentNode<'_>>) -> Option<Selector> {
     let written = json(spec?.get("namespaceSelector")?);
     let spec: SelectorSpec = serde_json::from_value(written).ok()?;
     Selector::new(&spec).ok()
@@ -142,7 +143,7 @@ fn selector(spec: Option<&Node<'_>>) -> Option<Selector> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Manifest, NetworkHome, read};
+    use super::super::{Manifest, NetworkNamespaces, read};
 
     #[test]
     fn each_kind_makes_its_network_where_its_operator_does() {
@@ -151,9 +152,9 @@ mod tests {
             assert_eq!(read.errors, [], "{text}");
             let object = read.objects.first().map(|object| &object.value);
             match object {
-                Some(Manifest::Made(made)) => match &made.home {
-                    NetworkHome::Namespace(home) => format!("{home}/{}", made.network),
-                    NetworkHome::Selected(selector) => format!("{selector}: {}", made.network),
+                Some(Manifest::GeneratedNetwork(made)) => match &made.namespaces {
+                    NetworkNamespaces::Namespace(namespace_source) => format!("{namespace_source}/{}", made.network),
+                    NetworkNamespaces::Selected(selector) => format!("{selector}: {}", made.network),
                 },
                 _ => String::new(),
             }
