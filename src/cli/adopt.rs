@@ -26,8 +26,8 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 
 /// How it ended, for who reads the exit code.
-const HINDERED: u8 = 1;
-const COULD_NOT_RUN: u8 = 2;
+const EXIT_BLOCKED: u8 = 1;
+const EXIT_FAILED: u8 = 2;
 
 /// Of which cluster, with which manifests, and how to say it.
 #[derive(Debug, Args)]
@@ -46,8 +46,8 @@ pub(super) struct AdoptArgs {
     #[arg(long)]
     dry_run: bool,
     /// The form of the answer
-    #[arg(long, short, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, short, value_enum, default_value_t = AdoptOutput::Table)]
+    output: AdoptOutput,
     /// The settings (nadmit.yaml) of the server; without it those of the ConfigMap nadmit-config
     #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub(super) struct AdoptArgs {
 
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum AdoptOutput {
     /// For people
     Table,
     /// For programs
@@ -75,17 +75,17 @@ pub(super) fn run(args: &AdoptArgs) -> ExitCode {
     match args.adoption() {
         Ok(adoption) => {
             match args.output {
-                Output::Json => {
+                AdoptOutput::Json => {
                     // Names, addresses and words, which JSON can always say.
                     out::line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
                 }
-                Output::Table => out::text(told(&adoption)),
+                AdoptOutput::Table => out::text(told(&adoption)),
             }
-            ExitCode::from(if adoption.is_hindered() { HINDERED } else { 0 })
+            ExitCode::from(if adoption.is_hindered() { EXIT_BLOCKED } else { 0 })
         }
         Err(error) => {
             super::print_error(&error);
-            ExitCode::from(COULD_NOT_RUN)
+            ExitCode::from(EXIT_FAILED)
         }
     }
 }

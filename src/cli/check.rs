@@ -25,8 +25,8 @@ pub(super) use self::progress::ProgressLine;
 const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";
 
 /// How it ended, for who reads the exit code.
-const DENIED: u8 = 1;
-const COULD_NOT_RUN: u8 = 2;
+const EXIT_DENIED: u8 = 1;
+const EXIT_FAILED: u8 = 2;
 
 /// What to check, and how to say it.
 #[derive(Debug, Args)]
@@ -93,11 +93,11 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
                 Format::Human => anstream::stdout().write_all(told.as_bytes()),
                 _ => std::io::stdout().write_all(told.as_bytes()),
             };
-            ExitCode::from(if outcome.is_denied() { DENIED } else { 0 })
+            ExitCode::from(if outcome.is_denied() { EXIT_DENIED } else { 0 })
         }
         Err(error) => {
             super::print_error(&error);
-            ExitCode::from(COULD_NOT_RUN)
+            ExitCode::from(EXIT_FAILED)
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// nadmit's namespace, as its manifests have it.
-const NAMESPACE: &str = "nadmit";
+const DEFAULT_NAMESPACE: &str = "nadmit";
 /// The settings among the keys of the ConfigMap.
-const KEY: &str = "nadmit.yaml";
+const SETTINGS_KEY: &str = "nadmit.yaml";
 
 /// Where nadmit itself is.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(super) struct NadmitNamespaceArgs {
         long,
         env = "NADMIT_NAMESPACE",
         value_name = "NAMESPACE",
-        default_value = NAMESPACE
+        default_value = DEFAULT_NAMESPACE
     )]
     nadmit_namespace: String,
 }
@@ -75,9 +75,9 @@ impl NadmitNamespaceArgs {
 /// The settings of a ConfigMap, as the server reads them.
 fn policy(object: &ClusterObject) -> anyhow::Result<Policy> {
     let whole: Value = serde_json::from_str(&object.text)?;
-    let mut policy = match whole["data"][KEY].as_str() {
+    let mut policy = match whole["data"][SETTINGS_KEY].as_str() {
         Some(text) => {
-            let name = format!("{}, key {KEY}", object.name);
+            let name = format!("{}, key {SETTINGS_KEY}", object.name);
             let read = Config::parse(text, &name);
             let read = read.map_err(|errors| {
                 anyhow::anyhow!(

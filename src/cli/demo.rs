@@ -75,7 +75,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         // The port is taken: any other will do.
         Err(_) => demonstration.bind((args.listen.ip(), 0).into()).await?,
     };
-    let Bound { server, beside } = bound;
+    let BoundServer { server, beside } = bound;
     let stop = CancellationToken::new();
     let (webhooks, admin) = (server.address()?, server.admin_address()?);
     let shutdown = Shutdown::new();
@@ -112,13 +112,13 @@ struct Demonstration {
 }
 
 /// A server that has its addresses, and what feeds it.
-struct Bound {
+struct BoundServer {
     server: Server,
     beside: Beside,
 }
 
 impl Demonstration {
-    async fn bind(&self, listen: SocketAddr) -> anyhow::Result<Bound> {
+    async fn bind(&self, listen: SocketAddr) -> anyhow::Result<BoundServer> {
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let data = self.certs.with_file_name("data");
         let Standalone { beside, state, .. } = Standalone::open(
@@ -147,7 +147,7 @@ impl Demonstration {
             },
             clock: super::clock(),
         };
-        Ok(Bound {
+        Ok(BoundServer {
             server: Server::bind(options, state).await?,
             beside,
         })

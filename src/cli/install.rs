@@ -57,10 +57,10 @@ An option that is not given stays as it is in the cluster.")]
 pub(super) struct InstallArgs {
     /// What comes of findings: warn at first, if nothing is said
     #[arg(long, value_enum, value_name = "MODE")]
-    mode: Option<ModeWord>,
+    mode: Option<ModeArg>,
     /// Where the certificate comes from: openshift where there is OpenShift, else self-managed
     #[arg(long, value_enum, value_name = "SOURCE")]
-    certificates: Option<CertificatesWord>,
+    certificates: Option<CertificatesArg>,
     /// The image
     #[arg(long, env = "NADMIT_IMAGE", value_name = "IMAGE")]
     image: Option<String>,
@@ -106,7 +106,7 @@ pub(super) struct InstallArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ModeWord {
+enum ModeArg {
     /// What is denied is refused
     Deny,
     /// What would be denied is said and counted
@@ -116,7 +116,7 @@ enum ModeWord {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum CertificatesWord {
+enum CertificatesArg {
     /// nadmit makes and renews it
     SelfManaged,
     /// cert-manager does
@@ -129,14 +129,14 @@ impl InstallArgs {
     fn settings(&self) -> Settings {
         Settings {
             certificates: self.certificates.map(|word| match word {
-                CertificatesWord::CertManager => Certificates::CertManager,
-                CertificatesWord::Openshift => Certificates::OpenShift,
-                CertificatesWord::SelfManaged => Certificates::SelfManaged,
+                CertificatesArg::CertManager => Certificates::CertManager,
+                CertificatesArg::Openshift => Certificates::OpenShift,
+                CertificatesArg::SelfManaged => Certificates::SelfManaged,
             }),
             mode: self.mode.map(|word| match word {
-                ModeWord::Deny => Mode::Deny,
-                ModeWord::Warn => Mode::Warn,
-                ModeWord::Off => Mode::Off,
+                ModeArg::Deny => Mode::Deny,
+                ModeArg::Warn => Mode::Warn,
+                ModeArg::Off => Mode::Off,
             }),
             image: self.image.clone(),
             replicas: self.replicas,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How often the file is looked at.
-const PERIOD: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The settings' file, if there is one.
 pub(super) struct LiveConfig {
@@ -69,7 +69,7 @@ impl LiveConfig {
             return;
         };
         let (policy, shown, surroundings) = (self.policy, self.digest, self.surroundings);
-        file.watch(PERIOD, stop, move |text| {
+        file.watch(POLL_INTERVAL, stop, move |text| {
             let read = Config::parse(text, &name)?.policy;
             policy.store(Arc::new(surroundings.suited(read)));
             shown.store(Arc::new(digest(text)));

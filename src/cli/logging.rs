@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The client reports each connection that fails, many a second while the API server is away; the watches
 /// report it once a pass.
-const QUIET: &str = "kube_client::client::builder=off";
+const SILENCED: &str = "kube_client::client::builder=off";
 
 /// How to log.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ impl LogArgs {
     /// # Errors
     /// When the filter cannot be read.
     pub(super) fn start(&self) -> anyhow::Result<()> {
-        let directives = format!("{QUIET},{}", self.log);
+        let directives = format!("{SILENCED},{}", self.log);
         let filter = EnvFilter::builder().parse(directives).with_context(|| {
             format!(
                 "--log {:?} is not a valid filter; write a level such as \"info\"",

@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 /// What is open beside the webhooks' connections: the ledger, watches, files, and the connections of operators.
-const BESIDE: u64 = 256;
+const OTHER_FILES: u64 = 256;
 
 /// Raises the soft limit, and returns how many connections of at most `wanted` there is room for.
 pub(super) fn connections(wanted: usize) -> usize {
@@ -31,7 +31,7 @@ pub(super) fn connections(wanted: usize) -> usize {
 /// Returns how many connections fit below a limit; without one all.
 fn fitting(wanted: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };
-    let room = limit.saturating_sub(BESIDE).max(limit / 4).max(1);
+    let room = limit.saturating_sub(OTHER_FILES).max(limit / 4).max(1);
     wanted.min(usize::try_from(room).unwrap_or(wanted))
 }
 

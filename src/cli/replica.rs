@@ -35,10 +35,10 @@ use crate::{
 };
 
 /// How long to wait before what could not be read at the start is read again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The Lease whose annotations say when everything was compared last.
-const JOURNAL: &str = "nadmit";
+const HISTORY_LEASE: &str = "nadmit";
 
 /// What a replica is given.
 pub struct ReplicaOptions {
@@ -125,7 +125,7 @@ impl Replica {
             options.clock.clone(),
         )
         .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
-        let known = Known {
+        let known = ControllerDependencies {
             catalog: Arc::clone(&catalog),
             index: Arc::clone(&index),
             ledger: Arc::clone(&ledger),
@@ -156,7 +156,7 @@ impl Replica {
 }
 
 /// What the controllers know.
-struct Known {
+struct ControllerDependencies {
     catalog: Arc<ArcSwapOption<Catalog>>,
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
@@ -168,13 +168,13 @@ impl Controllers {
     fn new(
         client: kube::Client,
         options: &ReplicaOptions,
-        known: Known,
+        known: ControllerDependencies,
         registry: &mut Registry,
     ) -> Self {
         let clock = options.clock.clone();
-        let (events, writer) = EventRecorder::new(client.clone(), &*options.writer, clock.clone());
-        registry.register_collector(events.collector());
-        let notices: Arc<dyn EventSink> = Arc::new(events);
+        let (recorder, writer) = EventRecorder::new(client.clone(), &*options.writer, clock.clone());
+        registry.register_collector(recorder.collector());
+        let events: Arc<dyn EventSink> = Arc::new(recorder);
         let (leadership, leads) = match &options.leads {
             Some(leads) => (None, leads.clone()),
             None => {
@@ -201,12 +201,12 @@ impl Controllers {
             is_leader: leads.clone(),
         });
         registry.register_collector(steward.collector());
-        let journal = ResyncHistory::new(client.clone(), &options.namespace, JOURNAL);
+        let journal = ResyncHistory::new(client.clone(), &options.namespace, HISTORY_LEASE);
         let rounds = ResyncScheduler::new(
             options.schedule.clone(),
             told[0].subscribe(),
             journal,
-            Arc::clone(&notices),
+            Arc::clone(&events),
             &options.namespace,
             clock.clone(),
         );
@@ -216,7 +216,7 @@ impl Controllers {
             known.catalog,
             known.index,
             told[1].subscribe(),
-            notices,
+            events,
             clock,
         );
         Self {
@@ -341,7 +341,7 @@ where
         tokio::select! {
             biased;
             () = cancel.cancelled() => return None,
-            () = sleep(PATIENCE) => {}
+            () = sleep(RETRY_DELAY) => {}
         }
     }
 }

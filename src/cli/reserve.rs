@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_as_it_was_meant() {
+    fn a_written_manifest_is_read_back() {
         let text = written(&[
             "storage-net",
             "-n",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_said_by_its_flag() {
+    fn an_invalid_value_is_reported_by_its_flag() {
         for (arguments, part) in [
             (&["a", "--pod", "p", "--ip", "x"][..], "--ip: \"x\""),
             (

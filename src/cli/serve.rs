@@ -28,11 +28,11 @@ use crate::{
 };
 
 /// The settings among the keys of the ConfigMap.
-const SETTINGS: &str = "nadmit.yaml";
+const SETTINGS_KEY: &str = "nadmit.yaml";
 /// Where allocations are kept if nothing is said.
-const DATA_DIR: &str = "data";
+const DEFAULT_DATA_DIR: &str = "data";
 /// How long what runs beside the server may take to end.
-const FAREWELL: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What to serve, and where.
 #[derive(Debug, Args)]
@@ -214,7 +214,7 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     /// The settings' file, if there is one.
     fn config_file(&self) -> Option<PathBuf> {
-        let mounted = self.config_dir.as_ref().map(|dir| dir.join(SETTINGS));
+        let mounted = self.config_dir.as_ref().map(|dir| dir.join(SETTINGS_KEY));
         let mounted = mounted.filter(|file| file.exists());
         self.config.clone().or(mounted)
     }
@@ -306,7 +306,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     config.reload_on(reload_settings);
     let mut served = match &args.manifests {
         Some(manifests) => {
-            let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+            let data_dir = args.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into());
             let older = args.older_ledger();
             ServeRuntime::folder(manifests, data_dir, older, config.policy.clone()).await?
         }
@@ -346,7 +346,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         admin_socket.await?;
     }
     // What leads lets others lead.
-    let _ = timeout(FAREWELL, beside).await;
+    let _ = timeout(SHUTDOWN_TIMEOUT, beside).await;
     Ok(())
 }
 

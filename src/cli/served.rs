@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// The schedule among the keys of the ConfigMap.
-const SCHEDULE: &str = "reconciler_cron_expression";
+const SCHEDULE_KEY: &str = "reconciler_cron_expression";
 /// How often its file is looked at.
-const PERIOD: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Put together, and not running yet.
 pub(super) struct ServeRuntime {
@@ -93,7 +93,7 @@ impl ServeRuntime {
         } = args.access().client().await?;
         let chance = super::chance();
         let dir = args.config_dir.as_deref();
-        let schedule = dir.map(|dir| OptionalFile::open(dir.join(SCHEDULE)));
+        let schedule = dir.map(|dir| OptionalFile::open(dir.join(SCHEDULE_KEY)));
         let schedule = schedule.transpose()?;
         let none = watch::Sender::new(None);
         let namespace = args.namespace.clone().unwrap_or(namespace);
@@ -116,7 +116,7 @@ impl ServeRuntime {
             .as_ref()
             .map(|(secret, keeper)| Identity::Kept {
                 secret: secret.clone(),
-                pair: keeper.shown(),
+                pair: keeper.certificate(),
             });
         Ok(Self {
             state: replica.state,
@@ -142,7 +142,7 @@ fn keeper(
 ) -> Option<(String, CertificateKeeper)> {
     let secret = args.tls_secret.clone()?;
     let options = CertificateOptions {
-        settles: Duration::from_secs(args.tls_settle.into()),
+        propagation_time: Duration::from_secs(args.tls_settle.into()),
         ..CertificateOptions::new(namespace, &secret, &args.service, &args.webhooks)
     };
     let keeper = CertificateKeeper::new(client, options, super::clock(), failed);
@@ -161,7 +161,7 @@ impl Beside {
             } => {
                 let watched = async {
                     if let Some(schedule) = schedule {
-                        schedule.watch(PERIOD, stop.clone()).await;
+                        schedule.watch(POLL_INTERVAL, stop.clone()).await;
                     }
                 };
                 let kept = async {

@@ -31,7 +31,7 @@ const IGNORED: &[(Signal, &str)] = &[
 ];
 
 /// The signals that end a server in good order.
-const ENDING: &[(Signal, &str)] = &[
+const TERMINATING: &[(Signal, &str)] = &[
     (Signal::TERM, "SIGTERM"),
     (Signal::INT, "SIGINT"),
     (Signal::QUIT, "SIGQUIT"),
@@ -68,7 +68,7 @@ pub(super) fn outlive(reload: Vec<Arc<Notify>>) -> anyhow::Result<()> {
 /// # Errors
 /// When the system does not let them be caught.
 pub(super) fn end(shutdown: Shutdown) -> anyhow::Result<()> {
-    let mut ending = caught(ENDING)?;
+    let mut ending = caught(TERMINATING)?;
     tokio::spawn(async move {
         let mut asked = false;
         while let Some(name) = ending.recv().await {

@@ -18,20 +18,20 @@ const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 /// A certificate with less than this left wants looking at, in seconds: a week.
-const SOON: i64 = 7 * 24 * 3600;
+const EXPIRY_WARNING_SECONDS: i64 = 7 * 24 * 3600;
 
 /// Of which cluster.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// The form of the answer
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    #[arg(long, short, value_enum, default_value_t = StatusOutput::Text)]
+    output: StatusOutput,
     #[command(flatten)]
     to: To,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum StatusOutput {
     /// For people
     Text,
     /// For programs
@@ -49,8 +49,8 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
         anyhow::Ok((status, cluster.server().to_owned()))
     })?;
     match args.output {
-        Output::Json => out::line(serde_json::to_string_pretty(&status)?),
-        Output::Text => out::text(text(&status, super::clock().now().as_second())),
+        StatusOutput::Json => out::line(serde_json::to_string_pretty(&status)?),
+        StatusOutput::Text => out::text(text(&status, super::clock().now().as_second())),
     }
     if let Some(replicas) = &status.replicas
         && replicas.ready == 0
@@ -111,7 +111,7 @@ fn text(status: &Status, now: i64) -> String {
     }
     if let Some(certificate) = &status.certificate {
         let left = certificate.expires.as_second() - now;
-        let colour = if left > SOON { GREEN } else { RED };
+        let colour = if left > EXPIRY_WARNING_SECONDS { GREEN } else { RED };
         line(
             "certificate",
             format!(

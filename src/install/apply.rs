@@ -23,7 +23,7 @@ use super::{
 /// The field manager of who installs; nadmit's own writes have others.
 const MANAGER: &str = "nadmit-install";
 /// The oldest Kubernetes that has everything in the manifests.
-const LEAST: (u32, u32, &str) = (1, 30, "1.30 or newer");
+const MIN_KUBERNETES: (u32, u32, &str) = (1, 30, "1.30 or newer");
 /// How long to wait for what has to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -77,7 +77,7 @@ pub async fn plan(
     let earlier = Earlier::read(client).await?;
     if let Some(Release { name, namespace }) = &earlier.release {
         if installation.release == HelmRelease::Leave {
-            return Err(InstallError::OfHelm {
+            return Err(InstallError::ManagedByHelm {
                 name: name.clone(),
                 namespace: namespace.clone(),
                 instead: format!(
@@ -221,10 +221,10 @@ async fn check_version(client: &Client) -> Result<(), InstallError> {
     let info =
         info.map_err(|error| InstallError::of("ask the API server for its version", &error))?;
     let number = |text: &str| text.trim_end_matches('+').parse::<u32>().ok();
-    let (major, minor, least) = LEAST;
+    let (major, minor, least) = MIN_KUBERNETES;
     match (number(&info.major), number(&info.minor)) {
         // Who does not say its version is asked for what it can by applying it.
-        (Some(found), Some(newer)) if (found, newer) < (major, minor) => Err(InstallError::Old {
+        (Some(found), Some(newer)) if (found, newer) < (major, minor) => Err(InstallError::TooOld {
             found: format!("{found}.{newer}"),
             least,
         }),

@@ -3,10 +3,10 @@
 use super::{InstallError, Isolation, SETTINGS};
 use crate::{config::Config, rules::Mode};
 
-const ISOLATION: &str = "namespaceIsolation";
-const GLOBAL: &str = "globalNamespaces";
+const ISOLATION_KEY: &str = "namespaceIsolation";
+const GLOBAL_KEY: &str = "globalNamespaces";
 /// The comment behind a value that was read from Multus. Only such a value is read anew later.
-const READ: &str = "# read from Multus: ";
+const READ_FROM_MULTUS: &str = "# read from Multus: ";
 
 /// What came of Multus's setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl ConfigText {
     /// Writes Multus's setting where nobody has set another.
     pub(super) fn adopt(&mut self, isolation: &Isolation) -> IsolationAdoption {
         let set = self.isolates();
-        if set.is_some() && !self.is_from_multus(ISOLATION) {
+        if set.is_some() && !self.is_from_multus(ISOLATION_KEY) {
             // Whoever sets one of the two may leave the other to Multus.
             self.adopt_global(isolation);
             return match set {
@@ -46,8 +46,8 @@ impl ConfigText {
             };
         }
         let before = self.0.clone();
-        let value = format!("{}  {READ}{}", isolation.isolates, isolation.source);
-        self.0 = with_key(&self.0, ISOLATION, &value);
+        let value = format!("{}  {READ_FROM_MULTUS}{}", isolation.isolates, isolation.source);
+        self.0 = with_key(&self.0, ISOLATION_KEY, &value);
         self.adopt_global(isolation);
         if self.check().is_err() {
             self.0 = before;
@@ -57,11 +57,11 @@ impl ConfigText {
     }
 
     fn adopt_global(&mut self, isolation: &Isolation) {
-        if line(&self.0, GLOBAL).is_some() && !self.is_from_multus(GLOBAL) {
+        if line(&self.0, GLOBAL_KEY).is_some() && !self.is_from_multus(GLOBAL_KEY) {
             return;
         }
         if isolation.global.is_empty() {
-            self.0 = without_key(&self.0, GLOBAL);
+            self.0 = without_key(&self.0, GLOBAL_KEY);
             return;
         }
         let names: Vec<String> = isolation
@@ -69,8 +69,8 @@ impl ConfigText {
             .iter()
             .map(|name| serde_json::json!(name).to_string())
             .collect();
-        let value = format!("[{}]  {READ}{}", names.join(", "), isolation.source);
-        self.0 = with_key(&self.0, GLOBAL, &value);
+        let value = format!("[{}]  {READ_FROM_MULTUS}{}", names.join(", "), isolation.source);
+        self.0 = with_key(&self.0, GLOBAL_KEY, &value);
     }
 
     /// Returns `namespaceIsolation`, if it is set.
@@ -82,12 +82,12 @@ impl ConfigText {
 
     /// Whether `namespaceIsolation` was read from Multus, and is read anew by the next installation.
     pub(super) fn follows_multus(&self) -> bool {
-        self.is_from_multus(ISOLATION)
+        self.is_from_multus(ISOLATION_KEY)
     }
 
     /// Whether the value of this key was read from Multus.
     fn is_from_multus(&self, key: &str) -> bool {
-        line(&self.0, key).is_some_and(|line| line.contains(READ))
+        line(&self.0, key).is_some_and(|line| line.contains(READ_FROM_MULTUS))
     }
 
     /// Reads the settings as the server does.

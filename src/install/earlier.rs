@@ -37,7 +37,7 @@ pub struct Release {
 
 /// The objects in which the options stand.
 #[derive(Debug, Default)]
-struct Objects {
+struct ExistingObjects {
     deployment: Option<Value>,
     validating: Option<Value>,
     service_monitor: Option<Value>,
@@ -51,7 +51,7 @@ impl Earlier {
     pub async fn read(client: &Client) -> Result<Self, InstallError> {
         let hooks = "admissionregistration.k8s.io/v1";
         let own = Some(NAMESPACE);
-        let objects = Objects {
+        let objects = ExistingObjects {
             deployment: read(client, "apps/v1", "Deployment", own).await?,
             validating: read(client, hooks, "ValidatingWebhookConfiguration", None).await?,
             service_monitor: read(client, "monitoring.coreos.com/v1", "ServiceMonitor", own)
@@ -60,7 +60,7 @@ impl Earlier {
         Ok(Self::of(&objects))
     }
 
-    fn of(objects: &Objects) -> Self {
+    fn of(objects: &ExistingObjects) -> Self {
         let Some(deployment) = &objects.deployment else {
             let release = objects.validating.as_ref().and_then(Release::of);
             return Self {
@@ -168,10 +168,10 @@ mod tests {
     use super::*;
     use crate::install::manifests;
 
-    fn objects(settings: &Settings) -> Objects {
+    fn objects(settings: &Settings) -> ExistingObjects {
         let all = manifests(settings).expect("manifests");
         let one = |kind: &str| all.iter().find(|one| one["kind"] == kind).cloned();
-        Objects {
+        ExistingObjects {
             deployment: one("Deployment"),
             validating: one("ValidatingWebhookConfiguration"),
             service_monitor: one("ServiceMonitor"),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_is_given_counts_and_the_others_stay() {
+    fn a_given_option_takes_precedence_and_the_others_stay() {
         let earlier = Settings {
             image: Some("one".to_owned()),
             replicas: Some(3),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_of_helm_is_known() {
+    fn a_helm_release_is_recognized() {
         let mut objects = objects(&Settings::default());
         let Some(deployment) = &mut objects.deployment else {
             panic!("no Deployment");

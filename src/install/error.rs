@@ -21,7 +21,7 @@ pub enum InstallError {
         "the API server is Kubernetes {found}, and nadmit's manifests need {least} (match conditions, \
          ValidatingAdmissionPolicy); upgrade the cluster"
     )]
-    Old {
+    TooOld {
         /// Its version.
         found: String,
         /// The oldest that will do.
@@ -39,7 +39,7 @@ pub enum InstallError {
     },
     /// What has to come did not come.
     #[error("{what} after {seconds} s: {last}; {help}")]
-    Late {
+    Timeout {
         /// What was waited for.
         what: String,
         /// For how long.
@@ -51,7 +51,7 @@ pub enum InstallError {
     },
     /// The API server, or a replica behind it, did not answer in time.
     #[error("cannot {what}: no answer within {seconds} s")]
-    Silent {
+    NoAnswer {
         /// What was asked.
         what: String,
         /// For how long.
@@ -79,7 +79,7 @@ pub enum InstallError {
     #[error(
         "nadmit in this cluster belongs to Helm release {name} in namespace {namespace}: {instead}"
     )]
-    OfHelm {
+    ManagedByHelm {
         /// The release.
         name: String,
         /// Its namespace.

@@ -50,9 +50,9 @@ pub const NAMESPACE: &str = "nadmit";
 /// What most of nadmit's objects are called.
 const NAME: &str = "nadmit";
 /// Where its settings are.
-const CONFIG: &str = "nadmit-config";
+const CONFIG_MAP: &str = "nadmit-config";
 /// The settings among the keys of the ConfigMap.
-const SETTINGS: &str = "nadmit.yaml";
+const SETTINGS_KEY: &str = "nadmit.yaml";
 
 /// What happens, as it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]

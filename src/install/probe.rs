@@ -28,7 +28,7 @@ pub enum Probe {
 /// # Errors
 /// When the plain pod is refused by nadmit, or the API server does not answer.
 pub async fn probe(client: &Client) -> Result<Probe, InstallError> {
-    if let Sent::Refused(message, code) = send(client, "nadmit-self-test", None).await? {
+    if let DryRunResponse::Refused(message, code) = send(client, "nadmit-self-test", None).await? {
         return match message.contains("nadmit.io") {
             true => Err(InstallError::Refused {
                 what: "create a pod without networks, as a test".to_owned(),
@@ -46,26 +46,26 @@ pub async fn probe(client: &Client) -> Result<Probe, InstallError> {
         )
         .await?
         {
-            Sent::Refused(message, _) if message.contains("nadmit") => Probe::Denied,
-            Sent::Refused(message, _) => Probe::Refused(message),
-            Sent::Passed(warnings)
+            DryRunResponse::Refused(message, _) if message.contains("nadmit") => Probe::Denied,
+            DryRunResponse::Refused(message, _) => Probe::Refused(message),
+            DryRunResponse::Passed(warnings)
                 if warnings
                     .iter()
                     .any(|warning| warning.contains(annotations::SELF_TEST_NETWORK)) =>
             {
                 Probe::Warned
             }
-            Sent::Passed(_) => Probe::Silent,
+            DryRunResponse::Passed(_) => Probe::Silent,
         },
     )
 }
 
-enum Sent {
+enum DryRunResponse {
     Passed(Vec<String>),
     Refused(String, u16),
 }
 
-async fn send(client: &Client, name: &str, network: Option<&str>) -> Result<Sent, InstallError> {
+async fn send(client: &Client, name: &str, network: Option<&str>) -> Result<DryRunResponse, InstallError> {
     let what = "create a pod, as a test";
     let path = format!("/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All");
     let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
@@ -78,13 +78,13 @@ async fn send(client: &Client, name: &str, network: Option<&str>) -> Result<Sent
     if parts.status.is_success() {
         let warnings = parts.headers.get_all(header::WARNING).into_iter();
         let warnings = warnings.filter_map(|value| Some(value.to_str().ok()?.to_owned()));
-        return Ok(Sent::Passed(warnings.collect()));
+        return Ok(DryRunResponse::Passed(warnings.collect()));
     }
     let bytes = body.collect_bytes().await;
     let bytes = bytes.map_err(|error| InstallError::of(what, &error))?;
     let status: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let message = status["message"].as_str().unwrap_or("no reason was given");
-    Ok(Sent::Refused(message.to_owned(), parts.status.as_u16()))
+    Ok(DryRunResponse::Refused(message.to_owned(), parts.status.as_u16()))
 }
 
 /// A pod that the strictest pod security lets pass.

@@ -14,7 +14,7 @@ use super::{
 use crate::sources::Cluster;
 
 /// The kinds of records, as people count them.
-const KINDS: [(&str, &str); 4] = [
+const RECORD_KINDS: [(&str, &str); 4] = [
     ("AddressPool", "address pools"),
     ("AddressReservation", "reservations"),
     ("AddressAllocation", "allocations"),
@@ -49,7 +49,7 @@ impl std::fmt::Display for Records {
 pub async fn records(cluster: &Cluster) -> Result<Records, InstallError> {
     let client = cluster.client();
     let mut found = Vec::new();
-    for (kind, what) in KINDS {
+    for (kind, what) in RECORD_KINDS {
         let api = object::api_of(&client, "nadmit.io/v1alpha1", kind, None);
         let page = ListParams::default().limit(1);
         let count = match api.list_metadata(&page).await {
@@ -91,7 +91,7 @@ pub async fn uninstall(
         let instead = format!(
             "take it out with helm uninstall {name} -n {namespace}, or say --take-over if Helm knows it no more"
         );
-        return Err(InstallError::OfHelm {
+        return Err(InstallError::ManagedByHelm {
             name,
             namespace,
             instead,

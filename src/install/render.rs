@@ -30,12 +30,12 @@ struct Kustomization {
 #[serde(deny_unknown_fields)]
 struct PatchFile {
     path: String,
-    target: Target,
+    target: PatchTarget,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Target {
+struct PatchTarget {
     kind: String,
     name: String,
 }
@@ -89,7 +89,7 @@ fn add(folder: &str, objects: &mut Vec<Value>) -> Result<(), InstallError> {
     Ok(())
 }
 
-fn change(path: &str, target: &Target, objects: &mut [Value]) -> Result<(), InstallError> {
+fn change(path: &str, target: &PatchTarget, objects: &mut [Value]) -> Result<(), InstallError> {
     let operations: json_patch::Patch = read(path)?;
     let mut hit = false;
     for one in objects {

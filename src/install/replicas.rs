@@ -59,7 +59,7 @@ pub(super) async fn within<T>(
     match timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(InstallError::of(what, &error)),
-        Err(_) => Err(InstallError::Silent {
+        Err(_) => Err(InstallError::NoAnswer {
             what: what.into(),
             seconds: CALL_TIMEOUT.as_secs(),
         }),

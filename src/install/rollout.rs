@@ -12,7 +12,7 @@ use super::{InstallError, NAMESPACE, object};
 /// The label of nadmit's pods.
 pub(super) const PODS: &str = "app.kubernetes.io/name=nadmit";
 /// The reasons for which a container waits and that time alone seldom mends.
-const STUCK: [&str; 7] = [
+const STUCK_REASONS: [&str; 7] = [
     "ImagePullBackOff",
     "InvalidImageName",
     "ErrImageNeverPull",
@@ -127,7 +127,7 @@ pub(super) fn trouble(deployment: &DynamicObject, pods: &[DynamicObject]) -> Opt
         states.iter().find_map(|state| {
             let waiting = &state["state"]["waiting"];
             let reason = waiting["reason"].as_str()?;
-            STUCK.contains(&reason).then(|| Trouble {
+            STUCK_REASONS.contains(&reason).then(|| Trouble {
                 object: format!(
                     "Pod {NAMESPACE}/{}",
                     pod.metadata.name.as_deref().unwrap_or("")
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_pod_of_the_new_form_from_starting_is_named() {
+    fn the_reason_a_new_pod_does_not_start_is_named() {
         let status = json!({"observedGeneration": 2, "updatedReplicas": 1, "readyReplicas": 2});
         let pulling = |reason: &str| json!({"state": {"waiting": {"reason": reason, "message": "Back-off pulling image \"new\""}}});
         let Rollout::Stuck { trouble, serving } = rollout(
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_container_ended_is_said() {
+    fn a_container_exit_is_described() {
         let state = json!({
             "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
             "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_may_not_be_made_are_a_trouble_of_the_deployment() {
+    fn pods_that_cannot_be_created_are_a_problem_of_the_deployment() {
         let status = json!({"conditions": [{
             "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota",
         }]});

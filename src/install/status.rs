@@ -22,7 +22,7 @@ use super::{
 use crate::config::{Config, digest};
 
 /// The Lease's annotation that holds the last full comparison.
-const COMPARED: &str = "nadmit.io/full-comparison";
+const RESYNC_ANNOTATION: &str = "nadmit.io/full-comparison";
 
 /// An installation. What could not be read is absent, and said in `unknown`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -163,7 +163,7 @@ pub async fn status(client: &Client) -> Result<Status, InstallError> {
     let expression = config.and_then(|data| data["reconciler_cron_expression"].as_str());
     let expression = expression.map(str::to_owned);
     let last =
-        lease.and_then(|lease| serde_json::from_str(lease.annotations().get(COMPARED)?).ok());
+        lease.and_then(|lease| serde_json::from_str(lease.annotations().get(RESYNC_ANNOTATION)?).ok());
     status.schedule =
         (expression.is_some() || last.is_some()).then_some(Schedule { expression, last });
     let Registrations { own, after } = hooks;
@@ -405,7 +405,7 @@ mod tests {
             said("b", counters(2, 1_700_000_000, "mode: warn\n")),
             ReplicaReport {
                 pod: "c".to_owned(),
-                counters: Err(InstallError::Silent {
+                counters: Err(InstallError::NoAnswer {
                     what: "read it".to_owned(),
                     seconds: 5,
                 }),

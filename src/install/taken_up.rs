@@ -21,9 +21,9 @@ use super::{
 use crate::config::digest;
 
 /// How often the replicas are asked.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The annotation on nadmit's own pods by which the kubelet looks at them.
-const TOUCHED: &str = "nadmit.io/settings";
+const SETTINGS_ANNOTATION: &str = "nadmit.io/settings";
 
 /// How far the settings are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) enum SettingsRollout {
 
 /// What the answers of all replicas come to.
 #[derive(Debug, PartialEq, Eq)]
-enum Answers {
+enum RolloutReport {
     /// All go by the settings.
     All(usize),
     /// This pod goes by others yet.
@@ -60,13 +60,13 @@ pub(super) async fn await_settings(
     loop {
         let pods = pods(client).await?;
         let behind = match answers(&ask(client, &pods).await, &wanted) {
-            Answers::All(count) => return Ok(SettingsRollout::Complete(count)),
+            RolloutReport::All(count) => return Ok(SettingsRollout::Complete(count)),
             // A replica may be ending just now.
-            Answers::NotKnown(why) if is_touched || Instant::now() >= end => {
+            RolloutReport::NotKnown(why) if is_touched || Instant::now() >= end => {
                 return Ok(SettingsRollout::NotKnown(why));
             }
-            Answers::NotKnown(_) => None,
-            Answers::Behind(pod) => Some(pod),
+            RolloutReport::NotKnown(_) => None,
+            RolloutReport::Behind(pod) => Some(pod),
         };
         if !is_touched {
             touch(client, &pods, &wanted).await;
@@ -75,26 +75,26 @@ pub(super) async fn await_settings(
         if let Some(pod) = behind
             && Instant::now() >= end
         {
-            return Err(InstallError::Late {
+            return Err(InstallError::Timeout {
                 what: format!("Pod {NAMESPACE}/{pod} does not go by the settings"),
                 seconds: patience.as_secs(),
                 last: "it says that it goes by those from before".to_owned(),
                 help: "see its log, which names mistakes in them: kubectl logs -n nadmit deploy/nadmit",
             });
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-fn answers(said: &[ReplicaReport], wanted: &str) -> Answers {
+fn answers(said: &[ReplicaReport], wanted: &str) -> RolloutReport {
     let mut behind = None;
     for one in said {
         match &one.counters {
-            Err(error) => return Answers::NotKnown(error.to_string()),
+            Err(error) => return RolloutReport::NotKnown(error.to_string()),
             Ok(counters) => match &counters.settings {
                 None => {
                     let why = format!("Pod {NAMESPACE}/{} is of an older release", one.pod);
-                    return Answers::NotKnown(why);
+                    return RolloutReport::NotKnown(why);
                 }
                 Some(settings) if settings == wanted => {}
                 Some(_) => behind = behind.or(Some(one.pod.clone())),
@@ -102,16 +102,16 @@ fn answers(said: &[ReplicaReport], wanted: &str) -> Answers {
         }
     }
     match behind {
-        Some(pod) => Answers::Behind(pod),
-        None if said.is_empty() => Answers::NotKnown("no pod of nadmit runs".to_owned()),
-        None => Answers::All(said.len()),
+        Some(pod) => RolloutReport::Behind(pod),
+        None if said.is_empty() => RolloutReport::NotKnown("no pod of nadmit runs".to_owned()),
+        None => RolloutReport::All(said.len()),
     }
 }
 
 /// Has the kubelet look at the pods. Without that it looks at them later.
 async fn touch(client: &Client, pods: &[DynamicObject], wanted: &str) {
     let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
-    let patch = Patch::Merge(json!({"metadata": {"annotations": {TOUCHED: wanted}}}));
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {SETTINGS_ANNOTATION: wanted}}}));
     for pod in pods {
         let (name, parameters) = (pod.name_any(), PatchParams::default());
         let patched = api.patch(&name, &parameters, &patch);
@@ -137,7 +137,7 @@ mod tests {
     fn silent(pod: &str) -> ReplicaReport {
         ReplicaReport {
             pod: pod.to_owned(),
-            counters: Err(InstallError::Silent {
+            counters: Err(InstallError::NoAnswer {
                 what: "read it".to_owned(),
                 seconds: 5,
             }),
@@ -149,23 +149,23 @@ mod tests {
         for (all, expected) in [
             (
                 vec![said("a", Some("x")), said("b", Some("x"))],
-                Answers::All(2),
+                RolloutReport::All(2),
             ),
             (
                 vec![said("a", Some("x")), said("b", Some("y"))],
-                Answers::Behind("b".to_owned()),
+                RolloutReport::Behind("b".to_owned()),
             ),
             (
                 vec![],
-                Answers::NotKnown("no pod of nadmit runs".to_owned()),
+                RolloutReport::NotKnown("no pod of nadmit runs".to_owned()),
             ),
             (
                 vec![said("a", None)],
-                Answers::NotKnown("Pod nadmit/a is of an older release".to_owned()),
+                RolloutReport::NotKnown("Pod nadmit/a is of an older release".to_owned()),
             ),
             (
                 vec![said("a", Some("y")), silent("b")],
-                Answers::NotKnown("cannot read it: no answer within 5 s".to_owned()),
+                RolloutReport::NotKnown("cannot read it: no answer within 5 s".to_owned()),
             ),
         ] {
             assert_eq!(answers(&all, "x"), expected);

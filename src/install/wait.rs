@@ -13,9 +13,9 @@ use super::{
 };
 
 /// How often what is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long what keeps a pod from starting may last: an image may come a moment later.
-const SETTLE: Duration = Duration::from_secs(10);
+const STUCK_GRACE: Duration = Duration::from_secs(10);
 
 /// Waits until a definition's kind is served.
 pub(super) async fn established(
@@ -51,7 +51,7 @@ pub(super) async fn available(
             }
             Ok(Rollout::Stuck { trouble, serving }) => {
                 let since = *stuck.get_or_insert_with(Instant::now);
-                if since.elapsed() >= SETTLE || begun.elapsed() >= patience {
+                if since.elapsed() >= STUCK_GRACE || begun.elapsed() >= patience {
                     return Err(InstallError::Rollout {
                         trouble: Box::new(trouble),
                         serving: meanwhile(serving, is_registered),
@@ -62,7 +62,7 @@ pub(super) async fn available(
             Err(error) => error.to_string(),
         };
         if begun.elapsed() >= patience {
-            return Err(InstallError::Late {
+            return Err(InstallError::Timeout {
                 what: "the replicas are not ready".to_owned(),
                 seconds: patience.as_secs(),
                 last,
@@ -74,7 +74,7 @@ pub(super) async fn available(
                 },
             });
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -128,14 +128,14 @@ pub(super) async fn gone(
             Err(error) => InstallError::of("read it", &error).to_string(),
         };
         if Instant::now() >= end {
-            return Err(InstallError::Late {
+            return Err(InstallError::Timeout {
                 what: format!("{} is not gone", object::called(object)),
                 seconds: patience.as_secs(),
                 last,
                 help: "it goes when that is gone; then run the command again",
             });
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -179,14 +179,14 @@ async fn until(
         };
         if Instant::now() >= end {
             let seconds = patience.as_secs();
-            return Err(InstallError::Late {
+            return Err(InstallError::Timeout {
                 what,
                 seconds,
                 last,
                 help,
             });
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -69,7 +69,7 @@ pub enum ReadError {
 pub enum FollowError {
     /// The history behind the cursor is not kept any more, or is another ledger's.
     #[error("the history from there on is not known any more: list anew and follow from that list")]
-    Behind,
+    Expired,
 }
 
 /// Why an embedded ledger cannot be opened.

@@ -3,7 +3,7 @@
 //! # Expected flow
 //! 1. Open a ledger: [`EmbeddedLedger::open`] or [`ClusterLedger::new`], wrapped in [`Ledger`].
 //! 2. [`Store::list`] what is there, with a [`Cursor`]; [`Store::follow`] from that cursor keeps an
-//!    index true. [`FollowError::Behind`] says: list anew.
+//!    index true. [`FollowError::Expired`] says: list anew.
 //! 3. The allocator plans; [`Store::write`] records the plan before its answer may leave.
 //!    - `Ok`: recorded for good; the versions are what the next update or delete must name.
 //!    - [`WriteError::Exists`]: another was faster. Its record is there to see, compare the

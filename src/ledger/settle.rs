@@ -166,7 +166,7 @@ mod tests {
             pool: "storage".into(),
             network,
             interface: "net1".into(),
-            takes_ips: true,
+            needs_ips: true,
             ips: Vec::new(),
             mac: MacWish::None,
         };

@@ -233,7 +233,7 @@ impl SliceFollower {
 
     fn behind(&mut self) -> Option<Result<SliceEvent, FollowError>> {
         self.ended = true;
-        Some(Err(FollowError::Behind))
+        Some(Err(FollowError::Expired))
     }
 
     async fn pause(&mut self) {

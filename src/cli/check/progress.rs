@@ -6,7 +6,7 @@ use std::{
 };
 
 /// After how many milliseconds a terminal is told how far it is.
-const PATIENCE: u128 = 1_000;
+const SHOW_AFTER_MS: u128 = 1_000;
 
 /// A line on a terminal that says how far it is, when it takes long.
 pub(in crate::cli) struct ProgressLine {
@@ -27,7 +27,7 @@ impl ProgressLine {
 
     /// Shows a line, if it is time for one.
     pub(in crate::cli) fn tell(&mut self, line: impl FnOnce() -> String) {
-        if self.terminal && self.begun.elapsed().as_millis() > PATIENCE {
+        if self.terminal && self.begun.elapsed().as_millis() > SHOW_AFTER_MS {
             self.shown = true;
             let _ = write!(std::io::stderr(), "\r{}\x1b[K", line());
         }

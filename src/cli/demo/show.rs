@@ -99,9 +99,9 @@ fn patched_annotation(patch: &str) -> Option<String> {
     operation["value"].as_str().map(str::to_owned)
 }
 
-type Said = Vec<(String, String)>;
+type CodesAndMessages = Vec<(String, String)>;
 
-fn said(list: &Value, read: impl Fn(&Value) -> Option<(String, String)>) -> Said {
+fn said(list: &Value, read: impl Fn(&Value) -> Option<(String, String)>) -> CodesAndMessages {
     list.as_array()
         .into_iter()
         .flatten()

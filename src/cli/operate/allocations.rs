@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    From, OperatorCommand, Output,
+    SourceArgs, OperatorCommand, Output,
     backend::Backend,
     print_json,
     show::{self, Align},
@@ -37,7 +37,7 @@ pub(in crate::cli) struct AllocationsArgs {
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
 }
 
 impl OperatorCommand for AllocationsArgs {

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc};
 use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::{From, client::Client, in_cluster::ClusterBackend};
+use super::{SourceArgs, client::Client, in_cluster::ClusterBackend};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
@@ -37,7 +37,7 @@ impl Backend {
     ///
     /// # Errors
     /// When there is none of them, or what is there cannot be used.
-    pub(super) async fn open(from: &From) -> anyhow::Result<Self> {
+    pub(super) async fn open(from: &SourceArgs) -> anyhow::Result<Self> {
         if from.cluster.cluster {
             return Self::of_cluster(from).await;
         }
@@ -60,7 +60,7 @@ impl Backend {
     ///
     /// # Errors
     /// When what is there cannot be used.
-    pub(super) async fn open_or_make(from: &From, older: OlderLedger) -> anyhow::Result<Self> {
+    pub(super) async fn open_or_make(from: &SourceArgs, older: OlderLedger) -> anyhow::Result<Self> {
         if from.cluster.cluster {
             return Self::of_cluster(from).await;
         }
@@ -70,12 +70,12 @@ impl Backend {
         }
     }
 
-    async fn of_cluster(from: &From) -> anyhow::Result<Self> {
+    async fn of_cluster(from: &SourceArgs) -> anyhow::Result<Self> {
         let cluster = ClusterBackend::connect(&from.cluster).await?;
         Ok(Self::Cluster(Box::new(cluster)))
     }
 
-    async fn of_file(from: &From, older: OlderLedger) -> anyhow::Result<Self> {
+    async fn of_file(from: &SourceArgs, older: OlderLedger) -> anyhow::Result<Self> {
         let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
         if let Some(manifests) = &from.manifests {
             read(manifests, &catalog).await?;

@@ -11,17 +11,17 @@ use crate::{
 };
 
 /// The most cells.
-const BLOCKS: u128 = 256;
+const MAX_BLOCKS: u128 = 256;
 
 /// How much of each block of addresses is taken.
 pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
-    let block = (size / BLOCKS).max(1);
+    let block = (size / MAX_BLOCKS).max(1);
     let Some(first) = range.runs.first().map(|run| run.first) else {
         return String::new();
     };
     let base = first.number();
     let count = usize::try_from(size.div_ceil(block)).unwrap_or_default();
-    let mut tallies = vec![Tally::default(); count];
+    let mut tallies = vec![BlockUsage::default(); count];
     for run in &range.runs {
         spread(run, base, block, &mut tallies);
     }
@@ -43,7 +43,7 @@ pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
         page += &line(
             &address.to_string(),
             (width, count),
-            row.iter().map(Tally::sign),
+            row.iter().map(BlockUsage::sign),
             &told,
         );
     }
@@ -52,12 +52,12 @@ pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
 
 /// What is in a block.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally {
+struct BlockUsage {
     taken: u128,
     free: u128,
 }
 
-impl Tally {
+impl BlockUsage {
     fn sign(&self) -> (char, anstyle::Style) {
         let all = self.taken + self.free;
         match self.taken {
@@ -72,7 +72,7 @@ impl Tally {
 }
 
 /// Adds a run to the blocks that it touches.
-fn spread(run: &Run, base: u128, block: u128, tallies: &mut [Tally]) {
+fn spread(run: &Run, base: u128, block: u128, tallies: &mut [BlockUsage]) {
     let (from, to) = (run.first.number() - base, run.last.number() - base);
     for at in from / block..=to / block {
         let Some(tally) = usize::try_from(at).ok().and_then(|at| tallies.get_mut(at)) else {

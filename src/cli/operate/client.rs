@@ -26,9 +26,9 @@ use crate::{
 };
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an import may take, which writes each line.
-const LONG: Duration = Duration::from_secs(600);
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A server that answers at a socket.
 pub(super) struct Client {
@@ -133,7 +133,7 @@ impl Client {
             .uri(path)
             .header(header::HOST, "nadmit")
             .body(Full::new(Bytes::from(body)))?;
-        let patience = if path == "/import" { LONG } else { PATIENCE };
+        let patience = if path == "/import" { IMPORT_TIMEOUT } else { REQUEST_TIMEOUT };
         let answer = timeout(patience, sender.send_request(request)).await;
         let response =
             answer.map_err(|_| anyhow!("no answer within {} s", patience.as_secs()))??;

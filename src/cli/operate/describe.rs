@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::{
-    From, OperatorCommand, Output,
+    SourceArgs, OperatorCommand, Output,
     backend::Backend,
     print_json,
     show::{self, Align, BOLD, DIM, GREEN, YELLOW},
@@ -18,11 +18,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DescribeArgs {
     #[command(subcommand)]
-    what: What,
+    what: DescribeTarget,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum DescribeTarget {
     /// A pod's addresses: requested, allocated, and as network-status reports them
     Pod(PodArgs),
 }
@@ -36,12 +36,12 @@ struct PodArgs {
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
 }
 
 impl OperatorCommand for DescribeArgs {
     async fn run(self) -> anyhow::Result<()> {
-        let What::Pod(args) = self.what;
+        let DescribeTarget::Pod(args) = self.what;
         let Some((namespace, name)) = args.pod.split_once('/') else {
             bail!("{:?} names no namespace; write NAMESPACE/NAME", args.pod);
         };

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How long a page of records may take, and all tries for one: a person waits, no webhook.
-const PATIENCE: Patience = Patience {
+const RETRY_POLICY: Patience = Patience {
     attempt: Duration::from_secs(20),
     total: Duration::from_secs(40),
     first_pause: Duration::from_millis(200),
@@ -43,7 +43,7 @@ const PATIENCE: Patience = Patience {
 /// The resources that a verdict may rest on.
 const PODS: &str = "pods";
 /// The most pods that are looked up for a list of allocations.
-const MOST_PODS: usize = 200;
+const MAX_PODS: usize = 200;
 const NETWORKS: &str = "network-attachment-definitions";
 const POOLS: &str = "addresspools";
 const RESERVATIONS: &str = "addressreservations";
@@ -78,7 +78,7 @@ pub(super) struct ClusterBackend {
 }
 
 /// What was read for a question.
-struct View {
+struct QueryView {
     desk: Desk,
     unknown: Vec<UnreadableList>,
     /// How many pods that were looked for have nothing to do with networks.
@@ -108,7 +108,7 @@ impl ClusterBackend {
         }
         let client = access.client_as(user).await?.client;
         let options = ClusterOptions {
-            patience: PATIENCE,
+            patience: RETRY_POLICY,
             caller: Caller::Operator,
             // Its records are to be known by it, and by nobody else's name.
             ..ClusterOptions::new(format!(
@@ -144,11 +144,11 @@ impl ClusterBackend {
             let index = index.lock();
             let held = index.recorded().map(|(record, _)| record);
             let lasting =
-                held.filter(|record| record.holder.is_lasting() && filter.lets_through(record));
+                held.filter(|record| record.holder.is_persistent() && filter.lets_through(record));
             lasting.filter_map(pod_of_holder).collect()
         };
         // Which of them are kept without a pod is looked up, where that is not too much.
-        if pods.len() <= MOST_PODS {
+        if pods.len() <= MAX_PODS {
             let view = self.view(false, pods, Arc::clone(&index)).await?;
             if view.lacks(PODS).is_none() {
                 return Ok(view.desk.allocations(filter));
@@ -224,13 +224,13 @@ impl ClusterBackend {
     }
 
     /// Pools, what is set aside in them, their slices, and the records.
-    async fn pools_view(&self) -> anyhow::Result<View> {
+    async fn pools_view(&self) -> anyhow::Result<QueryView> {
         let index = self.index().await?;
-        let slices = SliceLedger::new(self.client.clone(), PATIENCE).asked_by(Caller::Operator);
+        let slices = SliceLedger::new(self.client.clone(), RETRY_POLICY).asked_by(Caller::Operator);
         match slices.list().await {
             Ok((slices, at)) => {
                 let mut index = index.lock();
-                index.support_slices();
+                index.enable_slices();
                 index.replace_slices(slices, at);
             }
             Err(error) => print_warning(format_args!("slices of nodes are not counted: {error}")),
@@ -248,7 +248,7 @@ impl ClusterBackend {
         pools: bool,
         pods: impl IntoIterator<Item = (String, String)>,
         index: Arc<SharedIndex>,
-    ) -> anyhow::Result<View> {
+    ) -> anyhow::Result<QueryView> {
         let mut pods: Vec<_> = pods.into_iter().collect();
         pods.sort_unstable();
         pods.dedup();
@@ -261,7 +261,7 @@ impl ClusterBackend {
         let not_ready = objects.iter().filter_map(not_ready).collect();
         let files: Vec<File> = objects.into_iter().map(File::of_cluster).collect();
         let (catalog, _) = check::catalog_in(&[], &files);
-        Ok(View {
+        Ok(QueryView {
             desk: self.desk(Some(catalog), index),
             unknown,
             silent,
@@ -277,7 +277,7 @@ impl ClusterBackend {
     }
 }
 
-impl View {
+impl QueryView {
     /// Why nothing of a resource was read, if so.
     fn lacks(&self, resource: &str) -> Option<&UnreadableList> {
         self.unknown

@@ -16,19 +16,19 @@ use crate::{
 };
 
 /// The most addresses that have a cell each.
-const SINGLE: u128 = 1024;
+const MAX_GRID_ADDRESSES: u128 = 1024;
 /// The most addresses that blocks are made of.
-const BLOCKED: u128 = 1 << 20;
+const MAX_BLOCK_ADDRESSES: u128 = 1 << 20;
 /// The most lines of a legend or a list.
-const LINES: usize = 40;
+const MAX_LINES: usize = 40;
 /// The characters of the bar.
-const BAR: usize = 40;
+const BAR_WIDTH: usize = 40;
 /// The longest name in a legend.
-const LABEL: usize = 36;
+const MAX_LABEL_WIDTH: usize = 36;
 /// The room that a name in a list has at least.
-const SHORTEST: usize = 20;
+const MIN_LABEL_WIDTH: usize = 20;
 /// The width of a page.
-const PAGE: usize = 80;
+const PAGE_WIDTH: usize = 80;
 
 /// The picture.
 pub(super) fn drawn(map: &PoolMap) -> String {
@@ -39,8 +39,8 @@ pub(super) fn drawn(map: &PoolMap) -> String {
         page += &known.map(fill).unwrap_or_default();
         page.push('\n');
         page += &match (size(range), map.pool.capacity) {
-            (1..=SINGLE, Some(_)) => grid(range, &map.pool.name),
-            (size @ 1..=BLOCKED, Some(_)) => {
+            (1..=MAX_GRID_ADDRESSES, Some(_)) => grid(range, &map.pool.name),
+            (size @ 1..=MAX_BLOCK_ADDRESSES, Some(_)) => {
                 blocks(range, size) + "\n" + &list(range, &map.pool.name)
             }
             _ => list(range, &map.pool.name),
@@ -66,7 +66,7 @@ fn fill(range: &RangeRow) -> String {
     let capacity = show::of(range.capacity, "address", "addresses");
     let (used, reserved) = (range.used, range.reserved);
     let free = show::count(range.free);
-    let bar = show::fill(BAR, range);
+    let bar = show::fill(BAR_WIDTH, range);
     format!("  {used} of {capacity} used, {reserved} reserved, {free} free\n{bar}\n")
 }
 
@@ -110,16 +110,16 @@ fn legend(groups: &Groups, pool: &str) -> String {
     let counts = all.iter().map(|group| show::count(group.count).len());
     let digits = counts.max().unwrap_or_default();
     let labels = all.iter().map(|group| group.label.chars().count());
-    let width = labels.max().unwrap_or_default().min(LABEL);
+    let width = labels.max().unwrap_or_default().min(MAX_LABEL_WIDTH);
     let mut page = String::new();
-    for group in all.iter().take(LINES) {
+    for group in all.iter().take(MAX_LINES) {
         let MapGroup { sign, style, .. } = group;
         let spans: Vec<String> = group.spans.iter().map(|s| show::span(s.0, s.1)).collect();
-        let room = PAGE.saturating_sub(digits + width + 9);
+        let room = PAGE_WIDTH.saturating_sub(digits + width + 9);
         page += &format!(
             "  {style}{sign}{style:#}  {:>digits$}  {:<width$}  {DIM}{}{DIM:#}\n",
             show::count(group.count),
-            show::shortened(&group.label, LABEL),
+            show::shortened(&group.label, MAX_LABEL_WIDTH),
             show::some_of(&spans, room),
         );
     }
@@ -136,14 +136,14 @@ fn list(range: &RangeMap, pool: &str) -> String {
         .iter()
         .map(|run| show::span(run.first, run.last))
         .collect();
-    let shown = spans.iter().take(LINES).map(|span| span.chars().count());
+    let shown = spans.iter().take(MAX_LINES).map(|span| span.chars().count());
     let width = shown.max().unwrap_or_default();
     let counts: Vec<String> = runs.iter().map(|run| show::count(run.count())).collect();
-    let digits = counts.iter().take(LINES).map(String::len).max();
+    let digits = counts.iter().take(MAX_LINES).map(String::len).max();
     let digits = digits.unwrap_or_default();
-    let room = PAGE.saturating_sub(width + digits + 6).max(SHORTEST);
+    let room = PAGE_WIDTH.saturating_sub(width + digits + 6).max(MIN_LABEL_WIDTH);
     let mut page = String::new();
-    for ((run, span), count) in runs.iter().zip(&spans).zip(&counts).take(LINES) {
+    for ((run, span), count) in runs.iter().zip(&spans).zip(&counts).take(MAX_LINES) {
         let style = match run.common {
             true => DIM,
             false => anstyle::Style::new(),
@@ -158,7 +158,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
 }
 
 /// A run of a list.
-struct Joined {
+struct ListedRun {
     first: Address,
     last: Address,
     owner: String,
@@ -166,15 +166,15 @@ struct Joined {
     common: bool,
 }
 
-impl Joined {
+impl ListedRun {
     fn count(&self) -> u128 {
         let length = self.last.number().saturating_sub(self.first.number());
         length.saturating_add(1)
     }
 }
 
-fn joined(runs: &[Run]) -> Vec<Joined> {
-    let mut all: Vec<Joined> = Vec::new();
+fn joined(runs: &[Run]) -> Vec<ListedRun> {
+    let mut all: Vec<ListedRun> = Vec::new();
     for run in runs {
         let (owner, label) = match &run.what {
             What::Free => ("free".to_owned(), "free".to_owned()),
@@ -189,7 +189,7 @@ fn joined(runs: &[Run]) -> Vec<Joined> {
             Some(last) if last.owner == owner && follows(last.last, run.first) => {
                 last.last = run.last;
             }
-            _ => all.push(Joined {
+            _ => all.push(ListedRun {
                 first: run.first,
                 last: run.last,
                 owner,
@@ -202,7 +202,7 @@ fn joined(runs: &[Run]) -> Vec<Joined> {
 }
 
 fn rest(lines: usize, advice: &str) -> String {
-    match lines.saturating_sub(LINES) {
+    match lines.saturating_sub(MAX_LINES) {
         0 => String::new(),
         more => format!("{DIM}  … and {more} more; {advice}{DIM:#}\n"),
     }

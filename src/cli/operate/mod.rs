@@ -33,7 +33,7 @@ use super::out;
 
 /// Whom to ask.
 #[derive(Debug, Clone, Args)]
-struct From {
+struct SourceArgs {
     /// Where allocations are kept: the running server there is asked, else its file is read
     #[arg(
         long,

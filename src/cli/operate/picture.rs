@@ -15,9 +15,9 @@ pub(super) const NEVER: char = '×';
 /// The sign of what is set aside.
 pub(super) const RESERVED: char = '▒';
 /// The sign of those for whom no letter is left.
-const OTHERS: char = '#';
+const OVERFLOW: char = '#';
 /// With more owners than this, those of one namespace share a sign.
-const MANY: usize = 26;
+const MAX_OWNERS: usize = 26;
 /// The letters' colours, in turn.
 const COLORS: [AnsiColor; 6] = [
     AnsiColor::Cyan,
@@ -53,7 +53,7 @@ impl Groups {
     pub(super) fn of(runs: &[Run]) -> Self {
         let by_owner = Self::by(runs, owner);
         let holders = by_owner.all.iter().filter(|one| !is_common(one.sign));
-        if holders.count() > MANY {
+        if holders.count() > MAX_OWNERS {
             Self::by(runs, |holder| format!("namespace {}", holder.namespace()))
         } else {
             by_owner
@@ -81,7 +81,7 @@ impl Groups {
             let at = known.unwrap_or_else(|| {
                 let (sign, style) = common.unwrap_or_else(|| {
                     let color = colors.next().unwrap_or(AnsiColor::Cyan);
-                    (letters.next().unwrap_or(OTHERS), color.on_default().bold())
+                    (letters.next().unwrap_or(OVERFLOW), color.on_default().bold())
                 });
                 groups.all.push(MapGroup {
                     sign,

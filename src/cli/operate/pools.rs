@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, time::Duration};
 use clap::Args;
 
 use super::{
-    From, OperatorCommand, Output,
+    SourceArgs, OperatorCommand, Output,
     backend::Backend,
     map,
     show::{self, Align, DIM},
@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// How often `--watch` looks; a cluster, which lists everything each time, less often.
-const PERIOD: Duration = Duration::from_secs(2);
-const CLUSTER_PERIOD: Duration = Duration::from_secs(10);
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+const CLUSTER_WATCH_INTERVAL: Duration = Duration::from_secs(10);
 /// The characters of a bar.
-const BAR: usize = 16;
+const BAR_WIDTH: usize = 16;
 /// Clears a terminal and goes to its beginning.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
@@ -45,7 +45,7 @@ pub(in crate::cli) struct PoolsArgs {
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
 }
 
 impl OperatorCommand for PoolsArgs {
@@ -68,8 +68,8 @@ impl OperatorCommand for PoolsArgs {
 impl PoolsArgs {
     fn period(&self) -> Duration {
         match self.from.cluster.cluster {
-            true => CLUSTER_PERIOD,
-            false => PERIOD,
+            true => CLUSTER_WATCH_INTERVAL,
+            false => WATCH_INTERVAL,
         }
     }
 
@@ -166,6 +166,6 @@ fn line(name: &str, range: &RangeRow) -> Vec<String> {
         range.used.to_string(),
         show::count(range.free),
         range.reserved.to_string(),
-        show::fill(BAR, range),
+        show::fill(BAR_WIDTH, range),
     ]
 }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::bail;
 use clap::Args;
 
-use super::{From, OperatorCommand, backend::Backend, show::BOLD};
+use super::{SourceArgs, OperatorCommand, backend::Backend, show::BOLD};
 use crate::{
     allocation::{Address, Allocation, Version},
     cli::out,
@@ -34,7 +34,7 @@ pub(in crate::cli) struct ReleaseArgs {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
 }
 
 impl OperatorCommand for ReleaseArgs {

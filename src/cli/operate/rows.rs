@@ -8,7 +8,7 @@ use crate::allocation::Address;
 /// The cells of a row.
 pub(super) const CELLS_PER_ROW: usize = 32;
 /// How many stand together.
-const TOGETHER: usize = 8;
+const CELL_GROUP: usize = 8;
 
 /// One row of cells behind the address of its first. `width` is that of the addresses, `all` is how
 /// many cells there are in all rows.
@@ -21,7 +21,7 @@ pub(super) fn line(
     let mut row = String::new();
     let mut length = 0;
     for (at, (sign, style)) in cells.enumerate() {
-        if at > 0 && at % TOGETHER == 0 {
+        if at > 0 && at % CELL_GROUP == 0 {
             row.push(' ');
             length += 1;
         }
@@ -37,7 +37,7 @@ pub(super) fn line(
 
 /// The offsets above a grid.
 pub(super) fn ruler(width: usize, cells: usize) -> String {
-    let offsets = (0..CELLS_PER_ROW.min(cells)).step_by(TOGETHER);
+    let offsets = (0..CELLS_PER_ROW.min(cells)).step_by(CELL_GROUP);
     let marks = offsets.map(|at| format!("{:<9}", format!("+{at}")));
     let marks: String = marks.collect();
     format!("  {:width$}  {DIM}{}{DIM:#}\n", "", marks.trim_end())
@@ -51,5 +51,5 @@ pub(super) fn label_width(labels: impl Iterator<Item = Address>) -> usize {
 /// The characters of the longest of the rows of so many cells.
 fn full(cells: usize) -> usize {
     let cells = cells.min(CELLS_PER_ROW);
-    cells + cells.saturating_sub(1) / TOGETHER
+    cells + cells.saturating_sub(1) / CELL_GROUP
 }

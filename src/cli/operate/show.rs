@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_shows_the_little_and_never_hides_what_is_free() {
+    fn a_bar_shows_small_parts_and_never_hides_free_addresses() {
         let bar = |capacity, used, reserved| {
             let bar = super::bar(10, capacity, used, reserved);
             anstream::adapter::strip_str(&bar).to_string()

@@ -5,11 +5,11 @@ use std::{fs, io::Read as _, path::PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{From, OperatorCommand, backend::Backend};
+use super::{SourceArgs, OperatorCommand, backend::Backend};
 use crate::{cli::out, ledger::OlderLedger};
 
 /// The bytes of one import, as a server takes it.
-const MOST: u64 = 1 << 30;
+const MAX_IMPORT_BYTES: u64 = 1 << 30;
 
 /// Whose allocations.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ Examples:
   nadmit import --data-dir elsewhere allocations.jsonl")]
 pub(in crate::cli) struct ExportArgs {
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
 }
 
 /// What to import, and where.
@@ -39,7 +39,7 @@ pub(in crate::cli) struct ImportArgs {
     #[arg(long, conflicts_with = "cluster")]
     accept_older_ledger: bool,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
 }
 
 impl OperatorCommand for ExportArgs {
@@ -81,9 +81,9 @@ impl ImportArgs {
 /// Reads what a server would take in one request.
 fn whole(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
     let mut lines = Vec::new();
-    from.take(MOST + 1).read_to_end(&mut lines)?;
-    if lines.len() as u64 > MOST {
-        anyhow::bail!("it is larger than {} MiB; import it in parts", MOST >> 20);
+    from.take(MAX_IMPORT_BYTES + 1).read_to_end(&mut lines)?;
+    if lines.len() as u64 > MAX_IMPORT_BYTES {
+        anyhow::bail!("it is larger than {} MiB; import it in parts", MAX_IMPORT_BYTES >> 20);
     }
     Ok(lines)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::{
-    From, OperatorCommand, Output,
+    SourceArgs, OperatorCommand, Output,
     backend::Backend,
     print_json,
     show::{self, BOLD, DIM},
@@ -25,7 +25,7 @@ pub(in crate::cli) struct WhoisArgs {
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
 }
 
 impl OperatorCommand for WhoisArgs {

@@ -15,13 +15,13 @@ const AUTO: &str = "auto";
 pub(super) struct Daemon<'a> {
     set: &'a Value,
     container: &'a Value,
-    program: Program,
+    program: MultusProgram,
     words: Vec<&'a str>,
 }
 
 /// What runs in the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Program {
+enum MultusProgram {
     /// `multus-daemon`, the thick plugin.
     Daemon,
     /// `thin_entrypoint`, and images whose own entry point it is.
@@ -108,7 +108,7 @@ impl<'a> Daemon<'a> {
         &self,
         file: impl Fn(&str) -> Result<(String, String), IsolationUnknown>,
     ) -> Result<MultusSetting, IsolationUnknown> {
-        if self.program == Program::Daemon && self.flag("namespace-isolation").is_none() {
+        if self.program == MultusProgram::Daemon && self.flag("namespace-isolation").is_none() {
             let path = self.text_flag("config").unwrap_or(DAEMON_CONFIG);
             let (text, source) = file(path)?;
             let own = FileSetting::parse(&text).unwrap_or_default();
@@ -125,7 +125,7 @@ impl<'a> Daemon<'a> {
             });
         }
         let path = self.text_flag("multus-conf-file").unwrap_or(AUTO);
-        if path != AUTO && self.program != Program::Daemon {
+        if path != AUTO && self.program != MultusProgram::Daemon {
             let (text, source) = file(path)?;
             let written = FileSetting::parse(&text).unwrap_or_default();
             return Ok(MultusSetting {
@@ -164,7 +164,7 @@ impl<'a> Daemon<'a> {
         let value = self.flag(name).map(|(value, _)| value);
         match (self.program, value) {
             (_, None) => false,
-            (Program::Script, Some(value)) => value == Some("true"),
+            (MultusProgram::Script, Some(value)) => value == Some("true"),
             // The words that Go's strconv.ParseBool takes.
             (_, Some(value)) => {
                 value.is_none_or(|word| matches!(word, "1" | "t" | "T" | "true" | "TRUE" | "True"))
@@ -241,7 +241,7 @@ impl FileSetting {
     }
 }
 
-fn program(container: &Value, words: &[&str]) -> Option<Program> {
+fn program(container: &Value, words: &[&str]) -> Option<MultusProgram> {
     let runs = |name: &str| {
         words
             .iter()
@@ -250,13 +250,13 @@ fn program(container: &Value, words: &[&str]) -> Option<Program> {
     let image = container["image"].as_str().unwrap_or_default();
     let is_named = container["name"] == "kube-multus" || image.contains("multus-cni");
     if runs("multus-daemon") {
-        Some(Program::Daemon)
+        Some(MultusProgram::Daemon)
     } else if runs("thin_entrypoint") {
-        Some(Program::Thin)
+        Some(MultusProgram::Thin)
     } else if is_named && runs("entrypoint.sh") {
-        Some(Program::Script)
+        Some(MultusProgram::Script)
     } else {
-        is_named.then_some(Program::Thin)
+        is_named.then_some(MultusProgram::Thin)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::rules::{NamespaceIsolation, Policy};
 
 /// The namespaces of Multus in upstream's manifests and in OpenShift's: they are read where the
 /// DaemonSets of the whole cluster may not be listed.
-const HOMES: [&str; 2] = ["kube-system", "openshift-multus"];
+const MULTUS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
 /// `globalNamespaces` as OpenShift's Cluster Network Operator sets it.
 const GLOBAL_ON_OPENSHIFT: [&str; 4] = [
     "default",
@@ -133,7 +133,7 @@ impl MultusObjects {
             Ok(listed) => return self.daemon_sets.extend(listed.into_iter().map(value)),
             Err(error) => self.missed("list the DaemonSets", &error),
         }
-        for home in HOMES {
+        for home in MULTUS_NAMESPACES {
             let api = api_of(client, "apps/v1", "DaemonSet", Some(home));
             if let Ok(listed) = api.list(&ListParams::default()).await {
                 self.unread = None;

@@ -97,7 +97,7 @@ fn the_arguments_of_the_thin_plugin_count() {
 }
 
 #[test]
-fn the_script_of_older_releases_takes_one_word_only() {
+fn the_script_of_older_releases_accepts_one_value_only() {
     for (word, isolates) in [
         ("--namespace-isolation=true", true),
         ("--namespace-isolation=1", false),
@@ -198,7 +198,7 @@ fn the_daemons_members_take_the_place_of_those_of_the_file_that_it_copies() {
 }
 
 #[test]
-fn what_is_not_known_is_named() {
+fn an_unknown_setting_is_explained() {
     let on_node = thin(json!([
         "--multus-conf-file=/host/etc/cni/net.d/00-multus.conf"
     ]));
@@ -255,7 +255,7 @@ fn openshift_counts_as_a_setting_where_its_objects_cannot_be_read() {
 }
 
 #[test]
-fn what_the_settings_say_stays() {
+fn explicit_settings_are_kept() {
     let isolation = Isolation {
         isolates: false,
         global: vec!["shared".to_owned()],

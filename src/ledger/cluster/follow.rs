@@ -50,7 +50,7 @@ enum WatchMessage {
     /// Nothing for those who follow.
     Ignored,
     /// The history is lost, or an object has become unreadable: list anew.
-    Behind,
+    Expired,
     /// The watch is over.
     Failed(Answer),
 }
@@ -93,9 +93,9 @@ impl RecordFollower {
             match message {
                 WatchMessage::Event(event) => return Some(Ok(*event)),
                 WatchMessage::Ignored => {}
-                WatchMessage::Behind => {
+                WatchMessage::Expired => {
                     self.ended = true;
-                    return Some(Err(FollowError::Behind));
+                    return Some(Err(FollowError::Expired));
                 }
                 WatchMessage::Failed(answer) => self.broken(&answer),
             }
@@ -122,7 +122,7 @@ impl RecordFollower {
             }
             Ok(Err(error)) => match Answer::of(&error) {
                 // Without the kind there are no records: whoever lists is told.
-                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Behind,
+                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Expired,
                 answer => WatchMessage::Failed(answer),
             },
             Err(_) => WatchMessage::Failed(Answer::too_late(longest)),
@@ -168,7 +168,7 @@ impl RecordFollower {
                 WatchMessage::Ignored
             }
             WatchEvent::Error(status) => match Answer::of_status(&status) {
-                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Behind,
+                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Expired,
                 answer => WatchMessage::Failed(answer),
             },
         }
@@ -176,7 +176,7 @@ impl RecordFollower {
 
     fn put(&mut self, object: DynamicObject, new: bool) -> WatchMessage {
         let Ok(found) = StoredObject::of(object) else {
-            return WatchMessage::Behind;
+            return WatchMessage::Expired;
         };
         match found.stored() {
             Ok(stored) => self.tell(Event::Put(stored)),
@@ -187,7 +187,7 @@ impl RecordFollower {
                 if new {
                     WatchMessage::Ignored
                 } else {
-                    WatchMessage::Behind
+                    WatchMessage::Expired
                 }
             }
         }
@@ -203,7 +203,7 @@ impl RecordFollower {
                 allocation,
                 version,
             }),
-            _ => WatchMessage::Behind,
+            _ => WatchMessage::Expired,
         }
     }
 

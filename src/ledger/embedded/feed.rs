@@ -39,7 +39,7 @@ struct BufferState {
 }
 
 /// What comes behind a place.
-enum Behind {
+enum EventsSince {
     Events(VecDeque<Event>),
     UpToDate,
     Closed,
@@ -80,16 +80,16 @@ impl EventBuffer {
         self.more.send_replace(());
     }
 
-    fn behind(&self, version: u64) -> Behind {
+    fn behind(&self, version: u64) -> EventsSince {
         let kept = self.lock();
         let Some(missing) = kept.last.checked_sub(version) else {
-            return Behind::Expired;
+            return EventsSince::Expired;
         };
         if missing == 0 {
             return if kept.closed {
-                Behind::Closed
+                EventsSince::Closed
             } else {
-                Behind::UpToDate
+                EventsSince::UpToDate
             };
         }
         let from = usize::try_from(missing)
@@ -97,9 +97,9 @@ impl EventBuffer {
             .and_then(|missing| kept.events.len().checked_sub(missing));
         match from {
             Some(from) => {
-                Behind::Events(kept.events.iter().skip(from).take(CHUNK_EVENTS).cloned().collect())
+                EventsSince::Events(kept.events.iter().skip(from).take(CHUNK_EVENTS).cloned().collect())
             }
-            None => Behind::Expired,
+            None => EventsSince::Expired,
         }
     }
 
@@ -146,12 +146,12 @@ impl BufferFollower {
             // Seen before looking: what comes afterwards wakes.
             self.more.mark_unchanged();
             match self.shared.feed.behind(self.at) {
-                Behind::Events(events) => self.taken = events,
-                Behind::UpToDate => self.ended = self.more.changed().await.is_err(),
-                Behind::Closed => self.ended = true,
-                Behind::Expired => {
+                EventsSince::Events(events) => self.taken = events,
+                EventsSince::UpToDate => self.ended = self.more.changed().await.is_err(),
+                EventsSince::Closed => self.ended = true,
+                EventsSince::Expired => {
                     self.ended = true;
-                    return Some(Err(FollowError::Behind));
+                    return Some(Err(FollowError::Expired));
                 }
             }
         }

@@ -20,10 +20,10 @@ use crate::{
 /// What the first line says.
 const KIND: &str = "nadmit.io/allocations";
 /// How long a line may be, in bytes: no record comes near.
-const LONGEST_LINE: u64 = 64 << 10;
+const MAX_LINE_BYTES: u64 = 64 << 10;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Header {
+struct ExportHeader {
     kind: String,
     schema: u64,
     /// How many lines follow, so that a part is not taken for the whole.
@@ -42,7 +42,7 @@ impl EmbeddedLedger {
         let mut count = 0;
         self.shared.visit(
             |records, _| {
-                let header = Header {
+                let header = ExportHeader {
                     kind: KIND.to_owned(),
                     schema: SCHEMA,
                     records,
@@ -98,7 +98,7 @@ pub(in crate::ledger) fn write_export(
     records: &[Allocation],
 ) -> Result<u64, ExportError> {
     let mut out = BufWriter::new(out);
-    let header = Header {
+    let header = ExportHeader {
         kind: KIND.to_owned(),
         schema: SCHEMA,
         records: records.len() as u64,
@@ -154,13 +154,13 @@ pub(in crate::ledger) fn parse_export(
     Ok(allocations)
 }
 
-fn header(input: &mut impl BufRead) -> Result<Header, ImportError> {
+fn header(input: &mut impl BufRead) -> Result<ExportHeader, ImportError> {
     let text = read_line(input, 1)?.unwrap_or_default();
     let refused = |reason: String| ImportError::Line {
         line: 1,
         reason: format!("no header of an export, which has the kind {KIND:?}: {reason}"),
     };
-    let header: Header =
+    let header: ExportHeader =
         serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
     if header.kind != KIND {
         return Err(refused(format!("its kind is {:?}", header.kind)));
@@ -180,7 +180,7 @@ fn read_line(input: &mut impl BufRead, number: u64) -> Result<Option<Vec<u8>>, I
     let mut text = Vec::new();
     let read = input
         .by_ref()
-        .take(LONGEST_LINE)
+        .take(MAX_LINE_BYTES)
         .read_until(b'\n', &mut text)
         .map_err(|source| ImportError::Read {
             line: number,
@@ -191,10 +191,10 @@ fn read_line(input: &mut impl BufRead, number: u64) -> Result<Option<Vec<u8>>, I
     }
     if text.last() == Some(&b'\n') {
         text.pop();
-    } else if read as u64 == LONGEST_LINE {
+    } else if read as u64 == MAX_LINE_BYTES {
         return Err(ImportError::Line {
             line: number,
-            reason: format!("longer than {LONGEST_LINE} bytes, which no allocation is"),
+            reason: format!("longer than {MAX_LINE_BYTES} bytes, which no allocation is"),
         });
     }
     Ok(Some(text))

@@ -115,7 +115,7 @@ async fn too_old() -> TestResult {
     }
     server.compact();
     let mut events = ledger.follow(cursor);
-    same(events.next().await, Some(Err(FollowError::Behind)))?;
+    same(events.next().await, Some(Err(FollowError::Expired)))?;
     same(events.next().await, None)
 }
 
@@ -180,7 +180,7 @@ async fn spoilt() -> TestResult {
     let mut object = server.stored(RESOURCE, "", "192.0.2.1").ok_or("gone")?;
     object["spec"]["holder"] = json!({});
     server.put(object);
-    same(events.next().await, Some(Err(FollowError::Behind)))
+    same(events.next().await, Some(Err(FollowError::Expired)))
 }
 
 /// An index that gets write responses at once, and every event again from a watch that lags.

@@ -26,7 +26,7 @@ async fn a_refused_batch_does_not_fail_its_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_all_who_want_an_address_one_gets_it_and_versions_have_no_gaps() {
+async fn one_of_many_writers_gets_an_address_and_versions_have_no_gaps() {
     let folder = folder();
     let ledger = Arc::new(open(&folder));
     let (_, cursor) = ledger.list().await.unwrap();
@@ -62,7 +62,7 @@ async fn of_all_who_want_an_address_one_gets_it_and_versions_have_no_gaps() {
 }
 
 #[tokio::test]
-async fn a_dropped_future_takes_nothing_back() {
+async fn a_dropped_future_does_not_undo_its_write() {
     let folder = folder();
     let ledger = open(&folder);
     let (_, cursor) = ledger.list().await.unwrap();
@@ -80,7 +80,7 @@ async fn a_dropped_future_takes_nothing_back() {
 }
 
 #[tokio::test]
-async fn closing_answers_those_who_wait() {
+async fn closing_answers_queued_batches() {
     let folder = folder();
     let ledger = open(&folder);
     let writes = join_all((0..50).map(|last| ledger.write(vec![create(last, "a")])));

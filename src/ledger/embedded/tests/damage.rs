@@ -55,7 +55,7 @@ fn the_file_and_its_directory_are_for_their_owner_alone() {
 }
 
 #[test]
-fn a_second_one_is_refused_with_words() {
+fn a_second_process_is_refused() {
     let folder = folder();
     let _first = open(&folder);
     let said = refused(&folder);
@@ -70,7 +70,7 @@ fn a_second_one_is_refused_with_words() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_is_named() {
+fn an_unusable_directory_is_named() {
     let folder = folder();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -102,7 +102,7 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn what_is_no_ledger_is_refused_and_left_as_it_is() {
+fn a_file_that_is_not_a_ledger_is_refused_and_left_unchanged() {
     for content in ["", "hello", &"x".repeat(100_000)] {
         let folder = folder();
         fs::write(path(&folder), content).unwrap();
@@ -142,7 +142,7 @@ async fn a_truncated_file_is_refused_wherever_it_ends() {
 
 /// A flipped bit is found, or lies where nothing is stored.
 #[tokio::test]
-async fn a_flipped_bit_is_never_believed_and_never_panics() {
+async fn a_flipped_bit_never_alters_records_and_never_panics() {
     let folder = filled().await;
     let expected = held(&open(&folder)).await;
     let whole = fs::read(path(&folder)).unwrap();
@@ -170,7 +170,7 @@ async fn a_flipped_bit_is_never_believed_and_never_panics() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_none_is_told_and_fails_no_neighbours() {
+async fn a_damaged_record_is_reported_and_does_not_affect_others() {
     let folder = filled().await;
     let database = Database::open(path(&folder)).unwrap();
     let transaction = database.begin_write().unwrap();

@@ -26,16 +26,16 @@ use crate::{
 
 /// When the disk fails.
 #[derive(Debug, Default)]
-struct Faults {
+struct DiskFaults {
     on_write: AtomicBool,
     on_sync: AtomicBool,
     on_open: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Disk {
+struct FaultyDisk {
     file: FileBackend,
-    faults: Arc<Faults>,
+    faults: Arc<DiskFaults>,
 }
 
 fn fail(switch: &AtomicBool) -> io::Result<()> {
@@ -45,7 +45,7 @@ fn fail(switch: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-impl StorageBackend for Disk {
+impl StorageBackend for FaultyDisk {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }
@@ -69,12 +69,12 @@ impl StorageBackend for Disk {
     }
 }
 
-fn open_on_faulty_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
+fn open_on_faulty_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<DiskFaults>) {
     let path = folder.path().join(file::FILE_NAME);
     let opened = file::open(folder.path(), OlderLedger::Refuse).unwrap();
     let (last, origin, beside) = (opened.last, opened.origin, opened.beside);
     drop(opened.database);
-    let faults = Arc::new(Faults::default());
+    let faults = Arc::new(DiskFaults::default());
     let disk = {
         let (path, faults) = (path.clone(), Arc::clone(&faults));
         move || -> Result<Database, OpenError> {
@@ -86,7 +86,7 @@ fn open_on_faulty_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<Faults>) {
                 path: path.clone(),
                 source,
             })?;
-            let disk = Disk {
+            let disk = FaultyDisk {
                 file,
                 faults: Arc::clone(&faults),
             };
@@ -110,7 +110,7 @@ fn fs_open(path: &std::path::Path) -> io::Result<FileBackend> {
 }
 
 #[tokio::test]
-async fn a_failed_commit_is_uncertain_and_the_next_write_finds_out() {
+async fn a_failed_commit_is_uncertain_until_the_next_write_resolves_it() {
     for (on_write, on_sync) in [(true, false), (false, true)] {
         let folder = folder();
         let (ledger, faults) = open_on_faulty_disk(&folder);
@@ -150,7 +150,7 @@ async fn a_failed_commit_is_uncertain_and_the_next_write_finds_out() {
 }
 
 #[tokio::test]
-async fn while_the_file_cannot_be_had_the_ledger_says_so() {
+async fn a_ledger_whose_file_cannot_be_reopened_is_unavailable() {
     let folder = folder();
     let (ledger, faults) = open_on_faulty_disk(&folder);
     faults.on_sync.store(true, Ordering::Relaxed);
@@ -169,7 +169,7 @@ async fn while_the_file_cannot_be_had_the_ledger_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_that_another_wrote_to_meanwhile_is_not_trusted() {
+async fn a_file_that_another_process_changed_is_not_trusted() {
     let folder = folder();
     let (ledger, faults) = open_on_faulty_disk(&folder);
     faults.on_sync.store(true, Ordering::Relaxed);
@@ -193,7 +193,7 @@ async fn a_file_that_another_wrote_to_meanwhile_is_not_trusted() {
 
 /// What who probes is told: why the last write failed, and that the next one would not.
 #[tokio::test]
-async fn a_disk_that_takes_no_writes_is_told_and_so_is_its_end() {
+async fn the_probe_reports_a_failing_disk_and_its_recovery() {
     const FRESH: std::time::Duration = std::time::Duration::from_millis(1100);
     let folder = folder();
     let (ledger, faults) = open_on_faulty_disk(&folder);
@@ -215,7 +215,7 @@ async fn a_disk_that_takes_no_writes_is_told_and_so_is_its_end() {
 
 /// The commit is there, but its version is not recorded: nobody is told of it until it is.
 #[tokio::test]
-async fn a_version_that_cannot_be_recorded_is_uncertain_and_not_told() {
+async fn a_commit_whose_version_cannot_be_recorded_is_uncertain_and_unpublished() {
     let folder = folder();
     let ledger = open(&folder);
     let (_, cursor) = ledger.list().await.unwrap();

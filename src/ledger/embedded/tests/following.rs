@@ -13,7 +13,7 @@ use crate::{
 const NOW: std::time::Duration = std::time::Duration::from_millis(50);
 
 #[tokio::test]
-async fn a_follower_sees_what_comes_behind_its_list() {
+async fn a_follower_sees_every_write_after_its_list() {
     let folder = folder();
     let ledger = open(&folder);
     ledger.write(vec![create(1, "a")]).await.unwrap();
@@ -62,7 +62,7 @@ fn open_with_history(folder: &Path, history: usize) -> EmbeddedLedger {
 }
 
 #[tokio::test]
-async fn who_is_too_far_behind_is_told_to_list_anew() {
+async fn a_follower_that_is_too_far_behind_must_list_again() {
     let folder = folder();
     let ledger = open_with_history(folder.path(), 3);
     for last in 1..=4 {
@@ -70,7 +70,7 @@ async fn who_is_too_far_behind_is_told_to_list_anew() {
     }
     let mut late = ledger.follow(Cursor(Version(0)));
     let error = late.next().await;
-    assert_eq!(error, Some(Err(FollowError::Behind)));
+    assert_eq!(error, Some(Err(FollowError::Expired)));
     assert_eq!(late.next().await, None);
     let mut just = ledger.follow(Cursor(Version(1)));
     assert_eq!(just.next().await, Some(Ok(Event::Put(stored(2, "a", 2)))));
@@ -79,15 +79,15 @@ async fn who_is_too_far_behind_is_told_to_list_anew() {
     let batch = (10..20).map(|last| create(last, "b")).collect();
     ledger.write(batch).await.unwrap();
     let rest: Vec<_> = just.collect::<Vec<_>>().await;
-    assert_eq!(rest.last(), Some(&Err(FollowError::Behind)));
+    assert_eq!(rest.last(), Some(&Err(FollowError::Expired)));
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_history_is_behind() {
+async fn a_cursor_of_another_history_is_expired() {
     let folder = folder();
     let ledger = open(&folder);
     let mut events = ledger.follow(Cursor(Version(7)));
-    assert_eq!(events.next().await, Some(Err(FollowError::Behind)));
+    assert_eq!(events.next().await, Some(Err(FollowError::Expired)));
 
     ledger
         .write(vec![create(1, "a"), create(2, "a")])
@@ -96,7 +96,7 @@ async fn a_cursor_of_another_history_is_behind() {
     ledger.close().await;
     let ledger = open(&folder);
     let mut before = ledger.follow(Cursor(Version(1)));
-    assert_eq!(before.next().await, Some(Err(FollowError::Behind)));
+    assert_eq!(before.next().await, Some(Err(FollowError::Expired)));
     let mut at_the_end = ledger.follow(Cursor(Version(2)));
     ledger.write(vec![create(3, "a")]).await.unwrap();
     assert_eq!(

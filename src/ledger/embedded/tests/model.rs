@@ -12,33 +12,33 @@ use crate::{
 
 /// A write whose version is named by how old it is: 0 is that of the record as it is now.
 #[derive(Debug, Clone)]
-enum Wish {
+enum ModelWrite {
     Create(u8, u8),
     Update(u8, u8, u64),
     Delete(u8, u64),
     Reopen,
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn wish() -> impl Strategy<Value = ModelWrite> {
     // Few names, so that wishes meet; mostly versions as they are.
     let age = prop_oneof![4 => Just(0u64), 1 => 1..3u64];
     prop_oneof![
-        4 => (0..4u8, 0..3u8).prop_map(|(name, pod)| Wish::Create(name, pod)),
-        3 => (0..4u8, 0..3u8, age.clone()).prop_map(|(name, pod, age)| Wish::Update(name, pod, age)),
-        3 => (0..4u8, age).prop_map(|(name, age)| Wish::Delete(name, age)),
-        1 => Just(Wish::Reopen),
+        4 => (0..4u8, 0..3u8).prop_map(|(name, pod)| ModelWrite::Create(name, pod)),
+        3 => (0..4u8, 0..3u8, age.clone()).prop_map(|(name, pod, age)| ModelWrite::Update(name, pod, age)),
+        3 => (0..4u8, age).prop_map(|(name, age)| ModelWrite::Delete(name, age)),
+        1 => Just(ModelWrite::Reopen),
     ]
 }
 
 /// The ledger as the shortest code would have it.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Naive {
+struct NaiveLedger {
     records: BTreeMap<u8, Stored>,
     last: u64,
 }
 
-impl Naive {
-    fn write(&mut self, wish: &Wish) -> Option<(Write, Result<Event, WriteError>)> {
+impl NaiveLedger {
+    fn write(&mut self, wish: &ModelWrite) -> Option<(Write, Result<Event, WriteError>)> {
         let version = Version(self.last + 1);
         let current = |name: &u8| self.records.get(name).cloned();
         let seen = |name: &u8, age: u64| {
@@ -46,11 +46,11 @@ impl Naive {
             Version(now.saturating_sub(age))
         };
         let (name, write, fits) = match wish {
-            Wish::Create(name, pod) => {
+            ModelWrite::Create(name, pod) => {
                 let write = create(*name, &pod.to_string());
                 (*name, write, current(name).is_none())
             }
-            Wish::Update(name, pod, age) => {
+            ModelWrite::Update(name, pod, age) => {
                 let write = Write::Update(allocation(*name, &pod.to_string()), seen(name, *age));
                 (
                     *name,
@@ -58,7 +58,7 @@ impl Naive {
                     current(name).is_some_and(|c| c.version == seen(name, *age)),
                 )
             }
-            Wish::Delete(name, age) => {
+            ModelWrite::Delete(name, age) => {
                 let write = Write::Delete(allocation(*name, "whoever"), seen(name, *age));
                 (
                     *name,
@@ -66,7 +66,7 @@ impl Naive {
                     current(name).is_some_and(|c| c.version == seen(name, *age)),
                 )
             }
-            Wish::Reopen => return None,
+            ModelWrite::Reopen => return None,
         };
         let current = current(&name);
         let result = match (&write, current) {
@@ -93,7 +93,7 @@ impl Naive {
     }
 
     /// A batch: the writes, and what the ledger should say.
-    fn batch(&mut self, wishes: &[Wish]) -> (Vec<Write>, Result<Vec<Event>, WriteError>) {
+    fn batch(&mut self, wishes: &[ModelWrite]) -> (Vec<Write>, Result<Vec<Event>, WriteError>) {
         let mut after = self.clone();
         let (writes, results): (Vec<_>, Vec<_>) =
             wishes.iter().filter_map(|wish| after.write(wish)).unzip();
@@ -116,9 +116,9 @@ proptest! {
     }
 }
 
-async fn check(batches: Vec<Vec<Wish>>) -> Result<(), TestCaseError> {
+async fn check(batches: Vec<Vec<ModelWrite>>) -> Result<(), TestCaseError> {
     let folder = folder();
-    let (mut ledger, mut naive) = (open(&folder), Naive::default());
+    let (mut ledger, mut naive) = (open(&folder), NaiveLedger::default());
     for wishes in batches {
         let (_, cursor) = ledger.list().await.unwrap();
         let (writes, expected) = naive.batch(&wishes);
@@ -141,7 +141,7 @@ async fn check(batches: Vec<Vec<Wish>>) -> Result<(), TestCaseError> {
                 .map(Ok)
                 .collect::<Vec<_>>()
         );
-        if wishes.iter().any(|wish| matches!(wish, Wish::Reopen)) {
+        if wishes.iter().any(|wish| matches!(wish, ModelWrite::Reopen)) {
             ledger.close().await;
             ledger = open(&folder);
         }

@@ -21,11 +21,11 @@ use shuttle::{
     thread,
 };
 
-use self::queue::{Queue, Refused};
+use self::queue::{Queue, SubmitError};
 use super::{super::plan::plan, support::*};
 use crate::{
     allocation::{Stored, Version, Write},
-    ledger::{Event, WriteError},
+    ledger::{LedgerEvent, WriteError},
 };
 
 const ITERATIONS: usize = 5_000;
@@ -41,14 +41,14 @@ struct Job {
 
 /// The writer's side, on a map.
 #[derive(Default)]
-struct Memory {
+struct MapWriter {
     records: BTreeMap<String, Stored>,
     last: Version,
     events: Vec<u64>,
     groups: Vec<usize>,
 }
 
-impl Memory {
+impl MapWriter {
     fn commit(&mut self, group: Vec<Job>) {
         self.groups.push(group.len());
         let mut answers = Vec::new();
@@ -68,8 +68,8 @@ impl Memory {
                         self.last = change.event.version();
                         self.events.push(self.last.0);
                         match change.event {
-                            Event::Put(stored) => drop(self.records.insert(change.name, stored)),
-                            Event::Gone { .. } => drop(self.records.remove(&change.name)),
+                            LedgerEvent::Put(stored) => drop(self.records.insert(change.name, stored)),
+                            LedgerEvent::Deleted { .. } => drop(self.records.remove(&change.name)),
                         }
                     }
                     versions
@@ -83,16 +83,16 @@ impl Memory {
     }
 }
 
-fn ask(queue: &Queue<Job>, batch: Vec<Write>) -> Result<mpsc::Receiver<BatchResult>, Refused> {
+fn submit(queue: &Queue<Job>, batch: Vec<Write>) -> Result<mpsc::Receiver<BatchResult>, SubmitError> {
     let (answer, answered) = mpsc::channel();
     queue.submit(Job { batch, answer })?;
     Ok(answered)
 }
 
-fn served(queue: &Arc<Queue<Job>>, largest: usize) -> thread::JoinHandle<Memory> {
+fn spawn_writer(queue: &Arc<Queue<Job>>, largest: usize) -> thread::JoinHandle<MapWriter> {
     let queue = Arc::clone(queue);
     thread::spawn(move || {
-        let mut memory = Memory::default();
+        let mut memory = MapWriter::default();
         queue.serve(largest, |group| memory.commit(group));
         memory
     })
@@ -108,7 +108,7 @@ fn explore(test: impl Fn() + Clone + Send + Sync + 'static) {
 fn one_address_has_one_holder_in_every_schedule() {
     explore(|| {
         let queue = Arc::new(Queue::new(8));
-        let worker = served(&queue, 2);
+        let worker = spawn_writer(&queue, 2);
         let callers: Vec<_> = ["a", "b", "c"]
             .into_iter()
             .enumerate()
@@ -117,7 +117,7 @@ fn one_address_has_one_holder_in_every_schedule() {
                 thread::spawn(move || {
                     let mut batch = vec![create(1, pod), create(2, pod)];
                     batch.rotate_left(index % 2);
-                    ask(&queue, batch).unwrap().recv().unwrap()
+                    submit(&queue, batch).unwrap().recv().unwrap()
                 })
             })
             .collect();
@@ -142,8 +142,8 @@ fn one_address_has_one_holder_in_every_schedule() {
 fn one_of_two_changes_a_record_in_every_schedule() {
     explore(|| {
         let queue = Arc::new(Queue::new(8));
-        let worker = served(&queue, 8);
-        let written = ask(&queue, vec![create(1, "a")]).unwrap().recv().unwrap();
+        let worker = spawn_writer(&queue, 8);
+        let written = submit(&queue, vec![create(1, "a")]).unwrap().recv().unwrap();
         assert_eq!(written, Ok(versions(&[1])));
         let delete = vec![
             Write::Delete(allocation(1, "a"), Version(1)),
@@ -152,7 +152,7 @@ fn one_of_two_changes_a_record_in_every_schedule() {
         let update = vec![Write::Update(allocation(1, "c"), Version(1))];
         let callers = [delete, update].map(|batch| {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || ask(&queue, batch).unwrap().recv().unwrap())
+            thread::spawn(move || submit(&queue, batch).unwrap().recv().unwrap())
         });
         let answers = callers.map(|caller| caller.join().unwrap());
         queue.close();
@@ -168,14 +168,14 @@ fn one_of_two_changes_a_record_in_every_schedule() {
 /// Whoever was taken in is answered, also when the queue is closed meanwhile; and one who leaves
 /// disturbs nobody.
 #[test]
-fn closing_loses_nobody_in_any_schedule() {
+fn closing_loses_no_batch_in_any_schedule() {
     explore(|| {
         let queue = Arc::new(Queue::new(8));
-        let worker = served(&queue, 1);
+        let worker = spawn_writer(&queue, 1);
         let callers: Vec<_> = (1..=3u8)
             .map(|last| {
                 let queue = Arc::clone(&queue);
-                thread::spawn(move || match ask(&queue, vec![create(last, "a")]) {
+                thread::spawn(move || match submit(&queue, vec![create(last, "a")]) {
                     // This one does not wait.
                     Ok(_) if last == 3 => true,
                     Ok(answered) => {
@@ -183,7 +183,7 @@ fn closing_loses_nobody_in_any_schedule() {
                         true
                     }
                     Err(refused) => {
-                        assert_eq!(refused, Refused::Closed);
+                        assert_eq!(refused, SubmitError::Closed);
                         false
                     }
                 })
@@ -195,19 +195,19 @@ fn closing_loses_nobody_in_any_schedule() {
             .filter_map(|c| c.join().unwrap().then_some(()))
             .count();
         assert_eq!(worker.join().unwrap().records.len(), taken);
-        assert!(ask(&queue, Vec::new()).is_err());
+        assert!(submit(&queue, Vec::new()).is_err());
     });
 }
 
 /// A worker that panics leaves nobody waiting.
 #[test]
-fn a_full_queue_says_so_and_a_dead_worker_lets_go() {
+fn a_full_queue_refuses_and_a_dead_worker_releases_callers() {
     explore(|| {
         let queue: Arc<Queue<Job>> = Arc::new(Queue::new(1));
-        let waiting = ask(&queue, vec![create(1, "a")]).unwrap();
+        let waiting = submit(&queue, vec![create(1, "a")]).unwrap();
         assert_eq!(
-            ask(&queue, vec![create(2, "a")]).unwrap_err(),
-            Refused::Full
+            submit(&queue, vec![create(2, "a")]).unwrap_err(),
+            SubmitError::Full
         );
         let worker = {
             let queue = Arc::clone(&queue);
@@ -221,8 +221,8 @@ fn a_full_queue_says_so_and_a_dead_worker_lets_go() {
         assert!(waiting.recv().is_err());
         worker.join().unwrap();
         assert_eq!(
-            ask(&queue, vec![create(3, "a")]).unwrap_err(),
-            Refused::Closed
+            submit(&queue, vec![create(3, "a")]).unwrap_err(),
+            SubmitError::Closed
         );
     });
 }

@@ -65,7 +65,7 @@ fn an_empty_ledger_is_exported_and_imported() {
 }
 
 #[test]
-fn what_is_not_whole_and_right_is_refused_with_its_line_and_changes_nothing() {
+fn an_invalid_import_is_refused_with_its_line_and_changes_nothing() {
     let good = exported();
     let lines: Vec<&str> = good.lines().collect();
     let header =
@@ -131,7 +131,7 @@ fn an_import_overwrites_nothing() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_refused() {
+fn bytes_that_are_not_text_are_refused() {
     let folder = folder();
     let ledger = open(&folder);
     assert!(import(&ledger, &[0xff, 0xfe, b'\n']).is_err());

@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_is_created_is_there_also_after_a_restart() {
+async fn a_created_record_survives_a_restart() {
     let folder = folder();
     let ledger = open(&folder);
     let written = ledger.write(vec![create(1, "a"), create(2, "b")]).await;
@@ -24,7 +24,7 @@ async fn what_is_created_is_there_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_exists_is_not_created_and_its_holder_is_told() {
+async fn a_create_of_an_existing_record_reports_its_holder() {
     let folder = folder();
     let ledger = open(&folder);
     ledger.write(vec![create(1, "a")]).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_batch_takes_effect_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_closed_ledger_says_so_and_lets_go_of_the_file() {
+async fn a_closed_ledger_rejects_calls_and_unlocks_the_file() {
     let folder = folder();
     let ledger = open(&folder);
     ledger.write(vec![create(1, "a")]).await.unwrap();
