@@ -1,9 +1,10 @@
-//! The embedded ledger beside the disk it is on.
+//! The embedded ledger compared with its disk.
 //!
-//! `cargo bench --bench ledger`. In turns, in one directory: records of a ledger's size appended to
-//! a file with an fdatasync each, and allocations created in a ledger by 1, 8 and 64 requesters at
-//! once, each waiting for its answer before it asks again. What counts is how many durable
-//! allocations there are for each fdatasync of the same turn: at 64, 20 is the aim.
+//! `cargo bench --bench ledger`. Alternately, in one directory: records of a ledger's size are
+//! appended to a file with an fdatasync each, and allocations are created in a ledger by 1, 8 and
+//! 64 requesters at once, each waiting for its response before the next request. The result is the
+//! number of durable allocations for each fdatasync of the same round; the target with 64
+//! requesters is 20.
 //!
 //! `NADMIT_LEDGER_TURNS` (7) and `NADMIT_LEDGER_MILLIS` (500, of each measurement) shorten it;
 //! `NADMIT_LEDGER_DIR` names a directory on the disk to measure (the target directory's).
@@ -28,7 +29,7 @@ use nadmit::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How many ask at once.
+/// The numbers of concurrent requesters.
 const REQUESTERS: [usize; 3] = [1, 8, 64];
 const TARGET: f64 = 20.0;
 
@@ -45,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     for turn in 1..=turns {
         let folder = tempfile::tempdir_in(&directory)
             .with_context(|| format!("cannot use {}", directory.display()))?;
-        // Before and after, for the disk has moods.
+        // Before and after, because the speed of disks varies.
         let before = syncs_a_second(folder.path(), time / 2)?;
         let mut rates = [0.0; REQUESTERS.len()];
         for (rate, requesters) in rates.iter_mut().zip(REQUESTERS) {
@@ -82,7 +83,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// What the disk does: a record appended, and waited for.
+/// Measures the disk: a record is appended and synced.
 fn syncs_a_second(folder: &Path, time: Duration) -> anyhow::Result<f64> {
     let record = serde_json::to_vec(&allocation(0))?;
     let mut file = fs::File::create(folder.join("appended"))?;

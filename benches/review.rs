@@ -1,7 +1,7 @@
-//! The pure path: the bytes of a review in, the bytes of the answer out.
+//! The pure path: from the bytes of a review to the bytes of the response.
 //!
 //! `cargo bench --bench review`. The catalog holds 10,000 networks in 500 namespaces; `skip` is the
-//! floor, a JSON parser that only finds the end of the review.
+//! lower bound, a JSON parser that only finds the end of the review.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -34,7 +34,7 @@ fn catalog(namespaces: usize) -> Catalog {
     Catalog::new([], networks, [])
 }
 
-/// A captured review of a pod with this annotation, as large as those of real pods.
+/// Returns a captured review of a pod with this annotation, as large as those of real pods.
 fn review(annotation: &str) -> Vec<u8> {
     let captured = include_str!("../tests/fixtures/reviews/pod-create-name.validate.json");
     let mut review: Value = serde_json::from_str(captured).expect("the fixture is JSON");
@@ -72,7 +72,7 @@ fn bench(bencher: Bencher<'_, '_>, annotation: &str, namespaces: usize) {
         .bench_local(|| answer(black_box(&body), &catalog, &policy));
 }
 
-/// The same review with ten networks in the catalog, and with ten thousand.
+/// Measures the same review with ten networks in the catalog, and with ten thousand.
 #[divan::bench(args = [1, 500])]
 fn allowed(bencher: Bencher<'_, '_>, namespaces: usize) {
     bench(bencher, RIGHT, namespaces.max(8));
@@ -88,7 +88,7 @@ fn without_networks(bencher: Bencher<'_, '_>) {
     bench(bencher, "", 500);
 }
 
-/// The floor.
+/// Measures the lower bound.
 #[divan::bench]
 fn skip(bencher: Bencher<'_, '_>) {
     let body = review(RIGHT);
@@ -99,7 +99,7 @@ fn skip(bencher: Bencher<'_, '_>) {
         });
 }
 
-/// Reading alone.
+/// Measures parsing alone.
 #[divan::bench]
 fn parse(bencher: Bencher<'_, '_>) {
     let body = review(RIGHT);

@@ -1,10 +1,10 @@
 //! The address structure, and the whole index.
 //!
-//! `cargo bench --bench allocation`. Numbers are taken (the lowest free one, or a given one anywhere)
-//! and given back anywhere, turn about, in a /16 that is empty, half full and full but for
-//! a thousandth, and in a /64 with a million live. The same is asked of two others in the same run:
-//! a naive set of what is taken, searched from the bottom as Whereabouts does, and `rangemap`'s set
-//! of what is free. Then the whole index with its records, holders and pools.
+//! `cargo bench --bench allocation`. Numbers are allocated (the lowest free one, or a given one
+//! anywhere) and released anywhere, alternately, in a /16 that is empty, half full, and full except
+//! for a thousandth, and in a /64 with a million in use. Two alternatives are measured in the same
+//! run: a naive set of used numbers, searched from the bottom as Whereabouts does, and `rangemap`'s
+//! set of free ones. Then the whole index is measured with its records, holders and pools.
 //!
 //! `NADMIT_ALLOCATION_MILLIS` (600, of each measurement) shortens it.
 
@@ -24,20 +24,20 @@ use nadmit::allocation::FreeNumbers;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
-/// The most that taking the lowest number may take, in nanoseconds.
+/// The maximum time for allocating the lowest number, in nanoseconds.
 const AIM_ALLOCATE: f64 = 300.0;
-/// The most that giving one back may take.
+/// The maximum time for releasing a number, in nanoseconds.
 const AIM_FREE: f64 = 600.0;
-/// By how much the fills may differ.
+/// The maximum ratio between fill levels.
 const AIM_FLAT: f64 = 3.0;
 
-/// Where numbers come from, and how many of them are live.
+/// The range of numbers, and how many of them are in use.
 struct Fill {
     name: &'static str,
     first: u128,
     last: u128,
     live: usize,
-    /// From how many of the lowest the live ones are chosen.
+    /// The number of lowest numbers that the used ones are chosen from.
     among: usize,
 }
 
@@ -67,7 +67,7 @@ const fn fill_of_16(name: &'static str, live: usize) -> Fill {
     }
 }
 
-/// Median nanoseconds of one.
+/// Median nanoseconds of one operation.
 #[derive(Clone, Copy)]
 struct MedianTimes {
     lowest: f64,
@@ -150,7 +150,7 @@ fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> V
     measured.collect()
 }
 
-/// The lowest numbers in random order: those to be live, and the others.
+/// Returns the lowest numbers in random order: those in use, and the others.
 fn chosen(fill: &Fill, chance: &mut SplitMix) -> (Vec<u128>, Vec<u128>) {
     let mut all: Vec<u128> = (0..fill.among as u128).map(|n| fill.first + n).collect();
     shuffle(&mut all, chance);
@@ -158,7 +158,7 @@ fn chosen(fill: &Fill, chance: &mut SplitMix) -> (Vec<u128>, Vec<u128>) {
     (all, free)
 }
 
-/// Takes and gives back until the time is over; as many are live afterwards as before.
+/// Allocates and releases until the time is over; the number in use stays the same.
 fn churn(
     numbers: &mut impl Numbers,
     (mut live, mut free): (Vec<u128>, Vec<u128>),
@@ -171,7 +171,7 @@ fn churn(
     let begun = Instant::now();
     while begun.elapsed() < time || lowest.len() < 5 {
         lowest.push(each(batch, || {
-            taken.extend((0..batch).filter_map(|_| numbers.take_lowest()));
+            taken.extend((0..batch).filter_map(|_| numbers.allocate_lowest()));
         }));
         for number in taken.drain(..) {
             assert!(numbers.give_back(number));
@@ -198,7 +198,7 @@ fn churn(
     }
 }
 
-/// Nanoseconds of one of a batch.
+/// Returns nanoseconds per operation of a batch.
 fn each(batch: usize, work: impl FnOnce()) -> f64 {
     let begun = Instant::now();
     work();
@@ -210,7 +210,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Takes some out, anywhere.
+/// Removes some elements at random positions.
 fn drawn<T>(from: &mut Vec<T>, count: usize, chance: &mut SplitMix) -> Vec<T> {
     let take = |_| {
         let at = chance.below(from.len());
@@ -225,7 +225,7 @@ fn shuffle<T>(values: &mut [T], chance: &mut SplitMix) {
     }
 }
 
-/// The same random numbers in each run (`SplitMix64`).
+/// Random numbers from a fixed seed (`SplitMix64`).
 struct SplitMix(u64);
 
 impl SplitMix {

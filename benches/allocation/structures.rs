@@ -1,4 +1,4 @@
-//! What is compared: numbers to take and to give back.
+//! The compared structures: allocating and releasing numbers.
 
 use std::collections::HashSet;
 
@@ -6,9 +6,9 @@ use nadmit::allocation::FreeNumbers;
 use rangemap::RangeInclusiveSet;
 
 pub(crate) trait Numbers {
-    /// All from first to last.
+    /// Returns a structure with all numbers from first to last free.
     fn make(first: u128, last: u128) -> Self;
-    fn take_lowest(&mut self) -> Option<u128>;
+    fn allocate_lowest(&mut self) -> Option<u128>;
     fn take(&mut self, number: u128) -> bool;
     fn give_back(&mut self, number: u128) -> bool;
 }
@@ -18,20 +18,20 @@ impl Numbers for FreeNumbers {
         Self::new(first, last, [])
     }
 
-    fn take_lowest(&mut self) -> Option<u128> {
-        FreeNumbers::take_lowest(self)
+    fn allocate_lowest(&mut self) -> Option<u128> {
+        FreeNumbers::allocate_lowest(self)
     }
 
     fn take(&mut self, number: u128) -> bool {
-        FreeNumbers::take(self, number)
+        FreeNumbers::allocate(self, number)
     }
 
     fn give_back(&mut self, number: u128) -> bool {
-        FreeNumbers::give_back(self, number)
+        FreeNumbers::release(self, number)
     }
 }
 
-/// What is taken; the lowest free one is searched for from the bottom.
+/// The used numbers; the lowest free one is searched for from the bottom.
 pub(crate) struct NaiveSet {
     first: u128,
     last: u128,
@@ -44,7 +44,7 @@ impl Numbers for NaiveSet {
         Self { first, last, taken }
     }
 
-    fn take_lowest(&mut self) -> Option<u128> {
+    fn allocate_lowest(&mut self) -> Option<u128> {
         let free = (self.first..=self.last).find(|n| !self.taken.contains(n))?;
         self.taken.insert(free);
         Some(free)
@@ -59,7 +59,7 @@ impl Numbers for NaiveSet {
     }
 }
 
-/// The ranges that are free.
+/// The free ranges.
 pub(crate) struct FreeRanges(RangeInclusiveSet<u128>);
 
 impl Numbers for FreeRanges {
@@ -69,7 +69,7 @@ impl Numbers for FreeRanges {
         Self(free)
     }
 
-    fn take_lowest(&mut self) -> Option<u128> {
+    fn allocate_lowest(&mut self) -> Option<u128> {
         let lowest = *self.0.first()?.start();
         self.0.remove(lowest..=lowest);
         Some(lowest)

@@ -1,4 +1,4 @@
-//! The whole index: a plan, its confirmation, and what the ledger says is gone.
+//! The whole index: a plan, its commit, and the ledger's delete event.
 
 use std::{
     sync::Arc,
@@ -55,7 +55,7 @@ fn measure(name: &str, range: &str, live: usize, time: Duration) {
         let space = Space::default();
         gone.push(each(room, || {
             for (address, version) in &out {
-                index.apply_gone(&space, *address, *version);
+                index.apply_delete(&space, *address, *version);
             }
         }));
     }
@@ -103,13 +103,13 @@ fn allocate(index: &mut Index, next: &mut u64) -> Held {
             name: "storage-net".into(),
         },
         interface: "net1".into(),
-        takes_ips: true,
+        needs_ips: true,
         ips: Vec::new(),
         mac: MacWish::None,
     };
     let planned = index.plan(&asker, &[ask], NOW);
     let planned = planned.unwrap_or_else(|refused| panic!("{refused:?}"));
     let version = Version(*next);
-    index.confirm(planned.ticket, &[version]);
+    index.commit(planned.ticket, &[version]);
     (planned.given[0].ips[0].0.into(), version)
 }

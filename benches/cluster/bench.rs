@@ -1,4 +1,4 @@
-//! The cluster, nadmit, and what their turns have cost.
+//! The cluster, nadmit, and the cost of each round.
 
 use std::{fmt::Display, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     server::NadmitProcess,
 };
 
-/// A running cluster with nadmit beside it.
+/// A running cluster, and nadmit.
 pub(crate) struct ClusterBench {
     // Ends before the cluster does.
     nadmit: NadmitProcess,
@@ -22,7 +22,7 @@ pub(crate) struct ClusterBench {
 }
 
 impl ClusterBench {
-    /// Starts both, and says the server's version.
+    /// Starts both, and prints the server's version.
     pub(crate) async fn start(pods: usize) -> anyhow::Result<Self> {
         let said = |error: Box<dyn std::error::Error>| anyhow::anyhow!("{error}");
         let cluster = RealServer::start().await.map_err(said)?;
@@ -42,7 +42,7 @@ impl ClusterBench {
         })
     }
 
-    /// One turn, with one pod in each `interval` at most.
+    /// Runs one round, with at most one pod per `interval`.
     pub(crate) async fn turn(
         &mut self,
         turn: RoundKind,
@@ -60,7 +60,7 @@ impl ClusterBench {
         Ok(pace)
     }
 
-    /// Says what the last turn of each kind has asked and cost, and forgets it.
+    /// Prints and resets the requests and the cost of the last round of each kind.
     pub(crate) fn tell(&mut self) {
         let last = std::mem::take(&mut self.last);
         let lines = |what: &str, told: &dyn Fn(&(Requests, Cost)) -> &dyn Display| {

@@ -1,14 +1,14 @@
-//! Whose CPU time a pod costs.
+//! The CPU time that a pod costs, by process.
 
 use std::fmt;
 
 use super::{cpu, real::RealServer, server::NadmitProcess};
 
-/// CPU seconds of each process; the client of the measurement is one of them.
+/// CPU seconds of each process, including the benchmark's client.
 pub(crate) struct Cost([(&'static str, f64); 4]);
 
 impl Cost {
-    /// Since each of them started.
+    /// Reads the values since each process started.
     pub(crate) fn read(cluster: &RealServer, nadmit: &NadmitProcess) -> anyhow::Result<Self> {
         let mut servers = [0.0; 2];
         for (process, seconds) in cluster.processes.iter().zip(&mut servers) {
@@ -23,7 +23,7 @@ impl Cost {
         ]))
     }
 
-    /// What came since, for each of so many pods.
+    /// Returns the difference, per pod.
     pub(crate) fn since(&self, before: &Self, pods: usize) -> Self {
         let mut grown = self.0;
         for (after, before) in grown.iter_mut().zip(before.0) {

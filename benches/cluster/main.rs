@@ -1,15 +1,15 @@
-//! Pods that are created and bound a second at a real API server, without nadmit and with it.
+//! The number of pods per second that are created and bound at a real API server, without nadmit
+//! and with it.
 //!
-//! `cargo bench --bench cluster` runs the API server and etcd that `tests/real/build.sh kubernetes etcd` has
-//! built, or those of the folder that `KUBEBUILDER_ASSETS` names; without them nothing is measured, and that
-//! is said. Server, etcd, nadmit and the
-//! client share this machine. Turn about, the same number of pods of a pool's network is created and
-//! bound
+//! `cargo bench --bench cluster` runs the API server and etcd that `tests/real/build.sh kubernetes
+//! etcd` has built, or those of the folder that `KUBEBUILDER_ASSETS` names; without them it prints
+//! that nothing is measured. Server, etcd, nadmit and the client share this machine. In alternating
+//! rounds, the same number of pods with a pool's network is created and bound
 //!
-//! - without nadmit's webhooks, and with them: what decides is the ratio of the rates;
-//! - without them, but with the record of an address that the client writes itself: what one object for
-//!   each address costs at the least;
-//! - both ways again, at the pace that kube-scheduler keeps when nothing else is configured.
+//! - without nadmit's webhooks, and with them: the result is the ratio of the rates;
+//! - without them, but with an allocation object that the client writes itself: the minimum cost of
+//!   one object per address;
+//! - both ways again, at the default rate limit of kube-scheduler.
 //!
 //! `NADMIT_CLUSTER_PODS` and `NADMIT_CLUSTER_PAIRS` shorten it.
 
@@ -40,8 +40,8 @@ use self::{
 
 const TURNS: [RoundKind; 3] = [RoundKind::Without, RoundKind::Recorded, RoundKind::With];
 
-/// What kube-scheduler asks of the API server at most when nothing else is configured
-/// (KubeSchedulerConfiguration v1, `clientConnection.qps`): so many pods it binds.
+/// kube-scheduler's default rate limit, and so the number of pods that it binds per second
+/// (KubeSchedulerConfiguration v1, `clientConnection.qps`).
 const SCHEDULER_A_SECOND: u32 = 50;
 
 fn main() -> ExitCode {
@@ -103,7 +103,7 @@ async fn run() -> anyhow::Result<()> {
     paced(&mut bench).await
 }
 
-/// What is seen of nadmit where a scheduler sets the pace.
+/// Measures nadmit's effect at the scheduler's pace.
 async fn paced(bench: &mut ClusterBench) -> anyhow::Result<()> {
     let interval = Duration::from_secs(1) / SCHEDULER_A_SECOND;
     let without = bench.turn(RoundKind::Without, interval).await?;

@@ -1,4 +1,4 @@
-//! What stands in the cluster: kinds, a pool, a network, and nadmit's registration.
+//! The objects of the cluster: kinds, a pool, a network, and nadmit's registration.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -14,13 +14,13 @@ use tokio::time::sleep;
 
 use super::{round::RoundKind, server::NadmitProcess};
 
-/// How long anything may take to appear.
+/// The time limit of any wait.
 const TIMEOUT_SECONDS: u32 = 600;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A cluster's objects.
 pub(crate) struct Objects {
-    /// Leads to it.
+    /// The client of the cluster.
     pub(crate) client: Client,
 }
 
@@ -29,7 +29,7 @@ impl Objects {
         Self { client }
     }
 
-    /// Kinds, namespace, pool and network.
+    /// Creates kinds, namespace, pool and network.
     pub(crate) async fn prepare(&self) -> anyhow::Result<()> {
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds");
         for kind in [
@@ -81,7 +81,7 @@ impl Objects {
         Ok(())
     }
 
-    /// Until nadmit gives addresses of the pool.
+    /// Waits until nadmit allocates addresses of the pool.
     pub(crate) async fn until_ready(&self) -> anyhow::Result<()> {
         let pools = self.api("nadmit.io/v1alpha1", "AddressPool", None)?;
         for _ in 0..TIMEOUT_SECONDS {
@@ -101,7 +101,7 @@ impl Objects {
         bail!("the pool does not become ready")
     }
 
-    /// Registers nadmit's webhooks, or none.
+    /// Registers nadmit's webhooks, or removes them.
     pub(crate) async fn register(&self, nadmit: Option<&NadmitProcess>) -> anyhow::Result<()> {
         for (kind, path) in [
             ("MutatingWebhookConfiguration", "mutate"),
@@ -120,12 +120,12 @@ impl Objects {
                 .await?;
             }
         }
-        // API servers take up a registration within a second or so.
+        // API servers pick up a registration within about a second.
         sleep(Duration::from_secs(2)).await;
         Ok(())
     }
 
-    /// The recorded addresses.
+    /// Returns the client of the recorded addresses.
     pub(crate) fn allocations(&self) -> anyhow::Result<Api<DynamicObject>> {
         self.api("nadmit.io/v1alpha1", "AddressAllocation", None)
     }
@@ -139,7 +139,7 @@ impl Objects {
         for _ in 0..TIMEOUT_SECONDS {
             match api.create(&PostParams::default(), &object).await {
                 Ok(_) => return Ok(()),
-                // A kind is served a moment after its definition was made.
+                // A kind is served shortly after its definition is created.
                 Err(kube::Error::Api(status)) if status.code == 404 => sleep(POLL_INTERVAL).await,
                 Err(error) => {
                     return Err(error).with_context(|| format!("cannot create the {kind}"));
@@ -194,7 +194,7 @@ fn registration(kind: &str, url: &str, ca: &[u8]) -> Value {
     })
 }
 
-/// The definition of networks, as Multus brings it.
+/// Returns the definition of networks, as Multus ships it.
 fn networks() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",

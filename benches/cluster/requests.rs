@@ -1,15 +1,15 @@
-//! What the API server was asked, by its own metrics.
+//! Requests to the API server, from its metrics.
 
 use std::{collections::BTreeMap, fmt};
 
 use anyhow::Context as _;
 use kube::Client;
 
-/// How often each verb was asked of each resource.
+/// The number of requests by verb and resource.
 pub(crate) struct Requests(BTreeMap<String, f64>);
 
 impl Requests {
-    /// Since the server started.
+    /// Reads the values since the server started.
     pub(crate) async fn read(client: &Client) -> anyhow::Result<Self> {
         let request = http::Request::get("/metrics").body(Vec::new())?;
         let text = client.request_text(request).await?;
@@ -38,7 +38,7 @@ impl Requests {
         Ok(Self(counts))
     }
 
-    /// What came since, for each of so many pods.
+    /// Returns the difference, per pod.
     pub(crate) fn since(&self, before: &Self, pods: usize) -> Self {
         let grown = self.0.iter().map(|(name, count)| {
             let before = before.0.get(name).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A turn: pods created and bound, then looked at and taken away.
+//! A round: pods are created and bound, then checked and deleted.
 
 use std::{
     collections::BTreeSet,
@@ -19,36 +19,36 @@ use super::objects::Objects;
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
-/// Pods that are on their way at once, as from a busy scheduler and its controllers.
+/// The number of pods in progress at the same time, as with a busy scheduler and its controllers.
 pub(crate) const CONCURRENCY: usize = 16;
 
-/// Who takes part in a turn.
+/// The participants of a round.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RoundKind {
-    /// Nobody.
+    /// Neither nadmit nor a record.
     Without,
-    /// The client itself writes an allocation for each pod: what recording costs, without nadmit.
+    /// The client itself writes an allocation for each pod: the cost of recording without nadmit.
     Recorded,
-    /// nadmit.
+    /// nadmit's webhooks.
     With,
 }
 
 impl RoundKind {
-    /// Where its pods are made: in `plain` the leader puts nothing in afterwards either.
+    /// Returns the namespace of its pods: in `plain` the leader does not backfill, either.
     pub(crate) fn namespace(self) -> &'static str {
         if self == Self::With { "bench" } else { "plain" }
     }
 }
 
-/// How fast a turn went.
+/// The pace of a round.
 pub(crate) struct RoundPace {
-    /// Pods created and bound a second.
+    /// Pods created and bound per second.
     pub(crate) rate: f64,
-    /// From a pod's creation to the answer to its binding: the median.
+    /// The median time from a pod's creation to the response to its binding.
     pub(crate) latency: Duration,
 }
 
-/// Creates and binds so many pods, one in each `interval` at most. They stay.
+/// Creates and binds this number of pods, at most one per `interval`. They are kept.
 pub(crate) async fn run(
     objects: &Objects,
     pods: usize,
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     Ok(RoundPace { rate, latency })
 }
 
-/// Takes a turn's objects away; with nadmit each pod must have an address of its own.
+/// Deletes a round's objects; with nadmit each pod must have an address of its own.
 pub(crate) async fn finish(objects: &Objects, pods: usize, turn: RoundKind) -> anyhow::Result<()> {
     let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
     let given = addresses(&api).await?;
@@ -106,7 +106,7 @@ async fn made(objects: &Objects, turn: RoundKind, number: usize) -> anyhow::Resu
         record(objects, number, uid.as_deref()).await?;
     }
     let binding: Binding = serde_json::from_value(json!({
-        // As kube-scheduler does it.
+        // As kube-scheduler does.
         "metadata": {"name": name, "uid": uid},
         "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
     }))?;
@@ -117,7 +117,7 @@ async fn made(objects: &Objects, turn: RoundKind, number: usize) -> anyhow::Resu
     Ok(start.elapsed())
 }
 
-/// An allocation as nadmit writes it, of a pool that there is none of.
+/// Writes an allocation as nadmit does, for a pool that does not exist.
 async fn record(objects: &Objects, number: usize, uid: Option<&str>) -> anyhow::Result<()> {
     let [high, low] = [number >> 8, number & 255];
     let address = format!("192.168.{high}.{low}");
@@ -142,7 +142,7 @@ async fn record(objects: &Objects, number: usize, uid: Option<&str>) -> anyhow::
     made.map(drop).context("cannot create an allocation")
 }
 
-/// How many different addresses the pods have.
+/// Returns the number of distinct addresses of the pods.
 async fn addresses(api: &Api<Pod>) -> anyhow::Result<usize> {
     let mut seen = BTreeSet::new();
     for pod in api.list(&ListParams::default()).await? {

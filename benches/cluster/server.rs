@@ -19,7 +19,7 @@ pub(crate) struct NadmitProcess {
 }
 
 impl NadmitProcess {
-    /// Starts it, and waits until it says where it listens.
+    /// Starts it, and waits until it prints its address.
     pub(crate) fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut process = Command::new(env!("CARGO_BIN_EXE_nadmit"))
@@ -50,17 +50,17 @@ impl NadmitProcess {
             folder,
             url: url.context("nadmit did not say where it listens")?,
         };
-        // The rest of its words has a reader, too.
+        // The rest of its output has to be read, too.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(nadmit)
     }
 
-    /// Its number as a process.
+    /// Returns its process ID.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// The authority of its certificate, in PEM.
+    /// Returns the CA of its certificate, in PEM.
     pub(crate) fn ca(&self) -> anyhow::Result<Vec<u8>> {
         Ok(fs::read(self.folder.path().join("certs/ca.crt"))?)
     }

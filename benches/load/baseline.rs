@@ -1,5 +1,4 @@
-//! The server that does nothing: nadmit's own, with a handler that reads the body and answers a
-//! constant.
+//! The baseline: nadmit's own server with a handler that reads the body and returns a constant.
 
 use std::{fs, io::Write as _, path::Path, sync::Arc};
 
@@ -14,9 +13,9 @@ use nadmit::{
     },
 };
 
-/// Makes this program the baseline; the folder follows.
+/// The option that makes this program the baseline; the folder follows.
 pub(crate) const FLAG: &str = "--serve-baseline";
-/// The answer's file in that folder.
+/// The name of the response's file in that folder.
 pub(crate) const ANSWER: &str = "answer.json";
 
 struct NoCluster;
@@ -27,7 +26,7 @@ impl Confirm for NoCluster {
     }
 }
 
-/// Serves until the process is ended.
+/// Serves until the process is killed.
 pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
     let answer = Bytes::from(fs::read(folder.join(ANSWER))?);
     let handler = move |body: Bytes| {

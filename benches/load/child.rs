@@ -1,4 +1,4 @@
-//! A server as a process of its own: where it listens, what it has cost so far.
+//! A server as a process of its own: its address, and its resource usage.
 
 use std::{
     env, fs,
@@ -19,7 +19,7 @@ pub(crate) struct ServerChild {
 }
 
 impl ServerChild {
-    /// `nadmit serve` on the folder's manifests.
+    /// Starts `nadmit serve` on the folder's manifests.
     pub(crate) fn nadmit(folder: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
         command
@@ -39,7 +39,7 @@ impl ServerChild {
         Self::start(command)
     }
 
-    /// This program as the baseline.
+    /// Starts this program as the baseline.
     pub(crate) fn baseline(folder: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.arg(super::baseline::FLAG).arg(folder);
@@ -66,17 +66,17 @@ impl ServerChild {
             url: String::new(),
         };
         child.url = url.context("the server did not say where it listens")?;
-        // The rest of its words has a reader, too.
+        // The rest of its output has to be read, too.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(child)
     }
 
-    /// CPU time so far, user and system, in seconds.
+    /// Returns the CPU time so far, user and system, in seconds.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
         cpu::seconds(self.process.id())
     }
 
-    /// Resident memory now, in MiB.
+    /// Returns the resident memory, in MiB.
     pub(crate) fn memory_mib(&self) -> anyhow::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status

@@ -1,4 +1,4 @@
-//! The world under load: many networks, and a pod as large as real ones.
+//! The data of the load tests: many networks, and a pod as large as real ones.
 
 use std::{fmt::Write as _, fs, path::Path};
 

@@ -1,13 +1,14 @@
-//! The whole server under load, beside one that does nothing.
+//! The whole server under load, compared with one that does nothing.
 //!
 //! `cargo bench --bench load` needs wrk. In alternating pairs it loads, on this machine alone,
 //!
 //! - `nadmit serve` with 10,000 networks in 500 namespaces, with reviews of a pod of 5 to 6 KB;
 //! - a baseline: the same server (TLS, hyper, allocator, limits) with a handler that reads the body
-//!   and answers a constant of the same size.
+//!   and returns a constant of the same size.
 //!
-//! What decides is the server's CPU time a request, as a ratio within a pair: the machine's mood is
-//! the same for both. `-- mutate` measures allocation instead (`mutate.rs`). `NADMIT_LOAD_SECONDS` and `NADMIT_LOAD_PAIRS` shorten it.
+//! The result is the server's CPU time per request, as a ratio within a pair: both measurements of
+//! a pair see the same state of the machine. `-- mutate` measures allocation instead (`mutate.rs`).
+//! `NADMIT_LOAD_SECONDS` and `NADMIT_LOAD_PAIRS` shorten it.
 
 mod baseline;
 mod child;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures for so many seconds, in so many pairs.
+/// Measures for this many seconds, in this many pairs.
 fn measure(what: fn(u32, u32) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if !wrk::is_there() {
         println!("wrk is not installed: nothing was measured");
@@ -72,7 +73,7 @@ fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
     println!("{}", report::HEADER);
     let mut measured = Vec::new();
     for index in 0..pairs {
-        // Turn about, so that neither always goes first.
+        // Alternately, so that neither always goes first.
         let order = if index % 2 == 0 {
             [&baseline, &nadmit]
         } else {
@@ -101,7 +102,7 @@ fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes networks, review and the baseline's answer; returns wrk's script and the review's size.
+/// Writes networks, review and the baseline's response; returns wrk's script and the review's size.
 fn prepare(folder: &Path) -> anyhow::Result<(std::path::PathBuf, usize)> {
     fixture::write_networks(&folder.join("manifests"))?;
     let body = fixture::review(ANNOTATION)?;

@@ -1,9 +1,8 @@
-//! `POST /mutate` with a durable allocation for a new pod each, beside `POST /validate` of the same
-//! server: `cargo bench --bench load -- mutate`.
+//! `POST /mutate` with a durable allocation for each new pod, compared with `POST /validate` of the
+//! same server: `cargo bench --bench load -- mutate`.
 //!
-//! Both get reviews of the same pod, each of another name. What decides is how many requests a second
-//! there are of the one for each of the other, turn about; and that every address which was answered
-//! is in the ledger afterwards.
+//! Both get reviews of the same pod, each with another name. The result is the ratio of their
+//! rates, measured alternately; and every address in a response has to be in the ledger afterwards.
 
 use std::{
     fs,
@@ -20,9 +19,9 @@ use super::{
     wrk::{self, LoadResult},
 };
 
-/// The word that asks for this.
+/// The argument that selects this benchmark.
 pub(crate) const FLAG: &str = "mutate";
-/// How many allocations there are to be for each validation.
+/// The minimum number of allocations per validation.
 const TARGET_RATIO: f64 = 0.35;
 
 const POOL: &str = "apiVersion: nadmit.io/v1alpha1
@@ -68,7 +67,7 @@ pub(crate) fn run(seconds: u32, pairs: u32) -> anyhow::Result<()> {
             let webhook = ["/validate", "/mutate"][which];
             wrk::load(&server, webhook, &scripts[which], seconds)
         };
-        // Turn about, so that neither always goes first.
+        // Alternately, so that neither always goes first.
         let first = pair as usize % 2;
         let one = load(first)?;
         let other = load(1 - first)?;
@@ -118,7 +117,7 @@ fn print(pair: u32, validate: &LoadResult, mutate: &LoadResult) {
     );
 }
 
-/// wrk's script: the review with another name each time.
+/// Writes wrk's script, which sends the review with another name each time.
 fn script(folder: &Path, pair: u32, name: &str, networks: &str) -> anyhow::Result<PathBuf> {
     const NAME: &str = "pod-of-this-number";
     let mut review: Value = serde_json::from_slice(&fixture::review(networks)?)?;
@@ -126,7 +125,7 @@ fn script(folder: &Path, pair: u32, name: &str, networks: &str) -> anyhow::Resul
     request["name"] = json!(NAME);
     let metadata = &mut request["object"]["metadata"];
     metadata["name"] = json!(NAME);
-    // Before it is persisted it has none.
+    // A pod has no UID before it is persisted.
     metadata.as_object_mut().map(|object| object.remove("uid"));
     let text = review.to_string();
     let parts: Vec<&str> = text.split(NAME).collect();
@@ -143,7 +142,7 @@ fn script(folder: &Path, pair: u32, name: &str, networks: &str) -> anyhow::Resul
     Ok(path)
 }
 
-/// A text that Lua takes as it is.
+/// Quotes a text for Lua.
 fn lua(text: &str) -> String {
     format!("[==[{text}]==]")
 }

@@ -1,18 +1,18 @@
-//! The figures: a line a pair, and medians.
+//! The report: a line per pair, and medians.
 
 use std::fmt;
 
 use super::wrk::LoadResult;
 
-/// What stands in a pair's line.
+/// The header of the pairs' lines.
 pub(crate) const HEADER: &str = "           CPU a request, µs        requests/s          p50, ms          p99, ms\n\
                           pair   baseline nadmit ratio    baseline nadmit   baseline nadmit  baseline nadmit";
 
-/// Both servers, one after the other.
+/// The results of both servers, one after the other.
 pub(crate) struct LoadPair {
-    /// The server that does nothing.
+    /// The result of the baseline.
     pub(crate) baseline: LoadResult,
-    /// nadmit.
+    /// The result of nadmit.
     pub(crate) nadmit: LoadResult,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for LoadPair {
     }
 }
 
-/// The medians over all pairs, and the memory at the end.
+/// Returns the medians over all pairs, and the memory at the end.
 pub(crate) fn summary(pairs: &[LoadPair], nadmit_mib: f64, baseline_mib: f64) -> String {
     let median_of = |value: &dyn Fn(&LoadPair) -> f64| {
         let mut values: Vec<f64> = pairs.iter().map(value).collect();

@@ -1,4 +1,4 @@
-//! wrk, the load generator: how it is called, and what it says.
+//! wrk, the load generator: its arguments, and its output.
 
 use std::{
     fs,
@@ -10,22 +10,22 @@ use anyhow::Context as _;
 
 use super::child::ServerChild;
 
-/// What one load measured.
+/// The result of one load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoadResult {
-    /// How many requests were answered.
+    /// The number of requests with a response.
     pub(crate) requests: f64,
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) rate: f64,
     /// Median latency in milliseconds.
     pub(crate) p50: f64,
     /// 99th percentile of latency in milliseconds.
     pub(crate) p99: f64,
-    /// CPU time of the server a request, in microseconds.
+    /// CPU time of the server per request, in microseconds.
     pub(crate) cpu: f64,
 }
 
-/// Whether wrk can be called.
+/// Returns true if wrk is installed.
 pub(crate) fn is_there() -> bool {
     let mut command = Command::new("wrk");
     command
@@ -99,7 +99,7 @@ pub(crate) fn load(
     })
 }
 
-/// `910.00us`, `1.20ms`, `1.05s`.
+/// Parses `910.00us`, `1.20ms` or `1.05s`.
 fn milliseconds(text: &str) -> anyhow::Result<f64> {
     let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0), ("m", 60_000.0)];
     let found = units.iter().find_map(|(unit, factor)| {

@@ -1,4 +1,4 @@
-//! `captured`: every review that was captured is answered, and with its own UID.
+//! `captured`: every captured review gets a response with its own UID.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::{
     suite::{RequestCase, Suite, entries, stem},
 };
 
-/// The reviews that are refused, and why. All others are allowed without a word.
+/// Reviews that are denied, with the code. All others are allowed without findings.
 const DENIED: [(&str, &str); 3] = [
-    // The networks of pods that exist are edited.
+    // The networks of existing pods are edited.
     (
         "pod-apply-serverside-update.validate",
         "attachments-changed",
@@ -24,7 +24,7 @@ const DENIED: [(&str, &str); 3] = [
     ("nad-create-dryrun.validate", "invalid-network-config"),
 ];
 
-/// One trial for each captured review, sent to the webhook that it was sent to.
+/// Returns a test for each captured review, sent to its original webhook.
 pub(crate) fn tests(suite: &Suite) -> Result<Vec<Trial>> {
     let files = entries(Path::new(REVIEWS))?.into_iter();
     let reviews = files.filter(|file| file.extension().is_some_and(|ending| ending == "json"));

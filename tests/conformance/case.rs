@@ -1,4 +1,4 @@
-//! A case file: one question, and the answer that is right.
+//! A case file: one request, and the expected response.
 
 use std::{
     collections::BTreeMap,
@@ -12,18 +12,18 @@ use serde_json::Value;
 
 use crate::expect::Expect;
 
-/// The networks that a case finds unless it wants others.
+/// The networks of a case that names no others.
 pub(crate) const MANIFESTS: &str = "tests/conformance/manifests";
 
-/// What a case file holds.
+/// The contents of a case file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CaseFile {
-    /// One sentence: what holds.
+    /// One sentence: the property that the case shows.
     pub(crate) about: String,
     /// The folder to serve, from the root of the crate; [`MANIFESTS`] if absent.
     pub(crate) manifests: Option<PathBuf>,
-    /// How it is sent.
+    /// The parameters of the request.
     pub(crate) request: Sending,
     /// A captured review to send, by its name in `tests/fixtures/reviews`.
     pub(crate) review: Option<String>,
@@ -33,17 +33,17 @@ pub(crate) struct CaseFile {
     pub(crate) merge: Option<Value>,
     /// A pod to wrap into a review.
     pub(crate) pod: Option<PodSpec>,
-    /// That pod as it was before; the review is then of an UPDATE (a DELETE without `pod`).
+    /// The pod before the update; the review is then of an UPDATE (a DELETE without `pod`).
     pub(crate) old: Option<PodSpec>,
-    /// What the review says beside the pod.
+    /// The members of the review besides the pod.
     pub(crate) admission: ReviewSpec,
-    /// A body that is sent as it is.
+    /// A body that is sent unchanged.
     pub(crate) body: Option<Body>,
-    /// The right answer.
+    /// The expected response.
     pub(crate) expect: Expect,
 }
 
-/// How a request is sent.
+/// The parameters of a request.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Sending {
@@ -51,21 +51,21 @@ pub(crate) struct Sending {
     pub(crate) path: String,
     /// The method.
     pub(crate) method: String,
-    /// Headers beside `content-type: application/json`; `null` takes one away.
+    /// Headers besides `content-type: application/json`; `null` removes one.
     pub(crate) headers: BTreeMap<String, Option<String>>,
     /// Further options of curl.
     pub(crate) curl: Vec<String>,
-    /// How often it is sent, one after the other, by one curl.
+    /// The number of times that it is sent, one after another, by one curl.
     pub(crate) times: usize,
 }
 
-/// A pod in short.
+/// A pod in short form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PodSpec {
     /// Its name: `app-0` unless it has a `generate_name`.
     pub(crate) name: Option<String>,
-    /// What its name will begin with.
+    /// The prefix of its generated name.
     pub(crate) generate_name: Option<String>,
     /// Its namespace; `db` if absent.
     pub(crate) namespace: Option<String>,
@@ -77,13 +77,13 @@ pub(crate) struct PodSpec {
     pub(crate) annotations: BTreeMap<String, String>,
     /// Its labels.
     pub(crate) labels: BTreeMap<String, String>,
-    /// When its deletion was asked for.
+    /// The time of its deletion request.
     pub(crate) deletion_timestamp: Option<String>,
-    /// Members of its spec beside one container.
+    /// Members of its spec besides one container.
     pub(crate) spec: serde_json::Map<String, Value>,
 }
 
-/// What a review says beside the object. Absent members are what follows from the pods given.
+/// The members of a review besides the object. Absent ones follow from the pods.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ReviewSpec {
@@ -91,13 +91,13 @@ pub(crate) struct ReviewSpec {
     pub(crate) operation: Option<String>,
     /// `status`, `resize` and the like.
     pub(crate) subresource: Option<String>,
-    /// Who asks.
+    /// The user who sent the request.
     pub(crate) user: Option<String>,
-    /// Whether nothing will be persisted.
+    /// Set for a dry run.
     pub(crate) dry_run: bool,
 }
 
-/// A body as it is.
+/// A raw body.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Body {
@@ -105,7 +105,7 @@ pub(crate) enum Body {
     Text(String),
     /// These bytes.
     Base64(String),
-    /// A right review of exactly this many bytes, most of them in an annotation.
+    /// A valid review of exactly this many bytes, most of them in an annotation.
     ReviewOfBytes(usize),
 }
 
@@ -132,12 +132,12 @@ impl CaseFile {
         Ok(case)
     }
 
-    /// The folder to serve.
+    /// Returns the folder to serve.
     pub(crate) fn manifests(&self) -> &Path {
         self.manifests.as_deref().unwrap_or(Path::new(MANIFESTS))
     }
 
-    /// That one question is asked, and that it says what the answer is.
+    /// Checks that the case has one request and an expected response.
     fn check(&self) -> Result<()> {
         ensure!(
             !self.about.is_empty(),

@@ -1,4 +1,4 @@
-//! `coverage`: no rule without a case and an example.
+//! `coverage`: every rule has a case and an example.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -7,10 +7,10 @@ use nadmit::rules::{Check, Levels, RULES, registry};
 
 use crate::{case::CaseFile, examples::WRONG};
 
-/// Where the stories are told.
+/// The source of the scenarios.
 const SCENARIOS: &str = include_str!("scenarios/mod.rs");
 
-/// The two trials.
+/// Returns the two tests.
 pub(crate) fn tests(cases: &[CaseFile]) -> [Trial; 2] {
     let expected: BTreeSet<String> = cases
         .iter()
@@ -43,21 +43,22 @@ pub(crate) fn tests(cases: &[CaseFile]) -> [Trial; 2] {
         let path = Path::new("deploy/examples/workloads/wrong");
         path.join(format!("{code}.yaml")).is_file()
     };
-    // What takes several requests is told by a story. A pool that is not ready yet, a server does not
-    // show: it looks its pools through before it serves.
+    // Scenarios cover rules that need several requests. A server never shows a pool that is not
+    // ready: it adopts its pools before it serves.
     let of_allocations = |code: &str| {
         let told = registry::find(code)
             .is_some_and(|rule| matches!(rule.check, Check::PoolChange(_) | Check::Allocation(_)));
         told && (code == "pool-not-ready" || SCENARIOS.contains(&format!("{code:?}")))
     };
-    // What a cluster is needed for, `tests/it/binding` tells.
+    // `tests/it/binding` covers rules that need a cluster.
     let of_clusters = |code: &str| {
         let binding = |r: &registry::Rule| matches!(r.check, Check::Binding(_));
         code == "injection-not-enabled" || registry::find(code).is_some_and(binding)
     };
-    // An example is one object, and this takes two.
+    // An example is one object, and this needs two.
     let of_two_pods = |code: &str| code == "duplicate-address";
-    // Where it denies, rules on the annotation's text deny, too; its case is in a namespace that warns.
+    // Where it denies, rules on the annotation's text deny, too; its case is in a namespace with
+    // mode warn.
     let never_alone = |code: &str| code == "pool-request-unreadable";
     let example = move |code: &str| {
         never_alone(code)

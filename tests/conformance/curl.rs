@@ -1,4 +1,4 @@
-//! The real curl, which sends a request and tells what came back.
+//! The real curl, which sends requests and reports the responses.
 
 use std::{
     ffi::OsStr,
@@ -13,9 +13,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::case::Sending;
 
-/// How long one request may take, in seconds.
+/// The time limit of a request, in seconds.
 const MAX_TIME: &str = "20";
-/// What curl prints of each answer.
+/// The format of curl's output for each response.
 const WRITE_OUT: &str = "%{http_code} %{http_version} %{num_connects}\\n";
 
 /// The curl of this machine.
@@ -25,29 +25,29 @@ pub(crate) struct Curl {
     arguments: Vec<String>,
 }
 
-/// Where to send requests.
+/// The server to send requests to.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// The beginning of each URL.
+    /// The prefix of each URL.
     pub(crate) url: String,
-    /// The certificate of the authority to trust; those of this machine if absent.
+    /// The CA certificate to trust; those of this machine if absent.
     pub(crate) ca: Option<PathBuf>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) struct CurlOutcome {
-    /// How curl ended: 0 if there was an answer.
+    /// curl's exit code: 0 if there was a response.
     pub(crate) exit: i32,
-    /// What it complained of.
+    /// curl's error message.
     pub(crate) complaint: String,
-    /// The answers in their order.
+    /// The responses in order.
     pub(crate) answers: Vec<HttpAnswer>,
-    /// How many connections were opened.
+    /// The number of connections that were opened.
     pub(crate) connections: u32,
 }
 
-/// One answer.
+/// One response.
 #[derive(Debug, Default)]
 pub(crate) struct HttpAnswer {
     /// The status.
@@ -61,7 +61,7 @@ pub(crate) struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// A header's value.
+    /// Returns a header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
@@ -69,7 +69,7 @@ impl HttpAnswer {
 }
 
 impl Curl {
-    /// The curl of this machine, if there is one.
+    /// Returns the curl of this machine, if there is one.
     pub(crate) fn find() -> Option<Self> {
         let output = Command::new("curl").arg("--version").output().ok()?;
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -84,13 +84,13 @@ impl Curl {
         })
     }
 
-    /// Whether this curl can send such a request.
+    /// Returns true if this curl can send such a request.
     pub(crate) fn can(&self, sending: &Sending) -> bool {
         let http2 = sending.curl.iter().any(|option| option == "--http2");
         !http2 || self.features.iter().any(|feature| feature == "HTTP2")
     }
 
-    /// Sends a request as often as it says.
+    /// Sends a request the specified number of times.
     pub(crate) fn send(
         &self,
         endpoint: &Endpoint,
@@ -100,7 +100,7 @@ impl Curl {
         let scratch = tempfile::tempdir()?;
         let heads = scratch.path().join("heads");
         let mut command = Command::new("curl");
-        // First of all: without the settings of whoever runs this.
+        // The first option: ignores the user's configuration.
         command.args(["--disable", "--silent", "--show-error", "--globoff"]);
         command.args(["--noproxy", "*", "--max-time", MAX_TIME]);
         command.args(["--write-out", WRITE_OUT, "--request", &sending.method]);
@@ -138,7 +138,7 @@ impl Curl {
     }
 }
 
-/// The headers to send: JSON is said to be JSON, unless the case says otherwise.
+/// Returns the headers to send: JSON has its content type, unless the case says otherwise.
 fn headers(sending: &Sending, with_body: bool) -> Vec<(String, Option<String>)> {
     let mut headers: Vec<_> = sending.headers.clone().into_iter().collect();
     let typed = headers
@@ -162,7 +162,7 @@ fn run(mut command: Command, body: &[u8]) -> Result<CurlOutcome> {
     let stdin = child.stdin.take();
     let output = thread::scope(|scope| {
         scope.spawn(move || {
-            // A curl that cannot connect does not read what it should send.
+            // A curl that cannot connect does not read its input.
             let _ = stdin.map(|mut stdin| stdin.write_all(body));
         });
         child.wait_with_output()
@@ -188,7 +188,7 @@ fn run(mut command: Command, body: &[u8]) -> Result<CurlOutcome> {
     Ok(exchange)
 }
 
-/// The heads of the answers, without those that only say that there is more to come.
+/// Returns the headers of the responses, without those of informational ones.
 fn read_heads(file: &Path) -> Result<Vec<Vec<(String, String)>>> {
     let text = fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).replace("\r\n", "\n");
@@ -207,7 +207,7 @@ fn read_heads(file: &Path) -> Result<Vec<Vec<(String, String)>>> {
     Ok(blocks.filter(last).map(head).collect())
 }
 
-/// A plain GET, for whoever waits: the status, or 0 while nobody answers.
+/// Sends a plain GET, to wait for a server: returns the status, or 0 without a response.
 pub(crate) fn status_of(url: impl AsRef<OsStr>) -> u16 {
     let output = Command::new("curl")
         .args(["--disable", "--silent", "--noproxy", "*", "--max-time", "2"])

@@ -1,4 +1,4 @@
-//! `examples`: the pods in `deploy/examples` get the answer that their folder says.
+//! `examples`: the pods in `deploy/examples` get the response that their folder implies.
 
 use std::{
     fs,
@@ -18,12 +18,12 @@ use crate::{
 };
 
 const EXAMPLES: &str = "deploy/examples/networks";
-/// Pods that are allowed without a word.
+/// Pods that are allowed without findings.
 const RIGHT: &str = "deploy/examples/pods/right";
 /// Pods that break one rule each; the file's name is its code.
 pub(crate) const WRONG: &str = "deploy/examples/pods/wrong";
 
-/// One trial for each pod.
+/// Returns a test for each pod.
 pub(crate) fn tests(suite: &Suite) -> Result<Vec<Trial>> {
     let mut tests = Vec::new();
     for file in entries(Path::new(RIGHT))? {
@@ -52,7 +52,7 @@ fn asked(file: &Path, expect: Expect) -> Result<RequestCase> {
     })
 }
 
-/// The right pod of the same name: a wrong one is then an edit of it.
+/// Returns the right pod of the same name: a wrong one is then an edit of it.
 fn before(file: &Path, pod: &Value) -> Result<Option<Value>> {
     if file.parent() != Some(Path::new(WRONG)) {
         return Ok(None);

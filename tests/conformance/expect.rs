@@ -1,4 +1,4 @@
-//! The right answer, and how the one that came differs from it.
+//! The expected response, and its differences from the actual one.
 
 use std::collections::BTreeMap;
 
@@ -11,34 +11,34 @@ use crate::{
     response::{Cause, Response, Review},
 };
 
-/// What is expected of an answer. What is absent is expected to be absent: an answer that denies
-/// or warns of more than is written here is wrong.
+/// The expectations of a response. An absent member is expected to be absent: a response that
+/// denies or warns about more than is listed is wrong.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Expect {
-    /// Whether the request is allowed. If not, `denied` says why.
+    /// Set if the request is allowed. If it is not, `denied` has the reasons.
     pub(crate) allowed: Option<bool>,
     /// The causes of the denial, in any order.
     pub(crate) denied: Vec<ExpectedFinding>,
     /// The warnings, in any order.
     pub(crate) warned: Vec<ExpectedFinding>,
-    /// A code that is denied or warned of, whatever else is warned of. Not for case files: they say
-    /// which.
+    /// A code that is denied or warned about, whatever other warnings there are. Not for case
+    /// files, which list them all.
     #[serde(skip)]
     pub(crate) found: Option<String>,
     /// Parts of the status message.
     pub(crate) message: Vec<String>,
-    /// The HTTP status; 200 if absent. With another there is no review.
+    /// The HTTP status; 200 if absent. Another status comes without a review.
     pub(crate) status: Option<u16>,
-    /// Parts of the sentence that comes instead of a review.
+    /// Parts of the message that comes instead of a review.
     pub(crate) says: Vec<String>,
-    /// Headers of the answer, by their names in lower case.
+    /// Headers of the response, by their names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     /// `1.1` or `2`.
     pub(crate) http: Option<String>,
-    /// How many connections were opened.
+    /// The number of connections that were opened.
     pub(crate) connections: Option<u32>,
-    /// How curl ends where there is no answer at all, and parts of what it says then (`says`).
+    /// curl's exit code if there is no response at all; parts of its error message are in `says`.
     pub(crate) curl_exit: Option<i32>,
 }
 
@@ -50,11 +50,11 @@ pub(crate) struct ExpectedFinding {
     pub(crate) code: String,
     /// The whole field path.
     pub(crate) field: Option<String>,
-    /// Parts of the sentence.
+    /// Parts of the message.
     pub(crate) says: Vec<String>,
 }
 
-/// What is wrong with an answer, one line each.
+/// The differences of a response, one line each.
 #[derive(Debug, Default)]
 pub(crate) struct Mismatches(pub(crate) Vec<String>);
 
@@ -82,7 +82,7 @@ impl Mismatches {
 }
 
 impl Expect {
-    /// Allowed, nothing said.
+    /// Returns the expectation of an allowed request without findings.
     pub(crate) fn allowed() -> Self {
         Self {
             allowed: Some(true),
@@ -90,7 +90,7 @@ impl Expect {
         }
     }
 
-    /// Denied for these codes.
+    /// Returns the expectation of a denial for these codes.
     pub(crate) fn denied(codes: &[&str]) -> Self {
         let told = |code: &&str| ExpectedFinding {
             code: (*code).to_owned(),
@@ -103,7 +103,7 @@ impl Expect {
         }
     }
 
-    /// This code is found, and nothing else is denied.
+    /// Returns the expectation of this code, and no other denial.
     pub(crate) fn found(code: &str) -> Self {
         Self {
             found: Some(code.to_owned()),
@@ -111,7 +111,7 @@ impl Expect {
         }
     }
 
-    /// That enough is expected for an answer to be wrong.
+    /// Checks that enough is specified for a response to fail.
     pub(crate) fn check(&self) -> Result<()> {
         let review = self.status.is_none() && self.curl_exit.is_none();
         ensure!(
@@ -125,7 +125,7 @@ impl Expect {
         Ok(())
     }
 
-    /// Compares what came with what is expected.
+    /// Compares the outcome with the expectation.
     pub(crate) fn judge(&self, question: &CaseRequest, exchange: &CurlOutcome) -> Mismatches {
         let mut faults = Mismatches::default();
         faults.equal("curl's exit", self.curl_exit.unwrap_or(0), exchange.exit);
@@ -206,7 +206,7 @@ fn causes(response: &Response) -> Vec<Cause> {
         .unwrap_or_default()
 }
 
-/// A warning is a line: `[code] field: sentence`.
+/// Parses a warning: `[code] field: message`.
 fn warning(line: &str) -> Cause {
     let parts = line
         .strip_prefix('[')
@@ -220,7 +220,7 @@ fn warning(line: &str) -> Cause {
     }
 }
 
-/// Each finding that is expected has come, and no other.
+/// Checks that each expected finding is present, and no other.
 fn compare(what: &str, expected: &[ExpectedFinding], got: &[Cause], faults: &mut Mismatches) {
     let mut left: Vec<&Cause> = got.iter().collect();
     for told in expected {
@@ -237,7 +237,7 @@ fn compare(what: &str, expected: &[ExpectedFinding], got: &[Cause], faults: &mut
     faults.0.extend(unexpected);
 }
 
-/// This code has come, and no other denies.
+/// Checks that this code is present, and that no other denies.
 fn find(code: &str, denied: &[Cause], warned: &[Cause], faults: &mut Mismatches) {
     let told = denied.iter().chain(warned);
     let codes: Vec<&str> = told.map(|cause| cause.reason.as_str()).collect();
@@ -261,7 +261,7 @@ impl ExpectedFinding {
     }
 }
 
-/// What holds for every status, whatever the case expects.
+/// Checks properties that hold for every status, whatever the case expects.
 fn judge_status(object: Option<&ObjectId>, response: &Response, faults: &mut Mismatches) {
     faults.equal("a status", !response.allowed, response.status.is_some());
     let Some(status) = &response.status else {
@@ -294,8 +294,8 @@ fn judge_status(object: Option<&ObjectId>, response: &Response, faults: &mut Mis
     }
 }
 
-/// A cause's message with its field, as the status message has it: before the position, or else before
-/// the cure, wherever that begins.
+/// Returns the variants of a cause's message with its field, as the status message has it: before
+/// the position, or else before the remedy, wherever that begins.
 fn placed(message: &str, field: &str) -> impl Iterator<Item = String> {
     let position = ["(column ", "(line "];
     let mut positions = position.iter().filter_map(|begin| message.find(begin));
@@ -312,7 +312,7 @@ fn placed(message: &str, field: &str) -> impl Iterator<Item = String> {
     with_position.into_iter().chain(without.collect::<Vec<_>>())
 }
 
-/// The audit log names the decision and each code once.
+/// Checks that the audit annotations have the decision and each code once.
 fn judge_audit(denied: &[Cause], warned: &[Cause], response: &Response, faults: &mut Mismatches) {
     let decision = match (denied, warned) {
         ([], []) => None,

@@ -1,4 +1,4 @@
-//! From a case to the bytes that are sent.
+//! Converts a case into the bytes that are sent.
 
 use std::{fs, path::Path};
 
@@ -14,13 +14,13 @@ use crate::{
 /// The captured reviews, from the root of the crate.
 pub(crate) const REVIEWS: &str = "tests/fixtures/reviews";
 
-/// The body of a case's request, and the UID that its answer has to echo.
+/// The body of a case's request, and the UID that its response has to echo.
 pub(crate) struct CaseRequest {
     /// The bytes; `None` for a request without a body.
     pub(crate) body: Option<Vec<u8>>,
-    /// The UID in it, where there is one.
+    /// The UID in it, if it has one.
     pub(crate) uid: Option<String>,
-    /// Kind and name of the object under review, where the review has them.
+    /// Kind and name of the object under review, if the review has them.
     pub(crate) object: Option<ObjectId>,
 }
 
@@ -29,12 +29,12 @@ pub(crate) struct CaseRequest {
 pub(crate) struct ObjectId {
     /// Its kind.
     pub(crate) kind: String,
-    /// Its name, or what it will begin with.
+    /// Its name, or the prefix of its generated name.
     pub(crate) name: String,
 }
 
 impl CaseRequest {
-    /// The question of a case called `name`.
+    /// Returns the request of a case called `name`.
     pub(crate) fn of(case: &CaseFile, name: &str) -> Result<Self> {
         if let Some(captured) = &case.review {
             let mut review = captured_review(captured)?;
@@ -63,7 +63,7 @@ impl CaseRequest {
         })
     }
 
-    /// The question that a review asks.
+    /// Returns the request of a review.
     pub(crate) fn ask(review: &Value) -> Result<Self> {
         let body = serde_json::to_vec(review)?;
         let request = &review["request"];
@@ -85,7 +85,7 @@ impl CaseRequest {
         })
     }
 
-    /// A right review of exactly `size` bytes.
+    /// Returns a valid review of exactly `size` bytes.
     fn ask_at_size(size: usize, name: &str) -> Result<Self> {
         let asked = |filler: usize| {
             let pod = crate::case::PodSpec {
@@ -104,7 +104,7 @@ impl CaseRequest {
     }
 }
 
-/// A captured review by its name.
+/// Returns a captured review by its name.
 pub(crate) fn captured_review(name: &str) -> Result<Value> {
     let file = Path::new(REVIEWS).join(format!("{name}.json"));
     let text = fs::read(&file).with_context(|| format!("{}", file.display()))?;

@@ -1,10 +1,10 @@
-//! What an answer says, read strictly: what is not in the API has no place in it.
+//! The response, parsed strictly: members that the API does not have are errors.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// The `AdmissionReview` that came back.
+/// The returned `AdmissionReview`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Review {

@@ -1,10 +1,10 @@
-//! Pods, and the reviews that the API server makes of them.
+//! Pods, and the reviews that the API server creates for them.
 
 use serde_json::{Map, Value, json};
 
 use crate::case::{PodSpec, ReviewSpec};
 
-/// The whole pod that is meant by a short one.
+/// Returns the whole pod for a short one.
 pub(crate) fn pod(short: &PodSpec) -> Value {
     let mut metadata = Map::new();
     let mut put = |key: &str, value: Option<&String>| {
@@ -42,7 +42,7 @@ pub(crate) fn pod(short: &PodSpec) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 }
 
-/// The review of a pod as it is to be and as it was: a CREATE, an UPDATE or a DELETE.
+/// Returns the review of a change from the old to the new pod: a CREATE, an UPDATE or a DELETE.
 pub(crate) fn wrap(pods: [Option<Value>; 2], admission: &ReviewSpec, uid: &str) -> Value {
     let [object, old] = pods;
     let operation = match (&admission.operation, &object, &old) {

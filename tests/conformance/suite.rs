@@ -1,4 +1,4 @@
-//! All trials of one run, and how a case becomes one.
+//! All tests of a run, and the conversion of a case into a test.
 
 use std::{
     fs,
@@ -24,26 +24,26 @@ use crate::{
 /// The case files, from the root of the crate.
 const CASES: &str = "tests/conformance/cases";
 
-/// What every trial shares. The servers end when it is dropped.
+/// The state that all tests share. The servers end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Suite {
     curl: Option<Curl>,
     targets: Arc<Targets>,
 }
 
-/// A question to ask of a server, and the right answer.
+/// A request to a server, and the expected response.
 pub(crate) struct RequestCase {
-    /// Where it comes from: a file.
+    /// The file that it comes from.
     pub(crate) source: PathBuf,
-    /// What holds.
+    /// The property that it shows.
     pub(crate) about: String,
     /// The folder to serve.
     pub(crate) manifests: PathBuf,
-    /// How it is sent.
+    /// The parameters of the request.
     pub(crate) sending: Sending,
-    /// What is sent.
+    /// The request.
     pub(crate) question: CaseRequest,
-    /// What has to come back.
+    /// The expected response.
     pub(crate) expect: Expect,
 }
 
@@ -54,7 +54,7 @@ impl Drop for Suite {
 }
 
 impl Suite {
-    /// A suite without servers yet.
+    /// Returns a suite without servers.
     pub(crate) fn new() -> Result<Self> {
         std::env::set_current_dir(env!("CARGO_MANIFEST_DIR"))?;
         Ok(Self {
@@ -63,7 +63,7 @@ impl Suite {
         })
     }
 
-    /// Every trial.
+    /// Returns all tests.
     pub(crate) fn tests(&self) -> Result<Vec<Trial>> {
         let mut tests = Vec::new();
         let mut cases = Vec::new();
@@ -84,7 +84,7 @@ impl Suite {
         Ok(tests)
     }
 
-    /// The trial of a case file. A file that cannot be read is a trial that fails.
+    /// Returns the test of a case file. A file that cannot be read becomes a failing test.
     fn case_trial(&self, group: &Path, file: &Path, case: &Result<CaseFile>) -> Trial {
         let name = format!("{}::{}", stem(group), stem(file));
         let asked = match case {
@@ -94,7 +94,7 @@ impl Suite {
         self.test(name, asked)
     }
 
-    /// A trial that asks.
+    /// Returns a test that sends a request.
     pub(crate) fn test(&self, name: String, asked: Result<RequestCase>) -> Trial {
         let (curl, targets) = (self.curl.clone(), self.targets.clone());
         let ignored = self.is_ignored(&asked);
@@ -106,7 +106,7 @@ impl Suite {
         Trial::test(name, run).with_ignored_flag(ignored)
     }
 
-    /// Whether this curl or this server cannot be asked this.
+    /// Returns true if this curl cannot send the request, or this server cannot respond to it.
     fn is_ignored(&self, asked: &Result<RequestCase>) -> bool {
         let Some(curl) = &self.curl else {
             return true;
@@ -131,7 +131,7 @@ impl RequestCase {
         })
     }
 
-    /// Asks, and compares.
+    /// Sends the request, and compares the response.
     fn run(&self, curl: &Curl, targets: &Targets) -> Result<()> {
         let endpoint = targets.serving(&self.manifests)?;
         let exchange = curl.send(&endpoint, &self.sending, self.question.body.as_deref())?;
@@ -149,7 +149,7 @@ impl RequestCase {
     }
 }
 
-/// Everything that came back, to read.
+/// Formats the whole outcome for reading.
 fn whole(exchange: &CurlOutcome) -> String {
     let mut text = exchange.complaint.clone();
     for answer in &exchange.answers {
@@ -166,7 +166,7 @@ fn whole(exchange: &CurlOutcome) -> String {
     text
 }
 
-/// What a folder holds, by name.
+/// Returns the entries of a folder, by name.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         let entries = fs::read_dir(folder)?;
@@ -177,7 +177,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A file's name without what follows the last dot.
+/// Returns a file's name without its last extension.
 pub(crate) fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default();
     stem.to_string_lossy().into_owned()

@@ -1,5 +1,5 @@
-//! The servers that are asked: the binary of this crate, started once for each folder of
-//! manifests, or one that runs elsewhere.
+//! The servers under test: the binary of this crate, started once for each folder of manifests, or
+//! one that runs elsewhere.
 
 use std::{
     collections::BTreeMap,
@@ -16,9 +16,9 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::curl::{Endpoint, status_of};
 
-/// How long a server may take to be ready.
+/// The time limit until a server is ready.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait before asking again whether it is.
+/// The interval between checks of readiness.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// All servers of one run.
@@ -28,19 +28,19 @@ pub(crate) struct Targets {
     started: Mutex<BTreeMap<PathBuf, Result<OwnServer, String>>>,
 }
 
-/// A server that was started here. It is killed when this is dropped.
+/// A server that was started by this process. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct OwnServer {
     child: Child,
     pub(crate) endpoint: Endpoint,
-    /// Its certificates and what it logs.
+    /// Its certificates and its log.
     _directory: tempfile::TempDir,
-    /// Its allocations, unless somebody else keeps them.
+    /// Its allocations, unless they are kept elsewhere.
     _data: Option<tempfile::TempDir>,
 }
 
 impl Targets {
-    /// No server yet; none will be if the environment names one.
+    /// Returns targets without servers; none will be started if the environment names one.
     pub(crate) fn new() -> Arc<Self> {
         let elsewhere = std::env::var("NADMIT_URL").ok().map(|url| Endpoint {
             url: url.trim_end_matches('/').to_owned(),
@@ -52,12 +52,12 @@ impl Targets {
         })
     }
 
-    /// Whether the one server that there is runs elsewhere.
+    /// Returns true if the server runs elsewhere.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.elsewhere.is_some()
     }
 
-    /// The server of this folder; started if it is not yet.
+    /// Returns the server of this folder, starting it if necessary.
     pub(crate) fn serving(&self, manifests: &Path) -> Result<Endpoint> {
         if let Some(elsewhere) = &self.elsewhere {
             return Ok(elsewhere.clone());
@@ -87,7 +87,7 @@ impl OwnServer {
         Ok(server)
     }
 
-    /// A server of a folder of manifests that keeps its allocations in another folder.
+    /// Starts a server of a folder of manifests that stores its allocations in another folder.
     pub(crate) fn start_with(manifests: &Path, data: &Path) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let certificates = directory.path().join("certs");
@@ -129,7 +129,7 @@ impl OwnServer {
         Ok(server)
     }
 
-    /// Waits until the server says that it is ready.
+    /// Waits until the server is ready.
     fn wait(&mut self, readyz: &str) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -150,16 +150,16 @@ impl OwnServer {
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        // It may have ended by itself; that is for the trials to notice.
+        // It may have exited by itself; the tests notice that.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The addresses of webhook and admin listener, as the server prints them.
+/// Returns the addresses of webhook and admin listener, as the server prints them.
 fn addresses(printed: impl std::io::Read + Send + 'static) -> Result<[String; 2]> {
     let (told, heard) = mpsc::channel();
-    // Reads on to the end, so that the server never waits for somebody to read.
+    // Reads to the end, so that the server never blocks on its output.
     thread::spawn(move || {
         for line in BufReader::new(printed).lines().map_while(Result::ok) {
             let _ = told.send(line);
@@ -183,7 +183,7 @@ fn addresses(printed: impl std::io::Read + Send + 'static) -> Result<[String; 2]
     }
 }
 
-/// The URL of this scheme at this machine that stands in a line.
+/// Returns the URL with this scheme and a local host in a line.
 fn local_url(line: &str, scheme: &str) -> Option<String> {
     let begin = format!("{scheme}://127.0.0.1:");
     let behind = &line[line.find(&begin)? + begin.len()..];
@@ -191,7 +191,7 @@ fn local_url(line: &str, scheme: &str) -> Option<String> {
     (!port.is_empty()).then(|| format!("{begin}{port}"))
 }
 
-/// The certificate by which the server's own is trusted.
+/// Returns the certificate to trust for the server's own one.
 fn authority(certificates: &Path) -> Result<PathBuf> {
     let candidates = ["ca.crt", "tls.crt"].map(|name| certificates.join(name));
     let found = candidates.into_iter().find(|file| file.is_file());

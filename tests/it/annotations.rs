@@ -1,5 +1,5 @@
 //! Annotations with known verdicts: what Multus v4.3.0 does with them when executed, and what an
-//! admission check should say. One trial a case, each with its own isolation settings.
+//! admission check should report. Each case is a test with its own isolation settings.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::support::TestResult;
 
 const CASES: &str = include_str!("../fixtures/cases/annotations.json");
 
-/// Cases in which a rule decides otherwise than the case expects, each with the reason.
+/// Cases in which a rule differs from the expectation, each with the reason.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "multus-default-route",
@@ -72,7 +72,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// One case.
+/// An annotation with its verdict.
 #[derive(Deserialize, Clone)]
 pub(crate) struct AnnotationCase {
     pub(crate) id: String,
@@ -126,7 +126,7 @@ fn run(case: &AnnotationCase, expected: &str) -> TestResult {
 }
 
 impl AnnotationCase {
-    /// The verdict in a profile, and what was said.
+    /// Returns the verdict in a profile, and the findings.
     pub(crate) fn verdict(&self, profile: Profile) -> Result<(String, String), Failed> {
         let networks = self.networks.iter().map(|network| {
             Arc::new(Network::new(

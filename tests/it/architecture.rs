@@ -1,7 +1,7 @@
-//! The rooms: who may import whom, and what pure rooms may not touch.
+//! The layering of modules: permitted imports, and what pure modules may not use.
 //!
-//! The table here is the table of ARCHITECTURE.md; the picture there is printed from it
-//! (`cargo test --test it architecture -- --nocapture` shows it when it differs).
+//! This table is the one in ARCHITECTURE.md, whose diagram is printed from it (`cargo test --test
+//! it architecture -- --nocapture` shows it when it differs).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 
-/// A room: its name, whether it is pure, and the rooms that it may import.
+/// A module: its name, whether it is pure, and the modules that it may import.
 struct Module {
     name: &'static str,
     pure: bool,
@@ -35,7 +35,7 @@ const fn impure(name: &'static str, imports: &'static [&'static str]) -> Module 
     }
 }
 
-/// From the bottom to the top: a room imports only what stands above it in this list.
+/// The modules from the bottom to the top: each imports only modules listed above it.
 const MODULES: &[Module] = &[
     pure("network", &[]),
     pure("allocation", &["network"]),
@@ -127,7 +127,7 @@ const MODULES: &[Module] = &[
     ),
 ];
 
-/// Paths that would make a pure room depend on the world around it.
+/// Paths that make a module impure.
 const IMPURE_PATHS: &[&str] = &[
     "tokio::",
     "kube::",
@@ -147,7 +147,7 @@ const IMPURE_PATHS: &[&str] = &[
     "std::time",
 ];
 
-/// Names that would do so, however they were imported.
+/// Names that make a module impure, however they are imported.
 const IMPURE_NAMES: &[&str] = &[
     "SystemTime",
     "Instant",
@@ -159,13 +159,13 @@ const IMPURE_NAMES: &[&str] = &[
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test(
-            "architecture::every_folder_is_a_room",
+            "architecture::every_folder_is_a_module",
             every_folder_is_a_module,
         ),
         Trial::test("architecture::modules_import_only_what_they_may", imports),
-        Trial::test("architecture::there_are_no_circles", no_cycles),
-        Trial::test("architecture::pure_rooms_do_not_touch_the_world", purity),
-        Trial::test("architecture::the_picture_is_current", diagram_is_current),
+        Trial::test("architecture::there_are_no_cycles", no_cycles),
+        Trial::test("architecture::pure_modules_have_no_side_effects", purity),
+        Trial::test("architecture::the_diagram_is_current", diagram_is_current),
         Trial::test("architecture::files_have_module_docs", module_docs),
     ]
 }
@@ -174,7 +174,7 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Every Rust file below `folder` that is no test, with its text.
+/// Returns the path and text of every Rust file below `folder`, except tests.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>, Failed> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -193,7 +193,7 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>, Failed> {
     Ok(found)
 }
 
-/// The code of a file: without comments, and without its own tests, which may use anything.
+/// Returns the code of a file without comments and without its unit tests, which may use anything.
 fn code(text: &str) -> String {
     let before_tests = text
         .split("#[cfg(test)]\nmod tests")
@@ -205,7 +205,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The rooms that a text names by `crate::room` or in a `use crate::{room, ...}`.
+/// Returns the modules that a text names by `crate::module` or in a `use crate::{module, ...}`.
 fn named_modules(code: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for piece in code.split("crate::").skip(1) {
@@ -226,7 +226,7 @@ fn identifier(text: &str) -> &str {
     &text[..end]
 }
 
-/// The first identifiers of a group's entries: `{a::b, c::{d, e}}` names a and c.
+/// Returns the first identifiers of a group's entries: `{a::b, c::{d, e}}` names a and c.
 fn top_level(group: &str) -> Vec<&str> {
     let (mut depth, mut start, mut entries) = (0, 0, Vec::new());
     for (at, c) in group.char_indices() {
@@ -257,26 +257,29 @@ fn every_folder_is_a_module() -> TestResult {
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
-    let rooms: BTreeSet<String> = MODULES.iter().map(|room| room.name.to_owned()).collect();
-    if folders == rooms {
+    let modules: BTreeSet<String> = MODULES
+        .iter()
+        .map(|module| module.name.to_owned())
+        .collect();
+    if folders == modules {
         return Ok(());
     }
-    Err(format!("folders of src/ {folders:?}, rooms of the table {rooms:?}").into())
+    Err(format!("folders of src/ {folders:?}, modules of the table {modules:?}").into())
 }
 
 fn imports() -> TestResult {
-    let names: BTreeSet<&str> = MODULES.iter().map(|room| room.name).collect();
+    let names: BTreeSet<&str> = MODULES.iter().map(|module| module.name).collect();
     let mut wrong = Vec::new();
-    for room in MODULES {
-        for (path, text) in files(&source().join(room.name))? {
+    for module in MODULES {
+        for (path, text) in files(&source().join(module.name))? {
             let code = code(&text);
             for named in named_modules(&code) {
-                let foreign = names.contains(named) && named != room.name;
-                if foreign && !room.imports.contains(&named) {
+                let foreign = names.contains(named) && named != module.name;
+                if foreign && !module.imports.contains(&named) {
                     wrong.push(format!(
                         "{}: {} may not import {named}",
                         path.display(),
-                        room.name
+                        module.name
                     ));
                 }
             }
@@ -290,16 +293,16 @@ fn imports() -> TestResult {
 }
 
 fn no_cycles() -> TestResult {
-    let place: BTreeMap<&str, usize> = MODULES
+    let positions: BTreeMap<&str, usize> = MODULES
         .iter()
         .enumerate()
-        .map(|(index, room)| (room.name, index))
+        .map(|(index, module)| (module.name, index))
         .collect();
-    for (index, room) in MODULES.iter().enumerate() {
-        for import in room.imports {
-            match place.get(import) {
+    for (index, module) in MODULES.iter().enumerate() {
+        for import in module.imports {
+            match positions.get(import) {
                 Some(below) if *below < index => {}
-                _ => return Err(format!("{} imports {import}, not below it", room.name).into()),
+                _ => return Err(format!("{} imports {import}, not below it", module.name).into()),
             }
         }
     }
@@ -308,8 +311,8 @@ fn no_cycles() -> TestResult {
 
 fn purity() -> TestResult {
     let mut wrong = Vec::new();
-    for room in MODULES.iter().filter(|room| room.pure) {
-        for (path, text) in files(&source().join(room.name))? {
+    for module in MODULES.iter().filter(|module| module.pure) {
+        for (path, text) in files(&source().join(module.name))? {
             let code = code(&text);
             let words: BTreeSet<&str> = code
                 .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
@@ -326,14 +329,14 @@ fn purity() -> TestResult {
             );
             // Inside a `use std::{...}` the path is split.
             for line in code.lines().map(str::trim) {
-                let module = line
+                let std_module = line
                     .trim_end_matches(',')
                     .split("::")
                     .next()
                     .unwrap_or_default();
-                let std_world = ["fs", "env", "process", "thread", "time"];
-                if std_world.contains(&module) && code.contains("use std::{") {
-                    wrong.push(format!("{}: std::{module}", path.display()));
+                let impure = ["fs", "env", "process", "thread", "time"];
+                if impure.contains(&std_module) && code.contains("use std::{") {
+                    wrong.push(format!("{}: std::{std_module}", path.display()));
                 }
             }
         }
@@ -345,17 +348,17 @@ fn purity() -> TestResult {
     }
 }
 
-/// The table as ARCHITECTURE.md shows it.
+/// Renders the table for ARCHITECTURE.md.
 fn render_diagram() -> String {
     let mut lines = String::new();
-    for room in MODULES {
-        let kind = if room.pure { "pure" } else { "" };
-        let imports = if room.imports.is_empty() {
+    for module in MODULES {
+        let kind = if module.pure { "pure" } else { "" };
+        let imports = if module.imports.is_empty() {
             "-".into()
         } else {
-            room.imports.join(" ")
+            module.imports.join(" ")
         };
-        lines.push_str(format!("{:<10} {kind:<5} <- {imports}", room.name).trim_end());
+        lines.push_str(format!("{:<10} {kind:<5} <- {imports}", module.name).trim_end());
         lines.push('\n');
     }
     lines
@@ -368,7 +371,7 @@ fn diagram_is_current() -> TestResult {
         return Ok(());
     }
     Err(format!(
-        "ARCHITECTURE.md does not show the rooms as they are:\n{}",
+        "ARCHITECTURE.md does not show the current modules:\n{}",
         render_diagram()
     )
     .into())

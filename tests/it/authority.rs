@@ -1,5 +1,5 @@
-//! No way leads round the allocator: each attempt to take another pod's address or MAC is refused, in
-//! every profile, mode, injection setting and namespace.
+//! No request bypasses the allocator: each attempt to take another pod's address or MAC is refused,
+//! in every profile, mode, injection setting and namespace.
 
 use std::sync::{Arc, LazyLock};
 
@@ -27,7 +27,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A pool, networks that it serves, and networks that it does not. `%%` stands for a network's head.
+/// A pool, networks that it serves, and networks that it does not. `%%` stands for a network's
+/// header.
 const MANIFESTS: &str = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
@@ -72,7 +73,7 @@ const HEAD: &str = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefin
 /// Annotations that would put 192.0.2.5 or 02:5e:00:00:00:05, which the pod `holder` has, on an
 /// interface.
 const ATTEMPTS: [&str; 44] = [
-    // By the keys for it, in every case and notation.
+    // By the regular keys, in every case and notation.
     r#"[{"name":"storage-net","ips":["192.0.2.5/27"]}]"#,
     r#"[{"name":"storage-net","IPS":["192.0.2.5"]}]"#,
     r#"[{"name":"storage-net","ip\u017f":["192.0.2.5/27"]}]"#,
@@ -99,7 +100,7 @@ const ATTEMPTS: [&str; 44] = [
     r#"[{"name":"storage-net","cni-args":{"ips":["192.0.2.5/27"]},"cni-args":{"x":1}}]"#,
     r#"[{"name":"storage-net","CNI-ARGS":{"ips":["192.0.2.5/27"],"ips":[null]}}]"#,
     r#"[{"name":"storage-net","cni-args":{"mac":""}}]"#,
-    // Where something cannot be served.
+    // In selections that cannot be served.
     r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","ips":5}]"#,
     r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","portMappings":[null]}]"#,
     r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"portMappings":[null]}]"#,
@@ -109,11 +110,11 @@ const ATTEMPTS: [&str; 44] = [
     r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},{"name":"far-net","mac":"zz"}]"#,
     r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"mac":"zz"}]"#,
     r#"[{"name":"storage-net","ips":["192.0.2.5/27"]},null]"#,
-    // On networks of the pool that it cannot serve.
+    // On networks of the pool that the pool cannot serve.
     r#"[{"name":"local-net","ips":["192.0.2.5/27"]}]"#,
     r#"[{"name":"node-net","ips":["192.0.2.5/27"]}]"#,
     r#"[{"name":"l2-net","ips":["192.0.2.5/27"]}]"#,
-    // On another network of the wire, or of nobody knows which.
+    // On another network of the same wire, or of an unknown one.
     r#"[{"name":"plain-net","ips":["192.0.2.5/27"]}]"#,
     r#"[{"name":"plain-net","ips":["::ffff:192.0.2.5/123"]}]"#,
     r#"[{"name":"plain-net","mac":"02:5e:00:00:00:05:00:00"}]"#,
@@ -136,17 +137,17 @@ fn catalog(mode: Option<Mode>) -> Result<Catalog, Failed> {
         mode,
         ..Labels::default()
     };
-    let networks = catalog.networks().map(Arc::clone).collect::<Vec<_>>();
+    let networks = catalog.networks(pool_configArc::clone).collect::<Vec<_>>();
     let layout = Arc::clone(catalog.layout());
     let pools = layout.pools.iter();
     let pools = pools.map(|(name, pool)| (Box::from(&**name), Ok(Arc::clone(pool))));
     Ok(Catalog::new([("db".into(), labels)], networks, []).with_pools(pools, [], &Arc::default()))
 }
 
-/// The settings under which the holder came.
+/// The settings under which the holder was created.
 static DEFAULT_SETTINGS: LazyLock<Policy> = LazyLock::new(Policy::default);
 
-/// A server's state, and pods that come to it.
+/// A catalog, an index and settings, with reviews of pods.
 struct AuthorityFixture<'a> {
     catalog: &'a Catalog,
     policy: &'a Policy,
@@ -154,7 +155,7 @@ struct AuthorityFixture<'a> {
 }
 
 impl<'a> AuthorityFixture<'a> {
-    /// The pod `holder` has 192.0.2.5.
+    /// Returns a fixture in which the pod `holder` has 192.0.2.5.
     fn new(catalog: &'a Catalog, policy: &'a Policy) -> Result<Self, Failed> {
         let fixture = Self {
             catalog,
@@ -162,7 +163,7 @@ impl<'a> AuthorityFixture<'a> {
             index: SharedIndex::default(),
         };
         {
-            let mut index = fixture.index.lock();
+            let mut index = fixpool_configndex.lock();
             index.sync(catalog.layout());
             index.set_ready("storage");
         }
@@ -178,7 +179,7 @@ impl<'a> AuthorityFixture<'a> {
         }
     }
 
-    /// The codes for which a pod is refused, and the pod as it is then.
+    /// Creates a pod; returns the codes of its denial, and the mutated pod.
     fn create(&self, pod: &Value) -> Result<(Vec<&'static str>, Value), Failed> {
         let mut pod = pod.clone();
         for webhook in [Webhook::Mutate, Webhook::Validate] {
@@ -194,7 +195,7 @@ impl<'a> AuthorityFixture<'a> {
         Ok((Vec::new(), pod))
     }
 
-    /// The codes for which a change is refused.
+    /// Updates a pod; returns the codes of the denial.
     fn change(&self, before: &Value, after: &Value) -> Result<Vec<&'static str>, Failed> {
         let mut after = after.clone();
         let mutated = self.ask(Webhook::Mutate, &support::update(before, &after))?;
@@ -211,7 +212,7 @@ impl<'a> AuthorityFixture<'a> {
         match decide(webhook, &review.request, &context) {
             Decision::Answer(answer) => Ok(answer),
             Decision::Plan(plan) => {
-                let versions: Vec<Version> = (1..).take(plan.writes.len()).map(Version).collect();
+                let versions: Vec<commit> = (1..).take(plan.writes.len()).map(Version).collect();
                 self.index.lock().confirm(plan.ticket, &versions);
                 Ok(plan.answer)
             }
@@ -237,7 +238,7 @@ fn pod(name: &str, annotations: &Value) -> Value {
     json!({"metadata": {"name": name, "namespace": "db", "uid": name, "annotations": annotations}})
 }
 
-/// Every setting that might lower what guards addresses.
+/// Runs a test under every setting that could lower authority.
 fn each_setting(mut run: impl FnMut(&Catalog, &Policy, &str) -> TestResult) -> TestResult {
     for mode in [None, Some(Mode::Deny), Some(Mode::Warn), Some(Mode::Off)] {
         let catalog = catalog(mode)?;
@@ -265,7 +266,7 @@ fn each_setting(mut run: impl FnMut(&Catalog, &Policy, &str) -> TestResult) -> T
     Ok(())
 }
 
-/// The same attempt by the other annotation, whose names belong to Multus's namespace.
+/// Moves an attempt to the default-network annotation, whose names default to Multus's namespace.
 fn as_default_network(networks: &str) -> String {
     match networks.contains("\"namespace\"") {
         true => networks.to_owned(),
@@ -287,7 +288,7 @@ fn attempts() -> TestResult {
                     let annotation = &pod["metadata"]["annotations"][key];
                     through.push(format!("{setting}: {key} {text}: {annotation}"));
                 }
-                // Who may create pods may annotate them as a node annotates copies of static pods.
+                // Users who may create pods may set the annotation of a node's static pod copies.
                 let annotations = json!({key: text, "kubernetes.io/config.mirror": "x"});
                 let mut pod = self::pod("thief", &annotations);
                 pod["spec"] = json!({"nodeName": "node-1"});
@@ -301,7 +302,7 @@ fn attempts() -> TestResult {
     report(&through)
 }
 
-/// A pod that runs already and has nothing takes as little by a change.
+/// A running pod without addresses cannot take one by an update, either.
 fn changes() -> TestResult {
     let mut through = Vec::new();
     each_setting(|catalog, policy, setting| {
@@ -317,7 +318,7 @@ fn changes() -> TestResult {
             if denied.is_empty() {
                 through.push(format!("{setting}: {networks}"));
             }
-            // While it is deleted it runs on for its grace period.
+            // While it is being deleted, it runs until the end of its grace period.
             let deleted = json!("2026-11-21T22:02:09Z");
             let [mut before, mut after] = [&before, &after].map(Value::clone);
             for pod in [&mut before, &mut after] {
@@ -340,7 +341,7 @@ fn report(through: &[String]) -> TestResult {
     Err(format!("{} let through:\n{}", through.len(), first.join("\n")).into())
 }
 
-/// What is free, or on another wire, is nobody else's.
+/// Addresses that are free, or on another wire, are allowed.
 fn own() -> TestResult {
     let mut refused = Vec::new();
     each_setting(|catalog, policy, setting| {
@@ -374,7 +375,7 @@ fn own() -> TestResult {
     }
 }
 
-/// A network that is not there yet may be on any wire: before that denies, it is looked up.
+/// A network that does not exist yet may be on any wire: before a denial it is read live.
 fn looked_up() -> TestResult {
     let catalog = catalog(Some(Mode::Off))?;
     let policy = Policy::default();
@@ -390,8 +391,8 @@ fn looked_up() -> TestResult {
     }
 }
 
-/// kubevirt-ipam-controller puts launchers of a primary user-defined network on OVN-Kubernetes's own
-/// network; a network of another namespace is only warned of.
+/// kubevirt-ipam-controller puts launchers of a primary user-defined network on OVN-Kubernetes's
+/// own network; a network of another namespace is only warned about.
 fn launcher() -> TestResult {
     let catalog = catalog(None)?;
     let mut policy = Policy::default();

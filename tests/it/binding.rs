@@ -1,4 +1,4 @@
-//! The moment of binding: the decision table of `admission::binding`, case by case.
+//! Binding: the decision table of `admission::binding`, case by case.
 
 use crate::support::{TestFn, TestResult};
 use libtest_mimic::{Failed, Trial};
@@ -39,14 +39,14 @@ const UID: &str = "3239b2d2-cd73-479a-9620-6ac93fb25752";
 const INJECTED: &str =
     r#"[{"name":"storage-net","ips":["192.0.2.1/29"],"mac":"02:5e:00:00:00:01"}]"#;
 
-/// The pods of a case, and who holds what.
+/// The pods of a case, and the records.
 struct BindingFixture {
     catalog: Catalog,
     policy: Policy,
     index: SharedIndex,
 }
 
-/// A pod as the API server shows it.
+/// Returns a pod as stored by the API server.
 fn pod(networks: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -70,7 +70,7 @@ impl BindingFixture {
         }
         let index = SharedIndex::default();
         let catalog = catalog_of([("world.yaml", read.objects)]).0;
-        index.lock().sync(catalog.layout());
+        index.lock().sync(catalog.pool_config());
         index.lock().set_ready("storage");
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
@@ -99,13 +99,13 @@ impl BindingFixture {
         Ok(decide(webhook, &review.request, &context.with(evidence)))
     }
 
-    /// What `/mutate` decides, with what it writes recorded.
+    /// Decides on a binding in `/mutate`, and records the plan.
     fn bind(&self, binding: &Value, evidence: Freshness<'_>) -> Result<Answer, Failed> {
         match self.decide(Webhook::Mutate, binding, evidence)? {
             Decision::Answer(answer) | Decision::AskAgain(answer) => Ok(answer),
             Decision::Plan(plan) => {
                 let versions: Vec<Version> = (1..).map(Version).take(plan.writes.len()).collect();
-                self.index.lock().confirm(plan.ticket, &versions);
+                self.index.lock().commit(plan.ticket, &versions);
                 Ok(plan.answer)
             }
             other => Err(format!("{other:?}").into()),
@@ -113,7 +113,7 @@ impl BindingFixture {
     }
 }
 
-/// A request to bind the pod.
+/// Returns the request to bind the pod.
 fn binding(uid: Option<&str>, annotations: Option<Value>) -> Value {
     let mut object = json!({
         "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "app", "namespace": "db"},
@@ -137,10 +137,10 @@ fn networks(text: &str) -> Value {
     json!({"k8s.v1.cni.cncf.io/networks": text})
 }
 
-/// The annotations that an answer adds.
+/// Returns the annotations that a response adds.
 fn added(answer: &Answer) -> Result<Value, Failed> {
     let patch = answer.patch().ok_or("no patch")?;
-    // Only a Binding comes without any.
+    // A Binding may have no annotations at all.
     let whole = patch.to_string().contains("metadata/annotations/");
     let mut object = match whole {
         true => json!({"metadata": {"annotations": {}}}),
@@ -366,7 +366,7 @@ fn named() -> TestResult {
     (other["name"], other["object"]["metadata"]["name"]) = (json!("other"), json!("other"));
     let refused = fixture.bind(&other, Freshness::Confirmed)?;
     same(refused.codes(), vec!["address-in-use"])?;
-    // The other interface gets its own when the pod is bound.
+    // The other interface gets its addresses when the pod is bound.
     let put_in = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
     let text: Value = serde_json::from_str(put_in.as_str().unwrap_or_default())?;
     same(text[1]["ips"].clone(), Value::Null)?;
@@ -382,7 +382,7 @@ fn named() -> TestResult {
     }
     let later = BindingFixture::of(&[created])?;
     std::mem::swap(&mut *later.index.lock(), &mut *fixture.index.lock());
-    later.index.lock().sync(later.catalog.layout());
+    later.index.lock().sync(later.catalog.pool_config());
     later.index.lock().set_ready("storage");
     let answer = later.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let bound = added(&answer)?;
@@ -423,7 +423,7 @@ fn brought() -> TestResult {
 }
 
 fn forged() -> TestResult {
-    // The first is what the pool would give next; nobody has recorded it.
+    // The first is the pool's next free address; no record has it.
     let forged = [
         networks(INJECTED),
         networks(r#"[{"name": "storage-net", "ips": ["198.51.100.5/24"]}]"#),
@@ -459,7 +459,7 @@ fn unrelated() -> TestResult {
     }
 }
 
-/// The request in which a pod is created.
+/// Returns the request to create a pod.
 fn creation(mut pod: Value) -> Value {
     if let Some(metadata) = pod["metadata"].as_object_mut() {
         metadata.remove("uid");
@@ -477,11 +477,11 @@ fn created() -> TestResult {
     let ask = creation(pod("storage-net"));
     let answer = fixture.bind(&ask, Freshness::Cached)?;
     same(answer.patch(), None)?;
-    // Where the scheduler has no part in it, the addresses come at once.
+    // A pod that is not scheduled gets its addresses at once.
     let mut placed = pod("storage-net");
     placed["spec"]["nodeName"] = "node-1".into();
     added(&fixture.bind(&creation(placed), Freshness::Cached)?)?;
-    // What is named is another's, or was not taken by `/mutate`: refused at once.
+    // The named address is another holder's, or was not allocated by `/mutate`: refused at once.
     for (address, codes) in [
         ("192.0.2.1", vec!["address-in-use"]),
         ("192.0.2.2", vec!["address-not-allocated"]),
@@ -521,7 +521,7 @@ fn missed() -> TestResult {
         annotations,
         expected.map(|(k, v)| (k, v.to_owned())).to_vec(),
     )?;
-    // Once the networks are made, it is too late; before it is bound, too early.
+    // After the networks are attached it is too late; before it is bound, too early.
     bound["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = "[]".into();
     for pod in [bound, pod("storage-net")] {
         let fixture = BindingFixture::of(&[pod])?;

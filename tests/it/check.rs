@@ -1,4 +1,4 @@
-//! `nadmit check`: what it says of files, where, in which form, and with which exit code.
+//! `nadmit check`: its findings on files, their positions and formats, and the exit codes.
 
 use std::{
     fs,
@@ -36,7 +36,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     snapshots.chain(others).collect()
 }
 
-/// Checks what is below these paths, seen from the repository.
+/// Checks the files below these paths, relative to the repository.
 fn checked(paths: &[&str]) -> Result<Outcome, Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths: Vec<PathBuf> = paths.iter().map(|path| root.join(path)).collect();
@@ -57,7 +57,7 @@ fn text(name: &str, text: &str, options: Options) -> Outcome {
     check::run(vec![file], &Policy::default(), options)
 }
 
-/// A file's name may hold what moves a cursor; no form writes it as it is, nor do errors.
+/// A file's name may contain terminal control characters; no format and no error prints them.
 fn steering() -> TestResult {
     let folder = tempfile::tempdir()?;
     let name = folder
@@ -96,7 +96,7 @@ fn steering() -> TestResult {
     Ok(())
 }
 
-/// Each remark: level, code and the text under the caret.
+/// Returns each diagnostic: level, code and the text under the caret.
 fn said(outcome: &Outcome) -> Vec<(Level, &'static str, String)> {
     let one = |r: &check::Remark| {
         let file = &outcome.files[r.file];
@@ -115,12 +115,12 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
     }
 }
 
-/// The form of a run over `tests/fixtures/check`; `NADMIT_UPDATE=1` writes it anew.
+/// Compares the output for `tests/fixtures/check` with its snapshot; `NADMIT_UPDATE=1` rewrites it.
 fn snapshot(format: Format) -> TestResult {
     let told = format.tell(&checked(&["tests/fixtures/check"])?);
     let told = anstream::adapter::strip_str(&told).to_string();
     let told = told.replace(env!("CARGO_PKG_VERSION"), "VERSION");
-    // The rules of the registry are in their own page; here it matters who spoke.
+    // The list of rules is documented elsewhere; only those with results matter here.
     let told = match format {
         Format::Sarif => without_rules(&told)?,
         _ => told,
@@ -147,7 +147,7 @@ fn without_rules(sarif: &str) -> Result<String, Failed> {
     Ok(format!("{log:#}\n"))
 }
 
-/// Every result's rule is the one at its index.
+/// The rule of every result is the one at its index.
 fn sarif() -> TestResult {
     let told = Format::Sarif.tell(&checked(&["tests/fixtures/check"])?);
     let log: serde_json::Value = serde_json::from_str(&told)?;
@@ -187,7 +187,7 @@ fn carets() -> TestResult {
     Ok(())
 }
 
-/// What is said of the configurations that people paste from documentation.
+/// The findings on configurations that users copy from documentation.
 fn seeds() -> TestResult {
     let folder = "tests/fixtures/seed-examples";
     let verdict = |name: &str| Ok::<_, Failed>(said(&checked(&[&format!("{folder}/{name}")])?));
@@ -212,11 +212,11 @@ fn seeds() -> TestResult {
     )?;
     same(
         &line("static-mac-ip.json")?,
-        // No name that libcni would take.
+        // A name that libcni would reject.
         &vec![(3, 11)],
     )?;
     same(&verdict("cno-dhcp-shim.yaml")?, &Vec::new())?;
-    // Both slips: `cniVersion` for `apiVersion`, and the quote that does not close.
+    // Both mistakes: `cniVersion` for `apiVersion`, and an unclosed quote.
     same(
         &verdict("cno-whereabouts-dual-stack-broken.yaml")?
             .iter()
@@ -224,14 +224,14 @@ fn seeds() -> TestResult {
             .collect::<Vec<_>>(),
         &vec!["invalid-manifest", "invalid-network-config"],
     )?;
-    // Alone, its network is somewhere else.
+    // Checked alone, its network is elsewhere.
     same(
         &verdict("pod-fast-ipam.yaml")?,
         &vec![(Level::Warn, "unknown-network", "wb-ipam".to_owned())],
     )?;
     same(&line("pod-fast-ipam.yaml")?, &vec![(7, 51)])?;
-    // The closing line of the quoted text is not indented deeper than its key: kubectl takes that.
-    // The name is one to be filled in.
+    // The closing line of the quoted text is not indented deeper than its key, which kubectl
+    // accepts. The name is a placeholder.
     same(
         &verdict("pod-static-mac-ip.yaml")?,
         &vec![(Level::Deny, "invalid-network-name", "<name>".to_owned())],
@@ -239,7 +239,7 @@ fn seeds() -> TestResult {
     same(&line("pod-static-mac-ip.yaml")?, &vec![(8, 18)])
 }
 
-/// Fragments of configurations, each as the configuration of a network: the place of the slip.
+/// Fragments of configurations, each as a network's configuration: the position of the mistake.
 fn fragments() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed-examples");
     let lines = fs::read_to_string(folder.join("ipam-fragments.jsonl"))?;
@@ -249,7 +249,7 @@ fn fragments() -> TestResult {
         let line: serde_json::Value = serde_json::from_str(line)?;
         let config = line["text"].as_str().ok_or("no text")?.to_owned();
         let comma = config.contains(",}");
-        // Alone, a fragment has no plugin; of the trailing comma JSON's parser speaks first.
+        // A fragment alone has no plugin; the JSON parser reports the trailing comma first.
         texts.push((config, if comma { ",}" } else { "{\"ipam\"" }.to_owned()));
     }
     for (config, under) in texts {
@@ -348,7 +348,7 @@ fn exit_codes() -> TestResult {
     Ok(())
 }
 
-/// NADMIT_CONFIG stands in for `--config`; a profile on the command line goes before it.
+/// NADMIT_CONFIG replaces `--config`; a profile on the command line takes precedence.
 fn environment() -> TestResult {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("nadmit.yaml");
@@ -375,7 +375,7 @@ fn environment() -> TestResult {
     Ok(())
 }
 
-/// The second place is warned of, and names the first; what has no name yet is not counted.
+/// The second definition is reported, and names the first; objects without a name are ignored.
 fn duplicates() -> TestResult {
     let file = |name: &str, text: &str| File {
         name: name.to_owned(),
@@ -404,7 +404,8 @@ fn duplicates() -> TestResult {
     same(&found, &vec![(1, Level::Warn, place, message)])
 }
 
-/// A schedule that ends the reconciler is found where it stands; other ConfigMaps are passed over.
+/// A schedule that would stop the reconciler is found at its position; other ConfigMaps are
+/// ignored.
 fn config_map() -> TestResult {
     let manifest = |name: &str| {
         format!(
@@ -416,7 +417,7 @@ fn config_map() -> TestResult {
     same(&judged("settings"), &Vec::new())?;
     let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
     same(&judged("whereabouts-config"), &vec![expected])?;
-    // nadmit's own is read by another key.
+    // nadmit's own settings are under another key.
     same(&judged("nadmit-config"), &Vec::new())?;
     let own = manifest("nadmit-config").replace("cron-expression", "reconciler_cron_expression");
     let found = said(&text("a.yaml", &own, Options::default()));

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::api_server::{ApiServer, ListFault, SeedObjects, kubeconfig};
 use crate::support::TestResult;
 
-/// What the variable KUBECONFIG leads to is read, and nothing is written there.
+/// The variable whose kubeconfig is used for reads only.
 const REAL: &str = "KUBECONFIG";
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -56,7 +56,7 @@ fn nadmit(kubeconfig: &Path, arguments: &[&str]) -> Result<Output, Failed> {
         .output()?)
 }
 
-/// Runs it against a server; the exit code, and what was said on both streams.
+/// Runs it against a server; returns the exit code and the output on both streams.
 fn against(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, String), Failed> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("kubeconfig");
@@ -89,7 +89,7 @@ fn holds(said: &str, parts: &[&str]) -> TestResult {
     }
 }
 
-/// `NADMIT_UPDATE=1` writes it anew.
+/// Compares the output with its snapshot; `NADMIT_UPDATE=1` rewrites it.
 fn examined() -> TestResult {
     let (code, said) = against(&fixture(vec![])?, &[])?;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/cluster.human");
@@ -131,7 +131,7 @@ fn forms() -> TestResult {
     )
 }
 
-/// The objects of the fixtures in which nothing is wrong: addresses that were put in are no fault.
+/// The correct objects of the fixtures: injected addresses are not findings.
 fn healthy() -> TestResult {
     let wrong = ["thief", "mistaken", "front-net"];
     let mut kept = Vec::new();
@@ -151,7 +151,7 @@ fn healthy() -> TestResult {
     let (code, said) = against(&server, &[])?;
     holds(&said, &["no finding"])?;
     same(&code, &Some(0))?;
-    // One more pod is given an address that nobody carries.
+    // One more pod has an address that no network-status shows.
     let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: NAME\n  namespace: db\n  annotations: \
                {k8s.v1.cni.cncf.io/networks: '[{\"name\": \"pooled-net\", \"ips\": [\"ADDRESS/29\"]}]'}\n";
     let folder = tempfile::tempdir()?;
@@ -210,18 +210,18 @@ fn manifest(text: &str) -> Result<(Option<i32>, String), Failed> {
 }
 
 fn files() -> TestResult {
-    // What is wrong in the cluster itself is not told.
+    // Findings of the cluster itself are not reported.
     let (code, said) = manifest(&asking())?;
     holds(&said, &["no finding"])?;
     same(&code, &Some(0))?;
-    // No network of this namespace is known, and that is known.
+    // This namespace is known to have no network.
     let elsewhere = pod("back-net").replace("namespace: db", "namespace: lonely");
     let (code, said) = manifest(&elsewhere)?;
     holds(&said, &["deny[unknown-network]", "a.yaml:7:34"])?;
     same(&code, &Some(1))
 }
 
-/// A pod that is faultless in the cluster of the fixtures.
+/// Returns a pod without findings in the cluster of the fixtures.
 fn asking() -> String {
     pod(r#"'[{"name": "storage-net", "ips": ["203.0.113.5/24"]}]'"#)
 }
@@ -235,7 +235,7 @@ fn precedence() -> TestResult {
         &said,
         &["deny[invalid-network-config]", "deny[broken-network]"],
     )?;
-    // To write an object anew is no second definition of it.
+    // Replacing an object is not a duplicate definition.
     if said.contains("duplicate-object") {
         return Err(said.into());
     }
@@ -278,7 +278,7 @@ fn missing_kind() -> TestResult {
     }
     let (code, said) = against(&ApiServer::start(store, 500, vec![])?, &[])?;
     same(&code, &Some(1))?;
-    // The pool is not there, and the network names it.
+    // The pool does not exist, and the network names it.
     holds(&said, &["unknown-pool", "unknown-network"])
 }
 
@@ -291,7 +291,7 @@ fn forbidden() -> TestResult {
         "ClusterRole nadmit-check",
     ];
     holds(&said, &expected)?;
-    // Without templates it can go on, and says so.
+    // Without permission to read templates it continues, and reports that.
     let server = fixture(vec![ListFault::Forbidden("cronjobs")])?;
     let (code, said) = against(&server, &[])?;
     same(&code, &Some(1))?;
@@ -304,7 +304,7 @@ fn forbidden() -> TestResult {
     )
 }
 
-/// The cluster of the fixtures, in which nadmit has a ConfigMap with this.
+/// Returns the cluster of the fixtures with nadmit's ConfigMap, which has this data.
 fn with_settings(data: &Value, faults: Vec<ListFault>) -> Result<ApiServer, Failed> {
     let server = fixture(faults)?;
     server.put(json!({
@@ -329,7 +329,7 @@ fn settings() -> TestResult {
     if said.contains("deny[unknown-network]") {
         return Err(said.into());
     }
-    // They count for files, too, and are not judged with them.
+    // They apply to files, too, and are not checked with them.
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pod.yaml");
     fs::write(&file, pod("nowhere-net"))?;
@@ -337,7 +337,7 @@ fn settings() -> TestResult {
     let (code, said) = against(&server, &[&file])?;
     holds(&said, &["warn[unknown-network]"])?;
     same(&(code, said.contains("@daily")), &(Some(0), false))?;
-    // Who names others means them, and nobody looks for these.
+    // Explicit settings replace the cluster's, which are not read.
     let config = folder.path().join("nadmit.yaml");
     fs::write(&config, "profile: default\n")?;
     let config = config.display().to_string();
@@ -374,7 +374,7 @@ fn no_settings() -> TestResult {
     holds(&said, &expected)
 }
 
-/// Where nadmit runs, it gives addresses when pods are bound, unless its settings say otherwise.
+/// nadmit in a cluster allocates addresses when pods are bound, unless its settings say otherwise.
 fn injection() -> TestResult {
     let server = with_settings(&json!({}), vec![])?;
     let folder = tempfile::tempdir()?;
@@ -432,7 +432,7 @@ fn multus() -> TestResult {
             "no finding",
             "cross-namespace-network",
         ),
-        // What nadmit is set to counts, for that is what its server goes by.
+        // nadmit's settings take precedence, because its server uses them.
         (
             Some(&[][..]),
             Some(&isolates),
@@ -497,8 +497,8 @@ fn unreachable() -> TestResult {
     holds(&said, &["none", "No such file", "--kubeconfig FILE"])
 }
 
-/// Without a kubeconfig, in a pod whose token is not mounted: nothing is said of a kubeconfig that is not
-/// there.
+/// Without a kubeconfig, in a pod whose token is not mounted: the error does not mention a
+/// kubeconfig.
 fn in_a_pod(home: &Path) -> TestResult {
     let output = Command::new(env!("CARGO_BIN_EXE_nadmit"))
         .args(["check", "--cluster"])
@@ -516,7 +516,7 @@ fn in_a_pod(home: &Path) -> TestResult {
     holds(&said, &expected)
 }
 
-/// Whatever it holds, it is read to its end.
+/// Reads a real cluster to the end, whatever it contains.
 fn real_cluster() -> TestResult {
     let file = std::env::var_os(REAL).ok_or("KUBECONFIG is not set")?;
     let output = nadmit(Path::new(&file), &["--format", "json"])?;

@@ -1,4 +1,4 @@
-//! Programs that are run to their end with an input, CNI plugins among them.
+//! Programs that run to completion with an input, such as CNI plugins.
 
 use std::{
     io::{self, Write as _},
@@ -8,10 +8,10 @@ use std::{
 
 use serde_json::Value;
 
-/// How long a plugin may take, as `timeout` reads it.
+/// The time limit of a plugin, as an argument of `timeout`.
 const TIMEOUT_SECONDS: &str = "60";
 
-/// Runs a command with this input, and collects what it prints.
+/// Runs a command with this input, and collects its output.
 pub(crate) fn run(command: &mut Command, input: &str) -> io::Result<Output> {
     let mut process = command
         .stdin(Stdio::piped())
@@ -19,7 +19,7 @@ pub(crate) fn run(command: &mut Command, input: &str) -> io::Result<Output> {
         .stderr(Stdio::piped())
         .spawn()?;
     if let Some(mut pipe) = process.stdin.take() {
-        // A program may refuse before it has read everything; how it ends shows that.
+        // A program may fail before it has read everything; its exit status shows that.
         let _ = pipe.write_all(input.as_bytes());
     }
     process.wait_with_output()

@@ -1,4 +1,4 @@
-//! Real programs that `tests/real/build.sh` has built: where they are.
+//! The paths of real programs that `tests/real/build.sh` has built.
 
 use std::{env, fs, path::PathBuf, process::Command};
 
@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility.md");
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/build.sh");
-/// How the page calls the parts.
+/// The names of the programs in the page.
 const PAGE_ROWS: &[(&str, &str)] = &[
     ("kubernetes", "kube-apiserver, etcd"),
     ("etcd", "kube-apiserver, etcd"),
@@ -22,7 +22,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     )]
 }
 
-/// Compares the page with what the binaries print; a part that is not built is passed over.
+/// Compares the page with the versions that the binaries print; programs that are not built are
+/// skipped.
 fn versions() -> Result<(), Failed> {
     let page = fs::read_to_string(PAGE)?;
     let printed = Command::new(BUILD).arg("--versions").output()?;
@@ -48,7 +49,7 @@ fn versions() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Returns the folder of a part, whether or not it is built.
+/// Returns the folder of a component, whether or not it is built.
 pub(crate) fn folder(part: &str) -> Option<PathBuf> {
     Some(cache()?.join("current").join(part))
 }

@@ -1,4 +1,4 @@
-//! The kinds: their schemas are structural, say what is right, and are written down in deploy/crds.
+//! The kinds: their schemas are structural, accept valid objects, and equal those in deploy/crds.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Each kind is a file, named as the API server names it.
+/// Each kind has a file with the name of its definition.
 fn current() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds");
     let mut names = Vec::new();
@@ -70,8 +70,8 @@ fn schema(kind: &str) -> Result<Value, Failed> {
     Err(format!("no kind {kind}").into())
 }
 
-/// Lists are narrowed by a plain field, whose path begins with a dot: another one is refused, and with it
-/// the whole definition (apiextensions, `ValidateCustomResourceSelectableFields`).
+/// selectableFields takes simple paths that begin with a dot: the API server rejects a definition
+/// with another path (apiextensions, `ValidateCustomResourceSelectableFields`).
 fn selected() -> TestResult {
     let mut found = 0;
     for crd in &api::crds() {
@@ -98,7 +98,8 @@ fn selected() -> TestResult {
     }
 }
 
-/// What the API server takes for structural (apiextensions, "Specifying a structural schema").
+/// Checks the API server's rules for structural schemas (apiextensions, "Specifying a structural
+/// schema").
 fn structural() -> TestResult {
     const KEYS: [&str; 21] = [
         "title",
@@ -123,7 +124,7 @@ fn structural() -> TestResult {
         "x-kubernetes-list-map-keys",
         "x-kubernetes-map-type",
     ];
-    // Others are not known, and warned of at each `kubectl apply`.
+    // Others are unknown, and cause a warning at each `kubectl apply`.
     const FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
     fn walk(path: &str, schema: &Value, wrong: &mut Vec<String>) {
         let Some(members) = schema.as_object() else {
@@ -154,7 +155,7 @@ fn structural() -> TestResult {
             }
         }
         for (name, part) in schema["properties"].as_object().into_iter().flatten() {
-            // The root's metadata is the API server's own.
+            // The root's metadata is defined by the API server.
             if path.is_empty() && ["apiVersion", "kind", "metadata"].contains(&&**name) {
                 continue;
             }
@@ -183,7 +184,7 @@ fn structural() -> TestResult {
     Err(wrong.join("\n").into())
 }
 
-/// What is wrong with an object by its schema, its rules in CEL among it.
+/// Returns the violations of an object's schema and its CEL rules.
 fn misfits(path: &str, schema: &Value, value: &Value, old: Option<&Value>) -> Vec<String> {
     let mut found = Vec::new();
     let mut add = |what: String| found.push(format!("{path}: {what}"));
@@ -236,7 +237,7 @@ fn misfits(path: &str, schema: &Value, value: &Value, old: Option<&Value>) -> Ve
         .flatten()
     {
         let text = rule["rule"].as_str().unwrap_or_default();
-        // A rule on a change is no rule on what is new.
+        // A transition rule does not apply to a new object.
         if text.contains("oldSelf") && old.is_none() {
             continue;
         }
@@ -290,7 +291,7 @@ fn spec_misfits(kind: &str, spec: &Value, old: Option<&Value>) -> Result<Vec<Str
     Ok(misfits("spec", &schema["properties"]["spec"], spec, old))
 }
 
-/// The pools and reservations of deploy/examples.
+/// The pools and reservations of deploy/examples are valid.
 fn examples_fit() -> TestResult {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples/networks/pool.yaml");
     let text = fs::read_to_string(file)?;
@@ -450,7 +451,7 @@ fn allocations() -> TestResult {
         let spec = serde_json::to_value(&object.spec)?;
         assert_eq!(spec["since"], "2027-01-15T08:00:00Z");
         assert_eq!(spec_misfits("AddressAllocation", &spec, None)?, [""; 0]);
-        // Two holders are none.
+        // Exactly one holder is allowed.
         let mut spec = spec;
         spec["holder"]["pod"] = json!({"namespace": "db", "name": "y"});
         spec["holder"]["machine"] = json!({"namespace": "db", "name": "y"});
@@ -491,7 +492,7 @@ fn immutable() -> TestResult {
     Ok(())
 }
 
-/// Object and words are the same JSON, every member of it.
+/// Every member is the same in an object and its parsed specification, as JSON.
 fn words() -> TestResult {
     let pool = json!({
         "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",

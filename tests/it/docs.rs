@@ -1,17 +1,16 @@
-//! Every manifest that the documentation and the examples show, through `nadmit check`.
+//! Every manifest in the documentation and the examples is checked with `nadmit check`.
 //!
-//! A block of YAML in docs/ or README.md that names a `kind` is a manifest, and so is a block of JSON
-//! with a `cniVersion`: a page is one world, as if its blocks were the files of a folder. Other YAML
-//! is nadmit.yaml, and has to be one. Nothing is found in a block, unless an HTML comment before it
-//! says so:
+//! A block of YAML in docs/ or README.md that names a `kind` is a manifest, and so is a block of
+//! JSON with a `cniVersion`; the blocks of a page are checked together like the files of a folder.
+//! Other YAML has to be a valid nadmit.yaml. A block has no findings, unless an HTML comment before
+//! it says so:
 //!
-//! - `<!-- check: deny unknown-network, warn unknown-key -->`: this, and nothing else, is found.
+//! - `<!-- check: deny unknown-network, warn unknown-key -->`: exactly these findings.
 //! - `<!-- check: an edit or a deletion -->`, `a rule that is off`, `what only a running server
-//!   sees`: files have none; it only has to
-//!   be readable.
-//! - `<!-- check: no manifest -->`: it is something else altogether.
-//! - `<!-- check: each block alone -->` at the top of a page: its blocks are no one world, and what is
-//!   stated of one has to be among what is found.
+//!   sees`: not visible in files; the block only has to be readable.
+//! - `<!-- check: no manifest -->`: the block is not checked.
+//! - `<!-- check: each block alone -->` at the top of a page: its blocks are checked separately,
+//!   and the stated findings have to be among those found.
 
 mod api;
 mod security;
@@ -35,14 +34,14 @@ const EXAMPLES: &str = "deploy/examples";
 /// The networks that the other examples are checked against.
 const NETWORKS: &str = "deploy/examples/networks";
 
-/// The settings of the examples: in them Multus isolates namespaces.
+/// Returns the settings of the examples, in which Multus isolates namespaces.
 fn policy() -> Policy {
     let mut policy = Policy::default();
     policy.namespace_isolation = Some(NamespaceIsolation::On);
     policy
 }
 
-/// What examples that are right are warned of, and why that is right.
+/// Warnings about correct examples, with the reasons.
 const EXPECTED_WARNINGS: &[(&str, &str)] = &[
     (
         "on-node.yaml",
@@ -50,11 +49,11 @@ const EXPECTED_WARNINGS: &[(&str, &str)] = &[
     ),
     (
         "overlapping-ranges.yaml",
-        "warn fragile-network-name", // The name is that of OpenShift's documentation.
+        "warn fragile-network-name", // The name is from OpenShift's documentation.
     ),
 ];
 
-/// The levels and codes of what is found, each once.
+/// Distinct levels and codes of findings.
 type FindingSet = BTreeSet<String>;
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -81,7 +80,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     pages.chain(security::tests()).collect()
 }
 
-/// README.md and what is in docs/.
+/// Returns README.md and the pages of docs/.
 fn pages() -> Vec<PathBuf> {
     let mut pages = below(&Path::new(ROOT).join("docs"), &["md"]);
     pages.push(Path::new(ROOT).join("README.md"));
@@ -114,7 +113,7 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Pages that are known to show manifests: if none is found any more, this test looks wrongly.
+/// Checks that pages known to have manifests still yield them; otherwise the parser is broken.
 fn has_blocks(page: &str, count: usize) -> TestResult {
     let least = match page {
         "docs/rules.md" => 100,
@@ -131,13 +130,13 @@ fn has_blocks(page: &str, count: usize) -> TestResult {
 /// A block of a page.
 #[derive(Debug, Clone)]
 struct DocBlock {
-    /// The line of the page at which it begins.
+    /// The line of the page where it begins.
     line: usize,
     language: String,
     text: String,
-    /// What the comment before it says, without `check:`.
+    /// The text of the comment before it, without `check:`.
     stated: Option<String>,
-    /// Whether the page's blocks belong together.
+    /// Set if the page's blocks are checked separately.
     alone: bool,
 }
 
@@ -206,7 +205,7 @@ impl DocBlock {
         }
     }
 
-    /// What has to be found; `None` where it does not matter.
+    /// Returns the expected findings; `None` if they do not matter.
     fn expected(&self) -> Option<FindingSet> {
         match self.stated.as_deref() {
             None => Some(FindingSet::new()),
@@ -235,7 +234,7 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
     let outcome = check::run(files, &policy(), Options::default());
     let (said, told) = said(&outcome, &name);
     match block.expected() {
-        // There the networks of a pod's example are judged, too.
+        // There the networks of a pod's example are checked, too.
         Some(expected) if block.alone && !expected.is_empty() && said.is_superset(&expected) => {
             Ok(())
         }
@@ -247,7 +246,7 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
     }
 }
 
-/// What a run says of one of its files: levels and codes, and all in words.
+/// Returns the findings of a run on one file: levels and codes, and the rendered text.
 fn said(outcome: &Outcome, file: &str) -> (FindingSet, String) {
     let of = |r: &&check::Remark| outcome.files[r.file].name == file;
     let remarks: Vec<_> = outcome.remarks.iter().filter(of).collect();
@@ -258,8 +257,8 @@ fn said(outcome: &Outcome, file: &str) -> (FindingSet, String) {
     (said.collect(), words.collect())
 }
 
-/// An example in deploy/examples: right ones and networks are silent, and the name of a wrong one is
-/// the code that is found in it.
+/// An example in deploy/examples: correct ones and networks have no findings, and the name of a
+/// wrong one is the code of its finding.
 fn example(path: &Path) -> TestResult {
     let networks = Path::new(ROOT).join(NETWORKS);
     let files = check::gather(&[networks, path.to_owned()], |_, _| {})?;
@@ -269,7 +268,7 @@ fn example(path: &Path) -> TestResult {
     let code = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
     let right = if folder == "wrong" {
-        // That one is about an edit: as a new pod it is right.
+        // That example is about an edit: as a new pod it is correct.
         let found = |word: &str| said.contains(&format!("{word} {code}"));
         found("deny") || found("warn") || code == "attachments-changed"
     } else {

@@ -1,5 +1,5 @@
-//! Every rule's own examples: in the wrong one the rule finds something, in the right one no rule
-//! does. What it says is in docs/rules.md, which is made from the same.
+//! The examples of every rule: the rule has a finding in the wrong one, and no rule has one in the
+//! right one. docs/rules.md shows the findings, and is generated from the same code.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -78,8 +78,8 @@ fn codes_are_unique() -> TestResult {
     }
 }
 
-/// The answer to a wrong example. Two rules are about pods that come past the first webhook, and one
-/// is about a pool that nobody has looked through yet.
+/// Returns the response to a wrong example. Two rules are about pods that bypass the mutating
+/// webhook, and one is about a pool that is not adopted yet.
 fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
     let way = match rule.code {
         "address-not-allocated" | "address-not-injected" => ReviewPath::ValidateOnly,
@@ -89,7 +89,7 @@ fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
     allocation::judged(way, rule.wrong)
 }
 
-/// Whether a rule's examples are about what pools give.
+/// Returns true if a rule's examples are about allocation.
 fn is_of_pools(rule: &Rule) -> bool {
     let around = [
         "address-by-cni-args",
@@ -100,9 +100,9 @@ fn is_of_pools(rule: &Rule) -> bool {
     matches!(rule.check, Check::Allocation(_)) || around.contains(&rule.code)
 }
 
-/// The answer to an example: its networks are the catalog, its pod is created, or, of two pods, the
-/// first is updated to the second. Of a rule on a network the last one is created, deleted, or updated
-/// from the one before it; its pods exist.
+/// Returns the response to an example: its networks are the catalog, its pod is created, or, of two
+/// pods, the first is updated to the second. For a rule on networks, the last network is created,
+/// deleted, or updated from the previous one; its pods exist.
 fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     match rule.check {
         Check::Template(_) | Check::Workload(_) => return judged_template(example),
@@ -124,7 +124,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
             Manifest::Network(found) => networks.push(found),
             Manifest::Pod(pod) => pods.push(pod),
             Manifest::Operator(found) => operator = Some(found),
-            // The only one that a catalog reads is that of Whereabouts's controller.
+            // The catalog reads only one workload, Whereabouts's controller.
             Manifest::Workload(found) => slicing.add_controller(found.namespace, true),
             Manifest::SlicePool(found) => slicing.add_pool(found.namespace, found.name),
             _ => {}
@@ -183,7 +183,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     let catalog = Catalog::new(labels, networks, running)
         .with_operator(daemons)
         .with_slicing(slicing)
-        .with_layout(Arc::clone(read_catalog.layout()));
+        .with_layout(Arc::clone(read_catalog.pool_config()));
     let mut policy = Policy::default();
     if rule.code == "injection-not-enabled" {
         policy.injection = Some(Injection::Bind);
@@ -194,8 +194,8 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
     Ok(support::answer(&body, &catalog, &policy)?)
 }
 
-/// The same of a pool that is changed from the first document to the second while two addresses are
-/// held, of which the first is outside of anything narrower.
+/// Returns the response to a change of a pool from the first document to the second, while two
+/// addresses are held, of which the first is outside of any narrower range.
 fn judged_change(example: Example) -> Result<Answer, Failed> {
     let [before, after] = example.0 else {
         return Err("not two documents".into());
@@ -209,7 +209,7 @@ fn judged_change(example: Example) -> Result<Answer, Failed> {
     let address: Address = "192.0.2.221".parse()?;
     let outside = address.ip().is_some_and(|ip| {
         let range = &changed.ranges[0];
-        range.refuses(ip).is_some()
+        range.exclusion(ip).is_some()
     });
     let holder = Holder::Replica {
         namespace: "db".into(),
@@ -237,7 +237,7 @@ fn judged_change(example: Example) -> Result<Answer, Failed> {
     Ok(Answer::new(&review.request, findings))
 }
 
-/// The same of a workload, which is the last of the documents.
+/// Returns the response to a workload, which is the last of the documents.
 fn judged_template(example: Example) -> Result<Answer, Failed> {
     let Some((workload, networks)) = example.0.split_last() else {
         return Err("no document".into());
@@ -310,13 +310,13 @@ fn rules_page() -> TestResult {
     )
 }
 
-/// Levels and codes of what an answer says.
+/// Returns levels and codes of a response's findings.
 fn said_of(answer: &Answer) -> Vec<String> {
     let said = answer.findings().iter();
     said.map(|f| format!("{} {}", f.level, f.code)).collect()
 }
 
-/// What files cannot show.
+/// Codes that files cannot trigger.
 const SERVER_ONLY: [&str; 5] = [
     "injection-not-enabled",
     "pool-not-ready",
@@ -324,10 +324,11 @@ const SERVER_ONLY: [&str; 5] = [
     "address-not-allocated",
     "address-not-injected",
 ];
-/// What is only warned of offline.
+/// Codes that are only warnings offline.
 const POOL_ELSEWHERE: [&str; 2] = ["unknown-pool", "pool-not-allowed"];
 
-/// What `nadmit check` has to say of an example, for `tests/it/docs.rs`; nothing is not written.
+/// Returns the findings of `nadmit check` on an example as a comment for `tests/it/docs.rs`; empty
+/// if there are none.
 fn stated(rule: &Rule, said: &[String]) -> String {
     let mut said = said.to_vec();
     said.sort();
@@ -342,7 +343,7 @@ fn stated(rule: &Rule, said: &[String]) -> String {
         _ if SERVER_ONLY.contains(&rule.code) && !said.is_empty() => {
             "what only a running server sees".to_owned()
         }
-        // The pool may be somewhere else.
+        // The pool may be elsewhere.
         _ if POOL_ELSEWHERE.contains(&rule.code) && !said.is_empty() => {
             said.join(", ").replace("deny", "warn")
         }

@@ -1,6 +1,6 @@
-//! A short fuzzing: the kept corpus, changed at random again and again. Each run tries other inputs; what
-//! breaks is printed with the seed that tells it again (`NADMIT_FUZZ_SEED`). `NADMIT_FUZZ_SECONDS` makes it
-//! longer; CONTRIBUTING.md says how to fuzz with coverage.
+//! Short fuzzing: inputs of the stored corpus are mutated randomly. Each run tries other inputs; a
+//! failure is printed with the seed that reproduces it (`NADMIT_FUZZ_SEED`). `NADMIT_FUZZ_SECONDS`
+//! makes it longer; CONTRIBUTING.md describes fuzzing with coverage.
 
 use std::{
     env, fs,
@@ -14,16 +14,16 @@ use libtest_mimic::{Failed, Trial};
 use crate::support::TestResult;
 use crate::{simulation::rng::Rng, targets, wire};
 
-/// How long each target is fuzzed if nothing is said.
+/// The default running time of each target, in seconds.
 const DEFAULT_SECONDS: u64 = 5;
-/// An input may be as large as an annotation at most.
+/// The maximum size of an input: that of an annotation.
 const MAX_LEN: usize = 256 * 1024;
-/// One input may take so long at most, on a busy machine.
+/// The time limit for one input on a busy machine.
 const MAX_DURATION: Duration = Duration::from_secs(5);
-/// How many changes are put upon one another at most.
+/// The maximum number of mutations of one input.
 const MAX_MUTATIONS: usize = 6;
 
-/// What the grammars are made of: a change of these gets further than one of bytes.
+/// Tokens of the grammars: mutating these reaches further than mutating bytes.
 const TOKENS: &[&str] = &[
     "{",
     "}",
@@ -147,7 +147,7 @@ fn first_violation(name: &str, seed: u64, input: &[u8], what: &str) -> Failed {
     .into()
 }
 
-/// An input of the corpus, changed.
+/// Returns a mutated input of the corpus.
 fn changed(corpus: &[Vec<u8>], rng: &Rng) -> Vec<u8> {
     let any = |rng: &Rng| corpus[rng.index(corpus.len())].clone();
     let mut input = any(rng);

@@ -1,5 +1,5 @@
-//! The definitions by which others run `nadmit check`: the pre-commit hook and the GitHub action. Their
-//! own command lines are run, with the `nadmit` that was built.
+//! The definitions with which other projects run `nadmit check`: the pre-commit hook and the GitHub
+//! action. Their own command lines are run, with the built `nadmit`.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ fn text<'v>(value: &'v Value, key: &str) -> Result<&'v str, Failed> {
     text.ok_or_else(|| format!("no text {key:?} in {value:#}").into())
 }
 
-/// Two files that are right only together, and one that is wrong.
+/// Writes two files that are correct only together, and a wrong one.
 fn manifests() -> Result<tempfile::TempDir, Failed> {
     let folder = tempfile::tempdir()?;
     let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: \
@@ -50,7 +50,7 @@ fn manifests() -> Result<tempfile::TempDir, Failed> {
     Ok(folder)
 }
 
-/// Runs a command where `nadmit` is the one that was built.
+/// Runs a command with the built `nadmit` in its PATH.
 fn run(command: &mut Command, folder: &Path) -> Result<Output, Failed> {
     let built = Path::new(env!("CARGO_BIN_EXE_nadmit"));
     let path = std::env::var("PATH").unwrap_or_default();
@@ -72,7 +72,7 @@ fn expect(what: &str, output: &Output, code: i32, says: &str) -> TestResult {
     .into())
 }
 
-/// The entry, with the files of a commit behind it, as pre-commit runs it.
+/// Runs the hook's entry with the files of a commit, as pre-commit does.
 fn pre_commit() -> TestResult {
     let hooks = definition(".pre-commit-hooks.yaml")?;
     let hook = &hooks[0];
@@ -98,7 +98,7 @@ fn pre_commit() -> TestResult {
     expect("wrong", &wrong, 1, "deny[unknown-network]")
 }
 
-/// The last step's script, with its inputs in the environment.
+/// Runs the script of the action's last step with its inputs in the environment.
 fn action() -> TestResult {
     let action = definition("action.yml")?;
     assert_eq!(text(&action["runs"], "using")?, "composite");

@@ -1,4 +1,4 @@
-//! Our answers, read with kube's types: what the API server's own types say of them.
+//! nadmit's responses, parsed by kube's types, which mirror the API server's.
 
 use json_patch::{AddOperation, Patch, PatchOperation};
 use kube::core::{DynamicObject, admission::AdmissionReview};

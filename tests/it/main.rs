@@ -1,7 +1,7 @@
-//! nadmit's own tests, apart from those beside the code: one named trial a case.
+//! nadmit's integration tests: each case is a named test.
 //!
-//! `cargo test --test it NAME` runs the trials whose name holds NAME. The conformance suite, which
-//! speaks to the running server, is a binary of its own.
+//! `cargo test --test it NAME` runs the tests whose names contain NAME. The conformance suite,
+//! which calls a running server, is a binary of its own.
 
 mod annotations;
 mod api_conversations;

@@ -1,6 +1,6 @@
-//! Match conditions for webhook configurations: CEL by which the API server spares nadmit the reviews
-//! that it would only pass. Evaluated on captured reviews, each has to agree with what the rules
-//! themselves look at: a condition that skips more would be a hole, one that skips less only slow.
+//! Match conditions of webhook configurations: CEL expressions with which the API server skips
+//! reviews that nadmit would only allow. Evaluated on captured reviews, each has to agree with the
+//! rules: a condition that skips more is a security hole, one that skips less only costs time.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support;
 use crate::support::TestResult;
 
-/// A condition, and the operations for which it speaks.
+/// A condition, and the operations that it applies to.
 struct NamedCondition {
     name: &'static str,
     cel: &'static str,
@@ -69,7 +69,8 @@ fn check(condition: &NamedCondition) -> TestResult {
             let condition_says = evaluate(&expression, &review["request"])?;
             let rules_say = looked_at(&review)?;
             let deleted = !review["request"]["object"]["metadata"]["deletionTimestamp"].is_null();
-            // Of a pod that is being deleted only what guards addresses speaks, and here are no pools.
+            // For a pod that is being deleted only authority rules apply, which need pools, and
+            // here are none.
             let allowed_to_ask = deleted && condition_says;
             if condition_says != rules_say && !allowed_to_ask {
                 let words = ["passed over", "looked at"];
@@ -93,7 +94,7 @@ fn check(condition: &NamedCondition) -> TestResult {
     Err(format!("{called} called and {skipped} skipped: nothing was compared").into())
 }
 
-/// The captured reviews of pods and of their status.
+/// Returns the captured reviews of pods and of their status.
 pub(crate) fn pods() -> Result<Vec<(String, Value)>, Failed> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reviews");
     let mut found = Vec::new();
@@ -113,7 +114,7 @@ pub(crate) fn pods() -> Result<Vec<(String, Value)>, Failed> {
     Ok(found)
 }
 
-/// The review as it is, and with what users do to it.
+/// Returns the review and variants of it, as users might change it.
 pub(crate) fn variants(captured: &Value, keys: &[&str]) -> Vec<Value> {
     let mut variants = vec![captured.clone()];
     let mut vary = |change: &dyn Fn(&mut Value)| {
@@ -168,7 +169,7 @@ pub(crate) fn evaluate(
     }
 }
 
-/// Whether the rules look at the review: with no network at all every look finds something.
+/// Returns true if the rules judge the review: without any network, every judgement has a finding.
 pub(crate) fn looked_at(review: &Value) -> Result<bool, Failed> {
     let body = review.to_string();
     let answer = support::answer(body.as_bytes(), &Catalog::default(), &Policy::default())?;

@@ -1,8 +1,8 @@
-//! The annotations and configurations with known verdicts, handed to Multus itself, with plugins that
-//! record and do nothing: what Multus takes or refuses is what the cases say.
+//! The annotations and configurations with known verdicts, run through Multus itself with plugins
+//! that only record: Multus accepts or rejects each as its case says.
 //!
-//! Needs Multus (`MULTUS` names the binary: the module registry has none), a real API server, root and `ip`;
-//! else the trials show as ignored, by name.
+//! Needs Multus (`MULTUS` names the binary: the module registry has none), a real API server, root
+//! and `ip`; otherwise the tests are ignored, by name.
 
 use std::{
     collections::BTreeSet,
@@ -44,8 +44,8 @@ const NETWORKS: ForeignKind = ForeignKind {
 /// The namespace of Multus's own networks.
 const MULTUS_NAMESPACE: &str = "kube-system";
 
-/// A plugin that answers in the version that it is asked in. That of the cluster's network makes an
-/// interface, the others make none.
+/// A plugin that responds in the requested version. That of the cluster's network creates an
+/// interface, the others create none.
 const RECORDER: &str = r#"#!/bin/sh
 config=$(cat)
 version=$(printf %s "$config" | sed -n 's/.*"cniVersion": *"\([^"]*\)".*/\1/p')
@@ -72,7 +72,7 @@ struct MultusNode {
     namespace: String,
 }
 
-/// A pod and what it may name.
+/// A pod, its annotations, and the networks that exist.
 struct PodRequest<'c> {
     namespace: &'c str,
     annotations: Value,
@@ -137,7 +137,7 @@ fn annotated(case: &annotations::AnnotationCase) -> TestResult {
     }
 }
 
-/// A network that Multus refuses nadmit refuses, when it is made or when a pod names it.
+/// nadmit denies a network that Multus rejects, when it is created or when a pod names it.
 fn configured(case: &networks::VerdictCase) -> TestResult {
     let said = attach(&PodRequest {
         namespace: "test",
@@ -155,7 +155,7 @@ fn configured(case: &networks::VerdictCase) -> TestResult {
     }
 }
 
-/// Has a pod attached; gives what Multus says where it refuses. One at a time: the cases share names.
+/// Attaches a pod; returns Multus's error if it fails. One at a time: the cases share names.
 fn attach(asked: &PodRequest<'_>) -> Result<Result<(), String>, Failed> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,7 +195,7 @@ impl MultusNode {
         }
     }
 
-    /// Writes the objects that Multus reads.
+    /// Creates the objects that Multus reads.
     async fn make(&self, asked: &PodRequest<'_>, namespaces: &BTreeSet<&str>) -> TestResult {
         let client = &self.server.client;
         let homes: Api<Namespace> = Api::all(client.clone());
@@ -281,7 +281,7 @@ impl MultusNode {
     }
 }
 
-/// Puts the recording plugin in the place of those that a configuration names.
+/// Replaces the plugins that a configuration names by the recording plugin.
 fn record(recorder: &Path, folder: &Path, config: &str) -> TestResult {
     let config: Value = serde_json::from_str(config).unwrap_or_default();
     let chained = config["plugins"].as_array().into_iter().flatten();
@@ -299,7 +299,7 @@ fn record(recorder: &Path, folder: &Path, config: &str) -> TestResult {
 
 static NODE: SharedValue<MultusNode> = SharedValue::new();
 
-/// Removes the network namespace behind the last trial.
+/// Removes the network namespace after the last test.
 pub(crate) fn end() {
     NODE.end();
 }

@@ -1,4 +1,4 @@
-//! Rules that compare a network with the others, among very many of them.
+//! Rules that compare a network with very many others.
 
 use std::{
     sync::Arc,
@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::support;
 use crate::support::TestResult;
 
-/// Longer than a debug build needs on a slow machine, and shorter than any scan by text.
+/// More than a debug build needs on a slow machine, and less than a scan of all texts takes.
 const MAX_DURATION: Duration = Duration::from_millis(500);
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -49,7 +49,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A network and a hundred thousand pods, every hundredth of which uses it.
+/// Returns a network and a catalog of a hundred thousand pods, of which every hundredth uses it.
 fn in_use() -> (Network, Catalog) {
     let pod = |i: usize| {
         Arc::new(Pod {
@@ -140,7 +140,7 @@ fn refreshed() -> TestResult {
     if ask("a", Freshness::Cached)? != Decision::Refresh(one.to_vec()) {
         return Err("warned without a look".into());
     }
-    // What was looked up, or tried in vain, is not asked for again.
+    // Objects that were read, or that could not be read, are not requested again.
     let tried = Freshness::VerifiedFor {
         done: &[],
         tried: &one,
@@ -151,7 +151,7 @@ fn refreshed() -> TestResult {
             other => return Err(format!("{evidence:?}: {other:?}").into()),
         }
     }
-    // However many there are, four are looked up.
+    // However many there are, four are read live.
     let four = ["a", "b", "c", "d"].map(lookup);
     if ask("a,b,c,d,e,f", Freshness::Cached)? != Decision::Refresh(four.to_vec()) {
         return Err("the number of look-ups has no bound".into());
@@ -174,8 +174,7 @@ fn operators() -> TestResult {
     }
 }
 
-/// Checks a network of another name against ten thousand others; `denied` is how many of them it
-/// is refused for.
+/// Compares a network with ten thousand others; `denied` is the number of conflicts.
 fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> TestResult {
     let config = |range: &str, name: &str| {
         format!(
@@ -208,7 +207,7 @@ fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> TestResult {
     Ok(())
 }
 
-/// A text as large as etcd takes, against another such: neither makes the review dear.
+/// Two texts of the maximum size in etcd are compared: neither makes the review expensive.
 fn dear_texts() -> TestResult {
     let list = |item: &str, count| vec![item; count].join(",");
     let ranges = list(r#"{"range":"10.0.0.0/8"}"#, 20_000);
@@ -234,8 +233,8 @@ fn dear_texts() -> TestResult {
     Ok(())
 }
 
-/// An annotation as long as one may be, in a namespace that has reached its limit of a pool with many
-/// records: of each attachment that is refused, and of each address, little is looked at.
+/// An annotation of maximum length, in a namespace at its limit of a pool with many records: the
+/// cost per refused attachment and per address is small.
 fn dear_annotations() -> TestResult {
     let world = r#"
 apiVersion: nadmit.io/v1alpha1
@@ -257,7 +256,7 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "sta
     {
         let mut index = index.lock();
         index.sync(catalog.layout());
-        for number in 1..=20_000_u64 {
+        for number in 1..=2pool_configu64 {
             let namespace = if number <= 2 { "db" } else { "web" };
             let record = json!({
                 "address": format!("10.0.{}.{}", number / 256, number % 256), "pool": "storage",

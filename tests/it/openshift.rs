@@ -1,4 +1,5 @@
-//! The additional networks of OpenShift's operator, and what its documentation's examples yield.
+//! The additional networks of OpenShift's operator, and the findings on its documentation's
+//! examples.
 
 use std::{fs, path::Path};
 
@@ -23,7 +24,7 @@ fn seed(name: &str) -> Result<String, Failed> {
     Ok(fs::read_to_string(folder.join(name))?)
 }
 
-/// What `/validate` says of the object with this YAML, and what is wrong with it as a manifest.
+/// Returns the response of `/validate` to the object in this YAML, and its errors as a manifest.
 fn said(yaml: &str) -> Result<(String, Vec<String>), Failed> {
     let object: Value = serde_saphyr::from_str(yaml)?;
     let read = manifests::read(yaml, "cno.yaml");
@@ -51,7 +52,7 @@ fn dhcp_shim() -> TestResult {
     expect("errors", &errors.join("\n"), &[])
 }
 
-/// Two slips: `cniVersion` for `apiVersion`, and a quote that is not closed.
+/// Two mistakes: `cniVersion` for `apiVersion`, and an unclosed quote.
 fn broken() -> TestResult {
     let yaml = seed("cno-whereabouts-dual-stack-broken.yaml")?;
     let (lines, errors) = said(&yaml)?;

@@ -1,5 +1,5 @@
-//! Address pools: authority over them is no matter of levels, and what is offline far away is only
-//! warned of.
+//! Address pools: authority over them does not depend on levels, and offline only warnings are
+//! possible for pools elsewhere.
 
 use std::sync::Arc;
 
@@ -28,7 +28,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A network of the namespace `home`, served by the pool `storage`, which serves the teams `db`.
+/// Returns a network of the namespace `home`, served by the pool `storage`, which serves the teams
+/// `db`.
 fn catalog(home: &str, mode: Option<Mode>) -> Result<Catalog, Failed> {
     let mut network = Network::new(
         home,
@@ -84,18 +85,18 @@ fn nothing_lowers_authority() -> TestResult {
             assert_eq!(codes("storage-net", &catalog, &policy)?, denied);
             policy.excluded_namespaces.insert("web".into());
             assert_eq!(codes("storage-net", &catalog, &policy)?, denied);
-            // Everything else is silent there.
+            // No other rule has a finding there.
             assert_eq!(codes("nowhere", &catalog, &policy)?, []);
         }
     }
-    // The label that the selector wants is enough.
+    // The label in the selector is enough.
     let labels = all_labels("web", [("team".into(), "db".into())]);
     let catalog = catalog("web", None)?.with_namespace_labels([("web".into(), labels)]);
     assert_eq!(codes("storage-net", &catalog, &Policy::default())?, []);
     Ok(())
 }
 
-/// What both webhooks decide from a cache.
+/// Returns the decision of both webhooks from a cache.
 fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
     let body = support::create(&pod(networks));
     let review = Review::parse(&body)?;
@@ -135,8 +136,7 @@ fn comes_later() -> TestResult {
     Ok(())
 }
 
-/// That a network is in a namespace which the pod may not use can be allowed by configuration; its
-/// pool is not had that way.
+/// Configuration can allow networks of an isolated namespace, but not their pools.
 fn isolation_hides_no_pool() -> TestResult {
     let mut policy = Policy::default();
     policy.set_level("cross-namespace-network", Level::Off)?;
@@ -172,7 +172,7 @@ spec:
   config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp"}}'
 "#;
 
-/// Level, code and the text under the caret.
+/// Returns level, code and the text under the caret.
 fn said(text: &str) -> Vec<(Level, &'static str, String)> {
     let file = File {
         name: "a.yaml".to_owned(),
@@ -204,7 +204,7 @@ fn carets() -> TestResult {
     Ok(())
 }
 
-/// Where no pool and no namespace was read, they are likely somewhere else.
+/// Without any pool or namespace in the files, they are probably elsewhere.
 fn elsewhere() -> TestResult {
     let network = FILE.rsplit("---\n").next().unwrap_or_default();
     let found = said(network);

@@ -1,4 +1,4 @@
-//! The real binary as a process: how it starts, what it prints, how it ends.
+//! The real binary as a process: start, output, and exit.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-/// How long anything may take on a busy machine.
+/// The time limit of any wait on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -63,7 +63,7 @@ fn works(program: &str, arguments: &[&str]) -> bool {
 
 fn nadmit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
-    // What the caller's shell says is not the test's matter.
+    // The caller's environment must not affect the test.
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("NADMIT_") {
             command.env_remove(key);
@@ -81,7 +81,7 @@ struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Serves a folder with one network, with these further flags.
+    /// Serves a folder with one network, with these additional flags.
     fn start(flags: &[&str]) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let manifests = folder.path().join("manifests");
@@ -111,7 +111,7 @@ impl ServerProcess {
         Ok(Self::of(process, output, folder))
     }
 
-    /// A process that was started already.
+    /// Wraps a running process.
     fn of(process: Child, output: ChildStdout, folder: TempDir) -> Self {
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -134,7 +134,7 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// Waits for the end, which is to be a good one.
+    /// Waits for the exit, which has to be successful.
     fn ends_well(&mut self) -> TestResult {
         let begun = Instant::now();
         let status = loop {
@@ -152,7 +152,7 @@ impl ServerProcess {
         }
     }
 
-    /// The next line that begins with `start`.
+    /// Returns the next line with this beginning.
     fn line(&self, start: &str) -> Result<String, Failed> {
         loop {
             let line = self.lines.recv_timeout(TIMEOUT)?;
@@ -162,7 +162,7 @@ impl ServerProcess {
         }
     }
 
-    /// Runs a shell's line where the server was started.
+    /// Runs a shell command in the server's folder.
     fn shell(&self, line: &str) -> Result<String, Failed> {
         let output = Command::new("sh")
             .args(["-c", line])
@@ -198,16 +198,16 @@ fn live() -> TestResult {
     let serving = ServerProcess::start(&[])?;
     let curl = serving.line("curl ")?;
     contains(&serving.shell(&curl)?, "unknown-network")?;
-    // A network written a moment ago is found: it is looked for before the denial.
+    // A network that was just written is found: it is read live before the denial.
     write_network(&serving.folder.path().join("manifests"), "macvlan-cnf")?;
     contains(&serving.shell(&curl)?, "\"allowed\":true")?;
     fs::remove_file(serving.folder.path().join("manifests/macvlan-cnf.yaml"))?;
-    // Changes that nobody asks about count within two seconds or so.
+    // Changes are noticed within about two seconds even without a review.
     until(|| Ok(serving.shell(&curl)?.contains("\"allowed\":false")))?;
     let settings = serving.folder.path().join("nadmit.yaml");
     fs::write(&settings, "rules: {unknown-network: warn}\n")?;
     until(|| Ok(serving.shell(&curl)?.contains("\"warnings\"")))?;
-    // A mistake keeps what was.
+    // A mistake keeps the previous settings.
     fs::write(&settings, "rules: {unknown-network: wran}\n")?;
     thread::sleep(Duration::from_secs(3));
     contains(&serving.shell(&curl)?, "\"warnings\"")
@@ -220,7 +220,8 @@ fn sigterm() -> TestResult {
     serving.ends_well()
 }
 
-/// Those of the default disposition "terminate" or "dump core" that can be caught, but for those of faults.
+/// Signals whose default action is to terminate or dump core and that can be caught, except those
+/// of faults.
 fn signals() -> TestResult {
     let mut serving = ServerProcess::start(&["--drain-grace", "1"])?;
     let curl = serving.line("curl ")?;
@@ -233,7 +234,7 @@ fn signals() -> TestResult {
     contains(&serving.shell(&curl)?, "unknown-network")?;
     serving.signal("QUIT")?;
     thread::sleep(Duration::from_millis(200));
-    // While it drains, too: it still serves, and ends in its own time.
+    // Also while it drains: it still serves, and ends in its own time.
     for name in harmless {
         serving.signal(name)?;
     }
@@ -250,7 +251,7 @@ fn signals() -> TestResult {
     Ok(())
 }
 
-/// `nadmit serve 2>&1 | head -1`, for one.
+/// As with `nadmit serve 2>&1 | head -1`.
 fn closed_log() -> TestResult {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("m"))?;
@@ -301,7 +302,8 @@ fn tls_version() -> TestResult {
     Ok(())
 }
 
-/// 200 bodies of 8 MiB whose last byte does not come, against the limit of `deploy/base/deployment.yaml`.
+/// 200 bodies of 8 MiB whose last byte never arrives, against the limit of
+/// `deploy/base/deployment.yaml`.
 fn memory() -> TestResult {
     const LIMIT: u64 = 512 << 20;
     const BODY: usize = 8 << 20;
@@ -335,13 +337,13 @@ fn memory() -> TestResult {
                      content-length: {BODY}\r\n\r\n"
                 );
                 stream.write_all(head.as_bytes())?;
-                // What finds no room is not taken, or ends the connection.
+                // A body without room is not read, or ends the connection.
                 let _ = stream.write_all(&vec![b' '; BODY - 1]);
                 Ok(stream)
             })
         })
         .collect();
-    // Nobody else waits for them.
+    // No other request waits for them.
     thread::sleep(Duration::from_secs(1));
     let begun = Instant::now();
     contains(&serving.shell(&curl)?, "unknown-network")?;
@@ -564,7 +566,7 @@ fn contains(text: &str, expected: &str) -> TestResult {
     }
 }
 
-/// Waits for something to become true.
+/// Waits until a condition holds.
 fn until(mut is_so: impl FnMut() -> Result<bool, Failed>) -> TestResult {
     let begun = Instant::now();
     while !is_so()? {

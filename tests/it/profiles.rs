@@ -1,5 +1,5 @@
-//! The profile `multus` denies nothing that Multus and the plugins would start, and `strict` all that
-//! the spec objects to.
+//! The profile `multus` denies nothing that Multus and the plugins would start, and `strict` denies
+//! everything that the spec forbids.
 
 use libtest_mimic::Trial;
 use nadmit::rules::Profile;
@@ -7,7 +7,7 @@ use nadmit::rules::Profile;
 use crate::annotations::{AnnotationCase, cases};
 use crate::support::TestResult;
 
-/// Cases that Multus's parser takes, but in which the plugin or Linux fails afterwards.
+/// Cases that Multus's parser accepts, but in which the plugin or Linux fails later.
 const FAIL_LATER: &[(&str, &str)] = &[
     ("spec-4.1.2", "static refuses an address without its prefix"),
     ("spec-4.1.2.1.8.1", "static has no address to give"),
@@ -20,7 +20,7 @@ const FAIL_LATER: &[(&str, &str)] = &[
     ("probe-if-lo", "the pod has an interface lo already"),
 ];
 
-/// Cases to which the spec objects, and of which nadmit cannot know.
+/// Cases that the spec forbids, but that nadmit cannot detect.
 const UNDETECTABLE: &[(&str, &str)] = &[(
     "spec-4.1.2-nocap",
     "the plugin is not one that nadmit knows: it may take ips and mac",

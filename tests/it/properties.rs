@@ -1,4 +1,4 @@
-//! Properties of the pure rooms, for generated input, and the fuzz targets over their kept corpus.
+//! Properties of the pure modules for generated input, and the fuzz targets on their stored corpus.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -74,7 +74,7 @@ pub(crate) fn run<S: Strategy>(
         .map_err(|error| error.to_string().into())
 }
 
-/// Values that are right, wrong, and of the wrong sort, in the places where people put them.
+/// Values that are valid, invalid, or of the wrong type, in the members where users write them.
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -193,8 +193,8 @@ fn mutated_reviews() -> TestResult {
     )
 }
 
-/// Members in another order (as long as none is repeated) and more white space: the same findings,
-/// apart from their positions and their order.
+/// Members in another order (unless one is repeated) and more white space: the same findings, apart
+/// from their positions and their order.
 fn layout() -> TestResult {
     let networks = [Arc::new(Network::new(
         "db",
@@ -229,7 +229,7 @@ fn layout() -> TestResult {
     })
 }
 
-/// The selections as JSON, with `space` wherever JSON allows it.
+/// Writes the selections as JSON, with `space` wherever JSON allows it.
 fn written(selections: &[Vec<(String, Value)>], space: &str) -> String {
     let objects: Vec<String> = selections
         .iter()

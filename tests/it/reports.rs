@@ -1,4 +1,4 @@
-//! Configurations that people posted in public reports, each with the verdict that the real parts give
+//! Configurations from public reports, each with the verdict of the real components
 //! (`tests/fixtures/reports`).
 
 use std::{fs, path::PathBuf};
@@ -25,15 +25,15 @@ struct ReportCase {
     id: String,
     /// The reason for the verdict.
     why: String,
-    /// The profile it is judged in; the default one if absent.
+    /// The profile; the default one if absent.
     #[serde(default)]
     profile: Option<String>,
     /// The codes that deny; empty means no denial, `*` any code.
     deny: Vec<String>,
-    /// The codes that have to warn, or `*` for any; absent means warnings are not looked at.
+    /// The codes that have to warn, or `*` for any; if absent, warnings are ignored.
     #[serde(default)]
     warn: Vec<String>,
-    /// Words that a message or its help has to contain.
+    /// Text that a message or its help has to contain.
     #[serde(default)]
     words: Option<String>,
 }
@@ -46,7 +46,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     cases.into_iter().map(test).collect()
 }
 
-/// Compares the verdict of `nadmit check` with the case's.
+/// Compares the verdict of `nadmit check` with the expected one.
 fn judge(case: &ReportCase) -> TestResult {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reports");
     let path = root.join(&case.id).join("in.yaml");

@@ -1,5 +1,5 @@
-//! What a log must never hold, at its most talkative: what pods carry in their environment, who calls by
-//! which token, and nadmit's own keys. And what a caller writes must not pass for a line of the log.
+//! A log at its finest level never contains secrets: pods' environment variables, callers' tokens,
+//! nadmit's own keys. Text from callers cannot forge a line of the log.
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What nobody may find in a log.
+/// Secrets that must not appear in a log.
 const SECRETS: [&str; 4] = [
     "env-hunter2",
     "bearer-hunter2",
@@ -94,7 +94,7 @@ fn listen_address(log: &Path) -> Result<String, Failed> {
     let until = Instant::now() + Duration::from_secs(60);
     while Instant::now() < until {
         for line in fs::read_to_string(log)?.lines() {
-            // The last line may be written in part.
+            // The last line may be incomplete.
             let line: Value = serde_json::from_str(line).unwrap_or_default();
             if line["message"] == "serving"
                 && let Some(address) = line["listen"].as_str()
@@ -171,7 +171,7 @@ fn run() -> TestResult {
     }
 }
 
-/// The first line of a key's secret part.
+/// Returns the first line of a key's secret part.
 fn key_of(file: &Path) -> Result<String, Failed> {
     let text = fs::read_to_string(file)?;
     let line = text

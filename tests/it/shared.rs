@@ -1,11 +1,11 @@
-//! What trials share, from the first that wants it to the last of all.
+//! Values that tests share, from the first test that needs one to the last.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::Failed;
 
-/// A value in a static, made once and dropped before the process exits: processes and network namespaces
-/// would outlive it otherwise.
+/// A value in a static, created once and dropped before the process exits: processes and network
+/// namespaces would outlive it otherwise.
 pub(crate) struct SharedValue<T>(Mutex<Option<Result<Arc<T>, String>>>);
 
 impl<T> SharedValue<T> {
@@ -13,10 +13,9 @@ impl<T> SharedValue<T> {
         Self(Mutex::new(None))
     }
 
-    /// Returns the value; the first caller makes it.
+    /// Returns the value; the first caller creates it.
     ///
-    /// # Errors
-    /// When it could not be made, for every caller.
+    /// # Errors If it could not be created, for every caller.
     pub(crate) fn get(&self, make: impl FnOnce() -> Result<T, Failed>) -> Result<Arc<T>, Failed> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let made = shared.get_or_insert_with(|| {
@@ -26,7 +25,7 @@ impl<T> SharedValue<T> {
         Ok(made.clone()?)
     }
 
-    /// Drops it, behind the last trial.
+    /// Drops it, after the last test.
     pub(crate) fn end(&self) {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         drop(shared.take());

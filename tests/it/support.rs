@@ -1,4 +1,4 @@
-//! What several trials need: a review of a pod, and the decision about it.
+//! Helpers of several tests: a review of a pod, and the decision on it.
 
 use libtest_mimic::Failed;
 use nadmit::{
@@ -19,12 +19,12 @@ pub(crate) type TestFn = fn() -> TestResult;
 /// A test with its name.
 pub(crate) type NamedTest = (&'static str, TestFn);
 
-/// The bytes of an AdmissionReview for the creation of `pod`.
+/// Returns the AdmissionReview for the creation of `pod`.
 pub(crate) fn create(pod: &Value) -> Vec<u8> {
     review(json!({"operation": "CREATE", "object": pod}), pod)
 }
 
-/// The bytes of an AdmissionReview for an update of a pod.
+/// Returns the AdmissionReview for an update of a pod.
 pub(crate) fn update(before: &Value, after: &Value) -> Vec<u8> {
     review(
         json!({"operation": "UPDATE", "object": after, "oldObject": before}),
@@ -32,7 +32,7 @@ pub(crate) fn update(before: &Value, after: &Value) -> Vec<u8> {
     )
 }
 
-/// The bytes of an AdmissionReview for a pod's binding, which brings the annotations of `carried`.
+/// Returns the AdmissionReview for a pod's binding, which sets the annotations of `carried`.
 pub(crate) fn bind(pod: &Value, carried: Option<&Value>) -> Vec<u8> {
     let mut object = json!({
         "metadata": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]},
@@ -48,13 +48,13 @@ pub(crate) fn bind(pod: &Value, carried: Option<&Value>) -> Vec<u8> {
     wrap(request, &object)
 }
 
-/// The bytes of an AdmissionReview for the creation of a network.
+/// Returns the AdmissionReview for the creation of a network.
 pub(crate) fn create_network(network: &Network, config: Option<&str>) -> Vec<u8> {
     let object = network_object(network, config);
     network_review(json!({"operation": "CREATE", "object": object}), &object)
 }
 
-/// The bytes of an AdmissionReview for an update of a network.
+/// Returns the AdmissionReview for an update of a network.
 pub(crate) fn update_network(
     network: &Network,
     before: Option<&str>,
@@ -65,13 +65,13 @@ pub(crate) fn update_network(
     network_review(request, &object)
 }
 
-/// The bytes of an AdmissionReview for the deletion of a network.
+/// Returns the AdmissionReview for the deletion of a network.
 pub(crate) fn delete_network(network: &Network, config: Option<&str>) -> Vec<u8> {
     let object = network_object(network, config);
     network_review(json!({"operation": "DELETE", "oldObject": object}), &object)
 }
 
-/// The bytes of an AdmissionReview for the creation of an object of another resource.
+/// Returns the AdmissionReview for the creation of an object of another resource.
 pub(crate) fn create_other(object: &Value, group: &str, resource: &str) -> Vec<u8> {
     let mut request = json!({"operation": "CREATE", "object": object});
     request["kind"] = json!({"group": group, "kind": object["kind"]});
@@ -98,7 +98,7 @@ fn network_review(mut request: Value, object: &Value) -> Vec<u8> {
     wrap(request, object)
 }
 
-/// The bytes of an AdmissionReview for the creation of a Deployment.
+/// Returns the AdmissionReview for the creation of a Deployment.
 pub(crate) fn create_deployment(object: &Value) -> Vec<u8> {
     let request = json!({
         "operation": "CREATE", "object": object, "kind": {"kind": "Deployment"},
@@ -123,7 +123,7 @@ fn wrap(mut request: Value, object: &Value) -> Vec<u8> {
     review.to_string().into_bytes()
 }
 
-/// What `/validate` answers, everything confirmed.
+/// Returns the response of `/validate`, with everything confirmed.
 pub(crate) fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Result<Answer, String> {
     let review = Review::parse(body).map_err(|error| error.to_string())?;
     match decide(
@@ -136,7 +136,7 @@ pub(crate) fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Result<
     }
 }
 
-/// The findings of an answer, a line each.
+/// Returns the findings of a response, one per line.
 pub(crate) fn lines(answer: &Answer) -> String {
     let line = |f: &nadmit::rules::Finding| {
         format!("{} {} {}: {}\n", f.level, f.code, f.field, f.sentence())

@@ -1,6 +1,6 @@
-//! What must hold for any input: the bodies of the fuzz targets, which the tests run, too.
+//! Properties for any input: the bodies of the fuzz targets, which the tests run, too.
 //!
-//! Each takes bytes from outside and panics where a promise is broken.
+//! Each takes untrusted bytes, and panics if a property is violated.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,7 +15,7 @@ use nadmit::{
     rules::{Finding, Level, Policy, Profile},
 };
 
-/// Networks of every kind, so that the rules on networks have something to look at.
+/// Networks of every kind, so that the rules on networks apply.
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     let config = |name, config| Arc::new(Network::new("db", name, config));
     let networks = [
@@ -55,7 +55,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
 
 const POOL: &str = "storage";
 
-/// A network that an address pool serves.
+/// Returns a network that an address pool serves.
 fn pooled() -> Arc<Network> {
     let config = r#"{"cniVersion":"0.3.1","plugins":[
         {"type":"macvlan","capabilities":{"ips":true},"ipam":{"type":"static"}},
@@ -65,18 +65,18 @@ fn pooled() -> Arc<Network> {
     Arc::new(network)
 }
 
-/// An index in which the pool gives everything that it has.
+/// Returns an index whose pool allocates all of its addresses.
 fn index() -> SharedIndex {
     let index = SharedIndex::default();
     let mut unlocked = index.lock();
-    unlocked.sync(CATALOG.layout());
+    unlocked.sync(CATALOG.pool_config());
     unlocked.set_ready(POOL);
     drop(unlocked);
     index
 }
 
-/// An annotation of any bytes: parsed without a panic, every place inside the text, and what was
-/// printed means the same as what was read.
+/// Checks an annotation of any bytes: it is parsed without a panic, every position is inside the
+/// text, and the printed form parses to the same value.
 pub(crate) fn annotation(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -107,8 +107,9 @@ fn meaning(annotation: &Annotation<'_>) -> NormalizedAnnotation {
     })
 }
 
-/// A NAD's configuration of any bytes: read without a panic, its fault inside the text. Every rule
-/// sees it, and what Multus refuses is denied when the network is created.
+/// Checks a NAD's configuration of any bytes: it is parsed without a panic, and an error's position
+/// is inside the text. Every rule runs on it, and what Multus rejects is denied when the network is
+/// created.
 pub(crate) fn nad_config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -131,7 +132,7 @@ pub(crate) fn nad_config(data: &[u8]) {
     }
 }
 
-/// What the rules say of a network with this configuration, each place inside the text.
+/// Returns the findings on a network with this configuration, each with a position inside the text.
 fn network_findings(config: &str) -> Vec<Finding> {
     let body = serde_json::json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
@@ -159,8 +160,8 @@ fn network_findings(config: &str) -> Vec<Finding> {
     answer.findings().to_vec()
 }
 
-/// A review of any bytes: an error with a sentence, or an answer that echoes the uid; in every
-/// profile, by either webhook, and the same each time.
+/// Checks a review of any bytes: the result is an error with a message, or a response that echoes
+/// the UID; in every profile, by either webhook, and the same each time.
 pub(crate) fn review(data: &[u8]) {
     let review = match Review::parse(data) {
         Ok(review) => review,
@@ -202,7 +203,7 @@ pub(crate) fn review(data: &[u8]) {
     }
 }
 
-/// An annotation of any bytes in a review: every rule sees it.
+/// Checks an annotation of any bytes in a review: every rule runs on it.
 pub(crate) fn rules(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -224,8 +225,8 @@ pub(crate) fn rules(data: &[u8]) {
     }
 }
 
-/// Further arguments of any bytes for the plugins, on networks of every kind, and what a network's own
-/// configuration may say in their place.
+/// Checks `cni-args` of any bytes on networks of every kind, and the `args` in a network's own
+/// configuration.
 pub(crate) fn cni_args(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -1,6 +1,6 @@
-//! A tour: one pod, from the bytes of its review to the bytes of the answer.
+//! A tour: one pod, from the bytes of its review to the bytes of the response.
 //!
-//! Read it from top to bottom; every step is run.
+//! Read it from top to bottom; every step is executed.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn tour() -> TestResult {
-    // Somebody runs `kubectl apply` on a pod. The API server asks nadmit: POST /validate, with
-    // these bytes. Two things are wrong with the pod. Do you see them?
+    // A user runs `kubectl apply` on a pod. The API server calls nadmit: POST /validate, with these
+    // bytes. Two things are wrong with the pod. Do you see them?
     let body = json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -47,7 +47,8 @@ fn tour() -> TestResult {
     })
     .to_string();
 
-    // 1. `admission` reads the review. Only what decides is read; the rest stays where it is.
+    // 1. `admission` parses the review. Only the relevant members are parsed; the rest stays as
+    //   text.
     let review = Review::parse(body.as_bytes())?;
     let annotations = &review
         .request
@@ -58,8 +59,8 @@ fn tour() -> TestResult {
         .annotations;
     let text = annotations.networks.as_deref().ok_or("no annotation")?;
 
-    // 2. `network` parses the annotation. A value that means nothing is kept with its error, and
-    //    every value knows where it stood.
+    // 2. `network` parses the annotation. An invalid value is kept with its error, and every value
+    //   has its position.
     let annotation = Annotation::parse(text);
     let selection = &annotation.selections[0];
     assert_eq!(selection.network_name(), Some("storage-nett"));
@@ -73,15 +74,15 @@ fn tour() -> TestResult {
         }
     );
 
-    // 3. `catalog` knows which networks there are. A source filled it: here by hand, in the server
-    //    from a folder of manifests.
+    // 3. `catalog` contains the existing networks. A source fills it: here by hand, in the server
+    //   from a folder of manifests.
     let config = r#"{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true},
                      "ipam": {"type": "static"}}"#;
     let network = Arc::new(Network::new("db", "storage-net", Some(config)));
     let catalog = Catalog::new([], [network], []);
 
-    // 4. `rules` say what is wrong, and `admission` makes a decision of it. The network is not in
-    //    the catalog, but the catalog may lag behind: the first answer is a question.
+    // 4. `rules` produce findings, and `admission` makes a decision from them. The network is not
+    //   in the catalog, but the catalog may lag: the first decision is to read it live.
     let policy = Policy::default();
     let request = &review.request;
     let first = decide(
@@ -96,7 +97,7 @@ fn tour() -> TestResult {
     };
     assert_eq!(first, Decision::Confirm(vec![missing]));
 
-    // 5. `server` looks the network up at its source, does not find it, and decides again.
+    // 5. `server` reads the network at its source, does not find it, and decides again.
     let second = decide(
         Webhook::Validate,
         request,
@@ -106,7 +107,7 @@ fn tour() -> TestResult {
         return Err("no answer".into());
     };
 
-    // 6. The answer goes back: both findings at once, each with its place and what to write.
+    // 6. The response is returned: both findings at once, each with its position and a fix.
     let answer: Value = serde_json::from_slice(&answer.to_json(&request.uid))?;
     let response = &answer["response"];
     assert_eq!(response["uid"], "ad64ab84-33dd-4162-a962-4ce5fa36286f");

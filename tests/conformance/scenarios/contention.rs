@@ -1,4 +1,4 @@
-//! Addresses that are fought for: by changes to running pods, and by many at once.
+//! Contended addresses: changes to running pods, and many requests at the same time.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::curl::Curl;
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
-/// The attachments of running pods may change there.
+/// A namespace whose running pods may change their attachments.
 const MUTABLE: &str = "
 ---
 apiVersion: v1
@@ -22,8 +22,8 @@ kind: Namespace
 metadata: {name: db, labels: {nadmit.io/attachments: mutable}}
 ";
 
-/// Where attachments may change, a change takes no address past the allocator; nor does one that comes
-/// as the pod's status, by which annotations change, too.
+/// Where attachments may change, no change bypasses the allocator; nor does an update of the pod's
+/// status, which can change annotations, too.
 pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
     let mut fixture = ServerFixture::new(curl, &format!("{POOL_MANIFESTS}{MUTABLE}"))?;
     let held = r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#;
@@ -77,7 +77,7 @@ pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
             }
         }
     }
-    // What it has it may keep, and go on without.
+    // It may keep its addresses, or drop them.
     let mut without = live.clone();
     without["metadata"]["annotations"][NETWORKS] = json!("");
     let request = update(&live, &without);

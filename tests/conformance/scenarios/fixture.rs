@@ -1,4 +1,4 @@
-//! A server of its own for each story, and pods that ask it.
+//! A server of its own for each scenario, and pods that it reviews.
 
 use std::{fs, path::PathBuf, thread};
 
@@ -10,7 +10,7 @@ use crate::{case::Sending, curl::Curl, target::OwnServer};
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
-/// A server that has its manifests and its data for itself.
+/// A server with manifests and data of its own.
 pub(super) struct ServerFixture {
     curl: Curl,
     folder: tempfile::TempDir,
@@ -18,16 +18,16 @@ pub(super) struct ServerFixture {
     asked: u32,
 }
 
-/// What a webhook answers.
+/// The response of a webhook.
 #[derive(Debug)]
 pub(super) struct WebhookReply {
-    /// The reasons of a denial; none if it was allowed.
+    /// The reasons of a denial; empty if it was allowed.
     pub(super) denied: Vec<String>,
-    /// What it says of a denial.
+    /// The message of a denial.
     pub(super) message: String,
-    /// The object with the patch.
+    /// The object with the patch applied.
     pub(super) object: Value,
-    /// Whether there was a patch.
+    /// Set if there was a patch.
     pub(super) patched: bool,
 }
 
@@ -55,7 +55,7 @@ impl ServerFixture {
         Ok(fs::write(self.manifests().join(name), text)?)
     }
 
-    /// Takes a file out of it.
+    /// Removes a file from the folder of manifests.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         Ok(fs::remove_file(self.manifests().join(name))?)
     }
@@ -67,18 +67,18 @@ impl ServerFixture {
         Ok(())
     }
 
-    /// Kills the server without a word.
+    /// Kills the server.
     pub(super) fn kill(&mut self) {
         self.server = None;
     }
 
-    /// What one of the webhooks answers to a request.
+    /// Sends a request to one of the webhooks.
     pub(super) fn ask(&mut self, path: &str, request: Value) -> Result<WebhookReply> {
         self.asked += 1;
         self.send(path, of_pod(request), self.asked)
     }
 
-    /// What it answers to requests that many clients make at the same time.
+    /// Sends requests from many clients at the same time.
     pub(super) fn ask_at_once(
         &mut self,
         path: &str,
@@ -101,7 +101,7 @@ impl ServerFixture {
         })
     }
 
-    /// What `/validate` answers to a request about a pool.
+    /// Sends a request about a pool to `/validate`.
     pub(super) fn ask_of_pool(&mut self, mut request: Value) -> Result<WebhookReply> {
         let (group, version) = ("nadmit.io", "v1alpha1");
         request["kind"] = json!({"group": group, "version": version, "kind": "AddressPool"});
@@ -152,7 +152,7 @@ impl ServerFixture {
         })
     }
 
-    /// The pod with what the API server adds between the two webhooks.
+    /// Returns the pod with the fields that the API server adds between the two webhooks.
     pub(super) fn persisted(&self, pod: &Value) -> Value {
         let mut pod = pod.clone();
         let metadata = &mut pod["metadata"];
@@ -164,7 +164,7 @@ impl ServerFixture {
         pod
     }
 
-    /// The addresses that a new pod is given on its first network.
+    /// Returns the addresses that a new pod gets on its first network.
     pub(super) fn addresses_of(&mut self, pod: &Value) -> Result<Vec<String>> {
         let reply = self.create(pod)?;
         reply.addresses()
@@ -197,7 +197,7 @@ impl WebhookReply {
         })
     }
 
-    /// What the annotation asks for now.
+    /// Returns the selections in the annotation now.
     pub(super) fn selections(&self) -> Result<Vec<Value>> {
         if !self.denied.is_empty() {
             bail!("denied: {}", self.message);
@@ -207,7 +207,7 @@ impl WebhookReply {
         serde_json::from_str(text).with_context(|| text.to_owned())
     }
 
-    /// The addresses on the first network.
+    /// Returns the addresses on the first network.
     pub(super) fn addresses(&self) -> Result<Vec<String>> {
         let selections = self.selections()?;
         let ips = selections.first().and_then(|s| s["ips"].as_array());
@@ -215,7 +215,7 @@ impl WebhookReply {
         Ok(ips.map(str::to_owned).collect())
     }
 
-    /// The one reason for which it was denied, once or more.
+    /// Checks that it was denied for this reason only.
     pub(super) fn denied_for(&self, code: &str) -> Result<()> {
         let mut codes = self.denied.clone();
         codes.dedup();
@@ -224,14 +224,14 @@ impl WebhookReply {
     }
 }
 
-/// The request, as one about pods.
+/// Returns the request as one about pods.
 fn of_pod(mut request: Value) -> Value {
     request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
     request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
     request
 }
 
-/// A pod of namespace `db`.
+/// Returns a pod of namespace `db`.
 pub(super) fn pod(name: &str, networks: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -240,7 +240,7 @@ pub(super) fn pod(name: &str, networks: &str) -> Value {
     })
 }
 
-/// A pod whose name the API server makes, owned by a controller of this kind.
+/// Returns a pod with a generated name, owned by a controller of this kind.
 pub(super) fn made_by(api_version: &str, kind: &str, owner: &str, networks: &str) -> Value {
     let mut made = pod("", networks);
     made["metadata"]["name"] = Value::Null;
@@ -251,14 +251,14 @@ pub(super) fn made_by(api_version: &str, kind: &str, owner: &str, networks: &str
     made
 }
 
-/// A replica of the StatefulSet `db`.
+/// Returns a replica of the StatefulSet `db`.
 pub(super) fn replica(ordinal: u32, networks: &str) -> Value {
     let mut replica = made_by("apps/v1", "StatefulSet", "db", networks);
     replica["metadata"]["name"] = json!(format!("db-{ordinal}"));
     replica
 }
 
-/// The request that creates a pod.
+/// Returns the request that creates a pod.
 pub(super) fn creation(pod: &Value, dry_run: bool) -> Value {
     let mut request =
         json!({"operation": "CREATE", "namespace": "db", "object": pod, "dryRun": dry_run});
@@ -266,7 +266,7 @@ pub(super) fn creation(pod: &Value, dry_run: bool) -> Value {
     request
 }
 
-/// The request that changes one.
+/// Returns the request that updates a pod.
 pub(super) fn update(before: &Value, after: &Value) -> Value {
     json!({
         "operation": "UPDATE", "namespace": "db", "name": before["metadata"]["name"],

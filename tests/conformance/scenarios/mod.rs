@@ -1,4 +1,4 @@
-//! What takes more than one request: addresses that last, end, and are fought for.
+//! Tests of several requests: addresses that are retained, released, and contended.
 
 mod contention;
 mod fixture;
@@ -45,7 +45,7 @@ metadata: {name: reports, namespace: db}
 spec: {network: storage-net, holder: {pod: reports}, ips: [192.0.2.4/29]}
 "#;
 
-/// Two families.
+/// A pool with two families, and its network.
 const DUAL: &str = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
@@ -98,7 +98,7 @@ const SCENARIOS: &[(&str, ScenarioFn)] = &[
     ("an_address_removed_from_the_folder_is_free", dropped),
 ];
 
-/// Every story as a trial.
+/// Returns a test for each scenario.
 pub(crate) fn tests(curl: Option<&Curl>, elsewhere: bool) -> Vec<Trial> {
     let test = |(name, scenario): &(&str, ScenarioFn)| {
         let (curl, scenario) = (curl.cloned(), *scenario);
@@ -138,7 +138,7 @@ fn applied_again(curl: &Curl) -> Result<()> {
     let live = fixture.create(&pod("app", networks))?.object;
     let kept = &live["metadata"]["annotations"]["nadmit.io/requested-networks"];
     same(kept, &json!(networks))?;
-    // As written, and as somebody might write it again.
+    // As written, and as it might be written the next time.
     for text in [
         networks,
         r#"[{"interface":"data","name":"storage-net","x.y/z":1}]"#,
@@ -154,7 +154,7 @@ fn applied_again(curl: &Curl) -> Result<()> {
             vec![],
         )?;
     }
-    // Own annotations do not go, and another network is another matter.
+    // The user's own annotations stay, and another network is a real change.
     let mut changed = live.clone();
     changed["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "l2-net"});
     let mutated = fixture.ask("/mutate", update(&live, &changed))?;
@@ -181,11 +181,11 @@ fn unnamed(curl: &Curl) -> Result<()> {
     let first = fixture.create(&web)?;
     same(first.addresses()?, vec!["192.0.2.2/29".to_owned()])?;
     same(fixture.addresses_of(&web)?, vec!["192.0.2.3/29".to_owned()])?;
-    // The same call once more (reinvocation) changes nothing.
+    // A repeated call (reinvocation) changes nothing.
     let reviewed = fixture.ask("/mutate", creation(&web, false))?.object;
     let again = fixture.ask("/mutate", creation(&reviewed, false))?;
     ensure!(!again.patched, "{again:?}");
-    // A copy of a pod that is there brings a token that is taken.
+    // A copy of an existing pod has a token that is in use.
     let mut copy = first.object.clone();
     copy["metadata"]["name"] = Value::Null;
     copy["metadata"]["uid"] = Value::Null;
@@ -238,7 +238,7 @@ fn exhaustion(curl: &Curl) -> Result<()> {
     ] {
         ensure!(refused.message.contains(part), "{}", refused.message);
     }
-    // The reserved one is still there for its holder.
+    // The reserved address is still free for its holder.
     same(
         fixture.addresses_of(&pod("reports", "storage-net"))?.len(),
         1,
@@ -261,7 +261,7 @@ fn limits(curl: &Curl) -> Result<()> {
     fixture.create(&other)?.denied_for("holds-another-address")
 }
 
-/// A pod whose annotations would grow too long is refused, and nothing is recorded for it.
+/// A pod whose annotations would become too long is refused, and nothing is recorded for it.
 fn too_long(curl: &Curl) -> Result<()> {
     let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let mut long = pod("long", "storage-net");
@@ -290,7 +290,7 @@ fn pool_in_use(curl: &Curl) -> Result<()> {
         })
     };
     fixture.addresses_of(&pod("a", "storage-net"))?;
-    // A MAC that a pod brings with it keeps nobody from changing the pool.
+    // A MAC that a pod sets itself does not block changes of the pool.
     let brought = pod("b", r#"[{"name":"storage-net","mac":"ca:fe:c0:ff:ee:00"}]"#);
     fixture.addresses_of(&brought)?;
     for after in [pool("192.0.2.0/29", "blue"), pool("198.51.100.0/24", "")] {
@@ -316,7 +316,7 @@ fn prefix(curl: &Curl) -> Result<()> {
     same(reply.addresses()?, vec!["192.0.2.3/29".to_owned()])?;
     let kept = &reply.object["metadata"]["annotations"]["nadmit.io/requested-networks"];
     ensure!(*kept == asked, "{kept}");
-    // Nothing is to be corrected.
+    // There is nothing to correct.
     let right = r#"[{"name":"storage-net","ips":["192.0.2.5/29"]}]"#;
     same(
         fixture.addresses_of(&pod("b", right))?,
@@ -330,7 +330,7 @@ fn dual_stack(curl: &Curl) -> Result<()> {
         .map(str::to_owned)
         .to_vec();
     same(fixture.addresses_of(&pod("a", "storage-net"))?, both)?;
-    // One is named, the other filled in.
+    // One is named, the other allocated.
     let named = pod("b", r#"[{"name":"storage-net","ips":["2001:DB8::9"]}]"#);
     let mixed = ["2001:DB8::9/64", "192.0.2.2/29"]
         .map(str::to_owned)
@@ -339,14 +339,14 @@ fn dual_stack(curl: &Curl) -> Result<()> {
     for name in ["c", "d", "e", "f"] {
         same(fixture.addresses_of(&pod(name, "storage-net"))?.len(), 2)?;
     }
-    // One family alone came past the first webhook.
+    // Only one family, bypassing the mutating webhook.
     let half = fixture.persisted(&pod(
         "a",
         r#"[{"name":"storage-net","ips":["192.0.2.1/29"]}]"#,
     ));
     let refused = fixture.ask("/validate", creation(&half, false))?;
     refused.denied_for("address-not-injected")?;
-    // Of IPv6 there is enough, but a pod gets both or nothing.
+    // IPv6 has free addresses, but a pod gets both families or none.
     fixture
         .create(&pod("g", "storage-net"))?
         .denied_for("pool-exhausted")
@@ -373,7 +373,7 @@ fn mac_only(curl: &Curl) -> Result<()> {
     let mut fixture = ServerFixture::new(curl, POOL_MANIFESTS)?;
     let reply = fixture.create(&pod("a", "l2-net"))?;
     let selection = reply.selections()?[0].clone();
-    // Behind the eight that follow from addresses.
+    // After the eight that are derived from addresses.
     same(
         selection,
         json!({"name": "l2-net", "mac": "02:5e:00:00:00:08"}),
@@ -420,7 +420,7 @@ fn ways_round(curl: &Curl) -> Result<()> {
             "{networks}: {refused:?}"
         );
     }
-    // Past the first webhook.
+    // Bypassing the mutating webhook.
     for (networks, code) in [
         (
             r#"[{"name":"storage-net","ips":["192.0.2.6/29"]}]"#,
@@ -438,7 +438,7 @@ fn ways_round(curl: &Curl) -> Result<()> {
             "{networks}: {refused:?}"
         );
     }
-    // Through the other annotation, whose network the pod names with its namespace.
+    // In the default-network annotation, whose network is named with its namespace.
     let mut other = pod("thief", "");
     other["metadata"]["annotations"] = json!({
         "v1.multus-cni.io/default-network":
@@ -449,7 +449,7 @@ fn ways_round(curl: &Curl) -> Result<()> {
         refused.denied.iter().any(|c| c == "address-in-use"),
         "{refused:?}"
     );
-    // Nothing of all this has taken anything.
+    // None of these requests has allocated anything.
     same(
         fixture.addresses_of(&pod("honest", "storage-net"))?,
         vec!["192.0.2.2/29".to_owned()],
@@ -465,7 +465,7 @@ fn forged(curl: &Curl) -> Result<()> {
     let own = &made["metadata"]["annotations"];
     same(&own["nadmit.io/requested-networks"], &json!("storage-net"))?;
     same(&own["nadmit.io/holder-token"], &Value::Null)?;
-    // Without any network there is nothing to keep either.
+    // Without a network there is nothing to keep.
     let mut bare = forger;
     bare["metadata"]["annotations"]
         .as_object_mut()

@@ -84,7 +84,7 @@ async fn two_services() -> TestResult {
     let mut fixture = CertificateFixture::new();
     let old = fixture.replica("a");
     seconds(5).await;
-    fixture.options.called = called("nadmit-2");
+    fixture.options.service = called("nadmit-2");
     let new = fixture.replica("b");
     seconds(30).await;
     same(old.shows(), new.shows())?;

@@ -49,7 +49,7 @@ async fn each(late: bool) -> TestResult {
 /// has already started.
 async fn crash_at(nth: usize, late: bool) -> TestResult {
     let mut fixture = CertificateFixture::new();
-    fixture.options.settles = Duration::from_secs(40);
+    fixture.options.propagation_time = Duration::from_secs(40);
     let first = fixture.replica("first");
     let witness = fixture.replica("witness");
     seconds(10).await;

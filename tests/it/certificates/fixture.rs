@@ -157,7 +157,7 @@ impl CertificateFixture {
         let keeper = CertificateKeeper::new(client, options, wall.clock(), failed.clone());
         let stop = CancellationToken::new();
         CertificateReplica {
-            shown: keeper.shown(),
+            shown: keeper.certificate(),
             failed,
             task: tokio::spawn(keeper.run(stop.clone())),
             stop,
@@ -297,7 +297,7 @@ pub(super) fn short_lives() -> CertificateLifetimes {
     CertificateLifetimes {
         server: minutes(10),
         authority: minutes(40),
-        backdated: minutes(1),
+        backdate: minutes(1),
     }
 }
 

@@ -80,8 +80,8 @@ async fn taken() -> TestResult {
     create(&mutating, configuration()).await?;
     let stale = create(&validating, configuration()).await?;
     let options = CertificateOptions {
-        settles: Duration::from_secs(3),
-        every: Duration::from_secs(1),
+        propagation_time: Duration::from_secs(3),
+        interval: Duration::from_secs(1),
         ..CertificateOptions::new("nadmit", "nadmit-tls", "nadmit", "nadmit")
     };
     let failed = Gauge::default();
@@ -91,7 +91,7 @@ async fn taken() -> TestResult {
         Clock::new(Timestamp::now),
         failed.clone(),
     );
-    let mut shown = keeper.shown();
+    let mut shown = keeper.certificate();
     let stop = CancellationToken::new();
     let task = tokio::spawn(keeper.run(stop.clone()));
     shown.changed().await?;
@@ -109,7 +109,7 @@ async fn taken() -> TestResult {
         Ok::<_, Failed>(Certificate::all(&bundle.unwrap_or_default().0).0)
     };
     let chain = first.identity()?.cert;
-    let names = options.called.names();
+    let names = options.service.names();
     holds(
         verify(&chain, &trusted().await?, &names, Timestamp::now()),
         "nobody trusts it",

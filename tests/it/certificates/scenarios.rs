@@ -203,7 +203,7 @@ async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> TestResult {
 
 async fn renewal() -> TestResult {
     let mut fixture = CertificateFixture::new();
-    fixture.options.lives = short_lives();
+    fixture.options.lifetimes = short_lives();
     let replicas = [fixture.replica("a"), fixture.replica("b")];
     seconds(10).await;
     let mut shown = Vec::new();

@@ -99,8 +99,8 @@ async fn pass(
 async fn storm(seed: u64) -> TestResult {
     let mut rng = StormRng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut fixture = CertificateFixture::new();
-    fixture.options.lives = short_lives();
-    fixture.options.settles = Duration::from_secs(60);
+    fixture.options.lifetimes = short_lives();
+    fixture.options.propagation_time = Duration::from_secs(60);
     let clocks = [
         fixture.wall.ahead(9_000_000),
         fixture.wall.ahead(-9_000_000),

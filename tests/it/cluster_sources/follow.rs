@@ -83,7 +83,7 @@ async fn reserved() -> TestResult {
         followed.server.namespace("db", &[("team", team)]);
         settled().await;
         let catalog = followed.catalog();
-        let reserved = catalog.layout().reservations.first();
+        let reserved = catalog.pool_config().reservations.first();
         same(&reserved.and_then(|(_, pool)| pool.as_deref()), &expected)?;
     }
     Ok(())
@@ -105,7 +105,7 @@ async fn known() -> TestResult {
     same(&pod.node.as_deref(), &Some("n1"))?;
     holds("a UID", pod.uid.is_some())?;
     holds("the pool", catalog.pool("storage").valid().is_some())?;
-    let reserved = catalog.layout().reservations.iter();
+    let reserved = catalog.pool_config().reservations.iter();
     let reserved: Vec<_> = reserved
         .map(|(r, pool)| (&*r.name, pool.as_deref()))
         .collect();
@@ -147,12 +147,12 @@ async fn known() -> TestResult {
         "nothing is stale",
         status.synced && status.stale().next().is_none(),
     )?;
-    same(&(status.published, status.remarks.len()), &(1, 0))
+    same(&(status.published, status.problems.len()), &(1, 0))
 }
 
 async fn pages() -> TestResult {
     let server = ApiServer::with(StandInSettings {
-        page: 7,
+        page_size: 7,
         ..StandInSettings::default()
     });
     put(
@@ -185,7 +185,7 @@ async fn followed() -> TestResult {
     same(&pool, &Some("other"))?;
     same(
         &catalog
-            .layout()
+            .pool_config()
             .reservations
             .first()
             .map(|(_, pool)| pool.is_none()),
@@ -318,7 +318,7 @@ async fn remarks() -> TestResult {
         .server
         .namespace("loud", &[("nadmit.io/mode", "loud")]);
     settled().await;
-    let remarks = followed.source.status().remarks;
+    let remarks = followed.source.status().problems;
     same(&remarks.len(), &2)?;
     holds(
         "the label",
@@ -340,7 +340,7 @@ async fn remarks() -> TestResult {
     followed.put([pool("broken", "198.51.100.0/24")])?;
     followed.delete("/api/v1/namespaces/loud").await?;
     settled().await;
-    same(&followed.source.status().remarks, &Vec::new())?;
+    same(&followed.source.status().problems, &Vec::new())?;
     holds(
         "mended",
         followed.catalog().pool("broken").valid().is_some(),

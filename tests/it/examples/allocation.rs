@@ -68,7 +68,7 @@ fn ask(
         Decision::Answer(answer) => Ok(answer),
         Decision::Plan(plan) => {
             let versions: Vec<Version> = (100..).take(plan.writes.len()).map(Version).collect();
-            index.lock().confirm(plan.ticket, &versions);
+            index.lock().commit(plan.ticket, &versions);
             Ok(plan.answer)
         }
         other => Err(format!("no answer, but {other:?}").into()),
@@ -78,9 +78,9 @@ fn ask(
 /// Records what is in use, as a server does before its pools allocate anything.
 fn settle(catalog: &Catalog, index: &SharedIndex) {
     let mut index = index.lock();
-    index.sync(catalog.layout());
+    index.sync(catalog.pool_config());
     let in_use = catalog.addresses_in_use("kube-system");
-    let layout = Arc::clone(catalog.layout());
+    let layout = Arc::clone(catalog.pool_config());
     let actions = adopt(&layout, &in_use, Timestamp(0));
     let writes = actions.into_iter().filter_map(|action| action.write);
     for (number, write) in (1..).zip(writes) {

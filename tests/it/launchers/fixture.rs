@@ -107,7 +107,7 @@ impl LauncherFixture {
             workloads.set_migration(("vms", "m"), Some(migration.clone()));
         }
         let index = SharedIndex::default();
-        index.lock().sync(catalog.layout());
+        index.lock().sync(catalog.pool_config());
         index.lock().set_ready("machines");
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
@@ -129,7 +129,7 @@ impl LauncherFixture {
         before.done(Webhook::Mutate, &binding(first), Freshness::Confirmed)?;
         let fixture = Self::of(pods, migrations)?;
         std::mem::swap(&mut *fixture.index.lock(), &mut *before.index.lock());
-        fixture.index.lock().sync(fixture.catalog.layout());
+        fixture.index.lock().sync(fixture.catalog.pool_config());
         Ok(fixture)
     }
 
@@ -165,7 +165,7 @@ impl LauncherFixture {
                 let first = highest.unwrap_or(0) + 1;
                 let versions = (first..).map(Version).take(plan.writes.len());
                 let versions: Vec<Version> = versions.collect();
-                self.index.lock().confirm(plan.ticket, &versions);
+                self.index.lock().commit(plan.ticket, &versions);
                 Ok(plan.answer)
             }
             other => Err(format!("{other:?}").into()),

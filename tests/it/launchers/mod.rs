@@ -266,7 +266,7 @@ fn partly() -> TestResult {
     {
         let mut index = fixture.index.lock();
         let version = index.version_of(&Space::default(), mac);
-        index.apply_gone(&Space::default(), mac, version.ok_or("no record")?);
+        index.apply_delete(&Space::default(), mac, version.ok_or("no record")?);
     }
     let looked = [look_pod("a")];
     let holder = Holder::Machine {
@@ -286,7 +286,7 @@ fn partly() -> TestResult {
         other => return Err(format!("{other:?}").into()),
     }
     // Nothing was recorded meanwhile.
-    same(fixture.index.lock().known().count(), 1)
+    same(fixture.index.lock().allocations().count(), 1)
 }
 
 fn plugged() -> TestResult {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nadmit::allocation::{
     Allocation, Holder, Layout, NetworkRef, PodRef, Pool, Reservation, Timestamp,
     index::{Ask, Asker, MacWish},
-    reconcile::{Observer, PodState, WorkloadState},
+    reconcile::{ClusterObserver, PodState, WorkloadState},
     spec::{PoolSpec, ReservationSpec},
 };
 use proptest::prelude::*;
@@ -104,7 +104,7 @@ pub(super) fn ask((pool, interface, named): AttachmentSpec) -> Ask {
         pool: POOLS[pool].into(),
         network: network(POOLS[pool]),
         interface: format!("net{interface}").into(),
-        takes_ips: true,
+        needs_ips: true,
         ips: ip.into_iter().collect(),
         mac: MacWish::Any,
     }
@@ -194,7 +194,7 @@ fn spec_of<T: serde::de::DeserializeOwned>(value: &Value) -> T {
 /// A cluster in which every pod exists.
 pub(super) struct AllPodsExist;
 
-impl Observer for AllPodsExist {
+impl ClusterObserver for AllPodsExist {
     fn pod(&self, _: &Allocation) -> PodState {
         PodState::Present
     }

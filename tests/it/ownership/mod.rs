@@ -137,7 +137,10 @@ impl OwnershipHarness {
                 self.take_off(planned);
             }
             Err(refused) => {
-                let codes: Vec<_> = refused.iter().map(|r| (r.ask, r.refusal.code())).collect();
+                let codes: Vec<_> = refused
+                    .iter()
+                    .map(|r| (r.request, r.refusal.code()))
+                    .collect();
                 let expected = expected.iter().enumerate();
                 let expected: Vec<_> = expected
                     .filter_map(|(at, one)| Some((at, one.clone().err()?)))
@@ -167,7 +170,7 @@ impl OwnershipHarness {
         let (ticket, writes, by) = self.plans.swap_remove(which % self.plans.len());
         self.naive.flying.retain(|_, (_, of)| *of != by);
         if matches!(ending, CommitResult::Unavailable) {
-            self.index.roll_back(ticket);
+            self.index.abort(ticket);
             return Ok(());
         }
         match self.naive.write(&writes) {
@@ -182,7 +185,7 @@ impl OwnershipHarness {
                     }
                 }
                 if !matches!(ending, CommitResult::Lost) {
-                    self.index.confirm(ticket, &versions);
+                    self.index.commit(ticket, &versions);
                 }
             }
             Err(other) => {
@@ -192,9 +195,9 @@ impl OwnershipHarness {
                         allocation,
                         version,
                     }),
-                    None => self.index.apply_gone(&space, address, Version(u64::MAX)),
+                    None => self.index.apply_delete(&space, address, Version(u64::MAX)),
                 }
-                self.index.roll_back(ticket);
+                self.index.abort(ticket);
             }
         }
         Ok(())
@@ -210,7 +213,7 @@ impl OwnershipHarness {
         match &write {
             Write::Delete(_, version) => {
                 self.index
-                    .apply_gone(&allocation.space, allocation.address, *version);
+                    .apply_delete(&allocation.space, allocation.address, *version);
             }
             _ => self.index.apply(Stored {
                 allocation,

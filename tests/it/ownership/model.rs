@@ -86,7 +86,8 @@ impl NaiveAllocator {
             .iter()
             .find_map(|(reservation, pool)| {
                 let pool = self.layout.pool(pool.as_ref()?)?;
-                let aside = pool.space == *space && reservation.sets_aside(pool).contains(&address);
+                let aside =
+                    pool.space == *space && reservation.reserved_addresses(pool).contains(&address);
                 aside.then_some(&**reservation)
             })
     }
@@ -99,7 +100,7 @@ impl NaiveAllocator {
     }
 
     fn givable(pool: &Pool, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
-        Self::all(pool, range).filter(move |ip| pool.ranges[range].refuses(*ip).is_none())
+        Self::all(pool, range).filter(move |ip| pool.ranges[range].exclusion(*ip).is_none())
     }
 
     fn free<'s>(&'s self, pool: &'s Pool, range: usize) -> impl Iterator<Item = IpAddr> + 's {
@@ -123,7 +124,7 @@ impl NaiveAllocator {
             .reservations
             .iter()
             .filter(|(_, by)| of_pool(by));
-        let aside = reservations.flat_map(|(reservation, _)| reservation.sets_aside(pool));
+        let aside = reservations.flat_map(|(reservation, _)| reservation.reserved_addresses(pool));
         let unrecorded = aside.filter(|a| self.entry(&(pool.space.clone(), *a)).is_none());
         Usage {
             capacity: ranges()
@@ -165,7 +166,7 @@ impl NaiveAllocator {
                 self.keep(ip, &pool, ticket)?;
             } else if held.iter().any(|has| another(&has)) {
                 return Err("holds-another-address");
-            } else if pool.ranges[range].refuses(ip).is_some() {
+            } else if pool.ranges[range].exclusion(ip).is_some() {
                 return Err("address-excluded");
             } else {
                 self.take(ip, asker, ask, &pool, ticket)?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use nadmit::allocation::{
     Address, Allocation, Holder, Space, Timestamp, Version, Write,
-    reconcile::{InUse, Observer, PodState, Reason, WorkloadState, reconcile},
+    reconcile::{ActionReason, ClusterObserver, InUse, PodState, WorkloadState, reconcile},
 };
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ struct GeneratedPods {
     workload: WorkloadState,
 }
 
-impl Observer for GeneratedPods {
+impl ClusterObserver for GeneratedPods {
     fn pod(&self, allocation: &Allocation) -> PodState {
         let number = (0..6).find(|n| asker(*n).holder == allocation.holder);
         number.map_or(PodState::Unknown, |n| self.states[n as usize])
@@ -82,7 +82,7 @@ pub(super) fn run(scenarios: u32) -> TestResult {
                     interface: "net1".into(),
                     holder: asker(pod).holder,
                     pod: asker(pod).pod,
-                    given: true,
+                    assigned: true,
                     mac: None,
                 })
                 .collect();
@@ -105,7 +105,7 @@ pub(super) fn run(scenarios: u32) -> TestResult {
                             record.address
                         );
                         let present = pods.pod(record) == PodState::Present;
-                        prop_assert!(!present || action.reason == Reason::Surplus);
+                        prop_assert!(!present || action.reason == ActionReason::Excess);
                         prop_assert_ne!(pods.pod(record), PodState::Unknown);
                     }
                     // Returned to a reservation only if the holder is gone, or has another address.
@@ -119,7 +119,7 @@ pub(super) fn run(scenarios: u32) -> TestResult {
                         created.push(record.address);
                     }
                     None => {
-                        let reported = matches!(action.reason, Reason::Duplicate { .. });
+                        let reported = matches!(action.reason, ActionReason::Duplicate { .. });
                         prop_assert!(reported);
                     }
                 }

@@ -253,7 +253,10 @@ async fn full() -> TestResult {
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
     let report = leader.steward.pass(true).await;
-    same((report.is_leader, report.full, report.records), (true, true, 1))?;
+    same(
+        (report.is_leader, report.full, report.records),
+        (true, true, 1),
+    )?;
     same((&report.errors, &report.unready), (&vec![], &vec![]))?;
     // No event reports a record deleted during the outage: the list shows it.
     let seen = fixture.server.request_paths();

@@ -230,7 +230,7 @@ impl ReconcilerFixture {
         let ledger: Arc<Ledger> = Arc::new(ledger.into());
         let slices = SliceLedger::new(server.client(), Patience::default());
         let index: Arc<SharedIndex> = Arc::default();
-        index.lock().support_slices();
+        index.lock().enable_slices();
         index.lock().share_ledger();
         let feed = LedgerSync::open(Arc::clone(&ledger), Arc::clone(&index)).await?;
         tokio::spawn(feed.run(stop.clone()));

@@ -52,7 +52,7 @@ impl EventFixture {
         let about = ObjectRef::pod("db", pod, Some("1-2-3"));
         let reason = "DuplicateAddress";
         self.events
-            .notice(about, EventType::Warning, reason, message.to_owned());
+            .emit(about, EventType::Warning, reason, message.to_owned());
     }
 
     async fn written(&self) -> Vec<Arc<Value>> {
@@ -79,7 +79,7 @@ async fn event() -> TestResult {
     let long = "ä".repeat(2_000);
     fixture
         .events
-        .notice(pool, EventType::Normal, "Adopted", long);
+        .emit(pool, EventType::Normal, "Adopted", long);
     let written = fixture.written().await;
     let of = |name: &str| {
         written

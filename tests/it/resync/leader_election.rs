@@ -195,7 +195,10 @@ async fn wrong_clocks() -> TestResult {
     let options = LeaseOptions::new("nadmit", "a");
     let clock = nadmit::clock::Clock::new(move || frozen);
     let leadership = LeaderElector::new(server.named("a").client(), options, clock);
-    let (leads, metric) = (leadership.is_leader(), MetricReader::of(leadership.collector()));
+    let (leads, metric) = (
+        leadership.is_leader(),
+        MetricReader::of(leadership.collector()),
+    );
     let stop = CancellationToken::new();
     let task = tokio::spawn(leadership.run(stop.clone()));
     let alive = true;

@@ -119,7 +119,7 @@ impl SimCluster {
                 let mac = text(&spec["address"]).len() == 17;
                 let keeps = match mac {
                     true => self.scenario.machines_keep_macs(),
-                    false => self.scenario.machines_keep_ips(),
+                    false => self.scenario.vms_retain_ips(),
                 };
                 pod.is_some() || (keeps && self.has_machine(&namespace, &name))
             } else {
@@ -326,7 +326,7 @@ impl SimCluster {
         let is_mac = |one: &&String| one.rsplit('|').next().is_some_and(|one| one.len() == 17);
         let kept = addresses.iter();
         let kept: Vec<String> = kept
-            .filter(|one| self.scenario.machines_keep_ips() || is_mac(one))
+            .filter(|one| self.scenario.vms_retain_ips() || is_mac(one))
             .cloned()
             .collect();
         let mut sticky = self.lock(&self.sticky);

@@ -106,7 +106,7 @@ impl Scenario {
     }
 
     /// Returns true if a machine retains its addresses without a pod.
-    pub(super) fn machines_keep_ips(&self) -> bool {
+    pub(super) fn vms_retain_ips(&self) -> bool {
         self.sticky && (self.pool["virtualMachines"] == "MACAndIPs" || !self.has_spare())
     }
 

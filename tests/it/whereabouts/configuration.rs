@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 use nadmit::{
-    allocation::{PoolRange, spec::RangeSpec},
+    allocation::{AddressRange, spec::RangeSpec},
     network::range::Subnet,
 };
 use serde_json::Value;
@@ -53,7 +53,7 @@ fn range(words: &Value) -> RangeSpec {
     }
 }
 
-fn told(range: &PoolRange) -> String {
+fn told(range: &AddressRange) -> String {
     let excludes: Vec<String> = range
         .excludes
         .iter()

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use libtest_mimic::Failed;
 use nadmit::allocation::{
     Address, Allocation, Holder, Layout, Timestamp, Version, Write,
-    reconcile::{InUse, Observer, PodState, WorkloadState, reconcile},
+    reconcile::{ClusterObserver, InUse, PodState, WorkloadState, reconcile},
     spec::RangeSpec,
 };
 use serde_json::{Map, Value};
@@ -117,7 +117,7 @@ impl ReportedPods<'_> {
                     interface: "net1".into(),
                     holder: pod(&one["podref"])?,
                     pod: None,
-                    given: true,
+                    assigned: true,
                     mac: None,
                 });
             }
@@ -126,7 +126,7 @@ impl ReportedPods<'_> {
     }
 }
 
-impl Observer for ReportedPods<'_> {
+impl ClusterObserver for ReportedPods<'_> {
     fn pod(&self, allocation: &Allocation) -> PodState {
         let mine = |one: &&Value| pod(&one["podref"]).ok().as_ref() == Some(&allocation.holder);
         match self.0.iter().find(mine) {

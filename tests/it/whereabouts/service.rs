@@ -7,7 +7,7 @@ use nadmit::allocation::{
     Address, Allocation, Holder, Index, Layout, NetworkRef, Pool, Refusal, Space, Stored,
     Timestamp, Version, Write,
     index::{Ask, Asker, MacWish},
-    reconcile::{InUse, Observer, PodState, WorkloadState, reconcile},
+    reconcile::{ClusterObserver, InUse, PodState, WorkloadState, reconcile},
     spec::{PoolSpec, RangeSpec},
 };
 use serde_json::Value;
@@ -104,11 +104,11 @@ fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> TestResult {
             interface: text(&one["ifname"])?.into(),
             holder: pod(&one["podref"])?,
             pod: None,
-            given: true,
+            assigned: true,
             mac: None,
         });
     }
-    let layout = Arc::clone(index.layout());
+    let layout = Arc::clone(index.pool_config());
     let actions = reconcile([], &layout, &in_use, &EveryPodExists, NOW);
     for (action, version) in actions.into_iter().zip(1..) {
         let Some(Write::Create(allocation)) = action.write else {
@@ -125,7 +125,7 @@ fn adopt(index: &mut Index, pool: &Pool, records: &[Value]) -> TestResult {
 /// A cluster in which every pod exists.
 struct EveryPodExists;
 
-impl Observer for EveryPodExists {
+impl ClusterObserver for EveryPodExists {
     fn pod(&self, _: &Allocation) -> PodState {
         PodState::Present
     }
@@ -202,14 +202,14 @@ fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String
         pool: POOL.into(),
         network: network(),
         interface: interface.into(),
-        takes_ips: true,
+        needs_ips: true,
         ips: Vec::new(),
         mac: MacWish::None,
     };
     Ok(match index.plan(&asker, &[ask], NOW) {
         Ok(planned) => {
             let versions = vec![Version(1_000); planned.writes.len()];
-            index.confirm(planned.ticket, &versions);
+            index.commit(planned.ticket, &versions);
             let ips = planned.given.iter().flat_map(|given| &given.ips);
             let ips: Vec<String> = ips.map(|(ip, prefix)| format!("{ip}/{prefix}")).collect();
             ips.join(" ")

@@ -64,7 +64,7 @@ pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
                 name: SERVED.into(),
             },
             interface: "net1".into(),
-            takes_ips: true,
+            needs_ips: true,
             ips: [[192, 0, 2, number].into()].into_iter().chain(v6).collect(),
             mac: mac.map_or(MacWish::Any, MacWish::This),
         };
@@ -72,7 +72,7 @@ pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
         let planned = planned.map_err(|refused| format!("{refused:?}"))?;
         let written: Vec<Version> = versions.by_ref().take(planned.writes.len()).collect();
         last = written.last().map_or(last, |version| version.0);
-        index.confirm(planned.ticket, &written);
+        index.commit(planned.ticket, &written);
     }
     Ok(last)
 }

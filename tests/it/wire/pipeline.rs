@@ -7,7 +7,8 @@ use libtest_mimic::Failed;
 use nadmit::{
     admission::{Decision, Late, Review, ReviewContext, Verdict, Webhook, decide, late},
     allocation::{
-        Controller, Holder, Identity, Pool, SharedIndex, Timestamp, Version, Write, index::Ticket,
+        Controller, Holder, Pool, RequesterIdentity, SharedIndex, Timestamp, Version, Write,
+        index::Ticket,
     },
     catalog::{Catalog, Labels, Pod, Requested},
     network::{Network, annotations},
@@ -88,7 +89,7 @@ impl Pipeline {
             last: Cell::new(0),
         };
         let mut index = pipeline.index.lock();
-        index.sync(pipeline.catalog.layout());
+        index.sync(pipeline.catalog.pool_config());
         pipeline
             .last
             .set(holders::by_others(&pipeline.pool, &mut index)?);
@@ -106,7 +107,7 @@ impl Pipeline {
 
     fn record(&self, writes: &[Write], ticket: Ticket) {
         let versions = self.versions(writes);
-        self.index.lock().confirm(ticket, &versions);
+        self.index.lock().commit(ticket, &versions);
     }
 
     /// Runs a scenario; returns the pod as it finally runs, or `None` if it was refused.
@@ -361,7 +362,7 @@ pub(super) fn holder(pod: &Value) -> Holder {
         kind: &kind,
         name: &name,
     });
-    let identity = Identity {
+    let identity = RequesterIdentity {
         namespace: NAMESPACE,
         name: metadata["name"].as_str().unwrap_or_default(),
         generate_name: metadata["generateName"].as_str().unwrap_or_default(),
@@ -369,7 +370,7 @@ pub(super) fn holder(pod: &Value) -> Holder {
         controller,
         token: metadata["annotations"][annotations::HOLDER_TOKEN].as_str(),
     };
-    identity.asker().map_or_else(
+    identity.requester().map_or_else(
         || panic!("a pod without name and token"),
         |asker| asker.holder,
     )
