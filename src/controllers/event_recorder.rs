@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::event_sink::{EventType, EventSink, ObjectRef};
+use super::event_sink::{EventSink, EventType, ObjectRef};
 use crate::{
     api::call::{Answer, Patience, call},
     clock::Clock,
@@ -85,7 +85,7 @@ struct RecorderState {
     counts: [AtomicU64; 4],
 }
 
-/// What becomes of a notice.
+/// What becomes of a queued.
 #[derive(Debug, Clone, Copy)]
 enum DeliveryOutcome {
     Written,
@@ -132,16 +132,22 @@ impl EventRecorder {
 }
 
 impl EventSink for EventRecorder {
-    fn notice(&self, object: ObjectRef, event_type: EventType, reason: &'static str, message: String) {
-        let notice = QueuedEvent {
+    fn emit(
+        &self,
+        object: ObjectRef,
+        event_type: EventType,
+        reason: &'static str,
+        message: String,
+    ) {
+        let queued = QueuedEvent {
             object,
             event_type,
             reason,
             message,
         };
-        if let Err(why) = self.shared.remember(&notice) {
+        if let Err(why) = self.shared.remember(&queued) {
             self.shared.count(why);
-        } else if let Err(refused) = self.queue.try_send(notice) {
+        } else if let Err(refused) = self.queue.try_send(queued) {
             self.shared.forget(&refused.into_inner());
             self.shared.count(DeliveryOutcome::Dropped);
         }
@@ -150,11 +156,11 @@ impl EventSink for EventRecorder {
 
 impl RecorderState {
     /// From now on this was told, if it was not told lately and can be remembered.
-    fn remember(&self, notice: &QueuedEvent) -> Result<(), DeliveryOutcome> {
+    fn remember(&self, queued: &QueuedEvent) -> Result<(), DeliveryOutcome> {
         let now = Instant::now();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |since: &Instant| now.duration_since(*since) < DEDUP_WINDOW;
-        if recent.get(notice).is_some_and(is_recent) {
+        if recent.get(queued).is_some_and(is_recent) {
             return Err(DeliveryOutcome::Repeated);
         }
         if recent.len() >= MAX_RECENT {
@@ -163,14 +169,14 @@ impl RecorderState {
         if recent.len() >= MAX_RECENT {
             return Err(DeliveryOutcome::Dropped);
         }
-        recent.insert(notice.clone(), now);
+        recent.insert(queued.clone(), now);
         Ok(())
     }
 
     /// It was not told after all.
-    fn forget(&self, notice: &QueuedEvent) {
+    fn forget(&self, queued: &QueuedEvent) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.remove(notice);
+        recent.remove(queued);
     }
 
     fn count(&self, outcome: DeliveryOutcome) {
@@ -187,47 +193,53 @@ impl EventWriter {
                 () = cancel.cancelled() => return,
                 next = self.queue.recv() => next,
             };
-            let Some(notice) = next else { return };
+            let Some(queued) = next else { return };
             let written = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                written = self.write(&notice) => written,
+                written = self.write(&queued) => written,
             };
             match written {
                 // A create that was repeated finds itself.
-                Ok(()) | Err(Answer::AlreadyExists(_)) => self.shared.count(DeliveryOutcome::Written),
+                Ok(()) | Err(Answer::AlreadyExists(_)) => {
+                    self.shared.count(DeliveryOutcome::Written)
+                }
                 Err(answer) => {
-                    let (kind, name) = (&notice.object.kind, &notice.object.name);
-                    tracing::debug!("no Event {} of {kind} {name}: {answer}", notice.reason);
-                    self.shared.forget(&notice);
+                    let (kind, name) = (&queued.object.kind, &queued.object.name);
+                    tracing::debug!("no Event {} of {kind} {name}: {answer}", queued.reason);
+                    self.shared.forget(&queued);
                     self.shared.count(DeliveryOutcome::Failed);
                 }
             }
         }
     }
 
-    async fn write(&mut self, notice: &QueuedEvent) -> Result<(), Answer> {
+    async fn write(&mut self, queued: &QueuedEvent) -> Result<(), Answer> {
         self.written += 1;
-        let event = self.event(notice);
-        let namespace = event.metadata.namespace.as_deref().unwrap_or(CLUSTER_SCOPED_NAMESPACE);
+        let event = self.event(queued);
+        let namespace = event
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or(CLUSTER_SCOPED_NAMESPACE);
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams::default();
         call(Patience::default(), || api.create(&params, &event)).await?;
         Ok(())
     }
 
-    fn event(&self, notice: &QueuedEvent) -> Event {
-        let object = &notice.object;
+    fn event(&self, queued: &QueuedEvent) -> Event {
+        let object = &queued.object;
         let now = self.clock.now();
         let namespace = match &*object.namespace {
             "" => CLUSTER_SCOPED_NAMESPACE,
             namespace => namespace,
         };
-        let kind = match notice.event_type {
+        let kind = match queued.event_type {
             EventType::Normal => "Normal",
             EventType::Warning => "Warning",
         };
-        let unique = format!("{} {} {now} {notice:?}", self.instance, self.written);
+        let unique = format!("{} {} {now} {queued:?}", self.instance, self.written);
         Event {
             metadata: ObjectMeta {
                 name: Some(event_name(&object.name, &unique)),
@@ -236,8 +248,8 @@ impl EventWriter {
             },
             action: Some("Reconciling".to_owned()),
             event_time: Some(MicroTime(now)),
-            note: Some(truncated(&notice.message, MAX_NOTE_BYTES)),
-            reason: Some(notice.reason.to_owned()),
+            note: Some(truncated(&queued.message, MAX_NOTE_BYTES)),
+            reason: Some(queued.reason.to_owned()),
             regarding: Some(ObjectReference {
                 api_version: Some(object.api_version.to_owned()),
                 kind: Some(object.kind.to_owned()),

@@ -27,7 +27,7 @@ pub enum EventType {
 /// Who tells people.
 pub trait EventSink: Send + Sync {
     /// Tells something about an object; never waits. `reason` is one word in camel case.
-    fn notice(&self, object: ObjectRef, event_type: EventType, reason: &'static str, message: String);
+    fn emit(&self, object: ObjectRef, event_type: EventType, reason: &'static str, message: String);
 }
 
 /// Tells nobody.
@@ -35,7 +35,7 @@ pub trait EventSink: Send + Sync {
 pub struct NoopSink;
 
 impl EventSink for NoopSink {
-    fn notice(&self, _: ObjectRef, _: EventType, _: &'static str, _: String) {}
+    fn emit(&self, _: ObjectRef, _: EventType, _: &'static str, _: String) {}
 }
 
 impl ObjectRef {

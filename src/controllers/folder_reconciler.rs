@@ -15,7 +15,7 @@ use super::{
 use crate::{
     allocation::{
         SharedIndex, Timestamp,
-        reconcile::{Action, Reason, reconcile},
+        reconcile::{Action, ActionReason, reconcile},
     },
     catalog::Catalog,
     clock::Clock,
@@ -81,7 +81,7 @@ impl FolderReconciler {
                 () = cancel.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            self.look().await;
+            self.reconcile_once().await;
         }
     }
 
@@ -91,7 +91,7 @@ impl FolderReconciler {
     }
 
     /// Looks once, and acts if something is new.
-    pub async fn look(&mut self) {
+    pub async fn reconcile_once(&mut self) {
         let Some(catalog) = self.catalog.load_full() else {
             return;
         };
@@ -106,7 +106,7 @@ impl FolderReconciler {
         self.last_pass = now;
         if self.pass(&catalog, now).await {
             let mut index = self.index.lock();
-            for pool in catalog.layout().pools.keys() {
+            for pool in catalog.pool_config().pools.keys() {
                 index.set_ready(pool);
             }
             drop(index);
@@ -120,8 +120,14 @@ impl FolderReconciler {
         let in_use = catalog.addresses_in_use(&multus_namespace);
         let actions = {
             let mut index = self.index.lock();
-            index.sync(catalog.layout());
-            reconcile(index.recorded(), catalog.layout(), &in_use, &self.pods, now)
+            index.sync(catalog.pool_config());
+            reconcile(
+                index.recorded(),
+                catalog.pool_config(),
+                &in_use,
+                &self.pods,
+                now,
+            )
         };
         let duplicates = actions.iter().filter(|action| is_duplicate(&action.reason));
         self.metrics.set_duplicates(duplicates.count());
@@ -136,7 +142,7 @@ impl FolderReconciler {
     }
 
     fn report(&mut self, action: &Action) {
-        if let Reason::Duplicate { address, users } = &action.reason {
+        if let ActionReason::Duplicate { address, users } = &action.reason {
             let users: Vec<String> = users.iter().map(ToString::to_string).collect();
             let line = format!("{address} is used by {}", users.join(" and by "));
             if self.reported.insert(line.clone()) {
@@ -149,6 +155,6 @@ impl FolderReconciler {
     }
 }
 
-fn is_duplicate(reason: &Reason) -> bool {
-    matches!(reason, Reason::Duplicate { .. })
+fn is_duplicate(reason: &ActionReason) -> bool {
+    matches!(reason, ActionReason::Duplicate { .. })
 }

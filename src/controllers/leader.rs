@@ -52,7 +52,7 @@ pub struct LeaseOptions {
     /// How often it is renewed, or looked at.
     pub retry_period: Duration,
     /// How long one attempt may take.
-    pub attempt: Duration,
+    pub request_timeout: Duration,
 }
 
 impl LeaseOptions {
@@ -65,7 +65,7 @@ impl LeaseOptions {
             lease_duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
-            attempt: Duration::from_secs(3),
+            request_timeout: Duration::from_secs(3),
         }
     }
 }
@@ -127,8 +127,12 @@ impl LeaderElector {
                 () = self.renew_or_acquire() => {}
             }
             let now = Instant::now();
-            let left = self.lease_deadline.map(|lease_deadline| lease_deadline.duration_since(now));
-            let pause = left.map_or(self.options.retry_period, |left| left.min(self.options.retry_period));
+            let left = self
+                .lease_deadline
+                .map(|lease_deadline| lease_deadline.duration_since(now));
+            let pause = left.map_or(self.options.retry_period, |left| {
+                left.min(self.options.retry_period)
+            });
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
@@ -137,10 +141,10 @@ impl LeaderElector {
         }
         self.stop_leading("it is shut down");
         // Whether it led or not: a request that takes the Lease may be under way.
-        let error = match timeout(self.options.attempt, self.release()).await {
+        let error = match timeout(self.options.request_timeout, self.release()).await {
             Ok(Ok(())) => return,
             Ok(Err(answer)) => answer,
-            Err(_) => Answer::too_late(self.options.attempt),
+            Err(_) => Answer::too_late(self.options.request_timeout),
         };
         tracing::warn!("the lease is not given back: {error}");
     }
@@ -148,15 +152,20 @@ impl LeaderElector {
     /// One attempt, within the time that is left.
     async fn renew_or_acquire(&mut self) {
         let sent = Instant::now();
-        let limit = sent + self.options.attempt;
-        let limit = self.lease_deadline.map_or(limit, |lease_deadline| lease_deadline.min(limit));
+        let limit = sent + self.options.request_timeout;
+        let limit = self
+            .lease_deadline
+            .map_or(limit, |lease_deadline| lease_deadline.min(limit));
         match timeout_at(limit, self.attempt()).await {
             Ok(Ok(true)) => self.start_leading(sent + self.options.renew_deadline),
             Ok(Ok(false)) => self.stop_leading("another replica holds the lease"),
             Ok(Err(answer)) => self.warn_once(answer),
-            Err(_) => self.warn_once(Answer::too_late(self.options.attempt)),
+            Err(_) => self.warn_once(Answer::too_late(self.options.request_timeout)),
         }
-        if self.lease_deadline.is_some_and(|lease_deadline| lease_deadline <= Instant::now()) {
+        if self
+            .lease_deadline
+            .is_some_and(|lease_deadline| lease_deadline <= Instant::now())
+        {
             self.stop_leading("the lease could not be renewed in time");
         }
     }

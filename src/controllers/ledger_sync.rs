@@ -95,7 +95,7 @@ fn apply(index: &SharedIndex, event: Event) {
         Event::Gone {
             allocation,
             version,
-        } => index.apply_gone(&allocation.space, allocation.address, version),
+        } => index.apply_delete(&allocation.space, allocation.address, version),
     }
     index.told(version);
 }

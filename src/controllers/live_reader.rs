@@ -12,7 +12,7 @@ pub enum ReadTarget {
     /// The StatefulSet of this namespace and name.
     StatefulSet(Box<str>, Box<str>),
     /// The virtual machine of this namespace and name, and its instance.
-    Machine(Box<str>, Box<str>),
+    VirtualMachine(Box<str>, Box<str>),
     /// The migration of a virtual machine of this namespace and name.
     Migration(Box<str>, Box<str>),
     /// The pod of this namespace and name.

@@ -31,16 +31,16 @@ mod status;
 mod tests;
 
 pub use self::{
-    certificates::{WebhookService, CertificateKeeper, CertificateOptions, CertificateLifetimes},
-    event_recorder::{EventWriter, EventRecorder},
-    event_sink::{EventType, NoopSink, EventSink, ObjectRef},
+    certificates::{CertificateKeeper, CertificateLifetimes, CertificateOptions, WebhookService},
+    event_recorder::{EventRecorder, EventWriter},
+    event_sink::{EventSink, EventType, NoopSink, ObjectRef},
     folder_reconciler::FolderReconciler,
     leader::{LeaderElector, LeaseOptions},
     ledger_sync::LedgerSync,
     live_reader::{LiveReader, ReadTarget},
-    pod_writer::{AnnotationPatch, PatchOutcome, ClusterPodWriter, PodWriter},
+    pod_writer::{AnnotationPatch, ClusterPodWriter, PatchOutcome, PodWriter},
     reconciler::{PlannedAction, ReconcileReport, Reconciler, ReconcilerParts},
-    resync::{ResyncHistory, ResyncResult, ResyncScheduler, ResyncRun},
+    resync::{ResyncHistory, ResyncResult, ResyncRun, ResyncScheduler},
     slice_sync::SliceSync,
     status::StatusWriter,
 };

@@ -30,9 +30,9 @@ pub struct AnnotationPatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PatchOutcome {
     /// It is written.
-    Done,
+    Applied,
     /// The pod is another one by now, or has changed: judge it anew.
-    Changed(String),
+    Conflict(String),
     /// It may or may not be written.
     Failed(String),
 }
@@ -40,7 +40,7 @@ pub enum PatchOutcome {
 /// Who writes into pods.
 pub trait PodWriter: Send + Sync {
     /// Writes annotations into a pod.
-    fn annotate(&self, what: AnnotationPatch) -> BoxFuture<'_, PatchOutcome>;
+    fn annotate(&self, patch: AnnotationPatch) -> BoxFuture<'_, PatchOutcome>;
 }
 
 /// The pods of a cluster. It needs `patch` on `pods`.
@@ -64,21 +64,21 @@ impl ClusterPodWriter {
 }
 
 impl PodWriter for ClusterPodWriter {
-    fn annotate(&self, what: AnnotationPatch) -> BoxFuture<'_, PatchOutcome> {
+    fn annotate(&self, patch: AnnotationPatch) -> BoxFuture<'_, PatchOutcome> {
         async move {
-            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &what.namespace);
+            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &patch.namespace);
             let params = PatchParams::default();
-            let change = Change::Json::<()>(what.patch);
+            let change = Change::Json::<()>(patch.patch);
             // Done twice, the second finds that the text is another: judged anew, nothing is lacking.
-            let asked = call(self.patience, || pods.patch(&what.name, &params, &change));
+            let asked = call(self.patience, || pods.patch(&patch.name, &params, &change));
             match asked.await {
-                Ok(_) => PatchOutcome::Done,
+                Ok(_) => PatchOutcome::Applied,
                 Err(answer @ (Answer::NotFound(_) | Answer::Conflict(_))) => {
-                    PatchOutcome::Changed(answer.to_string())
+                    PatchOutcome::Conflict(answer.to_string())
                 }
                 // What a test operation that fails is answered with.
                 Err(answer @ Answer::Refused { code: 422, .. }) => {
-                    PatchOutcome::Changed(answer.to_string())
+                    PatchOutcome::Conflict(answer.to_string())
                 }
                 Err(answer @ Answer::Refused { code: 403, .. }) => PatchOutcome::Failed(format!(
                     "{answer}; give nadmit's ServiceAccount the verb \"patch\" on \"pods\", in \
@@ -94,7 +94,7 @@ impl PodWriter for ClusterPodWriter {
 impl AnnotationPatch {
     /// These annotations in the place of those of a pod that is as it was judged; `None` for a pod
     /// without UID or annotations.
-    pub fn of(pod: &catalog::Pod, annotations: &[(&'static str, String)]) -> Option<Self> {
+    pub fn for_pod(pod: &catalog::Pod, annotations: &[(&'static str, String)]) -> Option<Self> {
         let uid = pod.uid.as_deref()?;
         let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": uid})];
         let judged = [

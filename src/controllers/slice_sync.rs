@@ -31,7 +31,11 @@ impl SliceSync {
     /// When they cannot be read.
     pub async fn open(slices: SliceLedger, index: Arc<SharedIndex>) -> Result<Self, ReadError> {
         let revision = load(&slices, &index).await?;
-        Ok(Self { slices, index, revision })
+        Ok(Self {
+            slices,
+            index,
+            revision,
+        })
     }
 
     /// Keeps the index true until `cancel`.
@@ -51,7 +55,7 @@ impl SliceSync {
                     }
                     Some(Ok(SliceEvent::Gone(name, version))) => {
                         self.revision = self.revision.max(version);
-                        self.index.lock().forget_slice(&name, version);
+                        self.index.lock().apply_slice_delete(&name, version);
                     }
                     // Behind, or at an end: the list says the same as all that was missed.
                     Some(Err(_)) | None => break,

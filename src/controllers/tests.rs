@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio_util::sync::CancellationToken;
 
-use super::{LedgerSync, FolderReconciler};
+use super::{FolderReconciler, LedgerSync};
 use crate::{
     allocation::{Address, Holder, SharedIndex, Space, Write},
     catalog::Catalog,
@@ -84,22 +84,22 @@ async fn what_is_used_is_adopted_and_freed_after_the_quarantine() {
                 + jiff::SignedDuration::from_secs(NOW.load(Ordering::SeqCst))
         }),
     );
-    reconciler.look().await;
+    reconciler.reconcile_once().await;
     assert!(!index.lock().is_ready("storage"));
 
     shown.store(Some(catalog(&format!("{WORLD}{POD}"))));
-    reconciler.look().await;
+    reconciler.reconcile_once().await;
     assert!(index.lock().is_ready("storage"));
     assert_eq!(name(holder(&index, "192.0.2.2")), "pod db/app");
     assert_eq!(name(holder(&index, "192.0.2.4")), "reservation db/reports");
 
     shown.store(Some(catalog(WORLD)));
-    reconciler.look().await;
+    reconciler.reconcile_once().await;
     NOW.fetch_add(29, Ordering::SeqCst);
-    reconciler.look().await;
+    reconciler.reconcile_once().await;
     assert_eq!(name(holder(&index, "192.0.2.2")), "pod db/app");
     NOW.fetch_add(1, Ordering::SeqCst);
-    reconciler.look().await;
+    reconciler.reconcile_once().await;
     assert_eq!(name(holder(&index, "192.0.2.2")), "nobody");
 
     // What the index says, the ledger says.

@@ -95,17 +95,17 @@ fn is_same(webhook: &Value, authorities: &[Certificate]) -> bool {
 
 /// What all callers trust, as far as it was read.
 #[derive(Debug, Default)]
-pub(super) struct InForce {
+pub(super) struct TrustedBundles {
     /// For each of nadmit's webhooks, its CAs.
     bundles: Vec<Vec<Certificate>>,
     /// Whether a configuration could not be read.
     unknown: bool,
 }
 
-impl InForce {
+impl TrustedBundles {
     /// Adds a configuration. One that is not there calls nobody.
-    pub(super) fn add(&mut self, configuration: &Value, called: &WebhookService) {
-        let webhooks = called.webhooks(configuration);
+    pub(super) fn add(&mut self, configuration: &Value, service: &WebhookService) {
+        let webhooks = service.webhooks(configuration);
         let bundles = webhooks.into_iter().map(|(_, webhook)| trusted(webhook).0);
         self.bundles.extend(bundles);
     }
@@ -134,33 +134,33 @@ impl InForce {
 /// Since when which CAs are trusted by all, as this replica has seen it. It forgets on a restart, which
 /// costs a little time and nothing else.
 #[derive(Debug)]
-pub(super) struct Trust {
+pub(super) struct TrustTracker {
     since: Vec<(Certificate, Instant)>,
     /// How long an API server may take to notice a `caBundle`.
-    settles: Duration,
+    propagation_time: Duration,
 }
 
-impl Trust {
+impl TrustTracker {
     /// Nothing was seen yet.
-    pub(super) fn new(settles: Duration) -> Self {
+    pub(super) fn new(propagation_time: Duration) -> Self {
         Self {
             since: Vec::new(),
-            settles,
+            propagation_time,
         }
     }
 
     /// Of these CAs some were in force now.
-    pub(super) fn saw(&mut self, in_force: &InForce, authorities: &[Certificate]) {
+    pub(super) fn observe(&mut self, trusted_cas: &TrustedBundles, authorities: &[Certificate]) {
         let now = Instant::now();
-        let trusted = authorities.iter().filter(|one| in_force.all_have(one));
+        let trusted = authorities.iter().filter(|one| trusted_cas.all_have(one));
         let since = trusted.map(|one| (one.clone(), self.since_of(one).unwrap_or(now)));
         self.since = since.collect();
     }
 
     /// Whether it has been for long enough.
-    pub(super) fn is_settled(&self, authority: &Certificate) -> bool {
+    pub(super) fn is_propagated(&self, authority: &Certificate) -> bool {
         let since = self.since_of(authority);
-        since.is_some_and(|since| since.elapsed() >= self.settles)
+        since.is_some_and(|since| since.elapsed() >= self.propagation_time)
     }
 
     fn since_of(&self, authority: &Certificate) -> Option<Instant> {

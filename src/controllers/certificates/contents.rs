@@ -20,7 +20,7 @@ const CA_KEY: &str = "ca.key";
 
 /// The four entries of the Secret; empty ones count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct SecretContents {
     /// `tls.crt`
     pub(super) cert: Option<Vec<u8>>,
     /// `tls.key`
@@ -33,9 +33,9 @@ pub(super) struct Contents {
 
 /// What of the contents can be used.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct ParsedSecret {
     /// A certificate that can be read, with its key.
-    pub(super) served: Option<Served>,
+    pub(super) served: Option<ServingCertificate>,
     /// The CAs of `ca.crt`.
     pub(super) authorities: Vec<Certificate>,
     /// Whether `ca.crt` holds nothing else.
@@ -46,7 +46,7 @@ pub(super) struct Held {
 
 /// A certificate that can be shown.
 #[derive(Debug, Clone)]
-pub(super) struct Served {
+pub(super) struct ServingCertificate {
     /// What the server is given.
     pub(super) pair: Arc<Pair>,
     /// The first of the chain.
@@ -54,7 +54,7 @@ pub(super) struct Served {
     chain: Vec<CertificateDer<'static>>,
 }
 
-impl Contents {
+impl SecretContents {
     /// Those of a Secret.
     pub(super) fn of(secret: &Value) -> Self {
         let entry = |name: &str| {
@@ -93,9 +93,9 @@ impl Contents {
     }
 }
 
-impl Held {
+impl ParsedSecret {
     /// What of these contents can be used.
-    pub(super) fn of(contents: &Contents) -> Self {
+    pub(super) fn of(contents: &SecretContents) -> Self {
         let pem = contents.authorities.as_deref().unwrap_or_default();
         let (mut authorities, mut clean) = Certificate::all(pem);
         let all = authorities.len();
@@ -107,7 +107,7 @@ impl Held {
                 .cert
                 .clone()
                 .zip(contents.key.clone())
-                .and_then(|(cert, key)| Served::of(Pair { cert, key })),
+                .and_then(|(cert, key)| ServingCertificate::of(Pair { cert, key })),
             signer: key.and_then(|key| Signer::among(&authorities, key)),
             authorities,
             clean,
@@ -115,7 +115,7 @@ impl Held {
     }
 }
 
-impl Served {
+impl ServingCertificate {
     /// A chain with its key; `None` if they cannot be used or do not fit.
     pub(super) fn of(pair: Pair) -> Option<Self> {
         let chain = pair.identity().ok()?.cert;
@@ -127,7 +127,7 @@ impl Served {
     }
 
     /// Whether a caller that trusts these CAs would believe it at this time, by each of the names.
-    pub(super) fn is_believed<'a>(
+    pub(super) fn is_trusted_by<'a>(
         &self,
         authorities: impl IntoIterator<Item = &'a Certificate>,
         names: &[String],
@@ -137,7 +137,7 @@ impl Served {
     }
 
     /// Whether this CA signed it, whoever it is for.
-    pub(super) fn is_of(&self, authority: &Certificate, now: Timestamp) -> bool {
-        self.is_believed([authority], &self.certificate.names, now)
+    pub(super) fn is_signed_by(&self, authority: &Certificate, now: Timestamp) -> bool {
+        self.is_trusted_by([authority], &self.certificate.names, now)
     }
 }

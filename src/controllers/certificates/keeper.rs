@@ -13,13 +13,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ca_bundles::{InForce, Trust},
-    contents::{Contents, Held, Served},
-    make::renewed,
+    ca_bundles::{TrustTracker, TrustedBundles},
+    contents::{ParsedSecret, SecretContents, ServingCertificate},
+    make::renew,
     options::CertificateOptions,
-    renewal::{Remembered, Situation, Why},
-    requests::{Dated, Requests},
-    time::JudgesTime,
+    renewal::{LastServed, RenewalContext, RenewalReason},
+    requests::{DatedObject, RawRequests},
+    time::ApiServerTime,
 };
 use crate::{
     api::call::Answer,
@@ -28,34 +28,34 @@ use crate::{
 };
 
 /// How often a write that another came before is judged anew in one look.
-const TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// Keeps certificates in a Secret, and the callers' trust in them.
 ///
 /// It needs get, create and update on the Secret, get and patch on the two webhook configurations.
 pub struct CertificateKeeper {
-    requests: Requests,
+    requests: RawRequests,
     options: CertificateOptions,
     names: Vec<String>,
-    time: JudgesTime,
-    shown: Sender<Option<Arc<Pair>>>,
-    remembered: Option<Remembered>,
+    time: ApiServerTime,
+    certificate: Sender<Option<Arc<Pair>>>,
+    last_served: Option<LastServed>,
     /// Whether it has had the occasion to tell the callers whom to trust.
-    has_told: bool,
-    trust: Trust,
+    bundles_offered: bool,
+    trust: TrustTracker,
     /// 1 if the last look did not come to its end.
     failed: Gauge,
     /// What was complained of last.
-    complaint: String,
+    last_failure: String,
     /// What was said last of whose Secret it is.
-    whose: &'static str,
+    ownership: &'static str,
 }
 
 /// The Secret as it was read or written.
-struct Found {
+struct SecretState {
     secret: Option<Value>,
-    contents: Contents,
-    held: Held,
+    contents: SecretContents,
+    parsed: ParsedSecret,
 }
 
 /// A configuration, and where it is.
@@ -69,40 +69,40 @@ impl CertificateKeeper {
     /// Whether the last look did not come to its end is said in `failed`.
     pub fn new(client: Client, options: CertificateOptions, clock: Clock, failed: Gauge) -> Self {
         Self {
-            requests: Requests::new(client, options.attempt),
-            names: options.called.names(),
-            trust: Trust::new(options.settles),
-            time: JudgesTime::new(clock, options.lives.backdated),
+            requests: RawRequests::new(client, options.request_timeout),
+            names: options.service.names(),
+            trust: TrustTracker::new(options.propagation_time),
+            time: ApiServerTime::new(clock, options.lifetimes.backdate),
             options,
-            shown: Sender::new(None),
-            remembered: None,
-            has_told: false,
+            certificate: Sender::new(None),
+            last_served: None,
+            bundles_offered: false,
             failed,
-            complaint: String::new(),
-            whose: "",
+            last_failure: String::new(),
+            ownership: "",
         }
     }
 
     /// What is to be shown, now and from now on.
-    pub fn shown(&self) -> Receiver<Option<Arc<Pair>>> {
-        self.shown.subscribe()
+    pub fn certificate(&self) -> Receiver<Option<Arc<Pair>>> {
+        self.certificate.subscribe()
     }
 
     /// Looks until `cancel`.
     pub async fn run(mut self, cancel: CancellationToken) {
         loop {
-            let looked = tokio::select! {
+            let outcome = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                looked = self.look() => looked,
+                outcome = self.pass() => outcome,
             };
-            let pause = match looked {
-                Ok(Looked::Calm) => self.options.every,
-                Err(_) if self.remembered.is_some() => self.options.every,
-                Ok(Looked::Busy) | Err(_) => self.options.soon,
+            let pause = match outcome {
+                Ok(PassOutcome::Settled) => self.options.interval,
+                Err(_) if self.last_served.is_some() => self.options.interval,
+                Ok(PassOutcome::Pending) | Err(_) => self.options.retry_interval,
             };
-            self.failed.set(i64::from(looked.is_err()));
-            self.complain(looked.err().unwrap_or_default());
+            self.failed.set(i64::from(outcome.is_err()));
+            self.log_failure(outcome.err().unwrap_or_default());
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
@@ -113,58 +113,64 @@ impl CertificateKeeper {
 
     /// One look. The configurations are read first and the Secret second, so that a patch that rests on
     /// an old Secret meets a configuration that has changed since, and fails: see the module's page.
-    async fn look(&mut self) -> Result<Looked, String> {
-        let mut trouble = Vec::new();
-        let (configurations, in_force) = self.registered(&mut trouble).await;
+    async fn pass(&mut self) -> Result<PassOutcome, String> {
+        let mut errors = Vec::new();
+        let (configurations, trusted_cas) = self.read_configurations(&mut errors).await;
         let mut busy = configurations.len() < self.paths().len();
         let (mut found, now) = self.read().await?;
-        match self.keep(&mut found, &in_force, now).await {
+        match self.reconcile_secret(&mut found, &trusted_cas, now).await {
             Ok(written) => busy |= written,
-            Err(error) => trouble.push(error),
+            Err(error) => errors.push(error),
         }
-        let mut told = false;
-        let believed = self.is_believed(&found, now);
+        let mut patched_any = false;
+        let believed = self.is_trusted_by(&found, now);
         for configuration in configurations.iter().filter(|_| believed) {
-            match self.tell(configuration, &found.held.authorities).await {
-                Ok(patched) => told |= patched,
-                Err(error) => trouble.push(error),
+            match self
+                .patch_bundle(configuration, &found.parsed.authorities)
+                .await
+            {
+                Ok(patched) => patched_any |= patched,
+                Err(error) => errors.push(error),
             }
         }
         // A replica that begins lets the callers learn first whom to trust, once: others may be
         // there to serve them meanwhile.
-        let begins = self.remembered.is_none() && !mem::replace(&mut self.has_told, true);
-        if !(begins && told)
-            && let Err(error) = self.show(&found, believed, now)
+        let begins = self.last_served.is_none() && !mem::replace(&mut self.bundles_offered, true);
+        if !(begins && patched_any)
+            && let Err(error) = self.publish(&found, believed, now)
         {
-            trouble.push(error);
+            errors.push(error);
         }
-        match (trouble.is_empty(), busy || told) {
-            (true, false) => Ok(Looked::Calm),
-            (true, true) => Ok(Looked::Busy),
-            (false, _) => Err(trouble.join("; ")),
+        match (errors.is_empty(), busy || patched_any) {
+            (true, false) => Ok(PassOutcome::Settled),
+            (true, true) => Ok(PassOutcome::Pending),
+            (false, _) => Err(errors.join("; ")),
         }
     }
 
     /// The webhook configurations that are there, and whom they trust.
-    async fn registered(&self, trouble: &mut Vec<String>) -> (Vec<Configuration>, InForce) {
-        let (mut configurations, mut in_force) = (Vec::new(), InForce::default());
+    async fn read_configurations(
+        &self,
+        errors: &mut Vec<String>,
+    ) -> (Vec<Configuration>, TrustedBundles) {
+        let (mut configurations, mut trusted_cas) = (Vec::new(), TrustedBundles::default());
         for path in self.paths() {
             match self.requests.get(&path).await {
-                Ok(Dated { object: None, .. }) => {}
-                Ok(Dated {
+                Ok(DatedObject { object: None, .. }) => {}
+                Ok(DatedObject {
                     object: Some(object),
                     ..
                 }) => {
-                    in_force.add(&object, &self.options.called);
+                    trusted_cas.add(&object, &self.options.service);
                     configurations.push(Configuration { path, object });
                 }
                 Err(answer) => {
-                    in_force.add_unknown();
-                    trouble.push(format!("{path} cannot be read: {answer}"));
+                    trusted_cas.add_unknown();
+                    errors.push(format!("{path} cannot be read: {answer}"));
                 }
             }
         }
-        (configurations, in_force)
+        (configurations, trusted_cas)
     }
 
     fn paths(&self) -> [String; 2] {
@@ -176,41 +182,41 @@ impl CertificateKeeper {
     }
 
     fn collection(&self) -> String {
-        let namespace = &self.options.called.namespace;
+        let namespace = &self.options.service.namespace;
         format!("/api/v1/namespaces/{namespace}/secrets")
     }
 
     fn secret(&self) -> String {
-        let namespace = &self.options.called.namespace;
+        let namespace = &self.options.service.namespace;
         format!("the Secret {namespace}/{}", self.options.secret)
     }
 
     /// The Secret as it is, and what time it is.
-    async fn read(&mut self) -> Result<(Found, Timestamp), String> {
+    async fn read(&mut self) -> Result<(SecretState, Timestamp), String> {
         let path = format!("{}/{}", self.collection(), self.options.secret);
         let read = self.requests.get(&path).await;
         let read = read.map_err(|answer| format!("{} cannot be read: {answer}", self.secret()))?;
         let now = self.time.of(read.time);
-        Ok((Found::of(read.object), now))
+        Ok((SecretState::of(read.object), now))
     }
 
     /// Makes the Secret what it has to be. Whether it was written; `found` is what it holds then.
-    async fn keep(
+    async fn reconcile_secret(
         &mut self,
-        found: &mut Found,
-        in_force: &InForce,
+        found: &mut SecretState,
+        trusted_cas: &TrustedBundles,
         now: Timestamp,
     ) -> Result<bool, String> {
-        for _ in 0..TRIES {
-            let Some((contents, why)) = self.due(found, in_force, now)? else {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some((contents, reason)) = self.due(found, trusted_cas, now)? else {
                 return Ok(false);
             };
             match self.write(found.secret.as_ref(), &contents).await {
                 Ok(written) => {
-                    tracing::info!("{} was written anew: {why}", self.secret());
-                    *found = Found {
+                    tracing::info!("{} was written anew: {reason}", self.secret());
+                    *found = SecretState {
                         secret: Some(written),
-                        held: Held::of(&contents),
+                        parsed: ParsedSecret::of(&contents),
                         contents,
                     };
                     return Ok(true);
@@ -234,31 +240,35 @@ impl CertificateKeeper {
     /// What the Secret has to hold from now on, if that is something else.
     fn due(
         &mut self,
-        found: &mut Found,
-        in_force: &InForce,
+        found: &mut SecretState,
+        trusted_cas: &TrustedBundles,
         now: Timestamp,
-    ) -> Result<Option<(Contents, Why)>, String> {
-        self.trust.saw(in_force, &found.held.authorities);
-        let situation = Situation {
-            remembered: self.remembered.as_ref(),
+    ) -> Result<Option<(SecretContents, RenewalReason)>, String> {
+        self.trust.observe(trusted_cas, &found.parsed.authorities);
+        let context = RenewalContext {
+            last_served: self.last_served.as_ref(),
             names: &self.names,
             now,
-            in_force: &in_force.any(),
-            is_trusted: &|authority| self.trust.is_settled(authority),
-            lives: self.options.lives,
+            trusted_cas: &trusted_cas.any(),
+            is_propagated: &|authority| self.trust.is_propagated(authority),
+            lifetimes: self.options.lifetimes,
         };
-        let made = renewed(&found.contents, &mut found.held, &situation);
+        let made = renew(&found.contents, &mut found.parsed, &context);
         made.map_err(|error| format!("{}: {error}", self.secret()))
     }
 
-    async fn write(&self, before: Option<&Value>, contents: &Contents) -> Result<Value, Answer> {
+    async fn write(
+        &self,
+        before: Option<&Value>,
+        contents: &SecretContents,
+    ) -> Result<Value, Answer> {
         let collection = self.collection();
         let Some(before) = before else {
             let mut secret = json!({
                 "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
                 "metadata": {
                     "name": self.options.secret,
-                    "namespace": self.options.called.namespace,
+                    "namespace": self.options.service.namespace,
                     "labels": {"app.kubernetes.io/managed-by": "nadmit"},
                 },
             });
@@ -272,21 +282,26 @@ impl CertificateKeeper {
     }
 
     /// Whether callers that trust the CAs of nadmit's own Secret believe what it serves.
-    fn is_believed(&self, found: &Found, now: Timestamp) -> bool {
-        let (served, authorities) = (found.held.served.as_ref(), &found.held.authorities);
+    fn is_trusted_by(&self, found: &SecretState, now: Timestamp) -> bool {
+        let (served, authorities) = (found.parsed.served.as_ref(), &found.parsed.authorities);
         !found.contents.is_foreign()
-            && served.is_some_and(|served| served.is_believed(authorities, &self.names, now))
+            && served.is_some_and(|served| served.is_trusted_by(authorities, &self.names, now))
     }
 
     /// Shows what the Secret holds, unless what is shown is better.
-    fn show(&mut self, found: &Found, believed: bool, now: Timestamp) -> Result<(), String> {
+    fn publish(
+        &mut self,
+        found: &SecretState,
+        believed: bool,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let foreign = found.contents.is_foreign();
-        let good = |served: &&Served| match foreign {
-            true => self.remembered.is_none() || served.certificate.is_good_at(now),
+        let good = |served: &&ServingCertificate| match foreign {
+            true => self.last_served.is_none() || served.certificate.is_good_at(now),
             false => believed,
         };
-        let Some(served) = found.held.served.as_ref().filter(good) else {
-            self.say_whose("");
+        let Some(served) = found.parsed.served.as_ref().filter(good) else {
+            self.log_ownership("");
             let secret = self.secret();
             return Err(match foreign {
                 true => format!(
@@ -296,41 +311,41 @@ impl CertificateKeeper {
                 false => format!("{secret} holds no certificate that can be served"),
             });
         };
-        self.remembered = Some(Remembered {
+        self.last_served = Some(LastServed {
             served: served.clone(),
-            authorities: found.held.authorities.clone(),
+            authorities: found.parsed.authorities.clone(),
             foreign,
         });
-        self.shown.send_if_modified(|shown| {
-            let new = shown.as_deref() != Some(&*served.pair);
+        self.certificate.send_if_modified(|certificate| {
+            let new = certificate.as_deref() != Some(&*served.pair);
             if new {
-                *shown = Some(Arc::clone(&served.pair));
+                *certificate = Some(Arc::clone(&served.pair));
             }
             new
         });
-        self.say_whose(if foreign { "foreign" } else { "own" });
+        self.log_ownership(if foreign { "foreign" } else { "own" });
         Ok(())
     }
 
-    fn say_whose(&mut self, whose: &'static str) {
-        if whose == "foreign" && self.whose != whose {
+    fn log_ownership(&mut self, ownership: &'static str) {
+        if ownership == "foreign" && self.ownership != ownership {
             tracing::info!(
                 "{} has no ca.key, so that somebody else renews it: it is served, and neither it nor \
                  a caBundle is written",
                 self.secret()
             );
         }
-        self.whose = whose;
+        self.ownership = ownership;
     }
 
     /// Has the callers trust these CAs. Whether that was written.
-    async fn tell(
+    async fn patch_bundle(
         &self,
         configuration: &Configuration,
         authorities: &[Certificate],
     ) -> Result<bool, String> {
         let Configuration { path, object } = configuration;
-        let Some(patch) = self.options.called.patch(object, authorities) else {
+        let Some(patch) = self.options.service.patch(object, authorities) else {
             return Ok(false);
         };
         match self.requests.patch(path, &patch).await {
@@ -345,13 +360,13 @@ impl CertificateKeeper {
     }
 
     /// Says each failure once.
-    fn complain(&mut self, error: String) {
-        let last = mem::replace(&mut self.complaint, error);
-        if self.complaint.is_empty() || self.complaint == last {
+    fn log_failure(&mut self, error: String) {
+        let last = mem::replace(&mut self.last_failure, error);
+        if self.last_failure.is_empty() || self.last_failure == last {
             return;
         }
-        let error = &self.complaint;
-        match self.remembered {
+        let error = &self.last_failure;
+        match self.last_served {
             Some(_) => tracing::error!("the certificate is served on, but {error}"),
             None => tracing::error!("there is no certificate to serve with: {error}"),
         }
@@ -360,18 +375,18 @@ impl CertificateKeeper {
 
 /// What a look found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looked {
+enum PassOutcome {
     /// Everything as it should be for now.
-    Calm,
+    Settled,
     /// Something was written, or is not there yet.
-    Busy,
+    Pending,
 }
 
-impl Found {
+impl SecretState {
     fn of(secret: Option<Value>) -> Self {
-        let contents = secret.as_ref().map(Contents::of).unwrap_or_default();
+        let contents = secret.as_ref().map(SecretContents::of).unwrap_or_default();
         Self {
-            held: Held::of(&contents),
+            parsed: ParsedSecret::of(&contents),
             contents,
             secret,
         }

@@ -3,8 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    contents::{Contents, Held, Served},
-    renewal::{Plan, Server, Situation, Verdict, Why, judge},
+    contents::{ParsedSecret, SecretContents, ServingCertificate},
+    renewal::{
+        RenewalContext, RenewalDecision, RenewalPlan, RenewalReason, ServerCertificate, decide,
+    },
 };
 use crate::pki::{self, Certificate, Issued, Pair, PrivateKey, Signer, later};
 
@@ -12,31 +14,31 @@ use crate::pki::{self, Certificate, Issued, Pair, PrivateKey, Signer, later};
 ///
 /// # Errors
 /// When the cryptography fails, or what comes of it would not be believed.
-pub(super) fn renewed(
-    contents: &Contents,
-    held: &mut Held,
-    situation: &Situation<'_>,
-) -> Result<Option<(Contents, Why)>, String> {
-    let Verdict::Write(plan) = judge(contents, held, situation) else {
+pub(super) fn renew(
+    contents: &SecretContents,
+    parsed: &mut ParsedSecret,
+    context: &RenewalContext<'_>,
+) -> Result<Option<(SecretContents, RenewalReason)>, String> {
+    let RenewalDecision::Write(plan) = decide(contents, parsed, context) else {
         return Ok(None);
     };
-    match carry_out(&plan, contents, held, situation) {
-        Ok(made) => Ok(Some((made, plan.why))),
+    match build(&plan, contents, parsed, context) {
+        Ok(made) => Ok(Some((made, plan.reason))),
         // A CA that somebody put there may be one whose certificates nobody believes.
-        Err(_) if held.signer.take().is_some() => renewed(contents, held, situation),
+        Err(_) if parsed.signer.take().is_some() => renew(contents, parsed, context),
         Err(error) => Err(error),
     }
 }
 
 /// The plan as contents, with every key that it needs made.
-fn carry_out(
-    plan: &Plan,
-    contents: &Contents,
-    held: &Held,
-    situation: &Situation<'_>,
-) -> Result<Contents, String> {
+fn build(
+    plan: &RenewalPlan,
+    contents: &SecretContents,
+    parsed: &ParsedSecret,
+    context: &RenewalContext<'_>,
+) -> Result<SecretContents, String> {
     let made = match plan.new_authority {
-        true => Some(new_authority(situation)?),
+        true => Some(new_authority(context)?),
         false => None,
     };
     let (first, authority_key) = match &made {
@@ -45,15 +47,19 @@ fn carry_out(
     };
     let authorities: Vec<&Certificate> = first.into_iter().chain(&plan.authorities).collect();
     let served = match &plan.server {
-        Server::Same(served) => Served::clone(served),
-        Server::OfOld(names) => server(names, held.signer.as_ref(), situation)?,
-        Server::OfNew(names) => server(names, made.as_ref().map(|made| &made.0), situation)?,
+        ServerCertificate::Unchanged(served) => ServingCertificate::clone(served),
+        ServerCertificate::SignedByCurrent(names) => {
+            server(names, parsed.signer.as_ref(), context)?
+        }
+        ServerCertificate::SignedByNew(names) => {
+            server(names, made.as_ref().map(|made| &made.0), context)?
+        }
     };
-    let (names, now) = (situation.names, situation.now);
-    if !served.is_believed(authorities.iter().copied(), names, now) {
+    let (names, now) = (context.names, context.now);
+    if !served.is_trusted_by(authorities.iter().copied(), names, now) {
         return Err("the certificate that was made would not be believed".to_owned());
     }
-    Ok(Contents {
+    Ok(SecretContents {
         cert: Some(served.pair.cert.clone()),
         key: Some(served.pair.key.clone()),
         authorities: Some(bundle(authorities)),
@@ -67,10 +73,10 @@ pub(super) fn bundle<'a>(authorities: impl IntoIterator<Item = &'a Certificate>)
     all.into_bytes()
 }
 
-fn new_authority(situation: &Situation<'_>) -> Result<(Signer, PrivateKey), String> {
-    let (begin, end) = time(situation, situation.lives.authority);
+fn new_authority(context: &RenewalContext<'_>) -> Result<(Signer, PrivateKey), String> {
+    let (begin, end) = time(context, context.lifetimes.authority);
     // Unlike the name of any other, so that nobody has to try which of two signed.
-    let second = Timestamp::from_second(situation.now.as_second()).unwrap_or(situation.now);
+    let second = Timestamp::from_second(context.now.as_second()).unwrap_or(context.now);
     let Issued { cert, key } =
         pki::authority(&format!("nadmit CA {second}"), begin, end).map_err(|e| e.to_string())?;
     let (read, _) = Certificate::all(cert.as_bytes());
@@ -81,17 +87,18 @@ fn new_authority(situation: &Situation<'_>) -> Result<(Signer, PrivateKey), Stri
 fn server(
     names: &[String],
     signer: Option<&Signer>,
-    situation: &Situation<'_>,
-) -> Result<Served, String> {
+    context: &RenewalContext<'_>,
+) -> Result<ServingCertificate, String> {
     let signer = signer.ok_or("there is no CA that signs")?;
-    let (begin, end) = time(situation, situation.lives.server);
+    let (begin, end) = time(context, context.lifetimes.server);
     let Issued { cert, key } =
         pki::server(names, signer, begin, end).map_err(|error| error.to_string())?;
     let cert = cert.into_bytes();
-    Ok(Served::of(Pair { cert, key }).ok_or("a certificate that was made cannot be read")?)
+    Ok(ServingCertificate::of(Pair { cert, key })
+        .ok_or("a certificate that was made cannot be read")?)
 }
 
-fn time(situation: &Situation<'_>, life: SignedDuration) -> (Timestamp, Timestamp) {
-    let now = situation.now;
-    (later(now, -situation.lives.backdated), later(now, life))
+fn time(context: &RenewalContext<'_>, life: SignedDuration) -> (Timestamp, Timestamp) {
+    let now = context.now;
+    (later(now, -context.lifetimes.backdate), later(now, life))
 }

@@ -6,7 +6,7 @@
 //!
 //! - **The Secret decides.** It is written whole, by a create or under the `resourceVersion` that was
 //!   judged. Of two replicas that both make a CA one is told that it came second, reads the Secret
-//!   again and takes what is there. [`judge`] sees from the Secret alone where a renewal stands, so a
+//!   again and takes what is there. [`decide`] sees from the Secret alone where a renewal stands, so a
 //!   replica may die at any step, and whoever looks next goes on.
 //! - **Anybody patches.** A `caBundle` follows from the Secret, so all replicas write the same; and a
 //!   certificate has to be renewed while nobody leads, too. A replica that was held up cannot put an
@@ -42,5 +42,6 @@ mod tests;
 mod time;
 
 pub use self::{
-    ca_bundles::WebhookService, keeper::CertificateKeeper, options::CertificateOptions, renewal::CertificateLifetimes,
+    ca_bundles::WebhookService, keeper::CertificateKeeper, options::CertificateOptions,
+    renewal::CertificateLifetimes,
 };

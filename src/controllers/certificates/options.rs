@@ -10,19 +10,19 @@ pub struct CertificateOptions {
     /// The name of the Secret, in nadmit's namespace.
     pub secret: String,
     /// By which names the callers call.
-    pub called: WebhookService,
+    pub service: WebhookService,
     /// The name of both webhook configurations.
     pub webhooks: String,
     /// How long certificates last.
-    pub lives: CertificateLifetimes,
+    pub lifetimes: CertificateLifetimes,
     /// How often everything is looked at.
-    pub every: Duration,
+    pub interval: Duration,
     /// The same while something is missing, or has just been written.
-    pub soon: Duration,
+    pub retry_interval: Duration,
     /// How long a new CA is in every `caBundle` before a certificate of it is served.
-    pub settles: Duration,
+    pub propagation_time: Duration,
     /// How long one request may take.
-    pub attempt: Duration,
+    pub request_timeout: Duration,
 }
 
 impl CertificateOptions {
@@ -30,16 +30,16 @@ impl CertificateOptions {
     pub fn new(namespace: &str, secret: &str, service: &str, webhooks: &str) -> Self {
         Self {
             secret: secret.to_owned(),
-            called: WebhookService {
+            service: WebhookService {
                 namespace: namespace.to_owned(),
                 service: service.to_owned(),
             },
             webhooks: webhooks.to_owned(),
-            lives: CertificateLifetimes::default(),
-            every: Duration::from_secs(10),
-            soon: Duration::from_secs(2),
-            settles: Duration::from_secs(120),
-            attempt: Duration::from_secs(5),
+            lifetimes: CertificateLifetimes::default(),
+            interval: Duration::from_secs(10),
+            retry_interval: Duration::from_secs(2),
+            propagation_time: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -16,11 +16,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::contents::{Contents, Held, Served};
+use super::contents::{ParsedSecret, SecretContents, ServingCertificate};
 use crate::pki::{Certificate, later};
 
 /// How many CAs are kept in a bundle at most.
-const MOST_AUTHORITIES: usize = 8;
+const MAX_AUTHORITIES: usize = 8;
 
 /// How long things last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct CertificateLifetimes {
     /// A CA; several times as long.
     pub authority: SignedDuration,
     /// How long before its making a certificate is good: so far the clock of an API server may lag.
-    pub backdated: SignedDuration,
+    pub backdate: SignedDuration,
 }
 
 impl Default for CertificateLifetimes {
@@ -39,16 +39,16 @@ impl Default for CertificateLifetimes {
         Self {
             server: SignedDuration::from_hours(24 * 90),
             authority: SignedDuration::from_hours(24 * 730),
-            backdated: SignedDuration::from_hours(24),
+            backdate: SignedDuration::from_hours(24),
         }
     }
 }
 
 /// What a replica served last, and whom its callers trusted then.
 #[derive(Debug, Clone)]
-pub(super) struct Remembered {
+pub(super) struct LastServed {
     /// What it shows.
-    pub(super) served: Served,
+    pub(super) served: ServingCertificate,
     /// The CAs beside it.
     pub(super) authorities: Vec<Certificate>,
     /// Whether somebody else kept it.
@@ -56,59 +56,59 @@ pub(super) struct Remembered {
 }
 
 /// What is known besides the Secret.
-pub(super) struct Situation<'a> {
+pub(super) struct RenewalContext<'a> {
     /// What this replica serves, if anything.
-    pub(super) remembered: Option<&'a Remembered>,
+    pub(super) last_served: Option<&'a LastServed>,
     /// The names that the certificate has to be for; at least one.
     pub(super) names: &'a [String],
     /// The time by which callers judge: the API server's.
     pub(super) now: Timestamp,
     /// The CAs that callers trust at the moment.
-    pub(super) in_force: &'a [Certificate],
+    pub(super) trusted_cas: &'a [Certificate],
     /// Whether all callers have trusted this CA for long enough.
-    pub(super) is_trusted: &'a dyn Fn(&Certificate) -> bool,
+    pub(super) is_propagated: &'a dyn Fn(&Certificate) -> bool,
     /// How long things last.
-    pub(super) lives: CertificateLifetimes,
+    pub(super) lifetimes: CertificateLifetimes,
 }
 
 /// What to do.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum RenewalDecision {
     /// Nothing: it is as it should be for now.
     Keep,
     /// Nothing: somebody else keeps it.
     Foreign,
     /// Write it anew.
-    Write(Plan),
+    Write(RenewalPlan),
 }
 
 /// What is to be written.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct RenewalPlan {
     /// Why.
-    pub(super) why: Why,
+    pub(super) reason: RenewalReason,
     /// Whether a new CA is made. If not, that of the Secret stays.
     pub(super) new_authority: bool,
     /// What is to be served.
-    pub(super) server: Server,
+    pub(super) server: ServerCertificate,
     /// The CAs that stay, beside a new one.
     pub(super) authorities: Vec<Certificate>,
 }
 
 /// What a Secret is to serve.
 #[derive(Debug)]
-pub(super) enum Server {
+pub(super) enum ServerCertificate {
     /// This.
-    Same(Box<Served>),
+    Unchanged(Box<ServingCertificate>),
     /// A new certificate for these names, of the CA whose key the Secret holds so far.
-    OfOld(Vec<String>),
+    SignedByCurrent(Vec<String>),
     /// A new certificate for these names, of the new CA.
-    OfNew(Vec<String>),
+    SignedByNew(Vec<String>),
 }
 
 /// Why a Secret is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Why {
+pub(super) enum RenewalReason {
     /// It is not there, or empty.
     #[error("there was none")]
     Absent,
@@ -132,194 +132,233 @@ pub(super) enum Why {
     Bundle,
 }
 
-/// Judges. What is then written is judged [`Verdict::Keep`] in the same situation.
-pub(super) fn judge(contents: &Contents, held: &Held, situation: &Situation<'_>) -> Verdict {
-    let remembered = situation.remembered;
-    let absent = *contents == Contents::default();
+/// Judges. What is then written is judged [`RenewalDecision::Keep`] in the same situation.
+pub(super) fn decide(
+    contents: &SecretContents,
+    parsed: &ParsedSecret,
+    context: &RenewalContext<'_>,
+) -> RenewalDecision {
+    let last_served = context.last_served;
+    let absent = *contents == SecretContents::default();
     // Who keeps it may be about to write it anew.
-    let was_foreign = absent && remembered.is_some_and(|before| before.foreign);
+    let was_foreign = absent && last_served.is_some_and(|previous| previous.foreign);
     if contents.is_foreign() || was_foreign {
-        return Verdict::Foreign;
+        return RenewalDecision::Foreign;
     }
-    Judge {
-        held,
-        situation,
+    Renewal {
+        parsed,
+        context,
         absent,
     }
     .verdict()
 }
 
-struct Judge<'a> {
-    held: &'a Held,
-    situation: &'a Situation<'a>,
+struct Renewal<'a> {
+    parsed: &'a ParsedSecret,
+    context: &'a RenewalContext<'a>,
     absent: bool,
 }
 
-impl Judge<'_> {
-    fn verdict(&self) -> Verdict {
-        let now = self.situation.now;
-        let signer = self.held.signer.as_ref().map(|signer| &signer.certificate);
+impl Renewal<'_> {
+    fn verdict(&self) -> RenewalDecision {
+        let now = self.context.now;
+        let signer = self
+            .parsed
+            .signer
+            .as_ref()
+            .map(|signer| &signer.certificate);
         match signer.filter(|signer| signer.is_good_at(now)) {
-            None => Verdict::Write(self.new_authority(None)),
+            None => RenewalDecision::Write(self.new_authority(None)),
             Some(signer) if now >= signer.two_thirds() => {
-                Verdict::Write(self.new_authority(Some(signer)))
+                RenewalDecision::Write(self.new_authority(Some(signer)))
             }
             Some(signer) => self.certificate(signer),
         }
     }
 
     /// A new CA, beside the old one if that can still sign.
-    fn new_authority(&self, old: Option<&Certificate>) -> Plan {
-        let now = self.situation.now;
-        let why = match old {
-            Some(_) => Why::AuthorityDue,
-            None if self.absent => Why::Absent,
-            None => Why::NoAuthority,
+    fn new_authority(&self, old: Option<&Certificate>) -> RenewalPlan {
+        let now = self.context.now;
+        let reason = match old {
+            Some(_) => RenewalReason::AuthorityDue,
+            None if self.absent => RenewalReason::Absent,
+            None => RenewalReason::NoAuthority,
         };
-        let plan = |server, authorities| Plan {
-            why,
+        let plan = |server, authorities| RenewalPlan {
+            reason,
             new_authority: true,
             server,
             authorities,
         };
-        if let Some(found) = self.found() {
-            let authorities = self.limited(self.living(&self.held.authorities), found, None);
+        if let Some(current) = self.current() {
+            let authorities = self.limited(self.unexpired(&self.parsed.authorities), current, None);
             return match old {
                 // It has to last until all callers trust the new one.
-                Some(old) if found.is_of(old, now) => {
-                    plan(Server::OfOld(self.all_names(found)), authorities)
-                }
-                _ => plan(Server::Same(Box::new(found.clone())), authorities),
+                Some(old) if current.is_signed_by(old, now) => plan(
+                    ServerCertificate::SignedByCurrent(self.all_names(current)),
+                    authorities,
+                ),
+                _ => plan(
+                    ServerCertificate::Unchanged(Box::new(current.clone())),
+                    authorities,
+                ),
             };
         }
-        if let Some(before) = self.before() {
-            let authorities = self.with_those_of(before, None);
-            return plan(Server::Same(Box::new(before.served.clone())), authorities);
+        if let Some(previous) = self.previous() {
+            let authorities = self.with_those_of(previous, None);
+            return plan(
+                ServerCertificate::Unchanged(Box::new(previous.served.clone())),
+                authorities,
+            );
         }
         // Another replica may serve something that callers trust at the moment.
-        let others = self.living(self.situation.in_force);
-        let others = limit(others, MOST_AUTHORITIES - 1, |_| false);
-        plan(Server::OfNew(self.situation.names.to_vec()), others)
+        let others = self.unexpired(self.context.trusted_cas);
+        let others = limit(others, MAX_AUTHORITIES - 1, |_| false);
+        plan(
+            ServerCertificate::SignedByNew(self.context.names.to_vec()),
+            others,
+        )
     }
 
     /// The CA is as it should be: is the certificate?
-    fn certificate(&self, signer: &Certificate) -> Verdict {
-        let now = self.situation.now;
-        let plan = |why, server, authorities| {
-            Verdict::Write(Plan {
-                why,
+    fn certificate(&self, signer: &Certificate) -> RenewalDecision {
+        let now = self.context.now;
+        let plan = |reason, server, authorities| {
+            RenewalDecision::Write(RenewalPlan {
+                reason,
                 new_authority: false,
                 server,
                 authorities,
             })
         };
-        let names = self.situation.names.to_vec();
-        let Some(found) = self.found() else {
-            return match self.before() {
-                Some(before) if !before.served.is_of(signer, now) => {
-                    let authorities = self.with_those_of(before, Some(signer));
-                    let same = Server::Same(Box::new(before.served.clone()));
-                    plan(Why::NoCertificate, same, authorities)
+        let names = self.context.names.to_vec();
+        let Some(current) = self.current() else {
+            return match self.previous() {
+                Some(previous) if !previous.served.is_signed_by(signer, now) => {
+                    let authorities = self.with_those_of(previous, Some(signer));
+                    let same = ServerCertificate::Unchanged(Box::new(previous.served.clone()));
+                    plan(RenewalReason::NoCertificate, same, authorities)
                 }
                 _ => {
-                    let broken = self.held.served.as_ref();
+                    let broken = self.parsed.served.as_ref();
                     let names = broken.map_or(names, |broken| self.all_names(broken));
                     let authorities = self.bundle(signer, None);
-                    plan(Why::NoCertificate, Server::OfOld(names), authorities)
+                    plan(
+                        RenewalReason::NoCertificate,
+                        ServerCertificate::SignedByCurrent(names),
+                        authorities,
+                    )
                 }
             };
         };
-        let of_signer = found.is_of(signer, now);
-        let authorities = self.bundle(signer, Some(found));
-        if !of_signer && (self.situation.is_trusted)(signer) {
-            plan(Why::AuthorityTrusted, Server::OfOld(names), authorities)
-        } else if of_signer && now >= found.certificate.two_thirds() {
-            plan(Why::CertificateDue, Server::OfOld(names), authorities)
-        } else if !self.held.clean || authorities != self.held.authorities {
-            let same = Server::Same(Box::new(found.clone()));
-            plan(Why::Bundle, same, authorities)
+        let of_signer = current.is_signed_by(signer, now);
+        let authorities = self.bundle(signer, Some(current));
+        if !of_signer && (self.context.is_propagated)(signer) {
+            plan(
+                RenewalReason::AuthorityTrusted,
+                ServerCertificate::SignedByCurrent(names),
+                authorities,
+            )
+        } else if of_signer && now >= current.certificate.two_thirds() {
+            plan(
+                RenewalReason::CertificateDue,
+                ServerCertificate::SignedByCurrent(names),
+                authorities,
+            )
+        } else if !self.parsed.clean || authorities != self.parsed.authorities {
+            let same = ServerCertificate::Unchanged(Box::new(current.clone()));
+            plan(RenewalReason::Bundle, same, authorities)
         } else {
-            Verdict::Keep
+            RenewalDecision::Keep
         }
     }
 
     /// The certificate of the Secret, if callers that trust its CAs believe it.
-    fn found(&self) -> Option<&Served> {
-        let situation = self.situation;
-        let served = self.held.served.as_ref()?;
-        let authorities = &self.held.authorities;
-        let good = served.is_believed(authorities, situation.names, situation.now);
+    fn current(&self) -> Option<&ServingCertificate> {
+        let context = self.context;
+        let served = self.parsed.served.as_ref()?;
+        let authorities = &self.parsed.authorities;
+        let good = served.is_trusted_by(authorities, context.names, context.now);
         good.then_some(served)
     }
 
     /// What was served before, if callers that trusted the CAs of then believe it still.
-    fn before(&self) -> Option<&Remembered> {
-        let situation = self.situation;
-        let before = situation.remembered?;
-        let served = &before.served;
-        let good = served.is_believed(&before.authorities, situation.names, situation.now);
-        good.then_some(before)
+    fn previous(&self) -> Option<&LastServed> {
+        let context = self.context;
+        let previous = context.last_served?;
+        let served = &previous.served;
+        let good = served.is_trusted_by(&previous.authorities, context.names, context.now);
+        good.then_some(previous)
     }
 
     /// Which CAs callers are to trust: the one that signs, those of what is served, and, for as long
     /// as a certificate of theirs may be good or shown by a replica, those before.
-    fn bundle(&self, signer: &Certificate, found: Option<&Served>) -> Vec<Certificate> {
-        let situation = self.situation;
-        let (now, backdated) = (situation.now, situation.lives.backdated);
+    fn bundle(
+        &self,
+        signer: &Certificate,
+        current: Option<&ServingCertificate>,
+    ) -> Vec<Certificate> {
+        let context = self.context;
+        let (now, backdate) = (context.now, context.lifetimes.backdate);
         // None of theirs was made after the signer.
-        let last_expires = later(later(signer.begin, backdated), situation.lives.server);
-        let everybody_shows = |found: &Served| now >= later(found.certificate.begin, backdated * 2);
-        let over = now >= last_expires && found.is_some_and(everybody_shows);
+        let last_expires = later(later(signer.begin, backdate), context.lifetimes.server);
+        let everybody_shows =
+            |current: &ServingCertificate| now >= later(current.certificate.begin, backdate * 2);
+        let over = now >= last_expires && current.is_some_and(everybody_shows);
         let needed = |one: &Certificate| {
-            one == signer || !over || found.is_some_and(|found| found.is_of(one, now))
+            one == signer || !over || current.is_some_and(|current| current.is_signed_by(one, now))
         };
-        let mut all = self.living(&self.held.authorities);
+        let mut all = self.unexpired(&self.parsed.authorities);
         all.retain(needed);
-        match found {
-            Some(found) => self.limited(all, found, Some(signer)),
-            None => limit(all, MOST_AUTHORITIES, |one| one == signer),
+        match current {
+            Some(current) => self.limited(all, current, Some(signer)),
+            None => limit(all, MAX_AUTHORITIES, |one| one == signer),
         }
     }
 
     /// The Secret's CAs and those of what was served before.
-    fn with_those_of(&self, before: &Remembered, signer: Option<&Certificate>) -> Vec<Certificate> {
-        let mut all = self.living(&self.held.authorities);
-        for one in self.living(&before.authorities) {
+    fn with_those_of(
+        &self,
+        previous: &LastServed,
+        signer: Option<&Certificate>,
+    ) -> Vec<Certificate> {
+        let mut all = self.unexpired(&self.parsed.authorities);
+        for one in self.unexpired(&previous.authorities) {
             if !all.contains(&one) {
                 all.push(one);
             }
         }
-        self.limited(all, &before.served, signer)
+        self.limited(all, &previous.served, signer)
     }
 
     /// As many as there may be, with the signer; without one, as many as leave room for it.
     fn limited(
         &self,
         all: Vec<Certificate>,
-        served: &Served,
+        served: &ServingCertificate,
         signer: Option<&Certificate>,
     ) -> Vec<Certificate> {
-        let now = self.situation.now;
-        let most = MOST_AUTHORITIES - usize::from(signer.is_none());
-        let needed = |one: &Certificate| Some(one) == signer || served.is_of(one, now);
+        let now = self.context.now;
+        let most = MAX_AUTHORITIES - usize::from(signer.is_none());
+        let needed = |one: &Certificate| Some(one) == signer || served.is_signed_by(one, now);
         limit(all, most, needed)
     }
 
-    fn living(&self, all: &[Certificate]) -> Vec<Certificate> {
-        let living = all.iter().filter(|one| self.situation.now < one.end);
-        living.cloned().collect()
+    fn unexpired(&self, all: &[Certificate]) -> Vec<Certificate> {
+        let unexpired = all.iter().filter(|one| self.context.now < one.end);
+        unexpired.cloned().collect()
     }
 
     /// The names that are asked for, with those that another replica may have asked for: two that do
     /// not agree on the name of their Service then do not take turns.
-    fn all_names(&self, other: &Served) -> Vec<String> {
-        let now = self.situation.now;
-        let mut names = self.situation.names.to_vec();
-        let authorities = &self.held.authorities;
-        if authorities.iter().any(|one| other.is_of(one, now)) {
+    fn all_names(&self, other: &ServingCertificate) -> Vec<String> {
+        let now = self.context.now;
+        let mut names = self.context.names.to_vec();
+        let authorities = &self.parsed.authorities;
+        if authorities.iter().any(|one| other.is_signed_by(one, now)) {
             let more = other.certificate.names.iter();
             names.extend(
-                more.filter(|name| !self.situation.names.contains(name))
+                more.filter(|name| !self.context.names.contains(name))
                     .cloned(),
             );
         }

@@ -21,34 +21,37 @@ use crate::api::call::Answer;
 const MANAGER: &str = "nadmit-certificates";
 
 /// Asks for single objects, by their paths.
-pub(super) struct Requests {
+pub(super) struct RawRequests {
     client: Client,
     /// How long one request may take.
-    attempt: Duration,
+    request_timeout: Duration,
 }
 
 /// An object, and what time it was for the API server.
-pub(super) struct Dated {
+pub(super) struct DatedObject {
     /// `None`: it is not there.
     pub(super) object: Option<Value>,
     pub(super) time: Option<Timestamp>,
 }
 
-impl Requests {
-    pub(super) fn new(client: Client, attempt: Duration) -> Self {
-        Self { client, attempt }
+impl RawRequests {
+    pub(super) fn new(client: Client, request_timeout: Duration) -> Self {
+        Self {
+            client,
+            request_timeout,
+        }
     }
 
     /// Reads an object, past every cache.
-    pub(super) async fn get(&self, path: &str) -> Result<Dated, Answer> {
+    pub(super) async fn get(&self, path: &str) -> Result<DatedObject, Answer> {
         let request = Request::get(path).body(Body::empty());
-        let (answer, time) = self.ask(request).await?;
+        let (answer, time) = self.send(request).await?;
         match answer {
-            Ok(object) => Ok(Dated {
+            Ok(object) => Ok(DatedObject {
                 object: Some(object),
                 time,
             }),
-            Err(Answer::NotFound(_)) => Ok(Dated { object: None, time }),
+            Err(Answer::NotFound(_)) => Ok(DatedObject { object: None, time }),
             Err(answer) => Err(answer),
         }
     }
@@ -83,24 +86,24 @@ impl Requests {
             .uri(format!("{path}?fieldManager={MANAGER}"))
             .header(header::CONTENT_TYPE, kind)
             .body(Body::from(body.to_string().into_bytes()));
-        self.ask(request).await?.0
+        self.send(request).await?.0
     }
 
-    async fn ask(
+    async fn send(
         &self,
         request: http::Result<Request<Body>>,
     ) -> Result<(Result<Value, Answer>, Option<Timestamp>), Answer> {
         let request = request.map_err(|error| Answer::Unavailable(error.to_string()))?;
-        let asked = async {
+        let exchange = async {
             let response = self.client.send(request).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
             kube::Result::Ok(Response::from_parts(parts, body))
         };
-        let response = match timeout(self.attempt, asked).await {
+        let response = match timeout(self.request_timeout, exchange).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(Answer::of(&error)),
-            Err(_) => return Err(Answer::too_late(self.attempt)),
+            Err(_) => return Err(Answer::too_late(self.request_timeout)),
         };
         let time = response.headers().get(header::DATE).and_then(|date| {
             let parsed = rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes());
@@ -116,9 +119,9 @@ impl Requests {
             };
             return Ok((object.map_err(|_| unreadable()), time));
         }
-        let told = serde_json::from_slice::<Status>(response.body());
-        let told = told.unwrap_or_else(|_| Status::failure("", reason::UNKNOWN));
-        let told = told.with_code(status.as_u16());
-        Ok((Err(Answer::of_status(&told)), time))
+        let failure = serde_json::from_slice::<Status>(response.body());
+        let failure = failure.unwrap_or_else(|_| Status::failure("", reason::UNKNOWN));
+        let failure = failure.with_code(status.as_u16());
+        Ok((Err(Answer::of_status(&failure)), time))
     }
 }

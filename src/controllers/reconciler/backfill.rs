@@ -5,52 +5,52 @@ use std::{collections::HashMap, sync::Arc};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Duration, Instant};
 
-use super::{Inner, State, report::ReconcileReport};
+use super::{Inner, ReconcilerState, report::ReconcileReport};
 use crate::{
     admission::{Freshness, Late, ReviewContext, late},
     allocation::Holder,
     catalog::{Catalog, Pod},
-    controllers::{AnnotationPatch, PatchOutcome, EventType, ReadTarget, ObjectRef},
+    controllers::{AnnotationPatch, EventType, ObjectRef, PatchOutcome, ReadTarget},
     ledger::{Settled, claim, settle},
     rules::{Injection, Policy},
 };
 
 /// How long a bound pod is left to the ordinary way.
-const PATIENCE: Duration = Duration::from_secs(2);
+const BIND_GRACE: Duration = Duration::from_secs(2);
 /// When a pod that lacks nothing, or got what it lacked, is looked at again.
-const LATER: Duration = Duration::from_secs(10);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// When a pod that is given nothing is.
-const MUCH_LATER: Duration = Duration::from_secs(30);
+const MAX_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// How many pods are seen to at a time.
 const CONCURRENCY: usize = 16;
 /// How often one is planned for anew, when others are faster.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The pods that may lack something, by UID.
-pub(super) type Waiting = HashMap<Box<str>, Wait>;
+pub(super) type BackfillQueue = HashMap<Box<str>, BackfillTimer>;
 
 /// When a pod is to be looked at, and how often that came to nothing.
 #[derive(Clone, Copy)]
-pub(super) struct Wait {
+pub(super) struct BackfillTimer {
     until: Instant,
     tries: u32,
 }
 
 /// What became of a pod.
-enum Outcome {
-    Nothing,
+enum BackfillOutcome {
+    NothingToDo,
     Injected,
     /// Not yet: why.
-    Again(String),
+    Retry(String),
     /// It is given nothing: why.
-    Refused(String),
+    Rejected(String),
 }
 
 impl Inner {
     /// Gives pods what they lack. The memory of who waits is kept by every replica.
-    pub(super) async fn inject_late(
+    pub(super) async fn backfill(
         &self,
-        state: &mut State,
+        state: &mut ReconcilerState,
         catalog: &Arc<Catalog>,
         report: &mut ReconcileReport,
     ) {
@@ -63,19 +63,19 @@ impl Inner {
             .collect();
         let before = std::mem::take(&mut state.waiting);
         let uid = |pod: &Pod| pod.uid.clone().unwrap_or_default();
-        let first = Wait {
-            until: now + PATIENCE,
+        let first = BackfillTimer {
+            until: now + BIND_GRACE,
             tries: 0,
         };
         let wait = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(first);
         state.waiting = pods.iter().map(|pod| (uid(pod), wait(pod))).collect();
-        if report.led {
+        if report.is_leader {
             let ripe = pods.iter().filter(|pod| wait(pod).until <= now).cloned();
             let mut ripe: Vec<Arc<Pod>> = ripe.collect();
             ripe.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-            let seen_to: Vec<(Arc<Pod>, Outcome)> = stream::iter(ripe)
+            let seen_to: Vec<(Arc<Pod>, BackfillOutcome)> = stream::iter(ripe)
                 .map(|pod| async move {
-                    let outcome = self.see_to(&pod).await;
+                    let outcome = self.backfill_pod(&pod).await;
                     (pod, outcome)
                 })
                 .buffered(CONCURRENCY)
@@ -83,102 +83,104 @@ impl Inner {
                 .await;
             for (pod, outcome) in seen_to {
                 let tries = wait(&pod).tries;
-                let again = matches!(outcome, Outcome::Again(_));
-                let pause = self.told(state, &pod, outcome, tries, report);
-                let wait = Wait {
+                let again = matches!(outcome, BackfillOutcome::Retry(_));
+                let pause = self.record_outcome(state, &pod, outcome, tries, report);
+                let wait = BackfillTimer {
                     until: Instant::now() + pause,
                     tries: if again { tries.saturating_add(1) } else { 0 },
                 };
                 state.waiting.insert(uid(&pod), wait);
             }
         }
-        let refused = &mut state.refused;
+        let rejected = &mut state.rejected;
         let waiting = &state.waiting;
-        refused.retain(|uid, _| waiting.contains_key(uid));
+        rejected.retain(|uid, _| waiting.contains_key(uid));
         let next = waiting.values().map(|wait| wait.until).min();
         state.due = state
             .due
             .into_iter()
-            .chain(next.filter(|_| report.led))
+            .chain(next.filter(|_| report.is_leader))
             .min();
     }
 
     /// Counts what became of a pod, and says when it is to be looked at again.
-    fn told(
+    fn record_outcome(
         &self,
-        state: &mut State,
+        state: &mut ReconcilerState,
         pod: &Pod,
-        outcome: Outcome,
+        outcome: BackfillOutcome,
         tries: u32,
         report: &mut ReconcileReport,
     ) -> Duration {
         match outcome {
-            Outcome::Nothing => LATER,
-            Outcome::Injected => {
+            BackfillOutcome::NothingToDo => RECHECK_INTERVAL,
+            BackfillOutcome::Injected => {
                 report.count("injected-late", true);
                 self.metrics.add("injected-late");
-                LATER
+                RECHECK_INTERVAL
             }
-            Outcome::Again(why) => {
+            BackfillOutcome::Retry(why) => {
                 report.count("injected-late", false);
                 report.error(format!("pod {}/{}: {why}", pod.namespace, pod.name));
-                MUCH_LATER.min(PATIENCE * 2_u32.saturating_pow(tries))
+                MAX_RECHECK_INTERVAL.min(BIND_GRACE * 2_u32.saturating_pow(tries))
             }
-            Outcome::Refused(message) => {
+            BackfillOutcome::Rejected(message) => {
                 report.count("late-refused", true);
                 let uid = pod.uid.clone().unwrap_or_default();
-                let before = state.refused.insert(uid, message.clone());
+                let before = state.rejected.insert(uid, message.clone());
                 if before.as_ref() != Some(&message) {
                     self.metrics.add("late-refused");
                     let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
-                    self.notices
-                        .notice(about, EventType::Warning, "NoAddresses", message);
+                    self.events
+                        .emit(about, EventType::Warning, "NoAddresses", message);
                 }
-                MUCH_LATER
+                MAX_RECHECK_INTERVAL
             }
         }
     }
 
-    async fn see_to(&self, pod: &Arc<Pod>) -> Outcome {
+    async fn backfill_pod(&self, pod: &Arc<Pod>) -> BackfillOutcome {
         let policy = self.policy.load_full();
         if let Some(catalog) = self.catalog.load_full() {
             match self.lacks(pod, &catalog, &policy) {
-                Late::Nothing => return Outcome::Nothing,
+                Late::Nothing => return BackfillOutcome::NothingToDo,
                 // That was only to see whether it is worth a look at the cluster.
-                Late::Lacks { ticket, .. } => self.index.lock().roll_back(ticket),
+                Late::Lacks { ticket, .. } => self.index.lock().abort(ticket),
                 Late::Refused(_) | Late::Claim(_) | Late::Busy => {}
             }
         }
-        for look in looks(pod) {
-            if let Err(error) = self.live.look(&look).await {
-                return Outcome::Again(error);
+        for target in dependencies(pod) {
+            if let Err(error) = self.live.refresh(&target).await {
+                return BackfillOutcome::Retry(error);
             }
         }
         for _ in 0..MAX_ATTEMPTS {
             let Some(catalog) = self.catalog.load_full() else {
-                return Outcome::Nothing;
+                return BackfillOutcome::NothingToDo;
             };
             let fresh = catalog.pod(&pod.namespace, &pod.name);
             let fresh = fresh.filter(|fresh| fresh.uid == pod.uid);
             let Some(fresh) = fresh.filter(|fresh| is_candidate(fresh, &catalog, &policy)) else {
-                return Outcome::Nothing;
+                return BackfillOutcome::NothingToDo;
             };
             match self.lacks(fresh, &catalog, &policy) {
-                Late::Nothing => return Outcome::Nothing,
-                Late::Busy => return Outcome::Again("its addresses are being recorded".to_owned()),
+                Late::Nothing => return BackfillOutcome::NothingToDo,
+                Late::Busy => {
+                    return BackfillOutcome::Retry("its addresses are being recorded".to_owned());
+                }
                 Late::Refused(findings) => {
                     let words = findings
                         .iter()
                         .map(|one| format!("{}: {}", one.message, one.help));
-                    return Outcome::Refused(words.collect::<Vec<_>>().join("; "));
+                    return BackfillOutcome::Rejected(words.collect::<Vec<_>>().join("; "));
                 }
                 Late::Claim(slice) => {
                     let Some(slices) = &self.slices else {
                         self.index.lock().drop_claim(&slice);
-                        return Outcome::Again("nobody records slices".to_owned());
+                        return BackfillOutcome::Retry("nobody records slices".to_owned());
                     };
                     if let Err(error) = claim(slices, &self.index, &slice).await {
-                        return Outcome::Again(error.to_string());
+                        return BackfillOutcome::Retry(error.to_string());
                     }
                 }
                 Late::Lacks {
@@ -193,12 +195,12 @@ impl Inner {
                     match settled.unwrap_or_else(|error| Settled::Failed(error.to_string())) {
                         Settled::Safe => return self.annotate(fresh, &annotations).await,
                         Settled::Overtaken => {}
-                        Settled::Failed(problem) => return Outcome::Again(problem),
+                        Settled::Failed(problem) => return BackfillOutcome::Retry(problem),
                     }
                 }
             }
         }
-        Outcome::Again("others are faster".to_owned())
+        BackfillOutcome::Retry("others are faster".to_owned())
     }
 
     fn lacks(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> Late {
@@ -213,23 +215,23 @@ impl Inner {
         late(pod, &context)
     }
 
-    async fn annotate(&self, pod: &Pod, annotations: &[(&'static str, String)]) -> Outcome {
+    async fn annotate(&self, pod: &Pod, annotations: &[(&'static str, String)]) -> BackfillOutcome {
         if annotations.is_empty() {
-            return Outcome::Injected;
+            return BackfillOutcome::Injected;
         }
-        let Some(what) = AnnotationPatch::of(pod, annotations) else {
-            return Outcome::Nothing;
+        let Some(patch) = AnnotationPatch::for_pod(pod, annotations) else {
+            return BackfillOutcome::NothingToDo;
         };
-        match self.pods.annotate(what).await {
-            PatchOutcome::Done => Outcome::Injected,
-            PatchOutcome::Changed(why) | PatchOutcome::Failed(why) => Outcome::Again(why),
+        match self.pod_writer.annotate(patch).await {
+            PatchOutcome::Applied => BackfillOutcome::Injected,
+            PatchOutcome::Conflict(why) | PatchOutcome::Failed(why) => BackfillOutcome::Retry(why),
         }
     }
 }
 
 /// What it rests on that a pod gets what it lacks: itself; of a virtual machine's also whether it is the
 /// only one, or the target of a migration.
-fn looks(pod: &Pod) -> Vec<ReadTarget> {
+fn dependencies(pod: &Pod) -> Vec<ReadTarget> {
     let home = || pod.namespace.clone();
     if !matches!(pod.holder, Holder::Machine { .. }) {
         return vec![ReadTarget::Pod(home(), pod.name.clone())];

@@ -5,35 +5,38 @@ use std::{cell::Cell, sync::Arc};
 use tokio::time::{Duration, Instant};
 
 use super::{
-    absence_tracker::{Memory, had_uid},
-    pod_index::{Pods, has_interface},
+    absence_tracker::{AbsenceTracker, names_uid},
+    pod_index::{PodIndex, has_interface},
 };
 use crate::{
     allocation::{
         Allocation, Holder, Pool, Retention, Timestamp,
-        reconcile::{LET_GO, Observer, PROVISIONAL, PodState, InterfaceState, WorkloadState},
+        reconcile::{
+            ClusterObserver, DETACHED_GRACE, InterfaceState, PROVISIONAL_TTL, PodState,
+            WorkloadState,
+        },
     },
     catalog::{Catalog, Existence, Node, Pod},
 };
 
 /// How long, in seconds, what a pod had on a node that does not answer is kept if its pool is gone: as
 /// pools do that do not say.
-const LOST: i64 = 600;
+const DEFAULT_LOST_NODE_QUARANTINE: i64 = 600;
 
 /// What is seen of pods and workloads.
-pub(super) struct Observed<'c> {
+pub(super) struct ClusterView<'c> {
     pub(super) catalog: &'c Catalog,
-    pub(super) pods: &'c Pods<'c>,
-    pub(super) memory: &'c Memory,
-    pub(super) default_home: &'c str,
+    pub(super) pods: &'c PodIndex<'c>,
+    pub(super) absences: &'c AbsenceTracker,
+    pub(super) multus_namespace: &'c str,
     pub(super) now: Timestamp,
     pub(super) instant: Instant,
     /// In how many seconds the same look may say more, with nothing changed.
     pub(super) due: Cell<Option<i64>>,
 }
 
-impl Observed<'_> {
-    fn note(&self, seconds: i64) {
+impl ClusterView<'_> {
+    fn note_due(&self, seconds: i64) {
         if seconds > 0 {
             let due = self.due.get().map_or(seconds, |due| due.min(seconds));
             self.due.set(Some(due));
@@ -42,33 +45,33 @@ impl Observed<'_> {
 
     /// A pod that had a UID, and is gone. Whether its containers are, its node knows.
     fn gone(&self, record: &Allocation) -> PodState {
-        let Some(gone) = self.memory.gone_for(record, self.instant) else {
+        let Some(gone) = self.absences.absent_for(record, self.instant) else {
             return PodState::Unknown;
         };
         let Some(ended) = self.ended_for(record, gone) else {
             return PodState::Unknown;
         };
         let ended = seconds(ended);
-        self.note(self.quarantine(record) - ended);
+        self.note_due(self.quarantine(record) - ended);
         PodState::gone_since(self.now.plus(-ended), record)
     }
 
     /// A pod of which nobody knows a UID: it may be on its way. Or it was there while nobody wrote down
     /// which one it was, and its containers run on.
     fn absent(&self, record: &Allocation) -> PodState {
-        let gone = self.memory.gone_for(record, self.instant);
+        let gone = self.absences.absent_for(record, self.instant);
         let looked = gone.map_or(0, seconds);
         let age = self.now.0.saturating_sub(record.since.0);
         let waited = looked.min(age);
-        self.note(PROVISIONAL - waited);
-        if looked < PROVISIONAL {
+        self.note_due(PROVISIONAL_TTL - waited);
+        if looked < PROVISIONAL_TTL {
             return PodState::Unknown;
         }
         let Some(ended) = gone.and_then(|gone| self.ended_for(record, gone)) else {
             return PodState::Unknown;
         };
         let left = self.quarantine(record) - seconds(ended);
-        self.note(left);
+        self.note_due(left);
         match left > 0 {
             true => PodState::Unknown,
             false => PodState::Absent,
@@ -76,14 +79,14 @@ impl Observed<'_> {
     }
 
     fn quarantine(&self, record: &Allocation) -> i64 {
-        let pool = self.catalog.layout().pool(&record.pool);
+        let pool = self.catalog.pool_config().pool(&record.pool);
         pool.map_or(0, |pool| pool.quarantine)
     }
 
     /// For how long the containers of a pod, and of those before it, have ended that is gone for so long;
     /// `None` if some may run.
     fn ended_for(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
-        let ended = self.ended_where_it_was(record, gone)?;
+        let ended = self.ended_on_last_node(record, gone)?;
         record.former_nodes.iter().try_fold(ended, |least, node| {
             let there = self.catalog.nodes().node(node);
             let ended = self.ended_on(record, node, there, gone)?;
@@ -92,12 +95,13 @@ impl Observed<'_> {
     }
 
     /// The same, of the pod alone.
-    fn ended_where_it_was(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
+    fn ended_on_last_node(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
         let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
         let Some(node) = node else {
             // It may have been on any.
             let all = self.catalog.nodes().iter();
-            let mut doubtful = all.filter(|(name, node)| !node.ready || self.memory.is_back(name));
+            let mut doubtful =
+                all.filter(|(name, node)| !node.ready || self.absences.has_recovered(name));
             return doubtful.try_fold(gone, |least, (name, node)| {
                 let ended = self.ended_on(record, name, Existence::Present(node), gone)?;
                 Some(least.min(ended))
@@ -114,12 +118,14 @@ impl Observed<'_> {
         node: Existence<Node>,
         gone: Duration,
     ) -> Option<Duration> {
-        let pool = self.catalog.layout().pool(&record.pool);
-        let lost = pool.map_or(LOST, |pool| pool.lost_node_quarantine);
-        let so_for = self.memory.node_so_for(name, self.instant);
+        let pool = self.catalog.pool_config().pool(&record.pool);
+        let lost = pool.map_or(DEFAULT_LOST_NODE_QUARANTINE, |pool| {
+            pool.lost_node_quarantine
+        });
+        let so_for = self.absences.node_state_duration(name, self.instant);
         let given_up = |silent: Duration| {
             let left = lost - seconds(silent);
-            self.note(left);
+            self.note_due(left);
             (left <= 0).then_some(gone)
         };
         match node {
@@ -138,26 +144,26 @@ impl Observed<'_> {
     /// one may take the record over while others are kept from it. One that is there and does not carry
     /// the address may wait for ever, or be refused what it asks for. If the record names no UID, its pod
     /// was perhaps never created, because there was one of its name.
-    fn is_left_behind(&self, record: &Allocation) -> bool {
-        let pool = self.catalog.layout().pool(&record.pool);
+    fn is_abandoned(&self, record: &Allocation) -> bool {
+        let pool = self.catalog.pool_config().pool(&record.pool);
         let lasts = |pool: &Arc<Pool>| {
             let keeps = pool.keeps(&record.holder, record.address.family());
             keeps || pool.retention == Retention::Workload
         };
-        let lasts = record.holder.is_lasting() && pool.is_none_or(lasts);
-        let gone = match had_uid(record) {
+        let lasts = record.holder.is_persistent() && pool.is_none_or(lasts);
+        let gone = match names_uid(record) {
             true => self.pods.named(record).is_none(),
             false => self
-                .memory
-                .gone_for(record, self.instant)
-                .is_some_and(|unused| seconds(unused) >= PROVISIONAL),
+                .absences
+                .absent_for(record, self.instant)
+                .is_some_and(|unused| seconds(unused) >= PROVISIONAL_TTL),
         };
         gone && !lasts
     }
 
     /// Whether another pod than that which is there was given the address, and may use it.
-    fn is_elsewhere(&self, record: &Allocation) -> bool {
-        if !had_uid(record) || self.pods.named(record).is_some() {
+    fn is_held_by_predecessor(&self, record: &Allocation) -> bool {
+        if !names_uid(record) || self.pods.named(record).is_some() {
             return false;
         }
         match self.gone(record) {
@@ -167,13 +173,13 @@ impl Observed<'_> {
     }
 }
 
-impl Observer for Observed<'_> {
+impl ClusterObserver for ClusterView<'_> {
     fn sees_all_pods(&self) -> bool {
         true
     }
 
     fn pod(&self, record: &Allocation) -> PodState {
-        if !self.pods.users(record).is_empty() && !self.is_left_behind(record) {
+        if !self.pods.users(record).is_empty() && !self.is_abandoned(record) {
             return PodState::Present;
         }
         match record.pod.as_ref().and_then(|pod| pod.uid.as_ref()) {
@@ -208,9 +214,9 @@ impl Observer for Observed<'_> {
 
     fn interface_state(&self, record: &Allocation) -> InterfaceState {
         let age = self.now.0.saturating_sub(record.since.0);
-        self.note(PROVISIONAL - age);
-        self.note(self.quarantine(record).max(LET_GO) - age);
-        if self.is_elsewhere(record) {
+        self.note_due(PROVISIONAL_TTL - age);
+        self.note_due(self.quarantine(record).max(DETACHED_GRACE) - age);
+        if self.is_held_by_predecessor(record) {
             return InterfaceState::Elsewhere;
         }
         let users = self.pods.users(record);
@@ -219,10 +225,10 @@ impl Observer for Observed<'_> {
             return InterfaceState::Has;
         }
         // Without a UID it may be another of that name, which was to be created and never was.
-        let named = self.pods.named(record).filter(|_| had_uid(record));
+        let named = self.pods.named(record).filter(|_| names_uid(record));
         let has = |pod: &&Pod| {
             let own = named.is_some_and(|named| std::ptr::eq(named, *pod));
-            has_interface(pod, record, own, self.default_home)
+            has_interface(pod, record, own, self.multus_namespace)
         };
         if !users.iter().any(has) {
             return InterfaceState::Dropped;

@@ -4,17 +4,17 @@ use std::{cell::Cell, sync::Arc};
 
 use tokio::time::{Duration, Instant};
 
-use super::{Inner, State, cluster_view::Observed, pod_index::Pods};
+use super::{Inner, ReconcilerState, cluster_view::ClusterView, pod_index::PodIndex};
 use crate::{
     allocation::{
         Pool, Stored,
-        reconcile::{Action, Reason, reconcile},
+        reconcile::{Action, ActionReason, reconcile},
     },
     catalog::Catalog,
 };
 
 /// What a comparison found.
-pub(super) struct Compared {
+pub(super) struct Comparison {
     pub(super) records: Vec<Arc<Stored>>,
     pub(super) actions: Vec<Action>,
     /// When the same comparison may find more, with nothing changed.
@@ -23,25 +23,29 @@ pub(super) struct Compared {
 
 impl Inner {
     /// Compares a catalog with the index.
-    pub(super) fn compare(&self, state: &mut State, catalog: &Arc<Catalog>) -> Compared {
-        let default_home = self.policy.load().multus_namespace.clone();
+    pub(super) fn compare(
+        &self,
+        state: &mut ReconcilerState,
+        catalog: &Arc<Catalog>,
+    ) -> Comparison {
+        let multus_namespace = self.policy.load().multus_namespace.clone();
         let records = {
             let mut index = self.index.lock();
-            index.sync(catalog.layout());
-            state.changes = index.changes();
+            index.sync(catalog.pool_config());
+            state.changes = index.generation();
             index.snapshot()
         };
-        state.carried.look(catalog, &default_home);
+        state.addresses.look(catalog, &multus_namespace);
         let (now, instant) = (self.clock.seconds(), Instant::now());
-        let pods = Pods::of(catalog);
+        let pods = PodIndex::of(catalog);
         state
-            .memory
-            .look(&records, &pods, &state.carried, catalog, instant);
-        let observed = Observed {
+            .absences
+            .look(&records, &pods, &state.addresses, catalog, instant);
+        let view = ClusterView {
             catalog,
             pods: &pods,
-            memory: &state.memory,
-            default_home: &default_home,
+            absences: &state.absences,
+            multus_namespace: &multus_namespace,
             now,
             instant,
             due: Cell::new(None),
@@ -49,14 +53,14 @@ impl Inner {
         let known = records.iter().map(|one| (&one.allocation, one.version));
         let mut actions = reconcile(
             known,
-            catalog.layout(),
-            state.carried.in_use(),
-            &observed,
+            catalog.pool_config(),
+            state.addresses.in_use(),
+            &view,
             now,
         );
-        let due = observed.due.get();
+        let due = view.due.get();
         self.drop_what_is_in_flight(&mut actions);
-        Compared {
+        Comparison {
             actions,
             due: due.map(|due| instant + Duration::from_secs(due.unsigned_abs())),
             records,
@@ -69,7 +73,7 @@ impl Inner {
         actions.retain(|action| {
             let adopts = matches!(
                 action.reason,
-                Reason::Adopted | Reason::Reserved | Reason::MacParted
+                ActionReason::Adopted | ActionReason::Reserved | ActionReason::MacSplit
             );
             let record = action.write.as_ref().map(|write| write.allocation());
             !adopts
@@ -79,13 +83,18 @@ impl Inner {
     }
 }
 
-impl Compared {
+impl Comparison {
     /// Whether something in a pool's ranges is in use and not recorded, or as another's.
     pub(super) fn lacks(&self, pool: &Pool) -> bool {
         let mut adopted = self
             .actions
             .iter()
-            .filter(|action| matches!(action.reason, Reason::Adopted | Reason::HandedOver))
+            .filter(|action| {
+                matches!(
+                    action.reason,
+                    ActionReason::Adopted | ActionReason::Transferred
+                )
+            })
             .filter_map(|action| action.write.as_ref().map(|write| write.allocation()));
         adopted.any(|record| {
             let inside = record

@@ -41,8 +41,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::report::{PlannedAction, ReconcileReport};
-use self::{absence_tracker::Memory, observed_addresses::Carried, warnings::Note};
-use super::{LiveReader, EventSink, PodWriter, metrics::ReconcileMetrics};
+use self::{
+    absence_tracker::AbsenceTracker, observed_addresses::ObservedAddresses, warnings::PodWarning,
+};
+use super::{EventSink, LiveReader, PodWriter, metrics::ReconcileMetrics};
 use crate::{
     allocation::SharedIndex,
     catalog::Catalog,
@@ -54,12 +56,12 @@ use crate::{
 /// How often is looked whether something changed.
 const TICK: Duration = Duration::from_millis(100);
 /// The shortest pause between two passes, and the pause while a pool waits for one.
-const PAUSE: Duration = Duration::from_secs(1);
-const SHORT_PAUSE: Duration = Duration::from_millis(200);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+const UNREADY_PAUSE: Duration = Duration::from_millis(200);
 /// A pause is so many times as long as the pass before, at least.
-const REST: u32 = 20;
+const REST_FACTOR: u32 = 20;
 /// The longest pause, though nothing changed.
-const LONG_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a steward works with.
 pub struct ReconcilerParts {
@@ -78,11 +80,11 @@ pub struct ReconcilerParts {
     /// Looks past the caches.
     pub live: Arc<dyn LiveReader>,
     /// Writes annotations late.
-    pub pods: Arc<dyn PodWriter>,
+    pub pod_writer: Arc<dyn PodWriter>,
     /// Tells people.
-    pub notices: Arc<dyn EventSink>,
+    pub events: Arc<dyn EventSink>,
     /// Whether this replica leads.
-    pub leads: watch::Receiver<bool>,
+    pub is_leader: watch::Receiver<bool>,
 }
 
 /// The reconciler of a cluster. Clones are the same one.
@@ -97,34 +99,34 @@ struct Inner {
     slices: Option<SliceLedger>,
     clock: Clock,
     live: Arc<dyn LiveReader>,
-    pods: Arc<dyn PodWriter>,
-    notices: Arc<dyn EventSink>,
-    leads: watch::Receiver<bool>,
+    pod_writer: Arc<dyn PodWriter>,
+    events: Arc<dyn EventSink>,
+    is_leader: watch::Receiver<bool>,
     metrics: ReconcileMetrics,
     /// One pass at a time.
-    state: Mutex<State>,
+    state: Mutex<ReconcilerState>,
 }
 
 /// What is remembered from one pass to the next.
 #[derive(Default)]
-struct State {
-    memory: Memory,
-    carried: Carried,
-    waiting: backfill::Waiting,
+struct ReconcilerState {
+    absences: AbsenceTracker,
+    addresses: ObservedAddresses,
+    waiting: backfill::BackfillQueue,
     /// What was told of pods that are given nothing, by UID.
-    refused: HashMap<Box<str>, String>,
-    duplicates: BTreeSet<Note>,
-    drifted: BTreeSet<Note>,
+    rejected: HashMap<Box<str>, String>,
+    duplicates: BTreeSet<PodWarning>,
+    drifted: BTreeSet<PodWarning>,
     /// What the last pass was about, and when it ended.
-    judged: Option<Arc<Catalog>>,
+    last_catalog: Option<Arc<Catalog>>,
     changes: u64,
-    led: bool,
-    ended: Option<Instant>,
-    took: Duration,
+    was_leader: bool,
+    last_ended: Option<Instant>,
+    compare_duration: Duration,
     /// When there is something to do though nothing changes.
     due: Option<Instant>,
     /// How many passes in a row left something undone.
-    undone: u32,
+    failed_passes: u32,
 }
 
 impl fmt::Debug for Reconciler {
@@ -144,9 +146,9 @@ impl Reconciler {
             slices: parts.slices,
             clock: parts.clock,
             live: parts.live,
-            pods: parts.pods,
-            notices: parts.notices,
-            leads: parts.leads,
+            pod_writer: parts.pod_writer,
+            events: parts.events,
+            is_leader: parts.is_leader,
             metrics: ReconcileMetrics::default(),
             state: Mutex::default(),
         }))
@@ -188,10 +190,14 @@ impl Reconciler {
             return Vec::new();
         };
         let changes = state.changes;
-        let compared = self.0.compare(&mut state, &catalog);
+        let comparison = self.0.compare(&mut state, &catalog);
         // Nothing was done about what is new.
         state.changes = changes;
-        compared.actions.into_iter().map(PlannedAction::from).collect()
+        comparison
+            .actions
+            .into_iter()
+            .map(PlannedAction::from)
+            .collect()
     }
 }
 
@@ -203,82 +209,87 @@ impl Inner {
         }
     }
 
-    fn is_due(&self, state: &State) -> bool {
+    fn is_due(&self, state: &ReconcilerState) -> bool {
         let Some(catalog) = self.catalog.load_full() else {
             return false;
         };
-        let Some(ended) = state.ended else {
+        let Some(last_ended) = state.last_ended else {
             return true;
         };
-        let pause = ended.elapsed();
-        let rest = state.took * REST;
-        if pause >= SHORT_PAUSE.max(rest) && !self.unready(&catalog).is_empty() {
+        let pause = last_ended.elapsed();
+        let rest = state.compare_duration * REST_FACTOR;
+        if pause >= UNREADY_PAUSE.max(rest) && !self.unready(&catalog).is_empty() {
             return true;
         }
-        if pause < PAUSE.max(rest) {
+        if pause < MIN_PAUSE.max(rest) {
             return false;
         }
-        let same = |judged: &Arc<Catalog>| Arc::ptr_eq(judged, &catalog);
-        !state.judged.as_ref().is_some_and(same)
-            || state.changes != self.index.lock().changes()
-            || state.led != *self.leads.borrow()
+        let same = |last_catalog: &Arc<Catalog>| Arc::ptr_eq(last_catalog, &catalog);
+        !state.last_catalog.as_ref().is_some_and(same)
+            || state.changes != self.index.lock().generation()
+            || state.was_leader != *self.is_leader.borrow()
             || state.due.is_some_and(|due| due <= Instant::now())
-            || pause >= LONG_PAUSE
+            || pause >= MAX_PAUSE
     }
 
-    async fn pass(&self, state: &mut State, full: bool) -> ReconcileReport {
+    async fn pass(&self, state: &mut ReconcilerState, full: bool) -> ReconcileReport {
         let begun = Instant::now();
         let mut report = ReconcileReport {
-            led: *self.leads.borrow(),
+            was_leader: *self.is_leader.borrow(),
             full,
             ..ReconcileReport::default()
         };
-        state.led = report.led;
+        state.was_leader = report.was_leader;
         if full {
             self.refresh(&mut report).await;
         }
         if let Some(mut catalog) = self.catalog.load_full() {
-            state.judged = Some(Arc::clone(&catalog));
+            state.last_catalog = Some(Arc::clone(&catalog));
             self.work(state, &mut catalog, &mut report).await;
         }
-        report.took = begun.elapsed();
-        state.ended = Some(Instant::now());
+        report.compare_duration = begun.elapsed();
+        state.last_ended = Some(Instant::now());
         for error in &report.errors {
             tracing::warn!("{error}");
         }
         report
     }
 
-    async fn work(&self, state: &mut State, catalog: &mut Arc<Catalog>, report: &mut ReconcileReport) {
+    async fn work(
+        &self,
+        state: &mut ReconcilerState,
+        catalog: &mut Arc<Catalog>,
+        report: &mut ReconcileReport,
+    ) {
         let begun = Instant::now();
-        let mut compared = self.compare(state, catalog);
-        state.took = begun.elapsed();
-        compared = self.make_ready(state, catalog, compared, report).await;
-        self.metrics.set_duplicates(compared.duplicates());
-        if report.led {
-            compared = self.apply(state, catalog, compared, report).await;
-            self.tell_people(state, &compared, report);
+        let mut comparison = self.compare(state, catalog);
+        state.compare_duration = begun.elapsed();
+        comparison = self.make_ready(state, catalog, comparison, report).await;
+        self.metrics.set_duplicates(comparison.duplicates());
+        if report.was_leader {
+            comparison = self.apply(state, catalog, comparison, report).await;
+            self.emit_warnings(state, &comparison, report);
         }
-        state.due = compared.due;
-        self.try_again(state, report);
-        self.inject_late(state, catalog, report).await;
-        if report.led {
-            self.release_slices(catalog, report).await;
+        state.due = comparison.due;
+        self.schedule_retry(state, report);
+        self.backfill(state, catalog, report).await;
+        if report.was_leader {
+            self.collect_idle_slices(catalog, report).await;
         }
-        report.records = compared.records.len();
-        report.pods = catalog.pod_count();
+        report.records = comparison.records.len();
+        report.pod_writer = catalog.pod_count();
         let unready = self.unready(catalog).into_iter();
         report.unready = unready.map(|pool| pool.name.to_string()).collect();
     }
 
     /// What was left undone is tried again, and more and more seldom if it stays so.
-    fn try_again(&self, state: &mut State, report: &ReconcileReport) {
-        if report.left.is_empty() {
-            state.undone = 0;
+    fn schedule_retry(&self, state: &mut ReconcilerState, report: &ReconcileReport) {
+        if report.deferred.is_empty() {
+            state.failed_passes = 0;
             return;
         }
-        let pause = LONG_PAUSE.min(PAUSE * 2_u32.saturating_pow(state.undone));
-        state.undone = state.undone.saturating_add(1);
+        let pause = MAX_PAUSE.min(MIN_PAUSE * 2_u32.saturating_pow(state.failed_passes));
+        state.failed_passes = state.failed_passes.saturating_add(1);
         let again = Instant::now() + pause;
         state.due = Some(state.due.map_or(again, |due| due.min(again)));
     }

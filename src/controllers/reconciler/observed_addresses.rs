@@ -16,29 +16,29 @@ use crate::{
 
 /// What the pods and networks of a catalog use.
 #[derive(Default)]
-pub(super) struct Carried {
+pub(super) struct ObservedAddresses {
     catalog: Option<Arc<Catalog>>,
-    default_home: Box<str>,
-    pods: HashMap<Place, Carries>,
+    multus_namespace: Box<str>,
+    pods: HashMap<PodPointer, PodAddresses>,
     networks: Vec<InUse>,
-    round: u64,
+    generation: u64,
 }
 
 /// Where a pod lies in memory: that is its own as long as it is kept.
-type Place = usize;
+type PodPointer = usize;
 
 /// What a pod carries.
-struct Carries {
+struct PodAddresses {
     _kept: Arc<Pod>,
     in_use: Vec<InUse>,
     /// What of its network-status may be other than what is recorded; mostly nothing.
-    odd: Vec<Reported>,
+    mismatches: Vec<ReportedInterface>,
     /// The last look that saw it.
-    round: u64,
+    generation: u64,
 }
 
 /// What network-status shows of an interface on a network of a pool.
-pub(super) struct Reported {
+pub(super) struct ReportedInterface {
     pub(super) network: NetworkRef,
     pub(super) interface: String,
     /// The addresses in the pool's ranges.
@@ -47,29 +47,32 @@ pub(super) struct Reported {
     pub(super) mac: Option<Mac>,
 }
 
-impl Carried {
-    /// Looks at a catalog. `default_home` is the namespace in which pods' default networks are looked
+impl ObservedAddresses {
+    /// Looks at a catalog. `multus_namespace` is the namespace in which pods' default networks are looked
     /// up.
-    pub(super) fn look(&mut self, catalog: &Arc<Catalog>, default_home: &str) {
+    pub(super) fn update(&mut self, catalog: &Arc<Catalog>, multus_namespace: &str) {
         let same = self.catalog.as_ref().is_some_and(|before| {
-            before.has_networks_of(catalog) && Arc::ptr_eq(before.layout(), catalog.layout())
+            before.has_networks_of(catalog)
+                && Arc::ptr_eq(before.pool_config(), catalog.pool_config())
         });
-        if !same || *self.default_home != *default_home {
+        if !same || *self.multus_namespace != *multus_namespace {
             self.pods.clear();
             self.networks = catalog.addresses_of_networks();
-            self.default_home = default_home.into();
+            self.multus_namespace = multus_namespace.into();
         }
-        self.round += 1;
-        let mut seen = 0;
+        self.generation += 1;
+        let mut count = 0;
         for pod in catalog.pods() {
-            let carries = self.pods.entry(place(pod));
-            let carries = carries.or_insert_with(|| Carries::new(pod, catalog, default_home));
-            carries.round = self.round;
-            seen += 1;
+            let carries = self.pods.entry(pod_pointer(pod));
+            let carries =
+                carries.or_insert_with(|| PodAddresses::new(pod, catalog, multus_namespace));
+            carries.generation = self.generation;
+            count += 1;
         }
-        if self.pods.len() > seen {
-            let round = self.round;
-            self.pods.retain(|_, carries| carries.round == round);
+        if self.pods.len() > count {
+            let generation = self.generation;
+            self.pods
+                .retain(|_, carries| carries.generation == generation);
         }
         self.catalog = Some(Arc::clone(catalog));
     }
@@ -77,8 +80,8 @@ impl Carried {
     /// The addresses of pools that are in use, in an order that only names decide.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &InUse> {
         let pods = self.catalog.iter().flat_map(|catalog| catalog.pods());
-        let carried = pods.filter_map(|pod| self.pods.get(&place(pod)));
-        carried
+        let addresses = pods.filter_map(|pod| self.pods.get(&pod_pointer(pod)));
+        addresses
             .flat_map(|carries| &carries.in_use)
             .chain(&self.networks)
     }
@@ -86,32 +89,40 @@ impl Carried {
     /// The bound pods whose network-status may show something else than what is recorded for them, each
     /// with what it uses on an interface, and what is shown of that. Where both are the same, so is what
     /// is recorded, or another has it.
-    pub(super) fn odd(&self) -> impl Iterator<Item = (&Arc<Pod>, Vec<&InUse>, &Reported)> {
+    pub(super) fn mismatches(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<Pod>, Vec<&InUse>, &ReportedInterface)> {
         let pods = self.catalog.iter().flat_map(|catalog| catalog.pods());
         let bound = pods.filter(|pod| pod.node.is_some());
-        let carried = bound.filter_map(|pod| Some((pod, self.pods.get(&place(pod))?)));
-        carried.flat_map(|(pod, carries)| {
-            let odd = carries.odd.iter();
-            odd.map(move |odd| (pod, odd.used_of(&carries.in_use).collect(), odd))
+        let addresses = bound.filter_map(|pod| Some((pod, self.pods.get(&pod_pointer(pod))?)));
+        addresses.flat_map(|(pod, carries)| {
+            let mismatches = carries.mismatches.iter();
+            mismatches.map(move |mismatches| {
+                (
+                    pod,
+                    mismatches.used_of(&carries.in_use).collect(),
+                    mismatches,
+                )
+            })
         })
     }
 }
 
-impl Carries {
-    fn new(pod: &Arc<Pod>, catalog: &Catalog, default_home: &str) -> Self {
-        let in_use = catalog.addresses_of_pod(pod, default_home);
-        let mut odd = reported(pod, catalog);
-        odd.retain(|reported| reported.is_odd(&in_use));
+impl PodAddresses {
+    fn new(pod: &Arc<Pod>, catalog: &Catalog, multus_namespace: &str) -> Self {
+        let in_use = catalog.addresses_of_pod(pod, multus_namespace);
+        let mut mismatches = reported_interfaces(pod, catalog);
+        mismatches.retain(|reported_interfaces| reported_interfaces.differs_from(&in_use));
         Self {
             _kept: Arc::clone(pod),
             in_use,
-            odd,
-            round: 0,
+            mismatches,
+            generation: 0,
         }
     }
 }
 
-impl Reported {
+impl ReportedInterface {
     /// What a pod uses on the same interface.
     fn used_of<'a>(&self, in_use: &'a [InUse]) -> impl Iterator<Item = &'a InUse> {
         let on_it = |one: &&InUse| one.network == self.network && *one.interface == *self.interface;
@@ -119,7 +130,7 @@ impl Reported {
     }
 
     /// Whether the pod asked for something else than it has.
-    fn is_odd(&self, in_use: &[InUse]) -> bool {
+    fn differs_from(&self, in_use: &[InUse]) -> bool {
         let used = || self.used_of(in_use);
         let mut ips = used().filter(|one| one.address.ip().is_some());
         let macs = used().filter_map(|one| match one.address {
@@ -132,19 +143,21 @@ impl Reported {
     }
 }
 
-fn place(pod: &Arc<Pod>) -> Place {
+fn pod_pointer(pod: &Arc<Pod>) -> PodPointer {
     Arc::as_ptr(pod).addr()
 }
 
-fn reported(pod: &Pod, catalog: &Catalog) -> Vec<Reported> {
+fn reported_interfaces(pod: &Pod, catalog: &Catalog) -> Vec<ReportedInterface> {
     let text = pod.network_status.as_deref().unwrap_or_default();
-    let mut found: BTreeMap<(NetworkRef, String), Reported> = BTreeMap::new();
+    let mut found: BTreeMap<(NetworkRef, String), ReportedInterface> = BTreeMap::new();
     for attachment in status::parse(text).unwrap_or_default() {
         let own = (&*pod.namespace, &*attachment.name);
         let (namespace, name) = attachment.name.split_once('/').unwrap_or(own);
         let network = catalog.network(namespace, name);
         let served = network.and_then(|network| {
-            let pool = catalog.layout().pool(network.address_pool.as_deref()?)?;
+            let pool = catalog
+                .pool_config()
+                .pool(network.address_pool.as_deref()?)?;
             Some((NetworkRef::from(&**network), pool))
         });
         let Some((network, pool)) = served else {
@@ -152,7 +165,7 @@ fn reported(pod: &Pod, catalog: &Catalog) -> Vec<Reported> {
         };
         let interface = attachment.interface.unwrap_or_default();
         let key = (network.clone(), interface.clone());
-        let one = found.entry(key).or_insert_with(|| Reported {
+        let one = found.entry(key).or_insert_with(|| ReportedInterface {
             network,
             interface,
             ips: BTreeSet::new(),

@@ -9,13 +9,13 @@ use crate::{
 };
 
 /// The pods of a catalog.
-pub(super) struct Pods<'c> {
+pub(super) struct PodIndex<'c> {
     catalog: &'c Catalog,
     /// Those whose names their holders do not tell.
     by_holder: HashMap<&'c Holder, Vec<&'c Pod>>,
 }
 
-impl<'c> Pods<'c> {
+impl<'c> PodIndex<'c> {
     /// Those of this catalog.
     pub(super) fn of(catalog: &'c Catalog) -> Self {
         let mut by_holder: HashMap<&Holder, Vec<&Pod>> = HashMap::new();
@@ -78,9 +78,14 @@ impl<'c> Pods<'c> {
 
 /// Whether a pod asks for a record's network on its interface, or has it, as far as that can be read.
 ///
-/// `own` says that it is the very pod that the record names, and `default_home` is the namespace in
+/// `own` says that it is the very pod that the record names, and `multus_namespace` is the namespace in
 /// which pods' default networks are looked up.
-pub(super) fn has_interface(pod: &Pod, record: &Allocation, own: bool, default_home: &str) -> bool {
+pub(super) fn has_interface(
+    pod: &Pod,
+    record: &Allocation,
+    own: bool,
+    multus_namespace: &str,
+) -> bool {
     let network = (&*record.network.namespace, &*record.network.name);
     let asks = |text: Option<&str>, home: &str, is_default: bool| {
         let Some(text) = text else { return false };
@@ -111,6 +116,6 @@ pub(super) fn has_interface(pod: &Pod, record: &Allocation, own: bool, default_h
         })
     };
     asks(pod.networks.as_deref(), &pod.namespace, false)
-        || asks(pod.default_network.as_deref(), default_home, true)
+        || asks(pod.default_network.as_deref(), multus_namespace, true)
         || has(pod.network_status.as_deref())
 }

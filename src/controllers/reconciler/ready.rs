@@ -7,8 +7,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Inner, State, compare::Compared, live_reads::look_at, observed_addresses::Carried,
-    report::ReconcileReport,
+    Inner, ReconcilerState, compare::Comparison, live_reads::refresh_all,
+    observed_addresses::ObservedAddresses, report::ReconcileReport,
 };
 use crate::{
     allocation::Pool, catalog::Catalog, controllers::ReadTarget, rules::pool::whereabouts_overlaps,
@@ -17,10 +17,10 @@ use crate::{
 impl Inner {
     /// The pools that give nothing: not yet, or not any more.
     pub(super) fn unready(&self, catalog: &Catalog) -> Vec<Arc<Pool>> {
-        let pools = catalog.layout().pools.values();
-        let contested: Vec<_> = pools.filter(|pool| !is_alone(pool, catalog)).collect();
+        let pools = catalog.pool_config().pools.values();
+        let contested: Vec<_> = pools.filter(|pool| !is_exclusive(pool, catalog)).collect();
         let mut index = self.index.lock();
-        index.sync(catalog.layout());
+        index.sync(catalog.pool_config());
         for pool in contested {
             if index.is_ready(&pool.name) {
                 tracing::warn!(
@@ -30,7 +30,7 @@ impl Inner {
                 index.set_unready(&pool.name);
             }
         }
-        let pools = catalog.layout().pools.values();
+        let pools = catalog.pool_config().pools.values();
         pools
             .filter(|pool| !index.is_ready(&pool.name))
             .cloned()
@@ -40,71 +40,75 @@ impl Inner {
     /// Makes those pools ready of which nothing lacks. Gives the comparison that holds now.
     pub(super) async fn make_ready(
         &self,
-        state: &mut State,
+        state: &mut ReconcilerState,
         catalog: &mut Arc<Catalog>,
-        compared: Compared,
+        comparison: Comparison,
         report: &mut ReconcileReport,
-    ) -> Compared {
+    ) -> Comparison {
         let waiting = self.unready(catalog);
         let whole: Vec<&Arc<Pool>> = waiting
             .iter()
-            .filter(|pool| !compared.lacks(pool) && is_alone(pool, catalog))
+            .filter(|pool| !comparison.lacks(pool) && is_exclusive(pool, catalog))
             .collect();
         if whole.is_empty() {
-            return compared;
+            return comparison;
         }
-        let looks: BTreeSet<ReadTarget> = whole
+        let dependencies: BTreeSet<ReadTarget> = whole
             .iter()
-            .flat_map(|pool| homes(pool, catalog, &state.carried))
+            .flat_map(|pool| namespaces_of(pool, catalog, &state.addresses))
             .map(ReadTarget::PodsOf)
             .collect();
-        let failed = look_at(&*self.live, &looks).await;
+        let failed = refresh_all(&*self.live, &dependencies).await;
         let fresh = self
             .catalog
             .load_full()
             .unwrap_or_else(|| Arc::clone(catalog));
         let same = Arc::ptr_eq(&fresh, catalog);
-        let compared = match same {
-            true => compared,
+        let comparison = match same {
+            true => comparison,
             false => self.compare(state, &fresh),
         };
         *catalog = fresh;
-        for (look, error) in &failed {
-            report.error(format!("{look:?}: {error}"));
+        for (target, error) in &failed {
+            report.error(format!("{target:?}: {error}"));
         }
-        let whole = whole.into_iter().filter(|pool| is_alone(pool, catalog));
+        let whole = whole.into_iter().filter(|pool| is_exclusive(pool, catalog));
         let whole: Vec<&Arc<Pool>> = whole.collect();
         let mut index = self.index.lock();
-        index.sync(catalog.layout());
+        index.sync(catalog.pool_config());
         for pool in whole {
-            let looked = homes(pool, catalog, &state.carried)
+            let looked = namespaces_of(pool, catalog, &state.addresses)
                 .into_iter()
                 .map(ReadTarget::PodsOf)
-                .all(|look| looks.contains(&look) && !failed.contains_key(&look));
-            let now = catalog.layout().pool(&pool.name);
-            if looked && now.is_some_and(|now| now == pool && !compared.lacks(now)) {
+                .all(|target| dependencies.contains(&target) && !failed.contains_key(&target));
+            let now = catalog.pool_config().pool(&pool.name);
+            if looked && now.is_some_and(|now| now == pool && !comparison.lacks(now)) {
                 index.set_ready(&pool.name);
                 tracing::info!(pool = &*pool.name, "the pool is ready");
             }
         }
-        compared
+        comparison
     }
 }
 
 /// Whether Whereabouts gives nothing of it: while it does, two pods would get one address.
-fn is_alone(pool: &Pool, catalog: &Catalog) -> bool {
+fn is_exclusive(pool: &Pool, catalog: &Catalog) -> bool {
     whereabouts_overlaps(catalog, pool).is_empty()
 }
 
 /// The namespaces whose pods may use a pool's addresses: those of its networks, and those whose pods
 /// are known to.
-fn homes(pool: &Pool, catalog: &Catalog, carried: &Carried) -> BTreeSet<Box<str>> {
-    let served = catalog.layout().served.get(&pool.name);
+fn namespaces_of(
+    pool: &Pool,
+    catalog: &Catalog,
+    addresses: &ObservedAddresses,
+) -> BTreeSet<Box<str>> {
+    let served = catalog.pool_config().served.get(&pool.name);
     let served = served
         .into_iter()
         .flatten()
         .map(|network| &network.namespace);
-    let users = carried.in_use().filter(|one| one.pool == pool.name);
+    let users = addresses.in_use().filter(|one| one.pool == pool.name);
     let users = users.map(|one| one.holder.namespace());
     served.chain(users).map(|name| (&**name).into()).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, live_reads::look_at, report::ReconcileReport};
+use super::{Inner, live_reads::refresh_all, report::ReconcileReport};
 use crate::{allocation::Holder, catalog::Catalog, controllers::ReadTarget, ledger::Store as _};
 
 impl Inner {
@@ -22,35 +22,35 @@ impl Inner {
         let Some(catalog) = self.catalog.load_full() else {
             return;
         };
-        let looks = self.all_looks(&catalog);
-        for (look, error) in look_at(&*self.live, &looks).await {
-            report.error(format!("{look:?}: {error}"));
+        let dependencies = self.all_dependencies(&catalog);
+        for (target, error) in refresh_all(&*self.live, &dependencies).await {
+            report.error(format!("{target:?}: {error}"));
         }
     }
 
-    fn all_looks(&self, catalog: &Catalog) -> BTreeSet<ReadTarget> {
-        let mut looks = BTreeSet::new();
-        let served = catalog.layout().served.values().flatten();
+    fn all_dependencies(&self, catalog: &Catalog) -> BTreeSet<ReadTarget> {
+        let mut dependencies = BTreeSet::new();
+        let served = catalog.pool_config().served.values().flatten();
         for network in served {
             let home: Box<str> = (&*network.namespace).into();
-            looks.insert(ReadTarget::Network(home.clone(), (&*network.name).into()));
-            looks.insert(ReadTarget::PodsOf(home));
+            dependencies.insert(ReadTarget::Network(home.clone(), (&*network.name).into()));
+            dependencies.insert(ReadTarget::PodsOf(home));
         }
         let nodes_known = catalog.nodes().are_known();
         let index = self.index.lock();
-        for (record, _) in index.known() {
+        for (record, _) in index.allocations() {
             let home: Box<str> = (&**record.holder.namespace()).into();
             if !matches!(
                 record.holder,
                 Holder::Reservation { .. } | Holder::Network { .. }
             ) {
-                looks.insert(ReadTarget::PodsOf(home));
+                dependencies.insert(ReadTarget::PodsOf(home));
             }
             let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
             if let Some(node) = node.filter(|_| nodes_known) {
-                looks.insert(ReadTarget::Node(node.into()));
+                dependencies.insert(ReadTarget::Node(node.into()));
             }
         }
-        looks
+        dependencies
     }
 }

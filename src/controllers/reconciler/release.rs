@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    Inner, State,
-    absence_tracker::{Key, key},
-    compare::Compared,
-    live_reads::{is_release, look_at, looks},
+    Inner, ReconcilerState,
+    absence_tracker::{RecordKey, key},
+    compare::Comparison,
+    live_reads::{dependencies, is_release, refresh_all},
     report::ReconcileReport,
 };
 use crate::{
@@ -26,37 +26,37 @@ impl Inner {
     /// second time after all that it rests on was read live.
     pub(super) async fn apply(
         &self,
-        state: &mut State,
+        state: &mut ReconcilerState,
         catalog: &mut Arc<Catalog>,
-        compared: Compared,
+        comparison: Comparison,
         report: &mut ReconcileReport,
-    ) -> Compared {
-        let writes = compared
+    ) -> Comparison {
+        let writes = comparison
             .actions
             .iter()
             .filter(|action| action.write.is_some());
         let (releases, others): (Vec<_>, Vec<_>) = writes.cloned().partition(is_release);
         self.write(others, report).await;
         if releases.is_empty() {
-            return compared;
+            return comparison;
         }
         let confirmed = self.confirm(&releases, catalog, report).await;
         let fresh = self
             .catalog
             .load_full()
             .unwrap_or_else(|| Arc::clone(catalog));
-        let compared = self.compare(state, &fresh);
+        let comparison = self.compare(state, &fresh);
         *catalog = fresh;
-        let still = compared.actions.iter().filter(|action| {
-            let Some(record) = judged(action, self).filter(|_| is_release(action)) else {
+        let still = comparison.actions.iter().filter(|action| {
+            let Some(record) = current_record(action, self).filter(|_| is_release(action)) else {
                 return false;
             };
             // What it rests on now is what was looked at.
             let looked = confirmed.get(&key(&record));
-            looked.is_some_and(|looked| looks(action, &record, catalog).is_subset(looked))
+            looked.is_some_and(|looked| dependencies(action, &record, catalog).is_subset(looked))
         });
         self.write(still.cloned().collect(), report).await;
-        compared
+        comparison
     }
 
     /// Which of the records were looked after live, and what was looked at for each.
@@ -65,27 +65,27 @@ impl Inner {
         releases: &[Action],
         catalog: &Catalog,
         report: &mut ReconcileReport,
-    ) -> BTreeMap<Key, BTreeSet<ReadTarget>> {
+    ) -> BTreeMap<RecordKey, BTreeSet<ReadTarget>> {
         let rests = releases.iter().filter_map(|action| {
-            let record = judged(action, self)?;
-            Some((key(&record), looks(action, &record, catalog), action))
+            let record = current_record(action, self)?;
+            Some((key(&record), dependencies(action, &record, catalog), action))
         });
         let rests: Vec<_> = rests.collect();
         let all: BTreeSet<ReadTarget> = rests
             .iter()
-            .flat_map(|(_, looks, _)| looks)
+            .flat_map(|(_, dependencies, _)| dependencies)
             .cloned()
             .collect();
-        let failed = look_at(&*self.live, &all).await;
+        let failed = refresh_all(&*self.live, &all).await;
         let mut confirmed = BTreeMap::new();
-        for (key, looks, action) in rests {
-            match looks
+        for (key, dependencies, action) in rests {
+            match dependencies
                 .iter()
-                .find_map(|look| Some((look, failed.get(look)?)))
+                .find_map(|target| Some((target, failed.get(target)?)))
             {
-                None => drop(confirmed.insert(key, looks)),
-                Some((look, error)) => {
-                    report.error(format!("{look:?}: {error}"));
+                None => drop(confirmed.insert(key, dependencies)),
+                Some((target, error)) => {
+                    report.error(format!("{target:?}: {error}"));
                     report.count(action.reason.name(), false);
                 }
             }
@@ -105,7 +105,7 @@ impl Inner {
 
 /// The record that an action is about, as the index has it: one that is given back says no more who
 /// had it.
-fn judged(action: &Action, inner: &Inner) -> Option<Allocation> {
+fn current_record(action: &Action, inner: &Inner) -> Option<Allocation> {
     let record = action.write.as_ref()?.allocation();
     let index = inner.index.lock();
     index.holder_of(&record.space, record.address).cloned()

@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, fmt};
 
 use tokio::time::Duration;
 
-use crate::allocation::reconcile::{Action, Reason};
+use crate::allocation::reconcile::{Action, ActionReason};
 
 /// What a pass found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReconcileReport {
     /// Whether this replica led, and so acted.
-    pub led: bool,
+    pub is_leader: bool,
     /// Whether everything was read afresh first.
     pub full: bool,
     /// How long it took.
-    pub took: Duration,
+    pub duration: Duration,
     /// How many records there were.
     pub records: usize,
     /// How many pods of networks there were.
@@ -22,7 +22,7 @@ pub struct ReconcileReport {
     /// What was done, by the word of its reason.
     pub done: BTreeMap<&'static str, u64>,
     /// What was to be done and was not, by the word of its reason: it is judged anew.
-    pub left: BTreeMap<&'static str, u64>,
+    pub deferred: BTreeMap<&'static str, u64>,
     /// Addresses that more than one uses.
     pub duplicates: usize,
     /// Pods that have something else than what is recorded for them.
@@ -34,16 +34,20 @@ pub struct ReconcileReport {
 }
 
 /// How many errors a report tells.
-const MOST_ERRORS: usize = 20;
+const MAX_ERRORS: usize = 20;
 
 impl ReconcileReport {
     pub(super) fn count(&mut self, reason: &'static str, done: bool) {
-        let counts = if done { &mut self.done } else { &mut self.left };
+        let counts = if done {
+            &mut self.done
+        } else {
+            &mut self.deferred
+        };
         *counts.entry(reason).or_default() += 1;
     }
 
     pub(super) fn error(&mut self, error: String) {
-        if self.errors.len() < MOST_ERRORS && !self.errors.contains(&error) {
+        if self.errors.len() < MAX_ERRORS && !self.errors.contains(&error) {
             self.errors.push(error);
         }
     }
@@ -56,12 +60,12 @@ impl fmt::Display for ReconcileReport {
             "{} records and {} pods compared in {} ms",
             self.records,
             self.pods,
-            self.took.as_millis()
+            self.duration.as_millis()
         )?;
         for (reason, count) in &self.done {
             write!(f, ", {count} {reason}")?;
         }
-        for (reason, count) in &self.left {
+        for (reason, count) in &self.deferred {
             write!(f, ", {count} {reason} left for later")?;
         }
         Ok(())
@@ -74,20 +78,20 @@ pub struct PlannedAction {
     /// The action.
     pub action: Action,
     /// The same in a sentence.
-    pub words: String,
+    pub description: String,
 }
 
 impl From<Action> for PlannedAction {
     fn from(action: Action) -> Self {
         Self {
-            words: words(&action),
+            description: description(&action),
             action,
         }
     }
 }
 
-fn words(action: &Action) -> String {
-    if let Reason::Duplicate { address, users } = &action.reason {
+fn description(action: &Action) -> String {
+    if let ActionReason::Duplicate { address, users } = &action.reason {
         let users: Vec<String> = users.iter().map(ToString::to_string).collect();
         let users = users.join(" and by ");
         return format!(
@@ -99,22 +103,34 @@ fn words(action: &Action) -> String {
     };
     let (address, pool, holder) = (record.address, &record.pool, &record.holder);
     match action.reason {
-        Reason::Adopted => format!("{address} of pool {pool} is in use by {holder}: record it"),
-        Reason::Reserved => format!("{address} of pool {pool} is set aside by {holder}: record it"),
-        Reason::HandedOver => format!("{address} of pool {pool} becomes {holder}'s, who uses it"),
-        Reason::MacParted => {
+        ActionReason::Adopted => {
+            format!("{address} of pool {pool} is in use by {holder}: record it")
+        }
+        ActionReason::Reserved => {
+            format!("{address} of pool {pool} is set aside by {holder}: record it")
+        }
+        ActionReason::Transferred => {
+            format!("{address} of pool {pool} becomes {holder}'s, who uses it")
+        }
+        ActionReason::MacSplit => {
             format!("{address} of pool {pool}, of {holder}: record it by itself")
         }
-        Reason::GivenBack => format!("{address} of pool {pool} goes back to {holder}"),
-        Reason::Named => format!("{address} of pool {pool}, of {holder}: record which pod has it"),
-        Reason::LetGo => format!("{address} of pool {pool} is not used by {holder} any more"),
-        Reason::PodGone
-        | Reason::NeverCame
-        | Reason::WorkloadGone
-        | Reason::Surplus
-        | Reason::ReservationGone
-        | Reason::NotConfigured
-        | Reason::Duplicate { .. } => format!(
+        ActionReason::ReturnedToReservation => {
+            format!("{address} of pool {pool} goes back to {holder}")
+        }
+        ActionReason::PodIdentified => {
+            format!("{address} of pool {pool}, of {holder}: record which pod has it")
+        }
+        ActionReason::Detached => {
+            format!("{address} of pool {pool} is not used by {holder} any more")
+        }
+        ActionReason::PodGone
+        | ActionReason::ProvisionalExpired
+        | ActionReason::WorkloadGone
+        | ActionReason::Excess
+        | ActionReason::ReservationGone
+        | ActionReason::NotConfigured
+        | ActionReason::Duplicate { .. } => format!(
             "{address} of pool {pool} is free: it was held by {holder} ({})",
             action.reason.name()
         ),

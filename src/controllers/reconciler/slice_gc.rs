@@ -8,9 +8,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, live_reads::look_at, report::ReconcileReport};
+use super::{Inner, live_reads::refresh_all, report::ReconcileReport};
 use crate::{
-    allocation::reconcile::{Idle, IdleSlice, NodeState, idle_slices},
+    allocation::reconcile::{IdleReason, IdleSlice, NodeState, idle_slices},
     catalog::{Catalog, Existence},
     controllers::ReadTarget,
     ledger::WriteError,
@@ -18,23 +18,27 @@ use crate::{
 
 impl Inner {
     /// Deletes idle slices.
-    pub(super) async fn release_slices(&self, catalog: &Catalog, report: &mut ReconcileReport) {
+    pub(super) async fn collect_idle_slices(
+        &self,
+        catalog: &Catalog,
+        report: &mut ReconcileReport,
+    ) {
         let Some(slices) = &self.slices else { return };
-        let found = self.idle(catalog);
+        let found = self.idle_slices_now(catalog);
         if found.is_empty() {
             return;
         }
-        let nodes: BTreeSet<ReadTarget> = found.iter().filter_map(look).collect();
-        let failed = look_at(&*self.live, &nodes).await;
+        let nodes: BTreeSet<ReadTarget> = found.iter().filter_map(node_target).collect();
+        let failed = refresh_all(&*self.live, &nodes).await;
         for error in failed.values() {
             report.error(error.clone());
         }
         let Some(fresh) = self.catalog.load_full() else {
             return;
         };
-        let still = self.idle(&fresh).into_iter().filter(|one| {
-            let look = look(one);
-            look.is_none_or(|look| nodes.contains(&look) && !failed.contains_key(&look))
+        let still = self.idle_slices_now(&fresh).into_iter().filter(|one| {
+            let target = node_target(one);
+            target.is_none_or(|target| nodes.contains(&target) && !failed.contains_key(&target))
         });
         for one in still.collect::<Vec<_>>() {
             let outcome = slices.release(&one.slice, one.version).await;
@@ -48,7 +52,7 @@ impl Inner {
                         reason = one.reason.name(),
                         "a slice is free"
                     );
-                    self.index.lock().forget_slice(&name, one.version);
+                    self.index.lock().apply_slice_delete(&name, one.version);
                     self.metrics.add("slice-released");
                 }
                 // It is judged anew when the index has heard of it.
@@ -58,22 +62,22 @@ impl Inner {
         }
     }
 
-    fn idle(&self, catalog: &Catalog) -> Vec<IdleSlice> {
+    fn idle_slices_now(&self, catalog: &Catalog) -> Vec<IdleSlice> {
         let index = self.index.lock();
         if index.slices().next().is_none() {
             return Vec::new();
         }
-        let records = index.known().map(|(record, _)| record);
+        let records = index.allocations().map(|(record, _)| record);
         let state = |node: &str| match catalog.nodes().node(node) {
             Existence::Present(node) if node.ready => NodeState::Ready,
             Existence::Present(_) => NodeState::NotReady,
             Existence::Absent => NodeState::Gone,
             Existence::Unknown => NodeState::Unknown,
         };
-        idle_slices(index.slices(), records, catalog.layout(), state)
+        idle_slices(index.slices(), records, catalog.pool_config(), state)
     }
 }
 
-fn look(one: &IdleSlice) -> Option<ReadTarget> {
-    (one.reason == Idle::NodeGone).then(|| ReadTarget::Node((&*one.slice.node).into()))
+fn node_target(one: &IdleSlice) -> Option<ReadTarget> {
+    (one.reason == IdleReason::NodeGone).then(|| ReadTarget::Node((&*one.slice.node).into()))
 }

@@ -4,37 +4,47 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Inner, State,
-    compare::Compared,
-    observed_addresses::{Carried, Reported},
+    Inner, ReconcilerState,
+    compare::Comparison,
+    observed_addresses::{ObservedAddresses, ReportedInterface},
     report::ReconcileReport,
 };
 use crate::{
     allocation::{
         Address, Allocation,
-        reconcile::{InUse, Reason},
+        reconcile::{ActionReason, InUse},
     },
     controllers::{EventType, ObjectRef},
     network::mac::Mac,
 };
 
 /// A pod, and a sentence about it.
-pub(super) type Note = (ObjectRef, String);
+pub(super) type PodWarning = (ObjectRef, String);
 
 impl Inner {
     /// Tells of what was not told of before; what is over is forgotten.
-    pub(super) fn tell_people(&self, state: &mut State, compared: &Compared, report: &mut ReconcileReport) {
-        let duplicates = duplicates(compared, &state.carried);
-        report.duplicates = compared.duplicates();
-        self.tell(&mut state.duplicates, duplicates, "DuplicateAddress");
-        let drifted = drifted(compared, &state.carried);
+    pub(super) fn emit_warnings(
+        &self,
+        state: &mut ReconcilerState,
+        comparison: &Comparison,
+        report: &mut ReconcileReport,
+    ) {
+        let duplicates = duplicates(comparison, &state.addresses);
+        report.duplicates = comparison.duplicates();
+        self.emit_new(&mut state.duplicates, duplicates, "DuplicateAddress");
+        let drifted = drifted(comparison, &state.addresses);
         report.drifted = drifted.len();
         self.metrics.set_drifted(drifted.len());
-        self.tell(&mut state.drifted, drifted, "AddressDrift");
+        self.emit_new(&mut state.drifted, drifted, "AddressDrift");
     }
 
-    fn tell(&self, told: &mut BTreeSet<Note>, now: BTreeSet<Note>, reason: &'static str) {
-        for (about, message) in now.difference(told) {
+    fn emit_new(
+        &self,
+        emitted: &mut BTreeSet<PodWarning>,
+        now: BTreeSet<PodWarning>,
+        reason: &'static str,
+    ) {
+        for (about, message) in now.difference(emitted) {
             tracing::warn!(
                 namespace = about.namespace,
                 pod = about.name,
@@ -46,27 +56,26 @@ impl Inner {
                 _ => "duplicate",
             });
             let (about, message) = (about.clone(), message.clone());
-            self.notices
-                .notice(about, EventType::Warning, reason, message);
+            self.events.emit(about, EventType::Warning, reason, message);
         }
-        *told = now;
+        *emitted = now;
     }
 }
 
-impl Compared {
+impl Comparison {
     /// How many addresses more than one uses.
     pub(super) fn duplicates(&self) -> usize {
         let all = self.actions.iter();
-        all.filter(|action| matches!(action.reason, Reason::Duplicate { .. }))
+        all.filter(|action| matches!(action.reason, ActionReason::Duplicate { .. }))
             .count()
     }
 }
 
 /// Who uses an address that others use, too, each with a sentence.
-fn duplicates(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
+fn duplicates(comparison: &Comparison, addresses: &ObservedAddresses) -> BTreeSet<PodWarning> {
     let mut notes = BTreeSet::new();
-    for action in &compared.actions {
-        let Reason::Duplicate { address, users } = &action.reason else {
+    for action in &comparison.actions {
+        let ActionReason::Duplicate { address, users } = &action.reason else {
             continue;
         };
         let mut words: Vec<String> = users.iter().map(ToString::to_string).collect();
@@ -75,7 +84,7 @@ fn duplicates(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
             "{address} is used by {}; change the addresses of all but one of them",
             words.join(" and by ")
         );
-        let used = carried.in_use().filter(|one| one.address == *address);
+        let used = addresses.in_use().filter(|one| one.address == *address);
         for one in used.filter(|one| users.contains(&one.holder)) {
             notes.extend(object(one).map(|about| (about, message.clone())));
         }
@@ -92,16 +101,16 @@ fn object(one: &InUse) -> Option<ObjectRef> {
 /// The bound pods whose network-status shows, for a network of a pool, other addresses than are recorded
 /// for them, each with a sentence. What is recorded and not carried by the pod does not count: that is
 /// on its way out.
-fn drifted(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
-    let odd: Vec<_> = carried.odd().collect();
-    let addresses = odd.iter().flat_map(|(_, used, _)| used);
+fn drifted(comparison: &Comparison, addresses: &ObservedAddresses) -> BTreeSet<PodWarning> {
+    let mismatches: Vec<_> = addresses.mismatches().collect();
+    let addresses = mismatches.iter().flat_map(|(_, used, _)| used);
     let addresses: BTreeSet<Address> = addresses.map(|one| one.address).collect();
-    let records = compared.records.iter().map(|one| &one.allocation);
+    let records = comparison.records.iter().map(|one| &one.allocation);
     let records: Vec<&Allocation> = records
         .filter(|record| addresses.contains(&record.address))
         .collect();
     let mut notes = BTreeSet::new();
-    for (pod, used, has) in odd {
+    for (pod, used, has) in mismatches {
         let of_pod = |record: &&&Allocation| {
             let on_it = record.network == has.network && *record.interface == *has.interface;
             on_it && record.holder == pod.holder
@@ -114,7 +123,7 @@ fn drifted(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
         if !used.iter().all(is_recorded) {
             continue;
         }
-        if let Some(words) = Expected::of(&records).differs(has) {
+        if let Some(words) = ExpectedAddresses::of(&records).differs(has) {
             let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
             let message = format!(
                 "interface {} of network {}/{} has {words}; the plugin does not give what it is \
@@ -129,12 +138,12 @@ fn drifted(compared: &Compared, carried: &Carried) -> BTreeSet<Note> {
 
 /// What an interface is to have.
 #[derive(Default)]
-struct Expected {
+struct ExpectedAddresses {
     ips: BTreeSet<Address>,
     mac: Option<Mac>,
 }
 
-impl Expected {
+impl ExpectedAddresses {
     fn of(records: &[&Allocation]) -> Self {
         let mut expected = Self::default();
         for record in records {
@@ -149,7 +158,7 @@ impl Expected {
         expected
     }
 
-    fn differs(&self, reported: &Reported) -> Option<String> {
+    fn differs(&self, reported: &ReportedInterface) -> Option<String> {
         let list = |ips: &BTreeSet<Address>| match ips.is_empty() {
             true => "no address".to_owned(),
             false => {

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::history::{ResyncHistory, ResyncRun};
 use self::metrics::ResyncMetrics;
-use super::event_sink::{EventType, EventSink, ObjectRef};
+use super::event_sink::{EventSink, EventType, ObjectRef};
 use crate::{clock::Clock, rules::schedule::Schedule};
 
 /// How long to sleep at most before the clock is looked at again, as it may be set meanwhile.
@@ -132,14 +132,14 @@ impl ResyncScheduler {
         let expression = self.expression.borrow_and_update().clone();
         let text = expression.as_deref().unwrap_or(Schedule::DEFAULT);
         match Schedule::parse(text) {
-            Ok(read_expression) => {
+            Ok(parsed) => {
                 self.metrics.set_invalid(false);
-                if read_expression != self.schedule {
+                if parsed != self.schedule {
                     tracing::info!(
-                        schedule = read_expression.as_str(),
+                        schedule = parsed.as_str(),
                         "a new schedule of the full comparison"
                     );
-                    self.schedule = read_expression;
+                    self.schedule = parsed;
                     // A time that is past by the new schedule was none.
                     self.handled_until = self.handled_until.max(self.clock.now());
                 }
@@ -155,7 +155,7 @@ impl ResyncScheduler {
                 let config_map = self.config_map.clone();
                 let reason = "InvalidSchedule";
                 self.events
-                    .notice(config_map, EventType::Warning, reason, message);
+                    .emit(config_map, EventType::Warning, reason, message);
             }
         }
     }
@@ -189,7 +189,11 @@ impl ResyncScheduler {
 
     /// The first time after what is done.
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        let after = if self.was_leader { self.handled_until } else { now };
+        let after = if self.was_leader {
+            self.handled_until
+        } else {
+            now
+        };
         let after = after.to_zoned(TimeZone::UTC).datetime();
         let next = self.schedule.cron().find_next_occurrence(&after, false);
         let next = next.ok()?.to_zoned(TimeZone::UTC).ok()?;

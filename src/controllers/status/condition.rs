@@ -80,9 +80,11 @@ mod tests {
         let again = other.condition("Ready", Some(2), &before, at(20));
         assert_eq!(again.last_transition_time.0, at(10));
         assert_eq!(again.observed_generation, Some(2));
-        let turned = ConditionState::holds("Ready", "c").condition("Ready", Some(2), &before, at(20));
+        let turned =
+            ConditionState::holds("Ready", "c").condition("Ready", Some(2), &before, at(20));
         assert_eq!(turned.last_transition_time.0, at(20));
-        let apart = ConditionState::fails("Conflict", "d").condition("Reserved", None, &before, at(20));
+        let apart =
+            ConditionState::fails("Conflict", "d").condition("Reserved", None, &before, at(20));
         assert_eq!(apart.last_transition_time.0, at(20));
     }
 

@@ -31,7 +31,7 @@ use self::{
     objects::{StatusKey, StatusObject, StatusObjects, WriteOutcome},
     pressure::PressureTracker,
 };
-use super::event_sink::{EventType, EventSink};
+use super::event_sink::{EventSink, EventType};
 use crate::{
     allocation::{Layout, SharedIndex, Words},
     api::{AddressPool, AddressReservation},
@@ -105,7 +105,12 @@ impl StatusWriter {
 
     async fn follow(&mut self) {
         loop {
-            if self.is_leader.wait_for(|is_leader| *is_leader).await.is_err() {
+            if self
+                .is_leader
+                .wait_for(|is_leader| *is_leader)
+                .await
+                .is_err()
+            {
                 return;
             }
             // Another has written meanwhile, and told.
@@ -150,7 +155,7 @@ impl StatusWriter {
         let names: BTreeSet<Box<str>> = catalog.pool_names().into_iter().map(Box::from).collect();
         let same = |listed: &ListSnapshot| {
             listed.at.elapsed() < RELIST_INTERVAL
-                && Arc::ptr_eq(&listed.layout, catalog.layout())
+                && Arc::ptr_eq(&listed.layout, catalog.pool_config())
                 && listed.names == names
         };
         if self.listed.as_ref().is_some_and(same) {
@@ -158,7 +163,7 @@ impl StatusWriter {
         }
         let listed = ListSnapshot {
             at: Instant::now(),
-            layout: Arc::clone(catalog.layout()),
+            layout: Arc::clone(catalog.pool_config()),
             names,
         };
         let known = self.pools.list().await && self.reservations.list().await;
@@ -172,7 +177,7 @@ impl StatusWriter {
             let status = self.pool_status(key, known, catalog)?;
             Some((true, key.clone(), status))
         });
-        let layout = catalog.layout();
+        let layout = catalog.pool_config();
         let valid = layout
             .reservations
             .iter()
@@ -186,11 +191,19 @@ impl StatusWriter {
             let status = self.reservation_status(key, known, layout, &valid)?;
             Some((false, key.clone(), status))
         });
-        pools.chain(reservations).take(MAX_WRITES_PER_PASS).collect()
+        pools
+            .chain(reservations)
+            .take(MAX_WRITES_PER_PASS)
+            .collect()
     }
 
     /// The status of a pool, if it is to be written.
-    fn pool_status(&self, (_, name): &StatusKey, known: &StatusObject, catalog: &Catalog) -> Option<Value> {
+    fn pool_status(
+        &self,
+        (_, name): &StatusKey,
+        known: &StatusObject,
+        catalog: &Catalog,
+    ) -> Option<Value> {
         if !known.may_be_written() {
             return None;
         }
@@ -241,8 +254,7 @@ impl StatusWriter {
             let told = self.pressure.look(pool, &self.index.lock(), conditions);
             if let Some((reason, message)) = told {
                 let about = known.pool(name);
-                self.events
-                    .notice(about, EventType::Warning, reason, message);
+                self.events.emit(about, EventType::Warning, reason, message);
             }
         }
         self.pressure

@@ -105,7 +105,9 @@ impl PressureTracker {
             )),
             PressureLevel::Exhausted => Some(ConditionState::holds(
                 "Exhausted",
-                format!("{range} had nothing left to give, and was not under {RECOVERED_PERCENT} % since"),
+                format!(
+                    "{range} had nothing left to give, and was not under {RECOVERED_PERCENT} % since"
+                ),
             )),
         }
     }

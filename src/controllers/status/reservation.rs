@@ -33,7 +33,10 @@ pub(super) fn faulty(faults: &[PoolFault]) -> ConditionState {
 }
 
 /// Judges a reservation that sets nothing aside, though the pool of this name may serve its network.
-pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&str>) -> ConditionState {
+pub(super) fn without_pool(
+    reservation: &Reservation,
+    serves_network: Option<&str>,
+) -> ConditionState {
     let NetworkRef { namespace, name } = &reservation.network;
     let message = match serves_network {
         None => format!("no pool serves the network {namespace}/{name}"),
@@ -47,7 +50,7 @@ pub(super) fn without_pool(reservation: &Reservation, serves_network: Option<&st
 
 /// Judges whether everything that a reservation sets aside is held by it, or was taken from it.
 pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) -> ConditionState {
-    let set_aside = reservation.sets_aside(pool);
+    let set_aside = reservation.reserved_addresses(pool);
     let outside = reservation.ips.iter().map(|ip| Address::Ip(*ip));
     let outside: Vec<String> = outside
         .filter(|address| !set_aside.contains(address))

@@ -15,49 +15,49 @@ use tokio::{
 use crate::{api::call::Answer, sources::ClusterError};
 
 use super::{
-    Shared,
-    ask::{self, Line, Page},
-    kinds::Watched,
-    pause::Pause,
+    SourceState,
+    backoff::Backoff,
+    kinds::WatchedKind,
     read,
-    store::Change,
+    requests::{self, ListPage, WatchEvent},
+    store::WatchChange,
 };
 
 /// How long a page may take, or the beginning of a watch.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The first pause after an attempt that came to nothing.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// How often in a row a watch is refused before the list is begun anew: what it says of its place may
 /// be no more true (a cluster restored from a backup).
-const REFUSALS: usize = 3;
+const MAX_REJECTIONS: usize = 3;
 /// A watch that ends sooner, and says nothing, is one that came to nothing.
-const SHORT: Duration = Duration::from_secs(1);
+const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
 
 /// Where a watch goes on.
-type Place = String;
+type ResourceVersion = String;
 
 /// What became of an attempt.
-enum Outcome {
+enum ListOutcome {
     /// The list is whole; the watch goes on from there.
-    Listed(Place),
+    Listed(ResourceVersion),
     /// There is no such kind.
     Missing,
 }
 
 /// Follows a kind.
-pub(super) async fn follow(shared: &Shared, watched: Watched) {
-    let mut pause = Pause::new(FIRST_PAUSE, shared.options.longest_pause);
+pub(super) async fn follow(shared: &SourceState, watched: WatchedKind) {
+    let mut pause = Backoff::new(INITIAL_BACKOFF, shared.options.max_backoff);
     loop {
         let asked = match list(shared, watched).await {
-            Ok(Outcome::Listed(place)) => watch(shared, watched, place, &mut pause).await,
-            Ok(Outcome::Missing) => {
+            Ok(ListOutcome::Listed(place)) => watch(shared, watched, place, &mut pause).await,
+            Ok(ListOutcome::Missing) => {
                 shared.recovered(watched);
                 shared.with(|store| store.missing(watched));
                 None
             }
             Err(answer) => {
                 shared.with(|store| store.break_list(watched));
-                shared.trouble(watched, &answer);
+                shared.record_failure(watched, &answer);
                 answer.retry_after()
             }
         };
@@ -65,28 +65,31 @@ pub(super) async fn follow(shared: &Shared, watched: Watched) {
     }
 }
 
-async fn list(shared: &Shared, watched: Watched) -> Result<Outcome, Answer> {
+async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome, Answer> {
     let mut place = String::new();
     let mut revision = None;
     loop {
-        let request = ask::page(watched, None, shared.options.page, &place).map_err(unasked)?;
-        let text = timeout(PATIENCE, shared.client.request_text(request)).await;
-        let text = match text.map_err(|_| silence(PATIENCE))? {
+        let request = requests::page(watched, None, shared.options.page_size, &place)
+            .map_err(request_error)?;
+        let text = timeout(REQUEST_TIMEOUT, shared.client.request_text(request)).await;
+        let text = match text.map_err(|_| timed_out(REQUEST_TIMEOUT))? {
             Ok(text) => text,
             Err(error) => match Answer::of(&error) {
-                answer if ask::is_missing(watched, &answer) => return Ok(Outcome::Missing),
+                answer if requests::is_missing(watched, &answer) => {
+                    return Ok(ListOutcome::Missing);
+                }
                 answer => return Err(answer),
             },
         };
-        let page: Page<'_> = serde_json::from_str(&text).map_err(|e| unreadable(&e))?;
+        let page: ListPage<'_> = serde_json::from_str(&text).map_err(|e| unreadable(&e))?;
         let at = read::revision(&page.metadata.resource_version).map_err(|e| unreadable(&e))?;
         let begun = *revision.get_or_insert_with(|| {
             shared.with(|store| store.begin_list(watched, at));
             at
         });
         for item in page.items.iter().flatten() {
-            let seen = read::read(watched, item).map_err(|e| unreadable(&e))?;
-            shared.with(|store| store.list(watched, begun, seen));
+            let object = read::read(watched, item).map_err(|e| unreadable(&e))?;
+            shared.with(|store| store.list(watched, begun, object));
         }
         // A page is some milliseconds of work: others are let in, and what changed is published, so
         // that what it replaces need not be kept.
@@ -96,7 +99,7 @@ async fn list(shared: &Shared, watched: Watched) -> Result<Outcome, Answer> {
             None => {
                 shared.recovered(watched);
                 shared.with(|store| store.end_list(watched, begun));
-                return Ok(Outcome::Listed(page.metadata.resource_version));
+                return Ok(ListOutcome::Listed(page.metadata.resource_version));
             }
         }
     }
@@ -104,10 +107,10 @@ async fn list(shared: &Shared, watched: Watched) -> Result<Outcome, Answer> {
 
 /// Watches from a place on until it is lost; gives how long the API server asks to wait then.
 async fn watch(
-    shared: &Shared,
-    watched: Watched,
-    mut place: Place,
-    pause: &mut Pause,
+    shared: &SourceState,
+    watched: WatchedKind,
+    mut place: ResourceVersion,
+    pause: &mut Backoff,
 ) -> Option<Duration> {
     let mut refusals = 0;
     loop {
@@ -115,7 +118,7 @@ async fn watch(
         let answer = match read_watch(shared, watched, &mut place).await {
             Ok(said) => {
                 refusals = 0;
-                if said || began.elapsed() >= SHORT {
+                if said || began.elapsed() >= MIN_WATCH_TIME {
                     pause.reset();
                     continue;
                 }
@@ -127,10 +130,10 @@ async fn watch(
             }
             Err(answer @ Answer::Unserved(_)) => return answer.retry_after(),
             Err(answer) => {
-                shared.trouble(watched, &answer);
+                shared.record_failure(watched, &answer);
                 let refused = !matches!(answer, Answer::Unavailable(_) | Answer::Throttled { .. });
                 refusals += usize::from(refused);
-                if refusals >= REFUSALS {
+                if refusals >= MAX_REJECTIONS {
                     return answer.retry_after();
                 }
                 answer.retry_after()
@@ -141,16 +144,20 @@ async fn watch(
 }
 
 /// Reads one watch to its end, which is no error. Whether it said anything.
-async fn read_watch(shared: &Shared, watched: Watched, place: &mut Place) -> Result<bool, Answer> {
-    let request = ask::watch(watched, place).map_err(unasked)?;
-    let lines = timeout(PATIENCE, ask::lines(&shared.client, request)).await;
+async fn read_watch(
+    shared: &SourceState,
+    watched: WatchedKind,
+    place: &mut ResourceVersion,
+) -> Result<bool, Answer> {
+    let request = requests::watch(watched, place).map_err(request_error)?;
+    let lines = timeout(REQUEST_TIMEOUT, requests::lines(&shared.client, request)).await;
     let mut lines = lines
-        .map_err(|_| silence(PATIENCE))?
+        .map_err(|_| timed_out(REQUEST_TIMEOUT))?
         .map_err(|error| Answer::of(&error))?;
     shared.recovered(watched);
     let mut said = false;
     loop {
-        match timeout(ask::SILENCE, lines.next()).await {
+        match timeout(requests::IDLE_TIMEOUT, lines.next()).await {
             Ok(Some(Ok(line))) => take(shared, watched, &line, place)?,
             // However it ends: the next one goes on where this one was.
             Ok(Some(Err(_)) | None) | Err(_) => return Ok(said),
@@ -159,14 +166,19 @@ async fn read_watch(shared: &Shared, watched: Watched, place: &mut Place) -> Res
     }
 }
 
-fn take(shared: &Shared, watched: Watched, line: &str, place: &mut Place) -> Result<(), Answer> {
-    let line: Line<'_> = serde_json::from_str(line).map_err(|e| unreadable(&e))?;
-    if line.sort == "ERROR" {
+fn take(
+    shared: &SourceState,
+    watched: WatchedKind,
+    line: &str,
+    place: &mut ResourceVersion,
+) -> Result<(), Answer> {
+    let line: WatchEvent<'_> = serde_json::from_str(line).map_err(|e| unreadable(&e))?;
+    if line.event_type == "ERROR" {
         let status: kube::core::Status =
             serde_json::from_str(line.object.get()).map_err(|e| unreadable(&e))?;
         return Err(Answer::of_status(&status));
     }
-    let revision = match line.sort {
+    let revision = match line.event_type {
         "BOOKMARK" => {
             let revision = read::bookmark(line.object).map_err(|e| unreadable(&e))?;
             shared.with(|store| store.bookmark(watched, revision));
@@ -174,13 +186,13 @@ fn take(shared: &Shared, watched: Watched, line: &str, place: &mut Place) -> Res
         }
         "DELETED" => {
             let (key, revision) = read::head(line.object).map_err(|e| unreadable(&e))?;
-            shared.event(watched, Change::Gone(key, revision));
+            shared.event(watched, WatchChange::Gone(key, revision));
             revision
         }
         _ => {
-            let seen = read::read(watched, line.object).map_err(|e| unreadable(&e))?;
-            let revision = seen.revision;
-            shared.event(watched, Change::Put(seen));
+            let object = read::read(watched, line.object).map_err(|e| unreadable(&e))?;
+            let revision = object.revision;
+            shared.event(watched, WatchChange::Put(object));
             revision
         }
     };
@@ -188,7 +200,7 @@ fn take(shared: &Shared, watched: Watched, line: &str, place: &mut Place) -> Res
     Ok(())
 }
 
-fn unasked(error: http::Error) -> Answer {
+fn request_error(error: http::Error) -> Answer {
     Answer::Unavailable(error.to_string())
 }
 
@@ -199,21 +211,21 @@ fn unreadable(error: &serde_json::Error) -> Answer {
     }
 }
 
-fn silence(time: Duration) -> Answer {
+fn timed_out(time: Duration) -> Answer {
     Answer::Uncertain {
         after: None,
         message: format!("nothing came back in {} s", time.as_secs()),
     }
 }
 
-impl Shared {
-    fn event(&self, watched: Watched, change: Change) {
+impl SourceState {
+    fn event(&self, watched: WatchedKind, change: WatchChange) {
         self.events.fetch_add(1, Ordering::Relaxed);
         self.with(|store| store.event(watched, change));
     }
 
     /// Takes note that a kind is heard of again, and says so if it was not.
-    fn recovered(&self, watched: Watched) {
+    fn recovered(&self, watched: WatchedKind) {
         if let Some(stale) = self.with(|store| store.recovered(watched)) {
             let resource = watched.kind().full_resource();
             let seconds = stale.since.elapsed().as_secs();
@@ -222,19 +234,19 @@ impl Shared {
     }
 
     /// Takes note that nothing is heard of a kind, and says so once.
-    fn trouble(&self, watched: Watched, answer: &Answer) {
-        let error = ask::error(watched, &self.options.server, answer);
+    fn record_failure(&self, watched: WatchedKind, answer: &Answer) {
+        let error = requests::error(watched, &self.options.server, answer);
         let said = error.to_string();
         let forbidden = matches!(error, ClusterError::NotAllowed { .. });
         let (news, known) = self.with(|store| {
-            let news = store.trouble(watched, &said);
+            let news = store.record_failure(watched, &said);
             if forbidden {
                 store.forbidden(watched);
             }
             (news, store.is_known(watched))
         });
         let resource = watched.kind().full_resource();
-        match (news, known, watched.is_necessary()) {
+        match (news, known, watched.is_required()) {
             (false, ..) => tracing::debug!(%resource, "{said}"),
             (_, true, _) => tracing::warn!(%resource, "{said}; what was known of it still counts"),
             (_, _, true) => {

@@ -22,7 +22,7 @@ const NODES: ClusterKind = built_in("Node", "v1", "nodes", &[]);
 
 /// A kind that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Watched {
+pub(super) enum WatchedKind {
     Namespaces,
     Networks,
     Pools,
@@ -33,13 +33,13 @@ pub(super) enum Watched {
     /// Whereabouts's Deployment, and no other.
     Controllers,
     StatefulSets,
-    Machines,
-    Instances,
+    VirtualMachines,
+    VirtualMachineInstances,
     Migrations,
     Nodes,
 }
 
-impl Watched {
+impl WatchedKind {
     /// All of them; a kind's place here is its number.
     pub(super) const ALL: [Self; 13] = [
         Self::Namespaces,
@@ -51,14 +51,14 @@ impl Watched {
         Self::SlicePools,
         Self::Controllers,
         Self::StatefulSets,
-        Self::Machines,
-        Self::Instances,
+        Self::VirtualMachines,
+        Self::VirtualMachineInstances,
         Self::Migrations,
         Self::Nodes,
     ];
 
     /// Its place in [`Self::ALL`].
-    pub(super) fn number(self) -> usize {
+    pub(super) fn index(self) -> usize {
         self as usize
     }
 
@@ -74,15 +74,15 @@ impl Watched {
             Self::SlicePools => &kinds::SLICE_POOLS,
             Self::Controllers => &kinds::DEPLOYMENTS,
             Self::StatefulSets => &STATEFUL_SETS,
-            Self::Machines => &kinds::MACHINES,
-            Self::Instances => &INSTANCES,
+            Self::VirtualMachines => &kinds::MACHINES,
+            Self::VirtualMachineInstances => &INSTANCES,
             Self::Migrations => &MIGRATIONS,
             Self::Nodes => &NODES,
         }
     }
 
     /// Whether nothing is decided before it is known.
-    pub(super) fn is_necessary(self) -> bool {
+    pub(super) fn is_required(self) -> bool {
         matches!(
             self,
             Self::Namespaces | Self::Networks | Self::Pools | Self::Reservations | Self::Pods
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn a_number_is_a_place() {
-        for (place, watched) in Watched::ALL.into_iter().enumerate() {
-            assert_eq!(watched.number(), place);
+        for (index, watched) in WatchedKind::ALL.into_iter().enumerate() {
+            assert_eq!(watched.index(), index);
         }
         assert_eq!(
-            Watched::Networks.rule(),
+            WatchedKind::Networks.rule(),
             r#"{apiGroups: ["k8s.cni.cncf.io"], resources: [network-attachment-definitions], verbs: [list, watch]}"#
         );
     }

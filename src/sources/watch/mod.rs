@@ -16,16 +16,16 @@
 //!   grow with the number of objects.
 //! - All of it ends with the token, runs in tokio's time, and is left to no chance.
 
-mod ask;
+mod backoff;
+mod catalog_builder;
 mod follow;
 mod kinds;
-mod model;
 mod node;
-mod pause;
 mod pod;
 mod progress;
 mod read;
 mod refresh;
+mod requests;
 mod status;
 mod store;
 
@@ -48,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 
-use self::{kinds::Watched, store::Store};
+use self::{kinds::WatchedKind, store::ClusterStore};
 
 pub use self::status::{ClusterStatus, KindState, KindStatus, Stale};
 
@@ -58,20 +58,20 @@ pub struct ClusterSourceOptions {
     /// What the API server is called in errors: its URL.
     pub server: String,
     /// How many objects are asked for at a time.
-    pub page: usize,
+    pub page_size: usize,
     /// How long changes are gathered before the next catalog.
-    pub gather: Duration,
+    pub debounce: Duration,
     /// The longest pause before something that failed is tried again.
-    pub longest_pause: Duration,
+    pub max_backoff: Duration,
 }
 
 impl Default for ClusterSourceOptions {
     fn default() -> Self {
         Self {
             server: "of this cluster".to_owned(),
-            page: 500,
-            gather: Duration::from_millis(20),
-            longest_pause: Duration::from_secs(30),
+            page_size: 500,
+            debounce: Duration::from_millis(20),
+            max_backoff: Duration::from_secs(30),
         }
     }
 }
@@ -79,7 +79,7 @@ impl Default for ClusterSourceOptions {
 /// Feeds the catalog from a cluster. Clones share one state.
 #[derive(Clone)]
 pub struct ClusterSource {
-    shared: Arc<Shared>,
+    shared: Arc<SourceState>,
 }
 
 impl fmt::Debug for ClusterSource {
@@ -90,12 +90,12 @@ impl fmt::Debug for ClusterSource {
     }
 }
 
-struct Shared {
+struct SourceState {
     client: kube::Client,
     options: ClusterSourceOptions,
     target: Arc<ArcSwapOption<Catalog>>,
     /// Also orders what is published.
-    store: Mutex<Store>,
+    store: Mutex<ClusterStore>,
     /// There may be something to publish.
     changed: Notify,
     synced: watch::Sender<bool>,
@@ -111,7 +111,7 @@ impl ClusterSource {
         catalog: Arc<ArcSwapOption<Catalog>>,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SourceState {
                 client,
                 options,
                 target: catalog,
@@ -127,7 +127,7 @@ impl ClusterSource {
     /// Keeps the catalog up to date until `cancel`. To be run once.
     pub async fn run(self, cancel: CancellationToken) {
         let shared = &*self.shared;
-        let follow = Watched::ALL.map(|watched| follow::follow(shared, watched));
+        let follow = WatchedKind::ALL.map(|watched| follow::follow(shared, watched));
         // Only those are looked at that have something to do.
         let mut follow: FuturesUnordered<_> = follow.into_iter().collect();
         tokio::select! {
@@ -153,27 +153,27 @@ impl ClusterSource {
 
     /// What there is to say of the watches now.
     pub fn status(&self) -> ClusterStatus {
-        let (kinds, remarks) = {
+        let (kinds, problems) = {
             let store = self.shared.store();
-            (store.kinds(), store.remarks().cloned().collect())
+            (store.kinds(), store.problems().cloned().collect())
         };
         ClusterStatus {
             synced: self.is_synced(),
             kinds,
-            remarks,
+            problems,
             published: self.shared.published.load(Ordering::Relaxed),
             events: self.shared.events.load(Ordering::Relaxed),
         }
     }
 }
 
-impl Shared {
-    fn store(&self) -> std::sync::MutexGuard<'_, Store> {
+impl SourceState {
+    fn store(&self) -> std::sync::MutexGuard<'_, ClusterStore> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something to the store; what changed is published soon.
-    fn with<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut ClusterStore) -> T) -> T {
         let mut store = self.store();
         let outcome = change(&mut store);
         let first = !*self.synced.borrow() && store.is_ready();
@@ -187,7 +187,7 @@ impl Shared {
         loop {
             self.changed.notified().await;
             self.publish();
-            sleep(self.options.gather).await;
+            sleep(self.options.debounce).await;
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{allocation::Timestamp, catalog::Node};
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 #[derive(Deserialize)]
-struct Slim {
+struct NodeObject {
     #[serde(default)]
     spec: Option<Spec>,
     #[serde(default)]
@@ -46,7 +46,7 @@ struct Condition {
 
 /// Reads a node. One whose kubelet never said anything is not ready.
 pub(super) fn read(text: &str) -> Result<Node, serde_json::Error> {
-    let slim: Slim = serde_json::from_str(text)?;
+    let slim: NodeObject = serde_json::from_str(text)?;
     let conditions = slim.status.and_then(|status| status.conditions);
     let mut conditions = conditions.into_iter().flatten();
     let ready = conditions.find(|condition| &*condition.kind == "Ready");

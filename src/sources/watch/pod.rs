@@ -9,13 +9,13 @@ use serde::{
 
 use crate::{
     catalog::Pod,
-    manifests::{Located, SourceLocation, PodIdentity, PodManifest, PodName},
+    manifests::{Located, PodIdentity, PodManifest, PodName, SourceLocation},
     network::{Position, Span, status},
     sources::{cluster::kept, objects},
 };
 
 #[derive(Deserialize)]
-struct Slim {
+struct PodObject {
     metadata: Metadata,
     #[serde(default)]
     spec: Option<Spec>,
@@ -84,9 +84,9 @@ struct Annotations(Vec<(Box<str>, Located<Box<str>>)>);
 
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keeps;
+        struct AnnotationVisitor;
 
-        impl<'de> Visitor<'de> for Keeps {
+        impl<'de> Visitor<'de> for AnnotationVisitor {
             type Value = Annotations;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +107,7 @@ impl<'de> Deserialize<'de> for Annotations {
             }
         }
 
-        deserializer.deserialize_map(Keeps)
+        deserializer.deserialize_map(AnnotationVisitor)
     }
 }
 
@@ -117,17 +117,20 @@ fn nowhere(value: Box<str>) -> Located<Box<str>> {
         span: Span::default(),
         position: Position { line: 1, column: 1 },
     };
-    Located { value, location: place }
+    Located {
+        value,
+        location: place,
+    }
 }
 
 /// Reads a pod; `None` if it has ended or has nothing to do with networks.
 pub(super) fn read(text: &str) -> Result<Option<Pod>, serde_json::Error> {
-    let slim: Slim = serde_json::from_str(text)?;
+    let slim: PodObject = serde_json::from_str(text)?;
     let pod = objects::pod(slim.manifest());
-    Ok(pod.filter(speaks_of_networks))
+    Ok(pod.filter(concerns_networks))
 }
 
-impl Slim {
+impl PodObject {
     fn manifest(self) -> PodManifest {
         let metadata = self.metadata;
         let spec = self.spec.unwrap_or_default();
@@ -155,7 +158,7 @@ impl Slim {
 }
 
 /// Multus reports the cluster's own network of every pod: that alone makes none that matters.
-fn speaks_of_networks(pod: &Pod) -> bool {
+fn concerns_networks(pod: &Pod) -> bool {
     let asks = [
         &pod.networks,
         &pod.default_network,

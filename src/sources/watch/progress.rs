@@ -12,51 +12,51 @@
 use std::collections::BTreeMap;
 
 /// A namespace and a name.
-pub(super) type Key = (Box<str>, Box<str>);
+pub(super) type ObjectKey = (Box<str>, Box<str>);
 
 /// What a live read was about: one object, a namespace, or all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Scope {
+pub(super) struct ReadScope {
     /// The namespace; empty for kinds without.
     pub namespace: Box<str>,
     /// One name in it, or all.
     pub name: Option<Box<str>>,
 }
 
-impl Scope {
+impl ReadScope {
     /// Whether the object of this key is in it.
-    pub(super) fn covers(&self, (namespace, name): &Key) -> bool {
+    pub(super) fn covers(&self, (namespace, name): &ObjectKey) -> bool {
         self.namespace == *namespace && self.name.as_ref().is_none_or(|own| own == name)
     }
 }
 
 /// What a live read is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Worth {
+pub(super) enum ReadFreshness {
     /// It is news: what it says holds.
-    News,
+    Newer,
     /// The watch brought as much, or more.
-    Known,
+    AlreadyKnown,
     /// A list that was begun later is only half taken in: only another read can tell.
-    Again,
+    Retry,
 }
 
 /// How far the knowledge of one kind reaches.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct WatchProgress {
     /// Everything up to this revision is known.
-    seen: u64,
+    synced_to: u64,
     /// The revision of the list that is being taken in.
     listing: Option<u64>,
     /// What is known beyond, by live reads. Gone when the watch has passed it.
-    beyond: BTreeMap<Scope, u64>,
+    live_reads: BTreeMap<ReadScope, u64>,
 }
 
-impl Progress {
+impl WatchProgress {
     /// A list of this revision begins. One that lies behind is that of a cluster restored from
     /// a backup: what was known of its other future is void.
     pub(super) fn begin(&mut self, revision: u64) {
-        if revision < self.seen {
+        if revision < self.synced_to {
             *self = Self::default();
         }
         self.listing = Some(revision);
@@ -71,48 +71,48 @@ impl Progress {
     }
 
     /// Whether more is known of an object than what held at this revision.
-    pub(super) fn knows_better(&self, key: &Key, revision: u64) -> bool {
-        if self.beyond.is_empty() {
+    pub(super) fn has_newer(&self, key: &ObjectKey, revision: u64) -> bool {
+        if self.live_reads.is_empty() {
             return false;
         }
-        let scope = |name| Scope {
+        let scope = |name| ReadScope {
             namespace: key.0.clone(),
             name,
         };
         [scope(Some(key.1.clone())), scope(None)]
             .iter()
-            .any(|scope| self.beyond.get(scope).is_some_and(|at| *at >= revision))
+            .any(|scope| self.live_reads.get(scope).is_some_and(|at| *at >= revision))
     }
 
     /// The watch brought a change of this revision; whether it is news.
-    pub(super) fn event(&mut self, key: &Key, revision: u64) -> bool {
-        let news = !self.knows_better(key, revision);
+    pub(super) fn event(&mut self, key: &ObjectKey, revision: u64) -> bool {
+        let news = !self.has_newer(key, revision);
         self.advance(revision);
         news
     }
 
     /// The watch has brought everything up to this revision.
     pub(super) fn advance(&mut self, revision: u64) {
-        if revision > self.seen {
-            self.seen = revision;
-            self.beyond.retain(|_, at| *at > revision);
+        if revision > self.synced_to {
+            self.synced_to = revision;
+            self.live_reads.retain(|_, at| *at > revision);
         }
     }
 
     /// A live read says how things were at this revision; what it is worth.
-    pub(super) fn live(&mut self, scope: Scope, revision: u64) -> Worth {
-        if revision <= self.seen {
-            return Worth::Known;
+    pub(super) fn live(&mut self, scope: ReadScope, revision: u64) -> ReadFreshness {
+        if revision <= self.synced_to {
+            return ReadFreshness::AlreadyKnown;
         }
         if self.listing.is_some_and(|list| revision < list) {
-            return Worth::Again;
+            return ReadFreshness::Retry;
         }
-        let at = self.beyond.entry(scope).or_default();
+        let at = self.live_reads.entry(scope).or_default();
         if *at > revision {
-            return Worth::Known;
+            return ReadFreshness::AlreadyKnown;
         }
         *at = revision;
-        Worth::News
+        ReadFreshness::Newer
     }
 }
 
@@ -120,19 +120,19 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn key(name: &str) -> Key {
+    fn key(name: &str) -> ObjectKey {
         ("db".into(), name.into())
     }
 
-    fn scope(name: Option<&str>) -> Scope {
-        Scope {
+    fn scope(name: Option<&str>) -> ReadScope {
+        ReadScope {
             namespace: "db".into(),
             name: name.map(Into::into),
         }
     }
 
-    fn listed(revision: u64) -> Progress {
-        let mut progress = Progress::default();
+    fn listed(revision: u64) -> WatchProgress {
+        let mut progress = WatchProgress::default();
         progress.begin(revision);
         progress.end(true);
         progress
@@ -141,23 +141,26 @@ mod tests {
     #[test]
     fn what_was_read_live_is_not_undone_by_older_events() {
         let mut progress = listed(10);
-        assert_eq!(progress.live(scope(Some("a")), 20), Worth::News);
+        assert_eq!(progress.live(scope(Some("a")), 20), ReadFreshness::Newer);
         assert!(!progress.event(&key("a"), 15), "older than the read");
         assert!(progress.event(&key("b"), 16), "the read was not about it");
         assert!(progress.event(&key("a"), 21), "newer than the read");
-        assert_eq!(progress.live(scope(Some("a")), 21), Worth::Known);
-        assert!(progress.beyond.is_empty(), "the watch has passed it");
+        assert_eq!(
+            progress.live(scope(Some("a")), 21),
+            ReadFreshness::AlreadyKnown
+        );
+        assert!(progress.live_reads.is_empty(), "the watch has passed it");
     }
 
     #[test]
     fn a_read_of_a_namespace_is_about_all_in_it() {
         let mut progress = listed(10);
-        assert_eq!(progress.live(scope(None), 20), Worth::News);
+        assert_eq!(progress.live(scope(None), 20), ReadFreshness::Newer);
         assert!(!progress.event(&key("never heard of"), 15));
         assert!(progress.event(&("web".into(), "a".into()), 16));
         assert_eq!(
             progress.live(scope(None), 18),
-            Worth::Known,
+            ReadFreshness::AlreadyKnown,
             "an older read"
         );
     }
@@ -165,14 +168,17 @@ mod tests {
     #[test]
     fn a_list_half_taken_in_makes_an_older_read_worthless() {
         let mut progress = listed(10);
-        assert_eq!(progress.live(scope(Some("a")), 20), Worth::News);
+        assert_eq!(progress.live(scope(Some("a")), 20), ReadFreshness::Newer);
         progress.begin(30);
-        assert!(!progress.knows_better(&key("a"), 30));
-        assert_eq!(progress.live(scope(Some("b")), 25), Worth::Again);
-        assert_eq!(progress.live(scope(Some("c")), 30), Worth::News);
-        assert!(progress.knows_better(&key("c"), 30));
+        assert!(!progress.has_newer(&key("a"), 30));
+        assert_eq!(progress.live(scope(Some("b")), 25), ReadFreshness::Retry);
+        assert_eq!(progress.live(scope(Some("c")), 30), ReadFreshness::Newer);
+        assert!(progress.has_newer(&key("c"), 30));
         progress.end(true);
-        assert_eq!(progress.live(scope(Some("b")), 25), Worth::Known);
+        assert_eq!(
+            progress.live(scope(Some("b")), 25),
+            ReadFreshness::AlreadyKnown
+        );
     }
 
     #[test]
@@ -180,13 +186,13 @@ mod tests {
         let mut progress = listed(10);
         progress.begin(30);
         progress.end(false);
-        assert_eq!(progress.live(scope(Some("a")), 20), Worth::News);
+        assert_eq!(progress.live(scope(Some("a")), 20), ReadFreshness::Newer);
     }
 
     #[test]
     fn a_cluster_that_was_restored_is_believed() {
         let mut progress = listed(100);
-        assert_eq!(progress.live(scope(Some("a")), 120), Worth::News);
+        assert_eq!(progress.live(scope(Some("a")), 120), ReadFreshness::Newer);
         progress.begin(50);
         progress.end(true);
         assert!(progress.event(&key("a"), 51));

@@ -20,11 +20,11 @@ use crate::{
     },
 };
 
-use super::{kinds::Watched, node, pod, progress::Key};
+use super::{kinds::WatchedKind, node, pod, progress::ObjectKey};
 
 /// What an object is to the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum DecodedObject {
     Namespace(Namespace),
     Network(Arc<Network>),
     Pool(AddressPool),
@@ -43,13 +43,13 @@ pub(super) enum What {
 
 /// An object that was seen.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub key: Key,
+pub(super) struct WatchedObject {
+    pub key: ObjectKey,
     pub revision: u64,
     /// `None` if the catalog has no use for it.
-    pub what: Option<What>,
+    pub decoded: Option<DecodedObject>,
     /// What is wrong with it.
-    pub remarks: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 /// Which object, and in which state.
@@ -71,7 +71,7 @@ struct Head {
 ///
 /// # Errors
 /// When it is no object of Kubernetes.
-pub(super) fn head(object: &RawValue) -> Result<(Key, u64), serde_json::Error> {
+pub(super) fn head(object: &RawValue) -> Result<(ObjectKey, u64), serde_json::Error> {
     let Head { metadata } = serde_json::from_str(object.get())?;
     let revision = revision(&metadata.resource_version)?;
     Ok(((metadata.namespace, metadata.name), revision))
@@ -112,54 +112,63 @@ pub(super) fn bookmark(object: &RawValue) -> Result<u64, serde_json::Error> {
 ///
 /// # Errors
 /// When it is none.
-pub(super) fn read(watched: Watched, object: &RawValue) -> Result<Seen, serde_json::Error> {
+pub(super) fn read(
+    watched: WatchedKind,
+    object: &RawValue,
+) -> Result<WatchedObject, serde_json::Error> {
     let (key, revision) = head(object)?;
-    let mut remarks = Vec::new();
-    let what = content(watched, object, &mut remarks).unwrap_or_else(|error| {
+    let mut problems = Vec::new();
+    let decoded = decode(watched, object, &mut problems).unwrap_or_else(|error| {
         let name = kept::name(watched.kind().name, &key.0, &key.1);
-        remarks.push(format!("{name} cannot be read and says nothing: {error}"));
+        problems.push(format!("{name} cannot be read and says nothing: {error}"));
         None
     });
-    Ok(Seen {
+    Ok(WatchedObject {
         key,
         revision,
-        what,
-        remarks,
+        decoded,
+        problems,
     })
 }
 
-fn content(
-    watched: Watched,
+fn decode(
+    watched: WatchedKind,
     object: &RawValue,
-    remarks: &mut Vec<String>,
-) -> Result<Option<What>, serde_json::Error> {
+    problems: &mut Vec<String>,
+) -> Result<Option<DecodedObject>, serde_json::Error> {
     Ok(match watched {
-        Watched::Pods => pod::read(object.get())?.map(|pod| What::Pod(Arc::new(pod))),
-        Watched::Nodes => Some(What::Node(node::read(object.get())?)),
-        Watched::StatefulSets => Some(What::StatefulSet(ordinals(object.get())?)),
-        Watched::Migrations => Some(What::Migration(migration(object.get())?)),
-        Watched::SlicePools | Watched::Machines | Watched::Instances => Some(What::Existing),
-        _ => as_manifest(watched, object, remarks)?,
+        WatchedKind::Pods => pod::read(object.get())?.map(|pod| DecodedObject::Pod(Arc::new(pod))),
+        WatchedKind::Nodes => Some(DecodedObject::Node(node::read(object.get())?)),
+        WatchedKind::StatefulSets => Some(DecodedObject::StatefulSet(ordinals(object.get())?)),
+        WatchedKind::Migrations => Some(DecodedObject::Migration(migration(object.get())?)),
+        WatchedKind::SlicePools
+        | WatchedKind::VirtualMachines
+        | WatchedKind::VirtualMachineInstances => Some(DecodedObject::Existing),
+        _ => as_manifest(watched, object, problems)?,
     })
 }
 
 fn as_manifest(
-    watched: Watched,
+    watched: WatchedKind,
     object: &RawValue,
-    remarks: &mut Vec<String>,
-) -> Result<Option<What>, serde_json::Error> {
+    problems: &mut Vec<String>,
+) -> Result<Option<DecodedObject>, serde_json::Error> {
     let Item::Kept(object) = kept::item(watched.kind(), object)? else {
         return Ok(None);
     };
     let read = manifests::read(&object.text, &object.name);
     let mut wrong: Vec<SourceError> = read.errors.into_iter().map(Into::into).collect();
     let found = Objects::of(read.objects, &object.name, &mut wrong);
-    remarks.extend(wrong.iter().map(|error| remark(&object.name, error)));
-    Ok(what(found))
+    problems.extend(
+        wrong
+            .iter()
+            .map(|error| describe_problem(&object.name, error)),
+    );
+    Ok(decoded(found))
 }
 
 /// The one object that was read.
-fn what(objects: Objects) -> Option<What> {
+fn decoded(objects: Objects) -> Option<DecodedObject> {
     let Objects {
         networks,
         namespaces,
@@ -169,22 +178,34 @@ fn what(objects: Objects) -> Option<What> {
         controllers,
         ..
     } = objects;
-    let networks = networks.into_iter().map(|(o, _)| What::Network(o));
+    let networks = networks.into_iter().map(|(o, _)| DecodedObject::Network(o));
     let mut found = networks
-        .chain(namespaces.into_iter().map(|(o, _)| What::Namespace(o)))
-        .chain(operators.into_iter().map(|(o, _)| What::Operator(o)))
-        .chain(pools.into_iter().map(|(o, _)| What::Pool(o)))
-        .chain(reservations.into_iter().map(|(o, _)| What::Reservation(o)))
+        .chain(
+            namespaces
+                .into_iter()
+                .map(|(o, _)| DecodedObject::Namespace(o)),
+        )
+        .chain(
+            operators
+                .into_iter()
+                .map(|(o, _)| DecodedObject::Operator(o)),
+        )
+        .chain(pools.into_iter().map(|(o, _)| DecodedObject::Pool(o)))
+        .chain(
+            reservations
+                .into_iter()
+                .map(|(o, _)| DecodedObject::Reservation(o)),
+        )
         .chain(
             controllers
                 .into_iter()
-                .map(|((_, o), _)| What::Controller(o)),
+                .map(|((_, o), _)| DecodedObject::Controller(o)),
         );
     found.next()
 }
 
 /// What is wrong with an object. It has no lines: the place is the object.
-fn remark(object: &str, error: &SourceError) -> String {
+fn describe_problem(object: &str, error: &SourceError) -> String {
     match error {
         SourceError::Manifest(error) => format!("{object}: {}", error.fault),
         SourceError::Label {
@@ -271,21 +292,21 @@ fn migration(text: &str) -> Result<Migration, serde_json::Error> {
 mod tests {
     use super::*;
 
-    fn seen(watched: Watched, text: &str) -> Seen {
+    fn read_object(watched: WatchedKind, text: &str) -> WatchedObject {
         let raw = RawValue::from_string(text.to_owned()).unwrap_or_else(|e| panic!("{e}"));
         read(watched, &raw).unwrap_or_else(|e| panic!("{e}"))
     }
 
     #[test]
     fn an_object_is_read_as_a_manifest_of_it_is() {
-        let network = seen(
-            Watched::Networks,
+        let network = read_object(
+            WatchedKind::Networks,
             r#"{"metadata":{"name":"a-net","namespace":"db","resourceVersion":"7","managedFields":[{}],
                 "annotations":{"nadmit.io/address-pool":"storage"}},
                 "spec":{"config":"{\"cniVersion\":\"1.0.0\",\"type\":\"macvlan\"}"}}"#,
         );
         assert_eq!(network.revision, 7);
-        let Some(What::Network(network)) = network.what else {
+        let Some(DecodedObject::Network(network)) = network.decoded else {
             panic!("{network:?}")
         };
         assert_eq!(network.address_pool.as_deref(), Some("storage"));
@@ -294,26 +315,26 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_the_object_for_a_place() {
-        let pool = seen(
-            Watched::Pools,
+        let pool = read_object(
+            WatchedKind::Pools,
             r#"{"metadata":{"name":"storage","resourceVersion":"7"},
                 "spec":{"ranges":[{"range":"192.0.2.0"}]}}"#,
         );
         assert!(matches!(
-            &pool.what,
-            Some(What::Pool(AddressPool { pool: Err(_), .. }))
+            &pool.decoded,
+            Some(DecodedObject::Pool(AddressPool { pool: Err(_), .. }))
         ));
-        let remark = pool.remarks.concat();
+        let describe_problem = pool.problems.concat();
         assert!(
-            remark.starts_with("AddressPool storage is not valid and gives nothing: "),
-            "{remark}"
+            describe_problem.starts_with("AddressPool storage is not valid and gives nothing: "),
+            "{describe_problem}"
         );
-        let namespace = seen(
-            Watched::Namespaces,
+        let namespace = read_object(
+            WatchedKind::Namespaces,
             r#"{"metadata":{"name":"db","resourceVersion":"7","labels":{"nadmit.io/mode":"loud"}}}"#,
         );
         assert_eq!(
-            namespace.remarks,
+            namespace.problems,
             [
                 "Namespace db: the label nadmit.io/mode is \"loud\", which is taken for no label: write \
               deny, warn or off"
@@ -327,8 +348,8 @@ mod tests {
             let text = format!(
                 r#"{{"metadata":{{"name":"db","namespace":"db","resourceVersion":"7"}},"spec":{spec}}}"#
             );
-            match seen(Watched::StatefulSets, &text).what {
-                Some(What::StatefulSet(Ordinals { start, replicas })) => (start, replicas),
+            match read_object(WatchedKind::StatefulSets, &text).decoded {
+                Some(DecodedObject::StatefulSet(Ordinals { start, replicas })) => (start, replicas),
                 other => panic!("{other:?}"),
             }
         };
@@ -344,8 +365,8 @@ mod tests {
                 r#"{{"metadata":{{"name":"m","namespace":"vms","uid":"u","resourceVersion":"7"{metadata}}},
                     "spec":{{"vmiName":"vm1"}}{status}}}"#
             );
-            match seen(Watched::Migrations, &text).what {
-                Some(What::Migration(found)) => {
+            match read_object(WatchedKind::Migrations, &text).decoded {
+                Some(DecodedObject::Migration(found)) => {
                     assert_eq!((&*found.uid, &*found.machine), ("u", "vm1"));
                     found.ended
                 }
@@ -372,7 +393,9 @@ mod tests {
     fn a_version_that_is_no_number_is_said() {
         let raw = r#"{"metadata":{"name":"db","resourceVersion":"x"}}"#;
         let raw = RawValue::from_string(raw.to_owned()).unwrap_or_else(|e| panic!("{e}"));
-        let error = read(Watched::Namespaces, &raw).err().map(|e| e.to_string());
+        let error = read(WatchedKind::Namespaces, &raw)
+            .err()
+            .map(|e| e.to_string());
         assert_eq!(
             error.as_deref(),
             Some("the resourceVersion \"x\" is not a number")

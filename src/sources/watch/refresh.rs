@@ -14,26 +14,26 @@ use crate::{
 };
 
 use super::{
-    ClusterSource, Shared,
-    ask::{self, Page},
-    kinds::Watched,
-    progress::{Scope, Worth},
-    read::{self, Seen},
+    ClusterSource, SourceState,
+    kinds::WatchedKind,
+    progress::{ReadFreshness, ReadScope},
+    read::{self, WatchedObject},
+    requests::{self, ListPage},
 };
 
 /// How often a read is repeated that a list or a compaction made worthless.
 const MAX_ATTEMPTS: usize = 5;
 /// How many pods of other namespaces are looked up at a time.
-const AT_A_TIME: usize = 8;
+const CONCURRENCY: usize = 8;
 
 /// What a read showed.
-enum Live {
+enum LiveReadResult {
     /// These, as of this revision, and no others.
-    All(u64, Vec<Seen>),
+    All(u64, Vec<WatchedObject>),
     /// There is no such kind.
     Missing,
     /// Its place was lost between two pages.
-    Lost,
+    Expired,
 }
 
 impl ClusterSource {
@@ -42,7 +42,8 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell; the catalog stays what it was. The same holds of the others.
     pub async fn refresh_network(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.refresh(Watched::Networks, namespace, Some(name)).await
+        self.refresh(WatchedKind::Networks, namespace, Some(name))
+            .await
     }
 
     /// Looks up a pod. Afterwards the catalog has it as it is, with its present UID, or, if there is
@@ -51,7 +52,7 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell.
     pub async fn refresh_pod(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.refresh(Watched::Pods, namespace, Some(name)).await
+        self.refresh(WatchedKind::Pods, namespace, Some(name)).await
     }
 
     /// Looks up a namespace: its labels, and whether it is on its way out.
@@ -59,7 +60,7 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell.
     pub async fn refresh_namespace(&self, name: &str) -> Result<(), ClusterError> {
-        self.refresh(Watched::Namespaces, "", Some(name)).await
+        self.refresh(WatchedKind::Namespaces, "", Some(name)).await
     }
 
     /// Looks up an address pool.
@@ -67,7 +68,7 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell.
     pub async fn refresh_pool(&self, name: &str) -> Result<(), ClusterError> {
-        self.refresh(Watched::Pools, "", Some(name)).await
+        self.refresh(WatchedKind::Pools, "", Some(name)).await
     }
 
     /// Looks up what OpenShift's operator is told to run.
@@ -75,7 +76,7 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell.
     pub async fn refresh_operator(&self) -> Result<(), ClusterError> {
-        self.refresh(Watched::Operators, "", None).await
+        self.refresh(WatchedKind::Operators, "", None).await
     }
 
     /// Looks up all pods of a namespace.
@@ -83,7 +84,7 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell.
     pub async fn refresh_pods_of(&self, namespace: &str) -> Result<(), ClusterError> {
-        self.refresh(Watched::Pods, namespace, None).await
+        self.refresh(WatchedKind::Pods, namespace, None).await
     }
 
     /// Looks up a StatefulSet.
@@ -95,7 +96,7 @@ impl ClusterSource {
         namespace: &str,
         name: &str,
     ) -> Result<(), ClusterError> {
-        self.refresh(Watched::StatefulSets, namespace, Some(name))
+        self.refresh(WatchedKind::StatefulSets, namespace, Some(name))
             .await
     }
 
@@ -103,9 +104,13 @@ impl ClusterSource {
     ///
     /// # Errors
     /// When the API server does not tell.
-    pub async fn refresh_machine(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        let machine = self.refresh(Watched::Machines, namespace, Some(name));
-        let instance = self.refresh(Watched::Instances, namespace, Some(name));
+    pub async fn refresh_virtual_machine(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), ClusterError> {
+        let machine = self.refresh(WatchedKind::VirtualMachines, namespace, Some(name));
+        let instance = self.refresh(WatchedKind::VirtualMachineInstances, namespace, Some(name));
         try_join(machine, instance).await.map(drop)
     }
 
@@ -114,7 +119,7 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell.
     pub async fn refresh_migration(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.refresh(Watched::Migrations, namespace, Some(name))
+        self.refresh(WatchedKind::Migrations, namespace, Some(name))
             .await
     }
 
@@ -123,12 +128,12 @@ impl ClusterSource {
     /// # Errors
     /// When the API server does not tell.
     pub async fn refresh_node(&self, name: &str) -> Result<(), ClusterError> {
-        self.refresh(Watched::Nodes, "", Some(name)).await
+        self.refresh(WatchedKind::Nodes, "", Some(name)).await
     }
 
     /// Looks up who uses a network: its namespace, and the pods in it; and if none of them does, of the
     /// pods elsewhere that are known to use it so many that one is sure to, or none is left.
-    /// `default_home` is the namespace in which pods' default networks are looked up.
+    /// `multus_namespace` is the namespace in which pods' default networks are looked up.
     ///
     /// # Errors
     /// When the API server does not tell.
@@ -136,19 +141,19 @@ impl ClusterSource {
         &self,
         namespace: &str,
         name: &str,
-        default_home: &str,
+        multus_namespace: &str,
     ) -> Result<(), ClusterError> {
         try_join(
             self.refresh_namespace(namespace),
             self.refresh_pods_of(namespace),
         )
         .await?;
-        let users = || self.users(namespace, name, default_home);
+        let users = || self.users(namespace, name, multus_namespace);
         let known = users();
         if known.iter().any(|(home, _)| **home == *namespace) {
             return Ok(());
         }
-        for some in known.chunks(AT_A_TIME) {
+        for some in known.chunks(CONCURRENCY) {
             let pods = some.iter().map(|(home, pod)| self.refresh_pod(home, pod));
             try_join_all(pods).await?;
             if users().iter().any(|user| some.contains(user)) {
@@ -158,21 +163,26 @@ impl ClusterSource {
         Ok(())
     }
 
-    fn users(&self, namespace: &str, name: &str, default_home: &str) -> Vec<(Box<str>, Box<str>)> {
+    fn users(
+        &self,
+        namespace: &str,
+        name: &str,
+        multus_namespace: &str,
+    ) -> Vec<(Box<str>, Box<str>)> {
         // A copy, so that nobody waits while the index of users is made.
         let catalog = self.shared.store().catalog().clone();
-        let users = catalog.users(namespace, name, default_home).into_iter();
+        let users = catalog.users(namespace, name, multus_namespace).into_iter();
         let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
         users.map(|pod| key(pod)).collect()
     }
 
     async fn refresh(
         &self,
-        watched: Watched,
+        watched: WatchedKind,
         namespace: &str,
         name: Option<&str>,
     ) -> Result<(), ClusterError> {
-        let scope = Scope {
+        let scope = ReadScope {
             namespace: namespace.into(),
             name: name.map(Into::into),
         };
@@ -180,18 +190,18 @@ impl ClusterSource {
         let mut call = Call::begin(Patience::default());
         for _ in 0..MAX_ATTEMPTS {
             let live = shared.read(watched, &scope, &mut call).await;
-            let live = live.map_err(|a| ask::error(watched, &shared.options.server, &a))?;
-            let worth = match live {
-                Live::All(revision, all) => {
+            let live = live.map_err(|a| requests::error(watched, &shared.options.server, &a))?;
+            let freshness = match live {
+                LiveReadResult::All(revision, all) => {
                     shared.with(|store| store.live(watched, scope.clone(), revision, all))
                 }
-                Live::Missing => {
+                LiveReadResult::Missing => {
                     shared.with(|store| store.live_missing(watched, &scope));
-                    Worth::News
+                    ReadFreshness::Newer
                 }
-                Live::Lost => Worth::Again,
+                LiveReadResult::Expired => ReadFreshness::Retry,
             };
-            if worth != Worth::Again {
+            if freshness != ReadFreshness::Retry {
                 shared.publish();
                 return Ok(());
             }
@@ -200,12 +210,17 @@ impl ClusterSource {
             after: None,
             message: "each answer was overtaken by a newer list; try again".to_owned(),
         };
-        Err(ask::error(watched, &shared.options.server, &overtaken))
+        Err(requests::error(watched, &shared.options.server, &overtaken))
     }
 }
 
-impl Shared {
-    async fn read(&self, watched: Watched, scope: &Scope, call: &mut Call) -> Result<Live, Answer> {
+impl SourceState {
+    async fn read(
+        &self,
+        watched: WatchedKind,
+        scope: &ReadScope,
+        call: &mut Call,
+    ) -> Result<LiveReadResult, Answer> {
         let (mut place, mut all) = (String::new(), Vec::new());
         let unreadable = |error: serde_json::Error| Answer::Uncertain {
             after: None,
@@ -213,17 +228,19 @@ impl Shared {
         };
         loop {
             let asked = call.ask(|| async {
-                let request = ask::page(watched, Some(scope), self.options.page, &place);
+                let request = requests::page(watched, Some(scope), self.options.page_size, &place);
                 let request = request.map_err(kube::Error::HttpError)?;
                 self.client.request_text(request).await
             });
             let text = match asked.await {
                 Ok(text) => text,
-                Err(Answer::Expired(_)) if !place.is_empty() => return Ok(Live::Lost),
-                Err(answer) if ask::is_missing(watched, &answer) => return Ok(Live::Missing),
+                Err(Answer::Expired(_)) if !place.is_empty() => return Ok(LiveReadResult::Expired),
+                Err(answer) if requests::is_missing(watched, &answer) => {
+                    return Ok(LiveReadResult::Missing);
+                }
                 Err(answer) => return Err(answer),
             };
-            let page: Page<'_> = serde_json::from_str(&text).map_err(unreadable)?;
+            let page: ListPage<'_> = serde_json::from_str(&text).map_err(unreadable)?;
             for item in page.items.iter().flatten() {
                 all.push(read::read(watched, item).map_err(unreadable)?);
             }
@@ -231,7 +248,7 @@ impl Shared {
                 Some(more) => place = more.to_owned(),
                 None => {
                     let revision = read::revision(&page.metadata.resource_version);
-                    return Ok(Live::All(revision.map_err(unreadable)?, all));
+                    return Ok(LiveReadResult::All(revision.map_err(unreadable)?, all));
                 }
             }
         }

@@ -10,7 +10,7 @@ pub struct ClusterStatus {
     /// Each kind, in an order that does not change.
     pub kinds: Vec<KindStatus>,
     /// What is wrong with objects: those of a sort beside each other.
-    pub remarks: Vec<String>,
+    pub problems: Vec<String>,
     /// How many catalogs were published.
     pub published: u64,
     /// How many events the watches brought, bookmarks aside.
@@ -23,7 +23,7 @@ pub struct KindStatus {
     /// The resource with its group: `network-attachment-definitions.k8s.cni.cncf.io`.
     pub resource: String,
     /// Whether nothing is published before it is known.
-    pub necessary: bool,
+    pub required: bool,
     /// Whether its objects are known.
     pub state: KindState,
     /// Since when nothing is heard of it, and why. What was known before still counts.

@@ -7,10 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
-    ca_bundles::{WebhookService, InForce},
-    contents::{Contents, Held},
-    make::renewed,
-    renewal::{CertificateLifetimes, Remembered, Situation, Verdict, Why, judge},
+    ca_bundles::{TrustedBundles, WebhookService},
+    contents::{ParsedSecret, SecretContents},
+    make::renew,
+    renewal::{
+        CertificateLifetimes, LastServed, RenewalContext, RenewalDecision, RenewalReason, decide,
+    },
 };
 use crate::pki::{self, Certificate, PrivateKey, later};
 
@@ -20,7 +22,7 @@ fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn called(service: &str) -> WebhookService {
+fn webhook_service(service: &str) -> WebhookService {
     WebhookService {
         namespace: "nadmit".to_owned(),
         service: service.to_owned(),
@@ -28,176 +30,179 @@ fn called(service: &str) -> WebhookService {
 }
 
 /// A Secret over time, and a replica that shows what it holds.
-struct World {
-    contents: Contents,
-    remembered: Option<Remembered>,
-    in_force: Vec<Certificate>,
+struct SecretFixture {
+    contents: SecretContents,
+    last_served: Option<LastServed>,
+    trusted_cas: Vec<Certificate>,
     names: Vec<String>,
     now: Timestamp,
     trusted: bool,
-    lives: CertificateLifetimes,
+    lifetimes: CertificateLifetimes,
 }
 
-impl World {
+impl SecretFixture {
     fn new() -> Self {
         Self {
-            contents: Contents::default(),
-            remembered: None,
-            in_force: Vec::new(),
-            names: called("nadmit").names(),
+            contents: SecretContents::default(),
+            last_served: None,
+            trusted_cas: Vec::new(),
+            names: webhook_service("nadmit").names(),
             now: start(),
             trusted: false,
-            lives: CertificateLifetimes::default(),
+            lifetimes: CertificateLifetimes::default(),
         }
     }
 
-    fn situation<T>(&self, with: impl FnOnce(&Situation<'_>) -> T) -> T {
-        with(&Situation {
-            remembered: self.remembered.as_ref(),
+    fn context<T>(&self, with: impl FnOnce(&RenewalContext<'_>) -> T) -> T {
+        with(&RenewalContext {
+            last_served: self.last_served.as_ref(),
             names: &self.names,
             now: self.now,
-            in_force: &self.in_force,
-            is_trusted: &|_| self.trusted,
-            lives: self.lives,
+            trusted_cas: &self.trusted_cas,
+            is_propagated: &|_| self.trusted,
+            lifetimes: self.lifetimes,
         })
     }
 
-    fn held(&self) -> Held {
-        Held::of(&self.contents)
+    fn parsed(&self) -> ParsedSecret {
+        ParsedSecret::of(&self.contents)
     }
 
     /// What is done with the Secret now; the replica shows it then, if it may be shown.
-    fn look(&mut self) -> Option<Why> {
-        let mut held = self.held();
-        let made = self.situation(|situation| renewed(&self.contents, &mut held, situation));
+    fn reconcile(&mut self) -> Option<RenewalReason> {
+        let mut parsed = self.parsed();
+        let made = self.context(|context| renew(&self.contents, &mut parsed, context));
         let made = made.unwrap();
         let why = made.as_ref().map(|(_, why)| *why);
         if let Some((contents, _)) = made {
             self.contents = contents;
         }
-        let held = self.held();
-        if let Some(served) = held.served.filter(|_| self.is_believed(&held.authorities)) {
-            self.remembered = Some(Remembered {
+        let parsed = self.parsed();
+        if let Some(served) = parsed
+            .served
+            .filter(|_| self.is_trusted_by(&parsed.authorities))
+        {
+            self.last_served = Some(LastServed {
                 served,
-                authorities: held.authorities.clone(),
+                authorities: parsed.authorities.clone(),
                 foreign: self.contents.is_foreign(),
             });
         }
-        self.in_force = held.authorities;
+        self.trusted_cas = parsed.authorities;
         why
     }
 
     /// Whether callers that trust these CAs believe what the Secret serves.
-    fn is_believed(&self, authorities: &[Certificate]) -> bool {
-        let served = self.held().served;
-        served.is_some_and(|served| served.is_believed(authorities, &self.names, self.now))
+    fn is_trusted_by(&self, authorities: &[Certificate]) -> bool {
+        let served = self.parsed().served;
+        served.is_some_and(|served| served.is_trusted_by(authorities, &self.names, self.now))
     }
 
-    fn after(&mut self, days: i32) -> Option<Why> {
+    fn after(&mut self, days: i32) -> Option<RenewalReason> {
         self.now = later(self.now, DAY * days);
-        self.look()
+        self.reconcile()
     }
 }
 
 #[test]
 fn a_change_of_cas_goes_step_by_step() {
-    let mut world = World::new();
-    assert_eq!(world.look(), Some(Why::Absent));
-    assert_eq!(world.look(), None);
-    let old = world.held().signer.unwrap().certificate;
-    assert_eq!(world.after(58), None);
-    assert_eq!(world.after(3), Some(Why::CertificateDue));
+    let mut fixture = SecretFixture::new();
+    assert_eq!(fixture.reconcile(), Some(RenewalReason::Absent));
+    assert_eq!(fixture.reconcile(), None);
+    let old = fixture.parsed().signer.unwrap().certificate;
+    assert_eq!(fixture.after(58), None);
+    assert_eq!(fixture.after(3), Some(RenewalReason::CertificateDue));
     for _ in 0..6 {
-        assert_eq!(world.after(61), Some(Why::CertificateDue));
+        assert_eq!(fixture.after(61), Some(RenewalReason::CertificateDue));
     }
     // At two thirds of two years: a new CA, and a fresh certificate of the old one.
-    assert_eq!(world.after(60), Some(Why::AuthorityDue));
-    assert_eq!(world.look(), None);
-    let held = world.held();
-    let new = held.signer.unwrap().certificate;
-    assert_eq!(held.authorities, [new.clone(), old.clone()]);
-    let served = held.served.unwrap();
-    assert!(served.is_of(&old, world.now) && !served.is_of(&new, world.now));
-    assert!(served.certificate.end >= later(world.now, DAY * 89));
+    assert_eq!(fixture.after(60), Some(RenewalReason::AuthorityDue));
+    assert_eq!(fixture.reconcile(), None);
+    let parsed = fixture.parsed();
+    let new = parsed.signer.unwrap().certificate;
+    assert_eq!(parsed.authorities, [new.clone(), old.clone()]);
+    let served = parsed.served.unwrap();
+    assert!(served.is_signed_by(&old, fixture.now) && !served.is_signed_by(&new, fixture.now));
+    assert!(served.certificate.end >= later(fixture.now, DAY * 89));
     // However long it takes, for as long as that is good.
-    assert_eq!(world.after(80), None);
-    world.trusted = true;
-    assert_eq!(world.look(), Some(Why::AuthorityTrusted));
-    assert_eq!(world.look(), None);
-    let held = world.held();
-    assert!(held.served.unwrap().is_of(&new, world.now));
+    assert_eq!(fixture.after(80), None);
+    fixture.trusted = true;
+    assert_eq!(fixture.reconcile(), Some(RenewalReason::AuthorityTrusted));
+    assert_eq!(fixture.reconcile(), None);
+    let parsed = fixture.parsed();
+    assert!(parsed.served.unwrap().is_signed_by(&new, fixture.now));
     assert_eq!(
-        held.authorities,
+        parsed.authorities,
         [new.clone(), old],
         "for who shows the old one still"
     );
-    assert_eq!(world.after(11), Some(Why::Bundle));
-    assert_eq!(world.held().authorities, [new]);
-    assert_eq!(world.look(), None);
+    assert_eq!(fixture.after(11), Some(RenewalReason::Bundle));
+    assert_eq!(fixture.parsed().authorities, [new]);
+    assert_eq!(fixture.reconcile(), None);
 }
 
 #[test]
 fn without_trust_the_new_ca_is_used_only_when_nothing_else_is_left() {
-    let mut world = World::new();
-    world.look();
-    world.contents.authority_key = Some(PrivateKey::new("broken"));
-    assert_eq!(world.look(), Some(Why::NoAuthority));
-    let old = world.held().served.unwrap().pair;
-    assert_eq!(world.after(89), None);
-    assert_eq!(world.held().served.unwrap().pair, old);
-    assert_eq!(world.after(2), Some(Why::NoCertificate));
-    assert_ne!(world.held().served.unwrap().pair, old);
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
+    fixture.contents.authority_key = Some(PrivateKey::new("broken"));
+    assert_eq!(fixture.reconcile(), Some(RenewalReason::NoAuthority));
+    let old = fixture.parsed().served.unwrap().pair;
+    assert_eq!(fixture.after(89), None);
+    assert_eq!(fixture.parsed().served.unwrap().pair, old);
+    assert_eq!(fixture.after(2), Some(RenewalReason::NoCertificate));
+    assert_ne!(fixture.parsed().served.unwrap().pair, old);
 }
 
 #[test]
 fn a_secret_that_is_deleted_comes_back_with_new_keys_around_what_is_shown() {
-    let mut world = World::new();
-    world.look();
-    let before = world.contents.clone();
-    world.contents = Contents::default();
-    assert_eq!(world.look(), Some(Why::Absent));
-    assert_eq!(world.contents.cert, before.cert);
-    assert_ne!(world.contents.authority_key, before.authority_key);
-    assert_eq!(world.held().authorities.len(), 2);
-    world.trusted = true;
-    assert_eq!(world.look(), Some(Why::AuthorityTrusted));
-    assert_ne!(world.contents.key, before.key);
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
+    let before = fixture.contents.clone();
+    fixture.contents = SecretContents::default();
+    assert_eq!(fixture.reconcile(), Some(RenewalReason::Absent));
+    assert_eq!(fixture.contents.cert, before.cert);
+    assert_ne!(fixture.contents.authority_key, before.authority_key);
+    assert_eq!(fixture.parsed().authorities.len(), 2);
+    fixture.trusted = true;
+    assert_eq!(fixture.reconcile(), Some(RenewalReason::AuthorityTrusted));
+    assert_ne!(fixture.contents.key, before.key);
     // A replica that has shown nothing leaves to others what callers trust now.
-    let mut fresh = World::new();
-    fresh.in_force = world.held().authorities;
-    assert_eq!(fresh.look(), Some(Why::Absent));
-    assert_eq!(fresh.held().authorities.len(), 3);
+    let mut fresh = SecretFixture::new();
+    fresh.trusted_cas = fixture.parsed().authorities;
+    assert_eq!(fresh.reconcile(), Some(RenewalReason::Absent));
+    assert_eq!(fresh.parsed().authorities.len(), 3);
     // However often: the bundle has an end.
     for _ in 0..20 {
-        world.contents = Contents::default();
-        world.trusted = false;
-        assert_eq!(world.look(), Some(Why::Absent));
-        assert_eq!(world.look(), None);
-        world.trusted = true;
-        world.look();
-        assert_eq!(world.look(), None);
+        fixture.contents = SecretContents::default();
+        fixture.trusted = false;
+        assert_eq!(fixture.reconcile(), Some(RenewalReason::Absent));
+        assert_eq!(fixture.reconcile(), None);
+        fixture.trusted = true;
+        fixture.reconcile();
+        assert_eq!(fixture.reconcile(), None);
     }
-    assert_eq!(world.held().authorities.len(), 8);
+    assert_eq!(fixture.parsed().authorities.len(), 8);
 }
 
 #[test]
 fn what_somebody_else_keeps_is_left_alone() {
-    let mut world = World::new();
-    world.look();
-    world.contents.authority_key = None;
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
+    fixture.contents.authority_key = None;
     for days in [0, 60, 60, 900] {
-        assert_eq!(world.after(days), None, "not even when it has expired");
+        assert_eq!(fixture.after(days), None, "not even when it has expired");
     }
-    assert!(world.remembered.as_ref().unwrap().foreign);
+    assert!(fixture.last_served.as_ref().unwrap().foreign);
     // Who keeps it may be about to write it anew.
-    world.contents = Contents::default();
-    assert_eq!(world.look(), None);
-    let held = world.held();
-    let verdict = world.situation(|situation| judge(&world.contents, &held, situation));
-    assert!(matches!(verdict, Verdict::Foreign));
+    fixture.contents = SecretContents::default();
+    assert_eq!(fixture.reconcile(), None);
+    let parsed = fixture.parsed();
+    let verdict = fixture.context(|context| decide(&fixture.contents, &parsed, context));
+    assert!(matches!(verdict, RenewalDecision::Foreign));
     // Only a certificate or a key is something; an empty Secret is to be filled.
     for cert in [Some(b"broken".to_vec()), None] {
-        let contents = Contents {
+        let contents = SecretContents {
             key: cert.is_none().then(|| PrivateKey::new("broken")),
             cert,
             authorities: Some(b"x".to_vec()),
@@ -206,34 +211,34 @@ fn what_somebody_else_keeps_is_left_alone() {
         assert!(contents.is_foreign());
     }
     let empty = json!({"data": {"tls.crt": "", "tls.key": "", "other": "eA=="}});
-    assert_eq!(Contents::of(&empty), Contents::default());
+    assert_eq!(SecretContents::of(&empty), SecretContents::default());
 }
 
 #[test]
 fn replicas_that_do_not_agree_on_the_service_do_not_take_turns() {
-    let mut world = World::new();
-    world.look();
-    world.names = called("nadmit-2").names();
-    assert_eq!(world.look(), Some(Why::NoCertificate));
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
+    fixture.names = webhook_service("nadmit-2").names();
+    assert_eq!(fixture.reconcile(), Some(RenewalReason::NoCertificate));
     for service in ["nadmit", "nadmit-2", "nadmit"] {
-        world.names = called(service).names();
-        assert_eq!(world.look(), None);
+        fixture.names = webhook_service(service).names();
+        assert_eq!(fixture.reconcile(), None);
     }
-    assert_eq!(world.after(61), Some(Why::CertificateDue));
-    world.names = called("nadmit-2").names();
+    assert_eq!(fixture.after(61), Some(RenewalReason::CertificateDue));
+    fixture.names = webhook_service("nadmit-2").names();
     assert_eq!(
-        world.look(),
-        Some(Why::NoCertificate),
+        fixture.reconcile(),
+        Some(RenewalReason::NoCertificate),
         "one of them stays behind"
     );
-    world.names = called("nadmit").names();
-    assert_eq!(world.look(), None);
+    fixture.names = webhook_service("nadmit").names();
+    assert_eq!(fixture.reconcile(), None);
 }
 
 #[test]
 fn a_ca_whose_certificates_nobody_believes_is_replaced() {
-    let mut world = World::new();
-    world.look();
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
     // It may sign only for others.
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -243,21 +248,21 @@ fn a_ca_whose_certificates_nobody_believes_is_replaced() {
     });
     let key = rcgen::KeyPair::generate().unwrap();
     let cert = params.self_signed(&key).unwrap();
-    world.contents.authorities = Some(cert.pem().into_bytes());
-    world.contents.authority_key = Some(PrivateKey::new(key.serialize_pem()));
-    world.contents.cert = Some(b"broken".to_vec());
-    world.remembered = None;
-    assert!(world.look().is_some());
-    assert!(world.is_believed(&world.held().authorities));
-    assert_eq!(world.look(), None);
+    fixture.contents.authorities = Some(cert.pem().into_bytes());
+    fixture.contents.authority_key = Some(PrivateKey::new(key.serialize_pem()));
+    fixture.contents.cert = Some(b"broken".to_vec());
+    fixture.last_served = None;
+    assert!(fixture.reconcile().is_some());
+    assert!(fixture.is_trusted_by(&fixture.parsed().authorities));
+    assert_eq!(fixture.reconcile(), None);
 }
 
 #[test]
 fn only_webhooks_that_lead_to_nadmit_are_touched_and_only_if_they_differ() {
-    let mut world = World::new();
-    world.look();
-    let authorities = world.held().authorities;
-    let called = called("nadmit");
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
+    let authorities = fixture.parsed().authorities;
+    let webhook_service = webhook_service("nadmit");
     let service = |name: &str, namespace: &str| json!({"name": "x", "clientConfig": {"service": {"name": name, "namespace": namespace}}});
     let url = |url: &str| json!({"name": "x", "clientConfig": {"url": url, "caBundle": "eA=="}});
     let mut configuration = json!({
@@ -268,7 +273,7 @@ fn only_webhooks_that_lead_to_nadmit_are_touched_and_only_if_they_differ() {
             json!({"name": "broken"}), json!(3),
         ],
     });
-    let patch = called.patch(&configuration, &authorities).unwrap();
+    let patch = webhook_service.patch(&configuration, &authorities).unwrap();
     let paths: Vec<&str> = (0..3)
         .map(|at| patch[at]["path"].as_str().unwrap())
         .collect();
@@ -283,24 +288,31 @@ fn only_webhooks_that_lead_to_nadmit_are_touched_and_only_if_they_differ() {
     assert_eq!(patch[2]["value"], "7");
     let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
     json_patch::patch(&mut configuration, &patch).unwrap();
-    assert!(called.patch(&configuration, &authorities).is_none());
-    assert!(called.patch(&json!({}), &authorities).is_none());
-    let mut in_force = InForce::default();
-    in_force.add(&configuration, &called);
-    assert_eq!(in_force.any(), authorities);
+    assert!(
+        webhook_service
+            .patch(&configuration, &authorities)
+            .is_none()
+    );
+    assert!(webhook_service.patch(&json!({}), &authorities).is_none());
+    let mut trusted_cas = TrustedBundles::default();
+    trusted_cas.add(&configuration, &webhook_service);
+    assert_eq!(trusted_cas.any(), authorities);
 }
 
 #[test]
 fn keys_are_shown_to_nobody() {
-    let mut world = World::new();
-    world.look();
-    let held = world.held();
-    let situation = format!("{:?} {:?} {:?}", world.contents, held, world.remembered);
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
+    let parsed = fixture.parsed();
+    let context = format!(
+        "{:?} {:?} {:?}",
+        fixture.contents, parsed, fixture.last_served
+    );
     let mut secret = json!({"data": {"other": "eA=="}});
-    world.contents.write(&mut secret);
-    assert_eq!(Contents::of(&secret), world.contents);
+    fixture.contents.write(&mut secret);
+    assert_eq!(SecretContents::of(&secret), fixture.contents);
     assert_eq!(secret["data"]["other"], "eA==");
-    for key in [&world.contents.key, &world.contents.authority_key] {
+    for key in [&fixture.contents.key, &fixture.contents.authority_key] {
         let text = String::from_utf8(key.as_ref().unwrap().expose().to_vec()).unwrap();
         assert!(
             pki::Pair {
@@ -311,6 +323,6 @@ fn keys_are_shown_to_nobody() {
             .is_err()
         );
         let line = text.lines().nth(1).unwrap();
-        assert!(!situation.contains(&line[..16]), "{situation}");
+        assert!(!context.contains(&line[..16]), "{context}");
     }
 }

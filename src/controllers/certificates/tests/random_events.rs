@@ -6,7 +6,7 @@ use super::*;
 
 /// What happens to a Secret between two looks.
 #[derive(Debug, Clone)]
-enum Event {
+enum SecretEvent {
     /// So many days pass; fewer than none if the API server's clock is set back.
     Days(i32),
     /// An entry becomes this: nothing, noise, or that of another Secret.
@@ -18,37 +18,37 @@ enum Event {
     Forgets,
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
+fn events() -> impl Strategy<Value = Vec<SecretEvent>> {
     let event = prop_oneof![
-        4 => (0..70).prop_map(Event::Days),
-        1 => (-400..800).prop_map(Event::Days),
-        4 => any::<(Index, Index)>().prop_map(|(entry, with)| Event::Broken(entry, with)),
-        1 => Just(Event::Deleted),
-        1 => any::<bool>().prop_map(Event::Renamed),
-        3 => any::<bool>().prop_map(Event::Trusted),
-        1 => Just(Event::Forgets),
+        4 => (0..70).prop_map(SecretEvent::Days),
+        1 => (-400..800).prop_map(SecretEvent::Days),
+        4 => any::<(Index, Index)>().prop_map(|(entry, with)| SecretEvent::Broken(entry, with)),
+        1 => Just(SecretEvent::Deleted),
+        1 => any::<bool>().prop_map(SecretEvent::Renamed),
+        3 => any::<bool>().prop_map(SecretEvent::Trusted),
+        1 => Just(SecretEvent::Forgets),
     ];
     proptest::collection::vec(event, 1..24)
 }
 
 /// Another Secret with a life of its own: good keys that do not belong here.
-fn other() -> Contents {
-    let mut world = World::new();
-    world.look();
-    world.contents
+fn other() -> SecretContents {
+    let mut fixture = SecretFixture::new();
+    fixture.reconcile();
+    fixture.contents
 }
 
-impl World {
-    fn suffer(&mut self, event: &Event, other: &Contents) {
+impl SecretFixture {
+    fn apply(&mut self, event: &SecretEvent, other: &SecretContents) {
         match event {
-            Event::Days(days) => self.now = later(self.now, DAY * *days),
-            Event::Deleted => self.contents = Contents::default(),
-            Event::Renamed(second) => {
-                self.names = called(if *second { "nadmit-2" } else { "nadmit" }).names();
+            SecretEvent::Days(days) => self.now = later(self.now, DAY * *days),
+            SecretEvent::Deleted => self.contents = SecretContents::default(),
+            SecretEvent::Renamed(second) => {
+                self.names = webhook_service(if *second { "nadmit-2" } else { "nadmit" }).names();
             }
-            Event::Trusted(trusted) => self.trusted = *trusted,
-            Event::Forgets => self.remembered = None,
-            Event::Broken(entry, with) => {
+            SecretEvent::Trusted(trusted) => self.trusted = *trusted,
+            SecretEvent::Forgets => self.last_served = None,
+            SecretEvent::Broken(entry, with) => {
                 let own = self.contents.clone();
                 let half =
                     |bytes: Option<&[u8]>| bytes.map(|bytes| bytes[..bytes.len() / 2].to_vec());
@@ -83,42 +83,42 @@ proptest! {
 
     #[test]
     fn whatever_happens_one_look_makes_it_good(history in events()) {
-        let (mut world, other) = (World::new(), other());
-        world.look();
+        let (mut fixture, other) = (SecretFixture::new(), other());
+        fixture.reconcile();
         for event in &history {
-            world.suffer(event, &other);
-            let shown = world.remembered.clone();
+            fixture.apply(event, &other);
+            let shown = fixture.last_served.clone();
             let good = shown.filter(|shown| {
-                shown.served.is_believed(&shown.authorities, &world.names, world.now)
+                shown.served.is_trusted_by(&shown.authorities, &fixture.names, fixture.now)
             });
-            let foreign = world.contents.is_foreign()
-                || world.remembered.as_ref().is_some_and(|before| before.foreign);
-            let broken = world.contents.clone();
-            world.look();
+            let foreign = fixture.contents.is_foreign()
+                || fixture.last_served.as_ref().is_some_and(|before| before.foreign);
+            let broken = fixture.contents.clone();
+            fixture.reconcile();
             if foreign {
-                prop_assert_eq!(&world.contents, &broken, "nobody's business");
+                prop_assert_eq!(&fixture.contents, &broken, "nobody's business");
                 // Somebody puts it right.
-                world.contents = Contents::default();
-                world.remembered = None;
-                world.look();
+                fixture.contents = SecretContents::default();
+                fixture.last_served = None;
+                fixture.reconcile();
             }
-            let held = world.held();
-            prop_assert!(world.is_believed(&held.authorities), "{:?}", held);
-            prop_assert!(held.clean && held.authorities.len() <= 8);
-            let signer = held.signer.as_ref().map(|signer| signer.certificate.clone());
-            prop_assert!(signer.is_some_and(|signer| held.authorities.contains(&signer)));
+            let parsed = fixture.parsed();
+            prop_assert!(fixture.is_trusted_by(&parsed.authorities), "{:?}", parsed);
+            prop_assert!(parsed.clean && parsed.authorities.len() <= 8);
+            let signer = parsed.signer.as_ref().map(|signer| signer.certificate.clone());
+            prop_assert!(signer.is_some_and(|signer| parsed.authorities.contains(&signer)));
             // Callers that trust what was in force with the certificate that was shown believe the
             // next one, too, unless they all trust the new CA.
-            if let Some(shown) = good.filter(|_| !foreign && !world.trusted) {
-                prop_assert!(world.is_believed(&shown.authorities), "{:?}", event);
+            if let Some(shown) = good.filter(|_| !foreign && !fixture.trusted) {
+                prop_assert!(fixture.is_trusted_by(&shown.authorities), "{:?}", event);
             }
             // A CA that was made at that look is trusted at the next one at the earliest.
-            if world.trusted && world.look().is_some_and(|why| why != Why::AuthorityTrusted) {
+            if fixture.trusted && fixture.reconcile().is_some_and(|why| why != RenewalReason::AuthorityTrusted) {
                 return Err(TestCaseError::fail("it is written again"));
             }
-            let settled = world.contents.clone();
-            prop_assert_eq!(world.look(), None);
-            prop_assert_eq!(&world.contents, &settled);
+            let settled = fixture.contents.clone();
+            prop_assert_eq!(fixture.reconcile(), None);
+            prop_assert_eq!(&fixture.contents, &settled);
         }
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// The pauses between attempts that come to nothing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pause {
+pub(super) struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
 }
 
-impl Pause {
+impl Backoff {
     /// Pauses from `first` to `longest`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
         Self {
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_the_longest_and_begin_anew() {
         let seconds = Duration::from_secs;
-        let mut pause = Pause::new(seconds(1), seconds(5));
+        let mut pause = Backoff::new(seconds(1), seconds(5));
         let pauses = [None, None, Some(seconds(60)), None].map(|asked| pause.next(asked));
         assert_eq!(pauses, [1, 2, 5, 5].map(seconds));
         pause.reset();

@@ -12,18 +12,18 @@ use crate::{
     sources::cluster::{ClusterError, list::escaped},
 };
 
-use super::{kinds::Watched, progress::Scope};
+use super::{kinds::WatchedKind, progress::ReadScope};
 
 /// How long a watch may last: the API server ends it then.
 const WATCH_SECONDS: u64 = 290;
 /// After how long without a line a watch is taken for dead: bookmarks come every minute, and the
 /// API server would have ended it.
-pub(super) const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS + 5);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS + 5);
 
 /// A page of a list as the API server sends it.
 #[derive(Deserialize)]
-pub(super) struct Page<'t> {
-    pub metadata: PageMetadata,
+pub(super) struct ListPage<'t> {
+    pub metadata: ListMetadata,
     /// A list without objects may have `null` here.
     #[serde(borrow, default)]
     pub items: Option<Vec<&'t RawValue>>,
@@ -32,13 +32,13 @@ pub(super) struct Page<'t> {
 /// What a page says of its list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PageMetadata {
+pub(super) struct ListMetadata {
     pub resource_version: String,
     #[serde(default, rename = "continue")]
     more: Option<String>,
 }
 
-impl PageMetadata {
+impl ListMetadata {
     /// Where the next page begins.
     pub(super) fn more(&self) -> Option<&str> {
         self.more.as_deref().filter(|more| !more.is_empty())
@@ -47,17 +47,17 @@ impl PageMetadata {
 
 /// A line of a watch.
 #[derive(Deserialize)]
-pub(super) struct Line<'t> {
+pub(super) struct WatchEvent<'t> {
     #[serde(rename = "type")]
-    pub sort: &'t str,
+    pub event_type: &'t str,
     #[serde(borrow)]
     pub object: &'t RawValue,
 }
 
 /// A request for a page.
 pub(super) fn page(
-    watched: Watched,
-    scope: Option<&Scope>,
+    watched: WatchedKind,
+    scope: Option<&ReadScope>,
     size: usize,
     place: &str,
 ) -> Result<Request<Vec<u8>>, http::Error> {
@@ -72,7 +72,7 @@ pub(super) fn page(
 }
 
 /// A request for a watch from a revision on.
-pub(super) fn watch(watched: Watched, revision: &str) -> Result<Request<Vec<u8>>, http::Error> {
+pub(super) fn watch(watched: WatchedKind, revision: &str) -> Result<Request<Vec<u8>>, http::Error> {
     let mut path = path(watched, "");
     let _ = write!(
         path,
@@ -87,7 +87,7 @@ pub(super) fn watch(watched: Watched, revision: &str) -> Result<Request<Vec<u8>>
 }
 
 // Writing to a String cannot fail: the results of all these are passed over.
-fn path(watched: Watched, namespace: &str) -> String {
+fn path(watched: WatchedKind, namespace: &str) -> String {
     let kind = watched.kind();
     let root = if kind.group().is_empty() {
         "api"
@@ -137,13 +137,13 @@ const NOT_SERVED: [&str; 2] = [
 
 /// Whether the cluster does not have this kind. Only the API server's own words say so: a proxy's 404
 /// must not make all networks vanish.
-pub(super) fn is_missing(watched: Watched, answer: &Answer) -> bool {
+pub(super) fn is_missing(watched: WatchedKind, answer: &Answer) -> bool {
     let said = |words: &String| NOT_SERVED.contains(&words.trim());
     !watched.kind().built_in && matches!(answer, Answer::Unserved(words) if said(words))
 }
 
 /// Why a request came to nothing, in words.
-pub(super) fn error(watched: Watched, server: &str, answer: &Answer) -> ClusterError {
+pub(super) fn error(watched: WatchedKind, server: &str, answer: &Answer) -> ClusterError {
     let (server, resource) = (server.to_owned(), watched.kind().full_resource());
     match answer {
         Answer::Refused { code: 401, .. } => ClusterError::Unauthorized { server },
@@ -170,30 +170,30 @@ mod tests {
 
     #[test]
     fn a_request_names_what_is_wanted_and_no_more() {
-        let scope = |namespace: &str, name: Option<&str>| Scope {
+        let scope = |namespace: &str, name: Option<&str>| ReadScope {
             namespace: namespace.into(),
             name: name.map(Into::into),
         };
-        let of = |watched, scope: Option<Scope>, place| {
+        let of = |watched, scope: Option<ReadScope>, place| {
             let request = page(watched, scope.as_ref(), 500, place);
             request.map_or_else(|e| e.to_string(), |request| request.uri().to_string())
         };
-        assert_eq!(of(Watched::Pods, None, ""), "/api/v1/pods?limit=500");
+        assert_eq!(of(WatchedKind::Pods, None, ""), "/api/v1/pods?limit=500");
         assert_eq!(
-            of(Watched::Networks, Some(scope("db", Some("a-net"))), ""),
+            of(WatchedKind::Networks, Some(scope("db", Some("a-net"))), ""),
             "/apis/k8s.cni.cncf.io/v1/namespaces/db/network-attachment-definitions?limit=500\
              &fieldSelector=metadata.name%3Da-net"
         );
         assert_eq!(
-            of(Watched::Pools, Some(scope("", Some("p"))), ""),
+            of(WatchedKind::Pools, Some(scope("", Some("p"))), ""),
             "/apis/nadmit.io/v1alpha1/addresspools?limit=500&fieldSelector=metadata.name%3Dp"
         );
         assert_eq!(
-            of(Watched::Controllers, None, "a/b="),
+            of(WatchedKind::Controllers, None, "a/b="),
             "/apis/apps/v1/deployments?limit=500&fieldSelector=metadata.name%3Dwhereabouts-controller\
              &continue=a%2Fb%3D"
         );
-        let watch = watch(Watched::Nodes, "7").map(|request| request.uri().to_string());
+        let watch = watch(WatchedKind::Nodes, "7").map(|request| request.uri().to_string());
         assert_eq!(
             watch.ok().as_deref(),
             Some(

@@ -11,31 +11,31 @@ use crate::{
     network::{Network, operator::Daemons},
 };
 
-use super::{kinds::Watched, progress::Key, read::What};
+use super::{kinds::WatchedKind, progress::ObjectKey, read::DecodedObject};
 
 /// The state of the cluster as a catalog.
 #[derive(Default)]
-pub(super) struct Model {
+pub(super) struct CatalogBuilder {
     catalog: Catalog,
     /// Whether it differs from the one that was taken last.
     changed: bool,
     /// Whether the layout may: pools, reservations, and which pools networks name.
-    layout_is_old: bool,
+    layout_changed: bool,
     pools: BTreeMap<Box<str>, NamedPool>,
     /// Those that make sense.
-    reservations: BTreeMap<Key, Arc<Reservation>>,
+    reservations: BTreeMap<ObjectKey, Arc<Reservation>>,
     /// The networks of the cluster's own; others are made of what an operator lists.
-    networks: BTreeSet<Key>,
+    networks: BTreeSet<ObjectKey>,
     operators: BTreeMap<Box<str>, Vec<Arc<Network>>>,
-    listed: BTreeMap<Key, Arc<Network>>,
+    planned: BTreeMap<ObjectKey, Arc<Network>>,
     controllers: BTreeMap<Box<str>, bool>,
-    slice_pools: BTreeSet<Key>,
+    slice_pools: BTreeSet<ObjectKey>,
 }
 
-impl Model {
+impl CatalogBuilder {
     /// The catalog, if it is another one than that which was taken before.
     pub(super) fn take(&mut self) -> Option<Arc<Catalog>> {
-        if std::mem::take(&mut self.layout_is_old) {
+        if std::mem::take(&mut self.layout_changed) {
             let pools = self.pools.values().cloned();
             let reservations = self.reservations.values().cloned();
             self.changed |= self.catalog.set_pools(pools, reservations);
@@ -45,7 +45,7 @@ impl Model {
 
     /// Whether there is something to take.
     pub(super) fn is_changed(&self) -> bool {
-        self.changed || self.layout_is_old
+        self.changed || self.layout_changed
     }
 
     /// The catalog as it is, taken or not.
@@ -54,90 +54,94 @@ impl Model {
     }
 
     /// Takes note of an object.
-    pub(super) fn put(&mut self, watched: Watched, key: &Key, what: What) {
+    pub(super) fn put(&mut self, watched: WatchedKind, key: &ObjectKey, decoded: DecodedObject) {
         let (namespace, name) = (&*key.0, &*key.1);
-        match what {
-            What::Namespace(found) => {
+        match decoded {
+            DecodedObject::Namespace(found) => {
                 let news = self
                     .catalog
                     .put_namespace(name, found.labels, found.all_labels);
                 self.namespace_changed(news);
             }
-            What::Network(network) => {
+            DecodedObject::Network(network) => {
                 self.networks.insert(key.clone());
                 self.put_network(network);
             }
-            What::Pool(found) => {
-                self.layout_is_old = true;
+            DecodedObject::Pool(found) => {
+                self.layout_changed = true;
                 self.pools.insert(name.into(), (found.name, found.pool));
             }
-            What::Reservation(found) => {
-                self.layout_is_old = true;
+            DecodedObject::Reservation(found) => {
+                self.layout_changed = true;
                 match found.reservation {
                     Some(made) => drop(self.reservations.insert(key.clone(), made)),
                     None => drop(self.reservations.remove(key)),
                 }
             }
-            What::Pod(pod) => self.changed |= self.catalog.put_pod(pod),
-            What::Operator(networks) => {
+            DecodedObject::Pod(pod) => self.changed |= self.catalog.put_pod(pod),
+            DecodedObject::Operator(networks) => {
                 self.operators.insert(name.into(), networks);
-                self.list_again();
+                self.refresh_planned();
             }
-            What::Controller(runs) => {
+            DecodedObject::Controller(runs) => {
                 self.controllers.insert(namespace.into(), runs);
-                self.slice_again();
+                self.refresh_slicing();
             }
-            What::StatefulSet(ordinals) => {
+            DecodedObject::StatefulSet(ordinals) => {
                 let workloads = self.catalog.workloads_mut();
                 self.changed |= workloads.set_stateful_set((namespace, name), Some(ordinals));
             }
-            What::Migration(migration) => {
+            DecodedObject::Migration(migration) => {
                 let workloads = self.catalog.workloads_mut();
                 self.changed |= workloads.set_migration((namespace, name), Some(migration));
             }
-            What::Node(node) => self.changed |= self.catalog.nodes_mut().set(name, Some(node)),
-            What::Existing => self.exists(watched, key, true),
+            DecodedObject::Node(node) => {
+                self.changed |= self.catalog.nodes_mut().set(name, Some(node))
+            }
+            DecodedObject::Existing => self.exists(watched, key, true),
         }
     }
 
     /// Takes note that there is no such object.
-    pub(super) fn remove(&mut self, watched: Watched, key: &Key) {
+    pub(super) fn remove(&mut self, watched: WatchedKind, key: &ObjectKey) {
         let (namespace, name) = (&*key.0, &*key.1);
         match watched {
-            Watched::Namespaces => {
+            WatchedKind::Namespaces => {
                 let news = self.catalog.remove_namespace(name);
                 self.namespace_changed(news);
             }
-            Watched::Networks => {
+            WatchedKind::Networks => {
                 self.networks.remove(key);
-                match self.listed.get(key) {
-                    Some(listed) => self.put_network(Arc::clone(listed)),
+                match self.planned.get(key) {
+                    Some(planned) => self.put_network(Arc::clone(planned)),
                     None => self.remove_network(key),
                 }
             }
-            Watched::Pools => self.layout_is_old |= self.pools.remove(name).is_some(),
-            Watched::Reservations => {
-                self.layout_is_old |= self.reservations.remove(key).is_some();
+            WatchedKind::Pools => self.layout_changed |= self.pools.remove(name).is_some(),
+            WatchedKind::Reservations => {
+                self.layout_changed |= self.reservations.remove(key).is_some();
             }
-            Watched::Pods => self.changed |= self.catalog.remove_pod(namespace, name),
-            Watched::Operators => {
+            WatchedKind::Pods => self.changed |= self.catalog.remove_pod(namespace, name),
+            WatchedKind::Operators => {
                 self.operators.remove(name);
-                self.list_again();
+                self.refresh_planned();
             }
-            Watched::Controllers => {
+            WatchedKind::Controllers => {
                 self.controllers.remove(namespace);
-                self.slice_again();
+                self.refresh_slicing();
             }
-            Watched::StatefulSets => {
+            WatchedKind::StatefulSets => {
                 let workloads = self.catalog.workloads_mut();
                 self.changed |= workloads.set_stateful_set((namespace, name), None);
             }
-            Watched::Migrations => {
+            WatchedKind::Migrations => {
                 let workloads = self.catalog.workloads_mut();
                 self.changed |= workloads.set_migration((namespace, name), None);
             }
-            Watched::Nodes => self.changed |= self.catalog.nodes_mut().set(name, None),
-            Watched::SlicePools | Watched::Machines | Watched::Instances => {
+            WatchedKind::Nodes => self.changed |= self.catalog.nodes_mut().set(name, None),
+            WatchedKind::SlicePools
+            | WatchedKind::VirtualMachines
+            | WatchedKind::VirtualMachineInstances => {
                 self.exists(watched, key, false);
             }
         }
@@ -146,28 +150,32 @@ impl Model {
     /// Takes note that a namespace is another: by its labels a pool serves it, and its reservations.
     fn namespace_changed(&mut self, news: bool) {
         self.changed |= news;
-        self.layout_is_old |= news && !self.reservations.is_empty();
+        self.layout_changed |= news && !self.reservations.is_empty();
     }
 
     /// Says whether all objects of a kind are known, where their absence tells something.
-    pub(super) fn set_known(&mut self, watched: Watched, known: bool) {
+    pub(super) fn set_known(&mut self, watched: WatchedKind, known: bool) {
         self.changed |= match watched {
-            Watched::StatefulSets => self.catalog.workloads_mut().set_stateful_sets_known(known),
-            Watched::Machines => self.catalog.workloads_mut().set_machines_known(known),
-            Watched::Instances => self.catalog.workloads_mut().set_instances_known(known),
-            Watched::Migrations => self.catalog.workloads_mut().set_migrations_known(known),
-            Watched::Nodes => self.catalog.nodes_mut().set_known(known),
+            WatchedKind::StatefulSets => {
+                self.catalog.workloads_mut().set_stateful_sets_known(known)
+            }
+            WatchedKind::VirtualMachines => self.catalog.workloads_mut().set_machines_known(known),
+            WatchedKind::VirtualMachineInstances => {
+                self.catalog.workloads_mut().set_instances_known(known)
+            }
+            WatchedKind::Migrations => self.catalog.workloads_mut().set_migrations_known(known),
+            WatchedKind::Nodes => self.catalog.nodes_mut().set_known(known),
             _ => false,
         };
     }
 
-    fn exists(&mut self, watched: Watched, key: &Key, exists: bool) {
+    fn exists(&mut self, watched: WatchedKind, key: &ObjectKey, exists: bool) {
         let id = (&*key.0, &*key.1);
         match watched {
-            Watched::Machines => {
+            WatchedKind::VirtualMachines => {
                 self.changed |= self.catalog.workloads_mut().set_machine(id, exists);
             }
-            Watched::Instances => {
+            WatchedKind::VirtualMachineInstances => {
                 self.changed |= self.catalog.workloads_mut().set_instance(id, exists);
             }
             _ => {
@@ -176,7 +184,7 @@ impl Model {
                 } else {
                     self.slice_pools.remove(key);
                 }
-                self.slice_again();
+                self.refresh_slicing();
             }
         }
     }
@@ -184,28 +192,28 @@ impl Model {
     fn put_network(&mut self, network: Arc<Network>) {
         let news = self.catalog.put_network(network);
         self.changed |= news;
-        self.layout_is_old |= news;
+        self.layout_changed |= news;
     }
 
-    fn remove_network(&mut self, key: &Key) {
+    fn remove_network(&mut self, key: &ObjectKey) {
         let news = self.catalog.remove_network(&key.0, &key.1);
         self.changed |= news;
-        self.layout_is_old |= news;
+        self.layout_changed |= news;
     }
 
     /// What the operators list are networks that they are about to make; one that is there counts
     /// more.
-    fn list_again(&mut self) {
-        let listed = self.operators.values().flatten();
+    fn refresh_planned(&mut self) {
+        let planned = self.operators.values().flatten();
         let key = |network: &Network| (network.namespace.clone(), network.name.clone());
-        let listed: BTreeMap<Key, _> = listed.map(|n| (key(n), Arc::clone(n))).collect();
-        let before = std::mem::replace(&mut self.listed, listed.clone());
-        for gone in before.into_keys().filter(|key| !listed.contains_key(key)) {
+        let planned: BTreeMap<ObjectKey, _> = planned.map(|n| (key(n), Arc::clone(n))).collect();
+        let before = std::mem::replace(&mut self.planned, planned.clone());
+        for gone in before.into_keys().filter(|key| !planned.contains_key(key)) {
             if !self.networks.contains(&gone) {
                 self.remove_network(&gone);
             }
         }
-        for (key, network) in listed {
+        for (key, network) in planned {
             if !self.networks.contains(&key) {
                 self.put_network(network);
             }
@@ -216,7 +224,7 @@ impl Model {
         self.changed |= self.catalog.set_operator(daemons);
     }
 
-    fn slice_again(&mut self) {
+    fn refresh_slicing(&mut self) {
         let mut slicing = Slicing::default();
         for (namespace, runs) in &self.controllers {
             slicing.add_controller(namespace.clone(), *runs);
@@ -238,40 +246,56 @@ mod tests {
         Arc::new(network)
     }
 
-    fn pool_of(model: &mut Model) -> Option<Option<Box<str>>> {
-        model.take();
-        let found = model.catalog().network("db", "a-net");
+    fn pool_of(builder: &mut CatalogBuilder) -> Option<Option<Box<str>>> {
+        builder.take();
+        let found = builder.catalog().network("db", "a-net");
         found.map(|network| network.address_pool.clone())
     }
 
     #[test]
     fn a_network_that_is_there_counts_more_than_one_that_is_listed() {
-        let (mut model, key) = (Model::default(), ("db".into(), "a-net".into()));
-        let operator: Key = ("".into(), "cluster".into());
-        let listed = || What::Operator(vec![network(None)]);
-        model.put(Watched::Operators, &operator, listed());
-        assert_eq!(pool_of(&mut model), Some(None));
-        assert!(model.catalog().operator().is_some());
-        model.put(Watched::Networks, &key, What::Network(network(Some("p"))));
-        assert_eq!(pool_of(&mut model), Some(Some("p".into())));
-        model.remove(Watched::Networks, &key);
-        assert_eq!(pool_of(&mut model), Some(None));
+        let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
+        let operator: ObjectKey = ("".into(), "cluster".into());
+        let planned = || DecodedObject::Operator(vec![network(None)]);
+        builder.put(WatchedKind::Operators, &operator, planned());
+        assert_eq!(pool_of(&mut builder), Some(None));
+        assert!(builder.catalog().operator().is_some());
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(Some("p"))),
+        );
+        assert_eq!(pool_of(&mut builder), Some(Some("p".into())));
+        builder.remove(WatchedKind::Networks, &key);
+        assert_eq!(pool_of(&mut builder), Some(None));
         // The operator makes it word for word; it stays when the operator goes.
-        model.put(Watched::Networks, &key, What::Network(network(None)));
-        model.remove(Watched::Operators, &operator);
-        assert_eq!(pool_of(&mut model), Some(None));
-        assert!(model.catalog().operator().is_none());
-        model.remove(Watched::Networks, &key);
-        assert_eq!(pool_of(&mut model), None);
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(None)),
+        );
+        builder.remove(WatchedKind::Operators, &operator);
+        assert_eq!(pool_of(&mut builder), Some(None));
+        assert!(builder.catalog().operator().is_none());
+        builder.remove(WatchedKind::Networks, &key);
+        assert_eq!(pool_of(&mut builder), None);
     }
 
     #[test]
     fn what_changes_nothing_makes_no_catalog() {
-        let (mut model, key) = (Model::default(), ("db".into(), "a-net".into()));
-        model.put(Watched::Networks, &key, What::Network(network(None)));
-        assert!(model.take().is_some());
-        model.put(Watched::Networks, &key, What::Network(network(None)));
-        model.remove(Watched::SlicePools, &key);
-        assert!(!model.is_changed() && model.take().is_none());
+        let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(None)),
+        );
+        assert!(builder.take().is_some());
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(None)),
+        );
+        builder.remove(WatchedKind::SlicePools, &key);
+        assert!(!builder.is_changed() && builder.take().is_none());
     }
 }
