@@ -1,12 +1,12 @@
 #!/bin/sh
-# Tells many histories of a cluster (tests/it/simulation), in release, and says which seeds break.
+# Runs many simulated scenarios (tests/it/simulation) in release mode, and prints the seeds that fail.
 #
-#   tests/simulate.sh [COUNT [FIRST]]    100000 histories from seed 0, unless told otherwise
+#   tests/simulate.sh [COUNT [FIRST]]    by default 100000 scenarios from seed 0
 #
-# With NADMIT_MACHINES=1 in the environment there are virtual machines in them, too.
+# With NADMIT_MACHINES=1 in the environment there are virtual machines, too.
 #
-# Each processor tells a share of them. The event log of a history that breaks is written to
-# target/simulation/SEED.log; NADMIT_SEED=SEED cargo test --test it simulation::one tells it again.
+# Each processor runs a share of them. The event log of a failing scenario is written to
+# target/simulation/SEED.log; NADMIT_SEED=SEED cargo test --test it simulation::one replays it.
 set -eu
 cd "$(dirname "$0")/.."
 count=${1:-100000}
@@ -33,7 +33,7 @@ wait
 broken=$(sed -n 's/^seed \([0-9]*\): .*/\1/p' "$out"/*.txt | sort -n)
 if [ -z "$broken" ]; then
     if [ "$(grep -l '^test result: ok' "$out"/*.txt | wc -l)" -eq "$jobs" ]; then
-        echo "$count histories from seed $first: nothing broke"
+        echo "$count scenarios from seed $first: no failure"
         exit 0
     fi
     cat "$out"/*.txt

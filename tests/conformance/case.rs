@@ -63,11 +63,11 @@ pub(crate) struct Sending {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PodSpec {
-    /// Its name: `app-0` unless it has a `generate_name`.
+    /// The pod's name: `app-0` unless it has a `generate_name`.
     pub(crate) name: Option<String>,
     /// The prefix of its generated name.
     pub(crate) generate_name: Option<String>,
-    /// Its namespace; `db` if absent.
+    /// The pod's namespace; `db` if absent.
     pub(crate) namespace: Option<String>,
     /// The annotation `k8s.v1.cni.cncf.io/networks`.
     pub(crate) networks: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) struct PodSpec {
     pub(crate) default_network: Option<String>,
     /// Other annotations.
     pub(crate) annotations: BTreeMap<String, String>,
-    /// Its labels.
+    /// The pod's labels.
     pub(crate) labels: BTreeMap<String, String>,
     /// The time of its deletion request.
     pub(crate) deletion_timestamp: Option<String>,

@@ -27,9 +27,9 @@ pub(crate) struct CaseRequest {
 /// Kind and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectId {
-    /// Its kind.
+    /// The object's kind.
     pub(crate) kind: String,
-    /// Its name, or the prefix of its generated name.
+    /// The object's name, or the prefix of its generated name.
     pub(crate) name: String,
 }
 

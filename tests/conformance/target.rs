@@ -33,9 +33,9 @@ pub(crate) struct Targets {
 pub(crate) struct OwnServer {
     child: Child,
     pub(crate) endpoint: Endpoint,
-    /// Its certificates and its log.
+    /// The certificates and the log of the server.
     _directory: tempfile::TempDir,
-    /// Its allocations, unless they are kept elsewhere.
+    /// The allocations of the server, unless they are kept elsewhere.
     _data: Option<tempfile::TempDir>,
 }
 

@@ -251,7 +251,7 @@ fn signals() -> TestResult {
     Ok(())
 }
 
-/// As with `nadmit serve 2>&1 | head -1`.
+/// A closed standard error, as with `nadmit serve 2>&1 | head -1`.
 fn closed_log() -> TestResult {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("m"))?;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints the folder to use as KUBEBUILDER_ASSETS: etcd, kube-apiserver, the controllers and kubectl, of the newest
-# Kubernetes, or of the oldest with the argument kubernetes-old. Builds first what is not built.
+# Kubernetes, or of the oldest with the argument kubernetes-old. Builds missing programs first.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${NADMIT_REAL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nadmit-real}
@@ -28,7 +28,7 @@ if [ ! -d "$folder" ]; then
   for binary in "$cache/store/$etcd"/* "$cache/store/$kubernetes"/*; do
     ln -s "../$(basename "$(dirname "$binary")")/${binary##*/}" "$temporary/"
   done
-  # Another call may have been quicker.
+  # A concurrent call may have created it.
   mv -T "$temporary" "$folder" 2>/dev/null || [ -d "$folder" ]
 fi
 ln -s "../store/${folder##*/}" "$cache/current/$name.$$"

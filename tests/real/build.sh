@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the real programs that nadmit meets in a cluster, from the Go modules that the folders beside this
-# script pin, into a cache. README.md tells what there is and how to add to it.
+# Builds the real programs that nadmit meets in a cluster, from the Go modules that the folders next to
+# this script pin, into a cache. README.md lists them and says how to add one.
 set -euo pipefail
 
 usage='usage: build.sh [PART|GROUP…]       build, and print "PART VERSION FOLDER" for each; all without arguments
@@ -24,7 +24,7 @@ fail() {
   exit 2
 }
 
-# The module that gives a part its version.
+# Prints the module that determines the version of a part.
 module() {
   case $1 in
     etcd) echo go.etcd.io/etcd/server/v3 ;;
@@ -34,13 +34,13 @@ module() {
   esac
 }
 
-# The version of that module, as the part's go.mod pins it.
+# Prints the version of that module, as the part's go.mod pins it.
 version() {
   awk -v module="$(module "$1")" '$1 == "require" { $0 = substr($0, 8) } $1 == module && $2 ~ /^v/ { print $2; exit }' \
     "$here/$1/go.mod"
 }
 
-# What the linker writes into the binaries, so that they print their real version.
+# Prints the linker flags with which the binaries print their real version.
 linked() {
   local part=$1 version=$2 minor date package
   printf -- '-s -w'
@@ -65,7 +65,7 @@ linked() {
   esac
 }
 
-# Binaries whose package's last name is not theirs: "BUILT NAME" lines.
+# Prints binaries that are renamed after the build: "BUILT NAME" lines.
 renamed() {
   case $1 in
     etcd) echo 'server etcd' ;;
@@ -74,7 +74,7 @@ renamed() {
   esac
 }
 
-# Why a part without a folder of its own is not built.
+# Prints why a part without a folder of its own is not built.
 refused() {
   case $1 in
     multus) echo 'the module registry refuses the module; MULTUS=PATH names a binary to use' ;;
@@ -82,7 +82,7 @@ refused() {
   esac
 }
 
-# Where a part's binaries are once built: a name that changes with everything that they are made of.
+# Prints the folder of a part's binaries: its name changes with every input of the build.
 folder() {
   local part=$1
   if [ "$part" = multus ]; then
@@ -104,7 +104,7 @@ link() {
   mv -Tf "$name.$$" "$name"
 }
 
-# Fills the folder $2 with the binaries of part $1; the go command's words go to the log $3.
+# Fills the folder $2 with the binaries of part $1; the go command's output goes to the log $3.
 compile() {
   local part=$1 into=$2 log=$3 flags built name
   flags=$(linked "$part" "$(version "$part")" 2>/dev/null)
@@ -114,7 +114,7 @@ compile() {
   done < <(renamed "$part")
 }
 
-# The line of a log that tells most: the first error of the go command, or of the compiler.
+# Prints the most useful line of a log: the first error of the go command, or of the compiler.
 reason() {
   grep -v -e '^go: downloading' -e '^go: finding' -e '^#' "$1" | sed -n '1s/^go: //;1p'
 }
@@ -142,7 +142,7 @@ build() {
     version=$(version "$part")
   fi
   if [ ! -d "$folder" ]; then
-    # One at a time: who waited finds it done.
+    # One build at a time: a call that waited finds it done.
     exec 9>"$cache/store/$part.lock"
     flock 9
     rm -rf "$cache/store/.building.$part."*
@@ -179,7 +179,7 @@ build() {
   echo "$part $version $folder"
 }
 
-# What a binary says of its version, in one line.
+# Prints the version that a binary reports, in one line.
 said() {
   local binary=$1 name=${1##*/}
   case $name in
@@ -187,7 +187,7 @@ said() {
     kubectl) "$binary" version --client ;;
     ip-control-loop | node-slice-controller | multus) go version -m "$binary" |
       awk '$1 == "mod" || $1 == "dep" { print $2, $3 }' | grep -m 1 -e /whereabouts -e /multus-cni ;;
-    # A CNI plugin that is told nothing prints its name and version.
+    # A CNI plugin without CNI_COMMAND prints its name and version.
     *) env -u CNI_COMMAND "$binary" </dev/null ;;
   esac 2>&1 | head -n 1
 }

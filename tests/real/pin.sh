@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Pins a part to a version: pin.sh PART MODULE@VERSION. Writes the part's go.mod anew, with the tools that it lists
-# and the replacements of the module's own go.mod; where those lead to folders of its repository, to the modules
-# that are published of these.
+# Pins a part to a version: pin.sh PART MODULE@VERSION. Rewrites the part's go.mod with the tools that it lists and
+# the replacements of the module's own go.mod; replacements by folders of its repository become the modules that are
+# published from these folders.
 set -euo pipefail
 [ $# -eq 2 ] && [[ $2 == *@v* ]] || {
   echo 'usage: pin.sh PART MODULE@VERSION' >&2

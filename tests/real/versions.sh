@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the trials from end to end twice: with the newest Kubernetes that tests/real pins, and with the oldest.
-# Arguments go to the test binary, after "e2e". Fails if a run failed, or if a Kubernetes could not be had.
+# Runs the end-to-end tests twice: with the newest Kubernetes that tests/real pins, and with the oldest.
+# Arguments go to the test binary, after "e2e". Fails if a run fails, or if a Kubernetes cannot be built.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit

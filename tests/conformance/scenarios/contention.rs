@@ -22,7 +22,7 @@ kind: Namespace
 metadata: {name: db, labels: {nadmit.io/attachments: mutable}}
 ";
 
-/// Where attachments may change, no change bypasses the allocator; nor does an update of the pod's
+/// If attachments may change, no change bypasses the allocator; nor does an update of the pod's
 /// status, which can change annotations, too.
 pub(super) fn no_change_leads_round(curl: &Curl) -> Result<()> {
     let mut fixture = ServerFixture::new(curl, &format!("{POOL_MANIFESTS}{MUTABLE}"))?;

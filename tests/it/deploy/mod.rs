@@ -35,7 +35,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     .collect()
 }
 
-/// Returns a test that is ignored if something is missing, which its name then tells.
+/// Returns a test that is ignored if something is missing, with the reason in its name.
 fn unless(
     missing: Option<&str>,
     name: &str,

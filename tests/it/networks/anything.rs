@@ -1,4 +1,4 @@
-//! Configurations that nobody would write: nothing panics, and the response comes soon.
+//! Nonsensical configurations: nothing panics, and the response comes soon.
 
 use libtest_mimic::Trial;
 use proptest::prelude::*;

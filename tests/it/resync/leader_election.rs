@@ -189,7 +189,7 @@ async fn lost_answers() -> TestResult {
 async fn wrong_clocks() -> TestResult {
     let server = ApiServer::new();
     server.namespace("nadmit", &[]);
-    // One clock that stands still, and one that is a day ahead.
+    // One clock that is stopped, and one that is a day ahead.
     let still = SettableClock::at("2026-03-01T12:00:00Z")?;
     let frozen = still.now();
     let options = LeaseOptions::new("nadmit", "a");

@@ -16,18 +16,18 @@ use super::{
     rng::Rng,
 };
 
-/// How many looks a migration may take until its target runs.
+/// The number of controller syncs that a migration may take until its target runs.
 const MAX_MIGRATION_STEPS: u64 = 40;
 
 impl SimCluster {
-    /// Whether a pod is the source of a migration.
+    /// Returns true if a pod is the source of a migration.
     pub(super) fn is_source(&self, pod: &Value) -> bool {
         let all = self.server.all(MIGRATIONS);
         let mut sources = all.iter().map(|one| &one["status"]["source"]);
         sources.any(|source| *source == pod["metadata"]["uid"])
     }
 
-    /// The pods that KubeVirt made for an instance.
+    /// Returns the pods that KubeVirt created for an instance.
     fn launchers(&self, instance: &Value) -> Vec<Arc<Value>> {
         let uid = meta(instance, "uid");
         let mut pods = self.pods();
@@ -38,7 +38,7 @@ impl SimCluster {
         pods
     }
 
-    /// Makes the instance of a machine that is to run.
+    /// Creates the instance of a machine that should run.
     fn make_instance(&self, machine: &Value) {
         let (namespace, name) = (meta(machine, "namespace"), meta(machine, "name"));
         let there = self.server.stored(INSTANCES, namespace, name).is_some();
@@ -72,7 +72,8 @@ impl SimCluster {
             if phase.is_null() {
                 self.mark(INSTANCES, instance, "Running");
             }
-            // Of two that an answer in vain left, one goes.
+            // A create whose response was lost may have left a second pod: one of the two is
+            // deleted.
             for more in live {
                 let second =
                     node_of(more).is_none() && more["metadata"]["labels"][MIGRATION_UID].is_null();
@@ -108,7 +109,7 @@ impl SimCluster {
             .await;
     }
 
-    /// Writes a phase, if the object is the same still.
+    /// Writes a phase, if the object has not changed.
     fn mark(&self, resource: &str, object: &Value, phase: &str) {
         let (namespace, name) = (meta(object, "namespace"), meta(object, "name"));
         let stored = self.server.stored(resource, namespace, name);
@@ -121,7 +122,7 @@ impl SimCluster {
         }
     }
 
-    /// Brings a migration on.
+    /// Advances a migration.
     async fn bring_on(&self, migration: &Value, rng: &Rng) {
         let (namespace, uid) = (meta(migration, "namespace"), meta(migration, "uid"));
         let name = migration["spec"]["vmiName"].as_str().unwrap_or_default();
@@ -191,7 +192,7 @@ impl SimCluster {
                 match over {
                     None if rng.percent(20) => self.remove(MIGRATIONS, migration).await,
                     None => {}
-                    // Its guest is gone, or never was there.
+                    // Its guest has ended or never started.
                     Some(pod) if phase == "Failed" => {
                         self.end_guest(meta(pod, "uid"));
                         self.delete_pod(pod).await;
@@ -210,7 +211,7 @@ impl SimCluster {
     }
 }
 
-/// Does what KubeVirt's controllers do, for as long as the history lasts.
+/// Runs KubeVirt's controllers until the scenario ends.
 pub(super) async fn virt_controller(cluster: Arc<SimCluster>, rng: Rng) {
     loop {
         cluster.pause(rng.millis(300, 2_000)).await;

@@ -1,4 +1,4 @@
-//! The same cases through Whereabouts's own plugin (`tests/real/build.sh whereabouts`) and a real
+//! Cases of `whereabouts` through Whereabouts's own plugin (`tests/real/build.sh whereabouts`) and a real
 //! API server: it has to return the same address, or the same error. This verifies the expectations
 //! that nadmit is compared with.
 
@@ -50,7 +50,7 @@ const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
 /// The API server with the plugin's kinds.
 struct WhereaboutsRecords {
     server: Arc<SharedServer>,
-    /// Its empty settings file on a node.
+    /// An empty settings file of the plugin on a node.
     settings: tempfile::NamedTempFile,
 }
 

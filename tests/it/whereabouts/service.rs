@@ -221,7 +221,7 @@ fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String
     })
 }
 
-/// Tells whether an error comes from the configuration or from a full range.
+/// Returns whether an error comes from the configuration or from a full range.
 pub(super) fn outcome(error: &Value) -> String {
     match error.as_str() {
         Some(text) if text.starts_with("Could not allocate") => "exhausted",

@@ -307,7 +307,7 @@ pub(super) fn struct_field(
     Ok(merged)
 }
 
-/// Tells a field that is a pointer to a struct from one that is a struct.
+/// The type of a field: a pointer to a struct, or a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StructKind {
     Yes,
