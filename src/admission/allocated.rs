@@ -54,7 +54,7 @@ pub(super) fn decide(
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let preview = {
         let mut index = context.allocations.lock();
-        index.sync(context.catalog.layout());
+        index.sync(context.catalog.pool_config());
         index.preview(&asker, &asks, context.now)
     };
     let refused = match preview {
@@ -105,7 +105,7 @@ fn recorded(
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let mut index = context.allocations.lock();
-    index.sync(context.catalog.layout());
+    index.sync(context.catalog.pool_config());
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let old = request
         .old_object
@@ -153,8 +153,8 @@ fn foreseen(
 ) -> Option<Decision> {
     let (short, lasting): (Vec<_>, Vec<_>) = refused
         .into_iter()
-        .filter(|one| one.refusal.is_exhaustion() || !one.refusal.may_pass())
-        .partition(|one| one.refusal.may_pass());
+        .filter(|one| one.refusal.is_exhaustion() || !one.refusal.may_clear_before_binding())
+        .partition(|one| one.refusal.may_clear_before_binding());
     if !lasting.is_empty() {
         return Some(refuse(request, subject, attachments, lasting, context));
     }
@@ -180,7 +180,7 @@ fn claim(
 ) -> Result<Option<Plan>, Vec<Refused>> {
     let planned = index.plan(asker, asks, context.now)?;
     if planned.writes.is_empty() {
-        index.confirm(planned.ticket, &[]);
+        index.commit(planned.ticket, &[]);
         return Ok(None);
     }
     Ok(Some(Plan {
@@ -213,14 +213,14 @@ fn known_before(
 fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refused> {
     let mut refused = Vec::new();
     for (place, ask) in asks.iter().enumerate() {
-        let Some(pool) = index.layout().pool(&ask.pool) else {
+        let Some(pool) = index.pool_config().pool(&ask.pool) else {
             // That the pool is unknown, a rule says.
             continue;
         };
         let held = index.held_by(&asker.holder, &ask.network, &ask.interface);
         let mut add = |refusal| {
             refused.push(Refused {
-                ask: place,
+                request: place,
                 refusal,
             });
         };
@@ -244,7 +244,7 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refus
         }
         // Without any, the pool gives all of them, now or when the pod is bound; one without the
         // other is what no pool gives.
-        if ask.takes_ips && !(later && ask.ips.is_empty()) {
+        if ask.needs_ips && !(later && ask.ips.is_empty()) {
             let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
             for (number, range) in pool.ranges.iter().enumerate() {
                 if !named(number) {
@@ -286,7 +286,7 @@ fn not_held(address: Address, pool: &Pool, index: &Index) -> Refusal {
                 ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
             };
         };
-        if let Some(reason) = range.refuses(ip) {
+        if let Some(reason) = range.exclusion(ip) {
             return Refusal::NotGiven {
                 address: ip,
                 pool: pool.name.clone(),

@@ -294,8 +294,8 @@ fn held(
         Standing::Refused(_) => return Ok(Wanted::default()),
     }
     let mut index = context.allocations.lock();
-    index.sync(context.catalog.layout());
-    let given = index.recall(&asker, &asks, context.now);
+    index.sync(context.catalog.pool_config());
+    let given = index.preview_ignoring_readiness(&asker, &asks, context.now);
     if let Err(refused) = &given
         && refused.iter().any(|one| one.refusal.is_busy())
     {

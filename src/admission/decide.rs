@@ -204,7 +204,7 @@ fn whose(
 
 /// Returns true if there are pools; their rules hold in every namespace.
 fn has_pools(context: &ReviewContext<'_>) -> bool {
-    !context.catalog.layout().pools.is_empty()
+    !context.catalog.pool_config().pools.is_empty()
 }
 
 /// What must be looked up before these findings may deny.
@@ -265,8 +265,8 @@ fn findings(request: &Request<'_>, context: &ReviewContext<'_>) -> Vec<Finding> 
             |pool, change| pool::held(context.allocations, pool, change),
             &|reservation, pool| {
                 let mut index = context.allocations.lock();
-                index.sync(catalog.layout());
-                index.share_with(reservation, pool)
+                index.sync(catalog.pool_config());
+                index.namespace_usage_with(reservation, pool)
             },
         ),
         ((group, resource), "", Operation::Create | Operation::Update) => {

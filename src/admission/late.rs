@@ -74,7 +74,7 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
         }
     }
     let mut index = context.allocations.lock();
-    index.sync(context.catalog.layout());
+    index.sync(context.catalog.pool_config());
     let planned = match index.plan(&asker, &asks, context.now) {
         Ok(planned) => planned,
         Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => return Late::Busy,
@@ -91,7 +91,7 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
     // What a bound pod carries was recorded whole before, by whichever replica.
     let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
     if annotations.is_empty() && recorded {
-        index.roll_back(planned.ticket);
+        index.abort(planned.ticket);
         return Late::Nothing;
     }
     Late::Lacks {

@@ -187,7 +187,10 @@ fn is_coming(record: &Allocation, context: &ReviewContext<'_>) -> bool {
 }
 
 fn refused(refusal: Refusal) -> Standing {
-    Standing::Refused(Refused { ask: 0, refusal })
+    Standing::Refused(Refused {
+        request: 0,
+        refusal,
+    })
 }
 
 /// Whether the migration that a pod names is one of its machine, and in progress.

@@ -9,7 +9,7 @@ use super::{
     review::{Operation, Request},
 };
 use crate::{
-    allocation::{Controller, Identity, index::Asker},
+    allocation::{Controller, RequesterIdentity, index::Asker},
     catalog::Catalog,
     rules::{PodSubject, Policy},
 };
@@ -32,12 +32,12 @@ fn with_identity<R>(
     request: &Request<'_>,
     pod: &Object<'_>,
     token: Option<&str>,
-    then: impl FnOnce(Identity<'_>) -> R,
+    then: impl FnOnce(RequesterIdentity<'_>) -> R,
 ) -> R {
     let owners: Vec<Owner<'_>> = pod.metadata.owners.and_then(Raw::read).unwrap_or_default();
     let controller = owners.iter().find(|owner| owner.controller);
     let name = request.name.as_deref().filter(|name| !name.is_empty());
-    then(Identity {
+    then(RequesterIdentity {
         namespace: request.namespace.as_deref().unwrap_or_default(),
         name: name.or(pod.metadata.name.as_deref()).unwrap_or_default(),
         generate_name: pod.metadata.generate_name.as_deref().unwrap_or_default(),
@@ -53,8 +53,8 @@ fn with_identity<R>(
 
 /// Who asks when this pod does, on the node that it names; holding by `token`, if it has one.
 pub(super) fn asker(request: &Request<'_>, pod: &Object<'_>, token: Option<&str>) -> Option<Asker> {
-    let asker = with_identity(request, pod, token, |identity| identity.asker())?;
-    Some(asker.on(pod.spec.node_name.as_deref().map(Into::into)))
+    let asker = with_identity(request, pod, token, |identity| identity.requester())?;
+    Some(asker.on_node(pod.spec.node_name.as_deref().map(Into::into)))
 }
 
 /// The pod as rules look at it.

@@ -91,7 +91,7 @@ fn gives(pool: &Pool, address: Address) -> bool {
         Address::Ip(ip) => pool
             .range_of(ip)
             .and_then(|index| pool.ranges.get(index))
-            .is_some_and(|range| range.refuses(ip).is_none()),
+            .is_some_and(|range| range.exclusion(ip).is_none()),
         Address::Mac(mac) => pool.macs.as_ref().is_some_and(|macs| macs.contains(mac)),
     }
 }

@@ -6,13 +6,13 @@ const WORDS: usize = 8;
 
 /// Some of the numbers of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Block([u64; WORDS]);
+pub(super) struct BitBlock([u64; WORDS]);
 
 fn place(at: usize) -> (usize, u64) {
     (at / 64, 1 << (at % 64))
 }
 
-impl Block {
+impl BitBlock {
     /// All of them.
     pub(super) const FULL: Self = Self([u64::MAX; WORDS]);
 

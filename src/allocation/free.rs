@@ -4,7 +4,7 @@ mod within;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use super::block::{BITS, Block};
+use super::block::{BITS, BitBlock};
 
 /// The free numbers between two bounds.
 ///
@@ -19,9 +19,9 @@ pub struct FreeNumbers {
     /// First to last block of each run of free blocks; they neither touch nor overlap.
     whole: BTreeMap<u128, u128>,
     /// The blocks in which something is free, and something is not.
-    mixed: BTreeMap<u128, Block>,
+    mixed: BTreeMap<u128, BitBlock>,
     /// What may be given at all, sorted.
-    givable: Box<[(u128, u128)]>,
+    allocatable: Box<[(u128, u128)]>,
     free: u128,
     capacity: u128,
 }
@@ -50,12 +50,12 @@ impl FreeNumbers {
             mixed: BTreeMap::new(),
             free: capacity,
             capacity,
-            givable: Box::default(),
+            allocatable: Box::default(),
         };
         for (from, to) in &givable {
             numbers.fill(*from, *to);
         }
-        numbers.givable = givable.into();
+        numbers.allocatable = givable.into();
         numbers
     }
 
@@ -136,14 +136,18 @@ impl FreeNumbers {
     }
 
     /// Whether the number may be given at all, taken or not.
-    pub fn is_givable(&self, number: u128) -> bool {
-        let behind = self.givable.partition_point(|(from, _)| *from <= number);
-        let before = behind.checked_sub(1).and_then(|at| self.givable.get(at));
+    pub fn is_allocatable(&self, number: u128) -> bool {
+        let behind = self
+            .allocatable
+            .partition_point(|(from, _)| *from <= number);
+        let before = behind
+            .checked_sub(1)
+            .and_then(|at| self.allocatable.get(at));
         before.is_some_and(|(_, to)| number <= *to)
     }
 
     /// Takes the lowest free number.
-    pub fn take_lowest(&mut self) -> Option<u128> {
+    pub fn allocate_lowest(&mut self) -> Option<u128> {
         let whole = self.whole.first_key_value().map(|(block, _)| *block);
         // Mostly it is in a block of which some are taken: then one look finds and changes it.
         match self.mixed.first_entry() {
@@ -158,14 +162,14 @@ impl FreeNumbers {
             }
             _ => {
                 let lowest = number(whole?, 0);
-                self.take(lowest);
+                self.allocate(lowest);
                 Some(lowest)
             }
         }
     }
 
     /// Takes this number. `false` if it is not free.
-    pub fn take(&mut self, number: u128) -> bool {
+    pub fn allocate(&mut self, number: u128) -> bool {
         let (block, at) = place(number);
         match self.mixed.entry(block) {
             Entry::Occupied(mut mixed) => {
@@ -181,7 +185,7 @@ impl FreeNumbers {
                     return false;
                 };
                 split(&mut self.whole, (first, last), block);
-                vacant.insert(Block::FULL).clear(at);
+                vacant.insert(BitBlock::FULL).clear(at);
             }
         }
         self.free = self.free.saturating_sub(1);
@@ -189,8 +193,8 @@ impl FreeNumbers {
     }
 
     /// Gives a number back. `false` if it was free, or may never be given: then nothing changes.
-    pub fn give_back(&mut self, number: u128) -> bool {
-        if !self.is_givable(number) {
+    pub fn release(&mut self, number: u128) -> bool {
+        if !self.is_allocatable(number) {
             return false;
         }
         let (block, at) = place(number);
@@ -208,7 +212,7 @@ impl FreeNumbers {
                 if run_of(&self.whole, block).is_some() {
                     return false;
                 }
-                vacant.insert(Block::default()).set(at);
+                vacant.insert(BitBlock::default()).set(at);
             }
         }
         self.free = self.free.saturating_add(1);
@@ -216,7 +220,7 @@ impl FreeNumbers {
     }
 
     /// The runs of free numbers, first to last, in order.
-    pub fn gaps(&self) -> impl Iterator<Item = (u128, u128)> {
+    pub fn free_ranges(&self) -> impl Iterator<Item = (u128, u128)> {
         let mut whole = self.whole.iter().peekable();
         let mut mixed = self
             .mixed
@@ -324,9 +328,9 @@ mod tests {
     #[test]
     fn holes_are_carved_out_whatever_their_order() {
         let free = FreeNumbers::new(10, 20, [(12, 13), (0, 10), (13, 15), (20, 30), (40, 50)]);
-        assert_eq!(free.gaps().collect::<Vec<_>>(), [(11, 11), (16, 19)]);
+        assert_eq!(free.free_ranges().collect::<Vec<_>>(), [(11, 11), (16, 19)]);
         assert_eq!((free.capacity(), free.free()), (5, 5));
-        assert!(!free.is_givable(12) && free.is_givable(16));
+        assert!(!free.is_allocatable(12) && free.is_allocatable(16));
         let none = FreeNumbers::new(10, 20, [(0, u128::MAX)]);
         assert_eq!((none.capacity(), none.lowest()), (0, None));
         let all = FreeNumbers::new(0, u128::MAX, []);
@@ -337,13 +341,13 @@ mod tests {
     #[test]
     fn the_last_number_of_all_can_be_taken_and_given_back() {
         let mut free = FreeNumbers::new(u128::MAX - 1, u128::MAX, []);
-        assert!(free.take(u128::MAX) && !free.take(u128::MAX));
-        assert_eq!(free.take_lowest(), Some(u128::MAX - 1));
-        assert_eq!(free.take_lowest(), None);
-        assert!(free.give_back(u128::MAX) && !free.give_back(u128::MAX));
-        assert!(free.give_back(u128::MAX - 1));
+        assert!(free.allocate(u128::MAX) && !free.allocate(u128::MAX));
+        assert_eq!(free.allocate_lowest(), Some(u128::MAX - 1));
+        assert_eq!(free.allocate_lowest(), None);
+        assert!(free.release(u128::MAX) && !free.release(u128::MAX));
+        assert!(free.release(u128::MAX - 1));
         assert_eq!(
-            free.gaps().collect::<Vec<_>>(),
+            free.free_ranges().collect::<Vec<_>>(),
             [(u128::MAX - 1, u128::MAX)]
         );
     }
@@ -406,11 +410,11 @@ mod tests {
         let whole = free.clone();
         for step in steps {
             match *step {
-                Step::Lowest => prop_assert_eq!(free.take_lowest(), naive.pop_first()),
-                Step::Take(n) => prop_assert_eq!(free.take(at(n)), naive.remove(&at(n))),
+                Step::Lowest => prop_assert_eq!(free.allocate_lowest(), naive.pop_first()),
+                Step::Take(n) => prop_assert_eq!(free.allocate(at(n)), naive.remove(&at(n))),
                 Step::GiveBack(n) => {
                     let back = givable.contains(&at(n)) && naive.insert(at(n));
-                    prop_assert_eq!(free.give_back(at(n)), back);
+                    prop_assert_eq!(free.release(at(n)), back);
                 }
                 Step::Within(a, b) => {
                     let lowest = (a <= b).then(|| naive.range(at(a)..=at(b)).next().copied());
@@ -419,10 +423,10 @@ mod tests {
             }
             prop_assert_eq!(free.free(), naive.len() as u128);
             prop_assert_eq!(free.lowest(), naive.first().copied());
-            prop_assert_eq!(free.gaps().collect::<Vec<_>>(), gaps(&naive));
+            prop_assert_eq!(free.free_ranges().collect::<Vec<_>>(), gaps(&naive));
         }
         for number in givable.difference(&naive) {
-            prop_assert!(free.give_back(*number));
+            prop_assert!(free.release(*number));
         }
         prop_assert_eq!(free, whole, "what is given back is as it was before");
         Ok(())

@@ -87,7 +87,7 @@ impl Holder {
     }
 
     /// Whether it may outlive the pod that uses it.
-    pub fn is_lasting(&self) -> bool {
+    pub fn is_persistent(&self) -> bool {
         match self {
             Self::Replica { .. }
             | Self::Machine { .. }

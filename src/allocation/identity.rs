@@ -7,7 +7,7 @@ use crate::network::name;
 
 /// What a pod says of itself, and what its controller says of it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Identity<'a> {
+pub struct RequesterIdentity<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// Its name; empty while the API server has not made one.
@@ -33,11 +33,11 @@ pub struct Controller<'a> {
     pub name: &'a str,
 }
 
-impl Identity<'_> {
+impl RequesterIdentity<'_> {
     /// Who asks for addresses when this pod does. A replica is one by its controlling owner, whose
     /// kind and group count, and by its ordinal; a virtual machine by its instance; never by a label.
     /// `None` for a pod with neither name nor token.
-    pub fn asker(&self) -> Option<Asker> {
+    pub fn requester(&self) -> Option<Asker> {
         let pod = (!self.name.is_empty()).then(|| PodRef {
             name: self.name.into(),
             uid: self.uid.map(Arc::from),
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn holder(name: &str, controller: Option<(&str, &str, &str)>, token: Option<&str>) -> String {
-        let identity = Identity {
+        let identity = RequesterIdentity {
             namespace: "db",
             name,
             generate_name: "db-",
@@ -116,7 +116,7 @@ mod tests {
             token,
         };
         identity
-            .asker()
+            .requester()
             .map_or("nobody".to_owned(), |asker| asker.holder.to_string())
     }
 

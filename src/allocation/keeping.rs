@@ -13,20 +13,20 @@ impl Pool {
                 let spare = self.macs.as_ref().is_none_or(Macs::has_spare);
                 by_workload || (self.slicing.is_some() && spare)
             }
-            (Holder::Machine { .. }, _) => by_workload && self.machines_keep_ips,
+            (Holder::Machine { .. }, _) => by_workload && self.vms_retain_ips,
             _ => false,
         }
     }
 
     /// Whether a holder's MAC outlives its addresses, so that it follows from none of them.
-    pub fn parts_mac(&self, holder: &Holder) -> bool {
+    pub fn detaches_mac(&self, holder: &Holder) -> bool {
         let machine = matches!(holder, Holder::Machine { .. });
         machine && !self.keeps(holder, Family::V4) && self.keeps(holder, Family::Mac)
     }
 
     /// The same of the MAC of a record's holder. With an address that a reservation gives, the MAC comes
     /// back as often as the address does.
-    pub fn parts_mac_of(&self, record: &Allocation) -> bool {
-        record.reservation.is_none() && self.parts_mac(&record.holder)
+    pub fn detaches_mac_of(&self, record: &Allocation) -> bool {
+        record.reservation.is_none() && self.detaches_mac(&record.holder)
     }
 }

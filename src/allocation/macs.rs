@@ -1,6 +1,6 @@
 //! Where a pool's MACs come from.
 
-use super::{Address, FreeNumbers, pool::PoolFault, range::PoolRange, spec::MacsSpec};
+use super::{Address, FreeNumbers, pool::PoolFault, range::AddressRange, spec::MacsSpec};
 use crate::network::mac::{HardwareAddress, Mac};
 
 /// How many bits a MAC has.
@@ -20,7 +20,7 @@ pub struct Macs {
     /// The last.
     last: u128,
     /// How many at the beginning follow from addresses.
-    following: u128,
+    derived_count: u128,
 }
 
 impl Macs {
@@ -28,7 +28,10 @@ impl Macs {
     ///
     /// # Errors
     /// What is wrong, with its place under `macs`.
-    pub(super) fn new(spec: &MacsSpec, first_range: Option<&PoolRange>) -> Result<Self, PoolFault> {
+    pub(super) fn new(
+        spec: &MacsSpec,
+        first_range: Option<&AddressRange>,
+    ) -> Result<Self, PoolFault> {
         let offsets = first_range.map_or(0, |range| range.subnet.range().count());
         let (first, last) = match (&spec.prefix, &spec.start, &spec.end) {
             (Some(prefix), None, None) => by_prefix(prefix)?,
@@ -45,25 +48,25 @@ impl Macs {
         Ok(Self {
             first,
             last,
-            following: if fits { offsets } else { 0 },
+            derived_count: if fits { offsets } else { 0 },
         })
     }
 
     /// The MAC that follows from an address of the pool's first range; `None` where none does.
-    pub fn following(&self, offset: u128) -> Option<Mac> {
+    pub fn derived(&self, offset: u128) -> Option<Mac> {
         let number = self.first.checked_add(offset)?;
-        (offset < self.following).then(|| mac(number)).flatten()
+        (offset < self.derived_count).then(|| mac(number)).flatten()
     }
 
     /// Whether this MAC follows from some address, so that it is not to be had by itself.
-    pub fn follows(&self, mac: Mac) -> bool {
+    pub fn is_derived(&self, mac: Mac) -> bool {
         let number = Address::Mac(mac).number();
-        number >= self.first && number - self.first < self.following
+        number >= self.first && number - self.first < self.derived_count
     }
 
     /// Whether there are more MACs than follow from addresses.
     pub fn has_spare(&self) -> bool {
-        self.following <= self.last - self.first
+        self.derived_count <= self.last - self.first
     }
 
     /// Whether the MAC is one of the pool's.
@@ -94,7 +97,7 @@ impl Macs {
             block += 1;
         }
         holes.push((0, 0));
-        FreeNumbers::new(self.first + self.following, self.last, holes)
+        FreeNumbers::new(self.first + self.derived_count, self.last, holes)
     }
 }
 
@@ -151,7 +154,7 @@ fn by_bounds(start: &str, end: &str) -> Result<(u128, u128), PoolFault> {
     Ok((first, last))
 }
 
-fn does_not_fit(range: Option<&PoolRange>, first: u128, last: u128) -> PoolFault {
+fn does_not_fit(range: Option<&AddressRange>, first: u128, last: u128) -> PoolFault {
     let left = (last - first + 1).trailing_zeros();
     let (subnet, bits) = range.map_or((String::new(), 0), |range| {
         (range.subnet.to_string(), range.subnet.host_bits())
@@ -178,7 +181,7 @@ mod tests {
                 range: range.to_owned(),
                 ..RangeSpec::default()
             };
-            PoolRange::new(&spec).unwrap_or_else(|e| panic!("{e:?}"))
+            AddressRange::new(&spec).unwrap_or_else(|e| panic!("{e:?}"))
         });
         Macs::new(&spec, range.as_ref()).map_err(|fault| fault.path)
     }
@@ -191,8 +194,8 @@ mod tests {
     fn a_mac_follows_from_its_addresses_offset() {
         let macs = macs(r#"{"prefix":"02:5e:00"}"#, Some("192.0.2.192/27"));
         let macs = macs.unwrap_or_else(|e| panic!("{e}"));
-        assert!(is(macs.following(13), "02:5e:00:00:00:0d"));
-        assert_eq!(macs.following(32), None);
+        assert!(is(macs.derived(13), "02:5e:00:00:00:0d"));
+        assert_eq!(macs.derived(32), None);
         let own = macs.free_numbers();
         assert_eq!(own.lowest(), Some(0x025e_0000_0020));
     }
@@ -207,7 +210,7 @@ mod tests {
             r#"{"start":"02:00:00:00:00:00","end":"02:00:00:00:00:ff"}"#,
             Some("2001:db8::/64"),
         );
-        assert!(own.is_ok_and(|macs| macs.following(1).is_none()));
+        assert!(own.is_ok_and(|macs| macs.derived(1).is_none()));
     }
 
     #[test]
@@ -234,7 +237,7 @@ mod tests {
         );
         let wide = wide.unwrap_or_else(|e| panic!("{e}")).free_numbers();
         assert_eq!(
-            (wide.capacity(), wide.is_givable(0x0300_0000_0000)),
+            (wide.capacity(), wide.is_allocatable(0x0300_0000_0000)),
             (2, false)
         );
     }

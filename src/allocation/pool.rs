@@ -7,9 +7,9 @@ use thiserror::Error;
 use super::{
     Space,
     macs::Macs,
-    range::PoolRange,
+    range::AddressRange,
     selector::{Labels, Selector},
-    slice::Slicing,
+    slice::SlicingConfig,
     spec::{PoolSpec, WorkloadRetentionSpec},
 };
 use crate::network::mac::Mac;
@@ -27,11 +27,11 @@ pub struct Pool {
     /// Where its addresses are unique.
     pub space: Space,
     /// The ranges; each attachment gets an address of each. Empty for a pool of MACs alone.
-    pub ranges: Box<[PoolRange]>,
+    pub ranges: Box<[AddressRange]>,
     /// The MACs.
     pub macs: Option<Macs>,
     /// How it is cut into slices of nodes, if it is.
-    pub slicing: Option<Slicing>,
+    pub slicing: Option<SlicingConfig>,
     /// How long a holder keeps its addresses.
     pub retention: Retention,
     /// What ends the retention of a workload's addresses.
@@ -46,7 +46,7 @@ pub struct Pool {
     pub namespaces: Option<Selector>,
     /// Whether a virtual machine keeps its IP addresses, too, not its MAC alone: where the pool says
     /// so, and where each of its MACs follows from an address, so that none is to be had without one.
-    pub machines_keep_ips: bool,
+    pub vms_retain_ips: bool,
 }
 
 /// How long a holder keeps its addresses.
@@ -115,7 +115,9 @@ impl Pool {
             let reason = "the pool gives nothing; write at least one range, or macs".to_owned();
             reader.faults.push(PoolFault::new("ranges", reason));
         }
-        let slicing = reader.keep(Slicing::new(name, spec, &ranges)).flatten();
+        let slicing = reader
+            .keep(SlicingConfig::new(name, spec, &ranges))
+            .flatten();
         let retention = reader.retention(spec);
         let workload_retention = reader.workload_retention(spec.workload_retention.as_ref());
         let quarantine = reader.seconds("quarantine", &spec.quarantine, QUARANTINE);
@@ -133,7 +135,7 @@ impl Pool {
                 }))
             });
         let no_spare = macs.as_ref().is_some_and(|macs| !macs.has_spare());
-        let machines_keep_ips = reader.machines(spec.virtual_machines.as_deref()) || no_spare;
+        let vms_retain_ips = reader.machines(spec.virtual_machines.as_deref()) || no_spare;
         if !reader.faults.is_empty() {
             return Err(reader.faults);
         }
@@ -149,7 +151,7 @@ impl Pool {
             lost_node_quarantine,
             max_per_namespace,
             namespaces,
-            machines_keep_ips,
+            vms_retain_ips,
         })
     }
 
@@ -165,12 +167,12 @@ impl Pool {
     }
 
     /// The MAC that follows from an address of the first range.
-    pub fn following_mac(&self, address: IpAddr) -> Option<Mac> {
+    pub fn derived_mac(&self, address: IpAddr) -> Option<Mac> {
         let range = self
             .ranges
             .first()
             .filter(|range| range.contains(address))?;
-        self.macs.as_ref()?.following(range.offset(address))
+        self.macs.as_ref()?.derived(range.offset(address))
     }
 }
 
@@ -193,11 +195,11 @@ impl Reader {
         result.map_err(|fault| self.faults.push(fault)).ok()
     }
 
-    fn ranges(&mut self, spec: &PoolSpec) -> Vec<PoolRange> {
-        let mut ranges: Vec<PoolRange> = Vec::new();
+    fn ranges(&mut self, spec: &PoolSpec) -> Vec<AddressRange> {
+        let mut ranges: Vec<AddressRange> = Vec::new();
         for (index, range) in spec.ranges.iter().enumerate() {
             let place = format!("ranges[{index}]");
-            match PoolRange::new(range) {
+            match AddressRange::new(range) {
                 Ok(range) => {
                     let whole = range.subnet.range();
                     let twin = ranges
@@ -345,12 +347,12 @@ mod tests {
         assert_eq!(pool.lost_node_quarantine, 600);
         assert!(pool.serves(&Labels::new()));
         let address = |text: &str| text.parse().unwrap_or_else(|e| panic!("{e}"));
-        let mac = pool.following_mac(address("192.0.2.205"));
+        let mac = pool.derived_mac(address("192.0.2.205"));
         assert_eq!(
             mac.map(|mac| mac.to_string()).as_deref(),
             Some("02:5e:00:00:00:0d")
         );
-        assert_eq!(pool.following_mac(address("2001:db8::5")), None);
+        assert_eq!(pool.derived_mac(address("2001:db8::5")), None);
         assert_eq!(pool.range_of(address("2001:db8::5")), Some(1));
     }
 
@@ -405,7 +407,7 @@ mod tests {
             ))
         };
         let good = sliced("/24", "").unwrap_or_else(|e| panic!("{e:?}"));
-        let slicing = Slicing {
+        let slicing = SlicingConfig {
             host_bits: 8,
             strict: false,
         };

@@ -14,7 +14,7 @@ use crate::network::{
 /// and the last address of the subnet are never given, IPv6 included. Other than there the gateway is
 /// never given either (whereabouts issue 601), and what does not parse or lies outside is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolRange {
+pub struct AddressRange {
     /// The subnet, which gives addresses their prefix.
     pub subnet: Subnet,
     /// What may be given, before excludes.
@@ -43,7 +43,7 @@ pub enum NotGiven {
 /// `::ffff:0:0/96`: IPv4 addresses written as IPv6, which would be a second name for each.
 const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
 
-impl PoolRange {
+impl AddressRange {
     /// Makes sense of a range.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl PoolRange {
     }
 
     /// Why the address is never given from here; `None` if it may be.
-    pub fn refuses(&self, address: IpAddr) -> Option<NotGiven> {
+    pub fn exclusion(&self, address: IpAddr) -> Option<NotGiven> {
         if !self.contains(address) {
             return Some(NotGiven::Outside);
         }
@@ -233,16 +233,16 @@ fn gateway(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Opt
 mod tests {
     use super::*;
 
-    fn range(spec: &str) -> Result<PoolRange, Vec<String>> {
+    fn range(spec: &str) -> Result<AddressRange, Vec<String>> {
         let spec: RangeSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
-        PoolRange::new(&spec).map_err(|faults| faults.into_iter().map(|f| f.path).collect())
+        AddressRange::new(&spec).map_err(|faults| faults.into_iter().map(|f| f.path).collect())
     }
 
     fn given(spec: &str) -> Vec<String> {
         let range = range(spec).unwrap_or_else(|e| panic!("{spec}: {e:?}"));
         let family = Address::Ip(range.window.first()).family();
         let mut free = range.free_numbers();
-        std::iter::from_fn(|| free.take_lowest())
+        std::iter::from_fn(|| free.allocate_lowest())
             .map(|n| family.address(n).to_string())
             .take(8)
             .collect()
@@ -293,7 +293,7 @@ mod tests {
             ("192.0.2.16", Some(NotGiven::Outside)),
         ] {
             let address = parse_address(address).unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(range.refuses(address), reason, "{address}");
+            assert_eq!(range.exclusion(address), reason, "{address}");
         }
     }
 
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn ipv4_in_disguise_is_never_given() {
         let range = range(r#"{"range":"::/64"}"#).unwrap_or_else(|e| panic!("{e:?}"));
-        assert!(!range.free_numbers().is_givable(MAPPED.0));
+        assert!(!range.free_numbers().is_allocatable(MAPPED.0));
         let last = std::net::Ipv6Addr::from_bits(MAPPED.1);
         assert!(last.to_ipv4_mapped().is_some());
     }

@@ -20,14 +20,14 @@ use super::{
 };
 use crate::network::mac::Mac;
 
-pub use self::slices::{Idle, IdleSlice, NodeState, idle_slices};
+pub use self::slices::{IdleReason, IdleSlice, NodeState, idle_slices};
 
 /// For how many seconds a record is left alone though no pod of its holder was seen: twice the API
 /// server's longest request, so that a pod that is being created comes to be seen.
-pub const PROVISIONAL: i64 = 120;
+pub const PROVISIONAL_TTL: i64 = 120;
 /// For how many seconds at least a record is left that its holder has let go: by then every replica
 /// has heard of it, and none goes on with it without writing it anew.
-pub const LET_GO: i64 = 30;
+pub const DETACHED_GRACE: i64 = 30;
 
 /// An address that something uses, whether the ledger knows it or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct InUse {
     /// By which pod.
     pub pod: Option<PodRef>,
     /// Whether the pod is on a node, or was given the address: otherwise it may only have asked for it.
-    pub given: bool,
+    pub assigned: bool,
     /// The MAC of the same interface.
     pub mac: Option<Mac>,
 }
@@ -92,7 +92,7 @@ pub enum InterfaceState {
 }
 
 /// Who looks.
-pub trait Observer {
+pub trait ClusterObserver {
     /// The pod behind a record.
     fn pod(&self, allocation: &Allocation) -> PodState;
     /// The workload behind a holder.
@@ -114,38 +114,38 @@ pub struct Action {
     /// What to write; `None` for what is only reported.
     pub write: Option<Write>,
     /// Why.
-    pub reason: Reason,
+    pub reason: ActionReason,
 }
 
 /// Why something is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum ActionReason {
     /// Something uses the address, and nothing recorded it.
     Adopted,
     /// A reservation takes effect.
     Reserved,
     /// A reservation gets its address back.
-    GivenBack,
+    ReturnedToReservation,
     /// Another than the record says uses the address: it becomes the holder.
-    HandedOver,
+    Transferred,
     /// The pod is gone.
     PodGone,
     /// No pod ever came for it.
-    NeverCame,
+    ProvisionalExpired,
     /// The workload does not keep it any more.
     WorkloadGone,
     /// The pod has another address of that range, or the interface no more.
-    Surplus,
+    Excess,
     /// The same: its holder lets go of it, and it is freed after the quarantine.
-    LetGo,
+    Detached,
     /// The pod's name, UID or node came to be known.
-    Named,
+    PodIdentified,
     /// The reservation is gone.
     ReservationGone,
     /// The network does not configure the address any more.
     NotConfigured,
     /// The MAC of a virtual machine, so far recorded with an address, is to outlive that.
-    MacParted,
+    MacSplit,
     /// Two use one address: nothing is written, people must decide.
     Duplicate {
         /// The address.
@@ -155,23 +155,23 @@ pub enum Reason {
     },
 }
 
-impl Reason {
+impl ActionReason {
     /// The word in logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Adopted => "adopted",
             Self::Reserved => "reserved",
-            Self::GivenBack => "given-back",
-            Self::HandedOver => "handed-over",
+            Self::ReturnedToReservation => "given-back",
+            Self::Transferred => "handed-over",
             Self::PodGone => "pod-gone",
-            Self::NeverCame => "never-came",
+            Self::ProvisionalExpired => "never-came",
             Self::WorkloadGone => "workload-gone",
-            Self::Surplus => "surplus",
-            Self::LetGo => "let-go",
-            Self::Named => "named",
+            Self::Excess => "surplus",
+            Self::Detached => "let-go",
+            Self::PodIdentified => "named",
             Self::ReservationGone => "reservation-gone",
             Self::NotConfigured => "not-configured",
-            Self::MacParted => "mac-parted",
+            Self::MacSplit => "mac-parted",
             Self::Duplicate { .. } => "duplicate",
         }
     }
@@ -182,7 +182,7 @@ pub fn reconcile<'a>(
     records: impl IntoIterator<Item = (&'a Allocation, Version)>,
     layout: &'a Layout,
     in_use: impl IntoIterator<Item = &'a InUse>,
-    observer: &impl Observer,
+    observer: &impl ClusterObserver,
     now: Timestamp,
 ) -> Vec<Action> {
     let in_use: Vec<&InUse> = in_use.into_iter().collect();
@@ -276,7 +276,7 @@ pub fn adopt(layout: &Layout, in_use: &[InUse], now: Timestamp) -> Vec<Action> {
 /// Without records nobody is asked for.
 struct NoRecords;
 
-impl Observer for NoRecords {
+impl ClusterObserver for NoRecords {
     fn pod(&self, _: &Allocation) -> PodState {
         PodState::Unknown
     }
@@ -301,7 +301,11 @@ struct View<'a, O> {
 
 /// The record as it goes back to the reservation that it was taken from; `None` if it was taken from
 /// none, or that is not there any more.
-pub fn given_back(record: &Allocation, layout: &Layout, now: Timestamp) -> Option<Allocation> {
+pub fn returned_to_reservation(
+    record: &Allocation,
+    layout: &Layout,
+    now: Timestamp,
+) -> Option<Allocation> {
     let from = taken_from(record, layout)?;
     Some(Allocation {
         holder: Holder::Reservation {
@@ -334,7 +338,7 @@ fn reserves(layout: &Layout, namespace: &str, name: &str, address: Address) -> b
         let pool = pool.as_ref().and_then(|pool| layout.pool(pool));
         &*reservation.namespace == namespace
             && &*reservation.name == name
-            && pool.is_some_and(|pool| reservation.sets_aside(pool).contains(&address))
+            && pool.is_some_and(|pool| reservation.reserved_addresses(pool).contains(&address))
     })
 }
 

@@ -117,7 +117,7 @@ impl Allocation {
 
     /// The former nodes that the record is to name once this pod has the address: that of the pod
     /// before it is one, and where the pod is itself is none.
-    pub(crate) fn former_nodes_before(&self, next: Option<&PodRef>) -> Vec<Arc<str>> {
+    pub(crate) fn former_nodes_for(&self, next: Option<&PodRef>) -> Vec<Arc<str>> {
         let mut nodes = self.former_nodes.clone();
         let before = self.pod.as_ref().filter(|pod| {
             let same = next.is_some_and(|next| next.uid.is_some() && next.uid == pod.uid);

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 
-use super::{Address, Holder, NetworkRef, ReservedFor, Slice, range::NotGiven};
+use super::{Address, Holder, NetworkRef, ReservationHolder, Slice, range::NotGiven};
 use crate::network::range::Subnet;
 
 mod numbers;
@@ -77,7 +77,7 @@ pub enum Refusal {
         /// The address.
         address: Address,
         /// For whom.
-        holder: ReservedFor,
+        holder: ReservationHolder,
         /// By which reservation.
         reservation: NetworkRef,
     },
@@ -177,7 +177,7 @@ impl Refusal {
     }
 
     /// Whether it may be otherwise when a pod that is created now is bound to its node.
-    pub fn may_pass(&self) -> bool {
+    pub fn may_clear_before_binding(&self) -> bool {
         matches!(
             self,
             Self::Exhausted(_)
@@ -195,7 +195,7 @@ impl Refusal {
     }
 
     /// Whether it rests on what others hold, which a cache may not know of yet, or no more.
-    pub fn rests_on_others(&self) -> bool {
+    pub fn depends_on_other_holders(&self) -> bool {
         matches!(
             self,
             Self::Exhausted(_)

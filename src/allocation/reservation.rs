@@ -23,7 +23,7 @@ pub struct Reservation {
     /// The network.
     pub network: NetworkRef,
     /// For whom.
-    pub holder: ReservedFor,
+    pub holder: ReservationHolder,
     /// The interface; any without.
     pub interface: Option<Arc<str>>,
     /// The addresses.
@@ -34,7 +34,7 @@ pub struct Reservation {
 
 /// For whom something is reserved, in the reservation's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ReservedFor {
+pub enum ReservationHolder {
     /// The pod of this name.
     Pod(Arc<str>),
     /// A replica of this `StatefulSet`.
@@ -55,7 +55,7 @@ impl Reservation {
     ) -> Result<Self, Vec<PoolFault>> {
         let mut faults = Vec::new();
         let network = network(namespace, &spec.network, &mut faults);
-        let holder = ReservedFor::new(&spec.holder, &mut faults);
+        let holder = ReservationHolder::new(&spec.holder, &mut faults);
         let mut ips: Vec<IpAddr> = Vec::new();
         for (index, text) in spec.ips.iter().enumerate() {
             let mut fault = |reason| faults.push(PoolFault::new(format!("ips[{index}]"), reason));
@@ -121,18 +121,14 @@ impl Reservation {
 
     /// What it sets aside in a pool: addresses that the pool could give, and the MAC if that does not
     /// come with one of them.
-    pub fn sets_aside(&self, pool: &Pool) -> Vec<Address> {
+    pub fn reserved_addresses(&self, pool: &Pool) -> Vec<Address> {
         let given = |ip: &&IpAddr| {
             let range = pool.range_of(**ip).and_then(|index| pool.ranges.get(index));
-            range.is_some_and(|range| range.refuses(**ip).is_none())
+            range.is_some_and(|range| range.exclusion(**ip).is_none())
         };
         let ips = self.ips.iter().filter(given);
         let mut addresses: Vec<Address> = ips.map(|ip| Address::Ip(*ip)).collect();
-        let comes_along = |mac| {
-            self.ips
-                .iter()
-                .any(|ip| pool.following_mac(*ip) == Some(mac))
-        };
+        let comes_along = |mac| self.ips.iter().any(|ip| pool.derived_mac(*ip) == Some(mac));
         let mac = self.mac.filter(|mac| !comes_along(*mac));
         addresses.extend(mac.map(Address::Mac));
         addresses
@@ -155,7 +151,7 @@ impl Reservation {
     }
 }
 
-impl ReservedFor {
+impl ReservationHolder {
     fn new(spec: &ReservedForSpec, faults: &mut Vec<PoolFault>) -> Option<Self> {
         let mut fault = |path: &str, reason: &str| {
             faults.push(PoolFault::new(path, reason.to_owned()));
@@ -203,7 +199,7 @@ impl ReservedFor {
     }
 }
 
-impl fmt::Display for ReservedFor {
+impl fmt::Display for ReservationHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pod(name) => write!(f, "pod {name}"),

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::{
     Address, Layout, Pool,
     pool::PoolFault,
-    range::PoolRange,
+    range::AddressRange,
     space::{LONGEST_V4, LONGEST_V6, push_address},
     spec::PoolSpec,
 };
@@ -19,7 +19,7 @@ use crate::network::{name::SUBDOMAIN_MAX, range::Subnet};
 
 /// How a pool is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slicing {
+pub struct SlicingConfig {
     /// How many bits tell the addresses of a slice apart: 4 for `/28` of IPv4. It is the same for
     /// every range, so that a slice of either family serves as many pods.
     pub host_bits: u8,
@@ -46,7 +46,7 @@ pub enum Misfit {
     NoPool,
     /// The pool has no `nodeSliceSize` any more.
     #[error("the pool is not cut into slices")]
-    NotCut,
+    NotSliced,
     /// It lies elsewhere.
     #[error("it lies in no range of the pool")]
     Outside,
@@ -55,12 +55,12 @@ pub enum Misfit {
     OtherSize(u8),
 }
 
-impl Slicing {
+impl SlicingConfig {
     /// How a pool of these ranges is to be cut; `None` if it is not.
     pub(super) fn new(
         name: &str,
         spec: &PoolSpec,
-        ranges: &[PoolRange],
+        ranges: &[AddressRange],
     ) -> Result<Option<Self>, PoolFault> {
         let strict = spec.strict_slices.unwrap_or_default();
         let text = spec.node_slice_size.as_deref().unwrap_or_default();
@@ -84,7 +84,7 @@ impl Slicing {
             .map_err(|reason| PoolFault::new("nodeSliceSize", reason))
     }
 
-    fn host_bits(text: &str, ranges: &[PoolRange]) -> Result<u8, String> {
+    fn host_bits(text: &str, ranges: &[AddressRange]) -> Result<u8, String> {
         let number = text.strip_prefix('/').unwrap_or(text).parse::<u8>();
         let size =
             number.map_err(|_| format!("{text:?} is not a valid prefix length; write \"/28\""))?;
@@ -121,7 +121,7 @@ impl Slicing {
 }
 
 /// The names of slices begin with the pool's: with an address behind it, it has to be an object's.
-fn name_fits(name: &str, ranges: &[PoolRange]) -> Result<(), String> {
+fn name_fits(name: &str, ranges: &[AddressRange]) -> Result<(), String> {
     let ipv4 = ranges.iter().all(|range| range.window.is_ipv4());
     let most = SUBDOMAIN_MAX - 1 - if ipv4 { LONGEST_V4 } else { LONGEST_V6 };
     if name.len() <= most {
@@ -176,13 +176,13 @@ impl Slice {
     }
 
     /// Why it is none of its pool's slices; `None` if it is one.
-    pub fn misfit(&self, layout: &Layout) -> Option<Misfit> {
+    pub fn mismatch(&self, layout: &Layout) -> Option<Misfit> {
         let first = self.window.range().first();
         let Some(pool) = layout.pool(&self.pool) else {
             return Some(Misfit::NoPool);
         };
         if pool.slicing.is_none() {
-            return Some(Misfit::NotCut);
+            return Some(Misfit::NotSliced);
         }
         let Some(cut) = pool.slice_around(first) else {
             return Some(Misfit::Outside);
@@ -275,10 +275,10 @@ mod tests {
             ("a", "10.5.0.16/29", Some(Misfit::OtherSize(28))),
             ("a", "10.6.0.16/28", Some(Misfit::Outside)),
             ("a", "2001:db8::/124", Some(Misfit::Outside)),
-            ("b", "10.5.0.16/28", Some(Misfit::NotCut)),
+            ("b", "10.5.0.16/28", Some(Misfit::NotSliced)),
             ("c", "10.5.0.16/28", Some(Misfit::NoPool)),
         ] {
-            assert_eq!(slice(pool, window).misfit(&layout), expected, "{window}");
+            assert_eq!(slice(pool, window).mismatch(&layout), expected, "{window}");
         }
     }
 }

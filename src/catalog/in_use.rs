@@ -33,7 +33,7 @@ impl Catalog {
     /// The same of one pod. It is what it was as long as the pod, the networks and the layout are.
     pub fn addresses_of_pod(&self, pod: &Pod, default_home: &str) -> Vec<InUse> {
         let mut found = Vec::new();
-        if !self.layout().pools.is_empty() {
+        if !self.pool_config().pools.is_empty() {
             self.of_pod(pod, default_home, &mut found);
         }
         found
@@ -126,7 +126,7 @@ impl Catalog {
         (found, before): (&mut Vec<InUse>, usize),
     ) {
         if let Some(name) = network.address_pool.as_deref() {
-            if let Some(pool) = self.layout().pool(name) {
+            if let Some(pool) = self.pool_config().pool(name) {
                 let served = Addresses {
                     ips: carried
                         .ips
@@ -148,10 +148,10 @@ impl Catalog {
             }
             return;
         }
-        for pool in self.layout().pools.values() {
+        for pool in self.pool_config().pools.values() {
             let given = |ip: &IpAddr| {
                 let range = pool.range_of(*ip).and_then(|at| pool.ranges.get(at));
-                range.is_some_and(|range| range.refuses(*ip).is_none())
+                range.is_some_and(|range| range.exclusion(*ip).is_none())
             };
             let of_pool = |mac: &Mac| pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac));
             let foreign = Addresses {
@@ -182,7 +182,12 @@ impl Catalog {
 
     /// Returns whether a network is on the same wire as one that a pool serves.
     fn is_on_wire_of(&self, network: &Network, pool: &Pool) -> bool {
-        let served = self.layout().served.get(&pool.name).into_iter().flatten();
+        let served = self
+            .pool_config()
+            .served
+            .get(&pool.name)
+            .into_iter()
+            .flatten();
         let mut served = served.filter_map(|one| self.network(&one.namespace, &one.name));
         served.any(|one| one.shares_link(network))
     }
@@ -198,7 +203,7 @@ impl Catalog {
             let Some(request) = canonical(&configured.address) else {
                 continue;
             };
-            for pool in self.layout().pools.values() {
+            for pool in self.pool_config().pools.values() {
                 let served = network.address_pool.as_deref();
                 let counts = served.is_none_or(|served| served == &*pool.name);
                 if counts && pool.range_of(request.address).is_some() {
@@ -213,7 +218,7 @@ impl Catalog {
                         },
                         network: key,
                         pod: None,
-                        given: true,
+                        assigned: true,
                         mac: None,
                     });
                 }
@@ -255,7 +260,7 @@ fn add(
     let mut addresses: Vec<Address> = ips.into_iter().map(Address::Ip).collect();
     // A MAC that follows from one of the addresses is theirs.
     let follows = |address: &Address| {
-        let following = address.ip().and_then(|ip| pool.following_mac(ip));
+        let following = address.ip().and_then(|ip| pool.derived_mac(ip));
         following.is_some() && following == mac
     };
     if !addresses.iter().any(follows) {
@@ -276,7 +281,7 @@ fn add(
                 uid: pod.uid.as_deref().map(Arc::from),
                 node: pod.node.as_deref().map(Arc::from),
             }),
-            given: given && (pod.node.is_some() || put_in),
+            assigned: given && (pod.node.is_some() || put_in),
             mac: mac.filter(|_| follows(&address)),
         };
         let is_same = |known: &InUse| {
@@ -339,7 +344,8 @@ mod tests {
             network_status: Some(json!([status]).to_string().into()),
         };
         let found = catalog.addresses_of_pod(&pod, "kube-system").into_iter();
-        let found = found.map(|one| format!("{} {} {}", one.address, one.network.name, one.given));
+        let found =
+            found.map(|one| format!("{} {} {}", one.address, one.network.name, one.assigned));
         found.collect()
     }
 

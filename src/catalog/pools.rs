@@ -118,14 +118,14 @@ impl Catalog {
     }
 
     /// The pools and reservations that make sense.
-    pub fn layout(&self) -> &Arc<Layout> {
+    pub fn pool_config(&self) -> &Arc<Layout> {
         &self.address_pools.layout
     }
 
     /// What is known of the pool of this name.
     pub fn pool(&self, name: &str) -> PoolState<'_> {
         match (
-            self.layout().pool(name),
+            self.pool_config().pool(name),
             self.address_pools.faulty.get(name),
         ) {
             (Some(pool), _) => PoolState::Valid(pool),
@@ -142,7 +142,7 @@ impl Catalog {
 
     /// The names of all pools, those that make no sense, too, in alphabetical order.
     pub fn pool_names(&self) -> Vec<&str> {
-        let valid = self.layout().pools.keys().map(|name| &**name);
+        let valid = self.pool_config().pools.keys().map(|name| &**name);
         let faulty = self.address_pools.faulty.keys().map(|name| &**name);
         let mut names: Vec<&str> = valid.chain(faulty).collect();
         names.sort_unstable();
@@ -192,13 +192,13 @@ mod tests {
         assert!(matches!(catalog.pool("broken"), PoolState::Faulty([_])));
         assert!(matches!(catalog.pool("nowhere"), PoolState::Unknown));
         assert_eq!(catalog.pool_names(), ["broken", "storage"]);
-        assert_eq!(catalog.layout().pools.len(), 1);
+        assert_eq!(catalog.pool_config().pools.len(), 1);
     }
 
     #[test]
     fn a_reservation_is_served_by_its_networks_pool() {
         let catalog = catalog("192.0.2.0/24", &Arc::default());
-        let served = catalog.layout().reservations.iter();
+        let served = catalog.pool_config().reservations.iter();
         let served: Vec<_> = served
             .map(|(r, pool)| (&*r.name, pool.as_deref()))
             .collect();
@@ -209,10 +209,10 @@ mod tests {
     #[test]
     fn the_same_content_is_the_same_layout() {
         let first = catalog("192.0.2.0/24", &Arc::default());
-        let again = catalog("192.0.2.0/24", first.layout());
-        assert!(Arc::ptr_eq(first.layout(), again.layout()));
-        let other = catalog("192.0.2.0/25", first.layout());
-        assert!(!Arc::ptr_eq(first.layout(), other.layout()));
+        let again = catalog("192.0.2.0/24", first.pool_config());
+        assert!(Arc::ptr_eq(first.pool_config(), again.pool_config()));
+        let other = catalog("192.0.2.0/25", first.pool_config());
+        assert!(!Arc::ptr_eq(first.pool_config(), other.pool_config()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     allocation::{
         Address, Allocation, Holder, NetworkRef, Pool, Space, Stored, Timestamp, Write,
-        reconcile::{Action, InUse, Reason, adopt},
+        reconcile::{Action, ActionReason, InUse, adopt},
     },
     catalog::{Catalog, PoolState},
     rules::pool::whereabouts_overlaps,
@@ -129,7 +129,7 @@ impl<'a> Uses<'a> {
             uses.insert(place, Use::of(allocation));
         }
         for one in in_use {
-            let Some(pool) = catalog.layout().pool(&one.pool) else {
+            let Some(pool) = catalog.pool_config().pool(&one.pool) else {
                 continue;
             };
             let place = (pool.space.clone(), one.address);
@@ -145,11 +145,11 @@ impl<'a> Uses<'a> {
                 found.holders.push(&one.holder);
             }
         }
-        let reserved = adopt(catalog.layout(), in_use, Timestamp::default());
+        let reserved = adopt(catalog.pool_config(), in_use, Timestamp::default());
         let reserved = reserved.into_iter().filter_map(|action| match action {
             Action {
                 write: Some(Write::Create(record)),
-                reason: Reason::Reserved,
+                reason: ActionReason::Reserved,
             } => Some(record),
             _ => None,
         });

@@ -48,7 +48,7 @@ impl Rehearsal {
         catalog: &Catalog,
         policy: &Policy,
     ) -> Self {
-        if catalog.layout().pools.is_empty() {
+        if catalog.pool_config().pools.is_empty() {
             return Self::default();
         }
         let mut in_use = catalog.addresses_in_use(&policy.multus_namespace);
@@ -65,7 +65,7 @@ impl Rehearsal {
             })
         });
         let mut refused = HashMap::new();
-        let shared = Shared::of(&in_use, catalog.layout());
+        let shared = Shared::of(&in_use, catalog.pool_config());
         let mut waiting = Vec::new();
         for (place, pod) in pods {
             let subject = stage.subject(pod);
@@ -120,7 +120,7 @@ impl<'a> Stage<'a> {
             index: Index::default(),
             written: 0,
         };
-        let layout = Arc::clone(catalog.layout());
+        let layout = Arc::clone(catalog.pool_config());
         stage.index.sync(&layout);
         let actions = adopt(&layout, in_use, Timestamp::default());
         for write in actions.into_iter().filter_map(|action| action.write) {
@@ -162,7 +162,7 @@ impl<'a> Stage<'a> {
             Ok(planned) => {
                 let versions: Vec<Version> =
                     planned.writes.iter().map(|_| self.version()).collect();
-                self.index.confirm(planned.ticket, &versions);
+                self.index.commit(planned.ticket, &versions);
                 return Vec::new();
             }
             Err(refused) => refused,
@@ -172,7 +172,7 @@ impl<'a> Stage<'a> {
         let refused: Vec<_> = refused
             .into_iter()
             .filter(|one| !sliced(one))
-            .filter_map(|one| Some((turn.attachments.get(one.ask)?.attachment, one.refusal)))
+            .filter_map(|one| Some((turn.attachments.get(one.request)?.attachment, one.refusal)))
             .collect();
         judge_allocation(&AllocationSubject {
             pod: &turn.subject,
@@ -219,5 +219,5 @@ fn asker(place: Place, pod: &PodManifest) -> Option<Asker> {
     let token = format!("{}-{}", place.0, place.1);
     let unnamed = matches!(pod.name, PodName::Generated(_));
     let token = pod.token().or(unnamed.then_some(&*token));
-    pod.identity_with_token(token).asker()
+    pod.identity_with_token(token).requester()
 }

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    apply::{apply, report},
+    apply::{apply, log_and_count},
     folder_pods::FolderPods,
     metrics::ReconcileMetrics,
 };
@@ -151,7 +151,7 @@ impl FolderReconciler {
             }
             return;
         }
-        report(action, &self.metrics);
+        log_and_count(action, &self.metrics);
     }
 }
 

@@ -78,7 +78,7 @@ async fn retry_uncertain<L: Store>(
                 if Instant::now() < deadline => {}
             Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
                 tracing::error!("{error}; given up, and left to the next full comparison");
-                index.lock().roll_back(ticket);
+                index.lock().abort(ticket);
                 return;
             }
             known => {
@@ -98,11 +98,11 @@ fn conclude(
 ) -> Settled {
     let mut index = index.lock();
     if let Ok(versions) = &outcome {
-        index.confirm(ticket, versions);
+        index.commit(ticket, versions);
         return Settled::Safe;
     }
     tell(&mut index, writes, &outcome);
-    index.roll_back(ticket);
+    index.abort(ticket);
     match outcome {
         Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
             Settled::Failed(error.to_string())

@@ -24,7 +24,7 @@ pub fn tell(index: &mut Index, writes: &[Write], outcome: &Result<Vec<Version>, 
             let mut gone = writes.iter().filter_map(judged);
             if let Some((record, version)) = gone.find(|(record, _)| record.record_name() == *name)
             {
-                index.apply_gone(&record.space, record.address, version);
+                index.apply_delete(&record.space, record.address, version);
             }
         }
         Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. }) => {}
@@ -45,7 +45,7 @@ fn written(index: &mut Index, write: &Write, version: Version) {
             allocation: record.clone(),
             version,
         }),
-        Write::Delete(record, _) => index.apply_gone(&record.space, record.address, version),
+        Write::Delete(record, _) => index.apply_delete(&record.space, record.address, version),
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
         let mut index = Index::default();
         index.apply(stored("a", 3));
         index.told(Version(3));
-        index.apply_gone(&Space::default(), address(), Version(4));
+        index.apply_delete(&Space::default(), address(), Version(4));
         index.told(Version(4));
         index
     }

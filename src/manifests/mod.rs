@@ -13,9 +13,9 @@
 
 mod configuration;
 mod error;
+mod generated_network;
 mod kinds;
 mod list;
-mod generated_network;
 mod pools;
 mod reader;
 #[cfg(test)]
@@ -23,7 +23,7 @@ mod tests;
 mod workloads;
 
 use crate::{
-    allocation::{Controller, Identity, selector::Selector},
+    allocation::{Controller, RequesterIdentity, selector::Selector},
     document::{self, Booleans},
     network::{Network, annotations, operator::AdditionalNetwork},
 };
@@ -268,13 +268,13 @@ impl PodManifest {
     }
 
     /// Returns the identity of the pod, with `token` as its holder token.
-    pub fn identity_with_token<'p>(&'p self, token: Option<&'p str>) -> Identity<'p> {
+    pub fn identity_with_token<'p>(&'p self, token: Option<&'p str>) -> RequesterIdentity<'p> {
         let (name, generate_name) = match &self.name {
             PodName::Explicit(name) => (&**name, &*self.identity.generate_name),
             PodName::Generated(prefix) => ("", &**prefix),
         };
         let controller = self.identity.controller.as_ref();
-        Identity {
+        RequesterIdentity {
             namespace: &self.namespace,
             name,
             generate_name,

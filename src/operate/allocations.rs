@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    allocation::{Allocation, Holder, Index, Version, index::Known},
+    allocation::{Allocation, Holder, Index, Version, index::IndexedAllocation},
     catalog::Catalog,
 };
 
@@ -43,7 +43,9 @@ pub struct Filter {
 /// The allocations that a filter lets through, in no order: what an index is held for. [`rows`] makes
 /// them what is shown.
 pub fn gathered(index: &Index, filter: &Filter) -> Vec<(Allocation, Option<Version>)> {
-    let known = index.known().filter(|(one, _)| filter.lets_through(one));
+    let known = index
+        .allocations()
+        .filter(|(one, _)| filter.lets_through(one));
     known.map(|(one, version)| (one.clone(), version)).collect()
 }
 
@@ -65,7 +67,10 @@ pub fn rows(
 }
 
 /// One allocation as it is shown.
-pub(super) fn row((allocation, version): Known<'_>, catalog: Option<&Catalog>) -> AllocationRow {
+pub(super) fn row(
+    (allocation, version): IndexedAllocation<'_>,
+    catalog: Option<&Catalog>,
+) -> AllocationRow {
     AllocationRow {
         record: allocation.record_name(),
         version: version.map(|version| version.0),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::pools::{PoolRow, pool};
 use crate::{
     allocation::{
-        Address, Allocation, Family, Holder, Index, NetworkRef, NotGiven, Pool, PoolRange,
+        Address, AddressRange, Allocation, Family, Holder, Index, NetworkRef, NotGiven, Pool,
     },
     catalog::Catalog,
 };
@@ -90,7 +90,7 @@ fn configured_ranges(pool: &Pool, index: &Index) -> Vec<RangeMap> {
         .map(|(at, range)| {
             let whole = range.subnet.range();
             let bounds = (whole.first().into(), whole.last().into());
-            let gaps = index.gaps(&pool.name, at);
+            let gaps = index.free_ranges(&pool.name, at);
             RangeMap {
                 range: range.subnet.to_string(),
                 runs: runs(pool, index, bounds, gaps, &|first, last, out| {
@@ -107,8 +107,10 @@ fn configured_ranges(pool: &Pool, index: &Index) -> Vec<RangeMap> {
 fn macs(pool: &Pool, index: &Index) -> Option<RangeMap> {
     let (first, last) = pool.macs.as_ref()?.bounds()?;
     let bounds = (first.into(), last.into());
-    let held = !index.within(&pool.space, bounds.0, bounds.1).is_empty();
-    let gaps = index.mac_gaps(&pool.name);
+    let held = !index
+        .allocations_between(&pool.space, bounds.0, bounds.1)
+        .is_empty();
+    let gaps = index.free_mac_ranges(&pool.name);
     (held || pool.ranges.is_empty()).then(|| RangeMap {
         range: format!("MACs {first} to {last}"),
         runs: runs(pool, index, bounds, gaps, &|first, last, out| {
@@ -135,10 +137,10 @@ fn runs(
         what: What::Free,
     });
     let held = index
-        .within(&pool.space, first, last)
+        .allocations_between(&pool.space, first, last)
         .into_iter()
         .map(taken);
-    let set_aside = index.set_aside(&pool.space, first, last).into_iter();
+    let set_aside = index.reserved_between(&pool.space, first, last).into_iter();
     let reserved = set_aside.map(|(address, reservation)| Run {
         first: address,
         last: address,
@@ -182,7 +184,7 @@ fn taken(one: &Allocation) -> Run {
 }
 
 /// Cuts what is never given where its reason may change.
-fn never(range: &PoolRange, first: Address, last: Address, out: &mut Vec<Run>) {
+fn never(range: &AddressRange, first: Address, last: Address, out: &mut Vec<Run>) {
     let family = first.family();
     let (from, to) = (first.number(), last.number());
     let windows = range.subnet.hosts().into_iter().chain([range.window]);
@@ -211,8 +213,11 @@ fn never(range: &PoolRange, first: Address, last: Address, out: &mut Vec<Run>) {
     }
 }
 
-fn why(range: &PoolRange, family: Family, number: u128) -> String {
-    let refused = family.address(number).ip().and_then(|ip| range.refuses(ip));
+fn why(range: &AddressRange, family: Family, number: u128) -> String {
+    let refused = family
+        .address(number)
+        .ip()
+        .and_then(|ip| range.exclusion(ip));
     refused.map_or("not given", in_words).to_owned()
 }
 
@@ -238,7 +243,7 @@ fn push(out: &mut Vec<Run>, first: Address, last: Address, what: What) {
 /// What the records tell of a pool that is not configured.
 fn recorded_ranges(name: &str, index: &Index) -> Vec<RangeMap> {
     let mut all: Vec<&Allocation> = index
-        .known()
+        .allocations()
         .map(|(one, _)| one)
         .filter(|one| &*one.pool == name)
         .collect();

@@ -150,7 +150,7 @@ impl PodView {
     /// What is recorded.
     fn record(&mut self, pod: Option<&Pod>, index: &Index) {
         let mut records: Vec<&Allocation> = index
-            .known()
+            .allocations()
             .map(|(one, _)| one)
             .filter(|one| self.is_of(one, pod))
             .collect();

@@ -192,13 +192,16 @@ impl<'i> Tallies<'i> {
     /// A MAC beside addresses is not counted once more; where there are MACs alone, they are.
     fn of(index: &'i Index) -> Self {
         let mut with_addresses = BTreeSet::new();
-        for (one, _) in index.known().filter(|(one, _)| one.address.ip().is_some()) {
+        for (one, _) in index
+            .allocations()
+            .filter(|(one, _)| one.address.ip().is_some())
+        {
             with_addresses.insert(&*one.pool);
         }
         let counts =
             |one: &Allocation| one.address.ip().is_some() || !with_addresses.contains(&*one.pool);
         let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
-        for (one, _) in index.known().filter(|(one, _)| counts(one)) {
+        for (one, _) in index.allocations().filter(|(one, _)| counts(one)) {
             let tally = tallies.entry(&one.pool).or_default();
             tally.network_name = one.space.network_name();
             match one.holder {
@@ -230,12 +233,12 @@ mod tests {
         let known = [("storage".into(), Ok(Arc::clone(&pool)))];
         let catalog = Catalog::default().with_pools(known, [], &Arc::default());
         let mut index = Index::default();
-        index.sync(catalog.layout());
+        index.sync(catalog.pool_config());
         index.set_ready("storage");
         let row = |index: &Index| pools(index, Some(&catalog), true).remove(0);
         let note = row(&index).note.unwrap_or_default();
         assert!(note.contains("knows no nodes"), "{note}");
-        index.support_slices();
+        index.enable_slices();
         let window = Subnet::parse("10.5.0.16/28").unwrap_or_else(|e| panic!("{e}"));
         index.apply_slice(Slice::new(&pool.name, window, &"node-a".into()), Version(1));
         let expected = SlicesRow {

@@ -35,7 +35,7 @@ pub fn may_be_released(record: &Allocation, catalog: Option<&Catalog>) -> Result
     let catalog = catalog.ok_or(Kept::NotKnown)?;
     match &record.holder {
         Holder::Reservation { namespace, name } => {
-            let reserves = catalog.layout().reservations.iter();
+            let reserves = catalog.pool_config().reservations.iter();
             let mut reserves = reserves.map(|(reservation, _)| reservation.key());
             let there = reserves.any(|key| key.namespace == *namespace && key.name == *name);
             kept_if(there, || Kept::SetAside(format!("{namespace}/{name}")))

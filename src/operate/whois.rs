@@ -50,7 +50,7 @@ pub enum Standing {
 
 /// Looks an address up in every space.
 pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whois {
-    let held = index.everywhere(address).into_iter().map(|known| {
+    let held = index.find_in_all_spaces(address).into_iter().map(|known| {
         let kept = may_be_released(known.0, catalog).err();
         AllocationRow {
             kept: kept.map(|kept| kept.to_string()),
@@ -58,7 +58,7 @@ pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whoi
         }
     });
     let held: Vec<AllocationRow> = held.collect();
-    let pools = index.layout().pools.values();
+    let pools = index.pool_config().pools.values();
     let without = pools.filter(|pool| !held.iter().any(|row| row.allocation.space == pool.space));
     Whois {
         address,
@@ -73,15 +73,17 @@ fn place(address: Address, pool: &Pool, index: &Index) -> Option<Place> {
     let (range, never) = match address {
         Address::Ip(ip) => {
             let range = pool.range_of(ip).and_then(|at| pool.ranges.get(at))?;
-            (range.subnet.to_string(), range.refuses(ip).map(in_words))
+            (range.subnet.to_string(), range.exclusion(ip).map(in_words))
         }
         Address::Mac(mac) => {
             let macs = pool.macs.as_ref().filter(|macs| macs.contains(mac))?;
-            let follows = macs.follows(mac).then_some("it comes with an address only");
+            let follows = macs
+                .is_derived(mac)
+                .then_some("it comes with an address only");
             ("its MACs".to_owned(), follows)
         }
     };
-    let aside = index.set_aside(&pool.space, address, address);
+    let aside = index.reserved_between(&pool.space, address, address);
     let standing = match (never, aside.first()) {
         (Some(why), _) => Standing::Never(why.to_owned()),
         (None, Some((_, reservation))) => {

@@ -45,7 +45,7 @@ impl Allocations {
     #[must_use]
     pub fn with_slices(mut self, slices: SliceLedger) -> Self {
         let mut index = self.index.lock();
-        index.support_slices();
+        index.enable_slices();
         index.share_ledger();
         drop(index);
         self.slices = Some(slices);
@@ -125,7 +125,7 @@ impl Allocations {
         deadline: Instant,
     ) -> Settled {
         let Some(ledger) = self.ledger.clone() else {
-            self.index.lock().roll_back(ticket);
+            self.index.lock().abort(ticket);
             let reason = "this server keeps no allocations; start it with --data-dir";
             return Settled::Failed(reason.to_owned());
         };

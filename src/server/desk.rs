@@ -14,7 +14,7 @@ use super::{Confirm, Metrics};
 use crate::{
     allocation::{
         Address, Allocation, Index, SharedIndex, Space, Stored, Version, Write,
-        reconcile::given_back,
+        reconcile::returned_to_reservation,
     },
     catalog::Catalog,
     clock::Clock,
@@ -174,7 +174,7 @@ impl Desk {
         }
         let back = catalog.as_ref().and_then(|catalog| {
             let now = self.clock.seconds();
-            given_back(&stored.allocation, catalog.layout(), now)
+            returned_to_reservation(&stored.allocation, catalog.pool_config(), now)
         });
         let back_to = back.as_ref().map(|back| back.holder.to_string());
         let write = match back {
@@ -219,7 +219,7 @@ impl Desk {
         let catalog = self.catalog.load_full();
         let mut index = self.index.lock();
         if let Some(catalog) = &catalog {
-            index.sync(catalog.layout());
+            index.sync(catalog.pool_config());
         }
         question(&index, catalog.as_deref())
     }
@@ -246,7 +246,7 @@ impl Desk {
         let Some(stored) = stored else {
             if let Some(known) = known {
                 let mut index = self.index.lock();
-                index.apply_gone(&ask.network_name, ask.address, known);
+                index.apply_delete(&ask.network_name, ask.address, known);
             }
             let sentence = format!("nobody holds {} in {}", ask.address, ask.network_name);
             return Err(DeskError::NotFound(sentence));

@@ -65,7 +65,7 @@ async fn one(
 ) -> Result<(), ReadError> {
     let (space, known) = {
         let index = index.lock();
-        let Some(pool) = index.layout().pool(pool) else {
+        let Some(pool) = index.pool_config().pool(pool) else {
             return Ok(());
         };
         (pool.space.clone(), index.version_of(&pool.space, address))
@@ -73,7 +73,7 @@ async fn one(
     match (cluster.get(&space.record_name(address)).await?, known) {
         (Some(stored), _) => index.lock().hear(stored),
         // What came since is another.
-        (None, Some(known)) => index.lock().apply_gone(&space, address, known),
+        (None, Some(known)) => index.lock().apply_delete(&space, address, known),
         (None, None) => {}
     }
     Ok(())

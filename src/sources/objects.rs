@@ -6,8 +6,9 @@ use crate::{
     allocation::{Pool, PoolFault, Reservation},
     catalog::{AllLabels, Labels, Pod, Requested, TargetOf, all_labels},
     manifests::{
-        Located, GeneratedNetworkManifest, Manifest, NamespaceManifest, NetworkNamespaces, FieldLocations,
-        PodManifest, PodName, PoolManifest, ReservationManifest, WorkloadManifest,
+        FieldLocations, GeneratedNetworkManifest, Located, Manifest, NamespaceManifest,
+        NetworkNamespaces, PodManifest, PodName, PoolManifest, ReservationManifest,
+        WorkloadManifest,
     },
     network::{
         Network, Position, annotations, ipam::SLICE_CONTROLLER, operator::AdditionalNetwork,
@@ -67,7 +68,11 @@ impl Objects {
         remarks: &mut Vec<SourceError>,
     ) -> Self {
         let mut objects = Self::default();
-        for Located { value, location: location } in manifests {
+        for Located {
+            value,
+            location: location,
+        } in manifests
+        {
             let line = location.position.line;
             match value {
                 Manifest::Network(manifest) => {
@@ -313,7 +318,10 @@ pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
         text(annotations::MIGRATION_NAME).as_deref(),
         manifest.identity.migration_uid.as_deref(),
     );
-    let holder = manifest.identity_with_token(manifest.token()).asker()?.holder;
+    let holder = manifest
+        .identity_with_token(manifest.token())
+        .requester()?
+        .holder;
     let PodName::Explicit(name) = manifest.name else {
         return None;
     };

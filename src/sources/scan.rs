@@ -91,7 +91,7 @@ impl Scanned {
         let changed = std::mem::take(&mut self.changed);
         let catalog = changed.then(|| self.catalog());
         if let Some(catalog) = &catalog {
-            self.layout = Arc::clone(catalog.layout());
+            self.layout = Arc::clone(catalog.pool_config());
         }
         Ok(Scan {
             read,

@@ -65,7 +65,7 @@ impl Filling<'_, '_> {
             }
         }
         let mut index = context.allocations.lock();
-        index.sync(context.catalog.layout());
+        index.sync(context.catalog.pool_config());
         if let Some(lookup) = self.unknown_holdings(&asks, &index, context) {
             return Decision::Confirm(vec![lookup]);
         }
@@ -84,7 +84,7 @@ impl Filling<'_, '_> {
         };
         if let Some(lookup) = self.unknown_part(in_part, records.as_ref(), context) {
             if let Some(records) = records {
-                index.roll_back(records.ticket);
+                index.abort(records.ticket);
             }
             return Decision::Confirm(vec![lookup]);
         }
@@ -93,7 +93,7 @@ impl Filling<'_, '_> {
         let bytes = size(self.written, &wanted);
         if bytes > MAX_ANNOTATIONS_BYTES {
             if let Some(records) = records {
-                index.roll_back(records.ticket);
+                index.abort(records.ticket);
             }
             drop(index);
             let refused = vec![too_long(bytes)];
@@ -114,7 +114,7 @@ impl Filling<'_, '_> {
         context: &ReviewContext<'_>,
     ) -> Option<Lookup> {
         let holder = &self.asker.holder;
-        if !holder.is_lasting() {
+        if !holder.is_persistent() {
             return None;
         }
         let mut held = asks
@@ -133,7 +133,7 @@ impl Filling<'_, '_> {
         records: Option<&Records>,
         context: &ReviewContext<'_>,
     ) -> Option<Lookup> {
-        let layout = context.catalog.layout();
+        let layout = context.catalog.pool_config();
         let is_kept = |write: &Write| match write {
             Write::Create(record) => {
                 let pool = layout.pool(&record.pool);
@@ -158,7 +158,7 @@ impl Filling<'_, '_> {
 /// Returns the refusal of annotations that would have so many bytes.
 pub(in crate::admission) fn too_long(bytes: usize) -> Refused {
     Refused {
-        ask: 0,
+        request: 0,
         refusal: Refusal::TooLong {
             bytes,
             most: MAX_ANNOTATIONS_BYTES,
@@ -192,7 +192,7 @@ fn once_recorded(records: Option<Records>, answer: Answer, index: &mut Index) ->
     match records {
         None => Decision::Answer(answer),
         Some(records) if records.writes.is_empty() => {
-            index.confirm(records.ticket, &[]);
+            index.commit(records.ticket, &[]);
             Decision::Answer(answer)
         }
         Some(records) => Decision::Plan(Plan {

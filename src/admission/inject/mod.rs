@@ -111,7 +111,7 @@ fn created(request: &Request<'_>, pod: &Object<'_>, context: &ReviewContext<'_>)
     let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
     let who = {
         let mut index = context.allocations.lock();
-        index.sync(context.catalog.layout());
+        index.sync(context.catalog.pool_config());
         Who::of(request, pod, &asks, &index, context.chance)
     };
     let Some(who) = who else {
@@ -163,8 +163,8 @@ pub(super) fn is_due(
 
 /// Whether only a pod's node tells from where something is given that an attachment does not name.
 fn needs_node(ask: &Ask, context: &ReviewContext<'_>) -> bool {
-    let pool = context.catalog.layout().pool(&ask.pool);
-    pool.is_some_and(|pool| pool.slicing.is_some() && ask.takes_ips && !ask.names_all(pool))
+    let pool = context.catalog.pool_config().pool(&ask.pool);
+    pool.is_some_and(|pool| pool.slicing.is_some() && ask.needs_ips && !ask.names_every_range(pool))
 }
 
 /// The attachments to pools of slices of a pod that has no node, and will not be asked for again when it
@@ -178,13 +178,13 @@ fn without_node(
     if injection(request, context) != Injection::Create || pod.spec.node_name.is_some() {
         return Vec::new();
     }
-    let pools = &context.catalog.layout().pools;
+    let pools = &context.catalog.pool_config().pools;
     let attachments = attachments.iter().enumerate();
     let refused = attachments.filter_map(|(place, one)| {
         let pool = pools.get(&one.ask.pool)?;
-        let cut = pool.slicing.is_some() && one.ask.takes_ips;
+        let cut = pool.slicing.is_some() && one.ask.needs_ips;
         cut.then(|| Refused {
-            ask: place,
+            request: place,
             refusal: Refusal::NodeUnknown(pool.name.clone()),
         })
     });
@@ -258,7 +258,7 @@ pub(super) fn found(
 ) -> Vec<Finding> {
     let refused: Vec<_> = refused
         .into_iter()
-        .filter_map(|one| Some((attachments.get(one.ask)?.attachment, one.refusal)))
+        .filter_map(|one| Some((attachments.get(one.request)?.attachment, one.refusal)))
         .collect();
     judge_allocation(&AllocationSubject {
         pod: subject,

@@ -98,7 +98,7 @@ fn addition(attachment: Attachment<'_, '_>, ask: &Ask, given: &Given) -> Additio
     let mac = given.mac.filter(|_| ask.mac == MacWish::Any);
     Addition {
         // A network without IPAM is given none, and what is written there stays.
-        ips: (ask.takes_ips && !same).then_some(ips),
+        ips: (ask.needs_ips && !same).then_some(ips),
         mac: mac.map(|mac| mac.to_string()),
     }
 }

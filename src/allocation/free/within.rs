@@ -4,13 +4,13 @@ use super::{BITS, FreeNumbers, number, place};
 
 impl FreeNumbers {
     /// What may be given at all: runs, first to last, in order.
-    pub fn givable(&self) -> &[(u128, u128)] {
-        &self.givable
+    pub fn allocatable(&self) -> &[(u128, u128)] {
+        &self.allocatable
     }
 
     /// How many numbers from `first` to `last` there are to give.
     pub fn capacity_within(&self, first: u128, last: u128) -> u128 {
-        let runs = self.givable.iter().copied();
+        let runs = self.allocatable.iter().copied();
         runs.fold(0, |sum: u128, run| {
             sum.saturating_add(common(run, (first, last)))
         })
@@ -65,12 +65,12 @@ mod tests {
             let holes = holes.into_iter().map(|(from, length)| (from, from + length));
             let mut numbers = FreeNumbers::new(3, 1990, holes);
             for number in taken {
-                numbers.take(number);
+                numbers.allocate(number);
             }
             for (first, length) in parts {
                 let last = first + length;
                 let count = |what: &dyn Fn(u128) -> bool| (first..=last).filter(|n| what(*n)).count();
-                let capacity = count(&|n| numbers.is_givable(n)) as u128;
+                let capacity = count(&|n| numbers.is_allocatable(n)) as u128;
                 prop_assert_eq!(numbers.capacity_within(first, last), capacity);
                 let free = count(&|n| numbers.is_free(n)) as u128;
                 prop_assert_eq!(numbers.free_within(first, last), free);

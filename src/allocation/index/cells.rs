@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::allocation::{Address, FreeNumbers, Pool, Slicing};
+use crate::allocation::{Address, FreeNumbers, Pool, SlicingConfig};
 
 /// The cells of one range. A cell is where a slice is, or may be; its place is counted from the
 /// first address of the subnet.
@@ -36,13 +36,13 @@ impl Cells {
             .collect()
     }
 
-    fn new(base: u128, slicing: Slicing, free: &FreeNumbers) -> Self {
+    fn new(base: u128, slicing: SlicingConfig, free: &FreeNumbers) -> Self {
         let host_bits = u32::from(slicing.host_bits);
         let place = |number: u128| number.saturating_sub(base) >> host_bits;
         // A slice in which nothing is ever given is not there to be claimed.
         let mut empty = Vec::new();
         let mut next = 0;
-        for (from, to) in free.givable() {
+        for (from, to) in free.allocatable() {
             let (first, last) = (place(*from), place(*to));
             if next < first {
                 empty.push((next, first - 1));
@@ -89,9 +89,9 @@ impl Cells {
             }
         }
         if taken {
-            self.unclaimed.take(place);
+            self.unclaimed.allocate(place);
         } else {
-            self.unclaimed.give_back(place);
+            self.unclaimed.release(place);
         }
         if let Some(node) = owner {
             self.owners.insert(place, Arc::clone(node));
@@ -158,7 +158,7 @@ mod tests {
     /// Addresses 256 to 319 in cells of 16, of which some are never given.
     fn cells() -> (Cells, FreeNumbers) {
         let free = FreeNumbers::new(257, 318, [(272, 287), (300, 301)]);
-        let slicing = Slicing {
+        let slicing = SlicingConfig {
             host_bits: 4,
             strict: false,
         };
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(cells.of_node("a").collect::<Vec<_>>(), claimed);
         assert_eq!((cells.count(), cells.free_outside(&free)), ((3, 3), 0));
         while let Some(number) = cells.lowest_of("a", &free) {
-            assert!(free.take(number));
+            assert!(free.allocate(number));
         }
         assert_eq!(free.free(), 0);
     }
@@ -189,10 +189,10 @@ mod tests {
     fn a_full_slice_is_passed_over_and_claimed_when_it_is_not() {
         let (mut cells, mut free) = cells();
         for number in 256..=271 {
-            free.take(number);
+            free.allocate(number);
         }
         assert_eq!(cells.lowest_unclaimed(&free), Some(2));
-        free.give_back(260);
+        free.release(260);
         assert_eq!(cells.lowest_unclaimed(&free), Some(0));
         cells.set(0, true, None);
         assert_eq!(

@@ -2,66 +2,66 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Holding, Index, Mark, Ticket};
+use super::{HoldingKey, Index, Mark, Ticket};
 use crate::allocation::{Address, Allocation, Holder, Space, Stored, Version};
 
 /// An address that is taken.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(super) enum IndexEntry {
     /// As the ledger has it.
-    Held(Arc<Stored>),
+    Committed(Arc<Stored>),
     /// A write of it is under way.
-    Flying(Box<Flying>),
+    Pending(Box<PendingRecord>),
 }
 
 /// A record on its way to the ledger.
 #[derive(Debug)]
-pub(super) struct Flying {
+pub(super) struct PendingRecord {
     ticket: Ticket,
     /// As it is to be.
-    wanted: Allocation,
+    desired: Allocation,
     /// As the ledger has it, if it has one.
     recorded: Option<Arc<Stored>>,
 }
 
-impl Entry {
+impl IndexEntry {
     /// The record: as it is to be, if that is in flight.
     pub(super) fn allocation(&self) -> &Allocation {
         match self {
-            Self::Held(stored) => &stored.allocation,
-            Self::Flying(flying) => &flying.wanted,
+            Self::Committed(stored) => &stored.allocation,
+            Self::Pending(flying) => &flying.desired,
         }
     }
 
     /// The version of the record, if nothing is in flight.
     pub(super) fn version(&self) -> Option<Version> {
         match self {
-            Self::Held(stored) => Some(stored.version),
-            Self::Flying(_) => None,
+            Self::Committed(stored) => Some(stored.version),
+            Self::Pending(_) => None,
         }
     }
 
     /// The plan whose write of it is under way.
-    pub(super) fn ticket(&self) -> Option<Ticket> {
+    pub(super) fn plan(&self) -> Option<Ticket> {
         match self {
-            Self::Held(_) => None,
-            Self::Flying(flying) => Some(flying.ticket),
+            Self::Committed(_) => None,
+            Self::Pending(flying) => Some(flying.ticket),
         }
     }
 
     /// The record with its version, if nothing is in flight.
-    pub(super) fn settled(&self) -> Option<&Arc<Stored>> {
+    pub(super) fn committed(&self) -> Option<&Arc<Stored>> {
         match self {
-            Self::Held(stored) => Some(stored),
-            Self::Flying(_) => None,
+            Self::Committed(stored) => Some(stored),
+            Self::Pending(_) => None,
         }
     }
 
     /// What the ledger has of it.
     pub(super) fn recorded(&self) -> Option<&Stored> {
         match self {
-            Self::Held(stored) => Some(stored),
-            Self::Flying(flying) => flying.recorded.as_deref(),
+            Self::Committed(stored) => Some(stored),
+            Self::Pending(flying) => flying.recorded.as_deref(),
         }
     }
 
@@ -73,18 +73,18 @@ impl Entry {
     }
 
     /// What the ledger has of it, if that is another interface's than what is in flight.
-    fn hidden(&self) -> Option<&Allocation> {
-        let Self::Flying(flying) = self else {
+    fn superseded(&self) -> Option<&Allocation> {
+        let Self::Pending(flying) = self else {
             return None;
         };
         let recorded = &flying.recorded.as_ref()?.allocation;
-        (holding(recorded) != holding(&flying.wanted)).then_some(recorded)
+        (holding(recorded) != holding(&flying.desired)).then_some(recorded)
     }
 
     fn into_recorded(self) -> Option<Arc<Stored>> {
         match self {
-            Self::Held(stored) => Some(stored),
-            Self::Flying(flying) => flying.recorded,
+            Self::Committed(stored) => Some(stored),
+            Self::Pending(flying) => flying.recorded,
         }
     }
 }
@@ -94,49 +94,51 @@ impl Index {
     pub fn apply(&mut self, stored: Stored) {
         let space = stored.allocation.space.clone();
         let address = stored.allocation.address;
-        let known = self.entry(&space, address).and_then(Entry::recorded);
+        let known = self.entry(&space, address).and_then(IndexEntry::recorded);
         if known.is_some_and(|known| known.version >= stored.version) {
             return;
         }
         let stored = Arc::new(stored);
         self.change(&space, address, |entry| match entry {
             // The same record is written: whoever wrote it will hear of that, too.
-            Some(Entry::Flying(flying)) if flying.wanted != stored.allocation => {
-                Some(Entry::Flying(Box::new(Flying {
+            Some(IndexEntry::Pending(flying)) if flying.desired != stored.allocation => {
+                Some(IndexEntry::Pending(Box::new(PendingRecord {
                     recorded: Some(stored),
                     ..*flying
                 })))
             }
-            _ => Some(Entry::Held(stored)),
+            _ => Some(IndexEntry::Committed(stored)),
         });
     }
 
     /// The ledger has no record of this name any more; the last had this version.
-    pub fn apply_gone(&mut self, space: &Space, address: Address, version: Version) {
-        let known = self.entry(space, address).and_then(Entry::recorded);
+    pub fn apply_delete(&mut self, space: &Space, address: Address, version: Version) {
+        let known = self.entry(space, address).and_then(IndexEntry::recorded);
         if known.is_none_or(|known| known.version > version) {
             return;
         }
         self.change(space, address, |entry| match entry {
-            Some(Entry::Flying(flying)) => Some(Entry::Flying(Box::new(Flying {
-                recorded: None,
-                ..*flying
-            }))),
+            Some(IndexEntry::Pending(flying)) => {
+                Some(IndexEntry::Pending(Box::new(PendingRecord {
+                    recorded: None,
+                    ..*flying
+                })))
+            }
             _ => None,
         });
     }
 
     /// The ledger has exactly these records, as of this version, says who follows it from there on.
     pub fn replace(&mut self, all: Vec<Stored>, version: Version) {
-        self.lose_all_but(&all, version);
+        self.prune(&all, version);
         for stored in all {
             self.apply(stored);
         }
-        self.told = version;
+        self.observed_revision = version;
     }
 
     /// As of this version the ledger has no other records than these.
-    pub(super) fn lose_all_but(&mut self, all: &[Stored], version: Version) {
+    pub(super) fn prune(&mut self, all: &[Stored], version: Version) {
         let listed: HashSet<(&Space, Address)> = all
             .iter()
             .map(|stored| (&stored.allocation.space, stored.allocation.address))
@@ -148,44 +150,51 @@ impl Index {
             .map(|(space, address)| (space.clone(), address))
             .collect();
         for (space, address) in gone {
-            self.apply_gone(&space, address, version);
+            self.apply_delete(&space, address, version);
         }
     }
 
     /// Puts a record in flight.
-    pub(super) fn launch(&mut self, wanted: Allocation, ticket: Ticket, marks: &mut Vec<Mark>) {
+    pub(super) fn mark_pending(
+        &mut self,
+        wanted: Allocation,
+        ticket: Ticket,
+        marks: &mut Vec<Mark>,
+    ) {
         let (space, address) = (wanted.space.clone(), wanted.address);
         self.change(&space, address, |entry| {
-            Some(Entry::Flying(Box::new(Flying {
+            Some(IndexEntry::Pending(Box::new(PendingRecord {
                 ticket,
-                wanted,
-                recorded: entry.and_then(Entry::into_recorded),
+                desired: wanted,
+                recorded: entry.and_then(IndexEntry::into_recorded),
             })))
         });
         marks.push(Mark { space, address });
     }
 
     /// A record is in flight no more: recorded under a version, or not at all.
-    pub(super) fn settle(
+    pub(super) fn resolve(
         &mut self,
         space: &Space,
         address: Address,
         ticket: Ticket,
         version: Option<Version>,
     ) {
-        if self.entry(space, address).and_then(Entry::ticket) != Some(ticket) {
+        if self.entry(space, address).and_then(IndexEntry::plan) != Some(ticket) {
             return;
         }
-        let past = version.is_some_and(|version| self.is_past(version));
+        let past = version.is_some_and(|version| self.is_compacted(version));
         self.change(space, address, |entry| {
-            let Entry::Flying(flying) = entry? else {
+            let IndexEntry::Pending(flying) = entry? else {
                 return None;
             };
-            let Flying {
-                wanted, recorded, ..
+            let PendingRecord {
+                desired: wanted,
+                recorded,
+                ..
             } = *flying;
             let Some(version) = version else {
-                return recorded.map(Entry::Held);
+                return recorded.map(IndexEntry::Committed);
             };
             // It was told, and so was its end.
             if past && recorded.is_none() {
@@ -198,11 +207,11 @@ impl Index {
                     version,
                 })
             };
-            Some(Entry::Held(newer.unwrap_or_else(written)))
+            Some(IndexEntry::Committed(newer.unwrap_or_else(written)))
         });
     }
 
-    pub(super) fn entry(&self, space: &Space, address: Address) -> Option<&Entry> {
+    pub(super) fn entry(&self, space: &Space, address: Address) -> Option<&IndexEntry> {
         self.spaces.get(space)?.entries.get(&address)
     }
 
@@ -212,22 +221,27 @@ impl Index {
         &mut self,
         space: &Space,
         address: Address,
-        make: impl FnOnce(Option<Entry>) -> Option<Entry>,
+        make: impl FnOnce(Option<IndexEntry>) -> Option<IndexEntry>,
     ) {
-        self.changes += 1;
+        self.generation += 1;
         let old = self
             .spaces
             .get_mut(space)
             .and_then(|state| state.entries.remove(&address));
         if let Some(old) = &old {
             self.detach(old.allocation());
-            old.hidden().into_iter().for_each(|one| self.let_go(one));
+            old.superseded()
+                .into_iter()
+                .for_each(|one| self.let_go(one));
         }
         let was_taken = old.is_some();
         match make(old) {
             Some(entry) => {
                 self.attach(entry.allocation());
-                entry.hidden().into_iter().for_each(|one| self.hold(one));
+                entry
+                    .superseded()
+                    .into_iter()
+                    .for_each(|one| self.hold(one));
                 if !was_taken {
                     self.occupy(space, address);
                 }
@@ -343,8 +357,8 @@ impl Index {
     }
 }
 
-fn holding(allocation: &Allocation) -> Holding {
-    Holding {
+fn holding(allocation: &Allocation) -> HoldingKey {
+    HoldingKey {
         holder: allocation.holder.clone(),
         network: allocation.network.clone(),
         interface: Arc::clone(&allocation.interface),

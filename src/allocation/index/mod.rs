@@ -41,11 +41,11 @@ use std::{
 use super::{Address, Allocation, Holder, Layout, NetworkRef, Space, Stored, Version};
 use crate::network::mac::Mac;
 
-use self::{entries::Entry, pools::PoolState};
+use self::{entries::IndexEntry, pools::IndexedPool};
 pub use self::{
     plan::{Ask, Asker, Given, MacWish, Planned, Refused},
     pools::Usage,
-    query::Known,
+    query::IndexedAllocation,
     slices::{SliceUsage, SlicingUsage},
 };
 
@@ -53,22 +53,22 @@ pub use self::{
 #[derive(Debug, Default)]
 pub struct Index {
     layout: Arc<Layout>,
-    pools: HashMap<Arc<str>, PoolState>,
+    pools: HashMap<Arc<str>, IndexedPool>,
     spaces: HashMap<Space, SpaceState>,
-    holdings: HashMap<Holding, Vec<(Space, Address)>>,
+    holdings: HashMap<HoldingKey, Vec<(Space, Address)>>,
     ready: HashSet<Arc<str>>,
     slices: slices::Slices,
-    changes: u64,
-    tickets: HashMap<Ticket, Vec<Mark>>,
+    generation: u64,
+    pending_plans: HashMap<Ticket, Vec<Mark>>,
     /// Every write up to here was told by the ledger itself, in its order.
-    told: Version,
-    issued: u64,
+    observed_revision: Version,
+    last_plan: u64,
     writers: writers::Writers,
 }
 
 /// What a holder has on one interface: the key under which it is found again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Holding {
+struct HoldingKey {
     holder: Holder,
     network: NetworkRef,
     interface: Arc<str>,
@@ -77,12 +77,12 @@ struct Holding {
 /// What is known of one address space.
 #[derive(Debug, Default)]
 struct SpaceState {
-    entries: HashMap<Address, Entry>,
+    entries: HashMap<Address, IndexEntry>,
     /// MACs that follow from addresses, by which they are taken.
     following: HashMap<Mac, Address>,
     /// What is set aside, by its place among the layout's reservations.
     reserved: HashMap<Address, usize>,
-    spans: pools::Spans,
+    spans: pools::SpanIndex,
 }
 
 /// A plan that is being recorded.
@@ -126,7 +126,7 @@ impl Index {
     }
 
     /// The layout that it has.
-    pub fn layout(&self) -> &Arc<Layout> {
+    pub fn pool_config(&self) -> &Arc<Layout> {
         &self.layout
     }
 
@@ -146,8 +146,8 @@ impl Index {
     }
 
     /// A number that grows whenever a record or a slice comes, changes or goes.
-    pub fn changes(&self) -> u64 {
-        self.changes
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Who holds an address: its record, in flight or not.
@@ -160,7 +160,7 @@ impl Index {
     pub fn holder_of_mac(&self, space: &Space, mac: Mac) -> Option<&Allocation> {
         let state = self.spaces.get(space)?;
         let address = state.carrier_of(Address::Mac(mac));
-        state.entries.get(&address).map(Entry::allocation)
+        state.entries.get(&address).map(IndexEntry::allocation)
     }
 
     /// What a holder has on one interface of one network.
@@ -183,7 +183,7 @@ impl Index {
         network: &NetworkRef,
         interface: &str,
     ) -> &[(Space, Address)] {
-        let holding = Holding {
+        let holding = HoldingKey {
             holder: holder.clone(),
             network: network.clone(),
             interface: interface.into(),
@@ -206,30 +206,30 @@ impl Index {
             .spaces
             .values()
             .flat_map(|space| space.entries.values());
-        entries.filter_map(Entry::settled).cloned().collect()
+        entries.filter_map(IndexEntry::committed).cloned().collect()
     }
 
     /// The plan was recorded, each of its writes under this version. What a ledger told meanwhile
     /// counts, where it is newer.
-    pub fn confirm(&mut self, ticket: Ticket, versions: &[Version]) {
-        let marks = self.tickets.remove(&ticket).unwrap_or_default();
+    pub fn commit(&mut self, ticket: Ticket, versions: &[Version]) {
+        let marks = self.pending_plans.remove(&ticket).unwrap_or_default();
         for (mark, version) in marks.into_iter().zip(versions) {
             // Also where the ledger told it before: then nothing is in flight any more.
             self.remember_own(*version);
-            self.settle(&mark.space, mark.address, ticket, Some(*version));
+            self.resolve(&mark.space, mark.address, ticket, Some(*version));
         }
     }
 
     /// The plan was not recorded, for certain: what it took is free again.
-    pub fn roll_back(&mut self, ticket: Ticket) {
-        let marks = self.tickets.remove(&ticket).unwrap_or_default();
+    pub fn abort(&mut self, ticket: Ticket) {
+        let marks = self.pending_plans.remove(&ticket).unwrap_or_default();
         for mark in marks.into_iter().rev() {
-            self.settle(&mark.space, mark.address, ticket, None);
+            self.resolve(&mark.space, mark.address, ticket, None);
         }
     }
 
     fn issue(&mut self) -> Ticket {
-        self.issued += 1;
-        Ticket(self.issued)
+        self.last_plan += 1;
+        Ticket(self.last_plan)
     }
 }

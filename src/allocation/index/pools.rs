@@ -7,7 +7,7 @@ use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool, 
 
 /// A pool with what is free in it.
 #[derive(Debug)]
-pub(super) struct PoolState {
+pub(super) struct IndexedPool {
     pub(super) pool: Arc<Pool>,
     /// Of each range.
     pub(super) ranges: Vec<FreeNumbers>,
@@ -28,16 +28,16 @@ struct Share {
     /// How many addresses, of all ranges.
     all: u64,
     /// How many of each range or of the MACs, by their slots: a pod may have one of each.
-    slots: Vec<(Slot, u64)>,
+    slots: Vec<(PoolSlot, u64)>,
 }
 
 impl Share {
-    fn of(&self, slot: Slot) -> u64 {
+    fn of(&self, slot: PoolSlot) -> u64 {
         let found = self.slots.iter().find(|(of, _)| *of == slot);
         found.map_or(0, |(_, count)| *count)
     }
 
-    fn of_mut(&mut self, slot: Slot) -> &mut u64 {
+    fn of_mut(&mut self, slot: PoolSlot) -> &mut u64 {
         let at = self.slots.iter().position(|(of, _)| *of == slot);
         let at = at.unwrap_or_else(|| {
             self.slots.push((slot, 0));
@@ -66,32 +66,32 @@ pub struct Usage {
 
 /// Where an address may be free: a range of a pool, or its MACs.
 #[derive(Debug, Clone)]
-pub(super) struct Span {
+pub(super) struct PoolSpan {
     family: Family,
     first: u128,
     last: u128,
     pub(super) pool: Arc<str>,
-    pub(super) slot: Slot,
+    pub(super) slot: PoolSlot,
 }
 
 /// Which free numbers of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(super) enum PoolSlot {
     Range(usize),
     Macs,
 }
 
 /// The spans of one space, to find those around an address.
 #[derive(Debug, Default)]
-pub(super) struct Spans {
+pub(super) struct SpanIndex {
     /// Sorted by family and first number.
-    spans: Vec<Span>,
+    spans: Vec<PoolSpan>,
     /// The highest last number up to here, of the same family.
     reach: Vec<u128>,
 }
 
-impl Spans {
-    fn new(mut spans: Vec<Span>) -> Self {
+impl SpanIndex {
+    fn new(mut spans: Vec<PoolSpan>) -> Self {
         spans.sort_by_key(|span| (span.family, span.first));
         let mut reach: Vec<u128> = Vec::with_capacity(spans.len());
         for (index, span) in spans.iter().enumerate() {
@@ -105,7 +105,7 @@ impl Spans {
     }
 
     /// The spans that contain an address. Where ranges are apart, this looks at one.
-    pub(super) fn around(&self, address: Address) -> Vec<Span> {
+    pub(super) fn around(&self, address: Address) -> Vec<PoolSpan> {
         let (family, number) = (address.family(), address.number());
         let behind = self
             .spans
@@ -123,7 +123,7 @@ impl Spans {
     }
 }
 
-impl PoolState {
+impl IndexedPool {
     fn new(pool: Arc<Pool>) -> Self {
         let ranges = pool.ranges.iter().map(|range| range.free_numbers());
         let ranges: Vec<FreeNumbers> = ranges.collect();
@@ -146,11 +146,11 @@ impl PoolState {
     /// How many MACs a namespace holds by themselves.
     pub(super) fn macs_in(&self, namespace: &str) -> u64 {
         let share = self.namespaces.get(namespace);
-        share.map_or(0, |share| share.of(Slot::Macs))
+        share.map_or(0, |share| share.of(PoolSlot::Macs))
     }
 
     /// The namespaces that hold most of a range, or of the MACs: at most three.
-    pub(super) fn largest(&self, slot: Slot) -> Vec<(Arc<str>, u64)> {
+    pub(super) fn largest(&self, slot: PoolSlot) -> Vec<(Arc<str>, u64)> {
         let shares = self.namespaces.iter();
         let mut all: Vec<(Arc<str>, u64)> = shares
             .map(|(namespace, share)| (Arc::clone(namespace), share.of(slot)))
@@ -161,29 +161,29 @@ impl PoolState {
         all
     }
 
-    pub(super) fn free(&self, slot: Slot) -> Option<&FreeNumbers> {
+    pub(super) fn free(&self, slot: PoolSlot) -> Option<&FreeNumbers> {
         match slot {
-            Slot::Range(index) => self.ranges.get(index),
-            Slot::Macs => self.macs.as_ref(),
+            PoolSlot::Range(index) => self.ranges.get(index),
+            PoolSlot::Macs => self.macs.as_ref(),
         }
     }
 
-    fn free_mut(&mut self, slot: Slot) -> Option<&mut FreeNumbers> {
+    fn free_mut(&mut self, slot: PoolSlot) -> Option<&mut FreeNumbers> {
         match slot {
-            Slot::Range(index) => self.ranges.get_mut(index),
-            Slot::Macs => self.macs.as_mut(),
+            PoolSlot::Range(index) => self.ranges.get_mut(index),
+            PoolSlot::Macs => self.macs.as_mut(),
         }
     }
 
-    pub(super) fn take(&mut self, slot: Slot, address: Address) {
+    pub(super) fn take(&mut self, slot: PoolSlot, address: Address) {
         if let Some(free) = self.free_mut(slot) {
-            free.take(address.number());
+            free.allocate(address.number());
         }
     }
 
-    pub(super) fn give_back(&mut self, slot: Slot, address: Address) {
+    pub(super) fn give_back(&mut self, slot: PoolSlot, address: Address) {
         if let Some(free) = self.free_mut(slot) {
-            free.give_back(address.number());
+            free.release(address.number());
         }
     }
 
@@ -231,10 +231,10 @@ impl PoolState {
     }
 
     /// The slot that an address is of; none, if it lies in no range.
-    fn slot_of(&self, address: Address) -> Option<Slot> {
+    fn slot_of(&self, address: Address) -> Option<PoolSlot> {
         match address.ip() {
-            Some(ip) => self.pool.range_of(ip).map(Slot::Range),
-            None => Some(Slot::Macs),
+            Some(ip) => self.pool.range_of(ip).map(PoolSlot::Range),
+            None => Some(PoolSlot::Macs),
         }
     }
 
@@ -272,14 +272,16 @@ impl Index {
     }
 
     /// The free runs of a pool's range.
-    pub fn gaps(&self, pool: &str, range: usize) -> Vec<(u128, u128)> {
+    pub fn free_ranges(&self, pool: &str, range: usize) -> Vec<(u128, u128)> {
         let state = self.pools.get(pool);
         let numbers = state.and_then(|state| state.ranges.get(range));
-        numbers.map(|n| n.gaps().collect()).unwrap_or_default()
+        numbers
+            .map(|n| n.free_ranges().collect())
+            .unwrap_or_default()
     }
 
     /// How many addresses the pool's reservations set aside that nothing is recorded of yet.
-    fn unrecorded(&self, pool: &PoolState) -> u64 {
+    fn unrecorded(&self, pool: &IndexedPool) -> u64 {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
         };
@@ -295,7 +297,7 @@ impl Index {
 
     /// How many addresses the reservations of a namespace set aside in a pool that the namespace does not
     /// hold yet.
-    pub(super) fn set_aside_in(&self, pool: &PoolState, namespace: &str) -> u64 {
+    pub(super) fn set_aside_in(&self, pool: &IndexedPool, namespace: &str) -> u64 {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
         };
@@ -320,12 +322,12 @@ impl Index {
 
     /// Returns how many addresses of a pool a namespace has, held or set aside, once a reservation is
     /// as it is to be.
-    pub fn share_with(&self, reservation: &Reservation, pool: &Pool) -> u64 {
+    pub fn namespace_usage_with(&self, reservation: &Reservation, pool: &Pool) -> u64 {
         let namespace = &*reservation.namespace;
         let Some(state) = self.pools.get(&pool.name) else {
-            return reservation.sets_aside(pool).len() as u64;
+            return reservation.reserved_addresses(pool).len() as u64;
         };
-        let own = reservation.sets_aside(pool).into_iter();
+        let own = reservation.reserved_addresses(pool).into_iter();
         let own = own.filter(|address| state.counts(*address));
         let reserved = self.spaces.get(&pool.space).map(|space| &space.reserved);
         let counted = |address: &Address| {
@@ -342,25 +344,25 @@ impl Index {
         let layout = Arc::clone(&self.layout);
         let pools = layout.pools.values();
         self.pools = pools
-            .map(|pool| (Arc::clone(&pool.name), PoolState::new(Arc::clone(pool))))
+            .map(|pool| (Arc::clone(&pool.name), IndexedPool::new(Arc::clone(pool))))
             .collect();
         for state in self.spaces.values_mut() {
-            state.spans = Spans::default();
+            state.spans = SpanIndex::default();
             state.reserved.clear();
         }
-        let mut by_space: HashMap<_, Vec<Span>> = HashMap::new();
+        let mut by_space: HashMap<_, Vec<PoolSpan>> = HashMap::new();
         for pool in layout.pools.values() {
             let spans = by_space.entry(pool.space.clone()).or_default();
             spans.extend(spans_of(pool));
         }
         for (space, spans) in by_space {
-            self.spaces.entry(space).or_default().spans = Spans::new(spans);
+            self.spaces.entry(space).or_default().spans = SpanIndex::new(spans);
         }
         for (index, (reservation, pool)) in layout.reservations.iter().enumerate() {
             let pool = pool.as_ref().and_then(|name| layout.pools.get(name));
             let Some(pool) = pool else { continue };
             let state = self.spaces.entry(pool.space.clone()).or_default();
-            for address in reservation.sets_aside(pool) {
+            for address in reservation.reserved_addresses(pool) {
                 // Of two for one address the first counts.
                 state.reserved.entry(address).or_insert(index);
             }
@@ -368,8 +370,8 @@ impl Index {
     }
 }
 
-fn spans_of(pool: &Pool) -> impl Iterator<Item = Span> {
-    let span = |first: Address, last: Address, slot| Span {
+fn spans_of(pool: &Pool) -> impl Iterator<Item = PoolSpan> {
+    let span = |first: Address, last: Address, slot| PoolSpan {
         family: first.family(),
         first: first.number(),
         last: last.number(),
@@ -381,10 +383,10 @@ fn spans_of(pool: &Pool) -> impl Iterator<Item = Span> {
         span(
             window.first().into(),
             window.last().into(),
-            Slot::Range(index),
+            PoolSlot::Range(index),
         )
     });
     let macs = pool.macs.as_ref().and_then(|macs| macs.bounds());
-    let macs = macs.map(|(first, last)| span(first.into(), last.into(), Slot::Macs));
+    let macs = macs.map(|(first, last)| span(first.into(), last.into(), PoolSlot::Macs));
     ranges.chain(macs).collect::<Vec<_>>().into_iter()
 }

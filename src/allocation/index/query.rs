@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use super::{Index, SpaceState, Usage, entries::Entry};
+use super::{Index, SpaceState, Usage, entries::IndexEntry};
 use crate::allocation::{
     Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation, Space, Version,
 };
 
 /// An allocation as the index has it, with its version; none while a write of it is under way.
-pub type Known<'i> = (&'i Allocation, Option<Version>);
+pub type IndexedAllocation<'i> = (&'i Allocation, Option<Version>);
 
 impl Index {
     /// Every allocation, in no order.
-    pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
+    pub fn allocations(&self) -> impl Iterator<Item = IndexedAllocation<'_>> {
         let states = self.spaces.values();
         states.flat_map(|state| state.entries.values()).map(known)
     }
 
     /// The allocations of an address, or of a MAC by itself or with its address: one a space.
-    pub fn everywhere(&self, address: Address) -> Vec<Known<'_>> {
-        let mut found: Vec<Known<'_>> = self
+    pub fn find_in_all_spaces(&self, address: Address) -> Vec<IndexedAllocation<'_>> {
+        let mut found: Vec<IndexedAllocation<'_>> = self
             .spaces
             .values()
             .filter_map(|state| state.entries.get(&state.carrier_of(address)).map(known))
@@ -29,7 +29,12 @@ impl Index {
     }
 
     /// The allocations of a space from `first` to `last`, in their order.
-    pub fn within(&self, space: &Space, first: Address, last: Address) -> Vec<&Allocation> {
+    pub fn allocations_between(
+        &self,
+        space: &Space,
+        first: Address,
+        last: Address,
+    ) -> Vec<&Allocation> {
         let state = self.spaces.get(space);
         let entries = state.into_iter().flat_map(|state| &state.entries);
         let mut found: Vec<&Allocation> = entries
@@ -41,7 +46,7 @@ impl Index {
     }
 
     /// What is set aside from `first` to `last` and recorded for nobody yet, in its order.
-    pub fn set_aside(
+    pub fn reserved_between(
         &self,
         space: &Space,
         first: Address,
@@ -96,9 +101,9 @@ impl Index {
     }
 
     /// The free runs of a pool's MACs that follow from no address.
-    pub fn mac_gaps(&self, pool: &str) -> Vec<(u128, u128)> {
+    pub fn free_mac_ranges(&self, pool: &str) -> Vec<(u128, u128)> {
         let macs = self.pools.get(pool).and_then(|state| state.macs.as_ref());
-        macs.map(FreeNumbers::gaps)
+        macs.map(FreeNumbers::free_ranges)
             .map(Iterator::collect)
             .unwrap_or_default()
     }
@@ -129,7 +134,7 @@ fn usage(numbers: &FreeNumbers, reserved: u64) -> Usage {
     }
 }
 
-fn known(entry: &Entry) -> Known<'_> {
+fn known(entry: &IndexEntry) -> IndexedAllocation<'_> {
     (entry.allocation(), entry.version())
 }
 

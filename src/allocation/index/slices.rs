@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Index, cells::Cells, pools::PoolState};
+use super::{Index, cells::Cells, pools::IndexedPool};
 use crate::allocation::{Address, Misfit, Slice, Timestamp, Version};
 
 /// For how many seconds a claim is waited for: longer than a request to the API server may take.
@@ -55,7 +55,7 @@ pub struct SliceUsage {
 impl Index {
     /// From now on pools that are cut give to pods whose node is known: somebody records the slices
     /// that [`Refusal::NeedsSlice`](crate::allocation::Refusal::NeedsSlice) names, and tells of them.
-    pub fn support_slices(&mut self) {
+    pub fn enable_slices(&mut self) {
         self.slices.supported = true;
     }
 
@@ -71,20 +71,20 @@ impl Index {
         if known.is_some_and(|(_, known)| *known >= version) {
             return;
         }
-        self.changes += 1;
+        self.generation += 1;
         self.slices.claims.remove(&name);
         self.slices.recorded.insert(name, (slice.clone(), version));
         self.slices.settle(&mut self.pools, &slice);
     }
 
     /// No slice is recorded under this name any more; the last had this version.
-    pub fn forget_slice(&mut self, name: &str, version: Version) {
+    pub fn apply_slice_delete(&mut self, name: &str, version: Version) {
         let known = self.slices.recorded.get(name);
         if known.is_none_or(|(_, known)| *known > version) {
             return;
         }
         if let Some((slice, _)) = self.slices.recorded.remove(name) {
-            self.changes += 1;
+            self.generation += 1;
             self.slices.settle(&mut self.pools, &slice);
         }
     }
@@ -95,7 +95,7 @@ impl Index {
         let recorded = self.slices.recorded.keys();
         let gone: Vec<String> = recorded.filter(|n| !listed.contains(*n)).cloned().collect();
         for name in gone {
-            self.forget_slice(&name, version);
+            self.apply_slice_delete(&name, version);
         }
         for (slice, version) in all {
             self.apply_slice(slice, version);
@@ -133,17 +133,17 @@ impl Index {
     /// Those from which a node draws.
     pub fn slices_of_node(&self, pool: &str, node: &str) -> Vec<&Slice> {
         let mut found = self.slices_of(pool);
-        found.retain(|slice| &*slice.node == node && slice.misfit(&self.layout).is_none());
+        found.retain(|slice| &*slice.node == node && slice.mismatch(&self.layout).is_none());
         found
     }
 
     /// The recorded slices that are none of their pools', because these have changed since or because
     /// somebody else has written them: nothing is given from them, and what overlaps them is given
     /// all the same.
-    pub fn odd_slices(&self) -> Vec<(&Slice, Misfit)> {
+    pub fn mismatched_slices(&self) -> Vec<(&Slice, Misfit)> {
         let recorded = self.slices().map(|(slice, _)| slice);
         recorded
-            .filter_map(|slice| Some((slice, slice.misfit(&self.layout)?)))
+            .filter_map(|slice| Some((slice, slice.mismatch(&self.layout)?)))
             .collect()
     }
 
@@ -153,7 +153,7 @@ impl Index {
             return Vec::new();
         };
         let mut slices = self.slices_of(pool);
-        slices.retain(|slice| slice.misfit(&self.layout).is_none());
+        slices.retain(|slice| slice.mismatch(&self.layout).is_none());
         let usage = |slice: &Slice| {
             let (first, last) = bounds(slice);
             let at = state.pool.range_of(slice.window.address)?;
@@ -225,7 +225,7 @@ impl Index {
     pub(super) fn rebuild_slices(&mut self) {
         let layout = Arc::clone(&self.layout);
         let claims = &mut self.slices.claims;
-        claims.retain(|_, claim| claim.slice.misfit(&layout).is_none());
+        claims.retain(|_, claim| claim.slice.mismatch(&layout).is_none());
         let recorded = self.slices.recorded.values().map(|(slice, _)| slice);
         let claimed = self.slices.claims.values().map(|claim| &claim.slice);
         for slice in recorded.chain(claimed) {
@@ -237,7 +237,7 @@ impl Index {
 impl Slices {
     /// Makes the cell under a slice's name what is known of that name. A slice of another size leaves
     /// its cell without an owner, but not to be claimed: the name is taken.
-    fn settle(&self, pools: &mut HashMap<Arc<str>, PoolState>, like: &Slice) {
+    fn settle(&self, pools: &mut HashMap<Arc<str>, IndexedPool>, like: &Slice) {
         let name = like.record_name();
         let first = Address::Ip(like.window.range().first()).number();
         let Some((cells, size)) = cells_of(pools, like).filter(|(c, _)| c.begins_with(first))
@@ -253,7 +253,7 @@ impl Slices {
 
 /// The cells among which a slice would be one, and the length of the prefix that it would have.
 fn cells_of<'p>(
-    pools: &'p mut HashMap<Arc<str>, PoolState>,
+    pools: &'p mut HashMap<Arc<str>, IndexedPool>,
     slice: &Slice,
 ) -> Option<(&'p mut Cells, u8)> {
     let state = pools.get_mut(&slice.pool)?;

@@ -94,7 +94,7 @@ pub(super) fn ask(ips: &[&str]) -> Ask {
         pool: "storage".into(),
         network: network("storage-net"),
         interface: "net1".into(),
-        takes_ips: true,
+        needs_ips: true,
         ips: ips
             .iter()
             .map(|ip| ip.parse().unwrap_or_else(|e| panic!("{ip}: {e}")))
@@ -115,7 +115,7 @@ fn allocate(index: &mut Index, asker: &Asker, asks: &[Ask]) -> Result<Vec<Given>
         .map_err(|refused| refused[0].refusal.clone())?;
     let first = highest.unwrap_or_default() + 1;
     let versions: Vec<Version> = (first..).take(planned.writes.len()).map(Version).collect();
-    index.confirm(planned.ticket, &versions);
+    index.commit(planned.ticket, &versions);
     Ok(planned.given)
 }
 
@@ -135,7 +135,7 @@ fn release(index: &mut Index, text: &str) {
         .find(|(a, _)| a.address == address(text))
         .map(|(a, v)| (a.space.clone(), v))
         .unwrap_or_else(|| panic!("{text} is held"));
-    index.apply_gone(&space, address(text), version);
+    index.apply_delete(&space, address(text), version);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_same_holder_is_given_the_same() {
     let again = index.plan(&asker("a"), &[ask(&[])], NOW);
     let again = again.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(again.writes, []);
-    index.confirm(again.ticket, &[]);
+    index.commit(again.ticket, &[]);
     assert_eq!(ips(Ok(again.given)), first);
     // On another interface it is given another.
     let other = Ask {
@@ -292,7 +292,7 @@ fn what_is_in_flight_hides_no_record_of_another() {
     let refused = index.plan(&own, &[ask(&[])], NOW).err();
     let refused = refused.unwrap_or_default();
     assert_eq!(refused[0].refusal, Refusal::Busy(wanted.address));
-    index.roll_back(planned.ticket);
+    index.abort(planned.ticket);
     let given = ips(allocate(&mut index, &own, &[ask(&[])]));
     assert_eq!(given, ["192.0.2.2/29"]);
     let a = index.held_by(&asker("a").holder, &network("storage-net"), "net1");
@@ -307,7 +307,7 @@ fn what_one_attachment_is_refused_no_other_keeps() {
         ..ask(&["192.0.2.1"])
     };
     let refused = index.plan(&asker("a"), &[ask(&[]), second], NOW);
-    assert_eq!(refused.err().map(|r| r[0].ask), Some(1));
+    assert_eq!(refused.err().map(|r| r[0].request), Some(1));
     assert_eq!(index.usage("storage").unwrap_or_default().free, 5);
     assert!(
         index
@@ -342,7 +342,7 @@ fn what_is_in_flight_is_nobody_else_s() {
         allocation: theirs,
         version: Version(7),
     });
-    index.roll_back(flying.ticket);
+    index.abort(flying.ticket);
     assert_eq!(
         code(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.2"])])),
         "address-in-use"
@@ -358,13 +358,13 @@ fn old_news_of_a_ledger_change_nothing() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &replica(0, "u-1"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
     allocate(&mut index, &replica(0, "u-2"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
-    index.apply_gone(&Space::default(), address("192.0.2.2"), Version(1));
+    index.apply_delete(&Space::default(), address("192.0.2.2"), Version(1));
     assert!(
         index
             .holder_of(&Space::default(), address("192.0.2.2"))
             .is_some()
     );
-    index.apply_gone(&Space::default(), address("192.0.2.2"), Version(2));
+    index.apply_delete(&Space::default(), address("192.0.2.2"), Version(2));
     assert!(
         index
             .holder_of(&Space::default(), address("192.0.2.2"))
@@ -444,7 +444,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
     assert!(
         matches!(&planned.writes[..], [Write::Update(a, Version(3))] if a.reservation.is_some())
     );
-    index.confirm(planned.ticket, &[Version(4)]);
+    index.commit(planned.ticket, &[Version(4)]);
     assert_eq!(ips(Ok(planned.given)), ["192.0.2.2/29"]);
     // A record that goes leaves the address set aside.
     release(&mut index, "192.0.2.2");
@@ -534,7 +534,7 @@ fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
 fn a_network_without_ipam_takes_a_mac_alone() {
     let mut index = index(&[storage("")], &[]);
     let mac_only = Ask {
-        takes_ips: false,
+        needs_ips: false,
         ..ask(&[])
     };
     let given = allocate(&mut index, &asker("a"), &[mac_only]).unwrap_or_else(|e| panic!("{e}"));
@@ -586,7 +586,7 @@ fn a_pool_that_changes_keeps_what_is_held() {
         Some(Refusal::NotReady("storage".into()))
     );
     // What is recorded can be read all the same.
-    let recalled = index.recall(&asker("a"), &[ask(&[])], Timestamp(0));
+    let recalled = index.preview_ignoring_readiness(&asker("a"), &[ask(&[])], Timestamp(0));
     let recalled = recalled.unwrap_or_else(|refused| panic!("{refused:?}"));
     assert_eq!(recalled[0].ips, [("192.0.2.2".parse().unwrap(), 28)]);
     index.set_ready("storage");
@@ -613,7 +613,7 @@ fn what_waits_for_its_holder_is_reserved_recorded_or_not() {
     let l2 = pool("storage", r#"{"macs":{"prefix":"02:5e:00"}}"#);
     for (pool, spec) in [(ips, aside), (l2, macs)] {
         let reservation = reservation("r", spec);
-        let address = reservation.sets_aside(&pool)[0];
+        let address = reservation.reserved_addresses(&pool)[0];
         let mut index = index(&[Arc::clone(&pool)], &[Arc::clone(&reservation)]);
         let counted = |index: &Index| {
             let usage = index.usage("storage").unwrap_or_default();

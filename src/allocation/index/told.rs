@@ -5,18 +5,18 @@
 //! nothing would ever tell the index so once more, and an address would be held by nobody, or be given
 //! though nothing records it. So an answer about a record whose end the ledger has told is ignored.
 
-use super::{Index, entries::Entry};
+use super::{Index, entries::IndexEntry};
 use crate::allocation::{Address, Space, Stored, Version};
 
 impl Index {
     /// Who follows the ledger has told everything up to this write.
     pub fn told(&mut self, version: Version) {
-        self.told = self.told.max(version);
+        self.observed_revision = self.observed_revision.max(version);
     }
 
     /// The version of a record, as far as is known.
     pub fn version_of(&self, space: &Space, address: Address) -> Option<Version> {
-        let recorded = self.entry(space, address).and_then(Entry::recorded);
+        let recorded = self.entry(space, address).and_then(IndexEntry::recorded);
         recorded.map(|stored| stored.version)
     }
 
@@ -24,7 +24,7 @@ impl Index {
     pub fn hear(&mut self, stored: Stored) {
         let allocation = &stored.allocation;
         let known = self.version_of(&allocation.space, allocation.address);
-        if known.is_some() || !self.is_past(stored.version) {
+        if known.is_some() || !self.is_compacted(stored.version) {
             self.apply(stored);
         }
     }
@@ -32,14 +32,14 @@ impl Index {
     /// The ledger had exactly these records, as of this version, when it was asked by somebody else than
     /// who follows it.
     pub fn refresh(&mut self, all: Vec<Stored>, version: Version) {
-        self.lose_all_but(&all, version);
+        self.prune(&all, version);
         for stored in all {
             self.hear(stored);
         }
     }
 
     /// Whether a record of this version, if it is not known, is gone.
-    pub(super) fn is_past(&self, version: Version) -> bool {
-        version <= self.told
+    pub(super) fn is_compacted(&self, version: Version) -> bool {
+        version <= self.observed_revision
     }
 }

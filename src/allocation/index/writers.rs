@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Index, entries::Entry};
+use super::{Index, entries::IndexEntry};
 use crate::allocation::{Allocation, Version, Write};
 
 /// How many versions of its own an index remembers. What is forgotten costs a write.
@@ -36,7 +36,7 @@ impl Index {
 
     /// Where to look for a free address first, of a range from `first` to `last`.
     pub(super) fn beginning(&self, first: u128, last: u128) -> Option<u128> {
-        let aside = self.writers.steps_aside && self.tickets.len() >= CROWD;
+        let aside = self.writers.steps_aside && self.pending_plans.len() >= CROWD;
         aside.then(|| first + (last - first) / 2)
     }
 
@@ -58,7 +58,7 @@ impl Index {
             return false;
         };
         let entry = self.entry(&wanted.space, wanted.address);
-        let recorded = entry.and_then(Entry::recorded);
+        let recorded = entry.and_then(IndexEntry::recorded);
         recorded.is_some_and(|stored| {
             let old = &stored.allocation;
             let refreshed = Allocation {
@@ -104,7 +104,7 @@ mod tests {
     fn planned(index: &mut Index) -> Vec<Write> {
         let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
-        index.roll_back(planned.ticket);
+        index.abort(planned.ticket);
         planned.writes
     }
 
@@ -116,7 +116,7 @@ mod tests {
             allocation,
             version: Version(1),
         });
-        index.confirm(first.ticket, &[Version(1)]);
+        index.commit(first.ticket, &[Version(1)]);
         assert_eq!(planned(&mut index), []);
     }
 
@@ -129,7 +129,7 @@ mod tests {
             since: NOW.plus(-1),
             ..allocation
         };
-        index.roll_back(first.ticket);
+        index.abort(first.ticket);
         let version = Version(1);
         index.apply(Stored {
             allocation: allocation.clone(),

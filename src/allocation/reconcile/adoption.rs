@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Action, InUse, Observer, Reason, Recorded, View, is_same, is_same_pod};
+use super::{Action, ActionReason, ClusterObserver, InUse, Recorded, View, is_same, is_same_pod};
 use crate::allocation::{Allocation, Holder, PodRef, Write};
 
-impl<O: Observer> View<'_, O> {
+impl<O: ClusterObserver> View<'_, O> {
     /// What is used and not recorded, what more than one uses, and who it is that does.
     pub(super) fn adoptions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -15,11 +15,11 @@ impl<O: Observer> View<'_, O> {
             };
             let (recorded, users) = (place.recorded, &place.users);
             // Whose record is handed over has the address no more.
-            let handed_over = |action: Action| action.reason == Reason::HandedOver;
+            let handed_over = |action: Action| action.reason == ActionReason::Transferred;
             let stays = recorded.filter(|_| !self.judge(place).is_some_and(handed_over));
             let holders = holders(stays, users);
             if holders.len() > 1 {
-                let reason = Reason::Duplicate {
+                let reason = ActionReason::Duplicate {
                     address: place.key.1,
                     users: holders,
                 };
@@ -39,7 +39,7 @@ impl<O: Observer> View<'_, O> {
     fn adopt(&self, one: &InUse) -> Option<Action> {
         Some(Action {
             write: Some(Write::Create(self.record_of(one)?)),
-            reason: Reason::Adopted,
+            reason: ActionReason::Adopted,
         })
     }
 
@@ -69,7 +69,7 @@ impl<O: Observer> View<'_, O> {
         for (reservation, pool) in &self.layout.reservations {
             let pool = pool.as_ref().and_then(|pool| self.layout.pool(pool));
             let Some(pool) = pool else { continue };
-            for address in reservation.sets_aside(pool) {
+            for address in reservation.reserved_addresses(pool) {
                 let key = (&pool.space, address);
                 let known = self.places.binary_search_by_key(&key, |place| place.key);
                 if known.is_ok() || !taken.insert(key) {
@@ -91,7 +91,7 @@ impl<O: Observer> View<'_, O> {
                 };
                 actions.push(Action {
                     write: Some(Write::Create(record)),
-                    reason: Reason::Reserved,
+                    reason: ActionReason::Reserved,
                 });
             }
         }
@@ -108,7 +108,7 @@ pub(super) fn order<'a>(one: &&'a InUse) -> (bool, bool, bool, &'a str, Option<&
     (
         name.is_none(),
         waits,
-        !one.given,
+        !one.assigned,
         one.holder.namespace(),
         name,
     )
@@ -162,11 +162,11 @@ fn named((record, version): Recorded<'_>, users: &[&InUse]) -> Option<Action> {
     });
     let now = Allocation {
         pod: Some((*pod).clone()),
-        former_nodes: record.former_nodes_before(Some(*pod)),
+        former_nodes: record.former_nodes_for(Some(*pod)),
         ..record.clone()
     };
     (!known).then_some(Action {
         write: Some(Write::Update(now, version)),
-        reason: Reason::Named,
+        reason: ActionReason::PodIdentified,
     })
 }

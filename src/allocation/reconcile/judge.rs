@@ -3,15 +3,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Action, Interface, LET_GO, Observer, PROVISIONAL, Place, PodState, Reason, Recorded, InterfaceState, View,
-    WorkloadState,
+    Action, ActionReason, ClusterObserver, DETACHED_GRACE, Interface, InterfaceState,
+    PROVISIONAL_TTL, Place, PodState, Recorded, View, WorkloadState,
 };
 use crate::allocation::{
     Address, Allocation, Holder, Pool, Timestamp, WorkloadRetention, Write,
-    reconcile::{adoption::order, given_back, is_same, reserves, taken_from},
+    reconcile::{adoption::order, is_same, reserves, returned_to_reservation, taken_from},
 };
 
-impl<'a, O: Observer> View<'a, O> {
+impl<'a, O: ClusterObserver> View<'a, O> {
     /// What to do about a record, if there is one.
     pub(super) fn judge(&self, place: &Place<'a>) -> Option<Action> {
         let recorded = place.recorded?;
@@ -38,14 +38,14 @@ impl<'a, O: Observer> View<'a, O> {
     ) -> Option<Action> {
         let frees = |action: &Action| match &action.write {
             Some(Write::Delete(..)) => true,
-            _ => action.reason == Reason::GivenBack,
+            _ => action.reason == ActionReason::ReturnedToReservation,
         };
         let freed = judged.is_some_and(frees);
         let configured = matches!(record.holder, Holder::Network { .. });
         let comes_first = self.observer.sees_all_pods() && !configured;
         let users = place.users.iter().copied();
         let heirs = users.filter(|user| {
-            let has = user.given && user.pod.is_some();
+            let has = user.assigned && user.pod.is_some();
             freed || (comes_first && has)
         });
         let used = self.record_of(heirs.min_by_key(order)?)?;
@@ -54,12 +54,12 @@ impl<'a, O: Observer> View<'a, O> {
             write: Some(Write::Update(
                 Allocation {
                     reservation,
-                    former_nodes: record.former_nodes_before(used.pod.as_ref()),
+                    former_nodes: record.former_nodes_for(used.pod.as_ref()),
                     ..used
                 },
                 version,
             )),
-            reason: Reason::HandedOver,
+            reason: ActionReason::Transferred,
         })
     }
 
@@ -68,11 +68,11 @@ impl<'a, O: Observer> View<'a, O> {
         match &record.holder {
             Holder::Reservation { namespace, name } => {
                 let there = reserves(self.layout, namespace, name, record.address);
-                (!there).then(|| free(recorded, Reason::ReservationGone))
+                (!there).then(|| free(recorded, ActionReason::ReservationGone))
             }
             Holder::Network { .. } => {
                 let there = self.carried_by(record).contains(&record.address);
-                (!there).then(|| free(recorded, Reason::NotConfigured))
+                (!there).then(|| free(recorded, ActionReason::NotConfigured))
             }
             Holder::Pod { .. }
             | Holder::Unnamed { .. }
@@ -105,8 +105,8 @@ impl<'a, O: Observer> View<'a, O> {
         let reason = match self.observer.pod(record) {
             PodState::Unknown => return None,
             PodState::Present => return self.judge_surplus(recorded, pool),
-            PodState::Absent if self.age(record) < PROVISIONAL => return None,
-            PodState::Absent => self.outlives(record, pool, Reason::NeverCame)?,
+            PodState::Absent if self.age(record) < PROVISIONAL_TTL => return None,
+            PodState::Absent => self.outlives(record, pool, ActionReason::ProvisionalExpired)?,
             PodState::Gone(since) => {
                 let quarantine = pool.map_or(0, |pool| pool.quarantine);
                 // A record that was renewed since then is another pod's.
@@ -114,7 +114,7 @@ impl<'a, O: Observer> View<'a, O> {
                 if renewed || self.now < since.plus(quarantine) {
                     return None;
                 }
-                self.outlives(record, pool, Reason::PodGone)?
+                self.outlives(record, pool, ActionReason::PodGone)?
             }
         };
         Some(self.free_or_give_back(recorded, reason))
@@ -130,8 +130,8 @@ impl<'a, O: Observer> View<'a, O> {
         &self,
         record: &Allocation,
         pool: Option<&Arc<Pool>>,
-        reason: Reason,
-    ) -> Option<Reason> {
+        reason: ActionReason,
+    ) -> Option<ActionReason> {
         let keeps = |pool: &Arc<Pool>| pool.keeps(&record.holder, record.address.family());
         if !pool.is_some_and(keeps) {
             return Some(reason);
@@ -142,8 +142,8 @@ impl<'a, O: Observer> View<'a, O> {
             retain_when_deleted,
         } = retention?;
         match self.observer.workload(&record.holder) {
-            WorkloadState::ScaledDown if !retain_when_scaled => Some(Reason::WorkloadGone),
-            WorkloadState::Deleted if !retain_when_deleted => Some(Reason::WorkloadGone),
+            WorkloadState::ScaledDown if !retain_when_scaled => Some(ActionReason::WorkloadGone),
+            WorkloadState::Deleted if !retain_when_deleted => Some(ActionReason::WorkloadGone),
             _ => None,
         }
     }
@@ -155,11 +155,11 @@ impl<'a, O: Observer> View<'a, O> {
             return None;
         }
         let age = self.age(record);
-        let surplus = || self.free_or_give_back(recorded, Reason::Surplus);
+        let surplus = || self.free_or_give_back(recorded, ActionReason::Excess);
         match self.observer.interface_state(record) {
             InterfaceState::Elsewhere => return None,
             InterfaceState::Unknown => {
-                return (age >= PROVISIONAL && self.has_another(record, pool)).then(surplus);
+                return (age >= PROVISIONAL_TTL && self.has_another(record, pool)).then(surplus);
             }
             // The pod is bound once: on its node nobody asks for this one any more.
             InterfaceState::Moved if pool.is_some_and(|pool| pool.slicing.is_some()) => {
@@ -173,18 +173,18 @@ impl<'a, O: Observer> View<'a, O> {
         // on with it.
         let quarantine = pool.map_or(0, |pool| pool.quarantine);
         if record.pod.is_none() {
-            return (age >= quarantine.max(LET_GO)).then(surplus);
+            return (age >= quarantine.max(DETACHED_GRACE)).then(surplus);
         }
         let let_go = Allocation {
             pod: None,
-            former_nodes: record.former_nodes_before(None),
+            former_nodes: record.former_nodes_for(None),
             since: self.now,
             taken: Some(record.held_since()),
             ..record.clone()
         };
-        (age >= PROVISIONAL).then_some(Action {
+        (age >= PROVISIONAL_TTL).then_some(Action {
             write: Some(Write::Update(let_go, version)),
-            reason: Reason::LetGo,
+            reason: ActionReason::Detached,
         })
     }
 
@@ -196,19 +196,19 @@ impl<'a, O: Observer> View<'a, O> {
         own.is_some() && carried.any(|one| range(*one) == own)
     }
 
-    fn free_or_give_back(&self, recorded: Recorded<'a>, reason: Reason) -> Action {
+    fn free_or_give_back(&self, recorded: Recorded<'a>, reason: ActionReason) -> Action {
         let (record, version) = recorded;
-        match given_back(record, self.layout, self.now) {
+        match returned_to_reservation(record, self.layout, self.now) {
             Some(back) => Action {
                 write: Some(Write::Update(back, version)),
-                reason: Reason::GivenBack,
+                reason: ActionReason::ReturnedToReservation,
             },
             None => free(recorded, reason),
         }
     }
 }
 
-fn free((record, version): Recorded<'_>, reason: Reason) -> Action {
+fn free((record, version): Recorded<'_>, reason: ActionReason) -> Action {
     Action {
         write: Some(Write::Delete(record.clone(), version)),
         reason,

@@ -6,10 +6,10 @@
 
 use std::collections::HashSet;
 
-use super::{Action, Interface, Observer, PodState, Reason, View};
+use super::{Action, ActionReason, ClusterObserver, Interface, PodState, View};
 use crate::allocation::{Address, Allocation, Family, Write};
 
-impl<'a, O: Observer> View<'a, O> {
+impl<'a, O: ClusterObserver> View<'a, O> {
     /// The records that these MACs are to have.
     pub(super) fn partings(&self) -> Vec<Action> {
         let records = self.places.iter().filter_map(|place| place.recorded);
@@ -17,7 +17,7 @@ impl<'a, O: Observer> View<'a, O> {
         parted
             .map(|record| Action {
                 write: Some(Write::Create(record)),
-                reason: Reason::MacParted,
+                reason: ActionReason::MacSplit,
             })
             .collect()
     }
@@ -26,7 +26,7 @@ impl<'a, O: Observer> View<'a, O> {
     pub(super) fn parted(&self, record: &'a Allocation) -> Option<Allocation> {
         let mac = Address::Mac(record.mac?);
         let pool = self.layout.pool(&record.pool)?;
-        let parts = pool.parts_mac_of(record) && record.address.ip().is_some();
+        let parts = pool.detaches_mac_of(record) && record.address.ip().is_some();
         let key = (&record.space, mac);
         let known = |key| {
             let place = self.places.binary_search_by_key(&key, |place| place.key);
@@ -47,7 +47,7 @@ impl<'a, O: Observer> View<'a, O> {
         );
         let stays = there
             || self
-                .outlives(&parted, Some(pool), Reason::PodGone)
+                .outlives(&parted, Some(pool), ActionReason::PodGone)
                 .is_none();
         stays.then_some(parted)
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    allocation::{Allocation, Layout, Misfit, Slice, Version},
+    allocation::{Allocation, Layout, Mismatch, Slice, Version},
     network::range::Subnet,
 };
 
@@ -32,24 +32,24 @@ pub struct IdleSlice {
     /// The version of its record that was judged.
     pub version: Version,
     /// Why it may go.
-    pub reason: Idle,
+    pub reason: IdleReason,
 }
 
 /// Why a slice may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
+pub enum IdleReason {
     /// Its node is gone.
     NodeGone,
     /// It is none of its pool's any more.
-    Misfit(Misfit),
+    Mismatch(Mismatch),
 }
 
-impl Idle {
+impl IdleReason {
     /// The word in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::NodeGone => "node-gone",
-            Self::Misfit(_) => "misfit",
+            Self::Mismatch(_) => "misfit",
         }
     }
 }
@@ -67,9 +67,9 @@ pub fn idle_slices<'a>(
     let mut idle: Vec<IdleSlice> = slices
         .into_iter()
         .filter_map(|(slice, version)| {
-            let reason = match slice.misfit(layout) {
-                Some(misfit) => Idle::Misfit(misfit),
-                None if node(&slice.node) == NodeState::Gone => Idle::NodeGone,
+            let reason = match slice.mismatch(layout) {
+                Some(mismatch) => IdleReason::Mismatch(mismatch),
+                None if node(&slice.node) == NodeState::Gone => IdleReason::NodeGone,
                 None => return None,
             };
             let slice = slice.clone();
@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    fn idle(slices: &[Slice], records: &[Allocation], size: &str) -> Vec<(String, Idle)> {
+    fn idle(slices: &[Slice], records: &[Allocation], size: &str) -> Vec<(String, IdleReason)> {
         let slices = slices.iter().map(|slice| (slice, Version(3)));
         let idle = idle_slices(slices, records, &layout(size), state);
         idle.into_iter()
@@ -202,7 +202,7 @@ mod tests {
             record("storage", "2001:db8::50"),
             record("storage", "02:5e:00:00:00:01"),
         ];
-        let gone = |window: &str| (window.to_owned(), Idle::NodeGone);
+        let gone = |window: &str| (window.to_owned(), IdleReason::NodeGone);
         assert_eq!(
             idle(&slices, &records, "/28"),
             [gone("192.0.2.64/28"), gone("2001:db8::40/124")]
@@ -222,9 +222,12 @@ mod tests {
             [
                 (
                     "192.0.2.0/28".to_owned(),
-                    Idle::Misfit(Misfit::OtherSize(27))
+                    IdleReason::Mismatch(Mismatch::OtherSize(27))
                 ),
-                ("192.0.2.0/28".to_owned(), Idle::Misfit(Misfit::NoPool)),
+                (
+                    "192.0.2.0/28".to_owned(),
+                    IdleReason::Mismatch(Mismatch::NoPool)
+                ),
             ]
         );
     }

@@ -10,7 +10,7 @@ const NOW: Timestamp = Timestamp(10_000);
 
 struct Sees(PodState, WorkloadState);
 
-impl Observer for Sees {
+impl ClusterObserver for Sees {
     fn pod(&self, _: &Allocation) -> PodState {
         self.0
     }
@@ -81,12 +81,17 @@ fn used(address: &str, holder: Holder) -> InUse {
         interface: "net1".into(),
         holder,
         pod: None,
-        given: true,
+        assigned: true,
         mac: None,
     }
 }
 
-fn reasons(records: &[Allocation], layout: &Layout, in_use: &[InUse], sees: &Sees) -> Vec<Reason> {
+fn reasons(
+    records: &[Allocation],
+    layout: &Layout,
+    in_use: &[InUse],
+    sees: &Sees,
+) -> Vec<ActionReason> {
     let records = records.iter().map(|record| (record, Version(7)));
     let actions = reconcile(records, layout, in_use, sees, NOW);
     actions.into_iter().map(|action| action.reason).collect()
@@ -100,8 +105,8 @@ fn a_pod_s_address_is_freed_after_the_quarantine() {
         (PodState::Present, vec![]),
         (PodState::Unknown, vec![]),
         (PodState::Gone(NOW.plus(-29)), vec![]),
-        (PodState::Gone(NOW.plus(-30)), vec![Reason::PodGone]),
-        (PodState::Absent, vec![Reason::NeverCame]),
+        (PodState::Gone(NOW.plus(-30)), vec![ActionReason::PodGone]),
+        (PodState::Absent, vec![ActionReason::ProvisionalExpired]),
     ] {
         let sees = Sees(state, WorkloadState::Unknown);
         assert_eq!(reasons(&record, &layout, &[], &sees), expected, "{state:?}");
@@ -152,20 +157,20 @@ fn what_is_used_is_adopted_and_two_users_are_reported() {
     let layout = layout(POOL, &[]);
     let sees = Sees(PodState::Present, WorkloadState::Unknown);
     let one = [used("192.0.2.5", pod("a"))];
-    assert_eq!(reasons(&[], &layout, &one, &sees), [Reason::Adopted]);
+    assert_eq!(reasons(&[], &layout, &one, &sees), [ActionReason::Adopted]);
     let recorded = [record("192.0.2.5", pod("a"), 0)];
     assert_eq!(reasons(&recorded, &layout, &one, &sees), []);
     let both = [used("192.0.2.5", pod("a")), used("192.0.2.5", pod("b"))];
     let found = reasons(&[], &layout, &both, &sees);
     assert!(
-        matches!(&found[..], [Reason::Duplicate { users, .. }, Reason::Adopted] if users.len() == 2)
+        matches!(&found[..], [ActionReason::Duplicate { users, .. }, ActionReason::Adopted] if users.len() == 2)
     );
 }
 
 /// All pods that there are; that of the record in this state.
 struct SeesAll(PodState);
 
-impl Observer for SeesAll {
+impl ClusterObserver for SeesAll {
     fn pod(&self, _: &Allocation) -> PodState {
         self.0
     }
@@ -193,7 +198,7 @@ fn who_uses_an_address_becomes_its_holder() {
         ..used("192.0.2.5", pod("b"))
     };
     let asks = InUse {
-        given: false,
+        assigned: false,
         ..user.clone()
     };
     let gone = PodState::Gone(NOW.plus(-500));
@@ -231,7 +236,7 @@ fn a_reservation_takes_effect_and_gets_its_address_back() {
     let reserved = r#"{"network":"storage-net","holder":{"pod":"a"},"ips":["192.0.2.5"]}"#;
     let layout = layout(POOL, &[reserved]);
     let gone = Sees(PodState::Gone(NOW.plus(-500)), WorkloadState::Unknown);
-    assert_eq!(reasons(&[], &layout, &[], &gone), [Reason::Reserved]);
+    assert_eq!(reasons(&[], &layout, &[], &gone), [ActionReason::Reserved]);
     let taken = Allocation {
         reservation: Some(NetworkRef {
             namespace: "db".into(),
@@ -241,10 +246,13 @@ fn a_reservation_takes_effect_and_gets_its_address_back() {
     };
     assert_eq!(
         reasons(std::slice::from_ref(&taken), &layout, &[], &gone),
-        [Reason::GivenBack]
+        [ActionReason::ReturnedToReservation]
     );
     let without = self::layout(POOL, &[]);
-    assert_eq!(reasons(&[taken], &without, &[], &gone), [Reason::PodGone]);
+    assert_eq!(
+        reasons(&[taken], &without, &[], &gone),
+        [ActionReason::PodGone]
+    );
     let waiting = record(
         "192.0.2.5",
         Holder::Reservation {
@@ -259,7 +267,7 @@ fn a_reservation_takes_effect_and_gets_its_address_back() {
     );
     assert_eq!(
         reasons(&[waiting], &without, &[], &gone),
-        [Reason::ReservationGone]
+        [ActionReason::ReservationGone]
     );
 }
 
@@ -274,7 +282,7 @@ fn what_a_pod_holds_beyond_what_it_carries_is_surplus() {
     let carried = [used("192.0.2.6", pod("a"))];
     assert_eq!(
         reasons(&records, &layout, &carried, &sees),
-        [Reason::Surplus]
+        [ActionReason::Excess]
     );
     assert_eq!(reasons(&records, &layout, &[], &sees), []);
 }
@@ -296,14 +304,14 @@ fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
     let carried = ["192.0.2.21", "2001:db8::5"].map(|ip| used(ip, pod("a")));
     assert_eq!(
         reasons(&records, &layout, &carried, &sees),
-        [Reason::Surplus]
+        [ActionReason::Excess]
     );
 }
 
 /// Sees a pod that is there, and how it stands to its records.
 struct Tied(InterfaceState);
 
-impl Observer for Tied {
+impl ClusterObserver for Tied {
     fn pod(&self, _: &Allocation) -> PodState {
         PodState::Present
     }
@@ -346,18 +354,60 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
         ),
         (InterfaceState::Dropped, &whole, &nothing, 60, true, None),
         (InterfaceState::Dropped, &whole, &nothing, 29, false, None),
-        (InterfaceState::Dropped, &whole, &nothing, 30, false, Some("surplus")),
+        (
+            InterfaceState::Dropped,
+            &whole,
+            &nothing,
+            30,
+            false,
+            Some("surplus"),
+        ),
         // It has the interface: only if there is another address of the range.
         (InterfaceState::Has, &whole, &nothing, 1000, true, None),
-        (InterfaceState::Has, &whole, &another, 1000, true, Some("let-go")),
-        (InterfaceState::Has, &whole, &another, 1000, false, Some("surplus")),
+        (
+            InterfaceState::Has,
+            &whole,
+            &another,
+            1000,
+            true,
+            Some("let-go"),
+        ),
+        (
+            InterfaceState::Has,
+            &whole,
+            &another,
+            1000,
+            false,
+            Some("surplus"),
+        ),
         // It was bound elsewhere: at once, where it has one of its own node.
-        (InterfaceState::Moved, &sliced, &another, 5, true, Some("surplus")),
+        (
+            InterfaceState::Moved,
+            &sliced,
+            &another,
+            5,
+            true,
+            Some("surplus"),
+        ),
         (InterfaceState::Moved, &sliced, &nothing, 1000, true, None),
         (InterfaceState::Moved, &whole, &another, 5, true, None),
         // The pod before may run on.
-        (InterfaceState::Elsewhere, &sliced, &another, 1000, true, None),
-        (InterfaceState::Elsewhere, &whole, &nothing, 1000, true, None),
+        (
+            InterfaceState::Elsewhere,
+            &sliced,
+            &another,
+            1000,
+            true,
+            None,
+        ),
+        (
+            InterfaceState::Elsewhere,
+            &whole,
+            &nothing,
+            1000,
+            true,
+            None,
+        ),
     ] {
         let record = Allocation {
             pod: named.then(|| pod_ref(Some("u"), Some("n"))),
@@ -367,7 +417,10 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
         let actions = reconcile(known, layout, carried, &Tied(interface_state), NOW);
         let mut found = actions.iter().map(|action| action.reason.name());
         let found = found.find(|name| *name != "adopted");
-        assert_eq!(found, expected, "{interface_state:?}, {age} s, named: {named}");
+        assert_eq!(
+            found, expected,
+            "{interface_state:?}, {age} s, named: {named}"
+        );
     }
 }
 
@@ -408,7 +461,7 @@ fn what_comes_to_be_known_of_a_pod_is_recorded() {
         };
         let expected = named.then_some(Action {
             write: Some(Write::Update(expected, Version(7))),
-            reason: Reason::Named,
+            reason: ActionReason::PodIdentified,
         });
         assert_eq!(actions, Vec::from_iter(expected), "{before:?}");
     }
@@ -441,7 +494,7 @@ fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
             ..used("192.0.2.5", pod("a"))
         },
     ];
-    assert_eq!(reasons(&[], &layout, &both, &sees), [Reason::Adopted]);
+    assert_eq!(reasons(&[], &layout, &both, &sees), [ActionReason::Adopted]);
 }
 
 #[test]
@@ -476,20 +529,20 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
         |records: &[Allocation], layout: &Layout, sees: &Sees| reasons(records, layout, &[], sees);
     let alone = [known.clone()];
     let both = [known.clone(), parted];
-    assert_eq!(found(&alone, &mac, &there), [Reason::MacParted]);
-    assert_eq!(found(&alone, &mac, &runs), [Reason::MacParted]);
+    assert_eq!(found(&alone, &mac, &there), [ActionReason::MacSplit]);
+    assert_eq!(found(&alone, &mac, &runs), [ActionReason::MacSplit]);
     assert_eq!(found(&both, &mac, &runs), []);
     // The address alone is freed, and with the machine the MAC.
-    assert_eq!(found(&both, &mac, &there), [Reason::PodGone]);
-    let ends = [Reason::PodGone, Reason::WorkloadGone];
+    assert_eq!(found(&both, &mac, &there), [ActionReason::PodGone]);
+    let ends = [ActionReason::PodGone, ActionReason::WorkloadGone];
     assert_eq!(found(&both, &mac, &deleted), ends);
-    assert_eq!(found(&alone, &mac, &deleted), [Reason::PodGone]);
+    assert_eq!(found(&alone, &mac, &deleted), [ActionReason::PodGone]);
     // What has a MAC of its own needs no other.
     assert_eq!(found(&[known.clone(), other], &mac, &runs), []);
     let kept = pool(r#","virtualMachines":"MACAndIPs""#);
     assert_eq!(found(&alone, &kept, &there), []);
     let by_pod = pool(r#","retention":"Pod""#);
-    assert_eq!(found(&alone, &by_pod, &there), [Reason::PodGone]);
+    assert_eq!(found(&alone, &by_pod, &there), [ActionReason::PodGone]);
     let write = reconcile(
         alone.iter().map(|record| (record, Version(7))),
         &mac,
@@ -505,7 +558,7 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
 fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
     let layout = layout(POOL, &[]);
     let outsider = InUse {
-        given: false,
+        assigned: false,
         pod: Some(pod_ref(Some("f"), Some("node-a"))),
         ..used("192.0.2.5", pod("outsider"))
     };

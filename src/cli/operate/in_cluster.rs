@@ -29,7 +29,9 @@ use crate::{
         Desk,
         desk::{Release, Released},
     },
-    sources::{ClusterAccess, Cluster, ClusterObject, ClusterSnapshot, ClusterQuery, UnreadableList},
+    sources::{
+        Cluster, ClusterAccess, ClusterObject, ClusterQuery, ClusterSnapshot, UnreadableList,
+    },
 };
 
 /// How long a page of records may take, and all tries for one: a person waits, no webhook.
@@ -161,7 +163,7 @@ impl ClusterBackend {
         let index = self.index().await?;
         let pods: Vec<(String, String)> = {
             let index = index.lock();
-            let held = index.everywhere(address).into_iter();
+            let held = index.find_in_all_spaces(address).into_iter();
             held.filter_map(|(one, _)| pod_of_holder(one)).collect()
         };
         let view = self.view(true, pods, index).await?;
@@ -191,7 +193,9 @@ impl ClusterBackend {
     pub(super) async fn release(&self, ask: Release) -> anyhow::Result<Released> {
         let name = ask.network_name.record_name(ask.address);
         let record = self.ledger.get(&name).await?;
-        let pod = record.iter().filter_map(|one| pod_of_holder(&one.allocation));
+        let pod = record
+            .iter()
+            .filter_map(|one| pod_of_holder(&one.allocation));
         let view = self.view(true, pod, Arc::default()).await?;
         if let Some(stored) = record.filter(|_| !ask.force) {
             let one = stored.allocation;

@@ -109,7 +109,7 @@ fn shortened(value: &str) -> String {
 }
 
 fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    let layout = subject.catalog.layout();
+    let layout = subject.catalog.pool_config();
     if layout.pools.is_empty() {
         return;
     }
@@ -159,7 +159,7 @@ pub fn unrecorded_macs(
             let NamedAddress::Mac(mac) = named.address else {
                 continue;
             };
-            let mut pools = subject.catalog.layout().pools.values();
+            let mut pools = subject.catalog.pool_config().pools.values();
             let held = pools.find_map(|pool| {
                 let holder = holder(pool, mac)?;
                 unrecorded.is_on_wire_of(pool).then_some(holder)

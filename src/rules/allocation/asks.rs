@@ -132,7 +132,7 @@ pub(super) fn interfaces(subject: &PodSubject<'_>) -> HashMap<String, usize> {
 fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
     let network = attachment.definition()?;
     let pool = network.address_pool.as_deref()?;
-    let (takes_ips, config) = match Served::of(network)? {
+    let (needs_ips, config) = match Served::of(network)? {
         Served::AddressesAndMac(config) => (true, config),
         Served::MacAlone(config) => (false, config),
     };
@@ -140,8 +140,8 @@ fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
         pool: pool.into(),
         network: network.into(),
         interface: Arc::from(&*attachment.interface()),
-        takes_ips,
-        ips: if takes_ips {
+        needs_ips,
+        ips: if needs_ips {
             named_ips(attachment)
         } else {
             Vec::new()

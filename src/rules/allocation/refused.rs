@@ -270,13 +270,13 @@ fn lookup(
     refusal: &Refusal,
     subject: &AllocationSubject<'_, '_>,
 ) -> Option<Lookup> {
-    if !refusal.rests_on_others() {
+    if !refusal.depends_on_other_holders() {
         return None;
     }
     let pool = attachment.definition()?.address_pool.clone();
     // Of a network without a pool it is all of them that may tell.
     let address = pool.is_some().then(|| refusal.address()).flatten();
-    let any = || subject.pod.catalog.layout().pools.keys().next();
+    let any = || subject.pod.catalog.pool_config().pools.keys().next();
     let pool = pool.or_else(|| any().map(|name| (&**name).into()))?;
     Some(Lookup::Allocations { pool, address })
 }
@@ -288,7 +288,8 @@ mod tests {
     use super::*;
     use crate::{
         allocation::{
-            Exhausted, Holder, NetworkRef, NotGiven, OutsideSlice, ReservedFor, Slice, SlicesFull,
+            Exhausted, Holder, NetworkRef, NotGiven, OutsideSlice, ReservationHolder, Slice,
+            SlicesFull,
         },
         network::range::Subnet,
         rules::registry,
@@ -352,7 +353,7 @@ mod tests {
             },
             Refusal::Reserved {
                 address: address.into(),
-                holder: ReservedFor::Pod("db-0".into()),
+                holder: ReservationHolder::Pod("db-0".into()),
                 reservation,
             },
             Refusal::InUse {

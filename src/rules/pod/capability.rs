@@ -166,7 +166,7 @@ fn missing(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     each_without(subject, |attachment, config, asked| {
         let taken_by = match asked.capability {
-            Capability::Ips => config.ipam().filter(|ipam| takes_ips(ipam)).map(Ipam::name),
+            Capability::Ips => config.ipam().filter(|ipam| needs_ips(ipam)).map(Ipam::name),
             Capability::Mac => mac_taker(config),
             _ => None,
         };
@@ -202,7 +202,7 @@ fn elsewhere(config: &NetworkConfig, capability: Capability) -> String {
     }
 }
 
-fn takes_ips(ipam: &Ipam) -> bool {
+fn needs_ips(ipam: &Ipam) -> bool {
     match ipam {
         Ipam::Static(_) | Ipam::HostLocal(_) => true,
         // Without a range it acts as static.

@@ -117,7 +117,7 @@ fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
 /// may grow.
 fn macs(pool: &Pool) -> Option<(Option<(Mac, Mac)>, bool)> {
     let macs = pool.macs.as_ref()?;
-    Some((macs.bounds(), macs.following(0).is_some()))
+    Some((macs.bounds(), macs.derived(0).is_some()))
 }
 
 fn count(held: &Held) -> String {

@@ -81,7 +81,7 @@ impl<'a> PoolSubject<'a> {
     /// The other pools that make sense, by name.
     pub fn others(&self) -> impl Iterator<Item = &'a Arc<Pool>> {
         let own = self.name;
-        let pools = self.catalog.layout().pools.values();
+        let pools = self.catalog.pool_config().pools.values();
         pools.filter(move |pool| &*pool.name != own)
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{PoolSubject, place};
 use crate::{
-    allocation::{Address, Pool, PoolRange},
+    allocation::{Address, AddressRange, Pool},
     catalog::Catalog,
     network::{
         assignable::{AddressInterval, AssignableRange, AssignableSource},
@@ -123,7 +123,7 @@ fn is_of(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
     ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
 }
 
-fn interval(range: &PoolRange) -> AddressInterval {
+fn interval(range: &AddressRange) -> AddressInterval {
     AddressInterval {
         first: range.window.first(),
         last: range.window.last(),
@@ -131,7 +131,7 @@ fn interval(range: &PoolRange) -> AddressInterval {
 }
 
 /// What a range and an interval have in common, if the range gives something of that.
-fn shared(range: &PoolRange, other: AddressInterval) -> Option<AddressInterval> {
+fn shared(range: &AddressRange, other: AddressInterval) -> Option<AddressInterval> {
     let shared = interval(range).intersection(other)?;
     let number = |ip| Address::Ip(ip).number();
     let (first, last) = (number(shared.first), number(shared.last));
@@ -177,7 +177,7 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let Some(ipam) = whereabouts(config, &supply) else {
             continue;
         };
-        let pools = subject.catalog.layout().pools.values();
+        let pools = subject.catalog.pool_config().pools.values();
         for pool in pools.filter(|pool| is_of(ipam, pool)) {
             for (at, range) in pool.ranges.iter().enumerate().take(left) {
                 left -= 1;

@@ -55,7 +55,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let Ok(own) = &subject.reservation else {
         return;
     };
-    let layout = subject.catalog.layout();
+    let layout = subject.catalog.pool_config();
     let pool_of = |network: &NetworkRef| {
         let network = subject.catalog.network(&network.namespace, &network.name)?;
         layout.pool(network.address_pool.as_deref()?)

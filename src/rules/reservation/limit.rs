@@ -47,7 +47,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     };
     let share = match subject.share {
         Some(share) => share(reservation, pool),
-        None => reservation.sets_aside(pool).len() as u64,
+        None => reservation.reserved_addresses(pool).len() as u64,
     };
     if share <= most {
         return;

@@ -95,7 +95,7 @@ fn refused(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
     else {
         let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
         let same =
-            |range: &crate::allocation::PoolRange| range.window.is_ipv4() == address.is_ipv4();
+            |range: &crate::allocation::AddressRange| range.window.is_ipv4() == address.is_ipv4();
         let message = if pool.ranges.iter().any(same) {
             format!("{address} lies outside of the pool {name:?}")
         } else {
@@ -103,7 +103,7 @@ fn refused(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
         };
         return Some((message, format!("write one of {}", ranges.join(", "))));
     };
-    let why = match range.refuses(address)? {
+    let why = match range.exclusion(address)? {
         NotGiven::Outside => return None,
         NotGiven::OutOfBounds => format!(
             "lies outside of the range's bounds, {} to {}",
@@ -161,8 +161,8 @@ fn mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
         return;
     };
     let own = reservation.ips.iter();
-    let own = own.filter_map(|address| pool.following_mac(*address));
-    if macs.follows(mac) && own.into_iter().all(|following| following != mac) {
+    let own = own.filter_map(|address| pool.derived_mac(*address));
+    if macs.is_derived(mac) && own.into_iter().all(|following| following != mac) {
         report.add_once_confirmed(
             lookup(&pool.name),
             place("mac"),

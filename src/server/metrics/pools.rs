@@ -82,7 +82,7 @@ impl Pools {
     fn read(&self) -> (Vec<(Arc<str>, bool)>, Vec<Row>) {
         let index = self.0.lock();
         let (mut pools, mut rows) = (Vec::new(), Vec::new());
-        for (name, pool) in &index.layout().pools {
+        for (name, pool) in &index.pool_config().pools {
             pools.push((Arc::clone(name), index.is_ready(name)));
             let usages = range_names(pool).into_iter().zip(index.range_usages(name));
             rows.extend(usages.map(|(range, usage)| Row {

@@ -291,7 +291,7 @@ fn pools_make_a_layout_that_stays_the_same_while_they_do() {
         ("reservation.yaml", RESERVATION),
     ]);
     assert_eq!(fixture.errors(), [""; 0]);
-    let layout = Arc::clone(fixture.catalog.layout());
+    let layout = Arc::clone(fixture.catalog.pool_config());
     assert!(layout.pool("storage").is_some());
     let [(reservation, Some(pool))] = &layout.reservations[..] else {
         panic!("{layout:?}")
@@ -300,12 +300,12 @@ fn pools_make_a_layout_that_stays_the_same_while_they_do() {
     // Something else changes: the catalog is new, the layout is not.
     fixture.write("b.yaml", nad("b"));
     assert_eq!(fixture.scan(), (1, true));
-    assert!(Arc::ptr_eq(&layout, fixture.catalog.layout()));
+    assert!(Arc::ptr_eq(&layout, fixture.catalog.pool_config()));
     // The network goes to no pool any more.
     fixture.write("a.yaml", nad("a"));
     fixture.scan();
-    assert!(!Arc::ptr_eq(&layout, fixture.catalog.layout()));
-    assert_eq!(fixture.catalog.layout().reservations[0].1, None);
+    assert!(!Arc::ptr_eq(&layout, fixture.catalog.pool_config()));
+    assert_eq!(fixture.catalog.pool_config().reservations[0].1, None);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Ask, Draft, slices::Reach};
+use super::{Ask, Draft, slices::SliceScope};
 use crate::allocation::{
     Address, Family, Pool,
-    index::{Index, pools::Slot},
+    index::{Index, pools::PoolSlot},
     refusal::{Exhausted, Refusal},
 };
 
@@ -14,7 +14,7 @@ impl Index {
         &mut self,
         ask: &Ask,
         pool: &Arc<Pool>,
-        reach: Option<&Reach<'_>>,
+        reach: Option<&SliceScope<'_>>,
         held: &[Address],
         draft: &mut Draft<'_>,
     ) -> Result<Vec<IpAddr>, Refusal> {
@@ -88,7 +88,7 @@ impl Index {
                 asks: address.into(),
             });
         }
-        if let Some(reason) = pool.ranges.get(range).and_then(|r| r.refuses(address)) {
+        if let Some(reason) = pool.ranges.get(range).and_then(|r| r.exclusion(address)) {
             return Err(Refusal::NotGiven {
                 address,
                 pool: Arc::clone(&pool.name),
@@ -110,7 +110,7 @@ impl Index {
             self.take(reserved.into(), ask, pool, draft)?;
             return Ok(reserved);
         }
-        let slot = Slot::Range(range);
+        let slot = PoolSlot::Range(range);
         let address = self.lowest(pool, slot)?;
         let ip = address
             .ip()
@@ -119,12 +119,12 @@ impl Index {
         Ok(ip)
     }
 
-    pub(super) fn lowest(&self, pool: &Pool, slot: Slot) -> Result<Address, Refusal> {
+    pub(super) fn lowest(&self, pool: &Pool, slot: PoolSlot) -> Result<Address, Refusal> {
         let bug = Refusal::Bug("a pool of the layout is not in the index");
         let state = self.pools.get(&pool.name).ok_or(bug)?;
         let range = match slot {
-            Slot::Range(index) => pool.ranges.get(index).map(|range| range.subnet),
-            Slot::Macs => None,
+            PoolSlot::Range(index) => pool.ranges.get(index).map(|range| range.subnet),
+            PoolSlot::Macs => None,
         };
         let family = match range {
             Some(range) => Address::Ip(range.address).family(),

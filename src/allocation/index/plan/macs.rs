@@ -7,7 +7,7 @@ use super::{Ask, Draft, Given, MacWish};
 use crate::{
     allocation::{
         Address, Allocation, Family, Pool, Space,
-        index::{Index, pools::Slot},
+        index::{Index, pools::PoolSlot},
         refusal::Refusal,
     },
     network::mac::Mac,
@@ -80,7 +80,7 @@ impl Index {
         let known = known.filter(|mac| self.entry(&pool.space, Address::Mac(*mac)).is_none());
         let address = match known.or_else(|| self.reserved_mac(ask, pool, draft.asker)) {
             Some(mac) => Address::Mac(mac),
-            None => self.lowest(pool, Slot::Macs)?,
+            None => self.lowest(pool, PoolSlot::Macs)?,
         };
         self.take(address, ask, pool, draft)?;
         match address {
@@ -94,14 +94,14 @@ impl Index {
         let mut ips = given.ips.iter();
         ips.find_map(|(ip, _)| {
             let record = self.holder_of(&pool.space, (*ip).into())?;
-            Some((record.mac?, pool.parts_mac_of(record)))
+            Some((record.mac?, pool.detaches_mac_of(record)))
         })
     }
 
     /// The MAC to record with an address: the one that follows from it, if that is wanted. Not if the
     /// holder has one with a record of its own, or is to have one, or another has this.
     pub(super) fn mac_beside(&self, record: &Allocation, ask: &Ask, pool: &Pool) -> Option<Mac> {
-        let mac = pool.following_mac(record.address.ip()?)?;
+        let mac = pool.derived_mac(record.address.ip()?)?;
         let wanted = match ask.mac {
             MacWish::None => false,
             MacWish::Any => true,
@@ -116,7 +116,7 @@ impl Index {
             holder.is_some_and(|holder| holder.address != record.address)
         };
         let follows =
-            wanted && !pool.parts_mac_of(record) && !held.iter().any(by_itself) && !others();
+            wanted && !pool.detaches_mac_of(record) && !held.iter().any(by_itself) && !others();
         follows.then_some(mac)
     }
 
@@ -154,10 +154,10 @@ impl Index {
                 holder: Box::new(holder.holder.clone()),
             });
         }
-        let follows = |pool: &&Arc<Pool>| pool.macs.as_ref().is_some_and(|m| m.follows(mac));
+        let follows = |pool: &&Arc<Pool>| pool.macs.as_ref().is_some_and(|m| m.is_derived(mac));
         // It comes with an address of the pod's own, which it is to outlive.
         let mut ips = given.ips.iter();
-        let comes_along = ips.any(|(ip, _)| pool.following_mac(*ip) == Some(mac));
+        let comes_along = ips.any(|(ip, _)| pool.derived_mac(*ip) == Some(mac));
         if !comes_along && let Some(pool) = self.layout.pools.values().find(follows) {
             return Err(Refusal::MacFollows {
                 mac: mac.into(),

@@ -50,7 +50,7 @@ pub struct Ask {
     /// Its interface.
     pub interface: Arc<str>,
     /// Whether it takes an address of each range; a network without IPAM takes none.
-    pub takes_ips: bool,
+    pub needs_ips: bool,
     /// The addresses that it names; ranges without one are filled.
     pub ips: Vec<IpAddr>,
     /// Its MAC.
@@ -95,7 +95,7 @@ pub struct Planned {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Its place among what was asked.
-    pub ask: usize,
+    pub request: usize,
     /// Why.
     pub refusal: Refusal,
 }
@@ -170,15 +170,15 @@ impl Index {
             match self.attach_one(ask, &mut draft) {
                 Ok(one) => given.push(one),
                 Err(refusal) => refused.push(Refused {
-                    ask: index,
+                    request: index,
                     refusal,
                 }),
             }
         }
         let ticket = draft.ticket;
-        self.tickets.insert(ticket, draft.marks);
+        self.pending_plans.insert(ticket, draft.marks);
         if !refused.is_empty() {
-            self.roll_back(ticket);
+            self.abort(ticket);
             return Err(self.only_what_counts(refused, &draft.claims));
         }
         Ok(Planned {
@@ -210,7 +210,7 @@ impl Index {
         let reach = self.reach(ask, &pool, draft)?;
         let held = self.held_of_pool(ask, &pool, draft.asker);
         let mut given = Given::default();
-        if ask.takes_ips {
+        if ask.needs_ips {
             let ips = self.choose_ips(ask, &pool, reach.as_ref(), &held, draft)?;
             for ip in ips {
                 let prefix = pool.range_of(ip).and_then(|at| pool.ranges.get(at));
@@ -235,7 +235,7 @@ impl Index {
 
 impl Ask {
     /// Whether it names an address of each range of its pool.
-    pub fn names_all(&self, pool: &Pool) -> bool {
+    pub fn names_every_range(&self, pool: &Pool) -> bool {
         let named = |range: usize| self.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
         (0..pool.ranges.len()).all(named)
     }
@@ -293,7 +293,7 @@ impl Draft<'_> {
 impl Asker {
     /// The same on a node; an empty name is none.
     #[must_use]
-    pub fn on(self, node: Option<Arc<str>>) -> Self {
+    pub fn on_node(self, node: Option<Arc<str>>) -> Self {
         let node = node.filter(|node| !node.is_empty());
         Self { node, ..self }
     }

@@ -26,7 +26,7 @@ impl Index {
     ///
     /// # Errors
     /// The first of what would be refused.
-    pub fn recall(
+    pub fn preview_ignoring_readiness(
         &mut self,
         asker: &Asker,
         asks: &[Ask],
@@ -46,10 +46,10 @@ impl Index {
         let mut supposed = Vec::new();
         let planned = self.suppose(asker, asks, now, readiness, &mut supposed);
         if let Ok(planned) = &planned {
-            self.roll_back(planned.ticket);
+            self.abort(planned.ticket);
         }
         for slice in supposed {
-            self.forget_slice(&slice.record_name(), SUPPOSED);
+            self.apply_slice_delete(&slice.record_name(), SUPPOSED);
         }
         for (claim, _) in self.claims() {
             self.drop_claim(&claim);

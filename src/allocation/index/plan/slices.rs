@@ -6,13 +6,13 @@ use std::{net::IpAddr, sync::Arc};
 use super::{Ask, Draft};
 use crate::allocation::{
     Address, Pool, Slice,
-    index::{Index, pools::Slot},
+    index::{Index, pools::PoolSlot},
     refusal::{OutsideSlice, Refusal, SlicesFull},
 };
 
 /// From where an attachment to a pool of slices may be given addresses.
 #[derive(Clone)]
-pub(super) struct Reach<'a> {
+pub(super) struct SliceScope<'a> {
     pub(super) ask: &'a Ask,
     pub(super) pool: &'a Arc<Pool>,
     node: Arc<str>,
@@ -26,7 +26,7 @@ impl Index {
         ask: &'a Ask,
         pool: &'a Arc<Pool>,
         draft: &Draft<'_>,
-    ) -> Result<Option<Reach<'a>>, Refusal> {
+    ) -> Result<Option<SliceScope<'a>>, Refusal> {
         let Some(slicing) = pool.slicing else {
             return Ok(None);
         };
@@ -34,16 +34,16 @@ impl Index {
             return Err(Refusal::Sliced(Arc::clone(&pool.name)));
         }
         // A MAC is the same on every node.
-        if !ask.takes_ips {
+        if !ask.needs_ips {
             return Ok(None);
         }
         let node = draft.asker.node.as_ref().filter(|node| !node.is_empty());
         // What is named is the same on every node; whether it may be, is seen when there is one.
-        if node.is_none() && ask.names_all(pool) {
+        if node.is_none() && ask.names_every_range(pool) {
             return Ok(None);
         }
         let node = node.ok_or_else(|| Refusal::NodeUnknown(Arc::clone(&pool.name)))?;
-        Ok(Some(Reach {
+        Ok(Some(SliceScope {
             ask,
             pool,
             node: Arc::clone(node),
@@ -54,7 +54,7 @@ impl Index {
     /// The addresses of one range of which the attachment names none.
     pub(super) fn choose_of_slices(
         &mut self,
-        reach: &Reach<'_>,
+        reach: &SliceScope<'_>,
         range: usize,
         held: &[IpAddr],
         draft: &mut Draft<'_>,
@@ -76,7 +76,7 @@ impl Index {
 
     fn choose_anew(
         &mut self,
-        reach: &Reach<'_>,
+        reach: &SliceScope<'_>,
         range: usize,
         held: &[IpAddr],
         draft: &mut Draft<'_>,
@@ -109,7 +109,7 @@ impl Index {
             self.keep((*ip).into(), ask, pool, draft)?;
         }
         if lent.is_empty() {
-            let address = self.lowest(pool, Slot::Range(range))?;
+            let address = self.lowest(pool, PoolSlot::Range(range))?;
             let bug = Refusal::Bug("a range gave no IP address");
             lent.push(address.ip().ok_or(bug)?);
             self.take(address, ask, pool, draft)?;
@@ -120,7 +120,7 @@ impl Index {
 
     /// What the holder has of a range on this node: what it was given for the node, else what lies in
     /// the node's slices.
-    fn held_here(&self, reach: &Reach<'_>, range: usize, held: &[IpAddr]) -> Vec<IpAddr> {
+    fn held_here(&self, reach: &SliceScope<'_>, range: usize, held: &[IpAddr]) -> Vec<IpAddr> {
         let given_here = |ip: &&IpAddr| self.was_given_on(reach, **ip);
         let of_node = |ip: &&IpAddr| self.owner(reach.pool, range, **ip) == Some(&reach.node);
         let given: Vec<IpAddr> = held.iter().filter(given_here).copied().collect();
@@ -131,7 +131,7 @@ impl Index {
     }
 
     /// Whether what is recorded of a held address was for a pod on this node.
-    pub(super) fn was_given_on(&self, reach: &Reach<'_>, ip: IpAddr) -> bool {
+    pub(super) fn was_given_on(&self, reach: &SliceScope<'_>, ip: IpAddr) -> bool {
         let record = self.holder_of(&reach.pool.space, ip.into());
         let pod = record.and_then(|record| record.pod.as_ref());
         pod.is_some_and(|pod| pod.node.as_ref() == Some(&reach.node))
@@ -142,7 +142,7 @@ impl Index {
     /// it there.
     pub(super) fn stay_in_reach(
         &mut self,
-        reach: &Reach<'_>,
+        reach: &SliceScope<'_>,
         range: usize,
         ip: IpAddr,
         draft: &mut Draft<'_>,
@@ -188,7 +188,7 @@ impl Index {
         Refusal::NeedsSlice(Box::new(slice))
     }
 
-    fn lowest_of_node(&self, reach: &Reach<'_>, range: usize) -> Option<IpAddr> {
+    fn lowest_of_node(&self, reach: &SliceScope<'_>, range: usize) -> Option<IpAddr> {
         let state = self.pools.get(&reach.pool.name)?;
         let (cells, free) = (state.cells.get(range)?, state.ranges.get(range)?);
         address(reach.pool, range, cells.lowest_of(&reach.node, free)?)
@@ -198,7 +198,7 @@ impl Index {
     /// for this node, or else the lowest of nobody.
     fn lowest_unclaimed(
         &mut self,
-        reach: &Reach<'_>,
+        reach: &SliceScope<'_>,
         range: usize,
         draft: &Draft<'_>,
     ) -> Option<(Slice, IpAddr)> {
@@ -224,7 +224,7 @@ impl Index {
         })
     }
 
-    fn full(&self, reach: &Reach<'_>, range: usize) -> Refusal {
+    fn full(&self, reach: &SliceScope<'_>, range: usize) -> Refusal {
         let state = self.pools.get(&reach.pool.name);
         let parts = state.and_then(|s| Some((s.cells.get(range)?, s.ranges.get(range)?)));
         let (Some((cells, free)), Some(of)) = (parts, reach.pool.ranges.get(range)) else {

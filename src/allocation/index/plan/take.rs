@@ -27,7 +27,7 @@ impl Index {
                 }
                 draft.writes.push(Write::Create(wanted.clone()));
             }
-            Some(entry) if entry.ticket().is_some_and(|ticket| ticket != draft.ticket) => {
+            Some(entry) if entry.plan().is_some_and(|ticket| ticket != draft.ticket) => {
                 return Err(Refusal::Busy(address));
             }
             Some(entry) => {
@@ -42,7 +42,7 @@ impl Index {
                 draft.writes.push(Write::Update(wanted.clone(), version));
             }
         }
-        self.launch(wanted, draft.ticket, &mut draft.marks);
+        self.mark_pending(wanted, draft.ticket, &mut draft.marks);
         Ok(())
     }
 
@@ -73,14 +73,14 @@ impl Index {
         wanted.reservation.clone_from(&old.reservation);
         wanted.mac = old.mac.or_else(|| self.mac_beside(&wanted, ask, pool));
         draft.remember_node(&mut wanted, old);
-        wanted.former_nodes = old.former_nodes_before(wanted.pod.as_ref());
+        wanted.former_nodes = old.former_nodes_for(wanted.pod.as_ref());
         wanted.taken = Some(old.held_since());
         let version = entry.version();
         let sure = |version| self.is_own(version) || !draft.is_young(old);
         if draft.is_settled(old) && wanted.mac == old.mac && version.is_some_and(sure) {
             return Ok(());
         }
-        let version = version.ok_or_else(|| match entry.ticket() {
+        let version = version.ok_or_else(|| match entry.plan() {
             // Two attachments of one pod with one interface.
             Some(ticket) if ticket == draft.ticket => Refusal::InUse {
                 address,
@@ -89,7 +89,7 @@ impl Index {
             _ => Refusal::Busy(address),
         })?;
         draft.writes.push(Write::Update(wanted.clone(), version));
-        self.launch(wanted, draft.ticket, &mut draft.marks);
+        self.mark_pending(wanted, draft.ticket, &mut draft.marks);
         Ok(())
     }
 

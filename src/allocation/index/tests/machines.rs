@@ -100,7 +100,7 @@ fn where_addresses_are_kept_the_mac_follows() {
         "storage",
         r#"{"ranges":[{"range":"192.0.2.0/24","rangeStart":"192.0.2.2"}],"macs":{"prefix":"02:5e:00:00:00"}}"#,
     );
-    assert!(exact.machines_keep_ips);
+    assert!(exact.vms_retain_ips);
     let by_pod = storage(r#","retention":"Pod""#);
     for pool in [both, exact, by_pod] {
         let mut index = index(&[pool], &[]);
@@ -205,7 +205,7 @@ fn a_machine_keeps_its_mac_over_slices() {
     let machine = machine("vm", "u1").holder;
     assert!(sliced.keeps(&machine, crate::allocation::Family::Mac));
     assert!(!sliced.keeps(&machine, crate::allocation::Family::V4));
-    assert!(sliced.parts_mac(&machine));
+    assert!(sliced.detaches_mac(&machine));
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn a_replica_s_next_pod_takes_over_under_the_old_version() {
     assert_eq!(ips(Ok(next.given)), first);
     // While that is written, nobody else can change it; afterwards its version is another.
     assert!(index.plan(&replica(0, "u-3"), &[ask(&[])], NOW).is_err());
-    index.confirm(next.ticket, &[Version(2)]);
+    index.commit(next.ticket, &[Version(2)]);
     assert!(index.recorded().all(|(_, version)| version == Version(2)));
 }
 
@@ -20,7 +20,7 @@ fn a_replica_s_next_pod_takes_over_under_the_old_version() {
 fn a_record_names_the_nodes_that_its_holder_s_pods_were_on() {
     let mut index = index(&[storage("")], &[]);
     let former = |index: &mut Index, uid: &str, node: &str| {
-        let asker = replica(0, uid).on(Some(node.into()));
+        let asker = replica(0, uid).on_node(Some(node.into()));
         allocate(index, &asker, &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
         let (record, _) = index.recorded().next().unwrap_or_else(|| panic!("none"));
         record.former_nodes.join(" ")
@@ -46,5 +46,5 @@ fn a_pod_of_a_name_that_was_used_before_renews_the_record() {
     let planned = index.plan(&asker("a"), &[ask(&[])], later);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(matches!(&planned.writes[..], [Write::Update(a, _)] if a.since == later));
-    index.roll_back(planned.ticket);
+    index.abort(planned.ticket);
 }

@@ -91,7 +91,7 @@ fn request(
         pool: "storage".into(),
         network: network("storage-net"),
         interface: "net1".into(),
-        takes_ips: true,
+        needs_ips: true,
         ips: Vec::new(),
         mac: MacWish::None,
     };

@@ -20,7 +20,7 @@ fn slices_that_do_not_fit_are_said_and_give_nothing() {
         index.apply_slice(slice.clone(), Version(1));
     }
     let mut found: Vec<_> = index
-        .odd_slices()
+        .mismatched_slices()
         .into_iter()
         .map(|(s, m)| (s.clone(), m))
         .collect();
@@ -31,7 +31,7 @@ fn slices_that_do_not_fit_are_said_and_give_nothing() {
     let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
     assert_eq!(claimed(&refused), "a 192.0.2.8/30");
     index.drop_claim(&slice("a", "192.0.2.8/30"));
-    index.forget_slice("storage.192.0.2.0", Version(1));
+    index.apply_slice_delete("storage.192.0.2.0", Version(1));
     let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
     assert_eq!(claimed(&refused), "a 192.0.2.0/30");
 }
@@ -41,11 +41,11 @@ fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts()
     let mut index = cut("");
     index.apply_slice(slice("a", "192.0.2.0/30"), Version(5));
     index.apply_slice(slice("b", "192.0.2.0/30"), Version(4));
-    index.forget_slice("storage.192.0.2.0", Version(4));
+    index.apply_slice_delete("storage.192.0.2.0", Version(4));
     assert_eq!(index.slices_of_node("storage", "a").len(), 1);
-    let layout = Arc::clone(index.layout());
+    let layout = Arc::clone(index.pool_config());
     index.sync(&Arc::new(Layout::default()));
-    assert_eq!(index.odd_slices().len(), 1);
+    assert_eq!(index.mismatched_slices().len(), 1);
     assert_eq!(index.slicing_usage("storage"), None);
     index.sync(&layout);
     index.set_ready("storage");

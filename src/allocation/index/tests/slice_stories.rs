@@ -81,7 +81,7 @@ impl World {
     fn new(strict: bool, dual: bool) -> Self {
         let pool = pool("storage", &spec(strict, dual));
         let mut index = super::index(&[Arc::clone(&pool)], &[]);
-        index.support_slices();
+        index.enable_slices();
         Self {
             index,
             pool,
@@ -104,7 +104,7 @@ impl World {
             .map(|ip| Address::Ip(ip).number());
         let family = Address::Ip(range.subnet.address).family();
         let all = (first..=last).filter_map(move |number| family.address(number).ip());
-        all.filter(|ip| range.refuses(*ip).is_none())
+        all.filter(|ip| range.exclusion(*ip).is_none())
     }
 
     fn is_of(&self, ip: IpAddr, node: &str) -> bool {
@@ -133,7 +133,7 @@ impl World {
                 if let Some(name) = names.get(which % names.len().max(1)) {
                     let gone = self.slices.remove(name);
                     let version = gone.map(|(_, version)| version).unwrap_or_default();
-                    self.index.forget_slice(name, version);
+                    self.index.apply_slice_delete(name, version);
                 }
             }
             Step::Wait => self.now = self.now.plus(45),
@@ -142,7 +142,7 @@ impl World {
     }
 
     fn ask(&mut self, pod: &str, node: &str, ask: &Ask, claim: Claim) -> Result<(), TestCaseError> {
-        let asker = asker(pod).on(Some(node.into()));
+        let asker = asker(pod).on_node(Some(node.into()));
         for _ in 0..12 {
             let refused = match self.index.plan(&asker, std::slice::from_ref(ask), self.now) {
                 Ok(planned) => return self.given(pod, node, ask, planned),
@@ -223,14 +223,14 @@ impl World {
             self.records.insert(ip, (pod.to_owned(), node.to_owned()));
             versions.push(self.version());
         }
-        self.index.confirm(planned.ticket, &versions);
+        self.index.commit(planned.ticket, &versions);
         // Asked again, it is the same, and there is nothing to write.
-        let asker = asker(pod).on(Some(node.into()));
+        let asker = asker(pod).on_node(Some(node.into()));
         let again = self.index.plan(&asker, std::slice::from_ref(ask), self.now);
         let again = again.map_err(|refused| TestCaseError::fail(format!("{refused:?}")))?;
         let same: Vec<IpAddr> = again.given[0].ips.iter().map(|(ip, _)| *ip).collect();
         prop_assert_eq!((same, again.writes.len(), again.borrowed), (ips, 0, 0));
-        self.index.confirm(again.ticket, &[]);
+        self.index.commit(again.ticket, &[]);
         Ok(())
     }
 
@@ -289,7 +289,7 @@ impl World {
         let slicing = self.index.slicing_usage("storage").unwrap_or_default();
         prop_assert_eq!(slicing.free_outside, outside.count() as u128);
         prop_assert_eq!(self.index.slices().count(), self.slices.len());
-        prop_assert_eq!(self.index.odd_slices().len(), 0);
+        prop_assert_eq!(self.index.mismatched_slices().len(), 0);
         let in_slices = self.index.slice_usages("storage").into_iter();
         let in_slices = in_slices.map(|usage| usage.free).sum::<u128>();
         prop_assert_eq!(in_slices + slicing.free_outside, usage.free);

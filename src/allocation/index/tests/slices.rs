@@ -9,12 +9,12 @@ const SPEC: &str = r#"{"ranges":[{"range":"192.0.2.0/27","gateway":"192.0.2.1",
 
 pub(super) fn cut(more: &str) -> Index {
     let mut index = index(&[pool("storage", &format!("{SPEC}{more}}}"))], &[]);
-    index.support_slices();
+    index.enable_slices();
     index
 }
 
 pub(super) fn on(node: &str, name: &str) -> Asker {
-    asker(name).on(Some(node.into()))
+    asker(name).on_node(Some(node.into()))
 }
 
 pub(super) fn slice(node: &str, window: &str) -> Slice {
@@ -100,7 +100,7 @@ fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
     let refusal = allocate(&mut index, &on("", "p"), &[ask(&[])]).err();
     assert_eq!(refusal, Some(Refusal::NodeUnknown("storage".into())));
     let mac_alone = Ask {
-        takes_ips: false,
+        needs_ips: false,
         ..ask(&[])
     };
     assert_eq!(
@@ -120,7 +120,7 @@ fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() 
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!((planned.borrowed, planned.writes.len()), (1, 1));
     assert_eq!(planned.given[0].ips[0].0.to_string(), "192.0.2.29");
-    index.confirm(planned.ticket, &[Version(90)]);
+    index.commit(planned.ticket, &[Version(90)]);
     // It is kept, though a lower one is free by now.
     release(&mut index, "192.0.2.8");
     assert_eq!(
@@ -196,7 +196,7 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
         .unwrap_or_default();
     let codes: Vec<_> = refused
         .iter()
-        .map(|one| (one.ask, one.refusal.code()))
+        .map(|one| (one.request, one.refusal.code()))
         .collect();
     assert_eq!(codes, [(1, "address-excluded")]);
     assert_eq!(plan(&mut index, "b", 0), "b 192.0.2.0/30");
@@ -220,7 +220,7 @@ fn a_pod_that_goes_to_another_node_gets_another_address_there() {
         let again = index.plan(&on(node, "p"), &[ask(&[])], NOW);
         let again = again.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!((again.writes.len(), again.borrowed), (0, 0));
-        index.confirm(again.ticket, &[]);
+        index.commit(again.ticket, &[]);
         assert_eq!(ips(Ok(again.given)), [expected], "on {node}");
     }
     // What it has of the old node is free to go, as soon as the pod is seen with the new one.
@@ -245,7 +245,7 @@ fn what_a_pod_has_elsewhere_is_lent_to_it_sooner_than_another_s() {
     );
     assert!(matches!(&planned.writes[..], [Write::Update(a, _)]
         if a.pod.as_ref().and_then(|p| p.node.as_deref()) == Some("b")));
-    index.roll_back(planned.ticket);
+    index.abort(planned.ticket);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn a_named_address_is_given_wherever_it_lies_unless_the_pool_is_strict() {
         let planned = index.plan(&on("b", ip), &[ask(&[ip])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(planned.borrowed, 1, "{ip}");
-        index.confirm(planned.ticket, &[Version(50)]);
+        index.commit(planned.ticket, &[Version(50)]);
     }
     let mut strict = cut(r#","strictSlices":true"#);
     fill(&mut strict, "a", 1);
@@ -282,7 +282,7 @@ fn what_is_reserved_is_kept_on_every_node() {
     let spec = r#"{"network":"storage-net","holder":{"pod":"p"},"ips":["192.0.2.9"]}"#;
     let pools = |more: &str| pool("storage", &format!("{SPEC}{more}}}"));
     let mut lax = index(&[pools("")], &[reservation("r", spec)]);
-    lax.support_slices();
+    lax.enable_slices();
     lax.apply_slice(slice("a", "192.0.2.8/30"), Version(1));
     for node in ["a", "b", "a"] {
         let given = settle(&mut lax, &on(node, "p"), &[ask(&[])]);
@@ -292,7 +292,7 @@ fn what_is_reserved_is_kept_on_every_node() {
         &[pools(r#","strictSlices":true"#)],
         &[reservation("r", spec)],
     );
-    strict.support_slices();
+    strict.enable_slices();
     let given = settle(&mut strict, &on("a", "p"), &[ask(&[])]);
     assert_eq!(ips(given), ["192.0.2.9/27"]);
     let elsewhere = allocate(&mut strict, &on("b", "p"), &[ask(&[])]);
@@ -306,7 +306,7 @@ fn each_range_is_cut_by_itself() {
         r#"{"ranges":[{"range":"192.0.2.0/29"},{"range":"2001:db8::/124"}],"nodeSliceSize":"/30"}"#,
     );
     let mut index = index(&[dual], &[]);
-    index.support_slices();
+    index.enable_slices();
     let given = settle(&mut index, &on("a", "p"), &[ask(&[])]);
     assert_eq!(ips(given), ["192.0.2.1/29", "2001:db8::1/124"]);
     let given = settle(&mut index, &on("b", "q"), &[ask(&[])]);
