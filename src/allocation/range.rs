@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Address, FreeNumbers, pool::PoolFault, spec::RangeSpec};
+use super::{Address, FreeNumbers, pool::SpecError, spec::RangeSpec};
 use crate::network::{
     address::parse_address,
-    range::{AddressRange, BoundedSubnet, Subnet},
+    range::{BoundedSubnet, IpRange, Subnet},
 };
 
 /// A range to give addresses from.
@@ -18,16 +18,16 @@ pub struct AddressRange {
     /// The subnet, which gives addresses their prefix.
     pub subnet: Subnet,
     /// What may be given, before excludes.
-    pub window: AddressRange,
+    pub window: IpRange,
     /// What is excluded, as written and in order.
-    pub excludes: Box<[AddressRange]>,
+    pub excludes: Box<[IpRange]>,
     /// The gateway.
     pub gateway: Option<IpAddr>,
 }
 
 /// Why a range does not give an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotGiven {
+pub enum ExclusionReason {
     /// It lies outside of the subnet.
     Outside,
     /// It lies in the subnet, but not between the bounds.
@@ -48,12 +48,12 @@ impl AddressRange {
     ///
     /// # Errors
     /// Everything that is wrong, each with its place under the range.
-    pub fn new(spec: &RangeSpec) -> Result<Self, Vec<PoolFault>> {
+    pub fn new(spec: &RangeSpec) -> Result<Self, Vec<SpecError>> {
         let range = BoundedSubnet::parse(&spec.range)
-            .map_err(|error| vec![PoolFault::new("range", not_a_range(&spec.range, error))])?;
+            .map_err(|error| vec![SpecError::new("range", not_a_range(&spec.range, error))])?;
         let subnet = range.subnet;
         let Some(hosts) = subnet.hosts() else {
-            return Err(vec![PoolFault::new(
+            return Err(vec![SpecError::new(
                 "range",
                 format!(
                     "{subnet} is too small: its first and last address are never given, so nothing \
@@ -77,14 +77,14 @@ impl AddressRange {
         };
         if range.free_numbers().capacity() == 0 {
             let reason = "bounds, excludes and gateway leave no address to give";
-            return Err(vec![PoolFault::new("exclude", reason.to_owned())]);
+            return Err(vec![SpecError::new("exclude", reason.to_owned())]);
         }
         Ok(range)
     }
 
     /// Everything that may be given, all of it free.
     pub fn free_numbers(&self) -> FreeNumbers {
-        let numbers = |window: AddressRange| {
+        let numbers = |window: IpRange| {
             let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
             (first, last)
         };
@@ -106,25 +106,25 @@ impl AddressRange {
     }
 
     /// Why the address is never given from here; `None` if it may be.
-    pub fn exclusion(&self, address: IpAddr) -> Option<NotGiven> {
+    pub fn exclusion(&self, address: IpAddr) -> Option<ExclusionReason> {
         if !self.contains(address) {
-            return Some(NotGiven::Outside);
+            return Some(ExclusionReason::Outside);
         }
         if self.gateway == Some(address) {
-            return Some(NotGiven::Gateway);
+            return Some(ExclusionReason::Gateway);
         }
         let excluded = self.excludes.iter().position(|e| e.contains(address));
         if let Some(index) = excluded {
-            return Some(NotGiven::Excluded(index));
+            return Some(ExclusionReason::Excluded(index));
         }
         if self
             .subnet
             .hosts()
             .is_none_or(|hosts| !hosts.contains(address))
         {
-            return Some(NotGiven::Edge);
+            return Some(ExclusionReason::Edge);
         }
-        (!self.window.contains(address)).then_some(NotGiven::OutOfBounds)
+        (!self.window.contains(address)).then_some(ExclusionReason::OutOfBounds)
     }
 
     /// How far the address is from the masked base of the subnet.
@@ -145,9 +145,9 @@ fn not_a_range(text: &str, error: impl std::fmt::Display) -> String {
 fn window(
     spec: &RangeSpec,
     range: BoundedSubnet,
-    hosts: AddressRange,
-    faults: &mut Vec<PoolFault>,
-) -> Option<AddressRange> {
+    hosts: IpRange,
+    faults: &mut Vec<SpecError>,
+) -> Option<IpRange> {
     let whole = range.subnet.range();
     let mut bound = |name: &'static str, text: &Option<String>, default: IpAddr| {
         let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else {
@@ -157,11 +157,11 @@ fn window(
             Ok(address) if whole.contains(address) => Some(address),
             Ok(_) => {
                 let reason = format!("{text} lies outside of {}", range.subnet);
-                faults.push(PoolFault::new(name, reason));
+                faults.push(SpecError::new(name, reason));
                 None
             }
             Err(error) => {
-                faults.push(PoolFault::new(name, format!("{text:?} {error}")));
+                faults.push(SpecError::new(name, format!("{text:?} {error}")));
                 None
             }
         }
@@ -174,25 +174,25 @@ fn window(
             bound("rangeEnd", &spec.range_end, hosts.last())?,
         ),
     };
-    let window = AddressRange::new(first, last).and_then(|window| window.intersection(hosts));
+    let window = IpRange::new(first, last).and_then(|window| window.intersection(hosts));
     if window.is_none() {
-        let reason = if AddressRange::new(first, last).is_none() {
+        let reason = if IpRange::new(first, last).is_none() {
             format!("the end {last} is below the start {first}; write the lower one first")
         } else {
             format!("{first} to {last} has no address that may be given")
         };
-        faults.push(PoolFault::new(place, reason));
+        faults.push(SpecError::new(place, reason));
     }
     window
 }
 
-fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Vec<AddressRange> {
+fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<SpecError>) -> Vec<IpRange> {
     let mut windows = Vec::new();
     for (index, text) in spec.exclude.iter().enumerate() {
-        let mut fault = |reason| faults.push(PoolFault::new(format!("exclude[{index}]"), reason));
+        let mut fault = |reason| faults.push(SpecError::new(format!("exclude[{index}]"), reason));
         let window = match (Subnet::parse(text), parse_address(text)) {
             (Ok(excluded), _) => excluded.range(),
-            (_, Ok(address)) => match AddressRange::new(address, address) {
+            (_, Ok(address)) => match IpRange::new(address, address) {
                 Some(window) => window,
                 None => continue,
             },
@@ -213,17 +213,17 @@ fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Ve
     windows
 }
 
-fn gateway(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<PoolFault>) -> Option<IpAddr> {
+fn gateway(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<SpecError>) -> Option<IpAddr> {
     let text = spec.gateway.as_deref().filter(|text| !text.is_empty())?;
     match parse_address(text) {
         Ok(gateway) if subnet.range().contains(gateway) => Some(gateway),
         Ok(_) => {
             let reason = format!("{text} lies outside of {subnet}");
-            faults.push(PoolFault::new("gateway", reason));
+            faults.push(SpecError::new("gateway", reason));
             None
         }
         Err(error) => {
-            faults.push(PoolFault::new("gateway", format!("{text:?} {error}")));
+            faults.push(SpecError::new("gateway", format!("{text:?} {error}")));
             None
         }
     }
@@ -285,12 +285,12 @@ mod tests {
         )
         .unwrap_or_else(|e| panic!("{e:?}"));
         for (address, reason) in [
-            ("192.0.2.0", Some(NotGiven::Edge)),
-            ("192.0.2.1", Some(NotGiven::Gateway)),
+            ("192.0.2.0", Some(ExclusionReason::Edge)),
+            ("192.0.2.1", Some(ExclusionReason::Gateway)),
             ("192.0.2.2", None),
-            ("192.0.2.9", Some(NotGiven::Excluded(0))),
-            ("192.0.2.14", Some(NotGiven::OutOfBounds)),
-            ("192.0.2.16", Some(NotGiven::Outside)),
+            ("192.0.2.9", Some(ExclusionReason::Excluded(0))),
+            ("192.0.2.14", Some(ExclusionReason::OutOfBounds)),
+            ("192.0.2.16", Some(ExclusionReason::Outside)),
         ] {
             let address = parse_address(address).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(range.exclusion(address), reason, "{address}");

@@ -3,7 +3,10 @@
 //! A YAML parser would accept most JSON, but its error messages for the rest are worse, and kubectl
 //! reads texts that begin with `{` as JSON.
 
-use super::{NodeEntry, MAX_DEPTH, MAX_NODES, DocumentNode, SourceLocation, SyntaxError, NodeValue, ValueKind};
+use super::{
+    DocumentNode, MAX_DEPTH, MAX_NODES, NodeEntry, NodeValue, SourceLocation, SyntaxError,
+    ValueKind,
+};
 use crate::network::{Position, Span, json};
 
 /// Parses a whole text as one JSON object; `None` if it does not begin with `{`.
@@ -97,7 +100,7 @@ fn node<'a>(
             NodeValue::Object(entries.collect::<Result<_, _>>()?)
         }
     };
-    Ok(DocumentNode { value, location: location })
+    Ok(DocumentNode { value, location })
 }
 
 fn entry<'a>(

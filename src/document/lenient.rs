@@ -4,7 +4,7 @@
 //! Leading white space of such a line is insignificant. So the line is indented, the document is
 //! parsed again, and every location is mapped back to the original text.
 
-use super::{Booleans, DocumentNode, SyntaxError, NodeValue, split::Chunk, yaml};
+use super::{Booleans, DocumentNode, NodeValue, SyntaxError, split::Chunk, yaml};
 
 /// The parser's error message for such a line.
 pub(super) const FAULT: &str = "invalid indentation in multiline quoted scalar";

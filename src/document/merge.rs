@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{NodeEntry, DocumentNode, SyntaxError, NodeValue};
+use super::{DocumentNode, NodeEntry, NodeValue, SyntaxError};
 
 /// Returns true if an unquoted key is the merge key.
 pub(super) fn is_merge_key(text: &str) -> bool {
@@ -55,7 +55,10 @@ fn name(key: &DocumentNode<'_>) -> Option<String> {
 
 /// Returns the mappings that a merge key names: one, or a list of them.
 fn sources(merge: DocumentNode<'_>) -> Result<Vec<Vec<NodeEntry<'_>>>, SyntaxError> {
-    let refusal = SyntaxError::at(merge.location, "\"<<\" takes an object or a list of objects");
+    let refusal = SyntaxError::at(
+        merge.location,
+        "\"<<\" takes an object or a list of objects",
+    );
     match merge.value {
         NodeValue::Object(entries) => Ok(vec![entries]),
         NodeValue::List(elements) => elements

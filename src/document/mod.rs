@@ -21,7 +21,7 @@ mod yaml;
 use thiserror::Error;
 
 pub use self::{
-    node::{NodeEntry, DocumentNode, NodeValue},
+    node::{DocumentNode, NodeEntry, NodeValue},
     scalar_map::ScalarMap,
 };
 pub use crate::network::{Position, Span, json::ValueKind};

@@ -27,7 +27,8 @@ struct DecodedScalar {
 type Escape = (Option<char>, usize);
 
 /// The decoders of the notations of a string.
-const FORMS: [fn(&Scalar<'_>) -> Option<DecodedScalar>; 5] = [plain, single, double, literal, folded];
+const FORMS: [fn(&Scalar<'_>) -> Option<DecodedScalar>; 5] =
+    [plain, single, double, literal, folded];
 
 /// A scalar as written in the file.
 struct Scalar<'t> {

@@ -72,7 +72,10 @@ fn json_is_read_as_json_with_its_locations() {
         let root = root.expect("a document").expect("no error");
         assert_eq!(raw(text, &root, "a"), ("\"x\\/y\"", 2, 7));
         assert_eq!(root.get("a").and_then(DocumentNode::string), Some("x/y"));
-        let kinds = |node: &DocumentNode<'_>| node.elements().map(|e| e.iter().map(DocumentNode::kind).collect());
+        let kinds = |node: &DocumentNode<'_>| {
+            node.elements()
+                .map(|e| e.iter().map(DocumentNode::kind).collect())
+        };
         let expected = vec![ValueKind::Boolean, ValueKind::Null, ValueKind::Number];
         assert_eq!(root.get("b").and_then(kinds), Some(expected));
     }
@@ -82,7 +85,10 @@ fn json_is_read_as_json_with_its_locations() {
 
 #[test]
 fn yaml_in_braces_is_yaml() {
-    assert_eq!(only("{a: b}").get("a").and_then(DocumentNode::string), Some("b"));
+    assert_eq!(
+        only("{a: b}").get("a").and_then(DocumentNode::string),
+        Some("b")
+    );
     let both = "{\"a\": 1}\n---\n{\"b\": 2}\n";
     assert_eq!(read(both, "a.yaml", Booleans::Yaml11).count(), 2);
 }
@@ -139,7 +145,10 @@ last: z
     let single = "'[\n    {\"a\": \"it''s\"\n  }\n]'";
     assert_eq!(raw(text, outer, "single"), (single, 4, 11));
     assert_eq!(raw(text, outer, "double").1, 8);
-    let list = outer.get("list").and_then(DocumentNode::elements).expect("a list");
+    let list = outer
+        .get("list")
+        .and_then(DocumentNode::elements)
+        .expect("a list");
     let inner = &list[1].entries().expect("an object")[0].value;
     assert_eq!(
         inner.location.position,

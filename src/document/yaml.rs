@@ -10,7 +10,8 @@ use serde_saphyr::granit_parser::{
 };
 
 use super::{
-    Booleans, NodeEntry, MAX_DEPTH, MAX_NODES, DocumentNode, SourceLocation, SyntaxError, NodeValue,
+    Booleans, DocumentNode, MAX_DEPTH, MAX_NODES, NodeEntry, NodeValue, SourceLocation,
+    SyntaxError,
     lenient::{self, Indented},
     merge::{Pairs, is_merge_key},
     scalar,
@@ -22,7 +23,10 @@ use crate::network::{Position, Span};
 const MAX_COPIED_BYTES: usize = 32 << 20;
 
 /// Parses one document; `None` if it is empty.
-pub(super) fn read(chunk: Chunk<'_>, booleans: Booleans) -> Result<Option<DocumentNode<'_>>, SyntaxError> {
+pub(super) fn read(
+    chunk: Chunk<'_>,
+    booleans: Booleans,
+) -> Result<Option<DocumentNode<'_>>, SyntaxError> {
     match parse(chunk, booleans, &Indented::default()) {
         Err(error) if error.reason.starts_with(lenient::FAULT) => {
             lenient::read(chunk, booleans, error.clone()).unwrap_or(Err(error))
@@ -94,7 +98,7 @@ impl<'a> TreeBuilder<'a, '_> {
                 let core = tag.as_deref().map(|tag| tag.core_suffix());
                 let merge = plain && is_merge_key(&text);
                 let value = scalar::value(text, plain, core, self.booleans);
-                self.put(DocumentNode { value, location: location }, anchor, merge)
+                self.put(DocumentNode { value, location }, anchor, merge)
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.open(location, anchor, Content::List(Vec::new()))
@@ -144,7 +148,12 @@ impl<'a> TreeBuilder<'a, '_> {
     }
 
     /// Adds a complete node to the innermost open list or object, or makes it the root.
-    fn put(&mut self, node: DocumentNode<'a>, anchor: usize, merge: bool) -> Result<(), SyntaxError> {
+    fn put(
+        &mut self,
+        node: DocumentNode<'a>,
+        anchor: usize,
+        merge: bool,
+    ) -> Result<(), SyntaxError> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return Err(SyntaxError::too_large(node.location));
@@ -162,7 +171,11 @@ impl<'a> TreeBuilder<'a, '_> {
     }
 
     /// Returns a copy of the node that an alias refers to.
-    fn copy(&mut self, anchor: usize, location: SourceLocation) -> Result<DocumentNode<'a>, SyntaxError> {
+    fn copy(
+        &mut self,
+        anchor: usize,
+        location: SourceLocation,
+    ) -> Result<DocumentNode<'a>, SyntaxError> {
         match self.anchors.remove(&anchor) {
             Some(node) => {
                 let copy = self.counted(&node, self.open.len());
@@ -177,7 +190,11 @@ impl<'a> TreeBuilder<'a, '_> {
     }
 
     /// Copies a tree to this depth, within the limits.
-    fn counted(&mut self, node: &DocumentNode<'a>, depth: usize) -> Result<DocumentNode<'a>, SyntaxError> {
+    fn counted(
+        &mut self,
+        node: &DocumentNode<'a>,
+        depth: usize,
+    ) -> Result<DocumentNode<'a>, SyntaxError> {
         if depth > MAX_DEPTH {
             return Err(SyntaxError::too_deep(node.location));
         }

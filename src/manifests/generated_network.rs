@@ -54,11 +54,31 @@ const GENERATORS: &[GeneratorKind] = &[
         NamespaceSource::NamedOrOwn,
         Some("openshift.io"),
     ),
-    generator("OVSNetwork", SRIOV, NamespaceSource::NamedOrOwn, Some("openshift.io")),
+    generator(
+        "OVSNetwork",
+        SRIOV,
+        NamespaceSource::NamedOrOwn,
+        Some("openshift.io"),
+    ),
     generator("UserDefinedNetwork", OVN, NamespaceSource::Own, None),
-    generator("ClusterUserDefinedNetwork", OVN, NamespaceSource::Selected, None),
-    generator("MacvlanNetwork", NVIDIA, NamespaceSource::NamedOrDefault, None),
-    generator("IPoIBNetwork", NVIDIA, NamespaceSource::NamedOrDefault, None),
+    generator(
+        "ClusterUserDefinedNetwork",
+        OVN,
+        NamespaceSource::Selected,
+        None,
+    ),
+    generator(
+        "MacvlanNetwork",
+        NVIDIA,
+        NamespaceSource::NamedOrDefault,
+        None,
+    ),
+    generator(
+        "IPoIBNetwork",
+        NVIDIA,
+        NamespaceSource::NamedOrDefault,
+        None,
+    ),
     generator(
         "HostDeviceNetwork",
         NVIDIA,
@@ -112,7 +132,9 @@ pub(super) fn read(kind: &str, node: &DocumentNode<'_>) -> Option<GeneratedNetwo
     let own_or_default = own.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     let namespace_source = match generator.namespace_source {
         NamespaceSource::Own => NetworkNamespaces::Namespace(own_or_default.as_str().into()),
-        NamespaceSource::NamedOrOwn => NetworkNamespaces::Namespace(named.unwrap_or(own_or_default.clone()).into()),
+        NamespaceSource::NamedOrOwn => {
+            NetworkNamespaces::Namespace(named.unwrap_or(own_or_default.clone()).into())
+        }
         NamespaceSource::NamedOrDefault => {
             NetworkNamespaces::Namespace(named.as_deref().unwrap_or(DEFAULT_NAMESPACE).into())
         }
@@ -153,8 +175,12 @@ mod tests {
             let object = read.objects.first().map(|object| &object.value);
             match object {
                 Some(Manifest::GeneratedNetwork(made)) => match &made.namespaces {
-                    NetworkNamespaces::Namespace(namespace_source) => format!("{namespace_source}/{}", made.network),
-                    NetworkNamespaces::Selected(selector) => format!("{selector}: {}", made.network),
+                    NetworkNamespaces::Namespace(namespace_source) => {
+                        format!("{namespace_source}/{}", made.network)
+                    }
+                    NetworkNamespaces::Selected(selector) => {
+                        format!("{selector}: {}", made.network)
+                    }
                 },
                 _ => String::new(),
             }

@@ -60,9 +60,7 @@ impl ReadScope {
             Self::Always => true,
             Self::CheckOnly => checks,
             Self::CheckOrNamed(scope) => checks || name == Some(scope),
-            Self::CheckNamed(scope) => {
-                checks && name.is_some_and(|name| scope.contains(&name))
-            }
+            Self::CheckNamed(scope) => checks && name.is_some_and(|name| scope.contains(&name)),
         }
     }
 }
@@ -258,7 +256,7 @@ fn network(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manif
     };
     let config = config.and_then(|config| {
         Some(Located {
-            value: config.locationg()?.into(),
+            value: config.string()?.into(),
             location: config.location,
         })
     });
@@ -269,7 +267,10 @@ fn network(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manif
     }))
 }
 
-fn config<'n, 'a>(reader: &mut ManifestReader, node: &'n DocumentNode<'a>) -> Option<&'n DocumentNode<'a>> {
+fn config<'n, 'a>(
+    reader: &mut ManifestReader,
+    node: &'n DocumentNode<'a>,
+) -> Option<&'n DocumentNode<'a>> {
     let config = reader.object_in(node, "spec")?.get("config")?;
     if config.string().is_none() {
         let fault = ManifestFault::ConfigNotString {
@@ -320,7 +321,7 @@ fn operator(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Mani
     let config = |entry: &DocumentNode<'_>| {
         let config = entry.get("rawCNIConfig")?;
         Some(Located {
-            value: config.locationg()?.into(),
+            value: config.string()?.into(),
             location: config.location,
         })
     };
@@ -388,7 +389,9 @@ fn identity(metadata: Option<&DocumentNode<'_>>) -> PodIdentity {
     let mut owners = owners.into_iter().flatten();
     let controls = |owner: &&DocumentNode<'_>| {
         let controller = owner.get("controller");
-        controller.and_then(DocumentNode::boolean).unwrap_or_default()
+        controller
+            .and_then(DocumentNode::boolean)
+            .unwrap_or_default()
     };
     let controller = owners.find(controls).and_then(|owner| {
         let parts = ["apiVersion", "kind", "name"].map(|key| text(owner, key));
@@ -442,7 +445,11 @@ pub(super) fn pod_name(
 }
 
 /// Reads `spec.hostNetwork` of a pod, or of the template at this path.
-pub(super) fn host_network(reader: &mut ManifestReader, node: &DocumentNode<'_>, path: &str) -> bool {
+pub(super) fn host_network(
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+    path: &str,
+) -> bool {
     let spec = reader.object_in(node, &format!("{path}spec"));
     let Some(value) = spec.and_then(|spec| spec.get("hostNetwork")) else {
         return false;
@@ -469,7 +476,10 @@ pub(super) fn required_name<'n>(
     checked_name(reader, metadata, FIELD, check)
 }
 
-pub(super) fn namespace_of(reader: &mut ManifestReader, metadata: Option<&DocumentNode<'_>>) -> Box<str> {
+pub(super) fn namespace_of(
+    reader: &mut ManifestReader,
+    metadata: Option<&DocumentNode<'_>>,
+) -> Box<str> {
     let given = metadata.filter(|m| m.get("namespace").is_some_and(|n| n.string() != Some("")));
     given
         .and_then(|given| checked_name(reader, given, "metadata.namespace", name::label))
@@ -498,7 +508,11 @@ fn checked_name<'n>(
 }
 
 /// Reads annotations, labels or data. A null value is empty, as for the API server.
-pub(super) fn texts(reader: &mut ManifestReader, metadata: Option<&DocumentNode<'_>>, path: &str) -> LocatedTexts {
+pub(super) fn texts(
+    reader: &mut ManifestReader,
+    metadata: Option<&DocumentNode<'_>>,
+    path: &str,
+) -> LocatedTexts {
     let map = metadata.and_then(|metadata| reader.object_in(metadata, path));
     let mut texts = LocatedTexts::new();
     for entry in map.and_then(DocumentNode::entries).unwrap_or_default() {
@@ -516,7 +530,7 @@ pub(super) fn texts(reader: &mut ManifestReader, metadata: Option<&DocumentNode<
 
 fn located(text: &str, node: &DocumentNode<'_>) -> Located<Box<str>> {
     Located {
-        value: text.location),
+        value: text.into(),
         location: node.location,
     }
 }

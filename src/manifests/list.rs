@@ -7,7 +7,10 @@ use super::kinds::{KINDS, KnownKind};
 
 /// Returns the kind of the elements of a list: `None` if the object is not a list or its elements
 /// are not read, `Some(None)` if each element has its own kind.
-pub(super) fn element_kind(kind: &str, node: &DocumentNode<'_>) -> Option<Option<&'static KnownKind>> {
+pub(super) fn element_kind(
+    kind: &str,
+    node: &DocumentNode<'_>,
+) -> Option<Option<&'static KnownKind>> {
     if kind == "List" {
         let version = node.get("apiVersion").and_then(DocumentNode::string);
         return version

@@ -310,7 +310,7 @@ pub fn read_all(text: &str, name: &str) -> ParsedManifests {
 
 fn read_kinds(text: &str, name: &str, workloads: bool) -> ParsedManifests {
     let mut reader = ManifestReader::new(name, workloads);
-    for document in document::read(text, name, Booleans::location1) {
+    for document in document::read(text, name, Booleans::Yaml11) {
         match document {
             Ok(node) => match configuration::read(&node, text).filter(|_| workloads) {
                 Some(found) => reader.push(found, node.location),

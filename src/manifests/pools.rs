@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     allocation::{
-        Words,
+        ParsedSpec,
         spec::{PoolSpec, ReservationSpec},
     },
     document::{self, DocumentNode},
@@ -29,7 +29,7 @@ pub struct PoolManifest {
     /// Its name.
     pub name: Box<str>,
     /// The parsed spec.
-    pub words: Words<PoolSpec>,
+    pub words: ParsedSpec<PoolSpec>,
     /// The locations of its values.
     pub places: FieldLocations,
 }
@@ -42,7 +42,7 @@ pub struct ReservationManifest {
     /// Its name.
     pub name: Box<str>,
     /// The parsed spec.
-    pub words: Words<ReservationSpec>,
+    pub words: ParsedSpec<ReservationSpec>,
     /// The locations of its values.
     pub places: FieldLocations,
 }
@@ -70,7 +70,7 @@ pub(super) fn pool(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Opti
     let metadata = reader.object_in(node, "metadata");
     let name = required_name(reader, node, metadata, name::subdomain);
     let (spec, mut places) = spec(reader, node);
-    let words = Words::of_pool(&spec);
+    let words = ParsedSpec::of_pool(&spec);
     places.point_at_keys(words.unknown.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Pool(Box::new(PoolManifest {
         name: name?.into(),
@@ -80,12 +80,15 @@ pub(super) fn pool(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Opti
 }
 
 /// Reads an `AddressReservation`.
-pub(super) fn reservation(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+pub(super) fn reservation(
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+) -> Option<Manifest> {
     let metadata = reader.object_in(node, "metadata");
     let name = required_name(reader, node, metadata, name::subdomain);
     let namespace = namespace_of(reader, metadata);
     let (spec, mut places) = spec(reader, node);
-    let words = Words::of_reservation(&spec);
+    let words = ParsedSpec::of_reservation(&spec);
     places.point_at_keys(words.unknown.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Reservation(Box::new(ReservationManifest {
         namespace,
@@ -113,13 +116,15 @@ impl SpecReader {
         }
     }
 
-    fn read(&mut self, reader: &mut ManifestReader, plocation&str, node: &DocumentNode<'_>) -> Value {
+    fn read(&mut self, reader: &mut ManifestReader, path: &str, node: &DocumentNode<'_>) -> Value {
         self.values.0.insert(path.into(), node.location);
         match &node.value {
             document::NodeValue::Null => Value::Null,
             document::NodeValue::Boolean(value) => json!(value),
             // Any number that is not an integer: its value does not matter.
-            document::NodeValue::Number(number) => number.map_or(json!(0.5), |number| json!(number)),
+            document::NodeValue::Number(number) => {
+                number.map_or(json!(0.5), |number| json!(number))
+            }
             document::NodeValue::String(text) => json!(text),
             document::NodeValue::List(elements) => {
                 let elements = elements.iter().enumerate();
@@ -133,7 +138,7 @@ impl SpecReader {
                     let Some(key) = entry.key.string() else {
                         continue;
                     };
-                    let path = format!("{path}.{key}");location
+                    let path = format!("{path}.{key}");
                     self.keys.insert(path.as_str().into(), entry.key.location);
                     let value = self.read(reader, &path, &entry.value);
                     members.insert(key.to_owned(), value);

@@ -5,9 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use crate::document::{DocumentNode, Position, SyntaxError};
 
 use super::{
-    Located, Manifest, ManifestError, ManifestFault, SourceLocation, ParsedManifests,
+    Located, Manifest, ManifestError, ManifestFault, ParsedManifests, SourceLocation,
+    generated_network,
     kinds::{self, KINDS, KnownKind},
-    list, generated_network,
+    list,
 };
 
 /// The maximum number of errors listed for a file.
@@ -101,7 +102,7 @@ impl ManifestReader {
 
     /// Adds a value that was read.
     pub(super) fn push(&mut self, value: Manifest, location: SourceLocation) {
-        self.objects.push(Located { value, location: location });
+        self.objects.push(Located { value, location });
     }
 
     fn list(&mut self, node: &DocumentNode<'_>, element: Option<&'static KnownKind>) {
@@ -128,13 +129,18 @@ impl ManifestReader {
         let manifest = (kind.read)(self, node);
         if let (Some(value), true) = (manifest, faults == self.faults) {
             let location = node.location;
-            self.objects.push(Located { value, location: location });
+            self.objects.push(Located { value, location });
         }
     }
 
     /// Returns true if the object's `apiVersion` is that of this kind, and not of another project's
     /// kind with the same name. Reports unknown versions.
-    fn is_version_of(&mut self, node: &DocumentNode<'_>, kind: &'static KnownKind, implied: bool) -> bool {
+    fn is_version_of(
+        &mut self,
+        node: &DocumentNode<'_>,
+        kind: &'static KnownKind,
+        implied: bool,
+    ) -> bool {
         let found = match node.get("apiVersion") {
             None if implied => return true,
             None => {
@@ -188,7 +194,11 @@ impl ManifestReader {
 
     /// Returns the string in a field; `None` if it is absent or has another type, which is
     /// reported.
-    pub(super) fn text_in<'n>(&mut self, parent: &'n DocumentNode<'_>, path: &str) -> Option<&'n str> {
+    pub(super) fn text_in<'n>(
+        &mut self,
+        parent: &'n DocumentNode<'_>,
+        path: &str,
+    ) -> Option<&'n str> {
         let node = parent.get(last(path))?;
         if node.string().is_none() {
             self.wrong_type(node, path, "a string");
@@ -221,7 +231,12 @@ impl ManifestReader {
     }
 
     /// Reports a value of the wrong type.
-    pub(super) fn wrong_type(&mut self, node: &DocumentNode<'_>, path: &str, expected: &'static str) {
+    pub(super) fn wrong_type(
+        &mut self,
+        node: &DocumentNode<'_>,
+        path: &str,
+        expected: &'static str,
+    ) {
         let fault = ManifestFault::WrongType {
             field: self.field(path),
             expected,
@@ -235,7 +250,7 @@ impl ManifestReader {
         let field = self.field(path);
         self.fault(node, ManifestFault::Missing { field, instead });
     }
-location
+
     /// Reports an error at `node`.
     pub(super) fn fault(&mut self, node: &DocumentNode<'_>, fault: ManifestFault) {
         self.error(node.location.position, fault);

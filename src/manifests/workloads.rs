@@ -20,11 +20,17 @@ pub(super) fn deployment(reader: &mut ManifestReader, node: &DocumentNode<'_>) -
     workload(reader, node, "Deployment")
 }
 
-pub(super) fn replica_set(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+pub(super) fn replica_set(
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+) -> Option<Manifest> {
     workload(reader, node, "ReplicaSet")
 }
 
-pub(super) fn stateful_set(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+pub(super) fn stateful_set(
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+) -> Option<Manifest> {
     workload(reader, node, "StatefulSet")
 }
 
@@ -40,11 +46,18 @@ pub(super) fn cron_job(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> 
     workload(reader, node, "CronJob")
 }
 
-pub(super) fn replication_controller(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+pub(super) fn replication_controller(
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+) -> Option<Manifest> {
     workload(reader, node, "ReplicationController")
 }
 
-fn workload(reader: &mut ManifestReader, node: &DocumentNode<'_>, kind: &'static str) -> Option<Manifest> {
+fn workload(
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+    kind: &'static str,
+) -> Option<Manifest> {
     let (namespace, name) = identity(reader, node);
     let own_annotations = own_annotations(reader, node);
     let spec = reader.object_in(node, "spec");
@@ -76,7 +89,8 @@ fn workload(reader: &mut ManifestReader, node: &DocumentNode<'_>, kind: &'static
 /// Values of the wrong type are ignored: the API server rejects them.
 fn scale(spec: Option<&DocumentNode<'_>>, holder: Option<&DocumentNode<'_>>) -> ScaleManifest {
     let number = |node: Option<&DocumentNode<'_>>, name: &str| node?.get(name)?.integer();
-    let word = |node: Option<&DocumentNode<'_>>, name: &str| Some(node?.get(name)?.string()?.into());
+    let word =
+        |node: Option<&DocumentNode<'_>>, name: &str| Some(node?.get(name)?.string()?.into());
     ScaleManifest {
         replicas: number(spec, "replicas"),
         parallelism: number(holder, "parallelism"),
@@ -87,7 +101,10 @@ fn scale(spec: Option<&DocumentNode<'_>>, holder: Option<&DocumentNode<'_>>) -> 
 }
 
 /// Reads a `VirtualMachine` and its Multus networks.
-pub(super) fn virtual_machine(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
+pub(super) fn virtual_machine(
+    reader: &mut ManifestReader,
+    node: &DocumentNode<'_>,
+) -> Option<Manifest> {
     let (namespace, name) = identity(reader, node);
     let own_annotations = own_annotations(reader, node);
     let spec = reader.object_in(node, "spec");
@@ -101,10 +118,10 @@ pub(super) fn virtual_machine(reader: &mut ManifestReader, node: &DocumentNode<'
             continue;
         };
         let name = reader.text_in(multus, &format!("{path}.networkName"));
-        if let (Some(text), Slocationode)) = (name, multus.get("networkName")) {
+        if let (Some(text), Some(node)) = (name, multus.get("networkName")) {
             let location = node.location;
             let value = text.into();
-            networks.push((index, Located { value, location: location }));
+            networks.push((index, Located { value, location }));
         }
     }
     Some(Manifest::VirtualMachine(VirtualMachineManifest {

@@ -148,7 +148,7 @@ pub fn assignable_ranges(config: &NetworkConfig) -> Vec<AssignableRange> {
                     let pool = ipam.node_slice_size.is_none().then_some(subnet);
                     let from = AssignableSource::Range { index, pool };
                     supplies.extend(given.into_iter().map(|range| AssignableRange {
-                        range: range,
+                        range,
                         plugin,
                         source: from,
                     }));

@@ -152,7 +152,10 @@ impl Plugin {
 
     /// Returns each combination of addresses that IPAM can assign; empty if they are not known or
     /// cannot be read.
-    pub fn possible_addresses(&self, requested_addresses: RequestedAddresses<'_>) -> Vec<Vec<AssignedAddress>> {
+    pub fn possible_addresses(
+        &self,
+        requested_addresses: RequestedAddresses<'_>,
+    ) -> Vec<Vec<AssignedAddress>> {
         let possible = match &self.ipam {
             Some(Ipam::Static(ipam)) => {
                 let replaces = self.capabilities.has(Capability::Ips);
@@ -161,9 +164,9 @@ impl Plugin {
                     .collect()
             }
             Some(Ipam::HostLocal(ipam)) => host_local_addresses(ipam),
-            Some(Ipam::Whereabouts(ipam)) => {
-                whereabouts_addresses(ipam, requested_addresses).into_iter().collect()
-            }
+            Some(Ipam::Whereabouts(ipam)) => whereabouts_addresses(ipam, requested_addresses)
+                .into_iter()
+                .collect(),
             Some(Ipam::Dhcp(_) | Ipam::Other(_)) => Vec::new(),
             None => vec![Vec::new()],
         };

@@ -140,7 +140,10 @@ impl OvnNetwork {
         let mut found = Vec::new();
         let mut compare = |key, differs: bool, perhaps: bool| {
             if differs {
-                found.push(OvnDifference { key, depends_on_cluster: perhaps });
+                found.push(OvnDifference {
+                    key,
+                    depends_on_cluster: perhaps,
+                });
             }
         };
         compare("topology", self.topology != other.topology, false);
@@ -156,7 +159,10 @@ impl OvnNetwork {
             self.persistent != other.persistent,
             false,
         );
-        for (key, [own, theirs]) in TEXT_OPTIONS.into_iter().zip(pairs(&self.texts, &other.texts)) {
+        for (key, [own, theirs]) in TEXT_OPTIONS
+            .into_iter()
+            .zip(pairs(&self.texts, &other.texts))
+        {
             compare(key, own != theirs, false);
         }
         // If absent, the cluster's MTU applies.

@@ -23,7 +23,7 @@ pub struct Subnet {
 
 /// A range of consecutive addresses of one family, including its first and last address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressRange {
+pub struct IpRange {
     v4: bool,
     first: u128,
     last: u128,
@@ -74,12 +74,12 @@ impl Subnet {
     }
 
     /// Returns its addresses, including the first and the last.
-    pub fn range(self) -> AddressRange {
+    pub fn range(self) -> IpRange {
         let mask = 1u128
             .checked_shl(self.host_bits().into())
             .map_or(u128::MAX, |size| size - 1);
         let first = bits(self.address) & !mask;
-        AddressRange {
+        IpRange {
             v4: self.address.is_ipv4(),
             first,
             last: first | mask,
@@ -87,9 +87,9 @@ impl Subnet {
     }
 
     /// Returns its addresses without the first and the last; `None` if nothing is between them.
-    pub fn hosts(self) -> Option<AddressRange> {
+    pub fn hosts(self) -> Option<IpRange> {
         let whole = self.range();
-        (self.host_bits() > 1).then(|| AddressRange {
+        (self.host_bits() > 1).then(|| IpRange {
             first: whole.first + 1,
             last: whole.last - 1,
             ..whole
@@ -109,7 +109,7 @@ impl fmt::Display for Subnet {
     }
 }
 
-impl AddressRange {
+impl IpRange {
     /// Creates the range from `first` to `last`; `None` if they differ in family or are in the
     /// wrong order.
     pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
@@ -193,7 +193,7 @@ impl AddressRange {
     }
 }
 
-impl fmt::Display for AddressRange {
+impl fmt::Display for IpRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.first(), self.last())
     }
@@ -236,7 +236,7 @@ mod tests {
         Subnet::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn range(text: &str) -> AddressRange {
+    fn range(text: &str) -> IpRange {
         subnet(text).range()
     }
 
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn hosts_are_without_the_first_and_the_last() {
-        let hosts = |text| subnet(text).hosts().map(AddressRange::count);
+        let hosts = |text| subnet(text).hosts().map(IpRange::count);
         assert_eq!(hosts("10.0.0.0/30"), Some(2));
         assert_eq!(hosts("2001:db8::/126"), Some(2));
         for none in ["10.0.0.0/31", "10.0.0.0/32", "::/127", "::/128"] {
@@ -299,18 +299,14 @@ mod tests {
     #[test]
     fn windows_are_of_one_family_and_in_order() {
         let address = |text: &str| parse_address(text).unwrap_or_else(|e| panic!("{text}: {e}"));
-        let new = |first, last| AddressRange::new(address(first), address(last));
+        let new = |first, last| IpRange::new(address(first), address(last));
         assert_eq!(
-            new("10.0.0.1", "10.0.0.9").map(AddressRange::count),
+            new("10.0.0.1", "10.0.0.9").map(IpRange::count),
             Some(9)
         );
         assert_eq!(new("10.0.0.9", "10.0.0.1"), None);
         assert_eq!(new("10.0.0.9", "::1"), None);
-        assert!(
-            range("10.0.0.0/24")
-                .intersection(range("::/96"))
-                .is_none()
-        );
+        assert!(range("10.0.0.0/24").intersection(range("::/96")).is_none());
         let common = range("10.0.0.0/24").intersection(range("10.0.0.128/20"));
         assert_eq!(common, Some(range("10.0.0.0/24")));
     }

@@ -35,7 +35,12 @@ impl Annotation<'_> {
     }
 }
 
-fn push(out: &mut String, selection: &Selection<'_>, format: AnnotationFormat, addition: &Addition) {
+fn push(
+    out: &mut String,
+    selection: &Selection<'_>,
+    format: AnnotationFormat,
+    addition: &Addition,
+) {
     let mut members = match format {
         AnnotationFormat::Short => short_members(selection),
         AnnotationFormat::Json => json_members(selection),

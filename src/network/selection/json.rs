@@ -3,8 +3,8 @@
 use std::{borrow::Cow, fmt};
 
 use super::{
-    Annotation, Bandwidth, CniArgs, DecodeError, DecodeErrorKind, AnnotationFormat, SelectionMember, PortMapping, Selection,
-    slots::Slots,
+    Annotation, AnnotationFormat, Bandwidth, CniArgs, DecodeError, DecodeErrorKind, PortMapping,
+    Selection, SelectionMember, slots::Slots,
 };
 use crate::network::{
     address::{self, AddressRequest},
@@ -559,7 +559,10 @@ mod tests {
     fn numbers_must_be_whole() {
         assert_eq!(
             faults(r#"[{"name":"n","bandwidth":{"ingressRate":1.5}}]"#),
-            [("[0].bandwidth.ingressRate".to_owned(), DecodeErrorKind::NotAnInteger)]
+            [(
+                "[0].bandwidth.ingressRate".to_owned(),
+                DecodeErrorKind::NotAnInteger
+            )]
         );
     }
 
@@ -581,7 +584,10 @@ mod tests {
             faults("[null]"),
             [("[0]".to_owned(), DecodeErrorKind::NullSelection)]
         );
-        assert!(matches!(&*faults("[adsf]"), [(_, DecodeErrorKind::Syntax(_))]));
+        assert!(matches!(
+            &*faults("[adsf]"),
+            [(_, DecodeErrorKind::Syntax(_))]
+        ));
         assert!(matches!(
             &*faults(r#"[{"name":"n"}] x"#),
             [(_, DecodeErrorKind::Syntax(_))]

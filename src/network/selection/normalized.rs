@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Annotation, Bandwidth, SelectionMember, PortMapping, Selection};
+use super::{Annotation, Bandwidth, PortMapping, Selection, SelectionMember};
 use crate::network::{json::JsonNode, mac::HardwareAddress, text::Parsed};
 
 /// The requests for each interface, by the interface's name.
@@ -179,7 +179,8 @@ fn attributes(selection: &Selection<'_>, pod_namespace: &str) -> Attributes {
         "deviceID",
         selection.device_id.as_ref().map(|id| json!(id.value)),
     );
-    let foreign = |given: &&SelectionMember<'_>| given.key.is_none() && !given.member.value.is_null();
+    let foreign =
+        |given: &&SelectionMember<'_>| given.key.is_none() && !given.member.value.is_null();
     for SelectionMember { member, .. } in selection.members.iter().filter(foreign) {
         put(
             &member.name.value,

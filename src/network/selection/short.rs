@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Annotation, DecodeError, DecodeErrorKind, AnnotationFormat, Selection};
+use super::{Annotation, AnnotationFormat, DecodeError, DecodeErrorKind, Selection};
 use crate::network::{
     interface,
     name::{self, NameError},
@@ -153,7 +153,10 @@ mod tests {
             .collect();
         assert_eq!(
             kinds,
-            [("[0]", &DecodeErrorKind::TooManySlashes), ("[2]", &DecodeErrorKind::TooManyAts)]
+            [
+                ("[0]", &DecodeErrorKind::TooManySlashes),
+                ("[2]", &DecodeErrorKind::TooManyAts)
+            ]
         );
         assert_eq!(annotation.selections[0].index, 1);
     }

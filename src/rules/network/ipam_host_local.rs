@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, net::IpAddr};
 
 use crate::{
-    network::{AddressRange, Subnet, address::parse_address, configure::configures},
+    network::{IpRange, Subnet, address::parse_address, configure::configures},
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{BRIDGE_NET, network},
@@ -39,7 +39,7 @@ pub const RULE: Rule = Rule {
 struct Range<'s, 'a> {
     set: usize,
     fields: Fields<'s, 'a>,
-    window: AddressRange,
+    window: IpRange,
 }
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
@@ -195,7 +195,7 @@ fn check_bounds(range: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 /// What host-local checks of one range; its addresses, if it takes it.
-fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<AddressRange> {
+fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRange> {
     check_bounds(range, report);
     range.check_kinds(&[("subnet", Text)], report);
     let Some(value) = range.value("subnet") else {
@@ -239,7 +239,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<Addres
         start?.unwrap_or(hosts.first()),
         end?.unwrap_or(last(subnet, hosts)),
     );
-    let window = AddressRange::new(start, end);
+    let window = IpRange::new(start, end);
     if window.is_none() {
         report.add(
             range.place("rangeEnd"),
@@ -251,7 +251,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<Addres
 }
 
 /// host-local gives the last address of an IPv6 subnet, too.
-fn last(subnet: Subnet, hosts: AddressRange) -> IpAddr {
+fn last(subnet: Subnet, hosts: IpRange) -> IpAddr {
     if hosts.is_ipv4() {
         hosts.last()
     } else {
@@ -297,7 +297,7 @@ fn check_families(ipam: &Fields<'_, '_>, ranges: &[Range<'_, '_>], report: &mut 
 /// Sorted by their starts, only the one that reaches farthest so far can overlap the next.
 fn check_overlaps(mut ranges: Vec<Range<'_, '_>>, report: &mut Report<'_>) {
     ranges.sort_by_key(|range| (range.window.sort_key(), Reverse(range.window.count())));
-    let mut farthest: Option<AddressRange> = None;
+    let mut farthest: Option<IpRange> = None;
     for range in &ranges {
         if let Some(common) = farthest.and_then(|window| window.intersection(range.window)) {
             report.add(

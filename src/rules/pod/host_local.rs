@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     network::{
-        AddressRange, Subnet,
+        IpRange, Subnet,
         address::parse_address,
         ipam::{HostLocalIpam, HostLocalRange, Ipam},
         text::Parsed,
@@ -119,7 +119,7 @@ fn not_given(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 /// What a range gives.
 struct Given {
-    window: AddressRange,
+    window: IpRange,
     gateway: Option<IpAddr>,
 }
 
@@ -149,7 +149,7 @@ fn given(range: &HostLocalRange) -> Option<Given> {
         subnet.range().last()
     };
     Some(Given {
-        window: AddressRange::new(
+        window: IpRange::new(
             bound(&range.range_start, hosts.first())?,
             bound(&range.range_end, last)?,
         )?,

@@ -3,7 +3,7 @@
 use super::{PoolSubject, place};
 use crate::{
     allocation::{Address, AddressRange, FreeNumbers},
-    network::range::AddressRange,
+    network::range::IpRange,
     rules::{
         Check, Example, Levels, Report, Rule,
         examples::{POOL, pool},
@@ -64,7 +64,7 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// What both ranges may give: where that lies, and how many addresses it is.
-fn shared(one: &AddressRange, other: &AddressRange) -> Option<(AddressRange, u128)> {
+fn shared(one: &AddressRange, other: &AddressRange) -> Option<(IpRange, u128)> {
     let window = one.window.intersection(other.window)?;
     let number = |address| Address::Ip(address).number();
     let holes = [one, other].into_iter().flat_map(|range| {
@@ -86,10 +86,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::allocation::Words;
+    use crate::allocation::ParsedSpec;
 
     fn range(spec: serde_json::Value) -> AddressRange {
-        let words = Words::of_pool(&json!({ "ranges": [spec] }));
+        let words = ParsedSpec::of_pool(&json!({ "ranges": [spec] }));
         let pool = words.pool("a").unwrap_or_else(|e| panic!("{e:?}"));
         pool.ranges[0].clone()
     }

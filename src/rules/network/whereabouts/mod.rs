@@ -16,7 +16,7 @@ pub mod unknown_key;
 use std::net::IpAddr;
 
 use crate::{
-    network::{AddressRange, BoundedSubnet, Subnet, address::parse_address, range::RangeError},
+    network::{IpRange, BoundedSubnet, Subnet, address::parse_address, range::RangeError},
     rules::NetworkSubject,
 };
 
@@ -37,7 +37,7 @@ struct RangeText<'s, 'a> {
 struct Exclude<'s, 'a> {
     value: Value<'s, 'a>,
     text: String,
-    parsed: Result<AddressRange, RangeError>,
+    parsed: Result<IpRange, RangeError>,
 }
 
 /// What a bound comes to.
@@ -103,13 +103,13 @@ impl<'s, 'a> RangeText<'s, 'a> {
 
     /// The addresses that Whereabouts gives, excludes apart: never the subnet's first and last. As
     /// there, a start that is none of them is ignored, as is an end before the start.
-    fn window(&self) -> Option<AddressRange> {
+    fn window(&self) -> Option<IpRange> {
         let hosts = self.subnet()?.hosts()?;
         let [first, last] = self.bounds();
         let first = first.filter(|first| hosts.contains(*first));
-        let rest = AddressRange::new(first.unwrap_or(hosts.first()), hosts.last())?;
+        let rest = IpRange::new(first.unwrap_or(hosts.first()), hosts.last())?;
         let last = last.filter(|last| rest.contains(*last));
-        AddressRange::new(rest.first(), last.unwrap_or(rest.last()))
+        IpRange::new(rest.first(), last.unwrap_or(rest.last()))
     }
 
     /// Whether the bounds are the wrong way round.
@@ -117,7 +117,7 @@ impl<'s, 'a> RangeText<'s, 'a> {
         let [Some(first), Some(last)] = self.bounds() else {
             return false;
         };
-        AddressRange::new(first, last).is_none()
+        IpRange::new(first, last).is_none()
     }
 
     fn excludes(&self) -> Vec<Exclude<'s, 'a>> {
@@ -136,12 +136,12 @@ impl<'s, 'a> RangeText<'s, 'a> {
 }
 
 /// A subnet, host bits and all, or an address alone.
-fn excluded(text: &str) -> Result<AddressRange, RangeError> {
+fn excluded(text: &str) -> Result<IpRange, RangeError> {
     match Subnet::parse(text) {
         Ok(subnet) => Ok(subnet.range()),
         Err(RangeError::NoPrefix) => {
             let address = parse_address(text)?;
-            AddressRange::new(address, address).ok_or(RangeError::NoPrefix)
+            IpRange::new(address, address).ok_or(RangeError::NoPrefix)
         }
         Err(error) => Err(error),
     }

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashSet};
 
 use crate::{
-    network::AddressRange,
+    network::IpRange,
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
         examples::{MACVLAN_CONF, network},
@@ -73,10 +73,10 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         let read = |range| Some((RangeText::window(range)?, range));
-        let mut windows: Vec<(AddressRange, &RangeText<'_, '_>)> =
+        let mut windows: Vec<(IpRange, &RangeText<'_, '_>)> =
             ranges.iter().filter_map(read).collect();
         windows.sort_by_key(|(window, _)| (window.sort_key(), Reverse(window.count())));
-        let mut farthest: Option<AddressRange> = None;
+        let mut farthest: Option<IpRange> = None;
         for (window, range) in windows {
             if let Some(common) = farthest.and_then(|before| before.intersection(window)) {
                 report.add_lesser(
