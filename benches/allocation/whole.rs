@@ -6,8 +6,8 @@ use std::{
 };
 
 use nadmit::allocation::{
-    Address, Holder, Index, Layout, NetworkRef, Pool, Space, Timestamp, Version,
-    index::{Ask, Asker, MacWish},
+    Address, Holder, Index, NetworkRef, Pool, PoolConfig, Space, Timestamp, Version,
+    index::{AttachmentRequest, MacRequest, Requester},
     spec::{PoolSpec, RangeSpec},
 };
 use stats_alloc::Region;
@@ -18,7 +18,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000);
 const POOL: &str = "storage";
 
 /// An address and the version of its record.
-type Held = (Address, Version);
+type HeldAddress = (Address, Version);
 
 pub(crate) fn table(time: Duration) {
     println!("\nnanoseconds, medians          plan+confirm        gone   bytes a live one");
@@ -36,9 +36,9 @@ pub(crate) fn table(time: Duration) {
 fn measure(name: &str, range: &str, live: usize, time: Duration) {
     let (mut index, mut next) = (index(range), 0);
     let region = Region::new(ALLOCATOR);
-    let mut held: Vec<Held> = (0..live).map(|_| allocate(&mut index, &mut next)).collect();
+    let mut held: Vec<HeldAddress> = (0..live).map(|_| allocate(&mut index, &mut next)).collect();
     let change = region.change();
-    let own = held.capacity() * size_of::<Held>();
+    let own = held.capacity() * size_of::<HeldAddress>();
     let bytes = change.bytes_allocated as f64 - change.bytes_deallocated as f64 - own as f64;
     let room = match live {
         65_469 => 32,
@@ -81,14 +81,14 @@ fn index(range: &str) -> Index {
     };
     let pool = Pool::new(POOL, &spec).unwrap_or_else(|faults| panic!("{faults:?}"));
     let mut index = Index::default();
-    index.sync(&Arc::new(Layout::new([Arc::new(pool)], [], |_| None)));
+    index.sync(&Arc::new(PoolConfig::new([Arc::new(pool)], [], |_| None)));
     index.set_ready(POOL);
     index
 }
 
-fn allocate(index: &mut Index, next: &mut u64) -> Held {
+fn allocate(index: &mut Index, next: &mut u64) -> HeldAddress {
     *next += 1;
-    let asker = Asker {
+    let asker = Requester {
         holder: Holder::Pod {
             namespace: "db".into(),
             name: format!("pod-{next}").into(),
@@ -96,7 +96,7 @@ fn allocate(index: &mut Index, next: &mut u64) -> Held {
         pod: None,
         node: None,
     };
-    let ask = Ask {
+    let ask = AttachmentRequest {
         pool: POOL.into(),
         network: NetworkRef {
             namespace: "db".into(),
@@ -105,7 +105,7 @@ fn allocate(index: &mut Index, next: &mut u64) -> Held {
         interface: "net1".into(),
         needs_ips: true,
         ips: Vec::new(),
-        mac: MacWish::None,
+        mac: MacRequest::None,
     };
     let planned = index.plan(&asker, &[ask], NOW);
     let planned = planned.unwrap_or_else(|refused| panic!("{refused:?}"));

@@ -4,21 +4,21 @@ use std::{fmt::Display, time::Duration};
 
 use super::{
     cost::Cost,
-    objects::Objects,
+    objects::ClusterObjects,
     real::RealServer,
-    requests::Requests,
+    requests::RequestCounts,
     round::{self, RoundKind, RoundPace},
-    server::NadmitProcess,
+    server::NadmitServer,
 };
 
 /// A running cluster, and nadmit.
 pub(crate) struct ClusterBench {
     // Ends before the cluster does.
-    nadmit: NadmitProcess,
+    nadmit: NadmitServer,
     cluster: RealServer,
-    objects: Objects,
+    objects: ClusterObjects,
     pods: usize,
-    last: [Option<(Requests, Cost)>; 3],
+    last: [Option<(RequestCounts, Cost)>; 3],
 }
 
 impl ClusterBench {
@@ -29,9 +29,9 @@ impl ClusterBench {
         let client = kube::Client::try_from(cluster.config().map_err(said)?)?;
         let version = client.apiserver_version().await?.git_version;
         println!("kube-apiserver {version}");
-        let objects = Objects::new(client);
+        let objects = ClusterObjects::new(client);
         objects.prepare().await?;
-        let nadmit = NadmitProcess::start(&cluster.kubeconfig()?)?;
+        let nadmit = NadmitServer::start(&cluster.kubeconfig()?)?;
         objects.until_ready().await?;
         Ok(Self {
             nadmit,
@@ -50,20 +50,20 @@ impl ClusterBench {
     ) -> anyhow::Result<RoundPace> {
         let nadmit = (turn == RoundKind::With).then_some(&self.nadmit);
         self.objects.register(nadmit).await?;
-        let requests = Requests::read(&self.objects.client).await?;
+        let requests = RequestCounts::read(&self.objects.client).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?;
         let pace = round::run(&self.objects, self.pods, turn, interval).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?.since(&cost, self.pods);
-        let after = Requests::read(&self.objects.client).await?;
+        let after = RequestCounts::read(&self.objects.client).await?;
         self.last[turn as usize] = Some((after.since(&requests, self.pods), cost));
         round::finish(&self.objects, self.pods, turn).await?;
         Ok(pace)
     }
 
     /// Prints and resets the requests and the cost of the last round of each kind.
-    pub(crate) fn tell(&mut self) {
+    pub(crate) fn report(&mut self) {
         let last = std::mem::take(&mut self.last);
-        let lines = |what: &str, told: &dyn Fn(&(Requests, Cost)) -> &dyn Display| {
+        let lines = |what: &str, told: &dyn Fn(&(RequestCounts, Cost)) -> &dyn Display| {
             println!("\n{what} in the last turns");
             for (which, turn) in ["without ", "recorded", "with    "].iter().zip(&last) {
                 if let Some(turn) = turn {

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::{cpu, real::RealServer, server::NadmitProcess};
+use super::{cpu, real::RealServer, server::NadmitServer};
 
 /// CPU seconds of each process, including the benchmark's client.
 pub(crate) struct Cost([(&'static str, f64); 4]);
 
 impl Cost {
     /// Reads the values since each process started.
-    pub(crate) fn read(cluster: &RealServer, nadmit: &NadmitProcess) -> anyhow::Result<Self> {
+    pub(crate) fn read(cluster: &RealServer, nadmit: &NadmitServer) -> anyhow::Result<Self> {
         let mut servers = [0.0; 2];
         for (process, seconds) in cluster.processes.iter().zip(&mut servers) {
             *seconds = cpu::seconds(process.id())?;

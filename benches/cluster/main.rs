@@ -93,7 +93,7 @@ async fn run() -> anyhow::Result<()> {
         ratios[1].push(ratio);
         allocations.push(with);
     }
-    bench.tell();
+    bench.report();
     let [third, ratio] = ratios.map(median);
     let allocations = median(allocations);
     println!(
@@ -116,7 +116,7 @@ async fn paced(bench: &mut ClusterBench) -> anyhow::Result<()> {
         without.latency,
         with.latency,
     );
-    bench.tell();
+    bench.report();
     Ok(())
 }
 

@@ -12,19 +12,19 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{round::RoundKind, server::NadmitProcess};
+use super::{round::RoundKind, server::NadmitServer};
 
 /// The time limit of any wait.
 const TIMEOUT_SECONDS: u32 = 600;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A cluster's objects.
-pub(crate) struct Objects {
+pub(crate) struct ClusterObjects {
     /// The client of the cluster.
     pub(crate) client: Client,
 }
 
-impl Objects {
+impl ClusterObjects {
     pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
@@ -102,7 +102,7 @@ impl Objects {
     }
 
     /// Registers nadmit's webhooks, or removes them.
-    pub(crate) async fn register(&self, nadmit: Option<&NadmitProcess>) -> anyhow::Result<()> {
+    pub(crate) async fn register(&self, nadmit: Option<&NadmitServer>) -> anyhow::Result<()> {
         for (kind, path) in [
             ("MutatingWebhookConfiguration", "mutate"),
             ("ValidatingWebhookConfiguration", "validate"),

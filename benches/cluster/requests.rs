@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use kube::Client;
 
 /// The number of requests by verb and resource.
-pub(crate) struct Requests(BTreeMap<String, f64>);
+pub(crate) struct RequestCounts(BTreeMap<String, f64>);
 
-impl Requests {
+impl RequestCounts {
     /// Reads the values since the server started.
     pub(crate) async fn read(client: &Client) -> anyhow::Result<Self> {
         let request = http::Request::get("/metrics").body(Vec::new())?;
@@ -48,7 +48,7 @@ impl Requests {
     }
 }
 
-impl fmt::Display for Requests {
+impl fmt::Display for RequestCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (name, count)) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };

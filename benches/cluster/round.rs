@@ -15,7 +15,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{Instant as Moment, sleep_until};
 
-use super::objects::Objects;
+use super::objects::ClusterObjects;
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
@@ -50,7 +50,7 @@ pub(crate) struct RoundPace {
 
 /// Creates and binds this number of pods, at most one per `interval`. They are kept.
 pub(crate) async fn run(
-    objects: &Objects,
+    objects: &ClusterObjects,
     pods: usize,
     turn: RoundKind,
     interval: Duration,
@@ -71,7 +71,11 @@ pub(crate) async fn run(
 }
 
 /// Deletes a round's objects; with nadmit each pod must have an address of its own.
-pub(crate) async fn finish(objects: &Objects, pods: usize, turn: RoundKind) -> anyhow::Result<()> {
+pub(crate) async fn finish(
+    objects: &ClusterObjects,
+    pods: usize,
+    turn: RoundKind,
+) -> anyhow::Result<()> {
     let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
     let given = addresses(&api).await?;
     let right = if turn == RoundKind::With { pods } else { 0 };
@@ -89,7 +93,11 @@ pub(crate) async fn finish(objects: &Objects, pods: usize, turn: RoundKind) -> a
     Ok(())
 }
 
-async fn made(objects: &Objects, turn: RoundKind, number: usize) -> anyhow::Result<Duration> {
+async fn made(
+    objects: &ClusterObjects,
+    turn: RoundKind,
+    number: usize,
+) -> anyhow::Result<Duration> {
     let start = Instant::now();
     let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
     let name = format!("pod-{number}");
@@ -118,7 +126,7 @@ async fn made(objects: &Objects, turn: RoundKind, number: usize) -> anyhow::Resu
 }
 
 /// Writes an allocation as nadmit does, for a pool that does not exist.
-async fn record(objects: &Objects, number: usize, uid: Option<&str>) -> anyhow::Result<()> {
+async fn record(objects: &ClusterObjects, number: usize, uid: Option<&str>) -> anyhow::Result<()> {
     let [high, low] = [number >> 8, number & 255];
     let address = format!("192.168.{high}.{low}");
     let (namespace, pod) = (RoundKind::Recorded.namespace(), format!("pod-{number}"));

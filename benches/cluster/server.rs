@@ -11,14 +11,14 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 /// A server that ends when this is dropped.
-pub(crate) struct NadmitProcess {
+pub(crate) struct NadmitServer {
     process: Child,
     folder: TempDir,
     /// `https://address:port`
     pub(crate) url: String,
 }
 
-impl NadmitProcess {
+impl NadmitServer {
     /// Starts it, and waits until it prints its address.
     pub(crate) fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
@@ -66,7 +66,7 @@ impl NadmitProcess {
     }
 }
 
-impl Drop for NadmitProcess {
+impl Drop for NadmitServer {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.process.kill();

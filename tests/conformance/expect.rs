@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{
     curl::{CurlOutcome, HttpAnswer},
     request::{CaseRequest, ObjectId},
-    response::{Cause, Response, Review},
+    response::{ReviewBody, ReviewResponse, StatusCause},
 };
 
 /// The expectations of a response. An absent member is expected to be absent: a response that
@@ -163,7 +163,7 @@ impl Expect {
             return;
         }
         faults.equal("content-type", "application/json", content_type);
-        match serde_json::from_slice::<Review>(&answer.body) {
+        match serde_json::from_slice::<ReviewBody>(&answer.body) {
             Ok(review) => self.judge_review(question, &review, faults),
             Err(error) => faults
                 .0
@@ -171,7 +171,7 @@ impl Expect {
         }
     }
 
-    fn judge_review(&self, question: &CaseRequest, review: &Review, faults: &mut Mismatches) {
+    fn judge_review(&self, question: &CaseRequest, review: &ReviewBody, faults: &mut Mismatches) {
         let response = &review.response;
         faults.equal("kind", "AdmissionReview", &review.kind);
         faults.equal("apiVersion", "admission.k8s.io/v1", &review.api_version);
@@ -182,7 +182,8 @@ impl Expect {
             faults.equal("allowed", allowed, response.allowed);
         }
         let causes = causes(response);
-        let warnings: Vec<Cause> = response.warnings.iter().map(|line| warning(line)).collect();
+        let warnings: Vec<StatusCause> =
+            response.warnings.iter().map(|line| warning(line)).collect();
         if let Some(code) = &self.found {
             find(code, &causes, &warnings, faults);
         } else {
@@ -199,7 +200,7 @@ impl Expect {
     }
 }
 
-fn causes(response: &Response) -> Vec<Cause> {
+fn causes(response: &ReviewResponse) -> Vec<StatusCause> {
     let details = response.status.as_ref().map(|status| &status.details);
     details
         .map(|details| details.causes.clone())
@@ -207,13 +208,13 @@ fn causes(response: &Response) -> Vec<Cause> {
 }
 
 /// Parses a warning: `[code] field: message`.
-fn warning(line: &str) -> Cause {
+fn warning(line: &str) -> StatusCause {
     let parts = line
         .strip_prefix('[')
         .and_then(|rest| rest.split_once("] "));
     let (code, rest) = parts.unwrap_or(("", line));
     let (field, message) = rest.split_once(": ").unwrap_or(("", rest));
-    Cause {
+    StatusCause {
         reason: code.to_owned(),
         field: field.to_owned(),
         message: message.to_owned(),
@@ -221,8 +222,8 @@ fn warning(line: &str) -> Cause {
 }
 
 /// Checks that each expected finding is present, and no other.
-fn compare(what: &str, expected: &[ExpectedFinding], got: &[Cause], faults: &mut Mismatches) {
-    let mut left: Vec<&Cause> = got.iter().collect();
+fn compare(what: &str, expected: &[ExpectedFinding], got: &[StatusCause], faults: &mut Mismatches) {
+    let mut left: Vec<&StatusCause> = got.iter().collect();
     for told in expected {
         match left.iter().position(|cause| told.fits(cause)) {
             Some(index) => {
@@ -238,7 +239,7 @@ fn compare(what: &str, expected: &[ExpectedFinding], got: &[Cause], faults: &mut
 }
 
 /// Checks that this code is present, and that no other denies.
-fn find(code: &str, denied: &[Cause], warned: &[Cause], faults: &mut Mismatches) {
+fn find(code: &str, denied: &[StatusCause], warned: &[StatusCause], faults: &mut Mismatches) {
     let told = denied.iter().chain(warned);
     let codes: Vec<&str> = told.map(|cause| cause.reason.as_str()).collect();
     faults.unless(codes.contains(&code), || {
@@ -251,7 +252,7 @@ fn find(code: &str, denied: &[Cause], warned: &[Cause], faults: &mut Mismatches)
 }
 
 impl ExpectedFinding {
-    fn fits(&self, cause: &Cause) -> bool {
+    fn fits(&self, cause: &StatusCause) -> bool {
         self.code == cause.reason
             && self
                 .field
@@ -262,7 +263,7 @@ impl ExpectedFinding {
 }
 
 /// Checks properties that hold for every status, whatever the case expects.
-fn judge_status(object: Option<&ObjectId>, response: &Response, faults: &mut Mismatches) {
+fn judge_status(object: Option<&ObjectId>, response: &ReviewResponse, faults: &mut Mismatches) {
     faults.equal("a status", !response.allowed, response.status.is_some());
     let Some(status) = &response.status else {
         return;
@@ -275,7 +276,7 @@ fn judge_status(object: Option<&ObjectId>, response: &Response, faults: &mut Mis
         name: status.details.name.clone(),
     };
     faults.equal("status.details", object, Some(&got));
-    for Cause {
+    for StatusCause {
         reason,
         field,
         message,
@@ -313,7 +314,12 @@ fn placed(message: &str, field: &str) -> impl Iterator<Item = String> {
 }
 
 /// Checks that the audit annotations have the decision and each code once.
-fn judge_audit(denied: &[Cause], warned: &[Cause], response: &Response, faults: &mut Mismatches) {
+fn judge_audit(
+    denied: &[StatusCause],
+    warned: &[StatusCause],
+    response: &ReviewResponse,
+    faults: &mut Mismatches,
+) {
     let decision = match (denied, warned) {
         ([], []) => None,
         ([], _) => Some("warn"),

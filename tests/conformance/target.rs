@@ -158,11 +158,11 @@ impl Drop for OwnServer {
 
 /// Returns the addresses of webhook and admin listener, as the server prints them.
 fn addresses(printed: impl std::io::Read + Send + 'static) -> Result<[String; 2]> {
-    let (told, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     // Reads to the end, so that the server never blocks on its output.
     thread::spawn(move || {
         for line in BufReader::new(printed).lines().map_while(Result::ok) {
-            let _ = told.send(line);
+            let _ = sender.send(line);
         }
     });
     let begun = Instant::now();
@@ -173,7 +173,7 @@ fn addresses(printed: impl std::io::Read + Send + 'static) -> Result<[String; 2]
             return Ok([webhook, admin]);
         }
         let left = TIMEOUT.saturating_sub(begun.elapsed());
-        let Ok(line) = heard.recv_timeout(left) else {
+        let Ok(line) = receiver.recv_timeout(left) else {
             bail!("it printed no addresses of webhook and admin listener, but {seen:?}");
         };
         for (address, scheme) in found.iter_mut().zip(["https", "http"]) {

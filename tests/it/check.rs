@@ -97,7 +97,7 @@ fn steering() -> TestResult {
 }
 
 /// Returns each diagnostic: level, code and the text under the caret.
-fn said(outcome: &Outcome) -> Vec<(Level, &'static str, String)> {
+fn diagnostics(outcome: &Outcome) -> Vec<(Level, &'static str, String)> {
     let one = |r: &check::Remark| {
         let file = &outcome.files[r.file];
         let text = file.text.as_deref().unwrap_or_default();
@@ -165,7 +165,7 @@ fn sarif() -> TestResult {
 }
 
 fn carets() -> TestResult {
-    let found = said(&checked(&["tests/fixtures/check"])?);
+    let found = diagnostics(&checked(&["tests/fixtures/check"])?);
     let texts: Vec<(&str, &str)> = found.iter().map(|(_, c, text)| (*c, &**text)).collect();
     for expected in [
         ("unknown-network", "storage-nett"),
@@ -190,7 +190,8 @@ fn carets() -> TestResult {
 /// The findings on configurations that users copy from documentation.
 fn seeds() -> TestResult {
     let folder = "tests/fixtures/seed-examples";
-    let verdict = |name: &str| Ok::<_, Failed>(said(&checked(&[&format!("{folder}/{name}")])?));
+    let verdict =
+        |name: &str| Ok::<_, Failed>(diagnostics(&checked(&[&format!("{folder}/{name}")])?));
     let line = |name: &str| -> Result<Vec<(usize, usize)>, Failed> {
         let outcome = checked(&[&format!("{folder}/{name}")])?;
         let told: serde_json::Value = serde_json::from_str(&Format::Json.tell(&outcome))?;
@@ -413,14 +414,14 @@ fn config_map() -> TestResult {
              data:\n  a: 'b'\n  cron-expression: '*/15 * 99 * *'\n"
         )
     };
-    let judged = |name: &str| said(&text("a.yaml", &manifest(name), Options::default()));
+    let judged = |name: &str| diagnostics(&text("a.yaml", &manifest(name), Options::default()));
     same(&judged("settings"), &Vec::new())?;
     let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
     same(&judged("whereabouts-config"), &vec![expected])?;
     // nadmit's own settings are under another key.
     same(&judged("nadmit-config"), &Vec::new())?;
     let own = manifest("nadmit-config").replace("cron-expression", "reconciler_cron_expression");
-    let found = said(&text("a.yaml", &own, Options::default()));
+    let found = diagnostics(&text("a.yaml", &own, Options::default()));
     let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
     same(&found, &vec![expected])
 }

@@ -6,7 +6,7 @@ use crate::support::TestResult;
 use cel::{Context, Value as CelValue, parser::Parser};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    allocation::{Allocation, Holder, NetworkRef, PodRef, Space, Timestamp, Words},
+    allocation::{Allocation, Holder, NetworkRef, ParsedSpec, PodRef, Space, Timestamp},
     api::{
         self, AddressAllocation, AddressAllocationSpec, AddressPoolSpec, AddressReservationSpec,
     },
@@ -432,7 +432,7 @@ fn allocations() -> TestResult {
             generate_name: Arc::clone(&name),
             token: "t".into(),
         },
-        Holder::Machine {
+        Holder::VirtualMachine {
             namespace: Arc::clone(&namespace),
             name: Arc::clone(&name),
         },
@@ -505,7 +505,7 @@ fn words() -> TestResult {
             {"key": "a", "operator": "In", "values": ["b"]}]},
         "virtualMachines": "MAC",
     });
-    let words = Words::of_pool(&pool).spec;
+    let words = ParsedSpec::of_pool(&pool).spec;
     assert_eq!(serde_json::to_value(&words)?, pool);
     let object = AddressPoolSpec::from_words(&words)?;
     assert_eq!(serde_json::to_value(&object)?, pool);
@@ -514,7 +514,7 @@ fn words() -> TestResult {
         "network": "storage-net", "interface": "net1", "ips": ["192.0.2.205/27"], "mac": "x",
         "holder": {"pod": "p", "statefulSet": "db", "ordinal": 0, "virtualMachine": "v"},
     });
-    let words = Words::of_reservation(&reservation).spec;
+    let words = ParsedSpec::of_reservation(&reservation).spec;
     let object = AddressReservationSpec::from_words(&words)?;
     assert_eq!(serde_json::to_value(&object)?, reservation);
     assert_eq!(object.words()?, words);

@@ -232,7 +232,7 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
     };
     let name = block.file().name;
     let outcome = check::run(files, &policy(), Options::default());
-    let (said, told) = said(&outcome, &name);
+    let (said, told) = findings_of(&outcome, &name);
     match block.expected() {
         // There the networks of a pod's example are checked, too.
         Some(expected) if block.alone && !expected.is_empty() && said.is_superset(&expected) => {
@@ -247,7 +247,7 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
 }
 
 /// Returns the findings of a run on one file: levels and codes, and the rendered text.
-fn said(outcome: &Outcome, file: &str) -> (FindingSet, String) {
+fn findings_of(outcome: &Outcome, file: &str) -> (FindingSet, String) {
     let of = |r: &&check::Remark| outcome.files[r.file].name == file;
     let remarks: Vec<_> = outcome.remarks.iter().filter(of).collect();
     let said = remarks.iter().map(|r| format!("{} {}", r.level, r.code));
@@ -263,7 +263,7 @@ fn example(path: &Path) -> TestResult {
     let networks = Path::new(ROOT).join(NETWORKS);
     let files = check::gather(&[networks, path.to_owned()], |_, _| {})?;
     let outcome = check::run(files, &policy(), Options::default());
-    let (said, told) = said(&outcome, &path.display().to_string());
+    let (said, told) = findings_of(&outcome, &path.display().to_string());
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let code = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Answer, Review},
-    allocation::{Address, Holder, Words},
+    allocation::{Address, Holder, ParsedSpec},
     catalog::{Catalog, Pod, Requested, Slicing},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
     network::{
@@ -202,7 +202,7 @@ fn judged_change(example: Example) -> Result<Answer, Failed> {
     };
     let pool = |text: &str| -> Result<_, Failed> {
         let object: Value = serde_saphyr::from_str(text)?;
-        let words = Words::of_pool(&object["spec"]);
+        let words = ParsedSpec::of_pool(&object["spec"]);
         words.pool("storage").map_err(|e| format!("{e:?}").into())
     };
     let (before, changed) = (pool(before)?, pool(after)?);
@@ -311,7 +311,7 @@ fn rules_page() -> TestResult {
 }
 
 /// Returns levels and codes of a response's findings.
-fn said_of(answer: &Answer) -> Vec<String> {
+fn findings_of(answer: &Answer) -> Vec<String> {
     let said = answer.findings().iter();
     said.map(|f| format!("{} {}", f.level, f.code)).collect()
 }
@@ -390,7 +390,7 @@ fn page() -> Result<String, Failed> {
             rule.code,
             rule.summary,
             rule.explanation,
-            stated(rule, &said_of(&answer)),
+            stated(rule, &findings_of(&answer)),
             rule.wrong.yaml(),
             said.join("\n"),
             stated(rule, &[]),

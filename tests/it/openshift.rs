@@ -25,7 +25,7 @@ fn seed(name: &str) -> Result<String, Failed> {
 }
 
 /// Returns the response of `/validate` to the object in this YAML, and its errors as a manifest.
-fn said(yaml: &str) -> Result<(String, Vec<String>), Failed> {
+fn review_yaml(yaml: &str) -> Result<(String, Vec<String>), Failed> {
     let object: Value = serde_saphyr::from_str(yaml)?;
     let read = manifests::read(yaml, "cno.yaml");
     let errors = read.errors.iter().map(ToString::to_string).collect();
@@ -47,7 +47,7 @@ fn expect(what: &str, got: &str, parts: &[&str]) -> TestResult {
 }
 
 fn dhcp_shim() -> TestResult {
-    let (lines, errors) = said(&seed("cno-dhcp-shim.yaml")?)?;
+    let (lines, errors) = review_yaml(&seed("cno-dhcp-shim.yaml")?)?;
     expect("findings", &lines, &[])?;
     expect("errors", &errors.join("\n"), &[])
 }
@@ -55,7 +55,7 @@ fn dhcp_shim() -> TestResult {
 /// Two mistakes: `cniVersion` for `apiVersion`, and an unclosed quote.
 fn broken() -> TestResult {
     let yaml = seed("cno-whereabouts-dual-stack-broken.yaml")?;
-    let (lines, errors) = said(&yaml)?;
+    let (lines, errors) = review_yaml(&yaml)?;
     expect(
         "errors",
         &errors.join("\n"),
@@ -73,7 +73,7 @@ fn broken() -> TestResult {
     let mended = yaml
         .replace("cniVersion: op", "apiVersion: op")
         .replace("0.3.1,", "0.3.1\",");
-    let (lines, errors) = said(&mended)?;
+    let (lines, errors) = review_yaml(&mended)?;
     expect("findings", &lines, &[])?;
     expect("errors", &errors.join("\n"), &[])
 }

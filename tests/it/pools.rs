@@ -6,7 +6,7 @@ use std::sync::Arc;
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
-    allocation::{SharedIndex, Words},
+    allocation::{ParsedSpec, SharedIndex},
     catalog::{Catalog, Labels, Mode, all_labels},
     check::{self, File, Options},
     network::Network,
@@ -43,7 +43,7 @@ fn catalog(home: &str, mode: Option<Mode>) -> Result<Catalog, Failed> {
         "ranges": [{"range": "192.0.2.0/24"}],
         "namespaceSelector": {"matchLabels": {"team": "db"}},
     });
-    let pool = Words::of_pool(&spec).pool("storage");
+    let pool = ParsedSpec::of_pool(&spec).pool("storage");
     let pool = pool.map_err(|faults| format!("{faults:?}"))?;
     let labels = Labels {
         mode,
@@ -173,7 +173,7 @@ spec:
 "#;
 
 /// Returns level, code and the text under the caret.
-fn said(text: &str) -> Vec<(Level, &'static str, String)> {
+fn diagnostics(text: &str) -> Vec<(Level, &'static str, String)> {
     let file = File {
         name: "a.yaml".to_owned(),
         text: Ok(text.to_owned()),
@@ -189,7 +189,7 @@ fn said(text: &str) -> Vec<(Level, &'static str, String)> {
 }
 
 fn carets() -> TestResult {
-    let found = said(FILE);
+    let found = diagnostics(FILE);
     let found: Vec<(Level, &str, &str)> = found.iter().map(|(l, c, t)| (*l, *c, &**t)).collect();
     assert_eq!(
         found,
@@ -207,7 +207,7 @@ fn carets() -> TestResult {
 /// Without any pool or namespace in the files, they are probably elsewhere.
 fn elsewhere() -> TestResult {
     let network = FILE.rsplit("---\n").next().unwrap_or_default();
-    let found = said(network);
+    let found = diagnostics(network);
     assert_eq!((found[0].0, found[0].1), (Level::Warn, "unknown-pool"));
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
-    allocation::{SharedIndex, Words},
+    allocation::{ParsedSpec, SharedIndex},
     catalog::{Catalog, Labels, Mode},
     network::{
         Annotation, ConfigState, Network, Position, Selection,
@@ -45,7 +45,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         "ranges": [{"range": "192.0.2.0/29"}, {"range": "2001:db8::/125"}],
         "macs": {"prefix": "02:5e:00"}, "namespaceSelector": {},
     });
-    let pool = Words::of_pool(&spec).pool(POOL).expect("a pool");
+    let pool = ParsedSpec::of_pool(&spec).pool(POOL).expect("a pool");
     Catalog::new([("web".into(), labels)], networks, []).with_pools(
         [(POOL.into(), Ok(Arc::new(pool)))],
         [],

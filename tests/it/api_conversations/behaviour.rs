@@ -88,8 +88,8 @@ async fn life() -> TestResult {
     maps.create(&PostParams::default(), &config_map("b"))
         .await?;
     maps.delete("a", &DeleteParams::default()).await?;
-    let told: Vec<WatchEvent<ConfigMap>> = watch.try_collect().await?;
-    match &told[..] {
+    let received: Vec<WatchEvent<ConfigMap>> = watch.try_collect().await?;
+    match &received[..] {
         [
             WatchEvent::Added(added),
             WatchEvent::Deleted(deleted),
@@ -245,8 +245,8 @@ async fn applied() -> TestResult {
     same(&found, &vec![pair("k", "w"), pair("other", "v")])?;
     let (code, message) = error_of(apply("two", json!({"k": "mine"})).await)?;
     same(&code, &409)?;
-    let told = "Apply failed with 1 conflict: conflict with \"one\": .data.k";
-    same(&message.as_str(), &told)
+    let received = "Apply failed with 1 conflict: conflict with \"one\": .data.k";
+    same(&message.as_str(), &received)
 }
 
 async fn strategic() -> TestResult {

@@ -224,8 +224,8 @@ fn broken() -> TestResult {
         server.fault(FaultRule::of("watch", "configmaps", drops));
         let watch = maps.watch(&kube::api::WatchParams::default(), "0").await?;
         // It would go on for minutes. kube's client yields no event when it breaks.
-        let told = futures_util::StreamExt::collect::<Vec<_>>(watch);
-        let told = timeout(Duration::from_secs(20), told).await?;
-        same(&told.first().is_some_and(Result::is_ok), &true)
+        let received = futures_util::StreamExt::collect::<Vec<_>>(watch);
+        let received = timeout(Duration::from_secs(20), received).await?;
+        same(&received.first().is_some_and(Result::is_ok), &true)
     })
 }

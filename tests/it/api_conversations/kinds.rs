@@ -84,8 +84,8 @@ async fn definitions() -> TestResult {
     things.create(&PostParams::default(), &thing).await?;
     let watch = things.watch(&WatchParams::default(), "0").await?;
     server.unregister("things.example.dev");
-    let told: Vec<_> = watch.try_collect().await?;
-    same(&told.len(), &1)?;
+    let received: Vec<_> = watch.try_collect().await?;
+    same(&received.len(), &1)?;
     same(&error_of(things.get("a").await)?.0, &404)?;
     // A definition does the same.
     let definitions: Api<CustomResourceDefinition> = Api::all(server.client());

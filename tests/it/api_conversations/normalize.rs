@@ -124,7 +124,7 @@ impl RecordedNames {
     }
 
     /// Returns a recorded request with the current server's versions and UIDs.
-    pub(super) fn told(&self, request: &Value) -> Value {
+    pub(super) fn translate(&self, request: &Value) -> Value {
         let mut request = request.clone();
         self.put(&mut request["body"]);
         let path = request["path"].as_str().unwrap_or_default();

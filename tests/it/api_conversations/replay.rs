@@ -77,7 +77,7 @@ async fn one(
     conversation: &Value,
     names: &mut RecordedNames,
 ) -> Result<ReplayedExchange, String> {
-    let request = names.told(&conversation["request"]);
+    let request = names.translate(&conversation["request"]);
     let response = &conversation["response"];
     let anonymous = name(conversation) == "unauthenticated";
     let client = if anonymous {

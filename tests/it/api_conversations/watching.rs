@@ -47,7 +47,7 @@ async fn settled(
     events: &mut (impl futures_util::Stream<Item = watcher::Result<watcher::Event<ConfigMap>>> + Unpin),
     known: &mut BTreeSet<(String, String)>,
 ) {
-    let told = |map: ConfigMap| {
+    let received = |map: ConfigMap| {
         let data = map.data.and_then(|data| data.into_values().next());
         (
             map.metadata.name.unwrap_or_default(),
@@ -58,12 +58,12 @@ async fn settled(
         match event {
             Ok(watcher::Event::Init) => known.clear(),
             Ok(watcher::Event::Apply(map) | watcher::Event::InitApply(map)) => {
-                let (name, data) = told(map);
+                let (name, data) = received(map);
                 known.retain(|(known, _)| *known != name);
                 known.insert((name, data));
             }
             Ok(watcher::Event::Delete(map)) => {
-                let name = told(map).0;
+                let name = received(map).0;
                 known.retain(|(known, _)| *known != name);
             }
             Ok(watcher::Event::InitDone) | Err(_) => {}
@@ -120,10 +120,10 @@ async fn bookmarks() -> TestResult {
         .watch(&WatchParams::default().timeout(150), "0")
         .await?;
     let mut watch = pin!(watch);
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     while let Some(event) = watch.try_next().await? {
         if let WatchEvent::Bookmark(bookmark) = event {
-            told.push((
+            received.push((
                 began.elapsed().as_secs(),
                 bookmark.metadata.resource_version,
             ));
@@ -132,9 +132,9 @@ async fn bookmarks() -> TestResult {
         }
     }
     same(&began.elapsed().as_secs(), &150)?;
-    let times: Vec<u64> = told.iter().map(|(time, _)| *time).collect();
+    let times: Vec<u64> = received.iter().map(|(time, _)| *time).collect();
     same(&times, &vec![60, 120, 148])?;
-    let versions: BTreeSet<String> = told.into_iter().map(|(_, version)| version).collect();
+    let versions: BTreeSet<String> = received.into_iter().map(|(_, version)| version).collect();
     same(&versions.len(), &3)
 }
 
@@ -150,8 +150,8 @@ async fn selection() -> TestResult {
             .await?;
         write(&maps, "a", value).await?;
     }
-    let told: Vec<WatchEvent<ConfigMap>> = watch.try_collect().await?;
-    let told = told.iter().map(|event| match event {
+    let received: Vec<WatchEvent<ConfigMap>> = watch.try_collect().await?;
+    let received = received.iter().map(|event| match event {
         WatchEvent::Added(_) => "added",
         WatchEvent::Modified(_) => "modified",
         WatchEvent::Deleted(_) => "deleted",
@@ -159,7 +159,7 @@ async fn selection() -> TestResult {
         WatchEvent::Error(_) => "error",
     });
     same(
-        &told.collect::<Vec<_>>(),
+        &received.collect::<Vec<_>>(),
         &vec!["added", "modified", "deleted", "bookmark"],
     )
 }

@@ -189,10 +189,14 @@ async fn allowed(webhook: &Webhook, review: &Value) -> Result<Option<Value>, Api
         return Ok(Some(response));
     }
     let mut status = response["status"].clone();
-    let told = ["message", "reason"].map(|key| status[key].as_str().unwrap_or_default());
-    let told = told.into_iter().find(|told| !told.is_empty());
-    let message = match told {
-        Some(told) => format!("admission webhook \"{name}\" denied the request: {told}"),
+    let explanation = ["message", "reason"].map(|key| status[key].as_str().unwrap_or_default());
+    let explanation = explanation
+        .into_iter()
+        .find(|explanation| !explanation.is_empty());
+    let message = match explanation {
+        Some(explanation) => {
+            format!("admission webhook \"{name}\" denied the request: {explanation}")
+        }
         None => format!("admission webhook \"{name}\" denied the request without explanation"),
     };
     if status["code"].as_u64().is_none_or(|code| code < 400) {

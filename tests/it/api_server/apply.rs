@@ -72,10 +72,10 @@ pub(super) fn take(
                 continue;
             }
             remove(applied, &path);
-            let told = format!("conflict with \"{other}\"");
+            let conflicts = format!("conflict with \"{other}\"");
             let field = format!(".{}", path.join("."));
             causes.push(json!({
-                "reason": "FieldManagerConflict", "message": told, "field": field,
+                "reason": "FieldManagerConflict", "message": conflicts, "field": field,
             }));
         }
     }
@@ -89,11 +89,11 @@ pub(super) fn take(
     let message = match &causes[..] {
         [cause] => format!("Apply failed with 1 conflict: {}", one(cause)),
         several => {
-            let told: Vec<String> = several.iter().map(one).collect();
+            let conflicts: Vec<String> = several.iter().map(one).collect();
             format!(
                 "Apply failed with {} conflicts: {}",
-                told.len(),
-                told.join("\n")
+                conflicts.len(),
+                conflicts.join("\n")
             )
         }
     };

@@ -12,7 +12,7 @@ use super::{
     read::no_such_resource,
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse},
-    store::ObjectKey,
+    store::NamespacedName,
     update::AppliedAfter,
 };
 
@@ -91,7 +91,7 @@ impl ServerState {
         object: Value,
         applied: AppliedAfter,
     ) -> Result<Arc<Value>, ApiStatus> {
-        let key: ObjectKey = (
+        let key: NamespacedName = (
             request.namespace().to_owned(),
             prepare::text(&object, "name").to_owned(),
         );

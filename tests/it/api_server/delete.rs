@@ -12,8 +12,8 @@ use super::{
     read::no_such_resource,
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse},
-    selectors::Selector,
-    store::{ObjectKey, ResourceTable, StoreState},
+    selectors::ObjectSelector,
+    store::{NamespacedName, ResourceTable, StoreState},
     time,
 };
 
@@ -118,8 +118,8 @@ impl ServerState {
     ) -> Result<JsonResponse, ApiStatus> {
         let kind = self.kind(request)?;
         let options = DeleteParams::of(request)?;
-        let selector = Selector::of(request, &kind)?;
-        let wanted: Vec<(ObjectKey, Arc<Value>)> = {
+        let selector = ObjectSelector::of(request, &kind)?;
+        let wanted: Vec<(NamespacedName, Arc<Value>)> = {
             let state = self.state();
             let all = state.table(request)?.objects.iter();
             let wanted = all.filter(|(_, object)| selector.wants(object));
@@ -149,7 +149,7 @@ impl ServerState {
         &self,
         request: &ResourceRequest,
         kind: &ResourceKind,
-        key: &ObjectKey,
+        key: &NamespacedName,
         options: &DeleteParams,
     ) -> Result<(DeleteOutcome, Vec<String>), ApiStatus> {
         let old = self.current(kind, key)?;
@@ -168,7 +168,7 @@ impl ServerState {
         &self,
         request: &ResourceRequest,
         kind: &ResourceKind,
-        key: &ObjectKey,
+        key: &NamespacedName,
         options: &DeleteParams,
     ) -> Result<DeleteOutcome, ApiStatus> {
         let mut state = self.state();
@@ -213,7 +213,7 @@ impl ServerState {
         now: jiff::Timestamp,
     ) {
         let tables = state.tables.values();
-        let inside: Vec<(Arc<ResourceKind>, ObjectKey, Arc<Value>)> = tables
+        let inside: Vec<(Arc<ResourceKind>, NamespacedName, Arc<Value>)> = tables
             .flat_map(|table| {
                 let all = table.objects.iter();
                 all.map(|(key, object)| (table.kind.clone(), key.clone(), object.clone()))

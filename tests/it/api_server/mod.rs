@@ -55,7 +55,7 @@ pub(crate) use self::{
     response::ApiStatus,
     seed::SeedObjects,
     shared::{ForeignKind, SharedServer, end, shared},
-    time::Clock,
+    time::NowFn,
     webhooks::{Webhook, posting},
 };
 
@@ -69,7 +69,7 @@ pub(crate) struct ApiServer {
 
 /// The settings fixed before the server starts.
 pub(crate) struct StandInSettings {
-    pub(crate) clock: Clock,
+    pub(crate) clock: NowFn,
     /// The maximum number of objects in a page, whatever the client asks for.
     pub(crate) page: usize,
     /// The interval of a watch's bookmarks; a real API server's is a minute.
@@ -99,7 +99,7 @@ struct ServerState {
     state: Mutex<StoreState>,
     faults: FaultSet,
     webhooks: Mutex<Vec<Webhook>>,
-    clock: Clock,
+    clock: NowFn,
     page: usize,
     bookmark_every: Duration,
     token: Option<String>,

@@ -19,9 +19,9 @@ struct Waiters {
 pub(super) struct Notifier(Arc<Waiters>);
 
 /// Receives the notifications sent since it was created.
-pub(super) struct Listener {
+pub(super) struct Subscription {
     shared: Arc<Waiters>,
-    heard: u64,
+    seen: u64,
 }
 
 impl Notifier {
@@ -30,9 +30,9 @@ impl Notifier {
         self.0.notify.notify_waiters();
     }
 
-    pub(super) fn listen(&self) -> Listener {
-        Listener {
-            heard: self.0.wait.load(Ordering::SeqCst),
+    pub(super) fn listen(&self) -> Subscription {
+        Subscription {
+            seen: self.0.wait.load(Ordering::SeqCst),
             shared: Arc::clone(&self.0),
         }
     }
@@ -44,7 +44,7 @@ impl Drop for Notifier {
     }
 }
 
-impl Listener {
+impl Subscription {
     /// Waits until there is a notification since the last one received.
     pub(super) async fn wait(&mut self) {
         let shared = Arc::clone(&self.shared);
@@ -61,6 +61,6 @@ impl Listener {
     /// Returns true if there is a notification since the last one received, and consumes it.
     pub(super) fn try_wait(&mut self) -> bool {
         let wait = self.shared.wait.load(Ordering::SeqCst);
-        std::mem::replace(&mut self.heard, wait) != wait
+        std::mem::replace(&mut self.seen, wait) != wait
     }
 }

@@ -11,8 +11,8 @@ use super::{
     kinds::ResourceKind,
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse},
-    selectors::Selector,
-    store::{ObjectKey, ResourceTable, StoreState},
+    selectors::ObjectSelector,
+    store::{NamespacedName, ResourceTable, StoreState},
 };
 
 impl ServerState {
@@ -33,7 +33,7 @@ impl ServerState {
     ) -> Result<JsonResponse, ApiStatus> {
         let state = self.state();
         let table = state.table(request)?;
-        let selector = Selector::of(request, &table.kind)?;
+        let selector = ObjectSelector::of(request, &table.kind)?;
         let place = ListPosition::of(request, &state, table, lag)?;
         let past;
         let objects = if place.revision >= state.revision {
@@ -44,7 +44,7 @@ impl ServerState {
         };
         let limit = request.query("limit").and_then(|limit| limit.parse().ok());
         let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-        let page = Page::of(objects, &selector, &place, limit.min(self.page));
+        let page = ListPage::of(objects, &selector, &place, limit.min(self.page));
         Ok(JsonResponse::new(
             200,
             &page.list(&table.kind, request, &place),
@@ -84,7 +84,7 @@ pub(super) fn no_such_resource() -> ApiStatus {
 struct ListPosition {
     revision: u64,
     /// The last key of the previous page.
-    after: Option<ObjectKey>,
+    after: Option<NamespacedName>,
 }
 
 impl ListPosition {
@@ -141,7 +141,7 @@ impl ListPosition {
 
     /// Returns the token in the format of a real API server, plus a suffix that has to be escaped:
     /// clients must treat it as opaque.
-    fn token(&self, (namespace, name): &ObjectKey) -> String {
+    fn token(&self, (namespace, name): &NamespacedName) -> String {
         let start = if namespace.is_empty() {
             format!("/{name}\0")
         } else {
@@ -166,18 +166,18 @@ impl ResourceTable {
     }
 }
 
-struct Page<'a> {
+struct ListPage<'a> {
     items: Vec<&'a Arc<Value>>,
-    last: Option<&'a ObjectKey>,
+    last: Option<&'a NamespacedName>,
     left: usize,
     /// Set if the API server knows how many objects remain.
     counted: bool,
 }
 
-impl<'a> Page<'a> {
+impl<'a> ListPage<'a> {
     fn of(
-        objects: &'a BTreeMap<ObjectKey, Arc<Value>>,
-        selector: &Selector,
+        objects: &'a BTreeMap<NamespacedName, Arc<Value>>,
+        selector: &ObjectSelector,
         place: &ListPosition,
         most: usize,
     ) -> Self {
@@ -200,7 +200,7 @@ impl<'a> Page<'a> {
         kind: &ResourceKind,
         request: &ResourceRequest,
         place: &ListPosition,
-    ) -> List<'a> {
+    ) -> ObjectList<'a> {
         let mut metadata = json!({"resourceVersion": place.revision.to_string()});
         if let Some(last) = self.last.filter(|_| self.left > 0) {
             metadata["continue"] = Value::from(place.token(last));
@@ -219,11 +219,11 @@ impl<'a> Page<'a> {
         };
         // The items of a built-in kind's list do not name their kind.
         let named = kind.custom || metadata_only;
-        let items = self.items.iter().map(|object| Item {
+        let items = self.items.iter().map(|object| ListItem {
             object: shown(object, request),
             named,
         });
-        List {
+        ObjectList {
             api_version,
             kind: name,
             metadata,
@@ -235,19 +235,19 @@ impl<'a> Page<'a> {
 /// A list that is serialized without a copy of its items.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct List<'a> {
+struct ObjectList<'a> {
     api_version: String,
     kind: String,
     metadata: Value,
-    items: Vec<Item<'a>>,
+    items: Vec<ListItem<'a>>,
 }
 
-struct Item<'a> {
+struct ListItem<'a> {
     object: Cow<'a, Value>,
     named: bool,
 }
 
-impl Serialize for Item<'_> {
+impl Serialize for ListItem<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.object.as_object() {
             Some(members) if !self.named => serializer.collect_map(

@@ -107,7 +107,7 @@ impl RealServer {
         let until = Instant::now() + START_TIMEOUT;
         while !answers(&client).await {
             if Instant::now() > until || self.has_ended()? {
-                return Err(format!("it does not become ready: {}", self.said()).into());
+                return Err(format!("it does not become ready: {}", self.logs()).into());
             }
             sleep(Duration::from_millis(200)).await;
         }
@@ -172,7 +172,7 @@ impl RealServer {
     }
 
     /// Returns the end of the programs' logs.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let logs = self.arguments.keys().map(|name| format!("{name}.log"));
         let said = logs.map(|log| fs::read_to_string(self.folder.path().join(log)));
         let ends = said.map(|said| {

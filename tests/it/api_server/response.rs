@@ -118,8 +118,8 @@ impl ApiStatus {
     }
 
     pub(super) fn internal(message: &str) -> Self {
-        let told = format!("Internal error occurred: {message}");
-        Self::new(500, "InternalError", &told).with(json!({"causes": [{"message": message}]}))
+        let text = format!("Internal error occurred: {message}");
+        Self::new(500, "InternalError", &text).with(json!({"causes": [{"message": message}]}))
     }
 
     pub(super) fn not_found(kind: &ResourceKind, name: &str) -> Self {
@@ -148,12 +148,12 @@ impl ApiStatus {
     }
 
     pub(super) fn invalid(kind: &ResourceKind, name: &str, causes: &[FieldCause]) -> Self {
-        let told: Vec<String> = causes.iter().map(FieldCause::told).collect();
-        let told = match &told[..] {
+        let text: Vec<String> = causes.iter().map(FieldCause::describe).collect();
+        let text = match &text[..] {
             [one] => one.clone(),
             several => format!("[{}]", several.join(", ")),
         };
-        let message = format!("{} \"{name}\" is invalid: {told}", kind.qualified_kind());
+        let message = format!("{} \"{name}\" is invalid: {text}", kind.qualified_kind());
         let mut refusal = Self::new(422, "Invalid", &message).about(&kind.kind, &kind.group, name);
         let causes: Vec<Value> = causes.iter().map(FieldCause::json).collect();
         if let Some(details) = &mut refusal.details {

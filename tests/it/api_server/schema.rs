@@ -25,7 +25,7 @@ impl FieldCause {
     }
 
     /// Formats the cause as it appears in the Status's message.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         format!("{}: {}", self.field, self.message)
     }
 

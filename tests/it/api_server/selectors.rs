@@ -31,14 +31,14 @@ impl Requirement {
 
 /// The objects that a list or a watch selects.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Selector {
+pub(super) struct ObjectSelector {
     namespace: Option<String>,
     name: Option<String>,
     labels: Vec<Requirement>,
     fields: Vec<Requirement>,
 }
 
-impl Selector {
+impl ObjectSelector {
     pub(super) fn of(request: &ResourceRequest, kind: &ResourceKind) -> Result<Self, ApiStatus> {
         let fields = needs(request.query("fieldSelector").unwrap_or_default());
         for need in &fields {

@@ -22,7 +22,7 @@ use super::{
     locked,
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse, nothing_there},
-    store::{ObjectKey, StoreState},
+    store::{NamespacedName, StoreState},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -77,7 +77,7 @@ impl ApiServer {
             return Ok(found.map_or_else(nothing_there, JsonResponse::response));
         };
         shared.count(&shared.requested, &request);
-        if !shared.knows(&request) {
+        if !shared.is_authorized(&request) {
             return Ok(request.forbidden("system:anonymous").answer().response());
         }
         let action = shared.faults.of(&request);
@@ -107,7 +107,7 @@ impl ServerState {
         state: &mut StoreState,
         request: &ResourceRequest,
         kind: &ResourceKind,
-        key: &ObjectKey,
+        key: &NamespacedName,
         object: Option<Value>,
     ) -> Result<Arc<Value>, ApiStatus> {
         if request.blocked {
@@ -149,7 +149,7 @@ impl ServerState {
         ));
     }
 
-    fn knows(&self, request: &ResourceRequest) -> bool {
+    fn is_authorized(&self, request: &ResourceRequest) -> bool {
         let bearer = request
             .header(http::header::AUTHORIZATION)
             .strip_prefix("Bearer ");

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use super::{kinds::ResourceKind, notify::Notifier, time};
 
 /// Namespace and name.
-pub(super) type ObjectKey = (String, String);
+pub(super) type NamespacedName = (String, String);
 
 /// A change of an object.
 #[derive(Clone, Debug)]
 pub(super) struct StoreEvent {
     pub(super) revision: u64,
     pub(super) at: Instant,
-    pub(super) key: ObjectKey,
+    pub(super) key: NamespacedName,
     pub(super) old: Option<Arc<Value>>,
     /// The new state; for a deletion, the last state with the deletion's revision.
     pub(super) new: Arc<Value>,
@@ -28,9 +28,9 @@ pub(super) struct StoreEvent {
 /// The objects of one resource.
 pub(super) struct ResourceTable {
     pub(super) kind: Arc<ResourceKind>,
-    pub(super) objects: BTreeMap<ObjectKey, Arc<Value>>,
+    pub(super) objects: BTreeMap<NamespacedName, Arc<Value>>,
     /// The configuration that each field manager applied last, by object.
-    pub(super) applied: BTreeMap<ObjectKey, BTreeMap<String, Value>>,
+    pub(super) applied: BTreeMap<NamespacedName, BTreeMap<String, Value>>,
     pub(super) events: VecDeque<StoreEvent>,
     /// History before this revision is compacted.
     pub(super) since: u64,
@@ -57,7 +57,7 @@ impl ResourceTable {
     }
 
     /// Returns the objects as they were at a revision.
-    pub(super) fn at(&self, revision: u64) -> BTreeMap<ObjectKey, Arc<Value>> {
+    pub(super) fn at(&self, revision: u64) -> BTreeMap<NamespacedName, Arc<Value>> {
         let mut objects = self.objects.clone();
         let later = self.events.iter().rev();
         for event in later.take_while(|event| event.revision > revision) {
@@ -151,7 +151,7 @@ impl StoreState {
     pub(super) fn commit(
         &mut self,
         table: &str,
-        key: &ObjectKey,
+        key: &NamespacedName,
         object: Option<Value>,
     ) -> Option<CommittedChange> {
         let table = self.tables.get_mut(table)?;

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 /// Returns the current time.
-pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+pub(crate) type NowFn = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Returns tokio's time, which a test can pause, counted from a fixed day.
-pub(super) fn of_tokio() -> Clock {
+pub(super) fn of_tokio() -> NowFn {
     let began = Instant::now();
     // 2026-01-01T00:00:00Z
     let day = Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH);

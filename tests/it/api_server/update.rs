@@ -13,7 +13,7 @@ use super::{
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse},
     schema::FieldCause,
-    store::ObjectKey,
+    store::NamespacedName,
 };
 
 /// The maximum number of attempts when other writes come in between, as in the API server.
@@ -98,7 +98,7 @@ impl ServerState {
     pub(super) fn current(
         &self,
         kind: &ResourceKind,
-        key: &ObjectKey,
+        key: &NamespacedName,
     ) -> Result<Arc<Value>, ApiStatus> {
         let state = self.state();
         let table = state
@@ -114,7 +114,7 @@ impl ServerState {
         &self,
         request: &ResourceRequest,
         kind: &ResourceKind,
-        key: &ObjectKey,
+        key: &NamespacedName,
         old: &Arc<Value>,
         new: Value,
         applied: &AppliedAfter,
@@ -145,7 +145,7 @@ impl ServerState {
     }
 }
 
-pub(super) fn key(request: &ResourceRequest) -> ObjectKey {
+pub(super) fn key(request: &ResourceRequest) -> NamespacedName {
     (request.namespace().to_owned(), request.name().to_owned())
 }
 
@@ -162,7 +162,7 @@ fn released(object: &Value) -> bool {
 
 pub(super) fn other_uid(
     kind: &ResourceKind,
-    key: &ObjectKey,
+    key: &NamespacedName,
     wanted: &str,
     found: &str,
 ) -> ApiStatus {

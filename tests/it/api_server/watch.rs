@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     ServerState,
     faults::FaultAction,
-    notify::Listener,
+    notify::Subscription,
     read::shown,
     resource_request::ResourceRequest,
     response::{ApiStatus, streamed},
-    selectors::Selector,
+    selectors::ObjectSelector,
     store::{ResourceTable, StoreEvent},
 };
 
@@ -31,9 +31,9 @@ struct Watcher {
     shared: Arc<ServerState>,
     request: ResourceRequest,
     table: String,
-    selector: Selector,
+    selector: ObjectSelector,
     /// The revision up to which events were sent.
-    told: u64,
+    sent_revision: u64,
     ready: VecDeque<Bytes>,
     ended: bool,
     lag: Duration,
@@ -42,7 +42,7 @@ struct Watcher {
     bookmarks: VecDeque<Instant>,
     /// The number of times that the watches of this resource, and of this client, had been dropped.
     drops: (u64, u64),
-    changed: Listener,
+    changed: Subscription,
 }
 
 impl ServerState {
@@ -84,8 +84,8 @@ impl Watcher {
         }
         Ok(Self {
             table: request.qualified(),
-            selector: Selector::of(&request, &table.kind)?,
-            told: 0,
+            selector: ObjectSelector::of(&request, &table.kind)?,
+            sent_revision: 0,
             ready: VecDeque::new(),
             ended: false,
             lag: action.lag,
@@ -117,15 +117,15 @@ impl Watcher {
         let streams = self.request.is_true("sendInitialEvents");
         let without = self.request.query("sendInitialEvents") == Some("false");
         if !streams && since > 0 {
-            self.told = since;
+            self.sent_revision = since;
             if since < table.since {
                 self.too_old(since, table);
             }
             return Ok(());
         }
-        self.told = table.seen(self.lag()).unwrap_or(state.revision);
+        self.sent_revision = table.seen(self.lag()).unwrap_or(state.revision);
         if !without {
-            let objects = table.at(self.told);
+            let objects = table.at(self.sent_revision);
             for object in objects
                 .values()
                 .filter(|object| self.selector.wants(object))
@@ -151,9 +151,9 @@ impl Watcher {
                 return None;
             }
             let due = match self.gather() {
-                WatchProgress::Lines => continue,
-                WatchProgress::Nothing { due } => due,
-                WatchProgress::Dropped => {
+                Gathered::Lines => continue,
+                Gathered::Nothing { due } => due,
+                Gathered::Dropped => {
                     self.ended = true;
                     return Some(Err(io::ErrorKind::ConnectionReset.into()));
                 }
@@ -174,37 +174,37 @@ impl Watcher {
     }
 
     /// Collects the events to send now.
-    fn gather(&mut self) -> WatchProgress {
+    fn gather(&mut self) -> Gathered {
         let now = Instant::now();
         let shared = Arc::clone(&self.shared);
         self.changed.try_wait();
         let state = shared.state();
         let Some(table) = state.tables.get(&self.table) else {
             self.ended = true;
-            return WatchProgress::Lines;
+            return Gathered::Lines;
         };
         let drops = (table.drops, shared.drops_of(&self.request.client));
         if drops != self.drops || self.dropped_at.is_some_and(|at| at <= now) {
-            return WatchProgress::Dropped;
+            return Gathered::Dropped;
         }
-        if self.told < table.forgotten {
-            self.too_old(self.told, table);
-            return WatchProgress::Lines;
+        if self.sent_revision < table.forgotten {
+            self.too_old(self.sent_revision, table);
+            return Gathered::Lines;
         }
         let lag = self.lag();
         let mut due = None;
-        for event in table.after(self.told) {
+        for event in table.after(self.sent_revision) {
             if !lag.is_zero() && event.at + lag > now {
                 due = Some(event.at + lag);
                 break;
             }
-            self.told = event.revision;
+            self.sent_revision = event.revision;
             if let Some(line) = self.event(event) {
                 self.ready.push_back(line);
             }
         }
         if due.is_none() {
-            self.told = self.told.max(state.revision);
+            self.sent_revision = self.sent_revision.max(state.revision);
         }
         while self.bookmarks.pop_front_if(|at| *at <= now).is_some() {
             let bookmark = self.bookmark(table, Value::Null);
@@ -214,9 +214,9 @@ impl Watcher {
             self.ended = true;
         }
         if self.ready.is_empty() && !self.ended {
-            return WatchProgress::Nothing { due };
+            return Gathered::Nothing { due };
         }
-        WatchProgress::Lines
+        Gathered::Lines
     }
 
     fn lag(&self) -> Duration {
@@ -251,7 +251,7 @@ impl Watcher {
     fn bookmark(&self, table: &ResourceTable, annotations: Value) -> Bytes {
         let mut object = json!({
             "apiVersion": table.kind.api_version(), "kind": table.kind.kind,
-            "metadata": {"resourceVersion": self.told.to_string()},
+            "metadata": {"resourceVersion": self.sent_revision.to_string()},
         });
         if annotations.is_object() {
             object["metadata"]["annotations"] = annotations;
@@ -264,7 +264,7 @@ impl Watcher {
     }
 }
 
-enum WatchProgress {
+enum Gathered {
     /// Events are queued, or the end is reached.
     Lines,
     /// A delayed event is due at a time.

@@ -17,11 +17,11 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::{Service, ServiceExt as _};
 
-use super::{ApiServer, locked, resource_request::ResourceRequest, selectors::Selector};
+use super::{ApiServer, locked, resource_request::ResourceRequest, selectors::ObjectSelector};
 
 type CallFuture = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
-type Condition = dyn Fn(&Value) -> bool + Send + Sync;
+type MatchCondition = dyn Fn(&Value) -> bool + Send + Sync;
 
 /// A webhook. It is called for the requests that its rules match; `on` adds rules.
 #[derive(Clone)]
@@ -32,8 +32,8 @@ pub(crate) struct Webhook {
     resources: Vec<String>,
     /// Set if a failing call is ignored.
     pub(super) ignores_failure: bool,
-    namespaces: Option<Selector>,
-    when: Option<Arc<Condition>>,
+    namespaces: Option<ObjectSelector>,
+    when: Option<Arc<MatchCondition>>,
     pub(super) timeout: Duration,
     call: Arc<dyn Fn(Value) -> CallFuture + Send + Sync>,
     calls: Arc<AtomicU64>,
@@ -92,7 +92,7 @@ impl Webhook {
 
     /// Limits the webhook to namespaces whose labels match a selector.
     pub(crate) fn in_namespaces(mut self, selector: &str) -> Self {
-        self.namespaces = Some(Selector::labels(selector));
+        self.namespaces = Some(ObjectSelector::labels(selector));
         self
     }
 

@@ -35,8 +35,8 @@ pub(super) fn tests() -> Vec<Trial> {
 
 /// Returns the next event, or fails after a timeout.
 async fn next(events: &mut Events) -> Result<Event, Failed> {
-    let told = events.next().await.ok_or("the stream ended")?;
-    Ok(told?)
+    let received = events.next().await.ok_or("the stream ended")?;
+    Ok(received?)
 }
 
 fn put(last: u8, pod: &str, version: Version) -> Event {
@@ -136,8 +136,8 @@ async fn bookmarks() -> TestResult {
     holds(waited.is_err(), waited)?;
     server.compact();
     server.drop_watches(RESOURCE);
-    let (told, version) = tokio::join!(next(&mut events), write(&ledger, create(1, "a")));
-    same(told?, put(1, "a", version?))
+    let (received, version) = tokio::join!(next(&mut events), write(&ledger, create(1, "a")));
+    same(received?, put(1, "a", version?))
 }
 
 async fn away() -> TestResult {
@@ -152,8 +152,8 @@ async fn away() -> TestResult {
     }
     let mut events = ledger.follow(cursor);
     let version = write(&ledger, create(1, "a")).await?;
-    let (told, took) = timed(next(&mut events)).await;
-    same(told?, put(1, "a", version))?;
+    let (received, took) = timed(next(&mut events)).await;
+    same(received?, put(1, "a", version))?;
     // Thirty failures, with back-offs of at most ten seconds.
     holds(took > Duration::from_secs(100), took)?;
     holds(took < Duration::from_secs(300), took)

@@ -52,13 +52,13 @@ fn failed(error: impl ToString) -> TestCaseError {
 #[derive(Debug, Clone)]
 struct BatchSpec {
     creates: BTreeMap<u8, u8>,
-    then: Option<(u8, RecordChange)>,
+    then: Option<(u8, ModelChange)>,
     faults: Vec<(u8, u8, bool)>,
 }
 
 /// A change that names a version this many versions older than the record's.
 #[derive(Debug, Clone)]
-enum RecordChange {
+enum ModelChange {
     Update(u8, u64),
     Delete(u64),
 }
@@ -67,8 +67,8 @@ fn batches() -> impl Strategy<Value = Vec<BatchSpec>> {
     // Few names, so that batches collide; mostly current versions.
     let age = prop_oneof![4 => Just(0u64), 1 => 1..3u64];
     let change = prop_oneof![
-        (0..3u8, age.clone()).prop_map(|(pod, age)| RecordChange::Update(pod, age)),
-        age.prop_map(RecordChange::Delete),
+        (0..3u8, age.clone()).prop_map(|(pod, age)| ModelChange::Update(pod, age)),
+        age.prop_map(ModelChange::Delete),
     ];
     let wish = (
         prop::collection::btree_map(1..6u8, 0..3u8, 0..3),
@@ -145,8 +145,8 @@ impl LedgerModel {
                 .map_or(self.newest, |one| one.version);
             let version = |age: &u64| Version(now.0.saturating_sub(*age));
             match change {
-                RecordChange::Update(pod, age) => update(*name, &pod.to_string(), version(age)),
-                RecordChange::Delete(age) => delete(*name, "whoever", version(age)),
+                ModelChange::Update(pod, age) => update(*name, &pod.to_string(), version(age)),
+                ModelChange::Delete(age) => delete(*name, "whoever", version(age)),
             }
         });
         creates.chain(then).collect()

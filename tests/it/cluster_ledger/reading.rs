@@ -115,7 +115,7 @@ async fn held_by() -> TestResult {
     let addresses: Vec<_> = held.iter().map(|one| one.allocation.address).collect();
     let expected: Vec<_> = [1, 3].map(|last| allocation(last, "a").address).into();
     same(addresses, expected)?;
-    let nobody = Holder::Machine {
+    let nobody = Holder::VirtualMachine {
         namespace: "db".into(),
         name: "a".into(),
     };

@@ -205,7 +205,7 @@ async fn unavailable() -> TestResult {
     );
     let (error, took) = timed(refused(&ledger, vec![create(1, "a")])).await;
     same(took, Duration::ZERO)?;
-    words(error?, &["nothing was written", "too busy", "try again"])
+    expect_parts(error?, &["nothing was written", "too busy", "try again"])
 }
 
 async fn refused_after_silence() -> TestResult {
@@ -225,14 +225,14 @@ async fn forbidden() -> TestResult {
     let (server, ledger) = cluster();
     fault(&server, "create", InjectedFailure::Forbidden, 1);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
-    words(
+    expect_parts(
         error,
         &["403", "\"create\"", "\"addressallocations\"", "nadmit.io"],
     )?;
     same(ledger.requests().creates, 1)?;
     fault(&server, "list", InjectedFailure::Forbidden, 1);
     match ledger.list().await {
-        Err(error) => words(error, &["403", "\"list\""]),
+        Err(error) => expect_parts(error, &["403", "\"list\""]),
         Ok(_) => Err("listed".into()),
     }
 }
@@ -241,7 +241,7 @@ async fn undefined() -> TestResult {
     let (server, ledger) = cluster();
     server.unregister(RESOURCE);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
-    words(error, &["nothing was written", "nadmit crds"])?;
+    expect_parts(error, &["nothing was written", "nadmit crds"])?;
     // An error is not the same as "there is no such record".
     let read = ledger.get("192.0.2.1").await;
     holds(read.is_err(), &read)?;
@@ -257,7 +257,7 @@ async fn invalid() -> TestResult {
     fault(&server, "create", InjectedFailure::Invalid, usize::MAX);
     for batch in [vec![update(1, "b", version)], vec![create(2, "b")]] {
         let error = refused(&ledger, batch).await?;
-        words(
+        expect_parts(
             error,
             &["nothing was written", "422", "spec", "nadmit crds"],
         )?;
@@ -296,10 +296,10 @@ async fn finalizers() -> TestResult {
     let now = ledger.get("192.0.2.1").await?.ok_or("gone")?;
     holds(now.version > version, &now)?;
     let error = refused(&ledger, vec![delete(1, "a", now.version)]).await?;
-    words(error, &["192.0.2.1", "finalizers"])?;
+    expect_parts(error, &["192.0.2.1", "finalizers"])?;
     // Nor can any replica take it over.
     let error = refused(&ledger, vec![create(1, "a")]).await?;
-    words(error, &["192.0.2.1", "finalizers"])
+    expect_parts(error, &["192.0.2.1", "finalizers"])
 }
 
 async fn unreadable() -> TestResult {
@@ -321,13 +321,13 @@ async fn unreadable() -> TestResult {
     }
     same(server.all(RESOURCE).len(), 1)?;
     match ledger.get("192.0.2.1").await {
-        Err(error) => words(error, &["kubectl delete addressallocation 192.0.2.1"]),
+        Err(error) => expect_parts(error, &["kubectl delete addressallocation 192.0.2.1"]),
         Ok(read) => Err(format!("{read:?}").into()),
     }
 }
 
 /// Checks that an error contains all of these parts.
-fn words(error: impl ToString, parts: &[&str]) -> TestResult {
+fn expect_parts(error: impl ToString, parts: &[&str]) -> TestResult {
     let text = error.to_string();
     match parts.iter().find(|part| !text.contains(*part)) {
         Some(part) => Err(format!("{part:?} is not in: {text}").into()),

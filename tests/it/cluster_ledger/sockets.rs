@@ -55,8 +55,8 @@ async fn written() -> TestResult {
     let mut events = ledger.follow(cursor);
     let record: Allocation = allocation(1, "a");
     write(&ledger, Write::Delete(record.clone(), version)).await?;
-    let told = futures_util::StreamExt::next(&mut events).await;
-    same(told.ok_or("no event")??.allocation(), &record)
+    let received = futures_util::StreamExt::next(&mut events).await;
+    same(received.ok_or("no event")??.allocation(), &record)
 }
 
 async fn nobody() -> TestResult {

@@ -20,9 +20,9 @@ pub(super) fn tests() -> Vec<Trial> {
 }
 
 /// Random numbers from a seed (splitmix64).
-struct SplitMix(u64);
+struct ChaosRng(u64);
 
-impl SplitMix {
+impl ChaosRng {
     fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -50,7 +50,7 @@ async fn twice() -> TestResult {
 
 struct ChaosRun {
     followed: FollowedCluster,
-    chance: SplitMix,
+    chance: ChaosRng,
     /// By pod, the lower bound of the step in which it was last written, or seen to be gone; writes
     /// put the step into its annotation.
     confirmed: BTreeMap<String, u64>,
@@ -66,18 +66,18 @@ impl ChaosRun {
         });
         let mut history = Self {
             followed: FollowedCluster::synced(server).await?,
-            chance: SplitMix(seed),
+            chance: ChaosRng(seed),
             confirmed: BTreeMap::new(),
             began: Instant::now(),
             log: Vec::new(),
         };
         for number in 0..STEPS {
             history.step(number).await?;
-            history.look()?;
+            history.check_progress()?;
         }
         history.followed.server.heal();
         sleep(Duration::from_secs(400)).await;
-        history.look()?;
+        history.check_progress()?;
         history.settled()?;
         history
             .log
@@ -154,7 +154,7 @@ impl ChaosRun {
     }
 
     /// Checks that no object is older than when it was last seen.
-    fn look(&mut self) -> TestResult {
+    fn check_progress(&mut self) -> TestResult {
         let catalog = self.followed.catalog();
         self.log.push(format!(
             "{} {}",

@@ -54,7 +54,7 @@ pub(super) struct FollowedCluster {
 
 impl FollowedCluster {
     /// Starts to follow a server.
-    pub(super) fn begin(server: ApiServer) -> Self {
+    pub(super) fn start(server: ApiServer) -> Self {
         let catalog = Arc::new(ArcSwapOption::empty());
         let client = server.named(CLIENT).client();
         let options = ClusterSourceOptions::default();
@@ -72,7 +72,7 @@ impl FollowedCluster {
 
     /// Starts to follow a server, and waits for the first catalog.
     pub(super) async fn synced(server: ApiServer) -> Result<Self, Failed> {
-        let followed = Self::begin(server);
+        let followed = Self::start(server);
         timeout(Duration::from_secs(10), followed.source.wait_synced()).await?;
         Ok(followed)
     }

@@ -89,7 +89,7 @@ fn run_and_kill(
         .stdout(Stdio::piped())
         .spawn()?;
     let lines = reports_of(&mut child);
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     // Most die under load, some while they open, and thereby repair, the file.
     if random.below(4) > 0 {
         match lines.recv_timeout(START_TIMEOUT) {
@@ -100,14 +100,14 @@ fn run_and_kill(
     thread::sleep(Duration::from_micros(random.below(120_000)));
     child.kill()?;
     child.wait()?;
-    told.extend(lines.iter());
-    if let Some(wrong) = told
+    reports.extend(lines.iter());
+    if let Some(wrong) = reports
         .iter()
         .find(|line| matches!(line, WriterReport::Wrong(_)))
     {
         return Err(format!("{wrong:?}").into());
     }
-    Ok(told)
+    Ok(reports)
 }
 
 /// Returns the reports of a child until it is dead.
@@ -139,9 +139,9 @@ fn refused(folder: &Path, copy: Vec<u8>) -> Result<(), String> {
     }
 }
 
-type Records = Vec<nadmit::allocation::Stored>;
+type StoredRecords = Vec<nadmit::allocation::Stored>;
 
-fn reopened(folder: &Path) -> Result<(Records, u64), Failed> {
+fn reopened(folder: &Path) -> Result<(StoredRecords, u64), Failed> {
     let ledger = EmbeddedLedger::open(folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let (records, cursor) = runtime.block_on(ledger.list())?;

@@ -22,7 +22,7 @@ use crate::support::TestResult;
 /// Permissions that are granted, but not used in `lifecycle`.
 const UNUSED_IN_LIFECYCLE: &[(&str, &str)] = &[(
     "nadmit-certificates",
-    "certificates are kept by a controller with trials of its own",
+    "certificates are kept by a controller with tests of its own",
 )];
 
 const VERBS: [&str; 7] = [

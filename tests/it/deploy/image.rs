@@ -127,7 +127,7 @@ fn serves() -> TestResult {
     let deadline = Instant::now() + TIMEOUT;
     for path in ["/livez", "/readyz", "/metrics"] {
         loop {
-            match asked(&admin, path) {
+            match get(&admin, path) {
                 Ok(answer) if answer.starts_with("HTTP/1.1 200") => break,
                 said if Instant::now() > deadline => {
                     let log = fs::read_to_string(root.folder.path().join("log"))?;
@@ -149,7 +149,7 @@ fn free_port() -> Result<u16, Failed> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn asked(address: &str, path: &str) -> Result<String, std::io::Error> {
+fn get(address: &str, path: &str) -> Result<String, std::io::Error> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     write!(

@@ -126,7 +126,7 @@ impl DeployedCluster {
         let replica = Replica::new(
             self.server.named(NADMIT).client(),
             ReplicaOptions {
-                server: "of the trial".to_owned(),
+                server: "of the test".to_owned(),
                 namespace: "nadmit".to_owned(),
                 writer: name.to_owned(),
                 policy: Arc::new(ArcSwap::from_pointee(policy)),

@@ -51,7 +51,7 @@ fn help() -> Result<String, Failed> {
     Ok(String::from_utf8(help.stdout)?)
 }
 
-fn knows(help: &str, word: &str) -> bool {
+fn has_word(help: &str, word: &str) -> bool {
     let words = help.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_');
     words.into_iter().any(|one| one == word)
 }
@@ -79,13 +79,13 @@ fn arguments(all: &[Value]) -> TestResult {
     for argument in list(&container["args"]) {
         let argument = argument.as_str().unwrap_or_default();
         let flag = argument.split('=').next().unwrap_or_default();
-        if argument != "serve" && !knows(&help, flag) {
+        if argument != "serve" && !has_word(&help, flag) {
             return Err(format!("nadmit serve knows no {flag}").into());
         }
     }
     for variable in list(&container["env"]) {
         let name = variable["name"].as_str().unwrap_or_default();
-        if !knows(&help, name) {
+        if !has_word(&help, name) {
             return Err(format!("nadmit serve reads no {name}").into());
         }
     }

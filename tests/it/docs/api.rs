@@ -50,7 +50,7 @@ fn section(page: &mut String, crd: &Value) -> TestResult {
     let schema = &version["schema"]["openAPIV3Schema"];
     let names = &spec["names"];
     writeln!(page, "\n## {}\n", text(&names["kind"]))?;
-    writeln!(page, "{}\n", words(schema))?;
+    writeln!(page, "{}\n", description(schema))?;
     let lives = match text(&spec["scope"]) {
         "Cluster" => "Of the whole cluster",
         _ => "Of a namespace",
@@ -109,7 +109,7 @@ fn walk<'a>(
     if at != "spec" {
         let required = if required { ", required" } else { "" };
         let kind = sort(schema);
-        let words = format!("{}{}", words(schema), limits(schema));
+        let words = format!("{}{}", description(schema), limits(schema));
         writeln!(page, "| `{at}` | {kind}{required} | {} |", cell(&words))?;
     }
     let (below, separator) = match &schema["items"] {
@@ -195,7 +195,7 @@ fn limits(schema: &Value) -> String {
 }
 
 /// Returns the description, in one line.
-fn words(schema: &Value) -> String {
+fn description(schema: &Value) -> String {
     let words = text(&schema["description"]).split_whitespace();
     words.collect::<Vec<_>>().join(" ")
 }

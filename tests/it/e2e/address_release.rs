@@ -36,7 +36,7 @@ fn make(cluster: &E2eCluster, namespace: &str, names: &[&str]) -> TestResult {
 fn bound() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("bound", "192.0.2.112/28", &[])?;
+    cluster.create_namespace_with_pool("bound", "192.0.2.112/28", &[])?;
     cluster.until_ready("bound")?;
     make(cluster, "bound", &["a", "b"])?;
     let expected = ["192.0.2.113 a", "192.0.2.114 b"];
@@ -57,7 +57,7 @@ fn bound() -> TestResult {
 fn deleted() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("deleted", "192.0.2.128/28", &[])?;
+    cluster.create_namespace_with_pool("deleted", "192.0.2.128/28", &[])?;
     cluster.until_ready("deleted")?;
     make(cluster, "deleted", &["a"])?;
     let before = Instant::now();
@@ -88,7 +88,7 @@ fn deleted() -> TestResult {
 fn evicted() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("evicted", "192.0.2.144/28", &[])?;
+    cluster.create_namespace_with_pool("evicted", "192.0.2.144/28", &[])?;
     cluster.until_ready("evicted")?;
     make(cluster, "evicted", &["a"])?;
     let newer = RealServer::minor().is_some_and(|minor| minor >= 22);
@@ -106,7 +106,7 @@ fn evicted() -> TestResult {
 fn namespace() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("ended", "192.0.2.160/28", &[])?;
+    cluster.create_namespace_with_pool("ended", "192.0.2.160/28", &[])?;
     cluster.until_ready("ended")?;
     cluster.create(&json!({
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressReservation",
@@ -144,7 +144,7 @@ fn namespace() -> TestResult {
 fn calls() -> TestResult {
     let installed = shared::Installed::new()?;
     let (cluster, nadmit) = (&installed.cluster, &installed.nadmit);
-    cluster.stage("calls", "192.0.2.0/24", &[])?;
+    cluster.create_namespace_with_pool("calls", "192.0.2.0/24", &[])?;
     cluster.until_ready("calls")?;
     let count = || -> Result<[f64; 2], Failed> {
         Ok([

@@ -38,7 +38,7 @@ fn by_server() -> TestResult {
 fn applied(namespace: &str, range: &str, apply: &[&str]) -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage(namespace, range, &[])?;
+    cluster.create_namespace_with_pool(namespace, range, &[])?;
     cluster.until_ready(namespace)?;
     let manifest = pod("web", namespace, "storage");
     // In older versions, a server-side apply that webhooks modify updates its timestamp, and
@@ -83,7 +83,7 @@ fn applied(namespace: &str, range: &str, apply: &[&str]) -> TestResult {
 fn dry_run() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("dry", "192.0.2.80/28", &[])?;
+    cluster.create_namespace_with_pool("dry", "192.0.2.80/28", &[])?;
     cluster.until_ready("dry")?;
     // With a node set, so that it gets its address when it is created.
     let manifest = pod("web", "dry", "storage").replace("spec:\n", "spec:\n  nodeName: node-1\n");
@@ -106,7 +106,7 @@ fn dry_run() -> TestResult {
 fn generated() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("generated", "192.0.2.96/28", &[])?;
+    cluster.create_namespace_with_pool("generated", "192.0.2.96/28", &[])?;
     cluster.until_ready("generated")?;
     let manifest =
         pod("web", "generated", "storage").replace("  name: web\n", "  generateName: web-\n");

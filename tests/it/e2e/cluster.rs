@@ -159,7 +159,12 @@ impl E2eCluster {
 
     /// Creates a namespace whose pods get addresses, a pool of this range, and its network
     /// `storage`.
-    pub(super) fn stage(&self, name: &str, range: &str, labels: &[(&str, &str)]) -> TestResult {
+    pub(super) fn create_namespace_with_pool(
+        &self,
+        name: &str,
+        range: &str,
+        labels: &[(&str, &str)],
+    ) -> TestResult {
         let labels = [labels, &[("nadmit.io/injection", "enabled")]].concat();
         self.namespace(name, &labels)?;
         self.create(&json!({

@@ -23,7 +23,7 @@ fn away() -> TestResult {
     soon("nadmit is not ready", || {
         Ok(nadmit.is_ready()?.then_some(()))
     })?;
-    cluster.stage("db", "192.0.2.0/28", &[])?;
+    cluster.create_namespace_with_pool("db", "192.0.2.0/28", &[])?;
     cluster.namespace("elsewhere", &[])?;
     cluster.until_ready("db")?;
     nadmit.kill()?;

@@ -27,7 +27,7 @@ pub(super) const TESTS: &[NamedTest] = &[
 fn rotated() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("rotated", "10.1.0.0/18", &[("e2e", "rotation")])?;
+    cluster.create_namespace_with_pool("rotated", "10.1.0.0/18", &[("e2e", "rotation")])?;
     cluster.until_ready("rotated")?;
     let home = ReplicaConfig::new("")?;
     let nadmit = home.serve(cluster, "nadmit-rotating", 0)?;
@@ -90,7 +90,7 @@ fn killed() -> TestResult {
             Ok(replica.is_ready()?.then_some(()))
         })?;
     }
-    cluster.stage("db", "10.2.0.0/18", &[])?;
+    cluster.create_namespace_with_pool("db", "10.2.0.0/18", &[])?;
     cluster.until_ready("db")?;
     let leads = soon("nobody leads", || {
         for (number, replica) in replicas.iter().enumerate() {

@@ -53,29 +53,33 @@ fn registered() -> TestResult {
 fn denied() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("words-deny", "192.0.2.0/28", &[])?;
+    cluster.create_namespace_with_pool("words-deny", "192.0.2.0/28", &[])?;
     let wrong = pod("web", "words-deny", "nothing");
     // Until nadmit knows the network that it suggests.
     soon("it is not denied in these words", || {
-        let told = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
-        Ok((!told.well && told.errors == DENIAL).then_some(()))
+        let printed = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
+        Ok((!printed.well && printed.errors == DENIAL).then_some(()))
     })?;
-    let told = cluster.kubectl(&["create", "-f", "-"], &wrong)?;
-    match told.well {
+    let printed = cluster.kubectl(&["create", "-f", "-"], &wrong)?;
+    match printed.well {
         true => Err("it is created".into()),
-        false if told.errors == DENIAL => Ok(()),
-        false => Err(told.errors.into()),
+        false if printed.errors == DENIAL => Ok(()),
+        false => Err(printed.errors.into()),
     }
 }
 
 fn warned() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("words-warn", "192.0.2.16/28", &[("nadmit.io/mode", "warn")])?;
+    cluster.create_namespace_with_pool(
+        "words-warn",
+        "192.0.2.16/28",
+        &[("nadmit.io/mode", "warn")],
+    )?;
     let wrong = pod("web", "words-warn", "nothing");
     soon("there is no such warning", || {
-        let told = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
-        Ok((told.well && told.errors == WARNING).then_some(()))
+        let printed = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
+        Ok((printed.well && printed.errors == WARNING).then_some(()))
     })?;
     let said = cluster.done(&["create", "-f", "-"], &wrong)?;
     if said != "pod/web created\n" {
@@ -94,7 +98,7 @@ fn warned() -> TestResult {
 fn at_create() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
-    cluster.stage("words-create", "192.0.2.32/28", &[("e2e", "at-create")])?;
+    cluster.create_namespace_with_pool("words-create", "192.0.2.32/28", &[("e2e", "at-create")])?;
     cluster.until_ready("words-create")?;
     let home = ReplicaConfig::new("injection: create\n")?;
     let nadmit = home.serve(cluster, "nadmit-at-create", 0)?;

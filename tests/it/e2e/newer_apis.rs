@@ -41,11 +41,13 @@ fn guarded() -> TestResult {
     });
     let slice = slice.to_string();
     soon("the policy does not count", || {
-        let told = installed
+        let printed = installed
             .cluster
             .kubectl(&["create", "--dry-run=server", "-f", "-"], &slice)?;
-        let refused = told.errors.contains("ValidatingAdmissionPolicy 'nadmit'");
-        Ok((!told.well && refused).then_some(()))
+        let refused = printed
+            .errors
+            .contains("ValidatingAdmissionPolicy 'nadmit'");
+        Ok((!printed.well && refused).then_some(()))
     })
 }
 
@@ -65,12 +67,12 @@ fn closed() -> TestResult {
     let plain = web.replace(&format!("  annotations:\n    {NETWORKS}: storage\n"), "");
     cluster.done(&["create", "-f", "-"], &plain)?;
     cluster.bind("closed", "web")?;
-    let told = cluster.kubectl(
+    let printed = cluster.kubectl(
         &["create", "-f", "-"],
         &web.replace("name: web", "name: other"),
     )?;
-    match !told.well && told.errors.contains("failed calling webhook") {
+    match !printed.well && printed.errors.contains("failed calling webhook") {
         true => Ok(()),
-        false => Err(format!("it is not refused: {}", told.errors).into()),
+        false => Err(format!("it is not refused: {}", printed.errors).into()),
     }
 }

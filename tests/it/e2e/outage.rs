@@ -18,7 +18,7 @@ pub(super) const TESTS: &[NamedTest] = &[
 fn restarted() -> TestResult {
     let mut installed = Installed::new()?;
     let cluster = &installed.cluster;
-    cluster.stage("db", "10.3.0.0/18", &[])?;
+    cluster.create_namespace_with_pool("db", "10.3.0.0/18", &[])?;
     cluster.until_ready("db")?;
     let stream = PodStream::start(cluster, "db");
     stream.more(10)?;
@@ -30,7 +30,7 @@ fn restarted() -> TestResult {
 fn still() -> TestResult {
     let installed = Installed::new()?;
     let cluster = &installed.cluster;
-    cluster.stage("db", "10.4.0.0/18", &[])?;
+    cluster.create_namespace_with_pool("db", "10.4.0.0/18", &[])?;
     cluster.until_ready("db")?;
     let stream = PodStream::start(cluster, "db");
     stream.more(10)?;

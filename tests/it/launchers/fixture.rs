@@ -173,7 +173,11 @@ impl LauncherFixture {
     }
 
     /// Returns the live reads that a new request requires.
-    pub(super) fn looks(&self, webhook: Webhook, body: &Value) -> Result<Vec<Lookup>, Failed> {
+    pub(super) fn required_reads(
+        &self,
+        webhook: Webhook,
+        body: &Value,
+    ) -> Result<Vec<Lookup>, Failed> {
         match self.decide(webhook, body, Freshness::Cached)? {
             Decision::Confirm(lookups) => Ok(lookups),
             other => Err(format!("{other:?}").into()),

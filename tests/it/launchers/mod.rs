@@ -43,7 +43,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 fn second() -> TestResult {
     let fixture = LauncherFixture::after("a", &[running("a"), launcher("b")], &[])?;
     same(
-        fixture.looks(Webhook::Mutate, &binding("b"))?,
+        fixture.required_reads(Webhook::Mutate, &binding("b"))?,
         vec![look_pod("a")],
     )?;
     let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
@@ -72,7 +72,7 @@ fn second() -> TestResult {
 fn migrated() -> TestResult {
     let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
-    let lookups = fixture.looks(Webhook::Mutate, &binding("b"))?;
+    let lookups = fixture.required_reads(Webhook::Mutate, &binding("b"))?;
     same(lookups, vec![look_migration()])?;
     let looked = [look_migration()];
     let evidence = Freshness::looked_up(&looked);
@@ -82,7 +82,7 @@ fn migrated() -> TestResult {
     carried["object"]["metadata"]["annotations"] =
         json!({NETWORKS: ASSIGNED, REQUESTED: "machine-net"});
     same(
-        fixture.looks(Webhook::Validate, &carried)?,
+        fixture.required_reads(Webhook::Validate, &carried)?,
         vec![look_migration()],
     )?;
     let answer = fixture.done(Webhook::Validate, &carried, evidence)?;
@@ -102,7 +102,7 @@ fn unproven() -> TestResult {
     ] {
         let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
         let fixture = LauncherFixture::after("a", &pods, &migrations)?;
-        let lookups = fixture.looks(Webhook::Mutate, &binding("b"))?;
+        let lookups = fixture.required_reads(Webhook::Mutate, &binding("b"))?;
         same(lookups, vec![look_migration()])?;
         fixture.refuses(Webhook::Mutate, &binding("b"))?;
     }
@@ -154,7 +154,7 @@ fn in_the_way() -> TestResult {
 fn recorded() -> TestResult {
     let fixture = LauncherFixture::after("a", &[launcher("b")], &[])?;
     same(
-        fixture.looks(Webhook::Mutate, &binding("b"))?,
+        fixture.required_reads(Webhook::Mutate, &binding("b"))?,
         vec![look_pod("a")],
     )?;
     let looked = [look_pod("a")];
@@ -171,7 +171,7 @@ fn created() -> TestResult {
     };
     let fixture = LauncherFixture::after("a", &[running("a")], &[migration("vm1", false)])?;
     for webhook in [Webhook::Mutate, Webhook::Validate] {
-        let looks = fixture.looks(webhook, &creation(named("b")))?;
+        let looks = fixture.required_reads(webhook, &creation(named("b")))?;
         same(looks, vec![look_pod("a")])?;
         fixture.refuses(webhook, &creation(named("b")))?;
     }
@@ -211,7 +211,7 @@ fn at_once() -> TestResult {
     let answer = fixture.done(Webhook::Validate, &named("a"), Freshness::Confirmed)?;
     same(answer.codes(), vec![])?;
     same(
-        fixture.looks(Webhook::Validate, &named("b"))?,
+        fixture.required_reads(Webhook::Validate, &named("b"))?,
         vec![look_pod("a")],
     )?;
     // The first is not observed yet, but may be at any time.
@@ -226,7 +226,7 @@ fn brought() -> TestResult {
     let mut carried = binding("b");
     carried["object"]["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED});
     same(
-        fixture.looks(Webhook::Validate, &carried)?,
+        fixture.required_reads(Webhook::Validate, &carried)?,
         vec![look_pod("a")],
     )?;
     let answer = fixture.done(Webhook::Validate, &carried, Freshness::Confirmed)?;
@@ -269,7 +269,7 @@ fn partly() -> TestResult {
         index.apply_delete(&Space::default(), mac, version.ok_or("no record")?);
     }
     let looked = [look_pod("a")];
-    let holder = Holder::Machine {
+    let holder = Holder::VirtualMachine {
         namespace: "vms".into(),
         name: "vm1".into(),
     };

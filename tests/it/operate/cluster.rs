@@ -79,16 +79,19 @@ fn as_a_server() -> TestResult {
         &["describe", "pod", "db/db-0"],
     ] {
         let served = ageless(&fixture.place.run(arguments)?);
-        same(ageless(&fixture.said(arguments)?), served)?;
+        same(ageless(&fixture.output(arguments)?), served)?;
     }
     same(fixture.run(&["export"])?, fixture.place.run(&["export"])?)?;
     for (refused, address) in [
         ("pod db/web is there", "192.0.2.210"),
         ("sets it aside", "192.0.2.205"),
     ] {
-        let told = fixture.refused(&["release", address, "--yes"])?;
-        has(&told, refused)?;
-        same(told, fixture.place.refused(&["release", address, "--yes"])?)?;
+        let printed = fixture.refused(&["release", address, "--yes"])?;
+        has(&printed, refused)?;
+        same(
+            printed,
+            fixture.place.refused(&["release", address, "--yes"])?,
+        )?;
     }
     let release = ["release", "192.0.2.197", "--yes"];
     same(fixture.run(&release)?, fixture.place.run(&release)?)?;
@@ -218,11 +221,14 @@ fn kept_out() -> TestResult {
         let writes = matches!(asked.verb, "create" | "update" | "delete");
         (writes && asked.acting_as() != Some(NADMIT)).then(policy)
     });
-    let told = fixture.refused(&release)?;
-    has(&told, "with binding 'nadmit' denied request: nadmit alone")?;
-    has(&told, "the cluster lets nadmit alone write here")?;
-    has(&told, "-- /nadmit release ADDRESS --yes")?;
-    has(&told, &format!("--as {NADMIT}"))?;
+    let printed = fixture.refused(&release)?;
+    has(
+        &printed,
+        "with binding 'nadmit' denied request: nadmit alone",
+    )?;
+    has(&printed, "the cluster lets nadmit alone write here")?;
+    has(&printed, "-- /nadmit release ADDRESS --yes")?;
+    has(&printed, &format!("--as {NADMIT}"))?;
     has(&fixture.refused(&import)?, "-- /nadmit import - < FILE")?;
     same(fixture.holder("192.0.2.213"), None)?;
     fixture.run(&[&release[..], &["--as", NADMIT]].concat())?;
@@ -231,10 +237,10 @@ fn kept_out() -> TestResult {
     // Without a policy RBAC decides.
     fixture.server.heal();
     fixture.forbid("delete", "addressallocations");
-    let told = fixture.refused(&["release", "192.0.2.213", "--yes"])?;
-    has(&told, "(403)")?;
-    has(&told, "-- /nadmit release ADDRESS --yes")?;
-    has(&told, "the verb \"delete\" on \"addressallocations\"")?;
+    let printed = fixture.refused(&["release", "192.0.2.213", "--yes"])?;
+    has(&printed, "(403)")?;
+    has(&printed, "-- /nadmit release ADDRESS --yes")?;
+    has(&printed, "the verb \"delete\" on \"addressallocations\"")?;
     match fixture.holder("192.0.2.213") {
         Some(_) => Ok(()),
         None => Err("it is gone".into()),
@@ -245,64 +251,64 @@ fn forbidden() -> TestResult {
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.210", pod("web"));
     fixture.forbid("list", "pods");
-    let told = fixture.said(&["whois", "192.0.2.210"])?;
+    let printed = fixture.output(&["whois", "192.0.2.210"])?;
     has(
-        &told,
+        &printed,
         "warning: whether pods are there is not known: may not list pods in namespace db (403): give \
          who asks the ClusterRole nadmit-operate of docs/operating-addresses.md",
     )?;
     has(
-        &told,
+        &printed,
         "only with --force: whether pods are there is not known",
     )?;
-    let told = fixture.refused(&["release", "192.0.2.210", "--yes"])?;
+    let printed = fixture.refused(&["release", "192.0.2.210", "--yes"])?;
     has(
-        &told,
+        &printed,
         "is not released: whether pods are there is not known",
     )?;
-    let told = fixture.said(&["describe", "pod", "db/web"])?;
-    has(&told, "what it asks for and got is not known\n")?;
-    has(&told, "192.0.2.210")?;
+    let printed = fixture.output(&["describe", "pod", "db/web"])?;
+    has(&printed, "what it asks for and got is not known\n")?;
+    has(&printed, "192.0.2.210")?;
     fixture.run(&["release", "192.0.2.210", "--yes", "--force"])?;
     fixture.server.heal();
     fixture.forbid("list", "addressreservations");
     fixture.forbid("list", "addressslices");
-    let told = fixture.said(&["pools"])?;
-    has(&told, "storage  192.0.2.192/27")?;
+    let printed = fixture.output(&["pools"])?;
+    has(&printed, "storage  192.0.2.192/27")?;
     has(
-        &told,
+        &printed,
         "warning: what is set aside is not known: may not list",
     )?;
-    has(&told, "warning: slices of nodes are not counted")?;
+    has(&printed, "warning: slices of nodes are not counted")?;
     has(
-        &told,
+        &printed,
         "give who asks the verb \"list\" on \"addressslices\"",
     )?;
     fixture.server.heal();
     fixture.forbid("list", "addresspools");
-    let told = fixture.refused(&["pools"])?;
+    let printed = fixture.refused(&["pools"])?;
     has(
-        &told,
+        &printed,
         "what pools can give is not known: may not list addresspools",
     )?;
     fixture.server.heal();
     fixture.forbid("list", "addressallocations");
-    let told = fixture.refused(&["allocations"])?;
+    let printed = fixture.refused(&["allocations"])?;
     has(
-        &told,
+        &printed,
         "may not list addressallocations.nadmit.io in the whole cluster (403)",
     )?;
-    has(&told, "ClusterRole nadmit-operate")
+    has(&printed, "ClusterRole nadmit-operate")
 }
 
 fn missing() -> TestResult {
     let fixture = OperatorFixture::without(&["addressallocations"])?;
-    let told = fixture.refused(&["pools"])?;
+    let printed = fixture.refused(&["pools"])?;
     has(
-        &told,
+        &printed,
         "has no AddressAllocations: nadmit's definitions are not there",
     )?;
-    has(&told, "nadmit crds | kubectl apply")?;
+    has(&printed, "nadmit crds | kubectl apply")?;
     // The kinds of Multus and of users may be missing.
     let fixture = OperatorFixture::without(&[
         "addressreservations",
@@ -310,7 +316,7 @@ fn missing() -> TestResult {
         "network-attachment-definitions",
     ])?;
     fixture.record("192.0.2.211", pod("gone"));
-    has(&fixture.said(&["pools"])?, "storage  192.0.2.192/27")?;
+    has(&fixture.output(&["pools"])?, "storage  192.0.2.192/27")?;
     has(&fixture.run(&["whois", "192.0.2.211"])?, "nadmit release")?;
     has(
         &fixture.refused(&["describe", "pod", "db/nobody"])?,
@@ -320,8 +326,8 @@ fn missing() -> TestResult {
         &fixture.refused(&["pools", "nope"])?,
         "there is no address pool \"nope\"; there are storage",
     )?;
-    let told = fixture.place.refused(&["pools", "--data-dir", "nowhere"])?;
-    has(&told, "--cluster")?;
+    let printed = fixture.place.refused(&["pools", "--data-dir", "nowhere"])?;
+    has(&printed, "--cluster")?;
     has(
         &fixture.place.refused(&["pools", "--context", "x"])?,
         "--cluster",
@@ -335,11 +341,11 @@ fn not_ready() -> TestResult {
         json!({"type": "Ready", "status": "False", "reason": "OverlapsWhereabouts",
         "message": message}),
     );
-    let told = format!("storage: gives nothing: {message}\n");
-    has(&fixture.said(&["pools"])?, &told)?;
+    let printed = format!("storage: gives nothing: {message}\n");
+    has(&fixture.output(&["pools"])?, &printed)?;
     fixture.judge(json!({"type": "Other", "status": "True"}));
-    let told = "storage: no nadmit has said yet whether it gives addresses\n";
-    has(&fixture.said(&["pools"])?, told)
+    let printed = "storage: no nadmit has said yet whether it gives addresses\n";
+    has(&fixture.output(&["pools"])?, printed)
 }
 
 fn sliced() -> TestResult {
@@ -358,7 +364,7 @@ fn sliced() -> TestResult {
         "spec": {"pool": "storage", "node": "node-a", "range": "192.0.2.16/28"},
     }));
     has(
-        &fixture.said(&["pools"])?,
+        &fixture.output(&["pools"])?,
         "1 of 16 slices claimed by nodes",
     )
 }

@@ -77,8 +77,8 @@ impl OperatorFixture {
     }
 
     /// Returns the output with the warnings.
-    pub(super) fn said(&self, arguments: &[&str]) -> Result<String, Failed> {
-        self.place.said(&asking(arguments))
+    pub(super) fn output(&self, arguments: &[&str]) -> Result<String, Failed> {
+        self.place.output(&asking(arguments))
     }
 
     pub(super) fn forbid(&self, verb: &str, resource: &str) {

@@ -65,11 +65,11 @@ fn draw(case: &MapCase) -> TestResult {
     fs::write(place.path("manifests/world.yaml"), pool.to_string())?;
     fs::write(place.path("export.jsonl"), export(case)?)?;
     place.run(&["import", "export.jsonl"])?;
-    let told = place.run(&["pools", "storage", "--map", "--manifests", "manifests"])?;
-    if let Some(long) = told.lines().find(|line| line.chars().count() > 80) {
+    let printed = place.run(&["pools", "storage", "--map", "--manifests", "manifests"])?;
+    if let Some(long) = printed.lines().find(|line| line.chars().count() > 80) {
         return Err(format!("longer than 80 characters: {long}").into());
     }
-    snapshot(case.name, &told)
+    snapshot(case.name, &printed)
 }
 
 fn export(case: &MapCase) -> Result<String, Failed> {

@@ -70,16 +70,16 @@ fn page() -> TestResult {
 }
 
 /// Compares with a file in `tests/it/snapshots`; `NADMIT_UPDATE=1` writes it.
-fn snapshot(name: &str, told: &str) -> TestResult {
+fn snapshot(name: &str, printed: &str) -> TestResult {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/snapshots")
         .join(format!("operate.{name}"));
     if std::env::var_os("NADMIT_UPDATE").is_some() {
-        fs::write(&path, told)?;
+        fs::write(&path, printed)?;
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    if kept == told {
+    if kept == printed {
         return Ok(());
     }
-    Err(format!("{} has\n{kept}\nbut it says\n{told}", path.display()).into())
+    Err(format!("{} has\n{kept}\nbut it says\n{printed}", path.display()).into())
 }

@@ -50,16 +50,16 @@ fn roles() -> TestResult {
             .collect();
         move |place: &WorkFolder| -> Result<Result<String, String>, Failed> {
             let all: Vec<&str> = all.iter().map(String::as_str).collect();
-            place.tried(&all)
+            place.try_run(&all)
         }
     };
     let goes = |user: &str, arguments: &[&str]| -> Result<String, Failed> {
-        let told = asked(user, arguments)(&place)?;
-        told.map_err(|error| format!("{user} {arguments:?}: {error}").into())
+        let printed = asked(user, arguments)(&place)?;
+        printed.map_err(|error| format!("{user} {arguments:?}: {error}").into())
     };
     let fails = |user: &str, arguments: &[&str]| -> Result<String, Failed> {
         match asked(user, arguments)(&place)? {
-            Ok(told) => Err(format!("{user} {arguments:?} went well: {told}").into()),
+            Ok(printed) => Err(format!("{user} {arguments:?} went well: {printed}").into()),
             Err(error) => Ok(error),
         }
     };

@@ -68,9 +68,9 @@ fn older() -> TestResult {
     contains(&said, "older than what was acknowledged")?;
     contains(&said, "--accept-older-ledger")?;
     // It can be read, with a warning, and nothing is written.
-    let told = place.said(&["allocations"])?;
-    contains(&told, "older than what was acknowledged")?;
-    contains(&told, "192.0.2.210")?;
+    let printed = place.output(&["allocations"])?;
+    contains(&printed, "older than what was acknowledged")?;
+    contains(&printed, "192.0.2.210")?;
     let said = place.refused(&["release", "192.0.2.210", "--yes", "--force"])?;
     contains(&said, "older than what was acknowledged")?;
     place.refused(&serve)?;

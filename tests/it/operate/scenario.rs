@@ -12,9 +12,9 @@ use super::{
 use crate::support::TestResult;
 
 /// Returns the output without ages, times and versions.
-pub(super) fn timeless(told: &str) -> String {
+pub(super) fn timeless(printed: &str) -> String {
     let mut page = String::new();
-    for line in told.lines() {
+    for line in printed.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["since", ..] => page += "  since       WHEN",
@@ -59,8 +59,8 @@ pub(super) fn online() -> TestResult {
         "192.0.2.192",
         "192.0.2.220",
     ];
-    let told: Result<Vec<String>, Failed> = asked.into_iter().map(whois).collect();
-    snapshot("whois", &told?.join("\n"))?;
+    let printed: Result<Vec<String>, Failed> = asked.into_iter().map(whois).collect();
+    snapshot("whois", &printed?.join("\n"))?;
     snapshot("pod", &place.run(&["describe", "pod", "db/web"])?)?;
     release(&place)?;
     // The socket speaks HTTP to every user with permission to open it.

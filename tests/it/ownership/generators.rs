@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use nadmit::allocation::{
-    Allocation, Holder, Layout, NetworkRef, PodRef, Pool, Reservation, Timestamp,
-    index::{Ask, Asker, MacWish},
+    Allocation, Holder, NetworkRef, PodRef, Pool, PoolConfig, Reservation, Timestamp,
+    index::{AttachmentRequest, MacRequest, Requester},
     reconcile::{ClusterObserver, PodState, WorkloadState},
     spec::{PoolSpec, ReservationSpec},
 };
@@ -16,7 +16,7 @@ pub(super) const POOLS: [&str; 3] = ["a", "b", "c"];
 
 /// One step of a scenario.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(super) enum ScenarioStep {
     /// A pod requests attachments, each with a named address or any.
     Plan(u32, Vec<AttachmentSpec>),
     /// A pending plan is written to the ledger.
@@ -49,7 +49,7 @@ pub(super) enum CommitResult {
     Unavailable,
 }
 
-pub(super) fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = ScenarioStep> {
     let attachment = (0..3usize, 1..3u8, prop::option::weighted(0.4, 0..18u8));
     let ending = prop_oneof![
         4 => Just(CommitResult::Answered),
@@ -58,18 +58,18 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => Just(CommitResult::Unavailable),
     ];
     prop_oneof![
-        6 => (0..6u32, prop::collection::vec(attachment, 1..3)).prop_map(|(p, a)| Step::Plan(p, a)),
-        6 => (any::<usize>(), ending).prop_map(|(n, e)| Step::Write(n, e)),
-        3 => any::<usize>().prop_map(Step::Release),
-        1 => (0..18u8).prop_map(Step::Elsewhere),
-        1 => Just(Step::Reserve),
-        1 => (0..layouts().len()).prop_map(Step::Sync),
-        1 => Just(Step::Wait),
+        6 => (0..6u32, prop::collection::vec(attachment, 1..3)).prop_map(|(p, a)| ScenarioStep::Plan(p, a)),
+        6 => (any::<usize>(), ending).prop_map(|(n, e)| ScenarioStep::Write(n, e)),
+        3 => any::<usize>().prop_map(ScenarioStep::Release),
+        1 => (0..18u8).prop_map(ScenarioStep::Elsewhere),
+        1 => Just(ScenarioStep::Reserve),
+        1 => (0..layouts().len()).prop_map(ScenarioStep::Sync),
+        1 => Just(ScenarioStep::Wait),
     ]
 }
 
 /// Returns a requester: pods, and one StatefulSet replica.
-pub(super) fn asker(number: u32) -> Asker {
+pub(super) fn asker(number: u32) -> Requester {
     let name: Arc<str> = format!("p-{number}").into();
     let holder = match number {
         5 => Holder::Replica {
@@ -87,26 +87,26 @@ pub(super) fn asker(number: u32) -> Asker {
         uid: None,
         node: None,
     });
-    Asker {
+    Requester {
         holder,
         pod,
         node: None,
     }
 }
 
-pub(super) fn ask((pool, interface, named): AttachmentSpec) -> Ask {
+pub(super) fn ask((pool, interface, named): AttachmentSpec) -> AttachmentRequest {
     // Numbers above fifteen stand for the other family.
     let ip = named.map(|last| match last {
         0..16 => std::net::IpAddr::from([192, 0, 2, last]),
         _ => std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last - 15)).into(),
     });
-    Ask {
+    AttachmentRequest {
         pool: POOLS[pool].into(),
         network: network(POOLS[pool]),
         interface: format!("net{interface}").into(),
         needs_ips: true,
         ips: ip.into_iter().collect(),
-        mac: MacWish::Any,
+        mac: MacRequest::Auto,
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn network(pool: &str) -> NetworkRef {
 }
 
 /// Returns a record that another replica creates.
-pub(super) fn elsewhere(last: u8, layout: &Layout, now: Timestamp) -> Option<Allocation> {
+pub(super) fn elsewhere(last: u8, layout: &PoolConfig, now: Timestamp) -> Option<Allocation> {
     let pool = layout.pool("b")?;
     let address = ask((1, 1, Some(last))).ips[0];
     pool.range_of(address)?;
@@ -143,7 +143,7 @@ pub(super) fn elsewhere(last: u8, layout: &Layout, now: Timestamp) -> Option<All
 }
 
 /// Returns the versions of pools and reservations.
-pub(super) fn layouts() -> Vec<Arc<Layout>> {
+pub(super) fn layouts() -> Vec<Arc<PoolConfig>> {
     let a = json!({
         "ranges": [
             {"range": "192.0.2.0/29", "gateway": "192.0.2.1", "exclude": ["192.0.2.6"]},
@@ -170,7 +170,7 @@ pub(super) fn layouts() -> Vec<Arc<Layout>> {
     ]
 }
 
-fn layout(pools: &[(&str, &Value)], reservations: &[&Value]) -> Arc<Layout> {
+fn layout(pools: &[(&str, &Value)], reservations: &[&Value]) -> Arc<PoolConfig> {
     let pools = pools.iter().map(|(name, spec)| {
         let spec: PoolSpec = spec_of(spec);
         Arc::new(Pool::new(name, &spec).unwrap_or_else(|faults| panic!("{faults:?}")))
@@ -184,7 +184,7 @@ fn layout(pools: &[(&str, &Value)], reservations: &[&Value]) -> Arc<Layout> {
         let network = &reservation.network.name;
         Some(network.strip_prefix("net-").unwrap_or_default().into())
     };
-    Arc::new(Layout::new(pools, reservations, served_by))
+    Arc::new(PoolConfig::new(pools, reservations, served_by))
 }
 
 fn spec_of<T: serde::de::DeserializeOwned>(value: &Value) -> T {

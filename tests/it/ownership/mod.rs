@@ -9,15 +9,15 @@ use std::{collections::BTreeSet, sync::Arc};
 use libtest_mimic::Trial;
 use nadmit::allocation::{
     Holder, Index, Stored, Timestamp, Version, Write,
-    index::{Ask, Planned, Ticket},
+    index::{AllocationPlan, AttachmentRequest, PlanId},
     reconcile::reconcile,
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
 
 use self::{
     generators::{
-        AllPodsExist, AttachmentSpec, CommitResult, POOLS, Step, ask, asker, elsewhere, layouts,
-        step,
+        AllPodsExist, AttachmentSpec, CommitResult, POOLS, ScenarioStep, ask, asker, elsewhere,
+        layouts, step,
     },
     model::{NaiveAllocator, key},
 };
@@ -44,7 +44,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 struct OwnershipHarness {
     index: Index,
     naive: NaiveAllocator,
-    plans: Vec<(Ticket, Vec<Write>, u64)>,
+    plans: Vec<(PlanId, Vec<Write>, u64)>,
     issued: u64,
     now: Timestamp,
 }
@@ -63,7 +63,7 @@ impl OwnershipHarness {
     }
 
     /// Runs all steps, and releases everything at the end.
-    fn live(mut self, steps: &[Step]) -> Result<(), TestCaseError> {
+    fn live(mut self, steps: &[ScenarioStep]) -> Result<(), TestCaseError> {
         for step in steps {
             self.take(step)?;
             self.compare()?;
@@ -84,16 +84,16 @@ impl OwnershipHarness {
         Ok(())
     }
 
-    fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    fn take(&mut self, step: &ScenarioStep) -> Result<(), TestCaseError> {
         match step {
-            Step::Plan(pod, attachments) => self.plan(*pod, attachments)?,
-            Step::Write(which, ending) => self.write(*which, *ending)?,
-            Step::Release(which) => self.release(*which),
-            Step::Elsewhere(last) => {
+            ScenarioStep::Plan(pod, attachments) => self.plan(*pod, attachments)?,
+            ScenarioStep::Write(which, ending) => self.write(*which, *ending)?,
+            ScenarioStep::Release(which) => self.release(*which),
+            ScenarioStep::Elsewhere(last) => {
                 let record = elsewhere(*last, &self.naive.layout, self.now);
                 self.recorded_by_another(record.map(Write::Create));
             }
-            Step::Reserve => {
+            ScenarioStep::Reserve => {
                 let layout = Arc::clone(&self.naive.layout);
                 let actions =
                     reconcile(self.index.recorded(), &layout, &[], &AllPodsExist, self.now);
@@ -101,8 +101,8 @@ impl OwnershipHarness {
                     self.recorded_by_another(action.write);
                 }
             }
-            Step::Sync(which) => self.sync(*which),
-            Step::Wait => self.now = self.now.plus(40),
+            ScenarioStep::Sync(which) => self.sync(*which),
+            ScenarioStep::Wait => self.now = self.now.plus(40),
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl OwnershipHarness {
     fn plan(&mut self, pod: u32, attachments: &[AttachmentSpec]) -> Result<(), TestCaseError> {
         let asker = asker(pod);
         self.naive.now = self.now;
-        let asks: Vec<Ask> = attachments.iter().copied().map(ask).collect();
+        let asks: Vec<AttachmentRequest> = attachments.iter().copied().map(ask).collect();
         self.issued += 1;
         let expected: Vec<_> = asks
             .iter()
@@ -151,7 +151,7 @@ impl OwnershipHarness {
         Ok(())
     }
 
-    fn take_off(&mut self, planned: Planned) {
+    fn take_off(&mut self, planned: AllocationPlan) {
         for write in &planned.writes {
             let wanted = write.allocation().clone();
             self.naive

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use nadmit::allocation::{
-    Address, Allocation, Holder, Layout, Pool, Reservation, Space, Timestamp, Version, Write,
-    index::{Ask, Asker, Usage},
+    Address, Allocation, Holder, Pool, PoolConfig, Reservation, Space, Timestamp, Version, Write,
+    index::{AttachmentRequest, Requester, Usage},
 };
 
 /// The age in seconds up to which a record is not renewed.
@@ -24,7 +24,7 @@ pub(super) struct NaiveAllocator {
     pub(super) ledger: BTreeMap<AddressKey, (Allocation, Version)>,
     /// By address: the pending record, and its plan.
     pub(super) flying: BTreeMap<AddressKey, (Allocation, u64)>,
-    pub(super) layout: Arc<Layout>,
+    pub(super) layout: Arc<PoolConfig>,
     pub(super) now: Timestamp,
     last: u64,
 }
@@ -140,8 +140,8 @@ impl NaiveAllocator {
     /// code.
     pub(super) fn plan(
         &mut self,
-        asker: &Asker,
-        ask: &Ask,
+        asker: &Requester,
+        ask: &AttachmentRequest,
         ticket: u64,
     ) -> Result<Vec<IpAddr>, &'static str> {
         let pool = self
@@ -199,7 +199,13 @@ impl NaiveAllocator {
     }
 
     /// Returns true if the pod has an address that is reserved for it on another interface.
-    fn is_spent(&self, ip: IpAddr, asker: &Asker, ask: &Ask, space: &Space) -> bool {
+    fn is_spent(
+        &self,
+        ip: IpAddr,
+        asker: &Requester,
+        ask: &AttachmentRequest,
+        space: &Space,
+    ) -> bool {
         let record = self.entry(&(space.clone(), ip.into()));
         record.is_some_and(|record| {
             let other = (&record.network, &record.interface) != (&ask.network, &ask.interface);
@@ -225,8 +231,8 @@ impl NaiveAllocator {
     fn take(
         &mut self,
         ip: IpAddr,
-        asker: &Asker,
-        ask: &Ask,
+        asker: &Requester,
+        ask: &AttachmentRequest,
         pool: &Pool,
         ticket: u64,
     ) -> Result<(), &'static str> {
@@ -271,7 +277,7 @@ impl NaiveAllocator {
     }
 }
 
-fn is_for(reservation: &Reservation, asker: &Asker, ask: &Ask) -> bool {
+fn is_for(reservation: &Reservation, asker: &Requester, ask: &AttachmentRequest) -> bool {
     reservation.is_for(
         &asker.holder,
         asker.pod.as_ref(),

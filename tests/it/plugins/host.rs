@@ -196,7 +196,7 @@ impl PluginHost {
         let _alone = self
             .one_at_a_time
             .lock()
-            .map_err(|_| "another trial panicked")?;
+            .map_err(|_| "another test panicked")?;
         // Its own, so that leftovers of a plugin do not affect others.
         let _master = VethPair::new(&self.master)?;
         let namespace = TestNamespace::new(&self.number)?;

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Review, ReviewContext, Webhook, decide},
-    allocation::{SharedIndex, Words},
+    allocation::{ParsedSpec, SharedIndex},
     catalog::Catalog,
     network::{Network, annotations},
     rules::Policy,
@@ -99,7 +99,7 @@ fn injected() -> Result<Value, Failed> {
         "ranges": [{"range": "192.0.2.0/28", "gateway": "192.0.2.1"}, {"range": "2001:db8::/64"}],
         "macs": {"prefix": "02:5e:00"}, "namespaceSelector": {},
     });
-    let pool = Words::of_pool(&spec).pool("storage");
+    let pool = ParsedSpec::of_pool(&spec).pool("storage");
     let pool = Arc::new(pool.map_err(|faults| format!("{faults:?}"))?);
     let catalog = Catalog::new([("db".into(), Default::default())], [Arc::new(network)], [])
         .with_pools([("storage".into(), Ok(pool))], [], &Arc::default());

@@ -54,7 +54,7 @@ impl CommandResult {
     }
 
     /// Returns its output on both streams.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn output(&self) -> String {
         format!("{}{}", self.out, self.errors)
     }
 }
@@ -67,15 +67,15 @@ impl RealCluster {
             .worker_threads(2)
             .enable_all()
             .build()?;
-        let told = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
+        let to_failed = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
         let wire = Arc::new(Wire::new()?);
         let address = wire.address.into();
         let control_plane = runtime.block_on(ControlPlane::start(&parts, address));
-        let control_plane = control_plane.map_err(told)?;
+        let control_plane = control_plane.map_err(to_failed)?;
         let kubeconfig = control_plane.server.kubeconfig()?;
         let client = {
             let _inside = runtime.enter();
-            Client::try_from(control_plane.server.config().map_err(told)?)?
+            Client::try_from(control_plane.server.config().map_err(to_failed)?)?
         };
         let config = NodeConfig {
             parts: parts.clone(),
@@ -86,7 +86,7 @@ impl RealCluster {
             image: "nadmit:",
         };
         let nodes = runtime.block_on(RunningNodes::start(config, Arc::clone(&wire)));
-        let nodes = nodes.map_err(told)?;
+        let nodes = nodes.map_err(to_failed)?;
         println!("pods are attached by {}", nodes.attacher());
         let cluster = Self {
             runtime,
@@ -111,7 +111,7 @@ impl RealCluster {
     }
 
     /// Runs a command to completion.
-    pub(super) fn told(mut command: Command, input: &str) -> Result<CommandResult, Failed> {
+    pub(super) fn run_command(mut command: Command, input: &str) -> Result<CommandResult, Failed> {
         let output = command::run(&mut command, input)?;
         Ok(CommandResult {
             code: output.status.code(),
@@ -152,7 +152,7 @@ impl RealCluster {
 
     /// Runs kubectl with this input.
     pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<CommandResult, Failed> {
-        Self::told(
+        Self::run_command(
             self.command(self.parts.kubectl.as_os_str(), arguments),
             input,
         )
@@ -160,16 +160,16 @@ impl RealCluster {
 
     /// Runs kubectl, which has to succeed, and returns its output.
     pub(super) fn done(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {
-        let told = self.kubectl(arguments, input)?;
-        match told.is_well() {
-            true => Ok(told.out),
-            false => Err(format!("kubectl {}: {}", arguments.join(" "), told.said()).into()),
+        let result = self.kubectl(arguments, input)?;
+        match result.is_well() {
+            true => Ok(result.out),
+            false => Err(format!("kubectl {}: {}", arguments.join(" "), result.output()).into()),
         }
     }
 
     /// Runs a command of nadmit.
     pub(super) fn nadmit(&self, arguments: &[&str]) -> Result<CommandResult, Failed> {
-        Self::told(
+        Self::run_command(
             self.command(env!("CARGO_BIN_EXE_nadmit").as_ref(), arguments),
             "",
         )
@@ -178,20 +178,20 @@ impl RealCluster {
     /// Runs a command of nadmit, which has to succeed, and prints its output.
     pub(super) fn nadmit_does(&self, arguments: &[&str]) -> Result<CommandResult, Failed> {
         let begun = Instant::now();
-        let told = self.nadmit(arguments)?;
+        let result = self.nadmit(arguments)?;
         println!(
             "$ nadmit {} ({:.1} s)\n{}",
             arguments.join(" "),
             begun.elapsed().as_secs_f32(),
-            told.said()
+            result.output()
         );
-        match told.is_well() {
-            true => Ok(told),
+        match result.is_well() {
+            true => Ok(result),
             false => Err(format!(
                 "nadmit {}: {}\n{}",
                 arguments.join(" "),
-                told.said(),
-                self.said()
+                result.output(),
+                self.logs()
             )
             .into()),
         }
@@ -242,9 +242,11 @@ impl RealCluster {
                 return Ok(found);
             }
             if Instant::now() > end {
-                let pods = self.kubectl(&["get", "pods", "-A", "-o=wide"], "")?.said();
-                let events = self.kubectl(&["get", "events", "-A"], "")?.said();
-                return Err(format!("{complaint}\n{pods}\n{events}\n{}", self.said()).into());
+                let pods = self
+                    .kubectl(&["get", "pods", "-A", "-o=wide"], "")?
+                    .output();
+                let events = self.kubectl(&["get", "events", "-A"], "")?.output();
+                return Err(format!("{complaint}\n{pods}\n{events}\n{}", self.logs()).into());
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -261,12 +263,12 @@ impl RealCluster {
     }
 
     /// Returns the last log lines of nodes and control plane.
-    pub(super) fn said(&self) -> String {
-        let of_nodes = self.nodes.as_ref().map(RunningNodes::said);
+    pub(super) fn logs(&self) -> String {
+        let of_nodes = self.nodes.as_ref().map(RunningNodes::logs);
         format!(
             "{}\n{}",
             of_nodes.unwrap_or_default(),
-            self.control_plane.said()
+            self.control_plane.logs()
         )
     }
 }

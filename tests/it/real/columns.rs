@@ -133,8 +133,8 @@ fn events_of_pool(cluster: &RealCluster) -> TestResult {
 /// Checks that the pod that got no address reports why.
 fn reason_of_pod(cluster: &RealCluster) -> TestResult {
     let pod = cluster.soon("there is no db-2", || {
-        let told = cluster.kubectl(&["get", "pod", "-n", NAMESPACE, "db-2", "-o=json"], "")?;
-        Ok(told.is_well().then_some(told.out))
+        let result = cluster.kubectl(&["get", "pod", "-n", NAMESPACE, "db-2", "-o=json"], "")?;
+        Ok(result.is_well().then_some(result.out))
     })?;
     let pod: serde_json::Value = serde_json::from_str(&pod)?;
     if !pod["spec"]["nodeName"].is_null() {

@@ -77,8 +77,8 @@ impl ControlPlane {
     }
 
     /// Returns the last log lines of each.
-    pub(super) fn said(&self) -> String {
-        self.server.said()
+    pub(super) fn logs(&self) -> String {
+        self.server.logs()
     }
 }
 

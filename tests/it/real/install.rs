@@ -38,18 +38,18 @@ fn install_again() -> TestResult {
     cluster.nadmit_does(&["install", "--mode", "deny"])?;
     serves(&cluster, 3, "deny")?;
     cluster.apply(&[namespace("typo", &[])])?;
-    let told = cluster.kubectl(&["apply", "-f", "-"], &typo::pod("typo").to_string())?;
-    println!("{}", told.said());
-    if told.is_well() || !told.errors.contains("storage-nett") {
-        return Err(format!("mode deny denies nothing: {}", told.said()).into());
+    let result = cluster.kubectl(&["apply", "-f", "-"], &typo::pod("typo").to_string())?;
+    println!("{}", result.output());
+    if result.is_well() || !result.errors.contains("storage-nett") {
+        return Err(format!("mode deny denies nothing: {}", result.output()).into());
     }
     cluster.nadmit_does(&["install", "--replicas", "1"])?;
     serves(&cluster, 1, "deny")?;
 
     // A kind that this cluster lacks is reported, and everything else is installed.
-    let told = cluster.nadmit_does(&["install", "--monitoring"])?;
+    let result = cluster.nadmit_does(&["install", "--monitoring"])?;
     for words in ["skipped", "the cluster has no ServiceMonitor"] {
-        if !told.said().contains(words) {
+        if !result.output().contains(words) {
             return Err(format!("it does not say {words:?}").into());
         }
     }
@@ -59,9 +59,9 @@ fn install_again() -> TestResult {
     cluster.nadmit_does(&["uninstall"])?;
     nothing_is_left(&cluster)?;
     left.is_kept(&cluster)?;
-    let told = cluster.nadmit(&["status"])?;
-    if told.is_well() || !told.said().contains("not installed") {
-        return Err(format!("nadmit status: {}", told.said()).into());
+    let result = cluster.nadmit(&["status"])?;
+    if result.is_well() || !result.output().contains("not installed") {
+        return Err(format!("nadmit status: {}", result.output()).into());
     }
 
     // A later installation continues with the records.
@@ -86,12 +86,12 @@ fn serves(cluster: &RealCluster, replicas: u64, mode: &str) -> TestResult {
     if found.0.as_u64() != Some(replicas) || *found.1 != *IMAGE {
         return Err(format!("the Deployment has {found:?}, and not {replicas} of {IMAGE}").into());
     }
-    let told = cluster.nadmit_does(&["status"])?;
+    let result = cluster.nadmit_does(&["status"])?;
     for words in [
         format!("{replicas} of {replicas} ready, {IMAGE}"),
         format!("mode         {mode}"),
     ] {
-        if !told.out.contains(&words) {
+        if !result.out.contains(&words) {
             return Err(format!("nadmit status does not say {words:?}").into());
         }
     }

@@ -103,10 +103,10 @@ fn readme() -> TestResult {
     holds(&said, "mode         warn")?;
     let typo = "kubectl run typo -n try --image app --dry-run=server \
                 --annotations k8s.v1.cni.cncf.io/networks=storage-nett";
-    let told = shell.bash(typo)?;
-    match told.is_well() {
-        true => Err(format!("nothing is denied: {}", told.said()).into()),
-        false => holds(&told.said(), "is invalid: metadata.annotations"),
+    let result = shell.bash(typo)?;
+    match result.is_well() {
+        true => Err(format!("nothing is denied: {}", result.output()).into()),
+        false => holds(&result.output(), "is invalid: metadata.annotations"),
     }
 }
 
@@ -358,11 +358,13 @@ impl<'c> PageShell<'c> {
 
     /// Runs commands that have to succeed, and returns their output.
     fn well(&self, commands: &str) -> Result<String, Failed> {
-        let told = self.bash(commands)?;
-        println!("$ {commands}\n{}", told.said());
-        match told.is_well() {
-            true => Ok(told.said()),
-            false => Err(format!("{commands}\n{}\n{}", told.said(), self.cluster.said()).into()),
+        let result = self.bash(commands)?;
+        println!("$ {commands}\n{}", result.output());
+        match result.is_well() {
+            true => Ok(result.output()),
+            false => {
+                Err(format!("{commands}\n{}\n{}", result.output(), self.cluster.logs()).into())
+            }
         }
     }
 
@@ -379,7 +381,7 @@ impl<'c> PageShell<'c> {
             .command("bash".as_ref(), &["-c", &self.replaced(&script)]);
         let path = format!("{}:/usr/bin:/bin", self.folder.path().join("bin").display());
         command.env("PATH", path).current_dir(self.folder.path());
-        RealCluster::told(command, "")
+        RealCluster::run_command(command, "")
     }
 }
 

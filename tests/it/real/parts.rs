@@ -43,10 +43,10 @@ impl Programs {
     /// # Errors If something is missing; the reason names its source.
     pub(super) fn find() -> Result<Self, String> {
         static FOUND: OnceLock<Result<Programs, String>> = OnceLock::new();
-        FOUND.get_or_init(Self::look).clone()
+        FOUND.get_or_init(Self::locate).clone()
     }
 
-    fn look() -> Result<Self, String> {
+    fn locate() -> Result<Self, String> {
         let assets = holding(components::assets(), &CONTROL_PLANE, CONTROL_PLANE_SOURCE)?;
         let plugins = holding(plugins(), &PLUGINS, PLUGINS_SOURCE)?;
         let kubectl = Some(assets.join("kubectl")).filter(|file| file.is_file());

@@ -78,9 +78,9 @@ fn is_judged(cluster: &RealCluster) -> TestResult {
     let mut right = wrong.clone();
     right["metadata"]["annotations"][NETWORKS] = json!("storage-net");
     cluster.done(&dry, &right.to_string())?;
-    let told = cluster.kubectl(&dry, &wrong.to_string())?;
-    match told.errors.contains(&typo::complaint(NAMESPACE)) {
+    let result = cluster.kubectl(&dry, &wrong.to_string())?;
+    match result.errors.contains(&typo::complaint(NAMESPACE)) {
         true => Ok(()),
-        false => Err(format!("a typo is not denied: {}", told.said()).into()),
+        false => Err(format!("a typo is not denied: {}", result.output()).into()),
     }
 }

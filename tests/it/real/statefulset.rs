@@ -20,7 +20,7 @@ const NAMESPACE: &str = "db";
 const SET: &str = "statefulset/db";
 
 /// Addresses by pod.
-pub(super) type Addresses = BTreeMap<String, Vec<String>>;
+pub(super) type AddressesByPod = BTreeMap<String, Vec<String>>;
 
 fn addresses_on_interfaces() -> TestResult {
     let cluster = installed()?;
@@ -83,10 +83,10 @@ pub(super) fn agreed<'p>(
     cluster: &RealCluster,
     namespace: &str,
     pods: impl Iterator<Item = &'p String>,
-) -> Result<Addresses, Failed> {
+) -> Result<AddressesByPod, Failed> {
     let recorded = cluster.recorded(namespace)?;
     let listed = cluster.nadmit(&["allocations", "--cluster", "-n", namespace])?;
-    let mut all = Addresses::new();
+    let mut all = AddressesByPod::new();
     for pod in pods {
         let on_interface = cluster.addresses(namespace, pod, "net1")?;
         let plain: BTreeSet<String> = on_interface
@@ -106,7 +106,7 @@ pub(super) fn agreed<'p>(
         if let Some(missing) = plain.iter().find(|address| !listed.out.contains(*address)) {
             return Err(format!(
                 "nadmit allocations leaves out {missing}:\n{}",
-                listed.said()
+                listed.output()
             )
             .into());
         }
@@ -120,7 +120,7 @@ pub(super) fn agreed<'p>(
     }
 }
 
-fn same(before: &Addresses, after: &Addresses, when: &str) -> TestResult {
+fn same(before: &AddressesByPod, after: &AddressesByPod, when: &str) -> TestResult {
     match before == after {
         true => Ok(()),
         false => Err(format!("{when}, the pods have {after:?}, and had {before:?}").into()),

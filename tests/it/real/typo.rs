@@ -41,17 +41,17 @@ fn denied() -> TestResult {
         cluster.plain_network(name, "storage-net"),
     ])?;
     // Replicas learn of the namespace with a delay.
-    let told = cluster.soon("the typo is not denied", || {
+    let result = cluster.soon("the typo is not denied", || {
         let dry = ["apply", "--dry-run=server", "-f", "-"];
-        let told = cluster.kubectl(&dry, &pod(name).to_string())?;
-        Ok((!told.is_well()).then_some(told))
+        let result = cluster.kubectl(&dry, &pod(name).to_string())?;
+        Ok((!result.is_well()).then_some(result))
     })?;
-    println!("{}", told.said());
-    let told = cluster.kubectl(&["apply", "-f", "-"], &pod(name).to_string())?;
-    println!("{}", told.said());
+    println!("{}", result.output());
+    let result = cluster.kubectl(&["apply", "-f", "-"], &pod(name).to_string())?;
+    println!("{}", result.output());
     for words in [complaint(name).as_str(), "did you mean \"storage-net\"?"] {
-        if told.is_well() || !told.errors.contains(words) {
-            return Err(format!("kubectl does not show {words:?}: {}", told.said()).into());
+        if result.is_well() || !result.errors.contains(words) {
+            return Err(format!("kubectl does not show {words:?}: {}", result.output()).into());
         }
     }
     let pods = cluster.get(&["pods", "-n", name])?;
@@ -70,15 +70,15 @@ fn warned() -> TestResult {
         namespace(name, &[]),
         cluster.plain_network(name, "storage-net"),
     ])?;
-    let told = cluster.soon("the typo is not warned of", || {
+    let result = cluster.soon("the typo is not warned of", || {
         let dry = ["apply", "--dry-run=server", "-f", "-"];
-        let told = cluster.kubectl(&dry, &pod(name).to_string())?;
-        Ok(told.errors.contains("did you mean").then_some(told))
+        let result = cluster.kubectl(&dry, &pod(name).to_string())?;
+        Ok(result.errors.contains("did you mean").then_some(result))
     })?;
-    println!("{}", told.said());
-    let told = cluster.kubectl(&["apply", "-f", "-"], &pod(name).to_string())?;
-    if !told.is_well() || !told.errors.contains(&complaint(name)) {
-        return Err(format!("no warning: {}", told.said()).into());
+    println!("{}", result.output());
+    let result = cluster.kubectl(&["apply", "-f", "-"], &pod(name).to_string())?;
+    if !result.is_well() || !result.errors.contains(&complaint(name)) {
+        return Err(format!("no warning: {}", result.output()).into());
     }
     let event = cluster.soon("no event says why the pod hangs", || {
         let events = cluster.get(&["events", "-n", name])?;

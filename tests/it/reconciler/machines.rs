@@ -121,7 +121,7 @@ async fn remove(fixture: &ReconcilerFixture, resource: &str, name: &str) -> Test
 /// Returns a record in the format of an older release.
 fn before(fixture: &ReconcilerFixture) -> Allocation {
     Allocation {
-        holder: Holder::Machine {
+        holder: Holder::VirtualMachine {
             namespace: "db".into(),
             name: "vm".into(),
         },

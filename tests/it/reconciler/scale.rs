@@ -7,8 +7,8 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use libtest_mimic::Trial;
 use nadmit::{
     allocation::{
-        Allocation, Holder, Layout, NetworkRef, PodRef, SharedIndex, Space, Stored, Timestamp,
-        Version, Words,
+        Allocation, Holder, NetworkRef, ParsedSpec, PodRef, PoolConfig, SharedIndex, Space, Stored,
+        Timestamp, Version,
     },
     api::call::Patience,
     catalog::{Catalog, Labels, Pod, Requested},
@@ -121,7 +121,7 @@ fn record(number: u32) -> Stored {
 
 fn catalog() -> Catalog {
     let spec = json!({"ranges": [{"range": "10.8.0.0/13"}], "namespaceSelector": {}});
-    let pool = Words::of_pool(&spec).pool("storage").map(Arc::new);
+    let pool = ParsedSpec::of_pool(&spec).pool("storage").map(Arc::new);
     let config = json!({
         "cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true},
         "ipam": {"type": "static"},
@@ -135,7 +135,7 @@ fn catalog() -> Catalog {
         pods,
     );
     let pool = ("storage".into(), pool.map_err(Arc::from));
-    catalog.with_pools([pool], [], &Arc::new(Layout::default()))
+    catalog.with_pools([pool], [], &Arc::new(PoolConfig::default()))
 }
 
 async fn cheap() -> TestResult {

@@ -96,7 +96,7 @@ fn cluster(text: &str) -> Result<ApiServer, Failed> {
     )?)
 }
 
-fn says(said: &str, parts: &[&str]) -> TestResult {
+fn expect_output(said: &str, parts: &[&str]) -> TestResult {
     match parts.iter().find(|part| !said.contains(**part)) {
         Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
         None => Ok(()),
@@ -112,7 +112,7 @@ fn hindered() -> TestResult {
          to 192.0.2.14)",
         "0 to adopt, 0 to reserve, 0 recorded; 0 used by more than one; 1 of 1 pools would give nothing",
     ];
-    says(&said, &parts)
+    expect_output(&said, &parts)
 }
 
 fn planned() -> TestResult {
@@ -156,7 +156,7 @@ pool storage in the unnamed address space for db/storage-net
     fs::write(&file, "kind: [")?;
     let (code, said) = adopt(&server, &["--dry-run", &file])?;
     same(code, Some(2))?;
-    says(&said, &["error:", "network.yaml"])
+    expect_output(&said, &["error:", "network.yaml"])
 }
 
 fn recorded() -> TestResult {
@@ -185,14 +185,14 @@ fn recorded() -> TestResult {
         "pool odd in the unnamed address space, which no network names\n  in the way: ranges[0].range",
         "0 to adopt, 1 to reserve, 2 recorded; 1 used by more than one; 1 of 2 pools would give nothing",
     ];
-    says(&said, &parts)
+    expect_output(&said, &parts)
 }
 
 fn refuses() -> TestResult {
     let server = cluster(CLUSTER)?;
     let (code, said) = adopt(&server, &[])?;
     same(code, Some(2))?;
-    says(
+    expect_output(
         &said,
         &["nothing is adopted by hand", "nadmit adopt --dry-run"],
     )?;
@@ -211,13 +211,13 @@ fn forbidden() -> TestResult {
         let server = ApiServer::start(store, 2, vec![ListFault::Forbidden(resource)])?;
         let (code, said) = adopt(&server, &["--dry-run"])?;
         same(code, Some(2))?;
-        says(&said, &[part])?;
+        expect_output(&said, &[part])?;
     }
     // While nadmit is not installed, nothing is recorded.
     let store = SeedObjects::of_text(CLUSTER)?.without("addressallocations");
     let (code, said) = adopt(&ApiServer::start(store, 2, Vec::new())?, &["--dry-run"])?;
     same(code, Some(1))?;
-    says(&said, &["0 recorded"])
+    expect_output(&said, &["0 recorded"])
 }
 
 fn settings() -> TestResult {
@@ -230,10 +230,10 @@ fn settings() -> TestResult {
     let (code, said) = adopt(&cluster(&text("ruls: {}"))?, &["--dry-run"])?;
     same(code, Some(2))?;
     let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
-    says(&said, &[place, "has mistakes", "--config"])?;
+    expect_output(&said, &[place, "has mistakes", "--config"])?;
     let store = SeedObjects::of_text(&text("profile: strict"))?;
     let server = ApiServer::start(store, 2, vec![ListFault::Forbidden("configmaps")])?;
     let (code, said) = adopt(&server, &["--dry-run"])?;
     same(code, Some(1))?;
-    says(&said, &["warning: the settings in", "0 to adopt"])
+    expect_output(&said, &["warning: the settings in", "0 to adopt"])
 }

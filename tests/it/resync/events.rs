@@ -48,7 +48,7 @@ fn fixture() -> Result<EventFixture, libtest_mimic::Failed> {
 }
 
 impl EventFixture {
-    fn tell(&self, pod: &str, message: &str) {
+    fn emit(&self, pod: &str, message: &str) {
         let about = ObjectRef::pod("db", pod, Some("1-2-3"));
         let reason = "DuplicateAddress";
         self.events
@@ -68,7 +68,7 @@ impl EventFixture {
 
 async fn event() -> TestResult {
     let fixture = fixture()?;
-    fixture.tell("db-0", "192.0.2.5 is used by two");
+    fixture.emit("db-0", "192.0.2.5 is used by two");
     let pool = ObjectRef {
         api_version: "nadmit.io/v1alpha1",
         kind: "AddressPool",
@@ -113,15 +113,15 @@ async fn event() -> TestResult {
 async fn once() -> TestResult {
     let fixture = fixture()?;
     for _ in 0..500 {
-        fixture.tell("db-0", "the same");
+        fixture.emit("db-0", "the same");
         sleep(Duration::from_secs(1)).await;
     }
     same(fixture.written().await.len(), 1)?;
-    fixture.tell("db-0", "something else");
-    fixture.tell("db-1", "the same");
+    fixture.emit("db-0", "something else");
+    fixture.emit("db-1", "the same");
     same(fixture.written().await.len(), 3)?;
     sleep(Duration::from_secs(100)).await;
-    fixture.tell("db-0", "the same");
+    fixture.emit("db-0", "the same");
     same(fixture.written().await.len(), 4)?;
     same(
         (fixture.count("written")?, fixture.count("repeated")?),
@@ -138,7 +138,7 @@ async fn never_waits() -> TestResult {
     ));
     let start = Instant::now();
     for number in 0..1_000 {
-        fixture.tell("db-0", &number.to_string());
+        fixture.emit("db-0", &number.to_string());
     }
     same(start.elapsed(), Duration::ZERO)?;
     sleep(Duration::from_secs(1)).await;
@@ -158,10 +158,10 @@ async fn retried() -> TestResult {
         "events",
         InjectedFailure::Forbidden.into(),
     ));
-    fixture.tell("db-0", "the same");
+    fixture.emit("db-0", "the same");
     same(fixture.written().await.len(), 0)?;
     same(fixture.count("failed")?, 1)?;
     fixture.server.heal();
-    fixture.tell("db-0", "the same");
+    fixture.emit("db-0", "the same");
     same(fixture.written().await.len(), 1)
 }

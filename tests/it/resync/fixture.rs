@@ -38,7 +38,7 @@ pub(super) struct StatusFixture {
     pub(super) catalog: Arc<ArcSwapOption<nadmit::catalog::Catalog>>,
     pub(super) index: Arc<SharedIndex>,
     pub(super) leads: watch::Sender<bool>,
-    pub(super) told: RecordingSink,
+    pub(super) events: RecordingSink,
     pub(super) version: u64,
     pub(super) stop: CancellationToken,
 }
@@ -51,7 +51,7 @@ impl StatusFixture {
             catalog: Arc::default(),
             index: Arc::default(),
             leads: watch::Sender::new(true),
-            told: RecordingSink::default(),
+            events: RecordingSink::default(),
             version: 0,
             stop: CancellationToken::new(),
         };
@@ -67,7 +67,7 @@ impl StatusFixture {
             Arc::clone(&self.catalog),
             Arc::clone(&self.index),
             self.leads.subscribe(),
-            Arc::new(self.told.clone()),
+            Arc::new(self.events.clone()),
             self.wall.clock(),
         )
     }

@@ -48,7 +48,7 @@ async fn local<F: Future<Output = TestResult> + 'static>(run: fn() -> F) -> Test
 struct ScheduledReplica {
     leads: watch::Sender<bool>,
     written: watch::Sender<Option<String>>,
-    told: RecordingSink,
+    events: RecordingSink,
     metrics: MetricReader,
     /// The start times of its runs, and the number of finished runs.
     runs: Rc<RefCell<(Vec<String>, usize)>>,
@@ -66,9 +66,9 @@ impl ScheduledReplica {
     ) -> Self {
         let (leads, leading) = watch::channel(false);
         let (written, text) = watch::channel(None);
-        let told = RecordingSink::default();
+        let events = RecordingSink::default();
         let journal = ResyncHistory::new(server.client(), "nadmit", "nadmit");
-        let notices = Arc::new(told.clone());
+        let notices = Arc::new(events.clone());
         let rounds = ResyncScheduler::new(text, leading, journal, notices, "nadmit", wall.clock());
         let metrics = MetricReader::of(rounds.collector());
         let runs: Rc<RefCell<(Vec<String>, usize)>> = Rc::default();
@@ -91,7 +91,7 @@ impl ScheduledReplica {
         Self {
             leads,
             written,
-            told,
+            events,
             metrics,
             runs,
             stop,
@@ -206,18 +206,18 @@ async fn edits() -> TestResult {
     replica.lead(true);
     replica.write("0 6 * * *\n");
     wall.until("2026-03-01T01:00:00Z").await?;
-    same(replica.told.take(), Vec::new())?;
+    same(replica.events.take(), Vec::new())?;
     replica.write("0 */15 * * * *");
     wall.until("2026-03-01T12:00:00Z").await?;
     same(replica.runs(), vec!["2026-03-01T06:00:00Z".to_owned()])?;
     same(replica.metrics.value("schedule_invalid")?, 1)?;
-    let told = replica.told.take();
-    same(told.len(), 1)?;
+    let events = replica.events.take();
+    same(events.len(), 1)?;
     holds(
-        told[0].starts_with("Warning ConfigMap nadmit-config: InvalidSchedule: ")
-            && told[0].contains("has 6 fields")
-            && told[0].contains("\"0 6 * * *\" still holds"),
-        &told,
+        events[0].starts_with("Warning ConfigMap nadmit-config: InvalidSchedule: ")
+            && events[0].contains("has 6 fields")
+            && events[0].contains("\"0 6 * * *\" still holds"),
+        &events,
     )?;
     replica.write("0 18 * * *");
     wall.until("2026-03-02T00:00:00Z").await?;
@@ -227,7 +227,7 @@ async fn edits() -> TestResult {
     replica.written.send_replace(None);
     wall.until("2026-03-02T12:00:00Z").await?;
     same(replica.runs(), vec!["2026-03-02T04:30:00Z".to_owned()])?;
-    same(replica.told.take(), Vec::new())
+    same(replica.events.take(), Vec::new())
 }
 
 async fn new_schedule() -> TestResult {

@@ -276,13 +276,13 @@ async fn fills() -> TestResult {
         fixture.hold_first(count)?;
         seconds(10).await;
     }
-    let told = fixture.told.take();
+    let events = fixture.events.take();
     let expected = [
         "Warning AddressPool storage: PoolNearlyFull: more than 90 % of 192.0.2.0/24 are taken",
         "Warning AddressPool storage: PoolExhausted: 192.0.2.0/24 has no address left to give",
         "Warning AddressPool storage: PoolExhausted: 192.0.2.0/24 has no address left to give",
     ];
-    same(told, expected.map(str::to_owned).to_vec())
+    same(events, expected.map(str::to_owned).to_vec())
 }
 
 async fn succeeded() -> TestResult {
@@ -290,7 +290,7 @@ async fn succeeded() -> TestResult {
     fixture.index.lock().set_ready("storage");
     fixture.hold_first(18)?;
     seconds(10).await;
-    same(fixture.told.take().len(), 1)?;
+    same(fixture.events.take().len(), 1)?;
     let pressure = |fixture: &StatusFixture| -> Result<Value, Failed> {
         let status = fixture.status("storage")?;
         let all = status["conditions"].as_array().cloned().unwrap_or_default();
@@ -308,12 +308,12 @@ async fn succeeded() -> TestResult {
     let next = CancellationToken::new();
     tokio::spawn(fixture.writer().run(next.clone()));
     seconds(10).await;
-    same(fixture.told.take(), Vec::new())?;
+    same(fixture.events.take(), Vec::new())?;
     same(fixture.writes("addresspools"), writes)?;
     // A worse state is reported, and so is a recovery.
     fixture.hold_first(20)?;
     seconds(10).await;
-    same(fixture.told.take().len(), 1)?;
+    same(fixture.events.take().len(), 1)?;
     same(pressure(&fixture)?, json!("Exhausted"))?;
     fixture.hold_first(10)?;
     seconds(10).await;
@@ -323,7 +323,7 @@ async fn succeeded() -> TestResult {
     tokio::spawn(fixture.writer().run(CancellationToken::new()));
     fixture.hold_first(18)?;
     seconds(10).await;
-    let told = fixture.told.take();
-    same(told.len(), 1)?;
-    holds(told[0].contains("PoolNearlyFull"), &told)
+    let events = fixture.events.take();
+    same(events.len(), 1)?;
+    holds(events[0].contains("PoolNearlyFull"), &events)
 }

@@ -180,7 +180,7 @@ impl SimResponse {
     }
 
     /// Formats the response for a line of the log.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let message = self.body["message"].as_str().unwrap_or_default();
         format!("{} {message}", self.code)
     }

@@ -92,9 +92,9 @@ impl SimCluster {
                 .iter()
                 .for_each(|one| self.forget_guests(one));
             let answer = self.post("virt-controller", &path, &pod).await;
-            let told = answer.told();
+            let summary = answer.summary();
             self.log
-                .record(format_args!("launcher of {namespace}/{name}: {told}"));
+                .record(format_args!("launcher of {namespace}/{name}: {summary}"));
             if answer.is_done() {
                 self.mark(INSTANCES, instance, "Running");
             }
@@ -162,9 +162,9 @@ impl SimCluster {
                         set_target(&mut pod, meta(migration, "name"), uid);
                         let path = format!("/api/v1/namespaces/{namespace}/pods");
                         let answer = self.post("virt-controller", &path, &pod).await;
-                        let told = answer.told();
+                        let summary = answer.summary();
                         self.log
-                            .record(format_args!("target of {namespace}/{name}: {told}"));
+                            .record(format_args!("target of {namespace}/{name}: {summary}"));
                     }
                     _ => drop(self.server.put(looked)),
                 }

@@ -124,9 +124,9 @@ impl SimCluster {
         let cluster = Arc::clone(self);
         tokio::spawn(async move {
             let answer = cluster.post("user", &path, &pod).await;
-            let told = answer.told();
+            let summary = answer.summary();
             cluster.log.record(format_args!(
-                "user: poses as {}: {told}",
+                "user: poses as {}: {summary}",
                 full_name(&instance)
             ));
         });

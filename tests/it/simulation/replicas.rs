@@ -246,14 +246,14 @@ impl SimCluster {
             () = live.cut.cancelled() => Err("connection reset by peer".to_owned()),
             answer = answering => answer,
         };
-        let told = answer.as_ref().map_or_else(Clone::clone, in_short);
+        let summary = answer.as_ref().map_or_else(Clone::clone, in_short);
         self.log
-            .record(format_args!("{about} by {}: {told}", live.writer));
+            .record(format_args!("{about} by {}: {summary}", live.writer));
         // Only addresses allocated by nadmit are written here, so a pod denied by these codes got
         // its address from another replica.
         for code in ["[address-not-allocated]", "[binding-changes-networks]"] {
-            if told.contains(code) {
-                self.log.broken(format_args!("S3: {about}: {told}"));
+            if summary.contains(code) {
+                self.log.broken(format_args!("S3: {about}: {summary}"));
             }
         }
         answer

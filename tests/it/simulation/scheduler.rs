@@ -80,7 +80,7 @@ async fn bind(
     let (name, node) = (full_name(&pod), &binding["target"]["name"]);
     cluster
         .log
-        .record(format_args!("bind {name} to {node}: {}", answer.told()));
+        .record(format_args!("bind {name} to {node}: {}", answer.summary()));
     if let Some((waiting, backoff)) = remember {
         let entry = (
             backoff.as_secs().ilog2() + 1,

@@ -75,7 +75,7 @@ impl SimCluster {
             let answer = cluster.ask("user", method, &path, &body).await;
             cluster
                 .log
-                .record(format_args!("user: {what} {name}: {}", answer.told()));
+                .record(format_args!("user: {what} {name}: {}", answer.summary()));
         });
     }
 

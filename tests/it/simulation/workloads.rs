@@ -85,7 +85,7 @@ async fn step(cluster: &SimCluster, set: &Value, ordinal: u64, wanted: bool) {
             let answer = cluster.post("set-controller", &path, &pod).await;
             cluster.log.record(format_args!(
                 "set creates {namespace}/{name}: {}",
-                answer.told()
+                answer.summary()
             ));
         }
         Some(pod) if (!wanted || has_ended(&pod)) && !is_going(&pod) => {

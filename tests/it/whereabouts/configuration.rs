@@ -8,12 +8,12 @@ use nadmit::{
 use serde_json::Value;
 
 use super::{
-    Comparison, array,
+    CaseResults, array,
     service::{outcome, pool},
     text,
 };
 
-pub(super) fn meaning(case: &Value) -> Result<Comparison, Failed> {
+pub(super) fn meaning(case: &Value) -> Result<CaseResults, Failed> {
     let ipam = &case["ipam"];
     // The range of the configuration itself precedes those of its list.
     let own = ipam.get("range").is_some().then_some(ipam);
@@ -33,7 +33,7 @@ pub(super) fn meaning(case: &Value) -> Result<Comparison, Failed> {
             ranges.map(expected).collect::<Result<String, Failed>>()?
         }
     };
-    Ok(Comparison {
+    Ok(CaseResults {
         nadmit,
         whereabouts,
     })

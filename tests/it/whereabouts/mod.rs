@@ -99,7 +99,7 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
 /// A section's name, and the function that runs one of its cases.
 type Section = (&'static str, SectionFn);
 
-type SectionFn = fn(&Value) -> Result<Comparison, Failed>;
+type SectionFn = fn(&Value) -> Result<CaseResults, Failed>;
 
 const SECTIONS: &[Section] = &[
     ("allocate_iterate", service::lowest),
@@ -112,7 +112,7 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// nadmit's and Whereabouts's results of a case.
-struct Comparison {
+struct CaseResults {
     nadmit: String,
     whereabouts: String,
 }
@@ -152,7 +152,7 @@ fn test((name, run, case): (String, SectionFn, Value)) -> Trial {
         let said = run(&case)?;
         let expected = different.map_or(&*said.whereabouts, |(_, ours, _)| ours);
         if said.nadmit != expected {
-            let Comparison {
+            let CaseResults {
                 nadmit,
                 whereabouts,
             } = &said;
@@ -169,16 +169,16 @@ fn test((name, run, case): (String, SectionFn, Value)) -> Trial {
     }
 }
 
-fn record_name(case: &Value) -> Result<Comparison, Failed> {
+fn record_name(case: &Value) -> Result<CaseResults, Failed> {
     let address: Address = text(&case["ip"])?.parse()?;
     let space = Space::new(text(&case["network_name"])?);
-    Ok(Comparison {
+    Ok(CaseResults {
         nadmit: space.record_name(address),
         whereabouts: text(&case["expected"])?.to_owned(),
     })
 }
 
-fn no_counterpart(_: &Value) -> Result<Comparison, Failed> {
+fn no_counterpart(_: &Value) -> Result<CaseResults, Failed> {
     Err("nothing of nadmit's answers to this".into())
 }
 

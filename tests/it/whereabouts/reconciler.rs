@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use libtest_mimic::Failed;
 use nadmit::allocation::{
-    Address, Allocation, Holder, Layout, Timestamp, Version, Write,
+    Address, Allocation, Holder, PoolConfig, Timestamp, Version, Write,
     reconcile::{ClusterObserver, InUse, PodState, WorkloadState, reconcile},
     spec::RangeSpec,
 };
 use serde_json::{Map, Value};
 
 use super::{
-    Comparison, array,
+    CaseResults, array,
     service::{NOW, network, pod, pool, record},
     text,
 };
@@ -19,7 +19,7 @@ use crate::support::TestResult;
 
 /// Returns the released addresses. nadmit has one record for each address of a space, like
 /// Whereabouts's second kind: where a case has those, they are the records.
-pub(super) fn cleaned(case: &Value) -> Result<Comparison, Failed> {
+pub(super) fn cleaned(case: &Value) -> Result<CaseResults, Failed> {
     let none = Map::new();
     let pools = case["pools"].as_object().unwrap_or(&none);
     let widest = pools
@@ -34,7 +34,7 @@ pub(super) fn cleaned(case: &Value) -> Result<Comparison, Failed> {
     let records = records(case, pools)?;
     let watched = ReportedPods(array(&case["pods"]));
     let in_use = watched.in_use()?;
-    let layout = Layout::new([Arc::clone(&made)], [], |_| None);
+    let layout = PoolConfig::new([Arc::clone(&made)], [], |_| None);
     let known = records.values().map(|record| (record, Version(7)));
     let actions = reconcile(known, &layout, &in_use, &watched, NOW);
     let freed: Vec<String> = actions
@@ -57,7 +57,7 @@ pub(super) fn cleaned(case: &Value) -> Result<Comparison, Failed> {
         }
     };
     let said = |list: Vec<String>| format!("cleaned [{}]", list.join(", "));
-    Ok(Comparison {
+    Ok(CaseResults {
         nadmit: said(freed),
         whereabouts: said(expected),
     })

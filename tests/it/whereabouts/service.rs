@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use libtest_mimic::Failed;
 use nadmit::allocation::{
-    Address, Allocation, Holder, Index, Layout, NetworkRef, Pool, Refusal, Space, Stored,
-    Timestamp, Version, Write,
-    index::{Ask, Asker, MacWish},
+    Address, Allocation, AllocationError, Holder, Index, NetworkRef, Pool, PoolConfig, Space,
+    Stored, Timestamp, Version, Write,
+    index::{AttachmentRequest, MacRequest, Requester},
     reconcile::{ClusterObserver, InUse, PodState, WorkloadState, reconcile},
     spec::{PoolSpec, RangeSpec},
 };
 use serde_json::Value;
 
-use super::{Comparison, array, text};
+use super::{CaseResults, array, text};
 use crate::support::TestResult;
 
 pub(super) const NOW: Timestamp = Timestamp(1_000_000);
 const POOL: &str = "storage";
 
 /// Returns the lowest free address of a range in which others hold addresses.
-pub(super) fn lowest(case: &Value) -> Result<Comparison, Failed> {
+pub(super) fn lowest(case: &Value) -> Result<CaseResults, Failed> {
     let range = RangeSpec {
         range: text(&case["range"])?.to_owned(),
         range_start: case["range_start"].as_str().map(str::to_owned),
@@ -54,7 +54,7 @@ pub(super) fn lowest(case: &Value) -> Result<Comparison, Failed> {
         nadmit += &format!(", {count} records");
         whereabouts += &format!(", {expected} records");
     }
-    Ok(Comparison {
+    Ok(CaseResults {
         nadmit,
         whereabouts,
     })
@@ -62,7 +62,7 @@ pub(super) fn lowest(case: &Value) -> Result<Comparison, Failed> {
 
 /// Returns the allocation of a pod with an earlier record, which nadmit learns of from the pod's
 /// use.
-pub(super) fn adoption(case: &Value) -> Result<Comparison, Failed> {
+pub(super) fn adoption(case: &Value) -> Result<CaseResults, Failed> {
     let range = RangeSpec {
         range: text(&case["range_config"]["range"])?.to_owned(),
         ..RangeSpec::default()
@@ -84,7 +84,7 @@ pub(super) fn adoption(case: &Value) -> Result<Comparison, Failed> {
         Some(ip) => format!("{ip}/{}", case["expected_mask_bits"]),
         None => outcome(&case["error_prefix"]),
     };
-    Ok(Comparison {
+    Ok(CaseResults {
         nadmit,
         whereabouts,
     })
@@ -147,7 +147,7 @@ pub(super) fn pool(ranges: Vec<RangeSpec>) -> Result<Arc<Pool>, String> {
 
 pub(super) fn index_of(pool: &Arc<Pool>) -> Index {
     let mut index = Index::default();
-    index.sync(&Arc::new(Layout::new([Arc::clone(pool)], [], |_| None)));
+    index.sync(&Arc::new(PoolConfig::new([Arc::clone(pool)], [], |_| None)));
     index.set_ready(POOL);
     index
 }
@@ -193,18 +193,18 @@ pub(super) fn network() -> NetworkRef {
 }
 
 fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String, Failed> {
-    let asker = Asker {
+    let asker = Requester {
         holder: pod(&pod_reference.into())?,
         pod: None,
         node: None,
     };
-    let ask = Ask {
+    let ask = AttachmentRequest {
         pool: POOL.into(),
         network: network(),
         interface: interface.into(),
         needs_ips: true,
         ips: Vec::new(),
-        mac: MacWish::None,
+        mac: MacRequest::None,
     };
     Ok(match index.plan(&asker, &[ask], NOW) {
         Ok(planned) => {
@@ -215,7 +215,7 @@ fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String
             ips.join(" ")
         }
         Err(refused) => match &refused[0].refusal {
-            Refusal::Exhausted(_) => "exhausted".to_owned(),
+            AllocationError::Exhausted(_) => "exhausted".to_owned(),
             other => other.to_string(),
         },
     })

@@ -54,7 +54,7 @@ pub(crate) fn attached(
         .iter()
         .map(|attachment| {
             if !interfaces.insert(attachment.interface.clone()) {
-                return Err(said(AttachFailure::Multus("the interface is there")));
+                return Err(message_of(AttachFailure::Multus("the interface is there")));
             }
             of(attachment)
         })
@@ -86,7 +86,7 @@ fn of(attachment: &MultusAttachment) -> Result<PluginAttachment, String> {
     })
 }
 
-fn said(failure: AttachFailure) -> String {
+fn message_of(failure: AttachFailure) -> String {
     match failure {
         AttachFailure::Decode(what)
         | AttachFailure::Panic(what)

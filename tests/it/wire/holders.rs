@@ -5,8 +5,8 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 use nadmit::{
     allocation::{
-        Holder, NetworkRef, Pool, Reservation, Timestamp, Version, Words,
-        index::{Ask, Asker, Index, MacWish},
+        Holder, NetworkRef, ParsedSpec, Pool, Reservation, Timestamp, Version,
+        index::{AttachmentRequest, Index, MacRequest, Requester},
     },
     network::mac::Mac,
 };
@@ -26,7 +26,7 @@ pub(super) fn pool(settings: &ScenarioSettings) -> Result<Arc<Pool>, Failed> {
     if settings.has_macs {
         spec["macs"] = json!({"prefix": "02:5e:00"});
     }
-    let pool = Words::of_pool(&spec).pool(POOL);
+    let pool = ParsedSpec::of_pool(&spec).pool(POOL);
     Ok(Arc::new(pool.map_err(|faults| format!("{faults:?}"))?))
 }
 
@@ -47,7 +47,7 @@ pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
     let mut versions = (1..).map(Version);
     let mut last = 0;
     for (number, mac) in HELD {
-        let asker = Asker {
+        let asker = Requester {
             holder: Holder::Pod {
                 namespace: NAMESPACE.into(),
                 name: format!("victim-{number}").into(),
@@ -57,7 +57,7 @@ pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
         };
         let v6 = format!("2001:db8::{number}");
         let v6 = (pool.ranges.len() > 1).then(|| v6.parse()).transpose()?;
-        let ask = Ask {
+        let ask = AttachmentRequest {
             pool: POOL.into(),
             network: NetworkRef {
                 namespace: NAMESPACE.into(),
@@ -66,7 +66,7 @@ pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
             interface: "net1".into(),
             needs_ips: true,
             ips: [[192, 0, 2, number].into()].into_iter().chain(v6).collect(),
-            mac: mac.map_or(MacWish::Any, MacWish::This),
+            mac: mac.map_or(MacRequest::Auto, MacRequest::Exact),
         };
         let planned = index.plan(&asker, &[ask], Timestamp(1));
         let planned = planned.map_err(|refused| format!("{refused:?}"))?;

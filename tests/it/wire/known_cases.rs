@@ -260,7 +260,7 @@ const WHOLE: &[(&str, &str, &str)] = &[
 pub(super) fn tests() -> Vec<Trial> {
     let told = |name: &str, pipeline: CaseInput, expected: &'static str| {
         Trial::test(format!("wire::model::{name}"), move || {
-            pipeline.gives(expected)
+            pipeline.outcome(expected)
         })
     };
     let known = known();
@@ -329,12 +329,12 @@ impl CaseInput {
         }
     }
 
-    fn gives(&self, expected: &str) -> TestResult {
+    fn outcome(&self, expected: &str) -> TestResult {
         let outcome = outcome(self.annotated(), &self.scenario.nads);
         let mut words: Vec<String> = Vec::new();
         for begun in &outcome.begun {
             words.extend(begun.on_wire.ips.iter().map(ToString::to_string));
-            words.extend(begun.on_wire.macs.iter().map(|mac| in_words(*mac)));
+            words.extend(begun.on_wire.macs.iter().map(|mac| describe(*mac)));
         }
         words.extend(outcome.failure.as_ref().map(|_| "fails".to_owned()));
         if words.join(" ") == expected {
@@ -344,6 +344,6 @@ impl CaseInput {
     }
 }
 
-fn in_words(mac: Mac) -> String {
+fn describe(mac: Mac) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -8,7 +8,7 @@ use nadmit::{
     admission::{Decision, Late, Review, ReviewContext, Verdict, Webhook, decide, late},
     allocation::{
         Controller, Holder, Pool, RequesterIdentity, SharedIndex, Timestamp, Version, Write,
-        index::Ticket,
+        index::PlanId,
     },
     catalog::{Catalog, Labels, Pod, Requested},
     network::{Network, annotations},
@@ -27,7 +27,7 @@ pub(super) const NAMESPACE: &str = "db";
 const NODE: &str = "node-1";
 
 /// Annotations by key.
-pub(super) type Annotations = Map<String, Value>;
+pub(super) type AnnotationMap = Map<String, Value>;
 
 /// A catalog and an index, and the webhooks that decide on them.
 pub(super) struct Pipeline {
@@ -105,7 +105,7 @@ impl Pipeline {
         versions.collect()
     }
 
-    fn record(&self, writes: &[Write], ticket: Ticket) {
+    fn record(&self, writes: &[Write], ticket: PlanId) {
         let versions = self.versions(writes);
         self.index.lock().commit(ticket, &versions);
     }
@@ -113,7 +113,8 @@ impl Pipeline {
     /// Runs a scenario; returns the pod as it finally runs, or `None` if it was refused.
     pub(super) fn run(&mut self, scenario: &WireScenario) -> Result<Option<Value>, Failed> {
         let asked = annotations_of(scenario);
-        let plain = || Annotations::from_iter([(annotations::NETWORKS.to_owned(), json!(SERVED))]);
+        let plain =
+            || AnnotationMap::from_iter([(annotations::NETWORKS.to_owned(), json!(SERVED))]);
         let first = match scenario.way {
             AnnotationSource::Created | AnnotationSource::CreatedOnNode => asked.clone(),
             AnnotationSource::Updated
@@ -139,7 +140,7 @@ impl Pipeline {
     fn create(
         &mut self,
         who: PodKind,
-        asked: Annotations,
+        asked: AnnotationMap,
         node: Option<&str>,
     ) -> Result<Option<Value>, Failed> {
         let (generate_name, name) = match who {
@@ -181,7 +182,7 @@ impl Pipeline {
     fn bind(
         &mut self,
         mut pod: Value,
-        brought: Option<Annotations>,
+        brought: Option<AnnotationMap>,
     ) -> Result<Option<Value>, Failed> {
         if pod["spec"]["nodeName"].is_null() {
             if self.labelled {
@@ -243,7 +244,7 @@ impl Pipeline {
     fn update(
         &mut self,
         before: &Value,
-        asked: Annotations,
+        asked: AnnotationMap,
         subresource: &str,
     ) -> Result<Option<Value>, Failed> {
         let mut pod = before.clone();
@@ -376,7 +377,7 @@ pub(super) fn holder(pod: &Value) -> Holder {
     )
 }
 
-fn annotations_of(scenario: &WireScenario) -> Annotations {
+fn annotations_of(scenario: &WireScenario) -> AnnotationMap {
     let pod = scenario.annotated();
     let pairs = [
         (annotations::NETWORKS, pod.networks),

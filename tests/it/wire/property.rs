@@ -85,7 +85,7 @@ pub(super) fn holds() -> TestResult {
                     seed,
                     scenario: minimize(scenario)?,
                 }
-                .into_words());
+                .describe_outcome());
             }
         }
         seed += 1;
@@ -136,7 +136,7 @@ struct Violation {
 }
 
 impl Violation {
-    fn into_words(self) -> Failed {
+    fn describe_outcome(self) -> Failed {
         let Self { seed, scenario } = self;
         let what = match run_scenario(&scenario) {
             Ok(ScenarioResult::Stolen(stolen, pod)) => {

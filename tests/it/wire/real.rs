@@ -123,7 +123,7 @@ fn agree(interface: &Value, expected: &OnWire) -> TestResult {
         false => ips == expected.ips,
     };
     let mac = interface["address"].as_str().unwrap_or_default();
-    let chosen = expected.mac.map(in_words);
+    let chosen = expected.mac.map(describe);
     let same_mac = match &chosen {
         Some(chosen) => mac == chosen,
         // MACs that the kernel generates have none of these prefixes.
@@ -135,6 +135,6 @@ fn agree(interface: &Value, expected: &OnWire) -> TestResult {
     Err(format!("the model says {expected:?} ({chosen:?}), the plugins make {interface}").into())
 }
 
-fn in_words(mac: Mac) -> String {
+fn describe(mac: Mac) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -3,9 +3,9 @@
 use nadmit::rules::Level;
 use serde_json::json;
 
-use super::{Mistake, read};
+use super::{SingleMistake, read};
 
-pub(super) fn mistakes() -> Vec<Mistake> {
+pub(super) fn mistakes() -> Vec<SingleMistake> {
     let range = "invalid-whereabouts-range";
     let fixed = "invalid-static-ipam";
     let local = "invalid-host-local-ipam";

@@ -14,12 +14,12 @@ use crate::support::TestResult;
 use crate::{properties::run, support};
 
 pub(super) fn tests() -> Vec<Trial> {
-    let test = |mistake: Mistake| {
-        let Mistake { part, code, .. } = &mistake;
+    let test = |mistake: SingleMistake| {
+        let SingleMistake { part, code, .. } = &mistake;
         let change = mistake.change.to_string();
         Trial::test(
             format!("networks::mistake::{part}::{code}::{change}"),
-            move || found(&mistake),
+            move || is_found(&mistake),
         )
     };
     let listed = plugins::mistakes().into_iter().chain(ipams::mistakes());
@@ -28,7 +28,7 @@ pub(super) fn tests() -> Vec<Trial> {
 
 /// Members put into a part of a model, and the rule that has to find them.
 #[derive(Clone)]
-struct Mistake {
+struct SingleMistake {
     part: &'static str,
     change: Value,
     code: &'static str,
@@ -38,8 +38,8 @@ struct Mistake {
 /// The part, the members, the code of the rule, and its level.
 type MistakeRow = (&'static str, Value, &'static str, Level);
 
-fn read((part, change, code, level): MistakeRow) -> Mistake {
-    Mistake {
+fn read((part, change, code, level): MistakeRow) -> SingleMistake {
+    SingleMistake {
         part,
         change,
         code,
@@ -47,7 +47,7 @@ fn read((part, change, code, level): MistakeRow) -> Mistake {
     }
 }
 
-fn found(mistake: &Mistake) -> TestResult {
+fn is_found(mistake: &SingleMistake) -> TestResult {
     run(20, model(mistake.part), |mut model| {
         let object = model.part(mistake.part).expect("the part");
         for (key, value) in mistake.change.as_object().expect("members") {

@@ -10,7 +10,7 @@ use super::{
     NodeContext,
     container::{self, ContainerPlan, ContainerProcess},
     env, now,
-    probe::{ProbeState, ProbeVerdict},
+    probe::{HttpProbe, ProbeVerdict},
     sandbox::Sandbox,
     status::ContainerState,
     volumes,
@@ -31,8 +31,8 @@ struct RunState {
     root: PathBuf,
     log: PathBuf,
     process: Option<ContainerProcess>,
-    readiness: Option<ProbeState>,
-    liveness: Option<ProbeState>,
+    readiness: Option<HttpProbe>,
+    liveness: Option<HttpProbe>,
     /// The time of the next restart.
     again: Instant,
     back_off: Duration,
@@ -115,7 +115,7 @@ impl ContainerRunner {
         };
         let probed = |probe: Option<&_>| {
             probe
-                .map(|probe| ProbeState::new(&self.spec, probe))
+                .map(|probe| HttpProbe::new(&self.spec, probe))
                 .transpose()
         };
         runs.readiness = probed(self.spec.readiness_probe.as_ref())?;
@@ -127,7 +127,7 @@ impl ContainerRunner {
     }
 
     /// Checks the process and runs its probes.
-    pub(super) async fn look(&mut self, node: &Arc<NodeContext>, pod: &Pod, sandbox: &Sandbox) {
+    pub(super) async fn poll(&mut self, node: &Arc<NodeContext>, pod: &Pod, sandbox: &Sandbox) {
         let Some(runs) = &mut self.runs else {
             return;
         };

@@ -163,7 +163,7 @@ impl RunningNodes {
     }
 
     /// Returns the faults and the last lines of nadmit's logs.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn logs(&self) -> String {
         let mut said = self.complaints().join("\n");
         let logs = fs::read_dir(self.node.folder.path().join("logs"));
         for log in logs.into_iter().flatten().flatten() {

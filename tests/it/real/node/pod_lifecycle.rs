@@ -144,8 +144,8 @@ impl PodLifecycle {
                 containers.iter().map(|one| one.state.clone()).collect();
             if written.as_ref() != Some(&states) {
                 since.ready = now();
-                let told = status::running(&self.pod, sandbox.place(), &states, &since);
-                if self.write(told).await {
+                let new_status = status::running(&self.pod, sandbox.place(), &states, &since);
+                if self.write(new_status).await {
                     written = Some(states);
                 }
             }
@@ -169,7 +169,7 @@ impl PodLifecycle {
                 volumes = Instant::now() + VOLUME_SYNC_INTERVAL;
             }
             for one in &mut containers {
-                one.look(&self.node, &self.pod, sandbox).await;
+                one.poll(&self.node, &self.pod, sandbox).await;
             }
         }
         let grace = self.pod.metadata.deletion_grace_period_seconds;

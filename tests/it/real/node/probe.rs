@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// A probe and its results so far.
-pub(super) struct ProbeState {
+pub(super) struct HttpProbe {
     path: String,
     port: u16,
     period: Duration,
@@ -38,7 +38,7 @@ pub(super) enum ProbeVerdict {
     Unchanged,
 }
 
-impl ProbeState {
+impl HttpProbe {
     /// Parses a probe of a container that has just started.
     ///
     /// # Errors If its kind is not supported here.
@@ -115,14 +115,19 @@ fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
 
 /// Any status from 200 to 399 is a success.
 async fn get(address: &str, port: u16, path: &str) -> Result<(), String> {
-    let told = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect((address, port)).await.map_err(told)?;
+    let describe = |error: std::io::Error| error.to_string();
+    let mut stream = TcpStream::connect((address, port))
+        .await
+        .map_err(describe)?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: kube-probe/1.33\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await.map_err(told)?;
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .map_err(describe)?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).await.map_err(told)?;
+    stream.read_to_string(&mut text).await.map_err(describe)?;
     let status = text.split(' ').nth(1).unwrap_or_default().parse::<u16>();
     match status {
         Ok(200..=399) => Ok(()),

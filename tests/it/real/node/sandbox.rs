@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 
 use super::{
     NodeContext, attacher::ModelAttachments, blocking, cni::CniSandbox, host_network::PodNamespace,
-    status::PodAddresses,
+    status::SandboxAddresses,
 };
 
 /// The network of a pod.
@@ -17,10 +17,10 @@ pub(super) enum Sandbox {
         namespace: PodNamespace,
         target: CniSandbox,
         made: ModelAttachments,
-        place: PodAddresses,
+        place: SandboxAddresses,
     },
     /// The host's network.
-    OfHost { place: PodAddresses },
+    OfHost { place: SandboxAddresses },
 }
 
 impl Sandbox {
@@ -32,7 +32,7 @@ impl Sandbox {
         let of_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
         if of_host {
             let addresses = vec![host.clone()];
-            let place = PodAddresses { host, addresses };
+            let place = SandboxAddresses { host, addresses };
             return Ok(Self::OfHost { place });
         }
         let wire = Arc::clone(&node.wire);
@@ -65,7 +65,7 @@ impl Sandbox {
                 let plain = addresses.iter().filter_map(|text| text.split('/').next());
                 let addresses = plain.map(str::to_owned).collect();
                 Ok(Self::Own {
-                    place: PodAddresses { host, addresses },
+                    place: SandboxAddresses { host, addresses },
                     namespace,
                     target,
                     made,
@@ -84,7 +84,7 @@ impl Sandbox {
     }
 
     /// Returns the pod's addresses in the cluster's network.
-    pub(super) fn place(&self) -> &PodAddresses {
+    pub(super) fn place(&self) -> &SandboxAddresses {
         match self {
             Self::Own { place, .. } | Self::OfHost { place } => place,
         }

@@ -18,7 +18,7 @@ pub(super) struct ContainerState {
 
 /// A pod's addresses in the cluster's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PodAddresses {
+pub(super) struct SandboxAddresses {
     pub(super) host: String,
     /// Addresses without prefixes.
     pub(super) addresses: Vec<String>,
@@ -35,7 +35,7 @@ pub(super) struct TransitionTimes {
 /// Returns the status of a pod that has its sandbox.
 pub(super) fn running(
     pod: &Pod,
-    place: &PodAddresses,
+    place: &SandboxAddresses,
     containers: &[ContainerState],
     since: &TransitionTimes,
 ) -> Value {
@@ -68,19 +68,19 @@ pub(super) fn running(
 /// Returns the changed fields of the status of a pod whose containers have ended.
 pub(super) fn ended(containers: &[ContainerState]) -> Value {
     let each = containers.iter().map(|state| {
-        let mut told = container(state);
-        told["ready"] = json!(false);
-        told["started"] = json!(false);
-        told["state"] = json!({"terminated": {
+        let mut container_status = container(state);
+        container_status["ready"] = json!(false);
+        container_status["started"] = json!(false);
+        container_status["state"] = json!({"terminated": {
             "exitCode": 0, "reason": "Completed", "startedAt": state.started, "finishedAt": now(),
         }});
-        told
+        container_status
     });
     json!({"phase": "Succeeded", "containerStatuses": each.collect::<Vec<_>>()})
 }
 
 fn container(state: &ContainerState) -> Value {
-    let told = match &state.started {
+    let container_status = match &state.started {
         Some(started) => {
             json!({"running": {"startedAt": started}, "waiting": null, "terminated": null})
         }
@@ -91,7 +91,7 @@ fn container(state: &ContainerState) -> Value {
     json!({
         "name": state.name, "image": state.image, "imageID": state.image,
         "ready": state.ready, "started": state.started.is_some(), "restartCount": state.restarts,
-        "state": told,
+        "state": container_status,
     })
 }
 
