@@ -48,7 +48,7 @@ pub(crate) fn attached(
             config,
         })
         .collect();
-    let attachments = multus::attachments(pod, &nads).map_err(said)?;
+    let attachments = multus::attachments(pod, &nads).map_err(message_of)?;
     let mut interfaces = multus::interfaces_before(pod);
     attachments
         .iter()
