@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     allocation::{
-        Address, Holder, Index, Pool, Refusal,
-        index::{Ask, Asker, MacWish, Refused},
+        Address, AllocationError, Holder, Index, Pool,
+        index::{AttachmentRequest, MacRequest, Rejection, Requester},
     },
     network::selection::MAX_ANNOTATIONS_BYTES,
     rules::{
@@ -51,7 +51,7 @@ pub(super) fn decide(
             return decided;
         }
     }
-    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
     let preview = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
@@ -79,7 +79,7 @@ fn alone(
     pod: &Object<'_>,
     subject: &PodSubject<'_>,
     due: &[PoolAttachment],
-    asker: &Asker,
+    asker: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let before = request.old_object.as_ref();
@@ -88,7 +88,7 @@ fn alone(
         return None;
     }
     let target_of = launcher::target_of(before.unwrap_or(pod));
-    let asks: Vec<Ask> = due.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = due.iter().map(|one| one.ask.clone()).collect();
     match standing(asker, target_of.as_ref(), &asks, context) {
         Standing::May => None,
         Standing::LookUp(lookups) => Some(Decision::Confirm(lookups)),
@@ -101,12 +101,12 @@ fn recorded(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
-    asker: &Asker,
+    asker: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
     let old = request
         .old_object
         .as_ref()
@@ -124,11 +124,12 @@ fn recorded(
         return Some(refuse(request, subject, attachments, refused, context));
     }
     // What was not put in yet has nothing to claim.
-    let put_in = |ask: &Ask| !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_));
+    let put_in =
+        |ask: &AttachmentRequest| !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_));
     // A machine's record says which of its pods has it, so that no other may take it up.
     let claims = matches!(
         asker.holder,
-        Holder::Unnamed { .. } | Holder::Machine { .. }
+        Holder::Unnamed { .. } | Holder::VirtualMachine { .. }
     );
     if !claims || request.operation != Operation::Create || !asks.iter().all(put_in) {
         return None;
@@ -148,7 +149,7 @@ fn foreseen(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
-    refused: Vec<Refused>,
+    refused: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let (short, lasting): (Vec<_>, Vec<_>) = refused
@@ -173,11 +174,11 @@ fn foreseen(
 /// it is already.
 fn claim(
     request: &Request<'_>,
-    asker: &Asker,
-    asks: &[Ask],
+    asker: &Requester,
+    asks: &[AttachmentRequest],
     index: &mut Index,
     context: &ReviewContext<'_>,
-) -> Result<Option<Plan>, Vec<Refused>> {
+) -> Result<Option<Plan>, Vec<Rejection>> {
     let planned = index.plan(asker, asks, context.now)?;
     if planned.writes.is_empty() {
         index.commit(planned.ticket, &[]);
@@ -195,12 +196,12 @@ fn claim(
 fn known_before(
     request: &Request<'_>,
     old: &Object<'_>,
-    asker: &Asker,
+    asker: &Requester,
     index: &Index,
     context: &ReviewContext<'_>,
 ) -> HashSet<String> {
     let subject = subject(request, old, context.policy, context.catalog);
-    let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();
+    let asks: Vec<AttachmentRequest> = asks(&subject).into_iter().map(|one| one.ask).collect();
     let missing = missing(&asks, asker, index, false);
     missing
         .into_iter()
@@ -210,7 +211,12 @@ fn known_before(
 
 /// What the attachments bring that is not recorded for them, and what they lack; `later` says that
 /// those without any address may still be given all of them.
-fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refused> {
+fn missing(
+    asks: &[AttachmentRequest],
+    asker: &Requester,
+    index: &Index,
+    later: bool,
+) -> Vec<Rejection> {
     let mut refused = Vec::new();
     for (place, ask) in asks.iter().enumerate() {
         let Some(pool) = index.pool_config().pool(&ask.pool) else {
@@ -219,7 +225,7 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refus
         };
         let held = index.held_by(&asker.holder, &ask.network, &ask.interface);
         let mut add = |refusal| {
-            refused.push(Refused {
+            refused.push(Rejection {
                 request: place,
                 refusal,
             });
@@ -230,7 +236,7 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refus
             matches!(a.holder, Holder::Unnamed { .. }) && claimed.is_some() && claimed != uid
         });
         if let Some(another) = another_s {
-            add(Refusal::InUse {
+            add(AllocationError::InUse {
                 address: another.address,
                 holder: Box::new(another.holder.clone()),
             });
@@ -248,14 +254,14 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refus
             let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
             for (number, range) in pool.ranges.iter().enumerate() {
                 if !named(number) {
-                    add(Refusal::NotInjected {
+                    add(AllocationError::NotInjected {
                         pool: pool.name.clone(),
                         range: range.subnet,
                     });
                 }
             }
         }
-        if let MacWish::This(mac) = ask.mac
+        if let MacRequest::Exact(mac) = ask.mac
             && !holds(Address::Mac(mac))
             && !held.iter().any(|a| a.mac == Some(mac))
         {
@@ -267,34 +273,34 @@ fn missing(asks: &[Ask], asker: &Asker, index: &Index, later: bool) -> Vec<Refus
 
 /// Why an address is not the asker's: somebody else has it, or the pool does not give it, or nobody
 /// asked for it.
-fn not_held(address: Address, pool: &Pool, index: &Index) -> Refusal {
+fn not_held(address: Address, pool: &Pool, index: &Index) -> AllocationError {
     let holder = match address {
         Address::Ip(_) => index.holder_of(&pool.space, address),
         Address::Mac(mac) => index.holder_of_mac(&pool.space, mac),
     };
     if let Some(other) = holder {
-        return Refusal::InUse {
+        return AllocationError::InUse {
             address,
             holder: Box::new(other.holder.clone()),
         };
     }
     if let Some(ip) = address.ip() {
         let Some(range) = pool.range_of(ip).and_then(|at| pool.ranges.get(at)) else {
-            return Refusal::Outside {
+            return AllocationError::OutsidePool {
                 address: ip,
                 pool: pool.name.clone(),
                 ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
             };
         };
         if let Some(reason) = range.exclusion(ip) {
-            return Refusal::NotGiven {
+            return AllocationError::Excluded {
                 address: ip,
                 pool: pool.name.clone(),
                 reason,
             };
         }
     }
-    Refusal::NotAllocated {
+    AllocationError::NotAllocated {
         address,
         pool: pool.name.clone(),
     }

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     allocation::{
         Address, Index, PodRef,
-        index::{Ask, Asker, Given, MacWish},
+        index::{Assignment, AttachmentRequest, MacRequest, Requester},
     },
     catalog::Pod,
     network::annotations,
@@ -196,8 +196,8 @@ pub(super) fn subject_of<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSu
 }
 
 /// Who asks when this pod does, on this node.
-pub(super) fn asker(pod: &Pod, node: Option<&str>) -> Asker {
-    Asker {
+pub(super) fn asker(pod: &Pod, node: Option<&str>) -> Requester {
+    Requester {
         holder: pod.holder.clone(),
         pod: Some(PodRef {
             name: (&*pod.name).into(),
@@ -287,7 +287,7 @@ fn held(
         return Ok(Wanted::default());
     }
     let asker = asker(pod, node);
-    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
     match standing(&asker, pod.target_of.as_deref(), &asks, context) {
         Standing::May => {}
         Standing::LookUp(lookups) => return Err(Unsure::LookUp(lookups)),
@@ -344,7 +344,12 @@ fn name_brought(
 }
 
 /// Whether all of it is recorded for the asker: what a preview gives may be free as yet.
-fn is_held(asker: &Asker, asks: &[Ask], given: &[Given], index: &Index) -> bool {
+fn is_held(
+    asker: &Requester,
+    asks: &[AttachmentRequest],
+    given: &[Assignment],
+    index: &Index,
+) -> bool {
     asks.iter().zip(given).all(|(ask, given)| {
         let held = index.held_by(&asker.holder, &ask.network, &ask.interface);
         let holds = |address: Address| held.iter().any(|one| one.address == address);
@@ -390,8 +395,8 @@ fn unread(
     let of_address = |one: &PoolAttachment| {
         let pool: Box<str> = (&*one.ask.pool).into();
         let mac = match one.ask.mac {
-            MacWish::This(mac) => Some(Address::Mac(mac)),
-            MacWish::Any | MacWish::None => None,
+            MacRequest::Exact(mac) => Some(Address::Mac(mac)),
+            MacRequest::Auto | MacRequest::None => None,
         };
         let ips = one.ask.ips.iter().map(|ip| Address::Ip(*ip));
         ips.chain(mac)

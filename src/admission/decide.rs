@@ -16,7 +16,7 @@ use super::{
     workload::Template,
 };
 use crate::{
-    allocation::{Slice, Write, index::Ticket},
+    allocation::{Slice, Write, index::PlanId},
     catalog::Catalog,
     network::operator,
     rules::{
@@ -80,7 +80,7 @@ pub struct Plan {
     /// What to write, all or none.
     pub writes: Vec<Write>,
     /// By which the index knows the plan: it is to be confirmed, or rolled back.
-    pub ticket: Ticket,
+    pub ticket: PlanId,
     /// How many of the addresses are lent from slices of other nodes.
     pub borrowed: usize,
     /// What to answer when they are safe.

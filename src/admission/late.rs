@@ -13,7 +13,7 @@ use super::{
 use crate::{
     allocation::{
         Slice, Write,
-        index::{Ask, Ticket},
+        index::{AttachmentRequest, PlanId},
     },
     catalog::Pod,
     network::annotations,
@@ -34,7 +34,7 @@ pub enum Late {
         /// What to write, all or none.
         writes: Vec<Write>,
         /// By which the index knows the plan: it is to be confirmed, or rolled back.
-        ticket: Ticket,
+        ticket: PlanId,
         /// The annotations to add, by key; each takes the place of what is there.
         annotations: Vec<(&'static str, String)>,
     },
@@ -61,7 +61,7 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
     if !denied.is_empty() {
         return Late::Refused(denied);
     }
-    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
     let asker = asker(pod, pod.node.as_deref());
     let let_in = has_some(&asks, &asker.holder, &context.allocations.lock());
     if !let_in {

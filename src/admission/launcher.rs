@@ -9,8 +9,8 @@
 use super::{context::ReviewContext, object::Object, pod::subject, review::Request};
 use crate::{
     allocation::{
-        Address, Allocation, Holder, Index, PodRef, Refusal,
-        index::{Ask, Asker, MacWish, Refused},
+        Address, Allocation, AllocationError, Holder, Index, PodRef,
+        index::{AttachmentRequest, MacRequest, Rejection, Requester},
     },
     catalog::{Existence, Pod, TargetOf},
     rules::{Injection, Lookup, allocation::asks},
@@ -26,7 +26,7 @@ pub(super) enum Standing {
     /// That is known after these look-ups.
     LookUp(Vec<Lookup>),
     /// No.
-    Refused(Refused),
+    Refused(Rejection),
 }
 
 /// The migration as whose target a pod under review says that it was made.
@@ -40,12 +40,12 @@ pub(super) fn target_of(pod: &Object<'_>) -> Option<TargetOf> {
 
 /// Whether this pod may have what its holder has on these interfaces, or is to be given.
 pub(super) fn standing(
-    asker: &Asker,
+    asker: &Requester,
     target_of: Option<&TargetOf>,
-    asks: &[Ask],
+    asks: &[AttachmentRequest],
     context: &ReviewContext<'_>,
 ) -> Standing {
-    let Holder::Machine { namespace, .. } = &asker.holder else {
+    let Holder::VirtualMachine { namespace, .. } = &asker.holder else {
         return Standing::May;
     };
     if let Some(unseen) = unseen(asker, asks, context) {
@@ -85,19 +85,19 @@ pub(super) fn standing(
     if !lookups.is_empty() {
         return Standing::LookUp(lookups);
     }
-    refused(Refusal::SecondLauncher {
+    refused(AllocationError::SecondLauncher {
         machine: Box::new(asker.holder.clone()),
         pod: other.name.clone(),
     })
 }
 
 /// Whether attachments carry something that the holder has there: a pod that was let in before stays.
-pub(super) fn has_some(asks: &[Ask], holder: &Holder, index: &Index) -> bool {
+pub(super) fn has_some(asks: &[AttachmentRequest], holder: &Holder, index: &Index) -> bool {
     asks.iter().any(|ask| {
         let held = index.held_by(holder, &ask.network, &ask.interface);
         held.iter().any(|held| match held.address {
             Address::Ip(ip) => ask.ips.contains(&ip),
-            Address::Mac(mac) => ask.mac == MacWish::This(mac),
+            Address::Mac(mac) => ask.mac == MacRequest::Exact(mac),
         })
     })
 }
@@ -106,17 +106,21 @@ pub(super) fn has_some(asks: &[Ask], holder: &Holder, index: &Index) -> bool {
 pub(super) fn was_let_in(
     request: &Request<'_>,
     before: &Object<'_>,
-    asker: &Asker,
+    asker: &Requester,
     context: &ReviewContext<'_>,
 ) -> bool {
     let subject = subject(request, before, context.policy, context.catalog);
-    let asks: Vec<Ask> = asks(&subject).into_iter().map(|one| one.ask).collect();
+    let asks: Vec<AttachmentRequest> = asks(&subject).into_iter().map(|one| one.ask).collect();
     has_some(&asks, &asker.holder, &context.allocations.lock())
 }
 
 /// The other pods of the asker's machine that have, or may have, what it holds: they are on a node, or
 /// something was put into them, or is recorded for them. One that is being deleted runs on for a while.
-fn others<'s>(asker: &Asker, asks: &[Ask], context: &ReviewContext<'s>) -> Vec<&'s Pod> {
+fn others<'s>(
+    asker: &Requester,
+    asks: &[AttachmentRequest],
+    context: &ReviewContext<'s>,
+) -> Vec<&'s Pod> {
     let index = context.allocations.lock();
     let held = asks
         .iter()
@@ -138,7 +142,7 @@ fn others<'s>(asker: &Asker, asks: &[Ask], context: &ReviewContext<'s>) -> Vec<&
     pods
 }
 
-fn is_asker(asker: &Asker, name: &str, uid: Option<&str>) -> bool {
+fn is_asker(asker: &Requester, name: &str, uid: Option<&str>) -> bool {
     asker.pod.as_ref().is_some_and(|own| {
         let same_uid = own.uid.as_deref().zip(uid).map(|(own, uid)| own == uid);
         same_uid.unwrap_or(*own.name == *name)
@@ -147,7 +151,11 @@ fn is_asker(asker: &Asker, name: &str, uid: Option<&str>) -> bool {
 
 /// What records of the machine name other pods that are not seen: they may have gone, or have come a
 /// moment ago, or be about to come.
-fn unseen(asker: &Asker, asks: &[Ask], context: &ReviewContext<'_>) -> Option<Standing> {
+fn unseen(
+    asker: &Requester,
+    asks: &[AttachmentRequest],
+    context: &ReviewContext<'_>,
+) -> Option<Standing> {
     let home = &**asker.holder.namespace();
     let index = context.allocations.lock();
     let held = asks
@@ -175,7 +183,7 @@ fn unseen(asker: &Asker, asks: &[Ask], context: &ReviewContext<'_>) -> Option<St
     if !lookups.is_empty() {
         return Some(Standing::LookUp(lookups));
     }
-    coming.map(|address| refused(Refusal::Busy(address)))
+    coming.map(|address| refused(AllocationError::Busy(address)))
 }
 
 /// Whether the pod that a record names may be on its way into the API server: where records are written
@@ -186,16 +194,16 @@ fn is_coming(record: &Allocation, context: &ReviewContext<'_>) -> bool {
     cluster && context.policy.injection() == Injection::Create && age < REQUEST
 }
 
-fn refused(refusal: Refusal) -> Standing {
-    Standing::Refused(Refused {
+fn refused(refusal: AllocationError) -> Standing {
+    Standing::Refused(Rejection {
         request: 0,
         refusal,
     })
 }
 
 /// Whether the migration that a pod names is one of its machine, and in progress.
-fn is_migrated(asker: &Asker, target: &TargetOf, context: &ReviewContext<'_>) -> bool {
-    let Holder::Machine { namespace, name } = &asker.holder else {
+fn is_migrated(asker: &Requester, target: &TargetOf, context: &ReviewContext<'_>) -> bool {
+    let Holder::VirtualMachine { namespace, name } = &asker.holder else {
         return false;
     };
     let known = context.catalog.workloads();

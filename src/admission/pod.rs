@@ -9,7 +9,7 @@ use super::{
     review::{Operation, Request},
 };
 use crate::{
-    allocation::{Controller, RequesterIdentity, index::Asker},
+    allocation::{Controller, RequesterIdentity, index::Requester},
     catalog::Catalog,
     rules::{PodSubject, Policy},
 };
@@ -52,7 +52,11 @@ fn with_identity<R>(
 }
 
 /// Who asks when this pod does, on the node that it names; holding by `token`, if it has one.
-pub(super) fn asker(request: &Request<'_>, pod: &Object<'_>, token: Option<&str>) -> Option<Asker> {
+pub(super) fn asker(
+    request: &Request<'_>,
+    pod: &Object<'_>,
+    token: Option<&str>,
+) -> Option<Requester> {
     let asker = with_identity(request, pod, token, |identity| identity.requester())?;
     Some(asker.on_node(pod.spec.node_name.as_deref().map(Into::into)))
 }

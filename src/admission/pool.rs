@@ -9,7 +9,7 @@ use super::{
     review::{Operation, Request},
 };
 use crate::{
-    allocation::{Address, Holder, Pool, Reservation, SharedIndex, Words},
+    allocation::{Address, Holder, ParsedSpec, Pool, Reservation, SharedIndex},
     catalog::Catalog,
     rules::{
         Finding, Held, HeldAddress, Level, Policy, PoolChangeSubject, PoolSubject,
@@ -125,13 +125,13 @@ fn pool(
         return Vec::new();
     };
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let after = Words::of_pool(&value(request.own.after));
+    let after = ParsedSpec::of_pool(&value(request.own.after));
     let after = PoolSubject::new(name, &after, catalog);
     let found = judge_pool(&after, policy);
     if request.old_object.is_none() {
         return found;
     }
-    let before = Words::of_pool(&value(request.own.before));
+    let before = ParsedSpec::of_pool(&value(request.own.before));
     let before = PoolSubject::new(name, &before, catalog);
     let mut found = only_news(found, &judge_pool(&before, policy));
     // What is to be no pool is refused already, or was none before.
@@ -156,7 +156,7 @@ fn pool_deleted(
         return Vec::new();
     };
     let name = old.metadata.name.as_deref().unwrap_or_default();
-    let before = Words::of_pool(&value(request.own.before)).pool(name);
+    let before = ParsedSpec::of_pool(&value(request.own.before)).pool(name);
     let change = PoolChange {
         before: before.as_ref().ok(),
         after: None,
@@ -192,7 +192,7 @@ fn reservation(
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let findings = |spec| {
-        let words = Words::of_reservation(&value(spec));
+        let words = ParsedSpec::of_reservation(&value(spec));
         let mut subject = ReservationSubject::new(namespace, name, &words, catalog);
         subject.share = Some(share);
         judge_reservation(&subject, policy, loudest)
@@ -279,7 +279,7 @@ mod tests {
                 version: Version(at),
             });
         }
-        let pool = |spec: &Value| Words::of_pool(spec).pool("storage").ok();
+        let pool = |spec: &Value| ParsedSpec::of_pool(spec).pool("storage").ok();
         let (before, after) = (pool(before), after.and_then(pool));
         let change = PoolChange {
             before: before.as_ref(),
@@ -339,7 +339,8 @@ mod tests {
                 version: Version(u64::from(at)),
             });
         }
-        let pool = |range| Words::of_pool(&json!({"ranges": [{"range": range}]})).pool("storage");
+        let pool =
+            |range| ParsedSpec::of_pool(&json!({"ranges": [{"range": range}]})).pool("storage");
         let pools = [pool("192.0.2.0/24"), pool("192.0.3.0/24")];
         let change = PoolChange {
             before: pools[0].as_ref().ok(),

@@ -9,7 +9,7 @@ use super::{
     review::{Operation, Request},
 };
 use crate::{
-    allocation::{Address, Refusal, index::Asker},
+    allocation::{Address, AllocationError, index::Requester},
     rules::{
         PodSubject,
         allocation::{AllocationSubject, UnrecordedMac, unrecorded_macs},
@@ -41,7 +41,7 @@ pub(super) fn decide(
     let refused = taken.into_iter().map(|one| {
         let address = Address::Mac(one.mac);
         let holder = Box::new(one.holder);
-        (one.attachment, Refusal::InUse { address, holder })
+        (one.attachment, AllocationError::InUse { address, holder })
     });
     let refused: Vec<_> = refused.collect();
     let findings = judge_allocation(&AllocationSubject {
@@ -53,7 +53,7 @@ pub(super) fn decide(
 
 fn others(
     subject: &PodSubject<'_>,
-    asker: &Asker,
+    asker: &Requester,
     context: &ReviewContext<'_>,
 ) -> Vec<UnrecordedMac> {
     let index = context.allocations.lock();

@@ -37,7 +37,7 @@ pub enum Family {
 /// Why a text is no address to allocate.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is neither an IP address (an IPv4 one is not written as IPv6) nor a MAC")]
-pub struct NoAddress {
+pub struct ParseAddressError {
     text: String,
 }
 
@@ -114,14 +114,14 @@ impl fmt::Display for Address {
 }
 
 impl FromStr for Address {
-    type Err = NoAddress;
+    type Err = ParseAddressError;
 
-    fn from_str(text: &str) -> Result<Self, NoAddress> {
+    fn from_str(text: &str) -> Result<Self, ParseAddressError> {
         let ip: Result<AddressRequest, AddressError> = AddressRequest::parse(text);
         match (ip, HardwareAddress::parse(text)) {
             (Ok(ip), _) if ip.prefix.is_none() => Ok(Self::Ip(ip.address)),
             (_, Ok(HardwareAddress::Ethernet(mac))) => Ok(Self::Mac(mac)),
-            _ => Err(NoAddress {
+            _ => Err(ParseAddressError {
                 text: text.to_owned(),
             }),
         }

@@ -37,7 +37,7 @@ pub enum Holder {
     },
     /// A KubeVirt virtual machine, whichever launcher it runs in.
     #[serde(rename = "machine")]
-    Machine {
+    VirtualMachine {
         /// Its namespace.
         namespace: Arc<str>,
         /// The name of machine and instance.
@@ -80,7 +80,7 @@ impl Holder {
             Self::Pod { namespace, .. }
             | Self::Unnamed { namespace, .. }
             | Self::Replica { namespace, .. }
-            | Self::Machine { namespace, .. }
+            | Self::VirtualMachine { namespace, .. }
             | Self::Reservation { namespace, .. }
             | Self::Network { namespace, .. } => namespace,
         }
@@ -90,7 +90,7 @@ impl Holder {
     pub fn is_persistent(&self) -> bool {
         match self {
             Self::Replica { .. }
-            | Self::Machine { .. }
+            | Self::VirtualMachine { .. }
             | Self::Reservation { .. }
             | Self::Network { .. } => true,
             Self::Pod { .. } | Self::Unnamed { .. } => false,
@@ -115,7 +115,9 @@ impl fmt::Display for Holder {
                 f,
                 "replica {ordinal} of StatefulSet {namespace}/{stateful_set}"
             ),
-            Self::Machine { namespace, name } => write!(f, "virtual machine {namespace}/{name}"),
+            Self::VirtualMachine { namespace, name } => {
+                write!(f, "virtual machine {namespace}/{name}")
+            }
             Self::Reservation { namespace, name } => write!(f, "reservation {namespace}/{name}"),
             Self::Network { namespace, name } => {
                 write!(f, "the configuration of network {namespace}/{name}")

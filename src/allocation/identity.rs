@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Holder, PodRef, index::Asker};
+use super::{Holder, PodRef, index::Requester};
 use crate::network::name;
 
 /// What a pod says of itself, and what its controller says of it.
@@ -37,7 +37,7 @@ impl RequesterIdentity<'_> {
     /// Who asks for addresses when this pod does. A replica is one by its controlling owner, whose
     /// kind and group count, and by its ordinal; a virtual machine by its instance; never by a label.
     /// `None` for a pod with neither name nor token.
-    pub fn requester(&self) -> Option<Asker> {
+    pub fn requester(&self) -> Option<Requester> {
         let pod = (!self.name.is_empty()).then(|| PodRef {
             name: self.name.into(),
             uid: self.uid.map(Arc::from),
@@ -45,7 +45,7 @@ impl RequesterIdentity<'_> {
         });
         let holder = self.replica().or_else(|| self.machine());
         let holder = holder.or_else(|| self.unnamed()).or_else(|| self.named())?;
-        Some(Asker {
+        Some(Requester {
             holder,
             pod,
             node: None,
@@ -68,7 +68,7 @@ impl RequesterIdentity<'_> {
         let name = self.controlled_by("kubevirt.io", "VirtualMachineInstance")?;
         // An owner may be called anything, and what no object can be called cannot be looked up.
         name::subdomain(name).ok()?;
-        Some(Holder::Machine {
+        Some(Holder::VirtualMachine {
             namespace: self.namespace.into(),
             name: name.into(),
         })

@@ -1,6 +1,6 @@
 //! Where a pool's MACs come from.
 
-use super::{Address, FreeNumbers, pool::PoolFault, range::AddressRange, spec::MacsSpec};
+use super::{Address, FreeNumbers, pool::SpecError, range::AddressRange, spec::MacsSpec};
 use crate::network::mac::{HardwareAddress, Mac};
 
 /// How many bits a MAC has.
@@ -31,14 +31,14 @@ impl Macs {
     pub(super) fn new(
         spec: &MacsSpec,
         first_range: Option<&AddressRange>,
-    ) -> Result<Self, PoolFault> {
+    ) -> Result<Self, SpecError> {
         let offsets = first_range.map_or(0, |range| range.subnet.range().count());
         let (first, last) = match (&spec.prefix, &spec.start, &spec.end) {
             (Some(prefix), None, None) => by_prefix(prefix)?,
             (None, Some(start), Some(end)) => by_bounds(start, end)?,
             _ => {
                 let reason = "write either a prefix (\"02:5e:00\"), or start and end";
-                return Err(PoolFault::new("", reason.to_owned()));
+                return Err(SpecError::new("", reason.to_owned()));
             }
         };
         let fits = offsets <= last - first + 1;
@@ -108,10 +108,10 @@ fn mac(number: u128) -> Option<Mac> {
     }
 }
 
-fn by_prefix(text: &str) -> Result<(u128, u128), PoolFault> {
+fn by_prefix(text: &str) -> Result<(u128, u128), SpecError> {
     let fault = |reason: &str| {
         let reason = format!("{text:?} {reason}; write one to five bytes such as \"02:5e:00\"");
-        PoolFault::new("prefix", reason)
+        SpecError::new("prefix", reason)
     };
     let bytes: Option<Vec<u8>> = text
         .split([':', '-'])
@@ -136,30 +136,30 @@ fn by_prefix(text: &str) -> Result<(u128, u128), PoolFault> {
     Ok((prefix << rest, (prefix << rest) | ((1 << rest) - 1)))
 }
 
-fn by_bounds(start: &str, end: &str) -> Result<(u128, u128), PoolFault> {
+fn by_bounds(start: &str, end: &str) -> Result<(u128, u128), SpecError> {
     let parse = |place: &'static str, text: &str| match HardwareAddress::parse(text) {
         Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => {
             let reason = format!("{text:?} is multicast or zero, which no interface may be");
-            Err(PoolFault::new(place, reason))
+            Err(SpecError::new(place, reason))
         }
         Ok(HardwareAddress::Ethernet(mac)) => Ok(Address::Mac(mac).number()),
-        Ok(_) => Err(PoolFault::new(place, format!("{text:?} has not six bytes"))),
-        Err(error) => Err(PoolFault::new(place, format!("{text:?} {error}"))),
+        Ok(_) => Err(SpecError::new(place, format!("{text:?} has not six bytes"))),
+        Err(error) => Err(SpecError::new(place, format!("{text:?} {error}"))),
     };
     let (first, last) = (parse("start", start)?, parse("end", end)?);
     if first > last {
         let reason = format!("{end} is below the start {start}; write the lower one first");
-        return Err(PoolFault::new("end", reason));
+        return Err(SpecError::new("end", reason));
     }
     Ok((first, last))
 }
 
-fn does_not_fit(range: Option<&AddressRange>, first: u128, last: u128) -> PoolFault {
+fn does_not_fit(range: Option<&AddressRange>, first: u128, last: u128) -> SpecError {
     let left = (last - first + 1).trailing_zeros();
     let (subnet, bits) = range.map_or((String::new(), 0), |range| {
         (range.subnet.to_string(), range.subnet.host_bits())
     });
-    PoolFault::new(
+    SpecError::new(
         "prefix",
         format!(
             "leaves {left} bits, but addresses of {subnet} differ in {bits}: MACs would not follow \

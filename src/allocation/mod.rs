@@ -5,39 +5,39 @@
 
 mod address;
 mod block;
+mod error;
 mod free;
 mod holder;
 mod identity;
 pub mod index;
-mod keeping;
-mod layout;
 mod macs;
+mod parsed_spec;
 mod pool;
+mod pool_config;
 mod range;
 pub mod reconcile;
 mod record;
-mod refusal;
 mod reservation;
+mod retention;
 pub mod selector;
 mod slice;
 mod space;
 pub mod spec;
-mod words;
 
 pub use self::{
-    address::{Address, Family, NoAddress},
+    address::{Address, Family, ParseAddressError},
+    error::{AllocationError, Exhausted, OutsideSlice, SlicesFull},
     free::FreeNumbers,
     holder::{Holder, PodRef},
     identity::{Controller, RequesterIdentity},
     index::{Index, SharedIndex},
-    layout::Layout,
     macs::Macs,
-    pool::{Pool, PoolFault, Retention, WorkloadRetention},
-    range::{AddressRange, NotGiven},
-    record::{Allocation, FORMER_NODES, NetworkRef, Stored, Timestamp, Version, Write},
-    refusal::{Exhausted, OutsideSlice, Refusal, SlicesFull},
+    parsed_spec::{ParsedSpec, UnknownKey},
+    pool::{Pool, Retention, SpecError, WorkloadRetention},
+    pool_config::PoolConfig,
+    range::{AddressRange, ExclusionReason},
+    record::{Allocation, MAX_FORMER_NODES, NetworkRef, Stored, Timestamp, Version, Write},
     reservation::{Reservation, ReservationHolder},
-    slice::{Misfit, Slice, SlicingConfig},
+    slice::{Slice, SliceMismatch, SlicingConfig},
     space::Space,
-    words::{UnknownKey, Words},
 };

@@ -72,14 +72,14 @@ pub struct WorkloadRetention {
 /// Something wrong with a pool or a reservation: a place under its `spec`, and what to write there.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}: {reason}")]
-pub struct PoolFault {
+pub struct SpecError {
     /// The place under `spec` (`ranges[0].exclude[1]`).
     pub path: String,
     /// What is wrong, and what to write instead.
     pub reason: String,
 }
 
-impl PoolFault {
+impl SpecError {
     pub(super) fn new(path: impl Into<String>, reason: String) -> Self {
         Self {
             path: path.into(),
@@ -104,7 +104,7 @@ impl Pool {
     ///
     /// # Errors
     /// Everything that is wrong, each with its place under `spec`.
-    pub fn new(name: &str, spec: &PoolSpec) -> Result<Self, Vec<PoolFault>> {
+    pub fn new(name: &str, spec: &PoolSpec) -> Result<Self, Vec<SpecError>> {
         let mut reader = Reader { faults: Vec::new() };
         let ranges = reader.ranges(spec);
         let macs = spec.macs.as_ref().and_then(|macs| {
@@ -113,7 +113,7 @@ impl Pool {
         });
         if spec.ranges.is_empty() && spec.macs.is_none() {
             let reason = "the pool gives nothing; write at least one range, or macs".to_owned();
-            reader.faults.push(PoolFault::new("ranges", reason));
+            reader.faults.push(SpecError::new("ranges", reason));
         }
         let slicing = reader
             .keep(SlicingConfig::new(name, spec, &ranges))
@@ -131,7 +131,7 @@ impl Pool {
             spec.namespace_selector.as_ref().and_then(|selector| {
                 let made = Selector::new(selector);
                 reader.keep(made.map_err(|(path, reason)| {
-                    PoolFault::new(path, reason).under("namespaceSelector")
+                    SpecError::new(path, reason).under("namespaceSelector")
                 }))
             });
         let no_spare = macs.as_ref().is_some_and(|macs| !macs.has_spare());
@@ -187,11 +187,11 @@ impl fmt::Display for Retention {
 
 /// Reads a pool's members one by one, and keeps what is wrong with them.
 struct Reader {
-    faults: Vec<PoolFault>,
+    faults: Vec<SpecError>,
 }
 
 impl Reader {
-    fn keep<T>(&mut self, result: Result<T, PoolFault>) -> Option<T> {
+    fn keep<T>(&mut self, result: Result<T, SpecError>) -> Option<T> {
         result.map_err(|fault| self.faults.push(fault)).ok()
     }
 
@@ -211,7 +211,7 @@ impl Reader {
                             range.subnet, twin.subnet
                         );
                         self.faults
-                            .push(PoolFault::new("range", reason).under(&place));
+                            .push(SpecError::new("range", reason).under(&place));
                     }
                     ranges.push(range);
                 }
@@ -241,7 +241,7 @@ impl Reader {
             Some("Workload") => Ok(Retention::Workload),
             Some(other) => Err(format!("{other:?} is neither Pod nor Workload")),
         };
-        let made = made.map_err(|reason| PoolFault::new("retention", reason));
+        let made = made.map_err(|reason| SpecError::new("retention", reason));
         self.keep(made).unwrap_or(Retention::Pod)
     }
 
@@ -252,7 +252,7 @@ impl Reader {
             Some("Release") => false,
             Some(other) => {
                 let reason = format!("{other:?} is neither Retain nor Release");
-                let fault = PoolFault::new(name, reason).under("workloadRetention");
+                let fault = SpecError::new(name, reason).under("workloadRetention");
                 self.faults.push(fault);
                 default
             }
@@ -273,7 +273,7 @@ impl Reader {
             Some(seconds) => seconds,
             None => {
                 let reason = format!("{text:?} is not a valid duration; write \"30s\" or \"10m\"");
-                self.faults.push(PoolFault::new(name, reason));
+                self.faults.push(SpecError::new(name, reason));
                 default
             }
         }
@@ -286,7 +286,7 @@ impl Reader {
             _ => {
                 let reason =
                     format!("{limit} is not a valid limit; write at least 1, or leave it out");
-                self.faults.push(PoolFault::new("maxPerNamespace", reason));
+                self.faults.push(SpecError::new("maxPerNamespace", reason));
                 None
             }
         }
@@ -298,7 +298,7 @@ impl Reader {
             Some("MACAndIPs") => true,
             Some(other) => {
                 let reason = format!("{other:?} is neither MAC nor MACAndIPs");
-                self.faults.push(PoolFault::new("virtualMachines", reason));
+                self.faults.push(SpecError::new("virtualMachines", reason));
                 false
             }
         }

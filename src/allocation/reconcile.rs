@@ -5,8 +5,8 @@
 //! judged: a record that has changed hands meanwhile is not touched.
 
 mod adoption;
-mod judge;
-mod parting;
+mod evaluate;
+mod mac_split;
 mod slices;
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    Address, Allocation, Holder, Layout, NetworkRef, PodRef, Space, Timestamp, Version, Write,
+    Address, Allocation, Holder, NetworkRef, PodRef, PoolConfig, Space, Timestamp, Version, Write,
 };
 use crate::network::mac::Mac;
 
@@ -180,7 +180,7 @@ impl ActionReason {
 /// Compares records with what is there, and says what to do, in a stable order.
 pub fn reconcile<'a>(
     records: impl IntoIterator<Item = (&'a Allocation, Version)>,
-    layout: &'a Layout,
+    layout: &'a PoolConfig,
     in_use: impl IntoIterator<Item = &'a InUse>,
     observer: &impl ClusterObserver,
     now: Timestamp,
@@ -223,7 +223,7 @@ struct Place<'a> {
 /// All addresses that are recorded or used, in their order.
 fn places<'a>(
     records: impl IntoIterator<Item = Recorded<'a>>,
-    layout: &'a Layout,
+    layout: &'a PoolConfig,
     in_use: &[&'a InUse],
 ) -> Vec<Place<'a>> {
     let records = records.into_iter();
@@ -269,7 +269,7 @@ fn add<'a>(places: &mut Vec<Place<'a>>, (key, one): (Key<'a>, &'a InUse)) {
 
 /// What [`reconcile`] does where nothing is recorded yet: what is in use is adopted, and reservations
 /// take effect.
-pub fn adopt(layout: &Layout, in_use: &[InUse], now: Timestamp) -> Vec<Action> {
+pub fn adopt(layout: &PoolConfig, in_use: &[InUse], now: Timestamp) -> Vec<Action> {
     reconcile([], layout, in_use, &NoRecords, now)
 }
 
@@ -288,7 +288,7 @@ impl ClusterObserver for NoRecords {
 
 /// Everything that is known.
 struct View<'a, O> {
-    layout: &'a Layout,
+    layout: &'a PoolConfig,
     in_use: Vec<&'a InUse>,
     places: Vec<Place<'a>>,
     /// What is used, by where; made when somebody asks.
@@ -303,7 +303,7 @@ struct View<'a, O> {
 /// none, or that is not there any more.
 pub fn returned_to_reservation(
     record: &Allocation,
-    layout: &Layout,
+    layout: &PoolConfig,
     now: Timestamp,
 ) -> Option<Allocation> {
     let from = taken_from(record, layout)?;
@@ -322,7 +322,7 @@ pub fn returned_to_reservation(
 }
 
 /// The reservation, if it is there, that a record is of or was taken from.
-fn taken_from(record: &Allocation, layout: &Layout) -> Option<NetworkRef> {
+fn taken_from(record: &Allocation, layout: &PoolConfig) -> Option<NetworkRef> {
     let from = match &record.holder {
         Holder::Reservation { namespace, name } => NetworkRef {
             namespace: Arc::clone(namespace),
@@ -333,7 +333,7 @@ fn taken_from(record: &Allocation, layout: &Layout) -> Option<NetworkRef> {
     reserves(layout, &from.namespace, &from.name, record.address).then_some(from)
 }
 
-fn reserves(layout: &Layout, namespace: &str, name: &str, address: Address) -> bool {
+fn reserves(layout: &PoolConfig, namespace: &str, name: &str, address: Address) -> bool {
     layout.reservations.iter().any(|(reservation, pool)| {
         let pool = pool.as_ref().and_then(|pool| layout.pool(pool));
         &*reservation.namespace == namespace

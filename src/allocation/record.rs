@@ -9,7 +9,7 @@ use crate::network::{Network, mac::Mac};
 
 /// How many former nodes a record names at the most. A pod that moves on more often while all of
 /// them are silent is not to be expected.
-pub const FORMER_NODES: usize = 8;
+pub const MAX_FORMER_NODES: usize = 8;
 
 /// One address (or one MAC that does not follow from an address), taken.
 ///
@@ -129,7 +129,7 @@ impl Allocation {
         }
         let own = next.and_then(|next| next.node.as_ref());
         nodes.retain(|one| Some(one) != own);
-        nodes.drain(..nodes.len().saturating_sub(FORMER_NODES));
+        nodes.drain(..nodes.len().saturating_sub(MAX_FORMER_NODES));
         nodes
     }
 }

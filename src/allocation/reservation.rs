@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{
     Address, Holder, NetworkRef, PodRef, Pool,
-    pool::PoolFault,
+    pool::SpecError,
     spec::{ReservationSpec, ReservedForSpec},
 };
 use crate::network::{
@@ -40,7 +40,7 @@ pub enum ReservationHolder {
     /// A replica of this `StatefulSet`.
     Replica(Arc<str>, u32),
     /// This virtual machine of KubeVirt.
-    Machine(Arc<str>),
+    VirtualMachine(Arc<str>),
 }
 
 impl Reservation {
@@ -52,13 +52,13 @@ impl Reservation {
         namespace: &str,
         name: &str,
         spec: &ReservationSpec,
-    ) -> Result<Self, Vec<PoolFault>> {
+    ) -> Result<Self, Vec<SpecError>> {
         let mut faults = Vec::new();
         let network = network(namespace, &spec.network, &mut faults);
         let holder = ReservationHolder::new(&spec.holder, &mut faults);
         let mut ips: Vec<IpAddr> = Vec::new();
         for (index, text) in spec.ips.iter().enumerate() {
-            let mut fault = |reason| faults.push(PoolFault::new(format!("ips[{index}]"), reason));
+            let mut fault = |reason| faults.push(SpecError::new(format!("ips[{index}]"), reason));
             match AddressRequest::parse(text) {
                 Ok(ip) if ips.contains(&ip.address) => {
                     fault(format!("{text} is there twice; write each address once"));
@@ -76,13 +76,13 @@ impl Reservation {
                 let reason = format!(
                     "{text:?} is not a valid MAC of an interface; write \"02:5e:00:00:00:01\""
                 );
-                faults.push(PoolFault::new("mac", reason));
+                faults.push(SpecError::new("mac", reason));
                 None
             }
         });
         if spec.ips.is_empty() && spec.mac.is_none() {
             let reason = "nothing is reserved; write ips, mac, or both".to_owned();
-            faults.push(PoolFault::new("ips", reason));
+            faults.push(SpecError::new("ips", reason));
         }
         match (network, holder) {
             (Some(network), Some(holder)) if faults.is_empty() => Ok(Self {
@@ -152,9 +152,9 @@ impl Reservation {
 }
 
 impl ReservationHolder {
-    fn new(spec: &ReservedForSpec, faults: &mut Vec<PoolFault>) -> Option<Self> {
+    fn new(spec: &ReservedForSpec, faults: &mut Vec<SpecError>) -> Option<Self> {
         let mut fault = |path: &str, reason: &str| {
-            faults.push(PoolFault::new(path, reason.to_owned()));
+            faults.push(SpecError::new(path, reason.to_owned()));
             None
         };
         match (&spec.pod, &spec.stateful_set, &spec.virtual_machine) {
@@ -169,7 +169,7 @@ impl ReservationHolder {
                 ),
             },
             (None, None, Some(machine)) if spec.ordinal.is_none() => {
-                Some(Self::Machine(machine.as_str().into()))
+                Some(Self::VirtualMachine(machine.as_str().into()))
             }
             _ => fault(
                 "holder",
@@ -189,7 +189,7 @@ impl ReservationHolder {
                     ..
                 },
             ) => set == stateful_set && number == ordinal,
-            (Self::Machine(machine), Holder::Machine { name, .. }) => machine == name,
+            (Self::VirtualMachine(machine), Holder::VirtualMachine { name, .. }) => machine == name,
             (Self::Pod(wanted), Holder::Pod { name, .. }) => wanted == name,
             (Self::Pod(wanted), Holder::Replica { .. } | Holder::Unnamed { .. }) => {
                 pod.is_some_and(|pod| pod.name == *wanted)
@@ -204,19 +204,19 @@ impl fmt::Display for ReservationHolder {
         match self {
             Self::Pod(name) => write!(f, "pod {name}"),
             Self::Replica(set, ordinal) => write!(f, "replica {ordinal} of StatefulSet {set}"),
-            Self::Machine(name) => write!(f, "virtual machine {name}"),
+            Self::VirtualMachine(name) => write!(f, "virtual machine {name}"),
         }
     }
 }
 
-fn network(own: &str, text: &str, faults: &mut Vec<PoolFault>) -> Option<NetworkRef> {
+fn network(own: &str, text: &str, faults: &mut Vec<SpecError>) -> Option<NetworkRef> {
     let (namespace, name) = text.split_once('/').unwrap_or((own, text));
     if name::label(namespace).is_err() || name::subdomain(name).is_err() {
         let reason = format!(
             "{text:?} names no network; write the name of a NetworkAttachmentDefinition of this \
              namespace, or namespace/name"
         );
-        faults.push(PoolFault::new("network", reason));
+        faults.push(SpecError::new("network", reason));
         return None;
     }
     Some(NetworkRef {

@@ -9,8 +9,8 @@ use std::{net::IpAddr, sync::Arc};
 use thiserror::Error;
 
 use super::{
-    Address, Layout, Pool,
-    pool::PoolFault,
+    Address, Pool, PoolConfig,
+    pool::SpecError,
     range::AddressRange,
     space::{LONGEST_V4, LONGEST_V6, push_address},
     spec::PoolSpec,
@@ -40,7 +40,7 @@ pub struct Slice {
 
 /// Why a recorded slice is none of its pool's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Misfit {
+pub enum SliceMismatch {
     /// The pool is gone, or makes no sense.
     #[error("there is no usable address pool of this name")]
     NoPool,
@@ -61,7 +61,7 @@ impl SlicingConfig {
         name: &str,
         spec: &PoolSpec,
         ranges: &[AddressRange],
-    ) -> Result<Option<Self>, PoolFault> {
+    ) -> Result<Option<Self>, SpecError> {
         let strict = spec.strict_slices.unwrap_or_default();
         let text = spec.node_slice_size.as_deref().unwrap_or_default();
         if text.is_empty() {
@@ -69,7 +69,7 @@ impl SlicingConfig {
                 return Ok(None);
             }
             let reason = "has no meaning without nodeSliceSize; write that, too, or leave it out";
-            return Err(PoolFault::new("strictSlices", reason.to_owned()));
+            return Err(SpecError::new("strictSlices", reason.to_owned()));
         }
         // What is wrong with a range is said there; how many there are, and which is the first, is
         // not known then.
@@ -81,7 +81,7 @@ impl SlicingConfig {
             Ok(Self { host_bits, strict })
         });
         cut.map(Some)
-            .map_err(|reason| PoolFault::new("nodeSliceSize", reason))
+            .map_err(|reason| SpecError::new("nodeSliceSize", reason))
     }
 
     fn host_bits(text: &str, ranges: &[AddressRange]) -> Result<u8, String> {
@@ -176,18 +176,18 @@ impl Slice {
     }
 
     /// Why it is none of its pool's slices; `None` if it is one.
-    pub fn mismatch(&self, layout: &Layout) -> Option<Misfit> {
+    pub fn mismatch(&self, layout: &PoolConfig) -> Option<SliceMismatch> {
         let first = self.window.range().first();
         let Some(pool) = layout.pool(&self.pool) else {
-            return Some(Misfit::NoPool);
+            return Some(SliceMismatch::NoPool);
         };
         if pool.slicing.is_none() {
-            return Some(Misfit::NotSliced);
+            return Some(SliceMismatch::NotSliced);
         }
         let Some(cut) = pool.slice_around(first) else {
-            return Some(Misfit::Outside);
+            return Some(SliceMismatch::Outside);
         };
-        (cut.prefix != self.window.prefix).then_some(Misfit::OtherSize(cut.prefix))
+        (cut.prefix != self.window.prefix).then_some(SliceMismatch::OtherSize(cut.prefix))
     }
 }
 
@@ -269,14 +269,14 @@ mod tests {
         let pool = cut("a", &["10.5.0.0/20"], "/28").unwrap_or_else(|e| panic!("{e:?}"));
         let spec = serde_json::from_str(r#"{"ranges":[{"range":"10.5.0.0/20"}]}"#);
         let whole = Pool::new("b", &spec.unwrap_or_default()).unwrap_or_else(|e| panic!("{e:?}"));
-        let layout = Layout::new([Arc::new(pool), Arc::new(whole)], [], |_| None);
+        let layout = PoolConfig::new([Arc::new(pool), Arc::new(whole)], [], |_| None);
         for (pool, window, expected) in [
             ("a", "10.5.0.16/28", None),
-            ("a", "10.5.0.16/29", Some(Misfit::OtherSize(28))),
-            ("a", "10.6.0.16/28", Some(Misfit::Outside)),
-            ("a", "2001:db8::/124", Some(Misfit::Outside)),
-            ("b", "10.5.0.16/28", Some(Misfit::NotSliced)),
-            ("c", "10.5.0.16/28", Some(Misfit::NoPool)),
+            ("a", "10.5.0.16/29", Some(SliceMismatch::OtherSize(28))),
+            ("a", "10.6.0.16/28", Some(SliceMismatch::Outside)),
+            ("a", "2001:db8::/124", Some(SliceMismatch::Outside)),
+            ("b", "10.5.0.16/28", Some(SliceMismatch::NotSliced)),
+            ("c", "10.5.0.16/28", Some(SliceMismatch::NoPool)),
         ] {
             assert_eq!(slice(pool, window).mismatch(&layout), expected, "{window}");
         }

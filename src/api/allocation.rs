@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::Value;
 
-use crate::allocation::{Allocation, FORMER_NODES, Timestamp};
+use crate::allocation::{Allocation, MAX_FORMER_NODES, Timestamp};
 
 /// An AddressAllocation is one address that is taken, or one MAC that does not follow from an address.
 /// nadmit writes it, named by address space and address: that two cannot have one name is what keeps
@@ -70,7 +70,7 @@ pub struct AddressAllocationSpec {
     /// The nodes that pods of the holder before this one were on: where they do not answer, containers of
     /// those pods may run still.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = FORMER_NODES), inner(length(max = 253)))]
+    #[schemars(length(max = MAX_FORMER_NODES), inner(length(max = 253)))]
     pub former_nodes: Vec<String>,
     /// The MAC that goes with it, where that follows from the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]

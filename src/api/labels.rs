@@ -86,7 +86,7 @@ mod tests {
         // Stored objects carry it: it may never change.
         assert_eq!(holder_label(&pod("db-0")), "c27723c716ec0641");
         assert_ne!(holder_label(&pod("db-0")), holder_label(&pod("db-1")));
-        let machine = Holder::Machine {
+        let machine = Holder::VirtualMachine {
             namespace: "db".into(),
             name: "db-0".into(),
         };

@@ -301,7 +301,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        allocation::{Holder, Words},
+        allocation::{Holder, ParsedSpec},
         catalog::Requested,
     };
 
@@ -321,7 +321,7 @@ mod tests {
         ];
         let spec = json!({"ranges": [{"range": "192.0.2.0/24", "exclude": ["192.0.2.128/25"]}],
             "macs": {"prefix": "02:5e:00"}});
-        let pool = Words::of_pool(&spec).pool("storage");
+        let pool = ParsedSpec::of_pool(&spec).pool("storage");
         let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
         let catalog = Catalog::new([], networks, []);
         let catalog = catalog.with_pools([("storage".into(), Ok(pool))], [], &Arc::default());

@@ -4,20 +4,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::Catalog;
 use crate::{
-    allocation::{Layout, NetworkRef, Pool, PoolFault, Reservation},
+    allocation::{NetworkRef, Pool, PoolConfig, Reservation, SpecError},
     network::Network,
 };
 
 /// The pools of a catalog.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pools {
-    layout: Arc<Layout>,
+    layout: Arc<PoolConfig>,
     /// Those that exist and make no sense.
-    faulty: Arc<BTreeMap<Box<str>, Arc<[PoolFault]>>>,
+    faulty: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
 }
 
 /// A pool as it is, or what is wrong with it, by its name.
-pub type NamedPool = (Box<str>, Result<Arc<Pool>, Arc<[PoolFault]>>);
+pub type NamedPool = (Box<str>, Result<Arc<Pool>, Arc<[SpecError]>>);
 
 /// What is known of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub enum PoolState<'c> {
     /// It gives addresses.
     Valid(&'c Arc<Pool>),
     /// It exists, but does not make sense, and gives nothing. At least one fault.
-    Faulty(&'c [PoolFault]),
+    Faulty(&'c [SpecError]),
     /// There is none of this name.
     Unknown,
 }
@@ -43,7 +43,7 @@ impl<'c> PoolState<'c> {
 impl Catalog {
     /// The same catalog with this layout.
     #[must_use]
-    pub fn with_layout(mut self, layout: Arc<Layout>) -> Self {
+    pub fn with_layout(mut self, layout: Arc<PoolConfig>) -> Self {
         self.address_pools.layout = layout;
         self
     }
@@ -59,7 +59,7 @@ impl Catalog {
         mut self,
         pools: impl IntoIterator<Item = NamedPool>,
         reservations: impl IntoIterator<Item = Arc<Reservation>>,
-        before: &Arc<Layout>,
+        before: &Arc<PoolConfig>,
     ) -> Self {
         self.address_pools.layout = Arc::clone(before);
         self.set_pools(pools, reservations);
@@ -100,7 +100,7 @@ impl Catalog {
             let serves = valid.get(&name).is_some_and(|pool| pool.serves(&labels));
             serves.then_some(name)
         };
-        let layout = Layout::new(
+        let layout = PoolConfig::new(
             valid.values().cloned(),
             reservations.into_values(),
             reserved_in,
@@ -118,7 +118,7 @@ impl Catalog {
     }
 
     /// The pools and reservations that make sense.
-    pub fn pool_config(&self) -> &Arc<Layout> {
+    pub fn pool_config(&self) -> &Arc<PoolConfig> {
         &self.address_pools.layout
     }
 
@@ -154,7 +154,7 @@ impl Catalog {
 mod tests {
     use super::*;
     use crate::{
-        allocation::Words,
+        allocation::ParsedSpec,
         catalog::{AllLabels, all_labels},
         network::Network,
     };
@@ -162,18 +162,18 @@ mod tests {
     fn pool(name: &str, range: &str) -> NamedPool {
         let spec = serde_json::json!({"ranges": [{"range": range}], "namespaceSelector": {
             "matchLabels": {"kubernetes.io/metadata.name": "db"}}});
-        let pool = Words::of_pool(&spec).pool(name);
+        let pool = ParsedSpec::of_pool(&spec).pool(name);
         (name.into(), pool.map(Arc::new).map_err(Arc::from))
     }
 
     fn reservation(namespace: &str, name: &str, network: &str) -> Arc<Reservation> {
         let spec =
             serde_json::json!({"network": network, "holder": {"pod": "a"}, "ips": ["192.0.2.9"]});
-        let made = Words::of_reservation(&spec).reservation(namespace, name);
+        let made = ParsedSpec::of_reservation(&spec).reservation(namespace, name);
         Arc::new(made.unwrap_or_else(|e| panic!("{e:?}")))
     }
 
-    fn catalog(range: &str, before: &Arc<Layout>) -> Catalog {
+    fn catalog(range: &str, before: &Arc<PoolConfig>) -> Catalog {
         let mut network = Network::new("db", "storage-net", None);
         network.address_pool = Some("storage".into());
         let pools = [pool("storage", range), pool("broken", "192.0.2.0")];

@@ -13,7 +13,7 @@ impl Catalog {
                 stateful_set,
                 ordinal,
             } => (namespace, format!("{stateful_set}-{ordinal}")),
-            Holder::Machine { namespace, .. } => {
+            Holder::VirtualMachine { namespace, .. } => {
                 (namespace, used_last.unwrap_or_default().to_owned())
             }
             Holder::Pod { .. }

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     allocation::{
-        Index, Refusal, Stored, Timestamp, Version,
-        index::{Ask, Asker, Refused},
+        AllocationError, Index, Stored, Timestamp, Version,
+        index::{AttachmentRequest, Rejection, Requester},
         reconcile::{InUse, adopt},
     },
     catalog::Catalog,
@@ -157,7 +157,8 @@ impl<'a> Stage<'a> {
     }
 
     fn play(&mut self, turn: &Turn<'_>) -> Vec<Finding> {
-        let asks: Vec<Ask> = turn.attachments.iter().map(|one| one.ask.clone()).collect();
+        let asks: Vec<AttachmentRequest> =
+            turn.attachments.iter().map(|one| one.ask.clone()).collect();
         let refused = match self.index.plan(&turn.asker, &asks, Timestamp::default()) {
             Ok(planned) => {
                 let versions: Vec<Version> =
@@ -168,7 +169,7 @@ impl<'a> Stage<'a> {
             Err(refused) => refused,
         };
         // Which node a pod comes to, files do not say.
-        let sliced = |one: &Refused| matches!(one.refusal, Refusal::Sliced(_));
+        let sliced = |one: &Rejection| matches!(one.refusal, AllocationError::SlicesUnsupported(_));
         let refused: Vec<_> = refused
             .into_iter()
             .filter(|one| !sliced(one))
@@ -186,7 +187,7 @@ struct Turn<'p> {
     place: Place,
     subject: PodSubject<'p>,
     attachments: Vec<PoolAttachment>,
-    asker: Asker,
+    asker: Requester,
 }
 
 impl Turn<'_> {
@@ -215,7 +216,7 @@ pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
 
 /// As whom a pod asks. One without a name is another pod than every other; one whose name was made
 /// after it was given something carries the token under which it holds that.
-fn asker(place: Place, pod: &PodManifest) -> Option<Asker> {
+fn asker(place: Place, pod: &PodManifest) -> Option<Requester> {
     let token = format!("{}-{}", place.0, place.1);
     let unnamed = matches!(pod.name, PodName::Generated(_));
     let token = pod.token().or(unnamed.then_some(&*token));

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use crate::{
-    allocation::{Address, Holder, Layout, NetworkRef, Refusal, Space, reconcile::InUse},
+    allocation::{
+        Address, AllocationError, Holder, NetworkRef, PoolConfig, Space, reconcile::InUse,
+    },
     manifests::{PodManifest, PodName},
     rules::{Finding, PodSubject, allocation::AllocationSubject, judge::judge_allocation},
 };
@@ -12,12 +14,12 @@ use super::rehearsal::pod_of;
 
 /// Who carries what somebody else has, by namespace and name.
 #[derive(Debug, Default)]
-pub(super) struct Shared<'u>(HashMap<(&'u str, &'u str), Vec<(&'u NetworkRef, Refusal)>>);
+pub(super) struct Shared<'u>(HashMap<(&'u str, &'u str), Vec<(&'u NetworkRef, AllocationError)>>);
 
 impl<'u> Shared<'u> {
     /// Finds them. An address is the network's that configures it, else the first pod's; it is all
     /// others of which that is said.
-    pub(super) fn of(in_use: &'u [InUse], layout: &Layout) -> Self {
+    pub(super) fn of(in_use: &'u [InUse], layout: &PoolConfig) -> Self {
         let mut users: HashMap<(Space, Address), Vec<&InUse>> = HashMap::new();
         for one in in_use {
             if let Some(pool) = layout.pool(&one.pool) {
@@ -33,7 +35,7 @@ impl<'u> Shared<'u> {
             };
             for one in users.iter().filter(|one| !is_of(one, &owner.holder)) {
                 let Some(pod) = pod_of(one) else { continue };
-                let refusal = Refusal::InUse {
+                let refusal = AllocationError::InUse {
                     address,
                     holder: Box::new(owner.holder.clone()),
                 };
@@ -64,7 +66,7 @@ impl<'u> Shared<'u> {
             // What only network-status reports has no selection of its own.
             (place.unwrap_or_default(), refusal.clone())
         });
-        let refused: Vec<(usize, Refusal)> = refused.collect();
+        let refused: Vec<(usize, AllocationError)> = refused.collect();
         judge_allocation(&AllocationSubject {
             pod: subject,
             refused: &refused,

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::out;
 use crate::{
     allocation::{
-        PoolFault, Reservation,
+        Reservation, SpecError,
         spec::{ReservationSpec, ReservedForSpec},
     },
     network::name,
@@ -127,7 +127,7 @@ fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
 }
 
 /// A fault, named by the flag that it came from.
-fn with_flag_name(fault: &PoolFault) -> String {
+fn with_flag_name(fault: &SpecError) -> String {
     let flag = match fault.path.split(['.', '[']).next() {
         Some("network") => "NETWORK",
         Some("ips") => "--ip",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{SliceLedger, Store, WriteError, tell};
-use crate::allocation::{SharedIndex, Slice, Version, Write, index::Ticket};
+use crate::allocation::{SharedIndex, Slice, Version, Write, index::PlanId};
 
 /// How long to wait before a write is repeated of which nothing is known.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -30,7 +30,7 @@ pub async fn settle<L: Store + Send + Sync + 'static>(
     ledger: Arc<L>,
     index: Arc<SharedIndex>,
     writes: Vec<Write>,
-    ticket: Ticket,
+    ticket: PlanId,
 ) -> Settled {
     let outcome = ledger.write(writes.clone()).await;
     if let Err(error @ WriteError::Uncertain { .. }) = outcome {
@@ -68,7 +68,7 @@ async fn retry_uncertain<L: Store>(
     ledger: Arc<L>,
     index: Arc<SharedIndex>,
     writes: Vec<Write>,
-    ticket: Ticket,
+    ticket: PlanId,
 ) {
     let deadline = Instant::now() + RETRY_TIMEOUT;
     loop {
@@ -93,7 +93,7 @@ async fn retry_uncertain<L: Store>(
 fn conclude(
     index: &SharedIndex,
     writes: &[Write],
-    ticket: Ticket,
+    ticket: PlanId,
     outcome: Result<Vec<Version>, WriteError>,
 ) -> Settled {
     let mut index = index.lock();
@@ -118,8 +118,8 @@ mod tests {
     use super::*;
     use crate::{
         allocation::{
-            Holder, Layout, NetworkRef, Pool, Stored, Timestamp,
-            index::{Ask, Asker, MacWish, Planned},
+            Holder, NetworkRef, Pool, PoolConfig, Stored, Timestamp,
+            index::{AllocationPlan, AttachmentRequest, MacRequest, Requester},
         },
         ledger::{Cursor, Events, ReadError},
     };
@@ -149,12 +149,12 @@ mod tests {
         }
     }
 
-    fn plan(index: &SharedIndex, pod: &str) -> Option<Planned> {
+    fn plan(index: &SharedIndex, pod: &str) -> Option<AllocationPlan> {
         let network = NetworkRef {
             namespace: "db".into(),
             name: "storage-net".into(),
         };
-        let asker = Asker {
+        let asker = Requester {
             holder: Holder::Pod {
                 namespace: "db".into(),
                 name: pod.into(),
@@ -162,13 +162,13 @@ mod tests {
             pod: None,
             node: None,
         };
-        let ask = Ask {
+        let ask = AttachmentRequest {
             pool: "storage".into(),
             network,
             interface: "net1".into(),
             needs_ips: true,
             ips: Vec::new(),
-            mac: MacWish::None,
+            mac: MacRequest::None,
         };
         index.lock().plan(&asker, &[ask], Timestamp(0)).ok()
     }
@@ -179,7 +179,7 @@ mod tests {
         let spec = spec.unwrap_or_else(|e| panic!("{e}"));
         let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
         let index = SharedIndex::default();
-        let layout = Layout::new([Arc::new(pool)], [], |_| None);
+        let layout = PoolConfig::new([Arc::new(pool)], [], |_| None);
         index.lock().sync(&Arc::new(layout));
         index.lock().set_ready("storage");
         Arc::new(index)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::pools::{PoolRow, pool};
 use crate::{
     allocation::{
-        Address, AddressRange, Allocation, Family, Holder, Index, NetworkRef, NotGiven, Pool,
+        Address, AddressRange, Allocation, ExclusionReason, Family, Holder, Index, NetworkRef, Pool,
     },
     catalog::Catalog,
 };
@@ -222,13 +222,13 @@ fn why(range: &AddressRange, family: Family, number: u128) -> String {
 }
 
 /// Why an address is never given, in few words.
-pub(super) fn in_words(reason: NotGiven) -> &'static str {
+pub(super) fn in_words(reason: ExclusionReason) -> &'static str {
     match reason {
-        NotGiven::Outside => "outside of the range",
-        NotGiven::OutOfBounds => "outside of its bounds",
-        NotGiven::Edge => "edge of the subnet",
-        NotGiven::Excluded(_) => "excluded",
-        NotGiven::Gateway => "the gateway",
+        ExclusionReason::Outside => "outside of the range",
+        ExclusionReason::OutOfBounds => "outside of its bounds",
+        ExclusionReason::Edge => "edge of the subnet",
+        ExclusionReason::Excluded(_) => "excluded",
+        ExclusionReason::Gateway => "the gateway",
     }
 }
 

@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        allocation::{Slice, Version, Words},
+        allocation::{ParsedSpec, Slice, Version},
         network::range::Subnet,
     };
 
@@ -228,7 +228,7 @@ mod tests {
         let spec = serde_json::json!({
             "ranges": [{"range": "10.5.0.0/24"}], "nodeSliceSize": "/28",
         });
-        let pool = Words::of_pool(&spec).pool("storage");
+        let pool = ParsedSpec::of_pool(&spec).pool("storage");
         let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
         let known = [("storage".into(), Ok(Arc::clone(&pool)))];
         let catalog = Catalog::default().with_pools(known, [], &Arc::default());

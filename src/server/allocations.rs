@@ -9,7 +9,7 @@ use tokio::{
 
 use super::look_up::{self, Lists};
 use crate::{
-    allocation::{SharedIndex, Slice, Write, index::Ticket},
+    allocation::{SharedIndex, Slice, Write, index::PlanId},
     clock::RandomSource,
     ledger::{Ledger, NotWritable, Settled, SliceLedger, claim, settle},
     rules::Lookup,
@@ -121,7 +121,7 @@ impl Allocations {
     pub(super) async fn record(
         &self,
         writes: Vec<Write>,
-        ticket: Ticket,
+        ticket: PlanId,
         deadline: Instant,
     ) -> Settled {
         let Some(ledger) = self.ledger.clone() else {

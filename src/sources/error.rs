@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{allocation::PoolFault, manifests::ManifestError, network::Position};
+use crate::{allocation::SpecError, manifests::ManifestError, network::Position};
 
 use super::text::MAX_BYTES;
 
@@ -90,7 +90,7 @@ pub enum SourceError {
         /// Where.
         position: Position,
         /// What is wrong.
-        fault: PoolFault,
+        fault: SpecError,
     },
     /// Two definitions of one object.
     #[error("{first} and {second} both define {object}: the latter counts; remove one of them")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    allocation::{Pool, PoolFault, Reservation},
+    allocation::{Pool, Reservation, SpecError},
     catalog::{AllLabels, Labels, Pod, Requested, TargetOf, all_labels},
     manifests::{
         FieldLocations, GeneratedNetworkManifest, Located, Manifest, NamespaceManifest,
@@ -39,7 +39,7 @@ pub(super) struct Objects {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AddressPool {
     pub name: Box<str>,
-    pub pool: Result<Arc<Pool>, Arc<[PoolFault]>>,
+    pub pool: Result<Arc<Pool>, Arc<[SpecError]>>,
 }
 
 /// A reservation; `None` if it makes no sense.
@@ -279,7 +279,7 @@ fn reservation(
 
 fn fault(
     object: &str,
-    fault: &PoolFault,
+    fault: &SpecError,
     places: &FieldLocations,
     whole: Position,
     file: &str,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    allocation::{Layout, Reservation},
+    allocation::{PoolConfig, Reservation},
     catalog::{Catalog, Slicing},
     network::operator::Daemons,
 };
@@ -31,7 +31,7 @@ pub(super) struct Scanned {
     files: BTreeMap<String, FileState>,
     duplicates: Vec<SourceError>,
     /// The pools and reservations of the last catalog, which the next one keeps if they are the same.
-    layout: Arc<Layout>,
+    layout: Arc<PoolConfig>,
     /// Whether the files say something else than the last catalog. It outlives a scan that fails
     /// half way.
     changed: bool,
@@ -198,7 +198,7 @@ impl Scanned {
 /// where that is the same.
 pub(super) fn catalog<'o>(
     objects: impl Iterator<Item = &'o Objects> + Clone,
-    before: &Arc<Layout>,
+    before: &Arc<PoolConfig>,
 ) -> Catalog {
     let objects = || objects.clone();
     let operators = || {

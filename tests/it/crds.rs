@@ -40,7 +40,7 @@ fn current() -> TestResult {
         if fs::read_to_string(folder.join(&name)).unwrap_or_default() != text {
             return Err(format!(
                 "deploy/crds/{name} is not what `nadmit crds` prints; NADMIT_UPDATE=1 cargo test \
-                 --test it crds writes it anew"
+                 --test it crds rewrites it"
             )
             .into());
         }

@@ -305,7 +305,7 @@ fn rules_page() -> TestResult {
     }
     Err(
         "docs/rules.md is not what the registry says; NADMIT_UPDATE=1 cargo test --test it docs \
-         writes it anew"
+         rewrites it"
             .into(),
     )
 }

@@ -11,8 +11,8 @@ use crate::{
         review::Request,
     },
     allocation::{
-        Index, Refusal, Write,
-        index::{Ask, Asker, Given, Refused, Ticket},
+        AllocationError, Index, Write,
+        index::{Assignment, AttachmentRequest, PlanId, Rejection, Requester},
     },
     catalog::TargetOf,
     network::selection::MAX_ANNOTATIONS_BYTES,
@@ -26,7 +26,7 @@ pub(in crate::admission) struct Filling<'s, 'a> {
     /// Its attachments to networks of pools.
     pub(in crate::admission) attachments: &'s [PoolAttachment],
     /// For whom.
-    pub(in crate::admission) asker: Asker,
+    pub(in crate::admission) asker: Requester,
     /// The migration as whose target the pod says that it was made.
     pub(in crate::admission) target_of: Option<&'s TargetOf>,
     /// Whether it has something of its holder's already.
@@ -42,7 +42,7 @@ pub(in crate::admission) struct Filling<'s, 'a> {
 /// The records of a plan, and by what the index knows it.
 struct Records {
     writes: Vec<Write>,
-    ticket: Ticket,
+    ticket: PlanId,
     borrowed: usize,
 }
 
@@ -53,7 +53,8 @@ impl Filling<'_, '_> {
         request: &Request<'_>,
         context: &ReviewContext<'_>,
     ) -> Decision {
-        let asks: Vec<Ask> = self.attachments.iter().map(|one| one.ask.clone()).collect();
+        let asks: Vec<AttachmentRequest> =
+            self.attachments.iter().map(|one| one.ask.clone()).collect();
         if !self.let_in {
             match standing(&self.asker, self.target_of, &asks, context) {
                 Standing::May => {}
@@ -69,7 +70,7 @@ impl Filling<'_, '_> {
         if let Some(lookup) = self.unknown_holdings(&asks, &index, context) {
             return Decision::Confirm(vec![lookup]);
         }
-        let holds = |ask: &Ask| {
+        let holds = |ask: &AttachmentRequest| {
             let held = index.held_by(&self.asker.holder, &ask.network, &ask.interface);
             !held.is_empty()
         };
@@ -109,7 +110,7 @@ impl Filling<'_, '_> {
     /// that another replica of nadmit has recorded a moment ago, and would lose it.
     fn unknown_holdings(
         &self,
-        asks: &[Ask],
+        asks: &[AttachmentRequest],
         index: &Index,
         context: &ReviewContext<'_>,
     ) -> Option<Lookup> {
@@ -156,10 +157,10 @@ impl Filling<'_, '_> {
 }
 
 /// Returns the refusal of annotations that would have so many bytes.
-pub(in crate::admission) fn too_long(bytes: usize) -> Refused {
-    Refused {
+pub(in crate::admission) fn too_long(bytes: usize) -> Rejection {
+    Rejection {
         request: 0,
-        refusal: Refusal::TooLong {
+        refusal: AllocationError::AnnotationsTooLong {
             bytes,
             most: MAX_ANNOTATIONS_BYTES,
         },
@@ -169,11 +170,11 @@ pub(in crate::admission) fn too_long(bytes: usize) -> Refused {
 /// What the attachments are given, with the records that make it so; without those in a dry run.
 fn planned(
     request: &Request<'_>,
-    asker: &Asker,
-    asks: &[Ask],
+    asker: &Requester,
+    asks: &[AttachmentRequest],
     index: &mut Index,
     context: &ReviewContext<'_>,
-) -> Result<(Vec<Given>, Option<Records>), Vec<Refused>> {
+) -> Result<(Vec<Assignment>, Option<Records>), Vec<Rejection>> {
     if request.dry_run == Some(true) {
         let given = index.preview(asker, asks, context.now)?;
         return Ok((given, None));

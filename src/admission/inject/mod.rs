@@ -40,8 +40,8 @@ use super::{
 };
 use crate::{
     allocation::{
-        Address, Refusal,
-        index::{Ask, MacWish, Refused},
+        Address, AllocationError,
+        index::{AttachmentRequest, MacRequest, Rejection},
     },
     rules::{
         Finding, Injection, Level, PodSubject,
@@ -108,7 +108,7 @@ fn created(request: &Request<'_>, pod: &Object<'_>, context: &ReviewContext<'_>)
     if !nowhere.is_empty() {
         return refuse(request, &subject, &attachments, nowhere, context);
     }
-    let asks: Vec<Ask> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
     let who = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
@@ -148,7 +148,7 @@ fn created(request: &Request<'_>, pod: &Object<'_>, context: &ReviewContext<'_>)
 pub(super) fn is_due(
     request: &Request<'_>,
     pod: &Object<'_>,
-    ask: &Ask,
+    ask: &AttachmentRequest,
     context: &ReviewContext<'_>,
 ) -> bool {
     match injection(request, context) {
@@ -162,7 +162,7 @@ pub(super) fn is_due(
 }
 
 /// Whether only a pod's node tells from where something is given that an attachment does not name.
-fn needs_node(ask: &Ask, context: &ReviewContext<'_>) -> bool {
+fn needs_node(ask: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
     let pool = context.catalog.pool_config().pool(&ask.pool);
     pool.is_some_and(|pool| pool.slicing.is_some() && ask.needs_ips && !ask.names_every_range(pool))
 }
@@ -174,7 +174,7 @@ fn without_node(
     pod: &Object<'_>,
     attachments: &[PoolAttachment],
     context: &ReviewContext<'_>,
-) -> Vec<Refused> {
+) -> Vec<Rejection> {
     if injection(request, context) != Injection::Create || pod.spec.node_name.is_some() {
         return Vec::new();
     }
@@ -183,17 +183,17 @@ fn without_node(
     let refused = attachments.filter_map(|(place, one)| {
         let pool = pools.get(&one.ask.pool)?;
         let cut = pool.slicing.is_some() && one.ask.needs_ips;
-        cut.then(|| Refused {
+        cut.then(|| Rejection {
             request: place,
-            refusal: Refusal::NodeUnknown(pool.name.clone()),
+            refusal: AllocationError::NodeUnknown(pool.name.clone()),
         })
     });
     refused.collect()
 }
 
 /// Whether an attachment brings an address or a MAC of its own.
-fn names_something(ask: &Ask) -> bool {
-    !ask.ips.is_empty() || matches!(ask.mac, MacWish::This(_))
+fn names_something(ask: &AttachmentRequest) -> bool {
+    !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_))
 }
 
 /// Says why nothing is given; what rests on others is looked up first.
@@ -201,7 +201,7 @@ pub(super) fn refuse(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
-    refused: Vec<Refused>,
+    refused: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Decision {
     if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
@@ -216,11 +216,11 @@ pub(super) fn refuse(
 }
 
 /// Names what workloads keep without a pod where a namespace has reached its limit.
-fn with_retained(mut refused: Vec<Refused>, context: &ReviewContext<'_>) -> Vec<Refused> {
+fn with_retained(mut refused: Vec<Rejection>, context: &ReviewContext<'_>) -> Vec<Rejection> {
     // Of each pool once, for all records are looked at.
     let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
     for one in &mut refused {
-        if let Refusal::Limit {
+        if let AllocationError::NamespaceLimit {
             namespace,
             pool,
             retained,
@@ -254,7 +254,7 @@ fn retained_of(namespace: &Arc<str>, pool: &str, context: &ReviewContext<'_>) ->
 pub(super) fn found(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
-    refused: Vec<Refused>,
+    refused: Vec<Rejection>,
 ) -> Vec<Finding> {
     let refused: Vec<_> = refused
         .into_iter()

@@ -1,7 +1,7 @@
 //! The annotations of a pod with its addresses in.
 
 use crate::{
-    allocation::index::{Ask, Given, MacWish},
+    allocation::index::{Assignment, AttachmentRequest, MacRequest},
     network::{AddressRequest, annotations, selection::Addition},
     rules::{Attachment, PodSubject, allocation::PoolAttachment},
 };
@@ -31,7 +31,7 @@ impl Wanted {
         subject: &PodSubject<'_>,
         kept: Kept<'_>,
         attachments: &[PoolAttachment],
-        given: &[Given],
+        given: &[Assignment],
     ) -> Self {
         let mut wanted = Self::default();
         let mut first = 0;
@@ -74,7 +74,11 @@ impl Wanted {
 }
 
 /// What to write into a selection; nothing where it says so already.
-fn addition(attachment: Attachment<'_, '_>, ask: &Ask, given: &Given) -> Addition {
+fn addition(
+    attachment: Attachment<'_, '_>,
+    ask: &AttachmentRequest,
+    given: &Assignment,
+) -> Addition {
     let named = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
     // What was asked for stays in the user's words; a prefix that is missing or another than the range's
     // becomes the range's. An IPv4 address in the words of IPv6 is written anew.
@@ -95,7 +99,7 @@ fn addition(attachment: Attachment<'_, '_>, ask: &Ask, given: &Given) -> Additio
     };
     let ips: Vec<String> = given.ips.iter().map(text).collect();
     let same = ips.len() == all && ips.iter().zip(&named).all(|(ip, (text, _))| ip == text);
-    let mac = given.mac.filter(|_| ask.mac == MacWish::Any);
+    let mac = given.mac.filter(|_| ask.mac == MacRequest::Auto);
     Addition {
         // A network without IPAM is given none, and what is written there stays.
         ips: (ask.needs_ips && !same).then_some(ips),

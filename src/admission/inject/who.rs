@@ -4,13 +4,13 @@ use crate::{
     admission::{object::Object, pod::asker, review::Request},
     allocation::{
         Holder, Index, PodRef,
-        index::{Ask, Asker},
+        index::{AttachmentRequest, Requester},
     },
 };
 
 /// Who asks, and whether the annotations of nadmit's own that the pod came with are its own.
 pub(super) struct Who {
-    pub(super) asker: Asker,
+    pub(super) asker: Requester,
     /// The token to write, if the holder has one.
     pub(super) token: Option<String>,
     /// Whether the ledger knows the holder already: the pod was here before.
@@ -21,11 +21,11 @@ impl Who {
     pub(super) fn of(
         request: &Request<'_>,
         pod: &Object<'_>,
-        asks: &[Ask],
+        asks: &[AttachmentRequest],
         index: &Index,
         chance: u128,
     ) -> Option<Self> {
-        let holds = |asker: &Asker| {
+        let holds = |asker: &Requester| {
             let mut held = asks
                 .iter()
                 .flat_map(|ask| index.held_by(&asker.holder, &ask.network, &ask.interface));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{HoldingKey, Index, Mark, Ticket};
+use super::{HoldingKey, Index, PendingWrite, PlanId};
 use crate::allocation::{Address, Allocation, Holder, Space, Stored, Version};
 
 /// An address that is taken.
@@ -17,7 +17,7 @@ pub(super) enum IndexEntry {
 /// A record on its way to the ledger.
 #[derive(Debug)]
 pub(super) struct PendingRecord {
-    ticket: Ticket,
+    ticket: PlanId,
     /// As it is to be.
     desired: Allocation,
     /// As the ledger has it, if it has one.
@@ -42,7 +42,7 @@ impl IndexEntry {
     }
 
     /// The plan whose write of it is under way.
-    pub(super) fn plan(&self) -> Option<Ticket> {
+    pub(super) fn plan(&self) -> Option<PlanId> {
         match self {
             Self::Committed(_) => None,
             Self::Pending(flying) => Some(flying.ticket),
@@ -158,8 +158,8 @@ impl Index {
     pub(super) fn mark_pending(
         &mut self,
         wanted: Allocation,
-        ticket: Ticket,
-        marks: &mut Vec<Mark>,
+        ticket: PlanId,
+        marks: &mut Vec<PendingWrite>,
     ) {
         let (space, address) = (wanted.space.clone(), wanted.address);
         self.change(&space, address, |entry| {
@@ -169,7 +169,7 @@ impl Index {
                 recorded: entry.and_then(IndexEntry::into_recorded),
             })))
         });
-        marks.push(Mark { space, address });
+        marks.push(PendingWrite { space, address });
     }
 
     /// A record is in flight no more: recorded under a version, or not at all.
@@ -177,7 +177,7 @@ impl Index {
         &mut self,
         space: &Space,
         address: Address,
-        ticket: Ticket,
+        ticket: PlanId,
         version: Option<Version>,
     ) {
         if self.entry(space, address).and_then(IndexEntry::plan) != Some(ticket) {

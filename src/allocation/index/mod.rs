@@ -22,28 +22,28 @@
 //! - The same holder, asking again for the same network and interface, is given the same.
 //! - Of two plans that would need one address, at most one has it in flight at a time.
 
-mod cells;
+mod contention;
 mod entries;
 mod plan;
 mod pools;
 mod query;
+mod responses;
+mod slice_map;
 mod slices;
 #[cfg(test)]
 mod tests;
-mod told;
-mod writers;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Address, Allocation, Holder, Layout, NetworkRef, Space, Stored, Version};
+use super::{Address, Allocation, Holder, NetworkRef, PoolConfig, Space, Stored, Version};
 use crate::network::mac::Mac;
 
 use self::{entries::IndexEntry, pools::IndexedPool};
 pub use self::{
-    plan::{Ask, Asker, Given, MacWish, Planned, Refused},
+    plan::{AllocationPlan, Assignment, AttachmentRequest, MacRequest, Rejection, Requester},
     pools::Usage,
     query::IndexedAllocation,
     slices::{SliceUsage, SlicingUsage},
@@ -52,18 +52,18 @@ pub use self::{
 /// The index of a ledger. See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Index {
-    layout: Arc<Layout>,
+    layout: Arc<PoolConfig>,
     pools: HashMap<Arc<str>, IndexedPool>,
     spaces: HashMap<Space, SpaceState>,
     holdings: HashMap<HoldingKey, Vec<(Space, Address)>>,
     ready: HashSet<Arc<str>>,
     slices: slices::Slices,
     generation: u64,
-    pending_plans: HashMap<Ticket, Vec<Mark>>,
+    pending_plans: HashMap<PlanId, Vec<PendingWrite>>,
     /// Every write up to here was told by the ledger itself, in its order.
     observed_revision: Version,
     last_plan: u64,
-    writers: writers::Writers,
+    writers: contention::Writers,
 }
 
 /// What a holder has on one interface: the key under which it is found again.
@@ -87,11 +87,11 @@ struct SpaceState {
 
 /// A plan that is being recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
+pub struct PlanId(u64);
 
 /// One record of a plan, as the index has it in flight.
 #[derive(Debug)]
-struct Mark {
+struct PendingWrite {
     space: Space,
     address: Address,
 }
@@ -113,7 +113,7 @@ impl Index {
     /// Takes over a layout; does nothing if it is the one that it has. A pool that gives from another
     /// range or serves another network than before is not ready any more: there may be addresses in
     /// use that nothing recorded.
-    pub fn sync(&mut self, layout: &Arc<Layout>) {
+    pub fn sync(&mut self, layout: &Arc<PoolConfig>) {
         if Arc::ptr_eq(&self.layout, layout) {
             return;
         }
@@ -126,7 +126,7 @@ impl Index {
     }
 
     /// The layout that it has.
-    pub fn pool_config(&self) -> &Arc<Layout> {
+    pub fn pool_config(&self) -> &Arc<PoolConfig> {
         &self.layout
     }
 
@@ -211,7 +211,7 @@ impl Index {
 
     /// The plan was recorded, each of its writes under this version. What a ledger told meanwhile
     /// counts, where it is newer.
-    pub fn commit(&mut self, ticket: Ticket, versions: &[Version]) {
+    pub fn commit(&mut self, ticket: PlanId, versions: &[Version]) {
         let marks = self.pending_plans.remove(&ticket).unwrap_or_default();
         for (mark, version) in marks.into_iter().zip(versions) {
             // Also where the ledger told it before: then nothing is in flight any more.
@@ -221,15 +221,15 @@ impl Index {
     }
 
     /// The plan was not recorded, for certain: what it took is free again.
-    pub fn abort(&mut self, ticket: Ticket) {
+    pub fn abort(&mut self, ticket: PlanId) {
         let marks = self.pending_plans.remove(&ticket).unwrap_or_default();
         for mark in marks.into_iter().rev() {
             self.resolve(&mark.space, mark.address, ticket, None);
         }
     }
 
-    fn issue(&mut self) -> Ticket {
+    fn issue(&mut self) -> PlanId {
         self.last_plan += 1;
-        Ticket(self.last_plan)
+        PlanId(self.last_plan)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Index, cells::Cells};
+use super::{Index, slice_map::SliceMap};
 use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation};
 
 /// A pool with what is free in it.
@@ -12,7 +12,7 @@ pub(super) struct IndexedPool {
     /// Of each range.
     pub(super) ranges: Vec<FreeNumbers>,
     /// Of each range, if the pool is cut into slices.
-    pub(super) cells: Vec<Cells>,
+    pub(super) cells: Vec<SliceMap>,
     /// Of the MACs that follow from no address.
     pub(super) macs: Option<FreeNumbers>,
     /// What each namespace holds.
@@ -128,7 +128,7 @@ impl IndexedPool {
         let ranges = pool.ranges.iter().map(|range| range.free_numbers());
         let ranges: Vec<FreeNumbers> = ranges.collect();
         Self {
-            cells: Cells::of(&pool, &ranges),
+            cells: SliceMap::of(&pool, &ranges),
             ranges,
             macs: pool.macs.as_ref().map(|macs| macs.free_numbers()),
             namespaces: HashMap::new(),

@@ -9,8 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{Index, cells::Cells, pools::IndexedPool};
-use crate::allocation::{Address, Misfit, Slice, Timestamp, Version};
+use super::{Index, pools::IndexedPool, slice_map::SliceMap};
+use crate::allocation::{Address, Slice, SliceMismatch, Timestamp, Version};
 
 /// For how many seconds a claim is waited for: longer than a request to the API server may take.
 const CLAIM: i64 = 60;
@@ -140,7 +140,7 @@ impl Index {
     /// The recorded slices that are none of their pools', because these have changed since or because
     /// somebody else has written them: nothing is given from them, and what overlaps them is given
     /// all the same.
-    pub fn mismatched_slices(&self) -> Vec<(&Slice, Misfit)> {
+    pub fn mismatched_slices(&self) -> Vec<(&Slice, SliceMismatch)> {
         let recorded = self.slices().map(|(slice, _)| slice);
         recorded
             .filter_map(|slice| Some((slice, slice.mismatch(&self.layout)?)))
@@ -255,7 +255,7 @@ impl Slices {
 fn cells_of<'p>(
     pools: &'p mut HashMap<Arc<str>, IndexedPool>,
     slice: &Slice,
-) -> Option<(&'p mut Cells, u8)> {
+) -> Option<(&'p mut SliceMap, u8)> {
     let state = pools.get_mut(&slice.pool)?;
     let first = slice.window.range().first();
     let size = state.pool.slice_around(first)?.prefix;

@@ -5,14 +5,14 @@ mod next;
 #[cfg(feature = "shuttle")]
 mod shuttled;
 mod slice_records;
-mod slice_stories;
+mod slice_scenarios;
 mod slices;
 
 use std::sync::Arc;
 
 use super::*;
 use crate::allocation::{
-    PodRef, Pool, Refusal, Reservation, Stored, Timestamp, Write,
+    AllocationError, PodRef, Pool, Reservation, Stored, Timestamp, Write,
     spec::{PoolSpec, ReservationSpec},
 };
 
@@ -30,7 +30,7 @@ fn reservation(name: &str, spec: &str) -> Arc<Reservation> {
 
 pub(super) fn index(pools: &[Arc<Pool>], reservations: &[Arc<Reservation>]) -> Index {
     let first = pools[0].name.clone();
-    let layout = Layout::new(pools.iter().cloned(), reservations.iter().cloned(), |_| {
+    let layout = PoolConfig::new(pools.iter().cloned(), reservations.iter().cloned(), |_| {
         Some(first.clone())
     });
     let mut index = Index::default();
@@ -58,8 +58,8 @@ pub(super) fn network(name: &str) -> NetworkRef {
     }
 }
 
-pub(super) fn asker(name: &str) -> Asker {
-    Asker {
+pub(super) fn asker(name: &str) -> Requester {
+    Requester {
         holder: Holder::Pod {
             namespace: "db".into(),
             name: name.into(),
@@ -73,8 +73,8 @@ pub(super) fn asker(name: &str) -> Asker {
     }
 }
 
-fn replica(ordinal: u32, uid: &str) -> Asker {
-    Asker {
+fn replica(ordinal: u32, uid: &str) -> Requester {
+    Requester {
         holder: Holder::Replica {
             namespace: "db".into(),
             stateful_set: "db".into(),
@@ -89,8 +89,8 @@ fn replica(ordinal: u32, uid: &str) -> Asker {
     }
 }
 
-pub(super) fn ask(ips: &[&str]) -> Ask {
-    Ask {
+pub(super) fn ask(ips: &[&str]) -> AttachmentRequest {
+    AttachmentRequest {
         pool: "storage".into(),
         network: network("storage-net"),
         interface: "net1".into(),
@@ -99,7 +99,7 @@ pub(super) fn ask(ips: &[&str]) -> Ask {
             .iter()
             .map(|ip| ip.parse().unwrap_or_else(|e| panic!("{ip}: {e}")))
             .collect(),
-        mac: MacWish::Any,
+        mac: MacRequest::Auto,
     }
 }
 
@@ -108,7 +108,11 @@ fn address(text: &str) -> Address {
 }
 
 /// Plans, and writes the plan down under fresh versions.
-fn allocate(index: &mut Index, asker: &Asker, asks: &[Ask]) -> Result<Vec<Given>, Refusal> {
+fn allocate(
+    index: &mut Index,
+    asker: &Requester,
+    asks: &[AttachmentRequest],
+) -> Result<Vec<Assignment>, AllocationError> {
     let highest = index.recorded().map(|(_, version)| version.0).max();
     let planned = index
         .plan(asker, asks, NOW)
@@ -119,13 +123,13 @@ fn allocate(index: &mut Index, asker: &Asker, asks: &[Ask]) -> Result<Vec<Given>
     Ok(planned.given)
 }
 
-fn ips(given: Result<Vec<Given>, Refusal>) -> Vec<String> {
+fn ips(given: Result<Vec<Assignment>, AllocationError>) -> Vec<String> {
     let given = given.unwrap_or_else(|e| panic!("{e}"));
     let ips = given.iter().flat_map(|one| &one.ips);
     ips.map(|(ip, prefix)| format!("{ip}/{prefix}")).collect()
 }
 
-fn code(given: Result<Vec<Given>, Refusal>) -> &'static str {
+fn code(given: Result<Vec<Assignment>, AllocationError>) -> &'static str {
     given.err().map_or("given", |refusal| refusal.code())
 }
 
@@ -168,7 +172,7 @@ fn the_same_holder_is_given_the_same() {
     index.commit(again.ticket, &[]);
     assert_eq!(ips(Ok(again.given)), first);
     // On another interface it is given another.
-    let other = Ask {
+    let other = AttachmentRequest {
         interface: "net2".into(),
         ..ask(&[])
     };
@@ -291,7 +295,7 @@ fn what_is_in_flight_hides_no_record_of_another() {
     // It is given nothing else meanwhile, and its own when the plan came to nothing.
     let refused = index.plan(&own, &[ask(&[])], NOW).err();
     let refused = refused.unwrap_or_default();
-    assert_eq!(refused[0].refusal, Refusal::Busy(wanted.address));
+    assert_eq!(refused[0].refusal, AllocationError::Busy(wanted.address));
     index.abort(planned.ticket);
     let given = ips(allocate(&mut index, &own, &[ask(&[])]));
     assert_eq!(given, ["192.0.2.2/29"]);
@@ -302,7 +306,7 @@ fn what_is_in_flight_hides_no_record_of_another() {
 #[test]
 fn what_one_attachment_is_refused_no_other_keeps() {
     let mut index = index(&[storage("")], &[]);
-    let second = Ask {
+    let second = AttachmentRequest {
         interface: "net2".into(),
         ..ask(&["192.0.2.1"])
     };
@@ -387,7 +391,7 @@ fn a_reservation_for_any_interface_is_for_one_of_them() {
     ] {
         let spec = format!(r#"{{"network":"storage-net","holder":{{"pod":"a"}},{reserves}}}"#);
         let mut index = index(&[Arc::clone(pool)], &[reservation("r", &spec)]);
-        let second = Ask {
+        let second = AttachmentRequest {
             interface: "net2".into(),
             ..ask(&[])
         };
@@ -462,9 +466,9 @@ fn pools_of_one_space_share_what_is_taken() {
         r#"{"ranges":[{"range":"192.0.2.0/24"}],"networkName":"blue"}"#,
     );
     let mut index = index(&[storage(""), wide, apart], &[]);
-    let of = |pool: &str| Ask {
+    let of = |pool: &str| AttachmentRequest {
         pool: pool.into(),
-        mac: MacWish::None,
+        mac: MacRequest::None,
         ..ask(&[])
     };
     assert_eq!(
@@ -488,9 +492,9 @@ fn pools_of_one_space_share_what_is_taken() {
 #[test]
 fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
     let mut index = index(&[storage("")], &[]);
-    let named = |mac: &str| Ask {
+    let named = |mac: &str| AttachmentRequest {
         mac: match address(mac) {
-            Address::Mac(mac) => MacWish::This(mac),
+            Address::Mac(mac) => MacRequest::Exact(mac),
             Address::Ip(_) => panic!("{mac} is a MAC"),
         },
         ..ask(&[])
@@ -533,7 +537,7 @@ fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
 #[test]
 fn a_network_without_ipam_takes_a_mac_alone() {
     let mut index = index(&[storage("")], &[]);
-    let mac_only = Ask {
+    let mac_only = AttachmentRequest {
         needs_ips: false,
         ..ask(&[])
     };
@@ -548,19 +552,19 @@ fn a_network_without_ipam_takes_a_mac_alone() {
 
 #[test]
 fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
-    let layout = Layout::new([storage("")], [], |_| None);
+    let layout = PoolConfig::new([storage("")], [], |_| None);
     let mut index = Index::default();
     index.sync(&Arc::new(layout));
     assert_eq!(
         code(allocate(&mut index, &asker("a"), &[ask(&[])])),
         "pool-not-ready"
     );
-    let elsewhere = Ask {
+    let elsewhere = AttachmentRequest {
         pool: "other".into(),
         ..ask(&[])
     };
     let refusal = allocate(&mut index, &asker("a"), &[elsewhere]).err();
-    assert_eq!(refusal, Some(Refusal::UnknownPool("other".into())));
+    assert_eq!(refusal, Some(AllocationError::UnknownPool("other".into())));
 }
 
 #[test]
@@ -571,7 +575,10 @@ fn a_pool_of_slices_gives_nothing_where_there_are_no_nodes() {
     );
     let mut index = index(&[sliced], &[]);
     let refusal = allocate(&mut index, &asker("a"), &[ask(&[])]).err();
-    assert_eq!(refusal, Some(Refusal::Sliced("storage".into())));
+    assert_eq!(
+        refusal,
+        Some(AllocationError::SlicesUnsupported("storage".into()))
+    );
 }
 
 #[test]
@@ -579,11 +586,11 @@ fn a_pool_that_changes_keeps_what_is_held() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
     let wider = pool("storage", r#"{"ranges":[{"range":"192.0.2.0/28"}]}"#);
-    index.sync(&Arc::new(Layout::new([wider], [], |_| None)));
+    index.sync(&Arc::new(PoolConfig::new([wider], [], |_| None)));
     // What is in use in the range that it has now, nobody has recorded yet.
     assert_eq!(
         allocate(&mut index, &asker("b"), &[ask(&[])]).err(),
-        Some(Refusal::NotReady("storage".into()))
+        Some(AllocationError::NotReady("storage".into()))
     );
     // What is recorded can be read all the same.
     let recalled = index.preview_ignoring_readiness(&asker("a"), &[ask(&[])], Timestamp(0));
@@ -640,7 +647,7 @@ fn what_waits_for_its_holder_is_reserved_recorded_or_not() {
         });
         assert_eq!(counted(&index), (0, 1), "{address}");
         // The reservation goes; until the reconciler sees it, nobody else has the address.
-        let alone = Layout::new([Arc::clone(&pool)], [], |_| None);
+        let alone = PoolConfig::new([Arc::clone(&pool)], [], |_| None);
         index.sync(&Arc::new(alone));
         assert_eq!(counted(&index), (0, 1), "{address}");
     }

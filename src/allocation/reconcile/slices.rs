@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    allocation::{Allocation, Layout, Mismatch, Slice, Version},
+    allocation::{Allocation, Mismatch, PoolConfig, Slice, Version},
     network::range::Subnet,
 };
 
@@ -61,7 +61,7 @@ impl IdleReason {
 pub fn idle_slices<'a>(
     slices: impl IntoIterator<Item = (&'a Slice, Version)>,
     records: impl IntoIterator<Item = &'a Allocation>,
-    layout: &Layout,
+    layout: &PoolConfig,
     node: impl Fn(&str) -> NodeState,
 ) -> Vec<IdleSlice> {
     let mut idle: Vec<IdleSlice> = slices
@@ -129,14 +129,14 @@ mod tests {
     use super::*;
     use crate::allocation::{Holder, NetworkRef, Pool, Space, Timestamp};
 
-    fn layout(size: &str) -> Layout {
+    fn layout(size: &str) -> PoolConfig {
         let spec = serde_json::json!({
             "ranges": [{"range": "192.0.2.0/24"}, {"range": "2001:db8::/64"}],
             "nodeSliceSize": size,
         });
         let spec = serde_json::from_value(spec).unwrap_or_else(|e| panic!("{e}"));
         let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
-        Layout::new([Arc::new(pool)], [], |_| None)
+        PoolConfig::new([Arc::new(pool)], [], |_| None)
     }
 
     fn slice(pool: &str, window: &str, node: &str) -> Slice {

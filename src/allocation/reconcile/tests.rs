@@ -20,7 +20,7 @@ impl ClusterObserver for Sees {
     }
 }
 
-fn layout(pool: &str, reservations: &[&str]) -> Layout {
+fn layout(pool: &str, reservations: &[&str]) -> PoolConfig {
     let spec: PoolSpec = serde_json::from_str(pool).unwrap_or_else(|e| panic!("{e}"));
     let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
     let reservations = reservations.iter().map(|spec| {
@@ -29,7 +29,7 @@ fn layout(pool: &str, reservations: &[&str]) -> Layout {
         Arc::new(made.unwrap_or_else(|e| panic!("{e:?}")))
     });
     let reservations: Vec<_> = reservations.collect();
-    Layout::new([Arc::new(pool)], reservations, |_| Some("storage".into()))
+    PoolConfig::new([Arc::new(pool)], reservations, |_| Some("storage".into()))
 }
 
 const POOL: &str = r#"{"ranges":[{"range":"192.0.2.0/24"}],"quarantine":"30s"}"#;
@@ -88,7 +88,7 @@ fn used(address: &str, holder: Holder) -> InUse {
 
 fn reasons(
     records: &[Allocation],
-    layout: &Layout,
+    layout: &PoolConfig,
     in_use: &[InUse],
     sees: &Sees,
 ) -> Vec<ActionReason> {
@@ -202,7 +202,7 @@ fn who_uses_an_address_becomes_its_holder() {
         ..user.clone()
     };
     let gone = PodState::Gone(NOW.plus(-500));
-    let holds = |layout: &Layout, holder: &Holder, user: &InUse, state| {
+    let holds = |layout: &PoolConfig, holder: &Holder, user: &InUse, state| {
         let known = record("192.0.2.5", holder.clone(), 1000);
         let known = [(&known, Version(7))];
         let actions = reconcile(known, layout, [user], &SeesAll(state), NOW);
@@ -503,7 +503,7 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
         let range = r#"{"ranges":[{"range":"192.0.2.0/24"}],"macs":{"prefix":"02:5e:00"}"#;
         layout(&format!("{range}{more}}}"), &[])
     };
-    let machine = Holder::Machine {
+    let machine = Holder::VirtualMachine {
         namespace: "db".into(),
         name: "vm".into(),
     };
@@ -525,8 +525,9 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
     let (there, deleted) = (gone(WorkloadState::Present), gone(WorkloadState::Deleted));
     let runs = Sees(PodState::Present, WorkloadState::Present);
     let mac = pool("");
-    let found =
-        |records: &[Allocation], layout: &Layout, sees: &Sees| reasons(records, layout, &[], sees);
+    let found = |records: &[Allocation], layout: &PoolConfig, sees: &Sees| {
+        reasons(records, layout, &[], sees)
+    };
     let alone = [known.clone()];
     let both = [known.clone(), parted];
     assert_eq!(found(&alone, &mac, &there), [ActionReason::MacSplit]);

@@ -1,4 +1,4 @@
-//! Late injection: what was missed when a pod was bound is put in.
+//! Backfill: injection into bound pods that missed it at binding.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,39 +15,40 @@ use crate::{
     rules::{Injection, Policy},
 };
 
-/// How long a bound pod is left to the ordinary way.
+/// The time for which a newly bound pod is left to the webhook.
 const BIND_GRACE: Duration = Duration::from_secs(2);
-/// When a pod that lacks nothing, or got what it lacked, is looked at again.
+/// The interval after which a pod that lacked nothing, or was injected, is checked again.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(10);
-/// When a pod that is given nothing is.
+/// The interval after which a rejected pod is checked again; also the maximum retry pause.
 const MAX_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// How many pods are seen to at a time.
+/// The number of pods handled concurrently.
 const CONCURRENCY: usize = 16;
-/// How often one is planned for anew, when others are faster.
+/// The maximum number of plans for a pod when other writers are faster.
 const MAX_ATTEMPTS: usize = 8;
 
-/// The pods that may lack something, by UID.
+/// The candidates for injection, by UID.
 pub(super) type BackfillQueue = HashMap<Box<str>, BackfillTimer>;
 
-/// When a pod is to be looked at, and how often that came to nothing.
+/// The time of the next check of a pod, and its failed attempts.
 #[derive(Clone, Copy)]
 pub(super) struct BackfillTimer {
     until: Instant,
     tries: u32,
 }
 
-/// What became of a pod.
+/// The outcome of a check.
 enum BackfillOutcome {
     NothingToDo,
     Injected,
-    /// Not yet: why.
+    /// It has to be retried, for this reason.
     Retry(String),
-    /// It is given nothing: why.
+    /// It gets no address, for this reason.
     Rejected(String),
 }
 
 impl Inner {
-    /// Gives pods what they lack. The memory of who waits is kept by every replica.
+    /// Injects addresses into pods that lack them, if this replica leads. Every replica tracks the
+    /// candidates, so that a new leader knows how long they have been waiting.
     pub(super) async fn backfill(
         &self,
         state: &mut ReconcilerState,
@@ -103,7 +104,7 @@ impl Inner {
             .min();
     }
 
-    /// Counts what became of a pod, and says when it is to be looked at again.
+    /// Counts and reports an outcome. Returns the time until the next check.
     fn record_outcome(
         &self,
         state: &mut ReconcilerState,
@@ -144,7 +145,7 @@ impl Inner {
         if let Some(catalog) = self.catalog.load_full() {
             match self.lacks(pod, &catalog, &policy) {
                 Late::Nothing => return BackfillOutcome::NothingToDo,
-                // That was only to see whether it is worth a look at the cluster.
+                // This plan only showed that a live read is worthwhile.
                 Late::Lacks { ticket, .. } => self.index.lock().abort(ticket),
                 Late::Refused(_) | Late::Claim(_) | Late::Busy => {}
             }
@@ -189,7 +190,7 @@ impl Inner {
                     annotations,
                 } => {
                     let (ledger, index) = (Arc::clone(&self.ledger), Arc::clone(&self.index));
-                    // It comes to its end, whoever waits for it.
+                    // In a task of its own, the write completes even if this future is dropped.
                     let task = tokio::spawn(settle(ledger, index, writes, ticket));
                     let settled = task.await;
                     match settled.unwrap_or_else(|error| Settled::Failed(error.to_string())) {
@@ -229,11 +230,11 @@ impl Inner {
     }
 }
 
-/// What it rests on that a pod gets what it lacks: itself; of a virtual machine's also whether it is the
-/// only one, or the target of a migration.
+/// Returns the live reads that an injection requires: the pod; for a virtual machine all pods of the
+/// namespace, to see whether it is the only one, and its migration.
 fn dependencies(pod: &Pod) -> Vec<ReadTarget> {
     let home = || pod.namespace.clone();
-    if !matches!(pod.holder, Holder::Machine { .. }) {
+    if !matches!(pod.holder, Holder::VirtualMachine { .. }) {
         return vec![ReadTarget::Pod(home(), pod.name.clone())];
     }
     let migration = pod.target_of.as_ref();
@@ -243,7 +244,7 @@ fn dependencies(pod: &Pod) -> Vec<ReadTarget> {
         .collect()
 }
 
-/// Whether a pod is bound, has no networks yet, and is one of those into which nadmit puts addresses.
+/// Returns true if a pod is bound, has no networks yet, and is subject to injection.
 fn is_candidate(pod: &Pod, catalog: &Catalog, policy: &Policy) -> bool {
     let bound = pod.node.is_some() && !pod.terminating && !pod.mirror && !pod.host_network;
     let asks = pod.networks.is_some() || pod.default_network.is_some();

@@ -1,4 +1,4 @@
-//! What a catalog, and the memory of those before it, say of the pods and workloads behind records.
+//! The state of the pods and workloads behind records, from the catalog and the tracked absences.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -19,11 +19,11 @@ use crate::{
     catalog::{Catalog, Existence, Node, Pod},
 };
 
-/// How long, in seconds, what a pod had on a node that does not answer is kept if its pool is gone: as
-/// pools do that do not say.
+/// The lost-node quarantine of records whose pool is gone, in seconds; the same as the default of
+/// pools.
 const DEFAULT_LOST_NODE_QUARANTINE: i64 = 600;
 
-/// What is seen of pods and workloads.
+/// A [`ClusterObserver`] on a catalog.
 pub(super) struct ClusterView<'c> {
     pub(super) catalog: &'c Catalog,
     pub(super) pods: &'c PodIndex<'c>,
@@ -31,7 +31,7 @@ pub(super) struct ClusterView<'c> {
     pub(super) multus_namespace: &'c str,
     pub(super) now: Timestamp,
     pub(super) instant: Instant,
-    /// In how many seconds the same look may say more, with nothing changed.
+    /// The number of seconds after which the result may differ although nothing changes.
     pub(super) due: Cell<Option<i64>>,
 }
 
@@ -43,7 +43,8 @@ impl ClusterView<'_> {
         }
     }
 
-    /// A pod that had a UID, and is gone. Whether its containers are, its node knows.
+    /// Returns the state of a missing pod whose UID is recorded. Whether its containers have ended
+    /// depends on its node.
     fn gone(&self, record: &Allocation) -> PodState {
         let Some(gone) = self.absences.absent_for(record, self.instant) else {
             return PodState::Unknown;
@@ -56,8 +57,8 @@ impl ClusterView<'_> {
         PodState::gone_since(self.now.plus(-ended), record)
     }
 
-    /// A pod of which nobody knows a UID: it may be on its way. Or it was there while nobody wrote down
-    /// which one it was, and its containers run on.
+    /// Returns the state of a missing pod without a recorded UID. It may not be created yet, or it may
+    /// have existed before its UID could be recorded, with containers that still run.
     fn absent(&self, record: &Allocation) -> PodState {
         let gone = self.absences.absent_for(record, self.instant);
         let looked = gone.map_or(0, seconds);
@@ -83,8 +84,8 @@ impl ClusterView<'_> {
         pool.map_or(0, |pool| pool.quarantine)
     }
 
-    /// For how long the containers of a pod, and of those before it, have ended that is gone for so long;
-    /// `None` if some may run.
+    /// Returns how long the containers of the recorded pod and its predecessors have ended, given how
+    /// long the pod has been gone; `None` if some may still run.
     fn ended_for(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
         let ended = self.ended_on_last_node(record, gone)?;
         record.former_nodes.iter().try_fold(ended, |least, node| {
@@ -94,11 +95,12 @@ impl ClusterView<'_> {
         })
     }
 
-    /// The same, of the pod alone.
+    /// Returns how long the containers of the recorded pod itself have ended; `None` if some may still
+    /// run.
     fn ended_on_last_node(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
         let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
         let Some(node) = node else {
-            // It may have been on any.
+            // It may have run on any node.
             let all = self.catalog.nodes().iter();
             let mut doubtful =
                 all.filter(|(name, node)| !node.ready || self.absences.has_recovered(name));
@@ -110,7 +112,7 @@ impl ClusterView<'_> {
         self.ended_on(record, node, self.catalog.nodes().node(node), gone)
     }
 
-    /// The same on a node.
+    /// Returns how long the containers on a node have ended; `None` if some may still run.
     fn ended_on(
         &self,
         record: &Allocation,
@@ -130,7 +132,7 @@ impl ClusterView<'_> {
         };
         match node {
             Existence::Absent => Some(gone),
-            // One that is back still has to end what it did not hear of.
+            // A recovered node still has to end the containers of pods deleted meanwhile.
             Existence::Present(node) if node.ready => {
                 Some(so_for.map_or(gone, |ready| ready.min(gone)))
             }
@@ -140,10 +142,10 @@ impl ClusterView<'_> {
         }
     }
 
-    /// Whether the pod that a record names is gone, and nothing promises its holder more than that a next
-    /// one may take the record over while others are kept from it. One that is there and does not carry
-    /// the address may wait for ever, or be refused what it asks for. If the record names no UID, its pod
-    /// was perhaps never created, because there was one of its name.
+    /// Returns true if the recorded pod is gone and the holder has no retention guarantee beyond the
+    /// quarantine, during which only its next pod may take the record over. A present pod that does not
+    /// carry the address may wait for ever, or be refused what it requests. For a record without a UID,
+    /// the pod may never have been created, because one of its name existed.
     fn is_abandoned(&self, record: &Allocation) -> bool {
         let pool = self.catalog.pool_config().pool(&record.pool);
         let lasts = |pool: &Arc<Pool>| {
@@ -161,7 +163,7 @@ impl ClusterView<'_> {
         gone && !lasts
     }
 
-    /// Whether another pod than that which is there was given the address, and may use it.
+    /// Returns true if a pod other than the present one was given the address and may still use it.
     fn is_held_by_predecessor(&self, record: &Allocation) -> bool {
         if !names_uid(record) || self.pods.named(record).is_some() {
             return false;
@@ -203,11 +205,13 @@ impl ClusterObserver for ClusterView<'_> {
                 Existence::Absent => WorkloadState::Deleted,
                 Existence::Unknown => WorkloadState::Unknown,
             },
-            Holder::Machine { namespace, name } => match workloads.machine(namespace, name) {
-                Existence::Present(()) => WorkloadState::Present,
-                Existence::Absent => WorkloadState::Deleted,
-                Existence::Unknown => WorkloadState::Unknown,
-            },
+            Holder::VirtualMachine { namespace, name } => {
+                match workloads.machine(namespace, name) {
+                    Existence::Present(()) => WorkloadState::Present,
+                    Existence::Absent => WorkloadState::Deleted,
+                    Existence::Unknown => WorkloadState::Unknown,
+                }
+            }
             _ => WorkloadState::Unknown,
         }
     }
@@ -220,11 +224,11 @@ impl ClusterObserver for ClusterView<'_> {
             return InterfaceState::Elsewhere;
         }
         let users = self.pods.users(record);
-        // Until it is bound it may come to have the address.
+        // Until it is bound it may still get the address.
         if users.iter().any(|pod| pod.node.is_none()) {
             return InterfaceState::Has;
         }
-        // Without a UID it may be another of that name, which was to be created and never was.
+        // Without a UID, the record may be for another pod of that name, which was never created.
         let named = self.pods.named(record).filter(|_| names_uid(record));
         let has = |pod: &&Pod| {
             let own = named.is_some_and(|named| std::ptr::eq(named, *pod));

@@ -1,4 +1,4 @@
-//! What has to be looked at live before a record is freed.
+//! The live reads required before a record is freed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,27 +13,26 @@ use crate::{
     controllers::{LiveReader, ReadTarget},
 };
 
-/// How many things are looked at at a time.
+/// The number of concurrent reads.
 const CONCURRENCY: usize = 16;
-/// From how many pods of a namespace on all of them are looked at together.
+/// The number of pods of a namespace from which on all its pods are listed in one read.
 const BATCH_THRESHOLD: usize = 16;
 
-/// Whether an action takes an address from somebody: so also one by which a record of a machine names
-/// another of its pods, for whom it names nobody is let in beside.
+/// Returns true if the action revokes an address. Re-pointing a virtual machine's record to another
+/// launcher counts, because the record is what blocks a second launcher.
 pub(super) fn is_release(action: &Action) -> bool {
     let takes = match action.reason {
         ActionReason::ReturnedToReservation | ActionReason::Transferred => true,
-        ActionReason::PodIdentified => action
-            .write
-            .as_ref()
-            .is_some_and(|write| matches!(write.allocation().holder, Holder::Machine { .. })),
+        ActionReason::PodIdentified => action.write.as_ref().is_some_and(|write| {
+            matches!(write.allocation().holder, Holder::VirtualMachine { .. })
+        }),
         _ => false,
     };
     takes || matches!(action.write, Some(Write::Delete(..)))
 }
 
-/// What an action rests on, by which a record is taken from its holder: what the judgement of the record
-/// does, and who gets it.
+/// Returns the live reads that a revoking action requires: those behind the record, and the pod that
+/// gets the address.
 pub(super) fn dependencies(
     action: &Action,
     record: &Allocation,
@@ -50,14 +49,14 @@ pub(super) fn dependencies(
     dependencies
 }
 
-/// What the judgement of a record rests on. Kinds that may not be read are not asked for again: nothing
-/// is concluded from them.
+/// Returns the live reads behind the state of a record. Kinds that may not be read are left out:
+/// nothing is concluded from them.
 fn record_dependencies(record: &Allocation, catalog: &Catalog) -> BTreeSet<ReadTarget> {
     let mut dependencies = BTreeSet::new();
     let home = || -> Box<str> { (&**record.holder.namespace()).into() };
     let workloads = catalog.workloads();
     match &record.holder {
-        // That an object was gone is true, though there may be another by now.
+        // That the reservation was gone remains true, even if there is a new one by now.
         Holder::Reservation { .. } => return dependencies,
         Holder::Network { name, .. } => {
             dependencies.insert(ReadTarget::Network(home(), (&**name).into()));
@@ -79,7 +78,7 @@ fn record_dependencies(record: &Allocation, catalog: &Catalog) -> BTreeSet<ReadT
                 dependencies.insert(ReadTarget::StatefulSet(home(), (&**stateful_set).into()));
             }
         }
-        Holder::Machine { name, .. } => {
+        Holder::VirtualMachine { name, .. } => {
             dependencies.insert(ReadTarget::PodsOf(home()));
             if workloads.knows_machines() {
                 dependencies.insert(ReadTarget::VirtualMachine(home(), (&**name).into()));
@@ -100,10 +99,10 @@ fn record_dependencies(record: &Allocation, catalog: &Catalog) -> BTreeSet<ReadT
     dependencies
 }
 
-/// What was looked at, and did not show itself: why.
+/// The failed reads, with the reason.
 pub(super) type ReadFailures = BTreeMap<ReadTarget, String>;
 
-/// Looks at all of these, many pods of one namespace together.
+/// Performs all reads, many pods of one namespace as one list. Returns those that failed.
 pub(super) async fn refresh_all(live: &dyn LiveReader, all: &BTreeSet<ReadTarget>) -> ReadFailures {
     let mut pods: BTreeMap<&str, usize> = BTreeMap::new();
     for target in all {

@@ -1,4 +1,4 @@
-//! The pods of a catalog by whom they hold as, and what they ask for.
+//! Looks up pods by record and holder.
 
 use std::collections::HashMap;
 
@@ -8,26 +8,29 @@ use crate::{
     network::{Annotation, status},
 };
 
-/// The pods of a catalog.
+/// The pods of a catalog, indexed by holder.
 pub(super) struct PodIndex<'c> {
     catalog: &'c Catalog,
-    /// Those whose names their holders do not tell.
+    /// The pods whose names do not follow from their holders.
     by_holder: HashMap<&'c Holder, Vec<&'c Pod>>,
 }
 
 impl<'c> PodIndex<'c> {
-    /// Those of this catalog.
+    /// Indexes the pods of a catalog.
     pub(super) fn of(catalog: &'c Catalog) -> Self {
         let mut by_holder: HashMap<&Holder, Vec<&Pod>> = HashMap::new();
         for pod in catalog.pods() {
-            if matches!(pod.holder, Holder::Unnamed { .. } | Holder::Machine { .. }) {
+            if matches!(
+                pod.holder,
+                Holder::Unnamed { .. } | Holder::VirtualMachine { .. }
+            ) {
                 by_holder.entry(&pod.holder).or_default().push(pod);
             }
         }
         Self { catalog, by_holder }
     }
 
-    /// The very pod that a record names, if it is there; by its name, where its UID is not known.
+    /// Returns the pod that a record names, if it is present. Pods without a known UID match by name.
     pub(super) fn named(&self, record: &Allocation) -> Option<&'c Pod> {
         let known = record.pod.as_ref()?;
         let pod = self.catalog.pod(record.holder.namespace(), &known.name)?;
@@ -38,8 +41,8 @@ impl<'c> PodIndex<'c> {
         (!other).then_some(pod)
     }
 
-    /// All pods that may use what a record says: that which it names, and those of its holder. A token
-    /// is good for one pod.
+    /// Returns all pods that may use the address of a record: the pod it names, and those of its
+    /// holder. A holder token is valid for one pod.
     pub(super) fn users(&self, record: &Allocation) -> Vec<&'c Pod> {
         let named = self.named(record);
         let uid = record.pod.as_ref().and_then(|pod| pod.uid.as_deref());
@@ -76,10 +79,11 @@ impl<'c> PodIndex<'c> {
     }
 }
 
-/// Whether a pod asks for a record's network on its interface, or has it, as far as that can be read.
+/// Returns true if a pod requests a record's network on its interface, or has it; also if an annotation
+/// cannot be read.
 ///
-/// `own` says that it is the very pod that the record names, and `multus_namespace` is the namespace in
-/// which pods' default networks are looked up.
+/// `own` is true if the record names this very pod. `multus_namespace` is the namespace of default
+/// networks that name none.
 pub(super) fn has_interface(
     pod: &Pod,
     record: &Allocation,
@@ -94,8 +98,9 @@ pub(super) fn has_interface(
         !annotation.decode_errors.is_empty()
             || selections.any(|selection| {
                 let name = selection.network_name().unwrap_or_default();
-                // One without a name of its own is called by its place, which changes while the pod
-                // is there. What a pod before it had is this one's if the place is the same.
+                // An interface without an explicit name is named by its position, which changes when
+                // the annotation is edited. An interface of a predecessor counts if the position is the
+                // same.
                 let changes = own && selection.interface.is_none();
                 (selection.namespace_or(home), name) == network
                     && (is_default || changes || *selection.interface_name() == *record.interface)

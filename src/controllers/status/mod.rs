@@ -1,10 +1,10 @@
-//! The status of pools and reservations, written by the replica that leads.
+//! The status of pools and reservations, written by the leader.
 //!
-//! What there is to say follows from the catalog and the index; what the API server has already is
-//! known from a list. An object is written when that differs, and not more often than every few
-//! seconds: a pool may give a hundred addresses in one of them.
+//! The desired status follows from the catalog and the index; the actual one is known from a list. An
+//! object is written when they differ, at most every few seconds: a pool may allocate a hundred
+//! addresses in that time.
 //!
-//! It is applied server-side as the manager `nadmit`: conditions of others stay.
+//! The status is applied server-side by the field manager `nadmit`, so conditions of others stay.
 
 mod condition;
 mod objects;
@@ -33,24 +33,24 @@ use self::{
 };
 use super::event_sink::{EventSink, EventType};
 use crate::{
-    allocation::{Layout, SharedIndex, Words},
+    allocation::{ParsedSpec, PoolConfig, SharedIndex},
     api::{AddressPool, AddressReservation},
     catalog::{Catalog, PoolState},
     clock::Clock,
 };
 
-/// How often it is looked whether something is to be written.
+/// The interval between two checks for statuses to write.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the objects are listed although nothing is known to have changed.
+/// The interval at which the objects are listed although nothing is known to have changed.
 const RELIST_INTERVAL: Duration = Duration::from_secs(60);
-/// How many objects are written at a look: a thousand reservations take a while, and nobody else
-/// has to wait for them.
+/// The maximum number of writes in a pass: a thousand reservations take some time, and a new leader
+/// should not have to wait for them.
 const MAX_WRITES_PER_PASS: usize = 50;
 
 /// Writes the status of pools and reservations.
 ///
-/// It needs list on `addresspools` and `addressreservations`, and patch on `addresspools/status` and
-/// `addressreservations/status`.
+/// It needs `list` on `addresspools` and `addressreservations`, and `patch` on `addresspools/status`
+/// and `addressreservations/status`.
 pub struct StatusWriter {
     catalog: Arc<ArcSwapOption<Catalog>>,
     index: Arc<SharedIndex>,
@@ -63,16 +63,16 @@ pub struct StatusWriter {
     listed: Option<ListSnapshot>,
 }
 
-/// What was there when the objects were listed.
+/// The state of the catalog at the last list, to detect changes.
 struct ListSnapshot {
     at: Instant,
-    layout: Arc<Layout>,
+    layout: Arc<PoolConfig>,
     names: BTreeSet<Box<str>>,
 }
 
 impl StatusWriter {
-    /// Of the pools and reservations of `catalog`, as `index` has them, where `is_leader`. Asks nothing
-    /// yet.
+    /// Creates a writer for the pools and reservations of `catalog`, with their usage in `index`. It
+    /// writes while `is_leader`. Sends no request.
     pub fn new(
         client: Client,
         catalog: Arc<ArcSwapOption<Catalog>>,
@@ -113,7 +113,7 @@ impl StatusWriter {
             {
                 return;
             }
-            // Another has written meanwhile, and told.
+            // Another leader may have written statuses and emitted events meanwhile.
             self.listed = None;
             self.pressure = PressureTracker::default();
             while *self.is_leader.borrow() {
@@ -123,7 +123,7 @@ impl StatusWriter {
         }
     }
 
-    /// Looks once, and writes what differs.
+    /// Writes every status that differs, up to the limit of a pass.
     async fn look(&mut self) {
         let Some(catalog) = self.catalog.load_full() else {
             return;
@@ -150,7 +150,7 @@ impl StatusWriter {
         }
     }
 
-    /// Lists the objects, if something may be new. Whether they are known.
+    /// Lists the objects if something may have changed. Returns true if they are known.
     async fn list(&mut self, catalog: &Catalog) -> bool {
         let names: BTreeSet<Box<str>> = catalog.pool_names().into_iter().map(Box::from).collect();
         let same = |listed: &ListSnapshot| {
@@ -171,7 +171,7 @@ impl StatusWriter {
         known
     }
 
-    /// What is to be written now: pools first.
+    /// Returns the statuses to write now, pools first. The flag is true for a pool.
     fn due(&self, catalog: &Catalog) -> Vec<(bool, StatusKey, Value)> {
         let pools = self.pools.iter().filter_map(|(key, known)| {
             let status = self.pool_status(key, known, catalog)?;
@@ -197,7 +197,7 @@ impl StatusWriter {
             .collect()
     }
 
-    /// The status of a pool, if it is to be written.
+    /// Returns the status of a pool, if it has to be written.
     fn pool_status(
         &self,
         (_, name): &StatusKey,
@@ -216,12 +216,12 @@ impl StatusWriter {
         known.changed_status(serde_json::to_value(status).ok()?, &own)
     }
 
-    /// The same of a reservation.
+    /// Returns the status of a reservation, if it has to be written.
     fn reservation_status(
         &self,
         key: &StatusKey,
         known: &StatusObject,
-        layout: &Layout,
+        layout: &PoolConfig,
         valid: &HashMap<StatusKey, usize>,
     ) -> Option<Value> {
         if !known.may_be_written() {
@@ -234,8 +234,8 @@ impl StatusWriter {
             },
             None => {
                 let (namespace, name) = key;
-                let words = Words::of_reservation(&known.spec);
-                // Of one that makes sense the catalog will know soon.
+                let words = ParsedSpec::of_reservation(&known.spec);
+                // A valid one appears in the catalog soon.
                 reservation::faulty(&words.reservation(namespace, name).err()?)
             }
         };
@@ -244,7 +244,7 @@ impl StatusWriter {
         known.changed_status(serde_json::to_value(status).ok()?, &[reservation::RESERVED])
     }
 
-    /// Tells of pools that fill up.
+    /// Emits an event for each pool that has become nearly full or exhausted.
     fn warn_about_pressure(&mut self, catalog: &Catalog) {
         for ((_, name), known) in self.pools.iter() {
             let PoolState::Valid(pool) = catalog.pool(name) else {

@@ -1,7 +1,7 @@
-//! Notices of pools that fill up: once on the way up, and again after they were emptier.
+//! Warnings about pools that fill up: once on the way up, and again only after they recovered.
 //!
-//! What was told is a condition of the pool: whoever leads next finds it there, and does not tell it
-//! again.
+//! The last level is a condition of the pool, so that the next leader finds it and does not emit the
+//! warning again.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::condition::ConditionState;
 use crate::allocation::{Index, Pool, index::Usage};
 
-/// The condition: true while it holds, and else not there.
+/// The type of the condition; it is true under pressure and absent otherwise.
 pub(super) const PRESSURE: &str = "AddressPressure";
 
-/// From how many percent on a pool is nearly full.
+/// The percentage from which a pool is nearly full.
 const NEARLY_FULL_PERCENT: u128 = 90;
-/// Under how many percent it is as if it had never been.
+/// The percentage below which a pool has recovered.
 const RECOVERED_PERCENT: u128 = 80;
 
-/// How full each pool was found.
+/// The pressure level of each pool.
 #[derive(Debug, Default)]
 pub(super) struct PressureTracker(BTreeMap<String, PoolPressure>);
 
-/// What was told of a pool, and of which range.
+/// The pressure level of a pool and the range that caused it.
 #[derive(Debug, Default)]
 struct PoolPressure {
     told: PressureLevel,
-    /// The range that is or was the fullest; empty until it was looked at.
+    /// The fullest range; empty before the first observation.
     range: String,
 }
 
-/// What was told of a pool last.
+/// A pressure level. Levels below [`Self::NearlyFull`] are [`Self::Normal`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum PressureLevel {
     #[default]
@@ -40,7 +40,7 @@ enum PressureLevel {
 }
 
 impl PressureLevel {
-    /// What was told of a pool by whoever led before.
+    /// Returns the level recorded in the conditions of a pool, by this or an earlier leader.
     fn before(conditions: &[Condition]) -> Self {
         let mut conditions = conditions.iter();
         let found = conditions.find(|one| one.type_ == PRESSURE && one.status == "True");
@@ -53,7 +53,8 @@ impl PressureLevel {
 }
 
 impl PressureTracker {
-    /// What is to be told of a pool now: a reason, and a sentence. `conditions` are those that it has.
+    /// Updates the level of a pool. Returns the reason and message of an event if the level has risen.
+    /// `conditions` are those of the pool, read on its first observation.
     pub(super) fn look(
         &mut self,
         pool: &Pool,
@@ -80,7 +81,7 @@ impl PressureTracker {
             _ => PressureLevel::Normal,
         };
         let risen = now > *before;
-        // What was exhausted has to become calm before it is told again.
+        // An exhausted pool has to recover before it is reported again.
         *before = if now == PressureLevel::Normal {
             now
         } else {
@@ -92,7 +93,7 @@ impl PressureTracker {
         risen.then(|| notice(now, &range))
     }
 
-    /// What was told of a pool, for its status; nothing if that is nothing.
+    /// Returns the condition of a pool; `None` without pressure.
     pub(super) fn pressure(&self, pool: &str) -> Option<ConditionState> {
         let PoolPressure { told, range } = self.0.get(pool)?;
         match told {
@@ -112,7 +113,7 @@ impl PressureTracker {
         }
     }
 
-    /// Forgets the pools that are not among these.
+    /// Forgets the pools for which `there` returns false.
     pub(super) fn keep(&mut self, there: impl Fn(&str) -> bool) {
         self.0.retain(|name, _| there(name));
     }
@@ -146,14 +147,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::allocation::{Allocation, Layout, Stored, Version, Words};
+    use crate::allocation::{Allocation, ParsedSpec, PoolConfig, Stored, Version};
 
-    /// Fills a pool of 20 addresses to each of these, and says what is told.
+    /// Fills a pool of 20 addresses to each of `counts` and returns the reasons of the events emitted.
     fn told(counts: &[u8]) -> Vec<&'static str> {
         let spec = json!({"ranges": [{"range": "192.0.2.0/24", "rangeEnd": "192.0.2.20"}]});
-        let pool = Words::of_pool(&spec).pool("storage");
+        let pool = ParsedSpec::of_pool(&spec).pool("storage");
         let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
-        let layout = Arc::new(Layout::new([Arc::clone(&pool)], [], |_| None));
+        let layout = Arc::new(PoolConfig::new([Arc::clone(&pool)], [], |_| None));
         let mut index = Index::default();
         index.sync(&layout);
         let mut pressure = PressureTracker::default();

@@ -1,4 +1,4 @@
-//! What there is to say of a reservation.
+//! The status of a reservation.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -6,15 +6,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::condition::{ConditionState, some_of};
 use crate::{
     allocation::{
-        Address, Allocation, Holder, Index, NetworkRef, Pool, PoolFault, Reservation, Space,
+        Address, Allocation, Holder, Index, NetworkRef, Pool, Reservation, Space, SpecError,
     },
     api::AddressReservationStatus,
 };
 
-/// The condition.
+/// The type of the condition.
 pub(super) const RESERVED: &str = "Reserved";
 
-/// The status that a verdict makes.
+/// Returns the status with the given condition.
 pub(super) fn status(
     verdict: ConditionState,
     generation: Option<i64>,
@@ -26,13 +26,14 @@ pub(super) fn status(
     }
 }
 
-/// Of one that makes no sense.
-pub(super) fn faulty(faults: &[PoolFault]) -> ConditionState {
+/// Returns the condition of an invalid reservation.
+pub(super) fn faulty(faults: &[SpecError]) -> ConditionState {
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     ConditionState::fails("Invalid", some_of(&faults))
 }
 
-/// Judges a reservation that sets nothing aside, though the pool of this name may serve its network.
+/// Returns the condition of a reservation that reserves nothing. `serves_network` is the pool of its
+/// network, which may not serve its namespace.
 pub(super) fn without_pool(
     reservation: &Reservation,
     serves_network: Option<&str>,
@@ -48,7 +49,8 @@ pub(super) fn without_pool(
     ConditionState::fails("NoPool", message)
 }
 
-/// Judges whether everything that a reservation sets aside is held by it, or was taken from it.
+/// Returns the condition of a valid reservation: whether everything it reserves is held by it, or was
+/// taken from it by its holder.
 pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) -> ConditionState {
     let set_aside = reservation.reserved_addresses(pool);
     let outside = reservation.ips.iter().map(|ip| Address::Ip(*ip));
@@ -95,7 +97,7 @@ fn holder<'i>(index: &'i Index, space: &Space, address: Address) -> Option<&'i A
     }
 }
 
-/// Whether the reservation itself is the holder.
+/// Returns true if the reservation itself is the holder of the record.
 fn keeps(reservation: &Reservation, record: &Allocation) -> bool {
     let Holder::Reservation { namespace, name } = &record.holder else {
         return false;
@@ -103,7 +105,8 @@ fn keeps(reservation: &Reservation, record: &Allocation) -> bool {
     *namespace == reservation.namespace && *name == reservation.name
 }
 
-/// Whether the holder took it from the reservation, or is whom that is for.
+/// Returns true if the record was taken from the reservation, or its holder is the one the reservation
+/// is for.
 fn is_taken_from(reservation: &Reservation, record: &Allocation) -> bool {
     let from = record.reservation.as_ref();
     let from =

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    allocation::index::{Ask, MacWish},
+    allocation::index::{AttachmentRequest, MacRequest},
     network::{
         Network, address,
         cni::{Capability, NetworkConfig},
@@ -23,7 +23,7 @@ pub struct PoolAttachment {
     /// Its place among [`PodSubject::attachments`].
     pub attachment: usize,
     /// What it asks for.
-    pub ask: Ask,
+    pub ask: AttachmentRequest,
 }
 
 /// What a pool gives to the attachments of a network that names it.
@@ -129,14 +129,14 @@ pub(super) fn interfaces(subject: &PodSubject<'_>) -> HashMap<String, usize> {
     interfaces
 }
 
-fn ask(attachment: Attachment<'_, '_>) -> Option<Ask> {
+fn ask(attachment: Attachment<'_, '_>) -> Option<AttachmentRequest> {
     let network = attachment.definition()?;
     let pool = network.address_pool.as_deref()?;
     let (needs_ips, config) = match Served::of(network)? {
         Served::AddressesAndMac(config) => (true, config),
         Served::MacAlone(config) => (false, config),
     };
-    Some(Ask {
+    Some(AttachmentRequest {
         pool: pool.into(),
         network: network.into(),
         interface: Arc::from(&*attachment.interface()),
@@ -160,13 +160,13 @@ fn named_ips(attachment: Attachment<'_, '_>) -> Vec<IpAddr> {
 
 /// A MAC that is named reaches plugins without the capability, too (CNI_ARGS). One that is not named is
 /// put in only with it.
-fn mac_wish(attachment: Attachment<'_, '_>, config: &NetworkConfig) -> MacWish {
+fn mac_wish(attachment: Attachment<'_, '_>, config: &NetworkConfig) -> MacRequest {
     let plugins = &config.plugins;
     let taken = plugins.iter().any(|one| !WITHOUT_MAC.contains(&&*one.kind));
     match named_mac(attachment) {
-        Some(mac) if taken => MacWish::This(mac),
-        None if config.has(Capability::Mac) => MacWish::Any,
-        _ => MacWish::None,
+        Some(mac) if taken => MacRequest::Exact(mac),
+        None if config.has(Capability::Mac) => MacRequest::Auto,
+        _ => MacRequest::None,
     }
 }
 

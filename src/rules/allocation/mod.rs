@@ -21,7 +21,7 @@ pub use self::{
     unreadable::UNREADABLE,
 };
 use super::PodSubject;
-use crate::allocation::Refusal;
+use crate::allocation::AllocationError;
 
 /// What a pod's attachments were refused.
 #[derive(Debug)]
@@ -29,5 +29,5 @@ pub struct AllocationSubject<'s, 'a> {
     /// The pod.
     pub pod: &'s PodSubject<'a>,
     /// Each with the attachment's place among [`PodSubject::attachments`].
-    pub refused: &'s [(usize, Refusal)],
+    pub refused: &'s [(usize, AllocationError)],
 }

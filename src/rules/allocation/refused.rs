@@ -1,7 +1,7 @@
 //! One rule for each reason why a pool gives nothing.
 
 use crate::{
-    allocation::{Address, Refusal},
+    allocation::{Address, AllocationError},
     rules::{
         Attachment, Check, Example, Levels, Lookup, Place, Report, Rule,
         allocation::AllocationSubject,
@@ -247,7 +247,7 @@ fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_
 }
 
 /// The member that names the address, or the whole selection.
-fn place<'a>(attachment: Attachment<'_, 'a>, refusal: &Refusal) -> Place<'a> {
+fn place<'a>(attachment: Attachment<'_, 'a>, refusal: &AllocationError) -> Place<'a> {
     let selection = attachment.selection;
     match refusal.address() {
         Some(Address::Ip(wanted)) => {
@@ -267,7 +267,7 @@ fn place<'a>(attachment: Attachment<'_, 'a>, refusal: &Refusal) -> Place<'a> {
 /// What others hold, an index may not know of yet, or no more.
 fn lookup(
     attachment: Attachment<'_, '_>,
-    refusal: &Refusal,
+    refusal: &AllocationError,
     subject: &AllocationSubject<'_, '_>,
 ) -> Option<Lookup> {
     if !refusal.depends_on_other_holders() {
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
     use crate::{
         allocation::{
-            Exhausted, Holder, NetworkRef, NotGiven, OutsideSlice, ReservationHolder, Slice,
+            ExclusionReason, Exhausted, Holder, NetworkRef, OutsideSlice, ReservationHolder, Slice,
             SlicesFull,
         },
         network::range::Subnet,
@@ -315,12 +315,12 @@ mod tests {
         };
         let pool = || "storage".into();
         let all = [
-            Refusal::UnknownPool(pool()),
-            Refusal::NotReady(pool()),
-            Refusal::Sliced(pool()),
-            Refusal::NodeUnknown(pool()),
-            Refusal::NeedsSlice(Box::new(Slice::new(&pool(), range, &pool()))),
-            Refusal::SlicesFull(Box::new(SlicesFull {
+            AllocationError::UnknownPool(pool()),
+            AllocationError::NotReady(pool()),
+            AllocationError::SlicesUnsupported(pool()),
+            AllocationError::NodeUnknown(pool()),
+            AllocationError::NeedsSlice(Box::new(Slice::new(&pool(), range, &pool()))),
+            AllocationError::SlicesFull(Box::new(SlicesFull {
                 pool: pool(),
                 range,
                 node: "node-a".into(),
@@ -328,65 +328,65 @@ mod tests {
                 capacity: 28,
                 elsewhere: 7,
             })),
-            Refusal::OutsideSlice(Box::new(OutsideSlice {
+            AllocationError::OutsideSlice(Box::new(OutsideSlice {
                 address,
                 pool: pool(),
                 node: "node-a".into(),
                 owner: None,
             })),
-            Refusal::Busy(mac),
-            Refusal::Exhausted(Box::new(Exhausted {
+            AllocationError::Busy(mac),
+            AllocationError::Exhausted(Box::new(Exhausted {
                 pool: pool(),
                 range: None,
                 capacity: 0,
                 largest: Vec::new(),
             })),
-            Refusal::Outside {
+            AllocationError::OutsidePool {
                 address,
                 pool: pool(),
                 ranges: vec![range],
             },
-            Refusal::NotGiven {
+            AllocationError::Excluded {
                 address,
                 pool: pool(),
-                reason: NotGiven::Edge,
+                reason: ExclusionReason::Edge,
             },
-            Refusal::Reserved {
+            AllocationError::Reserved {
                 address: address.into(),
                 holder: ReservationHolder::Pod("db-0".into()),
                 reservation,
             },
-            Refusal::InUse {
+            AllocationError::InUse {
                 address: address.into(),
                 holder: holder(),
             },
-            Refusal::InUse {
+            AllocationError::InUse {
                 address: mac,
                 holder: holder(),
             },
-            Refusal::MacFollows { mac, pool: pool() },
-            Refusal::Limit {
+            AllocationError::DerivedMac { mac, pool: pool() },
+            AllocationError::NamespaceLimit {
                 namespace: "db".into(),
                 pool: pool(),
                 held: 1,
                 most: 1,
                 retained: vec![mac],
             },
-            Refusal::Contradiction {
+            AllocationError::HoldsAnother {
                 holder: holder(),
                 has: address.into(),
                 asks: mac,
             },
-            Refusal::NotAllocated {
+            AllocationError::NotAllocated {
                 address: address.into(),
                 pool: pool(),
             },
-            Refusal::NotInjected {
+            AllocationError::NotInjected {
                 pool: pool(),
                 range,
             },
-            Refusal::TooLong { bytes: 1, most: 0 },
-            Refusal::Bug("a test"),
+            AllocationError::AnnotationsTooLong { bytes: 1, most: 0 },
+            AllocationError::Internal("a test"),
         ];
         for refusal in all {
             let rule = registry::find(refusal.code());

@@ -86,7 +86,7 @@ fn other<'a>(
     }
     let own = (subject.namespace, name);
     let shares = |pod: &Pod| {
-        let machine = matches!(pod.holder, Holder::Machine { .. });
+        let machine = matches!(pod.holder, Holder::VirtualMachine { .. });
         subject.is_launcher && machine && *pod.namespace == *subject.namespace
     };
     let found = subject

@@ -146,12 +146,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        allocation::{Holder, Words},
+        allocation::{Holder, ParsedSpec},
         rules::{HeldAddress, Policy, judge::judge_pool_change},
     };
 
     fn pool(spec: &serde_json::Value) -> Pool {
-        let pool = Words::of_pool(spec).pool("storage");
+        let pool = ParsedSpec::of_pool(spec).pool("storage");
         pool.unwrap_or_else(|e| panic!("{e:?}"))
     }
 

@@ -10,7 +10,7 @@ pub mod whereabouts;
 use std::sync::Arc;
 
 use crate::{
-    allocation::{Address, Holder, Pool, PoolFault, UnknownKey, Words, spec::PoolSpec},
+    allocation::{Address, Holder, ParsedSpec, Pool, SpecError, UnknownKey, spec::PoolSpec},
     catalog::{Catalog, most_alike},
 };
 
@@ -27,9 +27,9 @@ pub struct PoolSubject<'a> {
     /// Its name.
     pub name: &'a str,
     /// What is written.
-    pub words: &'a Words<PoolSpec>,
+    pub words: &'a ParsedSpec<PoolSpec>,
     /// What that means, or what is wrong with it.
-    pub pool: Result<Pool, Vec<PoolFault>>,
+    pub pool: Result<Pool, Vec<SpecError>>,
     /// The pools there are; this one may be among them, as it was.
     pub catalog: &'a Catalog,
 }
@@ -69,7 +69,7 @@ pub struct HeldAddress {
 
 impl<'a> PoolSubject<'a> {
     /// The pool of these words.
-    pub fn new(name: &'a str, words: &'a Words<PoolSpec>, catalog: &'a Catalog) -> Self {
+    pub fn new(name: &'a str, words: &'a ParsedSpec<PoolSpec>, catalog: &'a Catalog) -> Self {
         Self {
             name,
             words,
@@ -96,7 +96,7 @@ pub(super) fn place(path: &str) -> Place<'static> {
 }
 
 /// What is wrong, and what to write instead. A reason that begins with a verb gets its subject.
-pub(super) fn in_words(fault: &PoolFault) -> (String, String) {
+pub(super) fn in_words(fault: &SpecError) -> (String, String) {
     let (what, instead) = match fault.reason.rsplit_once("; ") {
         Some((what, instead)) => (what, instead),
         None => (&*fault.reason, "correct or remove it"),

@@ -224,13 +224,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{allocation::Words, network::Network};
+    use crate::{allocation::ParsedSpec, network::Network};
 
     fn found(pool: serde_json::Value, ipam: &str) -> Vec<String> {
         let config = format!(r#"{{"type":"macvlan","ipam":{{{ipam}}}}}"#);
         let network = Network::new("db", "old", Some(&config));
         let catalog = Catalog::new([], [Arc::new(network)], []);
-        let pool = Words::of_pool(&pool).pool("new");
+        let pool = ParsedSpec::of_pool(&pool).pool("new");
         let pool = pool.unwrap_or_else(|e| panic!("{e:?}"));
         let overlaps = whereabouts_overlaps(&catalog, &pool);
         overlaps.iter().map(ToString::to_string).collect()

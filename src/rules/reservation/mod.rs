@@ -10,7 +10,7 @@ pub mod unknown_network;
 use std::sync::Arc;
 
 use crate::{
-    allocation::{Pool, PoolFault, Reservation, Words, spec::ReservationSpec},
+    allocation::{ParsedSpec, Pool, Reservation, SpecError, spec::ReservationSpec},
     catalog::{Catalog, PoolState},
     network::Network,
 };
@@ -24,9 +24,9 @@ pub struct ReservationSubject<'a> {
     /// Its name.
     pub name: &'a str,
     /// What is written.
-    pub words: &'a Words<ReservationSpec>,
+    pub words: &'a ParsedSpec<ReservationSpec>,
     /// What that means, or what is wrong with it.
-    pub reservation: Result<Reservation, Vec<PoolFault>>,
+    pub reservation: Result<Reservation, Vec<SpecError>>,
     /// Networks, pools and reservations there are; this one may be among them, as it was.
     pub catalog: &'a Catalog,
     /// How many addresses of the pool the namespace has with a reservation, if it is known who holds
@@ -40,7 +40,7 @@ impl<'a> ReservationSubject<'a> {
     pub fn new(
         namespace: &'a str,
         name: &'a str,
-        words: &'a Words<ReservationSpec>,
+        words: &'a ParsedSpec<ReservationSpec>,
         catalog: &'a Catalog,
     ) -> Self {
         Self {

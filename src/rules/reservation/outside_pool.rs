@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{ReservationSubject, lookup};
 use crate::{
-    allocation::{NotGiven, Pool, Reservation},
+    allocation::{ExclusionReason, Pool, Reservation},
     catalog::PoolState,
     network::address::AddressRequest,
     rules::{
@@ -104,19 +104,21 @@ fn refused(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
         return Some((message, format!("write one of {}", ranges.join(", "))));
     };
     let why = match range.exclusion(address)? {
-        NotGiven::Outside => return None,
-        NotGiven::OutOfBounds => format!(
+        ExclusionReason::Outside => return None,
+        ExclusionReason::OutOfBounds => format!(
             "lies outside of the range's bounds, {} to {}",
             range.window.first(),
             range.window.last()
         ),
-        NotGiven::Edge => "is the first or last of its subnet, which is never given".to_owned(),
-        NotGiven::Excluded(index) => {
+        ExclusionReason::Edge => {
+            "is the first or last of its subnet, which is never given".to_owned()
+        }
+        ExclusionReason::Excluded(index) => {
             let hole = range.excludes.get(index);
             let hole = hole.map(|hole| format!(" ({} to {})", hole.first(), hole.last()));
             format!("is excluded{}", hole.unwrap_or_default())
         }
-        NotGiven::Gateway => "is the pool's gateway, which is never given".to_owned(),
+        ExclusionReason::Gateway => "is the pool's gateway, which is never given".to_owned(),
     };
     let help = format!(
         "write an address from {} to {} that is not excluded",

@@ -2,29 +2,31 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Ask, Draft, slices::SliceScope};
+use super::{AttachmentRequest, PlanBuilder, slices::SliceScope};
 use crate::allocation::{
     Address, Family, Pool,
+    error::{AllocationError, Exhausted},
     index::{Index, pools::PoolSlot},
-    refusal::{Exhausted, Refusal},
 };
 
 impl Index {
     pub(super) fn choose_ips(
         &mut self,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
         reach: Option<&SliceScope<'_>>,
         held: &[Address],
-        draft: &mut Draft<'_>,
-    ) -> Result<Vec<IpAddr>, Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<Vec<IpAddr>, AllocationError> {
         let mut chosen = Vec::new();
         for &address in &ask.ips {
-            let range = pool.range_of(address).ok_or_else(|| Refusal::Outside {
-                address,
-                pool: Arc::clone(&pool.name),
-                ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
-            })?;
+            let range = pool
+                .range_of(address)
+                .ok_or_else(|| AllocationError::OutsidePool {
+                    address,
+                    pool: Arc::clone(&pool.name),
+                    ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
+                })?;
             match reach {
                 None => self.take_named(ask, pool, range, address, held, draft)?,
                 // What the pod was given on this node stays.
@@ -66,13 +68,13 @@ impl Index {
     /// Takes an address that the attachment names.
     fn take_named(
         &mut self,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
         range: usize,
         address: IpAddr,
         held: &[Address],
-        draft: &mut Draft<'_>,
-    ) -> Result<(), Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<(), AllocationError> {
         if held.contains(&Address::Ip(address)) {
             return self.keep(Address::Ip(address), ask, pool, draft);
         }
@@ -82,14 +84,14 @@ impl Index {
             .filter_map(|held| held.ip())
             .find(|ip| pool.range_of(*ip) == Some(range) && !asked(ip));
         if let Some(has) = other {
-            return Err(Refusal::Contradiction {
+            return Err(AllocationError::HoldsAnother {
                 holder: Box::new(draft.asker.holder.clone()),
                 has: has.into(),
                 asks: address.into(),
             });
         }
         if let Some(reason) = pool.ranges.get(range).and_then(|r| r.exclusion(address)) {
-            return Err(Refusal::NotGiven {
+            return Err(AllocationError::Excluded {
                 address,
                 pool: Arc::clone(&pool.name),
                 reason,
@@ -101,11 +103,11 @@ impl Index {
     /// Takes what is reserved for the asker in this range, or else the lowest free address.
     fn take_any(
         &mut self,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
         range: usize,
-        draft: &mut Draft<'_>,
-    ) -> Result<IpAddr, Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<IpAddr, AllocationError> {
         if let Some(reserved) = self.reserved_ip(ask, pool, range, draft.asker) {
             self.take(reserved.into(), ask, pool, draft)?;
             return Ok(reserved);
@@ -114,13 +116,13 @@ impl Index {
         let address = self.lowest(pool, slot)?;
         let ip = address
             .ip()
-            .ok_or(Refusal::Bug("a range gave no IP address"))?;
+            .ok_or(AllocationError::Internal("a range gave no IP address"))?;
         self.take(address, ask, pool, draft)?;
         Ok(ip)
     }
 
-    pub(super) fn lowest(&self, pool: &Pool, slot: PoolSlot) -> Result<Address, Refusal> {
-        let bug = Refusal::Bug("a pool of the layout is not in the index");
+    pub(super) fn lowest(&self, pool: &Pool, slot: PoolSlot) -> Result<Address, AllocationError> {
+        let bug = AllocationError::Internal("a pool of the layout is not in the index");
         let state = self.pools.get(&pool.name).ok_or(bug)?;
         let range = match slot {
             PoolSlot::Range(index) => pool.ranges.get(index).map(|range| range.subnet),
@@ -141,7 +143,7 @@ impl Index {
             behind.or_else(|| free.lowest())
         });
         lowest.map(|number| family.address(number)).ok_or_else(|| {
-            Refusal::Exhausted(Box::new(Exhausted {
+            AllocationError::Exhausted(Box::new(Exhausted {
                 pool: Arc::clone(&pool.name),
                 range,
                 capacity: free.map_or(0, |free| free.capacity()),

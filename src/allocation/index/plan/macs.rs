@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Draft, Given, MacWish};
+use super::{Assignment, AttachmentRequest, MacRequest, PlanBuilder};
 use crate::{
     allocation::{
         Address, Allocation, Family, Pool, Space,
+        error::AllocationError,
         index::{Index, pools::PoolSlot},
-        refusal::Refusal,
     },
     network::mac::Mac,
 };
@@ -17,22 +17,22 @@ impl Index {
     /// The MAC: the recorded one, the one asked for, the one that follows, or one of the pool's.
     pub(super) fn choose_mac(
         &mut self,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
         held: &[Address],
-        given: &Given,
-        draft: &mut Draft<'_>,
-    ) -> Result<Option<Mac>, Refusal> {
+        given: &Assignment,
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<Option<Mac>, AllocationError> {
         let own = match ask.mac {
-            MacWish::This(mac) if held.contains(&mac.into()) => Some(mac),
+            MacRequest::Exact(mac) if held.contains(&mac.into()) => Some(mac),
             _ => self.last_mac(held, pool, draft),
         };
         match ask.mac {
-            MacWish::None => Ok(None),
-            MacWish::This(mac) => self
+            MacRequest::None => Ok(None),
+            MacRequest::Exact(mac) => self
                 .take_named_mac(mac, own, given, ask, pool, draft)
                 .map(Some),
-            MacWish::Any => {
+            MacRequest::Auto => {
                 if let Some(mac) = own {
                     self.keep(mac.into(), ask, pool, draft)?;
                     return Ok(Some(mac));
@@ -54,7 +54,7 @@ impl Index {
 
     /// The MAC that the asker was given, or else its holder last: where two replicas were asked at once, there
     /// are two for a while.
-    fn last_mac(&self, held: &[Address], pool: &Pool, draft: &Draft<'_>) -> Option<Mac> {
+    fn last_mac(&self, held: &[Address], pool: &Pool, draft: &PlanBuilder<'_>) -> Option<Mac> {
         let uid = draft.pod.as_ref().and_then(|pod| pod.uid.as_ref());
         let given = |mac: Mac| {
             let record = self.holder_of(&pool.space, mac.into())?;
@@ -73,10 +73,10 @@ impl Index {
     fn take_any_mac(
         &mut self,
         known: Option<Mac>,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
-        draft: &mut Draft<'_>,
-    ) -> Result<Mac, Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<Mac, AllocationError> {
         let known = known.filter(|mac| self.entry(&pool.space, Address::Mac(*mac)).is_none());
         let address = match known.or_else(|| self.reserved_mac(ask, pool, draft.asker)) {
             Some(mac) => Address::Mac(mac),
@@ -85,12 +85,14 @@ impl Index {
         self.take(address, ask, pool, draft)?;
         match address {
             Address::Mac(mac) => Ok(mac),
-            Address::Ip(_) => Err(Refusal::Bug("a run of MACs gave an IP address")),
+            Address::Ip(_) => Err(AllocationError::Internal(
+                "a run of MACs gave an IP address",
+            )),
         }
     }
 
     /// The MAC that is recorded with one of the addresses, and whether it is to outlive that.
-    fn recorded_with(&self, given: &Given, pool: &Pool) -> Option<(Mac, bool)> {
+    fn recorded_with(&self, given: &Assignment, pool: &Pool) -> Option<(Mac, bool)> {
         let mut ips = given.ips.iter();
         ips.find_map(|(ip, _)| {
             let record = self.holder_of(&pool.space, (*ip).into())?;
@@ -100,12 +102,17 @@ impl Index {
 
     /// The MAC to record with an address: the one that follows from it, if that is wanted. Not if the
     /// holder has one with a record of its own, or is to have one, or another has this.
-    pub(super) fn mac_beside(&self, record: &Allocation, ask: &Ask, pool: &Pool) -> Option<Mac> {
+    pub(super) fn mac_beside(
+        &self,
+        record: &Allocation,
+        ask: &AttachmentRequest,
+        pool: &Pool,
+    ) -> Option<Mac> {
         let mac = pool.derived_mac(record.address.ip()?)?;
         let wanted = match ask.mac {
-            MacWish::None => false,
-            MacWish::Any => true,
-            MacWish::This(wanted) => wanted == mac,
+            MacRequest::None => false,
+            MacRequest::Auto => true,
+            MacRequest::Exact(wanted) => wanted == mac,
         };
         let held = self.addresses_of(&record.holder, &record.network, &record.interface);
         let by_itself = |(space, address): &(Space, Address)| {
@@ -124,11 +131,11 @@ impl Index {
         &mut self,
         mac: Mac,
         own: Option<Mac>,
-        given: &Given,
-        ask: &Ask,
+        given: &Assignment,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
-        draft: &mut Draft<'_>,
-    ) -> Result<Mac, Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<Mac, AllocationError> {
         if own == Some(mac) {
             self.keep(mac.into(), ask, pool, draft)?;
             return Ok(mac);
@@ -139,7 +146,7 @@ impl Index {
             return Ok(mac);
         }
         if let Some(has) = own {
-            return Err(Refusal::Contradiction {
+            return Err(AllocationError::HoldsAnother {
                 holder: Box::new(draft.asker.holder.clone()),
                 has: has.into(),
                 asks: mac.into(),
@@ -149,7 +156,7 @@ impl Index {
             && holder.address != Address::Mac(mac)
             && with.is_none()
         {
-            return Err(Refusal::InUse {
+            return Err(AllocationError::InUse {
                 address: mac.into(),
                 holder: Box::new(holder.holder.clone()),
             });
@@ -159,7 +166,7 @@ impl Index {
         let mut ips = given.ips.iter();
         let comes_along = ips.any(|(ip, _)| pool.derived_mac(*ip) == Some(mac));
         if !comes_along && let Some(pool) = self.layout.pools.values().find(follows) {
-            return Err(Refusal::MacFollows {
+            return Err(AllocationError::DerivedMac {
                 mac: mac.into(),
                 pool: Arc::clone(&pool.name),
             });

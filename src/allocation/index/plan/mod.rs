@@ -1,19 +1,19 @@
 //! Planning: which records a pod's attachments need.
 
+mod allocate;
 mod ips;
 mod macs;
 mod preview;
 mod reserved;
 mod slices;
-mod take;
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Index, Mark, Ticket};
+use super::{Index, PendingWrite, PlanId};
 use crate::{
     allocation::{
         Address, Allocation, Holder, NetworkRef, PodRef, Pool, Slice, Timestamp, Write,
-        refusal::Refusal,
+        error::AllocationError,
     },
     network::mac::Mac,
 };
@@ -31,7 +31,7 @@ const MOST_REFUSED: usize = 100;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asker {
+pub struct Requester {
     /// For whom.
     pub holder: Holder,
     /// The pod, as far as it is known.
@@ -42,7 +42,7 @@ pub struct Asker {
 
 /// What one attachment asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct AttachmentRequest {
     /// The pool that serves its network.
     pub pool: Arc<str>,
     /// Its network.
@@ -54,23 +54,23 @@ pub struct Ask {
     /// The addresses that it names; ranges without one are filled.
     pub ips: Vec<IpAddr>,
     /// Its MAC.
-    pub mac: MacWish,
+    pub mac: MacRequest,
 }
 
 /// Which MAC an attachment wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MacWish {
+pub enum MacRequest {
     /// None of nadmit's.
     None,
     /// One of the pool's, if the pool has any.
-    Any,
+    Auto,
     /// This one.
-    This(Mac),
+    Exact(Mac),
 }
 
 /// What one attachment is given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Given {
+pub struct Assignment {
     /// The addresses with the prefix lengths of their ranges: those that were named first, then one
     /// of each further range.
     pub ips: Vec<(IpAddr, u8)>,
@@ -80,24 +80,24 @@ pub struct Given {
 
 /// What a pod is given, and the records that make it so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
+pub struct AllocationPlan {
     /// For each attachment in its order.
-    pub given: Vec<Given>,
+    pub given: Vec<Assignment>,
     /// The records to write, all or none; none if it has everything already.
     pub writes: Vec<Write>,
     /// How many of the addresses are lent from slices of other nodes with this plan.
     pub borrowed: usize,
     /// By which the index knows the plan: to confirm or to roll back.
-    pub ticket: Ticket,
+    pub ticket: PlanId,
 }
 
 /// Why an attachment gets nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct Rejection {
     /// Its place among what was asked.
     pub request: usize,
     /// Why.
-    pub refusal: Refusal,
+    pub refusal: AllocationError,
 }
 
 /// The state that a pool has to be in to give anything.
@@ -110,14 +110,14 @@ enum Readiness {
 }
 
 /// A plan in the making.
-struct Draft<'a> {
-    asker: &'a Asker,
+struct PlanBuilder<'a> {
+    asker: &'a Requester,
     readiness: Readiness,
     /// The pod as it is recorded, with its node.
     pod: Option<PodRef>,
     now: Timestamp,
-    ticket: Ticket,
-    marks: Vec<Mark>,
+    ticket: PlanId,
+    marks: Vec<PendingWrite>,
     writes: Vec<Write>,
     /// The slices that are being claimed since this plan.
     claims: Vec<Slice>,
@@ -135,21 +135,21 @@ impl Index {
     /// [`Self::drop_claim`] that it did not), and plan again.
     pub fn plan(
         &mut self,
-        asker: &Asker,
-        asks: &[Ask],
+        asker: &Requester,
+        asks: &[AttachmentRequest],
         now: Timestamp,
-    ) -> Result<Planned, Vec<Refused>> {
+    ) -> Result<AllocationPlan, Vec<Rejection>> {
         self.plan_by(asker, asks, now, Readiness::Required)
     }
 
     fn plan_by(
         &mut self,
-        asker: &Asker,
-        asks: &[Ask],
+        asker: &Requester,
+        asks: &[AttachmentRequest],
         now: Timestamp,
         readiness: Readiness,
-    ) -> Result<Planned, Vec<Refused>> {
-        let mut draft = Draft {
+    ) -> Result<AllocationPlan, Vec<Rejection>> {
+        let mut draft = PlanBuilder {
             asker,
             readiness,
             pod: asker.on_its_node(),
@@ -169,7 +169,7 @@ impl Index {
             }
             match self.attach_one(ask, &mut draft) {
                 Ok(one) => given.push(one),
-                Err(refusal) => refused.push(Refused {
+                Err(refusal) => refused.push(Rejection {
                     request: index,
                     refusal,
                 }),
@@ -181,7 +181,7 @@ impl Index {
             self.abort(ticket);
             return Err(self.only_what_counts(refused, &draft.claims));
         }
-        Ok(Planned {
+        Ok(AllocationPlan {
             given,
             writes: draft.writes,
             borrowed: draft.borrowed,
@@ -190,7 +190,11 @@ impl Index {
     }
 
     /// A slice is claimed only if nothing else stands against the pod.
-    fn only_what_counts(&mut self, mut refused: Vec<Refused>, claims: &[Slice]) -> Vec<Refused> {
+    fn only_what_counts(
+        &mut self,
+        mut refused: Vec<Rejection>,
+        claims: &[Slice],
+    ) -> Vec<Rejection> {
         if refused.iter().all(|one| one.refusal.slice().is_some()) {
             return refused;
         }
@@ -201,15 +205,19 @@ impl Index {
         refused
     }
 
-    fn attach_one(&mut self, ask: &Ask, draft: &mut Draft<'_>) -> Result<Given, Refusal> {
+    fn attach_one(
+        &mut self,
+        ask: &AttachmentRequest,
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<Assignment, AllocationError> {
         let pool = self.layout.pool(&ask.pool).map(Arc::clone);
-        let pool = pool.ok_or_else(|| Refusal::UnknownPool(Arc::clone(&ask.pool)))?;
+        let pool = pool.ok_or_else(|| AllocationError::UnknownPool(Arc::clone(&ask.pool)))?;
         if draft.readiness == Readiness::Required && !self.is_ready(&pool.name) {
-            return Err(Refusal::NotReady(Arc::clone(&pool.name)));
+            return Err(AllocationError::NotReady(Arc::clone(&pool.name)));
         }
         let reach = self.reach(ask, &pool, draft)?;
         let held = self.held_of_pool(ask, &pool, draft.asker);
-        let mut given = Given::default();
+        let mut given = Assignment::default();
         if ask.needs_ips {
             let ips = self.choose_ips(ask, &pool, reach.as_ref(), &held, draft)?;
             for ip in ips {
@@ -224,7 +232,12 @@ impl Index {
     }
 
     /// What the asker has already on this interface of this network, of this pool.
-    fn held_of_pool(&self, ask: &Ask, pool: &Pool, asker: &Asker) -> Vec<Address> {
+    fn held_of_pool(
+        &self,
+        ask: &AttachmentRequest,
+        pool: &Pool,
+        asker: &Requester,
+    ) -> Vec<Address> {
         let held = self.addresses_of(&asker.holder, &ask.network, &ask.interface);
         held.iter()
             .filter(|(space, _)| *space == pool.space)
@@ -233,7 +246,7 @@ impl Index {
     }
 }
 
-impl Ask {
+impl AttachmentRequest {
     /// Whether it names an address of each range of its pool.
     pub fn names_every_range(&self, pool: &Pool) -> bool {
         let named = |range: usize| self.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
@@ -241,8 +254,8 @@ impl Ask {
     }
 }
 
-impl Draft<'_> {
-    fn allocation(&self, address: Address, ask: &Ask, pool: &Pool) -> Allocation {
+impl PlanBuilder<'_> {
+    fn allocation(&self, address: Address, ask: &AttachmentRequest, pool: &Pool) -> Allocation {
         Allocation {
             address,
             space: pool.space.clone(),
@@ -290,7 +303,7 @@ impl Draft<'_> {
     }
 }
 
-impl Asker {
+impl Requester {
     /// The same on a node; an empty name is none.
     #[must_use]
     pub fn on_node(self, node: Option<Arc<str>>) -> Self {

@@ -1,6 +1,6 @@
 //! What a plan would give, without giving it.
 
-use super::{Ask, Asker, Given, Planned, Readiness, Refused};
+use super::{AllocationPlan, Assignment, AttachmentRequest, Readiness, Rejection, Requester};
 use crate::allocation::{Slice, Timestamp, Version, index::Index};
 
 /// The version of what is not recorded: older than everything that is.
@@ -14,10 +14,10 @@ impl Index {
     /// The first of what would be refused.
     pub fn preview(
         &mut self,
-        asker: &Asker,
-        asks: &[Ask],
+        asker: &Requester,
+        asks: &[AttachmentRequest],
         now: Timestamp,
-    ) -> Result<Vec<Given>, Vec<Refused>> {
+    ) -> Result<Vec<Assignment>, Vec<Rejection>> {
         self.preview_by(asker, asks, now, Readiness::Required)
     }
 
@@ -28,20 +28,20 @@ impl Index {
     /// The first of what would be refused.
     pub fn preview_ignoring_readiness(
         &mut self,
-        asker: &Asker,
-        asks: &[Ask],
+        asker: &Requester,
+        asks: &[AttachmentRequest],
         now: Timestamp,
-    ) -> Result<Vec<Given>, Vec<Refused>> {
+    ) -> Result<Vec<Assignment>, Vec<Rejection>> {
         self.preview_by(asker, asks, now, Readiness::Ignored)
     }
 
     fn preview_by(
         &mut self,
-        asker: &Asker,
-        asks: &[Ask],
+        asker: &Requester,
+        asks: &[AttachmentRequest],
         now: Timestamp,
         readiness: Readiness,
-    ) -> Result<Vec<Given>, Vec<Refused>> {
+    ) -> Result<Vec<Assignment>, Vec<Rejection>> {
         let under_way = self.claims();
         let mut supposed = Vec::new();
         let planned = self.suppose(asker, asks, now, readiness, &mut supposed);
@@ -64,13 +64,13 @@ impl Index {
     /// addresses that are asked for has its slice.
     fn suppose(
         &mut self,
-        asker: &Asker,
-        asks: &[Ask],
+        asker: &Requester,
+        asks: &[AttachmentRequest],
         now: Timestamp,
         readiness: Readiness,
         supposed: &mut Vec<Slice>,
-    ) -> Result<Planned, Vec<Refused>> {
-        let ranges = |ask: &Ask| {
+    ) -> Result<AllocationPlan, Vec<Rejection>> {
+        let ranges = |ask: &AttachmentRequest| {
             let pool = self.layout.pool(&ask.pool);
             pool.map_or(0, |pool| pool.ranges.len() + ask.ips.len())
         };

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Ask, Asker};
+use super::{AttachmentRequest, Requester};
 use crate::{
-    allocation::{Address, NetworkRef, Pool, Reservation, index::Index, refusal::Refusal},
+    allocation::{Address, NetworkRef, Pool, Reservation, error::AllocationError, index::Index},
     network::mac::Mac,
 };
 
@@ -13,10 +13,10 @@ impl Index {
     pub(super) fn reservation_of(
         &self,
         address: Address,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Pool,
-        asker: &Asker,
-    ) -> Result<Option<NetworkRef>, Refusal> {
+        asker: &Requester,
+    ) -> Result<Option<NetworkRef>, AllocationError> {
         let state = self.spaces.get(&pool.space);
         let index = state.and_then(|state| state.reserved.get(&address));
         let Some((reservation, _)) = index.and_then(|at| self.layout.reservations.get(*at)) else {
@@ -30,7 +30,7 @@ impl Index {
         ) {
             return Ok(Some(reservation.key()));
         }
-        Err(Refusal::Reserved {
+        Err(AllocationError::Reserved {
             address,
             holder: reservation.holder.clone(),
             reservation: reservation.key(),
@@ -40,9 +40,9 @@ impl Index {
     /// The reservations for the asker on this interface.
     fn reservations_for<'s>(
         &'s self,
-        ask: &'s Ask,
+        ask: &'s AttachmentRequest,
         pool: &'s Pool,
-        asker: &'s Asker,
+        asker: &'s Requester,
     ) -> impl Iterator<Item = &'s Reservation> {
         let of_pool = self
             .layout
@@ -63,10 +63,10 @@ impl Index {
 
     pub(super) fn reserved_ip(
         &self,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Pool,
         range: usize,
-        asker: &Asker,
+        asker: &Requester,
     ) -> Option<IpAddr> {
         let reserved = &self.spaces.get(&pool.space)?.reserved;
         self.reservations_for(ask, pool, asker)
@@ -79,7 +79,12 @@ impl Index {
             })
     }
 
-    pub(super) fn reserved_mac(&self, ask: &Ask, pool: &Pool, asker: &Asker) -> Option<Mac> {
+    pub(super) fn reserved_mac(
+        &self,
+        ask: &AttachmentRequest,
+        pool: &Pool,
+        asker: &Requester,
+    ) -> Option<Mac> {
         let reserved = &self.spaces.get(&pool.space)?.reserved;
         self.reservations_for(ask, pool, asker)
             .filter_map(|reservation| reservation.mac)
@@ -91,7 +96,13 @@ impl Index {
 
     /// Whether the asker has the address on another interface: a reservation that names none is for one
     /// of them, and the others get what is free.
-    fn is_spent(&self, address: Address, ask: &Ask, pool: &Pool, asker: &Asker) -> bool {
+    fn is_spent(
+        &self,
+        address: Address,
+        ask: &AttachmentRequest,
+        pool: &Pool,
+        asker: &Requester,
+    ) -> bool {
         let state = self.spaces.get(&pool.space);
         let carrier = state.map_or(address, |state| state.carrier_of(address));
         let record = self.holder_of(&pool.space, carrier);

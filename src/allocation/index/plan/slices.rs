@@ -3,17 +3,17 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Ask, Draft};
+use super::{AttachmentRequest, PlanBuilder};
 use crate::allocation::{
     Address, Pool, Slice,
+    error::{AllocationError, OutsideSlice, SlicesFull},
     index::{Index, pools::PoolSlot},
-    refusal::{OutsideSlice, Refusal, SlicesFull},
 };
 
 /// From where an attachment to a pool of slices may be given addresses.
 #[derive(Clone)]
 pub(super) struct SliceScope<'a> {
-    pub(super) ask: &'a Ask,
+    pub(super) ask: &'a AttachmentRequest,
     pub(super) pool: &'a Arc<Pool>,
     node: Arc<str>,
     strict: bool,
@@ -23,15 +23,15 @@ impl Index {
     /// From where a pool gives to this pod; `None` of a pool that is not cut: from everywhere.
     pub(super) fn reach<'a>(
         &self,
-        ask: &'a Ask,
+        ask: &'a AttachmentRequest,
         pool: &'a Arc<Pool>,
-        draft: &Draft<'_>,
-    ) -> Result<Option<SliceScope<'a>>, Refusal> {
+        draft: &PlanBuilder<'_>,
+    ) -> Result<Option<SliceScope<'a>>, AllocationError> {
         let Some(slicing) = pool.slicing else {
             return Ok(None);
         };
         if !self.slices.supported {
-            return Err(Refusal::Sliced(Arc::clone(&pool.name)));
+            return Err(AllocationError::SlicesUnsupported(Arc::clone(&pool.name)));
         }
         // A MAC is the same on every node.
         if !ask.needs_ips {
@@ -42,7 +42,7 @@ impl Index {
         if node.is_none() && ask.names_every_range(pool) {
             return Ok(None);
         }
-        let node = node.ok_or_else(|| Refusal::NodeUnknown(Arc::clone(&pool.name)))?;
+        let node = node.ok_or_else(|| AllocationError::NodeUnknown(Arc::clone(&pool.name)))?;
         Ok(Some(SliceScope {
             ask,
             pool,
@@ -57,8 +57,8 @@ impl Index {
         reach: &SliceScope<'_>,
         range: usize,
         held: &[IpAddr],
-        draft: &mut Draft<'_>,
-    ) -> Result<Vec<IpAddr>, Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<Vec<IpAddr>, AllocationError> {
         let (ask, pool) = (reach.ask, reach.pool);
         let kept = self.held_here(reach, range, held);
         if !kept.is_empty() {
@@ -79,8 +79,8 @@ impl Index {
         reach: &SliceScope<'_>,
         range: usize,
         held: &[IpAddr],
-        draft: &mut Draft<'_>,
-    ) -> Result<Vec<IpAddr>, Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<Vec<IpAddr>, AllocationError> {
         let (ask, pool) = (reach.ask, reach.pool);
         if let Some(reserved) = self.reserved_ip(ask, pool, range, draft.asker) {
             if held.contains(&reserved) {
@@ -110,7 +110,7 @@ impl Index {
         }
         if lent.is_empty() {
             let address = self.lowest(pool, PoolSlot::Range(range))?;
-            let bug = Refusal::Bug("a range gave no IP address");
+            let bug = AllocationError::Internal("a range gave no IP address");
             lent.push(address.ip().ok_or(bug)?);
             self.take(address, ask, pool, draft)?;
         }
@@ -145,8 +145,8 @@ impl Index {
         reach: &SliceScope<'_>,
         range: usize,
         ip: IpAddr,
-        draft: &mut Draft<'_>,
-    ) -> Result<(), Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<(), AllocationError> {
         let owner = self.owner(reach.pool, range, ip);
         if owner == Some(&reach.node) {
             return Ok(());
@@ -155,7 +155,7 @@ impl Index {
             draft.borrowed += 1;
             return Ok(());
         }
-        let outside = Refusal::OutsideSlice(Box::new(OutsideSlice {
+        let outside = AllocationError::OutsideSlice(Box::new(OutsideSlice {
             address: ip,
             pool: Arc::clone(&reach.pool.name),
             node: Arc::clone(&reach.node),
@@ -166,14 +166,16 @@ impl Index {
         }
         self.expire_claims(draft.now);
         let window = reach.pool.slice_around(ip);
-        let window = window.ok_or(Refusal::Bug("an address lies in no slice of its pool"))?;
+        let window = window.ok_or(AllocationError::Internal(
+            "an address lies in no slice of its pool",
+        ))?;
         let slice = Slice::new(&reach.pool.name, window, &reach.node);
         let claim = self
             .claims_of(&reach.pool.name)
             .find(|claim| claim.window == slice.window);
         let by_another = claim.map(|claim| claim.node != slice.node);
         match by_another {
-            Some(true) => Err(Refusal::Busy(ip.into())),
+            Some(true) => Err(AllocationError::Busy(ip.into())),
             Some(false) => Err(self.needs(slice, draft)),
             None if self.is_unclaimed(reach.pool, range, ip) => Err(self.needs(slice, draft)),
             None => Err(outside),
@@ -181,11 +183,11 @@ impl Index {
     }
 
     /// Asks for a slice. Who asks again meanwhile is told the same.
-    fn needs(&mut self, slice: Slice, draft: &mut Draft<'_>) -> Refusal {
+    fn needs(&mut self, slice: Slice, draft: &mut PlanBuilder<'_>) -> AllocationError {
         if self.claim(&slice, draft.now) {
             draft.claims.push(slice.clone());
         }
-        Refusal::NeedsSlice(Box::new(slice))
+        AllocationError::NeedsSlice(Box::new(slice))
     }
 
     fn lowest_of_node(&self, reach: &SliceScope<'_>, range: usize) -> Option<IpAddr> {
@@ -200,7 +202,7 @@ impl Index {
         &mut self,
         reach: &SliceScope<'_>,
         range: usize,
-        draft: &Draft<'_>,
+        draft: &PlanBuilder<'_>,
     ) -> Option<(Slice, IpAddr)> {
         self.expire_claims(draft.now);
         let pool = reach.pool;
@@ -224,17 +226,17 @@ impl Index {
         })
     }
 
-    fn full(&self, reach: &SliceScope<'_>, range: usize) -> Refusal {
+    fn full(&self, reach: &SliceScope<'_>, range: usize) -> AllocationError {
         let state = self.pools.get(&reach.pool.name);
         let parts = state.and_then(|s| Some((s.cells.get(range)?, s.ranges.get(range)?)));
         let (Some((cells, free)), Some(of)) = (parts, reach.pool.ranges.get(range)) else {
-            return Refusal::Bug("a pool of the layout is not in the index");
+            return AllocationError::Internal("a pool of the layout is not in the index");
         };
         let own = || cells.of_node(&reach.node);
         let capacity = own().fold(0u128, |sum, (first, last)| {
             sum.saturating_add(free.capacity_within(first, last))
         });
-        Refusal::SlicesFull(Box::new(SlicesFull {
+        AllocationError::SlicesFull(Box::new(SlicesFull {
             pool: Arc::clone(&reach.pool.name),
             range: of.subnet,
             node: Arc::clone(&reach.node),

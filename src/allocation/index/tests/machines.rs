@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn machine(name: &str, uid: &str) -> Asker {
-    Asker {
-        holder: Holder::Machine {
+fn machine(name: &str, uid: &str) -> Requester {
+    Requester {
+        holder: Holder::VirtualMachine {
             namespace: "db".into(),
             name: name.into(),
         },
@@ -18,7 +18,7 @@ fn machine(name: &str, uid: &str) -> Asker {
 }
 
 /// Addresses and MAC that one attachment is given.
-fn given(index: &mut Index, asker: &Asker, ask: &Ask) -> (Vec<String>, String) {
+fn given(index: &mut Index, asker: &Requester, ask: &AttachmentRequest) -> (Vec<String>, String) {
     let given = allocate(index, asker, std::slice::from_ref(ask));
     let given = given.unwrap_or_else(|e| panic!("{e}"));
     let ips = given[0].ips.iter().map(|(ip, _)| ip.to_string());
@@ -30,12 +30,12 @@ fn is(found: &(Vec<String>, String), ip: &str, mac: &str) -> bool {
     found.0 == [ip] && found.1 == mac
 }
 
-fn naming(mac: &str) -> Ask {
+fn naming(mac: &str) -> AttachmentRequest {
     let Address::Mac(mac) = address(mac) else {
         panic!("{mac} is no MAC")
     };
-    Ask {
-        mac: MacWish::This(mac),
+    AttachmentRequest {
+        mac: MacRequest::Exact(mac),
         ..ask(&[])
     }
 }
@@ -72,7 +72,7 @@ fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
     // The MACs from 02:5e:00:00:00:00 to :07 follow from addresses.
     assert!(is(&first, "192.0.2.2", "02:5e:00:00:00:08"), "{first:?}");
     // Asked again, also with what it was given, the same launcher is given the same.
-    let again = Ask {
+    let again = AttachmentRequest {
         ips: ask(&["192.0.2.2"]).ips,
         ..naming("02:5e:00:00:00:08")
     };
@@ -167,7 +167,7 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
 #[test]
 fn a_machine_may_name_the_mac_of_its_address() {
     let mut index = index(&[storage("")], &[]);
-    let named = Ask {
+    let named = AttachmentRequest {
         ips: ask(&["192.0.2.4"]).ips,
         ..naming("02:5e:00:00:00:04")
     };
@@ -223,7 +223,8 @@ fn of_two_macs_the_one_that_was_given_last_counts() {
     index.apply(record("02:5e:00:00:00:08", "u1", NOW.plus(-50), 1));
     index.apply(record("02:5e:00:00:00:09", "u2", NOW.plus(-10), 2));
     index.apply(record("02:5e:00:00:00:0a", "u3", NOW.plus(-90), 3));
-    let mut mac = |uid: &str, ask: &Ask| given(&mut index, &machine("vm", uid), ask).1;
+    let mut mac =
+        |uid: &str, ask: &AttachmentRequest| given(&mut index, &machine("vm", uid), ask).1;
     // Who asks again gets the same, whatever another got meanwhile.
     assert_eq!(mac("u1", &ask(&[])), "02:5e:00:00:00:08");
     assert_eq!(mac("u3", &naming("02:5e:00:00:00:0a")), "02:5e:00:00:00:0a");

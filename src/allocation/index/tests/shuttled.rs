@@ -12,7 +12,7 @@ use shuttle::{
     thread,
 };
 
-use super::{Ask, Asker, Index, MacWish, NOW, index, network, pool};
+use super::{Ask, Index, MacRequest, NOW, Requester, index, network, pool};
 use crate::allocation::{Address, Allocation, Holder, Refusal, Space, Stored, Version, Write};
 
 const ITERATIONS: usize = 5_000;
@@ -79,7 +79,7 @@ fn request(
     ledger: &Mutex<Ledger>,
     history: &mpsc::Sender<Stored>,
 ) -> Option<Vec<Address>> {
-    let asker = Asker {
+    let asker = Requester {
         holder: Holder::Pod {
             namespace: "db".into(),
             name: pod.into(),
@@ -93,7 +93,7 @@ fn request(
         interface: "net1".into(),
         needs_ips: true,
         ips: Vec::new(),
-        mac: MacWish::None,
+        mac: MacRequest::None,
     };
     for _ in 0..TRIES {
         let planned = index

@@ -4,17 +4,17 @@ use super::{
     slices::{claimed, cut, on, slice, windows},
     *,
 };
-use crate::allocation::Misfit;
+use crate::allocation::SliceMismatch;
 
 #[test]
 fn slices_that_do_not_fit_are_said_and_give_nothing() {
     let mut index = cut("");
     let odd = [
-        (slice("a", "192.0.2.0/29"), Misfit::OtherSize(30)),
-        (slice("a", "192.0.2.9/32"), Misfit::OtherSize(30)),
-        (slice("a", "198.51.100.0/30"), Misfit::Outside),
-        (slice("a", "2001:db8::/126"), Misfit::Outside),
-        (slice("a", "0.0.0.0/0"), Misfit::Outside),
+        (slice("a", "192.0.2.0/29"), SliceMismatch::OtherSize(30)),
+        (slice("a", "192.0.2.9/32"), SliceMismatch::OtherSize(30)),
+        (slice("a", "198.51.100.0/30"), SliceMismatch::Outside),
+        (slice("a", "2001:db8::/126"), SliceMismatch::Outside),
+        (slice("a", "0.0.0.0/0"), SliceMismatch::Outside),
     ];
     for (slice, _) in &odd {
         index.apply_slice(slice.clone(), Version(1));
@@ -44,7 +44,7 @@ fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts()
     index.apply_slice_delete("storage.192.0.2.0", Version(4));
     assert_eq!(index.slices_of_node("storage", "a").len(), 1);
     let layout = Arc::clone(index.pool_config());
-    index.sync(&Arc::new(Layout::default()));
+    index.sync(&Arc::new(PoolConfig::default()));
     assert_eq!(index.mismatched_slices().len(), 1);
     assert_eq!(index.slicing_usage("storage"), None);
     index.sync(&layout);

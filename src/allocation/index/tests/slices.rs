@@ -13,7 +13,7 @@ pub(super) fn cut(more: &str) -> Index {
     index
 }
 
-pub(super) fn on(node: &str, name: &str) -> Asker {
+pub(super) fn on(node: &str, name: &str) -> Requester {
     asker(name).on_node(Some(node.into()))
 }
 
@@ -22,8 +22,8 @@ pub(super) fn slice(node: &str, window: &str) -> Slice {
     Slice::new(&"storage".into(), window, &node.into())
 }
 
-pub(super) fn claimed(refused: &Result<Vec<Given>, Refusal>) -> String {
-    let slice = refused.as_ref().err().and_then(Refusal::slice);
+pub(super) fn claimed(refused: &Result<Vec<Assignment>, AllocationError>) -> String {
+    let slice = refused.as_ref().err().and_then(AllocationError::slice);
     slice.map_or_else(
         || format!("{refused:?}"),
         |s| format!("{} {}", s.node, s.window),
@@ -31,10 +31,14 @@ pub(super) fn claimed(refused: &Result<Vec<Given>, Refusal>) -> String {
 }
 
 /// Allocates as the server does: slices that are needed are recorded, and it is planned again.
-fn settle(index: &mut Index, asker: &Asker, asks: &[Ask]) -> Result<Vec<Given>, Refusal> {
+fn settle(
+    index: &mut Index,
+    asker: &Requester,
+    asks: &[AttachmentRequest],
+) -> Result<Vec<Assignment>, AllocationError> {
     for _ in 0..16 {
         let given = allocate(index, asker, asks);
-        let Some(slice) = given.as_ref().err().and_then(Refusal::slice) else {
+        let Some(slice) = given.as_ref().err().and_then(AllocationError::slice) else {
             return given;
         };
         let version = index.slices().count() as u64 + 1;
@@ -96,10 +100,16 @@ fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
 fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
     let mut index = cut("");
     let refusal = allocate(&mut index, &asker("p"), &[ask(&[])]).err();
-    assert_eq!(refusal, Some(Refusal::NodeUnknown("storage".into())));
+    assert_eq!(
+        refusal,
+        Some(AllocationError::NodeUnknown("storage".into()))
+    );
     let refusal = allocate(&mut index, &on("", "p"), &[ask(&[])]).err();
-    assert_eq!(refusal, Some(Refusal::NodeUnknown("storage".into())));
-    let mac_alone = Ask {
+    assert_eq!(
+        refusal,
+        Some(AllocationError::NodeUnknown("storage".into()))
+    );
+    let mac_alone = AttachmentRequest {
         needs_ips: false,
         ..ask(&[])
     };
@@ -109,7 +119,10 @@ fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
     );
     let mut bare = super::index(&[pool("storage", &format!("{SPEC}}}"))], &[]);
     let refusal = allocate(&mut bare, &on("a", "p"), &[ask(&[])]).err();
-    assert_eq!(refusal, Some(Refusal::Sliced("storage".into())));
+    assert_eq!(
+        refusal,
+        Some(AllocationError::SlicesUnsupported("storage".into()))
+    );
 }
 
 #[test]
@@ -184,7 +197,7 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
     );
     let two = [
         ask(&[]),
-        Ask {
+        AttachmentRequest {
             interface: "net2".into(),
             ..ask(&["192.0.2.5"])
         },

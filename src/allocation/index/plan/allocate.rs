@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Draft};
-use crate::allocation::{Address, Holder, Pool, Write, index::Index, refusal::Refusal};
+use super::{AttachmentRequest, PlanBuilder};
+use crate::allocation::{Address, Holder, Pool, Write, error::AllocationError, index::Index};
 
 impl Index {
     /// Takes an address for the asker: a new record, or that of a reservation for it.
     pub(super) fn take(
         &mut self,
         address: Address,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
-        draft: &mut Draft<'_>,
-    ) -> Result<(), Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<(), AllocationError> {
         let reservation = self.reservation_of(address, ask, pool, draft.asker)?;
         let entry = self.entry(&pool.space, address);
         let mut wanted = draft.allocation(address, ask, pool);
@@ -28,14 +28,14 @@ impl Index {
                 draft.writes.push(Write::Create(wanted.clone()));
             }
             Some(entry) if entry.plan().is_some_and(|ticket| ticket != draft.ticket) => {
-                return Err(Refusal::Busy(address));
+                return Err(AllocationError::Busy(address));
             }
             Some(entry) => {
                 let waiting = matches!(entry.allocation().holder, Holder::Reservation { .. });
                 let version = entry
                     .version()
                     .filter(|_| waiting && wanted.reservation.is_some());
-                let version = version.ok_or_else(|| Refusal::InUse {
+                let version = version.ok_or_else(|| AllocationError::InUse {
                     address,
                     holder: Box::new(entry.allocation().holder.clone()),
                 })?;
@@ -51,20 +51,20 @@ impl Index {
     pub(super) fn keep(
         &mut self,
         address: Address,
-        ask: &Ask,
+        ask: &AttachmentRequest,
         pool: &Arc<Pool>,
-        draft: &mut Draft<'_>,
-    ) -> Result<(), Refusal> {
+        draft: &mut PlanBuilder<'_>,
+    ) -> Result<(), AllocationError> {
         let entry = self.entry(&pool.space, address);
-        let bug = Refusal::Bug("a holder has an address that has no entry");
+        let bug = AllocationError::Internal("a holder has an address that has no entry");
         let entry = entry.ok_or(bug)?;
         let old = entry.allocation();
         // What is in flight for another comes to nothing; until that is known, it is in the way.
         if old.holder != draft.asker.holder {
-            return Err(Refusal::Busy(address));
+            return Err(AllocationError::Busy(address));
         }
         if draft.is_claimed(old) {
-            return Err(Refusal::InUse {
+            return Err(AllocationError::InUse {
                 address,
                 holder: Box::new(old.holder.clone()),
             });
@@ -82,11 +82,11 @@ impl Index {
         }
         let version = version.ok_or_else(|| match entry.plan() {
             // Two attachments of one pod with one interface.
-            Some(ticket) if ticket == draft.ticket => Refusal::InUse {
+            Some(ticket) if ticket == draft.ticket => AllocationError::InUse {
                 address,
                 holder: Box::new(old.holder.clone()),
             },
-            _ => Refusal::Busy(address),
+            _ => AllocationError::Busy(address),
         })?;
         draft.writes.push(Write::Update(wanted.clone(), version));
         self.mark_pending(wanted, draft.ticket, &mut draft.marks);
@@ -99,8 +99,8 @@ impl Index {
         &self,
         address: Address,
         pool: &Pool,
-        draft: &Draft<'_>,
-    ) -> Result<(), Refusal> {
+        draft: &PlanBuilder<'_>,
+    ) -> Result<(), AllocationError> {
         let (Some(most), Some(state)) = (pool.max_per_namespace, self.pools.get(&pool.name)) else {
             return Ok(());
         };
@@ -112,7 +112,7 @@ impl Index {
         if held < most.saturating_add(draft.replaced) {
             return Ok(());
         }
-        Err(Refusal::Limit {
+        Err(AllocationError::NamespaceLimit {
             namespace: Arc::clone(namespace),
             pool: Arc::clone(&pool.name),
             held,

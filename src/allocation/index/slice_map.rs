@@ -10,7 +10,7 @@ use crate::allocation::{Address, FreeNumbers, Pool, SlicingConfig};
 /// The cells of one range. A cell is where a slice is, or may be; its place is counted from the
 /// first address of the subnet.
 #[derive(Debug)]
-pub(super) struct Cells {
+pub(super) struct SliceMap {
     base: u128,
     host_bits: u32,
     /// The places of those that have something to give, and are not taken. A cell may be taken and
@@ -20,7 +20,7 @@ pub(super) struct Cells {
     nodes: BTreeMap<Arc<str>, BTreeSet<u128>>,
 }
 
-impl Cells {
+impl SliceMap {
     /// The cells of a pool's ranges, in their order; of a pool that is not cut, none.
     pub(super) fn of(pool: &Pool, ranges: &[FreeNumbers]) -> Vec<Self> {
         let Some(slicing) = pool.slicing else {
@@ -156,13 +156,13 @@ mod tests {
     use super::*;
 
     /// Addresses 256 to 319 in cells of 16, of which some are never given.
-    fn cells() -> (Cells, FreeNumbers) {
+    fn cells() -> (SliceMap, FreeNumbers) {
         let free = FreeNumbers::new(257, 318, [(272, 287), (300, 301)]);
         let slicing = SlicingConfig {
             host_bits: 4,
             strict: false,
         };
-        (Cells::new(256, slicing, &free), free)
+        (SliceMap::new(256, slicing, &free), free)
     }
 
     #[test]

@@ -4,17 +4,17 @@ use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 
-use super::{Address, Holder, NetworkRef, ReservationHolder, Slice, range::NotGiven};
+use super::{Address, Holder, NetworkRef, ReservationHolder, Slice, range::ExclusionReason};
 use crate::network::range::Subnet;
 
-mod numbers;
+mod exhaustion;
 
-pub use self::numbers::{Exhausted, OutsideSlice, SlicesFull};
+pub use self::exhaustion::{Exhausted, OutsideSlice, SlicesFull};
 
 /// Why an attachment gets no address. Nothing is taken then, not even for the pod's other
 /// attachments.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub enum AllocationError {
     /// No pool of this name, or none that makes sense.
     #[error("there is no usable address pool {0:?}")]
     UnknownPool(Arc<str>),
@@ -23,7 +23,7 @@ pub enum Refusal {
     NotReady(Arc<str>),
     /// The pool gives by node, and nothing here knows of nodes.
     #[error("address pool {0:?} is cut into slices of nodes, and this server knows no nodes")]
-    Sliced(Arc<str>),
+    SlicesUnsupported(Arc<str>),
     /// The pool gives by node, and the pod has none yet.
     #[error(
         "address pool {0:?} gives by node (nodeSliceSize), and it is not known yet to which node the \
@@ -53,7 +53,7 @@ pub enum Refusal {
     Exhausted(Box<Exhausted>),
     /// The address lies in none of the pool's ranges.
     #[error("{address} lies in no range of address pool {pool:?} ({})", list(.ranges))]
-    Outside {
+    OutsidePool {
         /// The address.
         address: IpAddr,
         /// The pool.
@@ -63,13 +63,13 @@ pub enum Refusal {
     },
     /// The pool never gives this address.
     #[error("address pool {pool:?} never gives {address}: {}", never(*.reason))]
-    NotGiven {
+    Excluded {
         /// The address.
         address: IpAddr,
         /// The pool.
         pool: Arc<str>,
         /// Why.
-        reason: NotGiven,
+        reason: ExclusionReason,
     },
     /// It is set aside for somebody else.
     #[error("{address} is reserved for {holder} (reservation {}/{})", .reservation.namespace, .reservation.name)]
@@ -103,7 +103,7 @@ pub enum Refusal {
     },
     /// The MAC follows from an address of a pool, so it comes with that address only.
     #[error("{mac} follows from an address of pool {pool:?}: it comes with that address only")]
-    MacFollows {
+    DerivedMac {
         /// The MAC.
         mac: Address,
         /// The pool.
@@ -114,7 +114,7 @@ pub enum Refusal {
         "namespace {namespace:?} holds {held} addresses of pool {pool:?}, as many as it may \
          (maxPerNamespace: {most}){}", kept(.retained)
     )]
-    Limit {
+    NamespaceLimit {
         /// The namespace.
         namespace: Arc<str>,
         /// The pool.
@@ -128,7 +128,7 @@ pub enum Refusal {
     },
     /// The holder has another address there than it asks for.
     #[error("{holder} holds {has} there, not {asks}")]
-    Contradiction {
+    HoldsAnother {
         /// Who.
         holder: Box<Holder>,
         /// What it has.
@@ -159,7 +159,7 @@ pub enum Refusal {
         "with what is given the pod's annotations would have {bytes} bytes, and the API server takes \
          at most {most}"
     )]
-    TooLong {
+    AnnotationsTooLong {
         /// How many bytes they would have.
         bytes: usize,
         /// How many they may have.
@@ -167,10 +167,10 @@ pub enum Refusal {
     },
     /// A mistake of nadmit's own.
     #[error("this is a mistake in nadmit, please report it: {0}")]
-    Bug(&'static str),
+    Internal(&'static str),
 }
 
-impl Refusal {
+impl AllocationError {
     /// Whether the same question is answered otherwise as soon as another request is through.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Busy(_))
@@ -202,8 +202,8 @@ impl Refusal {
                 | Self::SlicesFull(_)
                 | Self::OutsideSlice(_)
                 | Self::InUse { .. }
-                | Self::Limit { .. }
-                | Self::Contradiction { .. }
+                | Self::NamespaceLimit { .. }
+                | Self::HoldsAnother { .. }
                 // Another replica may have recorded it a moment ago.
                 | Self::NotAllocated { .. }
         )
@@ -220,28 +220,28 @@ impl Refusal {
     /// The address that it speaks of, where it speaks of one.
     pub fn address(&self) -> Option<Address> {
         match self {
-            Self::Outside { address, .. } | Self::NotGiven { address, .. } => {
+            Self::OutsidePool { address, .. } | Self::Excluded { address, .. } => {
                 Some(Address::Ip(*address))
             }
             Self::OutsideSlice(outside) => Some(Address::Ip(outside.address)),
             Self::Busy(address)
             | Self::Reserved { address, .. }
             | Self::InUse { address, .. }
-            | Self::MacFollows { mac: address, .. }
+            | Self::DerivedMac { mac: address, .. }
             | Self::NotAllocated { address, .. }
-            | Self::Contradiction { asks: address, .. } => Some(*address),
+            | Self::HoldsAnother { asks: address, .. } => Some(*address),
             Self::UnknownPool(_)
             | Self::NotReady(_)
-            | Self::Sliced(_)
+            | Self::SlicesUnsupported(_)
             | Self::NodeUnknown(_)
             | Self::NeedsSlice(_)
             | Self::SlicesFull(_)
             | Self::Exhausted(_)
             | Self::SecondLauncher { .. }
-            | Self::Limit { .. }
+            | Self::NamespaceLimit { .. }
             | Self::NotInjected { .. }
-            | Self::TooLong { .. }
-            | Self::Bug(_) => None,
+            | Self::AnnotationsTooLong { .. }
+            | Self::Internal(_) => None,
         }
     }
 
@@ -250,26 +250,26 @@ impl Refusal {
         match self {
             Self::UnknownPool(_)
             | Self::NotReady(_)
-            | Self::Sliced(_)
+            | Self::SlicesUnsupported(_)
             | Self::NodeUnknown(_)
             | Self::NeedsSlice(_)
             | Self::Busy(_)
-            | Self::Bug(_) => "pool-not-ready",
+            | Self::Internal(_) => "pool-not-ready",
             Self::Exhausted(_) | Self::SlicesFull(_) => "pool-exhausted",
-            Self::Outside { .. } => "address-outside-pool",
-            Self::NotGiven { .. } => "address-excluded",
+            Self::OutsidePool { .. } => "address-outside-pool",
+            Self::Excluded { .. } => "address-excluded",
             Self::Reserved { .. } | Self::OutsideSlice(_) => "address-reserved",
             Self::InUse {
                 address: Address::Mac(_),
                 ..
             }
-            | Self::MacFollows { .. } => "mac-in-use",
+            | Self::DerivedMac { .. } => "mac-in-use",
             Self::InUse { .. } | Self::SecondLauncher { .. } => "address-in-use",
-            Self::Limit { .. } => "namespace-limit",
-            Self::Contradiction { .. } => "holds-another-address",
+            Self::NamespaceLimit { .. } => "namespace-limit",
+            Self::HoldsAnother { .. } => "holds-another-address",
             Self::NotAllocated { .. } => "address-not-allocated",
             Self::NotInjected { .. } => "address-not-injected",
-            Self::TooLong { .. } => "annotations-too-long",
+            Self::AnnotationsTooLong { .. } => "annotations-too-long",
         }
     }
 
@@ -280,7 +280,9 @@ impl Refusal {
             Self::NotReady(_) | Self::Busy(_) | Self::NeedsSlice(_) => {
                 "nothing: it is tried again".to_owned()
             }
-            Self::Sliced(pool) => format!("take nodeSliceSize from address pool {pool:?}"),
+            Self::SlicesUnsupported(pool) => {
+                format!("take nodeSliceSize from address pool {pool:?}")
+            }
             Self::NodeUnknown(_) => {
                 "let nadmit inject when the pod is bound (injection: bind), or write spec.nodeName"
                     .to_owned()
@@ -292,7 +294,7 @@ impl Refusal {
                  holds them)",
                 all.pool, all.pool
             ),
-            Self::Outside { .. } | Self::NotGiven { .. } | Self::Reserved { .. } => {
+            Self::OutsidePool { .. } | Self::Excluded { .. } | Self::Reserved { .. } => {
                 "ask for another address, or leave \"ips\" out to be given one".to_owned()
             }
             Self::InUse { address, .. } => format!(
@@ -303,15 +305,15 @@ impl Refusal {
                 "wait until pod {pod:?} has ended, or have the machine migrated (kind \
                  VirtualMachineInstanceMigration)"
             ),
-            Self::MacFollows { .. } => "leave \"mac\" out to be given one".to_owned(),
-            Self::Limit { retained, .. } => match retained.first() {
+            Self::DerivedMac { .. } => "leave \"mac\" out to be given one".to_owned(),
+            Self::NamespaceLimit { retained, .. } => match retained.first() {
                 None => "delete pods there, or have the limit raised".to_owned(),
                 Some(first) => format!(
                     "release what is kept and not needed any more (nadmit release {first}), delete pods \
                      there, or have the limit raised"
                 ),
             },
-            Self::Contradiction { has, .. } => {
+            Self::HoldsAnother { has, .. } => {
                 format!("ask for {has}, or release it first: nadmit release {has}")
             }
             Self::NotAllocated { .. } | Self::NotInjected { .. } => {
@@ -319,10 +321,10 @@ impl Refusal {
                  namespace, and create the pod again"
                     .to_owned()
             }
-            Self::TooLong { .. } => {
+            Self::AnnotationsTooLong { .. } => {
                 "ask for fewer networks, or shorten the pod's other annotations".to_owned()
             }
-            Self::Bug(_) => "report it with the review that caused it".to_owned(),
+            Self::Internal(_) => "report it with the review that caused it".to_owned(),
         }
     }
 }
@@ -341,12 +343,12 @@ fn kept(retained: &[Address]) -> String {
     }
 }
 
-fn never(reason: NotGiven) -> &'static str {
+fn never(reason: ExclusionReason) -> &'static str {
     match reason {
-        NotGiven::Outside => "it lies outside of the range",
-        NotGiven::OutOfBounds => "it lies outside of rangeStart and rangeEnd",
-        NotGiven::Edge => "it is the first or the last address of the range",
-        NotGiven::Excluded(_) => "it is excluded",
-        NotGiven::Gateway => "it is the gateway",
+        ExclusionReason::Outside => "it lies outside of the range",
+        ExclusionReason::OutOfBounds => "it lies outside of rangeStart and rangeEnd",
+        ExclusionReason::Edge => "it is the first or the last address of the range",
+        ExclusionReason::Excluded(_) => "it is excluded",
+        ExclusionReason::Gateway => "it is the gateway",
     }
 }

@@ -77,7 +77,7 @@ impl<'a, O: ClusterObserver> View<'a, O> {
             Holder::Pod { .. }
             | Holder::Unnamed { .. }
             | Holder::Replica { .. }
-            | Holder::Machine { .. } => self.judge_pod(recorded),
+            | Holder::VirtualMachine { .. } => self.judge_pod(recorded),
         }
     }
 

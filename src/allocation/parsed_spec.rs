@@ -8,18 +8,18 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    pool::{Pool, PoolFault},
+    pool::{Pool, SpecError},
     reservation::Reservation,
     spec::{PoolSpec, ReservationSpec},
 };
 
 /// A spec as far as it could be read, and what could not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Words<T> {
+pub struct ParsedSpec<T> {
     /// The spec; what is of a wrong sort is absent from it.
     pub spec: T,
     /// Values of a wrong sort.
-    pub odd: Vec<PoolFault>,
+    pub odd: Vec<SpecError>,
     /// Keys that mean nothing.
     pub unknown: Vec<UnknownKey>,
 }
@@ -101,7 +101,7 @@ const RESERVED_FOR: &Shape = &[
     ("virtualMachine", Text),
 ];
 
-impl Words<PoolSpec> {
+impl ParsedSpec<PoolSpec> {
     /// Reads the `spec` of an `AddressPool`.
     pub fn of_pool(spec: &Value) -> Self {
         Self::read(spec, POOL)
@@ -111,12 +111,12 @@ impl Words<PoolSpec> {
     ///
     /// # Errors
     /// Everything that is wrong, each with its place under `spec`.
-    pub fn pool(&self, name: &str) -> Result<Pool, Vec<PoolFault>> {
+    pub fn pool(&self, name: &str) -> Result<Pool, Vec<SpecError>> {
         self.sound(Pool::new(name, &self.spec))
     }
 }
 
-impl Words<ReservationSpec> {
+impl ParsedSpec<ReservationSpec> {
     /// Reads the `spec` of an `AddressReservation`.
     pub fn of_reservation(spec: &Value) -> Self {
         Self::read(spec, RESERVATION)
@@ -126,12 +126,12 @@ impl Words<ReservationSpec> {
     ///
     /// # Errors
     /// Everything that is wrong, each with its place under `spec`.
-    pub fn reservation(&self, namespace: &str, name: &str) -> Result<Reservation, Vec<PoolFault>> {
+    pub fn reservation(&self, namespace: &str, name: &str) -> Result<Reservation, Vec<SpecError>> {
         self.sound(Reservation::new(namespace, name, &self.spec))
     }
 }
 
-impl<T: DeserializeOwned + Default> Words<T> {
+impl<T: DeserializeOwned + Default> ParsedSpec<T> {
     fn read(spec: &Value, shape: &'static Shape) -> Self {
         let mut reader = Reader::default();
         let clean = reader.object("", spec, shape);
@@ -144,9 +144,9 @@ impl<T: DeserializeOwned + Default> Words<T> {
     }
 }
 
-impl<T> Words<T> {
+impl<T> ParsedSpec<T> {
     /// What was made of the spec, unless something in it is of a wrong sort.
-    fn sound<M>(&self, made: Result<M, Vec<PoolFault>>) -> Result<M, Vec<PoolFault>> {
+    fn sound<M>(&self, made: Result<M, Vec<SpecError>>) -> Result<M, Vec<SpecError>> {
         if self.odd.is_empty() {
             return made;
         }
@@ -160,7 +160,7 @@ impl<T> Words<T> {
 
 #[derive(Default)]
 struct Reader {
-    odd: Vec<PoolFault>,
+    odd: Vec<SpecError>,
     unknown: Vec<UnknownKey>,
 }
 
@@ -260,7 +260,7 @@ impl Reader {
             (Value::Number(_) | Value::Bool(_), "a string") => "put it in quotes".to_owned(),
             _ => format!("write {expected}"),
         };
-        self.odd.push(PoolFault {
+        self.odd.push(SpecError {
             path: path.to_owned(),
             reason: format!("is {found}, but has to be {expected}; {instead}"),
         });
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_is_odd_is_said_and_the_rest_read() {
-        let words = Words::of_pool(&json!({
+        let words = ParsedSpec::of_pool(&json!({
             "ranges": [{"range": "192.0.2.0/24", "excludes": ["192.0.2.1"], "exclude": [7]}, 5],
             "maxPerNamespace": 1.5,
             "strictSlices": "yes",
@@ -318,7 +318,7 @@ mod tests {
                 {"key": "a", "operator": "In", "values": ["b"]}]},
             "virtualMachines": "MAC",
         });
-        let words = Words::of_pool(&full);
+        let words = ParsedSpec::of_pool(&full);
         assert_eq!((words.odd.len(), words.unknown.len()), (0, 0), "{words:?}");
         let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(written, full);
@@ -326,7 +326,7 @@ mod tests {
             "network": "storage-net", "holder": {"statefulSet": "db", "ordinal": 0},
             "interface": "net1", "ips": ["192.0.2.205/27"], "mac": "02:5e:00:00:00:01",
         });
-        let words = Words::of_reservation(&full);
+        let words = ParsedSpec::of_reservation(&full);
         assert_eq!((words.odd.len(), words.unknown.len()), (0, 0), "{words:?}");
         let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(written, full);
@@ -334,8 +334,8 @@ mod tests {
 
     #[test]
     fn no_spec_is_an_empty_one() {
-        assert_eq!(Words::of_pool(&Value::Null), Words::default());
-        let faults = Words::of_pool(&json!([]))
+        assert_eq!(ParsedSpec::of_pool(&Value::Null), ParsedSpec::default());
+        let faults = ParsedSpec::of_pool(&json!([]))
             .pool("a")
             .err()
             .unwrap_or_default();

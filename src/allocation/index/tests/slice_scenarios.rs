@@ -141,14 +141,20 @@ impl World {
         Ok(())
     }
 
-    fn ask(&mut self, pod: &str, node: &str, ask: &Ask, claim: Claim) -> Result<(), TestCaseError> {
+    fn ask(
+        &mut self,
+        pod: &str,
+        node: &str,
+        ask: &AttachmentRequest,
+        claim: Claim,
+    ) -> Result<(), TestCaseError> {
         let asker = asker(pod).on_node(Some(node.into()));
         for _ in 0..12 {
             let refused = match self.index.plan(&asker, std::slice::from_ref(ask), self.now) {
                 Ok(planned) => return self.given(pod, node, ask, planned),
                 Err(refused) => refused[0].refusal.clone(),
             };
-            let Refusal::NeedsSlice(slice) = &refused else {
+            let AllocationError::NeedsSlice(slice) = &refused else {
                 return self.refused(pod, node, &refused);
             };
             prop_assert_eq!(&*slice.node, node);
@@ -189,8 +195,8 @@ impl World {
         &mut self,
         pod: &str,
         node: &str,
-        ask: &Ask,
-        planned: Planned,
+        ask: &AttachmentRequest,
+        planned: AllocationPlan,
     ) -> Result<(), TestCaseError> {
         let ips: Vec<IpAddr> = planned.given[0].ips.iter().map(|(ip, _)| *ip).collect();
         let mut lent = 0;
@@ -235,14 +241,19 @@ impl World {
     }
 
     /// What is refused is refused for a reason that the ledger knows.
-    fn refused(&self, pod: &str, node: &str, refusal: &Refusal) -> Result<(), TestCaseError> {
+    fn refused(
+        &self,
+        pod: &str,
+        node: &str,
+        refusal: &AllocationError,
+    ) -> Result<(), TestCaseError> {
         let free = |range: usize| {
             let all = self.givable(range);
             all.filter(|ip| !self.records.contains_key(ip))
                 .collect::<Vec<_>>()
         };
         match refusal {
-            Refusal::Exhausted(all) => {
+            AllocationError::Exhausted(all) => {
                 prop_assert!(!self.strict);
                 let Exhausted { range, .. } = &**all;
                 let full = self
@@ -253,7 +264,7 @@ impl World {
                 let full = full.ok_or_else(|| TestCaseError::fail("of no range"))?;
                 prop_assert_eq!(free(full), Vec::<IpAddr>::new());
             }
-            Refusal::SlicesFull(full) => {
+            AllocationError::SlicesFull(full) => {
                 prop_assert!(self.strict);
                 let range = self.pool.ranges.iter().position(|r| r.subnet == full.range);
                 let free = free(range.unwrap_or_default());
@@ -262,15 +273,17 @@ impl World {
                     prop_assert!(!self.is_of(ip, node), "{} is free and of {}", ip, node);
                 }
             }
-            Refusal::OutsideSlice(outside) => {
+            AllocationError::OutsideSlice(outside) => {
                 prop_assert!(self.strict && !self.is_of(outside.address, node));
             }
-            Refusal::InUse { address, .. } => {
+            AllocationError::InUse { address, .. } => {
                 let holder = address.ip().and_then(|ip| self.records.get(&ip));
                 prop_assert!(holder.is_some_and(|(holder, _)| holder != pod));
             }
-            Refusal::Contradiction { .. } | Refusal::Outside { .. } | Refusal::NotGiven { .. } => {}
-            Refusal::Busy(_) => prop_assert!(self.strict, "nothing else is in flight"),
+            AllocationError::HoldsAnother { .. }
+            | AllocationError::OutsidePool { .. }
+            | AllocationError::Excluded { .. } => {}
+            AllocationError::Busy(_) => prop_assert!(self.strict, "nothing else is in flight"),
             other => return Err(TestCaseError::fail(format!("{other:?}"))),
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::{NetworkRef, Pool, Reservation};
 
 /// The pools and reservations at one moment, and which networks the pools serve.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Layout {
+pub struct PoolConfig {
     /// The pools by name.
     pub pools: BTreeMap<Arc<str>, Arc<Pool>>,
     /// The reservations, each with the pool that serves its network and its namespace; without one it
@@ -19,7 +19,7 @@ pub struct Layout {
     pub served: BTreeMap<Arc<str>, BTreeSet<NetworkRef>>,
 }
 
-impl Layout {
+impl PoolConfig {
     /// A layout; `pool_of` says in which pool a reservation sets something aside.
     pub fn new(
         pools: impl IntoIterator<Item = Arc<Pool>>,
@@ -77,7 +77,7 @@ impl Layout {
 mod tests {
     use super::*;
 
-    fn layout(range: &str, more: &str, networks: &[&str]) -> Layout {
+    fn layout(range: &str, more: &str, networks: &[&str]) -> PoolConfig {
         let spec = format!(r#"{{"ranges":[{{"range":"{range}"}}]{more}}}"#);
         let spec = serde_json::from_str(&spec).unwrap_or_else(|e| panic!("{e}"));
         let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
@@ -86,7 +86,7 @@ mod tests {
             name: (**name).into(),
         };
         let served = networks.iter().map(network);
-        Layout::new([Arc::new(pool)], [], |_| None)
+        PoolConfig::new([Arc::new(pool)], [], |_| None)
             .serving(served.map(|network| ("storage".into(), network)))
     }
 
@@ -101,7 +101,7 @@ mod tests {
         assert!(!space.covers(&before, "storage"));
         let served = layout("192.0.2.0/24", "", &["c"]);
         assert!(!served.covers(&before, "storage"));
-        assert!(!Layout::default().covers(&before, "storage"));
-        assert!(before.covers(&Layout::default(), "storage"));
+        assert!(!PoolConfig::default().covers(&before, "storage"));
+        assert!(before.covers(&PoolConfig::default(), "storage"));
     }
 }

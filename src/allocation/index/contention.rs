@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::allocation::{
         Stored,
-        index::{Planned, tests::*},
+        index::{AllocationPlan, tests::*},
     };
 
     fn shared() -> Index {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     /// A plan that creates one record.
-    fn first(index: &mut Index) -> (Planned, Allocation) {
+    fn first(index: &mut Index) -> (AllocationPlan, Allocation) {
         let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
         let [Write::Create(allocation)] = &planned.writes[..] else {

@@ -9,18 +9,18 @@ impl Pool {
         match (holder, family) {
             (Holder::Replica { .. }, _) => by_workload,
             // A slice has addresses, no MACs: these may follow a machine to another node.
-            (Holder::Machine { .. }, Family::Mac) => {
+            (Holder::VirtualMachine { .. }, Family::Mac) => {
                 let spare = self.macs.as_ref().is_none_or(Macs::has_spare);
                 by_workload || (self.slicing.is_some() && spare)
             }
-            (Holder::Machine { .. }, _) => by_workload && self.vms_retain_ips,
+            (Holder::VirtualMachine { .. }, _) => by_workload && self.vms_retain_ips,
             _ => false,
         }
     }
 
     /// Whether a holder's MAC outlives its addresses, so that it follows from none of them.
     pub fn detaches_mac(&self, holder: &Holder) -> bool {
-        let machine = matches!(holder, Holder::Machine { .. });
+        let machine = matches!(holder, Holder::VirtualMachine { .. });
         machine && !self.keeps(holder, Family::V4) && self.keeps(holder, Family::Mac)
     }
 
